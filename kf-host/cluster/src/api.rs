@@ -1,0 +1,221 @@
+//! The cluster as a command sees it: typed verbs and plain data.
+//!
+//! This is the only module of this crate that the sandbox may name. It mirrors the `kube` and
+//! `logs` interfaces of the ABI's latest version; the [broker](crate::broker) implements it, and
+//! tests implement it with plain maps.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Why a call was refused or failed; the same list as the ABI's `error-code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    Invalid,
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    TimedOut,
+    Unreachable,
+    Conflict,
+    Expired,
+    Budget,
+    Unsupported,
+    Failed,
+    Internal,
+}
+
+/// What failed, which value, and the next command to type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    pub code: ErrorCode,
+    /// One line, lower case, no full stop.
+    pub message: String,
+    pub hint: Option<String>,
+    /// Set when a layer of the grant or the cluster's RBAC said no. It never enters the guest:
+    /// the host keeps it to render who stands in the way.
+    pub refusal: Option<Box<crate::grants::Refusal>>,
+}
+
+/// A kind of object; `version` is the cluster's preferred one if absent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    pub group: String,
+    pub version: Option<String>,
+    pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    pub kind: Kind,
+    /// The namespace of the run if absent.
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Namespaced,
+    AllNamespaces,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    pub kind: Kind,
+    pub reach: Reach,
+    pub namespace: Option<String>,
+    pub label_selector: Option<String>,
+    pub field_selector: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    pub items: Vec<Value>,
+    pub continue_token: Option<String>,
+    pub resource_version: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    pub dry_run: bool,
+    pub force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchKind {
+    Merge,
+    Json,
+    Strategic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteOptions {
+    pub dry_run: bool,
+    pub propagation: Propagation,
+    pub grace_period_seconds: Option<u32>,
+    pub uid: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub kind: EventKind,
+    pub object: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessQuestion {
+    pub verb: String,
+    pub group: String,
+    /// The plural, with the subresource after a slash: `pods/log`.
+    pub resource: String,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub allowed: bool,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    pub username: String,
+    pub uid: Option<String>,
+    pub groups: Vec<String>,
+    /// Milliseconds since 1970 at which the presented token or certificate ends, if known.
+    pub expires: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedKind {
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    pub plural: String,
+    pub namespaced: bool,
+    pub verbs: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    pub container: Option<String>,
+    pub follow: bool,
+    pub previous: bool,
+    pub timestamps: bool,
+    /// Milliseconds since 1970.
+    pub since: Option<u64>,
+    pub tail_lines: Option<u32>,
+}
+
+/// The changes of a selection. It ends where the server ended it; [`ErrorCode::Expired`] means
+/// the caller has to list again.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, ApiError>> + Send>>;
+
+/// The bytes of a log, in chunks as they arrive.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Vec<u8>, ApiError>> + Send>>;
+
+/// Typed verbs on one cluster, for one run of one command.
+///
+/// Futures and streams need a tokio runtime. Strings are as the guest gave them: the
+/// implementation parses each into its name type before anything else.
+#[async_trait]
+pub trait KubeApi: Send + Sync {
+    async fn get(&self, object: ObjectRef) -> Result<Value, ApiError>;
+
+    /// `limit` is lowered to the run's page budget.
+    async fn list(
+        &self,
+        what: Selection,
+        limit: Option<u32>,
+        continue_token: Option<String>,
+    ) -> Result<Page, ApiError>;
+
+    async fn create(&self, object: ObjectRef, body: Value, options: WriteOptions) -> Result<Value, ApiError>;
+
+    async fn apply(&self, object: ObjectRef, body: Value, options: WriteOptions) -> Result<Value, ApiError>;
+
+    async fn patch(
+        &self,
+        object: ObjectRef,
+        kind: PatchKind,
+        body: Value,
+        options: WriteOptions,
+    ) -> Result<Value, ApiError>;
+
+    async fn delete(&self, object: ObjectRef, options: DeleteOptions) -> Result<(), ApiError>;
+
+    async fn watch(&self, what: Selection, resource_version: String) -> Result<EventStream, ApiError>;
+
+    async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError>;
+
+    async fn whoami(&self) -> Result<Identity, ApiError>;
+
+    async fn discover(&self, group: String) -> Result<Vec<ServedKind>, ApiError>;
+
+    async fn log(
+        &self,
+        namespace: Option<String>,
+        pod: String,
+        options: LogOptions,
+    ) -> Result<ByteStream, ApiError>;
+}
