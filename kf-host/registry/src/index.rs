@@ -245,6 +245,21 @@ impl View {
         })
     }
 
+    /// The version to upgrade `installed` to, or `None` when there is nothing newer. Never an older one.
+    pub fn newer(
+        &self,
+        name: &PluginName,
+        installed: &Version,
+        supported: &dyn Fn(&Version) -> bool,
+    ) -> Result<Option<Resolved>> {
+        match self.resolve(name, &Want::Newest(VersionReq::STAR), supported) {
+            Ok(resolved) => Ok((resolved.version > *installed).then_some(resolved)),
+            // Only pre-releases or yanked versions are left; what is installed stays.
+            Err(Error::NoVersion { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn resolved(&self, name: &PluginName, listed: &Listed, release: &Release) -> Resolved {
         Resolved {
             registry: self.registry.clone(),

@@ -12,6 +12,7 @@ use sigstore_tuf::canonical_json::to_canonical_bytes;
 use crate::Rule;
 use crate::error::{Error, Result};
 use crate::files::{self, Format};
+use crate::index::View;
 use crate::lock::NameLock;
 use crate::names::{AuthorId, Digest, PluginName, RegistryId};
 use crate::paths::Home;
@@ -211,6 +212,36 @@ pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
         }
         Err(e) => Err(Error::writing(&path, e)),
     }
+}
+
+/// Marks every receipt whose component the registry blocks, and unmarks those it no longer does.
+///
+/// A name that another process is just changing is left for the next refresh, and so is one whose receipt is
+/// broken: that one does not start anyway.
+pub(crate) fn mark_blocked(home: &Home, view: &View) -> Result<()> {
+    let reason = |receipt: &Receipt| {
+        view.blocked
+            .iter()
+            .find(|block| block.sha256 == receipt.wasm.sha256)
+            .map(|block| block.reason.clone())
+    };
+    for (name, receipt) in list(home)? {
+        let Ok(receipt) = receipt else { continue };
+        if receipt.origin.registry != view.registry || receipt.blocked == reason(&receipt) {
+            continue;
+        }
+        let lock = match NameLock::try_acquire(home, &name) {
+            Ok(lock) => lock,
+            Err(Error::Busy { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        // Read again: it may have changed before the lock was ours.
+        if let Some(mut receipt) = read(home, &name)? {
+            receipt.blocked = reason(&receipt);
+            write(home, &lock, &receipt)?;
+        }
+    }
+    Ok(())
 }
 
 fn refuse_newer(home: &Home, name: &PluginName) -> Result<()> {

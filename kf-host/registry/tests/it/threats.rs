@@ -160,6 +160,32 @@ fn t3_what_was_seen_is_not_forgotten_when_its_file_is_damaged() {
 }
 
 #[test]
+fn t4_a_root_is_followed_one_by_one_and_never_back() {
+    let fixture = Fixture::published();
+    let later = start() + days(200);
+    fixture.build(later).unwrap();
+    let second = fs_err::read(fixture.metadata("root.json")).unwrap();
+    // Served as the third, it skips one.
+    let third = fixture.path("published/metadata/3.root.json");
+    fs_err::write(&third, &second).unwrap();
+    refused(fixture.refresh(later), "root version must increment by one");
+    fs_err::remove_file(&third).unwrap();
+    fixture.refresh(later).unwrap();
+    // The second, once seen, holds although the mirror hides it; so does what only it allows.
+    fs_err::remove_file(fixture.path("published/metadata/2.root.json")).unwrap();
+    let mut body = fixture.body("root.json");
+    assert_eq!(body["version"], 1);
+    body["version"] = 2.into();
+    let stranger = SigningKey::generate().unwrap();
+    let forged = publish::sign(&body, &[&fixture.keys.root[0], &stranger]).unwrap();
+    fs_err::write(fixture.path("published/metadata/2.root.json"), forged).unwrap();
+    fixture.refresh(later).unwrap();
+    // A user who never saw it is not taken in by the forged one.
+    fs_err::remove_dir_all(fixture.path("home")).unwrap();
+    refused(fixture.refresh(later), "1/2");
+}
+
+#[test]
 fn t5_signatures_that_ran_out_are_refused() {
     let fixture = Fixture::published();
     fixture.refresh(start() + hours(23)).unwrap();
@@ -356,6 +382,23 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
     receipt["consent"]["rules"] = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }]);
     fs_err::write(&path, receipt.to_string()).unwrap();
     assert!(receipt::read(&fixture.home(), &name("hello")).is_err());
+}
+
+#[test]
+fn t20_what_is_installed_and_blocked_later_is_marked_for_its_next_start() {
+    let fixture = Fixture::published();
+    add(&fixture, "hello", start()).unwrap();
+    let sha256 = kf_registry::Digest::of(b"\0asm hello");
+    let block = format!("[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"it phones home\"\n");
+    fixture.plugin_toml("hello", "alice", &block);
+    fixture.build(start() + hours(1)).unwrap();
+    fixture.refresh(start() + hours(1)).unwrap();
+    let receipt = || receipt::require(&fixture.home(), &name("hello")).unwrap();
+    assert_eq!(receipt().blocked.as_deref(), Some("it phones home"));
+    fixture.plugin_toml("hello", "alice", "");
+    fixture.build(start() + hours(2)).unwrap();
+    fixture.refresh(start() + hours(2)).unwrap();
+    assert_eq!(receipt().blocked, None);
 }
 
 #[test]
