@@ -49,6 +49,9 @@ pub struct Receipt {
     /// The registry's reason to stop it, learnt at a later refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Whether the registry no longer offers this version, learnt at a later refresh or accepted when it was added.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yanked: bool,
     /// Native code, relative to the folder of compiled code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiled: Option<String>,
@@ -137,9 +140,23 @@ impl Receipt {
             },
             rules,
             blocked: None,
+            yanked: resolved.yanked,
             compiled,
             commands,
         })
+    }
+
+    /// Whether it may start: not when its registry has blocked it.
+    pub fn check_start(&self) -> Result<()> {
+        match &self.blocked {
+            None => Ok(()),
+            Some(reason) => Err(Error::Blocked {
+                registry: self.origin.registry.clone(),
+                name: self.name.clone(),
+                version: self.version.clone(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// Whether the consent on file is for these bytes and these rules. A receipt edited by hand fails.
@@ -214,20 +231,15 @@ pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
     }
 }
 
-/// Marks every receipt whose component the registry blocks, and unmarks those it no longer does.
+/// Brings every receipt of the registry up to what it says now: blocks, yanks and ceilings.
 ///
-/// A name that another process is just changing is left for the next refresh, and so is one whose receipt is
-/// broken: that one does not start anyway.
-pub(crate) fn mark_blocked(home: &Home, view: &View) -> Result<()> {
-    let reason = |receipt: &Receipt| {
-        view.blocked
-            .iter()
-            .find(|block| block.sha256 == receipt.wasm.sha256)
-            .map(|block| block.reason.clone())
-    };
+/// Code and consent stay as they are; a lower ceiling takes rights away, and a higher one gives none that were not
+/// accepted. A name that another process is just changing is left for the next refresh, and so is one whose
+/// receipt is broken: that one does not start anyway.
+pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
     for (name, receipt) in list(home)? {
         let Ok(receipt) = receipt else { continue };
-        if receipt.origin.registry != view.registry || receipt.blocked == reason(&receipt) {
+        if receipt.origin.registry != view.registry || followed(&receipt, view) == receipt {
             continue;
         }
         let lock = match NameLock::try_acquire(home, &name) {
@@ -236,12 +248,23 @@ pub(crate) fn mark_blocked(home: &Home, view: &View) -> Result<()> {
             Err(error) => return Err(error),
         };
         // Read again: it may have changed before the lock was ours.
-        if let Some(mut receipt) = read(home, &name)? {
-            receipt.blocked = reason(&receipt);
-            write(home, &lock, &receipt)?;
+        if let Some(receipt) = read(home, &name)? {
+            write(home, &lock, &followed(&receipt, view))?;
         }
     }
     Ok(())
+}
+
+/// The receipt as the registry would have it now.
+fn followed(receipt: &Receipt, view: &View) -> Receipt {
+    let mut new = receipt.clone();
+    let block = view.blocked.iter().find(|block| block.sha256 == receipt.wasm.sha256);
+    new.blocked = block.map(|block| block.reason.clone());
+    if let Some(listed) = view.plugins.get(&receipt.name) {
+        new.ceiling = listed.entry.ceiling.clone();
+        new.yanked = listed.entry.yanked.contains(&receipt.version);
+    }
+    new
 }
 
 fn refuse_newer(home: &Home, name: &PluginName) -> Result<()> {

@@ -14,6 +14,7 @@
 mod state;
 mod view;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -70,6 +71,15 @@ pub struct Fetched {
     pub commands: Vec<u8>,
 }
 
+/// One role's metadata, as it was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleStatus {
+    /// `root`, `timestamp`, `snapshot`, `targets` or `author-X`.
+    pub name: String,
+    pub version: u64,
+    pub expires: Timestamp,
+}
+
 /// A registry that was refreshed, or loaded from its last refresh.
 pub struct Session {
     registry: RegistryId,
@@ -87,9 +97,9 @@ impl std::fmt::Debug for Session {
 
 /// Refreshes `registry` from the first of its addresses that serves a valid, current state.
 ///
-/// What was seen is remembered under `home` only when everything held. What the registry blocks is marked in the
-/// receipts, so that it stops at its next start, with or without a network. Refresh before taking a
-/// [`crate::lock::NameLock`]: a name that is locked cannot be marked.
+/// What was seen is remembered under `home` only when everything held. What the registry blocks or allows less than before
+/// is noted in the receipts, so it holds from the next start on, with or without a network. Refresh before taking a
+/// [`crate::lock::NameLock`]: the receipt of a name that is locked is not touched.
 pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Session> {
     let state = State::load(home, &registry.id)?;
     if let Some(state) = &state {
@@ -100,7 +110,7 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
         match attempt(registry, url, state.as_ref(), options) {
             Ok((session, memory)) => {
                 State::commit(home, &registry.id, &memory, options.now)?;
-                receipt::mark_blocked(home, session.view())?;
+                receipt::follow(home, session.view())?;
                 return Ok(session);
             }
             // A mirror that lies is worth more words than one that is away.
@@ -172,6 +182,23 @@ impl Session {
     /// What the registry offers.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// The registry's own roles, from the root down: what `kf registry list` shows of their age.
+    pub fn roles(&self) -> Vec<RoleStatus> {
+        let trusted = self.updater.trusted();
+        let role =
+            |name: &str, version: u64, expires: Timestamp| RoleStatus { name: name.into(), version, expires };
+        let mut roles = vec![role("root", trusted.root().version, trusted.root().expires)];
+        roles.extend(trusted.timestamp().map(|r| role("timestamp", r.version, r.expires)));
+        roles.extend(trusted.snapshot().map(|r| role("snapshot", r.version, r.expires)));
+        roles.extend(trusted.targets_role("targets").map(|r| role("targets", r.version, r.expires)));
+        let owners: BTreeSet<String> = self.view.plugins.values().map(|p| p.entry.owner.role()).collect();
+        roles.extend(owners.iter().filter_map(|owner| {
+            let found = trusted.targets_role(owner)?;
+            Some(role(owner, found.version, found.expires))
+        }));
+        roles
     }
 
     /// Fetches one command's files. Each is checked against its signed length and digest before anything parses it.

@@ -60,7 +60,15 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         return Err(untrusted("its refresh is incomplete".into()));
     };
     let expires = timestamp.expires.min(snapshot.expires).min(top.expires).min(trusted.root().expires);
-    Ok(View { registry: id.clone(), plugins, blocked: index.blocked, snapshot: snapshot.version, expires })
+    let signed = timestamp.extra.get(index::SIGNED_AT).and_then(|at| at.as_str()?.parse().ok());
+    Ok(View {
+        registry: id.clone(),
+        plugins,
+        blocked: index.blocked,
+        snapshot: snapshot.version,
+        expires,
+        signed,
+    })
 }
 
 enum OwnerError {

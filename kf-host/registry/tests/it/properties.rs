@@ -194,6 +194,7 @@ fn view(releases: BTreeMap<Version, Release>) -> View {
         blocked: Vec::<Block>::new(),
         snapshot: 1,
         expires: start(),
+        signed: None,
     }
 }
 

@@ -344,6 +344,22 @@ fn t17_a_store_that_is_a_link_or_open_to_others_is_refused() {
 }
 
 #[test]
+fn t17_a_data_folder_moved_to_another_disk_is_fine_when_it_is_ones_own() {
+    let fixture = Fixture::published();
+    let home = fixture.home();
+    let disk = fixture.path("disk");
+    fs_err::create_dir_all(&disk).unwrap();
+    fs_err::create_dir_all(home.data.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&disk, &home.data).unwrap();
+    let mode =
+        |mode| fs_err::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o777);
+    refused(add(&fixture, "hello", start()), "other users may write");
+    mode(0o700);
+    add(&fixture, "hello", start()).unwrap();
+}
+
+#[test]
 fn t17_a_planted_blob_is_not_taken_for_the_real_one() {
     let fixture = Fixture::published();
     let session = fixture.refresh(start()).unwrap();
@@ -395,10 +411,34 @@ fn t20_what_is_installed_and_blocked_later_is_marked_for_its_next_start() {
     fixture.refresh(start() + hours(1)).unwrap();
     let receipt = || receipt::require(&fixture.home(), &name("hello")).unwrap();
     assert_eq!(receipt().blocked.as_deref(), Some("it phones home"));
+    refused(receipt().check_start(), "it phones home");
     fixture.plugin_toml("hello", "alice", "");
     fixture.build(start() + hours(2)).unwrap();
     fixture.refresh(start() + hours(2)).unwrap();
-    assert_eq!(receipt().blocked, None);
+    receipt().check_start().unwrap();
+}
+
+#[test]
+fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
+    let fixture = Fixture::new();
+    let rules = |verbs: &str| {
+        format!("[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [{verbs}]\n")
+    };
+    fixture.plugin_toml("hello", "alice", &rules("\"list\", \"delete\""));
+    fixture.build(start()).unwrap();
+    let before = add(&fixture, "hello", start()).unwrap();
+    assert_eq!(before.ceiling[0]["verbs"], json!(["list", "delete"]));
+    fixture.plugin_toml(
+        "hello",
+        "alice",
+        &(rules("\"list\"") + "[[blocked]]\nsha256 = \"" + &"0".repeat(64) + "\"\nreason = \"x\"\n"),
+    );
+    fixture.build(start() + hours(1)).unwrap();
+    fixture.refresh(start() + hours(1)).unwrap();
+    let after = receipt::require(&fixture.home(), &name("hello")).unwrap();
+    assert_eq!(after.ceiling[0]["verbs"], json!(["list"]));
+    assert_eq!((after.consent, after.wasm), (before.consent, before.wasm));
+    assert_eq!(after.blocked, None);
 }
 
 #[test]
