@@ -341,6 +341,13 @@ fn t17_a_store_that_is_a_link_or_open_to_others_is_refused() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs_err::set_permissions(home.store(), open).unwrap();
     refused(install(&home, &fetched, start()), "other users may write");
+
+    // Only root can give a folder away, so only root can see this refused.
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs_err::set_permissions(home.store(), own).unwrap();
+    if std::os::unix::fs::chown(home.store(), Some(65534), None).is_ok() {
+        refused(install(&home, &fetched, start()), "belongs to another user");
+    }
 }
 
 #[test]
