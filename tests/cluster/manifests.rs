@@ -26,15 +26,25 @@ pub(crate) struct Upstream {
     pub(crate) directory: &'static str,
     /// The module's path.
     pub(crate) module: &'static str,
+    /// The package of its controller manager.
+    pub(crate) manager: &'static str,
     /// Where its custom resource definitions are.
     crds: &'static str,
 }
 
-pub(crate) const JOBSET: Upstream =
-    Upstream { directory: "jobset", module: "sigs.k8s.io/jobset", crds: "config/components/crd/bases" };
+pub(crate) const JOBSET: Upstream = Upstream {
+    directory: "jobset",
+    module: "sigs.k8s.io/jobset",
+    manager: "sigs.k8s.io/jobset",
+    crds: "config/components/crd/bases",
+};
 
-pub(crate) const TRAINER: Upstream =
-    Upstream { directory: "trainer", module: "github.com/kubeflow/trainer/v2", crds: "manifests/base/crds" };
+pub(crate) const TRAINER: Upstream = Upstream {
+    directory: "trainer",
+    module: "github.com/kubeflow/trainer/v2",
+    manager: "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
+    crds: "manifests/base/crds",
+};
 
 impl Upstream {
     pub(crate) fn our_module(&self) -> PathBuf {

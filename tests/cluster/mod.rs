@@ -32,15 +32,23 @@ use serde::{Deserialize, Serialize};
 mod access;
 mod binaries;
 pub mod cache;
+mod cgroups;
 mod client;
 mod command;
 mod control_plane;
+mod controllers;
+pub mod debian;
 mod error;
+mod existing;
 mod go;
+mod image;
+mod images;
 pub mod kept;
 mod locations;
 mod manifests;
 mod namespace;
+mod network;
+pub mod node;
 mod pki;
 pub mod progress;
 pub mod supervisor;
@@ -49,6 +57,7 @@ mod users;
 pub use access::{TEAM_A, TEAM_B};
 pub use binaries::ASSETS_VARIABLE;
 pub use error::{ClusterError, Result};
+pub use images::{BUSYBOX, TRAINER};
 pub use locations::CACHE_VARIABLE;
 pub use namespace::TestNamespace;
 pub use progress::Progress;
@@ -57,6 +66,9 @@ pub use users::User;
 use binaries::Binaries;
 use client::{block_on, connect};
 use control_plane::{Credentials, Endpoints};
+use debian::{Packages, Suite};
+use network::Link;
+use node::Node;
 use supervisor::{Files, Plan, ProcessIdentity};
 
 /// Names the directory of a running cluster that this run's tests share.
@@ -111,7 +123,18 @@ struct State {
 pub struct Cluster {
     directory: PathBuf,
     state: State,
-    supervisor: Option<Supervisor>,
+    hold: Hold,
+}
+
+/// What ends when this value does.
+#[derive(Debug)]
+enum Hold {
+    /// Nothing: the cluster belongs to another process, or is kept.
+    Nothing,
+    /// The cluster, through its supervisor.
+    Cluster(Supervisor),
+    /// The directory about an existing cluster.
+    Directory,
 }
 
 /// The supervisor's process; closing its stdin ends it.
@@ -127,9 +150,7 @@ impl Cluster {
         loop {
             match Self::start_once(profile, options) {
                 // A port that was free may have been taken before the server got to it.
-                Err(ClusterError::Stopped { reason, .. })
-                    if attempt < 3 && reason.contains("address already in use") =>
-                {
+                Err(ClusterError::Stopped { reason, .. }) if attempt < 3 && clashed(&reason) => {
                     attempt += 1;
                 }
                 other => return other,
@@ -139,8 +160,7 @@ impl Cluster {
 
     fn start_once(profile: Profile, options: &Options) -> Result<Self> {
         let progress = options.progress;
-        let binaries = Binaries::for_api(progress)?;
-        let definitions = manifests::definitions(progress)?;
+        let parts = Parts::get(profile, progress)?;
         let helper = helper_program()?;
         sweep(progress)?;
 
@@ -149,22 +169,18 @@ impl Cluster {
         supervisor::remove(&directory)?;
         fs::create_dir_all(&directory)?;
         let directory = fs::canonicalize(&directory)?;
-        let files = Files(&directory);
-        let endpoints = Endpoints::on_loopback()?;
-        let credentials = Credentials::create(directory.join("pki"), &endpoints)?;
-        let plan =
-            Plan { programs: control_plane::programs(&binaries, &directory, &endpoints, &credentials) };
-        supervisor::write_json(&files.plan(), &plan)?;
-        let state = State {
-            version: STATE_VERSION,
-            profile,
-            server: endpoints.server(),
-            kubectl: binaries.path("kubectl"),
-            has_controllers: binaries.has("kube-controller-manager"),
+        let node = match profile {
+            Profile::Api => None,
+            Profile::Node => Some(Node { link: Link::free()? }),
         };
+        let endpoints = match &node {
+            None => Endpoints::on_loopback()?,
+            Some(node) => Endpoints::in_namespace(node.link.node_address()),
+        };
+        let state = parts.configure(profile, &directory, node, &endpoints)?;
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
-        let mut cluster = Self { directory, state, supervisor: Some(supervisor) };
-        if let Err(error) = block_on(cluster.prepare(&definitions)) {
+        let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
+        if let Err(error) = block_on(cluster.prepare(&parts)) {
             // Tells the supervisor to leave the logs.
             let failed = Files(&cluster.directory).failed();
             if !failed.exists() {
@@ -174,40 +190,68 @@ impl Cluster {
         }
         supervisor::write_json(&Files(&cluster.directory).state(), &cluster.state)?;
         if options.keep {
-            cluster.supervisor = None;
+            cluster.hold = Hold::Nothing;
         }
         progress(&format!("ready after {:.1} s at {}", begun.elapsed().as_secs_f32(), cluster.state.server));
         Ok(cluster)
     }
 
-    async fn prepare(&self, definitions: &Path) -> Result<()> {
-        let logs = self.logs();
+    async fn prepare(&self, parts: &Parts) -> Result<()> {
+        let files = Files(&self.directory);
         let client = connect(&self.kubeconfig(User::Admin)).await?;
-        self.wait_until_ready(&client).await?;
-        let definitions = async {
-            manifests::apply_definitions(&client, definitions, &logs).await?;
-            manifests::apply_runtime(&client).await
+        tokio::select! {
+            failure = self.failure() => return Err(failure),
+            ready = self.wait_until_ready(&client) => ready?,
+        }
+        fs::write(files.task(node::API_ANSWERS), "")?;
+        let node = parts.node.as_ref().map(|node| &node.manifests);
+        tokio::select! {
+            failure = self.failure() => Err(failure),
+            prepared = self.prepare_resources(&client, &parts.definitions, node) => prepared,
+        }
+    }
+
+    /// Applies everything that tests find in a cluster.
+    async fn prepare_resources(
+        &self,
+        client: &Client,
+        definitions: &Path,
+        controllers: Option<&controllers::Manifests>,
+    ) -> Result<()> {
+        let logs = self.logs();
+        let resources = async {
+            manifests::apply_definitions(client, definitions, &logs).await?;
+            manifests::apply_runtime(client).await?;
+            if let Some(controllers) = controllers {
+                controllers::install(client, controllers).await?;
+                controllers::wait_until_available(client, controllers, &logs).await?;
+            }
+            Ok(())
         };
         let access = async {
-            tokio::try_join!(access::grant_roles(&client), access::make_teams(&client))?;
+            tokio::try_join!(access::grant_roles(client), access::make_teams(client))?;
             if self.state.has_controllers {
-                access::wait_for_controllers(&client, TEAM_A, &logs).await
+                access::wait_for_controllers(client, TEAM_A, &logs).await
             } else {
-                access::aggregate_roles(&client).await?;
-                access::make_service_account(&client, TEAM_A).await
+                access::aggregate_roles(client).await?;
+                access::make_service_account(client, TEAM_A).await
             }
         };
-        tokio::try_join!(definitions, access)?;
-        Ok(())
+        tokio::try_join!(resources, access).map(drop)
+    }
+
+    /// Ends only when the supervisor has reported that the cluster broke.
+    async fn failure(&self) -> ClusterError {
+        loop {
+            if let Ok(reason) = fs::read_to_string(Files(&self.directory).failed()) {
+                return ClusterError::Stopped { reason, logs: self.logs() };
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn wait_until_ready(&self, client: &Client) -> Result<()> {
-        let files = Files(&self.directory);
-        let logs = self.logs();
-        client::wait_until("the API server", Duration::from_secs(120), &logs, || async {
-            if let Ok(reason) = fs::read_to_string(files.failed()) {
-                return Err(ClusterError::Stopped { reason, logs: logs.clone() });
-            }
+        client::wait_until("the API server", Duration::from_secs(120), &self.logs(), || async {
             Ok(client::get_bytes(client, "/readyz", "text/plain").await.is_ok())
         })
         .await
@@ -224,6 +268,10 @@ impl Cluster {
         if let Some(cluster) = offering.iter().find_map(|slot| slot.get()) {
             return Ok(cluster);
         }
+        if let Some(kubeconfig) = env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()) {
+            let cluster = Self::existing(Path::new(&kubeconfig), profile, progress::to_stderr)?;
+            return Ok(if profile == Profile::Node { node } else { api }.get_or_init(|| cluster));
+        }
         let shared = env::var_os(DIRECTORY_VARIABLE).filter(|directory| !directory.is_empty());
         let attached = shared.map(|directory| Self::attach(Path::new(&directory))).transpose()?;
         let cluster = match attached {
@@ -232,6 +280,11 @@ impl Cluster {
         };
         let slot = if cluster.state.profile == Profile::Node { node } else { api };
         Ok(slot.get_or_init(|| cluster))
+    }
+
+    /// A cluster that exists already, prepared for tests; `kubeconfig` is its administrator's.
+    pub fn existing(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Self> {
+        existing::prepare(kubeconfig, profile, progress)
     }
 
     /// The running cluster whose directory is `directory`.
@@ -243,14 +296,22 @@ impl Cluster {
             let reason = format!("it has version {}, and {STATE_VERSION} is understood", state.version);
             return Err(ClusterError::malformed(file, reason));
         }
-        Ok(Self { directory, state, supervisor: None })
+        Ok(Self { directory, state, hold: Hold::Nothing })
     }
 
-    /// Stops the cluster and waits until nothing of it is left.
+    /// Stops the cluster and waits until nothing of it is left. An existing cluster goes on.
     pub fn stop(mut self) -> Result<()> {
-        match self.supervisor.take() {
-            Some(supervisor) => supervisor.stop(),
-            None => stop_kept(&self.directory),
+        match self.hold {
+            Hold::Nothing => stop_kept(&self.directory),
+            Hold::Cluster(_) | Hold::Directory => self.release(),
+        }
+    }
+
+    fn release(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Nothing => Ok(()),
+            Hold::Cluster(supervisor) => supervisor.stop(),
+            Hold::Directory => Ok(fs::remove_dir_all(&self.directory)?),
         }
     }
 
@@ -306,11 +367,94 @@ impl Cluster {
     }
 }
 
+/// Says that `test` is skipped, and why, where this machine or this user cannot run a node.
+///
+/// The message goes past the capture of the test runner, so that it is seen although the test passes.
+pub fn skip_without_node(test: &str) -> bool {
+    match node::check() {
+        Ok(()) => false,
+        Err(error) => {
+            progress::to_stderr(&format!("SKIPPED {test}: {error}"));
+            true
+        }
+    }
+}
+
+/// Everything a cluster is made from, built and fetched.
+struct Parts {
+    binaries: Binaries,
+    definitions: PathBuf,
+    node: Option<NodeParts>,
+}
+
+struct NodeParts {
+    system: PathBuf,
+    images: PathBuf,
+    manifests: controllers::Manifests,
+}
+
+/// Where containerd, runc, the CNI plugins, nft and busybox come from.
+const SYSTEM_PACKAGES: Packages<'_> = Packages {
+    names: &[
+        "busybox-static",
+        "containerd",
+        "containernetworking-plugins",
+        "libjansson4",
+        "libmnl0",
+        "libnftables1",
+        "libnftnl11",
+        "libseccomp2",
+        "nftables",
+        "runc",
+    ],
+    suite: Suite::OfMachine,
+    with_dependencies: false,
+};
+
+impl Parts {
+    fn get(profile: Profile, progress: Progress) -> Result<Self> {
+        let definitions = manifests::definitions(progress)?;
+        if profile == Profile::Api {
+            return Ok(Self { binaries: Binaries::for_api(progress)?, definitions, node: None });
+        }
+        node::check()?;
+        let binaries = Binaries::built(progress)?;
+        let system = debian::cached("node-packages", &SYSTEM_PACKAGES, progress)?;
+        let manifests = controllers::render(&binaries, progress)?;
+        let images = images::archive(&system, &manifests.controllers, progress)?;
+        Ok(Self { binaries, definitions, node: Some(NodeParts { system, images, manifests }) })
+    }
+
+    /// Writes certificates, configuration and plan into `directory`.
+    fn configure(
+        &self,
+        profile: Profile,
+        directory: &Path,
+        node: Option<Node>,
+        endpoints: &Endpoints,
+    ) -> Result<State> {
+        fs::create_dir_all(directory.join("tasks"))?;
+        let credentials = Credentials::create(directory.join("pki"), endpoints)?;
+        let mut programs = control_plane::programs(&self.binaries, directory, endpoints, &credentials);
+        if let (Some(parts), Some(node)) = (&self.node, &node) {
+            let parts =
+                node::Parts { binaries: &self.binaries, system: &parts.system, images: &parts.images };
+            programs.extend(node::programs(&parts, directory, node, &credentials)?);
+        }
+        supervisor::write_json(&Files(directory).plan(), &Plan { programs, node })?;
+        Ok(State {
+            version: STATE_VERSION,
+            profile,
+            server: endpoints.server(),
+            kubectl: self.binaries.path("kubectl"),
+            has_controllers: self.binaries.has("kube-controller-manager"),
+        })
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(supervisor) = self.supervisor.take() {
-            let _ = supervisor.stop();
-        }
+        let _ = self.release();
     }
 }
 
@@ -354,7 +498,8 @@ fn stop_kept(directory: &Path) -> Result<()> {
 }
 
 /// Removes what clusters left whose supervisors were killed.
-fn sweep(progress: Progress) -> Result<()> {
+pub fn sweep(progress: Progress) -> Result<()> {
+    cgroups::sweep(|number| Link { number }.exists())?;
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
@@ -369,6 +514,11 @@ fn sweep(progress: Progress) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether another cluster or program was quicker to take a port or a network.
+fn clashed(reason: &str) -> bool {
+    reason.contains("address already in use") || reason.contains("File exists")
 }
 
 fn new_directory() -> PathBuf {
