@@ -49,7 +49,6 @@ pub(crate) struct Controller {
 
 /// Renders upstream's manifests, without the custom resource definitions.
 pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifests> {
-    let go = Go::find()?;
     let mut all = Manifests { objects: Vec::new(), controllers: Vec::new() };
     for upstream in [&JOBSET, &TRAINER] {
         let module = upstream.our_module();
@@ -59,7 +58,7 @@ pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifest
             .with_file(&module.join("go.sum"))?;
         let kind = format!("{}-manifests", upstream.directory);
         let entry = cache::entry(&kind, key, progress, |directory| {
-            let sources = go.sources_of(&module, upstream.module)?;
+            let sources = Go::find()?.sources_of(&module, upstream.module)?;
             let objects = render_one(upstream, &sources, binaries, directory)?;
             let text =
                 serde_json::to_vec(&objects).map_err(|error| ClusterError::malformed(directory, error))?;

@@ -57,7 +57,6 @@ const RUNTIME: &str = include_str!("manifests/kf-test-runtime.yaml");
 
 /// The file with upstream's custom resource definitions, a JSON list.
 pub(crate) fn definitions(progress: Progress) -> Result<PathBuf> {
-    let go = Go::find()?;
     let mut key = Key::new().with("list of definitions 1");
     for upstream in [&JOBSET, &TRAINER] {
         key = key
@@ -66,6 +65,7 @@ pub(crate) fn definitions(progress: Progress) -> Result<PathBuf> {
     }
     let entry = cache::entry("definitions", key, progress, |directory| {
         progress("reading the custom resource definitions of JobSet and Trainer");
+        let go = Go::find()?;
         let mut all = Vec::new();
         for upstream in [&JOBSET, &TRAINER] {
             let sources = go.sources_of(&upstream.our_module(), upstream.module)?;

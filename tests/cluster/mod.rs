@@ -243,7 +243,15 @@ impl Cluster {
     /// Ends only when the supervisor has reported that the cluster broke.
     async fn failure(&self) -> ClusterError {
         loop {
-            if let Ok(reason) = fs::read_to_string(Files(&self.directory).failed()) {
+            let files = Files(&self.directory);
+            if let Ok(reason) = fs::read_to_string(files.failed()) {
+                return ClusterError::Stopped { reason, logs: self.logs() };
+            }
+            if let Hold::Cluster(supervisor) = &self.hold
+                && !supervisor.is_alive()
+            {
+                let log = fs::read_to_string(files.log("supervisor")).unwrap_or_default();
+                let reason = format!("its supervisor ended: {}", log.trim());
                 return ClusterError::Stopped { reason, logs: self.logs() };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -476,10 +484,17 @@ impl Supervisor {
         Ok(Self { child })
     }
 
+    fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(i32::MAX)
+    }
+
+    fn is_alive(&self) -> bool {
+        ProcessIdentity::of(self.pid()).is_some()
+    }
+
     fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
-        let pid = i32::try_from(self.child.id()).map_err(std::io::Error::other)?;
-        signal::kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+        signal::kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
         self.child.wait()?;
         Ok(())
     }
@@ -532,10 +547,15 @@ fn helper_program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("CARGO_BIN_EXE_kf-test-cluster") {
         return Ok(path.into());
     }
-    if let Ok(own) = env::current_exe()
-        && own.file_name().is_some_and(|name| name == HELPER)
-    {
+    let own = env::current_exe()?;
+    if own.file_name().is_some_and(|name| name == HELPER) {
         return Ok(own);
+    }
+    let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join(HELPER));
+    for path in beside {
+        if is_current(&path)? {
+            return Ok(path);
+        }
     }
     #[derive(Deserialize)]
     struct Message {
@@ -545,7 +565,8 @@ fn helper_program() -> Result<PathBuf> {
     let messages = command::output(
         Command::new(cargo)
             .current_dir(locations::workspace())
-            .args(["build", "--quiet", "--package", "kf-tests", "--bin", HELPER])
+            // With the features of the whole workspace, for which the dependencies are built already.
+            .args(["build", "--quiet", "--workspace", "--bin", HELPER])
             .arg("--message-format=json-render-diagnostics"),
     )?;
     messages
@@ -553,4 +574,17 @@ fn helper_program() -> Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
         .find(|path| path.file_name().is_some_and(|name| name == HELPER))
         .ok_or_else(|| ClusterError::malformed(HELPER, "cargo built it but did not say where it is"))
+}
+
+/// Whether the program was built after the last change of its sources.
+fn is_current(program: &Path) -> Result<bool> {
+    let Ok(built) = fs::metadata(program).and_then(|metadata| metadata.modified()) else {
+        return Ok(false);
+    };
+    for source in fs::read_dir(locations::sources())? {
+        if source?.metadata()?.modified()? > built {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -2,7 +2,7 @@
 //!
 //! The node's network namespace has no name, so it and the link go when the node's last process does.
 //! Several nodes stand side by side: each has a number that no other has, and with it the network
-//! 10.231.<number>.0/24.
+//! `10.231.<number>.0/24`.
 
 use std::net::Ipv4Addr;
 use std::path::Path;

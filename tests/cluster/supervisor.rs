@@ -6,7 +6,7 @@
 //! and removes the cluster's directory. Should the supervisor itself be killed, the kernel kills its
 //! children with it (the parent death signal, set by [`run_with_parent`] just before each program).
 //!
-//! A supervisor follows a [`Plan`], a file in the cluster's directory, and reports through files
+//! A supervisor follows a plan, a file in the cluster's directory, and reports through files
 //! there: `failed` holds why a program that must not end did, and `tasks/<name>` says that a task
 //! has been done.
 
@@ -256,7 +256,7 @@ impl<'a> Programs<'a> {
             .stderr(log)
             .process_group(0)
             .spawn()?;
-        self.running.insert(Pid::from_raw(i32::try_from(child.id()).unwrap_or_default()), index);
+        self.running.insert(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)), index);
         Ok(())
     }
 
