@@ -41,6 +41,7 @@ pub mod debian;
 mod error;
 mod existing;
 mod go;
+mod helper;
 mod image;
 mod images;
 pub mod kept;
@@ -49,6 +50,7 @@ mod manifests;
 mod namespace;
 mod network;
 pub mod node;
+mod parts;
 mod pki;
 pub mod progress;
 pub mod supervisor;
@@ -63,21 +65,18 @@ pub use namespace::TestNamespace;
 pub use progress::Progress;
 pub use users::User;
 
-use binaries::Binaries;
 use client::{block_on, connect};
-use control_plane::{Credentials, Endpoints};
-use debian::{Packages, Suite};
+use control_plane::Endpoints;
+use helper::helper_program;
 use network::Link;
 use node::Node;
-use supervisor::{Files, Plan, ProcessIdentity};
+use parts::Parts;
+use supervisor::{Files, ProcessIdentity};
 
 /// Names the directory of a running cluster that this run's tests share.
 pub const DIRECTORY_VARIABLE: &str = "KF_TEST_CLUSTER_DIR";
 /// Names the kubeconfig of the administrator of an existing cluster to test against.
 pub const KUBECONFIG_VARIABLE: &str = "KF_TEST_KUBECONFIG";
-
-/// The program that supervises clusters; see [`supervisor`].
-const HELPER: &str = "kf-test-cluster";
 
 const STATE_VERSION: u32 = 1;
 
@@ -388,78 +387,6 @@ pub fn skip_without_node(test: &str) -> bool {
     }
 }
 
-/// Everything a cluster is made from, built and fetched.
-struct Parts {
-    binaries: Binaries,
-    definitions: PathBuf,
-    node: Option<NodeParts>,
-}
-
-struct NodeParts {
-    system: PathBuf,
-    images: PathBuf,
-    manifests: controllers::Manifests,
-}
-
-/// Where containerd, runc, the CNI plugins, nft and busybox come from.
-const SYSTEM_PACKAGES: Packages<'_> = Packages {
-    names: &[
-        "busybox-static",
-        "containerd",
-        "containernetworking-plugins",
-        "libjansson4",
-        "libmnl0",
-        "libnftables1",
-        "libnftnl11",
-        "libseccomp2",
-        "nftables",
-        "runc",
-    ],
-    suite: Suite::OfMachine,
-    with_dependencies: false,
-};
-
-impl Parts {
-    fn get(profile: Profile, progress: Progress) -> Result<Self> {
-        let definitions = manifests::definitions(progress)?;
-        if profile == Profile::Api {
-            return Ok(Self { binaries: Binaries::for_api(progress)?, definitions, node: None });
-        }
-        node::check()?;
-        let binaries = Binaries::built(progress)?;
-        let system = debian::cached("node-packages", &SYSTEM_PACKAGES, progress)?;
-        let manifests = controllers::render(&binaries, progress)?;
-        let images = images::archive(&system, &manifests.controllers, progress)?;
-        Ok(Self { binaries, definitions, node: Some(NodeParts { system, images, manifests }) })
-    }
-
-    /// Writes certificates, configuration and plan into `directory`.
-    fn configure(
-        &self,
-        profile: Profile,
-        directory: &Path,
-        node: Option<Node>,
-        endpoints: &Endpoints,
-    ) -> Result<State> {
-        fs::create_dir_all(directory.join("tasks"))?;
-        let credentials = Credentials::create(directory.join("pki"), endpoints)?;
-        let mut programs = control_plane::programs(&self.binaries, directory, endpoints, &credentials);
-        if let (Some(parts), Some(node)) = (&self.node, &node) {
-            let parts =
-                node::Parts { binaries: &self.binaries, system: &parts.system, images: &parts.images };
-            programs.extend(node::programs(&parts, directory, node, &credentials)?);
-        }
-        supervisor::write_json(&Files(directory).plan(), &Plan { programs, node })?;
-        Ok(State {
-            version: STATE_VERSION,
-            profile,
-            server: endpoints.server(),
-            kubectl: self.binaries.path("kubectl"),
-            has_controllers: self.binaries.has("kube-controller-manager"),
-        })
-    }
-}
-
 impl Drop for Cluster {
     fn drop(&mut self) {
         let _ = self.release();
@@ -539,52 +466,4 @@ fn clashed(reason: &str) -> bool {
 fn new_directory() -> PathBuf {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     locations::clusters().join(format!("{}-{:x}", std::process::id(), time.as_millis() & 0xff_ffff))
-}
-
-/// The path of the program that supervises clusters, built if need be.
-fn helper_program() -> Result<PathBuf> {
-    // Cargo tells it to the integration tests of this package.
-    if let Some(path) = env::var_os("CARGO_BIN_EXE_kf-test-cluster") {
-        return Ok(path.into());
-    }
-    let own = env::current_exe()?;
-    if own.file_name().is_some_and(|name| name == HELPER) {
-        return Ok(own);
-    }
-    let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join(HELPER));
-    for path in beside {
-        if is_current(&path)? {
-            return Ok(path);
-        }
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        executable: Option<PathBuf>,
-    }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let messages = command::output(
-        Command::new(cargo)
-            .current_dir(locations::workspace())
-            // With the features of the whole workspace, for which the dependencies are built already.
-            .args(["build", "--quiet", "--workspace", "--bin", HELPER])
-            .arg("--message-format=json-render-diagnostics"),
-    )?;
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
-        .find(|path| path.file_name().is_some_and(|name| name == HELPER))
-        .ok_or_else(|| ClusterError::malformed(HELPER, "cargo built it but did not say where it is"))
-}
-
-/// Whether the program was built after the last change of its sources.
-fn is_current(program: &Path) -> Result<bool> {
-    let Ok(built) = fs::metadata(program).and_then(|metadata| metadata.modified()) else {
-        return Ok(false);
-    };
-    for source in fs::read_dir(locations::sources())? {
-        if source?.metadata()?.modified()? > built {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
