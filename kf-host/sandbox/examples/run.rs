@@ -51,7 +51,11 @@ fn run(code: &str, arguments: Vec<String>) -> Result<u8> {
         arguments,
         granted: Granted::default(),
         limits: Limits::default(),
-        context: Context { namespace: "default".to_owned(), command: "example".to_owned(), ..Context::default() },
+        context: Context {
+            namespace: "default".to_owned(),
+            command: "example".to_owned(),
+            ..Context::default()
+        },
         kube: None,
         files: Vec::new(),
         ui: Box::new(Plain(Vec::new())),

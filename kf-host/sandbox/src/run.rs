@@ -243,7 +243,7 @@ impl Guest {
             if aborted.is_aborted() {
                 return Ok(UpdateDeadline::Interrupt);
             }
-            if meter.ticks.fetch_add(1, Ordering::Relaxed) + 1 >= max_ticks {
+            if meter.ticks.fetch_add(1, Ordering::Relaxed) >= max_ticks {
                 return Err(limit(Which::Time, u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX)));
             }
             meter.yielded.store(true, Ordering::Relaxed);
