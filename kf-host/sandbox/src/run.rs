@@ -23,7 +23,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::abi::since_0_1 as abi;
 use crate::engine::{self, Code, one_line};
-use crate::fault::{Fault, Limit, Stop, Which, limit};
+use crate::fault::{Fault, Limit, Stop, Which, limit, stop};
 use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
@@ -276,7 +276,11 @@ impl Guest {
         if describing {
             linker.define_unknown_imports_as_traps(component)?;
         }
-        let command = abi::Command::instantiate_async(&mut *store, component, &linker).await?;
+        let command = abi::Command::instantiate_async(&mut *store, component, &linker).await;
+        let command = command.map_err(|error| {
+            let trapped = error.is::<Stop>() || error.is::<wasmtime::Trap>();
+            if trapped { error } else { stop(Fault::Start(one_line(&error))) }
+        })?;
         match ask {
             Ask::Describe => {
                 let commands = command.call_describe(&mut *store).await?;
