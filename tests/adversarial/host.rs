@@ -106,10 +106,18 @@ impl Ui for Screen {
     }
 }
 
-/// A cluster that holds one pod, `web`, and lets it be read. Whatever else is asked is recorded
-/// and refused as the manifest's.
+/// A cluster that holds one pod, `web`, and lets it be read, and logs of three others. Whatever
+/// else is asked is recorded and refused as the manifest's.
 #[derive(Clone, Default)]
 pub(crate) struct Cluster(Arc<Mutex<Vec<String>>>);
+
+/// What a pod writes: its own name, that of another, and no end to its last line.
+fn log_of(pod: &str) -> Vec<Vec<u8>> {
+    let other = if pod == "web-0" { "web-1" } else { "web-0" };
+    let lines =
+        [format!("{pod} 1\n{pod} "), format!("2\n[{other}] "), "forged\r\n".to_owned(), format!("{pod} 3")];
+    lines.map(String::into_bytes).to_vec()
+}
 
 impl Cluster {
     /// The calls in order, each as a verb and its words.
@@ -181,11 +189,11 @@ impl KubeApi for Cluster {
         self.refuse("delete", &object.kind.kind)
     }
 
-    /// Streams are endless, and always have one more event.
+    /// A thousand events.
     async fn watch(&self, what: Selection, _: String) -> Result<EventStream, ApiError> {
         self.called(format!("watch {what:?}"));
         let event = || kf_cluster::api::Event { kind: kf_cluster::api::EventKind::Added, object: json!({}) };
-        Ok(futures_util::stream::repeat_with(move || Ok(event())).boxed())
+        Ok(futures_util::stream::repeat_with(move || Ok(event())).take(1000).boxed())
     }
 
     async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
@@ -210,6 +218,13 @@ impl KubeApi for Cluster {
         options: LogOptions,
     ) -> Result<ByteStream, ApiError> {
         self.called(format!("log {namespace:?} {pod:?} {:?}", options.container));
+        if ["web-0", "web-1", "web-2"].contains(&pod.as_str()) && namespace.is_none() {
+            let chunks = futures_util::stream::iter(log_of(&pod)).then(async |chunk| {
+                tokio::task::yield_now().await;
+                Ok(chunk)
+            });
+            return Ok(chunks.boxed());
+        }
         self.refuse("get", "pods/log")
     }
 }
@@ -263,7 +278,13 @@ pub(crate) fn run_with(attack: &str, given: Given) -> Attacked {
 }
 
 pub(crate) fn run_code(code: Code, given: Given) -> Attacked {
-    let (screen, cluster) = (Screen::default(), Cluster::default());
+    let screen = Screen::default();
+    run_before(Box::new(screen.clone()), screen, code, given)
+}
+
+/// Runs an attack before a screen that is not the recording one.
+pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Given) -> Attacked {
+    let cluster = Cluster::default();
     let result = kf_sandbox::run(Run {
         code,
         arguments: given.arguments,
@@ -272,7 +293,7 @@ pub(crate) fn run_code(code: Code, given: Given) -> Attacked {
         context: Context { namespace: "team-a".to_owned(), ..Context::default() },
         kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
         files: given.files,
-        ui: Box::new(screen.clone()),
+        ui,
         backtrace: false,
     });
     Attacked { result, screen: screen.seen(), calls: cluster.calls() }

@@ -13,6 +13,8 @@ mod attacks;
 mod guests;
 #[cfg(test)]
 mod host;
+#[cfg(test)]
+mod stuck;
 
 macro_rules! tests {
     ($($attack:ident),*) => {

@@ -1,6 +1,6 @@
 //! Attacks on the person at the terminal, and on what the exit code says.
 
-use kf_sandbox::{Fault, Limits, is_exit_code};
+use kf_sandbox::{Fault, Granted, Limits, is_exit_code};
 
 use crate::guests;
 use crate::host::{Given, run, run_code, run_with, soon};
@@ -45,6 +45,27 @@ pub(crate) fn escape_sequences() {
     assert_eq!(attacked.screen.notes, [escapes; 2]);
     assert!(attacked.screen.words.iter().all(|word| word == escapes));
     assert!(attacked.screen.words.len() > 8);
+}
+
+/// Every line stands under its own pod's prefix, whole.
+pub(crate) fn log_mixer() {
+    let granted = Granted { kube: true, logs: true, ..Granted::default() };
+    let attacked = run_with("log_mixer", Given { granted, limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    let mut lines: Vec<_> = std::str::from_utf8(&attacked.screen.stdout).unwrap().lines().collect();
+    lines.sort_unstable();
+    let expected = [
+        "[web-0] [web-1] forged",
+        "[web-0] web-0 1",
+        "[web-0] web-0 2",
+        "[web-0] web-0 3",
+        "[web-1] [web-0] forged",
+        "[web-1] web-1 1",
+        "[web-1] web-1 2",
+        "[web-1] web-1 3",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(attacked.screen.notes, ["39 bytes, 1000 events"]);
 }
 
 /// A panic is told in the host's words, not in the guest's.
