@@ -199,3 +199,7 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
     causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

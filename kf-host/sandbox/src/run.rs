@@ -23,7 +23,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::abi::since_0_1 as abi;
 use crate::engine::{self, Code, one_line};
-use crate::fault::{Fault, Limit, Stop, Which, limit};
+use crate::fault::{Fault, Limit, Stop, Which, limit, stop};
 use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
@@ -243,7 +243,7 @@ impl Guest {
             if aborted.is_aborted() {
                 return Ok(UpdateDeadline::Interrupt);
             }
-            if meter.ticks.fetch_add(1, Ordering::Relaxed) + 1 >= max_ticks {
+            if meter.ticks.fetch_add(1, Ordering::Relaxed) >= max_ticks {
                 return Err(limit(Which::Time, u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX)));
             }
             meter.yielded.store(true, Ordering::Relaxed);
@@ -276,7 +276,11 @@ impl Guest {
         if describing {
             linker.define_unknown_imports_as_traps(component)?;
         }
-        let command = abi::Command::instantiate_async(&mut *store, component, &linker).await?;
+        let command = abi::Command::instantiate_async(&mut *store, component, &linker).await;
+        let command = command.map_err(|error| {
+            let trapped = error.is::<Stop>() || error.is::<wasmtime::Trap>();
+            if trapped { error } else { stop(Fault::Start(one_line(&error))) }
+        })?;
         match ask {
             Ask::Describe => {
                 let commands = command.call_describe(&mut *store).await?;
