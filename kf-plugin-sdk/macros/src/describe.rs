@@ -1,0 +1,179 @@
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::meta::ParseNestedMeta;
+use syn::{Attribute, Data, DataEnum, DeriveInput, Error, Field, Fields, LitStr, Result, Variant};
+
+pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
+    let name = &input.ident;
+    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    let examples = examples(&input.attrs)?;
+    let notes = match &input.data {
+        Data::Struct(data) => fields(&data.fields)?,
+        Data::Enum(data) => variants(data)?,
+        Data::Union(_) => return Err(Error::new_spanned(name, "a union cannot hold arguments")),
+    };
+    Ok(quote! {
+        impl #generics ::kf_plugin_sdk::Describe for #name #arguments #bounds {
+            fn describe(notes: &mut ::kf_plugin_sdk::Notes) {
+                let _ = &notes;
+                #(#examples)*
+                #(#notes)*
+            }
+        }
+    })
+}
+
+fn examples(attributes: &[Attribute]) -> Result<Vec<TokenStream>> {
+    let mut found = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("kf")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("example") {
+                return Err(meta.error("only `example(\"words after kf\", \"what it does\")` is known here"));
+            }
+            let content;
+            syn::parenthesized!(content in meta.input);
+            let command: LitStr = content.parse()?;
+            content.parse::<syn::Token![,]>()?;
+            let about: LitStr = content.parse()?;
+            found.push(quote! { notes.example(#command, #about); });
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+fn fields(fields: &Fields) -> Result<Vec<TokenStream>> {
+    fields.iter().map(field).collect::<Result<Vec<_>>>().map(|notes| notes.into_iter().flatten().collect())
+}
+
+fn field(field: &Field) -> Result<Option<TokenStream>> {
+    let kind = innermost(&field.ty);
+    if clap_word(&field.attrs, "flatten") || clap_word(&field.attrs, "subcommand") {
+        return Ok(Some(quote! { <#kind as ::kf_plugin_sdk::Describe>::describe(notes); }));
+    }
+    let mut completion = None;
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("kf")) {
+        attribute.parse_nested_meta(|meta| {
+            completion = Some(self::completion(&meta)?);
+            Ok(())
+        })?;
+    }
+    let Some(completion) = completion else { return Ok(None) };
+    let Some(name) = &field.ident else {
+        return Err(Error::new_spanned(field, "only a named field is an argument"));
+    };
+    let id = name.to_string();
+    let id = id.trim_start_matches("r#");
+    Ok(Some(quote! { notes.complete(#id, #completion); }))
+}
+
+fn completion(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
+    if !meta.path.is_ident("complete") {
+        return Err(meta.error("only `complete = …` is known here"));
+    }
+    let source: syn::Ident = meta.value()?.parse()?;
+    match source.to_string().as_str() {
+        "files" => Ok(quote! { ::kf_plugin_sdk::Completion::Files }),
+        "dynamic" => Ok(quote! { ::kf_plugin_sdk::Completion::Dynamic }),
+        "objects" => {
+            let content;
+            syn::parenthesized!(content in meta.input);
+            let kind: LitStr = content.parse()?;
+            if !kind.value().contains('/') {
+                return Err(Error::new(kind.span(), "write the kind as `group/Kind`; a core kind is `/Pod`"));
+            }
+            Ok(quote! { ::kf_plugin_sdk::Completion::Objects(#kind.into()) })
+        }
+        _ => Err(Error::new(
+            source.span(),
+            "completions come from `objects(\"group/Kind\")`, `files` or `dynamic`",
+        )),
+    }
+}
+
+fn variants(data: &DataEnum) -> Result<Vec<TokenStream>> {
+    data.variants.iter().map(variant).collect()
+}
+
+fn variant(variant: &Variant) -> Result<TokenStream> {
+    let name = subcommand_name(variant)?;
+    let examples = examples(&variant.attrs)?;
+    let notes = match &variant.fields {
+        Fields::Unnamed(fields) => {
+            let kinds = fields.unnamed.iter().map(|field| innermost(&field.ty));
+            quote! { #(<#kinds as ::kf_plugin_sdk::Describe>::describe(notes);)* }
+        }
+        other => {
+            let notes = fields(other)?;
+            quote! { #(#notes)* }
+        }
+    };
+    Ok(quote! {
+        {
+            let notes = notes.subcommand(#name);
+            let _ = &notes;
+            #(#examples)*
+            #notes
+        }
+    })
+}
+
+/// As clap names it: `name = "…"` if given, else the variant in kebab case.
+fn subcommand_name(variant: &Variant) -> Result<String> {
+    let mut named = None;
+    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("command")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("name") {
+                named = Some(meta.value()?.parse::<LitStr>()?.value());
+            } else if meta.input.peek(syn::Token![=]) {
+                meta.value()?.parse::<syn::Expr>()?;
+            } else if meta.input.peek(syn::token::Paren) {
+                let content;
+                syn::parenthesized!(content in meta.input);
+                content.parse::<TokenStream>()?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(named.unwrap_or_else(|| kebab(&variant.ident.to_string())))
+}
+
+fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.extend(letter.to_lowercase());
+    }
+    kebab
+}
+
+/// Whether a `#[command(…)]` or `#[clap(…)]` says this word.
+fn clap_word(attributes: &[Attribute], word: &str) -> bool {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("command") || attribute.path().is_ident("clap"))
+        .any(|attribute| {
+            let mut found = false;
+            // Words this pass does not know are clap's to judge.
+            let _ = attribute.parse_nested_meta(|meta| {
+                found |= meta.path.is_ident(word);
+                Ok(())
+            });
+            found
+        })
+}
+
+/// `T` of `Option<T>` and `Box<T>`: clap looks through them too.
+fn innermost(kind: &syn::Type) -> &syn::Type {
+    if let syn::Type::Path(path) = kind
+        && let Some(last) = path.path.segments.last()
+        && (last.ident == "Option" || last.ident == "Box")
+        && let syn::PathArguments::AngleBracketed(arguments) = &last.arguments
+        && let Some(syn::GenericArgument::Type(inner)) = arguments.args.first()
+    {
+        return innermost(inner);
+    }
+    kind
+}

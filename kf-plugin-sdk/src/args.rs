@@ -1,0 +1,62 @@
+//! Argument types that tell kf what they are.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::kf::Kf;
+
+/// A file named on the command line. Naming it is the grant to read it.
+///
+/// `-` is stdin. A `PathBuf` with clap's `ValueHint::FilePath` is the same grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileArg(String);
+
+impl FileArg {
+    /// The path as typed.
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// The whole file.
+    pub fn read(&self, kf: &Kf) -> Result<Vec<u8>> {
+        kf.read_file(&self.0)
+    }
+
+    /// The whole file as text.
+    pub fn read_text(&self, kf: &Kf) -> Result<String> {
+        kf.read_text(&self.0)
+    }
+}
+
+impl FromStr for FileArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "" => Err("a file name is missing".into()),
+            path => Ok(Self(path.into())),
+        }
+    }
+}
+
+impl fmt::Display for FileArg {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A span of time such as `90s`, `2h` or `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is no duration; write `90s`, `15m` or `2h`"))
+    }
+}

@@ -1,0 +1,326 @@
+//! The border between a command and kf, as Rust types.
+//!
+//! [`Host`] is what the world outside offers. Compiled to WebAssembly it is kf itself, through the
+//! ABI; in a native test it is [`crate::testing::FakeHost`]. Authors use [`crate::Kf`], which is
+//! built on it.
+
+use std::any::Any;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::ui::{Column, Format, Row};
+
+/// Where and how the command runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The namespace of the run.
+    pub namespace: String,
+    /// The environment, where there are any.
+    pub environment: Option<String>,
+    /// The kubeconfig's context, if there is one.
+    pub cluster: Option<String>,
+    /// The command's own name and version.
+    pub command: String,
+    pub version: String,
+    /// The user asked for `--dry-run`: every write is a server-side dry run.
+    pub dry_run: bool,
+    /// There is a person at a terminal.
+    pub interactive: bool,
+}
+
+/// A kind of object; the cluster's preferred version if none is named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind {
+    /// Empty for the core group.
+    pub group: String,
+    pub version: Option<String>,
+    pub kind: String,
+}
+
+impl Kind {
+    /// A kind of a group; the core group is empty.
+    pub fn new(group: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self { group: group.into(), version: None, kind: kind.into() }
+    }
+
+    /// The same kind in this version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+}
+
+/// From `Pod` or `trainer.kubeflow.org/TrainJob`.
+impl From<&str> for Kind {
+    fn from(text: &str) -> Self {
+        match text.rsplit_once('/') {
+            Some((group, kind)) => Self::new(group, kind),
+            None => Self::new("", text),
+        }
+    }
+}
+
+/// One object; in the namespace of the run if none is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    pub kind: Kind,
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+/// Which objects of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    pub kind: Kind,
+    /// Every namespace; needs a grant with scope `cluster`.
+    pub everywhere: bool,
+    /// The namespace of the run if absent.
+    pub namespace: Option<String>,
+    pub labels: Option<String>,
+    pub fields: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    pub items: Vec<Value>,
+    pub next: Option<String>,
+    /// Where a watch takes over.
+    pub resource_version: String,
+}
+
+/// How to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The server checks, defaults and answers but stores nothing.
+    pub dry_run: bool,
+    /// Apply only: take over fields another manager owns. Needs the grant.
+    pub force: bool,
+}
+
+/// How a patch is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchKind {
+    /// RFC 7386.
+    Merge,
+    /// RFC 6902.
+    Json,
+    /// Kubernetes' own; built-in kinds only.
+    Strategic,
+}
+
+/// What happens to what a deleted object owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    #[default]
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// How to delete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    pub dry_run: bool,
+    pub propagation: Propagation,
+    pub grace_period_seconds: Option<u32>,
+    /// Only this very object, not a later one of the same name.
+    pub uid: Option<String>,
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<T = Value> {
+    pub kind: EventKind,
+    pub object: T,
+}
+
+/// One question to the authorizer about the user.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    pub verb: String,
+    pub group: String,
+    /// The plural, with the subresource after a slash: `pods/log`.
+    pub resource: String,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+}
+
+impl Access {
+    /// May the user do this in the namespace of the run?
+    pub fn new(verb: &str, group: &str, resource: &str) -> Self {
+        Self {
+            verb: verb.into(),
+            group: group.into(),
+            resource: resource.into(),
+            namespace: None,
+            name: None,
+        }
+    }
+}
+
+/// The authorizer's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub allowed: bool,
+    pub reason: Option<String>,
+}
+
+/// Who the API server thinks the user is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Identity {
+    pub username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    pub groups: Vec<String>,
+    /// When the presented token or certificate ends, in milliseconds since 1970, if known.
+    #[serde(skip)]
+    pub expires: Option<u64>,
+}
+
+/// A kind the cluster serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedKind {
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    pub plural: String,
+    pub namespaced: bool,
+    pub verbs: Vec<String>,
+}
+
+/// Which part of a container's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// The only container if absent; an error if there are several.
+    pub container: Option<String>,
+    pub follow: bool,
+    /// The container's run before its last restart.
+    pub previous: bool,
+    pub timestamps: bool,
+    /// Milliseconds since 1970; nothing older.
+    pub since: Option<u64>,
+    /// So many lines from the end.
+    pub tail_lines: Option<u32>,
+}
+
+/// Something that becomes ready: data in a stream, an event of a watch, the end of a forwarded
+/// log, a timer. [`crate::Kf::wait`] waits for several at once.
+pub struct Pollable(pub(crate) PollSource);
+
+/// What is polled: in WebAssembly the ABI's resource, in a native test a condition.
+#[cfg(target_arch = "wasm32")]
+pub(crate) type PollSource = crate::bindings::kf::plugin::poll::Pollable;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) type PollSource = Box<dyn Fn() -> bool>;
+
+impl Pollable {
+    /// Whether it is ready now.
+    pub fn ready(&self) -> bool {
+        #[cfg(target_arch = "wasm32")]
+        return self.0.ready();
+        #[cfg(not(target_arch = "wasm32"))]
+        return (self.0)();
+    }
+}
+
+/// The changes of a selection.
+pub trait WatchSource {
+    /// Blocks for the first event; empty is the end.
+    fn next(&self) -> Result<Vec<Event>>;
+    fn subscribe(&self) -> Pollable;
+}
+
+/// The log of one container.
+pub trait LogSource {
+    /// Blocks for the first bytes; empty is the end.
+    fn next(&self) -> Result<Vec<u8>>;
+    fn subscribe(&self) -> Pollable;
+    #[doc(hidden)]
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+/// A log on its way to stdout.
+pub trait ForwardSource {
+    fn subscribe(&self) -> Pollable;
+    /// The bytes copied; blocks until the end.
+    fn finish(&self) -> Result<u64>;
+}
+
+/// A table that changes.
+pub trait LiveSink {
+    fn update(&self, rows: &[Row]) -> Result<()>;
+}
+
+/// A wait a person sees.
+pub trait ProgressSink {
+    fn set(&self, label: &str, done: u64);
+}
+
+/// What the world outside offers a command.
+pub trait Host {
+    fn context(&self) -> Context;
+
+    /// Milliseconds since 1970.
+    fn now(&self) -> u64;
+    fn after(&self, milliseconds: u64) -> Pollable;
+    fn wait(&self, pollables: &[&Pollable]) -> Vec<usize>;
+
+    fn get(&self, object: &ObjectRef) -> Result<Value>;
+    fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page>;
+    fn create(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value>;
+    fn apply(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value>;
+    fn patch(
+        &self,
+        object: &ObjectRef,
+        kind: PatchKind,
+        body: &Value,
+        options: WriteOptions,
+    ) -> Result<Value>;
+    fn delete(&self, object: &ObjectRef, options: &DeleteOptions) -> Result<()>;
+    fn open_watch(&self, what: &Selection, resource_version: &str) -> Result<Box<dyn WatchSource>>;
+    fn can_i(&self, questions: &[Access]) -> Result<Vec<Verdict>>;
+    fn whoami(&self) -> Result<Identity>;
+    fn discover(&self, group: &str) -> Result<Vec<ServedKind>>;
+
+    fn open_log(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        options: &LogOptions,
+    ) -> Result<Box<dyn LogSource>>;
+    fn forward(&self, log: Box<dyn LogSource>, prefix: Option<&str>) -> Result<Box<dyn ForwardSource>>;
+
+    fn read_file(&self, path: &str) -> Result<Vec<u8>>;
+
+    fn output_format(&self) -> Format;
+    fn print(&self, data: &[u8]) -> Result<()>;
+    fn note(&self, text: &str);
+    fn warn(&self, text: &str);
+    fn table(&self, columns: &[Column], rows: &[Row]) -> Result<()>;
+    fn record(&self, fields: &[Column], value: &Row) -> Result<()>;
+    fn live_table(&self, columns: &[Column]) -> Box<dyn LiveSink>;
+    fn progress(&self, label: &str, total: Option<u64>) -> Box<dyn ProgressSink>;
+    fn confirm(&self, question: &str, default: bool) -> bool;
+}
+
+/// The host a command holds.
+///
+/// In WebAssembly it is the ABI itself, without a vtable: functions a command never calls are not
+/// in the component, so it does not even import what it does not use.
+#[cfg(target_arch = "wasm32")]
+pub type HostHandle = crate::guest::Abi;
+
+/// The host a command holds in a native test.
+#[cfg(not(target_arch = "wasm32"))]
+pub type HostHandle = std::rc::Rc<dyn Host>;

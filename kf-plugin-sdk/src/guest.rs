@@ -1,0 +1,464 @@
+//! The ABI's side of the border: Rust types to WIT types and back.
+
+use std::any::Any;
+
+use serde_json::Value;
+
+use crate::bindings::kf::plugin as abi;
+use crate::bindings::{Candidate as AbiCandidate, CompletionRequest as AbiRequest, Guest};
+use crate::border::*;
+use crate::error::{Error, ErrorCode, Result};
+use crate::kf::Kf;
+use crate::run::Command;
+use crate::tree;
+use crate::ui::{Column, Format, Row, Tone};
+
+/// kf itself, through the ABI.
+#[derive(Clone, Debug)]
+pub struct Abi;
+
+/// The component's exports, for any command.
+pub struct Exports<C>(std::marker::PhantomData<C>);
+
+impl<C: Command + 'static> Guest for Exports<C> {
+    fn describe() -> Vec<abi::tree::Command> {
+        crate::describe::<C::Arguments>().into_iter().map(command).collect()
+    }
+
+    fn run(arguments: Vec<String>) -> std::result::Result<u8, abi::types::Error> {
+        match crate::run::run::<C>(&arguments, &Kf::new(Abi)) {
+            Ok(exit) => Ok(exit.code()),
+            Err(error) => Err(abi::types::Error {
+                code: code_out(error.code),
+                message: error.message,
+                hint: error.hint,
+            }),
+        }
+    }
+
+    fn complete(request: AbiRequest) -> Vec<AbiCandidate> {
+        let request = tree::CompletionRequest { words: request.words, argument: request.argument };
+        // A completion that fails completes nothing: the shell has no place for an error.
+        let candidates = C::complete(&request, &Kf::new(Abi)).unwrap_or_default();
+        candidates
+            .into_iter()
+            .map(|candidate| AbiCandidate { value: candidate.value, help: candidate.help })
+            .collect()
+    }
+}
+
+impl Host for Abi {
+    fn context(&self) -> Context {
+        let context = abi::context::current();
+        Context {
+            namespace: context.namespace,
+            environment: context.environment,
+            cluster: context.cluster,
+            command: context.command,
+            version: context.version,
+            dry_run: context.dry_run,
+            interactive: context.interactive,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        abi::clock::now()
+    }
+
+    fn after(&self, milliseconds: u64) -> Pollable {
+        Pollable(abi::clock::after(milliseconds))
+    }
+
+    fn wait(&self, pollables: &[&Pollable]) -> Vec<usize> {
+        let inner: Vec<&abi::poll::Pollable> = pollables.iter().map(|pollable| &pollable.0).collect();
+        abi::poll::wait(&inner).into_iter().filter_map(|index| usize::try_from(index).ok()).collect()
+    }
+
+    fn get(&self, object: &ObjectRef) -> Result<Value> {
+        json(abi::kube::get(&object_ref(object)))
+    }
+
+    fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
+        let page = abi::kube::list(&selection(what), limit, next).map_err(error)?;
+        Ok(Page {
+            items: page.items.iter().map(|item| parse(item)).collect::<Result<_>>()?,
+            next: page.continue_token,
+            resource_version: page.resource_version,
+        })
+    }
+
+    fn create(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
+        json(abi::kube::create(&object_ref(object), &body.to_string(), write_options(options)))
+    }
+
+    fn apply(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
+        json(abi::kube::apply(&object_ref(object), &body.to_string(), write_options(options)))
+    }
+
+    fn patch(
+        &self,
+        object: &ObjectRef,
+        kind: PatchKind,
+        body: &Value,
+        options: WriteOptions,
+    ) -> Result<Value> {
+        let kind = match kind {
+            PatchKind::Merge => abi::kube::PatchKind::Merge,
+            PatchKind::Json => abi::kube::PatchKind::Json,
+            PatchKind::Strategic => abi::kube::PatchKind::Strategic,
+        };
+        json(abi::kube::patch(&object_ref(object), kind, &body.to_string(), write_options(options)))
+    }
+
+    fn delete(&self, object: &ObjectRef, options: &DeleteOptions) -> Result<()> {
+        let options = abi::kube::DeleteOptions {
+            dry_run: options.dry_run,
+            propagation: match options.propagation {
+                Propagation::Background => abi::kube::Propagation::Background,
+                Propagation::Foreground => abi::kube::Propagation::Foreground,
+                Propagation::Orphan => abi::kube::Propagation::Orphan,
+            },
+            grace_period_seconds: options.grace_period_seconds,
+            uid: options.uid.clone(),
+        };
+        abi::kube::delete(&object_ref(object), &options).map_err(error)
+    }
+
+    fn open_watch(&self, what: &Selection, resource_version: &str) -> Result<Box<dyn WatchSource>> {
+        let watch = abi::kube::open_watch(&selection(what), resource_version).map_err(error)?;
+        Ok(Box::new(watch))
+    }
+
+    fn can_i(&self, questions: &[Access]) -> Result<Vec<Verdict>> {
+        let questions: Vec<_> = questions
+            .iter()
+            .map(|question| abi::kube::Access {
+                verb: question.verb.clone(),
+                group: question.group.clone(),
+                resource: question.resource.clone(),
+                namespace: question.namespace.clone(),
+                name: question.name.clone(),
+            })
+            .collect();
+        let verdicts = abi::kube::can_i(&questions).map_err(error)?;
+        Ok(verdicts
+            .into_iter()
+            .map(|verdict| Verdict { allowed: verdict.allowed, reason: verdict.reason })
+            .collect())
+    }
+
+    fn whoami(&self) -> Result<Identity> {
+        let identity = abi::kube::whoami().map_err(error)?;
+        Ok(Identity {
+            username: identity.username,
+            uid: identity.uid,
+            groups: identity.groups,
+            expires: identity.expires,
+        })
+    }
+
+    fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
+        let served = abi::kube::discover(group).map_err(error)?;
+        Ok(served
+            .into_iter()
+            .map(|kind| ServedKind {
+                group: kind.group,
+                version: kind.version,
+                kind: kind.kind,
+                plural: kind.plural,
+                namespaced: kind.namespaced,
+                verbs: kind.verbs,
+            })
+            .collect())
+    }
+
+    fn open_log(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        options: &LogOptions,
+    ) -> Result<Box<dyn LogSource>> {
+        let options = abi::logs::LogOptions {
+            container: options.container.clone(),
+            follow: options.follow,
+            previous: options.previous,
+            timestamps: options.timestamps,
+            since: options.since,
+            tail_lines: options.tail_lines,
+        };
+        Ok(Box::new(abi::logs::open_log(namespace, pod, &options).map_err(error)?))
+    }
+
+    fn forward(&self, log: Box<dyn LogSource>, prefix: Option<&str>) -> Result<Box<dyn ForwardSource>> {
+        let log = log
+            .into_any()
+            .downcast::<abi::logs::LogStream>()
+            .map_err(|_| Error::failed("the log was not opened by kf"))?;
+        Ok(Box::new(abi::logs::forward(*log, prefix)))
+    }
+
+    fn read_file(&self, path: &str) -> Result<Vec<u8>> {
+        abi::files::read(path).map_err(error)
+    }
+
+    fn output_format(&self) -> Format {
+        match abi::ui::output_format() {
+            abi::ui::Format::Table => Format::Table,
+            abi::ui::Format::Wide => Format::Wide,
+            abi::ui::Format::Json => Format::Json,
+            abi::ui::Format::Yaml => Format::Yaml,
+            abi::ui::Format::Name => Format::Name,
+        }
+    }
+
+    fn print(&self, data: &[u8]) -> Result<()> {
+        abi::ui::print(data).map_err(error)
+    }
+
+    fn note(&self, text: &str) {
+        abi::ui::note(text);
+    }
+
+    fn warn(&self, text: &str) {
+        abi::ui::warn(text);
+    }
+
+    fn table(&self, columns: &[Column], rows: &[Row]) -> Result<()> {
+        abi::ui::table(&self::columns(columns), &self::rows(rows)).map_err(error)
+    }
+
+    fn record(&self, fields: &[Column], value: &Row) -> Result<()> {
+        abi::ui::record(&columns(fields), &row(value)).map_err(error)
+    }
+
+    fn live_table(&self, columns: &[Column]) -> Box<dyn LiveSink> {
+        Box::new(abi::ui::LiveTable::new(&self::columns(columns)))
+    }
+
+    fn progress(&self, label: &str, total: Option<u64>) -> Box<dyn ProgressSink> {
+        Box::new(abi::ui::Progress::new(label, total))
+    }
+
+    fn confirm(&self, question: &str, default: bool) -> bool {
+        abi::ui::confirm(question, default)
+    }
+}
+
+impl WatchSource for abi::kube::Watch {
+    fn next(&self) -> Result<Vec<Event>> {
+        let events = self.next().map_err(error)?;
+        events
+            .into_iter()
+            .map(|event| {
+                let kind = match event.kind {
+                    abi::kube::EventKind::Added => EventKind::Added,
+                    abi::kube::EventKind::Modified => EventKind::Modified,
+                    abi::kube::EventKind::Deleted => EventKind::Deleted,
+                };
+                Ok(Event { kind, object: parse(&event.object)? })
+            })
+            .collect()
+    }
+
+    fn subscribe(&self) -> Pollable {
+        Pollable(self.subscribe())
+    }
+}
+
+impl LogSource for abi::logs::LogStream {
+    fn next(&self) -> Result<Vec<u8>> {
+        self.next().map_err(error)
+    }
+
+    fn subscribe(&self) -> Pollable {
+        Pollable(self.subscribe())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+impl ForwardSource for abi::logs::Forwarding {
+    fn subscribe(&self) -> Pollable {
+        Pollable(self.subscribe())
+    }
+
+    fn finish(&self) -> Result<u64> {
+        self.finish().map_err(error)
+    }
+}
+
+impl LiveSink for abi::ui::LiveTable {
+    fn update(&self, rows: &[Row]) -> Result<()> {
+        self.update(&self::rows(rows)).map_err(error)
+    }
+}
+
+impl ProgressSink for abi::ui::Progress {
+    fn set(&self, label: &str, done: u64) {
+        self.set(label, done);
+    }
+}
+
+fn parse(text: &str) -> Result<Value> {
+    Ok(serde_json::from_str(text)?)
+}
+
+fn json(answer: std::result::Result<String, abi::types::Error>) -> Result<Value> {
+    parse(&answer.map_err(error)?)
+}
+
+fn object_ref(object: &ObjectRef) -> abi::kube::ObjectRef {
+    abi::kube::ObjectRef {
+        kind: kind(&object.kind),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+    }
+}
+
+fn kind(kind: &Kind) -> abi::kube::Kind {
+    abi::kube::Kind { group: kind.group.clone(), version: kind.version.clone(), kind: kind.kind.clone() }
+}
+
+fn selection(what: &Selection) -> abi::kube::Selection {
+    abi::kube::Selection {
+        kind: kind(&what.kind),
+        reach: match what.everywhere {
+            true => abi::kube::Reach::AllNamespaces,
+            false => abi::kube::Reach::Namespaced,
+        },
+        namespace: what.namespace.clone(),
+        label_selector: what.labels.clone(),
+        field_selector: what.fields.clone(),
+    }
+}
+
+fn write_options(options: WriteOptions) -> abi::kube::WriteOptions {
+    abi::kube::WriteOptions { dry_run: options.dry_run, force: options.force }
+}
+
+fn columns(columns: &[Column]) -> Vec<abi::ui::Column> {
+    columns.iter().map(|column| abi::ui::Column { title: column.title.clone(), wide: column.wide }).collect()
+}
+
+fn rows(rows: &[Row]) -> Vec<abi::ui::Row> {
+    rows.iter().map(row).collect()
+}
+
+fn row(row: &Row) -> abi::ui::Row {
+    let tone = |tone| match tone {
+        Tone::Plain => abi::ui::Tone::Plain,
+        Tone::Good => abi::ui::Tone::Good,
+        Tone::Warning => abi::ui::Tone::Warning,
+        Tone::Bad => abi::ui::Tone::Bad,
+        Tone::Faint => abi::ui::Tone::Faint,
+    };
+    abi::ui::Row {
+        cells: row
+            .cells
+            .iter()
+            .map(|cell| abi::ui::Cell { text: cell.text.clone(), tone: tone(cell.tone) })
+            .collect(),
+        object: row.object.to_string(),
+        name: row.name.clone(),
+    }
+}
+
+fn error(error: abi::types::Error) -> Error {
+    use abi::types::ErrorCode as Abi;
+    let code = match error.code {
+        Abi::Invalid => ErrorCode::Invalid,
+        Abi::Unauthenticated => ErrorCode::Unauthenticated,
+        Abi::Forbidden => ErrorCode::Forbidden,
+        Abi::NotFound => ErrorCode::NotFound,
+        Abi::TimedOut => ErrorCode::TimedOut,
+        Abi::Unreachable => ErrorCode::Unreachable,
+        Abi::Conflict => ErrorCode::Conflict,
+        Abi::Expired => ErrorCode::Expired,
+        Abi::Budget => ErrorCode::Budget,
+        Abi::Unsupported => ErrorCode::Unsupported,
+        Abi::Failed => ErrorCode::Failed,
+        Abi::Internal => ErrorCode::Internal,
+    };
+    Error { code, message: error.message, hint: error.hint }
+}
+
+fn code_out(code: ErrorCode) -> abi::types::ErrorCode {
+    use abi::types::ErrorCode as Abi;
+    match code {
+        ErrorCode::Invalid => Abi::Invalid,
+        ErrorCode::Unauthenticated => Abi::Unauthenticated,
+        ErrorCode::Forbidden => Abi::Forbidden,
+        ErrorCode::NotFound => Abi::NotFound,
+        ErrorCode::TimedOut => Abi::TimedOut,
+        ErrorCode::Unreachable => Abi::Unreachable,
+        ErrorCode::Conflict => Abi::Conflict,
+        ErrorCode::Expired => Abi::Expired,
+        ErrorCode::Budget => Abi::Budget,
+        ErrorCode::Unsupported => Abi::Unsupported,
+        ErrorCode::Failed => Abi::Failed,
+        ErrorCode::Internal => Abi::Internal,
+    }
+}
+
+fn command(node: tree::CommandNode) -> abi::tree::Command {
+    abi::tree::Command {
+        path: node.path,
+        about: node.about,
+        long_about: node.long_about,
+        examples: node
+            .examples
+            .into_iter()
+            .map(|example| abi::tree::Example { command: example.command, about: example.about })
+            .collect(),
+        arguments: node.arguments.into_iter().map(argument).collect(),
+        subcommand_required: node.subcommand_required,
+        hidden: node.hidden,
+    }
+}
+
+fn argument(argument: tree::Argument) -> abi::tree::Argument {
+    abi::tree::Argument {
+        id: argument.id,
+        kind: match argument.kind {
+            tree::ArgumentKind::Positional => abi::tree::ArgumentKind::Positional,
+            tree::ArgumentKind::Option => abi::tree::ArgumentKind::Option,
+            tree::ArgumentKind::Flag => abi::tree::ArgumentKind::Flag,
+            tree::ArgumentKind::Count => abi::tree::ArgumentKind::Count,
+        },
+        long: argument.long,
+        short: argument.short,
+        value_name: argument.value_name,
+        value_type: match argument.value_type {
+            tree::ValueType::Text => abi::tree::ValueType::Text,
+            tree::ValueType::Integer => abi::tree::ValueType::Integer,
+            tree::ValueType::Number => abi::tree::ValueType::Number,
+            tree::ValueType::Boolean => abi::tree::ValueType::Boolean,
+            tree::ValueType::Duration => abi::tree::ValueType::Duration,
+            tree::ValueType::File => abi::tree::ValueType::File,
+        },
+        required: argument.required,
+        repeated: argument.repeated,
+        last: argument.last,
+        default: argument.default,
+        env: argument.env,
+        possible_values: argument
+            .possible_values
+            .into_iter()
+            .map(|value| abi::tree::PossibleValue { name: value.name, help: value.help })
+            .collect(),
+        help: argument.help,
+        long_help: argument.long_help,
+        heading: argument.heading,
+        hidden: argument.hidden,
+        conflicts_with: argument.conflicts_with,
+        requires: argument.requires,
+        completion: match argument.completion {
+            tree::Completion::None => abi::tree::Completion::None,
+            tree::Completion::Objects(kind) => abi::tree::Completion::Objects(kind),
+            tree::Completion::Files => abi::tree::Completion::Files,
+            tree::Completion::Dynamic => abi::tree::Completion::Dynamic,
+        },
+    }
+}

@@ -1,0 +1,180 @@
+use std::marker::PhantomData;
+use std::time::Duration;
+
+#[cfg(target_arch = "wasm32")]
+use crate::border::Host;
+use crate::border::{Access, Context, HostHandle, Identity, Kind, Pollable, ServedKind, Verdict};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::logs::LogRequest;
+use crate::objects::{Api, Object};
+use crate::ui::{Format, LiveTable, Progress, TableRow};
+
+/// kf, as a command sees it: the cluster, the person at the terminal, the clock, and the files
+/// named on the command line.
+///
+/// Every call is checked by kf against what the command's manifest asks for, what its registry
+/// allows and what the user accepted; then the cluster's RBAC decides.
+#[derive(Clone)]
+pub struct Kf {
+    host: HostHandle,
+}
+
+impl Kf {
+    /// On a host; [`crate::testing::FakeHost::kf`] is how tests get one.
+    pub fn new(host: HostHandle) -> Self {
+        Self { host }
+    }
+
+    /// Where and how the command runs.
+    pub fn context(&self) -> Context {
+        self.host.context()
+    }
+
+    /// The namespace of the run.
+    pub fn namespace(&self) -> String {
+        self.context().namespace
+    }
+
+    // ---- the cluster ----
+
+    /// The objects of a kind, such as `"Pod"` or `"trainer.kubeflow.org/TrainJob"`, as documents.
+    pub fn api(&self, kind: impl Into<Kind>) -> Api<Object> {
+        Api::new(self.host.clone(), kind.into())
+    }
+
+    /// The objects of a built-in kind, as structs.
+    #[cfg(feature = "typed")]
+    pub fn typed<T: crate::objects::Typed>(&self) -> Api<T> {
+        Api::new(self.host.clone(), T::resource_kind())
+    }
+
+    /// The object of this name in the namespace of the run, as a struct.
+    #[cfg(feature = "typed")]
+    pub fn get<T: crate::objects::Typed>(&self, name: &str) -> Result<T> {
+        self.typed::<T>().get(name)
+    }
+
+    /// What the cluster serves of a group, preferred version first; empty if nothing.
+    pub fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
+        self.host.discover(group)
+    }
+
+    /// Whether the cluster serves a kind.
+    pub fn serves(&self, kind: &Kind) -> Result<bool> {
+        Ok(self.discover(&kind.group)?.iter().any(|served| served.kind == kind.kind))
+    }
+
+    /// Whether the user may; answers in the order of the questions.
+    pub fn can_i(&self, questions: &[Access]) -> Result<Vec<Verdict>> {
+        let verdicts = self.host.can_i(questions)?;
+        if verdicts.len() == questions.len() {
+            return Ok(verdicts);
+        }
+        Err(Error::failed(format!("{} answers came to {} questions", verdicts.len(), questions.len())))
+    }
+
+    /// Who the API server thinks the user is.
+    pub fn whoami(&self) -> Result<Identity> {
+        self.host.whoami()
+    }
+
+    /// The log of a pod's container.
+    pub fn log(&self, pod: &str) -> LogRequest {
+        LogRequest::new(self.host.clone(), pod)
+    }
+
+    // ---- files ----
+
+    /// A file named on the command line, whole; `-` is stdin. Any other is `forbidden`.
+    pub fn read_file(&self, path: &str) -> Result<Vec<u8>> {
+        self.host.read_file(path)
+    }
+
+    /// The same, as text.
+    pub fn read_text(&self, path: &str) -> Result<String> {
+        String::from_utf8(self.read_file(path)?)
+            .map_err(|_| Error::invalid(format!("{path} is not text in UTF-8")))
+    }
+
+    // ---- time ----
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.host.now())
+    }
+
+    /// Ready once so long has passed.
+    pub fn after(&self, duration: Duration) -> Pollable {
+        self.host.after(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Blocks until one of them is ready; the positions of all that are.
+    pub fn wait(&self, pollables: &[&Pollable]) -> Vec<usize> {
+        self.host.wait(pollables)
+    }
+
+    /// Blocks so long.
+    pub fn sleep(&self, duration: Duration) {
+        self.wait(&[&self.after(duration)]);
+    }
+
+    // ---- the person ----
+
+    /// What `-o` asks for.
+    pub fn output_format(&self) -> Format {
+        self.host.output_format()
+    }
+
+    /// Data to stdout, as it is.
+    pub fn print(&self, data: impl AsRef<[u8]>) -> Result<()> {
+        self.host.print(data.as_ref())
+    }
+
+    /// A line of data to stdout.
+    pub fn print_line(&self, line: impl Into<String>) -> Result<()> {
+        let mut line = line.into();
+        line.push('\n');
+        self.print(line)
+    }
+
+    /// A line of talk to stderr.
+    pub fn note(&self, text: impl AsRef<str>) {
+        self.host.note(text.as_ref());
+    }
+
+    /// A line of talk that a person should not miss.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.host.warn(text.as_ref());
+    }
+
+    /// A table, or the rows' objects as one list, by what `-o` asks for.
+    pub fn table<T: TableRow>(&self, rows: &[T]) -> Result<()> {
+        let rows = rows.iter().map(TableRow::row).collect::<Result<Vec<_>>>()?;
+        self.host.table(&T::columns(), &rows)
+    }
+
+    /// One thing: its fields below each other, or its object, by what `-o` asks for.
+    pub fn record<T: TableRow>(&self, value: &T) -> Result<()> {
+        self.host.record(&T::columns(), &value.row()?)
+    }
+
+    /// A table that changes while a person watches. In a pipe each changed row is printed once.
+    pub fn live_table<T: TableRow>(&self) -> LiveTable<T> {
+        LiveTable { sink: self.host.live_table(&T::columns()), rows: PhantomData }
+    }
+
+    /// A wait whose end is not known.
+    pub fn progress(&self, label: &str) -> Progress {
+        Progress { sink: self.host.progress(label, None) }
+    }
+
+    /// A wait with a known total.
+    pub fn progress_of(&self, label: &str, total: u64) -> Progress {
+        Progress { sink: self.host.progress(label, Some(total)) }
+    }
+
+    /// Yes or no. Without a terminal the answer is no.
+    pub fn confirm(&self, question: &str, default: bool) -> bool {
+        self.host.confirm(question, default)
+    }
+}

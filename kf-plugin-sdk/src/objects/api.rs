@@ -1,0 +1,180 @@
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+
+use serde_json::Value;
+
+use super::{Document, Object, Watch};
+#[cfg(target_arch = "wasm32")]
+use crate::border::Host;
+use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, PatchKind, Selection, WriteOptions};
+use crate::error::{Error, Optional, Result};
+
+/// How many objects a page of a list is asked to hold.
+const PAGE: u32 = 250;
+
+/// A kind of object and where to look for it; the verbs are its methods.
+#[derive(Clone)]
+pub struct Api<T = Object> {
+    host: HostHandle,
+    selection: Selection,
+    speaks: PhantomData<fn() -> T>,
+}
+
+impl<T: Document> Api<T> {
+    pub(crate) fn new(host: HostHandle, kind: Kind) -> Self {
+        let selection = Selection { kind, everywhere: false, namespace: None, labels: None, fields: None };
+        Self { host, selection, speaks: PhantomData }
+    }
+
+    /// In this namespace instead of the run's.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.selection.namespace = Some(namespace.into());
+        self
+    }
+
+    /// In every namespace; needs a grant with scope `cluster`.
+    #[must_use]
+    pub fn everywhere(mut self) -> Self {
+        self.selection.everywhere = true;
+        self
+    }
+
+    /// Only objects with these labels, such as `app=web,tier!=cache`.
+    #[must_use]
+    pub fn labels(mut self, selector: impl Into<String>) -> Self {
+        self.selection.labels = Some(selector.into());
+        self
+    }
+
+    /// Only objects with these fields, such as `status.phase=Running`.
+    #[must_use]
+    pub fn fields(mut self, selector: impl Into<String>) -> Self {
+        self.selection.fields = Some(selector.into());
+        self
+    }
+
+    /// The object of this name.
+    pub fn get(&self, name: &str) -> Result<T> {
+        T::from_value(self.host.get(&self.reference(name))?)
+    }
+
+    /// The object of this name, if there is one.
+    pub fn find(&self, name: &str) -> Result<Option<T>> {
+        self.get(name).optional()
+    }
+
+    /// Every selected object, all pages together.
+    pub fn list(&self) -> Result<Vec<T>> {
+        self.iter().collect()
+    }
+
+    /// The selected objects one by one; pages are fetched as they are needed.
+    pub fn iter(&self) -> Objects<'_, T> {
+        Objects { api: self, items: VecDeque::new(), next: Some(None), resource_version: String::new() }
+    }
+
+    /// The selected objects now, and a watch that takes over from there.
+    pub fn list_and_watch(&self) -> Result<(Vec<T>, Watch<T>)> {
+        let mut objects = self.iter();
+        let items = objects.by_ref().collect::<Result<Vec<_>>>()?;
+        let watch = self.watch(objects.resource_version())?;
+        Ok((items, watch))
+    }
+
+    /// The changes after a resource version.
+    pub fn watch(&self, resource_version: &str) -> Result<Watch<T>> {
+        Ok(Watch::new(self.host.open_watch(&self.selection, resource_version)?))
+    }
+
+    /// Makes a new object; a `conflict` if there is one of that name.
+    pub fn create(&self, object: &T) -> Result<T> {
+        let (reference, body) = self.body(object)?;
+        T::from_value(self.host.create(&reference, &body, WriteOptions::default())?)
+    }
+
+    /// Server-side apply: the named fields become so, the others stay.
+    pub fn apply(&self, object: &T) -> Result<T> {
+        self.apply_with(object, WriteOptions::default())
+    }
+
+    /// Server-side apply, with options.
+    pub fn apply_with(&self, object: &T, options: WriteOptions) -> Result<T> {
+        let (reference, body) = self.body(object)?;
+        T::from_value(self.host.apply(&reference, &body, options)?)
+    }
+
+    /// Merges a document into an object ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)).
+    pub fn merge(&self, name: &str, patch: &Value) -> Result<T> {
+        self.patch(name, PatchKind::Merge, patch, WriteOptions::default())
+    }
+
+    /// Changes an object by a patch.
+    pub fn patch(&self, name: &str, kind: PatchKind, patch: &Value, options: WriteOptions) -> Result<T> {
+        T::from_value(self.host.patch(&self.reference(name), kind, patch, options)?)
+    }
+
+    /// Deletes an object; what it owns goes in the background.
+    pub fn delete(&self, name: &str) -> Result<()> {
+        self.delete_with(name, &DeleteOptions::default())
+    }
+
+    /// Deletes an object, with options.
+    pub fn delete_with(&self, name: &str, options: &DeleteOptions) -> Result<()> {
+        self.host.delete(&self.reference(name), options)
+    }
+
+    fn reference(&self, name: &str) -> ObjectRef {
+        ObjectRef {
+            kind: self.selection.kind.clone(),
+            namespace: self.selection.namespace.clone(),
+            name: name.into(),
+        }
+    }
+
+    fn body(&self, object: &T) -> Result<(ObjectRef, Value)> {
+        let body = object.to_value()?;
+        let name = body
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .ok_or_else(|| Error::invalid(format!("the {} has no name", self.selection.kind.kind)))?;
+        Ok((self.reference(name), body))
+    }
+}
+
+/// The objects of a list, fetched page by page.
+pub struct Objects<'a, T> {
+    api: &'a Api<T>,
+    items: VecDeque<Value>,
+    /// The token of the next page; the first has none.
+    next: Option<Option<String>>,
+    resource_version: String,
+}
+
+impl<T> Objects<'_, T> {
+    /// Where a watch takes over, once every page has been read.
+    pub fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl<T: Document> Iterator for Objects<'_, T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.items.pop_front() {
+                return Some(T::from_value(item));
+            }
+            let token = self.next.take()?;
+            match self.api.host.list(&self.api.selection, Some(PAGE), token.as_deref()) {
+                Ok(page) => {
+                    self.items = page.items.into();
+                    self.next = page.next.map(Some);
+                    self.resource_version = page.resource_version;
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

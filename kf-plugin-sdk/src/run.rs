@@ -1,0 +1,77 @@
+//! From the words of the command line to the author's function and back.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ErrorKind};
+
+use crate::error::{Error, Exit, Result};
+use crate::kf::Kf;
+use crate::tree::{Candidate, CompletionRequest};
+
+/// A kf command. `#[kf_plugin_sdk::main]` implements it for a function.
+pub trait Command {
+    /// The arguments, an ordinary clap struct.
+    type Arguments: clap::Parser + crate::Describe;
+
+    /// Does the work.
+    fn run(arguments: Self::Arguments, kf: &Kf) -> Result<Exit>;
+
+    /// Completes arguments whose completion source is [`crate::Completion::Dynamic`].
+    fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+        let _ = (request, kf);
+        Ok(Vec::new())
+    }
+}
+
+/// Runs a command with the words after its name.
+pub fn run<C: Command>(words: &[String], kf: &Kf) -> Result<Exit> {
+    let name = kf.context().command;
+    match parse::<C::Arguments>(&name, words)? {
+        Parsed::Arguments(arguments) => C::run(arguments, kf),
+        Parsed::Text(text) => {
+            kf.print(text)?;
+            Ok(Exit::OK)
+        }
+    }
+}
+
+enum Parsed<A> {
+    Arguments(A),
+    /// Help, when the guest is asked for it directly.
+    Text(String),
+}
+
+fn parse<A: clap::Parser>(name: &str, words: &[String]) -> Result<Parsed<A>> {
+    let bin = if name.is_empty() { "kf".to_owned() } else { format!("kf {name}") };
+    let words = std::iter::once(OsString::from(&bin)).chain(words.iter().map(OsString::from));
+    let parsed = A::command()
+        .bin_name(&bin)
+        .try_get_matches_from(words)
+        .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
+    match parsed {
+        Ok(arguments) => Ok(Parsed::Arguments(arguments)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Ok(Parsed::Text(error.render().to_string()))
+        }
+        Err(error) => Err(usage_error(&bin, &error)),
+    }
+}
+
+/// clap's first line, and its own suggestion or the command's help as the hint.
+fn usage_error(bin: &str, error: &clap::Error) -> Error {
+    let rendered = error.render().to_string();
+    let message = rendered
+        .lines()
+        .map(|line| line.trim().trim_start_matches("error: "))
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .take_while(|line| !line.starts_with("tip:"))
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let suggestion =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
+            .into_iter()
+            .find_map(|kind| error.get(kind))
+            .map(|value| format!("did you mean `{value}`? `{bin} --help` shows all"));
+    Error::invalid(message).hint(suggestion.unwrap_or_else(|| format!("{bin} --help")))
+}

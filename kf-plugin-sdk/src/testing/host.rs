@@ -1,0 +1,323 @@
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::cluster::FakeCluster;
+use super::streams::{FakeForward, FakeLive, FakeLogStream, FakeProgress, FakeWatch, when};
+use super::terminal::Terminal;
+use crate::border::*;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::kf::Kf;
+use crate::run::Command;
+use crate::ui::{Column, Format, Row};
+
+/// 2026-01-01T12:00:00Z, when every test starts.
+const START: u64 = 1_767_268_800_000;
+
+type Step = Box<dyn FnOnce(&mut FakeCluster)>;
+
+/// A host in memory. Clones are the same host.
+#[derive(Clone)]
+pub struct FakeHost {
+    pub(super) state: Rc<State>,
+}
+
+pub(super) struct State {
+    pub(super) cluster: RefCell<FakeCluster>,
+    pub(super) terminal: RefCell<Terminal>,
+    pub(super) format: Cell<Format>,
+    now: Cell<u64>,
+    context: RefCell<Context>,
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
+    answers: RefCell<Vec<bool>>,
+    steps: RefCell<BTreeMap<u64, Vec<Step>>>,
+    /// Times at which a timer of the command rings.
+    timers: RefCell<Vec<u64>>,
+}
+
+impl FakeHost {
+    /// An empty cluster that serves pods and events.
+    pub fn new(namespace: &str) -> Self {
+        let context = Context { namespace: namespace.into(), version: "0.0.0".into(), ..Context::default() };
+        let cluster = FakeCluster::new(namespace);
+        let state = State {
+            cluster: RefCell::new(cluster),
+            terminal: RefCell::default(),
+            format: Cell::default(),
+            now: Cell::new(START),
+            context: RefCell::new(context),
+            files: RefCell::default(),
+            answers: RefCell::default(),
+            steps: RefCell::default(),
+            timers: RefCell::default(),
+        };
+        let host = Self { state: Rc::new(state) };
+        host.serve("", "v1", "Pod", "pods");
+        host.serve("", "v1", "Event", "events");
+        host
+    }
+
+    /// What a command under test holds.
+    pub fn kf(&self) -> Kf {
+        Kf::new(Rc::new(self.clone()))
+    }
+
+    /// Runs a command with the words after its name.
+    pub fn run<C: Command>(&self, words: &[&str]) -> Result<crate::Exit> {
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        crate::run::run::<C>(&words, &self.kf())
+    }
+
+    // ---- before the run ----
+
+    /// Serves a namespaced kind.
+    pub fn serve(&self, group: &str, version: &str, kind: &str, plural: &str) {
+        self.cluster(|cluster| cluster.serve(group, version, kind, plural, true));
+    }
+
+    /// Serves a cluster-scoped kind.
+    pub fn serve_cluster(&self, group: &str, version: &str, kind: &str, plural: &str) {
+        self.cluster(|cluster| cluster.serve(group, version, kind, plural, false));
+    }
+
+    /// Puts an object there; see [`FakeCluster::put`].
+    pub fn put(&self, object: impl Into<Value>) {
+        self.cluster(|cluster| cluster.put(object));
+    }
+
+    /// Does something to the cluster now.
+    pub fn cluster<T>(&self, act: impl FnOnce(&mut FakeCluster) -> T) -> T {
+        act(&mut self.state.cluster.borrow_mut())
+    }
+
+    /// Does something to the cluster so long after the start, while the command waits.
+    pub fn at(&self, after: Duration, act: impl FnOnce(&mut FakeCluster) + 'static) {
+        let time = START + millis(after);
+        self.state.steps.borrow_mut().entry(time).or_default().push(Box::new(act));
+    }
+
+    /// A file the user named on the command line.
+    pub fn file(&self, path: &str, text: &str) {
+        self.state.files.borrow_mut().insert(path.into(), text.into());
+    }
+
+    /// Changes the context.
+    pub fn change_context(&self, change: impl FnOnce(&mut Context)) {
+        change(&mut self.state.context.borrow_mut());
+    }
+
+    /// What `-o` asks for.
+    pub fn format(&self, format: Format) {
+        self.state.format.set(format);
+    }
+
+    /// What the user answers next; without an answer it is no.
+    pub fn answer(&self, yes: bool) {
+        self.state.answers.borrow_mut().insert(0, yes);
+    }
+
+    // ---- after the run ----
+
+    /// What a person would have seen.
+    pub fn terminal(&self) -> Ref<'_, Terminal> {
+        self.state.terminal.borrow()
+    }
+
+    /// When the test started.
+    pub fn start(&self) -> Timestamp {
+        Timestamp(START)
+    }
+
+    // ---- time ----
+
+    /// Moves to the next thing that is going to happen. False if nothing is.
+    pub(super) fn advance(&self) -> bool {
+        let now = self.state.now.get();
+        let step = self.state.steps.borrow().keys().next().copied();
+        let timer = self.state.timers.borrow().iter().copied().filter(|time| *time > now).min();
+        let Some(next) = step.into_iter().chain(timer).min() else { return false };
+        self.state.now.set(next.max(now));
+        let due = self.state.steps.borrow_mut().remove(&next).unwrap_or_default();
+        for step in due {
+            self.cluster(step);
+        }
+        true
+    }
+
+    /// Moves on until it holds. An error if the test's script ends first.
+    pub(super) fn block_until(&self, what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+        while !holds() {
+            if !self.advance() {
+                return Err(Error::timed_out(format!("the test ended while the command waited for {what}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Host for FakeHost {
+    fn context(&self) -> Context {
+        self.state.context.borrow().clone()
+    }
+
+    fn now(&self) -> u64 {
+        self.state.now.get()
+    }
+
+    fn after(&self, milliseconds: u64) -> Pollable {
+        let host = self.clone();
+        let time = self.state.now.get().saturating_add(milliseconds);
+        self.state.timers.borrow_mut().push(time);
+        when(move || host.state.now.get() >= time)
+    }
+
+    fn wait(&self, pollables: &[&Pollable]) -> Vec<usize> {
+        let ready = || -> Vec<usize> {
+            pollables.iter().enumerate().filter(|(_, one)| one.ready()).map(|(index, _)| index).collect()
+        };
+        loop {
+            let found = ready();
+            // A wait that nothing can end comes back empty, so that the test fails instead of
+            // hanging.
+            if !found.is_empty() || !self.advance() {
+                return found;
+            }
+        }
+    }
+
+    fn get(&self, object: &ObjectRef) -> Result<Value> {
+        self.cluster(|cluster| cluster.get(object))
+    }
+
+    fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
+        self.cluster(|cluster| cluster.list(what, limit, next))
+    }
+
+    fn create(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
+        let options = self.with_dry_run(options);
+        self.cluster(|cluster| cluster.create(object, body, options))
+    }
+
+    fn apply(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
+        let options = self.with_dry_run(options);
+        self.cluster(|cluster| cluster.apply(object, body, options))
+    }
+
+    fn patch(
+        &self,
+        object: &ObjectRef,
+        kind: PatchKind,
+        body: &Value,
+        options: WriteOptions,
+    ) -> Result<Value> {
+        let options = self.with_dry_run(options);
+        self.cluster(|cluster| cluster.patch(object, kind, body, options))
+    }
+
+    fn delete(&self, object: &ObjectRef, options: &DeleteOptions) -> Result<()> {
+        let mut options = options.clone();
+        options.dry_run |= self.context().dry_run;
+        self.cluster(|cluster| cluster.delete(object, &options))
+    }
+
+    fn open_watch(&self, what: &Selection, resource_version: &str) -> Result<Box<dyn WatchSource>> {
+        self.cluster(|cluster| cluster.check("watch", &what.kind))?;
+        let from = resource_version
+            .parse()
+            .map_err(|_| Error::invalid(format!("`{resource_version}` is no resource version")))?;
+        Ok(Box::new(FakeWatch::new(self.clone(), what.clone(), from)))
+    }
+
+    fn can_i(&self, questions: &[Access]) -> Result<Vec<Verdict>> {
+        Ok(self.cluster(|cluster| cluster.can_i(questions)))
+    }
+
+    fn whoami(&self) -> Result<Identity> {
+        Ok(self.cluster(|cluster| cluster.identity.clone()))
+    }
+
+    fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
+        Ok(self.cluster(|cluster| cluster.discover(group)))
+    }
+
+    fn open_log(
+        &self,
+        _namespace: Option<&str>,
+        pod: &str,
+        options: &LogOptions,
+    ) -> Result<Box<dyn LogSource>> {
+        Ok(Box::new(FakeLogStream::open(self.clone(), pod, options)?))
+    }
+
+    fn forward(&self, log: Box<dyn LogSource>, prefix: Option<&str>) -> Result<Box<dyn ForwardSource>> {
+        let log = log
+            .into_any()
+            .downcast::<FakeLogStream>()
+            .map_err(|_| Error::failed("the log was not opened by this host"))?;
+        Ok(Box::new(FakeForward::new(self.clone(), *log, prefix)))
+    }
+
+    fn read_file(&self, path: &str) -> Result<Vec<u8>> {
+        let files = self.state.files.borrow();
+        files
+            .get(path)
+            .cloned()
+            .ok_or_else(|| Error::forbidden(format!("{path} was not named on the command line")))
+    }
+
+    fn output_format(&self) -> Format {
+        self.state.format.get()
+    }
+
+    fn print(&self, data: &[u8]) -> Result<()> {
+        self.state.terminal.borrow_mut().stdout.push_str(&String::from_utf8_lossy(data));
+        Ok(())
+    }
+
+    fn note(&self, text: &str) {
+        self.state.terminal.borrow_mut().notes.push(text.into());
+    }
+
+    fn warn(&self, text: &str) {
+        self.state.terminal.borrow_mut().notes.push(format!("warning: {text}"));
+    }
+
+    fn table(&self, columns: &[Column], rows: &[Row]) -> Result<()> {
+        self.state.terminal.borrow_mut().table(self.state.format.get(), columns, rows);
+        Ok(())
+    }
+
+    fn record(&self, fields: &[Column], value: &Row) -> Result<()> {
+        self.state.terminal.borrow_mut().record(self.state.format.get(), fields, value);
+        Ok(())
+    }
+
+    fn live_table(&self, columns: &[Column]) -> Box<dyn LiveSink> {
+        Box::new(FakeLive { host: self.clone(), columns: columns.to_vec() })
+    }
+
+    fn progress(&self, label: &str, _total: Option<u64>) -> Box<dyn ProgressSink> {
+        self.state.terminal.borrow_mut().say(label);
+        Box::new(FakeProgress { host: self.clone() })
+    }
+
+    fn confirm(&self, question: &str, _default: bool) -> bool {
+        self.note(question);
+        self.state.answers.borrow_mut().pop().unwrap_or(false)
+    }
+}
+
+impl FakeHost {
+    fn with_dry_run(&self, mut options: WriteOptions) -> WriteOptions {
+        options.dry_run |= self.context().dry_run;
+        options
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

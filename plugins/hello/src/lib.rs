@@ -1,0 +1,45 @@
+//! `kf hello`: the smallest command, and the one that asks for no rights.
+
+use kf_plugin_sdk::prelude::*;
+
+/// Say hello
+#[derive(clap::Parser, Describe)]
+#[kf(example("hello", "greet the world"))]
+#[kf(example("hello Ada --loud", "greet someone, loudly"))]
+pub struct Hello {
+    /// Whom to greet
+    #[arg(default_value = "world")]
+    name: String,
+    /// Make it heard
+    #[arg(long, short)]
+    loud: bool,
+}
+
+#[kf_plugin_sdk::main]
+pub fn main(hello: Hello, kf: &Kf) -> Result<Exit> {
+    let greeting = format!("hello {}", hello.name);
+    kf.print_line(if hello.loud { greeting.to_uppercase() } else { greeting })?;
+    Ok(Exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_plugin_sdk::testing::FakeHost;
+
+    use super::*;
+
+    #[test]
+    fn greets_the_world_or_whom_it_is_told() {
+        let host = FakeHost::new("team-a");
+        assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
+        assert_eq!(host.run::<Plugin>(&["Ada", "--loud"]), Ok(Exit::OK));
+        assert_eq!(host.terminal().stdout, "hello world\nHELLO ADA\n");
+    }
+
+    #[test]
+    fn refuses_words_it_does_not_know() {
+        let error = FakeHost::new("team-a").run::<Plugin>(&["--quiet"]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.message, "unexpected argument '--quiet' found");
+    }
+}
