@@ -219,7 +219,7 @@ mod tests {
     const PIECE: &str = "(\\PC{0,6}|[a-z%/.?#\\\\:]{0,10}|web-0|\\.\\.|namespaces|status|watch)";
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #![proptest_config(ProptestConfig::with_cases(1500))]
 
         #[test]
         fn every_string_is_refused_or_comes_back(

@@ -30,6 +30,7 @@ use http::HeaderValue;
 
 pub use budget::Budgets;
 pub use diff::{DiffLine, Mark};
+pub(crate) use questions::{access_review, verdict};
 pub use report::{Action, CallRecord, Change};
 
 use crate::api::{ApiError, ErrorCode};

@@ -8,8 +8,11 @@ mod failure;
 
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
 use kube::client::Body;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 pub(crate) use answer::{answered, one_line};
@@ -17,6 +20,8 @@ pub(crate) use failure::broken_stream;
 
 use crate::api::ApiError;
 use crate::kubeconfig::Settings;
+
+const JSON: &str = "application/json";
 
 /// How long the parts of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +99,51 @@ impl Connection {
 
     /// Sends one request and returns once the head of the answer is there, whatever its status.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
-        let client = self.client.get_or_try_init(|| self.connect()).await?;
+        let client = self.client().await?;
         match tokio::time::timeout(self.timeouts.answer, client.send(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure::explain(error, self).await),
             Err(_) => Err(failure::slow(self)),
         }
+    }
+
+    /// The client itself, connected now, for what the host does on its own account.
+    pub async fn client(&self) -> Result<kube::Client, ApiError> {
+        self.client.get_or_try_init(|| self.connect()).await.cloned()
+    }
+
+    /// A GET of the host's own.
+    pub(crate) async fn get(&self, path_and_query: &str) -> Result<Value, ApiError> {
+        self.own(Method::GET, path_and_query, Vec::new()).await
+    }
+
+    /// A POST of the host's own.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.own(Method::POST, path, body.to_string().into_bytes()).await
+    }
+
+    async fn own(&self, method: Method, path_and_query: &str, body: Vec<u8>) -> Result<Value, ApiError> {
+        let agent = concat!("kf/", env!("CARGO_PKG_VERSION"));
+        let request = Request::builder()
+            .method(method)
+            .uri(path_and_query)
+            .header(USER_AGENT, agent)
+            .header(ACCEPT, JSON)
+            .header(CONTENT_TYPE, JSON)
+            .body(Body::from(body))
+            .map_err(|error| failure::unreachable(self, &error.to_string()))?;
+        let response = self.send(request).await?;
+        let status = response.status();
+        let whole = tokio::time::timeout(self.timeouts.answer, response.into_body().collect());
+        let bytes = match whole.await {
+            Ok(Ok(collected)) => collected.to_bytes(),
+            Ok(Err(error)) => return Err(broken_stream(&error)),
+            Err(_) => return Err(failure::slow(self)),
+        };
+        if !status.is_success() {
+            return Err(answered(status, &bytes, None, ""));
+        }
+        serde_json::from_slice(&bytes).map_err(|_| broken_stream(&"its answer is not JSON"))
     }
 
     async fn connect(&self) -> Result<kube::Client, ApiError> {
