@@ -6,11 +6,7 @@ use std::path::Path;
 fn bindings_are_generated_from_this_wit() {
     let sdk = Path::new(env!("CARGO_MANIFEST_DIR"));
     let bindings = fs_err::read_to_string(sdk.join("src/bindings.rs")).unwrap();
-    let digest = kf_guests::wit_digest(&sdk.join("wit/since-0.1.0")).unwrap();
+    let digest = kf_toolchains::guests::wit_digest(&sdk.join("wit/since-0.1.0")).unwrap();
     let made_from = bindings.strip_prefix("// wit: ").and_then(|rest| rest.get(..16));
-    assert_eq!(
-        made_from,
-        Some(format!("{digest:016x}").as_str()),
-        "run `cargo run -p kf-guests --features bindings`"
-    );
+    assert_eq!(made_from, Some(format!("{digest:016x}").as_str()), "run `cargo xtask bindings`");
 }

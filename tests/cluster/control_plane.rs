@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use kf_toolchains::kubernetes::Binaries;
 
-use super::binaries::Binaries;
 use super::error::Result;
 use super::pki::{self, Authority};
 use super::supervisor::{Ending, Program};

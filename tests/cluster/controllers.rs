@@ -11,20 +11,20 @@ use std::time::Duration;
 use fs_err as fs;
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::Deployment;
+use kf_toolchains::Progress;
+use kf_toolchains::cache::{self, Key};
+use kf_toolchains::command;
+use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::upstream::{self, TRAINER, Upstream};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, Scope};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::binaries::Binaries;
-use super::cache::{self, Key};
 use super::client::wait_until;
-use super::command;
 use super::error::{ClusterError, Result};
-use super::go::Go;
-use super::manifests::{JOBSET, TRAINER, Upstream, parse_yaml};
-use super::progress::Progress;
+use super::manifests::parse_yaml;
 use super::supervisor::read_json;
 
 const NAMESPACE: &str = "Namespace";
@@ -50,7 +50,7 @@ pub(crate) struct Controller {
 /// Renders upstream's manifests, without the custom resource definitions.
 pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifests> {
     let mut all = Manifests { objects: Vec::new(), controllers: Vec::new() };
-    for upstream in [&JOBSET, &TRAINER] {
+    for upstream in upstream::ALL {
         let module = upstream.our_module();
         let key = Key::new()
             .with("rendered 1")
@@ -58,12 +58,10 @@ pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifest
             .with_file(&module.join("go.sum"))?;
         let kind = format!("{}-manifests", upstream.directory);
         let entry = cache::entry(&kind, key, progress, |directory| {
-            let sources = Go::find()?.sources_of(&module, upstream.module)?;
-            let objects = render_one(upstream, &sources, binaries, directory)?;
+            let objects = render_one(upstream, &upstream.sources()?, binaries, directory)?;
             let text =
                 serde_json::to_vec(&objects).map_err(|error| ClusterError::malformed(directory, error))?;
-            fs::write(directory.join("objects.json"), text)?;
-            Ok(())
+            Ok::<_, ClusterError>(fs::write(directory.join("objects.json"), text)?)
         })?;
         let objects: Vec<Value> = read_json(&entry.join("objects.json"))?;
         for deployment in objects.iter().filter(|object| is(object, DEPLOYMENT)) {

@@ -10,27 +10,9 @@ pub enum ClusterError {
     #[error(transparent)]
     Io(#[from] io::Error),
 
-    /// A program of the machine is needed and not there.
-    #[error("`{program}` is needed {purpose} and was not found on PATH\nhint: {remedy}")]
-    ProgramMissing {
-        /// The program's name.
-        program: &'static str,
-        /// What it is needed for.
-        purpose: &'static str,
-        /// How to get it.
-        remedy: &'static str,
-    },
-
-    /// A program of the machine ran and failed.
-    #[error("`{command}` failed ({status}):\n{output}")]
-    CommandFailed {
-        /// The command line, shortened.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// The end of what it wrote.
-        output: String,
-    },
+    /// A part of it could not be built or fetched, or a program of the machine failed.
+    #[error(transparent)]
+    Toolchain(#[from] kf_toolchains::Error),
 
     /// The API server refused or could not be reached.
     #[error("could not {doing}: {source}")]
@@ -94,8 +76,10 @@ pub enum ClusterError {
         reason: String,
     },
 
-    /// There is a kept cluster already.
-    #[error("a cluster is up already, in {0}\nhint: `cargo xtask cluster down` stops it")]
+    /// There is a kept cluster already, and it is of less use than the wanted one.
+    #[error(
+        "a cluster is up already, without a node or without an answer, in {0}\nhint: `cargo xtask cluster down` stops it"
+    )]
     AlreadyUp(PathBuf),
 
     /// No free address or name was found.

@@ -13,6 +13,8 @@ use fs_err as fs;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
 use k8s_openapi::api::core::v1::Node;
+use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::{Progress, command};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client};
@@ -22,10 +24,9 @@ use serde_json::json;
 use super::client::{block_on, connect, wait_until};
 use super::error::{ClusterError, Result};
 use super::pki::{Identity, subject};
-use super::progress::Progress;
 use super::supervisor::{self, Files, ProcessIdentity};
 use super::users::{self, User};
-use super::{Cluster, Hold, Profile, STATE_VERSION, State, command, manifests, new_directory};
+use super::{Cluster, Hold, Profile, STATE_VERSION, State, manifests, new_directory};
 
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 
@@ -33,14 +34,9 @@ const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Cluster> {
     progress(&format!("using the cluster of {}", kubeconfig.display()));
     let definitions = manifests::definitions(progress)?;
-    let kubectl = command::find("kubectl").ok_or(ClusterError::ProgramMissing {
-        program: "kubectl",
-        purpose: "to test against an existing cluster",
-        remedy: "install it",
-    });
-    let kubectl = match kubectl {
+    let kubectl = match command::need("kubectl", "to test against an existing cluster", "install it") {
         Ok(path) => path,
-        Err(missing) => super::binaries::Binaries::for_api(progress).map_err(|_| missing)?.path("kubectl"),
+        Err(missing) => Binaries::for_api(progress).map_err(|_| missing)?.path("kubectl"),
     };
     let directory = new_directory();
     let users_directory = directory.join("pki");

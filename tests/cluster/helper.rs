@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fs_err as fs;
+use kf_toolchains::{command, locations};
 use serde::Deserialize;
 
 use super::error::{ClusterError, Result};
-use super::{command, locations};
 
 const HELPER: &str = "kf-test-cluster";
 

@@ -6,12 +6,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use aws_lc_rs::digest;
 use fs_err as fs;
+use kf_toolchains::cache;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
-use super::cache::hexadecimal;
 use super::error::{ClusterError, Result};
 
 /// An image of one layer.
@@ -114,7 +113,7 @@ pub(crate) fn write_archive(images: Vec<Image>, path: &Path) -> Result<()> {
         }
         index.push(entry);
         for blob in [&layer, &configuration, &manifest] {
-            append(&mut archive, &format!("blobs/sha256/{}", hex_digest(blob)), blob)?;
+            append(&mut archive, &format!("blobs/sha256/{}", cache::digest_of(blob)), blob)?;
         }
     }
     let index = json!({
@@ -149,11 +148,7 @@ fn descriptor(media_type: &str, content: &[u8]) -> Value {
 }
 
 fn digest_of(content: &[u8]) -> String {
-    format!("sha256:{}", hex_digest(content))
-}
-
-fn hex_digest(content: &[u8]) -> String {
-    hexadecimal(digest::digest(&digest::SHA256, content).as_ref())
+    format!("sha256:{}", cache::digest_of(content))
 }
 
 fn bytes(value: &Value, path: &Path) -> Result<Vec<u8>> {

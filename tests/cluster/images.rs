@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::cache::{self, Key};
-use super::command;
+use kf_toolchains::Progress;
+use kf_toolchains::cache::{self, Key};
+use kf_toolchains::command;
+use kf_toolchains::pods::PodPrograms;
+
 use super::controllers::Controller;
 use super::error::{ClusterError, Result};
-use super::go::{self, GoProgram};
 use super::image::{self, Image};
-use super::locations;
-use super::manifests::{JOBSET, TRAINER as TRAINER_MODULE, Upstream};
-use super::progress::Progress;
 
 /// Holds the namespaces of a pod.
 pub(crate) const PAUSE: &str = "kf.test/pause:1";
@@ -22,20 +21,8 @@ pub const TRAINER: &str = "kf.test/trainer:1";
 
 /// The archive with all of them. `system` is the directory of the unpacked packages.
 pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progress) -> Result<PathBuf> {
-    let module = locations::sources().join("images");
-    let own = |name, package| GoProgram {
-        name,
-        module: module.clone(),
-        package,
-        linker_flags: "",
-        about: "a few seconds",
-    };
-    let pause = go::build(&own("pause", "./pause"), progress)?;
-    let trainer = go::build(&own("trainer", "./trainer"), progress)?;
-    let managers = [
-        (&JOBSET, build_manager("jobset", &JOBSET, progress)?),
-        (&TRAINER_MODULE, build_manager("trainer-controller-manager", &TRAINER_MODULE, progress)?),
-    ];
+    let programs = PodPrograms::built(progress)?;
+    let managers: Vec<_> = programs.managers().collect();
     let busybox = ["bin/busybox", "usr/bin/busybox"]
         .map(|path| system.join(path))
         .into_iter()
@@ -44,20 +31,21 @@ pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progr
 
     // Each path names the cache entry, and so the content.
     let mut key = Key::new().with("archive 1");
-    for path in [&pause, &trainer, &busybox].into_iter().chain(managers.iter().map(|(_, path)| path)) {
+    let paths = [&programs.pause, &programs.trainer, &busybox].into_iter();
+    for path in paths.chain(managers.iter().map(|(_, path)| *path)) {
         key = key.with(path.as_os_str().as_encoded_bytes());
     }
     for controller in controllers {
         key = key.with(&controller.image).with(&controller.entrypoint);
     }
-    let entry = cache::entry("images", key, progress, |directory| {
-        let mut images = vec![Image::new(PAUSE).entrypoint("/pause").with_program("pause", &pause)?];
+    let entry = cache::entry("images", key, progress, |directory| -> Result<()> {
+        let mut images = vec![Image::new(PAUSE).entrypoint("/pause").with_program("pause", &programs.pause)?];
         let mut shell = with_busybox(Image::new(BUSYBOX), &busybox)?;
         shell.command = vec!["sh".to_owned()];
         images.push(shell);
         images.push(
             with_busybox(Image::new(TRAINER), &busybox)?
-                .with_program("train", &trainer)?
+                .with_program("train", &programs.trainer)?
                 .entrypoint("/train"),
         );
         for controller in controllers {
@@ -74,19 +62,6 @@ pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progr
         image::write_archive(images, &directory.join("images.tar"))
     })?;
     Ok(entry.join("images.tar"))
-}
-
-fn build_manager(name: &str, upstream: &Upstream, progress: Progress) -> Result<PathBuf> {
-    go::build(
-        &GoProgram {
-            name,
-            module: upstream.our_module(),
-            package: upstream.manager,
-            linker_flags: "",
-            about: "about 1 min",
-        },
-        progress,
-    )
 }
 
 fn with_busybox(image: Image, busybox: &Path) -> Result<Image> {

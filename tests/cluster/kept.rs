@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use kf_toolchains::{Progress, locations};
+
 use super::error::{ClusterError, Result};
-use super::progress::Progress;
 use super::supervisor::{Files, ProcessIdentity, read_json};
-use super::{Cluster, Options, Profile, User, locations, stop_kept, sweep};
+use super::{Cluster, Options, Profile, User, stop_kept, sweep};
 
 fn directory() -> PathBuf {
     locations::clusters().join("kept")
@@ -20,10 +21,13 @@ pub struct Status {
     pub answers: bool,
 }
 
-/// Starts the kept cluster.
+/// The kept cluster; started if it is not there.
 pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
-    if is_running() {
-        return Err(ClusterError::AlreadyUp(directory()));
+    if let Some(status) = status()? {
+        if !status.answers || status.cluster.profile() < profile {
+            return Err(ClusterError::AlreadyUp(directory()));
+        }
+        return Ok(status.cluster);
     }
     Cluster::start(profile, &Options { directory: Some(directory()), keep: true, progress })
 }

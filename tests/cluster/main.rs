@@ -7,9 +7,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kf_tests::cluster::{Cluster, Options, Profile, Result, node, supervisor};
+use kf_tests::cluster::{Cluster, Options, Profile, Result, User, kept, node, progress, supervisor};
 
-const USAGE: &str = "usage: kf-test-cluster hold api|node    (until stdin ends)
+const USAGE: &str = "usage: kf-test-cluster up api|node      (until `down`)
+       kf-test-cluster down|status|directory
+       kf-test-cluster hold api|node    (until stdin ends)
        kf-test-cluster supervise DIRECTORY [--keep]
        kf-test-cluster node-gate|node-init DIRECTORY
        kf-test-cluster run-with-parent PID PROGRAM [ARGUMENT...]";
@@ -33,8 +35,38 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
             supervisor::supervise(&directory, rest.contains(&"--keep"))?;
             Ok(ExitCode::SUCCESS)
         }
-        ["hold", profile] => {
-            let profile = if *profile == "node" { Profile::Node } else { Profile::Api };
+        ["up", profile @ ("api" | "node")] => {
+            let cluster = kept::up(profile_of(profile), progress::to_stderr)?;
+            describe(&cluster)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["down"] => {
+            let was_up = kept::down(progress::to_stderr)?;
+            say(if was_up { "the cluster is down" } else { "no cluster was up" });
+            Ok(ExitCode::SUCCESS)
+        }
+        ["status"] => match kept::status()? {
+            Some(status) => {
+                describe(&status.cluster)?;
+                if !status.answers {
+                    say(&format!(
+                        "its API server does not answer; its logs are in {}",
+                        status.cluster.logs().display()
+                    ));
+                }
+                Ok(if status.answers { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            None => Ok(no_cluster()),
+        },
+        ["directory"] => match kept::status()? {
+            Some(status) => {
+                writeln!(std::io::stdout(), "{}", status.cluster.directory().display())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            None => Ok(no_cluster()),
+        },
+        ["hold", profile @ ("api" | "node")] => {
+            let profile = profile_of(profile);
             let cluster = Cluster::start(profile, &Options::default())?;
             let mut stdout = std::io::stdout().lock();
             writeln!(stdout, "{}", cluster.directory().display())?;
@@ -61,6 +93,35 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+fn profile_of(word: &str) -> Profile {
+    if word == "node" { Profile::Node } else { Profile::Api }
+}
+
+fn no_cluster() -> ExitCode {
+    say("no cluster is up\nhint: `cargo xtask cluster up` starts one");
+    ExitCode::FAILURE
+}
+
+/// Who may do what with the cluster, and the line that makes one of them the user of a shell.
+fn describe(cluster: &Cluster) -> Result<()> {
+    let node = if cluster.profile() == Profile::Node { "with a node" } else { "without a node" };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "Kubernetes at {}, {node}", cluster.server())?;
+    for user in User::ALL {
+        let may = match user {
+            User::Admin => "may do everything",
+            User::DataScientist => "may edit and train in team-a",
+            User::Viewer => "may look at team-a",
+            User::Nobody => "may do nothing",
+        };
+        writeln!(stdout, "  {:<6} {may:<29} {}", user.name(), cluster.kubeconfig(user).display())?;
+    }
+    writeln!(stdout, "Its kubectl is {}", cluster.kubectl().display())?;
+    writeln!(stdout, "To use it as {}, type:", User::DataScientist.name())?;
+    writeln!(stdout, "  export KUBECONFIG={}", cluster.kubeconfig(User::DataScientist).display())?;
+    Ok(())
 }
 
 fn say(text: &str) {

@@ -8,49 +8,16 @@ use std::time::Duration;
 
 use fs_err as fs;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kf_toolchains::Progress;
+use kf_toolchains::cache::{self, Key};
+use kf_toolchains::upstream;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::cache::{self, Key};
 use super::client::wait_until;
 use super::error::{ClusterError, Result};
-use super::go::Go;
-use super::locations;
-use super::progress::Progress;
-
-/// A Go module of upstream, pinned by a `go.mod` of ours.
-pub(crate) struct Upstream {
-    /// The directory of that `go.mod`, in `tests/cluster`.
-    pub(crate) directory: &'static str,
-    /// The module's path.
-    pub(crate) module: &'static str,
-    /// The package of its controller manager.
-    pub(crate) manager: &'static str,
-    /// Where its custom resource definitions are.
-    crds: &'static str,
-}
-
-pub(crate) const JOBSET: Upstream = Upstream {
-    directory: "jobset",
-    module: "sigs.k8s.io/jobset",
-    manager: "sigs.k8s.io/jobset",
-    crds: "config/components/crd/bases",
-};
-
-pub(crate) const TRAINER: Upstream = Upstream {
-    directory: "trainer",
-    module: "github.com/kubeflow/trainer/v2",
-    manager: "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
-    crds: "manifests/base/crds",
-};
-
-impl Upstream {
-    pub(crate) fn our_module(&self) -> PathBuf {
-        locations::sources().join(self.directory)
-    }
-}
 
 /// The runtime that the tests and the demo train with, for `kubectl get clustertrainingruntimes`.
 const RUNTIME: &str = include_str!("manifests/kf-test-runtime.yaml");
@@ -58,22 +25,19 @@ const RUNTIME: &str = include_str!("manifests/kf-test-runtime.yaml");
 /// The file with upstream's custom resource definitions, a JSON list.
 pub(crate) fn definitions(progress: Progress) -> Result<PathBuf> {
     let mut key = Key::new().with("list of definitions 1");
-    for upstream in [&JOBSET, &TRAINER] {
+    for upstream in upstream::ALL {
         key = key
             .with_file(&upstream.our_module().join("go.mod"))?
             .with_file(&upstream.our_module().join("go.sum"))?;
     }
     let entry = cache::entry("definitions", key, progress, |directory| {
         progress("reading the custom resource definitions of JobSet and Trainer");
-        let go = Go::find()?;
         let mut all = Vec::new();
-        for upstream in [&JOBSET, &TRAINER] {
-            let sources = go.sources_of(&upstream.our_module(), upstream.module)?;
-            all.extend(read_definitions(&sources.join(upstream.crds))?);
+        for upstream in upstream::ALL {
+            all.extend(read_definitions(&upstream.sources()?.join(upstream.crds))?);
         }
         let text = serde_json::to_vec(&all).map_err(|error| ClusterError::malformed(directory, error))?;
-        fs::write(directory.join("definitions.json"), text)?;
-        Ok(())
+        Ok::<_, ClusterError>(fs::write(directory.join("definitions.json"), text)?)
     })?;
     Ok(entry.join("definitions.json"))
 }

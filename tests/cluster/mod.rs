@@ -24,45 +24,39 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fs_err as fs;
+use kf_toolchains::locations;
 use kube::Client;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 mod access;
-mod binaries;
-pub mod cache;
 mod cgroups;
 mod client;
-mod command;
 mod control_plane;
 mod controllers;
-pub mod debian;
 mod error;
 mod existing;
-mod go;
 mod helper;
 mod image;
 mod images;
 pub mod kept;
-mod locations;
 mod manifests;
 mod namespace;
 mod network;
 pub mod node;
 mod parts;
 mod pki;
-pub mod progress;
 pub mod supervisor;
 mod users;
 
 pub use access::{TEAM_A, TEAM_B};
-pub use binaries::ASSETS_VARIABLE;
 pub use error::{ClusterError, Result};
 pub use images::{BUSYBOX, TRAINER};
-pub use locations::CACHE_VARIABLE;
+pub use kf_toolchains::kubernetes::ASSETS_VARIABLE;
+pub use kf_toolchains::locations::CACHE_VARIABLE;
+pub use kf_toolchains::{Progress, progress};
 pub use namespace::TestNamespace;
-pub use progress::Progress;
 pub use users::User;
 
 use client::{block_on, connect};
@@ -381,7 +375,7 @@ pub fn skip_without_node(test: &str) -> bool {
     match node::check() {
         Ok(()) => false,
         Err(error) => {
-            progress::to_stderr(&format!("SKIPPED {test}: {error}"));
+            progress::skipped(test, error);
             true
         }
     }

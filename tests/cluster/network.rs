@@ -10,9 +10,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use kf_toolchains::command;
 use serde::{Deserialize, Serialize};
 
-use super::command;
 use super::error::{ClusterError, Result};
 
 /// The network of one node.
@@ -102,10 +102,6 @@ fn owner(directory: &Path) -> String {
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
-    let program = command::find("ip").ok_or(ClusterError::ProgramMissing {
-        program: "ip",
-        purpose: "to connect the node to the machine",
-        remedy: "install iproute2",
-    })?;
-    command::output(Command::new(program).args(arguments)).map(drop)
+    let program = command::need("ip", "to connect the node to the machine", "install iproute2")?;
+    Ok(command::output(Command::new(program).args(arguments)).map(drop)?)
 }

@@ -18,6 +18,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use kf_toolchains::command;
+use kf_toolchains::kubernetes::Binaries;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -25,12 +27,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::{geteuid, sethostname};
 use serde::{Deserialize, Serialize};
 
-use super::binaries::Binaries;
 use super::control_plane::Credentials;
 use super::error::{ClusterError, Result};
 use super::network::Link;
 use super::supervisor::{Ending, Files, Program, Programs, StopSignal, read_plan};
-use super::{cgroups, command, images};
+use super::{cgroups, images};
 
 /// The node's name in the cluster.
 pub(crate) const NAME: &str = "kf-node";

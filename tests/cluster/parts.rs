@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::{Progress, debian};
 
-use super::binaries::Binaries;
 use super::control_plane::{self, Credentials, Endpoints};
-use super::debian::{self, Packages, Suite};
 use super::error::Result;
 use super::node::{self, Node};
-use super::progress::Progress;
 use super::supervisor::{self, Files, Plan};
 use super::{Profile, STATE_VERSION, State, controllers, images, manifests};
 
@@ -26,24 +25,6 @@ pub(crate) struct NodeParts {
     pub(crate) manifests: controllers::Manifests,
 }
 
-/// Where containerd, runc, the CNI plugins, nft and busybox come from.
-const SYSTEM_PACKAGES: Packages<'_> = Packages {
-    names: &[
-        "busybox-static",
-        "containerd",
-        "containernetworking-plugins",
-        "libjansson4",
-        "libmnl0",
-        "libnftables1",
-        "libnftnl11",
-        "libseccomp2",
-        "nftables",
-        "runc",
-    ],
-    suite: Suite::OfMachine,
-    with_dependencies: false,
-};
-
 impl Parts {
     pub(crate) fn get(profile: Profile, progress: Progress) -> Result<Self> {
         let definitions = manifests::definitions(progress)?;
@@ -52,7 +33,7 @@ impl Parts {
         }
         node::check()?;
         let binaries = Binaries::built(progress)?;
-        let system = debian::cached("node-packages", &SYSTEM_PACKAGES, progress)?;
+        let system = debian::node(progress)?;
         let manifests = controllers::render(&binaries, progress)?;
         let images = images::archive(&system, &manifests.controllers, progress)?;
         Ok(Self { binaries, definitions, node: Some(NodeParts { system, images, manifests }) })

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use kf_toolchains::command::last_part;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigSet, SigmaskHow, Signal};
@@ -29,7 +30,6 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 use serde::{Deserialize, Serialize};
 
-use super::command::last_part;
 use super::error::{ClusterError, Result};
 use super::node::{self, Node};
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::setup;
+use crate::setup::{self, Wanted};
 use crate::step::{Doing, Failure, Result, programs, run};
 
 #[derive(Debug, Subcommand)]
@@ -50,16 +50,17 @@ impl Profile {
 pub fn command(task: &ClusterCommand) -> Result<()> {
     match task {
         ClusterCommand::Up { profile } => {
-            setup::prepare(setup::Wanted::Programs)?;
-            up(profile.unwrap_or_else(Profile::best))
+            let profile = profile.unwrap_or_else(Profile::best);
+            setup::prepare(Wanted::Cluster, profile)?;
+            up(profile)
         }
         ClusterCommand::Down => run(harness()?.arg("down")),
         ClusterCommand::Status => run(harness()?.arg("status")),
     }
 }
 
-/// Starts the kept cluster and shows its kubeconfigs.
-pub fn up(profile: Profile) -> Result<()> {
+/// Starts the kept cluster if it is not there, and shows its kubeconfigs.
+fn up(profile: Profile) -> Result<()> {
     run(harness()?.args(["up", profile.name()]))
 }
 
@@ -101,13 +102,13 @@ impl Cluster {
 
     /// The kept one, started if it is not there.
     pub fn kept(profile: Profile) -> Result<Self> {
+        up(profile)?;
         let output = harness()?.arg("directory").output().doing("cannot look for the kept cluster")?;
-        if !output.status.success() {
-            up(profile)?;
-            return Self::kept(profile);
-        }
         let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
-        Ok(Self { folder, holder: None })
+        if output.status.success() {
+            return Ok(Self { folder, holder: None });
+        }
+        Err(Failure("the kept cluster ended as soon as it was up".to_owned()))
     }
 
     pub fn folder(&self) -> &Path {

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use kf_toolchains::{guests, locations};
 
 use crate::cluster::{Cluster, Profile};
 use crate::setup::{self, Wanted};
-use crate::step::{Doing, Failure, Result, programs, quietly, run, target, workspace};
+use crate::step::{Doing, Failure, Result, programs, quietly, run};
 use crate::{plugins, say};
 
 #[derive(Debug, Args)]
@@ -23,12 +24,12 @@ pub struct DemoArgs {
 }
 
 pub fn tell(args: &DemoArgs) -> Result<()> {
-    setup::prepare(Wanted::Programs)?;
     let profile = if args.no_node { Profile::Api } else { Profile::best() };
+    setup::prepare(Wanted::Demo, profile)?;
     if profile == Profile::Api {
         say::line("· there is no node without root: the demo ends where the API server accepts the job");
     }
-    let folder = target().join("demo");
+    let folder = locations::target().join("demo");
     if folder.exists() {
         fs_err::remove_dir_all(&folder).doing("cannot clear the last demo")?;
     }
@@ -46,17 +47,13 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
 /// A registry of the demo's own: the reviewed index, and one command that lies about its rights.
 fn publish(folder: &Path) -> Result<()> {
     let index = folder.join("registry-index");
-    run(Command::new("cp").arg("-a").arg(workspace().join("registry-index")).arg(&index))?;
-    let lying = workspace().join("tests/adversarial/lying");
+    run(Command::new("cp").arg("-a").arg(locations::workspace().join("registry-index")).arg(&index))?;
+    let lying = locations::workspace().join("tests/adversarial/lying");
     let artifacts = folder.join("artifacts");
-    run(Command::new("cp").arg("-a").arg(target().join("plugins")).arg(&artifacts))?;
+    run(Command::new("cp").arg("-a").arg(plugins::artifacts()).arg(&artifacts))?;
     let toolchain = plugins::toolchain()?;
-    let components = kf_guests::build_examples(&toolchain, "kf-attacks", "guest")
+    let liar = guests::build_example(&toolchain, "kf-attacks", "lying_manifest", "guest")
         .doing("cannot build the lying command")?;
-    let liar = components
-        .iter()
-        .find(|component| component.name == "lying_manifest")
-        .ok_or_else(|| Failure("the lying command was not built".to_owned()))?;
     plugins::place(&artifacts.join("snoop"), &lying.join("plugin.toml"), &liar.wasm_path)?;
     fs_err::copy(lying.join("index.toml"), index.join("plugins/snoop.toml"))
         .doing("cannot list the lying command")?;

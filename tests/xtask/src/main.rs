@@ -9,6 +9,7 @@ mod plugins;
 mod say;
 mod setup;
 mod step;
+mod summary;
 mod test;
 
 use std::process::ExitCode;
@@ -47,10 +48,16 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::tell(&args),
         Task::Test(args) => test::run_all(&args),
         Task::Cluster(command) => cluster::command(&command),
-        Task::Plugins => plugins::build().map(|_| ()),
-        Task::Bindings => {
-            step::cargo(&["run", "--package", "kf-guests", "--features", "bindings", "--bin", "kf-bindings"])
-        }
+        Task::Plugins => plugins::build(),
+        Task::Bindings => step::cargo(&[
+            "run",
+            "--package",
+            "kf-toolchains",
+            "--features",
+            "bindings",
+            "--bin",
+            "kf-bindings",
+        ]),
         Task::Lint => lint::run(),
     };
     match result {

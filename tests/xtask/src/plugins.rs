@@ -2,35 +2,47 @@
 
 use std::path::{Path, PathBuf};
 
-use kf_guests::toolchain::{self, Options};
+use kf_toolchains::guests::toolchain::{Machine, Toolchain, Way, resolve};
+use kf_toolchains::{guests, locations};
 
 use crate::say;
-use crate::step::{Doing, Result, target, workspace};
+use crate::step::{Doing, Result};
 
-/// Builds every command of `plugins/`; returns the folder `kf registry build` takes them from.
-pub fn build() -> Result<PathBuf> {
-    let names = folders(&workspace().join("plugins"))?;
+/// Where `kf registry build` takes the commands from.
+pub fn artifacts() -> PathBuf {
+    locations::target().join("plugins")
+}
+
+/// Builds every command of `plugins/` into [`artifacts`].
+pub fn build() -> Result<()> {
+    build_with(&toolchain()?)
+}
+
+/// The same with a toolchain that was found before.
+pub fn build_with(toolchain: &Toolchain) -> Result<()> {
+    let sources = locations::workspace().join("plugins");
+    let names = folders(&sources)?;
     let packages: Vec<String> = names.iter().map(|name| format!("kf-plugin-{name}")).collect();
-    let artifacts = target().join("plugins");
-    let sources = names.iter().map(|name| workspace().join("plugins").join(name).join("plugin.toml"));
-    let toolchain = toolchain()?;
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-    let built = kf_guests::build(&toolchain, &packages, "guest").doing("cannot build the commands")?;
-    for ((name, manifest), component) in names.iter().zip(sources).zip(built) {
-        place(&artifacts.join(name), &manifest, &component.wasm_path)?;
+    let log = locations::log("guests");
+    let built =
+        say::during("building the commands", Some(&log), || guests::build(toolchain, &packages, "guest"))
+            .doing("cannot build the commands")?;
+    for (name, component) in names.iter().zip(built) {
+        place(&artifacts().join(name), &sources.join(name).join("plugin.toml"), &component.wasm_path)?;
     }
     // What a command of another time left behind must not be published.
-    for name in folders(&artifacts)?.iter().filter(|name| !names.contains(name)) {
-        fs_err::remove_dir_all(artifacts.join(name)).doing("cannot clear an old command")?;
+    for name in folders(&artifacts())?.iter().filter(|name| !names.contains(name)) {
+        fs_err::remove_dir_all(artifacts().join(name)).doing("cannot clear an old command")?;
     }
-    Ok(artifacts)
+    Ok(())
 }
 
 /// The Rust that builds guests; says which it took.
-pub fn toolchain() -> Result<toolchain::Toolchain> {
-    let options = Options::from_environment().doing("cannot choose a wasm toolchain")?;
-    let toolchain = toolchain::resolve(&options).doing("cannot build commands")?;
-    say::line(&format!("· building the commands with {}", toolchain.way));
+pub fn toolchain() -> Result<Toolchain> {
+    let forced = Way::forced().doing("cannot choose a wasm toolchain")?;
+    let toolchain = resolve(&Machine::default(), forced, say::line).doing("cannot build commands")?;
+    say::line(&format!("· commands are compiled with {}", toolchain.way));
     Ok(toolchain)
 }
 

@@ -1,66 +1,142 @@
 //! What both the demo and the tests need, made side by side.
 //!
 //! Two things take minutes the first time: compiling kf with its engine and its Kubernetes client,
-//! and compiling Kubernetes itself. They do not depend on each other. Everything is kept, so a
-//! second run starts within seconds.
+//! and compiling Kubernetes itself. They do not depend on each other, nor do the downloads: the
+//! packages of the node, and a Rust for WebAssembly where the machine has none. Everything is kept,
+//! so a second run starts within seconds.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use crate::step::{Failure, Result, quietly, target, workspace};
+use kf_toolchains::guests::toolchain::{Machine, Toolchain, Way, resolve};
+use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::pods::PodPrograms;
+use kf_toolchains::progress::estimate;
+use kf_toolchains::{command, debian, guests, locations};
+
+use crate::cluster::Profile;
+use crate::step::{self, Doing, Failure, Result, cargo_command, quietly};
 use crate::{plugins, say};
+
+/// How many seconds one core needs to compile kf with all it depends on, the supervisor of clusters
+/// with the Kubernetes client, and the tests.
+const KF: u64 = 700;
+const SUPERVISOR: u64 = 350;
+const TESTS: u64 = 300;
 
 /// How much is to be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// kf and the cluster.
-    Programs,
-    /// The tests as well.
+    /// A cluster.
+    Cluster,
+    /// kf and its commands as well.
+    Demo,
+    /// The tests and their guests as well.
     Tests,
 }
 
-/// Where everything is.
-pub struct Ready {
-    /// The first-party commands.
-    pub artifacts: PathBuf,
-}
-
-pub fn prepare(wanted: Wanted) -> Result<Ready> {
+/// Builds all of it, or what has changed.
+pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     let started = Instant::now();
-    if !target().join("plugins").is_dir() {
-        say::line(
-            "· the first run compiles Kubernetes and kf: 10 to 20 minutes on two cores; later ones take seconds",
-        );
+    let left = core_seconds_left(wanted, profile)?;
+    if left > 0 {
+        say::line(&format!(
+            "· the first run compiles all it needs: {}; later ones start within seconds",
+            estimate(left)
+        ));
     }
-    let artifacts = thread::scope(|scope| {
-        let kubernetes = scope.spawn(kubernetes);
-        let host = scope.spawn(move || host(wanted));
-        let host = joined(host.join());
-        let kubernetes = joined(kubernetes.join());
-        host.and(kubernetes).and_then(|()| plugins::build())
+    thread::scope(|scope| {
+        let steps = [
+            scope.spawn(move || kubernetes(profile)),
+            scope.spawn(move || packages(profile)),
+            scope.spawn(move || rust_of_debian(wanted)),
+        ];
+        let toolchain = scope.spawn(move || toolchain(wanted));
+        let programs = programs(wanted);
+        let toolchain = joined(toolchain.join());
+        let guests = programs.and(toolchain).and_then(|toolchain| guests_of(wanted, toolchain));
+        steps.into_iter().fold(guests, |so_far, step| so_far.and(joined(step.join())))
     })?;
     say::line(&format!("· everything is built, after {} s", started.elapsed().as_secs()));
-    Ok(Ready { artifacts })
+    Ok(())
 }
 
-fn joined(result: thread::Result<Result<()>>) -> Result<()> {
+fn joined<T>(result: thread::Result<Result<T>>) -> Result<T> {
     result.unwrap_or_else(|_| Err(Failure("a build step broke off".to_owned())))
 }
 
-fn host(wanted: Wanted) -> Result<()> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace()).args(["build", "--workspace", "--bins"]);
-    quietly("compiling kf", &mut cargo)?;
-    if wanted == Wanted::Tests {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace()).args(["test", "--workspace", "--no-run"]);
-        quietly("compiling the tests", &mut cargo)?;
+fn core_seconds_left(wanted: Wanted, profile: Profile) -> Result<u64> {
+    let is_built = |program: &str| step::programs().map(|folder| folder.join(program).is_file());
+    let ours = match wanted {
+        _ if is_built("kf-test-cluster")? => 0,
+        Wanted::Cluster => SUPERVISOR,
+        Wanted::Demo => KF + SUPERVISOR,
+        Wanted::Tests => KF + SUPERVISOR + TESTS,
+    };
+    let kubernetes = Binaries::core_seconds_left().doing("cannot build Kubernetes")?;
+    let pods = match profile {
+        Profile::Api => 0,
+        Profile::Node => PodPrograms::core_seconds_left().doing("cannot build the pods' programs")?,
+    };
+    Ok(ours + kubernetes + pods)
+}
+
+/// What cargo makes for this machine.
+fn programs(wanted: Wanted) -> Result<()> {
+    let (label, words): (_, &[&str]) = match wanted {
+        Wanted::Cluster => ("compiling the cluster's supervisor", &["--bin", "kf-test-cluster"]),
+        Wanted::Demo => ("compiling kf", &["--bins"]),
+        Wanted::Tests => ("compiling kf and its tests", &["--bins", "--tests"]),
+    };
+    quietly(label, cargo_command(&["build", "--workspace"]).args(words))
+}
+
+/// Kubernetes itself, and what runs in pods. All of it is Go, which uses every core by itself.
+fn kubernetes(profile: Profile) -> Result<()> {
+    let log = locations::log("kf-kubernetes");
+    let build = if profile == Profile::Api { Binaries::for_api } else { Binaries::built };
+    say::during("building Kubernetes", Some(&log), || build(say::line)).doing("cannot build Kubernetes")?;
+    if profile == Profile::Node {
+        say::during("building JobSet and Trainer", None, || PodPrograms::built(say::line))
+            .doing("cannot build the pods' programs")?;
     }
     Ok(())
 }
 
-fn kubernetes() -> Result<()> {
+/// containerd, runc and their like.
+fn packages(profile: Profile) -> Result<()> {
+    if profile == Profile::Api {
+        return Ok(());
+    }
+    say::during("fetching the node's packages", None, || debian::node(say::line))
+        .map(drop)
+        .doing("cannot fetch the node's packages")
+}
+
+/// A test builds guests as on a machine without the target.
+fn rust_of_debian(wanted: Wanted) -> Result<()> {
+    if wanted != Wanted::Tests || command::find("apt-get").is_none() {
+        return Ok(());
+    }
+    say::during("fetching Debian's Rust", None, || resolve(&Machine::default(), Some(Way::Debian), say::line))
+        .map(drop)
+        .doing("cannot fetch Debian's Rust")
+}
+
+fn toolchain(wanted: Wanted) -> Result<Option<Toolchain>> {
+    (wanted != Wanted::Cluster).then(plugins::toolchain).transpose()
+}
+
+/// The first-party commands, and for the tests the attacks on the sandbox.
+fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
+    let Some(toolchain) = toolchain else { return Ok(()) };
+    plugins::build_with(&toolchain)?;
+    if wanted == Wanted::Tests {
+        let log = locations::log("guests");
+        say::during("building the attacks", Some(&log), || {
+            guests::build_examples(&toolchain, "kf-attacks", "dev")
+        })
+        .doing("cannot build the attacks")?;
+    }
     Ok(())
 }

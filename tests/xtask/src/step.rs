@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+
+use kf_toolchains::{command, locations};
 
 use crate::say;
 
@@ -24,17 +25,6 @@ impl<T, E: Display> Doing<T> for std::result::Result<T, E> {
     }
 }
 
-/// The workspace's folder.
-pub fn workspace() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
-}
-
-/// Where cargo puts what it builds.
-pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
-}
-
 /// The folder of programs built for the tests and the demo, beside xtask itself.
 pub fn programs() -> Result<PathBuf> {
     let own = std::env::current_exe().doing("cannot find the folder of built programs")?;
@@ -49,29 +39,21 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs cargo in the workspace.
 pub fn cargo(arguments: &[&str]) -> Result<()> {
-    run(Command::new(env!("CARGO")).args(arguments).current_dir(workspace()))
+    run(&mut cargo_command(arguments))
 }
 
-/// Runs a program whose output matters only if it fails; it is kept in a log.
+/// Runs a program whose output matters only if it fails: it goes to a log, and from there into the
+/// failure.
 pub fn quietly(label: &str, command: &mut Command) -> Result<()> {
-    let logs = target().join("xtask");
-    std::fs::create_dir_all(&logs).doing("cannot make the folder for logs")?;
-    let path = logs.join(format!("{}.log", label.replace(' ', "-")));
-    let log = std::fs::File::create(&path).doing("cannot write a log")?;
-    let same = log.try_clone().doing("cannot write a log")?;
-    let started = Instant::now();
-    say::line(&format!("· {label} …"));
-    let status = command.stdin(Stdio::null()).stdout(log).stderr(same).status().doing(&shown(command))?;
-    if status.success() {
-        say::line(&format!("· {label}: done in {} s", started.elapsed().as_secs()));
-        return Ok(());
-    }
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    for line in lines.iter().skip(lines.len().saturating_sub(60)) {
-        say::line(line);
-    }
-    Err(Failure(format!("{label} failed ({status}); all of it is in {}", path.display())))
+    let log = locations::log(label);
+    say::during(label, Some(&log), || command::logged(command, &log)).map(drop).doing(label)
+}
+
+/// A cargo that works in the workspace.
+pub fn cargo_command(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(locations::workspace()).args(arguments);
+    cargo
 }
 
 fn shown(command: &Command) -> String {

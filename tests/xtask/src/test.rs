@@ -1,13 +1,16 @@
 //! All tests, against one cluster.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::process::Stdio;
+use std::thread;
 
 use clap::Args;
 
 use crate::cluster::{Cluster, Profile};
-use crate::say;
 use crate::setup::{self, Wanted};
-use crate::step::{Result, run, workspace};
+use crate::step::{Doing, Failure, Result, cargo_command};
+use crate::summary::Summary;
+use crate::{plugins, say};
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -16,19 +19,59 @@ pub struct TestArgs {
 }
 
 pub fn run_all(args: &TestArgs) -> Result<()> {
-    let ready = setup::prepare(Wanted::Tests)?;
     let profile = Profile::best();
     if profile == Profile::Api {
-        say::line("· without root there is no node; the tests that need one say so and are skipped by name");
+        say::line("· without root there is no node; the tests that need one are skipped by name");
     }
+    setup::prepare(Wanted::Tests, profile)?;
     let cluster = Cluster::start(profile)?;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace()).args(["test", "--workspace", "--no-fail-fast"]);
-    cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder()).env("KF_TEST_PLUGINS", &ready.artifacts);
-    if let Some(filter) = &args.filter {
-        cargo.arg(filter);
-    }
-    let tested = run(&mut cargo);
+    let tested = test(args, &cluster);
     let stopped = cluster.stop();
-    tested.and(stopped)
+    let (summary, succeeded) = tested?;
+    summary.say();
+    stopped?;
+    if succeeded { Ok(()) } else { Err(Failure(summary.counts())) }
+}
+
+/// Runs cargo's tests, shows what they say as they say it, and adds it up.
+fn test(args: &TestArgs, cluster: &Cluster) -> Result<(Summary, bool)> {
+    let mut cargo = cargo_command(&["test", "--workspace", "--no-fail-fast"]);
+    cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder()).env("KF_TEST_PLUGINS", plugins::artifacts());
+    cargo.args(&args.filter);
+    if std::io::stdout().is_terminal() {
+        cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);
+    }
+    let mut child = cargo
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .doing("cannot run cargo test")?;
+    let (results, talk) = (child.stdout.take(), child.stderr.take());
+    let mut summary = Summary::default();
+    thread::scope(|scope| {
+        let talk = scope.spawn(|| {
+            let mut heard = Summary::default();
+            read(talk, |line| {
+                say::line(line);
+                heard.hear(line);
+            });
+            heard
+        });
+        let mut stdout = std::io::stdout().lock();
+        read(results, |line| {
+            let _gone = writeln!(stdout, "{line}");
+            summary.hear(line);
+        });
+        summary.add(talk.join().unwrap_or_default());
+    });
+    let status = child.wait().doing("cannot wait for cargo test")?;
+    Ok((summary, status.success()))
+}
+
+fn read(from: Option<impl Read>, mut take: impl FnMut(&str)) {
+    let Some(from) = from else { return };
+    for line in BufReader::new(from).split(b'\n').map_while(std::io::Result::ok) {
+        take(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+    }
 }

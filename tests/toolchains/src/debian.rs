@@ -9,10 +9,8 @@ use std::process::Command;
 
 use fs_err as fs;
 
-use super::cache::{self, Key};
-use super::command;
-use super::error::{ClusterError, Result};
-use super::progress::Progress;
+use crate::cache::{self, Key};
+use crate::{Error, Progress, Result, command};
 
 /// Which release the packages are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,49 +24,68 @@ pub enum Suite<'a> {
 /// What to unpack.
 #[derive(Clone, Copy, Debug)]
 pub struct Packages<'a> {
-    /// The packages' names.
-    pub names: &'a [&'a str],
+    /// Packages that come alone.
+    pub alone: &'a [&'a str],
+    /// Packages that come with everything they depend on, the C library included.
+    pub with_dependencies: &'a [&'a str],
     /// Where they are taken from.
     pub suite: Suite<'a>,
-    /// Whether everything they depend on comes too, the C library included.
-    pub with_dependencies: bool,
+}
+
+/// What the node of a test cluster runs: containerd, runc, the CNI plugins, nft and busybox.
+pub const OF_NODE: Packages<'_> = Packages {
+    alone: &[
+        "busybox-static",
+        "containerd",
+        "containernetworking-plugins",
+        "libjansson4",
+        "libmnl0",
+        "libnftables1",
+        "libnftnl11",
+        "libseccomp2",
+        "nftables",
+        "runc",
+    ],
+    with_dependencies: &[],
+    suite: Suite::OfMachine,
+};
+
+/// The directory with the unpacked packages of the node.
+pub fn node(progress: Progress) -> Result<PathBuf> {
+    cached("node-packages", &OF_NODE, progress)
 }
 
 /// The directory with the unpacked packages, from the cache if they have been unpacked before.
 pub fn cached(name: &str, packages: &Packages<'_>, progress: Progress) -> Result<PathBuf> {
     let (codename, sources) = sources_for(packages.suite)?;
     let key = Key::new()
-        .with("unpacked 1")
+        .with("unpacked 2")
         .with(codename)
-        .with(packages.names.join(" "))
-        .with([u8::from(packages.with_dependencies)]);
+        .with(packages.alone.join(" "))
+        .with(packages.with_dependencies.join(" "));
     cache::entry(name, key, progress, |directory| {
-        progress(&format!("fetching the Debian packages {}", packages.names.join(" ")));
-        unpack_from(&sources, packages, directory)
+        let all = [packages.alone, packages.with_dependencies].concat();
+        progress(&format!("fetching the Debian packages {}", all.join(" ")));
+        unpack(&sources, packages, directory)
     })
 }
 
 /// Unpacks packages into `destination`, as if it were the root of a file system.
-pub fn unpack(packages: &Packages<'_>, destination: &Path) -> Result<()> {
-    let (_, sources) = sources_for(packages.suite)?;
-    unpack_from(&sources, packages, destination)
-}
-
-fn unpack_from(sources: &str, packages: &Packages<'_>, destination: &Path) -> Result<()> {
+fn unpack(sources: &str, packages: &Packages<'_>, destination: &Path) -> Result<()> {
     let work = tempfile::Builder::new().prefix("kf-apt-").tempdir()?;
     let apt = Apt::new(work.path(), sources)?;
     command::output(apt.command("apt-get").arg("update"))?;
-    let mut names: Vec<String> = packages.names.iter().map(|&name| name.to_owned()).collect();
-    if packages.with_dependencies {
+    let mut names: Vec<String> = packages.alone.iter().map(|&name| name.to_owned()).collect();
+    if !packages.with_dependencies.is_empty() {
         let plan = command::output(
             apt.command("apt-get")
                 .args(["--no-install-recommends", "--simulate", "install"])
-                .args(packages.names),
+                .args(packages.with_dependencies),
         )?;
-        names = plan
-            .lines()
-            .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next().map(str::to_owned))
-            .collect();
+        names.extend(
+            plan.lines()
+                .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next().map(str::to_owned)),
+        );
     }
     let archives = work.path().join("archives");
     fs::create_dir_all(&archives)?;
@@ -118,11 +135,7 @@ impl Apt {
 }
 
 fn find(program: &'static str) -> Result<PathBuf> {
-    command::find(program).ok_or(ClusterError::ProgramMissing {
-        program,
-        purpose: "to fetch containerd and runc",
-        remedy: "run this on Debian or Ubuntu",
-    })
+    command::need(program, "to fetch Debian packages", "run this on Debian or Ubuntu")
 }
 
 /// The code name of the suite and the lines of a `sources.list` that offer it.
@@ -132,7 +145,7 @@ fn sources_for(suite: Suite<'_>) -> Result<(String, String)> {
     let lines = source_lines(&entries, &own, suite);
     if lines.is_empty() {
         let reason = format!("none of its sources offers the suite {own}, which this machine runs");
-        return Err(ClusterError::malformed("/etc/apt", reason));
+        return Err(Error::malformed("/etc/apt", reason));
     }
     let wanted = match suite {
         Suite::OfMachine => own,
@@ -147,7 +160,7 @@ fn code_name() -> Result<String> {
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .map(|name| name.trim_matches('"').to_owned())
-        .ok_or_else(|| ClusterError::malformed(path, "it has no VERSION_CODENAME"))
+        .ok_or_else(|| Error::malformed(path, "it has no VERSION_CODENAME"))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -7,28 +7,26 @@
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest;
 use fs_err as fs;
+use sha2::{Digest, Sha256};
 
-use super::error::Result;
-use super::locations;
-use super::progress::Progress;
+use crate::{Error, Progress, Result, locations};
 
 /// The digest of everything an entry is made from.
-pub struct Key(digest::Context);
+pub struct Key(Sha256);
 
 impl Key {
     /// A key of nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(digest::Context::new(&digest::SHA256))
+        Self(Sha256::new())
     }
 
     /// Adds a value; its length counts too, so neighbours cannot run into each other.
     #[must_use]
     pub fn with(mut self, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
-        self.0.update(&value.len().to_le_bytes());
+        self.0.update(value.len().to_le_bytes());
         self.0.update(value);
         self
     }
@@ -39,7 +37,7 @@ impl Key {
     }
 
     fn short(self) -> String {
-        hexadecimal(self.0.finish().as_ref()).chars().take(16).collect()
+        hexadecimal(&self.0.finalize()).chars().take(16).collect()
     }
 }
 
@@ -49,26 +47,51 @@ impl Default for Key {
     }
 }
 
-/// Lower-case hexadecimal digits of `bytes`.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+/// The SHA-256 of `bytes` in lower-case hexadecimal digits.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether the entry `kind` for `key` is there.
+pub fn has(kind: &str, key: Key) -> bool {
+    path_of(kind, key).is_dir()
+}
+
 /// The directory of the entry `kind` for `key`, made by `fill` when it is not there yet.
-pub fn entry(
+pub fn entry<E: From<Error>>(
     kind: &str,
     key: Key,
     progress: Progress,
-    fill: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
-    let root = locations::cache();
-    let name = format!("{kind}-{}", key.short());
-    let path = root.join(&name);
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<PathBuf, E> {
+    let path = path_of(kind, key);
     if path.is_dir() {
         return Ok(path);
     }
-    fs::create_dir_all(&root)?;
-    let lock = fs::File::create(root.join(format!("{name}.lock")))?;
+    let _lock = lock(&path, kind, progress)?;
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let partial = path.with_extension("partial");
+    prepare(&partial)?;
+    fill(&partial)?;
+    fs::rename(&partial, &path).map_err(Error::from)?;
+    Ok(path)
+}
+
+fn path_of(kind: &str, key: Key) -> PathBuf {
+    locations::cache().join(format!("{kind}-{}", key.short()))
+}
+
+/// Keeps other runs from making the same entry, as long as the file is open.
+fn lock(entry: &Path, kind: &str, progress: Progress) -> Result<fs::File> {
+    fs::create_dir_all(locations::cache())?;
+    let lock = fs::File::create(entry.with_extension("lock"))?;
     match lock.file().try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -77,15 +100,13 @@ pub fn entry(
         }
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
-    if path.is_dir() {
-        return Ok(path);
-    }
-    let partial = root.join(format!("{name}.partial"));
+    Ok(lock)
+}
+
+/// An empty directory, whatever a broken-off run left there.
+fn prepare(partial: &Path) -> Result<()> {
     if partial.exists() {
-        fs::remove_dir_all(&partial)?;
+        fs::remove_dir_all(partial)?;
     }
-    fs::create_dir_all(&partial)?;
-    fill(&partial)?;
-    fs::rename(&partial, &path)?;
-    Ok(path)
+    Ok(fs::create_dir_all(partial)?)
 }

@@ -1,10 +1,12 @@
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+//! Cargo, told to make components.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::Error;
-use crate::toolchain::{TARGET, Toolchain, Way, environment};
+use super::toolchain::{TARGET, Toolchain, Way};
+use crate::{Error, Result, command, locations};
 
 /// A component that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct GuestArtifact {
 ///
 /// The crate type is given here and not in their `Cargo.toml`, because the host's static target
 /// has no dynamic libraries and would warn about each of them.
-pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<Vec<GuestArtifact>, Error> {
+pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<Vec<GuestArtifact>> {
     let build = |package: &&str| {
         let words = ["--package", *package, "--lib", "--crate-type", "cdylib"];
         let artifacts = cargo(toolchain, "rustc", &words, profile)?;
@@ -32,17 +34,26 @@ pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<
 /// Builds a package's examples; one component each, in order of name.
 ///
 /// All features are on: examples that are guests hide from the host's builds behind one.
-pub fn build_examples(
-    toolchain: &Toolchain,
-    package: &str,
-    profile: &str,
-) -> Result<Vec<GuestArtifact>, Error> {
+pub fn build_examples(toolchain: &Toolchain, package: &str, profile: &str) -> Result<Vec<GuestArtifact>> {
     let artifacts =
         cargo(toolchain, "build", &["--package", package, "--examples", "--all-features"], profile)?;
     if artifacts.is_empty() {
         return Err(Error::NoComponent(package.to_owned()));
     }
     Ok(artifacts)
+}
+
+/// Builds one of a package's examples.
+pub fn build_example(
+    toolchain: &Toolchain,
+    package: &str,
+    example: &str,
+    profile: &str,
+) -> Result<GuestArtifact> {
+    let words = ["--package", package, "--example", example, "--all-features"];
+    let artifacts = cargo(toolchain, "build", &words, profile)?;
+    let artifact = artifacts.into_iter().find(|artifact| artifact.name == example);
+    artifact.ok_or_else(|| Error::NoComponent(example.to_owned()))
 }
 
 /// A line of cargo's JSON messages; other lines have other fields.
@@ -60,37 +71,27 @@ struct Target {
     name: String,
 }
 
-fn cargo(
-    toolchain: &Toolchain,
-    verb: &str,
-    words: &[&str],
-    profile: &str,
-) -> Result<Vec<GuestArtifact>, Error> {
-    let workspace = crate::workspace();
-    let mut command = Command::new(environment("CARGO").unwrap_or_else(|| "cargo".to_owned()));
-    command
-        .current_dir(&workspace)
-        .args([verb, "--quiet", "--message-format", "json-render-diagnostics"])
+fn cargo(toolchain: &Toolchain, verb: &str, words: &[&str], profile: &str) -> Result<Vec<GuestArtifact>> {
+    let mut cargo = Command::new(locations::variable("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(locations::workspace())
+        .args([verb, "--message-format", "json-render-diagnostics"])
         .args(["--target", TARGET, "--profile", profile, "--target-dir"])
-        .arg(target_folder(&workspace, toolchain.way))
+        .arg(target_folder(toolchain.way))
         .args(words)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &toolchain.linker)
-        .stderr(Stdio::inherit());
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &toolchain.linker);
     // Flags meant for the host's own build are no flags for a guest.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
-        command.env_remove(variable);
+        cargo.env_remove(variable);
     }
     if let Some(rustc) = &toolchain.rustc {
-        command.env("RUSTC", rustc);
+        cargo.env("RUSTC", rustc);
     }
-    let output = command.output()?;
-    if !output.status.success() {
-        let message = format!("{verb} {} for {TARGET}", words.join(" "));
-        return Err(Error::Program { program: "cargo".to_owned(), message });
-    }
+    let messages = command::logged(&mut cargo, &locations::log("guests"))?;
     let mut artifacts = Vec::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let message: Message = serde_json::from_str(line)?;
+    for line in messages.lines() {
+        let message: Message = serde_json::from_str(line)
+            .map_err(|error| Error::malformed("cargo's messages", format!("{error}: {line}")))?;
         let Some(target) = message.target.filter(|_| message.reason == "compiler-artifact") else { continue };
         let wasm = message.filenames.into_iter().find(|path| path.extension().is_some_and(|is| is == "wasm"));
         if let Some(wasm_path) = wasm {
@@ -102,9 +103,9 @@ fn cargo(
 }
 
 /// Apart from the host's build, whose flags differ; and apart by compiler, whose libraries do.
-fn target_folder(workspace: &Path, way: Way) -> PathBuf {
-    match way {
-        Way::Installed | Way::Rustup => workspace.join("target/guests"),
-        Way::Debian => workspace.join("target/guests-debian"),
-    }
+fn target_folder(way: Way) -> PathBuf {
+    locations::target().join(match way {
+        Way::Installed | Way::Rustup => "guests",
+        Way::Debian => "guests-debian",
+    })
 }

@@ -4,13 +4,10 @@
 //! `KUBEBUILDER_ASSETS`, as controller-runtime's setup-envtest makes it, is used instead for the
 //! `api` profile: it holds etcd, kube-apiserver and kubectl but no controller manager.
 
-use std::env;
 use std::path::PathBuf;
 
-use super::error::Result;
-use super::go::{self, GoProgram};
-use super::locations;
-use super::progress::Progress;
+use crate::go::{self, GoProgram};
+use crate::{Progress, Result, locations};
 
 /// Names a directory with ready-made etcd, kube-apiserver and kubectl.
 pub const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
@@ -29,35 +26,35 @@ const PARTS: [&str; 7] = [
 
 /// A directory with the programs, each under its own name.
 #[derive(Clone, Debug)]
-pub(crate) struct Binaries {
+pub struct Binaries {
     directory: PathBuf,
+}
+
+fn program() -> GoProgram<'static> {
+    GoProgram {
+        name: NAME,
+        module: locations::sources().join("kubernetes"),
+        package: ".",
+        // Without these the server reports v0.0.0-master, which clients refuse.
+        linker_flags: "-X k8s.io/component-base/version.gitVersion=v1.36.2 \
+            -X k8s.io/component-base/version.gitMajor=1 \
+            -X k8s.io/component-base/version.gitMinor=36",
+        core_seconds: 540,
+    }
 }
 
 impl Binaries {
     /// The programs of `KUBEBUILDER_ASSETS` if it is set, else our own.
-    pub(crate) fn for_api(progress: Progress) -> Result<Self> {
-        match env::var_os(ASSETS_VARIABLE).filter(|directory| !directory.is_empty()) {
+    pub fn for_api(progress: Progress) -> Result<Self> {
+        match locations::variable(ASSETS_VARIABLE) {
             Some(directory) => Ok(Self { directory: directory.into() }),
             None => Self::built(progress),
         }
     }
 
     /// Our own programs, built if they are not cached.
-    pub(crate) fn built(progress: Progress) -> Result<Self> {
-        let module = locations::sources().join("kubernetes");
-        let program = go::build(
-            &GoProgram {
-                name: NAME,
-                module,
-                package: ".",
-                // Without these the server reports v0.0.0-master, which clients refuse.
-                linker_flags: "-X k8s.io/component-base/version.gitVersion=v1.36.2 \
-                    -X k8s.io/component-base/version.gitMajor=1 \
-                    -X k8s.io/component-base/version.gitMinor=36",
-                about: "about 5 min",
-            },
-            progress,
-        )?;
+    pub fn built(progress: Progress) -> Result<Self> {
+        let program = go::build(&program(), progress)?;
         let directory = program.parent().unwrap_or(&program).to_owned();
         for part in PARTS {
             match std::os::unix::fs::symlink(NAME, directory.join(part)) {
@@ -68,11 +65,23 @@ impl Binaries {
         Ok(Self { directory })
     }
 
-    pub(crate) fn path(&self, part: &str) -> PathBuf {
+    /// How many seconds one core needs to build our own now; none where ready-made ones are used.
+    pub fn core_seconds_left() -> Result<u64> {
+        if locations::variable(ASSETS_VARIABLE).is_some() {
+            return Ok(0);
+        }
+        program().core_seconds_left()
+    }
+
+    /// The path of one of them, such as `kubectl`.
+    #[must_use]
+    pub fn path(&self, part: &str) -> PathBuf {
         self.directory.join(part)
     }
 
-    pub(crate) fn has(&self, part: &str) -> bool {
+    /// Whether it is there; ready-made directories hold only some.
+    #[must_use]
+    pub fn has(&self, part: &str) -> bool {
         self.path(part).is_file()
     }
 }

@@ -4,7 +4,7 @@
 //! first, nearly a minute before the author's first line. The WIT of a released version never
 //! changes, so neither do its bindings.
 //!
-//! Run it with `cargo run -p kf-guests --features bindings` after a change of the WIT.
+//! `cargo xtask bindings` runs it, after a change of the WIT.
 
 use std::path::{Path, PathBuf};
 
@@ -53,13 +53,11 @@ pub fn generate(wit: &Path) -> Result<String, Error> {
         .generate(&mut resolve, world, &mut files)
         .map_err(|error| Error::Wit(format!("{error:#}")))?;
     let (_, generated) = files.iter().next().ok_or(Error::Empty)?;
-    let digest = crate::wit_digest(wit)?;
+    let digest = crate::guests::wit_digest(wit)?;
     let body = String::from_utf8_lossy(generated);
-    Ok(format!(
-        "// wit: {digest:016x}, by `cargo run -p kf-guests --features bindings`. Do not edit.\n{body}"
-    ))
+    Ok(format!("// wit: {digest:016x}, by `cargo xtask bindings`. Do not edit.\n{body}"))
 }
 
 fn sdk_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kf-plugin-sdk")
+    crate::locations::workspace().join("kf-plugin-sdk")
 }

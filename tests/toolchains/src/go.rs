@@ -8,64 +8,70 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::cache::{self, Key};
-use super::command;
-use super::error::{ClusterError, Result};
-use super::progress::Progress;
+use crate::cache::{self, Key};
+use crate::{Error, Progress, Result, command, locations, progress};
 
 /// A Go program and how to build it.
-pub(crate) struct GoProgram<'a> {
+pub struct GoProgram<'a> {
     /// What to call it, in messages and in the cache.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// The directory with `go.mod` and `go.sum`.
-    pub(crate) module: PathBuf,
+    pub module: PathBuf,
     /// Which package to build.
-    pub(crate) package: &'a str,
+    pub package: &'a str,
     /// More flags for the linker, such as `-X` lines.
-    pub(crate) linker_flags: &'a str,
-    /// How long the first build takes, for the message.
-    pub(crate) about: &'a str,
+    pub linker_flags: &'a str,
+    /// How many seconds one core needs for the first build.
+    pub core_seconds: u64,
+}
+
+impl GoProgram<'_> {
+    fn key(&self, go: &Go) -> Result<Key> {
+        Ok(go.key_of(&self.module)?.with(self.package).with(self.linker_flags))
+    }
+
+    /// How many seconds one core needs to build it now: none if it is cached.
+    pub fn core_seconds_left(&self) -> Result<u64> {
+        let cached = cache::has(self.name, self.key(&Go::find()?)?);
+        Ok(if cached { 0 } else { self.core_seconds })
+    }
 }
 
 /// The path of the built program.
-pub(crate) fn build(program: &GoProgram<'_>, progress: Progress) -> Result<PathBuf> {
+pub fn build(program: &GoProgram<'_>, progress: Progress) -> Result<PathBuf> {
     let go = Go::find()?;
-    let key = go.key_of(&program.module)?.with(program.package).with(program.linker_flags);
+    let key = program.key(&go)?;
     let entry = cache::entry(program.name, key, progress, |directory| {
-        progress(&format!("building {} ({} the first time)", program.name, program.about));
-        command::output(
-            go.command(&program.module)
-                .args(["build", "-trimpath", "-ldflags"])
-                .arg(format!("-s -w {}", program.linker_flags))
-                .arg("-o")
-                .arg(directory.join(program.name))
-                .arg(program.package),
-        )?;
-        Ok(())
+        progress(&format!("building {}: {}", program.name, progress::estimate(program.core_seconds)));
+        // Told with -v, Go names each package it has compiled.
+        let mut build = go.command(&program.module);
+        build.args(["build", "-v", "-trimpath", "-ldflags"]).arg(format!("-s -w {}", program.linker_flags));
+        build.arg("-o").arg(directory.join(program.name)).arg(program.package);
+        command::logged(&mut build, &locations::log(program.name)).map(drop)
     })?;
     Ok(entry.join(program.name))
 }
 
 /// The `go` of the machine.
-pub(crate) struct Go {
+pub struct Go {
     program: PathBuf,
     version: String,
 }
 
 impl Go {
-    pub(crate) fn find() -> Result<Self> {
-        let program = command::find("go").ok_or(ClusterError::ProgramMissing {
-            program: "go",
-            purpose: "to build Kubernetes for the tests",
-            remedy: "install Go 1.26, or set KUBEBUILDER_ASSETS or KF_TEST_KUBECONFIG (tests/cluster/mod.rs)",
-        })?;
+    pub fn find() -> Result<Self> {
+        let program = command::need(
+            "go",
+            "to build Kubernetes for the tests",
+            "install Go 1.26, or set KUBEBUILDER_ASSETS or KF_TEST_KUBECONFIG (tests/cluster/mod.rs)",
+        )?;
         let version =
             command::output(Command::new(&program).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
         Ok(Self { program, version: version.trim().to_owned() })
     }
 
     /// A key of this Go and everything in `module` that is compiled.
-    pub(crate) fn key_of(&self, module: &Path) -> Result<Key> {
+    pub fn key_of(&self, module: &Path) -> Result<Key> {
         let mut key = Key::new().with(&self.version);
         let mut directories = vec![module.to_owned()];
         let mut files = Vec::new();
@@ -91,7 +97,7 @@ impl Go {
     }
 
     /// The unpacked sources of `path`, a module that `module` requires.
-    pub(crate) fn sources_of(&self, module: &Path, path: &str) -> Result<PathBuf> {
+    pub fn sources_of(&self, module: &Path, path: &str) -> Result<PathBuf> {
         #[derive(Deserialize)]
         struct Download {
             #[serde(rename = "Dir")]
@@ -99,7 +105,7 @@ impl Go {
         }
         let answer = command::output(self.command(module).args(["mod", "download", "-json", path]))?;
         let download: Download = serde_json::from_str(&answer)
-            .map_err(|error| ClusterError::malformed(module.join("go.mod"), format!("{path}: {error}")))?;
+            .map_err(|error| Error::malformed(module.join("go.mod"), format!("{path}: {error}")))?;
         Ok(download.directory)
     }
 

@@ -1,0 +1,150 @@
+//! Which Rust compiles the guests.
+//!
+//! Asked in this order: the target is installed; `rustup target add` installs it; Debian's
+//! packages of rustc and its standard library for WebAssembly are unpacked into a cache folder,
+//! with nothing installed on the system. The last way is for machines whose network knows package
+//! registries only. `KF_GUEST_TOOLCHAIN` (`installed`, `rustup`, `debian`) forces one.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::from_debian;
+use crate::{Error, Progress, Result, command, locations};
+
+/// The target of every guest of ours.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// How the toolchain was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Installed,
+    Rustup,
+    Debian,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Installed => "the installed target",
+            Self::Rustup => "the target, added by rustup",
+            Self::Debian => "Debian's packages, unpacked",
+        })
+    }
+}
+
+/// Forces one way.
+pub const WAY_VARIABLE: &str = "KF_GUEST_TOOLCHAIN";
+
+impl Way {
+    /// The one that [`WAY_VARIABLE`] forces, if it does.
+    pub fn forced() -> Result<Option<Self>> {
+        let Some(word) = locations::variable(WAY_VARIABLE) else { return Ok(None) };
+        match word.to_str() {
+            Some("installed") => Ok(Some(Self::Installed)),
+            Some("rustup") => Ok(Some(Self::Rustup)),
+            Some("debian") => Ok(Some(Self::Debian)),
+            _ => Err(Error::UnknownWay(word.to_string_lossy().into_owned())),
+        }
+    }
+}
+
+/// A Rust that makes guests.
+#[derive(Clone, Debug)]
+pub struct Toolchain {
+    /// `RUSTC` for cargo; cargo's own default if absent.
+    pub rustc: Option<PathBuf>,
+    /// Links components.
+    pub linker: PathBuf,
+    pub way: Way,
+}
+
+/// The programs that are asked for the host's Rust.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The compiler for this machine.
+    pub rustc: OsString,
+    /// What adds targets to it.
+    pub rustup: OsString,
+}
+
+impl Default for Machine {
+    /// `rustc`, or what `RUSTC` names, and `rustup`.
+    fn default() -> Self {
+        Self {
+            rustc: locations::variable("RUSTC").unwrap_or_else(|| "rustc".into()),
+            rustup: "rustup".into(),
+        }
+    }
+}
+
+/// Finds a Rust that makes guests: by `only` this way, or by the first that works.
+pub fn resolve(machine: &Machine, only: Option<Way>, progress: Progress) -> Result<Toolchain> {
+    let host = Host::find(&machine.rustc)?;
+    let found = |way, rustc| Ok(Toolchain { rustc, linker: host.linker(), way });
+    let tries = |way| only.is_none_or(|only| only == way);
+    let mut refused = Vec::new();
+
+    if tries(Way::Installed) {
+        if host.has_target() {
+            return found(Way::Installed, None);
+        }
+        refused.push("the target is not installed".to_owned());
+    }
+    if tries(Way::Rustup) {
+        match command::output(in_workspace(&machine.rustup).args(["target", "add", TARGET])) {
+            Ok(_) if host.has_target() => return found(Way::Rustup, None),
+            Ok(_) => refused.push("rustup added it elsewhere".to_owned()),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    if tries(Way::Debian) {
+        match from_debian::rustc(&host, progress) {
+            Ok(rustc) => return found(Way::Debian, Some(rustc)),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    Err(Error::NoGuestToolchain(refused.join("; ")))
+}
+
+/// The Rust that compiles for this machine.
+pub(super) struct Host {
+    sysroot: PathBuf,
+    /// Its target triple.
+    name: String,
+}
+
+impl Host {
+    fn find(rustc: &OsStr) -> Result<Self> {
+        let sysroot = command::output(in_workspace(rustc).args(["--print", "sysroot"]))?;
+        let version = command::output(in_workspace(rustc).arg("-vV"))?;
+        let name = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+        let host = Self { sysroot: Path::new(sysroot.trim()).to_owned(), name: name.to_owned() };
+        if host.linker().is_file() {
+            return Ok(host);
+        }
+        Err(Error::malformed(host.linker(), "it is not there, though part of every Rust toolchain"))
+    }
+
+    /// Whether it has the standard library for guests.
+    fn has_target(&self) -> bool {
+        self.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
+    }
+
+    /// Where it keeps its linkers.
+    pub(super) fn tools(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(&self.name).join("bin")
+    }
+
+    fn linker(&self) -> PathBuf {
+        self.tools().join("wasm-component-ld")
+    }
+}
+
+/// Rust tools are to be found from the workspace, whose toolchain file names the version.
+fn in_workspace(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(locations::workspace());
+    command
+}

@@ -1,0 +1,58 @@
+//! Where things lie: the sources in this repository, the cache of built programs, the directories
+//! of running clusters, and the logs.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Overrides the directory in which built programs and unpacked packages are kept.
+pub const CACHE_VARIABLE: &str = "KF_DEV_CACHE";
+
+/// The cargo workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+/// `tests/cluster` of this repository, where the modules of the Go programs are.
+#[must_use]
+pub fn sources() -> PathBuf {
+    workspace().join("tests/cluster")
+}
+
+/// Where cargo puts what it builds.
+#[must_use]
+pub fn target() -> PathBuf {
+    variable("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// The parent of every cluster's directory.
+#[must_use]
+pub fn clusters() -> PathBuf {
+    target().join("kf-cluster")
+}
+
+/// The log of a long step; its name becomes the file's.
+#[must_use]
+pub fn log(step: &str) -> PathBuf {
+    target().join("xtask").join(format!("{}.log", step.replace([' ', '/'], "-")))
+}
+
+/// Where built programs and unpacked packages are kept between runs.
+#[must_use]
+pub fn cache() -> PathBuf {
+    if let Some(path) = variable(CACHE_VARIABLE) {
+        return path.into();
+    }
+    let base = variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache")))
+        .unwrap_or_else(target);
+    base.join("kf-dev")
+}
+
+/// The value of an environment variable; an empty one is none.
+pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,58 @@
+//! The programs that run in pods of the test cluster, before they are put into images.
+
+use std::path::PathBuf;
+
+use crate::go::{self, GoProgram};
+use crate::upstream::{self, JOBSET, TRAINER, Upstream};
+use crate::{Progress, Result, locations};
+
+/// The paths of the built programs.
+#[derive(Debug)]
+pub struct PodPrograms {
+    /// Holds the namespaces of a pod.
+    pub pause: PathBuf,
+    /// A small training program; see `tests/cluster/images/trainer/main.go`.
+    pub trainer: PathBuf,
+    managers: [PathBuf; upstream::ALL.len()],
+}
+
+impl PodPrograms {
+    /// Builds those that are not cached.
+    pub fn built(progress: Progress) -> Result<Self> {
+        let [pause, trainer, jobset_manager, trainer_manager] = programs();
+        Ok(Self {
+            pause: go::build(&pause, progress)?,
+            trainer: go::build(&trainer, progress)?,
+            managers: [go::build(&jobset_manager, progress)?, go::build(&trainer_manager, progress)?],
+        })
+    }
+
+    /// How many seconds one core needs to build them now.
+    pub fn core_seconds_left() -> Result<u64> {
+        programs().iter().map(GoProgram::core_seconds_left).sum()
+    }
+
+    /// The controller managers, each with the upstream it is from.
+    pub fn managers(&self) -> impl Iterator<Item = (&'static Upstream, &PathBuf)> {
+        upstream::ALL.into_iter().zip(&self.managers)
+    }
+}
+
+fn programs() -> [GoProgram<'static>; 4] {
+    [own("pause", "./pause"), own("trainer", "./trainer"), manager(&JOBSET), manager(&TRAINER)]
+}
+
+fn own(name: &'static str, package: &'static str) -> GoProgram<'static> {
+    let module = locations::sources().join("images");
+    GoProgram { name, module, package, linker_flags: "", core_seconds: 10 }
+}
+
+fn manager(upstream: &Upstream) -> GoProgram<'static> {
+    GoProgram {
+        name: upstream.program,
+        module: upstream.our_module(),
+        package: upstream.manager,
+        linker_flags: "",
+        core_seconds: upstream.core_seconds,
+    }
+}

@@ -1,0 +1,132 @@
+//! What became of the tests, from the lines of the test programs.
+
+use crate::say;
+
+/// Counts and names over all test programs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+    /// Names of tests that failed.
+    failures: Vec<String>,
+    /// Tests that said they cannot run here, with the reason. Their programs count them as passed.
+    skipped: Vec<String>,
+}
+
+impl Summary {
+    /// Takes a line of a test program's stdout or stderr.
+    pub fn hear(&mut self, line: &str) {
+        let line = without_colour(line);
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            self.passed += count(counts, "passed");
+            self.failed += count(counts, "failed");
+            self.ignored += count(counts, "ignored");
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.failures.push(name.to_owned());
+        } else if let Some((_, skipped)) = line.split_once("SKIPPED ") {
+            self.skipped.push(skipped.to_owned());
+        } else if let Some((name, reason)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
+        {
+            let reason = reason.trim_start_matches([',', ' ']);
+            self.skipped.push(format!("{name}: {}", if reason.is_empty() { "ignored" } else { reason }));
+        }
+    }
+
+    /// Adds what another reader heard.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.failures.extend(other.failures);
+        self.skipped.extend(other.skipped);
+    }
+
+    /// `N passed, N failed, N skipped`.
+    pub fn counts(&self) -> String {
+        let skipped = self.skipped.len().max(self.ignored);
+        let passed = (self.passed + self.ignored).saturating_sub(skipped);
+        format!("{passed} passed, {} failed, {skipped} skipped", self.failed)
+    }
+
+    /// Names what was skipped and what failed, and the counts as the last line.
+    pub fn say(&self) {
+        say::line("");
+        for skipped in &self.skipped {
+            say::line(&format!("skipped: {skipped}"));
+        }
+        for failed in &self.failures {
+            say::line(&format!("failed: {failed}"));
+        }
+        say::line(&self.counts());
+    }
+}
+
+/// The number before a word of `ok. 3 passed; 0 failed; 1 ignored; …`.
+fn count(counts: &str, what: &str) -> usize {
+    let number =
+        counts.split(['.', ';']).find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok());
+    number.unwrap_or(0)
+}
+
+/// The line without the escape sequences of colours.
+fn without_colour(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.split_once('m').map_or("", |(_, text)| text));
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summary;
+
+    fn heard(lines: &[&str]) -> Summary {
+        let mut summary = Summary::default();
+        for line in lines {
+            summary.hear(line);
+        }
+        summary
+    }
+
+    #[test]
+    fn the_programs_results_are_added_up() {
+        let summary = heard(&[
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.20s",
+            "test grants::holds ... FAILED",
+            "test result: FAILED. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 9s",
+        ]);
+        assert_eq!(summary.counts(), "16 passed, 1 failed, 0 skipped");
+        assert_eq!(summary.failures, ["grants::holds"]);
+    }
+
+    #[test]
+    fn a_test_that_cannot_run_here_is_named_and_does_not_count_as_passed() {
+        let summary = heard(&[
+            "SKIPPED pods_run: this machine cannot run a Kubernetes node: root is needed",
+            "test pods_run ... ok",
+            "test slow ... ignored, takes an hour",
+            "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0s",
+        ]);
+        assert_eq!(summary.counts(), "1 passed, 0 failed, 2 skipped");
+        assert_eq!(
+            summary.skipped,
+            ["pods_run: this machine cannot run a Kubernetes node: root is needed", "slow: takes an hour"]
+        );
+    }
+
+    #[test]
+    fn colours_do_not_hide_results() {
+        let summary = heard(&[
+            "test a ... \x1b[31mFAILED\x1b[m",
+            "test result: \x1b[31mFAILED\x1b[m. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+        ]);
+        assert_eq!(summary.counts(), "4 passed, 1 failed, 0 skipped");
+        assert_eq!(summary.failures, ["a"]);
+    }
+}
