@@ -1,1 +1,43 @@
+//! Runs a command's WebAssembly component so that it can do what it was granted, and nothing else.
+//!
+//! A component goes through this crate in three steps:
+//!
+//! 1. [`inspect()`] reads its bytes: size, validity, ABI version, imports. Nothing is compiled.
+//! 2. [`compile`] makes machine code of it, once, when the command is added.
+//! 3. [`run()`] maps that code and calls it, within [`Limits`], with the interfaces of its
+//!    [`Granted`] linked and no others.
+//!
+//! [`describe`] and [`complete`] are runs with less.
+//!
+//! The sandbox reaches the cluster only through the trait
+//! [`KubeApi`](kf_cluster::api::KubeApi), and a terminal only through the trait [`Ui`]. It knows no
+//! registry, no kubeconfig and no environment variable. [`tree`] can be used without touching the
+//! engine.
 
+mod abi;
+mod engine;
+mod fault;
+mod forward;
+mod inspect;
+mod interface;
+pub mod limits;
+mod output;
+mod poll;
+mod run;
+mod state;
+pub mod tree;
+pub mod ui;
+mod wasi;
+mod watch;
+
+pub use engine::{COMPATIBILITY, Code, CompileError, Compiled, compile};
+pub use fault::{Fault, Limit, Which};
+pub use inspect::{ABI_SECTION, AbiVersion, InspectError, Inspection, MAX_COMPONENT_BYTES, inspect};
+pub use interface::{Granted, Interface, UndeclaredImports, Wasi, check_imports};
+pub use kf_cluster::api::ErrorCode;
+pub use limits::Limits;
+pub use run::{
+    Candidate, CompletionRequest, GuestError, Kube, Outcome, Run, complete, describe, is_exit_code, run,
+};
+pub use state::{Context, FileGrant};
+pub use ui::Ui;

@@ -1,0 +1,282 @@
+//! Typed verbs on Kubernetes objects: the guest's words become the cluster's, and back.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use kf_cluster::api::{self, ApiError, KubeApi};
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::wit::kube::{self, Host, HostWatch};
+use super::{WitError, parse};
+use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
+use crate::poll::{Pollable, Pump, Weight};
+use crate::state::State;
+
+/// The room for a watch's events, in bytes: as many as fit, and always one.
+const WATCH_BYTES: usize = 64 * STREAM_BYTES;
+
+pub struct Watch {
+    pump: Pump<Event>,
+    _slot: Arc<()>,
+}
+
+struct Event {
+    kind: kube::EventKind,
+    object: String,
+}
+
+impl Weight for Event {
+    fn weight(&self) -> usize {
+        self.object.len()
+    }
+}
+
+impl From<api::Event> for Event {
+    fn from(event: api::Event) -> Self {
+        let kind = match event.kind {
+            api::EventKind::Added => kube::EventKind::Added,
+            api::EventKind::Modified => kube::EventKind::Modified,
+            api::EventKind::Deleted => kube::EventKind::Deleted,
+        };
+        Self { kind, object: event.object.to_string() }
+    }
+}
+
+type Answer<T> = Result<std::result::Result<T, WitError>>;
+
+impl State {
+    /// One call to the cluster.
+    async fn ask<T, F>(&mut self, call: impl FnOnce(Arc<dyn KubeApi>) -> F) -> Answer<T>
+    where
+        F: Future<Output = std::result::Result<T, ApiError>>,
+    {
+        self.call()?;
+        let answer = match self.cluster() {
+            Ok(cluster) => call(cluster).await,
+            Err(error) => Err(error),
+        };
+        Ok(answer.map_err(|error| self.tell(error)))
+    }
+}
+
+impl Host for State {
+    async fn get(&mut self, object: kube::ObjectRef) -> Answer<String> {
+        let object = object.into();
+        self.ask(async move |cluster: Arc<dyn KubeApi>| Ok(cluster.get(object).await?.to_string())).await
+    }
+
+    async fn list(
+        &mut self,
+        what: kube::Selection,
+        limit: Option<u32>,
+        token: Option<String>,
+    ) -> Answer<kube::Page> {
+        let what = what.into();
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            let page = cluster.list(what, limit, token).await?;
+            Ok(kube::Page {
+                items: page.items.iter().map(ToString::to_string).collect(),
+                continue_token: page.continue_token,
+                resource_version: page.resource_version,
+            })
+        })
+        .await
+    }
+
+    async fn create(
+        &mut self,
+        object: kube::ObjectRef,
+        body: String,
+        options: kube::WriteOptions,
+    ) -> Answer<String> {
+        let body = match parse("the object", &body) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (object, options) = (object.into(), options.into());
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            Ok(cluster.create(object, body, options).await?.to_string())
+        })
+        .await
+    }
+
+    async fn apply(
+        &mut self,
+        object: kube::ObjectRef,
+        body: String,
+        options: kube::WriteOptions,
+    ) -> Answer<String> {
+        let body = match parse("the object", &body) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (object, options) = (object.into(), options.into());
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            Ok(cluster.apply(object, body, options).await?.to_string())
+        })
+        .await
+    }
+
+    async fn patch(
+        &mut self,
+        object: kube::ObjectRef,
+        kind: kube::PatchKind,
+        body: String,
+        options: kube::WriteOptions,
+    ) -> Answer<String> {
+        let body = match parse("the patch", &body) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
+        let kind = match kind {
+            kube::PatchKind::Merge => api::PatchKind::Merge,
+            kube::PatchKind::Json => api::PatchKind::Json,
+            kube::PatchKind::Strategic => api::PatchKind::Strategic,
+        };
+        let (object, options) = (object.into(), options.into());
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            Ok(cluster.patch(object, kind, body, options).await?.to_string())
+        })
+        .await
+    }
+
+    async fn delete(&mut self, object: kube::ObjectRef, options: kube::DeleteOptions) -> Answer<()> {
+        let propagation = match options.propagation {
+            kube::Propagation::Background => api::Propagation::Background,
+            kube::Propagation::Foreground => api::Propagation::Foreground,
+            kube::Propagation::Orphan => api::Propagation::Orphan,
+        };
+        let options = api::DeleteOptions {
+            dry_run: options.dry_run,
+            propagation,
+            grace_period_seconds: options.grace_period_seconds,
+            uid: options.uid,
+        };
+        let object = object.into();
+        self.ask(async move |cluster: Arc<dyn KubeApi>| cluster.delete(object, options).await).await
+    }
+
+    async fn open_watch(&mut self, what: kube::Selection, version: String) -> Answer<Resource<Watch>> {
+        let slot = match self.stream_slot() {
+            Ok(slot) => slot,
+            Err(error) => return Ok(Err(self.tell(error))),
+        };
+        let what = what.into();
+        let stream =
+            self.ask(async move |cluster: Arc<dyn KubeApi>| cluster.watch(what, version).await).await?;
+        match stream {
+            Ok(stream) => {
+                let pump = Pump::new(stream.map_ok(Event::from), WATCH_BYTES, STREAM_EVENTS);
+                Ok(Ok(self.push(Watch { pump, _slot: slot })?))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn can_i(&mut self, questions: Vec<kube::Access>) -> Answer<Vec<kube::Verdict>> {
+        let questions = questions
+            .into_iter()
+            .map(|question| api::AccessQuestion {
+                verb: question.verb,
+                group: question.group,
+                resource: question.resource,
+                namespace: question.namespace,
+                name: question.name,
+            })
+            .collect();
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            let verdicts = cluster.can_i(questions).await?.into_iter();
+            Ok(verdicts.map(|v| kube::Verdict { allowed: v.allowed, reason: v.reason }).collect())
+        })
+        .await
+    }
+
+    async fn whoami(&mut self) -> Answer<kube::Identity> {
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            let identity = cluster.whoami().await?;
+            Ok(kube::Identity {
+                username: identity.username,
+                uid: identity.uid,
+                groups: identity.groups,
+                expires: identity.expires,
+            })
+        })
+        .await
+    }
+
+    async fn discover(&mut self, group: String) -> Answer<Vec<kube::ServedKind>> {
+        self.ask(async move |cluster: Arc<dyn KubeApi>| {
+            let kinds = cluster.discover(group).await?.into_iter();
+            let kinds = kinds.map(|kind| kube::ServedKind {
+                group: kind.group,
+                version: kind.version,
+                kind: kind.kind,
+                plural: kind.plural,
+                namespaced: kind.namespaced,
+                verbs: kind.verbs,
+            });
+            Ok(kinds.collect())
+        })
+        .await
+    }
+}
+
+impl HostWatch for State {
+    async fn next(&mut self, this: Resource<Watch>) -> Answer<Vec<kube::Event>> {
+        self.call()?;
+        let watch = self.table.get_mut(&this)?;
+        match watch.pump.next().await {
+            Ok(events) => {
+                let events =
+                    events.into_iter().map(|event| kube::Event { kind: event.kind, object: event.object });
+                Ok(Ok(events.collect()))
+            }
+            Err(error) => Ok(Err(self.tell(error))),
+        }
+    }
+
+    async fn subscribe(&mut self, this: Resource<Watch>) -> Result<Resource<Pollable>> {
+        self.call()?;
+        let readiness = self.table.get(&this)?.pump.readiness();
+        self.push(Pollable(readiness))
+    }
+
+    async fn drop(&mut self, this: Resource<Watch>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl From<kube::Kind> for api::Kind {
+    fn from(kind: kube::Kind) -> Self {
+        Self { group: kind.group, version: kind.version, kind: kind.kind }
+    }
+}
+
+impl From<kube::ObjectRef> for api::ObjectRef {
+    fn from(object: kube::ObjectRef) -> Self {
+        Self { kind: object.kind.into(), namespace: object.namespace, name: object.name }
+    }
+}
+
+impl From<kube::Selection> for api::Selection {
+    fn from(what: kube::Selection) -> Self {
+        Self {
+            kind: what.kind.into(),
+            reach: match what.reach {
+                kube::Reach::Namespaced => api::Reach::Namespaced,
+                kube::Reach::AllNamespaces => api::Reach::AllNamespaces,
+            },
+            namespace: what.namespace,
+            label_selector: what.label_selector,
+            field_selector: what.field_selector,
+        }
+    }
+}
+
+impl From<kube::WriteOptions> for api::WriteOptions {
+    fn from(options: kube::WriteOptions) -> Self {
+        Self { dry_run: options.dry_run, force: options.force }
+    }
+}

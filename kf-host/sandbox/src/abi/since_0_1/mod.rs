@@ -1,0 +1,108 @@
+//! The ABI 0.1: its bindings, what of it is linked, and calling a guest.
+
+#![expect(unreachable_pub, reason = "the generated bindings re-export the types of resources")]
+
+use std::collections::BTreeSet;
+
+use kf_cluster::api::{ApiError, ErrorCode};
+use wasmtime::Result;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::interface::Interface;
+use crate::run::GuestError;
+use crate::state::State;
+
+mod bindings;
+mod describe;
+mod kube;
+mod logs;
+mod sessions;
+mod small;
+mod ui;
+
+pub(crate) use bindings::{Candidate, Command, CompletionRequest};
+pub(crate) use describe::tree;
+
+use bindings::kf::plugin as wit;
+
+/// Links the interfaces of the list, and nothing else.
+pub(crate) fn link(linker: &mut Linker<State>, imports: &BTreeSet<Interface>) -> Result<()> {
+    type Own = HasSelf<State>;
+    for interface in imports {
+        let l = &mut *linker;
+        match interface {
+            Interface::Poll => wit::poll::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Clock => wit::clock::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Ui => wit::ui::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Context => wit::context::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Files => wit::files::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Kube => wit::kube::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Logs => wit::logs::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Sessions => wit::sessions::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Types | Interface::Tree | Interface::Wasi(_) => Ok(()),
+        }?;
+    }
+    Ok(())
+}
+
+type WitError = wit::types::Error;
+
+impl State {
+    /// What the guest learns of an error. A layer's refusal stays here.
+    fn tell(&mut self, error: ApiError) -> WitError {
+        if let Some(refusal) = error.refusal {
+            self.refusal = Some(*refusal);
+        }
+        wit::types::Error { code: code_to_wit(error.code), message: error.message, hint: error.hint }
+    }
+}
+
+fn invalid(message: String) -> WitError {
+    wit::types::Error { code: wit::types::ErrorCode::Invalid, message, hint: None }
+}
+
+fn parse(what: &str, json: &str) -> std::result::Result<serde_json::Value, WitError> {
+    serde_json::from_str(json).map_err(|error| invalid(format!("{what} is not valid JSON: {error}")))
+}
+
+fn code_to_wit(code: ErrorCode) -> wit::types::ErrorCode {
+    use wit::types::ErrorCode as Wit;
+    match code {
+        ErrorCode::Invalid => Wit::Invalid,
+        ErrorCode::Unauthenticated => Wit::Unauthenticated,
+        ErrorCode::Forbidden => Wit::Forbidden,
+        ErrorCode::NotFound => Wit::NotFound,
+        ErrorCode::TimedOut => Wit::TimedOut,
+        ErrorCode::Unreachable => Wit::Unreachable,
+        ErrorCode::Conflict => Wit::Conflict,
+        ErrorCode::Expired => Wit::Expired,
+        ErrorCode::Budget => Wit::Budget,
+        ErrorCode::Unsupported => Wit::Unsupported,
+        ErrorCode::Failed => Wit::Failed,
+        ErrorCode::Internal => Wit::Internal,
+    }
+}
+
+fn code_from_wit(code: wit::types::ErrorCode) -> ErrorCode {
+    use wit::types::ErrorCode as Wit;
+    match code {
+        Wit::Invalid => ErrorCode::Invalid,
+        Wit::Unauthenticated => ErrorCode::Unauthenticated,
+        Wit::Forbidden => ErrorCode::Forbidden,
+        Wit::NotFound => ErrorCode::NotFound,
+        Wit::TimedOut => ErrorCode::TimedOut,
+        Wit::Unreachable => ErrorCode::Unreachable,
+        Wit::Conflict => ErrorCode::Conflict,
+        Wit::Expired => ErrorCode::Expired,
+        Wit::Budget => ErrorCode::Budget,
+        Wit::Unsupported => ErrorCode::Unsupported,
+        Wit::Failed => ErrorCode::Failed,
+        Wit::Internal => ErrorCode::Internal,
+    }
+}
+
+impl From<WitError> for GuestError {
+    fn from(error: WitError) -> Self {
+        Self { code: code_from_wit(error.code), message: error.message, hint: error.hint }
+    }
+}

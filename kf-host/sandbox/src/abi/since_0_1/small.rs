@@ -1,0 +1,117 @@
+//! Waiting, the clock, the context and files.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::{WitError, invalid, wit};
+use crate::fault::{Which, limit};
+use crate::limits::MAX_FILE_BYTES;
+use crate::poll::{self, Pollable, Timer};
+use crate::state::State;
+
+impl wit::poll::Host for State {
+    async fn wait(&mut self, pollables: Vec<Resource<Pollable>>) -> Result<Vec<u32>> {
+        self.call()?;
+        let mut waited = Vec::with_capacity(pollables.len());
+        for pollable in &pollables {
+            waited.push(Arc::clone(&self.table.get(pollable)?.0));
+        }
+        Ok(poll::wait(&waited).await)
+    }
+}
+
+impl wit::poll::HostPollable for State {
+    fn ready(&mut self, this: Resource<Pollable>) -> Result<bool> {
+        self.call()?;
+        Ok(self.table.get(&this)?.0.is_ready())
+    }
+
+    fn drop(&mut self, this: Resource<Pollable>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl wit::clock::Host for State {
+    fn now(&mut self) -> Result<u64> {
+        self.call()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn after(&mut self, milliseconds: u64) -> Result<Resource<Pollable>> {
+        self.call()?;
+        self.push(Pollable(Arc::new(Timer::after(milliseconds))))
+    }
+}
+
+impl wit::context::Host for State {
+    fn current(&mut self) -> Result<wit::context::Context> {
+        self.call()?;
+        let context = self.context.clone();
+        Ok(wit::context::Context {
+            namespace: context.namespace,
+            environment: context.environment,
+            cluster: context.cluster,
+            command: context.command,
+            version: context.version,
+            dry_run: context.dry_run,
+            interactive: context.interactive,
+        })
+    }
+}
+
+impl wit::files::Host for State {
+    fn read(&mut self, path: String) -> Result<Result<Vec<u8>, WitError>> {
+        self.call()?;
+        let Some(place) = self.files.granted.get(&path).cloned() else {
+            let message = format!("the file `{}` was not named on the command line", path.escape_debug());
+            let code = wit::types::ErrorCode::Forbidden;
+            return Ok(Err(wit::types::Error { code, message, hint: None }));
+        };
+        let content = if path == "-" { self.stdin() } else { read_file(&place) };
+        let content = match content {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.files.read += content.len() as u64;
+        if self.files.read > self.limits.file_bytes {
+            return Err(limit(Which::Files, self.limits.file_bytes));
+        }
+        Ok(Ok(content))
+    }
+}
+
+impl State {
+    /// Stdin can be read once; whoever asks again gets the same.
+    fn stdin(&mut self) -> std::result::Result<Vec<u8>, WitError> {
+        if let Some(content) = &self.files.stdin {
+            return Ok(content.to_vec());
+        }
+        let content = read_whole("stdin", std::io::stdin().lock())?;
+        self.files.stdin = Some(content.as_slice().into());
+        Ok(content)
+    }
+}
+
+/// The user named the file, so links are followed and a pipe is as good as a file.
+fn read_file(path: &Path) -> std::result::Result<Vec<u8>, WitError> {
+    let name = format!("`{}`", path.display());
+    let file = fs_err::File::open(path).map_err(|error| invalid(error.to_string()))?;
+    read_whole(&name, file)
+}
+
+fn read_whole(name: &str, source: impl Read) -> std::result::Result<Vec<u8>, WitError> {
+    let mut content = Vec::new();
+    let read = source.take(MAX_FILE_BYTES + 1).read_to_end(&mut content);
+    read.map_err(|error| invalid(format!("{name} cannot be read: {error}")))?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(invalid(format!("{name} is larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    Ok(content)
+}

@@ -1,0 +1,186 @@
+//! Talking to the person.
+
+use serde_json::Value;
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::wit::ui::{self, Host, HostLiveTable, HostProgress};
+use super::{WitError, invalid, parse};
+use crate::fault::stop;
+use crate::output::OutputError;
+use crate::state::{State, written};
+use crate::ui::{Cell, Column, Format, Row, Tone, WidgetId};
+
+pub struct LiveTable {
+    id: WidgetId,
+    columns: usize,
+}
+
+pub struct Progress(WidgetId);
+
+impl State {
+    fn told(&mut self, result: std::result::Result<(), OutputError>) -> Result<Result<(), WitError>> {
+        Ok(written(result)?.map_err(|error| self.tell(error)))
+    }
+}
+
+/// For output that has nobody to tell of an error.
+fn said<T>(result: std::result::Result<T, OutputError>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(OutputError::Io(_)) => Ok(None),
+        Err(OutputError::Stop(fault)) => Err(stop(fault)),
+    }
+}
+
+impl Host for State {
+    fn output_format(&mut self) -> Result<ui::Format> {
+        self.call()?;
+        Ok(match self.output.lock().format() {
+            Format::Table => ui::Format::Table,
+            Format::Wide => ui::Format::Wide,
+            Format::Json => ui::Format::Json,
+            Format::Yaml => ui::Format::Yaml,
+            Format::Name => ui::Format::Name,
+        })
+    }
+
+    fn print(&mut self, data: Vec<u8>) -> Result<Result<(), WitError>> {
+        self.call()?;
+        let result = self.output.lock().print(&data);
+        self.told(result)
+    }
+
+    fn note(&mut self, text: String) -> Result<()> {
+        self.call()?;
+        said(self.output.lock().note(&text))?;
+        Ok(())
+    }
+
+    fn warn(&mut self, text: String) -> Result<()> {
+        self.call()?;
+        said(self.output.lock().warn(&text))?;
+        Ok(())
+    }
+
+    fn table(&mut self, columns: Vec<ui::Column>, rows: Vec<ui::Row>) -> Result<Result<(), WitError>> {
+        self.call()?;
+        let (columns, bytes) = columns_from(columns);
+        match rows_from(rows, columns.len()) {
+            Ok((rows, more)) => {
+                let result = self.output.lock().table(&columns, &rows, bytes + more);
+                self.told(result)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn record(&mut self, fields: Vec<ui::Column>, value: ui::Row) -> Result<Result<(), WitError>> {
+        self.call()?;
+        let (fields, bytes) = columns_from(fields);
+        match row_from(value, fields.len()) {
+            Ok((row, more)) => {
+                let result = self.output.lock().record(&fields, &row, bytes + more);
+                self.told(result)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn confirm(&mut self, question: String, default: bool) -> Result<bool> {
+        self.call()?;
+        Ok(said(self.output.lock().confirm(&question, default))?.unwrap_or(false))
+    }
+}
+
+impl HostLiveTable for State {
+    fn new(&mut self, columns: Vec<ui::Column>) -> Result<Resource<LiveTable>> {
+        self.call()?;
+        let (columns, _) = columns_from(columns);
+        let id = self.widget();
+        let table = self.push(LiveTable { id, columns: columns.len() })?;
+        said(self.output.lock().live_table(id, &columns))?;
+        Ok(table)
+    }
+
+    fn update(&mut self, this: Resource<LiveTable>, rows: Vec<ui::Row>) -> Result<Result<(), WitError>> {
+        self.call()?;
+        let LiveTable { id, columns } = *self.table.get(&this)?;
+        match rows_from(rows, columns) {
+            Ok((rows, bytes)) => {
+                let result = self.output.lock().live_table_update(id, &rows, bytes);
+                self.told(result)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn drop(&mut self, this: Resource<LiveTable>) -> Result<()> {
+        let table = self.table.delete(this)?;
+        self.output.lock().live_table_end(table.id);
+        Ok(())
+    }
+}
+
+impl HostProgress for State {
+    fn new(&mut self, label: String, total: Option<u64>) -> Result<Resource<Progress>> {
+        self.call()?;
+        let id = self.widget();
+        let progress = self.push(Progress(id))?;
+        self.output.lock().progress(id, &label, total);
+        Ok(progress)
+    }
+
+    fn set(&mut self, this: Resource<Progress>, label: String, done: u64) -> Result<()> {
+        self.call()?;
+        let Progress(id) = *self.table.get(&this)?;
+        self.output.lock().progress_set(id, &label, done);
+        Ok(())
+    }
+
+    fn drop(&mut self, this: Resource<Progress>) -> Result<()> {
+        let Progress(id) = self.table.delete(this)?;
+        self.output.lock().progress_end(id);
+        Ok(())
+    }
+}
+
+fn columns_from(columns: Vec<ui::Column>) -> (Vec<Column>, usize) {
+    let bytes = columns.iter().map(|column| column.title.len()).sum();
+    (columns.into_iter().map(|column| Column { title: column.title, wide: column.wide }).collect(), bytes)
+}
+
+fn rows_from(rows: Vec<ui::Row>, columns: usize) -> std::result::Result<(Vec<Row>, usize), WitError> {
+    let mut bytes = 0;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (row, more) = row_from(row, columns)?;
+        bytes += more;
+        all.push(row);
+    }
+    Ok((all, bytes))
+}
+
+/// The row and how many bytes the guest gave for it.
+fn row_from(row: ui::Row, columns: usize) -> std::result::Result<(Row, usize), WitError> {
+    if row.cells.len() != columns {
+        let message = format!("a row has {} cells for {columns} columns", row.cells.len());
+        return Err(invalid(message));
+    }
+    let object: Value = parse("a row's object", &row.object)?;
+    let bytes =
+        row.object.len() + row.name.len() + row.cells.iter().map(|cell| cell.text.len()).sum::<usize>();
+    let cells =
+        row.cells.into_iter().map(|cell| Cell { text: cell.text, tone: tone_from(cell.tone) }).collect();
+    Ok((Row { cells, object, name: row.name }, bytes))
+}
+
+fn tone_from(tone: ui::Tone) -> Tone {
+    match tone {
+        ui::Tone::Plain => Tone::Plain,
+        ui::Tone::Good => Tone::Good,
+        ui::Tone::Warning => Tone::Warning,
+        ui::Tone::Bad => Tone::Bad,
+        ui::Tone::Faint => Tone::Faint,
+    }
+}

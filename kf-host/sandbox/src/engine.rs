@@ -1,0 +1,205 @@
+//! The engine's configuration, compiling, and mapping what was compiled.
+//!
+//! A component is compiled once, when it is added, and its machine code is kept in a file that a
+//! run maps into memory. Nothing is parsed or compiled then, so a command starts in about the
+//! time a native program does.
+//!
+//! Machine code is trusted: a flipped bit in it is arbitrary code in the host. So it is only ever
+//! made here, on the user's machine, from bytes whose signature was verified, and only mapped
+//! from a file that nobody else could have written.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, ModuleVersionStrategy, OptLevel, WasmFeatures};
+
+use crate::fault::Fault;
+use crate::inspect::FEATURES;
+
+/// Part of the name of a compiled component's file: what was compiled by another engine or with
+/// another configuration has another name, so an upgrade of kf compiles again.
+///
+/// The processor is not in it. The engine compares its features when it maps the file and
+/// answers with [`Fault::Load`].
+pub const COMPATIBILITY: &str = concat!("wasmtime-", env!("KF_WASMTIME_VERSION"), "-kf1");
+
+/// How long compiling may take. The largest component there is a use for, a Python runtime, takes
+/// a tenth of it.
+const COMPILE_TIME: Duration = Duration::from_secs(120);
+
+/// The stack of a guest and of the host functions it calls, in bytes.
+const STACK: usize = 1 << 20;
+const GUEST_STACK: usize = 512 << 10;
+
+/// Machine code made by [`compile`] in this process, or read from a file only the user could
+/// have written.
+#[derive(Clone, Debug)]
+pub enum Code {
+    /// Just compiled, in memory.
+    Compiled(Compiled),
+    /// A `.cwasm` in the store.
+    Stored(PathBuf),
+}
+
+/// Machine code made by [`compile`]. Its bytes are what goes into the store's file.
+#[derive(Clone)]
+pub struct Compiled(Vec<u8>);
+
+impl Compiled {
+    /// The bytes of a `.cwasm`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Compiled({} bytes)", self.0.len())
+    }
+}
+
+/// Why a component could not be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    #[error(transparent)]
+    Inspect(#[from] crate::InspectError),
+    #[error("it does not compile: {0}")]
+    Refused(String),
+    #[error("it did not compile within {} s", COMPILE_TIME.as_secs())]
+    TooSlow,
+    #[error("no compiler thread could be started: {0}")]
+    Host(String),
+}
+
+/// Compiles a component for this machine.
+///
+/// It is [inspected](crate::inspect()) first, so nothing that is refused there reaches the
+/// compiler. Blocks for a tenth of a second to some seconds, on all processors.
+///
+/// # Errors
+///
+/// It is refused by inspection or by the compiler, or takes longer than two minutes. In the last
+/// case the compiler goes on in the background until the process ends.
+pub fn compile(wasm: &[u8]) -> Result<Compiled, CompileError> {
+    crate::inspect(wasm)?;
+    let wasm = wasm.to_vec();
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let work = move || {
+        let compiled =
+            Engine::new(&config(true, false)).and_then(|engine| engine.precompile_component(&wasm));
+        let _ = sender.send(compiled);
+    };
+    std::thread::Builder::new()
+        .name("compile".to_owned())
+        .stack_size(16 << 20)
+        .spawn(work)
+        .map_err(|error| CompileError::Host(error.to_string()))?;
+    match receiver.recv_timeout(COMPILE_TIME) {
+        Ok(Ok(code)) => Ok(Compiled(code)),
+        Ok(Err(error)) => Err(CompileError::Refused(one_line(&error))),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(CompileError::TooSlow),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(CompileError::Refused("the compiler stopped".to_owned()))
+        }
+    }
+}
+
+/// An engine that runs what is compiled and has no compiler: setting one up costs a tenth of a
+/// command's start.
+pub(crate) fn runtime(backtrace: bool) -> Result<Engine, Fault> {
+    Engine::new(&config(false, backtrace)).map_err(|error| Fault::Host(one_line(&error)))
+}
+
+/// What both engines agree on, or a run would refuse what was compiled.
+fn config(compiler: bool, backtrace: bool) -> Config {
+    let mut config = Config::new();
+    config.enable_compiler(compiler);
+    config.wasm_features(WasmFeatures::all().difference(FEATURES), false);
+    config.wasm_features(FEATURES, true);
+    config.gc_support(false);
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    config.async_stack_size(STACK);
+    config.max_wasm_stack(GUEST_STACK);
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
+    config.wasm_backtrace_max_frames(if backtrace { std::num::NonZeroUsize::new(50) } else { None });
+    // The patch release decides as well: some of them exist because machine code was wrong.
+    let version = ModuleVersionStrategy::Custom(COMPATIBILITY.to_owned());
+    if config.module_version(version).is_err() {
+        // Only a version of more than 255 bytes is refused.
+        debug_assert!(false, "the engine's version is too long");
+    }
+    if compiler {
+        config.cranelift_opt_level(OptLevel::Speed);
+        config.parallel_compilation(true);
+    }
+    config
+}
+
+/// Makes a component of its machine code.
+pub(crate) fn load(engine: &Engine, code: &Code) -> Result<Component, Fault> {
+    let component = match code {
+        Code::Compiled(compiled) => deserialize(engine, compiled),
+        Code::Stored(path) => {
+            check_store(path)?;
+            deserialize_file(engine, path)
+        }
+    };
+    component.map_err(|error| Fault::Load(one_line(&error)))
+}
+
+#[expect(unsafe_code, reason = "only `compile` makes a `Compiled`, from bytes the engine checks again")]
+fn deserialize(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are the engine's own and nothing can change them.
+    unsafe { Component::deserialize(engine, &compiled.0) }
+}
+
+#[expect(unsafe_code, reason = "`check_store` saw that only the user can have written the file")]
+fn deserialize_file(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file and its folder belong to the user and nobody else may write to them, so it
+    // is what `compile` made; and whoever can change it as the user needs no sandbox to get out of.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+/// Machine code is only mapped from a file that is the user's own, in a folder of their own, that
+/// no one else can write to. No link is followed.
+fn check_store(path: &Path) -> Result<(), Fault> {
+    let refuse = |what: String| Err(Fault::Load(what));
+    let user = rustix::process::geteuid().as_raw();
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for place in [folder, path] {
+        let facts = match fs_err::symlink_metadata(place) {
+            Ok(facts) => facts,
+            Err(error) => return refuse(error.to_string()),
+        };
+        let fits = if place == folder { facts.is_dir() } else { facts.is_file() };
+        if !fits {
+            return refuse(format!("`{}` is not a plain file in a folder", place.display()));
+        }
+        if facts.uid() != user {
+            return refuse(format!("`{}` belongs to another user", place.display()));
+        }
+        if facts.mode() & 0o022 != 0 {
+            return refuse(format!("others may write to `{}`", place.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The error and its causes without line breaks.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -1,0 +1,210 @@
+//! What a component is, read from its bytes before anything compiles.
+//!
+//! Reading is cheap and runs no code of the guest; compiling hostile bytes is expensive, and the
+//! engine's authors do not count that as their defect. So the size, the validity, the ABI version and
+//! the imports are settled here first.
+
+use std::collections::BTreeSet;
+
+use wasmparser::{
+    ComponentTypeRef, Encoding, Parser, Payload, TypeBounds, ValidPayload, Validator, WasmFeatures,
+};
+
+use crate::interface::{self, Granted, Interface, UndeclaredImports};
+
+/// The largest component kf reads, in bytes.
+pub const MAX_COMPONENT_BYTES: usize = 32 * 1024 * 1024;
+
+/// The custom section that holds the version of the ABI a guest was built for.
+pub const ABI_SECTION: &str = "kf:abi";
+
+/// The WebAssembly a guest may use; the engine's [`Config`](wasmtime::Config) is built from the
+/// same set, so what passes here is what compiles.
+///
+/// Everything that has no use in a command is off: threads, 64-bit and several memories, GC with
+/// its references, exceptions, relaxed SIMD, tail calls, and the asynchronous component ABI.
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::BULK_MEMORY_OPT)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::COMPONENT_MODEL)
+    .difference(WasmFeatures::GC_TYPES);
+
+/// What a component says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// The version of the ABI it was built for.
+    pub abi: AbiVersion,
+    /// The interfaces it imports.
+    pub imports: BTreeSet<Interface>,
+}
+
+impl Inspection {
+    /// Whether everything it imports is granted.
+    ///
+    /// # Errors
+    ///
+    /// Every interface that is not, by name.
+    pub fn check_imports(&self, granted: Granted) -> Result<(), UndeclaredImports> {
+        interface::check_imports(&self.imports, granted)
+    }
+}
+
+/// A version of the ABI this kf serves: any `0.1.x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AbiVersion {
+    pub patch: u32,
+}
+
+impl std::fmt::Display for AbiVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "0.1.{}", self.patch)
+    }
+}
+
+/// Why bytes are not a command this kf can run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    #[error("it is {0} bytes, at most {MAX_COMPONENT_BYTES}")]
+    TooLarge(usize),
+    #[error("it is not a WebAssembly file")]
+    NotWasm,
+    #[error("it is a core WebAssembly module, not a component")]
+    CoreModule,
+    #[error("it is not valid WebAssembly: {0}")]
+    Invalid(String),
+    #[error("it has no `{ABI_SECTION}` section, so it was not built for kf")]
+    NoAbi,
+    #[error("it has {0} `{ABI_SECTION}` sections, exactly one is allowed")]
+    SeveralAbis(usize),
+    #[error("its `{ABI_SECTION}` section is not a version: {0}")]
+    MalformedAbi(String),
+    #[error("it was built for version {0} of kf's ABI, this kf serves 0.1")]
+    UnsupportedAbi(String),
+    #[error("it imports {}, which kf never offers to a command", .0.join(", "))]
+    UnknownImports(Vec<String>),
+    #[error("it does not export {}", .0.join(", "))]
+    MissingExports(Vec<String>),
+}
+
+/// Reads a component without running or compiling any of it.
+///
+/// # Errors
+///
+/// It is too large, not a valid component within [the allowed features](self), has not exactly
+/// one ABI section of a served version, lacks an export of the world, or imports something this
+/// kf offers to nobody.
+pub fn inspect(wasm: &[u8]) -> Result<Inspection, InspectError> {
+    if wasm.len() > MAX_COMPONENT_BYTES {
+        return Err(InspectError::TooLarge(wasm.len()));
+    }
+    if !wasm.starts_with(b"\0asm") {
+        return Err(InspectError::NotWasm);
+    }
+    if Parser::is_core_wasm(wasm) {
+        return Err(InspectError::CoreModule);
+    }
+    let invalid = |error: wasmparser::BinaryReaderError| InspectError::Invalid(error.to_string());
+
+    let mut validator = Validator::new_with_features(FEATURES);
+    let mut outline = Outline::default();
+    let mut functions = wasmparser::FuncValidatorAllocations::default();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(invalid)?;
+        if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(invalid)? {
+            let mut function = function.into_validator(functions);
+            function.validate(&body).map_err(invalid)?;
+            functions = function.into_allocations();
+        }
+        outline.read(payload).map_err(invalid)?;
+    }
+    outline.conclude()
+}
+
+/// What is collected on the way through the file.
+#[derive(Default)]
+struct Outline {
+    /// How many modules and components the reader is inside of.
+    depth: usize,
+    abis: Vec<String>,
+    imports: BTreeSet<Interface>,
+    unknown: Vec<String>,
+    exports: BTreeSet<String>,
+}
+
+impl Outline {
+    fn read(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        match payload {
+            Payload::Version { encoding: Encoding::Module | Encoding::Component, .. } => self.depth += 1,
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::CustomSection(section) if section.name() == ABI_SECTION => {
+                let text: String = String::from_utf8_lossy(section.data()).chars().take(40).collect();
+                self.abis.push(text);
+            }
+            Payload::ComponentImportSection(imports) if self.depth == 1 => {
+                for import in imports {
+                    let import = import?;
+                    self.import(import.name.name, &import.ty);
+                }
+            }
+            Payload::ComponentExportSection(exports) if self.depth == 1 => {
+                for export in exports {
+                    self.exports.insert(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, name: &str, ty: &ComponentTypeRef) {
+        match (ty, Interface::from_import(name)) {
+            (ComponentTypeRef::Instance(_), Some(interface)) => {
+                self.imports.insert(interface);
+            }
+            // A type of the world itself, equal to one that is already known.
+            (ComponentTypeRef::Type(TypeBounds::Eq(_)), _) => {}
+            _ => self.unknown.push(name.chars().take(120).collect::<String>().escape_debug().to_string()),
+        }
+    }
+
+    fn conclude(self) -> Result<Inspection, InspectError> {
+        let abi = match self.abis.as_slice() {
+            [] => return Err(InspectError::NoAbi),
+            [text] => abi_version(text)?,
+            several => return Err(InspectError::SeveralAbis(several.len())),
+        };
+        if !self.unknown.is_empty() {
+            return Err(InspectError::UnknownImports(self.unknown));
+        }
+        let missing: Vec<_> = ["describe", "run", "complete"]
+            .into_iter()
+            .filter(|name| !self.exports.contains(*name))
+            .map(str::to_owned)
+            .collect();
+        if !missing.is_empty() {
+            return Err(InspectError::MissingExports(missing));
+        }
+        Ok(Inspection { abi, imports: self.imports })
+    }
+}
+
+/// `0.1.x` in digits and dots, nothing else: no spaces, no newline, no pre-release.
+fn abi_version(text: &str) -> Result<AbiVersion, InspectError> {
+    let malformed = || InspectError::MalformedAbi(text.escape_debug().to_string());
+    let mut parts = text.split('.').map(|part| {
+        let plain = !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && (part == "0" || !part.starts_with('0'));
+        part.parse::<u32>().ok().filter(|_| plain)
+    });
+    match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten(), parts.next()) {
+        (Some(0), Some(1), Some(patch), None) => Ok(AbiVersion { patch }),
+        (Some(_), Some(_), Some(_), None) => Err(InspectError::UnsupportedAbi(text.to_owned())),
+        _ => Err(malformed()),
+    }
+}
+
+#[cfg(test)]
+#[path = "inspect_tests.rs"]
+mod tests;

@@ -1,0 +1,177 @@
+//! The interfaces a command may import, and which of them a run links.
+//!
+//! Absence is the guard: an interface that is not granted is not in the linker, so there is no
+//! call to refuse. The check before anything compiles names what a manifest forgot to ask for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// An interface a component may name among its imports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interface {
+    /// Types only: nothing to call.
+    Types,
+    /// Types only: nothing to call.
+    Tree,
+    Poll,
+    Clock,
+    Ui,
+    Context,
+    Files,
+    Kube,
+    Logs,
+    Sessions,
+    Wasi(Wasi),
+}
+
+/// The part of WASI 0.2 that a guest's standard library needs. There are no sockets and no HTTP,
+/// and what is here is empty: no environment, no arguments, no directory, no stdin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wasi {
+    CliEnvironment,
+    CliExit,
+    CliStdin,
+    CliStdout,
+    CliStderr,
+    CliTerminalInput,
+    CliTerminalOutput,
+    CliTerminalStdin,
+    CliTerminalStdout,
+    CliTerminalStderr,
+    ClocksMonotonic,
+    ClocksWall,
+    FilesystemTypes,
+    FilesystemPreopens,
+    IoError,
+    IoPoll,
+    IoStreams,
+    Random,
+    RandomInsecure,
+    RandomInsecureSeed,
+}
+
+const KF: &[(&str, Interface)] = &[
+    ("types", Interface::Types),
+    ("tree", Interface::Tree),
+    ("poll", Interface::Poll),
+    ("clock", Interface::Clock),
+    ("ui", Interface::Ui),
+    ("context", Interface::Context),
+    ("files", Interface::Files),
+    ("kube", Interface::Kube),
+    ("logs", Interface::Logs),
+    ("sessions", Interface::Sessions),
+];
+
+const WASI: &[(&str, Wasi)] = &[
+    ("cli/environment", Wasi::CliEnvironment),
+    ("cli/exit", Wasi::CliExit),
+    ("cli/stdin", Wasi::CliStdin),
+    ("cli/stdout", Wasi::CliStdout),
+    ("cli/stderr", Wasi::CliStderr),
+    ("cli/terminal-input", Wasi::CliTerminalInput),
+    ("cli/terminal-output", Wasi::CliTerminalOutput),
+    ("cli/terminal-stdin", Wasi::CliTerminalStdin),
+    ("cli/terminal-stdout", Wasi::CliTerminalStdout),
+    ("cli/terminal-stderr", Wasi::CliTerminalStderr),
+    ("clocks/monotonic-clock", Wasi::ClocksMonotonic),
+    ("clocks/wall-clock", Wasi::ClocksWall),
+    ("filesystem/types", Wasi::FilesystemTypes),
+    ("filesystem/preopens", Wasi::FilesystemPreopens),
+    ("io/error", Wasi::IoError),
+    ("io/poll", Wasi::IoPoll),
+    ("io/streams", Wasi::IoStreams),
+    ("random/random", Wasi::Random),
+    ("random/insecure", Wasi::RandomInsecure),
+    ("random/insecure-seed", Wasi::RandomInsecureSeed),
+];
+
+impl Interface {
+    /// The interface an import's full name stands for, such as `kf:plugin/kube@0.1.0`; none if
+    /// this host has no such interface or not in that version.
+    #[must_use]
+    pub fn from_import(name: &str) -> Option<Self> {
+        let (path, version) = name.split_once('@')?;
+        if let Some(interface) = path.strip_prefix("kf:plugin/") {
+            let known = version.strip_prefix("0.1.").is_some_and(is_number);
+            return KF.iter().find(|(n, _)| known && *n == interface).map(|(_, interface)| *interface);
+        }
+        let interface = path.strip_prefix("wasi:")?;
+        let known = version.strip_prefix("0.2.").is_some_and(is_number);
+        WASI.iter().find(|(n, _)| known && *n == interface).map(|(_, wasi)| Self::Wasi(*wasi))
+    }
+
+    /// Linked for every command, whatever its manifest asks for.
+    #[must_use]
+    pub fn is_free(self) -> bool {
+        !matches!(self, Self::Files | Self::Kube | Self::Logs | Self::Sessions)
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kf = KF.iter().find(|(_, interface)| interface == self);
+        let wasi = WASI.iter().find(|(_, wasi)| Self::Wasi(*wasi) == *self);
+        match (kf, wasi) {
+            (Some((name, _)), _) => write!(f, "kf:plugin/{name}"),
+            (_, Some((name, _))) => write!(f, "wasi:{name}"),
+            (None, None) => f.write_str("an unknown interface"),
+        }
+    }
+}
+
+/// The interfaces a command gets beyond those that are free.
+///
+/// The default grants nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// The manifest has a rule for Kubernetes objects.
+    pub kube: bool,
+    /// It has one for `pods/log`.
+    pub logs: bool,
+    /// It has one for `pods/exec`, `pods/attach` or `pods/portforward`.
+    pub sessions: bool,
+    /// Its tree has an argument that names a file.
+    pub files: bool,
+}
+
+impl Granted {
+    /// Whether an interface may be linked.
+    #[must_use]
+    pub fn allows(self, interface: Interface) -> bool {
+        match interface {
+            Interface::Kube => self.kube,
+            Interface::Logs => self.logs,
+            Interface::Sessions => self.sessions,
+            Interface::Files => self.files,
+            free => free.is_free(),
+        }
+    }
+}
+
+/// A command imports what its manifest does not ask for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it imports {}, which its manifest does not ask for", list(.interfaces))]
+pub struct UndeclaredImports {
+    /// Never empty, in the order of [`Interface`].
+    pub interfaces: Vec<Interface>,
+}
+
+fn list(interfaces: &[Interface]) -> String {
+    interfaces.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses a component whose imports go beyond its grant, before anything is compiled.
+///
+/// # Errors
+///
+/// Every interface that is not granted, by name.
+pub fn check_imports(imports: &BTreeSet<Interface>, granted: Granted) -> Result<(), UndeclaredImports> {
+    let interfaces: Vec<_> =
+        imports.iter().copied().filter(|interface| !granted.allows(*interface)).collect();
+    if interfaces.is_empty() { Ok(()) } else { Err(UndeclaredImports { interfaces }) }
+}

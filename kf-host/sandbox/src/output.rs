@@ -1,0 +1,232 @@
+//! What a guest says, counted, on its way to the [`Ui`].
+//!
+//! Logs that the host copies share stdout with the guest and with each other. Their lines must
+//! not mix, so whoever leaves a line open is remembered, and the next writer closes it first.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::fault::{Fault, Limit, Which};
+use crate::limits::Limits;
+use crate::ui::{Column, Format, Row, Ui, WidgetId};
+
+/// Writing did not work.
+#[derive(Debug)]
+pub(crate) enum OutputError {
+    /// The run ends.
+    Stop(Fault),
+    /// The guest is told.
+    Io(io::Error),
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Stop(Fault::OutputClosed),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// One log that is being copied to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Writer(u64);
+
+/// The run's output, shared by the guest and the logs copied for it.
+#[derive(Clone)]
+pub(crate) struct SharedOutput(Arc<Mutex<Output>>);
+
+impl SharedOutput {
+    pub(crate) fn new(ui: Box<dyn Ui>, limits: &Limits) -> Self {
+        let left = Left {
+            stdout: limits.stdout_bytes,
+            stderr: limits.stderr_bytes,
+            lines: limits.stderr_lines,
+            rows: limits.rows,
+        };
+        let output =
+            Output { ui, limits: limits.clone(), left, writers: 0, made: 0, open: None, dirty: false };
+        Self(Arc::new(Mutex::new(output)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Output> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Left {
+    stdout: u64,
+    stderr: u64,
+    lines: u64,
+    rows: u64,
+}
+
+pub(crate) struct Output {
+    ui: Box<dyn Ui>,
+    limits: Limits,
+    left: Left,
+    /// Logs being copied now.
+    writers: usize,
+    /// Logs copied in all.
+    made: u64,
+    /// Whose line stdout stands in the middle of.
+    open: Option<Writer>,
+    /// Something may not have been flushed.
+    dirty: bool,
+}
+
+impl Output {
+    pub(crate) fn format(&self) -> Format {
+        self.ui.output_format()
+    }
+
+    /// The guest's own bytes.
+    pub(crate) fn print(&mut self, data: &[u8]) -> Result<(), OutputError> {
+        self.spend_stdout(data.len())?;
+        self.dirty = true;
+        Ok(self.ui.print(data)?)
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
+        if std::mem::take(&mut self.dirty) {
+            self.ui.flush()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), OutputError> {
+        self.spend_stderr(text)?;
+        self.flush()?;
+        self.ui.note(text);
+        Ok(())
+    }
+
+    pub(crate) fn warn(&mut self, text: &str) -> Result<(), OutputError> {
+        self.spend_stderr(text)?;
+        self.flush()?;
+        self.ui.warn(text);
+        Ok(())
+    }
+
+    pub(crate) fn table(
+        &mut self,
+        columns: &[Column],
+        rows: &[Row],
+        bytes: usize,
+    ) -> Result<(), OutputError> {
+        self.spend_rows(rows.len(), bytes)?;
+        self.dirty = true;
+        Ok(self.ui.table(columns, rows)?)
+    }
+
+    pub(crate) fn record(&mut self, fields: &[Column], value: &Row, bytes: usize) -> Result<(), OutputError> {
+        self.spend_rows(1, bytes)?;
+        self.dirty = true;
+        Ok(self.ui.record(fields, value)?)
+    }
+
+    pub(crate) fn live_table(&mut self, id: WidgetId, columns: &[Column]) -> Result<(), OutputError> {
+        self.flush()?;
+        self.ui.live_table(id, columns);
+        Ok(())
+    }
+
+    pub(crate) fn live_table_update(
+        &mut self,
+        id: WidgetId,
+        rows: &[Row],
+        bytes: usize,
+    ) -> Result<(), OutputError> {
+        self.spend_rows(rows.len(), bytes)?;
+        self.dirty = true;
+        Ok(self.ui.live_table_update(id, rows)?)
+    }
+
+    pub(crate) fn live_table_end(&mut self, id: WidgetId) {
+        self.ui.live_table_end(id);
+    }
+
+    pub(crate) fn progress(&mut self, id: WidgetId, label: &str, total: Option<u64>) {
+        self.ui.progress(id, label, total);
+    }
+
+    pub(crate) fn progress_set(&mut self, id: WidgetId, label: &str, done: u64) {
+        self.ui.progress_set(id, label, done);
+    }
+
+    pub(crate) fn progress_end(&mut self, id: WidgetId) {
+        self.ui.progress_end(id);
+    }
+
+    pub(crate) fn confirm(&mut self, question: &str, default: bool) -> Result<bool, OutputError> {
+        self.spend_stderr(question)?;
+        self.flush()?;
+        Ok(self.ui.confirm(question, default))
+    }
+
+    /// A log is going to be copied.
+    pub(crate) fn writer(&mut self) -> Writer {
+        self.writers += 1;
+        self.made += 1;
+        Writer(self.made)
+    }
+
+    /// No other log is being copied, so bytes need not wait for the end of their line.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.writers == 1
+    }
+
+    /// Whether the writer's last bytes left a line open that nobody closed since.
+    pub(crate) fn is_open(&self, writer: Writer) -> bool {
+        self.open == Some(writer)
+    }
+
+    /// Bytes of a log, not counted: the guest did not make them.
+    pub(crate) fn write_log(&mut self, writer: Writer, data: &[u8]) -> Result<(), OutputError> {
+        let Some(last) = data.last() else { return Ok(()) };
+        self.dirty = true;
+        if self.open.is_some_and(|open| open != writer) {
+            self.ui.print(b"\n")?;
+        }
+        self.open = (*last != b'\n').then_some(writer);
+        Ok(self.ui.print(data)?)
+    }
+
+    /// The log has ended. `close` ends its last line; without it stdout stays as the bytes left it.
+    pub(crate) fn end_log(&mut self, writer: Writer, close: bool) -> Result<(), OutputError> {
+        self.writers = self.writers.saturating_sub(1);
+        if self.open == Some(writer) {
+            self.open = None;
+            if close {
+                self.dirty = true;
+                self.ui.print(b"\n")?;
+            }
+        }
+        self.flush()
+    }
+
+    fn spend_stdout(&mut self, bytes: usize) -> Result<(), OutputError> {
+        spend(&mut self.left.stdout, bytes, Which::Stdout, self.limits.stdout_bytes)
+    }
+
+    fn spend_rows(&mut self, rows: usize, bytes: usize) -> Result<(), OutputError> {
+        spend(&mut self.left.rows, rows, Which::Rows, self.limits.rows)?;
+        self.spend_stdout(bytes)
+    }
+
+    fn spend_stderr(&mut self, text: &str) -> Result<(), OutputError> {
+        let lines = 1 + text.bytes().filter(|b| *b == b'\n').count();
+        spend(&mut self.left.lines, lines, Which::StderrLines, self.limits.stderr_lines)?;
+        spend(&mut self.left.stderr, text.len(), Which::Stderr, self.limits.stderr_bytes)
+    }
+}
+
+fn spend(left: &mut u64, amount: usize, which: Which, value: u64) -> Result<(), OutputError> {
+    match left.checked_sub(amount as u64) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => Err(OutputError::Stop(Fault::Limit { limit: Limit { which, value } })),
+    }
+}

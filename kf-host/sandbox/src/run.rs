@@ -1,0 +1,337 @@
+//! Running a command: one engine, one store, one answer.
+//!
+//! # Who watches
+//!
+//! The guest runs on a thread of its own, and the caller's thread watches: it advances the
+//! engine's epoch, keeps the wall clock, and listens for Ctrl-C. So a run ends when it should even
+//! if the guest is inside a host call that never comes back, such as a write to a pipe nobody
+//! reads. That call is left behind; the process is about to end anyway.
+//!
+//! # When there is an async runtime
+//!
+//! A guest that imports nothing to wait for can never be suspended, except at a tick. It runs without a runtime, and Ctrl-C
+//! keeps its default meaning, which is the fastest there is. Only a guest that imports a cluster,
+//! a log or something to poll gets a tokio runtime, of one thread.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kf_cluster::api::{ErrorCode, KubeApi};
+use kf_cluster::grants::Refusal;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Store, UpdateDeadline};
+
+use crate::abi::since_0_1 as abi;
+use crate::engine::{self, Code, one_line};
+use crate::fault::{Fault, Limit, Stop, Which, limit, stop};
+use crate::interface::{self, Granted, Interface, Wasi};
+use crate::limits::Limits;
+use crate::output::{OutputError, SharedOutput};
+use crate::state::{Context, FileGrant, Meter, State};
+use crate::tree::CommandTree;
+use crate::ui::{Silent, Ui};
+use crate::watch::{self, TICK};
+
+/// A command to be run.
+pub struct Run {
+    pub code: Code,
+    /// The words after the command's name, without kf's own flags.
+    pub arguments: Vec<String>,
+    pub granted: Granted,
+    pub limits: Limits,
+    pub context: Context,
+    /// Absent: nothing of the cluster is linked, whatever is granted.
+    pub kube: Option<Kube>,
+    /// The files the user named.
+    pub files: Vec<FileGrant>,
+    pub ui: Box<dyn Ui>,
+    /// Tell the guest's frames when it traps.
+    pub backtrace: bool,
+}
+
+/// The cluster of a run.
+pub struct Kube {
+    pub api: Arc<dyn KubeApi>,
+    /// The current-thread runtime the client was made in; a new one if absent. The run drives it
+    /// on its own thread and drops it there.
+    pub runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// What a command answered.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code, one of those that are a command's to choose, or why it failed.
+    pub exit: Result<u8, GuestError>,
+    /// The last call a layer refused, if any: who stood in the way when the error is
+    /// [`ErrorCode::Forbidden`]. The guest has not seen it.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a command failed, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct GuestError {
+    pub code: ErrorCode,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// A value a command offers while a person presses Tab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub value: String,
+    pub help: Option<String>,
+}
+
+/// What a command is asked for candidates with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompletionRequest {
+    /// The words after the command's name, the last one unfinished.
+    pub words: Vec<String>,
+    /// The argument's id.
+    pub argument: String,
+}
+
+/// Runs a command to its end.
+///
+/// Blocks. Must not be called on a thread that drives a tokio runtime.
+///
+/// The answer is there before the sandbox is taken down, which happens on the run's own thread: a
+/// process that has nothing else to do can leave at once.
+///
+/// # Errors
+///
+/// The run was stopped or could not start, see [`Fault`].
+pub fn run(run: Run) -> Result<Outcome, Fault> {
+    let ask = Ask::Run(run.arguments.clone());
+    match execute(run, ask)? {
+        Answer::Run(outcome) => Ok(outcome),
+        _ => Err(Fault::Host("the guest answered another question".to_owned())),
+    }
+}
+
+/// Asks a guest for its command tree: with no grants, within two seconds, in silence.
+///
+/// # Errors
+///
+/// As for [`run`], and the tree is one no command line can be built from.
+pub fn describe(code: Code) -> Result<CommandTree, Fault> {
+    let run = Run {
+        code,
+        arguments: Vec::new(),
+        granted: Granted::default(),
+        limits: Limits::describe(),
+        context: Context::default(),
+        kube: None,
+        files: Vec::new(),
+        ui: Box::new(Silent),
+        backtrace: false,
+    };
+    match execute(run, Ask::Describe)? {
+        Answer::Describe(tree) => Ok(tree),
+        _ => Err(Fault::Host("the guest answered another question".to_owned())),
+    }
+}
+
+/// Asks a guest for candidates. `run` says with which grants; its arguments are not used, and its
+/// limits are usually [`Limits::complete`].
+///
+/// # Errors
+///
+/// As for [`run`].
+pub fn complete(run: Run, request: CompletionRequest) -> Result<Vec<Candidate>, Fault> {
+    match execute(run, Ask::Complete(request))? {
+        Answer::Complete(candidates) => Ok(candidates),
+        _ => Err(Fault::Host("the guest answered another question".to_owned())),
+    }
+}
+
+enum Ask {
+    Describe,
+    Run(Vec<String>),
+    Complete(CompletionRequest),
+}
+
+enum Answer {
+    Describe(CommandTree),
+    Run(Outcome),
+    Complete(Vec<Candidate>),
+}
+
+fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
+    let engine = engine::runtime(run.backtrace)?;
+    let component = engine::load(&engine, &run.code)?;
+    let imports = imports(&engine, &component)?;
+    let mut granted = run.granted;
+    if run.kube.is_none() {
+        granted = Granted { kube: false, logs: false, sessions: false, ..granted };
+    }
+    let describing = matches!(ask, Ask::Describe);
+    if !describing {
+        interface::check_imports(&imports, granted)?;
+    }
+    let (api, runtime) = run.kube.map_or((None, None), |kube| (Some(kube.api), kube.runtime));
+    let runtime = match runtime {
+        None if waits(&imports) => Some(watch::runtime()?),
+        given => given,
+    };
+
+    let meter = Arc::new(Meter::default());
+    let output = SharedOutput::new(run.ui, &run.limits);
+    let state =
+        State::new(run.limits.clone(), run.context, run.files, api, output.clone(), Arc::clone(&meter));
+    let guest = Guest {
+        engine: engine.clone(),
+        component,
+        imports,
+        granted,
+        state,
+        describing,
+        backtrace: run.backtrace,
+    };
+    let guarded = watch::Guarded { engine, wall: run.limits.wall, runtime, meter, output };
+    watch::watch(guarded, move |stop| async move { guest.answer(ask, stop).await })
+}
+
+/// The interfaces a compiled component imports.
+fn imports(engine: &Engine, component: &Component) -> Result<BTreeSet<Interface>, Fault> {
+    let mut imports = BTreeSet::new();
+    for (name, item) in component.component_type().imports(engine) {
+        match (Interface::from_import(name), item.ty) {
+            (Some(interface), _) => {
+                imports.insert(interface);
+            }
+            (None, wasmtime::component::types::ComponentItem::Type(_)) => {}
+            (None, _) => return Err(Fault::Start(format!("it imports {}", name.escape_debug()))),
+        }
+    }
+    Ok(imports)
+}
+
+/// Whether a guest can wait for something.
+fn waits(imports: &BTreeSet<Interface>) -> bool {
+    use Interface::{Kube, Logs, Poll, Sessions};
+    let waiting =
+        [Kube, Logs, Poll, Sessions, Interface::Wasi(Wasi::IoPoll), Interface::Wasi(Wasi::IoStreams)];
+    waiting.iter().any(|interface| imports.contains(interface))
+}
+
+/// A guest that is loaded and not yet started.
+struct Guest {
+    engine: Engine,
+    component: Component,
+    imports: BTreeSet<Interface>,
+    granted: Granted,
+    state: State,
+    describing: bool,
+    backtrace: bool,
+}
+
+impl Guest {
+    async fn answer(self, ask: Ask, aborted: watch::Aborted) -> (Result<Answer, Fault>, impl Send) {
+        let Self { engine, component, imports, granted, state, describing, backtrace } = self;
+        let limits = state.limits.clone();
+        let meter = Arc::clone(&state.meter);
+        let output = state.output.clone();
+        let mut store = Store::new(&engine, state);
+        store.limiter(|state| &mut state.space);
+        store.set_hostcall_fuel(limits.call_bytes);
+        store.set_max_component_handles(limits.handles);
+        let max_ticks = u32::try_from(limits.time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX);
+        store.epoch_deadline_callback(move |_| {
+            use std::sync::atomic::Ordering;
+            if aborted.is_aborted() {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            if meter.ticks.fetch_add(1, Ordering::Relaxed) >= max_ticks {
+                return Err(limit(Which::Time, u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX)));
+            }
+            meter.yielded.store(true, Ordering::Relaxed);
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+
+        let linked: BTreeSet<_> =
+            imports.into_iter().filter(|i| granted.allows(*i) && !(describing && needs_run(*i))).collect();
+        let answer = Self::call(&engine, &component, &linked, describing, &mut store, ask).await;
+        let answer = answer.unwrap_or_else(|error| Err(fault(error, store.data(), backtrace)));
+        let answer = match (answer, output.lock().flush()) {
+            (Ok(_), Err(OutputError::Stop(fault))) => Err(fault),
+            (answer, _) => answer,
+        };
+        (answer, store)
+    }
+
+    async fn call(
+        engine: &Engine,
+        component: &Component,
+        linked: &BTreeSet<Interface>,
+        describing: bool,
+        store: &mut Store<State>,
+        ask: Ask,
+    ) -> wasmtime::Result<Result<Answer, Fault>> {
+        let mut linker = Linker::new(engine);
+        crate::wasi::link(&mut linker, linked)?;
+        abi::link(&mut linker, linked)?;
+        if describing {
+            linker.define_unknown_imports_as_traps(component)?;
+        }
+        let command = abi::Command::instantiate_async(&mut *store, component, &linker).await;
+        let command = command.map_err(|error| {
+            let trapped = error.is::<Stop>() || error.is::<wasmtime::Trap>();
+            if trapped { error } else { stop(Fault::Start(one_line(&error))) }
+        })?;
+        match ask {
+            Ask::Describe => {
+                let commands = command.call_describe(&mut *store).await?;
+                Ok(abi::tree(commands).map(Answer::Describe).map_err(Fault::from))
+            }
+            Ask::Run(arguments) => {
+                let exit = command.call_run(&mut *store, &arguments).await?;
+                let exit = exit.map_err(GuestError::from);
+                if let Ok(code) = exit
+                    && !is_exit_code(code)
+                {
+                    return Ok(Err(Fault::ReservedExitCode(code)));
+                }
+                Ok(Ok(Answer::Run(Outcome { exit, refusal: store.data_mut().refusal.take() })))
+            }
+            Ask::Complete(request) => {
+                let request = abi::CompletionRequest { words: request.words, argument: request.argument };
+                let candidates = command.call_complete(&mut *store, &request).await?;
+                let candidate = |c: abi::Candidate| Candidate { value: c.value, help: c.help };
+                Ok(Ok(Answer::Complete(candidates.into_iter().map(candidate).collect())))
+            }
+        }
+    }
+}
+
+/// What makes no sense while a guest only describes itself; calling it is a trap.
+fn needs_run(interface: Interface) -> bool {
+    !matches!(interface, Interface::Wasi(_) | Interface::Types | Interface::Tree)
+}
+
+/// Exit codes a command may choose; the others are kf's own.
+#[must_use]
+pub fn is_exit_code(code: u8) -> bool {
+    matches!(code, 0 | 1 | 10..=63 | 80..=125)
+}
+
+/// What a trap was.
+fn fault(error: wasmtime::Error, state: &State, backtrace: bool) -> Fault {
+    if let Some(Stop(fault)) = error.downcast_ref::<Stop>() {
+        return fault.clone();
+    }
+    if let Some((which, value)) = state.space.refused {
+        return Fault::Limit { limit: Limit { which, value } };
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return Fault::Trap { message: format!("it left through exit({})", exit.0), backtrace: None };
+    }
+    let frames =
+        error.downcast_ref::<wasmtime::WasmBacktrace>().filter(|_| backtrace).map(ToString::to_string);
+    match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: frames },
+        None => Fault::Trap { message: one_line(&error), backtrace: frames },
+    }
+}

@@ -1,0 +1,230 @@
+//! What a run's host functions work on: one of these stands in the one store of a run.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use kf_cluster::api::{ApiError, ErrorCode, KubeApi};
+use kf_cluster::grants::Refusal;
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::{ResourceLimiter, Result};
+use wasmtime_wasi::WasiCtx;
+
+use crate::fault::{Which, limit, stop};
+use crate::limits::Limits;
+use crate::output::{OutputError, SharedOutput};
+
+/// Where and how a command runs; all of it is settled before it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The namespace of the run.
+    pub namespace: String,
+    /// The environment, where there are any.
+    pub environment: Option<String>,
+    /// The kubeconfig's context, if there is one.
+    pub cluster: Option<String>,
+    /// The command's own name.
+    pub command: String,
+    /// The command's own version.
+    pub version: String,
+    /// Every write is a server-side dry run.
+    pub dry_run: bool,
+    /// There is a person at a terminal.
+    pub interactive: bool,
+}
+
+/// A file the user named on the command line, which is the grant to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileGrant {
+    /// As typed; `-` is stdin.
+    pub argument: String,
+    /// Where it is. Ignored for `-`.
+    pub path: PathBuf,
+}
+
+pub(crate) struct State {
+    pub(crate) table: ResourceTable,
+    pub(crate) wasi: Option<Box<WasiCtx>>,
+    pub(crate) space: Space,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) output: SharedOutput,
+    pub(crate) context: Context,
+    pub(crate) kube: Option<Arc<dyn KubeApi>>,
+    pub(crate) files: Files,
+    pub(crate) limits: Limits,
+    /// The last no of a layer; it never enters the guest.
+    pub(crate) refusal: Option<Refusal>,
+    /// Each open stream holds a clone.
+    streams: Arc<()>,
+    widgets: u32,
+}
+
+/// The files a run may read.
+#[derive(Default)]
+pub(crate) struct Files {
+    pub(crate) granted: HashMap<String, PathBuf>,
+    pub(crate) stdin: Option<Arc<[u8]>>,
+    pub(crate) read: u64,
+}
+
+impl State {
+    pub(crate) fn new(
+        limits: Limits,
+        context: Context,
+        files: Vec<FileGrant>,
+        kube: Option<Arc<dyn KubeApi>>,
+        output: SharedOutput,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        let granted = files.into_iter().map(|file| (file.argument, file.path)).collect();
+        Self {
+            table,
+            wasi: None,
+            space: Space::new(&limits),
+            meter,
+            output,
+            context,
+            kube,
+            files: Files { granted, ..Files::default() },
+            limits,
+            refusal: None,
+            streams: Arc::new(()),
+            widgets: 0,
+        }
+    }
+
+    /// Counts a host call.
+    pub(crate) fn call(&mut self) -> Result<()> {
+        if self.meter.calls.fetch_add(1, Ordering::Relaxed) >= self.limits.calls {
+            return Err(limit(Which::Calls, self.limits.calls));
+        }
+        Ok(())
+    }
+
+    /// Hands a resource to the guest.
+    pub(crate) fn push<T: Send + 'static>(&mut self, entry: T) -> Result<Resource<T>> {
+        self.table.push(entry).map_err(|_| limit(Which::Handles, self.limits.handles as u64))
+    }
+
+    /// Room for one more stream, to be held as long as it is open.
+    pub(crate) fn stream_slot(&self) -> std::result::Result<Arc<()>, ApiError> {
+        if Arc::strong_count(&self.streams) > self.limits.streams {
+            let message = format!("more than {} watches and logs are open", self.limits.streams);
+            return Err(ApiError { code: ErrorCode::Budget, message, hint: None, refusal: None });
+        }
+        Ok(Arc::clone(&self.streams))
+    }
+
+    pub(crate) fn widget(&mut self) -> crate::ui::WidgetId {
+        self.widgets = self.widgets.wrapping_add(1);
+        crate::ui::WidgetId(self.widgets)
+    }
+
+    pub(crate) fn cluster(&self) -> std::result::Result<Arc<dyn KubeApi>, ApiError> {
+        self.kube.clone().ok_or_else(|| ApiError {
+            code: ErrorCode::Forbidden,
+            message: "this run has no cluster".to_owned(),
+            hint: None,
+            refusal: None,
+        })
+    }
+}
+
+/// What the guest is told when its output cannot be written.
+pub(crate) fn output_error(error: &std::io::Error) -> ApiError {
+    ApiError {
+        code: ErrorCode::Failed,
+        message: format!("stdout cannot be written: {error}"),
+        hint: None,
+        refusal: None,
+    }
+}
+
+/// The guest sees what it can do something about; everything else ends the run.
+pub(crate) fn written(
+    result: std::result::Result<(), OutputError>,
+) -> Result<std::result::Result<(), ApiError>> {
+    match result {
+        Ok(()) => Ok(Ok(())),
+        Err(OutputError::Io(error)) => Ok(Err(output_error(&error))),
+        Err(OutputError::Stop(fault)) => Err(stop(fault)),
+    }
+}
+
+/// What is used up between two waits.
+#[derive(Default)]
+pub(crate) struct Meter {
+    /// Tenths of a second that ended while guest code ran.
+    pub(crate) ticks: AtomicU32,
+    pub(crate) calls: AtomicU64,
+    /// The guest stopped for a tick, not for a wait.
+    pub(crate) yielded: AtomicBool,
+}
+
+impl Meter {
+    pub(crate) fn waited(&self) {
+        self.ticks.store(0, Ordering::Relaxed);
+        self.calls.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Memory and tables, counted over all instances of the run.
+pub(crate) struct Space {
+    memory: usize,
+    max_memory: usize,
+    elements: usize,
+    max_elements: usize,
+    instances: usize,
+    /// What was refused last: a guest that then traps ran out of it.
+    pub(crate) refused: Option<(Which, u64)>,
+}
+
+impl Space {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            memory: 0,
+            max_memory: limits.memory,
+            elements: 0,
+            max_elements: limits.table_elements,
+            instances: limits.instances,
+            refused: None,
+        }
+    }
+}
+
+impl ResourceLimiter for Space {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        if total > self.max_memory {
+            self.refused = Some((Which::Memory, self.max_memory as u64));
+            return Ok(false);
+        }
+        self.memory = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let total = self.elements.saturating_add(desired.saturating_sub(current));
+        if total > self.max_elements {
+            self.refused = Some((Which::Tables, self.max_elements as u64));
+            return Ok(false);
+        }
+        self.elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.instances
+    }
+}

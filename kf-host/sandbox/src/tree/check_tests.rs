@@ -1,0 +1,173 @@
+use super::super::{Argument, ArgumentKind, Command, CommandTree, Completion, ValueType};
+use super::TreeError;
+
+fn command(path: &[&str], arguments: Vec<Argument>) -> Command {
+    Command {
+        path: path.iter().map(ToString::to_string).collect(),
+        about: "Say hello".to_owned(),
+        long_about: None,
+        examples: Vec::new(),
+        arguments,
+        subcommand_required: false,
+        hidden: false,
+    }
+}
+
+fn argument(id: &str, kind: ArgumentKind) -> Argument {
+    let named = kind != ArgumentKind::Positional;
+    Argument {
+        id: id.to_owned(),
+        kind,
+        long: named.then(|| id.to_owned()),
+        short: None,
+        value_name: None,
+        value_type: ValueType::Text,
+        required: false,
+        repeated: false,
+        last: false,
+        default: None,
+        env: None,
+        possible_values: Vec::new(),
+        help: String::new(),
+        long_help: None,
+        heading: None,
+        hidden: false,
+        conflicts_with: Vec::new(),
+        requires: Vec::new(),
+        completion: Completion::None,
+    }
+}
+
+fn positional(id: &str) -> Argument {
+    argument(id, ArgumentKind::Positional)
+}
+
+fn refusal(commands: Vec<Command>) -> String {
+    CommandTree::new(commands).unwrap_err().to_string()
+}
+
+fn refusal_of(arguments: Vec<Argument>) -> String {
+    refusal(vec![command(&[], arguments)])
+}
+
+#[test]
+fn a_tree_survives_its_file() {
+    let mut name = positional("name");
+    name.required = true;
+    let mut file = argument("file", ArgumentKind::Option);
+    (file.short, file.value_type, file.completion) = (Some('f'), ValueType::File, Completion::Files);
+    let mut kind = argument("job", ArgumentKind::Option);
+    kind.completion = Completion::Objects("trainer.kubeflow.org/TrainJob".to_owned());
+    let tree =
+        CommandTree::new(vec![command(&[], vec![name, file, kind]), command(&["list"], vec![])]).unwrap();
+    assert!(tree.reads_files());
+    assert_eq!(CommandTree::from_json(&tree.to_json()).unwrap(), tree);
+}
+
+#[test]
+fn the_file_uses_snake_case_words() {
+    let mut job = argument("job", ArgumentKind::Option);
+    job.completion = Completion::Objects("/Pod".to_owned());
+    let json: serde_json::Value =
+        serde_json::from_slice(&CommandTree::new(vec![command(&[], vec![job])]).unwrap().to_json()).unwrap();
+    assert_eq!(json["format"], 1);
+    let job = &json["commands"][0]["arguments"][0];
+    assert_eq!(job["kind"], "option");
+    assert_eq!(job["value_type"], "text");
+    assert_eq!(job["completion"]["objects"], "/Pod");
+}
+
+#[test]
+fn unknown_fields_and_formats_are_refused() {
+    let unknown = br#"{"format":1,"commands":[{"path":[],"about":"","shell":"rm"}]}"#;
+    assert!(matches!(CommandTree::from_json(unknown), Err(TreeError::Json(_))));
+    let format = br#"{"format":2,"commands":[{"path":[],"about":""}]}"#;
+    assert_eq!(CommandTree::from_json(format), Err(TreeError::Format(2)));
+    assert_eq!(CommandTree::from_json(br#"{"format":1,"commands":[]}"#), Err(TreeError::Empty));
+}
+
+#[test]
+fn the_command_itself_comes_first_and_parents_before_children() {
+    assert!(refusal(vec![command(&["list"], vec![])]).contains("not the command itself"));
+    let orphan = vec![command(&[], vec![]), command(&["a", "b"], vec![]), command(&["a"], vec![])];
+    assert!(refusal(orphan).contains("before its parent"));
+    let twice = vec![command(&[], vec![]), command(&["a"], vec![]), command(&["a"], vec![])];
+    assert!(refusal(twice).contains("twice"));
+    let mut childless = command(&[], vec![]);
+    childless.subcommand_required = true;
+    assert!(refusal(vec![childless]).contains("has none"));
+}
+
+#[test]
+fn names_of_subcommands_are_plain_words() {
+    for name in ["", "-x", "A", "a b", "a/b", "..", "help", "a\u{1b}[2J"] {
+        assert!(
+            refusal(vec![command(&[], vec![]), command(&[name], vec![])]).contains("has the name"),
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
+fn two_arguments_may_not_share_a_name() {
+    let a = argument("a", ArgumentKind::Flag);
+    assert!(refusal_of(vec![a.clone(), a.clone()]).contains("two arguments"));
+    let mut b = argument("b", ArgumentKind::Flag);
+    b.long = Some("a".to_owned());
+    assert!(refusal_of(vec![a, b]).contains("shares the name `--a`"));
+    assert!(refusal_of(vec![argument("help", ArgumentKind::Flag)]).contains("the host's"));
+}
+
+#[test]
+fn arguments_name_only_arguments_that_exist() {
+    let mut a = argument("a", ArgumentKind::Flag);
+    a.conflicts_with = vec!["b".to_owned()];
+    assert!(refusal_of(vec![a]).contains("unknown argument `b`"));
+}
+
+#[test]
+fn a_named_argument_has_a_name_and_a_positional_none() {
+    let mut option = argument("a", ArgumentKind::Option);
+    option.long = None;
+    assert!(refusal_of(vec![option]).contains("neither"));
+    let mut position = positional("a");
+    position.long = Some("a".to_owned());
+    assert!(refusal_of(vec![position]).contains("positional and has a name"));
+}
+
+#[test]
+fn positions_can_be_told_apart() {
+    let mut many = positional("many");
+    many.repeated = true;
+    assert!(refusal_of(vec![many.clone(), positional("b")]).contains("takes several words"));
+    let mut required = positional("b");
+    required.required = true;
+    assert!(refusal_of(vec![positional("a"), required.clone()]).contains("behind one it does not"));
+    let mut last = positional("rest");
+    (last.last, last.repeated) = (true, true);
+    assert!(refusal_of(vec![last.clone(), positional("b")]).contains("behind the one after"));
+    assert!(CommandTree::new(vec![command(&[], vec![required, many, last])]).is_ok());
+}
+
+#[test]
+fn help_holds_no_control_characters() {
+    let mut loud = command(&[], vec![]);
+    loud.about = "\u{1b}]52;c;aGk=\u{7}".to_owned();
+    assert!(refusal(vec![loud]).contains("control character"));
+    let mut argument = positional("a");
+    argument.long_help = Some("two\nlines\tare fine".to_owned());
+    assert!(CommandTree::new(vec![command(&[], vec![argument])]).is_ok());
+}
+
+#[test]
+fn trees_are_bounded() {
+    let many = (0..400).map(|i| positional(&format!("a{i}"))).collect();
+    assert!(refusal_of(many).contains("at most 200"));
+    let commands = std::iter::once(command(&[], vec![]))
+        .chain((0..400).map(|i| command(&[&format!("c{i}")], vec![])))
+        .collect();
+    assert!(refusal(commands).contains("at most 300"));
+    let mut long = command(&[], vec![]);
+    long.about = "x".repeat(500);
+    assert!(refusal(vec![long]).contains("longer than"));
+}

@@ -1,0 +1,191 @@
+//! The caller's thread during a run: epochs, the wall clock and Ctrl-C.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{AbortHandle, Abortable};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use wasmtime::Engine;
+
+use crate::fault::{Fault, Limit, Which};
+use crate::output::SharedOutput;
+use crate::state::Meter;
+
+/// How often guest code is looked at. Ctrl-C and the wall clock do not wait for it.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// How long a stopped run may take to let go of the terminal before it is left behind.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Whether the run was stopped.
+pub(crate) type Aborted = AbortHandle;
+
+/// What is needed to watch a run.
+pub(crate) struct Guarded {
+    pub(crate) engine: Engine,
+    pub(crate) wall: Duration,
+    /// Present if the guest can wait.
+    pub(crate) runtime: Option<Runtime>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) output: SharedOutput,
+}
+
+/// A runtime of one thread.
+pub(crate) fn runtime() -> Result<Runtime, Fault> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::Host(format!("no async runtime: {error}")))
+}
+
+/// Runs `work` on a thread of its own until it is done or must end. What `work` leaves behind is
+/// dropped there after its answer was given.
+pub(crate) fn watch<T, L, F>(
+    guarded: Guarded,
+    work: impl FnOnce(Aborted) -> F + Send + 'static,
+) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    F: Future<Output = (Result<T, Fault>, L)>,
+{
+    let Guarded { engine, wall, runtime, meter, output } = guarded;
+    let started = Instant::now();
+    let (abort, registration) = AbortHandle::new_pair();
+    let aborted = abort.clone();
+    let (answer, line) = if runtime.is_some() {
+        let (sender, receiver) = oneshot::channel();
+        (Answers::Async(sender), Line::Async(receiver))
+    } else {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        (Answers::Plain(sender), Line::Plain(receiver))
+    };
+    let guest = move || {
+        let future = Abortable::new(Metered { work: Box::pin(work(aborted)), meter, output }, registration);
+        let done = match &runtime {
+            Some(runtime) => runtime.block_on(future),
+            None => block_on(future),
+        };
+        if let Ok((result, left)) = done {
+            answer.send(result);
+            drop(left);
+        }
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    };
+    std::thread::Builder::new()
+        .name("guest".to_owned())
+        .spawn(guest)
+        .map_err(|error| Fault::Host(format!("no thread: {error}")))?;
+    let end = |fault: Fault| {
+        abort.abort();
+        engine.increment_epoch();
+        fault
+    };
+    let overdue = Fault::Limit {
+        limit: Limit { which: Which::Wall, value: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) },
+    };
+    match line {
+        Line::Plain(receiver) => loop {
+            let left = wall.saturating_sub(started.elapsed());
+            match receiver.recv_timeout(TICK.min(left)) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(lost()),
+                Err(RecvTimeoutError::Timeout) if started.elapsed() >= wall => {
+                    let fault = end(overdue);
+                    let _ = receiver.recv_timeout(GRACE);
+                    return Err(fault);
+                }
+                Err(RecvTimeoutError::Timeout) => engine.increment_epoch(),
+            }
+        },
+        Line::Async(mut receiver) => self::runtime()?.block_on(async {
+            let mut ticks = tokio::time::interval(TICK);
+            let deadline = tokio::time::sleep(wall);
+            let mut deadline = std::pin::pin!(deadline);
+            let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+            let fault = loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut receiver => return answer.unwrap_or_else(|_| Err(lost())),
+                    Ok(()) = &mut interrupt => break end(Fault::Interrupted),
+                    () = &mut deadline => break end(overdue),
+                    _ = ticks.tick() => engine.increment_epoch(),
+                }
+            };
+            let _ = tokio::time::timeout(GRACE, receiver).await;
+            Err(fault)
+        }),
+    }
+}
+
+fn lost() -> Fault {
+    Fault::Host("the run's thread ended without an answer".to_owned())
+}
+
+enum Answers<T> {
+    Plain(mpsc::SyncSender<T>),
+    Async(oneshot::Sender<T>),
+}
+
+enum Line<T> {
+    Plain(mpsc::Receiver<T>),
+    Async(oneshot::Receiver<T>),
+}
+
+impl<T> Answers<T> {
+    /// Nobody may be listening any more.
+    fn send(self, answer: T) {
+        match self {
+            Self::Plain(sender) => drop(sender.send(answer)),
+            Self::Async(sender) => drop(sender.send(answer)),
+        }
+    }
+}
+
+/// Sees when a run waits: it is pending for another reason than a tick. Waiting starts its meters
+/// again and is the moment to show what was printed.
+struct Metered<F> {
+    work: Pin<Box<F>>,
+    meter: Arc<Meter>,
+    output: SharedOutput,
+}
+
+impl<F: Future> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let poll = self.work.as_mut().poll(cx);
+        if poll.is_pending() && !self.meter.yielded.swap(false, Ordering::Relaxed) {
+            self.meter.waited();
+            // What is wrong with stdout shows at the next write or at the end.
+            let _ = self.output.lock().flush();
+        }
+        poll
+    }
+}
+
+/// Drives a future that needs no runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
