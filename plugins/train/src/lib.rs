@@ -67,7 +67,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
         None => manifest::empty(&train.name),
     };
     overrides::apply(&train, &mut job)?;
-    submit::preflight(kf)?;
+    submit::preflight(kf, &job)?;
     runtime::settle(kf, &train, &mut job)?;
     let submitted = submit::submit(kf, &job)?;
     if kf.context().dry_run {

@@ -159,13 +159,17 @@ fn who_may_not_see_runtimes_may_still_name_one() {
 }
 
 #[test]
-fn who_may_not_create_jobs_is_told_before_anything_is_sent() {
+fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", GROUP, "trainjobs"));
     let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Forbidden);
     assert_eq!(error.message, "you may not create trainjobs.trainer.kubeflow.org in team-a");
-    assert!(writes(&host).is_empty());
+    assert_eq!(
+        writes(&host),
+        [("apply", true)],
+        "the server is asked, so that kf can say which layer refuses"
+    );
 }
 
 #[test]
