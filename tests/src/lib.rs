@@ -1,1 +1,4 @@
+//! What kf's tests share.
 
+#[path = "../cluster/mod.rs"]
+pub mod cluster;

@@ -167,8 +167,8 @@ pub struct LogOptions {
     pub tail_lines: Option<u32>,
 }
 
-/// The changes of a selection. It ends where the server ended it; [`ErrorCode::Expired`] means
-/// the caller has to list again.
+/// The changes of a selection. It goes on when the server ends a watch, as it does every few
+/// minutes, and ends only with an error; [`ErrorCode::Expired`] means the caller has to list again.
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, ApiError>> + Send>>;
 
 /// The bytes of a log, in chunks as they arrive.

@@ -1,5 +1,23 @@
 //! What a command may do to a cluster, and which layer says no.
 
+pub mod danger;
+pub mod decide;
+pub mod explain;
+#[cfg(test)]
+pub(crate) mod oracle;
+pub mod rule;
+pub mod set;
+pub mod words;
+
+pub use danger::{Danger, danger};
+pub use decide::{Access, Allowed, Ceiling, Consent, Grants, RunFlags, Want, decide};
+pub use explain::{Explanation, Step, Who, explain};
+pub use rule::{Rule, RuleError, Scope, Verb};
+pub use set::{Permission, RuleSet};
+pub use words::{Sentence, sentences};
+
+use std::fmt;
+
 use serde::Serialize;
 
 /// Who stands between a command and a call, from the author inwards to the cluster.
@@ -30,6 +48,36 @@ pub struct MissingRule {
     pub name: Option<String>,
     /// Absent for cluster scope.
     pub namespace: Option<String>,
+}
+
+impl MissingRule {
+    /// `trainjobs.trainer.kubeflow.org`, `pods/log`.
+    pub fn full_resource(&self) -> String {
+        match self.resource.split_once('/') {
+            _ if self.group.is_empty() => self.resource.clone(),
+            None => format!("{}.{}", self.resource, self.group),
+            Some((plural, sub)) => format!("{plural}.{}/{sub}", self.group),
+        }
+    }
+
+    /// `in team-a`, or `in the whole cluster`.
+    pub fn place(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("in {namespace}"),
+            None => "in the whole cluster".to_owned(),
+        }
+    }
+}
+
+/// `create trainjobs.trainer.kubeflow.org in team-a`
+impl fmt::Display for MissingRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.full_resource())?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        write!(f, " {}", self.place())
+    }
 }
 
 /// One layer's no, with the rule that would have allowed the call.

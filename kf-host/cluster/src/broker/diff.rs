@@ -1,0 +1,285 @@
+//! The difference a dry run would make, as lines people can read.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// What happens to a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// One line, without colour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffLine {
+    pub mark: Mark,
+    /// YAML for a new object, `path: value` or `path: old → new` for a field of one.
+    pub text: String,
+    /// The command did not ask for it: a default, admission or another field's consequence.
+    pub by_server: bool,
+}
+
+impl DiffLine {
+    /// `+`, `-` or `~`.
+    pub fn sign(&self) -> char {
+        match self.mark {
+            Mark::Added => '+',
+            Mark::Removed => '-',
+            Mark::Changed => '~',
+        }
+    }
+}
+
+/// A new object: what was sent as YAML, then what the server made of it.
+pub(super) fn created(sent: &Value, after: &Value) -> Vec<DiffLine> {
+    let (sent, after) = (without_noise(sent), without_noise(after));
+    let mut text = Vec::new();
+    yaml(&sent, 0, &mut text);
+    let mut lines: Vec<DiffLine> =
+        text.into_iter().map(|text| DiffLine { mark: Mark::Added, text, by_server: false }).collect();
+    lines.extend(fields(&sent, &after).into_iter().map(|line| DiffLine {
+        by_server: true,
+        mark: Mark::Changed,
+        ..line
+    }));
+    lines
+}
+
+/// An existing object. `sent` tells the command's wishes from the server's.
+pub(super) fn changed(before: &Value, sent: &Value, after: &Value) -> Vec<DiffLine> {
+    let (before, after) = (without_noise(before), without_noise(after));
+    let asked = leaves(sent);
+    let mut lines = fields(&before, &after);
+    for line in &mut lines {
+        let path = line.text.split_once(": ").map_or(line.text.as_str(), |(path, _)| path);
+        line.by_server = !asked.keys().any(|key| key == path || path.starts_with(&format!("{key}.")));
+    }
+    lines
+}
+
+/// Leaf by leaf.
+fn fields(before: &Value, after: &Value) -> Vec<DiffLine> {
+    let (old, new) = (leaves(before), leaves(after));
+    let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let (mark, text) = match (old.get(path), new.get(path)) {
+                (Some(old), Some(new)) if old == new => return None,
+                (Some(old), Some(new)) => {
+                    (Mark::Changed, format!("{path}: {} → {}", inline(old), inline(new)))
+                }
+                (None, Some(new)) => (Mark::Added, format!("{path}: {}", inline(new))),
+                (Some(old), None) => (Mark::Removed, format!("{path}: {}", inline(old))),
+                (None, None) => return None,
+            };
+            Some(DiffLine { mark, text, by_server: false })
+        })
+        .collect()
+}
+
+/// Bookkeeping of the server that says nothing about the change.
+fn without_noise(object: &Value) -> Value {
+    const NOISE: [&str; 6] =
+        ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in NOISE {
+            metadata.remove(field);
+        }
+    }
+    object
+}
+
+/// Every scalar and empty collection by its path: `spec.containers[0].image`.
+fn leaves(value: &Value) -> BTreeMap<String, &Value> {
+    fn walk<'v>(path: String, value: &'v Value, leaves: &mut BTreeMap<String, &'v Value>) {
+        match value {
+            Value::Object(fields) if !fields.is_empty() => {
+                for (key, value) in fields {
+                    let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+                    let path = match (path.is_empty(), plain) {
+                        (true, true) => key.clone(),
+                        (false, true) => format!("{path}.{key}"),
+                        (_, false) => format!("{path}[{key}]"),
+                    };
+                    walk(path, value, leaves);
+                }
+            }
+            Value::Array(items) if !items.is_empty() => {
+                for (at, value) in items.iter().enumerate() {
+                    walk(format!("{path}[{at}]"), value, leaves);
+                }
+            }
+            leaf => {
+                leaves.insert(path, leaf);
+            }
+        }
+    }
+    let mut all = BTreeMap::new();
+    walk(String::new(), value, &mut all);
+    all
+}
+
+/// Block YAML, small collections in one line.
+fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
+    let pad = "  ".repeat(indent);
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if small(value) {
+                    lines.push(format!("{pad}{}: {}", scalar(key), inline(value)));
+                } else {
+                    lines.push(format!("{pad}{}:", scalar(key)));
+                    yaml(value, indent + 1, lines);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                if small(item) {
+                    lines.push(format!("{pad}- {}", inline(item)));
+                    continue;
+                }
+                let from = lines.len();
+                yaml(item, indent + 1, lines);
+                if let Some(first) = lines.get_mut(from) {
+                    *first = format!("{pad}- {}", first.trim_start());
+                }
+            }
+        }
+        other => lines.push(format!("{pad}{}", inline(other))),
+    }
+}
+
+/// Whether it fits on the line of its key.
+fn small(value: &Value) -> bool {
+    const LONGEST: usize = 60;
+    let is_scalar = |value: &Value| !value.is_object() && !value.is_array();
+    match value {
+        Value::Object(fields) => {
+            fields.is_empty()
+                || (fields.values().all(is_scalar) && inline(value).len() <= LONGEST && fields.len() <= 3)
+        }
+        Value::Array(items) => {
+            items.is_empty() || (items.iter().all(is_scalar) && inline(value).len() <= LONGEST)
+        }
+        _ => true,
+    }
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => scalar(text),
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{}: {}", scalar(key), inline(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// A string as YAML needs it: plain if nothing could take it for something else.
+fn scalar(text: &str) -> String {
+    let plain = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'/' || b == b'.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b))
+        && !text.ends_with(':')
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+        );
+    if plain { text.to_owned() } else { Value::String(text.to_owned()).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(lines: &[DiffLine]) -> Vec<String> {
+        lines
+            .iter()
+            .map(|l| {
+                format!("{} {}{}", l.sign(), l.text, if l.by_server { "  set by the server" } else { "" })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_new_object_is_yaml_and_what_the_server_set() {
+        let sent = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1", "args": ["sleep", "1"], "env": []}]}});
+        let mut after = sent.clone();
+        after["metadata"]["uid"] = json!("u");
+        after["spec"]["restartPolicy"] = json!("Always");
+        assert_eq!(
+            shown(&created(&sent, &after)),
+            [
+                "+ apiVersion: v1",
+                "+ kind: Pod",
+                "+ metadata: {name: web}",
+                "+ spec:",
+                "+   containers:",
+                "+     - args: [sleep, \"1\"]",
+                "+       env: []",
+                "+       image: busybox:1",
+                "+       name: c",
+                "~ spec.restartPolicy: Always  set by the server",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_change_tells_the_command_s_wishes_from_the_server_s() {
+        let before = json!({"metadata": {"resourceVersion": "1"}, "spec": {"n": 1, "old": true}});
+        let after =
+            json!({"metadata": {"resourceVersion": "2"}, "spec": {"n": 2, "hash": "x", "m": {"a": 1}}});
+        let sent = json!({"spec": {"n": 2, "old": null, "m": {"a": 1}}});
+        assert_eq!(
+            shown(&changed(&before, &sent, &after)),
+            ["+ spec.hash: x  set by the server", "+ spec.m.a: 1", "~ spec.n: 1 → 2", "- spec.old: true",]
+        );
+    }
+
+    fn trees() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            "\\PC{0,5}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-c.]{1,2}", inner, 0..3)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_changed_says_nothing_and_a_change_says_something(a in trees(), b in trees()) {
+            let (a, b) = (json!({"spec": a}), json!({"spec": b}));
+            prop_assert!(changed(&a, &a, &a).is_empty());
+            prop_assert_eq!(changed(&a, &b, &b).is_empty(), a == b);
+        }
+
+        #[test]
+        fn the_yaml_reads_back_as_the_object(tree in trees()) {
+            let object = json!({"spec": {"x": tree}});
+            let mut lines = Vec::new();
+            yaml(&object, 0, &mut lines);
+            let back: Value = serde_saphyr::from_str(&lines.join("\n")).unwrap();
+            prop_assert_eq!(back, object);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The broker: the only way from a command to the API server.
+//!
+//! A guest says what it wants in typed verbs; the broker turns that into exactly one request it
+//! has checked. Every string is parsed into a name, the kind is resolved by discovery, the
+//! access is decided by the grant, the body must equal the request, the path is built from names
+//! and read back, and the request gets the broker's own headers and no others. What comes back
+//! loses managed fields and the data of secrets. Along the way the run's budgets are counted, the
+//! audit log is written before anything is sent, and calls and changes are kept for `--explain`
+//! and `--dry-run`. No command has code for any of these.
+
+mod body;
+mod budget;
+mod calls;
+mod diff;
+mod logs;
+mod questions;
+mod redact;
+mod report;
+mod watch;
+mod wire;
+mod writes;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+pub use budget::Budgets;
+pub use diff::{DiffLine, Mark};
+pub(crate) use questions::{access_review, verdict};
+pub use report::{Action, CallRecord, Change};
+
+use crate::api::{ApiError, ErrorCode};
+use crate::audit::AuditLog;
+use crate::connection::Connection;
+use crate::discovery::Discovery;
+use crate::grants::{Access, Grants, Want, decide};
+use crate::names::Namespace;
+use budget::Meter;
+use report::Recorder;
+
+/// Which command is running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub name: String,
+    pub version: String,
+    /// Hex SHA-256 of the component.
+    pub digest: String,
+}
+
+/// One run of one command.
+#[derive(Debug)]
+pub struct BrokerConfig {
+    pub connection: Arc<Connection>,
+    pub grants: Grants,
+    /// The environment: the namespace the run is bound to.
+    pub namespace: Namespace,
+    pub command: Command,
+    /// Every write becomes a server-side dry run, shown by [`Broker::changes`].
+    pub dry_run: bool,
+    pub budgets: Budgets,
+    /// Where to append the audit log.
+    pub audit: Option<PathBuf>,
+}
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("the audit log {path}: {why}")]
+    Audit { path: PathBuf, why: std::io::Error },
+    #[error("the command's {field} `{value}` cannot name a field manager")]
+    Command { field: &'static str, value: String },
+}
+
+/// Implements [`KubeApi`](crate::api::KubeApi) for one run. Cheap to clone.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Arc<Connection>,
+    grants: Grants,
+    namespace: Namespace,
+    command: Command,
+    field_manager: String,
+    user_agent: HeaderValue,
+    dry_run: bool,
+    meter: Meter,
+    recorder: Recorder,
+    audit: Option<AuditLog>,
+    discovery: Discovery,
+}
+
+impl Broker {
+    pub fn new(config: BrokerConfig) -> Result<Self, BrokerError> {
+        let BrokerConfig { connection, grants, namespace, command, dry_run, budgets, audit } = config;
+        for (field, value) in
+            [("name", &command.name), ("version", &command.version), ("digest", &command.digest)]
+        {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.+".contains(&b);
+            if value.is_empty() || value.len() > 100 || !value.bytes().all(fits) {
+                return Err(BrokerError::Command { field, value: value.clone() });
+            }
+        }
+        let short: String = command.digest.chars().take(8).collect();
+        let agent =
+            format!("kf/{} plugin/{}@{}+{short}", env!("CARGO_PKG_VERSION"), command.name, command.version);
+        let user_agent = HeaderValue::try_from(agent)
+            .map_err(|_| BrokerError::Command { field: "version", value: command.version.clone() })?;
+        let audit = audit
+            .map(|path| AuditLog::open(&path).map_err(|why| BrokerError::Audit { path, why }))
+            .transpose()?;
+        let field_manager = format!("kf-{}", command.name);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                connection,
+                grants,
+                namespace,
+                command,
+                field_manager,
+                user_agent,
+                dry_run,
+                meter: Meter::new(budgets),
+                recorder: Recorder::default(),
+                audit,
+                discovery: Discovery::default(),
+            }),
+        })
+    }
+
+    /// Every call so far, in the order they returned.
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.inner.recorder.calls()
+    }
+
+    /// What the writes of a dry run would have done, in order.
+    pub fn changes(&self) -> Vec<Change> {
+        self.inner.recorder.changes()
+    }
+
+    /// The API server's warnings, each once: deprecated versions, unknown fields.
+    pub fn warnings(&self) -> Vec<String> {
+        self.inner.recorder.warnings()
+    }
+}
+
+impl Inner {
+    /// The grant's word on an access: the rule that allows it, or the refusal as an error.
+    fn check(&self, access: &Access) -> Result<usize, ApiError> {
+        match decide(&self.grants, access) {
+            Ok(allowed) => Ok(allowed.rule),
+            Err(refusal) => {
+                self.audit_refusal(access, refusal.layer)?;
+                Err(ApiError {
+                    code: ErrorCode::Forbidden,
+                    message: format!("{} may not {}", self.command.name, refusal.rule),
+                    hint: None,
+                    refusal: Some(refusal),
+                })
+            }
+        }
+    }
+
+    /// Whether the grant goes beyond the plain access; a no is no refusal.
+    fn also(&self, access: &Access, want: Want) -> bool {
+        decide(&self.grants, &Access { want, ..access.clone() }).is_ok()
+    }
+}
+
+impl From<crate::names::NameError> for ApiError {
+    fn from(error: crate::names::NameError) -> Self {
+        Self { code: ErrorCode::Invalid, message: error.to_string(), hint: None, refusal: None }
+    }
+}
+
+impl From<crate::url::Misrouted> for ApiError {
+    fn from(error: crate::url::Misrouted) -> Self {
+        Self { code: ErrorCode::Invalid, message: error.to_string(), hint: None, refusal: None }
+    }
+}

@@ -1,0 +1,124 @@
+//! Questions about the user, which need no grant: who, and whether they may.
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::Inner;
+use super::wire::{About, Call};
+use crate::api::{AccessQuestion, ApiError, ErrorCode, Identity, Verdict};
+use crate::names::{Group, Namespace, ObjectName, Resource};
+
+/// Questions of one call.
+const MOST_QUESTIONS: usize = 100;
+
+/// Reviews asked at the same time; each may need a connection of its own.
+const AT_ONCE: usize = 8;
+
+impl Inner {
+    pub(super) async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
+        if questions.len() > MOST_QUESTIONS {
+            return Err(ApiError {
+                code: ErrorCode::Invalid,
+                message: format!("{} questions at once, more than {MOST_QUESTIONS}", questions.len()),
+                hint: None,
+                refusal: None,
+            });
+        }
+        let reviews = questions.iter().map(|q| self.review(q)).collect::<Result<Vec<_>, _>>()?;
+        stream::iter(reviews)
+            .map(|call| async move { self.json(&call).await.map(|answer| verdict(&answer)) })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    fn review(&self, question: &AccessQuestion) -> Result<Call, ApiError> {
+        let group = Group::parse(question.group.as_str())?;
+        let resource = Resource::parse(&question.resource)?;
+        let namespace = match &question.namespace {
+            Some(namespace) => Namespace::parse(namespace.as_str())?,
+            None => self.namespace.clone(),
+        };
+        let name = question.name.as_deref().map(ObjectName::parse).transpose()?;
+        if question.verb.is_empty() || !question.verb.bytes().all(|b| b.is_ascii_lowercase()) {
+            return Err(ApiError {
+                code: ErrorCode::Invalid,
+                message: "a verb is one word of lower case letters".into(),
+                hint: None,
+                refusal: None,
+            });
+        }
+        let review = access_review(&question.verb, &group, &resource, Some(&namespace), name.as_ref());
+        Ok(posted("can-i", "authorization.k8s.io", "selfsubjectaccessreviews", &review))
+    }
+
+    pub(super) async fn whoami(&self) -> Result<Identity, ApiError> {
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+        let answer =
+            self.json(&posted("whoami", "authentication.k8s.io", "selfsubjectreviews", &review)).await?;
+        let user = answer.pointer("/status/userInfo").cloned().unwrap_or_default();
+        let text = |field: &str| user.get(field).and_then(Value::as_str).map(str::to_owned);
+        let groups = user.get("groups").and_then(Value::as_array).into_iter().flatten();
+        Ok(Identity {
+            username: text("username").ok_or_else(|| ApiError {
+                code: ErrorCode::Internal,
+                message: "the API server did not say who you are".into(),
+                hint: None,
+                refusal: None,
+            })?,
+            uid: text("uid"),
+            groups: groups.filter_map(Value::as_str).map(str::to_owned).collect(),
+            expires: self.connection.credentials_expire(),
+        })
+    }
+}
+
+/// The body of a SelfSubjectAccessReview.
+pub(crate) fn access_review(
+    verb: &str,
+    group: &Group,
+    resource: &Resource,
+    namespace: Option<&Namespace>,
+    name: Option<&ObjectName>,
+) -> Value {
+    json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "verb": verb,
+            "group": group,
+            "resource": resource.plural,
+            "subresource": resource.subresource.as_ref().map(|s| s.as_str()).unwrap_or_default(),
+            "namespace": namespace.map(Namespace::as_str).unwrap_or_default(),
+            "name": name.map(ObjectName::as_str).unwrap_or_default(),
+        }},
+    })
+}
+
+/// The authorizer's answer; anything but a clear yes is a no.
+pub(crate) fn verdict(answer: &Value) -> Verdict {
+    let flag =
+        |field: &str| answer.pointer(&format!("/status/{field}")).and_then(Value::as_bool) == Some(true);
+    let reason = answer.pointer("/status/reason").and_then(Value::as_str).filter(|reason| !reason.is_empty());
+    Verdict { allowed: flag("allowed") && !flag("denied"), reason: reason.map(crate::connection::one_line) }
+}
+
+fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call {
+    Call {
+        about: About {
+            verb,
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            namespace: None,
+            name: None,
+        },
+        access: None,
+        rule: None,
+        method: Method::POST,
+        path_and_query: format!("/apis/{group}/v1/{resource}"),
+        content_type: Some("application/json"),
+        body: body.to_string().into_bytes(),
+        object: String::new(),
+    }
+}

@@ -1,0 +1,299 @@
+use super::*;
+use crate::api::{AccessQuestion, KubeApi as _, LogOptions};
+use crate::grants::Layer;
+use futures_util::StreamExt as _;
+
+#[tokio::test]
+async fn a_get_is_one_request_with_the_broker_s_headers_and_no_others() {
+    let server = Server::default();
+    server.answer(200, &json!({"kind": "Pod", "metadata": {"name": "web-0", "managedFields": []}}));
+    let broker = server.broker(&[rule("", &["pods"], &["get"])]);
+    let pod = broker.get(object("", "Pod", "web-0")).await.unwrap();
+    assert_eq!(pod, json!({"kind": "Pod", "metadata": {"name": "web-0"}}));
+    let sent = server.last();
+    assert_eq!((sent.method.as_str(), sent.uri.as_str()), ("GET", "/api/v1/namespaces/team-a/pods/web-0"));
+    let agent = format!("kf/{} plugin/train@1.4.0+5f1c0000", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        sent.headers,
+        [("user-agent".to_owned(), agent), ("accept".to_owned(), "application/json".to_owned())]
+    );
+    let call = &broker.calls()[0];
+    assert_eq!(
+        (call.verb.as_str(), call.status, call.rule, call.objects),
+        ("get", Some(200), Some(1), Some(1))
+    );
+}
+
+#[tokio::test]
+async fn hostile_names_never_become_requests() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["pods", "secrets", "pods/log"], &["get", "list"])]);
+    for hostile in
+        ["../../kube-system/secrets/x", "web-0/exec?command=sh", "web-0#x", "%2e%2e", "..", "", "a b"]
+    {
+        let mut reference = object("", "Pod", hostile);
+        assert_eq!(broker.get(reference.clone()).await.unwrap_err().code, ErrorCode::Invalid, "{hostile}");
+        reference.name = "web-0".into();
+        reference.namespace = Some(hostile.into());
+        assert_eq!(broker.get(reference.clone()).await.unwrap_err().code, ErrorCode::Invalid, "{hostile}");
+        let selection = Selection { namespace: Some(hostile.into()), ..all("", "Pod") };
+        assert_eq!(broker.list(selection, None, None).await.unwrap_err().code, ErrorCode::Invalid);
+        let log = broker.log(None, hostile.into(), LogOptions::default()).await;
+        assert_eq!(log.err().unwrap().code, ErrorCode::Invalid);
+        let container = LogOptions { container: Some(hostile.into()), ..LogOptions::default() };
+        assert_eq!(broker.log(None, "web-0".into(), container).await.err().unwrap().code, ErrorCode::Invalid);
+    }
+    let token = broker.list(all("", "Pod"), None, Some("x&limit=1".into())).await;
+    assert_eq!(token.unwrap_err().code, ErrorCode::Invalid);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_not_asked() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["pods"], &["get"])]);
+    let refused = |error: ApiError| error.refusal.unwrap().layer;
+    assert_eq!(refused(broker.get(object("", "Secret", "s")).await.unwrap_err()), Layer::Manifest);
+    assert_eq!(refused(broker.list(all("", "Pod"), None, None).await.unwrap_err()), Layer::Manifest);
+    let log = broker.log(None, "web-0".into(), LogOptions::default()).await;
+    assert_eq!(refused(log.err().unwrap()), Layer::Manifest);
+    let elsewhere = ObjectRef { namespace: Some("kube-system".into()), ..object("", "Pod", "x") };
+    assert_eq!(refused(broker.get(elsewhere).await.unwrap_err()), Layer::Environment);
+    let everywhere = Selection { reach: Reach::AllNamespaces, ..all("", "Pod") };
+    assert_eq!(refused(broker.list(everywhere, None, None).await.unwrap_err()), Layer::Manifest);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_is_paged_and_its_selectors_are_written_anew() {
+    let server = Server::default();
+    server.answer(
+        200,
+        &json!({"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "abc", "resourceVersion": "7"}}),
+    );
+    server.answer(200, &json!({"items": [], "metadata": {"resourceVersion": "8"}}));
+    let broker = server.broker(&[rule("", &["pods"], &["list"])]);
+    let selection = Selection {
+        label_selector: Some("app == web , tier in (a, b)".into()),
+        field_selector: Some("status.phase=Running".into()),
+        ..all("", "Pod")
+    };
+    let page = broker.list(selection, Some(100_000), None).await.unwrap();
+    assert_eq!(page.items, [json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}})]);
+    assert_eq!((page.continue_token.as_deref(), page.resource_version.as_str()), (Some("abc"), "7"));
+    let page = broker.list(all("", "Pod"), Some(5), page.continue_token).await.unwrap();
+    assert_eq!(page.continue_token, None);
+    assert_eq!(
+        server.requests(),
+        [
+            "GET /api/v1/namespaces/team-a/pods?labelSelector=app%3Dweb%2Ctier%20in%20%28a%2Cb%29\
+             &fieldSelector=status.phase%3DRunning&limit=500",
+            "GET /api/v1/namespaces/team-a/pods?limit=5&continue=abc",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn secrets_come_without_their_data_unless_it_is_granted() {
+    let secret = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "aHVudGVyMg=="}});
+    let list = json!({"items": [secret], "metadata": {}});
+    let (plain, mut with_data) =
+        (rule("", &["secrets"], &["get", "list"]), rule("", &["secrets"], &["get", "list"]));
+    with_data["data"] = json!(true);
+    for (rule, expected) in [(plain, "redacted"), (with_data, "aHVudGVyMg==")] {
+        let server = Server::default();
+        server.answer(200, &secret);
+        server.answer(200, &list);
+        let broker = server.broker(&[rule]);
+        let got = broker.get(object("", "Secret", "s")).await.unwrap();
+        assert_eq!(got["data"]["password"], expected);
+        let page = broker.list(all("", "Secret"), None, None).await.unwrap();
+        assert_eq!(page.items[0]["data"]["password"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_custom_kind_is_discovered_once() {
+    let server = Server::default();
+    server.answer(
+        200,
+        &json!({"preferredVersion": {"version": "v1alpha1"}, "versions": [{"version": "v1alpha1"}]}),
+    );
+    server.answer(
+        200,
+        &json!({"resources": [{"name": "trainjobs", "kind": "TrainJob", "namespaced": true, "verbs": ["get"]}]}),
+    );
+    for _ in 0..2 {
+        server.answer(200, &json!({"metadata": {"name": "mnist"}}));
+    }
+    let broker = server.broker(&[rule("trainer.kubeflow.org", &["trainjobs"], &["get"])]);
+    for _ in 0..2 {
+        broker.get(object("trainer.kubeflow.org", "TrainJob", "mnist")).await.unwrap();
+    }
+    assert_eq!(
+        server.requests(),
+        [
+            "GET /apis/trainer.kubeflow.org",
+            "GET /apis/trainer.kubeflow.org/v1alpha1",
+            "GET /apis/trainer.kubeflow.org/v1alpha1/namespaces/team-a/trainjobs/mnist",
+            "GET /apis/trainer.kubeflow.org/v1alpha1/namespaces/team-a/trainjobs/mnist",
+        ]
+    );
+    server.answer(404, &status(404, "NotFound", "the server could not find the requested resource"));
+    let error = broker.get(object("absent.example", "Thing", "x")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.message, "the cluster does not serve Thing.absent.example");
+}
+
+#[tokio::test]
+async fn budgets_end_a_runaway() {
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.budgets = Budgets { calls: 2, response: 20, ..Budgets::default() };
+    let broker = Broker::new(config).unwrap();
+    server.answer(200, &json!({"a": 1}));
+    server.answer(200, &json!({"long": "x".repeat(100)}));
+    assert!(broker.get(object("", "Pod", "a")).await.is_ok());
+    assert_eq!(broker.get(object("", "Pod", "a")).await.unwrap_err().code, ErrorCode::Budget);
+    assert_eq!(broker.get(object("", "Pod", "a")).await.unwrap_err().code, ErrorCode::Budget);
+    assert_eq!(server.requests().len(), 2);
+
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.budgets = Budgets { bytes: 10, ..Budgets::default() };
+    server.answer(200, &json!({"long": "x".repeat(100)}));
+    let error = Broker::new(config).unwrap().get(object("", "Pod", "a")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Budget);
+}
+
+#[tokio::test]
+async fn a_log_is_a_stream_of_bytes_and_counts_as_open() {
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods/log"], &["get"])]);
+    config.budgets = Budgets { streams: 1, bytes: 1, ..Budgets::default() };
+    let broker = Broker::new(config).unwrap();
+    server.raw(200, b"one\ntwo\n".to_vec());
+    let options = LogOptions {
+        container: Some("main".into()),
+        follow: true,
+        tail_lines: Some(3),
+        since: Some(1_700_000_000_000),
+        ..LogOptions::default()
+    };
+    let mut log = broker.log(None, "web-0".into(), options.clone()).await.unwrap();
+    assert_eq!(
+        server.requests(),
+        ["GET /api/v1/namespaces/team-a/pods/web-0/log?container=main&follow=true\
+          &sinceTime=2023-11-14T22%3A13%3A20Z&tailLines=3"]
+    );
+    let second = broker.log(None, "web-0".into(), options.clone()).await;
+    assert_eq!(second.err().unwrap().code, ErrorCode::Budget);
+    let mut text = Vec::new();
+    while let Some(chunk) = log.next().await {
+        text.extend(chunk.unwrap());
+    }
+    assert_eq!(text, b"one\ntwo\n");
+    drop(log);
+    server.raw(200, Vec::new());
+    assert!(broker.log(None, "web-0".into(), options).await.is_ok());
+}
+
+#[tokio::test]
+async fn questions_about_the_user_need_no_grant() {
+    let server = Server::default();
+    server.answer(201, &json!({"status": {"allowed": true, "reason": "RBAC: allowed by …"}}));
+    server.answer(201, &json!({"status": {"allowed": true, "denied": true}}));
+    server.answer(201, &json!({"status": {"userInfo": {"username": "alice", "groups": ["g"]}}}));
+    let broker = server.broker(&[]);
+    let question = AccessQuestion {
+        verb: "create".into(),
+        group: String::new(),
+        resource: "pods/exec".into(),
+        namespace: None,
+        name: None,
+    };
+    let verdicts = broker.can_i(vec![question.clone(), question.clone()]).await.unwrap();
+    assert_eq!(verdicts.iter().filter(|v| v.allowed).count(), 1);
+    let asked = &server.sent.lock().unwrap()[0].body["spec"]["resourceAttributes"].clone();
+    assert_eq!(
+        *asked,
+        json!({"verb": "create", "group": "", "resource": "pods", "subresource": "exec",
+               "namespace": "team-a", "name": ""})
+    );
+    let me = broker.whoami().await.unwrap();
+    assert_eq!((me.username.as_str(), me.groups), ("alice", vec!["g".to_owned()]));
+    let hostile = AccessQuestion { namespace: Some("../x".into()), ..question };
+    assert_eq!(broker.can_i(vec![hostile]).await.unwrap_err().code, ErrorCode::Invalid);
+}
+
+#[tokio::test]
+async fn the_server_s_warnings_are_kept_once() {
+    let server = Server::default();
+    for _ in 0..2 {
+        server.with_header(200, "warning", "299 - \"v1beta1 is deprecated\"", &json!({}));
+    }
+    let broker = server.broker(&[rule("", &["pods"], &["get"])]);
+    for _ in 0..2 {
+        broker.get(object("", "Pod", "a")).await.unwrap();
+    }
+    assert_eq!(broker.warnings(), ["v1beta1 is deprecated"]);
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_as_it_says() {
+    let server = Server::default();
+    server.with_header(429, "retry-after", "0", &status(429, "TooManyRequests", "later"));
+    server.answer(200, &json!({"metadata": {"name": "a"}}));
+    server.answer(429, &status(429, "TooManyRequests", "no hint, no retry"));
+    let broker = server.broker(&[rule("", &["pods"], &["get"])]);
+    assert!(broker.get(object("", "Pod", "a")).await.is_ok());
+    assert_eq!(broker.get(object("", "Pod", "a")).await.unwrap_err().code, ErrorCode::TimedOut);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn without_an_audit_line_nothing_is_sent() {
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.audit = Some("/dev/full".into());
+    let broker = Broker::new(config).unwrap();
+    let error = broker.get(object("", "Pod", "a")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Failed);
+    assert!(error.message.contains("/dev/full"));
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_audit_log_has_every_call_and_refusal() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.audit = Some(path.clone());
+    let broker = Broker::new(config).unwrap();
+    server.answer(404, &status(404, "NotFound", "gone"));
+    let _ = broker.get(object("", "Pod", "a")).await;
+    let _ = broker.get(object("", "Secret", "s")).await;
+    let text = fs_err::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|l| {
+            (
+                l["stage"].as_str().unwrap(),
+                l["resource"].as_str().unwrap(),
+                l["status"].as_u64(),
+                l["layer"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("request", "pods", None, None),
+            ("response", "pods", Some(404), None),
+            ("refused", "secrets", None, Some("manifest")),
+        ]
+    );
+    assert_eq!(lines[0]["digest"], "5f1c0000aaaa");
+    assert_eq!(lines[0]["rule"], 1);
+}

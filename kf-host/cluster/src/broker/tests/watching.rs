@@ -1,0 +1,85 @@
+use futures_util::StreamExt as _;
+
+use super::*;
+use crate::api::{EventKind, KubeApi as _};
+
+fn event(kind: &str, name: &str, version: &str) -> String {
+    let object = json!({"metadata": {"name": name, "resourceVersion": version}});
+    format!("{}\n", json!({"type": kind, "object": object}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_on_where_the_server_ended_it() {
+    let server = Server::default();
+    let first = event("ADDED", "a", "5") + &event("BOOKMARK", "", "9");
+    server.raw(200, first.into_bytes());
+    server.raw(200, (event("MODIFIED", "a", "10") + &event("DELETED", "a", "11")).into_bytes());
+    server.answer(410, &status(410, "Expired", "too old resource version"));
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    let mut seen = Vec::new();
+    let error = loop {
+        match events.next().await.unwrap() {
+            Ok(event) => seen.push((event.kind, event.object["kind"].clone())),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(
+        seen.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [EventKind::Added, EventKind::Modified, EventKind::Deleted]
+    );
+    assert!(seen.iter().all(|(_, kind)| kind == "Pod"));
+    assert_eq!(error.code, ErrorCode::Expired);
+    assert!(events.next().await.is_none());
+    let query = |version: &str| {
+        format!(
+            "GET /api/v1/namespaces/team-a/pods?watch=true&allowWatchBookmarks=true\
+             &resourceVersion={version}&timeoutSeconds=290"
+        )
+    };
+    assert_eq!(server.requests(), [query("4"), query("9"), query("11")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_event_ends_the_watch() {
+    let server = Server::default();
+    let gone = json!({"type": "ERROR", "object": status(410, "Expired", "too old")});
+    server.raw(200, format!("{gone}\n").into_bytes());
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Expired);
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stays_away_ends_the_watch() {
+    let server = Server::default();
+    server.raw(200, event("ADDED", "a", "5").into_bytes());
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert!(events.next().await.unwrap().is_ok());
+    assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Unreachable);
+    assert_eq!(server.requests().len(), 6);
+}
+
+#[tokio::test]
+async fn secrets_on_a_watch_come_without_their_data() {
+    let server = Server::default();
+    let object =
+        json!({"metadata": {"name": "s", "resourceVersion": "5"}, "data": {"password": "aHVudGVyMg=="}});
+    server.raw(200, format!("{}\n", json!({"type": "ADDED", "object": object})).into_bytes());
+    let broker = server.broker(&[rule("", &["secrets"], &["watch"])]);
+    let mut events = broker.watch(all("", "Secret"), "4".into()).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap().object["data"]["password"], "redacted");
+}
+
+#[tokio::test]
+async fn an_endless_event_is_too_large() {
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods"], &["watch"])]);
+    config.budgets = Budgets { response: 100, ..Budgets::default() };
+    server.raw(200, vec![b'x'; 1000]);
+    let broker = Broker::new(config).unwrap();
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Budget);
+}

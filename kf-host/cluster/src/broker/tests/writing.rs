@@ -1,0 +1,228 @@
+use super::*;
+use crate::api::{DeleteOptions, KubeApi as _, PatchKind, Propagation, WriteOptions};
+use crate::grants::Layer;
+
+const PLAIN: WriteOptions = WriteOptions { dry_run: false, force: false };
+
+fn jobs(verbs: &[&str]) -> Value {
+    rule("batch", &["jobs"], verbs)
+}
+
+fn job() -> ObjectRef {
+    object("batch", "Job", "mnist")
+}
+
+fn layer(error: ApiError) -> Layer {
+    error.refusal.unwrap().layer
+}
+
+#[tokio::test]
+async fn a_create_is_a_post_whose_body_says_what_its_path_says() {
+    let server = Server::default();
+    server.answer(201, &json!({"metadata": {"name": "mnist"}}));
+    let broker = server.broker(&[jobs(&["create"])]);
+    broker.create(job(), json!({"spec": {}}), PLAIN).await.unwrap();
+    let sent = server.last();
+    assert_eq!(sent.method, "POST");
+    assert_eq!(
+        sent.uri,
+        "/apis/batch/v1/namespaces/team-a/jobs?fieldManager=kf-train&fieldValidation=Strict"
+    );
+    assert_eq!(
+        sent.body,
+        json!({"apiVersion": "batch/v1", "kind": "Job",
+               "metadata": {"name": "mnist", "namespace": "team-a"}, "spec": {}})
+    );
+    let elsewhere = json!({"metadata": {"namespace": "kube-system"}});
+    assert_eq!(broker.create(job(), elsewhere, PLAIN).await.unwrap_err().code, ErrorCode::Invalid);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn apply_needs_both_verbs_and_force_a_grant_of_its_own() {
+    let server = Server::default();
+    let force = WriteOptions { force: true, ..PLAIN };
+    let broker = server.broker(&[jobs(&["patch"])]);
+    assert_eq!(layer(broker.apply(job(), json!({}), PLAIN).await.unwrap_err()), Layer::Manifest);
+    let broker = server.broker(&[jobs(&["patch", "create"])]);
+    assert_eq!(broker.apply(job(), json!({}), force).await.unwrap_err().code, ErrorCode::Forbidden);
+    assert!(server.requests().is_empty());
+
+    let mut rule = jobs(&["patch", "create"]);
+    rule["force"] = json!(true);
+    for options in [PLAIN, force] {
+        server.answer(200, &json!({}));
+        server.broker(std::slice::from_ref(&rule)).apply(job(), json!({}), options).await.unwrap();
+    }
+    let sent = server.last();
+    assert_eq!(
+        sent.uri,
+        "/apis/batch/v1/namespaces/team-a/jobs/mnist?fieldManager=kf-train&fieldValidation=Strict&force=true"
+    );
+    assert!(sent.headers.contains(&("content-type".into(), "application/apply-patch+yaml".into())));
+    assert!(!server.sent.lock().unwrap()[0].uri.contains("force"));
+}
+
+#[tokio::test]
+async fn owner_references_finalizers_and_status_need_their_own_grants() {
+    let server = Server::default();
+    let broker = server.broker(&[jobs(&["create", "patch"])]);
+    for body in [
+        json!({"metadata": {"ownerReferences": [{"uid": "x"}]}}),
+        json!({"metadata": {"finalizers": ["x"]}}),
+        json!({"status": {}}),
+    ] {
+        for result in [
+            broker.create(job(), body.clone(), PLAIN).await,
+            broker.apply(job(), body.clone(), PLAIN).await,
+            broker.patch(job(), PatchKind::Merge, body.clone(), PLAIN).await,
+        ] {
+            assert_eq!(layer(result.unwrap_err()), Layer::Manifest);
+        }
+    }
+    let operation = json!([{"op": "add", "path": "/metadata/finalizers/-", "value": "x"}]);
+    assert_eq!(
+        layer(broker.patch(job(), PatchKind::Json, operation, PLAIN).await.unwrap_err()),
+        Layer::Manifest
+    );
+    assert!(server.requests().is_empty());
+
+    server.answer(201, &json!({}));
+    let broker = server.broker(&[jobs(&["create"]), rule("batch", &["jobs/finalizers"], &["update"])]);
+    broker.create(job(), json!({"metadata": {"finalizers": ["x"]}}), PLAIN).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_s_data_cannot_be_moved_into_sight() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["secrets"], &["get", "patch"])]);
+    let copy = json!([{"op": "copy", "from": "/data/password", "path": "/metadata/annotations/x"}]);
+    let secret = object("", "Secret", "s");
+    assert_eq!(
+        broker.patch(secret.clone(), PatchKind::Json, copy, PLAIN).await.unwrap_err().code,
+        ErrorCode::Invalid
+    );
+    assert!(server.requests().is_empty());
+    server.answer(200, &json!({"data": {"password": "aHVudGVyMg==", "new": "bmV3"}}));
+    let answer =
+        broker.patch(secret, PatchKind::Merge, json!({"data": {"new": "bmV3"}}), PLAIN).await.unwrap();
+    assert_eq!(answer["data"]["password"], "redacted");
+}
+
+#[tokio::test]
+async fn a_delete_says_how_and_never_at_once() {
+    let server = Server::default();
+    server.answer(200, &json!({}));
+    let broker = server.broker(&[jobs(&["delete"])]);
+    let options = DeleteOptions {
+        dry_run: false,
+        propagation: Propagation::Foreground,
+        grace_period_seconds: Some(5),
+        uid: Some("0a-1b".into()),
+    };
+    broker.delete(job(), options.clone()).await.unwrap();
+    let sent = server.last();
+    assert_eq!(
+        (sent.method.as_str(), sent.uri.as_str()),
+        ("DELETE", "/apis/batch/v1/namespaces/team-a/jobs/mnist")
+    );
+    assert_eq!(
+        sent.body,
+        json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground",
+               "gracePeriodSeconds": 5, "preconditions": {"uid": "0a-1b"}, "dryRun": []})
+    );
+    let at_once = DeleteOptions { grace_period_seconds: Some(0), ..options };
+    assert_eq!(broker.delete(job(), at_once).await.unwrap_err().code, ErrorCode::Invalid);
+}
+
+#[tokio::test]
+async fn in_a_dry_run_every_write_is_one_whatever_the_guest_says() {
+    let server = Server::default();
+    let mut config = server.config(&[jobs(&["create", "patch", "delete"])]);
+    config.dry_run = true;
+    let broker = Broker::new(config).unwrap();
+    let live = json!({"metadata": {"name": "mnist"}, "spec": {"n": 1}});
+    let absent = status(404, "NotFound", "x");
+    for (before, code) in [(&absent, 404), (&live, 200), (&live, 200)] {
+        server.answer(code, before);
+        server.answer(200, &json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}}));
+    }
+    server.answer(200, &json!({}));
+    broker.create(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    broker.apply(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    broker.patch(job(), PatchKind::Merge, json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    let options = DeleteOptions {
+        dry_run: false,
+        propagation: Propagation::Background,
+        grace_period_seconds: None,
+        uid: None,
+    };
+    broker.delete(job(), options).await.unwrap();
+    for sent in server.sent.lock().unwrap().iter().filter(|s| s.method != "GET") {
+        assert!(
+            sent.uri.ends_with("&dryRun=All") || sent.body["dryRun"] == json!(["All"]),
+            "{} {}",
+            sent.method,
+            sent.uri
+        );
+    }
+    let changes = broker.changes();
+    let headlines: Vec<String> = changes.iter().map(Change::headline).collect();
+    assert_eq!(
+        headlines,
+        [
+            "would create job/mnist in team-a",
+            "would change job/mnist in team-a",
+            "would change job/mnist in team-a",
+            "would delete job/mnist in team-a",
+        ]
+    );
+    assert_eq!(changes[1].lines[0].text, "spec.n: 1 → 2");
+    assert!(!changes[1].lines[0].by_server);
+}
+
+#[tokio::test]
+async fn a_dry_run_s_diff_never_shows_a_secret() {
+    let server = Server::default();
+    let mut with_data = rule("", &["secrets"], &["get", "patch"]);
+    with_data["data"] = json!(true);
+    let mut config = server.config(&[with_data]);
+    config.dry_run = true;
+    let broker = Broker::new(config).unwrap();
+    server.answer(200, &json!({"data": {"password": "b2xk"}}));
+    server.answer(200, &json!({"data": {"password": "bmV3"}}));
+    let body = json!({"stringData": {"password": "new"}});
+    let answer = broker.patch(object("", "Secret", "s"), PatchKind::Merge, body, PLAIN).await.unwrap();
+    assert_eq!(answer["data"]["password"], "bmV3");
+    let change = &broker.changes()[0];
+    assert_eq!(change.action, Action::Change);
+    assert!(!format!("{change:?}").contains("bmV3") && !format!("{change:?}").contains("\"new\""));
+}
+
+#[tokio::test]
+async fn with_read_only_nothing_is_written() {
+    let server = Server::default();
+    let mut config = server.config(&[jobs(&["create", "delete"])]);
+    config.grants.run.read_only = true;
+    let broker = Broker::new(config).unwrap();
+    assert_eq!(layer(broker.create(job(), json!({}), PLAIN).await.unwrap_err()), Layer::Run);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_authorizer_s_no_is_a_refusal_of_the_last_layer() {
+    let server = Server::default();
+    server.answer(
+        403,
+        &status(
+            403,
+            "Forbidden",
+            "jobs.batch is forbidden: User \"alice\" cannot create resource \"jobs\" in API group \"batch\" \
+             in the namespace \"team-a\"",
+        ),
+    );
+    let broker = server.broker(&[jobs(&["create"])]);
+    let error = broker.create(job(), json!({}), PLAIN).await.unwrap_err();
+    assert_eq!(error.message, "alice may not create jobs.batch in team-a");
+    assert_eq!(layer(error), Layer::Rbac);
+}

@@ -1,0 +1,264 @@
+//! Watches that outlive the server's patience.
+//!
+//! The API server ends every watch after some minutes. The broker then asks again from the last
+//! resource version it saw, bookmarks included, so a guest sees one stream without gaps. Only
+//! when the server has forgotten that version does the stream fail, with `expired`: the guest has
+//! to list again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use futures_util::stream::{self, StreamExt as _};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Inner;
+use super::calls::{Place, typed};
+use super::redact::Sight;
+use crate::api::{ApiError, ErrorCode, Event, EventKind, EventStream, Selection};
+use crate::connection::{answered, broken_stream};
+use crate::grants::{Access, Verb};
+use crate::names::ResourceVersion;
+use crate::url::Query;
+
+/// How long the server is asked to keep one watch open.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(290);
+
+/// Silence after which a connection counts as lost; the server should have ended it by then.
+const SILENCE: Duration = Duration::from_secs(320);
+
+/// Connections in a row that may fail before the stream does.
+const MOST_FAILURES: u32 = 5;
+
+pub(super) async fn open(
+    inner: &Arc<Inner>,
+    what: Selection,
+    resource_version: String,
+) -> Result<EventStream, ApiError> {
+    let version = ResourceVersion::parse(resource_version)?;
+    let (place, access, query) = inner.selection(&what, Verb::Watch).await?;
+    let rule = inner.check(&access)?;
+    let permit = inner.meter.stream()?;
+    let sight = place.sight(inner, &access);
+    let mut watch = Watch {
+        inner: Arc::clone(inner),
+        place,
+        access,
+        rule,
+        query,
+        sight,
+        version,
+        lines: Lines::default(),
+        body: None,
+        opened: Instant::now(),
+        failures: 0,
+        ready: VecDeque::new(),
+        _permit: permit,
+    };
+    watch.connect().await?;
+    let events = stream::unfold(Some(watch), |watch| async move {
+        let mut watch = watch?;
+        match watch.next().await {
+            Ok(event) => Some((Ok(event), Some(watch))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    Ok(events.boxed())
+}
+
+struct Watch {
+    inner: Arc<Inner>,
+    place: Place,
+    access: Access,
+    rule: usize,
+    query: Query,
+    sight: Sight,
+    version: ResourceVersion,
+    lines: Lines,
+    body: Option<Body>,
+    opened: Instant,
+    failures: u32,
+    ready: VecDeque<Event>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    async fn connect(&mut self) -> Result<(), ApiError> {
+        let mut query = self.query.clone();
+        query.set("watch", true);
+        query.set("allowWatchBookmarks", true);
+        query.set("resourceVersion", &self.version);
+        query.set("timeoutSeconds", SERVER_TIMEOUT.as_secs());
+        let target = self.place.target(None, None);
+        let access = self.access.clone();
+        let call = self.inner.call(&self.place, access, Some(self.rule), Method::GET, &target, &query)?;
+        self.body = Some(self.inner.stream(&call).await?.into_body());
+        self.lines = Lines::default();
+        self.opened = Instant::now();
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Event, ApiError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            match self.read().await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(error),
+                None => self.reconnect().await?,
+            }
+        }
+    }
+
+    /// Takes in what the connection has next; `None` once it is over.
+    async fn read(&mut self) -> Option<Result<(), ApiError>> {
+        let body = self.body.as_mut()?;
+        let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await else {
+            // Ended, broken or silent: all mean to ask again from the last version.
+            self.body = None;
+            return None;
+        };
+        let Ok(data) = frame.into_data() else { return Some(Ok(())) };
+        Some(self.take_in(&data))
+    }
+
+    fn take_in(&mut self, data: &[u8]) -> Result<(), ApiError> {
+        self.inner.meter.bytes(data.len())?;
+        self.lines.push(data);
+        while let Some(line) = self.lines.next() {
+            self.failures = 0;
+            self.event(&line)?;
+        }
+        if self.lines.waiting() > self.inner.meter.limits().response {
+            return Err(self.inner.meter.too_large(&format!("one event of {}", self.place.words())));
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, line: &[u8]) -> Result<(), ApiError> {
+        let Ok(mut event) = serde_json::from_slice::<Value>(line) else {
+            return Err(broken_stream(&"an event is not JSON"));
+        };
+        let object = event.get_mut("object").map(Value::take).unwrap_or_default();
+        let kind = match event.get("type").and_then(Value::as_str) {
+            Some("ADDED") => EventKind::Added,
+            Some("MODIFIED") => EventKind::Modified,
+            Some("DELETED") => EventKind::Deleted,
+            Some("BOOKMARK") => {
+                self.advance(&object);
+                return Ok(());
+            }
+            _ => {
+                let code = object.get("code").and_then(Value::as_u64).and_then(|c| u16::try_from(c).ok());
+                let code = code.and_then(|c| StatusCode::from_u16(c).ok());
+                return Err(answered(
+                    code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                    object.to_string().as_bytes(),
+                    Some(&self.access),
+                    &self.place.words(),
+                ));
+            }
+        };
+        self.advance(&object);
+        self.ready.push_back(Event { kind, object: typed(object, &self.place.served, self.sight) });
+        Ok(())
+    }
+
+    fn advance(&mut self, object: &Value) {
+        let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        if let Some(version) = version.and_then(|text| ResourceVersion::parse(text).ok()) {
+            self.version = version;
+        }
+    }
+
+    /// Asks again from the last version, slower each time it does not help.
+    async fn reconnect(&mut self) -> Result<(), ApiError> {
+        loop {
+            if self.opened.elapsed() < Duration::from_secs(1) || self.failures > 0 {
+                sleep(Duration::from_millis(250 << self.failures.min(MOST_FAILURES))).await;
+            }
+            self.failures += 1;
+            match self.connect().await {
+                Ok(()) => return Ok(()),
+                Err(error) if self.failures < MOST_FAILURES && passes(error.code) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether it may be better in a moment.
+fn passes(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
+}
+
+/// Whole lines out of chunks.
+#[derive(Default)]
+struct Lines {
+    bytes: BytesMut,
+    /// Bytes at the front that hold no line end.
+    scanned: usize,
+}
+
+impl Lines {
+    fn push(&mut self, data: &[u8]) {
+        self.bytes.extend_from_slice(data);
+    }
+
+    fn waiting(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn next(&mut self) -> Option<BytesMut> {
+        loop {
+            let fresh = self.bytes.get(self.scanned..)?;
+            let Some(end) = fresh.iter().position(|b| *b == b'\n') else {
+                self.scanned = self.bytes.len();
+                return None;
+            };
+            let line = self.bytes.split_to(self.scanned + end);
+            self.bytes.advance(1);
+            self.scanned = 0;
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn lines_are_the_same_however_they_arrive(
+            text in prop::collection::vec("[a-c]{0,4}", 0..6),
+            cuts in prop::collection::vec(1..5usize, 0..30),
+        ) {
+            let whole = text.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+            let mut lines = Lines::default();
+            let mut rest = whole.as_slice();
+            let mut found = Vec::new();
+            for cut in cuts.into_iter().chain([usize::MAX]) {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                lines.push(now);
+                rest = later;
+                while let Some(line) = lines.next() {
+                    found.push(String::from_utf8(line.to_vec()).unwrap());
+                }
+            }
+            let expected: Vec<String> = text.into_iter().filter(|line| !line.is_empty()).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

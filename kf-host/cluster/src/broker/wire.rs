@@ -1,0 +1,301 @@
+//! One request: budget, audit, headers, retry, record.
+
+use std::time::{Duration, Instant};
+
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, WARNING};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use kube::client::Body;
+use serde_json::Value;
+
+use super::Inner;
+use super::report::CallRecord;
+use crate::api::{ApiError, ErrorCode};
+use crate::audit::{self, Entry, Stage};
+use crate::connection::{answered, broken_stream};
+use crate::discovery::{DiscoveryPath, Fetch};
+use crate::grants::{Access, Layer};
+use crate::names::Group;
+
+/// A request that has been decided on.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) about: About,
+    /// What the API server's authorizer will be asked; absent for what everybody may.
+    pub(super) access: Option<Access>,
+    pub(super) rule: Option<usize>,
+    pub(super) method: Method,
+    pub(super) path_and_query: String,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) body: Vec<u8>,
+    /// As a person would say it: `trainjob mnist in team-a`.
+    pub(super) object: String,
+}
+
+/// What a call is about, for the audit log and `--explain`.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    pub(super) verb: &'static str,
+    pub(super) group: String,
+    pub(super) resource: String,
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+impl About {
+    pub(super) fn access(access: &Access) -> Self {
+        Self {
+            verb: access.verb.as_str(),
+            group: access.group.to_string(),
+            resource: access.resource.to_string(),
+            namespace: access.namespace.as_ref().map(ToString::to_string),
+            name: access.name.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn full_resource(&self) -> String {
+        match self.resource.split_once('/') {
+            _ if self.group.is_empty() => self.resource.clone(),
+            None => format!("{}.{}", self.resource, self.group),
+            Some((plural, sub)) => format!("{plural}.{}/{sub}", self.group),
+        }
+    }
+}
+
+/// The head of an answer, and when its request was sent.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    sent: Instant,
+}
+
+impl Inner {
+    /// Sends a call and reads the whole answer as JSON.
+    pub(super) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
+        let answer = self.open(call).await?;
+        let status = answer.response.status();
+        let body = self.whole(answer.response, &call.object).await;
+        let value = body.and_then(|bytes| {
+            serde_json::from_slice::<Value>(&bytes).map_err(|_| ApiError {
+                code: ErrorCode::Internal,
+                message: "the API server's answer is not JSON".into(),
+                hint: None,
+                refusal: None,
+            })
+        });
+        let objects = value.as_ref().ok().map(count);
+        self.record(call, Some(status), answer.sent, objects)?;
+        value
+    }
+
+    /// Sends a call and returns once a successful answer begins.
+    pub(super) async fn stream(&self, call: &Call) -> Result<Response<Body>, ApiError> {
+        let answer = self.open(call).await?;
+        self.record(call, Some(answer.response.status()), answer.sent, None)?;
+        Ok(answer.response)
+    }
+
+    /// Budget and audit come first, so that nothing leaves without them.
+    async fn open(&self, call: &Call) -> Result<Answer, ApiError> {
+        self.meter.call()?;
+        self.audit(call, Stage::Request, None)?;
+        let sent = Instant::now();
+        let response = match self.send_patiently(call).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.record(call, None, sent, None)?;
+                return Err(error);
+            }
+        };
+        for warning in response.headers().get_all(WARNING) {
+            self.recorder.warning(&String::from_utf8_lossy(warning.as_bytes()));
+        }
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Answer { response, sent });
+        }
+        let body = self.whole(response, &call.object).await;
+        self.record(call, Some(status), sent, None)?;
+        Err(answered(status, &body?, call.access.as_ref(), &call.object))
+    }
+
+    /// Sends again what the API server asks to send again, a few times.
+    async fn send_patiently(&self, call: &Call) -> Result<Response<Body>, ApiError> {
+        const RETRIES: usize = 3;
+        const LONGEST: Duration = Duration::from_secs(10);
+        let mut left = RETRIES;
+        loop {
+            let response = self.connection.send(self.request(call)?).await?;
+            let busy =
+                matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            match retry_after(response.headers()) {
+                Some(wait) if busy && left > 0 && wait <= LONGEST => {
+                    left -= 1;
+                    self.meter.call()?;
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Ok(response),
+            }
+        }
+    }
+
+    /// The only place that sets headers.
+    fn request(&self, call: &Call) -> Result<Request<Body>, ApiError> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(&call.path_and_query)
+            .header(USER_AGENT, self.user_agent.clone())
+            .header(ACCEPT, "application/json");
+        if let Some(content_type) = call.content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        request.body(Body::from(call.body.clone())).map_err(|error| ApiError {
+            code: ErrorCode::Invalid,
+            message: format!("the request cannot be written: {error}"),
+            hint: None,
+            refusal: None,
+        })
+    }
+
+    /// An answer's body, within the budget and the time for an answer.
+    async fn whole(&self, response: Response<Body>, object: &str) -> Result<Vec<u8>, ApiError> {
+        let limit = self.meter.limits().response;
+        let read = async {
+            let mut body = response.into_body();
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| broken_stream(&error))?;
+                let Ok(data) = frame.into_data() else { continue };
+                self.meter.bytes(data.len())?;
+                if bytes.len().saturating_add(data.len()) > limit {
+                    return Err(self.meter.too_large(&format!("the answer about {object}")));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(bytes)
+        };
+        match tokio::time::timeout(self.connection.timeouts().answer, read).await {
+            Ok(read) => read,
+            Err(_) => Err(ApiError {
+                code: ErrorCode::TimedOut,
+                message: format!(
+                    "the API server {} began an answer and did not end it",
+                    self.connection.server()
+                ),
+                hint: Some("kf doctor".into()),
+                refusal: None,
+            }),
+        }
+    }
+
+    fn record(
+        &self,
+        call: &Call,
+        status: Option<StatusCode>,
+        sent: Instant,
+        objects: Option<usize>,
+    ) -> Result<(), ApiError> {
+        let status = status.map(|s| s.as_u16());
+        self.recorder.call(CallRecord {
+            verb: call.about.verb.to_owned(),
+            method: call.method.to_string(),
+            resource: call.about.full_resource(),
+            namespace: call.about.namespace.clone(),
+            name: call.about.name.clone(),
+            status,
+            latency: sent.elapsed(),
+            rule: call.rule,
+            objects,
+        });
+        self.audit(call, Stage::Response, status)
+    }
+
+    fn audit(&self, call: &Call, stage: Stage, status: Option<u16>) -> Result<(), ApiError> {
+        self.audit_line(&call.about, stage, "allowed", call.rule, None, status)
+    }
+
+    pub(super) fn audit_refusal(&self, access: &Access, layer: Layer) -> Result<(), ApiError> {
+        self.audit_line(&About::access(access), Stage::Refused, "refused", None, Some(layer), None)
+    }
+
+    fn audit_line(
+        &self,
+        about: &About,
+        stage: Stage,
+        decision: &'static str,
+        rule: Option<usize>,
+        layer: Option<Layer>,
+        status: Option<u16>,
+    ) -> Result<(), ApiError> {
+        let Some(log) = &self.audit else { return Ok(()) };
+        let entry = Entry {
+            format: audit::FORMAT,
+            time: Timestamp::now().to_string(),
+            stage,
+            command: &self.command.name,
+            version: &self.command.version,
+            digest: &self.command.digest,
+            server: self.connection.server(),
+            verb: about.verb,
+            group: &about.group,
+            resource: &about.resource,
+            namespace: about.namespace.as_deref(),
+            name: about.name.as_deref(),
+            dry_run: self.dry_run,
+            decision,
+            rule,
+            layer,
+            status,
+        };
+        log.write(&entry).map_err(|why| ApiError {
+            code: ErrorCode::Failed,
+            message: format!("the audit log {} cannot be written: {why}", log.path().display()),
+            hint: Some("make room, or run without --audit".into()),
+            refusal: None,
+        })
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+/// Objects in an answer: a list's items, else one.
+fn count(answer: &Value) -> usize {
+    answer.get("items").and_then(Value::as_array).map_or(1, Vec::len)
+}
+
+impl Fetch for Inner {
+    type Error = ApiError;
+
+    async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
+        let group = match &path {
+            DiscoveryPath::Group(group) | DiscoveryPath::GroupVersion(group, _) => group,
+        };
+        let call = Call {
+            about: About {
+                verb: "discover",
+                group: group.to_string(),
+                resource: String::new(),
+                namespace: None,
+                name: None,
+            },
+            access: None,
+            rule: None,
+            method: Method::GET,
+            path_and_query: path.path(),
+            content_type: None,
+            body: Vec::new(),
+            object: discovered(group),
+        };
+        match self.json(&call).await {
+            Ok(document) => Ok(Some(document)),
+            Err(error) if error.code == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn discovered(group: &Group) -> String {
+    if group.is_core() { "core API".to_owned() } else { format!("API {group}") }
+}

@@ -1,0 +1,80 @@
+//! What the credentials of a kubeconfig say about themselves.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use kube::config::AuthInfo;
+use secrecy::ExposeSecret as _;
+use x509_cert::Certificate;
+use x509_cert::der::DecodePem as _;
+
+/// Milliseconds since 1970 at which they end. The token is what is sent if there are both.
+pub(super) fn expiry(auth: &AuthInfo) -> Option<u64> {
+    match token(auth) {
+        Some(token) => token_expiry(&token),
+        None => certificate_expiry(&certificate(auth)?),
+    }
+}
+
+/// All of them as bytes, to tell users apart. Never leaves the process but as part of a digest.
+pub(super) fn bytes(auth: &AuthInfo) -> Vec<u8> {
+    serde_json::to_value(auth).map(|value| value.to_string().into_bytes()).unwrap_or_default()
+}
+
+fn token(auth: &AuthInfo) -> Option<String> {
+    match (&auth.token, &auth.token_file) {
+        (Some(token), _) => Some(token.expose_secret().to_owned()),
+        (None, Some(file)) => fs_err::read_to_string(file).ok(),
+        (None, None) => None,
+    }
+}
+
+/// The `exp` of a JSON Web Token, unverified: the server is the judge, this is for messages.
+fn token_expiry(token: &str) -> Option<u64> {
+    let payload = URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    claims.get("exp")?.as_u64()?.checked_mul(1000)
+}
+
+fn certificate(auth: &AuthInfo) -> Option<Vec<u8>> {
+    match (&auth.client_certificate_data, &auth.client_certificate) {
+        (Some(data), _) => STANDARD.decode(data).ok(),
+        (None, Some(file)) => fs_err::read(file).ok(),
+        (None, None) => None,
+    }
+}
+
+fn certificate_expiry(pem: &[u8]) -> Option<u64> {
+    let certificate = Certificate::from_pem(first_pem(pem)?).ok()?;
+    let end = certificate.tbs_certificate.validity.not_after.to_unix_duration();
+    u64::try_from(end.as_millis()).ok()
+}
+
+/// The first block of a chain: the client's own certificate.
+fn first_pem(pem: &[u8]) -> Option<&[u8]> {
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let end = pem.windows(END.len()).position(|window| window == END)? + END.len();
+    pem.get(..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_when_it_ends() {
+        let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"alice","exp":1700000000}"#);
+        let auth = AuthInfo { token: Some(format!("h.{payload}.s").into()), ..AuthInfo::default() };
+        assert_eq!(expiry(&auth), Some(1_700_000_000_000));
+        for opaque in ["abc", "a.b.c", ""] {
+            let auth = AuthInfo { token: Some(opaque.to_owned().into()), ..AuthInfo::default() };
+            assert_eq!(expiry(&auth), None);
+        }
+    }
+
+    #[test]
+    fn different_credentials_are_told_apart() {
+        let token = |t: &str| bytes(&AuthInfo { token: Some(t.to_owned().into()), ..AuthInfo::default() });
+        assert_ne!(token("a"), token("b"));
+        assert_eq!(token("a"), token("a"));
+    }
+}

@@ -1,0 +1,168 @@
+//! Calls that got no answer: what stood in the way, and kf's word for it.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use kube::client::AuthError;
+use rustls::CertificateError;
+
+use super::{Connection, one_line};
+use crate::api::{ApiError, ErrorCode};
+
+fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
+    ApiError { code, message: one_line(&message), hint: hint.map(str::to_owned), refusal: None }
+}
+
+pub(super) fn unreachable(connection: &Connection, why: &str) -> ApiError {
+    error(
+        ErrorCode::Unreachable,
+        format!("the API server {} cannot be reached: {why}", connection.server()),
+        Some("kf doctor"),
+    )
+}
+
+/// Connected, but no answer within the limit.
+pub(super) fn slow(connection: &Connection) -> ApiError {
+    error(
+        ErrorCode::TimedOut,
+        format!(
+            "the API server {} did not answer within {} s",
+            connection.server(),
+            connection.timeouts().answer.as_secs()
+        ),
+        Some("kf doctor"),
+    )
+}
+
+/// A stream that broke in the middle.
+pub(crate) fn broken_stream(why: &dyn std::fmt::Display) -> ApiError {
+    error(ErrorCode::Unreachable, format!("the API server broke off: {why}"), None)
+}
+
+/// Says why a request was never answered.
+pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> ApiError {
+    if let Some(auth) = find::<AuthError>(&failed) {
+        return credentials(auth);
+    }
+    if let Some(tls) = find::<rustls::Error>(&failed) {
+        return handshake(tls, connection);
+    }
+    if let kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) = &failed {
+        let message = format!("the kubeconfig's certificates cannot be used: {}", innermost(&failed));
+        return error(ErrorCode::Unauthenticated, message, Some("kf login"));
+    }
+    if let kube::Error::ProxyProtocolDisabled { proxy_url, .. }
+    | kube::Error::ProxyProtocolUnsupported { proxy_url } = &failed
+    {
+        let message = format!("the proxy {} is of a kind kf does not speak", proxy_url.host().unwrap_or("?"));
+        return error(ErrorCode::Unsupported, message, Some("list the API server in NO_PROXY"));
+    }
+    if times_out(&failed) {
+        return silent(connection).await;
+    }
+    unreachable(connection, &innermost(&failed))
+}
+
+/// The connection was not made in time. A port that opens and then says nothing is slow; one
+/// that does not open is not there.
+async fn silent(connection: &Connection) -> ApiError {
+    const LONGEST: Duration = Duration::from_millis(500);
+    let seconds = connection.timeouts().connect.as_secs();
+    let opens = match connection.server().parse::<http::Uri>() {
+        Ok(uri) if connection.settings().is_none_or(|s| s.config.proxy_url.is_none()) => {
+            let port = uri.port_u16().unwrap_or(443);
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let open = tokio::net::TcpStream::connect((host, port));
+            matches!(tokio::time::timeout(LONGEST, open).await, Ok(Ok(_)))
+        }
+        _ => false,
+    };
+    if opens {
+        let message = format!(
+            "the API server {} takes connections but does not answer them within {seconds} s",
+            connection.server()
+        );
+        error(ErrorCode::TimedOut, message, Some("kf doctor"))
+    } else {
+        unreachable(connection, &format!("no connection within {seconds} s"))
+    }
+}
+
+fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
+    let server = connection.server();
+    let (message, hint) = match tls {
+        rustls::Error::InvalidCertificate(why) => (
+            match why {
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    format!("the certificate of {server} has expired")
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    format!("the certificate of {server} is not valid yet; is this machine's clock right?")
+                }
+                CertificateError::UnknownIssuer => {
+                    format!("the certificate of {server} is not signed by the authority the kubeconfig names")
+                }
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    format!("the certificate of {server} is for another name")
+                }
+                other => format!("the certificate of {server} is not accepted: {other}"),
+            },
+            "ask whoever runs the cluster, or fetch a new kubeconfig",
+        ),
+        rustls::Error::AlertReceived(alert) => {
+            (format!("{server} does not accept your client certificate: {alert:?}"), "kf login")
+        }
+        other => return unreachable(connection, &format!("the TLS handshake failed: {other}")),
+    };
+    error(ErrorCode::Unauthenticated, message, Some(hint))
+}
+
+fn credentials(auth: &AuthError) -> ApiError {
+    let message = match auth {
+        AuthError::AuthExecRun { cmd, out } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
+            let program = cmd.split_whitespace().next().unwrap_or(cmd);
+            format!("the credential plugin {program} failed ({}): {said}", out.status)
+        }
+        AuthError::AuthExecStart(why) => format!("the credential plugin cannot be started: {why}"),
+        AuthError::ReadTokenFile(why, path) => format!("the token file {}: {why}", path.display()),
+        other => format!("no credentials: {other}"),
+    };
+    error(ErrorCode::Unauthenticated, message, Some("kf login"))
+}
+
+/// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`.
+fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    const DEEPEST: usize = 32;
+    let mut current = Some(error);
+    for _ in 0..DEEPEST {
+        let error = current?;
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        if let Some(found) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inner| find::<E>(inner as &(dyn StdError + 'static)))
+        {
+            return Some(found);
+        }
+        current = error.source();
+    }
+    None
+}
+
+fn times_out(error: &(dyn StdError + 'static)) -> bool {
+    find::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+}
+
+/// The last words of a chain, which are the plainest.
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

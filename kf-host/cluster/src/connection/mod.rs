@@ -1,0 +1,173 @@
+//! One API server, connected on the first call.
+//!
+//! Nothing here happens before a call needs it: no TLS set-up, no credential plugin, no socket.
+
+mod answer;
+mod credentials;
+mod failure;
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+pub(crate) use answer::{answered, one_line};
+pub(crate) use failure::broken_stream;
+
+use crate::api::ApiError;
+use crate::kubeconfig::Settings;
+
+const JSON: &str = "application/json";
+
+/// How long the parts of a call may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// From sending a request to its whole answer, or to the head of a stream.
+    pub answer: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), answer: Duration::from_secs(30) }
+    }
+}
+
+/// Installs the one TLS provider of the process. Later calls change nothing.
+///
+/// Two of the libraries below kf can each bring one; with none chosen the first handshake would
+/// panic.
+pub fn install_tls_provider() {
+    // The only error is that one is installed already, which is what is wanted.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// The way to one API server, with one user's credentials.
+pub struct Connection {
+    server: String,
+    timeouts: Timeouts,
+    settings: Option<Settings>,
+    client: OnceCell<kube::Client>,
+}
+
+impl Connection {
+    /// Connects nothing yet.
+    pub fn new(settings: Settings, timeouts: Timeouts) -> Self {
+        Self { server: settings.server.clone(), timeouts, settings: Some(settings), client: OnceCell::new() }
+    }
+
+    /// Over a client that exists already; `server` is for messages.
+    pub fn from_client(client: kube::Client, server: impl Into<String>) -> Self {
+        Self {
+            server: server.into(),
+            timeouts: Timeouts::default(),
+            settings: None,
+            client: OnceCell::new_with(Some(client)),
+        }
+    }
+
+    /// `https://host:port`
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// What the kubeconfig said; absent for [`Connection::from_client`].
+    pub fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
+    }
+
+    /// Milliseconds since 1970 at which the static token or certificate ends, if it says so.
+    pub fn credentials_expire(&self) -> Option<u64> {
+        self.settings.as_ref().and_then(|s| credentials::expiry(&s.config.auth_info))
+    }
+
+    /// Tells servers and users apart in a cache without naming either.
+    pub fn fingerprint(&self) -> String {
+        let auth =
+            self.settings.as_ref().map(|s| credentials::bytes(&s.config.auth_info)).unwrap_or_default();
+        crate::digest::sha256_hex_of_parts(&[b"kf connection 1", self.server.as_bytes(), &auth])
+    }
+
+    /// Sends one request and returns once the head of the answer is there, whatever its status.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
+        let client = self.client().await?;
+        match tokio::time::timeout(self.timeouts.answer, client.send(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failure::explain(error, self).await),
+            Err(_) => Err(failure::slow(self)),
+        }
+    }
+
+    /// The client itself, connected now, for what the host does on its own account.
+    pub async fn client(&self) -> Result<kube::Client, ApiError> {
+        self.client.get_or_try_init(|| self.connect()).await.cloned()
+    }
+
+    /// A GET of the host's own.
+    pub(crate) async fn get(&self, path_and_query: &str) -> Result<Value, ApiError> {
+        self.own(Method::GET, path_and_query, Vec::new()).await
+    }
+
+    /// A POST of the host's own.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.own(Method::POST, path, body.to_string().into_bytes()).await
+    }
+
+    async fn own(&self, method: Method, path_and_query: &str, body: Vec<u8>) -> Result<Value, ApiError> {
+        let agent = concat!("kf/", env!("CARGO_PKG_VERSION"));
+        let request = Request::builder()
+            .method(method)
+            .uri(path_and_query)
+            .header(USER_AGENT, agent)
+            .header(ACCEPT, JSON)
+            .header(CONTENT_TYPE, JSON)
+            .body(Body::from(body))
+            .map_err(|error| failure::unreachable(self, &error.to_string()))?;
+        let response = self.send(request).await?;
+        let status = response.status();
+        let whole = tokio::time::timeout(self.timeouts.answer, response.into_body().collect());
+        let bytes = match whole.await {
+            Ok(Ok(collected)) => collected.to_bytes(),
+            Ok(Err(error)) => return Err(broken_stream(&error)),
+            Err(_) => return Err(failure::slow(self)),
+        };
+        if !status.is_success() {
+            return Err(answered(status, &bytes, None, ""));
+        }
+        serde_json::from_slice(&bytes).map_err(|_| broken_stream(&"its answer is not JSON"))
+    }
+
+    async fn connect(&self) -> Result<kube::Client, ApiError> {
+        install_tls_provider();
+        let Some(settings) = &self.settings else {
+            return Err(failure::unreachable(self, "there are no settings to connect with"));
+        };
+        let mut config = settings.config.clone();
+        config.connect_timeout = Some(self.timeouts.connect);
+        config.read_timeout = None;
+        // The broker retries what the server asks it to, with bounds of its own.
+        config.default_retry = false;
+        // A credential plugin is a child process that is waited for.
+        let built = tokio::task::spawn_blocking(move || kube::Client::try_from(config)).await;
+        match built {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(error)) => Err(failure::explain(error, self).await),
+            Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("server", &self.server).finish_non_exhaustive()
+    }
+}

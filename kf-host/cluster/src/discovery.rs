@@ -1,0 +1,316 @@
+//! From a kind to the resource that serves it.
+//!
+//! A guest names kinds; only the host says which plural, scope and version they have, so that no
+//! string of a guest becomes a path. Kubernetes' own kinds are known beforehand and cost no call;
+//! every other group is asked once a run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::api::ServedKind;
+use crate::names::{Group, KindName, NameError, Plural, Version};
+
+/// A kind and where it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    pub group: Group,
+    pub version: Version,
+    pub kind: KindName,
+    pub plural: Plural,
+    pub namespaced: bool,
+}
+
+impl Served {
+    /// `v1`, `batch/v1`: as a body spells it.
+    pub fn api_version(&self) -> String {
+        if self.group.is_core() {
+            self.version.to_string()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+/// Group, version, kind, plural, namespaced: stable kinds every cluster serves.
+const BUILT_IN: &[(&str, &str, &str, &str, bool)] = &[
+    ("", "v1", "ConfigMap", "configmaps", true),
+    ("", "v1", "Event", "events", true),
+    ("", "v1", "Namespace", "namespaces", false),
+    ("", "v1", "Node", "nodes", false),
+    ("", "v1", "PersistentVolume", "persistentvolumes", false),
+    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
+    ("", "v1", "Pod", "pods", true),
+    ("", "v1", "ResourceQuota", "resourcequotas", true),
+    ("", "v1", "LimitRange", "limitranges", true),
+    ("", "v1", "Secret", "secrets", true),
+    ("", "v1", "Service", "services", true),
+    ("", "v1", "ServiceAccount", "serviceaccounts", true),
+    ("apps", "v1", "DaemonSet", "daemonsets", true),
+    ("apps", "v1", "Deployment", "deployments", true),
+    ("apps", "v1", "ReplicaSet", "replicasets", true),
+    ("apps", "v1", "StatefulSet", "statefulsets", true),
+    ("batch", "v1", "CronJob", "cronjobs", true),
+    ("batch", "v1", "Job", "jobs", true),
+    ("networking.k8s.io", "v1", "Ingress", "ingresses", true),
+    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false),
+    ("rbac.authorization.k8s.io", "v1", "Role", "roles", true),
+    ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true),
+    ("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
+];
+
+fn built_in(group: &Group, version: Option<&Version>, kind: &KindName) -> Option<Served> {
+    let (_, known, _, plural, namespaced) = BUILT_IN
+        .iter()
+        .find(|(g, v, k, _, _)| {
+            *g == group.as_str()
+                && *k == kind.as_str()
+                && version.is_none_or(|version| version.as_str() == *v)
+        })
+        .copied()?;
+    Some(Served {
+        group: group.clone(),
+        version: Version::parse(known).ok()?,
+        kind: kind.clone(),
+        plural: Plural::parse(plural).ok()?,
+        namespaced,
+    })
+}
+
+/// How discovery reaches the API server: a path under `/api` or `/apis`, and its document, or
+/// `None` where it is not served.
+pub(crate) trait Fetch {
+    type Error;
+    async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, Self::Error>;
+}
+
+/// The documents discovery reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum DiscoveryPath {
+    Group(Group),
+    GroupVersion(Group, Version),
+}
+
+impl DiscoveryPath {
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Group(group) if group.is_core() => "/api".to_owned(),
+            Self::Group(group) => format!("/apis/{group}"),
+            Self::GroupVersion(group, version) if group.is_core() => format!("/api/{version}"),
+            Self::GroupVersion(group, version) => format!("/apis/{group}/{version}"),
+        }
+    }
+}
+
+/// What was learnt this run.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    documents: Mutex<HashMap<DiscoveryPath, Option<Arc<Value>>>>,
+}
+
+impl Discovery {
+    /// The resource of a kind, in the version asked for or the preferred one; `None` if the
+    /// cluster does not serve it.
+    pub(crate) async fn resolve<F: Fetch>(
+        &self,
+        fetch: &F,
+        group: &Group,
+        version: Option<&Version>,
+        kind: &KindName,
+    ) -> Result<Option<Served>, F::Error> {
+        if let Some(served) = built_in(group, version, kind) {
+            return Ok(Some(served));
+        }
+        let versions = match version {
+            Some(version) => vec![version.clone()],
+            None => self.versions(fetch, group).await?,
+        };
+        for version in versions {
+            let found =
+                self.kinds(fetch, group, &version).await?.into_iter().find(|k| k.kind == kind.as_str());
+            if let Some(found) = found {
+                return Ok(parsed(&found).ok());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every kind of a group, preferred version first.
+    pub(crate) async fn group<F: Fetch>(
+        &self,
+        fetch: &F,
+        group: &Group,
+    ) -> Result<Vec<ServedKind>, F::Error> {
+        let mut all = Vec::new();
+        for version in self.versions(fetch, group).await? {
+            all.extend(self.kinds(fetch, group, &version).await?);
+        }
+        Ok(all)
+    }
+
+    /// The served versions, preferred first; empty if the group is not served.
+    async fn versions<F: Fetch>(&self, fetch: &F, group: &Group) -> Result<Vec<Version>, F::Error> {
+        if group.is_core() {
+            return Ok(Version::parse("v1").into_iter().collect());
+        }
+        let Some(document) = self.document(fetch, DiscoveryPath::Group(group.clone())).await? else {
+            return Ok(Vec::new());
+        };
+        let named = |value: &Value| {
+            value.get("version").and_then(Value::as_str).and_then(|text| Version::parse(text).ok())
+        };
+        let preferred = document.get("preferredVersion").and_then(named);
+        let served =
+            document.get("versions").and_then(Value::as_array).into_iter().flatten().filter_map(named);
+        let mut versions: Vec<Version> = preferred.into_iter().collect();
+        for version in served {
+            if !versions.contains(&version) {
+                versions.push(version);
+            }
+        }
+        Ok(versions)
+    }
+
+    async fn kinds<F: Fetch>(
+        &self,
+        fetch: &F,
+        group: &Group,
+        version: &Version,
+    ) -> Result<Vec<ServedKind>, F::Error> {
+        let path = DiscoveryPath::GroupVersion(group.clone(), version.clone());
+        let Some(document) = self.document(fetch, path).await? else { return Ok(Vec::new()) };
+        Ok(document
+            .get("resources")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|resource| served_kind(group, version, resource))
+            .collect())
+    }
+
+    /// Held over the call, so that two askers of one document make one call.
+    async fn document<F: Fetch>(
+        &self,
+        fetch: &F,
+        path: DiscoveryPath,
+    ) -> Result<Option<Arc<Value>>, F::Error> {
+        let mut documents = self.documents.lock().await;
+        if let Some(known) = documents.get(&path) {
+            return Ok(known.clone());
+        }
+        let document = fetch.document(path.clone()).await?.map(Arc::new);
+        documents.insert(path, document.clone());
+        Ok(document)
+    }
+}
+
+/// One entry of an `APIResourceList`; subresources are no kinds of their own.
+fn served_kind(group: &Group, version: &Version, resource: &Value) -> Option<ServedKind> {
+    let text = |field: &str| resource.get(field).and_then(Value::as_str);
+    let plural = text("name").filter(|name| !name.contains('/'))?;
+    let verbs = resource.get("verbs").and_then(Value::as_array).into_iter().flatten();
+    Some(ServedKind {
+        group: group.to_string(),
+        version: version.to_string(),
+        kind: text("kind")?.to_owned(),
+        plural: plural.to_owned(),
+        namespaced: resource.get("namespaced")?.as_bool()?,
+        verbs: verbs.filter_map(Value::as_str).map(str::to_owned).collect(),
+    })
+}
+
+/// The server's strings go into paths, so they are parsed like anybody's.
+fn parsed(served: &ServedKind) -> Result<Served, NameError> {
+    Ok(Served {
+        group: Group::parse(served.group.as_str())?,
+        version: Version::parse(served.version.as_str())?,
+        kind: KindName::parse(served.kind.as_str())?,
+        plural: Plural::parse(served.plural.as_str())?,
+        namespaced: served.namespaced,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as StdMutex;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Canned(StdMutex<Vec<String>>);
+
+    impl Fetch for Canned {
+        type Error = ();
+
+        async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ()> {
+            let path = path.path();
+            self.0.lock().unwrap().push(path.clone());
+            Ok(match path.as_str() {
+                "/apis/trainer.kubeflow.org" => Some(json!({
+                    "preferredVersion": {"version": "v2"},
+                    "versions": [{"version": "v1"}, {"version": "v2"}],
+                })),
+                "/apis/trainer.kubeflow.org/v1" => Some(json!({"resources": [
+                    {"name": "oldjobs", "kind": "OldJob", "namespaced": true, "verbs": ["get"]},
+                ]})),
+                "/apis/trainer.kubeflow.org/v2" => Some(json!({"resources": [
+                    {"name": "trainjobs", "kind": "TrainJob", "namespaced": true, "verbs": ["get", "create"]},
+                    {"name": "trainjobs/status", "kind": "TrainJob", "namespaced": true, "verbs": ["get"]},
+                    {"name": "pods/../secrets", "kind": "Trick", "namespaced": true, "verbs": ["get"]},
+                    {"name": "..", "kind": "Climber", "namespaced": true, "verbs": ["get"]},
+                ]})),
+                _ => None,
+            })
+        }
+    }
+
+    async fn resolve(
+        discovery: &Discovery,
+        fetch: &Canned,
+        group: &str,
+        version: Option<&str>,
+        kind: &str,
+    ) -> Option<Served> {
+        let version = version.map(|v| Version::parse(v).unwrap());
+        let (group, kind) = (Group::parse(group).unwrap(), KindName::parse(kind).unwrap());
+        discovery.resolve(fetch, &group, version.as_ref(), &kind).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn kubernetes_own_kinds_cost_no_call() {
+        let (discovery, fetch) = (Discovery::default(), Canned::default());
+        let pod = resolve(&discovery, &fetch, "", None, "Pod").await.unwrap();
+        assert_eq!((pod.plural.as_str(), pod.api_version().as_str()), ("pods", "v1"));
+        assert!(fetch.0.lock().unwrap().is_empty());
+        assert!(resolve(&discovery, &fetch, "", Some("v9"), "Pod").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_group_is_asked_once_and_its_preferred_version_is_taken() {
+        let (discovery, fetch) = (Discovery::default(), Canned::default());
+        for _ in 0..3 {
+            let job = resolve(&discovery, &fetch, "trainer.kubeflow.org", None, "TrainJob").await.unwrap();
+            assert_eq!(job.api_version(), "trainer.kubeflow.org/v2");
+            assert!(job.namespaced);
+        }
+        assert_eq!(*fetch.0.lock().unwrap(), ["/apis/trainer.kubeflow.org", "/apis/trainer.kubeflow.org/v2"]);
+        let old = resolve(&discovery, &fetch, "trainer.kubeflow.org", None, "OldJob").await.unwrap();
+        assert_eq!(old.version.as_str(), "v1");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_served_or_no_name_is_not_found() {
+        let (discovery, fetch) = (Discovery::default(), Canned::default());
+        for (group, kind) in
+            [("absent.example", "X"), ("trainer.kubeflow.org", "Trick"), ("trainer.kubeflow.org", "Climber")]
+        {
+            assert!(resolve(&discovery, &fetch, group, None, kind).await.is_none(), "{kind}");
+        }
+    }
+}

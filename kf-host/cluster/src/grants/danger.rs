@@ -1,0 +1,214 @@
+//! The dangerous class: rights from which a command could make itself others.
+//!
+//! Kubernetes' own list of what escalates (its RBAC good practices) is the model: who may read
+//! secrets, place workloads elsewhere, write roles, mint tokens or steer admission holds more
+//! than the rule says. Such a right needs a registry's ceiling that names it; a command from a
+//! file on this machine has none.
+
+use std::fmt;
+
+use super::rule::{Scope, Verb};
+use super::set::Permission;
+
+/// Why a permission is dangerous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Danger {
+    /// Secrets hold the credentials of others.
+    Secrets,
+    /// A write beyond the environment. Custom kinds start containers too, so every write counts.
+    OutsideEnvironment,
+    /// Roles and bindings, and the verbs that go around RBAC's escalation check.
+    Rbac,
+    /// Acting as somebody else.
+    Impersonation,
+    /// Minting tokens of service accounts.
+    Tokens,
+    /// Client certificates the cluster will trust.
+    Certificates,
+    /// Admission webhooks and policies see and change every object.
+    Admission,
+    /// Nodes and what runs on them.
+    Nodes,
+    /// Volumes can name any path or disk.
+    PersistentVolumes,
+    /// New kinds and aggregated APIs.
+    ApiExtensions,
+    /// Labels of namespaces switch pod security off.
+    Namespaces,
+}
+
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secrets => "secrets hold credentials",
+            Self::OutsideEnvironment => "it reaches beyond the environment",
+            Self::Rbac => "it can hand out rights",
+            Self::Impersonation => "it can act as others",
+            Self::Tokens => "it can mint tokens",
+            Self::Certificates => "it can have certificates signed",
+            Self::Admission => "it steers admission",
+            Self::Nodes => "it touches nodes",
+            Self::PersistentVolumes => "volumes reach any storage",
+            Self::ApiExtensions => "it changes what the cluster serves",
+            Self::Namespaces => "labels of namespaces switch guards off",
+        })
+    }
+}
+
+/// The danger of a permission, the most telling one if there are several.
+pub fn danger(permission: &Permission) -> Option<Danger> {
+    let writes = writes(permission);
+    let plural = permission.resource.plural.as_str();
+    let subresource = permission.resource.subresource.as_ref().map(|s| s.as_str());
+    match permission.verb {
+        Verb::Impersonate => return Some(Danger::Impersonation),
+        Verb::Escalate | Verb::Bind => return Some(Danger::Rbac),
+        Verb::Approve | Verb::Sign | Verb::Attest => return Some(Danger::Certificates),
+        _ => {}
+    }
+    match (permission.group.as_str(), plural) {
+        ("", "secrets") => Some(Danger::Secrets),
+        ("", "serviceaccounts") if subresource == Some("token") => Some(Danger::Tokens),
+        ("", "nodes") if writes || subresource.is_some() => Some(Danger::Nodes),
+        ("", "persistentvolumes") if writes => Some(Danger::PersistentVolumes),
+        ("", "namespaces") if writes => Some(Danger::Namespaces),
+        ("rbac.authorization.k8s.io", _) if writes => Some(Danger::Rbac),
+        ("authentication.k8s.io", "tokenrequests") => Some(Danger::Tokens),
+        ("certificates.k8s.io", _) if writes => Some(Danger::Certificates),
+        ("admissionregistration.k8s.io", _) if writes => Some(Danger::Admission),
+        ("apiextensions.k8s.io" | "apiregistration.k8s.io", _) if writes => Some(Danger::ApiExtensions),
+        _ if writes && permission.scope == Scope::Cluster => Some(Danger::OutsideEnvironment),
+        _ => None,
+    }
+}
+
+/// Whether it changes or runs something. Subresources that carry a session count as writes
+/// whatever their verb: the upgrade of `pods/exec` is a GET.
+pub fn writes(permission: &Permission) -> bool {
+    let session = permission
+        .resource
+        .subresource
+        .as_ref()
+        .is_some_and(|s| matches!(s.as_str(), "exec" | "attach" | "portforward" | "proxy"));
+    session || !permission.verb.reads()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::grants::{Access, Ceiling, Consent, Grants, Layer, RuleSet, RunFlags, Want, decide};
+    use crate::names::Namespace;
+
+    /// Group, resource, verb, scope.
+    const DANGEROUS: &[(&str, &str, &str, &str)] = &[
+        ("", "secrets", "get", "environment"),
+        ("", "secrets", "list", "environment"),
+        ("", "secrets", "watch", "environment"),
+        ("", "secrets", "create", "environment"),
+        ("", "pods", "create", "cluster"),
+        ("", "pods/exec", "get", "cluster"),
+        ("", "pods/ephemeralcontainers", "patch", "cluster"),
+        ("apps", "deployments", "create", "cluster"),
+        ("apps", "daemonsets", "patch", "cluster"),
+        ("batch", "jobs", "create", "cluster"),
+        ("batch", "cronjobs", "update", "cluster"),
+        ("trainer.kubeflow.org", "trainjobs", "create", "cluster"),
+        ("rbac.authorization.k8s.io", "roles", "create", "environment"),
+        ("rbac.authorization.k8s.io", "rolebindings", "patch", "environment"),
+        ("rbac.authorization.k8s.io", "clusterroles", "escalate", "cluster"),
+        ("rbac.authorization.k8s.io", "clusterrolebindings", "bind", "cluster"),
+        ("", "serviceaccounts/token", "create", "environment"),
+        ("", "users", "impersonate", "cluster"),
+        ("certificates.k8s.io", "certificatesigningrequests", "create", "cluster"),
+        ("certificates.k8s.io", "certificatesigningrequests/approval", "update", "cluster"),
+        ("certificates.k8s.io", "signers", "sign", "cluster"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "create", "cluster"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicies", "delete", "cluster"),
+        ("apiextensions.k8s.io", "customresourcedefinitions", "create", "cluster"),
+        ("apiregistration.k8s.io", "apiservices", "patch", "cluster"),
+        ("", "nodes", "patch", "cluster"),
+        ("", "nodes/stats", "get", "cluster"),
+        ("", "persistentvolumes", "create", "cluster"),
+        ("", "namespaces", "create", "cluster"),
+        ("", "namespaces", "patch", "cluster"),
+    ];
+
+    const ORDINARY: &[(&str, &str, &str, &str)] = &[
+        ("", "pods", "create", "environment"),
+        ("", "pods", "list", "cluster"),
+        ("", "pods/exec", "create", "environment"),
+        ("", "pods/log", "get", "environment"),
+        ("", "nodes", "list", "cluster"),
+        ("", "namespaces", "get", "cluster"),
+        ("", "persistentvolumes", "list", "cluster"),
+        ("trainer.kubeflow.org", "trainjobs", "create", "environment"),
+        ("rbac.authorization.k8s.io", "rolebindings", "list", "environment"),
+    ];
+
+    fn one(&(group, resource, verb, scope): &(&str, &str, &str, &str)) -> RuleSet {
+        RuleSet::parse(&[
+            json!({"apiGroups": [group], "resources": [resource], "verbs": [verb], "scope": scope}),
+        ])
+        .unwrap()
+    }
+
+    fn decision(row: &(&str, &str, &str, &str), ceiling: Ceiling) -> Result<(), Layer> {
+        let rules = one(row);
+        let permission = rules.permissions().next().unwrap().clone();
+        let environment = Namespace::parse("team-a").unwrap();
+        let access = Access {
+            verb: permission.verb,
+            group: permission.group,
+            resource: permission.resource,
+            namespace: (permission.scope == Scope::Environment).then(|| environment.clone()),
+            name: None,
+            environment,
+            want: Want::Plain,
+        };
+        let grants = Grants {
+            component: "d".into(),
+            manifest: rules.clone(),
+            ceiling,
+            consent: Some(Consent { component: "d".into(), rules }),
+            environment: None,
+            run: RunFlags::default(),
+        };
+        decide(&grants, &access).map(|_| ()).map_err(|refusal| refusal.layer)
+    }
+
+    #[test]
+    fn every_dangerous_right_needs_a_ceiling_that_names_it() {
+        for row in DANGEROUS {
+            assert!(one(row).permissions().all(|p| danger(p).is_some()), "{row:?}");
+            assert_eq!(decision(row, Ceiling::Local), Err(Layer::Registry), "{row:?}");
+            let empty = Ceiling::Registry(RuleSet::default());
+            assert_eq!(decision(row, empty), Err(Layer::Registry), "{row:?}");
+            assert_eq!(decision(row, Ceiling::Registry(one(row))), Ok(()), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn ordinary_rights_need_no_registry() {
+        for row in ORDINARY {
+            assert!(one(row).permissions().all(|p| danger(p).is_none()), "{row:?}");
+            assert_eq!(decision(row, Ceiling::Local), Ok(()), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn no_dangerous_right_hides_in_an_edit_like_grant() {
+        let edit: Vec<serde_json::Value> = ORDINARY
+            .iter()
+            .map(|(group, resource, _, scope)| {
+                json!({"apiGroups": [group], "resources": [resource],
+                       "verbs": ["get", "list", "watch"], "scope": scope})
+            })
+            .collect();
+        let edit = RuleSet::parse(&edit).unwrap();
+        for row in DANGEROUS {
+            assert!(!edit.covers(&one(row)), "{row:?}");
+        }
+    }
+}

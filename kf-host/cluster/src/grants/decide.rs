@@ -1,0 +1,240 @@
+//! The decision: may this command do this, and if not, who says so?
+//!
+//! The effective grant is an intersection,
+//!
+//! > manifest ∩ ceiling ∩ consent ∩ flags of this run ∩ environment ∩ the user's RBAC,
+//!
+//! and this module decides all of it but the last, which only the API server can. It is pure:
+//! facts in, a verdict out. Whatever is missing is a no, and the first layer that says no is the
+//! one that is named.
+
+use super::danger::{danger, writes};
+use super::rule::{Scope, Verb};
+use super::set::{Permission, RuleSet};
+use super::{Layer, MissingRule, Refusal};
+use crate::names::{Group, Namespace, ObjectName, Resource};
+
+/// What an access needs beyond its verb.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Want {
+    #[default]
+    Plain,
+    /// The data of secrets, not just their keys.
+    Data,
+    /// Taking over fields of other managers on apply.
+    Force,
+}
+
+/// One verb on one resource at one place: what the API server's authorizer would be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    pub verb: Verb,
+    pub group: Group,
+    pub resource: Resource,
+    /// Absent for cluster-scoped kinds and for all namespaces.
+    pub namespace: Option<Namespace>,
+    /// Absent where a request names no object: `list`, and `create` by POST.
+    pub name: Option<ObjectName>,
+    /// The namespace this run is bound to.
+    pub environment: Namespace,
+    pub want: Want,
+}
+
+impl Access {
+    pub fn in_environment(&self) -> bool {
+        self.namespace.as_ref() == Some(&self.environment)
+    }
+
+    pub fn missing_rule(&self) -> MissingRule {
+        MissingRule {
+            verb: self.verb.to_string(),
+            group: self.group.to_string(),
+            resource: self.resource.to_string(),
+            name: self.name.as_ref().map(ToString::to_string),
+            namespace: self.namespace.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// The smallest permission that would allow it.
+    fn permission(&self) -> Permission {
+        Permission {
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            verb: self.verb,
+            name: self.name.clone(),
+            scope: if self.in_environment() { Scope::Environment } else { Scope::Cluster },
+            data: self.want == Want::Data,
+            force: self.want == Want::Force,
+        }
+    }
+}
+
+/// The most a registry lets a command have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ceiling {
+    /// What the signed index allows the command.
+    Registry(RuleSet),
+    /// A file on this machine that no registry vouches for: everything but the dangerous class.
+    Local,
+}
+
+/// What the user said yes to, and for which bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// The digest of the component the user accepted.
+    pub component: String,
+    pub rules: RuleSet,
+}
+
+/// What the flags of one run take away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunFlags {
+    pub read_only: bool,
+}
+
+/// Every layer's word on one run of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// The digest of the component that is about to run.
+    pub component: String,
+    pub manifest: RuleSet,
+    pub ceiling: Ceiling,
+    pub consent: Option<Consent>,
+    /// What the environment allows commands; absent where it sets no limit.
+    pub environment: Option<RuleSet>,
+    pub run: RunFlags,
+}
+
+/// A yes, and the rule it rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// The manifest's rule, counted from 1.
+    pub rule: usize,
+}
+
+/// Asks every layer in turn.
+pub fn decide(grants: &Grants, access: &Access) -> Result<Allowed, Box<Refusal>> {
+    let refuse = |layer| Box::new(Refusal { layer, rule: access.missing_rule(), user: None });
+    let Some(rule) = grants.manifest.allowing_rule(access) else {
+        let elsewhere = access.namespace.is_some() && !access.in_environment();
+        let at_home = Access { namespace: Some(access.environment.clone()), ..access.clone() };
+        return Err(refuse(if elsewhere && grants.manifest.allows(&at_home) {
+            Layer::Environment
+        } else {
+            Layer::Manifest
+        }));
+    };
+    let below_ceiling = match &grants.ceiling {
+        Ceiling::Registry(rules) => rules.allows(access),
+        Ceiling::Local => danger(&access.permission()).is_none(),
+    };
+    if !below_ceiling {
+        return Err(refuse(Layer::Registry));
+    }
+    let accepted = grants
+        .consent
+        .as_ref()
+        .is_some_and(|consent| consent.component == grants.component && consent.rules.allows(access));
+    if !accepted {
+        return Err(refuse(Layer::Consent));
+    }
+    if grants.run.read_only && writes(&access.permission()) {
+        return Err(refuse(Layer::Run));
+    }
+    if grants.environment.as_ref().is_some_and(|rules| !rules.allows(access)) {
+        return Err(refuse(Layer::Environment));
+    }
+    Ok(Allowed { rule })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::grants::oracle;
+
+    fn grants(manifest: RuleSet, ceiling: RuleSet, consent: RuleSet) -> Grants {
+        Grants {
+            component: "d1".into(),
+            manifest,
+            ceiling: Ceiling::Registry(ceiling),
+            consent: Some(Consent { component: "d1".into(), rules: consent }),
+            environment: None,
+            run: RunFlags::default(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(800))]
+
+        #[test]
+        fn a_yes_is_the_yes_of_every_layer(
+            manifest in oracle::rule_sets(),
+            ceiling in oracle::rule_sets(),
+            consent in oracle::rule_sets(),
+            environment in prop::option::of(oracle::rule_sets()),
+            read_only in any::<bool>(),
+            same_component in any::<bool>(),
+            access in oracle::accesses(),
+        ) {
+            let mut grants = grants(manifest.clone(), ceiling.clone(), consent.clone());
+            grants.environment = environment.clone();
+            grants.run.read_only = read_only;
+            if !same_component {
+                grants.component = "d2".into();
+            }
+            let expected = oracle::allows(manifest.rules(), &access)
+                && oracle::allows(ceiling.rules(), &access)
+                && same_component && oracle::allows(consent.rules(), &access)
+                && (!read_only || access.verb.reads())
+                && environment.is_none_or(|rules| oracle::allows(rules.rules(), &access));
+            prop_assert_eq!(decide(&grants, &access).is_ok(), expected);
+        }
+
+        #[test]
+        fn the_rule_named_is_one_that_allows(manifest in oracle::rule_sets(), access in oracle::accesses()) {
+            let all = grants(manifest.clone(), manifest.clone(), manifest.clone());
+            if let Ok(allowed) = decide(&all, &access) {
+                let rule = &manifest.rules()[allowed.rule - 1];
+                prop_assert!(oracle::allows(std::slice::from_ref(rule), &access));
+            }
+        }
+
+        #[test]
+        fn without_consent_nothing_is_allowed(manifest in oracle::rule_sets(), access in oracle::accesses()) {
+            let mut grants = grants(manifest.clone(), manifest.clone(), manifest);
+            grants.consent = None;
+            prop_assert!(decide(&grants, &access).is_err());
+        }
+
+        #[test]
+        fn a_subresource_is_never_implied(manifest in oracle::rule_sets(), access in oracle::accesses()) {
+            let all = grants(manifest.clone(), manifest.clone(), manifest.clone());
+            if decide(&all, &access).is_ok() {
+                prop_assert!(manifest.rules().iter().any(|r| r.resources.contains(&access.resource)));
+            }
+        }
+    }
+
+    #[test]
+    fn another_namespace_is_the_environment_s_no() {
+        let rules = RuleSet::parse(&[
+            serde_json::json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}),
+        ])
+        .unwrap();
+        let grants = grants(rules.clone(), rules.clone(), rules);
+        let mut access = Access {
+            verb: Verb::Get,
+            group: Group::core(),
+            resource: Resource::parse("pods").unwrap(),
+            namespace: Some(Namespace::parse("team-b").unwrap()),
+            name: None,
+            environment: Namespace::parse("team-a").unwrap(),
+            want: Want::Plain,
+        };
+        assert_eq!(decide(&grants, &access).unwrap_err().layer, Layer::Environment);
+        access.namespace = None;
+        assert_eq!(decide(&grants, &access).unwrap_err().layer, Layer::Manifest);
+    }
+}

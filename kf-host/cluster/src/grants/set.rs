@@ -1,0 +1,265 @@
+//! Sets of rules, compared by what they allow and not by how they are written.
+//!
+//! A set is kept twice: as the author wrote it, for people, and spelled out as single
+//! permissions, for decisions. Two sets that allow the same have the same spelling and so the
+//! same digest, however their rules are grouped or ordered; a consent given for the one holds for
+//! the other.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::decide::{Access, Want};
+use super::rule::{MOST_PERMISSIONS, Rule, RuleError, Scope, Verb};
+use crate::names::{Group, ObjectName, Resource};
+
+/// One verb on one resource: the smallest thing that can be granted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Permission {
+    pub group: Group,
+    pub resource: Resource,
+    pub verb: Verb,
+    /// Every name if absent.
+    pub name: Option<ObjectName>,
+    pub scope: Scope,
+    pub data: bool,
+    pub force: bool,
+}
+
+impl Permission {
+    /// Whether holding this one makes `other` superfluous.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.group == other.group
+            && self.resource == other.resource
+            && self.verb == other.verb
+            && (self.name.is_none() || self.name == other.name)
+            && self.scope >= other.scope
+            && self.data >= other.data
+            && self.force >= other.force
+    }
+
+    /// What both allow.
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let same = self.group == other.group && self.resource == other.resource && self.verb == other.verb;
+        let name = match (&self.name, &other.name) {
+            (None, name) | (name, None) => name.clone(),
+            (Some(a), Some(b)) if a == b => Some(a.clone()),
+            _ => return None,
+        };
+        same.then(|| Self {
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            verb: self.verb,
+            name,
+            scope: self.scope.min(other.scope),
+            data: self.data && other.data,
+            force: self.force && other.force,
+        })
+    }
+
+    /// Whether it allows the access, the access being in the run's environment or not.
+    fn allows(&self, access: &Access) -> bool {
+        let wanted = match access.want {
+            Want::Plain => true,
+            Want::Data => self.data,
+            Want::Force => self.force,
+        };
+        self.group == access.group
+            && self.resource == access.resource
+            && self.verb == access.verb
+            && (self.name.is_none() || self.name == access.name)
+            && (self.scope == Scope::Cluster || access.in_environment())
+            && wanted
+    }
+}
+
+/// The rules of a manifest, a ceiling, a consent or an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    permissions: BTreeSet<Permission>,
+}
+
+impl RuleSet {
+    /// Reads a manifest's list of rules. One bad rule refuses the set.
+    pub fn parse(values: &[Value]) -> Result<Self, RuleError> {
+        let rules = values
+            .iter()
+            .enumerate()
+            .map(|(at, value)| Rule::parse(at + 1, value))
+            .collect::<Result<Vec<_>, _>>()?;
+        let size = rules.iter().map(Rule::size).fold(0, usize::saturating_add);
+        if size > MOST_PERMISSIONS {
+            let why = format!("makes the set spell out {size} permissions, more than {MOST_PERMISSIONS}");
+            return Err(RuleError { position: rules.len(), why });
+        }
+        let permissions = minimal(rules.iter().flat_map(spelled_out));
+        Ok(Self { rules, permissions })
+    }
+
+    /// The rules as they were written; empty for a set made of others.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Every permission, smallest spelling, in canonical order.
+    pub fn permissions(&self) -> impl Iterator<Item = &Permission> {
+        self.permissions.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.permissions.is_empty()
+    }
+
+    /// Hex SHA-256 of the canonical JSON; equal for sets that allow the same.
+    pub fn digest(&self) -> String {
+        let canonical = serde_json::to_vec(&self.permissions).unwrap_or_default();
+        crate::digest::sha256_hex(&canonical)
+    }
+
+    /// Whether some rule allows the access.
+    pub fn allows(&self, access: &Access) -> bool {
+        self.permissions.iter().any(|p| p.allows(access))
+    }
+
+    /// The position, from 1, of the first written rule that allows the access.
+    pub fn allowing_rule(&self, access: &Access) -> Option<usize> {
+        self.rules.iter().position(|rule| spelled_out(rule).any(|p| p.allows(access))).map(|at| at + 1)
+    }
+
+    /// Whether this set allows everything `other` does.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.permissions.iter().all(|p| self.covers_permission(p))
+    }
+
+    pub fn covers_permission(&self, permission: &Permission) -> bool {
+        self.permissions.iter().any(|p| p.covers(permission))
+    }
+
+    /// What both sets allow.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        let both = self.permissions.iter().flat_map(|a| other.permissions.iter().filter_map(|b| a.meet(b)));
+        Self::from_permissions(both)
+    }
+
+    /// What an upgrade from `self` to `new` adds; empty if nobody needs to be asked.
+    #[must_use]
+    pub fn growth(&self, new: &Self) -> Self {
+        Self::from_permissions(new.permissions.iter().filter(|p| !self.covers_permission(p)).cloned())
+    }
+
+    pub fn from_permissions(permissions: impl IntoIterator<Item = Permission>) -> Self {
+        Self { rules: Vec::new(), permissions: minimal(permissions) }
+    }
+}
+
+/// Every single permission of a rule. `data` and `force` stay on the verbs they mean something for.
+pub fn spelled_out(rule: &Rule) -> impl Iterator<Item = Permission> + '_ {
+    let names: Vec<Option<ObjectName>> = if rule.resource_names.is_empty() {
+        vec![None]
+    } else {
+        rule.resource_names.iter().cloned().map(Some).collect()
+    };
+    rule.api_groups.iter().flat_map(move |group| {
+        let names = names.clone();
+        rule.resources.iter().flat_map(move |resource| {
+            let names = names.clone();
+            rule.verbs.iter().flat_map(move |verb| {
+                names.clone().into_iter().map(move |name| Permission {
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    verb: *verb,
+                    name,
+                    scope: rule.scope,
+                    data: rule.data && verb.reads(),
+                    force: rule.force && *verb == Verb::Patch,
+                })
+            })
+        })
+    })
+}
+
+/// Drops what another permission covers.
+fn minimal(permissions: impl IntoIterator<Item = Permission>) -> BTreeSet<Permission> {
+    let all: BTreeSet<Permission> = permissions.into_iter().collect();
+    all.iter().filter(|p| !all.iter().any(|q| *p != q && q.covers(p))).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::grants::oracle;
+
+    #[test]
+    fn the_same_rights_have_the_same_digest() {
+        let one = RuleSet::parse(&[
+            json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["list", "get"]}),
+        ])
+        .unwrap();
+        let two = RuleSet::parse(&[
+            json!({"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get", "list"]}),
+            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}),
+            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": ["web-0"]}),
+        ])
+        .unwrap();
+        assert_eq!(one.digest(), two.digest());
+        assert_ne!(one.digest(), RuleSet::default().digest());
+    }
+
+    #[test]
+    fn growth_is_what_was_not_allowed_before() {
+        let old =
+            RuleSet::parse(&[json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]})]).unwrap();
+        let new = RuleSet::parse(&[
+            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "scope": "cluster"}),
+        ])
+        .unwrap();
+        assert_eq!(old.growth(&new).permissions().count(), 1);
+        assert!(new.growth(&old).is_empty());
+    }
+
+    #[test]
+    fn one_bad_rule_refuses_the_set() {
+        let good = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
+        let error = RuleSet::parse(&[good, json!({})]).unwrap_err();
+        assert_eq!(error.position, 2);
+    }
+
+    #[test]
+    fn a_set_that_spells_out_too_much_is_refused() {
+        let many: Vec<String> = (0..MOST_PERMISSIONS).map(|n| format!("name-{n}")).collect();
+        let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"], "resourceNames": many});
+        assert!(RuleSet::parse(&[rule]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn intersection_allows_what_both_allow(
+            a in oracle::rule_sets(), b in oracle::rule_sets(), access in oracle::accesses()
+        ) {
+            let both = a.intersect(&b);
+            prop_assert_eq!(both.allows(&access), a.allows(&access) && b.allows(&access));
+        }
+
+        #[test]
+        fn a_set_covers_another_iff_nothing_grows(a in oracle::rule_sets(), b in oracle::rule_sets()) {
+            prop_assert_eq!(a.covers(&b), a.growth(&b).is_empty());
+            prop_assert!(a.covers(&a.intersect(&b)));
+            if a.digest() == b.digest() {
+                prop_assert!(a.covers(&b) && b.covers(&a));
+            }
+        }
+
+        #[test]
+        fn spelling_out_keeps_the_meaning(set in oracle::rule_sets(), access in oracle::accesses()) {
+            prop_assert_eq!(set.allows(&access), oracle::allows(set.rules(), &access));
+            prop_assert_eq!(set.allowing_rule(&access).is_some(), set.allows(&access));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Which credential plugins may run.
+//!
+//! A kubeconfig names a program that is run to get credentials, so a kubeconfig from somebody
+//! else is a program from somebody else. Since Kubernetes 1.35 kubectl reads a policy from the
+//! user's kuberc: every plugin, none, or a list. kf honours the same file, so one setting holds
+//! for both; a kuberc that cannot be read allows no plugin.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Sources;
+
+/// The user's word on credential plugins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PluginPolicy {
+    /// kubectl's default.
+    #[default]
+    AllowAll,
+    DenyAll,
+    /// Names looked up in `PATH`, or paths.
+    Allowlist(Vec<String>),
+}
+
+/// A credential plugin that will not be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("{path}: {why}; no credential plugin is run")]
+    Unreadable { path: PathBuf, why: String },
+    #[error("the credential plugin `{command}` is not allowed: your kuberc {why}")]
+    Denied { command: String, why: &'static str },
+    #[error("the credential plugin `{0}` is not installed")]
+    NotFound(String),
+}
+
+impl PolicyError {
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { path, .. } => format!("mend {}", path.display()),
+            Self::Denied { command, .. } => {
+                format!(
+                    "kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry command={command}"
+                )
+            }
+            Self::NotFound(_) => "install it, or kf login".to_owned(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Preference {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    credential_plugin_policy: Option<String>,
+    #[serde(default)]
+    credential_plugin_allowlist: Option<Vec<Entry>>,
+}
+
+/// The field was `name` in 1.35 and is `command` since.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(alias = "name")]
+    command: String,
+}
+
+impl PluginPolicy {
+    /// Reads the kuberc the sources point at; none is the default policy.
+    pub(super) fn read(sources: &Sources) -> Result<Self, PolicyError> {
+        let off = |value: &Option<std::ffi::OsString>, word: &str| value.as_deref() == Some(OsStr::new(word));
+        if off(&sources.kuberc_switch, "false") || off(&sources.kuberc, "off") {
+            return Ok(Self::AllowAll);
+        }
+        let named = sources.kuberc.as_ref().filter(|path| !path.is_empty()).map(PathBuf::from);
+        let path = match (&named, &sources.home) {
+            (Some(path), _) => path.clone(),
+            (None, Some(home)) => home.join(".kube").join("kuberc"),
+            (None, None) => return Ok(Self::AllowAll),
+        };
+        match fs_err::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map_err(|why| PolicyError::Unreadable { path, why }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+                Ok(Self::AllowAll)
+            }
+            Err(error) => Err(PolicyError::Unreadable { path, why: error.kind().to_string() }),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: Preference = serde_saphyr::from_str(text)
+            .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
+        if !file.api_version.starts_with("kubectl.config.k8s.io/") || file.kind != "Preference" {
+            return Err("it is not a kubectl Preference".into());
+        }
+        let list =
+            file.credential_plugin_allowlist.map(|l| l.into_iter().map(|e| e.command).collect::<Vec<_>>());
+        match (file.credential_plugin_policy.as_deref().unwrap_or_default(), list) {
+            ("" | "AllowAll", None) => Ok(Self::AllowAll),
+            ("DenyAll", None) => Ok(Self::DenyAll),
+            ("Allowlist", Some(list)) if !list.is_empty() => Ok(Self::Allowlist(list)),
+            ("Allowlist", _) => Err("it has the policy Allowlist and no list".into()),
+            ("" | "AllowAll" | "DenyAll", Some(_)) => {
+                Err("it has a list without the policy Allowlist".into())
+            }
+            (other, _) => Err(format!("it has the unknown policy `{other}`")),
+        }
+    }
+
+    /// Whether the command of a kubeconfig may run. Both sides are looked up, so that a name and
+    /// a path mean the same program.
+    pub(super) fn check(&self, command: &str, search: Option<&OsStr>) -> Result<(), PolicyError> {
+        let denied = |why| PolicyError::Denied { command: command.to_owned(), why };
+        match self {
+            Self::AllowAll => Ok(()),
+            Self::DenyAll => Err(denied("has the policy DenyAll")),
+            Self::Allowlist(list) => {
+                let plugin =
+                    look_up(command, search).ok_or_else(|| PolicyError::NotFound(command.to_owned()))?;
+                if list.iter().any(|entry| look_up(entry, search).as_ref() == Some(&plugin)) {
+                    Ok(())
+                } else {
+                    Err(denied("does not list it"))
+                }
+            }
+        }
+    }
+}
+
+/// The program a command names: itself if it is a path, else the first of that name in `PATH`.
+fn look_up(command: &str, search: Option<&OsStr>) -> Option<PathBuf> {
+    let path = Path::new(command);
+    if command.contains(std::path::MAIN_SEPARATOR) {
+        return path.is_file().then(|| path.to_owned());
+    }
+    std::env::split_paths(search?)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(path))
+        .find(|p| p.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n";
+
+    fn parse(rest: &str) -> Result<PluginPolicy, String> {
+        PluginPolicy::parse(&format!("{HEAD}{rest}"))
+    }
+
+    #[test]
+    fn the_policies_of_kubectl_are_read() {
+        assert_eq!(parse(""), Ok(PluginPolicy::AllowAll));
+        assert_eq!(parse("aliases: []\n"), Ok(PluginPolicy::AllowAll));
+        assert_eq!(parse("credentialPluginPolicy: DenyAll\n"), Ok(PluginPolicy::DenyAll));
+        for field in ["name", "command"] {
+            let list =
+                format!("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- {field}: login\n");
+            assert_eq!(parse(&list), Ok(PluginPolicy::Allowlist(vec!["login".into()])));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_allows_nothing() {
+        for bad in [
+            "credentialPluginPolicy: Sometimes\n",
+            "credentialPluginPolicy: Allowlist\n",
+            "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: []\n",
+            "credentialPluginAllowlist:\n- name: login\n",
+            "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- path: login\n",
+            "credentialPluginPolicy: [\n",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert!(PluginPolicy::parse("kind: Preference\n").is_err());
+    }
+
+    #[test]
+    fn a_listed_name_is_the_program_found_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (good, other) = (dir.path().join("good"), dir.path().join("other"));
+        for sub in [&good, &other] {
+            fs_err::create_dir(sub).unwrap();
+            fs_err::write(sub.join("login"), "").unwrap();
+        }
+        let policy = PluginPolicy::Allowlist(vec!["login".into()]);
+        let search = good.as_os_str();
+        let path = |dir: &Path| dir.join("login").display().to_string();
+        assert_eq!(policy.check("login", Some(search)), Ok(()));
+        assert_eq!(policy.check(&path(&good), Some(search)), Ok(()));
+        assert!(matches!(policy.check(&path(&other), Some(search)), Err(PolicyError::Denied { .. })));
+        assert!(matches!(policy.check("absent", Some(search)), Err(PolicyError::NotFound(_))));
+        assert!(matches!(policy.check("login", None), Err(PolicyError::NotFound(_))));
+    }
+}

@@ -1,0 +1,133 @@
+use super::*;
+
+const FILE: &str = r#"
+apiVersion: v1
+kind: Config
+current-context: lab
+clusters:
+- name: lab
+  cluster: {server: "https://lab.example:6443"}
+contexts:
+- name: lab
+  context: {cluster: lab, user: alice, namespace: team-a}
+- name: bare
+  context: {cluster: lab, user: ""}
+- name: lost
+  context: {cluster: nowhere, user: alice}
+- name: nobody
+  context: {cluster: lab, user: ghost}
+- name: plugin
+  context: {cluster: lab, user: plugin}
+- name: boss
+  context: {cluster: lab, user: boss}
+users:
+- name: alice
+  user: {token: secret-token}
+- name: plugin
+  user:
+    exec: {apiVersion: client.authentication.k8s.io/v1, command: /opt/login, interactiveMode: Never}
+- name: boss
+  user: {token: t, as: root, as-groups: [admins]}
+"#;
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(kubeconfig: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir(dir.path().join(".kube")).unwrap();
+        fs_err::write(dir.path().join(".kube/config"), kubeconfig).unwrap();
+        Self(dir)
+    }
+
+    fn sources(&self) -> Sources {
+        Sources { home: Some(self.0.path().to_owned()), ..Sources::default() }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs_err::write(&path, text).unwrap();
+        path
+    }
+}
+
+fn context(name: &str) -> Choice {
+    Choice { context: Some(name.into()), ..Choice::default() }
+}
+
+#[test]
+fn the_current_context_says_who_where_and_as_whom() {
+    let home = Home::new(FILE);
+    let settings = load(&home.sources(), &Choice::default()).unwrap();
+    assert_eq!(settings.server, "https://lab.example:6443");
+    assert_eq!(settings.namespace.as_str(), "team-a");
+    assert_eq!(settings.user.as_deref(), Some("alice"));
+    assert_eq!(settings.acts_as, None);
+    assert!(!format!("{settings:?}").contains("secret-token"));
+    let settings = load(&home.sources(), &context("boss")).unwrap();
+    assert_eq!(settings.acts_as, Some(ActsAs { user: "root".into(), groups: vec!["admins".into()] }));
+}
+
+#[test]
+fn a_flag_s_namespace_is_before_the_context_s_and_default_is_last() {
+    let home = Home::new(FILE);
+    let choice = Choice { namespace: Some("team-b".into()), ..Choice::default() };
+    assert_eq!(load(&home.sources(), &choice).unwrap().namespace.as_str(), "team-b");
+    assert_eq!(load(&home.sources(), &context("bare")).unwrap().namespace.as_str(), "default");
+    let choice = Choice { namespace: Some("../x".into()), ..Choice::default() };
+    assert!(matches!(load(&home.sources(), &choice), Err(KubeconfigError::Namespace(_))));
+}
+
+#[test]
+fn every_missing_part_is_named() {
+    let nothing = Sources { home: Some("/nonexistent".into()), ..Sources::default() };
+    let error = load(&nothing, &Choice::default()).unwrap_err();
+    assert!(matches!(error, KubeconfigError::Missing(_)));
+    assert!(error.to_string().contains("/nonexistent/.kube/config"));
+    assert!(error.hint().unwrap().contains("kf login"));
+
+    let home = Home::new(FILE);
+    let sources = home.sources();
+    let failed = |choice: &Choice| load(&sources, choice).unwrap_err();
+    assert!(failed(&context("lba")).hint().unwrap().contains("lab, bare"));
+    assert!(failed(&context("lost")).to_string().contains("`nowhere`"));
+    assert!(failed(&context("nobody")).to_string().contains("`ghost`"));
+    let choice = Choice { file: Some("/nonexistent/file".into()), ..Choice::default() };
+    assert!(matches!(failed(&choice), KubeconfigError::Missing(_)));
+
+    let home = Home::new("apiVersion: v1\nkind: Config\nclusters: []\n");
+    assert!(matches!(load(&home.sources(), &Choice::default()), Err(KubeconfigError::NoContext { .. })));
+    let home = Home::new("clusters: {");
+    assert!(matches!(load(&home.sources(), &Choice::default()), Err(KubeconfigError::Unreadable { .. })));
+}
+
+#[test]
+fn the_first_of_several_files_wins_and_missing_ones_are_skipped() {
+    let home = Home::new("");
+    let first = home.write("first", &FILE.replace("team-a", "first"));
+    let second = home.write("second", &FILE.replace("team-a", "second"));
+    let list = std::env::join_paths([Path::new("/nonexistent"), &first, &second]).unwrap();
+    let sources = Sources { kubeconfig: Some(list), ..home.sources() };
+    let settings = load(&sources, &Choice::default()).unwrap();
+    assert_eq!(settings.namespace.as_str(), "first");
+    assert_eq!(settings.files, [first, second]);
+}
+
+#[test]
+fn a_credential_plugin_runs_only_if_the_kuberc_lets_it() {
+    let home = Home::new(FILE);
+    let head = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n";
+    let load = |sources: &Sources| load(sources, &context("plugin"));
+    assert_eq!(load(&home.sources()).unwrap().credential_plugin.as_deref(), Some("/opt/login"));
+
+    home.write(".kube/kuberc", &format!("{head}credentialPluginPolicy: DenyAll\n"));
+    let error = load(&home.sources()).unwrap_err();
+    assert!(error.to_string().contains("`/opt/login` is not allowed"), "{error}");
+    let off = Sources { kuberc: Some("off".into()), ..home.sources() };
+    assert!(load(&off).is_ok());
+
+    home.write(".kube/kuberc", "credentialPluginPolicy: [");
+    assert!(matches!(load(&home.sources()), Err(KubeconfigError::Plugin(PolicyError::Unreadable { .. }))));
+    let elsewhere = Sources { kuberc: Some("/nonexistent/kuberc".into()), ..home.sources() };
+    assert!(load(&elsewhere).is_err());
+}

@@ -1,0 +1,351 @@
+//! Names as Kubernetes spells them, parsed once at the border.
+//!
+//! Every string a command hands to the host becomes one of these types before anything else
+//! happens. Paths and queries are built from them alone, so no string of a guest can add a path
+//! segment, a query or a fragment to a URL: the client library would send `web-0/exec?stdin=true`
+//! as it stands.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A value that is not a name of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} `{}` {why}", shown(.value))]
+pub struct NameError {
+    /// What the value was meant to be: `namespace`, `label selector`.
+    pub kind: &'static str,
+    pub value: String,
+    /// The rule it breaks, as the end of a sentence.
+    pub why: &'static str,
+}
+
+/// A value as an error may repeat it: printable and short.
+fn shown(value: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut text: String = value.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if value.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Fails with the rule the text breaks.
+            pub fn parse(text: impl Into<String>) -> Result<Self, NameError> {
+                let value = text.into();
+                let check: fn(&str) -> Result<(), &'static str> = $check;
+                match check(&value) {
+                    Ok(()) => Ok(Self(value)),
+                    Err(why) => Err(NameError { kind: $kind, value, why }),
+                }
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// A namespace: an RFC 1123 label.
+    Namespace, "namespace", label
+);
+name_type!(
+    /// The name of an object.
+    ///
+    /// Most kinds want an RFC 1123 subdomain, some (RBAC's) allow nearly anything. This type
+    /// takes what is safe in a path: printable ASCII but no space and none of `/ % ? # \`, and
+    /// neither `.` nor `..`. The API server applies the kind's own rule.
+    ObjectName, "name", object_name
+);
+name_type!(
+    /// An API group: empty for the core group, else an RFC 1123 subdomain.
+    Group, "API group", group
+);
+name_type!(
+    /// An API version: `v1`, `v1beta1`.
+    Version, "API version", version
+);
+name_type!(
+    /// A kind: `TrainJob`.
+    KindName, "kind", kind_name
+);
+name_type!(
+    /// The plural of a resource: `trainjobs`.
+    Plural, "resource", label
+);
+name_type!(
+    /// A subresource: `log`, `status`.
+    Subresource, "subresource", label
+);
+name_type!(
+    /// A container of a pod: an RFC 1123 label.
+    ContainerName, "container", label
+);
+name_type!(
+    /// A user as the API server names them; free text without control characters.
+    UserName, "user", user_name
+);
+name_type!(
+    /// A resource version, opaque to clients.
+    ResourceVersion, "resource version", |text| token(text, 128)
+);
+name_type!(
+    /// Where the next page of a list begins, opaque to clients.
+    ContinueToken, "continue token", |text| token(text, 8192)
+);
+name_type!(
+    /// The UID of an object.
+    Uid, "uid", |text| token(text, 128)
+);
+
+impl Group {
+    /// The group of pods, secrets and namespaces, written as nothing.
+    pub fn core() -> Self {
+        Self(String::new())
+    }
+
+    pub fn is_core(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A resource as RBAC writes it: a plural, with the subresource after a slash.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Resource {
+    pub plural: Plural,
+    pub subresource: Option<Subresource>,
+}
+
+impl Resource {
+    /// Parses `pods` or `pods/log`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match text.split_once('/') {
+            None => Ok(Self { plural: Plural::parse(text)?, subresource: None }),
+            Some((plural, sub)) => {
+                Ok(Self { plural: Plural::parse(plural)?, subresource: Some(Subresource::parse(sub)?) })
+            }
+        }
+    }
+
+    pub fn is(&self, text: &str) -> bool {
+        match &self.subresource {
+            None => self.plural.as_str() == text,
+            Some(sub) => text.split_once('/') == Some((self.plural.as_str(), sub.as_str())),
+        }
+    }
+}
+
+impl TryFrom<String> for Resource {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Resource> for String {
+    fn from(resource: Resource) -> Self {
+        resource.to_string()
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subresource {
+            None => write!(f, "{}", self.plural),
+            Some(sub) => write!(f, "{}/{sub}", self.plural),
+        }
+    }
+}
+
+type Check = Result<(), &'static str>;
+
+fn label(text: &str) -> Check {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > 63 {
+        return Err("is longer than 63 characters");
+    }
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Err("may hold only lower case letters, digits and `-`");
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err("may not begin or end with `-`");
+    }
+    Ok(())
+}
+
+fn subdomain(text: &str) -> Check {
+    if text.len() > 253 {
+        return Err("is longer than 253 characters");
+    }
+    if text.split('.').any(|part| label(part).is_err()) {
+        return Err("is not a domain name of lower case letters, digits, `-` and `.`");
+    }
+    Ok(())
+}
+
+fn group(text: &str) -> Check {
+    if text.is_empty() { Ok(()) } else { subdomain(text) }
+}
+
+fn version(text: &str) -> Check {
+    label(text)?;
+    if text.starts_with('v') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
+        Ok(())
+    } else {
+        Err("is not of the form `v1` or `v1beta1`")
+    }
+}
+
+fn kind_name(text: &str) -> Check {
+    let mut bytes = text.bytes();
+    let first = bytes.next().ok_or("is empty")?;
+    if text.len() > 63 {
+        return Err("is longer than 63 characters");
+    }
+    if first.is_ascii_alphabetic() && bytes.all(|b| b.is_ascii_alphanumeric()) {
+        Ok(())
+    } else {
+        Err("may hold only letters and digits, a letter first")
+    }
+}
+
+fn object_name(text: &str) -> Check {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > 253 {
+        return Err("is longer than 253 characters");
+    }
+    if matches!(text, "." | "..") {
+        return Err("is not a name but a direction");
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"/%?#\\".contains(&b)) {
+        return Err("may hold only printable ASCII without spaces and `/ % ? # \\`");
+    }
+    Ok(())
+}
+
+fn user_name(text: &str) -> Check {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > 1024 {
+        return Err("is longer than 1024 bytes");
+    }
+    if text.chars().any(char::is_control) { Err("holds control characters") } else { Ok(()) }
+}
+
+fn token(text: &str, longest: usize) -> Check {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > longest {
+        return Err("is too long");
+    }
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+/=:".contains(&b)) {
+        Ok(())
+    } else {
+        Err("holds characters no server gives out")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_climbs_out_of_a_path_is_no_name() {
+        for hostile in [
+            "",
+            ".",
+            "..",
+            "web-0/exec?command=sh&stdin=true",
+            "../../kube-system/secrets/x",
+            "web-0#frag",
+            "%2e%2e",
+            "a\\b",
+            "a b",
+            "a\0b",
+            "a\nb",
+            "naïve",
+        ] {
+            assert!(ObjectName::parse(hostile).is_err(), "{hostile:?}");
+            assert!(Namespace::parse(hostile).is_err(), "{hostile:?}");
+            assert!(Plural::parse(hostile).is_err(), "{hostile:?}");
+            assert!(Subresource::parse(hostile).is_err(), "{hostile:?}");
+            assert!(Version::parse(hostile).is_err(), "{hostile:?}");
+            assert!(KindName::parse(hostile).is_err(), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_roles_may_hold_colons() {
+        assert!(ObjectName::parse("system:controller:job-controller").is_ok());
+    }
+
+    #[test]
+    fn an_error_says_which_value_and_why() {
+        let error = Namespace::parse("Team-A").unwrap_err();
+        assert_eq!(error.to_string(), "namespace `Team-A` may hold only lower case letters, digits and `-`");
+        let error = Namespace::parse("a\u{1b}[31m").unwrap_err();
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_resource_has_at_most_one_subresource() {
+        assert!(Resource::parse("pods/log").unwrap().is("pods/log"));
+        assert!(!Resource::parse("pods").unwrap().is("pods/log"));
+        for bad in ["pods/", "/log", "pods/log/x", "pods/*", "*", "*/log"] {
+            assert!(Resource::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_the_text_it_was_parsed_from(text in "\\PC{0,70}") {
+            if let Ok(name) = ObjectName::parse(text.as_str()) {
+                prop_assert_eq!(name.as_str(), text.as_str());
+                prop_assert!(!text.contains(['/', '%', '?', '#', '\\', '\0', ' ']));
+            }
+            if let Ok(label) = Namespace::parse(text.as_str()) {
+                prop_assert!(ObjectName::parse(label.as_str()).is_ok());
+            }
+        }
+    }
+}

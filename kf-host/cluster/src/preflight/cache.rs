@@ -1,0 +1,117 @@
+//! Yes-answers of the last minute, on disk.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Seconds an answer is good for.
+const FRESH: i64 = 60;
+
+/// The version of the file's form; another version is an empty cache.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: u32,
+    /// Digests of questions, and when each was answered, in seconds since 1970.
+    yes: BTreeMap<String, i64>,
+}
+
+/// What is remembered, and where to keep it.
+#[derive(Debug)]
+pub(super) struct Cache {
+    path: Option<PathBuf>,
+    now: i64,
+    yes: BTreeMap<String, i64>,
+    changed: bool,
+}
+
+impl Cache {
+    pub(super) fn load(path: Option<&Path>, now: Timestamp) -> Self {
+        let now = now.as_second();
+        let mut yes = path.and_then(read).unwrap_or_default();
+        // Neither stale ones nor those a wrong clock put into the future.
+        yes.retain(|_, at| (now - FRESH..=now).contains(at));
+        Self { path: path.map(Path::to_owned), now, yes, changed: false }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.yes.contains_key(key)
+    }
+
+    pub(super) fn remember(&mut self, key: String) {
+        self.changed |= !self.yes.contains_key(&key);
+        self.yes.entry(key).or_insert(self.now);
+    }
+
+    /// Written aside and renamed, so that another run reads the old file or the new one.
+    pub(super) fn save(&self) {
+        let Some(path) = self.path.as_deref().filter(|_| self.changed) else { return };
+        let Some(folder) = path.parent() else { return };
+        let file = File { format: FORMAT, yes: self.yes.clone() };
+        let written = || -> std::io::Result<()> {
+            fs_err::create_dir_all(folder)?;
+            let mut aside = tempfile::NamedTempFile::new_in(folder)?;
+            aside.write_all(&serde_json::to_vec(&file)?)?;
+            aside.persist(path)?;
+            Ok(())
+        };
+        // Losing it costs the next run some questions.
+        let _ = written();
+    }
+}
+
+fn read(path: &Path) -> Option<BTreeMap<String, i64>> {
+    let file: File = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+    (file.format == FORMAT).then_some(file.yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_yes_is_good_for_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new").join("preflight.json");
+        let mut cache = Cache::load(Some(&path), at(1000));
+        cache.remember("k".into());
+        cache.save();
+        for (second, known) in [(1000, true), (1060, true), (1061, false), (999, false)] {
+            assert_eq!(Cache::load(Some(&path), at(second)).has("k"), known, "{second}");
+        }
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_yes_used_again_gets_no_older() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("preflight.json");
+        for second in [1000, 1050] {
+            let mut cache = Cache::load(Some(&path), at(second));
+            cache.remember("k".into());
+            cache.save();
+        }
+        assert!(!Cache::load(Some(&path), at(1070)).has("k"));
+    }
+
+    #[test]
+    fn a_file_that_does_not_parse_knows_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("preflight.json");
+        for text in ["", "{", r#"{"format":2,"yes":{"k":1000}}"#, r#"{"format":1,"yes":{"k":1000},"x":1}"#] {
+            fs_err::write(&path, text).unwrap();
+            assert!(!Cache::load(Some(&path), at(1000)).has("k"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Who can hand out rights in a namespace, for the hint of a refusal.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::connection::{Connection, one_line};
+use crate::names::Namespace;
+
+/// Somebody who can hand out rights in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Granter {
+    /// As the binding names them: `bob`, `group ml-admins`.
+    pub subject: String,
+    /// What makes them able to.
+    pub role: String,
+    /// The role ordinary work needs, to be asked for.
+    pub enough: Option<String>,
+}
+
+/// Roles that may bind roles, and the one their holders would give for ordinary work.
+const GRANTING: [(&str, &str); 2] = [("kubeflow-admin", "kubeflow-edit"), ("admin", "edit")];
+
+/// The owners by the namespace's role bindings; empty if the user may not read them, if there
+/// are none, or if the server does not answer. A hint is not worth an error.
+pub async fn granters(connection: &Connection, namespace: &Namespace) -> Vec<Granter> {
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings?limit=500");
+    match connection.get(&path).await {
+        Ok(bindings) => from_bindings(&bindings),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn from_bindings(bindings: &Value) -> Vec<Granter> {
+    let items = bindings.get("items").and_then(Value::as_array).into_iter().flatten();
+    let found: BTreeSet<Granter> = items.flat_map(granted_by).collect();
+    found.into_iter().collect()
+}
+
+fn granted_by(binding: &Value) -> Vec<Granter> {
+    let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str);
+    let (Some("ClusterRole"), Some(role)) = (text("/roleRef/kind"), text("/roleRef/name")) else {
+        return Vec::new();
+    };
+    let Some((_, enough)) = GRANTING.iter().find(|(granting, _)| *granting == role) else {
+        return Vec::new();
+    };
+    let subjects = binding.get("subjects").and_then(Value::as_array).into_iter().flatten();
+    subjects
+        .filter_map(|subject| {
+            let name = one_line(subject.get("name")?.as_str()?);
+            let subject = match subject.get("kind")?.as_str()? {
+                "User" => name,
+                "Group" => format!("group {name}"),
+                // Nobody can ask a service account.
+                _ => return None,
+            };
+            Some(Granter { subject, role: role.to_owned(), enough: Some((*enough).to_owned()) })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn binding(role_kind: &str, role: &str, subject_kind: &str, subject: &str) -> Value {
+        json!({"roleRef": {"kind": role_kind, "name": role},
+               "subjects": [{"kind": subject_kind, "name": subject}]})
+    }
+
+    #[test]
+    fn owners_are_people_bound_to_a_granting_role() {
+        let bindings = json!({"items": [
+            binding("ClusterRole", "kubeflow-admin", "User", "bob"),
+            binding("ClusterRole", "kubeflow-edit", "User", "alice"),
+            binding("ClusterRole", "admin", "Group", "ml-admins"),
+            binding("ClusterRole", "admin", "ServiceAccount", "robot"),
+            binding("Role", "admin", "User", "mallory"),
+            {"roleRef": {}},
+        ]});
+        let found: Vec<_> = from_bindings(&bindings).into_iter().map(|g| (g.subject, g.enough)).collect();
+        assert_eq!(
+            found,
+            [
+                ("bob".to_owned(), Some("kubeflow-edit".to_owned())),
+                ("group ml-admins".to_owned(), Some("edit".to_owned())),
+            ]
+        );
+    }
+}

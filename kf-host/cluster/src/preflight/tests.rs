@@ -1,0 +1,94 @@
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tower::service_fn;
+
+use super::*;
+
+/// An authorizer that says no to a verb.
+fn server(denied: &'static str) -> (Connection, Arc<Mutex<Vec<Value>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let service = service_fn(move |request: Request<Body>| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let bytes = request.into_body().collect().await?.to_bytes();
+            let review: Value = serde_json::from_slice(&bytes).unwrap();
+            let attributes = review["spec"]["resourceAttributes"].clone();
+            let allowed = attributes["verb"] != denied;
+            seen.lock().unwrap().push(attributes);
+            let answer = json!({"status": {"allowed": allowed}}).to_string();
+            Ok::<_, kube::Error>(
+                Response::builder().status(201).body(Body::from(answer.into_bytes())).unwrap(),
+            )
+        }
+    });
+    (Connection::from_client(kube::Client::new(service, "default"), "https://lab"), asked)
+}
+
+fn rules() -> RuleSet {
+    RuleSet::parse(&[
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}),
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": ["web-0"]}),
+        json!({"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get"]}),
+        json!({"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"], "scope": "cluster"}),
+    ])
+    .unwrap()
+}
+
+#[tokio::test]
+async fn every_permission_is_asked_once_where_it_applies() {
+    let (connection, asked) = server("create");
+    let namespace = Namespace::parse("team-a").unwrap();
+    let verdicts = preflight(&connection, &rules(), &namespace, None).await.unwrap();
+    let allowed: Vec<_> = verdicts.iter().map(|v| (v.rule, v.allowed())).collect();
+    assert_eq!(allowed, [(1, true), (2, true), (3, false), (4, true)]);
+    assert_eq!(
+        verdicts[2].missing,
+        [MissingRule {
+            verb: "create".into(),
+            group: "batch".into(),
+            resource: "jobs".into(),
+            name: None,
+            namespace: Some("team-a".into()),
+        }]
+    );
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 5);
+    for review in asked.iter() {
+        let expected = if review["resource"] == "nodes" { "" } else { "team-a" };
+        assert_eq!(review["namespace"], expected);
+    }
+}
+
+#[tokio::test]
+async fn only_a_no_is_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("preflight.json");
+    let namespace = Namespace::parse("team-a").unwrap();
+    let (connection, asked) = server("create");
+    for questions in [5, 6] {
+        preflight(&connection, &rules(), &namespace, Some(&cache)).await.unwrap();
+        assert_eq!(asked.lock().unwrap().len(), questions);
+    }
+    let other = Namespace::parse("team-b").unwrap();
+    preflight(&connection, &rules(), &other, Some(&cache)).await.unwrap();
+    // Four of the namespace; the nodes of the cluster are known.
+    assert_eq!(asked.lock().unwrap().len(), 10);
+    let text = fs_err::read_to_string(&cache).unwrap();
+    assert!(!text.contains("pods") && !text.contains("lab"));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_no_yes() {
+    let service = service_fn(|_: Request<Body>| async {
+        Err::<Response<Body>, _>(kube::Error::Service("gone".into()))
+    });
+    let connection = Connection::from_client(kube::Client::new(service, "default"), "https://lab");
+    let namespace = Namespace::parse("team-a").unwrap();
+    let error = preflight(&connection, &rules(), &namespace, None).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unreachable);
+}

@@ -1,0 +1,185 @@
+//! The keys that sign a registry: Ed25519, as PKCS#8 files that only their owner can read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::{Value, json};
+use sigstore_tuf::canonical_json::to_canonical_bytes;
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::names::{AuthorId, Digest};
+
+/// One private key.
+#[derive(Debug)]
+pub struct SigningKey {
+    pair: Ed25519KeyPair,
+    id: String,
+}
+
+impl SigningKey {
+    /// A new random key.
+    pub fn generate() -> Result<Self> {
+        let pair =
+            Ed25519KeyPair::generate().map_err(|_| Error::Publish("no random key could be made".into()))?;
+        Self::from_pair(pair)
+    }
+
+    /// Reads a PKCS#8 file (DER), which only its owner may be able to read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let what = path.display().to_string();
+        let bytes =
+            files::read_own(path, 4096)?.ok_or_else(|| Error::Publish(format!("there is no key {what}")))?;
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(path)?) & 0o077 != 0 {
+            return Err(Error::UnsafePath { path: path.to_owned(), reason: "others may read this key" });
+        }
+        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|e| Error::parse(what, e))?;
+        Self::from_pair(pair)
+    }
+
+    /// Writes the key as a PKCS#8 file (DER) with mode 0600.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let der = self.pair.to_pkcs8v1().map_err(|_| Error::Publish("the key cannot be encoded".into()))?;
+        files::write_atomic(path, der.as_ref(), true)
+    }
+
+    /// The TUF key id: the digest of the public key's canonical JSON.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The public key as 64 hexadecimal digits.
+    pub fn public_hex(&self) -> String {
+        hex(self.pair.public_key().as_ref())
+    }
+
+    /// The public key as TUF writes it.
+    pub fn public(&self) -> Value {
+        public_key(&self.public_hex())
+    }
+
+    pub(super) fn sign(&self, bytes: &[u8]) -> String {
+        hex(self.pair.sign(bytes).as_ref())
+    }
+
+    fn from_pair(pair: Ed25519KeyPair) -> Result<Self> {
+        let public = public_key(&hex(pair.public_key().as_ref()));
+        let canonical = to_canonical_bytes(&public).map_err(|e| Error::Publish(e.to_string()))?;
+        Ok(Self { pair, id: Digest::of(&canonical).to_string() })
+    }
+}
+
+fn public_key(hex: &str) -> Value {
+    json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": hex } })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Every key a build needs. Two of three sign for root and targets, one for each other role.
+#[derive(Debug)]
+pub struct KeyRing {
+    pub root: Vec<SigningKey>,
+    pub targets: Vec<SigningKey>,
+    pub snapshot: SigningKey,
+    pub timestamp: SigningKey,
+    pub authors: BTreeMap<AuthorId, SigningKey>,
+}
+
+impl KeyRing {
+    /// How many of the root and of the targets keys must sign.
+    pub const THRESHOLD: usize = 2;
+    /// How many root and how many targets keys there are.
+    pub const ADMINS: usize = 3;
+
+    /// New keys for a registry with these authors.
+    pub fn generate<'a>(authors: impl IntoIterator<Item = &'a AuthorId>) -> Result<Self> {
+        let admins = || (0..Self::ADMINS).map(|_| SigningKey::generate()).collect::<Result<Vec<_>>>();
+        Ok(Self {
+            root: admins()?,
+            targets: admins()?,
+            snapshot: SigningKey::generate()?,
+            timestamp: SigningKey::generate()?,
+            authors: authors
+                .into_iter()
+                .map(|id| Ok((id.clone(), SigningKey::generate()?)))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// Reads the keys in `dir`, or makes them there; authors without a key get one. For test registries and demos:
+    /// a real registry's keys live on several people's machines.
+    pub fn open<'a>(dir: &Path, authors: impl IntoIterator<Item = &'a AuthorId>) -> Result<Self> {
+        if !dir.exists() {
+            let ring = Self::generate(authors)?;
+            let parent = dir.parent().unwrap_or(Path::new("."));
+            fs_err::create_dir_all(parent).map_err(|e| Error::writing(dir, e))?;
+            // A half-written ring would be no ring: the folder appears whole or not at all.
+            let aside = tempfile::Builder::new()
+                .prefix(".tmp-keys-")
+                .tempdir_in(parent)
+                .map_err(|e| Error::writing(dir, e))?;
+            ring.save(aside.path())?;
+            fs_err::rename(aside.path(), dir).map_err(|e| Error::writing(dir, e))?;
+            return Ok(ring);
+        }
+        let mut ring = Self::load(dir)?;
+        for id in authors {
+            if !ring.authors.contains_key(id) {
+                let key = SigningKey::generate()?;
+                key.save(&dir.join(format!("{}.pk8", id.role())))?;
+                ring.authors.insert(id.clone(), key);
+            }
+        }
+        Ok(ring)
+    }
+
+    /// Reads what [`KeyRing::save`] wrote.
+    pub fn load(dir: &Path) -> Result<Self> {
+        files::check_private(dir)?;
+        let admins = |role: &str| {
+            (1..=Self::ADMINS)
+                .map(|n| SigningKey::load(&dir.join(format!("{role}-{n}.pk8"))))
+                .collect::<Result<Vec<_>>>()
+        };
+        let mut authors = BTreeMap::new();
+        for entry in fs_err::read_dir(dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|n| n.strip_prefix("author-")?.strip_suffix(".pk8"));
+            if let Some(id) = id {
+                authors.insert(AuthorId::parse(id)?, SigningKey::load(&entry.path())?);
+            }
+        }
+        Ok(Self {
+            root: admins("root")?,
+            targets: admins("targets")?,
+            snapshot: SigningKey::load(&dir.join("snapshot.pk8"))?,
+            timestamp: SigningKey::load(&dir.join("timestamp.pk8"))?,
+            authors,
+        })
+    }
+
+    /// Writes each key to its own file in `dir`, which only its owner can read.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        files::private_dir(dir)?;
+        for (role, keys) in [("root", &self.root), ("targets", &self.targets)] {
+            for (n, key) in keys.iter().enumerate() {
+                key.save(&dir.join(format!("{role}-{}.pk8", n + 1)))?;
+            }
+        }
+        self.snapshot.save(&dir.join("snapshot.pk8"))?;
+        self.timestamp.save(&dir.join("timestamp.pk8"))?;
+        for (id, key) in &self.authors {
+            key.save(&dir.join(format!("{}.pk8", id.role())))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,275 @@
+//! What is installed, from where, and what its user agreed to.
+//!
+//! A receipt is one file per name, so no two commands share state and a broken one disables only itself. It
+//! is written last, in one rename: a command is installed exactly when its receipt is there. It holds all that
+//! starting a command needs, so that takes one read.
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use sigstore_tuf::canonical_json::to_canonical_bytes;
+
+use crate::Rule;
+use crate::error::{Error, Result};
+use crate::files::{self, Format};
+use crate::index::View;
+use crate::lock::NameLock;
+use crate::names::{AuthorId, Digest, PluginName, RegistryId};
+use crate::paths::Home;
+use crate::trust::Fetched;
+
+/// The receipt format this kf reads and writes.
+pub const FORMAT: u64 = 1;
+const MAX_RECEIPT: u64 = 4 * 1024 * 1024;
+
+/// An installed command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    pub format: Format<FORMAT>,
+    pub name: PluginName,
+    pub version: Version,
+    pub abi: Version,
+    pub summary: String,
+    pub license: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+    pub origin: Origin,
+    /// The component.
+    pub wasm: Blob,
+    /// `plugin.toml`, in the store.
+    pub manifest: Digest,
+    /// `command.json`, in the store.
+    pub commands_sha256: Digest,
+    /// What the manifest asks for.
+    pub rules: Vec<Rule>,
+    /// The most the registry allows it.
+    pub ceiling: Vec<Rule>,
+    pub consent: Consent,
+    /// The registry's reason to stop it, learnt at a later refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+    /// Whether the registry no longer offers this version, learnt at a later refresh or accepted when it was added.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yanked: bool,
+    /// Native code, relative to the folder of compiled code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiled: Option<String>,
+    /// The command tree, as in `command.json`.
+    pub commands: serde_json::Value,
+}
+
+/// Where it came from and who signed it. A name stays bound to its registry: no other can upgrade it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    pub registry: RegistryId,
+    pub owner: AuthorId,
+    /// Key ids that could sign for the owner.
+    pub keyids: Vec<String>,
+    /// The snapshot it was resolved from.
+    pub snapshot: u64,
+    /// When it was installed.
+    pub at: Timestamp,
+}
+
+/// A file in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blob {
+    pub sha256: Digest,
+    /// In bytes.
+    pub length: u64,
+}
+
+/// What the user accepted, when, and for exactly which bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consent {
+    /// Binds the rules to the component: see [`consent_digest`].
+    pub digest: Digest,
+    pub rules: Vec<Rule>,
+    pub at: Timestamp,
+}
+
+/// One digest over a component and a set of rules: "this code with these rights". Accepting it by name is
+/// how a script consents.
+pub fn consent_digest(wasm: Digest, rules: &[Rule]) -> Digest {
+    let mut text = format!("kf-consent-1\n{wasm}\n").into_bytes();
+    for rule in rules {
+        // Canonical JSON sorts keys, so the digest does not depend on who wrote the rule down. It knows no
+        // fractions, which no rule has either; one that did would still be bound, in its own spelling.
+        let line = to_canonical_bytes(rule).unwrap_or_else(|_| rule.to_string().into_bytes());
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+    }
+    Digest::of(&text)
+}
+
+impl Receipt {
+    /// The receipt of what was fetched, with consent to everything its manifest asks for, given at `now`.
+    pub fn new(fetched: &Fetched, compiled: Option<String>, now: Timestamp) -> Result<Self> {
+        let resolved = &fetched.resolved;
+        let plugin = &fetched.manifest.plugin;
+        let rules = fetched.manifest.rules().to_vec();
+        let commands = serde_json::from_slice(&fetched.commands)
+            .map_err(|e| Error::parse(format!("command.json of {}", resolved.name), e))?;
+        Ok(Self {
+            format: Format,
+            name: resolved.name.clone(),
+            version: resolved.version.clone(),
+            abi: resolved.abi.clone(),
+            summary: plugin.summary.clone(),
+            license: plugin.license.clone(),
+            homepage: plugin.homepage.clone(),
+            origin: Origin {
+                registry: resolved.registry.clone(),
+                owner: resolved.owner.clone(),
+                keyids: resolved.keyids.clone(),
+                snapshot: resolved.snapshot,
+                at: now,
+            },
+            wasm: Blob { sha256: resolved.wasm.sha256, length: resolved.wasm.length },
+            manifest: resolved.manifest.sha256,
+            commands_sha256: resolved.commands.sha256,
+            ceiling: resolved.ceiling.clone(),
+            consent: Consent {
+                digest: consent_digest(resolved.wasm.sha256, &rules),
+                rules: rules.clone(),
+                at: now,
+            },
+            rules,
+            blocked: None,
+            yanked: resolved.yanked,
+            compiled,
+            commands,
+        })
+    }
+
+    /// Whether it may start: not when its registry has blocked it.
+    pub fn check_start(&self) -> Result<()> {
+        match &self.blocked {
+            None => Ok(()),
+            Some(reason) => Err(Error::Blocked {
+                registry: self.origin.registry.clone(),
+                name: self.name.clone(),
+                version: self.version.clone(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// Whether the consent on file is for these bytes and these rules. A receipt edited by hand fails.
+    pub fn consent_holds(&self) -> bool {
+        self.consent.digest == consent_digest(self.wasm.sha256, &self.consent.rules)
+    }
+}
+
+/// Reads one receipt; `None` when the command is not installed.
+pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
+    let path = home.receipt(name);
+    let Some(bytes) = files::read_own(&path, MAX_RECEIPT)? else { return Ok(None) };
+    let what = path.display().to_string();
+    let receipt: Receipt = files::parse_versioned(&what, &bytes, FORMAT)?;
+    if receipt.name != *name {
+        return Err(Error::parse(what, format!("it is the receipt of {}", receipt.name)));
+    }
+    if !receipt.consent_holds() {
+        return Err(Error::parse(what, "the rules in it are not those that were accepted"));
+    }
+    Ok(Some(receipt))
+}
+
+/// Reads one receipt, or fails with [`Error::NotInstalled`].
+pub fn require(home: &Home, name: &PluginName) -> Result<Receipt> {
+    read(home, name)?.ok_or_else(|| Error::NotInstalled { name: name.clone() })
+}
+
+/// Every receipt by name, sorted. One that cannot be read stands there with its error; the others are not affected.
+pub fn list(home: &Home) -> Result<Vec<(PluginName, Result<Receipt>)>> {
+    let entries = match fs_err::read_dir(home.receipts()) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut names: Vec<PluginName> = entries
+        .filter_map(|entry| PluginName::parse(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?).ok())
+        .collect();
+    names.sort();
+    Ok(names
+        .into_iter()
+        .filter_map(|name| match read(home, &name) {
+            Ok(None) => None,
+            Ok(Some(receipt)) => Some((name, Ok(receipt))),
+            Err(error) => Some((name, Err(error))),
+        })
+        .collect())
+}
+
+/// Writes the receipt of the locked name: from here on the command is installed.
+///
+/// A receipt of a newer format is left alone.
+pub fn write(home: &Home, lock: &NameLock, receipt: &Receipt) -> Result<()> {
+    if receipt.name != *lock.name() {
+        return Err(Error::Busy { name: receipt.name.to_string(), pid: None });
+    }
+    refuse_newer(home, lock.name())?;
+    files::private_dir(&home.receipts())?;
+    files::write_json(&home.receipt(&receipt.name), receipt)
+}
+
+/// Removes the receipt of the locked name: from here on the command is not installed.
+pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
+    refuse_newer(home, lock.name())?;
+    let path = home.receipt(lock.name());
+    match fs_err::remove_file(&path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::NotInstalled { name: lock.name().clone() })
+        }
+        Err(e) => Err(Error::writing(&path, e)),
+    }
+}
+
+/// Brings every receipt of the registry up to what it says now: blocks, yanks and ceilings.
+///
+/// Code and consent stay as they are; a lower ceiling takes rights away, and a higher one gives none that were not
+/// accepted. A name that another process is just changing is left for the next refresh, and so is one whose
+/// receipt is broken: that one does not start anyway.
+pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
+    for (name, receipt) in list(home)? {
+        let Ok(receipt) = receipt else { continue };
+        if receipt.origin.registry != view.registry || followed(&receipt, view) == receipt {
+            continue;
+        }
+        let lock = match NameLock::try_acquire(home, &name) {
+            Ok(lock) => lock,
+            Err(Error::Busy { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        // Read again: it may have changed before the lock was ours.
+        if let Some(receipt) = read(home, &name)? {
+            write(home, &lock, &followed(&receipt, view))?;
+        }
+    }
+    Ok(())
+}
+
+/// The receipt as the registry would have it now.
+fn followed(receipt: &Receipt, view: &View) -> Receipt {
+    let mut new = receipt.clone();
+    let block = view.blocked.iter().find(|block| block.sha256 == receipt.wasm.sha256);
+    new.blocked = block.map(|block| block.reason.clone());
+    if let Some(listed) = view.plugins.get(&receipt.name) {
+        new.ceiling = listed.entry.ceiling.clone();
+        new.yanked = listed.entry.yanked.contains(&receipt.version);
+    }
+    new
+}
+
+fn refuse_newer(home: &Home, name: &PluginName) -> Result<()> {
+    match read(home, name) {
+        Err(error @ Error::NewerFormat { .. }) => Err(error),
+        _ => Ok(()),
+    }
+}

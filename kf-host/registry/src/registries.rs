@@ -1,0 +1,164 @@
+//! Which registries this machine trusts, and the root each was pinned with.
+//!
+//! There is no trust on first use: a registry is added together with its root, or with the root's digest.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sigstore_tuf::TrustedMetadataSet;
+
+use crate::error::{Error, Result};
+use crate::files::{self, Format};
+use crate::manifest::parse_toml;
+use crate::names::{Digest, RegistryId};
+use crate::paths::Home;
+use crate::transport::{Deadline, Failure, Progress, Transport, Url};
+
+const MAX_ROOT: u64 = 512_000;
+
+/// A registry and the root it was pinned with.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub id: RegistryId,
+    /// The same files in several places; tried in turn. Never empty.
+    pub urls: Vec<Url>,
+    /// The pinned root's bytes.
+    pub root: Vec<u8>,
+}
+
+/// How a registry's root is pinned.
+#[derive(Clone, Copy, Debug)]
+pub enum Pin<'a> {
+    /// The file itself.
+    Root(&'a [u8]),
+    /// Its digest; the file is then fetched from the registry as `metadata/1.root.json`.
+    Sha256(Digest),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    format: Format<1>,
+    urls: Vec<String>,
+    root_sha256: Digest,
+}
+
+impl Registry {
+    /// A registry that is not written anywhere: for one that is compiled in, and for tests.
+    pub fn new(id: RegistryId, urls: Vec<Url>, root: Vec<u8>) -> Result<Self> {
+        if urls.is_empty() {
+            return Err(Error::BadUrl { url: String::new(), reason: "at least one is needed" });
+        }
+        TrustedMetadataSet::from_root(&root)
+            .map_err(|e| Error::BadRoot { registry: id.clone(), reason: crate::trust::chain(&e) })?;
+        Ok(Self { id, urls, root })
+    }
+
+    pub fn root_digest(&self) -> Digest {
+        Digest::of(&self.root)
+    }
+}
+
+/// Adds a registry. Nothing is written unless its root holds.
+///
+/// With [`Pin::Sha256`] the root is fetched from the first address that has it, within `limit`.
+pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Duration) -> Result<Registry> {
+    let urls = urls.iter().map(|url| Url::parse(url)).collect::<Result<Vec<_>>>()?;
+    let dir = home.registry_config(&id);
+    if dir.join("registry.toml").exists() {
+        return Err(Error::RegistryExists(id));
+    }
+    let root = match pin {
+        Pin::Root(bytes) => bytes.to_vec(),
+        Pin::Sha256(digest) => fetch_root(&id, &urls, digest, limit)?,
+    };
+    let registry = Registry::new(id, urls, root)?;
+    let config = Config {
+        format: Format,
+        urls: registry.urls.iter().map(ToString::to_string).collect(),
+        root_sha256: registry.root_digest(),
+    };
+    let text = toml::to_string(&config).map_err(|e| Error::parse("registry.toml", e))?;
+    files::private_dir(&dir)?;
+    // What an earlier registry of this name left must not set floors for the new one.
+    remove_dir(&home.registry_state(&registry.id))?;
+    files::write_atomic(&dir.join("root.json"), &registry.root, true)?;
+    files::write_atomic(&dir.join("registry.toml"), text.as_bytes(), true)?;
+    Ok(registry)
+}
+
+/// Loads one registry.
+pub fn load(home: &Home, id: &RegistryId) -> Result<Registry> {
+    let dir = home.registry_config(id);
+    let path = dir.join("registry.toml");
+    let Some(bytes) = files::read_own(&path, 64 * 1024)? else {
+        return Err(Error::NoRegistry(id.clone()));
+    };
+    let what = path.display().to_string();
+    let text = std::str::from_utf8(&bytes).map_err(|e| Error::parse(&what, e))?;
+    let config: Config = parse_toml(&what, text)?;
+    let root = files::read_own(&dir.join("root.json"), MAX_ROOT)?.ok_or_else(|| Error::BadRoot {
+        registry: id.clone(),
+        reason: format!("{} is missing", dir.join("root.json").display()),
+    })?;
+    let found = Digest::of(&root);
+    if found != config.root_sha256 {
+        return Err(Error::WrongRoot { registry: id.clone(), found, pinned: config.root_sha256 });
+    }
+    let urls = config.urls.iter().map(|url| Url::parse(url)).collect::<Result<_>>()?;
+    Registry::new(id.clone(), urls, root)
+}
+
+/// The names of all registries, sorted. Whether each loads is found out by [`load`].
+pub fn list(home: &Home) -> Result<Vec<RegistryId>> {
+    let dir = home.config.join("registries");
+    let entries = match fs_err::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut ids: Vec<_> = entries
+        .filter_map(|entry| RegistryId::parse(entry.ok()?.file_name().to_str()?).ok())
+        .filter(|id| home.registry_config(id).join("registry.toml").exists())
+        .collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// Forgets a registry. What was installed from it stays installed.
+pub fn remove(home: &Home, id: &RegistryId) -> Result<()> {
+    let dir = home.registry_config(id);
+    if !dir.exists() {
+        return Err(Error::NoRegistry(id.clone()));
+    }
+    remove_dir(&dir)?;
+    remove_dir(&home.registry_state(id))
+}
+
+fn remove_dir(dir: &Path) -> Result<()> {
+    match fs_err::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::writing(dir, e)),
+        _ => Ok(()),
+    }
+}
+
+fn fetch_root(id: &RegistryId, urls: &[Url], pinned: Digest, limit: Duration) -> Result<Vec<u8>> {
+    let quiet: Progress = std::sync::Arc::new(|_| {});
+    let mut last = Failure::Unreachable("no address given".into());
+    for url in urls {
+        let transport = Transport::new(url, Deadline::after(limit), quiet.clone());
+        match transport.get("metadata/1.root.json", MAX_ROOT) {
+            Ok(Some(bytes)) => {
+                let found = Digest::of(&bytes);
+                if found == pinned {
+                    return Ok(bytes);
+                }
+                return Err(Error::WrongRoot { registry: id.clone(), found, pinned });
+            }
+            Ok(None) => last = Failure::Unreachable(format!("{url} has no metadata/1.root.json")),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(crate::trust::from_failure(id, &last))
+}

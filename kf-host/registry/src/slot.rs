@@ -1,0 +1,80 @@
+//! Which installed command answers to a name.
+//!
+//! `kf command replace train --with my-train` does not touch `train`: it writes a slot, `slots/train.json`,
+//! that points to `my-train`. Both stay installed, both keep their own rights, and removing the slot brings the
+//! old one back. A slot points to a command, never to another slot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::files::{self, Format};
+use crate::lock::NameLock;
+use crate::names::PluginName;
+use crate::paths::Home;
+use crate::receipt;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Slot {
+    format: Format<1>,
+    name: PluginName,
+    answered_by: PluginName,
+}
+
+/// Who answers to `name`: the replacement, or `name` itself.
+pub fn answering(home: &Home, name: &PluginName) -> Result<PluginName> {
+    Ok(replacement(home, name)?.unwrap_or_else(|| name.clone()))
+}
+
+/// The replacement of `name`, where it has one.
+pub fn replacement(home: &Home, name: &PluginName) -> Result<Option<PluginName>> {
+    let path = home.slots().join(format!("{name}.json"));
+    let Some(bytes) = files::read_own(&path, 4096)? else { return Ok(None) };
+    let what = path.display().to_string();
+    let slot: Slot = files::parse_versioned(&what, &bytes, 1)?;
+    if slot.name != *name {
+        return Err(Error::parse(what, format!("it is the slot of {}", slot.name)));
+    }
+    Ok(Some(slot.answered_by))
+}
+
+/// Every replaced name with its replacement, sorted. A slot that cannot be read is left out.
+pub fn list(home: &Home) -> Result<Vec<(PluginName, PluginName)>> {
+    let entries = match fs_err::read_dir(home.slots()) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut slots: Vec<_> = entries
+        .filter_map(|entry| PluginName::parse(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?).ok())
+        .filter_map(|name| replacement(home, &name).ok()?.map(|with| (name, with)))
+        .collect();
+    slots.sort();
+    Ok(slots)
+}
+
+/// Lets `with`, which must be installed, answer to the locked name.
+pub fn replace(home: &Home, lock: &NameLock, with: &PluginName) -> Result<()> {
+    receipt::require(home, with)?;
+    if with == lock.name() {
+        return restore(home, lock);
+    }
+    files::private_dir(&home.slots())?;
+    let slot = Slot { format: Format, name: lock.name().clone(), answered_by: with.clone() };
+    files::write_json(&home.slots().join(format!("{}.json", lock.name())), &slot)
+}
+
+/// Lets the locked name answer for itself again. Without a slot nothing happens.
+pub fn restore(home: &Home, lock: &NameLock) -> Result<()> {
+    let path = home.slots().join(format!("{}.json", lock.name()));
+    match fs_err::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::writing(&path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// The names that `with` answers to besides its own: to be restored before it is removed.
+pub fn answered_by(home: &Home, with: &PluginName) -> Result<Vec<PluginName>> {
+    Ok(list(home)?.into_iter().filter(|(_, w)| w == with).map(|(name, _)| name).collect())
+}

@@ -1,0 +1,173 @@
+//! The reviewed text behind a registry: `registry-index/`.
+//!
+//! ```text
+//! registry.toml       what the registry is called and how long its signatures live
+//! authors/ID.toml     who an author is, and the names that are theirs
+//! plugins/NAME.toml   what a command is, who owns it, and the most it may ask for
+//! ```
+//!
+//! People change these files by pull request. [`crate::publish`] signs what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use semver::Version;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::Rule;
+use crate::error::{Error, Result};
+use crate::files::Format;
+use crate::index::Block;
+use crate::manifest::{check_line, check_version, parse_toml};
+use crate::names::{AuthorId, PluginName, RegistryId};
+
+/// `registry.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryToml {
+    pub format: Format<1>,
+    pub name: RegistryId,
+    pub expiry: Expiry,
+    /// Names that no command may take, besides those kf reserves itself.
+    #[serde(default)]
+    pub reserved: Vec<String>,
+}
+
+/// How long each role's signatures live, in days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expiry {
+    pub root_days: u16,
+    pub targets_days: u16,
+    pub author_days: u16,
+    pub snapshot_days: u16,
+    pub timestamp_days: u16,
+}
+
+/// `authors/ID.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Author {
+    pub format: Format<1>,
+    pub id: AuthorId,
+    pub contact: String,
+    /// The names this author owns. Each must name this author as its owner, too.
+    pub plugins: Vec<PluginName>,
+    /// Ed25519 public keys as 64 hexadecimal digits. With none, the keys at hand when building count.
+    #[serde(default)]
+    pub keys: Vec<String>,
+}
+
+/// `plugins/NAME.toml`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plugin {
+    pub format: Format<1>,
+    pub name: PluginName,
+    pub summary: String,
+    pub owner: AuthorId,
+    #[serde(default)]
+    pub homepage: Option<String>,
+    #[serde(default)]
+    pub yanked: Vec<Version>,
+    #[serde(default)]
+    pub blocked: Vec<Block>,
+    #[serde(default)]
+    pub ceiling: Ceiling,
+}
+
+/// The most a command may ask for. Nothing, unless it says so.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    #[serde(default)]
+    pub kubernetes: Vec<Rule>,
+}
+
+/// The whole of `registry-index/`, consistent in itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub registry: RegistryToml,
+    pub authors: BTreeMap<AuthorId, Author>,
+    pub plugins: BTreeMap<PluginName, Plugin>,
+}
+
+impl Source {
+    /// Reads and checks all files.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let registry: RegistryToml = read_toml(&dir.join("registry.toml"))?;
+        let authors: Vec<(String, Author)> = read_dir(&dir.join("authors"))?;
+        let plugins: Vec<(String, Plugin)> = read_dir(&dir.join("plugins"))?;
+        for (stem, author) in &authors {
+            same_name(stem, author.id.as_str())?;
+            check_line("contact", &author.contact, 120)?;
+        }
+        for (stem, plugin) in &plugins {
+            same_name(stem, plugin.name.as_str())?;
+            check_line("summary", &plugin.summary, 120)?;
+            plugin.yanked.iter().try_for_each(check_version)?;
+            plugin.blocked.iter().try_for_each(|block| check_line("reason", &block.reason, 200))?;
+        }
+        let source = Self {
+            registry,
+            authors: authors.into_iter().map(|(_, author)| (author.id.clone(), author)).collect(),
+            plugins: plugins.into_iter().map(|(_, plugin)| (plugin.name.clone(), plugin)).collect(),
+        };
+        source.check()?;
+        Ok(source)
+    }
+
+    /// Ownership is stated twice, once on each side, and must agree.
+    fn check(&self) -> Result<()> {
+        for plugin in self.plugins.values() {
+            let name = &plugin.name;
+            if self.registry.reserved.iter().any(|r| r == name.as_str()) {
+                return Err(Error::Publish(format!("{name} is reserved by registry.toml")));
+            }
+            if !self.authors.get(&plugin.owner).is_some_and(|author| author.plugins.contains(name)) {
+                return Err(Error::Publish(format!(
+                    "plugins/{name}.toml names owner {}, but authors/{}.toml does not list it",
+                    plugin.owner, plugin.owner
+                )));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for author in self.authors.values() {
+            for name in &author.plugins {
+                if !seen.insert(name) || self.plugins.get(name).is_none_or(|p| p.owner != author.id) {
+                    return Err(Error::Publish(format!(
+                        "authors/{}.toml lists {name}, but plugins/{name}.toml does not name that owner",
+                        author.id
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn same_name(stem: &str, name: &str) -> Result<()> {
+    if stem == name {
+        return Ok(());
+    }
+    Err(Error::Publish(format!("the file {stem}.toml is about {name}; name it {name}.toml")))
+}
+
+fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    parse_toml(&path.display().to_string(), &fs_err::read_to_string(path)?)
+}
+
+fn read_dir<T: DeserializeOwned>(dir: &Path) -> Result<Vec<(String, T)>> {
+    let mut paths: Vec<_> =
+        fs_err::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    paths.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
+            Ok((stem, read_toml(&path)?))
+        })
+        .collect()
+}

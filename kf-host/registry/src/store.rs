@@ -1,0 +1,201 @@
+//! Verified bytes, by digest.
+//!
+//! ```text
+//! data/store/format                 1
+//! data/store/v1/SHA256.wasm         components
+//! data/store/v1/SHA256.toml         manifests, as signed
+//! data/store/v1/SHA256.json         command trees, as signed
+//! data/compiled/COMPAT/SHA256.cwasm native code, made on this machine from SHA256.wasm
+//! ```
+//!
+//! A file's name is its digest and it is checked again on every read, so whoever compiles a component
+//! compiles the bytes that were verified and not what lies there now. Native code cannot be checked that way, which is why
+//! its folder must be kf's own and why it is only ever made here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::names::Digest;
+use crate::paths::Home;
+use crate::trust::Fetched;
+use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM};
+
+const FORMAT: u64 = 1;
+/// The largest native code file that is read back, in bytes.
+const MAX_COMPILED: u64 = 512 * 1024 * 1024;
+
+/// The store of one [`Home`].
+#[derive(Clone, Debug)]
+pub struct Store {
+    blobs: PathBuf,
+    compiled: PathBuf,
+}
+
+impl Store {
+    /// Opens the store, making it if need be. One that a newer kf wrote is left alone ([`Error::NewerFormat`]).
+    pub fn open(home: &Home) -> Result<Self> {
+        let dir = home.store();
+        files::private_root(&home.data)?;
+        files::private_dir(&dir)?;
+        let path = dir.join("format");
+        match files::read_own(&path, 64)? {
+            None => files::write_atomic(&path, format!("{FORMAT}\n").as_bytes(), true)?,
+            Some(bytes) => check_format(&path, &bytes)?,
+        }
+        let blobs = dir.join("v1");
+        files::private_dir(&blobs)?;
+        Ok(Self { blobs, compiled: home.compiled() })
+    }
+
+    /// Keeps what was fetched. Keeping it twice is the same as once.
+    pub fn put(&self, fetched: &Fetched) -> Result<()> {
+        let resolved = &fetched.resolved;
+        self.put_blob(resolved.wasm.sha256, "wasm", &fetched.wasm)?;
+        self.put_blob(resolved.manifest.sha256, "toml", &fetched.manifest_bytes)?;
+        self.put_blob(resolved.commands.sha256, "json", &fetched.commands)
+    }
+
+    /// A component's bytes, checked against `sha256` as they are read.
+    pub fn wasm(&self, sha256: Digest) -> Result<Vec<u8>> {
+        self.blob(sha256, "wasm", MAX_WASM, "component")
+    }
+
+    /// A manifest as it was signed, checked as it is read.
+    pub fn manifest(&self, sha256: Digest) -> Result<Vec<u8>> {
+        self.blob(sha256, "toml", MAX_MANIFEST, "manifest")
+    }
+
+    /// A command tree as it was signed, checked as it is read.
+    pub fn commands(&self, sha256: Digest) -> Result<Vec<u8>> {
+        self.blob(sha256, "json", MAX_COMMANDS, "command tree")
+    }
+
+    /// Keeps native code made from component `sha256`; `compat` names the engine and settings it fits.
+    ///
+    /// Gives its path relative to the folder of compiled code, for the receipt.
+    pub fn put_compiled(&self, compat: &str, sha256: Digest, code: &[u8]) -> Result<String> {
+        let relative = compiled_name(compat, sha256)?;
+        files::private_dir(&self.compiled)?;
+        let dir = self.compiled.join(compat);
+        files::private_dir(&dir)?;
+        files::write_atomic(&dir.join(format!("{sha256}.cwasm")), code, true)?;
+        Ok(relative)
+    }
+
+    /// Where native code for `sha256` is, if it was made here for `compat`.
+    ///
+    /// The folders are checked: in one that others can write to, native code could be anybody's.
+    pub fn compiled(&self, compat: &str, sha256: Digest) -> Result<Option<PathBuf>> {
+        compiled_in(&self.compiled, compat, sha256)
+    }
+
+    /// Native code read into memory; `None` when there is none for `compat`.
+    pub fn read_compiled(&self, compat: &str, sha256: Digest) -> Result<Option<Vec<u8>>> {
+        match self.compiled(compat, sha256)? {
+            Some(path) => files::read_own(&path, MAX_COMPILED),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes every blob and all native code that `keep` does not want, and what broken-off writes left; gives
+    /// the bytes freed.
+    ///
+    /// Nothing younger than `age` is touched: another process may be between storing a command and writing its
+    /// receipt. A day is plenty.
+    pub fn sweep(&self, keep: &dyn Fn(Digest) -> bool, age: Duration) -> Result<u64> {
+        let mut freed = sweep_dir(&self.blobs, keep, age)?;
+        if let Ok(dirs) = fs_err::read_dir(&self.compiled) {
+            for dir in dirs.flatten().filter(|d| d.file_type().is_ok_and(|t| t.is_dir())) {
+                freed += sweep_dir(&dir.path(), keep, age)?;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn put_blob(&self, sha256: Digest, kind: &'static str, bytes: &[u8]) -> Result<()> {
+        let found = Digest::of(bytes);
+        if found != sha256 {
+            return Err(Error::Tampered { what: "file", expected: sha256, found });
+        }
+        let path = self.blobs.join(format!("{sha256}.{kind}"));
+        // Written again unless it is there and whole: what lies there may be damaged or planted.
+        match files::read_own(&path, bytes.len() as u64) {
+            // Its age starts again, so that no sweep takes it before the receipt names it.
+            Ok(Some(there)) if there == bytes => files::touch(&path),
+            Ok(_) | Err(Error::Parse { .. }) => files::write_atomic(&path, bytes, true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn blob(&self, sha256: Digest, kind: &str, max: u64, what: &'static str) -> Result<Vec<u8>> {
+        let path = self.blobs.join(format!("{sha256}.{kind}"));
+        let bytes = files::read_own(&path, max)?.ok_or_else(|| {
+            Error::Io(std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                format!("the {what} {} is missing from the store", path.display()),
+            ))
+        })?;
+        let found = Digest::of(&bytes);
+        if found != sha256 {
+            return Err(Error::Tampered { what, expected: sha256, found });
+        }
+        Ok(bytes)
+    }
+}
+
+/// Where native code is, without opening the store: the one lookup on the way to starting a command.
+pub fn compiled_in(folder: &Path, compat: &str, sha256: Digest) -> Result<Option<PathBuf>> {
+    let path = folder.join(compiled_name(compat, sha256)?);
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(Error::UnsafePath { path, reason: "it is not a plain file" }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.into()),
+    }
+    files::check_private(folder)?;
+    files::check_private(&folder.join(compat))?;
+    Ok(Some(path))
+}
+
+fn compiled_name(compat: &str, sha256: Digest) -> Result<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if compat.is_empty() || compat.len() > 100 || !compat.bytes().all(plain) {
+        return Err(Error::BadName {
+            what: "compatibility key",
+            value: compat.chars().take(60).collect(),
+            reason: "only letters, digits, - and _ are allowed",
+        });
+    }
+    Ok(format!("{compat}/{sha256}.cwasm"))
+}
+
+fn check_format(path: &Path, bytes: &[u8]) -> Result<()> {
+    let what = path.display().to_string();
+    let text = std::str::from_utf8(bytes).map_err(|e| Error::parse(&what, e))?;
+    let found: u64 = text.trim().parse().map_err(|e| Error::parse(&what, e))?;
+    match found {
+        FORMAT => Ok(()),
+        found if found > FORMAT => Err(Error::NewerFormat { what, found, supported: FORMAT }),
+        _ => Err(Error::parse(what, "there is no format 0")),
+    }
+}
+
+fn sweep_dir(dir: &Path, keep: &dyn Fn(Digest) -> bool, age: Duration) -> Result<u64> {
+    let mut freed = 0;
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let digest = name.split('.').next().and_then(|stem| Digest::parse(stem).ok());
+        let unwanted = digest.map_or(name.starts_with(".tmp-"), |digest| !keep(digest));
+        let old = meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|elapsed| elapsed >= age);
+        if unwanted && old && meta.is_file() {
+            fs_err::remove_file(entry.path()).map_err(|e| Error::writing(dir, e))?;
+            freed += meta.len();
+        }
+    }
+    Ok(freed)
+}

@@ -1,0 +1,215 @@
+//! What admins and authors rely on.
+
+use jiff::SignedDuration;
+use kf_registry::index::Want;
+use kf_registry::publish::{KeyRing, SigningKey, Submission};
+use kf_registry::source::Source;
+use kf_registry::{AuthorId, Error, Kind};
+
+use crate::fixture::*;
+
+fn hour() -> SignedDuration {
+    SignedDuration::from_hours(1)
+}
+
+fn refused<T: std::fmt::Debug>(result: kf_registry::Result<T>, words: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused, "{error}");
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[test]
+fn the_reviewed_text_of_this_repository_holds_together() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../registry-index");
+    let source = Source::read(&dir).unwrap();
+    let names: Vec<_> = source.plugins.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["hello", "logs", "status", "train", "whoami"]);
+    assert!(source.plugins[&name("hello")].ceiling.kubernetes.is_empty());
+    assert_eq!(source.plugins[&name("train")].ceiling.kubernetes.len(), 6);
+}
+
+#[test]
+fn a_build_without_news_only_signs_a_new_timestamp() {
+    let fixture = Fixture::new();
+    let first = fixture.build(start()).unwrap();
+    assert!(first.plugins[0].new);
+    let second = fixture.build(start() + hour()).unwrap();
+    assert!(!second.plugins[0].new);
+    assert_eq!(second.root_sha256, first.root_sha256);
+    for (file, version) in &second.versions {
+        assert_eq!(*version, if file == "timestamp.json" { 2 } else { 1 }, "{file}");
+    }
+    fixture.refresh(start() + hour()).unwrap();
+}
+
+#[test]
+fn roles_are_signed_again_before_they_run_out() {
+    let fixture = Fixture::published();
+    let versions = |after: i64| fixture.build(start() + days(after)).unwrap().versions;
+    let later = versions(5);
+    assert_eq!((later["snapshot.json"], later["targets.json"]), (2, 1));
+    let later = versions(60);
+    assert_eq!((later["targets.json"], later["author-alice.json"], later["root.json"]), (2, 1, 1));
+    let later = versions(200);
+    assert_eq!((later["author-alice.json"], later["root.json"]), (2, 2));
+    // A user who has only the first root follows to the second.
+    fixture.refresh(start() + days(200)).unwrap();
+}
+
+#[test]
+fn a_version_never_changes_and_never_goes_back() {
+    let fixture = Fixture::published();
+    let before = tree(&fixture.path("published"));
+    fixture.artifact("hello", "0.1.0", b"\0asm hello, but different");
+    refused(fixture.build(start() + hour()), "another plugin.wasm");
+    fixture.artifact_with("hello", "0.1.0", b"\0asm hello", "[permissions]\n");
+    refused(fixture.build(start() + hour()), "another plugin.toml");
+    fixture.artifact("hello", "0.0.9", b"\0asm hello");
+    refused(fixture.build(start() + hour()), "0.1.0 is published already");
+    fixture.artifact("hello", "0.1.0-rc.1", b"\0asm hello");
+    refused(fixture.build(start() + hour()), "0.1.0 is published already");
+    assert_eq!(tree(&fixture.path("published")), before, "a refused build published something");
+}
+
+#[test]
+fn old_versions_stay() {
+    let fixture = Fixture::published();
+    fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
+    fixture.build(start() + hour()).unwrap();
+    let session = fixture.refresh(start() + hour()).unwrap();
+    let exact = Want::Exact(semver::Version::new(0, 1, 0));
+    let old = session.view().resolve(&name("hello"), &exact, &any_abi).unwrap();
+    assert_eq!(session.fetch(&old).unwrap().wasm, b"\0asm hello");
+    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+}
+
+#[test]
+fn what_the_gate_refuses_is_not_published() {
+    let fixture = Fixture::new();
+    let ceiling = "[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [\"list\"]\n";
+    fixture.plugin_toml("hello", "alice", ceiling);
+    let ask =
+        "[[permissions.kubernetes]]\napiGroups = [\"\"]\nresources = [\"secrets\"]\nverbs = [\"get\"]\n";
+    fixture.artifact_with("hello", "0.1.0", b"\0asm hello", ask);
+    let gate = |submission: &Submission<'_>| {
+        assert_eq!(submission.wasm, b"\0asm hello");
+        assert_eq!(submission.commands["format"], 1);
+        assert_eq!(submission.ceiling[0]["resources"][0], "pods");
+        if submission.manifest.rules().iter().all(|rule| submission.ceiling.contains(rule)) {
+            Ok(())
+        } else {
+            Err("it asks for more than its ceiling".to_owned())
+        }
+    };
+    refused(fixture.build_with(start(), &gate), "more than its ceiling");
+    assert!(!fixture.path("published/metadata/timestamp.json").exists());
+    assert!(tree(&fixture.path("published")).is_empty());
+}
+
+#[test]
+fn names_belong_to_one_author_on_both_sides() {
+    let fixture = Fixture::new();
+    fixture.plugin_toml("hello", "bob", "");
+    refused(fixture.build(start()), "authors/bob.toml does not list it");
+    fixture.plugin_toml("hello", "alice", "");
+    fixture.write(
+        "source/authors/bob.toml",
+        "format = 1\nid = \"bob\"\ncontact = \"bob\"\nplugins = [\"audit\", \"hello\"]\n",
+    );
+    refused(fixture.build(start()), "lists hello");
+}
+
+#[test]
+fn a_command_nobody_reviewed_or_under_a_false_name_is_refused() {
+    let fixture = Fixture::new();
+    fixture.artifact("stranger", "1.0.0", b"\0asm");
+    refused(fixture.build(start()), "plugins/stranger.toml does not exist");
+
+    let fixture = Fixture::new();
+    let text = fs_err::read_to_string(fixture.path("artifacts/hello/plugin.toml")).unwrap();
+    fixture.write("artifacts/hello/plugin.toml", &text.replace("\"hello\"", "\"train\""));
+    refused(fixture.build(start()), "another command's");
+
+    let fixture = Fixture::new();
+    fs_err::remove_file(fixture.path("artifacts/hello/command.json")).unwrap();
+    refused(fixture.build(start()), "command.json is missing");
+}
+
+#[test]
+fn a_key_must_be_the_one_the_reviewed_text_names() {
+    let fixture = Fixture::new();
+    let alice = |key: &str| {
+        fixture.write(
+            "source/authors/alice.toml",
+            &format!(
+                "format = 1\nid = \"alice\"\ncontact = \"alice\"\nplugins = [\"hello\", \"train\"]\nkeys = [\"{key}\"]\n"
+            ),
+        );
+    };
+    alice(&SigningKey::generate().unwrap().public_hex());
+    refused(fixture.build(start()), "not one that authors/alice.toml lists");
+    alice(&fixture.alice().public_hex());
+    fixture.build(start()).unwrap();
+}
+
+#[test]
+fn other_keys_than_the_published_roots_are_refused() {
+    let mut fixture = Fixture::published();
+    let before = tree(&fixture.path("published"));
+    let authors = [AuthorId::parse("alice").unwrap(), AuthorId::parse("bob").unwrap()];
+    fixture.keys = KeyRing::generate(&authors).unwrap();
+    refused(fixture.build(start() + hour()), "not the keys of the published root");
+    assert_eq!(tree(&fixture.path("published")), before);
+}
+
+#[test]
+fn a_damaged_publication_is_not_built_upon() {
+    let fixture = Fixture::published();
+    let path = fixture.metadata("author-alice.json");
+    let text = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, text.replace("plugins/hello", "plugins/jello")).unwrap();
+    refused(fixture.build(start() + hour()), "not what the snapshot pins");
+}
+
+#[test]
+fn a_build_broken_off_before_its_timestamp_published_nothing() {
+    let fixture = Fixture::published();
+    fixture.save("old");
+    fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
+    fixture.build(start() + hour()).unwrap();
+    // All files but the last rename.
+    let timestamp = fs_err::read(fixture.path("old/metadata/timestamp.json")).unwrap();
+    fs_err::write(fixture.metadata("timestamp.json"), timestamp).unwrap();
+    let session = fixture.refresh(start() + hour()).unwrap();
+    assert_eq!(resolve(&session, "hello").unwrap().version, semver::Version::new(0, 1, 0));
+    // The next build publishes it after all.
+    fixture.build(start() + hour() * 2).unwrap();
+    let session = fixture.refresh(start() + hour() * 2).unwrap();
+    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+}
+
+#[test]
+fn keys_survive_their_files_and_open_files_are_refused() {
+    let fixture = Fixture::published();
+    let dir = fixture.path("keys");
+    fixture.keys.save(&dir).unwrap();
+    let loaded = KeyRing::load(&dir).unwrap();
+    assert_eq!(loaded.timestamp.id(), fixture.keys.timestamp.id());
+    assert_eq!(loaded.authors.len(), 2);
+    let mut fixture = fixture;
+    fixture.keys = loaded;
+    fixture.build(start() + hour()).unwrap();
+
+    // Opening it again finds the same keys and only adds what is missing.
+    let carol = AuthorId::parse("carol").unwrap();
+    let opened = KeyRing::open(&dir, [&carol]).unwrap();
+    assert_eq!((opened.timestamp.id(), opened.authors.len()), (fixture.keys.timestamp.id(), 3));
+    let fresh = KeyRing::open(&fixture.path("fresh/keys"), [&carol]).unwrap();
+    let again = KeyRing::open(&fixture.path("fresh/keys"), [&carol]).unwrap();
+    assert_eq!(fresh.root[2].id(), again.root[2].id());
+    assert_eq!(fs_err::read_dir(fixture.path("fresh")).unwrap().count(), 1, "something was left behind");
+
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    fs_err::set_permissions(dir.join("root-1.pk8"), open).unwrap();
+    assert!(matches!(KeyRing::load(&dir), Err(Error::UnsafePath { .. })));
+}

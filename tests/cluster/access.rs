@@ -1,0 +1,176 @@
+//! Who may do what in the whole cluster, and the two teams of the demo.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef, Subject,
+};
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use super::client::{apply, apply_in, wait_until};
+use super::error::{ClusterError, Result};
+use super::users::User;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const TRAINER: &str = "trainer.kubeflow.org";
+const READ: [&str; 3] = ["get", "list", "watch"];
+const WRITE: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+
+/// The namespace in which dana may edit and vic may look.
+pub const TEAM_A: &str = "team-a";
+/// A namespace in which neither may do anything.
+pub const TEAM_B: &str = "team-b";
+
+/// Lets `edit` and `view` cover Kubeflow Trainer, which upstream's manifests leave to Kubeflow's own
+/// roles, and lets everybody who is signed in read the runtimes of the cluster.
+pub(crate) async fn grant_roles(client: &Client) -> Result<()> {
+    let edit = aggregated("kf-trainer-edit", "edit", &["trainjobs", "trainingruntimes"], &WRITE);
+    let view =
+        aggregated("kf-trainer-view", "view", &["trainjobs", "trainjobs/status", "trainingruntimes"], &READ);
+    let runtimes = ClusterRole {
+        metadata: named("kf-runtimes-view"),
+        rules: Some(vec![rule(&["clustertrainingruntimes"], &READ)]),
+        ..ClusterRole::default()
+    };
+    let everybody = ClusterRoleBinding {
+        metadata: named("kf-runtimes-view"),
+        role_ref: cluster_role("kf-runtimes-view"),
+        subjects: Some(vec![Subject {
+            api_group: Some(RBAC.to_owned()),
+            kind: "Group".to_owned(),
+            name: "system:authenticated".to_owned(),
+            namespace: None,
+        }]),
+    };
+    tokio::try_join!(
+        apply(client, &edit),
+        apply(client, &view),
+        apply(client, &runtimes),
+        apply(client, &everybody),
+    )?;
+    Ok(())
+}
+
+/// Makes the namespaces of the demo.
+pub(crate) async fn make_teams(client: &Client) -> Result<()> {
+    tokio::try_join!(make_namespace(client, TEAM_A), make_namespace(client, TEAM_B))?;
+    bind_users(client, TEAM_A).await
+}
+
+pub(crate) async fn make_namespace(client: &Client, name: &str) -> Result<()> {
+    apply(client, &Namespace { metadata: named(name), ..Namespace::default() }).await
+}
+
+/// Binds dana to `edit` and vic to `view` in `namespace`.
+pub(crate) async fn bind_users(client: &Client, namespace: &str) -> Result<()> {
+    let edit = binding("kf-data-scientists", User::DataScientist, "edit");
+    let view = binding("kf-viewers", User::Viewer, "view");
+    tokio::try_join!(apply_in(client, namespace, &edit), apply_in(client, namespace, &view))?;
+    Ok(())
+}
+
+/// Waits for what the controller manager provides: rules in the aggregated roles, which have none of
+/// their own, and a default service account in `namespace`, without which no pod can be made.
+pub(crate) async fn wait_for_controllers(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    wait_until("the roles `edit` and `view` to have their rules", Duration::from_secs(60), logs, || async {
+        for name in ["edit", "view"] {
+            let role = roles.get(name).await.map_err(ClusterError::api(format!("read the role {name}")))?;
+            if !role.rules.iter().flatten().any(covers_trainer) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .await?;
+    wait_for_service_account(client, namespace, logs).await
+}
+
+fn covers_trainer(rule: &PolicyRule) -> bool {
+    rule.api_groups.iter().flatten().any(|group| group == TRAINER)
+}
+
+pub(crate) async fn wait_for_service_account(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let what = format!("the default service account of {namespace}");
+    wait_until(&what, Duration::from_secs(60), logs, || async {
+        let account = accounts.get_opt("default").await;
+        Ok(account.map_err(ClusterError::api(format!("read {what}")))?.is_some())
+    })
+    .await
+}
+
+/// Does by hand, once, what the controller manager would do for the roles `admin`, `edit` and `view`:
+/// collects the rules of the roles that are aggregated to them. For clusters that have none.
+pub(crate) async fn aggregate_roles(client: &Client) -> Result<()> {
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let all =
+        roles.list(&ListParams::default()).await.map_err(ClusterError::api("list the cluster roles"))?;
+    // `edit` includes `view` and `admin` includes `edit`, so the rules travel upwards.
+    let mut collected: Vec<PolicyRule> = Vec::new();
+    for name in ["view", "edit", "admin"] {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{name}");
+        let labelled = all.items.iter().filter(|role| {
+            role.metadata.labels.iter().flatten().any(|(key, value)| *key == label && value == "true")
+        });
+        collected.extend(labelled.flat_map(|role| role.rules.iter().flatten().cloned()));
+        let patch = Patch::Merge(json!({ "rules": collected }));
+        roles
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .map_err(ClusterError::api(format!("fill in the role {name}")))?;
+    }
+    Ok(())
+}
+
+/// Does by hand what the controller manager would do for a new namespace.
+pub(crate) async fn make_service_account(client: &Client, namespace: &str) -> Result<()> {
+    let account = ServiceAccount { metadata: named("default"), ..ServiceAccount::default() };
+    apply_in(client, namespace, &account).await
+}
+
+fn aggregated(name: &str, to: &str, resources: &[&str], verbs: &[&str]) -> ClusterRole {
+    let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+    let labels = BTreeMap::from([(label, "true".to_owned())]);
+    ClusterRole {
+        metadata: ObjectMeta { labels: Some(labels), ..named(name) },
+        rules: Some(vec![rule(resources, verbs)]),
+        ..ClusterRole::default()
+    }
+}
+
+fn rule(resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(owned(&[TRAINER])),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+fn binding(name: &str, user: User, role: &str) -> RoleBinding {
+    RoleBinding {
+        metadata: named(name),
+        role_ref: cluster_role(role),
+        subjects: Some(vec![Subject {
+            api_group: Some(RBAC.to_owned()),
+            kind: "User".to_owned(),
+            name: user.name().to_owned(),
+            namespace: None,
+        }]),
+    }
+}
+
+fn cluster_role(name: &str) -> RoleRef {
+    RoleRef { api_group: Some(RBAC.to_owned()), kind: "ClusterRole".to_owned(), name: name.to_owned() }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
+}

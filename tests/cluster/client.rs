@@ -1,0 +1,109 @@
+//! Talking to the API server from code that is not asynchronous.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::AsyncReadExt as _;
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{ClusterError, Result};
+
+/// Runs `future` to its end on a thread and a runtime of its own, so that it also works when the
+/// caller is itself inside a runtime.
+pub(crate) fn block_on<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(future)
+            })
+            .join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("a request to the API server panicked").into()))
+    })
+}
+
+/// A client that signs in as the kubeconfig's current context says.
+pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
+    install_tls_provider();
+    let unusable = |reason: String| ClusterError::Kubeconfig { path: kubeconfig.to_owned(), reason };
+    let parsed = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(error.to_string()))?;
+    let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
+        .await
+        .map_err(|error| unusable(error.to_string()))?;
+    Client::try_from(config).map_err(|error| unusable(error.to_string()))
+}
+
+/// rustls is built with one provider but lets another crate of the same program add a second.
+fn install_tls_provider() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// A GET of `path`, for what the typed client has no method; anything but success is an error.
+pub(crate) async fn get_bytes(client: &Client, path: &str, media_type: &str) -> Result<Vec<u8>, kube::Error> {
+    let request = http::Request::get(path)
+        .header(http::header::ACCEPT, media_type)
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
+    let mut body = Vec::new();
+    let mut stream = pin!(client.request_stream(request).await?);
+    stream.read_to_end(&mut body).await.map_err(kube::Error::ReadEvents)?;
+    Ok(body)
+}
+
+/// Asks `check` again until it says `true`.
+pub(crate) async fn wait_until<F, Fut>(what: &str, limit: Duration, logs: &Path, mut check: F) -> Result<()>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<bool>>,
+{
+    let deadline = Instant::now() + limit;
+    while !check().await? {
+        if Instant::now() > deadline {
+            return Err(ClusterError::TimedOut {
+                what: what.to_owned(),
+                seconds: limit.as_secs(),
+                logs: logs.to_owned(),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    Ok(())
+}
+
+/// Applies an object of the whole cluster.
+pub(crate) async fn apply<K>(client: &Client, object: &K) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    apply_with(&Api::all(client.clone()), object).await
+}
+
+/// Applies an object of a namespace.
+pub(crate) async fn apply_in<K>(client: &Client, namespace: &str, object: &K) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
+{
+    apply_with(&Api::namespaced(client.clone(), namespace), object).await
+}
+
+async fn apply_with<K>(api: &Api<K>, object: &K) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    let name = object.meta().name.clone().unwrap_or_default();
+    api.patch(&name, &PatchParams::apply("kf-tests").force(), &Patch::Apply(object))
+        .await
+        .map(drop)
+        .map_err(ClusterError::api(format!("apply the {} {name}", K::kind(&()))))
+}

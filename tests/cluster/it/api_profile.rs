@@ -1,0 +1,112 @@
+//! The `api` profile offers what the other tests rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+use std::path::Path;
+use std::process::Command;
+
+use kf_tests::cluster::{Cluster, Profile, TEAM_A, TEAM_B, TestNamespace, User};
+
+fn cluster() -> &'static Cluster {
+    Cluster::attach_or_start(Profile::Api).unwrap()
+}
+
+/// What `kubectl` prints, and whether it succeeded.
+fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(cluster().kubectl())
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+fn can(user: User, namespace: &str, verb: &str, resource: &str) -> bool {
+    let (yes, answer) =
+        kubectl(&cluster().kubeconfig(user), &["auth", "can-i", verb, resource, "--namespace", namespace]);
+    assert_eq!(answer.contains("yes"), yes, "{answer}");
+    yes
+}
+
+/// A server built with Go's newer JSON package starts and serves everything else, but has no
+/// OpenAPI document in this encoding, and then `kubectl apply` fails.
+#[test]
+fn open_api_is_served_as_protobuf() {
+    let response = cluster()
+        .get(User::Admin, "/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+        .unwrap();
+    assert!(response.len() > 100_000, "{} bytes", response.len());
+}
+
+#[test]
+fn the_edit_role_has_rules() {
+    let (ok, rules) = kubectl(
+        &cluster().kubeconfig(User::Admin),
+        &["get", "clusterrole", "edit", "--output=jsonpath={.rules}"],
+    );
+    assert!(ok && rules.contains("trainjobs") && rules.contains("pods/exec"), "{rules}");
+}
+
+#[test]
+fn everybody_may_do_what_their_role_says_and_no_more() {
+    for (user, namespace, verb, resource, expected) in [
+        (User::Admin, TEAM_B, "create", "trainjobs.trainer.kubeflow.org", true),
+        (User::DataScientist, TEAM_A, "create", "trainjobs.trainer.kubeflow.org", true),
+        (User::DataScientist, TEAM_A, "create", "pods/exec", true),
+        (User::DataScientist, TEAM_B, "create", "trainjobs.trainer.kubeflow.org", false),
+        (User::DataScientist, TEAM_A, "create", "clustertrainingruntimes.trainer.kubeflow.org", false),
+        (User::Viewer, TEAM_A, "list", "trainjobs.trainer.kubeflow.org", true),
+        (User::Viewer, TEAM_A, "get", "pods/log", true),
+        (User::Viewer, TEAM_A, "get", "secrets", false),
+        (User::Viewer, TEAM_A, "create", "trainjobs.trainer.kubeflow.org", false),
+        (User::Nobody, TEAM_A, "list", "pods", false),
+        (User::Nobody, TEAM_A, "list", "trainjobs.trainer.kubeflow.org", false),
+        (User::Nobody, TEAM_A, "list", "clustertrainingruntimes.trainer.kubeflow.org", true),
+    ] {
+        assert_eq!(
+            can(user, namespace, verb, resource),
+            expected,
+            "{} {verb} {resource} in {namespace}",
+            user.name()
+        );
+    }
+}
+
+#[test]
+fn a_test_has_a_namespace_of_its_own() {
+    let namespace = TestNamespace::new(cluster(), "own namespace").unwrap();
+    let dana = namespace.kubeconfig(User::DataScientist);
+    let manifest = namespace.directory().join("job.json");
+    fs_err::write(
+        &manifest,
+        r#"{"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
+            "metadata": {"name": "hello"}, "spec": {"runtimeRef": {"name": "kf-test"}}}"#,
+    )
+    .unwrap();
+    let (ok, answer) = kubectl(&dana, &["apply", "--filename", manifest.to_str().unwrap()]);
+    assert!(ok, "{answer}");
+
+    let vic = namespace.kubeconfig(User::Viewer);
+    let (ok, answer) = kubectl(&vic, &["get", "trainjobs", "--output=name"]);
+    assert!(ok && answer.trim() == "trainjob.trainer.kubeflow.org/hello", "{answer}");
+    let (ok, answer) = kubectl(&vic, &["delete", "trainjob", "hello"]);
+    assert!(!ok && answer.contains("Forbidden"), "{answer}");
+
+    let nils = namespace.kubeconfig(User::Nobody);
+    let (ok, answer) = kubectl(&nils, &["get", "trainjobs"]);
+    assert!(!ok && answer.contains("Forbidden"), "{answer}");
+
+    let gone = namespace.name().to_owned();
+    drop(namespace);
+    let admin = cluster().kubeconfig(User::Admin);
+    let (there, phase) = kubectl(&admin, &["get", "namespace", &gone, "--output=jsonpath={.status.phase}"]);
+    assert!(!there || phase == "Terminating", "{phase}");
+}
+
+#[tokio::test]
+async fn a_namespace_can_be_made_inside_a_runtime() {
+    let namespace = TestNamespace::new(cluster(), "async").unwrap();
+    assert!(namespace.name().starts_with("async-"));
+}

@@ -1,0 +1,53 @@
+//! The one cluster that a person keeps between commands: `cargo xtask cluster up|down|status`.
+
+use std::path::PathBuf;
+
+use super::error::{ClusterError, Result};
+use super::progress::Progress;
+use super::supervisor::{Files, ProcessIdentity, read_json};
+use super::{Cluster, Options, Profile, User, locations, stop_kept, sweep};
+
+fn directory() -> PathBuf {
+    locations::clusters().join("kept")
+}
+
+/// What there is of the kept cluster.
+#[derive(Debug)]
+pub struct Status {
+    /// The cluster, for its kubeconfigs and its server.
+    pub cluster: Cluster,
+    /// Whether its API server answers now.
+    pub answers: bool,
+}
+
+/// Starts the kept cluster.
+pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
+    if is_running() {
+        return Err(ClusterError::AlreadyUp(directory()));
+    }
+    Cluster::start(profile, &Options { directory: Some(directory()), keep: true, progress })
+}
+
+/// Stops the kept cluster and removes what killed runs left; `false` when there was none.
+pub fn down(progress: Progress) -> Result<bool> {
+    let running = is_running();
+    if running {
+        stop_kept(&directory())?;
+    }
+    sweep(progress)?;
+    Ok(running)
+}
+
+/// The kept cluster, if there is one.
+pub fn status() -> Result<Option<Status>> {
+    if !is_running() {
+        return Ok(None);
+    }
+    let cluster = Cluster::attach(&directory())?;
+    let answers = cluster.get(User::Admin, "/readyz", "text/plain").is_ok();
+    Ok(Some(Status { cluster, answers }))
+}
+
+fn is_running() -> bool {
+    read_json::<ProcessIdentity>(&Files(&directory()).supervisor()).is_ok_and(ProcessIdentity::is_alive)
+}

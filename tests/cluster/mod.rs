@@ -1,0 +1,469 @@
+//! A real Kubernetes for the tests and the demo.
+//!
+//! Nothing here is simulated: the programs are Kubernetes' own, built from its Go modules, and
+//! JobSet and Kubeflow Trainer come by upstream's manifests. There are two profiles:
+//!
+//! * [`Profile::Api`] needs no root: etcd, kube-apiserver and kube-controller-manager on random
+//!   loopback ports, with the custom resource definitions of JobSet and Trainer. Everything that is
+//!   decided by the API server is real: authentication, RBAC, admission, watches, pagination.
+//! * [`Profile::Node`] adds a node, so that containers really run: scheduler, kubelet, kube-proxy,
+//!   containerd and runc in network, mount and process namespaces of their own, and the controllers
+//!   of JobSet and Trainer as pods. It needs root.
+//!
+//! A test says [`Cluster::attach_or_start`] and then makes a [`TestNamespace`]. The cluster is one
+//! for the whole run where [`DIRECTORY_VARIABLE`] names it, as `cargo xtask test` does; otherwise
+//! each test program starts its own. An existing cluster is used instead when
+//! [`KUBECONFIG_VARIABLE`] names the kubeconfig of its administrator.
+//!
+//! Everything ends with the run, however the run ends: see [`supervisor`].
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fs_err as fs;
+use kube::Client;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+mod access;
+mod binaries;
+pub mod cache;
+mod cgroups;
+mod client;
+mod command;
+mod control_plane;
+mod controllers;
+pub mod debian;
+mod error;
+mod existing;
+mod go;
+mod helper;
+mod image;
+mod images;
+pub mod kept;
+mod locations;
+mod manifests;
+mod namespace;
+mod network;
+pub mod node;
+mod parts;
+mod pki;
+pub mod progress;
+pub mod supervisor;
+mod users;
+
+pub use access::{TEAM_A, TEAM_B};
+pub use binaries::ASSETS_VARIABLE;
+pub use error::{ClusterError, Result};
+pub use images::{BUSYBOX, TRAINER};
+pub use locations::CACHE_VARIABLE;
+pub use namespace::TestNamespace;
+pub use progress::Progress;
+pub use users::User;
+
+use client::{block_on, connect};
+use control_plane::Endpoints;
+use helper::helper_program;
+use network::Link;
+use node::Node;
+use parts::Parts;
+use supervisor::{Files, ProcessIdentity};
+
+/// Names the directory of a running cluster that this run's tests share.
+pub const DIRECTORY_VARIABLE: &str = "KF_TEST_CLUSTER_DIR";
+/// Names the kubeconfig of the administrator of an existing cluster to test against.
+pub const KUBECONFIG_VARIABLE: &str = "KF_TEST_KUBECONFIG";
+
+const STATE_VERSION: u32 = 1;
+
+/// How much of a cluster is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// The API server and its controllers.
+    Api,
+    /// A node as well, with JobSet and Trainer running on it.
+    Node,
+}
+
+/// How to start a cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its files go; by default a new directory in `target/kf-cluster`.
+    pub directory: Option<PathBuf>,
+    /// Whether it goes on when the starting process ends.
+    pub keep: bool,
+    /// Told of each step that takes time.
+    pub progress: Progress,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { directory: None, keep: false, progress: progress::to_stderr }
+    }
+}
+
+/// What a running cluster's directory says about it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    version: u32,
+    profile: Profile,
+    server: String,
+    kubectl: PathBuf,
+    has_controllers: bool,
+}
+
+/// A running cluster. Stopped when dropped, if this process started it and it is not to be kept.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: PathBuf,
+    state: State,
+    hold: Hold,
+}
+
+/// What ends when this value does.
+#[derive(Debug)]
+enum Hold {
+    /// Nothing: the cluster belongs to another process, or is kept.
+    Nothing,
+    /// The cluster, through its supervisor.
+    Cluster(Supervisor),
+    /// The directory about an existing cluster.
+    Directory,
+}
+
+/// The supervisor's process; closing its stdin ends it.
+#[derive(Debug)]
+struct Supervisor {
+    child: Child,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it can be used.
+    pub fn start(profile: Profile, options: &Options) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(profile, options) {
+                // A port that was free may have been taken before the server got to it.
+                Err(ClusterError::Stopped { reason, .. }) if attempt < 3 && clashed(&reason) => {
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn start_once(profile: Profile, options: &Options) -> Result<Self> {
+        let progress = options.progress;
+        let parts = Parts::get(profile, progress)?;
+        let helper = helper_program()?;
+        sweep(progress)?;
+
+        let begun = Instant::now();
+        let directory = options.directory.clone().unwrap_or_else(new_directory);
+        supervisor::remove(&directory)?;
+        fs::create_dir_all(&directory)?;
+        let directory = fs::canonicalize(&directory)?;
+        let node = match profile {
+            Profile::Api => None,
+            Profile::Node => Some(Node { link: Link::free()? }),
+        };
+        let endpoints = match &node {
+            None => Endpoints::on_loopback()?,
+            Some(node) => Endpoints::in_namespace(node.link.node_address()),
+        };
+        let state = parts.configure(profile, &directory, node, &endpoints)?;
+        let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
+        let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
+        if let Err(error) = block_on(cluster.prepare(&parts)) {
+            // Tells the supervisor to leave the logs.
+            let failed = Files(&cluster.directory).failed();
+            if !failed.exists() {
+                fs::write(failed, error.to_string())?;
+            }
+            return Err(error);
+        }
+        supervisor::write_json(&Files(&cluster.directory).state(), &cluster.state)?;
+        if options.keep {
+            cluster.hold = Hold::Nothing;
+        }
+        progress(&format!("ready after {:.1} s at {}", begun.elapsed().as_secs_f32(), cluster.state.server));
+        Ok(cluster)
+    }
+
+    async fn prepare(&self, parts: &Parts) -> Result<()> {
+        let files = Files(&self.directory);
+        let client = connect(&self.kubeconfig(User::Admin)).await?;
+        tokio::select! {
+            failure = self.failure() => return Err(failure),
+            ready = self.wait_until_ready(&client) => ready?,
+        }
+        fs::write(files.task(node::API_ANSWERS), "")?;
+        let node = parts.node.as_ref().map(|node| &node.manifests);
+        tokio::select! {
+            failure = self.failure() => Err(failure),
+            prepared = self.prepare_resources(&client, &parts.definitions, node) => prepared,
+        }
+    }
+
+    /// Applies everything that tests find in a cluster.
+    async fn prepare_resources(
+        &self,
+        client: &Client,
+        definitions: &Path,
+        controllers: Option<&controllers::Manifests>,
+    ) -> Result<()> {
+        let logs = self.logs();
+        let resources = async {
+            manifests::apply_definitions(client, definitions, &logs).await?;
+            manifests::apply_runtime(client).await?;
+            if let Some(controllers) = controllers {
+                controllers::install(client, controllers).await?;
+                controllers::wait_until_available(client, controllers, &logs).await?;
+            }
+            Ok(())
+        };
+        let access = async {
+            tokio::try_join!(access::grant_roles(client), access::make_teams(client))?;
+            if self.state.has_controllers {
+                access::wait_for_controllers(client, TEAM_A, &logs).await
+            } else {
+                access::aggregate_roles(client).await?;
+                access::make_service_account(client, TEAM_A).await
+            }
+        };
+        tokio::try_join!(resources, access).map(drop)
+    }
+
+    /// Ends only when the supervisor has reported that the cluster broke.
+    async fn failure(&self) -> ClusterError {
+        loop {
+            let files = Files(&self.directory);
+            if let Ok(reason) = fs::read_to_string(files.failed()) {
+                return ClusterError::Stopped { reason, logs: self.logs() };
+            }
+            if let Hold::Cluster(supervisor) = &self.hold
+                && !supervisor.is_alive()
+            {
+                let log = fs::read_to_string(files.log("supervisor")).unwrap_or_default();
+                let reason = format!("its supervisor ended: {}", log.trim());
+                return ClusterError::Stopped { reason, logs: self.logs() };
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn wait_until_ready(&self, client: &Client) -> Result<()> {
+        client::wait_until("the API server", Duration::from_secs(120), &self.logs(), || async {
+            Ok(client::get_bytes(client, "/readyz", "text/plain").await.is_ok())
+        })
+        .await
+    }
+
+    /// The cluster of this run's tests: the one that [`DIRECTORY_VARIABLE`] names if it offers
+    /// `profile`, else one that this process starts now or has started before.
+    pub fn attach_or_start(profile: Profile) -> Result<&'static Self> {
+        static STARTED: [OnceLock<Cluster>; 2] = [OnceLock::new(), OnceLock::new()];
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let [api, node] = &STARTED;
+        let offering = if profile == Profile::Api { vec![node, api] } else { vec![node] };
+        if let Some(cluster) = offering.iter().find_map(|slot| slot.get()) {
+            return Ok(cluster);
+        }
+        if let Some(kubeconfig) = env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()) {
+            let cluster = Self::existing(Path::new(&kubeconfig), profile, progress::to_stderr)?;
+            return Ok(if profile == Profile::Node { node } else { api }.get_or_init(|| cluster));
+        }
+        let shared = env::var_os(DIRECTORY_VARIABLE).filter(|directory| !directory.is_empty());
+        let attached = shared.map(|directory| Self::attach(Path::new(&directory))).transpose()?;
+        let cluster = match attached {
+            Some(cluster) if cluster.state.profile >= profile => cluster,
+            _ => Self::start(profile, &Options::default())?,
+        };
+        let slot = if cluster.state.profile == Profile::Node { node } else { api };
+        Ok(slot.get_or_init(|| cluster))
+    }
+
+    /// A cluster that exists already, prepared for tests; `kubeconfig` is its administrator's.
+    pub fn existing(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Self> {
+        existing::prepare(kubeconfig, profile, progress)
+    }
+
+    /// The running cluster whose directory is `directory`.
+    pub fn attach(directory: &Path) -> Result<Self> {
+        let directory = fs::canonicalize(directory)?;
+        let file = Files(&directory).state();
+        let state: State = supervisor::read_json(&file)?;
+        if state.version != STATE_VERSION {
+            let reason = format!("it has version {}, and {STATE_VERSION} is understood", state.version);
+            return Err(ClusterError::malformed(file, reason));
+        }
+        Ok(Self { directory, state, hold: Hold::Nothing })
+    }
+
+    /// Stops the cluster and waits until nothing of it is left. An existing cluster goes on.
+    pub fn stop(mut self) -> Result<()> {
+        match self.hold {
+            Hold::Nothing => stop_kept(&self.directory),
+            Hold::Cluster(_) | Hold::Directory => self.release(),
+        }
+    }
+
+    fn release(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Nothing => Ok(()),
+            Hold::Cluster(supervisor) => supervisor.stop(),
+            Hold::Directory => Ok(fs::remove_dir_all(&self.directory)?),
+        }
+    }
+
+    /// Which profile it has.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.state.profile
+    }
+
+    /// The kubeconfig of `user`.
+    #[must_use]
+    pub fn kubeconfig(&self, user: User) -> PathBuf {
+        user.kubeconfig(&self.directory.join("pki"))
+    }
+
+    /// The API server's URL.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.state.server
+    }
+
+    /// A kubectl of the server's version.
+    #[must_use]
+    pub fn kubectl(&self) -> &Path {
+        &self.state.kubectl
+    }
+
+    /// What the API server answers to a GET of `path` by `user`, in the given media type.
+    pub fn get(&self, user: User, path: &str, media_type: &str) -> Result<Vec<u8>> {
+        let kubeconfig = self.kubeconfig(user);
+        block_on(async {
+            let client = connect(&kubeconfig).await?;
+            client::get_bytes(&client, path, media_type)
+                .await
+                .map_err(ClusterError::api(format!("get {path} as {media_type}")))
+        })
+    }
+
+    /// The directory with everything of this cluster; it goes when the cluster does.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory with one log for each program.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        Files(&self.directory).logs()
+    }
+
+    fn has_controllers(&self) -> bool {
+        self.state.has_controllers
+    }
+}
+
+/// Says that `test` is skipped, and why, where this machine or this user cannot run a node.
+///
+/// The message goes past the capture of the test runner, so that it is seen although the test passes.
+pub fn skip_without_node(test: &str) -> bool {
+    match node::check() {
+        Ok(()) => false,
+        Err(error) => {
+            progress::to_stderr(&format!("SKIPPED {test}: {error}"));
+            true
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.release();
+    }
+}
+
+impl Supervisor {
+    fn spawn(helper: &Path, directory: &Path, keep: bool) -> Result<Self> {
+        let files = Files(directory);
+        fs::create_dir_all(files.logs())?;
+        let log = fs::File::create(files.log("supervisor"))?.into_parts().0;
+        let mut command = Command::new(helper);
+        command.arg("supervise").arg(directory);
+        if keep {
+            command.arg("--keep").stdin(Stdio::null());
+        } else {
+            command.stdin(Stdio::piped());
+        }
+        // Out of the terminal's foreground group, so that Ctrl-C reaches the harness alone.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
+        Ok(Self { child })
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(i32::MAX)
+    }
+
+    fn is_alive(&self) -> bool {
+        ProcessIdentity::of(self.pid()).is_some()
+    }
+
+    fn stop(mut self) -> Result<()> {
+        drop(self.child.stdin.take());
+        signal::kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+/// Stops the cluster of another process that is to be kept.
+fn stop_kept(directory: &Path) -> Result<()> {
+    if let Ok(identity) = supervisor::read_json::<ProcessIdentity>(&Files(directory).supervisor()) {
+        identity.signal(Signal::SIGTERM);
+        if !identity.wait_for_end(Duration::from_secs(60)) {
+            identity.signal(Signal::SIGKILL);
+            identity.wait_for_end(Duration::from_secs(10));
+        }
+    }
+    supervisor::remove(directory)
+}
+
+/// Removes what clusters left whose supervisors were killed.
+pub fn sweep(progress: Progress) -> Result<()> {
+    cgroups::sweep(|number| Link { number }.exists())?;
+    let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
+    for directory in directories {
+        let directory = directory?.path();
+        let supervisor = supervisor::read_json::<ProcessIdentity>(&Files(&directory).supervisor());
+        let fresh = fs::metadata(&directory)
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
+        let dead = supervisor.map_or(!fresh, |identity| !identity.is_alive());
+        if dead {
+            progress(&format!("removing what is left of {}", directory.display()));
+            supervisor::remove(&directory)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether another cluster or program was quicker to take a port or a network.
+fn clashed(reason: &str) -> bool {
+    reason.contains("address already in use") || reason.contains("File exists")
+}
+
+fn new_directory() -> PathBuf {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    locations::clusters().join(format!("{}-{:x}", std::process::id(), time.as_millis() & 0xff_ffff))
+}

@@ -1,0 +1,11 @@
+//! What users rely on, end to end: kf as they type it, and a real cluster behind it.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, too")]
+
+mod common;
+
+mod add_and_remove;
+mod bad_input;
+mod command_line;
+mod house;
+mod rights;
+mod running;
