@@ -2,12 +2,14 @@
 
 use kf_plugin_sdk::prelude::*;
 
+use crate::Train;
+
 /// The part of the message that names the field and the reason.
 ///
 /// Webhooks and schemas wrap it: `admission webhook "…" denied the request: spec.x: Invalid value:
 /// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and Go's view of a struct help
 /// nobody who wrote YAML.
-pub(crate) fn explain(error: Error, name: &str) -> Error {
+pub(crate) fn explain(error: Error, train: &Train) -> Error {
     let readable = matches!(
         error.code,
         ErrorCode::Invalid | ErrorCode::Failed | ErrorCode::Internal | ErrorCode::Conflict
@@ -17,11 +19,9 @@ pub(crate) fn explain(error: Error, name: &str) -> Error {
     }
     let message = without_structs(after_wrapping(&error.message));
     if message.contains("immutable") {
-        return Error::new(
-            ErrorCode::Conflict,
-            format!("training job {name} exists, and what it runs cannot change: {message}"),
-        )
-        .hint(format!("kf train {name}-2, under a new name"));
+        let name = &train.name;
+        let message = format!("training job {name} exists, and what it runs cannot change: {message}");
+        return Error::new(ErrorCode::Conflict, message).hint(train.under_a_new_name());
     }
     Error { message: format!("the cluster refuses the training job: {message}"), ..error }
 }
@@ -60,8 +60,12 @@ fn without_structs(message: &str) -> String {
 mod tests {
     use super::*;
 
+    fn mnist() -> Train {
+        Train { name: "mnist".into(), ..Train::default() }
+    }
+
     fn explained(message: &str) -> Error {
-        explain(Error::invalid(message), "mnist")
+        explain(Error::invalid(message), &mnist())
     }
 
     #[test]
@@ -97,12 +101,12 @@ mod tests {
             "TrainJob \"mnist\" is invalid: spec.runtimeRef: Invalid value: \"object\": runtimeRef is immutable",
         );
         assert_eq!(error.code, ErrorCode::Conflict);
-        assert_eq!(error.hint.as_deref(), Some("kf train mnist-2, under a new name"));
+        assert_eq!(error.hint.as_deref(), Some("kf train mnist-2"));
     }
 
     #[test]
     fn a_refusal_of_rights_is_left_to_the_host() {
         let forbidden = Error::forbidden("you may not patch trainjobs in team-a").hint("ask bob");
-        assert_eq!(explain(forbidden.clone(), "mnist"), forbidden);
+        assert_eq!(explain(forbidden.clone(), &mnist()), forbidden);
     }
 }
