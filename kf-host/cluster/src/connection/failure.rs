@@ -100,7 +100,8 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     format!("the certificate of {server} is not valid yet; is this machine's clock right?")
                 }
-                CertificateError::UnknownIssuer => {
+                // A cluster made anew often names its authority like the old one.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     format!("the certificate of {server} is not signed by the authority the kubeconfig names")
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

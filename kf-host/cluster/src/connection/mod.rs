@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use kube::client::Body;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -18,7 +19,7 @@ use tokio::sync::OnceCell;
 pub(crate) use answer::{answered, one_line};
 pub(crate) use failure::broken_stream;
 
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::kubeconfig::Settings;
 
 const JSON: &str = "application/json";
@@ -141,9 +142,25 @@ impl Connection {
             Err(_) => return Err(failure::slow(self)),
         };
         if !status.is_success() {
-            return Err(answered(status, &bytes, None, ""));
+            return Err(self.sharpened(answered(status, &bytes, None, "")));
         }
         serde_json::from_slice(&bytes).map_err(|_| broken_stream(&"its answer is not JSON"))
+    }
+
+    /// Says why credentials were not accepted, where they tell it themselves.
+    pub(crate) fn sharpened(&self, error: ApiError) -> ApiError {
+        let ended = self
+            .credentials_expire()
+            .and_then(|at| i64::try_from(at).ok())
+            .and_then(|at| Timestamp::from_millisecond(at).ok())
+            .filter(|at| *at < Timestamp::now());
+        match ended {
+            Some(at) if error.code == ErrorCode::Unauthenticated => ApiError {
+                message: format!("your credentials for {} ended at {at:.0}", self.server),
+                ..error
+            },
+            _ => error,
+        }
     }
 
     async fn connect(&self) -> Result<kube::Client, ApiError> {
@@ -171,3 +188,6 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection").field("server", &self.server).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
