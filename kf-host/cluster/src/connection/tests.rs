@@ -154,14 +154,65 @@ async fn a_server_that_says_nothing_is_slow() {
     }
 }
 
+/// Credentials from a shell script.
+fn plugin(script: &str) -> String {
+    format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never, \
+         args: [-c, {}]}}",
+        Value::from(script)
+    )
+}
+
 #[tokio::test]
-async fn a_credential_plugin_that_fails_is_quoted() {
-    let plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never, \
-                  args: [-c, \"echo no such realm >&2; exit 3\"]}";
-    let error = connection("https://127.0.0.1:1", None, plugin).get("/version").await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Unauthenticated);
-    assert!(error.message.contains("no such realm"), "{error}");
-    let plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: /nonexistent/login, interactiveMode: Never}";
-    let error = connection("https://127.0.0.1:1", None, plugin).get("/version").await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
+async fn a_credential_plugin_runs_once_and_again_when_its_answer_ends() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let server = format!("https://{address}");
+    let dir = tempfile::tempdir().unwrap();
+    for (ends, runs) in [("2100-01-01T00:00:00Z", 1), ("2020-01-01T00:00:00Z", 3)] {
+        let log = dir.path().join(ends);
+        let script = format!(
+            "echo x >> {}; echo '{{\"status\": {{\"token\": \"t\", \"expirationTimestamp\": \"{ends}\"}}}}'",
+            log.display()
+        );
+        let connection = connection(&server, Some(&authority), &plugin(&script));
+        for _ in 0..3 {
+            connection.get("/version").await.unwrap();
+        }
+        assert_eq!(fs_err::read_to_string(&log).unwrap().lines().count(), runs, "{ends}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_plugin_s_certificate_is_presented() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let (_, key, pem) = authority.sign(2100);
+    let answer =
+        serde_json::json!({"status": {"clientCertificateData": pem, "clientKeyData": key.serialize_pem()}});
+    let user = plugin(&format!("cat <<'EOF'\n{answer}\nEOF"));
+    let connection = connection(&format!("https://{address}"), Some(&authority), &user);
+    connection.get("/version").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_credential_plugin_that_gives_nothing_is_named() {
+    for (script, words) in [
+        ("echo no such realm >&2; exit 3", "no such realm"),
+        ("echo hello", "no credential"),
+        ("echo '{}'", "no status"),
+        ("echo '{\"status\": {}}'", "neither a token"),
+        ("echo '{\"status\": {\"clientCertificateData\": \"x\"}}'", "neither a token"),
+    ] {
+        let connection = connection("https://127.0.0.1:1", None, &plugin(script));
+        let error = connection.get("/version").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unauthenticated);
+        assert!(error.message.contains("plugin sh") && error.message.contains(words), "{error}");
+    }
+    let absent = plugin("").replace("command: sh", "command: /nonexistent/login");
+    let error = connection("https://127.0.0.1:1", None, &absent).get("/version").await.unwrap_err();
+    assert!(
+        error.message.starts_with("the credential plugin /nonexistent/login cannot be started"),
+        "{error}"
+    );
 }
