@@ -1,7 +1,7 @@
 //! Real sockets and real TLS: what the user is told when a server is not as it should be.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -152,6 +152,43 @@ async fn a_server_that_says_nothing_is_slow() {
         let error = connection(&format!("{scheme}://{address}"), None, "").get("/version").await.unwrap_err();
         assert_eq!(error.code, ErrorCode::TimedOut, "{error}");
     }
+}
+
+/// An HTTP proxy for one connection at a time; remembers where it was asked to connect.
+fn proxy() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut client = socket.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let line = String::from_utf8(head).unwrap().lines().next().unwrap().to_owned();
+            let mut server = TcpStream::connect(line.split(' ').nth(1).unwrap()).unwrap();
+            asked.send(line).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let _ = std::io::copy(&mut server, &mut client);
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_kubeconfig_is_used() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let (proxy, seen) = proxy();
+    let server = format!("https://{address}\", proxy-url: \"http://{proxy}");
+    let connection = connection(&server, Some(&authority), "token: t");
+    connection.get("/version").await.unwrap();
+    assert_eq!(seen.recv().unwrap(), format!("CONNECT {address} HTTP/1.1"));
 }
 
 /// Credentials from a shell script.
