@@ -7,8 +7,10 @@ use std::time::Duration;
 use kube::client::AuthError;
 use rustls::CertificateError;
 
+use super::plugin::PluginError;
 use super::{Connection, one_line};
 use crate::api::{ApiError, ErrorCode};
+use crate::kubeconfig::Settings;
 
 fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
     ApiError { code, message: one_line(&message), hint: hint.map(str::to_owned), refusal: None }
@@ -100,7 +102,8 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     format!("the certificate of {server} is not valid yet; is this machine's clock right?")
                 }
-                CertificateError::UnknownIssuer => {
+                // A cluster made anew often names its authority like the old one.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     format!("the certificate of {server} is not signed by the authority the kubeconfig names")
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -118,15 +121,15 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
     error(ErrorCode::Unauthenticated, message, Some(hint))
 }
 
+/// A credential plugin gave nothing.
+pub(super) fn plugin(why: &PluginError, settings: &Settings) -> ApiError {
+    let command = settings.credential_plugin.as_deref().unwrap_or_default();
+    let message = format!("the credential plugin {command} {why}");
+    error(ErrorCode::Unauthenticated, message, Some("kf login"))
+}
+
 fn credentials(auth: &AuthError) -> ApiError {
     let message = match auth {
-        AuthError::AuthExecRun { cmd, out } => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
-            let program = cmd.split_whitespace().next().unwrap_or(cmd);
-            format!("the credential plugin {program} failed ({}): {said}", out.status)
-        }
-        AuthError::AuthExecStart(why) => format!("the credential plugin cannot be started: {why}"),
         AuthError::ReadTokenFile(why, path) => format!("the token file {}: {why}", path.display()),
         other => format!("no credentials: {other}"),
     };
