@@ -60,6 +60,7 @@ mod run;
 pub mod testing;
 mod tree;
 pub mod ui;
+pub mod workloads;
 
 pub use kf_plugin_sdk_macros::{Describe, main};
 

@@ -35,6 +35,11 @@ impl Endpoints {
         })
     }
 
+    /// The fixed ports, for an address in a network namespace of the cluster's own.
+    pub(crate) fn in_namespace(address: Ipv4Addr) -> Self {
+        Self { address, port: 6443, etcd_port: 2379, etcd_peer_port: 2380 }
+    }
+
     pub(crate) fn server(&self) -> String {
         format!("https://{}:{}", self.address, self.port)
     }
@@ -56,7 +61,7 @@ impl Credentials {
     pub(crate) fn create(directory: PathBuf, endpoints: &Endpoints) -> Result<Self> {
         fs::create_dir_all(&directory)?;
         let authority = Authority::new("kf test cluster")?;
-        fs::write(directory.join("ca.crt"), authority.certificate())?;
+        authority.write(&directory, "ca")?;
         authority
             .server(
                 "kube-apiserver",
@@ -97,6 +102,18 @@ impl Credentials {
         let authority = self.authority.certificate();
         users::write_kubeconfig(&path, &self.server, &authority, user, &identity, "default")?;
         Ok(path)
+    }
+
+    /// Makes the serving certificate of a kubelet.
+    pub(crate) fn kubelet_server(&self, node: &str, address: Ipv4Addr) -> Result<(PathBuf, PathBuf)> {
+        self.authority
+            .server(
+                &format!("system:node:{node}"),
+                Some("system:nodes"),
+                &[node],
+                &[address, Ipv4Addr::LOCALHOST],
+            )?
+            .write(&self.directory, "kubelet-server")
     }
 }
 
@@ -167,6 +184,8 @@ fn controller_manager(binaries: &Binaries, directory: &Path, pki: &Path) -> Prog
             format!("--kubeconfig={}", file("controller-manager.kubeconfig")),
             format!("--service-account-private-key-file={}", file("service-accounts.key")),
             format!("--root-ca-file={}", file("ca.crt")),
+            format!("--cluster-signing-cert-file={}", file("ca.crt")),
+            format!("--cluster-signing-key-file={}", file("ca.key")),
             "--use-service-account-credentials=true".to_owned(),
             "--leader-elect=false".to_owned(),
             "--bind-address=127.0.0.1".to_owned(),

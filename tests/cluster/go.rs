@@ -67,15 +67,25 @@ impl Go {
     /// A key of this Go and everything in `module` that is compiled.
     pub(crate) fn key_of(&self, module: &Path) -> Result<Key> {
         let mut key = Key::new().with(&self.version);
-        let mut files: Vec<_> = fs_err::read_dir(module)?
-            .map(|file| file.map(|file| file.path()))
-            .collect::<std::io::Result<_>>()?;
+        let mut directories = vec![module.to_owned()];
+        let mut files = Vec::new();
+        while let Some(directory) = directories.pop() {
+            for entry in fs_err::read_dir(directory)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if path
+                    .extension()
+                    .is_some_and(|e| ["go", "mod", "sum"].iter().any(|known| e == *known))
+                {
+                    files.push(path);
+                }
+            }
+        }
         files.sort();
-        for file in files.iter().filter(|file| {
-            file.extension()
-                .is_some_and(|extension| ["go", "mod", "sum"].iter().any(|known| extension == *known))
-        }) {
-            key = key.with(file.file_name().unwrap_or_default().as_encoded_bytes()).with_file(file)?;
+        for file in files {
+            let name = file.strip_prefix(module).unwrap_or(&file).as_os_str();
+            key = key.with(name.as_encoded_bytes()).with_file(&file)?;
         }
         Ok(key)
     }

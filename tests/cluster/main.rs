@@ -7,9 +7,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kf_tests::cluster::{Result, supervisor};
+use kf_tests::cluster::{Cluster, Options, Profile, Result, node, supervisor};
 
-const USAGE: &str = "usage: kf-test-cluster supervise DIRECTORY [--keep]
+const USAGE: &str = "usage: kf-test-cluster hold api|node    (until stdin ends)
+       kf-test-cluster supervise DIRECTORY [--keep]
+       kf-test-cluster node-gate|node-init DIRECTORY
        kf-test-cluster run-with-parent PID PROGRAM [ARGUMENT...]";
 
 fn main() -> ExitCode {
@@ -29,6 +31,24 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         ["supervise", _, rest @ ..] => {
             let directory = arguments.get(1).map(PathBuf::from).unwrap_or_default();
             supervisor::supervise(&directory, rest.contains(&"--keep"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["hold", profile] => {
+            let profile = if *profile == "node" { Profile::Node } else { Profile::Api };
+            let cluster = Cluster::start(profile, &Options::default())?;
+            let mut stdout = std::io::stdout().lock();
+            writeln!(stdout, "{}", cluster.directory().display())?;
+            stdout.flush()?;
+            std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+            cluster.stop()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["node-gate", _] => {
+            let code = node::gate(&arguments.get(1).map(PathBuf::from).unwrap_or_default())?;
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        }
+        ["node-init", _] => {
+            node::init(&arguments.get(1).map(PathBuf::from).unwrap_or_default())?;
             Ok(ExitCode::SUCCESS)
         }
         ["run-with-parent", parent, program, ..] => {

@@ -26,15 +26,25 @@ pub(crate) struct Upstream {
     pub(crate) directory: &'static str,
     /// The module's path.
     pub(crate) module: &'static str,
+    /// The package of its controller manager.
+    pub(crate) manager: &'static str,
     /// Where its custom resource definitions are.
     crds: &'static str,
 }
 
-pub(crate) const JOBSET: Upstream =
-    Upstream { directory: "jobset", module: "sigs.k8s.io/jobset", crds: "config/components/crd/bases" };
+pub(crate) const JOBSET: Upstream = Upstream {
+    directory: "jobset",
+    module: "sigs.k8s.io/jobset",
+    manager: "sigs.k8s.io/jobset",
+    crds: "config/components/crd/bases",
+};
 
-pub(crate) const TRAINER: Upstream =
-    Upstream { directory: "trainer", module: "github.com/kubeflow/trainer/v2", crds: "manifests/base/crds" };
+pub(crate) const TRAINER: Upstream = Upstream {
+    directory: "trainer",
+    module: "github.com/kubeflow/trainer/v2",
+    manager: "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
+    crds: "manifests/base/crds",
+};
 
 impl Upstream {
     pub(crate) fn our_module(&self) -> PathBuf {
@@ -47,7 +57,6 @@ const RUNTIME: &str = include_str!("manifests/kf-test-runtime.yaml");
 
 /// The file with upstream's custom resource definitions, a JSON list.
 pub(crate) fn definitions(progress: Progress) -> Result<PathBuf> {
-    let go = Go::find()?;
     let mut key = Key::new().with("list of definitions 1");
     for upstream in [&JOBSET, &TRAINER] {
         key = key
@@ -56,6 +65,7 @@ pub(crate) fn definitions(progress: Progress) -> Result<PathBuf> {
     }
     let entry = cache::entry("definitions", key, progress, |directory| {
         progress("reading the custom resource definitions of JobSet and Trainer");
+        let go = Go::find()?;
         let mut all = Vec::new();
         for upstream in [&JOBSET, &TRAINER] {
             let sources = go.sources_of(&upstream.our_module(), upstream.module)?;

@@ -32,15 +32,25 @@ use serde::{Deserialize, Serialize};
 mod access;
 mod binaries;
 pub mod cache;
+mod cgroups;
 mod client;
 mod command;
 mod control_plane;
+mod controllers;
+pub mod debian;
 mod error;
+mod existing;
 mod go;
+mod helper;
+mod image;
+mod images;
 pub mod kept;
 mod locations;
 mod manifests;
 mod namespace;
+mod network;
+pub mod node;
+mod parts;
 mod pki;
 pub mod progress;
 pub mod supervisor;
@@ -49,23 +59,24 @@ mod users;
 pub use access::{TEAM_A, TEAM_B};
 pub use binaries::ASSETS_VARIABLE;
 pub use error::{ClusterError, Result};
+pub use images::{BUSYBOX, TRAINER};
 pub use locations::CACHE_VARIABLE;
 pub use namespace::TestNamespace;
 pub use progress::Progress;
 pub use users::User;
 
-use binaries::Binaries;
 use client::{block_on, connect};
-use control_plane::{Credentials, Endpoints};
-use supervisor::{Files, Plan, ProcessIdentity};
+use control_plane::Endpoints;
+use helper::helper_program;
+use network::Link;
+use node::Node;
+use parts::Parts;
+use supervisor::{Files, ProcessIdentity};
 
 /// Names the directory of a running cluster that this run's tests share.
 pub const DIRECTORY_VARIABLE: &str = "KF_TEST_CLUSTER_DIR";
 /// Names the kubeconfig of the administrator of an existing cluster to test against.
 pub const KUBECONFIG_VARIABLE: &str = "KF_TEST_KUBECONFIG";
-
-/// The program that supervises clusters; see [`supervisor`].
-const HELPER: &str = "kf-test-cluster";
 
 const STATE_VERSION: u32 = 1;
 
@@ -111,7 +122,18 @@ struct State {
 pub struct Cluster {
     directory: PathBuf,
     state: State,
-    supervisor: Option<Supervisor>,
+    hold: Hold,
+}
+
+/// What ends when this value does.
+#[derive(Debug)]
+enum Hold {
+    /// Nothing: the cluster belongs to another process, or is kept.
+    Nothing,
+    /// The cluster, through its supervisor.
+    Cluster(Supervisor),
+    /// The directory about an existing cluster.
+    Directory,
 }
 
 /// The supervisor's process; closing its stdin ends it.
@@ -127,9 +149,7 @@ impl Cluster {
         loop {
             match Self::start_once(profile, options) {
                 // A port that was free may have been taken before the server got to it.
-                Err(ClusterError::Stopped { reason, .. })
-                    if attempt < 3 && reason.contains("address already in use") =>
-                {
+                Err(ClusterError::Stopped { reason, .. }) if attempt < 3 && clashed(&reason) => {
                     attempt += 1;
                 }
                 other => return other,
@@ -139,8 +159,7 @@ impl Cluster {
 
     fn start_once(profile: Profile, options: &Options) -> Result<Self> {
         let progress = options.progress;
-        let binaries = Binaries::for_api(progress)?;
-        let definitions = manifests::definitions(progress)?;
+        let parts = Parts::get(profile, progress)?;
         let helper = helper_program()?;
         sweep(progress)?;
 
@@ -149,22 +168,18 @@ impl Cluster {
         supervisor::remove(&directory)?;
         fs::create_dir_all(&directory)?;
         let directory = fs::canonicalize(&directory)?;
-        let files = Files(&directory);
-        let endpoints = Endpoints::on_loopback()?;
-        let credentials = Credentials::create(directory.join("pki"), &endpoints)?;
-        let plan =
-            Plan { programs: control_plane::programs(&binaries, &directory, &endpoints, &credentials) };
-        supervisor::write_json(&files.plan(), &plan)?;
-        let state = State {
-            version: STATE_VERSION,
-            profile,
-            server: endpoints.server(),
-            kubectl: binaries.path("kubectl"),
-            has_controllers: binaries.has("kube-controller-manager"),
+        let node = match profile {
+            Profile::Api => None,
+            Profile::Node => Some(Node { link: Link::free()? }),
         };
+        let endpoints = match &node {
+            None => Endpoints::on_loopback()?,
+            Some(node) => Endpoints::in_namespace(node.link.node_address()),
+        };
+        let state = parts.configure(profile, &directory, node, &endpoints)?;
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
-        let mut cluster = Self { directory, state, supervisor: Some(supervisor) };
-        if let Err(error) = block_on(cluster.prepare(&definitions)) {
+        let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
+        if let Err(error) = block_on(cluster.prepare(&parts)) {
             // Tells the supervisor to leave the logs.
             let failed = Files(&cluster.directory).failed();
             if !failed.exists() {
@@ -174,40 +189,76 @@ impl Cluster {
         }
         supervisor::write_json(&Files(&cluster.directory).state(), &cluster.state)?;
         if options.keep {
-            cluster.supervisor = None;
+            cluster.hold = Hold::Nothing;
         }
         progress(&format!("ready after {:.1} s at {}", begun.elapsed().as_secs_f32(), cluster.state.server));
         Ok(cluster)
     }
 
-    async fn prepare(&self, definitions: &Path) -> Result<()> {
-        let logs = self.logs();
+    async fn prepare(&self, parts: &Parts) -> Result<()> {
+        let files = Files(&self.directory);
         let client = connect(&self.kubeconfig(User::Admin)).await?;
-        self.wait_until_ready(&client).await?;
-        let definitions = async {
-            manifests::apply_definitions(&client, definitions, &logs).await?;
-            manifests::apply_runtime(&client).await
+        tokio::select! {
+            failure = self.failure() => return Err(failure),
+            ready = self.wait_until_ready(&client) => ready?,
+        }
+        fs::write(files.task(node::API_ANSWERS), "")?;
+        let node = parts.node.as_ref().map(|node| &node.manifests);
+        tokio::select! {
+            failure = self.failure() => Err(failure),
+            prepared = self.prepare_resources(&client, &parts.definitions, node) => prepared,
+        }
+    }
+
+    /// Applies everything that tests find in a cluster.
+    async fn prepare_resources(
+        &self,
+        client: &Client,
+        definitions: &Path,
+        controllers: Option<&controllers::Manifests>,
+    ) -> Result<()> {
+        let logs = self.logs();
+        let resources = async {
+            manifests::apply_definitions(client, definitions, &logs).await?;
+            manifests::apply_runtime(client).await?;
+            if let Some(controllers) = controllers {
+                controllers::install(client, controllers).await?;
+                controllers::wait_until_available(client, controllers, &logs).await?;
+            }
+            Ok(())
         };
         let access = async {
-            tokio::try_join!(access::grant_roles(&client), access::make_teams(&client))?;
+            tokio::try_join!(access::grant_roles(client), access::make_teams(client))?;
             if self.state.has_controllers {
-                access::wait_for_controllers(&client, TEAM_A, &logs).await
+                access::wait_for_controllers(client, TEAM_A, &logs).await
             } else {
-                access::aggregate_roles(&client).await?;
-                access::make_service_account(&client, TEAM_A).await
+                access::aggregate_roles(client).await?;
+                access::make_service_account(client, TEAM_A).await
             }
         };
-        tokio::try_join!(definitions, access)?;
-        Ok(())
+        tokio::try_join!(resources, access).map(drop)
+    }
+
+    /// Ends only when the supervisor has reported that the cluster broke.
+    async fn failure(&self) -> ClusterError {
+        loop {
+            let files = Files(&self.directory);
+            if let Ok(reason) = fs::read_to_string(files.failed()) {
+                return ClusterError::Stopped { reason, logs: self.logs() };
+            }
+            if let Hold::Cluster(supervisor) = &self.hold
+                && !supervisor.is_alive()
+            {
+                let log = fs::read_to_string(files.log("supervisor")).unwrap_or_default();
+                let reason = format!("its supervisor ended: {}", log.trim());
+                return ClusterError::Stopped { reason, logs: self.logs() };
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn wait_until_ready(&self, client: &Client) -> Result<()> {
-        let files = Files(&self.directory);
-        let logs = self.logs();
-        client::wait_until("the API server", Duration::from_secs(120), &logs, || async {
-            if let Ok(reason) = fs::read_to_string(files.failed()) {
-                return Err(ClusterError::Stopped { reason, logs: logs.clone() });
-            }
+        client::wait_until("the API server", Duration::from_secs(120), &self.logs(), || async {
             Ok(client::get_bytes(client, "/readyz", "text/plain").await.is_ok())
         })
         .await
@@ -224,6 +275,10 @@ impl Cluster {
         if let Some(cluster) = offering.iter().find_map(|slot| slot.get()) {
             return Ok(cluster);
         }
+        if let Some(kubeconfig) = env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()) {
+            let cluster = Self::existing(Path::new(&kubeconfig), profile, progress::to_stderr)?;
+            return Ok(if profile == Profile::Node { node } else { api }.get_or_init(|| cluster));
+        }
         let shared = env::var_os(DIRECTORY_VARIABLE).filter(|directory| !directory.is_empty());
         let attached = shared.map(|directory| Self::attach(Path::new(&directory))).transpose()?;
         let cluster = match attached {
@@ -232,6 +287,11 @@ impl Cluster {
         };
         let slot = if cluster.state.profile == Profile::Node { node } else { api };
         Ok(slot.get_or_init(|| cluster))
+    }
+
+    /// A cluster that exists already, prepared for tests; `kubeconfig` is its administrator's.
+    pub fn existing(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Self> {
+        existing::prepare(kubeconfig, profile, progress)
     }
 
     /// The running cluster whose directory is `directory`.
@@ -243,14 +303,22 @@ impl Cluster {
             let reason = format!("it has version {}, and {STATE_VERSION} is understood", state.version);
             return Err(ClusterError::malformed(file, reason));
         }
-        Ok(Self { directory, state, supervisor: None })
+        Ok(Self { directory, state, hold: Hold::Nothing })
     }
 
-    /// Stops the cluster and waits until nothing of it is left.
+    /// Stops the cluster and waits until nothing of it is left. An existing cluster goes on.
     pub fn stop(mut self) -> Result<()> {
-        match self.supervisor.take() {
-            Some(supervisor) => supervisor.stop(),
-            None => stop_kept(&self.directory),
+        match self.hold {
+            Hold::Nothing => stop_kept(&self.directory),
+            Hold::Cluster(_) | Hold::Directory => self.release(),
+        }
+    }
+
+    fn release(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Nothing => Ok(()),
+            Hold::Cluster(supervisor) => supervisor.stop(),
+            Hold::Directory => Ok(fs::remove_dir_all(&self.directory)?),
         }
     }
 
@@ -306,11 +374,22 @@ impl Cluster {
     }
 }
 
+/// Says that `test` is skipped, and why, where this machine or this user cannot run a node.
+///
+/// The message goes past the capture of the test runner, so that it is seen although the test passes.
+pub fn skip_without_node(test: &str) -> bool {
+    match node::check() {
+        Ok(()) => false,
+        Err(error) => {
+            progress::to_stderr(&format!("SKIPPED {test}: {error}"));
+            true
+        }
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(supervisor) = self.supervisor.take() {
-            let _ = supervisor.stop();
-        }
+        let _ = self.release();
     }
 }
 
@@ -332,10 +411,17 @@ impl Supervisor {
         Ok(Self { child })
     }
 
+    fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(i32::MAX)
+    }
+
+    fn is_alive(&self) -> bool {
+        ProcessIdentity::of(self.pid()).is_some()
+    }
+
     fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
-        let pid = i32::try_from(self.child.id()).map_err(std::io::Error::other)?;
-        signal::kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+        signal::kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
         self.child.wait()?;
         Ok(())
     }
@@ -354,7 +440,8 @@ fn stop_kept(directory: &Path) -> Result<()> {
 }
 
 /// Removes what clusters left whose supervisors were killed.
-fn sweep(progress: Progress) -> Result<()> {
+pub fn sweep(progress: Progress) -> Result<()> {
+    cgroups::sweep(|number| Link { number }.exists())?;
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
@@ -371,36 +458,12 @@ fn sweep(progress: Progress) -> Result<()> {
     Ok(())
 }
 
+/// Whether another cluster or program was quicker to take a port or a network.
+fn clashed(reason: &str) -> bool {
+    reason.contains("address already in use") || reason.contains("File exists")
+}
+
 fn new_directory() -> PathBuf {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     locations::clusters().join(format!("{}-{:x}", std::process::id(), time.as_millis() & 0xff_ffff))
-}
-
-/// The path of the program that supervises clusters, built if need be.
-fn helper_program() -> Result<PathBuf> {
-    // Cargo tells it to the integration tests of this package.
-    if let Some(path) = env::var_os("CARGO_BIN_EXE_kf-test-cluster") {
-        return Ok(path.into());
-    }
-    if let Ok(own) = env::current_exe()
-        && own.file_name().is_some_and(|name| name == HELPER)
-    {
-        return Ok(own);
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        executable: Option<PathBuf>,
-    }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let messages = command::output(
-        Command::new(cargo)
-            .current_dir(locations::workspace())
-            .args(["build", "--quiet", "--package", "kf-tests", "--bin", HELPER])
-            .arg("--message-format=json-render-diagnostics"),
-    )?;
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
-        .find(|path| path.file_name().is_some_and(|name| name == HELPER))
-        .ok_or_else(|| ClusterError::malformed(HELPER, "cargo built it but did not say where it is"))
 }

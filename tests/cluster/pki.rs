@@ -1,7 +1,6 @@
 //! The cluster's certificate authority and everything it signs.
 //!
-//! Made anew for each cluster, in memory, and worth nothing outside it: the authority's key is
-//! never written to disk.
+//! Made anew for each cluster and worth nothing outside it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use rcgen::{
 
 use super::error::{ClusterError, Result};
 
-/// A certificate authority that lives as long as the start of one cluster.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -39,6 +38,12 @@ impl Authority {
 
     pub(crate) fn certificate(&self) -> String {
         self.issuer.pem()
+    }
+
+    /// Writes `<name>.crt` and `<name>.key`, with which the controller manager signs requests.
+    pub(crate) fn write(&self, directory: &Path, name: &str) -> Result<()> {
+        fs::write(directory.join(format!("{name}.crt")), self.certificate())?;
+        write_private(&directory.join(format!("{name}.key")), &self.issuer.key().serialize_pem())
     }
 
     /// A certificate for a server that is reached under `names` and `addresses`.
@@ -81,7 +86,7 @@ impl Authority {
     }
 }
 
-fn subject(common_name: &str, organization: Option<&str>) -> DistinguishedName {
+pub(crate) fn subject(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     let mut subject = DistinguishedName::new();
     if let Some(organization) = organization {
         subject.push(DnType::OrganizationName, organization);

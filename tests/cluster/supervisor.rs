@@ -6,7 +6,7 @@
 //! and removes the cluster's directory. Should the supervisor itself be killed, the kernel kills its
 //! children with it (the parent death signal, set by [`run_with_parent`] just before each program).
 //!
-//! A supervisor follows a [`Plan`], a file in the cluster's directory, and reports through files
+//! A supervisor follows a plan, a file in the cluster's directory, and reports through files
 //! there: `failed` holds why a program that must not end did, and `tasks/<name>` says that a task
 //! has been done.
 
@@ -31,13 +31,16 @@ use serde::{Deserialize, Serialize};
 
 use super::command::last_part;
 use super::error::{ClusterError, Result};
+use super::node::{self, Node};
 
 const TICK: Duration = Duration::from_millis(20);
 
 /// What a supervisor runs, in the order of starting; it stops them in the opposite order.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) programs: Vec<Program>,
+    /// Set where the programs run on a node in namespaces of its own.
+    pub(crate) node: Option<Node>,
 }
 
 /// One program of a plan.
@@ -48,6 +51,8 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    /// Files that must exist before it is started.
+    pub(crate) after: Vec<PathBuf>,
     pub(crate) ending: Ending,
 }
 
@@ -64,11 +69,28 @@ pub(crate) enum Ending {
 
 impl Program {
     pub(crate) fn new(name: &str, path: PathBuf, ending: Ending) -> Self {
-        Self { name: name.to_owned(), path, arguments: Vec::new(), environment: Vec::new(), ending }
+        Self {
+            name: name.to_owned(),
+            path,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            after: Vec::new(),
+            ending,
+        }
     }
 
     pub(crate) fn arguments<T: Into<String>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn after(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.after.extend(files);
         self
     }
 }
@@ -210,9 +232,8 @@ impl<'a> Programs<'a> {
             due: Vec::new(),
             plan,
         };
-        for index in 0..programs.plan.programs.len() {
-            programs.spawn(index)?;
-        }
+        programs.due = (0..programs.plan.programs.len()).map(|index| (Instant::now(), index)).collect();
+        programs.start_due()?;
         Ok(programs)
     }
 
@@ -235,12 +256,12 @@ impl<'a> Programs<'a> {
             .stderr(log)
             .process_group(0)
             .spawn()?;
-        self.running.insert(Pid::from_raw(i32::try_from(child.id()).unwrap_or_default()), index);
+        self.running.insert(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)), index);
         Ok(())
     }
 
-    /// Runs until `stop` is set or a program that must not end does; then stops all of them.
-    pub(crate) fn supervise(mut self, stop: &StopSignal) -> Result<()> {
+    /// Runs until `stop` is set or a program that must not end does.
+    pub(crate) fn supervise(&mut self, stop: &StopSignal) -> Result<()> {
         let failure = loop {
             if stop.is_set() {
                 break None;
@@ -248,13 +269,12 @@ impl<'a> Programs<'a> {
             if let Some(reason) = self.collect()? {
                 break Some(reason);
             }
-            self.restart_due()?;
+            self.start_due()?;
             std::thread::sleep(TICK);
         };
         if let Some(reason) = failure {
             fs::write(Files(self.directory).failed(), reason)?;
         }
-        self.stop();
         Ok(())
     }
 
@@ -278,20 +298,23 @@ impl<'a> Programs<'a> {
         Ok(None)
     }
 
-    fn restart_due(&mut self) -> Result<()> {
+    fn start_due(&mut self) -> Result<()> {
         let now = Instant::now();
-        let (ready, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
-        self.due = later;
-        let ready: Vec<(Instant, usize)> = ready;
-        for (_, index) in ready {
-            self.spawn(index)?;
+        for (at, index) in std::mem::take(&mut self.due) {
+            let ready =
+                self.plan.programs.get(index).is_some_and(|p| p.after.iter().all(|file| file.exists()));
+            if at <= now && ready {
+                self.spawn(index)?;
+            } else {
+                self.due.push((at, index));
+            }
         }
         Ok(())
     }
 
     /// Stops one program after the other, last started first: an API server whose etcd has gone
     /// does not stop.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         for index in (0..self.plan.programs.len()).rev() {
             let pids: Vec<Pid> =
                 self.running.iter().filter(|(_, at)| **at == index).map(|(pid, _)| *pid).collect();
@@ -345,7 +368,15 @@ pub fn supervise(directory: &Path, keep: bool) -> Result<()> {
     let identity = ProcessIdentity::of(getpid().as_raw())
         .ok_or_else(|| ClusterError::malformed("/proc/self/stat", "it does not name this process"))?;
     write_json(&files.supervisor(), &identity)?;
-    Programs::start(directory, read_plan(directory)?)?.supervise(&stop)?;
+    let plan = read_plan(directory)?;
+    match &plan.node {
+        Some(node) => node::supervise(directory, node, &stop)?,
+        None => {
+            let mut programs = Programs::start(directory, plan)?;
+            programs.supervise(&stop)?;
+            programs.stop();
+        }
+    }
     while !stop.is_set() {
         std::thread::sleep(TICK);
     }
@@ -367,6 +398,9 @@ fn remove_all_but_logs(directory: &Path) -> Result<()> {
 
 /// Removes what a cluster whose programs have ended leaves on the machine.
 pub(crate) fn remove(directory: &Path) -> Result<()> {
+    if let Ok(Plan { node: Some(node), .. }) = read_plan(directory) {
+        node.remove(directory)?;
+    }
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -103,8 +103,12 @@ pub(crate) fn copy_kubeconfig(from: &Path, to: &Path, namespace: &str) -> Result
         .and_then(|named| named.context.as_mut())
         .ok_or_else(|| unusable("it has no current context".to_owned()))?
         .namespace = Some(namespace.to_owned());
-    let text = serde_saphyr::to_string(&kubeconfig).map_err(|error| ClusterError::malformed(from, error))?;
-    pki::write_private(to, &text)
+    write_parsed(to, &kubeconfig)
+}
+
+pub(crate) fn write_parsed(path: &Path, kubeconfig: &Kubeconfig) -> Result<()> {
+    let text = serde_saphyr::to_string(kubeconfig).map_err(|error| ClusterError::malformed(path, error))?;
+    pki::write_private(path, &text)
 }
 
 fn base64(text: &str) -> ByteString {

@@ -1,5 +1,12 @@
-//! kf from end to end, against a real API server.
+//! What users rely on, end to end: kf as they type it, and a real cluster behind it.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, too")]
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test ends at its first surprise")]
+mod common;
 
+mod add_and_remove;
+mod bad_input;
 mod broker;
+mod command_line;
+mod house;
+mod rights;
+mod running;

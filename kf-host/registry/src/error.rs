@@ -99,7 +99,7 @@ pub enum Error {
     #[error("the stored {what} has sha256 {found}, not {expected}: it was changed after it was verified")]
     Tampered { what: &'static str, expected: Digest, found: Digest },
 
-    #[error("{what} {name} {version} was refused: {reason}", what = "publishing")]
+    #[error("{name} {version} may not be published: {reason}")]
     Gate { name: PluginName, version: semver::Version, reason: String },
 
     #[error("{0}")]
@@ -138,7 +138,7 @@ impl Error {
     /// What to type or do next, where there is one thing that helps.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NewerFormat { .. } => "update kf, or set KF_HOME to a folder of its own".into(),
+            Self::NewerFormat { .. } | Self::UnsupportedAbi { .. } => "update kf".into(),
             Self::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
             Self::RegistryExists(id) => format!("kf registry remove {id}"),
             Self::Busy { .. } => "wait for it to finish, then try again".into(),
@@ -151,7 +151,6 @@ impl Error {
                 None => "`kf command list --available` shows what can be added".into(),
             },
             Self::NotInstalled { name } => format!("kf command add {name}"),
-            Self::UnsupportedAbi { .. } => "update kf".into(),
             Self::ClockWentBack { .. } => "set the clock, then try again".into(),
             Self::Tampered { .. } => "remove the command and add it again".into(),
             Self::UnsafePath { path, .. } => {

@@ -29,13 +29,26 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
     check_private(path)
 }
 
+/// Like [`private_dir`] for the topmost folder, which people may have put on another disk behind a link. What
+/// the link leads to must be ours alone all the same.
+pub(crate) fn private_root(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.file_type().is_symlink() => check_own(path, &path.metadata()?),
+        _ => private_dir(path),
+    }
+}
+
 /// Refuses a folder that others could change. It must exist.
 pub(crate) fn check_private(path: &Path) -> Result<()> {
-    let unsafe_path = |reason| Error::UnsafePath { path: path.to_owned(), reason };
     let meta = path.symlink_metadata()?;
     if meta.file_type().is_symlink() {
-        return Err(unsafe_path("it is a symbolic link"));
+        return Err(Error::UnsafePath { path: path.to_owned(), reason: "it is a symbolic link" });
     }
+    check_own(path, &meta)
+}
+
+fn check_own(path: &Path, meta: &std::fs::Metadata) -> Result<()> {
+    let unsafe_path = |reason| Error::UnsafePath { path: path.to_owned(), reason };
     if !meta.is_dir() {
         return Err(unsafe_path("it is not a folder"));
     }
@@ -109,6 +122,16 @@ pub(crate) fn read_own(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
         return Err(Error::parse(path.display().to_string(), format!("it is larger than {max} bytes")));
     }
     Ok(Some(bytes))
+}
+
+/// Sets a file's time of change to now.
+pub(crate) fn touch(path: &Path) -> Result<()> {
+    let now = std::time::SystemTime::now();
+    fs_err::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|file| file.file().set_modified(now))
+        .map_err(|e| Error::writing(path, e))
 }
 
 /// Parses JSON that carries `"format": supported`. A higher format has its own error, whatever else changed.

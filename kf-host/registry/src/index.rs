@@ -21,6 +21,9 @@ pub const FORMAT: u64 = 1;
 /// Its path among the targets.
 pub const PATH: &str = "index/plugins.json";
 
+/// A field of our own in signed metadata: when it was signed. TUF itself only says when it expires.
+pub const SIGNED_AT: &str = "x-kf-signed-at";
+
 /// The file `index/plugins.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,6 +191,8 @@ pub struct View {
     pub snapshot: u64,
     /// When the first of its signatures runs out.
     pub expires: jiff::Timestamp,
+    /// When the registry last said that this is current, where it says so.
+    pub signed: Option<jiff::Timestamp>,
 }
 
 impl View {
@@ -243,6 +248,21 @@ impl View {
                 available: releases().filter(|r| !r.yanked).map(|r| r.version.clone()).collect(),
             },
         })
+    }
+
+    /// The version to upgrade `installed` to, or `None` when there is nothing newer. Never an older one.
+    pub fn newer(
+        &self,
+        name: &PluginName,
+        installed: &Version,
+        supported: &dyn Fn(&Version) -> bool,
+    ) -> Result<Option<Resolved>> {
+        match self.resolve(name, &Want::Newest(VersionReq::STAR), supported) {
+            Ok(resolved) => Ok((resolved.version > *installed).then_some(resolved)),
+            // Only pre-releases or yanked versions are left; what is installed stays.
+            Err(Error::NoVersion { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn resolved(&self, name: &PluginName, listed: &Listed, release: &Release) -> Resolved {

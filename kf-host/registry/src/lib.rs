@@ -23,7 +23,8 @@
 //! agreed to) and [`slot`] (which installed command answers to a name).
 //!
 //! The crate knows neither Kubernetes nor WebAssembly: permission rules pass through it as JSON, and
-//! commands as bytes. It reads no environment variables and no clock; callers hand both in.
+//! commands as bytes. Callers hand in where things are kept and what time it is. The only variables it
+//! heeds are those every network program does: `HTTPS_PROXY` and its kin, and `SSL_CERT_FILE`.
 
 pub mod error;
 pub(crate) mod files;

@@ -12,6 +12,7 @@ use sigstore_tuf::canonical_json::to_canonical_bytes;
 use crate::Rule;
 use crate::error::{Error, Result};
 use crate::files::{self, Format};
+use crate::index::View;
 use crate::lock::NameLock;
 use crate::names::{AuthorId, Digest, PluginName, RegistryId};
 use crate::paths::Home;
@@ -48,6 +49,9 @@ pub struct Receipt {
     /// The registry's reason to stop it, learnt at a later refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Whether the registry no longer offers this version, learnt at a later refresh or accepted when it was added.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yanked: bool,
     /// Native code, relative to the folder of compiled code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiled: Option<String>,
@@ -136,9 +140,23 @@ impl Receipt {
             },
             rules,
             blocked: None,
+            yanked: resolved.yanked,
             compiled,
             commands,
         })
+    }
+
+    /// Whether it may start: not when its registry has blocked it.
+    pub fn check_start(&self) -> Result<()> {
+        match &self.blocked {
+            None => Ok(()),
+            Some(reason) => Err(Error::Blocked {
+                registry: self.origin.registry.clone(),
+                name: self.name.clone(),
+                version: self.version.clone(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// Whether the consent on file is for these bytes and these rules. A receipt edited by hand fails.
@@ -211,6 +229,42 @@ pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
         }
         Err(e) => Err(Error::writing(&path, e)),
     }
+}
+
+/// Brings every receipt of the registry up to what it says now: blocks, yanks and ceilings.
+///
+/// Code and consent stay as they are; a lower ceiling takes rights away, and a higher one gives none that were not
+/// accepted. A name that another process is just changing is left for the next refresh, and so is one whose
+/// receipt is broken: that one does not start anyway.
+pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
+    for (name, receipt) in list(home)? {
+        let Ok(receipt) = receipt else { continue };
+        if receipt.origin.registry != view.registry || followed(&receipt, view) == receipt {
+            continue;
+        }
+        let lock = match NameLock::try_acquire(home, &name) {
+            Ok(lock) => lock,
+            Err(Error::Busy { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        // Read again: it may have changed before the lock was ours.
+        if let Some(receipt) = read(home, &name)? {
+            write(home, &lock, &followed(&receipt, view))?;
+        }
+    }
+    Ok(())
+}
+
+/// The receipt as the registry would have it now.
+fn followed(receipt: &Receipt, view: &View) -> Receipt {
+    let mut new = receipt.clone();
+    let block = view.blocked.iter().find(|block| block.sha256 == receipt.wasm.sha256);
+    new.blocked = block.map(|block| block.reason.clone());
+    if let Some(listed) = view.plugins.get(&receipt.name) {
+        new.ceiling = listed.entry.ceiling.clone();
+        new.yanked = listed.entry.yanked.contains(&receipt.version);
+    }
+    new
 }
 
 fn refuse_newer(home: &Home, name: &PluginName) -> Result<()> {

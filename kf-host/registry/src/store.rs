@@ -13,6 +13,7 @@
 //! its folder must be kf's own and why it is only ever made here.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -36,7 +37,7 @@ impl Store {
     /// Opens the store, making it if need be. One that a newer kf wrote is left alone ([`Error::NewerFormat`]).
     pub fn open(home: &Home) -> Result<Self> {
         let dir = home.store();
-        files::private_dir(&home.data)?;
+        files::private_root(&home.data)?;
         files::private_dir(&dir)?;
         let path = dir.join("format");
         match files::read_own(&path, 64)? {
@@ -98,12 +99,16 @@ impl Store {
         }
     }
 
-    /// Removes every blob and all native code that `keep` does not want, and what broken-off writes left.
-    pub fn sweep(&self, keep: &dyn Fn(Digest) -> bool) -> Result<u64> {
-        let mut freed = sweep_dir(&self.blobs, keep)?;
+    /// Removes every blob and all native code that `keep` does not want, and what broken-off writes left; gives
+    /// the bytes freed.
+    ///
+    /// Nothing younger than `age` is touched: another process may be between storing a command and writing its
+    /// receipt. A day is plenty.
+    pub fn sweep(&self, keep: &dyn Fn(Digest) -> bool, age: Duration) -> Result<u64> {
+        let mut freed = sweep_dir(&self.blobs, keep, age)?;
         if let Ok(dirs) = fs_err::read_dir(&self.compiled) {
             for dir in dirs.flatten().filter(|d| d.file_type().is_ok_and(|t| t.is_dir())) {
-                freed += sweep_dir(&dir.path(), keep)?;
+                freed += sweep_dir(&dir.path(), keep, age)?;
             }
         }
         Ok(freed)
@@ -117,7 +122,8 @@ impl Store {
         let path = self.blobs.join(format!("{sha256}.{kind}"));
         // Written again unless it is there and whole: what lies there may be damaged or planted.
         match files::read_own(&path, bytes.len() as u64) {
-            Ok(Some(there)) if there == bytes => Ok(()),
+            // Its age starts again, so that no sweep takes it before the receipt names it.
+            Ok(Some(there)) if there == bytes => files::touch(&path),
             Ok(_) | Err(Error::Parse { .. }) => files::write_atomic(&path, bytes, true),
             Err(error) => Err(error),
         }
@@ -176,8 +182,7 @@ fn check_format(path: &Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn sweep_dir(dir: &Path, keep: &dyn Fn(Digest) -> bool) -> Result<u64> {
-    let day = std::time::Duration::from_secs(24 * 3600);
+fn sweep_dir(dir: &Path, keep: &dyn Fn(Digest) -> bool, age: Duration) -> Result<u64> {
     let mut freed = 0;
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
@@ -185,17 +190,11 @@ fn sweep_dir(dir: &Path, keep: &dyn Fn(Digest) -> bool) -> Result<u64> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let digest = name.split('.').next().and_then(|stem| Digest::parse(stem).ok());
-        let unwanted = match digest {
-            Some(digest) => !keep(digest),
-            // Another process may still be writing a young one.
-            None => {
-                name.starts_with(".tmp-")
-                    && meta.modified().ok().and_then(|t| t.elapsed().ok()).is_some_and(|age| age > day)
-            }
-        };
-        if unwanted && meta.is_file() {
-            freed += meta.len();
+        let unwanted = digest.map_or(name.starts_with(".tmp-"), |digest| !keep(digest));
+        let old = meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|elapsed| elapsed >= age);
+        if unwanted && old && meta.is_file() {
             fs_err::remove_file(entry.path()).map_err(|e| Error::writing(dir, e))?;
+            freed += meta.len();
         }
     }
     Ok(freed)

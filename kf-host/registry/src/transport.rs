@@ -152,16 +152,27 @@ impl Transport {
 
     /// One file of at most `max` bytes; `None` when the registry has no such file.
     pub(crate) fn get(&self, file: &str, max: u64) -> Result<Option<Vec<u8>>, Failure> {
+        self.get_sized(file, max, None)
+    }
+
+    /// `total` is the file's length where it is known beforehand.
+    fn get_sized(&self, file: &str, max: u64, total: Option<u64>) -> Result<Option<Vec<u8>>, Failure> {
         if !is_plain_path(file) {
             return Err(Failure::BadPath(file.to_owned()));
         }
         match &self.place {
-            Place::Folder(folder) => self.get_file(&folder.join(file), file, max),
-            Place::Http(base) => self.get_http(&format!("{base}/{file}"), file, max),
+            Place::Folder(folder) => self.get_file(&folder.join(file), file, max, total),
+            Place::Http(base) => self.get_http(&format!("{base}/{file}"), file, max, total),
         }
     }
 
-    fn get_file(&self, path: &std::path::Path, file: &str, max: u64) -> Result<Option<Vec<u8>>, Failure> {
+    fn get_file(
+        &self,
+        path: &std::path::Path,
+        file: &str,
+        max: u64,
+        total: Option<u64>,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let unreachable = |e: std::io::Error| Failure::Unreachable(format!("{}: {e}", path.display()));
         // Asked before opening: opening a pipe would wait for its other end.
         match path.metadata() {
@@ -171,10 +182,16 @@ impl Transport {
             Err(e) => return Err(unreachable(e)),
         }
         let source = fs_err::File::open(path).map_err(unreachable)?;
-        self.read(source, file, max, None).map(Some)
+        self.read(source, file, max, total).map(Some)
     }
 
-    fn get_http(&self, url: &str, file: &str, max: u64) -> Result<Option<Vec<u8>>, Failure> {
+    fn get_http(
+        &self,
+        url: &str,
+        file: &str,
+        max: u64,
+        total: Option<u64>,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let left = self.deadline.left(file)?;
         let response = self
             .agent
@@ -193,11 +210,11 @@ impl Transport {
             return Err(Failure::Unreachable(format!("{url} answered {status}")));
         }
         let body = response.into_body();
-        let total = body.content_length();
-        if total.is_some_and(|length| length > max) {
+        let promised = body.content_length();
+        if promised.is_some_and(|length| length > max) {
             return Err(Failure::TooLong { file: file.to_owned(), max });
         }
-        self.read(body.into_reader(), file, max, total).map(Some)
+        self.read(body.into_reader(), file, max, total.or(promised)).map(Some)
     }
 
     fn read(
@@ -256,7 +273,8 @@ impl sigstore_tuf::Repository for Transport {
     }
 
     fn fetch_target<'a>(&'a self, path: &'a str, max_length: u64) -> FetchFuture<'a> {
-        let result = self.get(&format!("targets/{path}"), max_length);
+        // A target's largest length is its signed length.
+        let result = self.get_sized(&format!("targets/{path}"), max_length, Some(max_length));
         Box::pin(std::future::ready(result.map_err(as_tuf)))
     }
 }

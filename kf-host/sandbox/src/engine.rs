@@ -127,6 +127,7 @@ fn config(compiler: bool, backtrace: bool) -> Config {
     config.max_wasm_stack(GUEST_STACK);
     config.generate_address_map(false);
     config.native_unwind_info(false);
+    config.debug_symbols(false);
     config.wasm_backtrace_max_frames(if backtrace { std::num::NonZeroUsize::new(50) } else { None });
     // The patch release decides as well: some of them exist because machine code was wrong.
     let version = ModuleVersionStrategy::Custom(COMPATIBILITY.to_owned());
@@ -199,3 +200,7 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
     causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -250,3 +250,7 @@ impl CopyError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;

@@ -21,13 +21,14 @@ pub const ABI_SECTION: &str = "kf:abi";
 /// The WebAssembly a guest may use; the engine's [`Config`](wasmtime::Config) is built from the
 /// same set, so what passes here is what compiles.
 ///
-/// Everything that has no use in a command is off: threads, 64-bit and several memories, GC and
-/// exceptions, relaxed SIMD, tail calls, and the asynchronous component ABI.
+/// Everything that has no use in a command is off: threads, 64-bit and several memories, GC with
+/// its references, exceptions, relaxed SIMD, tail calls, and the asynchronous component ABI.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::BULK_MEMORY_OPT)
     .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
     .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::COMPONENT_MODEL);
+    .union(WasmFeatures::COMPONENT_MODEL)
+    .difference(WasmFeatures::GC_TYPES);
 
 /// What a component says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,3 +204,7 @@ fn abi_version(text: &str) -> Result<AbiVersion, InspectError> {
         _ => Err(malformed()),
     }
 }
+
+#[cfg(test)]
+#[path = "inspect_tests.rs"]
+mod tests;

@@ -225,3 +225,7 @@ pub(crate) fn now_or_later<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "poll_tests.rs"]
+mod tests;

@@ -101,6 +101,11 @@ impl FakeCluster {
         });
     }
 
+    /// Who the user is.
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+
     /// The user may not: calls are forbidden and `can-i` says no. `*` is every verb.
     pub fn deny(&mut self, verb: &str, group: &str, resource: &str) {
         self.denied.push((verb.into(), group.into(), resource.into()));

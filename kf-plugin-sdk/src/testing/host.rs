@@ -18,6 +18,9 @@ use crate::ui::{Column, Format, Row};
 /// 2026-01-01T12:00:00Z, when every test starts.
 const START: u64 = 1_767_268_800_000;
 
+/// So many timers ring for nothing before a test is over.
+const PATIENCE: u32 = 1000;
+
 type Step = Box<dyn FnOnce(&mut FakeCluster)>;
 
 /// A host in memory. Clones are the same host.
@@ -37,6 +40,8 @@ pub(super) struct State {
     steps: RefCell<BTreeMap<u64, Vec<Step>>>,
     /// Times at which a timer of the command rings.
     timers: RefCell<Vec<u64>>,
+    /// Timers that rang since the test's script last did something.
+    idle: Cell<u32>,
 }
 
 impl FakeHost {
@@ -54,6 +59,7 @@ impl FakeHost {
             answers: RefCell::default(),
             steps: RefCell::default(),
             timers: RefCell::default(),
+            idle: Cell::default(),
         };
         let host = Self { state: Rc::new(state) };
         host.serve("", "v1", "Pod", "pods");
@@ -142,6 +148,11 @@ impl FakeHost {
         let Some(next) = step.into_iter().chain(timer).min() else { return false };
         self.state.now.set(next.max(now));
         let due = self.state.steps.borrow_mut().remove(&next).unwrap_or_default();
+        // A command that only looks at the clock would wait for ever.
+        self.state.idle.set(if due.is_empty() { self.state.idle.get() + 1 } else { 0 });
+        if self.state.idle.get() > PATIENCE {
+            return false;
+        }
         for step in due {
             self.cluster(step);
         }

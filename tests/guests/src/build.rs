@@ -30,12 +30,15 @@ pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<
 }
 
 /// Builds a package's examples; one component each, in order of name.
+///
+/// All features are on: examples that are guests hide from the host's builds behind one.
 pub fn build_examples(
     toolchain: &Toolchain,
     package: &str,
     profile: &str,
 ) -> Result<Vec<GuestArtifact>, Error> {
-    let artifacts = cargo(toolchain, "build", &["--package", package, "--examples"], profile)?;
+    let artifacts =
+        cargo(toolchain, "build", &["--package", package, "--examples", "--all-features"], profile)?;
     if artifacts.is_empty() {
         return Err(Error::NoComponent(package.to_owned()));
     }

@@ -6,7 +6,7 @@ use kf_guests::toolchain::{Options, Way, resolve};
 /// The `kf:abi` section as kf looks for it: name and text, length-prefixed.
 const ABI: &[u8] = b"\x06kf:abi0.1.0";
 
-#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails the test")]
 fn builds_hello(way: Way) {
     let options = Options { only: Some(way), ..Options::from_environment().unwrap() };
     let toolchain = resolve(&options).unwrap();

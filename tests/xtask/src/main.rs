@@ -1,1 +1,63 @@
-fn main() {}
+//! `cargo xtask`: sets up what kf's demo and tests need, and runs them.
+
+#![expect(unreachable_pub, reason = "a binary has no outside to reach from")]
+
+mod cluster;
+mod demo;
+mod lint;
+mod plugins;
+mod say;
+mod setup;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::step::Failure;
+
+/// Builds, demonstrates and tests kf
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run the main job: add a signed command, accept its rights, train something on a real cluster
+    Demo(demo::DemoArgs),
+    /// Run all tests, or those whose name contains a word
+    Test(test::TestArgs),
+    /// Start, stop or look at a cluster to play with
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Build the first-party commands into target/plugins
+    Plugins,
+    /// Write the SDK's bindings again after a change of the WIT
+    Bindings,
+    /// Check format and lints
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Demo(args) => demo::tell(&args),
+        Task::Test(args) => test::run_all(&args),
+        Task::Cluster(command) => cluster::command(&command),
+        Task::Plugins => plugins::build().map(|_| ()),
+        Task::Bindings => {
+            step::cargo(&["run", "--package", "kf-guests", "--features", "bindings", "--bin", "kf-bindings"])
+        }
+        Task::Lint => lint::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            say::line(&format!("error: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -114,6 +114,33 @@ impl KeyRing {
         })
     }
 
+    /// Reads the keys in `dir`, or makes them there; authors without a key get one. For test registries and demos:
+    /// a real registry's keys live on several people's machines.
+    pub fn open<'a>(dir: &Path, authors: impl IntoIterator<Item = &'a AuthorId>) -> Result<Self> {
+        if !dir.exists() {
+            let ring = Self::generate(authors)?;
+            let parent = dir.parent().unwrap_or(Path::new("."));
+            fs_err::create_dir_all(parent).map_err(|e| Error::writing(dir, e))?;
+            // A half-written ring would be no ring: the folder appears whole or not at all.
+            let aside = tempfile::Builder::new()
+                .prefix(".tmp-keys-")
+                .tempdir_in(parent)
+                .map_err(|e| Error::writing(dir, e))?;
+            ring.save(aside.path())?;
+            fs_err::rename(aside.path(), dir).map_err(|e| Error::writing(dir, e))?;
+            return Ok(ring);
+        }
+        let mut ring = Self::load(dir)?;
+        for id in authors {
+            if !ring.authors.contains_key(id) {
+                let key = SigningKey::generate()?;
+                key.save(&dir.join(format!("{}.pk8", id.role())))?;
+                ring.authors.insert(id.clone(), key);
+            }
+        }
+        Ok(ring)
+    }
+
     /// Reads what [`KeyRing::save`] wrote.
     pub fn load(dir: &Path) -> Result<Self> {
         files::check_private(dir)?;

@@ -8,6 +8,7 @@ use sigstore_tuf::canonical_json::to_canonical_bytes;
 
 use super::keys::{KeyRing, SigningKey};
 use crate::error::{Error, Result};
+use crate::index::SIGNED_AT;
 use crate::names::Digest;
 use crate::source::Source;
 
@@ -109,6 +110,7 @@ pub(super) fn next(
     if let Some((bytes, mut old)) = published {
         let old_version = old.remove("version").and_then(|v| v.as_u64());
         let old_version = old_version.ok_or_else(|| Error::parse(&file, "its version is missing"))?;
+        old.remove(SIGNED_AT);
         let expires = old.remove("expires").and_then(|v| v.as_str()?.parse::<Timestamp>().ok());
         let fresh = expires.is_some_and(|expires| expires.duration_since(now) > life / 2);
         if old == body && fresh && file != TIMESTAMP {
@@ -118,13 +120,17 @@ pub(super) fn next(
     }
     body.insert("version".into(), version.into());
     body.insert("expires".into(), expiry(now, life)?.into());
+    body.insert(SIGNED_AT.into(), whole_seconds(now)?.into());
     let bytes = sign(&Value::Object(body), keys)?;
     Ok(Role { file, version, bytes, changed: true })
 }
 
-/// TUF writes times in whole seconds, UTC.
 fn expiry(now: Timestamp, life: SignedDuration) -> Result<String> {
-    let at = now.checked_add(life).map_err(|e| Error::Publish(e.to_string()))?;
+    whole_seconds(now.checked_add(life).map_err(|e| Error::Publish(e.to_string()))?)
+}
+
+/// TUF writes times in whole seconds, UTC.
+fn whole_seconds(at: Timestamp) -> Result<String> {
     let at = Timestamp::from_second(at.as_second()).map_err(|e| Error::Publish(e.to_string()))?;
     Ok(at.to_string())
 }

@@ -29,6 +29,11 @@ fn a_command_is_found_verified_kept_and_read_back() {
     assert_eq!(resolved.version, semver::Version::new(0, 1, 0));
     assert_eq!(resolved.owner.as_str(), "alice");
     assert_eq!(resolved.keyids, [fixture.alice().id()]);
+    assert_eq!(session.view().signed, Some(start()));
+    assert_eq!(session.view().expires, start() + days(1));
+    let roles: Vec<_> = session.roles().into_iter().map(|role| (role.name, role.expires)).collect();
+    assert_eq!(roles[1], ("timestamp".to_owned(), start() + days(1)));
+    assert_eq!(roles.last().unwrap(), &("author-bob".to_owned(), start() + days(180)));
     let fetched = session.fetch(&resolved).unwrap();
     assert_eq!(fetched.wasm, b"\0asm hello");
 
@@ -180,7 +185,7 @@ fn child_that_adds_until_it_is_killed() {
         install(&home, &fetch(&session, "hello").unwrap(), start()).unwrap();
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
         receipt::remove(&home, &lock).unwrap();
-        Store::open(&home).unwrap().sweep(&|_| false).unwrap();
+        Store::open(&home).unwrap().sweep(&|_| false, Duration::ZERO).unwrap();
     }
 }
 
@@ -305,7 +310,9 @@ fn sweeping_keeps_what_is_wanted() {
     let drop = add(&fixture, "audit", start()).unwrap();
     let store = Store::open(&home).unwrap();
     let wanted = |r: &Receipt| [r.wasm.sha256, r.manifest, r.commands_sha256];
-    assert!(store.sweep(&|digest| wanted(&keep).contains(&digest)).unwrap() > 0);
+    let keep_wanted = |digest| wanted(&keep).contains(&digest);
+    assert_eq!(store.sweep(&keep_wanted, Duration::from_secs(3600)).unwrap(), 0, "too young");
+    assert!(store.sweep(&keep_wanted, Duration::ZERO).unwrap() > 0);
     store.wasm(keep.wasm.sha256).unwrap();
     store.manifest(keep.manifest).unwrap();
     assert!(store.wasm(drop.wasm.sha256).is_err());

@@ -8,6 +8,9 @@
 
 mod fixture;
 mod install;
+mod properties;
 mod publishing;
+mod second_opinion;
 mod server;
 mod threats;
+mod tls;

@@ -200,6 +200,15 @@ fn keys_survive_their_files_and_open_files_are_refused() {
     fixture.keys = loaded;
     fixture.build(start() + hour()).unwrap();
 
+    // Opening it again finds the same keys and only adds what is missing.
+    let carol = AuthorId::parse("carol").unwrap();
+    let opened = KeyRing::open(&dir, [&carol]).unwrap();
+    assert_eq!((opened.timestamp.id(), opened.authors.len()), (fixture.keys.timestamp.id(), 3));
+    let fresh = KeyRing::open(&fixture.path("fresh/keys"), [&carol]).unwrap();
+    let again = KeyRing::open(&fixture.path("fresh/keys"), [&carol]).unwrap();
+    assert_eq!(fresh.root[2].id(), again.root[2].id());
+    assert_eq!(fs_err::read_dir(fixture.path("fresh")).unwrap().count(), 1, "something was left behind");
+
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs_err::set_permissions(dir.join("root-1.pk8"), open).unwrap();
     assert!(matches!(KeyRing::load(&dir), Err(Error::UnsafePath { .. })));

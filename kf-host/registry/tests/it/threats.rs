@@ -160,6 +160,32 @@ fn t3_what_was_seen_is_not_forgotten_when_its_file_is_damaged() {
 }
 
 #[test]
+fn t4_a_root_is_followed_one_by_one_and_never_back() {
+    let fixture = Fixture::published();
+    let later = start() + days(200);
+    fixture.build(later).unwrap();
+    let second = fs_err::read(fixture.metadata("root.json")).unwrap();
+    // Served as the third, it skips one.
+    let third = fixture.path("published/metadata/3.root.json");
+    fs_err::write(&third, &second).unwrap();
+    refused(fixture.refresh(later), "root version must increment by one");
+    fs_err::remove_file(&third).unwrap();
+    fixture.refresh(later).unwrap();
+    // The second, once seen, holds although the mirror hides it; so does what only it allows.
+    fs_err::remove_file(fixture.path("published/metadata/2.root.json")).unwrap();
+    let mut body = fixture.body("root.json");
+    assert_eq!(body["version"], 1);
+    body["version"] = 2.into();
+    let stranger = SigningKey::generate().unwrap();
+    let forged = publish::sign(&body, &[&fixture.keys.root[0], &stranger]).unwrap();
+    fs_err::write(fixture.path("published/metadata/2.root.json"), forged).unwrap();
+    fixture.refresh(later).unwrap();
+    // A user who never saw it is not taken in by the forged one.
+    fs_err::remove_dir_all(fixture.path("home")).unwrap();
+    refused(fixture.refresh(later), "1/2");
+}
+
+#[test]
 fn t5_signatures_that_ran_out_are_refused() {
     let fixture = Fixture::published();
     fixture.refresh(start() + hours(23)).unwrap();
@@ -315,6 +341,29 @@ fn t17_a_store_that_is_a_link_or_open_to_others_is_refused() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs_err::set_permissions(home.store(), open).unwrap();
     refused(install(&home, &fetched, start()), "other users may write");
+
+    // Only root can give a folder away, so only root can see this refused.
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs_err::set_permissions(home.store(), own).unwrap();
+    if std::os::unix::fs::chown(home.store(), Some(65534), None).is_ok() {
+        refused(install(&home, &fetched, start()), "belongs to another user");
+    }
+}
+
+#[test]
+fn t17_a_data_folder_moved_to_another_disk_is_fine_when_it_is_ones_own() {
+    let fixture = Fixture::published();
+    let home = fixture.home();
+    let disk = fixture.path("disk");
+    fs_err::create_dir_all(&disk).unwrap();
+    fs_err::create_dir_all(home.data.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&disk, &home.data).unwrap();
+    let mode =
+        |mode| fs_err::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o777);
+    refused(add(&fixture, "hello", start()), "other users may write");
+    mode(0o700);
+    add(&fixture, "hello", start()).unwrap();
 }
 
 #[test]
@@ -356,6 +405,47 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
     receipt["consent"]["rules"] = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }]);
     fs_err::write(&path, receipt.to_string()).unwrap();
     assert!(receipt::read(&fixture.home(), &name("hello")).is_err());
+}
+
+#[test]
+fn t20_what_is_installed_and_blocked_later_is_marked_for_its_next_start() {
+    let fixture = Fixture::published();
+    add(&fixture, "hello", start()).unwrap();
+    let sha256 = kf_registry::Digest::of(b"\0asm hello");
+    let block = format!("[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"it phones home\"\n");
+    fixture.plugin_toml("hello", "alice", &block);
+    fixture.build(start() + hours(1)).unwrap();
+    fixture.refresh(start() + hours(1)).unwrap();
+    let receipt = || receipt::require(&fixture.home(), &name("hello")).unwrap();
+    assert_eq!(receipt().blocked.as_deref(), Some("it phones home"));
+    refused(receipt().check_start(), "it phones home");
+    fixture.plugin_toml("hello", "alice", "");
+    fixture.build(start() + hours(2)).unwrap();
+    fixture.refresh(start() + hours(2)).unwrap();
+    receipt().check_start().unwrap();
+}
+
+#[test]
+fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
+    let fixture = Fixture::new();
+    let rules = |verbs: &str| {
+        format!("[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [{verbs}]\n")
+    };
+    fixture.plugin_toml("hello", "alice", &rules("\"list\", \"delete\""));
+    fixture.build(start()).unwrap();
+    let before = add(&fixture, "hello", start()).unwrap();
+    assert_eq!(before.ceiling[0]["verbs"], json!(["list", "delete"]));
+    fixture.plugin_toml(
+        "hello",
+        "alice",
+        &(rules("\"list\"") + "[[blocked]]\nsha256 = \"" + &"0".repeat(64) + "\"\nreason = \"x\"\n"),
+    );
+    fixture.build(start() + hours(1)).unwrap();
+    fixture.refresh(start() + hours(1)).unwrap();
+    let after = receipt::require(&fixture.home(), &name("hello")).unwrap();
+    assert_eq!(after.ceiling[0]["verbs"], json!(["list"]));
+    assert_eq!((after.consent, after.wasm), (before.consent, before.wasm));
+    assert_eq!(after.blocked, None);
 }
 
 #[test]

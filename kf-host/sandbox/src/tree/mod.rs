@@ -169,6 +169,16 @@ impl CommandTree {
         Ok(Self { format: FORMAT, commands })
     }
 
+    /// Checks a `command.json` that was read as part of something larger.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CommandTree::from_json`].
+    pub fn from_value(value: &serde_json::Value) -> Result<Self, TreeError> {
+        let tree: Self = Self::deserialize(value).map_err(|error| TreeError::Json(error.to_string()))?;
+        tree.checked()
+    }
+
     /// Reads and checks a `command.json`.
     ///
     /// # Errors
@@ -176,11 +186,15 @@ impl CommandTree {
     /// It is not JSON, has unknown fields or another format, or [`CommandTree::new`] refuses it.
     pub fn from_json(json: &[u8]) -> Result<Self, TreeError> {
         let tree: Self = serde_json::from_slice(json).map_err(|error| TreeError::Json(error.to_string()))?;
-        if tree.format != FORMAT {
-            return Err(TreeError::Format(tree.format));
+        tree.checked()
+    }
+
+    fn checked(self) -> Result<Self, TreeError> {
+        if self.format != FORMAT {
+            return Err(TreeError::Format(self.format));
         }
-        check::check(&tree.commands)?;
-        Ok(tree)
+        check::check(&self.commands)?;
+        Ok(self)
     }
 
     /// The bytes of a `command.json`, with a newline at the end.

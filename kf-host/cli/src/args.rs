@@ -1,0 +1,81 @@
+//! The words and flags of kf itself. What each command does with them stands elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::commands;
+use crate::ui::{ColorChoice, Format};
+
+/// The data scientist's command line for Kubeflow
+#[derive(Debug, Parser)]
+#[command(name = "kf", version, disable_help_subcommand = true, subcommand_required = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+
+    #[command(subcommand)]
+    pub command: HostCommand,
+}
+
+/// Flags of every command, kf's own and added ones.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GlobalArgs {
+    /// Namespace to work in; default: the kubeconfig context's
+    #[arg(long, short = 'n', global = true, value_name = "NAMESPACE", help_heading = GLOBAL)]
+    pub namespace: Option<String>,
+
+    /// Context of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
+    pub context: Option<String>,
+
+    /// Kubeconfig file
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL)]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// How to print results
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = GLOBAL)]
+    pub output: Format,
+
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = GLOBAL)]
+    pub color: ColorChoice,
+}
+
+/// Flags the host adds to every added command, because it stands between the command and the
+/// cluster.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Let the server check every change and store none; show what would change
+    #[arg(long, global = true, help_heading = RUN)]
+    pub dry_run: bool,
+
+    /// Show each call to the API server with the rule that allowed it
+    #[arg(long, global = true, help_heading = RUN)]
+    pub explain: bool,
+}
+
+pub const GLOBAL: &str = "Global options";
+pub const RUN: &str = "How it runs";
+
+/// kf's own commands: the trust root. Everything else is an added command.
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Add, remove and look at commands
+    #[command(subcommand)]
+    Command(commands::command::CommandCommand),
+
+    /// Set up, build and look at registries of commands
+    #[command(subcommand)]
+    Registry(commands::registry::RegistryCommand),
+
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell to complete in
+    pub shell: Shell,
+}

@@ -1,0 +1,399 @@
+//! The cluster a command line means, and one command's way to it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kf_cluster::broker::{Broker, BrokerConfig, Budgets, CallRecord, Change, Command, Mark};
+use kf_cluster::connection::{Connection, Timeouts};
+use kf_cluster::grants::explain::{Who, explain, to_json};
+use kf_cluster::grants::{Ceiling, Consent, Grants, Refusal, RuleSet, RunFlags};
+use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, Settings, Sources};
+use kf_cluster::names::Namespace;
+use kf_cluster::preflight::{self, Granter};
+use kf_registry::PluginName;
+use kf_registry::receipt::Receipt;
+
+use crate::app::App;
+use crate::args::RunArgs;
+use crate::env;
+use crate::error::{CliError, Context, Kind, Result};
+use crate::ui::{Format, Tone};
+
+/// An audit log larger than this makes room for a new one; one old one is kept.
+const AUDIT_LOG_BYTES: u64 = 16 << 20;
+
+/// Reads the kubeconfig as the command line and the environment choose; no network.
+pub fn settings(app: &App) -> Result<Settings> {
+    let choice = Choice {
+        file: app.global.kubeconfig.clone(),
+        context: app.global.context.clone(),
+        namespace: app.global.namespace.clone().or_else(|| env::text(env::KF_NAMESPACE)),
+    };
+    kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)
+}
+
+fn no_cluster(error: KubeconfigError) -> CliError {
+    let kind = match error {
+        KubeconfigError::Missing(_) => Kind::Unauthenticated,
+        _ => Kind::Usage,
+    };
+    CliError::new(kind, error.to_string()).maybe_hint(error.hint())
+}
+
+/// Drives the host's own questions to the API server.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(Kind::Failed, || "cannot start the runtime for the network".to_owned())?;
+    Ok(runtime.block_on(future))
+}
+
+/// Which of a command's rules the user holds in the namespace of the command line.
+pub struct OwnRights {
+    pub namespace: String,
+    /// In the manifest's order.
+    pub rules: Vec<OwnRule>,
+}
+
+/// A rule, and what the user lacks of it.
+pub struct OwnRule {
+    /// `get, list pods, pods/log`
+    pub rule: String,
+    /// `create trainjobs.trainer.kubeflow.org in team-a`
+    pub missing: Vec<String>,
+    /// The command works without it.
+    pub optional: bool,
+}
+
+impl OwnRule {
+    pub fn held(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+impl OwnRights {
+    pub fn all(&self) -> bool {
+        self.rules.iter().all(OwnRule::held)
+    }
+
+    /// What stops the command, or with `optional` what makes it do less.
+    fn missing(&self, optional: bool) -> impl Iterator<Item = &str> {
+        self.rules
+            .iter()
+            .filter(move |rule| rule.optional == optional)
+            .flat_map(|rule| &rule.missing)
+            .map(String::as_str)
+    }
+}
+
+/// Whether a command can be used in the namespace of the command line.
+pub enum Here {
+    Ready,
+    NotPermitted { missing: String },
+    Unknown { why: String },
+}
+
+impl Here {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotPermitted { .. } => "not permitted",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Ready => None,
+            Self::NotPermitted { missing } => Some(format!("you lack {missing}")),
+            Self::Unknown { why } => Some(why.clone()),
+        }
+    }
+
+    pub fn tone(&self) -> Tone {
+        match self {
+            Self::Ready => Tone::Good,
+            Self::NotPermitted { .. } | Self::Unknown { .. } => Tone::Warning,
+        }
+    }
+}
+
+/// Asks about all commands together.
+pub fn usable_here(app: &App, commands: &[(PluginName, RuleSet)]) -> BTreeMap<PluginName, Here> {
+    commands
+        .iter()
+        .map(|(name, rules)| {
+            let here = match own_rights(app, rules) {
+                _ if rules.is_empty() => Here::Ready,
+                Err(error) => Here::Unknown { why: reason(&error) },
+                Ok(own) => match own.missing(false).next() {
+                    None => Here::Ready,
+                    Some(missing) => Here::NotPermitted { missing: missing.to_owned() },
+                },
+            };
+            (name.clone(), here)
+        })
+        .collect()
+}
+
+pub fn reason(error: &CliError) -> String {
+    let first = error.lines().into_iter().next().unwrap_or_default();
+    first.trim_start_matches("error: ").to_owned()
+}
+
+/// Asks the API server about the user's own rights, in one burst; a yes is kept for a minute.
+pub fn own_rights(app: &App, rules: &RuleSet) -> Result<OwnRights> {
+    let settings = settings(app)?;
+    let namespace = settings.namespace.clone();
+    let connection = Connection::new(settings, Timeouts::default());
+    let cache = app.home.cache.join("rights.json");
+    let verdicts = block_on(preflight::preflight(&connection, rules, &namespace, Some(&cache)))??;
+    let rules = verdicts
+        .iter()
+        .filter_map(|verdict| Some((verdict, rules.rules().get(verdict.rule.checked_sub(1)?)?)))
+        .map(|(verdict, rule)| OwnRule {
+            rule: rule.to_string(),
+            missing: verdict.missing.iter().map(ToString::to_string).collect(),
+            optional: rule.optional,
+        })
+        .collect();
+    Ok(OwnRights { namespace: namespace.to_string(), rules })
+}
+
+/// The line below a command's rights that says whether the user holds them. Nobody needs a
+/// cluster to add a command.
+pub fn show_own_rights(app: &App, rules: &RuleSet) {
+    match own_rights(app, rules) {
+        Ok(rights) if rights.all() => {
+            let count = rights.rules.len();
+            app.ui.talk_toned(
+                &format!("You may do all of this in {}.   ✓ {count} of {count} rules", rights.namespace),
+                Tone::Good,
+            );
+        }
+        Ok(rights) => {
+            let held = rights.rules.iter().filter(|rule| rule.held()).count();
+            let all = rights.rules.len();
+            app.ui.talk_toned(
+                &format!("You may not do all of this in {}.   {held} of {all} rules", rights.namespace),
+                Tone::Warning,
+            );
+            for missing in rights.missing(false) {
+                app.ui.note(&format!("  ✗ {missing}"));
+            }
+            for missing in rights.missing(true) {
+                app.ui.note(&format!("  – {missing} (it works without)"));
+            }
+        }
+        Err(error) => app.ui.note(&format!("Whether you may do this was not checked: {}", reason(&error))),
+    }
+}
+
+/// One run of a command against the cluster.
+pub struct ClusterRun {
+    connection: Arc<Connection>,
+    broker: Broker,
+    rules: RuleSet,
+    namespace: Namespace,
+    context: Option<String>,
+    flags: RunArgs,
+}
+
+impl ClusterRun {
+    /// Nothing is connected before the command's first call.
+    pub fn open(app: &App, receipt: &Receipt, rules: &RuleSet, flags: &RunArgs) -> Result<Self> {
+        let settings = settings(app)?;
+        let namespace = settings.namespace.clone();
+        let context = settings.context.clone();
+        let connection = Arc::new(Connection::new(settings, Timeouts::default()));
+        let broker = Broker::new(BrokerConfig {
+            connection: Arc::clone(&connection),
+            grants: grants(receipt, rules)?,
+            namespace: namespace.clone(),
+            command: Command {
+                name: receipt.name.to_string(),
+                version: receipt.version.to_string(),
+                digest: receipt.wasm.sha256.to_string(),
+            },
+            dry_run: flags.dry_run,
+            budgets: Budgets::default(),
+            audit: Some(audit_log(app)?),
+        })
+        .context(Kind::Failed, || format!("{} cannot run", receipt.name))?;
+        Ok(Self { connection, broker, rules: rules.clone(), namespace, context, flags: flags.clone() })
+    }
+
+    pub fn kube(&self) -> kf_sandbox::Kube {
+        kf_sandbox::Kube { api: Arc::new(self.broker.clone()), runtime: None }
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_str()
+    }
+
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    /// What the host has to say about a run: warnings, a dry run's changes, the calls.
+    pub fn report(&self, app: &App) -> Result<()> {
+        for warning in self.broker.warnings() {
+            app.ui.warn(&warning);
+        }
+        if self.flags.dry_run {
+            show_changes(app, &self.broker.changes())?;
+        }
+        if self.flags.explain {
+            show_calls(app, &self.broker.calls());
+        }
+        Ok(())
+    }
+
+    /// Who stands in the way of a call, layer by layer, and who can help.
+    pub fn explain(&self, receipt: &Receipt, refusal: &Refusal) -> CliError {
+        let granters = self.granters(refusal);
+        let version = receipt.version.to_string();
+        let who = Who {
+            command: receipt.name.as_str(),
+            version: Some(&version),
+            environment: self.namespace.as_str(),
+            from_registry: true,
+            granters: &granters,
+        };
+        let explained = explain(refusal, who);
+        let json = to_json(refusal, who);
+        let mut error = CliError::new(Kind::Forbidden, explained.headline.clone())
+            .details(explained.lines().iter().map(|line| line.trim_start().to_owned()))
+            .details(self.also_missing(refusal))
+            .hint(explained.hint);
+        for (name, value) in json.get("error").and_then(|error| error.as_object()).into_iter().flatten() {
+            if !["code", "message", "hint"].contains(&name.as_str()) {
+                error = error.field(name, value.clone());
+            }
+        }
+        error
+    }
+
+    /// What else the command will need of the user, so that one request to an owner is enough.
+    fn also_missing(&self, refusal: &Refusal) -> Vec<String> {
+        if refusal.layer != kf_cluster::grants::Layer::Rbac {
+            return Vec::new();
+        }
+        let asked = block_on(preflight::preflight(&self.connection, &self.rules, &self.namespace, None));
+        let needed = asked.into_iter().flatten().flatten().filter(|verdict| {
+            let rule = verdict.rule.checked_sub(1).and_then(|at| self.rules.rules().get(at));
+            rule.is_some_and(|rule| !rule.optional)
+        });
+        let missing: Vec<String> = needed
+            .flat_map(|verdict| verdict.missing)
+            .filter(|missing| {
+                (&missing.verb, &missing.resource) != (&refusal.rule.verb, &refusal.rule.resource)
+            })
+            .map(|missing| missing.to_string())
+            .collect();
+        if missing.is_empty() { Vec::new() } else { vec![format!("also missing: {}", missing.join("; "))] }
+    }
+
+    /// Who can hand out rights, if the user may know.
+    fn granters(&self, refusal: &Refusal) -> Vec<Granter> {
+        let Some(namespace) = &refusal.rule.namespace else { return Vec::new() };
+        if refusal.layer != kf_cluster::grants::Layer::Rbac {
+            return Vec::new();
+        }
+        let Ok(namespace) = Namespace::parse(namespace.as_str()) else { return Vec::new() };
+        block_on(preflight::granters(&self.connection, &namespace)).unwrap_or_default()
+    }
+}
+
+fn grants(receipt: &Receipt, rules: &RuleSet) -> Result<Grants> {
+    let parsed = |rules: &[kf_registry::Rule]| {
+        RuleSet::parse(rules).map_err(|error| {
+            CliError::untrusted(format!("the receipt of {} cannot be used: its {error}", receipt.name))
+        })
+    };
+    let digest = receipt.wasm.sha256.to_string();
+    Ok(Grants {
+        component: digest.clone(),
+        manifest: rules.clone(),
+        ceiling: Ceiling::Registry(parsed(&receipt.ceiling)?),
+        consent: Some(Consent { component: digest, rules: parsed(&receipt.consent.rules)? }),
+        environment: None,
+        run: RunFlags::default(),
+    })
+}
+
+/// Where every call is written down. The folder is made, and a log that has grown makes room.
+fn audit_log(app: &App) -> Result<PathBuf> {
+    if let Some(path) = env::var(env::KF_AUDIT_LOG) {
+        return Ok(PathBuf::from(path));
+    }
+    let folder = &app.home.state;
+    fs_err::create_dir_all(folder).context(Kind::Failed, || "the audit log cannot be kept".to_owned())?;
+    let path = folder.join("audit.jsonl");
+    if fs_err::metadata(&path).is_ok_and(|log| log.len() > AUDIT_LOG_BYTES) {
+        fs_err::rename(&path, folder.join("audit.old.jsonl"))
+            .context(Kind::Failed, || "the audit log cannot be kept".to_owned())?;
+    }
+    Ok(path)
+}
+
+fn show_changes(app: &App, changes: &[Change]) -> Result<()> {
+    let data_is_json = !matches!(app.ui.format(), Format::Table | Format::Wide);
+    for change in changes {
+        app.ui.note(&format!("{}   (server dry run: admission agreed)", change.headline()));
+        for line in &change.lines {
+            let tone = match line.mark {
+                Mark::Added => Tone::Good,
+                Mark::Removed => Tone::Bad,
+                Mark::Changed => Tone::Warning,
+            };
+            let by_server = if line.by_server { "   set by the server" } else { "" };
+            let text = format!("{} {}{by_server}", line.sign(), line.text);
+            if data_is_json {
+                app.ui.note(&text);
+            } else {
+                app.ui.data_toned(&text, tone)?;
+            }
+        }
+        if let Some(note) = &change.note {
+            app.ui.note(note);
+        }
+    }
+    app.ui.note("Nothing was changed.");
+    Ok(())
+}
+
+fn show_calls(app: &App, calls: &[CallRecord]) {
+    let total: u128 = calls.iter().map(|call| call.latency.as_millis()).sum();
+    let s = if calls.len() == 1 { "" } else { "s" };
+    app.ui.note(&format!("{} call{s} to the API server, {total} ms", calls.len()));
+    let column = |text: fn(&CallRecord) -> String| {
+        let width = calls.iter().map(|call| text(call).chars().count()).max().unwrap_or(0);
+        move |call: &CallRecord| format!("{:width$}", text(call))
+    };
+    let verb = column(|call| call.verb.clone());
+    let resource = column(|call| match &call.name {
+        Some(name) => format!("{}/{name}", call.resource),
+        None => call.resource.trim_start_matches('.').to_owned(),
+    });
+    let place = column(|call| call.namespace.clone().unwrap_or_else(|| "-".to_owned()));
+    for call in calls {
+        let status = call.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        let rule = call.rule.map_or_else(|| "needs no rule".to_owned(), |rule| format!("rule {rule}"));
+        let objects = match call.objects {
+            None => String::new(),
+            Some(1) => "  1 object".to_owned(),
+            Some(count) => format!("  {count} objects"),
+        };
+        app.ui.note(&format!(
+            "  {}  {}  {}  {status}  {:>4} ms  {rule}{objects}",
+            verb(call),
+            resource(call),
+            place(call),
+            call.latency.as_millis()
+        ));
+    }
+}

@@ -1,0 +1,138 @@
+use std::collections::BTreeMap;
+
+use clap::Args;
+use kf_cluster::grants::RuleSet;
+use kf_registry::receipt::{self, Receipt};
+use kf_registry::trust::Session;
+use kf_registry::{PluginName, Rule, registries, slot};
+use serde_json::json;
+
+use crate::app::App;
+use crate::cluster::{self, Here};
+use crate::error::Result;
+use crate::plugin::install;
+use crate::ui::{Cell, Column, Row, Tone};
+
+/// List the commands that are added, or all there are
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Also those that could be added, and whether each can be used here
+    #[arg(long, short = 'a')]
+    available: bool,
+}
+
+pub fn run(app: &App, args: &ListArgs) -> Result<()> {
+    let installed: BTreeMap<PluginName, Result<Receipt, kf_registry::Error>> =
+        receipt::list(&app.home)?.into_iter().collect();
+    let replaced: BTreeMap<PluginName, PluginName> = slot::list(&app.home)?.into_iter().collect();
+    if args.available {
+        return available(app, &installed);
+    }
+    let columns = ["NAME", "VERSION", "SOURCE", "ABOUT"].map(Column::new);
+    let rows: Vec<Row> = installed
+        .iter()
+        .map(|(name, receipt)| match receipt {
+            Err(error) => broken(name, error),
+            Ok(receipt) => {
+                let about = match replaced.get(name) {
+                    Some(other) => Cell::toned(format!("replaced by {other}"), Tone::Warning),
+                    None => Cell::from(receipt.summary.as_str()),
+                };
+                row(name, receipt, about, None)
+            }
+        })
+        .collect();
+    if rows.is_empty() {
+        app.ui.note("no command is added; `kf command list --available` shows what can be");
+    }
+    Ok(app.ui.table(&columns, &rows)?)
+}
+
+fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Here>) -> Row {
+    let object = json!({
+        "name": name,
+        "version": receipt.version,
+        "source": receipt.origin.registry,
+        "owner": receipt.origin.owner,
+        "sha256": receipt.wasm.sha256,
+        "installed": true,
+        "about": receipt.summary,
+        "here": here.map(Here::code),
+        "why": here.and_then(Here::why),
+    });
+    let mut cells: Vec<Cell> = vec![
+        name.as_str().into(),
+        receipt.version.to_string().into(),
+        receipt.origin.registry.as_str().into(),
+    ];
+    cells.extend(here.map(|here| Cell::toned(here.code(), here.tone())));
+    cells.push(about);
+    Row { cells, object, name: format!("command/{name}") }
+}
+
+fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
+    Row {
+        cells: vec![name.as_str().into(), "-".into(), "-".into(), Cell::toned(error.to_string(), Tone::Bad)],
+        object: json!({ "name": name, "installed": true, "error": error.to_string() }),
+        name: format!("command/{name}"),
+    }
+}
+
+/// Everything that is added or offered, and whether it can be used in this namespace.
+fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_registry::Error>>) -> Result<()> {
+    let mut sessions: Vec<Session> = Vec::new();
+    for id in registries::list(&app.home)? {
+        match install::refresh(app, &id) {
+            Ok(session) => sessions.push(session),
+            // What another registry offers, and what is added, can still be listed.
+            Err(error) => app.ui.error(&error),
+        }
+    }
+    let mut wanted: BTreeMap<PluginName, &[Rule]> = BTreeMap::new();
+    for (name, receipt) in installed {
+        wanted.extend(receipt.as_ref().ok().map(|receipt| (name.clone(), receipt.rules.as_slice())));
+    }
+    let rules: Vec<(PluginName, RuleSet)> =
+        wanted.into_iter().filter_map(|(name, rules)| Some((name, RuleSet::parse(rules).ok()?))).collect();
+    let here = cluster::usable_here(app, &rules);
+    let mut rows: BTreeMap<PluginName, Row> = BTreeMap::new();
+    for session in &sessions {
+        for (name, listed) in &session.view().plugins {
+            let Some(release) = listed.newest().filter(|_| !installed.contains_key(name)) else { continue };
+            let hint = format!("{}: kf command add {name}", listed.entry.summary);
+            let object = json!({
+                "name": name, "version": release.version, "source": session.view().registry,
+                "owner": listed.entry.owner, "sha256": release.wasm.sha256, "installed": false,
+                "about": listed.entry.summary, "here": "not installed",
+            });
+            let cells = vec![
+                name.as_str().into(),
+                release.version.to_string().into(),
+                session.view().registry.as_str().into(),
+                Cell::toned("not installed", Tone::Faint),
+                hint.into(),
+            ];
+            rows.insert(name.clone(), Row { cells, object, name: format!("command/{name}") });
+        }
+    }
+    for (name, receipt) in installed {
+        let added = match receipt {
+            Err(error) => {
+                let mut row = broken(name, error);
+                row.cells.insert(3, Cell::toned("broken", Tone::Bad));
+                row
+            }
+            Ok(receipt) => {
+                let here = here.get(name).unwrap_or(&Here::Ready);
+                let about = here.why().map_or_else(|| Cell::from(receipt.summary.as_str()), Cell::from);
+                row(name, receipt, about, Some(here))
+            }
+        };
+        rows.insert(name.clone(), added);
+    }
+    if rows.is_empty() {
+        app.ui.note("no registry is set up; `kf registry add NAME URL --root root.json` sets one up");
+    }
+    let columns = ["NAME", "VERSION", "SOURCE", "HERE", "ABOUT"].map(Column::new);
+    Ok(app.ui.table(&columns, &rows.into_values().collect::<Vec<_>>())?)
+}

@@ -1,0 +1,51 @@
+use clap::Args;
+use kf_registry::index::Request;
+use kf_registry::lock::NameLock;
+use kf_registry::{PluginName, receipt, slot};
+
+use crate::app::App;
+use crate::error::{CliError, Result};
+use crate::plugin::consent::Answer;
+use crate::plugin::install::Installer;
+
+/// Let another command answer to a name, or the first one again
+#[derive(Debug, Args)]
+pub struct ReplaceArgs {
+    /// The name to type
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// The command that answers to it; added if it is not there yet
+    #[arg(long, value_name = "OTHER", required_unless_present = "restore")]
+    with: Option<String>,
+
+    /// Back to the command of that name
+    #[arg(long, conflicts_with = "with")]
+    restore: bool,
+
+    #[command(flatten)]
+    answer: Answer,
+}
+
+pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
+    let name = PluginName::parse(&args.name)?;
+    let Some(with) = &args.with else {
+        let lock = NameLock::try_acquire(&app.home, &name)?;
+        slot::restore(&app.home, &lock)?;
+        app.ui.data_line(&format!("{name} is {name} again"))?;
+        return Ok(());
+    };
+    let request = Request::parse(with)?;
+    if request.name == name {
+        return Err(CliError::usage(format!("{name} cannot replace itself"))
+            .hint(format!("kf command replace {name} --restore")));
+    }
+    if receipt::read(&app.home, &request.name)?.is_none() {
+        Installer::new(app, &args.answer).add(&request)?;
+    }
+    let lock = NameLock::try_acquire(&app.home, &name)?;
+    slot::replace(&app.home, &lock, &request.name)?;
+    app.ui.data_line(&format!("{name} is now answered by {}", request.name))?;
+    app.ui.note(&format!("back with `kf command replace {name} --restore`"));
+    Ok(())
+}

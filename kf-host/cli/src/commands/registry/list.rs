@@ -1,0 +1,48 @@
+use clap::Args;
+use kf_registry::{Digest, registries, trust};
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::ui::{Cell, Column, Row, Tone};
+
+/// List the registries that are set up
+#[derive(Debug, Args)]
+pub struct ListArgs {}
+
+pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
+    let columns = [Column::new("NAME"), Column::new("URL"), Column::new("EXPIRES"), Column::new("ROOT")];
+    let mut rows = Vec::new();
+    for id in registries::list(&app.home)? {
+        let row = match registries::load(&app.home, &id) {
+            Err(error) => Row {
+                cells: vec![id.as_str().into(), Cell::toned(error.to_string(), Tone::Bad)],
+                object: json!({ "name": id, "error": error.to_string() }),
+                name: format!("registry/{id}"),
+            },
+            Ok(registry) => {
+                let urls: Vec<String> = registry.urls.iter().map(ToString::to_string).collect();
+                let root: Digest = registry.root_digest();
+                let expires = match trust::cached(&app.home, &registry, App::now()) {
+                    Ok(session) => Cell::from(session.view().expires.to_string()),
+                    Err(error) => Cell::toned(error.to_string(), Tone::Warning),
+                };
+                Row {
+                    object: json!({ "name": id, "urls": urls, "expires": expires.text, "rootSha256": root }),
+                    cells: vec![
+                        id.as_str().into(),
+                        urls.join(" ").into(),
+                        expires,
+                        crate::plugin::install::short_digest(&root.to_string()).into(),
+                    ],
+                    name: format!("registry/{id}"),
+                }
+            }
+        };
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        app.ui.note("no registry is set up; `kf registry add NAME URL --root root.json` sets one up");
+    }
+    Ok(app.ui.table(&columns, &rows)?)
+}

@@ -1,0 +1,18 @@
+use clap::Args;
+use kf_registry::{RegistryId, registries};
+
+use crate::app::App;
+use crate::error::Result;
+
+/// Forget a registry; commands added from it stay
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// Its name here
+    name: String,
+}
+
+pub fn run(app: &App, args: &RemoveArgs) -> Result<()> {
+    let id = RegistryId::parse(&args.name)?;
+    registries::remove(&app.home, &id)?;
+    Ok(app.ui.data_line(&format!("Removed registry {id}"))?)
+}

@@ -1,0 +1,61 @@
+//! Every environment variable that kf reads.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use kf_registry::Home;
+
+/// One folder for all that kf keeps. Without it the XDG folders are used: settings in
+/// `$XDG_CONFIG_HOME/kf` (`~/.config/kf`), installed commands in `$XDG_DATA_HOME/kf`
+/// (`~/.local/share/kf`), what can be made again in `$XDG_CACHE_HOME/kf` (`~/.cache/kf`), the
+/// audit log in `$XDG_STATE_HOME/kf` (`~/.local/state/kf`).
+pub const KF_HOME: &str = "KF_HOME";
+/// The namespace of the run, unless `-n` names one.
+pub const KF_NAMESPACE: &str = "KF_NAMESPACE";
+/// Where the audit log goes; default `audit.jsonl` in the state folder.
+pub const KF_AUDIT_LOG: &str = "KF_AUDIT_LOG";
+/// `1` shows where a command trapped.
+pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
+/// Any value switches colour off (no-color.org).
+pub const NO_COLOR: &str = "NO_COLOR";
+const HOME: &str = "HOME";
+const TERM: &str = "TERM";
+
+/// The variable, unless it is unset or empty.
+pub fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The variable as text; none if unset, empty or not UTF-8.
+pub fn text(name: &str) -> Option<String> {
+    var(name)?.into_string().ok()
+}
+
+/// The user's home folder.
+pub fn home() -> Option<PathBuf> {
+    var(HOME).map(PathBuf::from)
+}
+
+/// Whether the terminal says it can do nothing but print.
+pub fn dumb_terminal() -> bool {
+    text(TERM).is_some_and(|term| term == "dumb")
+}
+
+/// kf's folders; none without a home folder.
+pub fn kf_home() -> Option<Home> {
+    if let Some(dir) = var(KF_HOME) {
+        return Some(Home::under(dir));
+    }
+    Some(Home {
+        config: xdg_dir("XDG_CONFIG_HOME", ".config")?,
+        data: xdg_dir("XDG_DATA_HOME", ".local/share")?,
+        cache: xdg_dir("XDG_CACHE_HOME", ".cache")?,
+        state: xdg_dir("XDG_STATE_HOME", ".local/state")?,
+    })
+}
+
+/// The XDG specification says to ignore relative values.
+fn xdg_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let base = var(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    base.or_else(|| home().map(|home| home.join(below_home))).map(|base| base.join("kf"))
+}

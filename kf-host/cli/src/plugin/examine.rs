@@ -1,0 +1,81 @@
+//! What a component must be before it is published, and again before it is added.
+//!
+//! The registry's admins run this when they build the index, and every user's kf runs it on the
+//! bytes that were fetched: a curated registry is no reason to skip it.
+
+use kf_cluster::grants::{RuleError, RuleSet};
+use kf_registry::Rule;
+use kf_registry::manifest::Manifest;
+use kf_sandbox::tree::{CommandTree, TreeError};
+use kf_sandbox::{Granted, InspectError, UndeclaredImports};
+
+use super::tree_rules::{self, TreeFault};
+
+/// A component that keeps to its manifest, and its manifest to the ceiling.
+#[derive(Debug)]
+pub struct Examined {
+    pub rules: RuleSet,
+    pub tree: CommandTree,
+}
+
+/// Why a component is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamineError {
+    #[error(transparent)]
+    Component(#[from] InspectError),
+    #[error("it is built for ABI {found}, but its manifest says {declared}")]
+    Abi { found: String, declared: String },
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    TreeRules(#[from] TreeFault),
+    #[error("its manifest's {0}")]
+    Rules(RuleError),
+    #[error("the registry's ceiling cannot be read: {0}")]
+    Ceiling(RuleError),
+    #[error("it asks for more than the registry allows: {}", .0.join("; "))]
+    AboveCeiling(Vec<String>),
+    #[error(transparent)]
+    Imports(#[from] UndeclaredImports),
+}
+
+pub fn examine(
+    wasm: &[u8],
+    manifest: &Manifest,
+    command_json: &[u8],
+    ceiling: &[Rule],
+) -> Result<Examined, ExamineError> {
+    let rules = RuleSet::parse(manifest.rules()).map_err(ExamineError::Rules)?;
+    let ceiling = RuleSet::parse(ceiling).map_err(ExamineError::Ceiling)?;
+    if !ceiling.covers(&rules) {
+        let above = ceiling.growth(&rules);
+        return Err(ExamineError::AboveCeiling(super::rights::short_lines(&above)));
+    }
+    let tree = CommandTree::from_json(command_json)?;
+    tree_rules::check(&tree)?;
+    let inspection = kf_sandbox::inspect(wasm)?;
+    let declared = manifest.plugin.abi.to_string();
+    if inspection.abi.to_string() != declared {
+        return Err(ExamineError::Abi { found: inspection.abi.to_string(), declared });
+    }
+    inspection.check_imports(granted(&rules, &tree))?;
+    Ok(Examined { rules, tree })
+}
+
+/// The interfaces that a manifest and a tree call for; nothing else is linked.
+pub fn granted(rules: &RuleSet, tree: &CommandTree) -> Granted {
+    let names_subresource = |wanted: &[&str]| {
+        rules.permissions().any(|permission| {
+            let resource = &permission.resource;
+            permission.group.is_core()
+                && resource.plural.as_str() == "pods"
+                && resource.subresource.as_ref().is_some_and(|sub| wanted.contains(&sub.as_str()))
+        })
+    };
+    Granted {
+        kube: !rules.is_empty(),
+        logs: names_subresource(&["log"]),
+        sessions: names_subresource(&["exec", "attach", "portforward"]),
+        files: tree.reads_files(),
+    }
+}

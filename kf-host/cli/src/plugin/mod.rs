@@ -1,0 +1,12 @@
+//! Commands that were added: from signed bytes to a run.
+
+pub mod argv;
+pub mod clap_tree;
+pub mod code;
+pub mod consent;
+pub mod examine;
+pub mod install;
+pub mod rights;
+pub mod run;
+pub mod tree_rules;
+mod ui;

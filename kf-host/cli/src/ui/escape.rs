@@ -1,0 +1,200 @@
+//! Keeps text from commands, registries and clusters from driving the terminal.
+//!
+//! A terminal obeys what it is sent: an escape sequence can move the cursor over a line already
+//! read, set the clipboard, or rename the window, and bidirectional controls reorder what a
+//! person sees. On a terminal kf therefore passes printable text, tabs and line ends, and
+//! nothing else: control characters of both sets go, escape sequences go as a whole, and so do
+//! the bidi controls. A lone carriage return becomes a line end, so that nothing is overwritten.
+//! Pipes and files get every byte as it was.
+
+/// A filter over a stream that may be cut anywhere, also inside a character or a sequence.
+#[derive(Debug, Default)]
+pub struct EscapeFilter {
+    state: State,
+    /// The start of a character whose other bytes have not come yet.
+    partial: Vec<u8>,
+    after_return: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    /// After ESC.
+    Escape,
+    /// In a control sequence: ESC [ … final byte.
+    Control,
+    /// In a string sequence (OSC, DCS, SOS, PM, APC), which ends with BEL or ST.
+    String,
+    /// After ESC inside a string sequence.
+    StringEscape,
+}
+
+impl EscapeFilter {
+    /// Appends what a terminal may see of `input` to `output`.
+    pub fn feed(&mut self, input: &[u8], output: &mut Vec<u8>) {
+        if self.plain_so_far() && input.iter().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~')) {
+            output.extend_from_slice(input);
+            return;
+        }
+        let mut bytes = std::mem::take(&mut self.partial);
+        bytes.extend_from_slice(input);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            match std::str::from_utf8(rest) {
+                Ok(text) => {
+                    self.text(text, output);
+                    break;
+                }
+                Err(error) => {
+                    let (valid, broken) = rest.split_at(error.valid_up_to());
+                    self.text(std::str::from_utf8(valid).unwrap_or_default(), output);
+                    let Some(length) = error.error_len() else {
+                        self.partial = broken.to_vec();
+                        break;
+                    };
+                    self.character(char::REPLACEMENT_CHARACTER, output);
+                    rest = broken.get(length..).unwrap_or_default();
+                }
+            }
+        }
+    }
+
+    fn plain_so_far(&self) -> bool {
+        self.state == State::Text && self.partial.is_empty() && !self.after_return
+    }
+
+    fn text(&mut self, text: &str, output: &mut Vec<u8>) {
+        for character in text.chars() {
+            self.character(character, output);
+        }
+    }
+
+    fn character(&mut self, character: char, output: &mut Vec<u8>) {
+        self.state = match (self.state, character) {
+            (State::Text, '\u{1b}') => State::Escape,
+            (State::Text, '\u{9b}') => State::Control,
+            (State::Text, '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}') => State::String,
+            (State::Text, _) => {
+                self.shown(character, output);
+                State::Text
+            }
+            (State::Escape, '[') => State::Control,
+            (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::String,
+            // Intermediate bytes; the sequence goes on.
+            (State::Escape, ' '..='/') => State::Escape,
+            (State::Control, '0'..='?' | ' '..='/') => State::Control,
+            (State::Control | State::Escape, '\u{1b}') => State::Escape,
+            (State::Control | State::Escape, '\n') => {
+                self.shown('\n', output);
+                State::Text
+            }
+            (State::Escape | State::Control, _) => State::Text,
+            (State::String, '\u{7}' | '\u{9c}') => State::Text,
+            (State::String, '\u{1b}') => State::StringEscape,
+            (State::String, _) => State::String,
+            (State::StringEscape, '\\') => State::Text,
+            (State::StringEscape, '\u{1b}') => State::StringEscape,
+            (State::StringEscape, _) => State::String,
+        };
+    }
+
+    fn shown(&mut self, character: char, output: &mut Vec<u8>) {
+        let after_return = std::mem::take(&mut self.after_return);
+        match character {
+            '\r' => {
+                output.push(b'\n');
+                self.after_return = true;
+            }
+            '\n' if after_return => {}
+            '\n' | '\t' => output.push(character as u8),
+            _ if character.is_control() || is_bidi_control(character) => {}
+            _ => output.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Whether the character reorders the text around it.
+fn is_bidi_control(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// What a terminal may see of a text.
+pub fn filtered(text: &str) -> String {
+    let mut shown = Vec::with_capacity(text.len());
+    EscapeFilter::default().feed(text.as_bytes(), &mut shown);
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+/// One line of talk: filtered, and its line ends turned into spaces.
+pub fn line(text: &str) -> String {
+    filtered(text.trim_end()).replace(['\n', '\t'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(input: &[u8]) -> String {
+        let mut output = Vec::new();
+        EscapeFilter::default().feed(input, &mut output);
+        String::from_utf8(output).unwrap()
+    }
+
+    #[test]
+    fn takes_out_what_a_terminal_obeys() {
+        assert_eq!(shown(b"a\x1b[31mred\x1b[0m b"), "ared b");
+        assert_eq!(shown(b"\x1b]0;title\x07text"), "text");
+        assert_eq!(shown(b"\x1b]52;c;aGk=\x1b\\text"), "text");
+        assert_eq!(shown("\u{9d}0;title\u{9c}text".as_bytes()), "text");
+        assert_eq!(shown(b"a\x07\x08\x7fb"), "ab");
+        assert_eq!(shown("abc\u{202e}def".as_bytes()), "abcdef");
+        assert_eq!(shown(b"\x1b(Btext"), "text");
+    }
+
+    #[test]
+    fn overwrites_nothing() {
+        assert_eq!(shown(b"safe\rfake"), "safe\nfake");
+        assert_eq!(shown(b"dos\r\nline"), "dos\nline");
+    }
+
+    #[test]
+    fn replaces_bytes_that_are_no_text() {
+        assert_eq!(shown(b"a\x9bb\xff"), "a\u{fffd}b\u{fffd}");
+    }
+
+    #[test]
+    fn an_unended_sequence_shows_nothing_more_than_the_rest_of_its_line() {
+        assert_eq!(shown(b"a\x1b[3\nb"), "a\nb");
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_make_no_difference(input: Vec<u8>, cut: prop::sample::Index) {
+            let at = if input.is_empty() { 0 } else { cut.index(input.len()) };
+            let mut filter = EscapeFilter::default();
+            let mut output = Vec::new();
+            filter.feed(&input[..at], &mut output);
+            filter.feed(&input[at..], &mut output);
+            let mut whole = Vec::new();
+            EscapeFilter::default().feed(&input, &mut whole);
+            prop_assert_eq!(output, whole);
+        }
+
+        #[test]
+        fn nothing_a_terminal_obeys_is_left(input: Vec<u8>) {
+            let output = shown(&input);
+            prop_assert!(output.chars().all(|c| c == '\n' || c == '\t' || (!c.is_control() && !is_bidi_control(c))));
+        }
+
+        #[test]
+        fn printable_text_is_untouched(input in "[ -~äλ漢🙂\n\t]*") {
+            prop_assert_eq!(shown(input.as_bytes()), input);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One line that says what is waited for and for how long.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Ui, escape, lock};
+
+/// Waits shorter than this are not shown.
+const PATIENCE: Duration = Duration::from_millis(300);
+const FRAME: Duration = Duration::from_millis(100);
+const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const BAR_CELLS: u64 = 24;
+
+struct State {
+    label: String,
+    done: u64,
+    ended: bool,
+}
+
+/// Ends, and takes its line away, when dropped.
+pub struct Progress {
+    shared: Arc<(Mutex<State>, Condvar)>,
+    drawer: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    pub(super) fn start(ui: Ui, label: &str, total: Option<u64>) -> Self {
+        let shared = Arc::new((
+            Mutex::new(State { label: escape::line(label), done: 0, ended: false }),
+            Condvar::new(),
+        ));
+        let drawer = ui.shows_progress().then(|| {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || draw(&ui, &shared, total))
+        });
+        Self { shared, drawer }
+    }
+
+    /// What is waited for now, and how far it is.
+    pub fn set(&self, label: &str, done: u64) {
+        let mut state = lock(&self.shared.0);
+        state.label = escape::line(label);
+        state.done = done;
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        lock(&self.shared.0).ended = true;
+        self.shared.1.notify_all();
+        if let Some(drawer) = self.drawer.take() {
+            let _ended = drawer.join();
+        }
+    }
+}
+
+fn draw(ui: &Ui, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
+    let started = Instant::now();
+    let mut pause = PATIENCE;
+    for frame in FRAMES.iter().cycle() {
+        let waited = shared.1.wait_timeout_while(lock(&shared.0), pause, |state| !state.ended);
+        let (state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.ended {
+            break;
+        }
+        ui.draw(&line(frame, &state, total, started.elapsed()));
+        pause = FRAME;
+    }
+    ui.erase();
+}
+
+fn line(frame: &str, state: &State, total: Option<u64>, waited: Duration) -> String {
+    match total.filter(|total| *total > 0) {
+        None => format!("{frame} {}, {} s", state.label, waited.as_secs()),
+        Some(total) => {
+            let done = state.done.min(total);
+            let filled = done.saturating_mul(BAR_CELLS) / total;
+            let bar: String = (0..BAR_CELLS).map(|cell| if cell < filled { '━' } else { '╌' }).collect();
+            format!("{bar} {:3} % {}", done.saturating_mul(100) / total, state.label)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_never_runs_over_its_end() {
+        let state = State { label: "fetching".into(), done: 9, ended: false };
+        let bar = line("⠋", &state, Some(3), Duration::ZERO);
+        assert_eq!(bar, format!("{} 100 % fetching", "━".repeat(24)));
+    }
+
+    #[test]
+    fn a_wait_of_unknown_length_says_for_how_long() {
+        let state = State { label: "waiting for pods".into(), done: 0, ended: false };
+        assert_eq!(line("⠋", &state, None, Duration::from_secs(12)), "⠋ waiting for pods, 12 s");
+    }
+}

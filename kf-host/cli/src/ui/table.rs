@@ -1,0 +1,150 @@
+//! Rows for people: aligned columns, two spaces apart, nothing cut off.
+
+use anstyle::{AnsiColor, Style};
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
+
+use super::escape;
+
+/// How a cell wants to be seen; the words say it all without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    #[default]
+    Plain,
+    Good,
+    Warning,
+    Bad,
+    Faint,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    pub text: String,
+    pub tone: Tone,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+}
+
+impl Cell {
+    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub title: String,
+    /// Shown with `-o wide` only.
+    pub wide: bool,
+}
+
+impl Column {
+    pub fn new(title: &str) -> Self {
+        Self { title: title.to_owned(), wide: false }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    pub cells: Vec<Cell>,
+    /// What `-o json` and `-o yaml` print.
+    pub object: Value,
+    /// What `-o name` prints.
+    pub name: String,
+}
+
+pub fn style(tone: Tone) -> Style {
+    match tone {
+        Tone::Plain => Style::new(),
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Warning => AnsiColor::Yellow.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::Faint => Style::new().dimmed(),
+    }
+}
+
+/// The lines of a table, its titles first.
+pub fn render(columns: &[Column], rows: &[Row], wide: bool, color: bool) -> Vec<String> {
+    let shown = |index: usize| wide || columns.get(index).is_some_and(|column| !column.wide);
+    let titles = columns.iter().map(|column| Cell::from(column.title.as_str())).collect();
+    let lines: Vec<Vec<Cell>> = std::iter::once(titles)
+        .chain(rows.iter().map(|row| row.cells.clone()))
+        .map(|cells: Vec<Cell>| {
+            let kept = cells.into_iter().enumerate().filter(|(index, _)| shown(*index));
+            kept.map(|(_, cell)| Cell { text: escape::line(&cell.text), tone: cell.tone }).collect()
+        })
+        .collect();
+    let width_of = |index: usize| {
+        lines.iter().filter_map(|line: &Vec<Cell>| line.get(index)).map(|cell| cell.text.width()).max()
+    };
+    let widths: Vec<usize> = (0..columns.len()).map_while(width_of).collect();
+    lines.iter().map(|line| aligned(line, &widths, color)).collect()
+}
+
+fn aligned(cells: &[Cell], widths: &[usize], color: bool) -> String {
+    let mut line = String::new();
+    let last = cells.len().saturating_sub(1);
+    for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        line.push_str(&painted(cell, color));
+        if index != last {
+            let gap = width.saturating_sub(cell.text.width()) + 2;
+            line.extend(std::iter::repeat_n(' ', gap));
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+fn painted(cell: &Cell, color: bool) -> String {
+    let style = style(cell.tone);
+    if color && style != Style::new() { format!("{style}{}{style:#}", cell.text) } else { cell.text.clone() }
+}
+
+/// The lines of one thing: title, value.
+pub fn render_record(fields: &[Column], value: &Row, wide: bool, color: bool) -> Vec<String> {
+    let shown: Vec<_> = fields.iter().zip(&value.cells).filter(|(field, _)| wide || !field.wide).collect();
+    let width = shown.iter().map(|(field, _)| field.title.width()).max().unwrap_or(0);
+    let line = |(field, cell): &(&Column, &Cell)| {
+        let cell = Cell { text: escape::line(&cell.text), tone: cell.tone };
+        let gap = " ".repeat(width.saturating_sub(field.title.width()) + 2);
+        format!("{}{gap}{}", field.title, painted(&cell, color)).trim_end().to_owned()
+    };
+    shown.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cells: &[&str]) -> Row {
+        Row { cells: cells.iter().map(|text| Cell::from(*text)).collect(), ..Row::default() }
+    }
+
+    #[test]
+    fn columns_line_up_and_lines_end_clean() {
+        let columns = [Column::new("NAME"), Column::new("STATE"), Column::new("WHY")];
+        let rows = [row(&["mnist", "Running", ""]), row(&["漢字", "Failed", "exit 3"])];
+        assert_eq!(
+            render(&columns, &rows, false, false),
+            ["NAME   STATE    WHY", "mnist  Running", "漢字   Failed   exit 3"]
+        );
+    }
+
+    #[test]
+    fn wide_columns_show_only_when_asked_for() {
+        let columns = [Column::new("NAME"), Column { title: "NODE".into(), wide: true }];
+        let rows = [row(&["a", "n1"])];
+        assert_eq!(render(&columns, &rows, false, false), ["NAME", "a"]);
+        assert_eq!(render(&columns, &rows, true, false), ["NAME  NODE", "a     n1"]);
+    }
+
+    #[test]
+    fn a_cell_cannot_break_its_row() {
+        let rows = [row(&["a\nerror: fake\x1b[2J"])];
+        assert_eq!(render(&[Column::new("NAME")], &rows, false, false), ["NAME", "a error: fake"]);
+    }
+}

@@ -1,0 +1,296 @@
+//! Refreshing a registry and fetching from it: nothing leaves here unverified.
+//!
+//! `sigstore-tuf` checks signatures, thresholds, versions, expiry and digests. Around it stands what a command
+//! line tool needs besides:
+//!
+//! * **Floors that last.** The last complete refresh is one file, replaced in one rename, so a later process
+//!   refuses anything older. If that file cannot be read, the refresh fails; starting from nothing would
+//!   forget what was seen.
+//! * **A clock that may not run backwards.** An expired signature looks valid to a clock set back.
+//! * **The right author.** TUF finds *a* role that signed a file. Here it must be the role of the owner that
+//!   the admins named in the index.
+//! * **Bounds.** Every file has a largest size, every operation a deadline.
+
+mod state;
+mod view;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sigstore_tuf::{Error as TufError, Repository, Updater, UpdaterConfig};
+
+use self::state::{Memory, Offline, Remembering, State};
+use self::view::file_ref;
+use crate::error::{Error, Result};
+use crate::index::{FileRef, Resolved, View};
+use crate::manifest::Manifest;
+use crate::names::{Digest, RegistryId};
+use crate::paths::Home;
+use crate::registries::Registry;
+use crate::transport::{Deadline, Failure, Progress, Transport, Url};
+use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM, receipt};
+
+/// How to refresh.
+#[derive(Clone)]
+pub struct Options {
+    /// The time expiry is judged by.
+    pub now: Timestamp,
+    /// For a whole refresh, all files together.
+    pub refresh_limit: Duration,
+    /// For fetching one command, all files together.
+    pub fetch_limit: Duration,
+    pub progress: Progress,
+}
+
+impl Options {
+    /// 30 s to refresh, 5 min to fetch, no progress.
+    pub fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            refresh_limit: Duration::from_secs(30),
+            fetch_limit: Duration::from_secs(300),
+            progress: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// A command's verified files.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub resolved: Resolved,
+    pub wasm: Vec<u8>,
+    pub manifest: Manifest,
+    /// `plugin.toml` as signed.
+    pub manifest_bytes: Vec<u8>,
+    /// `command.json` as signed.
+    pub commands: Vec<u8>,
+}
+
+/// One role's metadata, as it was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleStatus {
+    /// `root`, `timestamp`, `snapshot`, `targets` or `author-X`.
+    pub name: String,
+    pub version: u64,
+    pub expires: Timestamp,
+}
+
+/// A registry that was refreshed, or loaded from its last refresh.
+pub struct Session {
+    registry: RegistryId,
+    updater: Updater,
+    view: View,
+    deadline: Deadline,
+    fetch_limit: Duration,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+/// Refreshes `registry` from the first of its addresses that serves a valid, current state.
+///
+/// What was seen is remembered under `home` only when everything held. What the registry blocks or allows less than before
+/// is noted in the receipts, so it holds from the next start on, with or without a network. Refresh before taking a
+/// [`crate::lock::NameLock`]: the receipt of a name that is locked is not touched.
+pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Session> {
+    let state = State::load(home, &registry.id)?;
+    if let Some(state) = &state {
+        state.check_clock(&registry.id, options.now)?;
+    }
+    let mut refused: Option<Error> = None;
+    for url in &registry.urls {
+        match attempt(registry, url, state.as_ref(), options) {
+            Ok((session, memory)) => {
+                State::commit(home, &registry.id, &memory, options.now)?;
+                receipt::follow(home, session.view())?;
+                return Ok(session);
+            }
+            // A mirror that lies is worth more words than one that is away.
+            Err(error) => {
+                if refused.as_ref().is_none_or(|e| e.kind() != crate::Kind::Refused) {
+                    refused = Some(error);
+                }
+            }
+        }
+    }
+    Err(refused.unwrap_or_else(|| Error::Unreachable {
+        registry: registry.id.clone(),
+        reason: "it has no address".into(),
+    }))
+}
+
+/// What the last refresh saw, verified again and still within its expiry. Nothing is fetched.
+pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Session> {
+    let Some(state) = State::load(home, &registry.id)? else {
+        return Err(Error::Unreachable {
+            registry: registry.id.clone(),
+            reason: "it was never refreshed on this machine".into(),
+        });
+    };
+    state.check_clock(&registry.id, now)?;
+    let memory = Memory::from_state(Some(&state));
+    open(registry, Offline(memory.clone()), memory, &Options::at(now), Deadline::after(Duration::ZERO))
+}
+
+/// When `registry` was last refreshed on this machine.
+pub fn last_seen(home: &Home, id: &RegistryId) -> Result<Option<Timestamp>> {
+    Ok(State::load(home, id)?.map(|state| state.last_seen))
+}
+
+fn attempt(
+    registry: &Registry,
+    url: &Url,
+    state: Option<&State>,
+    options: &Options,
+) -> Result<(Session, Memory)> {
+    let deadline = Deadline::after(options.refresh_limit);
+    let memory = Memory::from_state(state);
+    let transport = Transport::new(url, deadline.clone(), options.progress.clone());
+    let repository = Remembering { transport, memory: memory.clone() };
+    let session = open(registry, repository, memory.clone(), options, deadline)?;
+    Ok((session, memory))
+}
+
+fn open(
+    registry: &Registry,
+    repository: impl Repository + 'static,
+    memory: Memory,
+    options: &Options,
+    deadline: Deadline,
+) -> Result<Session> {
+    let id = &registry.id;
+    let mut config = UpdaterConfig::default();
+    config.target_max_length = MAX_WASM;
+    let mut updater = Updater::new(repository, &registry.root)
+        .map_err(|e| from_tuf(id, &e))?
+        .with_config(config)
+        .with_store(memory);
+    ready(updater.refresh(options.now)).map_err(|e| from_tuf(id, &e))?;
+    let view = view::view(id, &mut updater, options.now)?;
+    Ok(Session { registry: id.clone(), updater, view, deadline, fetch_limit: options.fetch_limit })
+}
+
+impl Session {
+    /// What the registry offers.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The registry's own roles, from the root down: what `kf registry list` shows of their age.
+    pub fn roles(&self) -> Vec<RoleStatus> {
+        let trusted = self.updater.trusted();
+        let role =
+            |name: &str, version: u64, expires: Timestamp| RoleStatus { name: name.into(), version, expires };
+        let mut roles = vec![role("root", trusted.root().version, trusted.root().expires)];
+        roles.extend(trusted.timestamp().map(|r| role("timestamp", r.version, r.expires)));
+        roles.extend(trusted.snapshot().map(|r| role("snapshot", r.version, r.expires)));
+        roles.extend(trusted.targets_role("targets").map(|r| role("targets", r.version, r.expires)));
+        let owners: BTreeSet<String> = self.view.plugins.values().map(|p| p.entry.owner.role()).collect();
+        roles.extend(owners.iter().filter_map(|owner| {
+            let found = trusted.targets_role(owner)?;
+            Some(role(owner, found.version, found.expires))
+        }));
+        roles
+    }
+
+    /// Fetches one command's files. Each is checked against its signed length and digest before anything parses it.
+    pub fn fetch(&self, resolved: &Resolved) -> Result<Fetched> {
+        self.deadline.restart(self.fetch_limit);
+        let role = resolved.owner.role();
+        let get = |file: &FileRef, max: u64| -> Result<Vec<u8>> {
+            let target = self
+                .updater
+                .trusted()
+                .targets_role(&role)
+                .and_then(|role| role.target(&file.path))
+                .filter(|target| file_ref(&file.path, target).as_ref() == Some(file))
+                .ok_or_else(|| self.untrusted(format!("{role} does not sign {} any more", file.path)))?;
+            if file.length > max {
+                return Err(
+                    self.untrusted(format!("{} has {} bytes, more than {max}", file.path, file.length))
+                );
+            }
+            let bytes = ready(self.updater.download_target(target, &file.path))
+                .map_err(|e| from_tuf(&self.registry, &e))?;
+            let found = Digest::of(&bytes);
+            if found != file.sha256 {
+                return Err(self.untrusted(format!("{} has sha256 {found}, not {}", file.path, file.sha256)));
+            }
+            Ok(bytes)
+        };
+        let manifest_bytes = get(&resolved.manifest, MAX_MANIFEST)?;
+        let commands = get(&resolved.commands, MAX_COMMANDS)?;
+        let wasm = get(&resolved.wasm, MAX_WASM)?;
+        let manifest = Manifest::from_bytes(&manifest_bytes)?;
+        let plugin = &manifest.plugin;
+        if (&plugin.name, &plugin.version, &plugin.abi) != (&resolved.name, &resolved.version, &resolved.abi)
+        {
+            return Err(self.untrusted(format!(
+                "{} describes {} {} for ABI {}",
+                resolved.manifest.path, plugin.name, plugin.version, plugin.abi
+            )));
+        }
+        Ok(Fetched { resolved: resolved.clone(), wasm, manifest, manifest_bytes, commands })
+    }
+
+    fn untrusted(&self, reason: String) -> Error {
+        Error::Untrusted { registry: self.registry.clone(), reason }
+    }
+}
+
+/// Runs a future whose every wait is a blocking call, so it is always ready.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Sorts a TUF error into: did not arrive, came too late, or must not be trusted.
+fn from_tuf(id: &RegistryId, error: &TufError) -> Error {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(current) = cause {
+        if let Some(failure) = current.downcast_ref::<Failure>() {
+            return from_failure(id, failure);
+        }
+        cause = current.source();
+    }
+    let registry = id.clone();
+    match error {
+        TufError::Transport { message, .. } => Error::Unreachable { registry, reason: message.clone() },
+        _ => Error::Untrusted { registry, reason: chain(error) },
+    }
+}
+
+pub(crate) fn from_failure(id: &RegistryId, failure: &Failure) -> Error {
+    let (registry, reason) = (id.clone(), failure.to_string());
+    match failure {
+        Failure::Unreachable(_) => Error::Unreachable { registry, reason },
+        Failure::TimedOut { .. } => Error::TimedOut { registry, reason },
+        Failure::TooLong { .. } | Failure::BadPath(_) => Error::Untrusted { registry, reason },
+    }
+}

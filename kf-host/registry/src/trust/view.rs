@@ -1,0 +1,162 @@
+//! From verified metadata to a [`View`]: the index, and what each owner really signed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::Deserialize;
+use sigstore_tuf::metadata::{TargetFile, Targets};
+use sigstore_tuf::{Error as TufError, Updater};
+
+use super::{from_tuf, ready};
+use crate::MAX_INDEX;
+use crate::error::{Error, Result};
+use crate::index::{self, FileRef, Index, Listed, Release, View};
+use crate::names::{Digest, PluginName, RegistryId};
+
+/// Reads the index and every owner's role into a [`View`].
+pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Result<View> {
+    let untrusted = |reason: String| Error::Untrusted { registry: id.clone(), reason };
+    // The index must come from the admins themselves; a delegated role may not stand in for them.
+    let target = targets(updater, "targets")
+        .and_then(|t| t.target(index::PATH))
+        .cloned()
+        .ok_or_else(|| untrusted(format!("its admins do not sign {}", index::PATH)))?;
+    if target.length > MAX_INDEX {
+        return Err(untrusted(format!("{} is larger than {MAX_INDEX} bytes", index::PATH)));
+    }
+    let bytes = match updater.find_cached_target(&target, index::PATH) {
+        Some(bytes) => bytes,
+        None => ready(updater.download_target(&target, index::PATH)).map_err(|e| from_tuf(id, &e))?,
+    };
+    let index = Index::parse(&bytes)?;
+    let mut plugins = BTreeMap::new();
+    for (name, entry) in index.plugins {
+        let role = entry.owner.role();
+        let mut listed = Listed { entry, keyids: Vec::new(), releases: BTreeMap::new(), problem: None };
+        match owner_role(updater, &name, &role, now) {
+            Ok((keyids, releases)) => {
+                listed.keyids = keyids;
+                listed.releases = releases;
+            }
+            Err(OwnerError::Tuf(e)) => match from_tuf(id, &e) {
+                // One author's bad or expired signature takes down that author's commands and no others.
+                Error::Untrusted { reason, .. } => listed.problem = Some(reason),
+                error => return Err(error),
+            },
+            Err(OwnerError::Reason(reason)) => listed.problem = Some(reason),
+        }
+        for release in listed.releases.values_mut() {
+            release.yanked = listed.entry.yanked.contains(&release.version);
+            release.blocked =
+                index.blocked.iter().find(|b| b.sha256 == release.wasm.sha256).map(|b| b.reason.clone());
+        }
+        plugins.insert(name, listed);
+    }
+    let trusted = updater.trusted();
+    let (Some(timestamp), Some(snapshot), Some(top)) =
+        (trusted.timestamp(), trusted.snapshot(), trusted.targets_role("targets"))
+    else {
+        return Err(untrusted("its refresh is incomplete".into()));
+    };
+    let expires = timestamp.expires.min(snapshot.expires).min(top.expires).min(trusted.root().expires);
+    let signed = timestamp.extra.get(index::SIGNED_AT).and_then(|at| at.as_str()?.parse().ok());
+    Ok(View {
+        registry: id.clone(),
+        plugins,
+        blocked: index.blocked,
+        snapshot: snapshot.version,
+        expires,
+        signed,
+    })
+}
+
+enum OwnerError {
+    Tuf(TufError),
+    Reason(String),
+}
+
+impl From<TufError> for OwnerError {
+    fn from(error: TufError) -> Self {
+        Self::Tuf(error)
+    }
+}
+
+/// Loads the owner's role, makes sure that nobody else can sign for `name`, and lists its releases.
+fn owner_role(
+    updater: &mut Updater,
+    name: &PluginName,
+    role: &str,
+    now: Timestamp,
+) -> Result<(Vec<String>, BTreeMap<Version, Release>), OwnerError> {
+    // TUF takes the first delegation whose paths match; looking for any file of the plugin loads it.
+    let probe = format!("plugins/{name}/0.0.0/plugin.wasm");
+    let top = targets(updater, "targets").ok_or(TufError::NotRefreshed)?;
+    let mut first = None;
+    for delegation in top.delegations.iter().flat_map(|d| &d.roles) {
+        if delegation.matches_path(&probe)? {
+            first = Some(delegation);
+            break;
+        }
+    }
+    let Some(first) = first else {
+        return Err(OwnerError::Reason(format!("nobody may sign plugins/{name}")));
+    };
+    if first.name != role || !first.terminating {
+        return Err(OwnerError::Reason(format!("plugins/{name} is signed by {}, not by {role}", first.name)));
+    }
+    let keyids = first.keyids.clone();
+    ready(updater.get_target_info(&probe, now))?;
+    let Some(targets) = targets(updater, role) else {
+        // Delegated, but nothing was published yet.
+        return Ok((keyids, BTreeMap::new()));
+    };
+    Ok((keyids, releases(name, targets)))
+}
+
+fn targets<'a>(updater: &'a Updater, role: &str) -> Option<&'a Targets> {
+    updater.trusted().targets_role(role)
+}
+
+/// The complete releases of `name` that a role signs. A release with a missing or malformed part does not exist.
+fn releases(name: &PluginName, targets: &Targets) -> BTreeMap<Version, Release> {
+    let prefix = format!("plugins/{name}/");
+    let mut found = BTreeMap::new();
+    for path in targets.targets.keys() {
+        let Some(text) = path.strip_prefix(&prefix).and_then(|p| p.strip_suffix("/plugin.wasm")) else {
+            continue;
+        };
+        let Ok(version) = Version::parse(text) else { continue };
+        if let Some(release) = release(&format!("{prefix}{text}"), version.clone(), targets) {
+            found.insert(version, release);
+        }
+    }
+    found
+}
+
+fn release(folder: &str, version: Version, targets: &Targets) -> Option<Release> {
+    #[derive(Deserialize)]
+    struct Custom {
+        abi: Version,
+    }
+    let file = |name: &str| {
+        let path = format!("{folder}/{name}");
+        file_ref(&path, targets.target(&path)?)
+    };
+    let custom = targets.target(&format!("{folder}/plugin.wasm"))?.custom.clone()?;
+    let Custom { abi } = serde_json::from_value(custom).ok()?;
+    Some(Release {
+        version,
+        abi,
+        wasm: file("plugin.wasm")?,
+        manifest: file("plugin.toml")?,
+        commands: file("command.json")?,
+        yanked: false,
+        blocked: None,
+    })
+}
+
+pub(super) fn file_ref(path: &str, target: &TargetFile) -> Option<FileRef> {
+    let sha256 = Digest::parse(target.hashes.get("sha256")?).ok()?;
+    Some(FileRef { path: path.to_owned(), sha256, length: target.length })
+}

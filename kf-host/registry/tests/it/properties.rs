@@ -1,0 +1,263 @@
+//! Parsers and decisions against an independent oracle.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use kf_registry::index::{Block, Entry, FileRef, Listed, Release, View, Want};
+use kf_registry::manifest::Manifest;
+use kf_registry::nearest::nearest;
+use kf_registry::transport::Url;
+use kf_registry::{AuthorId, Digest, Error, PluginName, RegistryId};
+use proptest::prelude::*;
+use semver::{Version, VersionReq};
+
+use crate::fixture::start;
+
+fn is_one_plain_component(text: &str) -> bool {
+    let mut parts = Path::new(text).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+}
+
+/// Strings near the border: mostly right, with one odd character now and then.
+fn nearly_names() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z][a-z0-9-]{0,42}",
+        "[a-z]{1,5}[-_./\\\\ A-Z\u{0}\u{430}\u{202e}%~]{0,2}[a-z0-9]{0,5}",
+        any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_accepted_name_is_safe_everywhere(text in nearly_names()) {
+        if let Ok(name) = PluginName::parse(&text) {
+            prop_assert_eq!(name.as_str(), text.as_str());
+            prop_assert!((2..=40).contains(&text.len()));
+            prop_assert!(is_one_plain_component(&text));
+            prop_assert!(text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')));
+            prop_assert!(!text.starts_with('-') && !text.ends_with('-') && !text.contains("--"));
+            // On disk and on the wire it reads back the same.
+            let json = serde_json::to_string(&name).unwrap();
+            prop_assert_eq!(serde_json::from_str::<PluginName>(&json).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn every_well_spelt_name_is_accepted_unless_reserved(text in "[a-z][a-z0-9]{1,12}(-[a-z0-9]{1,8}){0,3}|(com|lpt|nul|con)[0-9a-z]?") {
+        let reserved = kf_registry::names::RESERVED.contains(&text.as_str());
+        let port = text.len() == 4 && (text.starts_with("com") || text.starts_with("lpt"));
+        let device = port && text.ends_with(|c: char| c.is_ascii_digit())
+            || ["aux", "con", "nul", "prn"].contains(&text.as_str());
+        prop_assert_eq!(PluginName::parse(&text).is_ok(), !reserved && !device && text.len() <= 40);
+    }
+
+    #[test]
+    fn a_digest_has_one_spelling(bytes in any::<Vec<u8>>(), odd in "[0-9a-fA-Fg]{62,66}") {
+        let digest = Digest::of(&bytes);
+        prop_assert_eq!(Digest::parse(&digest.to_string()).unwrap(), digest);
+        if let Ok(parsed) = Digest::parse(&odd) {
+            prop_assert_eq!(parsed.to_string(), odd);
+        }
+    }
+
+    #[test]
+    fn an_address_never_fails_to_be_judged(text in any::<String>()) {
+        if let Ok(url) = Url::parse(&text) {
+            prop_assert_eq!(Url::parse(&url.to_string()).unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_manifest_parser_stumble(text in any::<String>()) {
+        let _ = Manifest::parse(&text);
+    }
+
+    #[test]
+    fn a_manifest_reads_back_as_it_was_written(
+        name in "[a-z]{3,9}x", major in 0u64..99, minor in 0u64..99, summary in "[a-zA-Z0-9][ -~]{0,80}",
+        verbs in prop::collection::vec("[a-z]{3,8}", 0..4),
+    ) {
+        let text = manifest(&name, &format!("{major}.{minor}.0"), &summary, &verbs);
+        let manifest = Manifest::parse(&text).unwrap();
+        prop_assert_eq!(manifest.plugin.name.as_str(), name);
+        prop_assert_eq!(&manifest.plugin.summary, &summary);
+        prop_assert_eq!(manifest.rules()[0]["verbs"].as_array().unwrap().len(), verbs.len());
+        let again = Manifest::parse(&toml::to_string(&manifest).unwrap()).unwrap();
+        prop_assert_eq!(again, manifest);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_in_every_table(field in "[a-z]{4,8}z", table in 0usize..3) {
+        let heads = ["format = 1\n", "[plugin]\n", "[permissions]\n"];
+        let text = manifest("train", "1.0.0", "Train", &[]).replace("[[permissions", "[permissions]\n[[permissions");
+        let head = heads[table];
+        let with = text.replacen(head, &format!("{head}{field} = 1\n"), 1);
+        prop_assert!(Manifest::parse(&text).is_ok());
+        prop_assert!(Manifest::parse(&with).is_err(), "{}", with);
+    }
+
+    #[test]
+    fn text_that_would_steer_a_terminal_is_refused(
+        at in 0usize..5, c in prop::sample::select(vec!['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}']),
+    ) {
+        let mut summary = String::from("Train");
+        summary.insert(at, c);
+        let escaped = format!("\\u{:04x}", u32::from(c));
+        let text = manifest("train", "1.0.0", "SUMMARY", &[]).replace("SUMMARY", &summary.replace(c, &escaped));
+        let refused = matches!(Manifest::parse(&text), Err(Error::Parse { .. }));
+        prop_assert!(refused, "{:?}", text);
+    }
+
+    #[test]
+    fn resolution_takes_what_a_plain_search_would(
+        facts in prop::collection::vec((0u64..3, 0u64..4, 0u64..3, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..12),
+        req in prop::sample::select(vec!["*", "^0", "^1.1", "<1", ">=1, <2", "=2.0.0", "^9"]),
+    ) {
+        let mut releases = BTreeMap::new();
+        for (major, minor, patch, pre, yanked, blocked, old_abi) in facts {
+            let mut version = Version::new(major, minor, patch);
+            if pre {
+                version.pre = semver::Prerelease::new("rc.1").unwrap();
+            }
+            releases.insert(version.clone(), release(version, yanked, blocked, old_abi));
+        }
+        let supported = |abi: &Version| *abi == Version::new(0, 1, 0);
+        let req = VersionReq::parse(req).unwrap();
+        // The oracle: of all that may be taken, the one that nothing beats.
+        let mut best: Option<&Release> = None;
+        for r in releases.values() {
+            let may = req.matches(&r.version) && !r.yanked && r.blocked.is_none() && supported(&r.abi);
+            if may && best.is_none_or(|b| r.version > b.version) {
+                best = Some(r);
+            }
+        }
+        let best = best.map(|r| r.version.clone());
+        let view = view(releases.clone());
+        let name = PluginName::parse("train").unwrap();
+        let found = view.resolve(&name, &Want::Newest(req), &supported).ok().map(|r| r.version);
+        prop_assert_eq!(found, best);
+        for r in releases.values() {
+            let found = view.resolve(&name, &Want::Exact(r.version.clone()), &supported);
+            prop_assert_eq!(found.is_ok(), r.blocked.is_none() && supported(&r.abi));
+            // An upgrade never goes down or sideways.
+            if let Ok(Some(newer)) = view.newer(&name, &r.version, &supported) {
+                prop_assert!(newer.version > r.version && !newer.yanked);
+            }
+        }
+    }
+
+    #[test]
+    fn one_slip_of_the_finger_is_forgiven(name in "[a-z]{4,10}", at in 0usize..3, c in "[a-z]") {
+        let mut slipped = name.clone();
+        slipped.insert_str(at, &c);
+        prop_assert_eq!(nearest(&slipped, [name.as_str()]), [name.as_str()]);
+    }
+}
+
+fn manifest(name: &str, version: &str, summary: &str, verbs: &[String]) -> String {
+    let summary = summary.replace('\\', "\\\\").replace('"', "\\\"");
+    format!(
+        "format = 1\n[plugin]\nname = \"{name}\"\nversion = \"{version}\"\nabi = \"0.1.0\"\nsummary = \"{summary}\"\n\
+         license = \"Apache-2.0\"\n[[permissions.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = {verbs:?}\n"
+    )
+}
+
+fn release(version: Version, yanked: bool, blocked: bool, old_abi: bool) -> Release {
+    let file = |name: &str| FileRef {
+        path: format!("plugins/train/{version}/{name}"),
+        sha256: Digest::of(version.to_string().as_bytes()),
+        length: 1,
+    };
+    Release {
+        wasm: file("plugin.wasm"),
+        manifest: file("plugin.toml"),
+        commands: file("command.json"),
+        abi: Version::new(0, if old_abi { 0 } else { 1 }, 0),
+        yanked,
+        blocked: blocked.then(|| "bad".to_owned()),
+        version,
+    }
+}
+
+fn view(releases: BTreeMap<Version, Release>) -> View {
+    let entry = Entry {
+        owner: AuthorId::parse("alice").unwrap(),
+        summary: "Train".into(),
+        homepage: None,
+        ceiling: Vec::new(),
+        yanked: Vec::new(),
+    };
+    let listed = Listed { entry, keyids: Vec::new(), releases, problem: None };
+    View {
+        registry: RegistryId::parse("team").unwrap(),
+        plugins: BTreeMap::from([(PluginName::parse("train").unwrap(), listed)]),
+        blocked: Vec::<Block>::new(),
+        snapshot: 1,
+        expires: start(),
+        signed: None,
+    }
+}
+
+#[test]
+fn names_kf_or_windows_need_and_lookalikes_are_refused() {
+    let long = "a".repeat(41);
+    for bad in [
+        "command",
+        "registry",
+        "plugin",
+        "login",
+        "logout",
+        "auth",
+        "completion",
+        "doctor",
+        "controller",
+        "help",
+        "kf",
+        "nul",
+        "con",
+        "com1",
+        "lpt9",
+        "",
+        "a",
+        "-a",
+        "a-",
+        "a--b",
+        "1a",
+        "Train",
+        "tr_ain",
+        "tr.ain",
+        "трейн",
+        "trаin",
+        "../x",
+        "a/b",
+        long.as_str(),
+    ] {
+        assert!(PluginName::parse(bad).is_err(), "{bad:?}");
+    }
+    for good in ["ab", "train", "pods-top", "a1-b2", "console", "common", "comet1"] {
+        assert!(PluginName::parse(good).is_ok(), "{good:?}");
+    }
+}
+
+#[test]
+fn a_manifest_that_lacks_or_bends_something_is_refused() {
+    let good = manifest("train", "1.0.0", "Train", &[]);
+    assert!(Manifest::parse(&good).is_ok());
+    for field in ["format", "name", "version", "abi", "summary", "license"] {
+        let without: String =
+            good.lines().filter(|l| !l.starts_with(field)).map(|l| format!("{l}\n")).collect();
+        assert!(Manifest::parse(&without).is_err(), "{field}");
+    }
+    for (from, to) in [
+        ("1.0.0", "1.0"),
+        ("1.0.0", "1.0.0+build"),
+        ("\"Train\"", "\"\""),
+        ("format = 1", "format = 0"),
+        ("format = 1", "format = \"1\""),
+        ("[plugin]", "[plugin]\nhomepage = \"javascript:alert(1)\""),
+    ] {
+        assert!(Manifest::parse(&good.replacen(from, to, 1)).is_err(), "{to}");
+    }
+    let newer = good.replace("format = 1", "format = 2\nsurprise = true");
+    assert!(matches!(Manifest::parse(&newer), Err(Error::NewerFormat { found: 2, supported: 1, .. })));
+}

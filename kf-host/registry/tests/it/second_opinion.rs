@@ -1,0 +1,77 @@
+//! python-tuf, written by others from the same specification, must agree with us about what we publish.
+//!
+//! ```sh
+//! python3 -m venv target/python-tuf && target/python-tuf/bin/pip install tuf
+//! cargo test -p kf-registry --test it -- --ignored second_opinion
+//! ```
+
+use std::path::Path;
+use std::process::Command;
+
+use jiff::{SignedDuration, Timestamp};
+use kf_registry::Digest;
+
+use crate::fixture::*;
+
+/// What python-tuf says about `target`: its digest, or its complaint.
+fn ask(fixture: &Fixture, target: &str) -> Result<String, String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = here.join("../../target/python-tuf/bin/python");
+    assert!(python.exists(), "python-tuf is not installed: see the top of {}", file!());
+    let output = Command::new(python)
+        .arg(here.join("tests/second_opinion.py"))
+        .args([fixture.path("published"), fixture.path("python")])
+        .arg(target)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.is_empty(), "{complaint}");
+    if output.status.success() { Ok(text) } else { Err(text) }
+}
+
+#[test]
+#[ignore = "needs python-tuf, see the top of this file"]
+fn python_tuf_agrees_about_good_and_bad() {
+    // python-tuf has no injected clock.
+    let now = Timestamp::now();
+    let fixture = Fixture::new();
+    fixture.build(now - SignedDuration::from_hours(2)).unwrap();
+    fixture.save("old");
+    let wasm = "plugins/hello/0.1.0/plugin.wasm";
+    assert_eq!(ask(&fixture, wasm), Ok(Digest::of(b"\0asm hello").to_string()));
+    let index = fs_err::read(fixture.target("index/plugins.json")).unwrap();
+    assert_eq!(ask(&fixture, "index/plugins.json"), Ok(Digest::of(&index).to_string()));
+
+    fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
+    fixture.build(now - SignedDuration::from_hours(1)).unwrap();
+    fixture.refresh(now).unwrap();
+    let wasm = "plugins/hello/0.2.0/plugin.wasm";
+    assert_eq!(ask(&fixture, wasm), Ok(Digest::of(b"\0asm hello 2").to_string()));
+    assert!(ask(&fixture, "plugins/audit/0.2.0/plugin.wasm").unwrap_err().contains("not found"));
+
+    // Both refuse to go back.
+    fixture.save("new");
+    fixture.restore("old");
+    assert!(fixture.refresh(now).is_err());
+    assert!(ask(&fixture, wasm).unwrap_err().contains("BadVersionNumberError"));
+
+    // Both refuse a changed byte.
+    fixture.restore("new");
+    fs_err::remove_dir_all(fixture.path("python")).unwrap();
+    let session = fixture.refresh(now).unwrap();
+    fs_err::write(fixture.target(wasm), b"\0asm hello 3").unwrap();
+    assert!(fetch(&session, "hello").is_err());
+    assert!(ask(&fixture, wasm).unwrap_err().contains("LengthOrHashMismatchError"));
+}
+
+#[test]
+#[ignore = "needs python-tuf, see the top of this file"]
+fn python_tuf_follows_our_roots() {
+    let now = Timestamp::now();
+    let fixture = Fixture::new();
+    fixture.build(now - SignedDuration::from_hours(24 * 200)).unwrap();
+    let built = fixture.build(now).unwrap();
+    assert_eq!(built.versions["root.json"], 2);
+    assert!(ask(&fixture, "plugins/hello/0.1.0/plugin.wasm").is_ok());
+}

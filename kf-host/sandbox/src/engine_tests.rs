@@ -1,0 +1,104 @@
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::{COMPATIBILITY, Code, Compiled, compile, load, runtime};
+use crate::fault::Fault;
+use crate::{CompileError, InspectError};
+
+fn wasm() -> Vec<u8> {
+    let text = r#"(component
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (export "describe" (func $f)) (export "run" (func $f)) (export "complete" (func $f))
+            (@custom "kf:abi" "0.1.0"))"#;
+    wat::parse_str(text).unwrap()
+}
+
+struct Store {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+fn store() -> Store {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hello.cwasm");
+    fs_err::write(&file, compile(&wasm()).unwrap().as_bytes()).unwrap();
+    let store = Store { folder, file };
+    store.mode(&store.file, 0o600);
+    store
+}
+
+impl Store {
+    fn mode(&self, path: &Path, mode: u32) {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn load(&self, path: &Path) -> Result<(), String> {
+        match load(&runtime(false).unwrap(), &Code::Stored(path.to_owned())) {
+            Ok(_) => Ok(()),
+            Err(Fault::Load(why)) => Err(why),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_compiled_loads_without_a_compiler() {
+    let store = store();
+    assert_eq!(store.load(&store.file), Ok(()));
+    let compiled = Code::Compiled(compile(&wasm()).unwrap());
+    assert!(load(&runtime(true).unwrap(), &compiled).is_ok());
+}
+
+#[test]
+fn nothing_others_could_have_written_is_mapped() {
+    let store = store();
+    for mode in [0o660, 0o606, 0o666, 0o620] {
+        store.mode(&store.file, mode);
+        assert!(store.load(&store.file).unwrap_err().contains("others may write"), "{mode:o}");
+    }
+    store.mode(&store.file, 0o644);
+    assert_eq!(store.load(&store.file), Ok(()), "others may read");
+    store.mode(store.folder.path(), 0o777);
+    assert!(store.load(&store.file).unwrap_err().contains("others may write"));
+}
+
+#[test]
+fn links_and_folders_are_not_mapped() {
+    let store = store();
+    let link = store.folder.path().join("link.cwasm");
+    symlink(&store.file, &link).unwrap();
+    assert!(store.load(&link).unwrap_err().contains("plain file"));
+    assert!(store.load(store.folder.path()).is_err());
+    assert!(store.load(&store.folder.path().join("missing.cwasm")).is_err());
+}
+
+#[test]
+fn code_of_another_kind_or_version_is_to_be_compiled_again() {
+    let store = store();
+    fs_err::write(&store.file, wasm()).unwrap();
+    assert!(store.load(&store.file).is_err(), "a component is not machine code");
+    fs_err::write(&store.file, b"").unwrap();
+    assert!(store.load(&store.file).is_err());
+    // The version of this kf, replaced by another of the same length.
+    let other = COMPATIBILITY.replace("-kf", "-xx");
+    let mut code = compile(&wasm()).unwrap().as_bytes().to_vec();
+    let at = code.windows(COMPATIBILITY.len()).position(|bytes| bytes == COMPATIBILITY.as_bytes()).unwrap();
+    code[at..at + other.len()].copy_from_slice(other.as_bytes());
+    fs_err::write(&store.file, code).unwrap();
+    assert!(store.load(&store.file).unwrap_err().contains("version"));
+}
+
+#[test]
+fn what_inspection_refuses_is_not_compiled() {
+    let refused = compile(b"\0asm").map(|_: Compiled| ());
+    assert!(matches!(refused, Err(CompileError::Inspect(InspectError::Invalid(_)))), "{refused:?}");
+}
+
+/// The exports have the right names and the wrong types.
+#[test]
+fn exports_of_another_shape_do_not_start() {
+    let code = Code::Compiled(compile(&wasm()).unwrap());
+    assert!(matches!(crate::describe(code), Err(Fault::Start(_))));
+}

@@ -1,0 +1,90 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::StreamExt;
+use kf_cluster::api::{ApiError, ErrorCode};
+
+use super::{Flag, Now, Pump, Timer, wait};
+
+fn within_a_runtime<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+fn failure() -> ApiError {
+    ApiError { code: ErrorCode::Expired, message: "too old".to_owned(), hint: None, refusal: None }
+}
+
+#[test]
+fn waiting_for_nothing_returns_at_once() {
+    assert!(within_a_runtime(wait(&[])).is_empty());
+}
+
+#[test]
+fn all_that_are_ready_are_told() {
+    let flag = Arc::new(Flag::default());
+    let ready = within_a_runtime(wait(&[Arc::new(Now), flag.clone(), Arc::new(Timer::after(0))]));
+    assert_eq!(ready, [0, 2]);
+    flag.set();
+    assert_eq!(within_a_runtime(wait(&[flag])), [0]);
+}
+
+#[test]
+fn the_first_to_become_ready_ends_the_wait() {
+    let (never, soon) = (Arc::new(Flag::default()), Arc::new(Timer::after(5)));
+    assert_eq!(within_a_runtime(wait(&[never, soon])), [1]);
+    let flag = Arc::new(Flag::default());
+    let ready = within_a_runtime(async {
+        let setter = Arc::clone(&flag);
+        tokio::spawn(async move { setter.set() });
+        wait(&[Arc::new(Timer::after(u64::MAX)), flag]).await
+    });
+    assert_eq!(ready, [1]);
+}
+
+#[test]
+fn a_stream_is_read_to_its_end_and_the_error_told_once() {
+    within_a_runtime(async {
+        let items = vec![Ok(b"one".to_vec()), Ok(b"two".to_vec()), Err(failure())];
+        let pump = Pump::new(futures_util::stream::iter(items), 100, 100);
+        let readiness = pump.readiness();
+        readiness.ready().await;
+        assert_eq!(pump.next().await, Ok([b"one".to_vec(), b"two".to_vec()].into()));
+        readiness.ready().await;
+        assert_eq!(pump.next().await, Err(failure()));
+        assert!(readiness.is_ready(), "the end stays");
+        assert_eq!(pump.next().await, Ok([].into()));
+    });
+}
+
+/// A sender that never stops does not fill the host's memory.
+#[test]
+fn a_guest_that_does_not_read_stops_the_stream() {
+    for (max_bytes, max_items) in [(100, 1_000_000), (1_000_000, 10)] {
+        within_a_runtime(async {
+            let sent = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&sent);
+            let endless = futures_util::stream::repeat_with(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok(vec![0_u8; 10])
+            });
+            let pump = Pump::new(endless.boxed(), max_bytes, max_items);
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(sent.load(Ordering::Relaxed), 10);
+            assert_eq!(pump.next().await.unwrap().len(), 10);
+            assert_eq!(pump.next().await.unwrap().len(), 10, "it goes on where it stopped");
+        });
+    }
+}
+
+#[test]
+fn what_waits_for_a_dropped_stream_is_told() {
+    within_a_runtime(async {
+        let pump = Pump::<Vec<u8>>::new(futures_util::stream::pending(), 100, 100);
+        let readiness = pump.readiness();
+        assert!(!readiness.is_ready());
+        drop(pump);
+        readiness.ready().await;
+    });
+}

@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorCode, Result};
+use crate::kf::Kf;
+use crate::objects::Object;
+
+/// The latest warning about each object of a namespace. Kubernetes keeps events for an hour.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    warnings: BTreeMap<(String, String), Warning>,
+}
+
+#[derive(Clone, Debug)]
+struct Warning {
+    at: Timestamp,
+    uid: Option<String>,
+    reason: String,
+    message: String,
+}
+
+impl Events {
+    /// Reads them. Without the right to list events there are none.
+    pub fn read(kf: &Kf) -> Result<Self> {
+        match kf.api("Event").fields("type=Warning").list() {
+            Ok(events) => Ok(Self::of(&events)),
+            Err(Error { code: ErrorCode::Forbidden | ErrorCode::NotFound, .. }) => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The warnings among these events.
+    pub fn of(events: &[Object]) -> Self {
+        let mut warnings = BTreeMap::new();
+        for event in events.iter().filter(|event| event.str("/type") == Some("Warning")) {
+            let (Some(kind), Some(name)) =
+                (event.str("/involvedObject/kind"), event.str("/involvedObject/name"))
+            else {
+                continue;
+            };
+            let warning = Warning {
+                at: when(event),
+                uid: event.str("/involvedObject/uid").map(str::to_owned),
+                reason: event.str("/reason").unwrap_or_default().to_owned(),
+                message: event.str("/message").unwrap_or_default().to_owned(),
+            };
+            let key = (kind.to_owned(), name.to_owned());
+            let newer = warnings.get(&key).is_none_or(|known: &Warning| known.at <= warning.at);
+            if newer {
+                warnings.insert(key, warning);
+            }
+        }
+        Self { warnings }
+    }
+
+    /// Reason and message of the latest warning about an object, unless it was about an earlier
+    /// object of the same name.
+    pub fn warning(&self, object: &Object) -> Option<(&str, &str)> {
+        let warning = self.warnings.get(&(object.kind().to_owned(), object.name().to_owned()))?;
+        let same = match (&warning.uid, object.uid()) {
+            (Some(of), Some(this)) => of == this,
+            _ => true,
+        };
+        same.then_some((warning.reason.as_str(), warning.message.as_str()))
+    }
+
+    /// The latest warning about any object of a kind whose name starts so.
+    pub fn warning_like(&self, kind: &str, prefix: &str) -> Option<(&str, &str)> {
+        self.warnings
+            .iter()
+            .filter(|((of, name), _)| of == kind && name.starts_with(prefix))
+            .max_by_key(|(_, warning)| warning.at)
+            .map(|(_, warning)| (warning.reason.as_str(), warning.message.as_str()))
+    }
+}
+
+/// When an event was last seen; its makers fill different fields.
+fn when(event: &Object) -> Timestamp {
+    ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
+        .into_iter()
+        .filter(|pointer| event.at(pointer).is_some_and(Value::is_string))
+        .find_map(|pointer| event.time(pointer))
+        .unwrap_or_default()
+}

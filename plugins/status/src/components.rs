@@ -1,0 +1,168 @@
+//! What belongs to what.
+//!
+//! A training job owns a job set, that owns jobs, those own pods. A person thinks of one thing, so
+//! every pod and every workload is counted to the topmost owner that is in the picture. Owners
+//! outside it (a CronJob, a Knative revision) leave what they own as a component of its own.
+
+use std::collections::BTreeMap;
+
+use kf_plugin_sdk::prelude::*;
+
+use crate::snapshot::{KINDS, Key, Snapshot};
+
+/// How long a chain of owners may be. Owners could name each other in a circle.
+const DEEPEST: usize = 8;
+
+/// One thing a person thinks of.
+#[derive(Clone, Debug)]
+pub(crate) struct Component<'a> {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// Absent if only its pods are in the picture.
+    pub(crate) object: Option<&'a Object>,
+    /// The workloads below it.
+    pub(crate) parts: Vec<&'a Object>,
+    pub(crate) pods: Vec<&'a Object>,
+}
+
+impl Component<'_> {
+    /// As in `trainjob/mnist`.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.kind.to_lowercase(), self.name)
+    }
+}
+
+/// All components, in the order of the table.
+pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
+    let mut found: BTreeMap<Key, Component<'_>> = BTreeMap::new();
+    for object in snapshot.workloads.values() {
+        let top = top(snapshot, object);
+        let is_top = top.0 == object.kind() && top.1 == object.name();
+        let component = entry(&mut found, top, snapshot);
+        if !is_top {
+            component.parts.push(object);
+        }
+    }
+    for pod in snapshot.pods.values() {
+        let top = top(snapshot, pod);
+        entry(&mut found, top, snapshot).pods.push(pod);
+    }
+    let mut components: Vec<_> = found.into_values().collect();
+    components.sort_by_key(|component| (rank(&component.kind), component.name.clone()));
+    components
+}
+
+/// What a person may mean by `NAME` or `KIND/NAME`: components first, then their parts and pods.
+pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a>> {
+    let (kind, name) = match words.split_once('/') {
+        Some((kind, name)) => (Some(kind.to_lowercase()), name),
+        None => (None, words),
+    };
+    let is = |of: &str, called: &str| {
+        let of = of.to_lowercase();
+        called == name && kind.as_ref().is_none_or(|kind| *kind == of || *kind == format!("{of}s"))
+    };
+    let all = components(snapshot);
+    let tops: Vec<_> = all.iter().filter(|component| is(&component.kind, &component.name)).cloned().collect();
+    if !tops.is_empty() {
+        return tops;
+    }
+    let parts = all.iter().flat_map(|component| {
+        component.parts.iter().map(|part| Component {
+            kind: part.kind().to_owned(),
+            name: part.name().to_owned(),
+            object: Some(part),
+            parts: Vec::new(),
+            pods: component.pods.iter().filter(|pod| below(snapshot, pod, part)).copied().collect(),
+        })
+    });
+    let pods = snapshot.pods.values().map(|pod| Component {
+        kind: "Pod".to_owned(),
+        name: pod.name().to_owned(),
+        object: Some(pod),
+        parts: Vec::new(),
+        pods: vec![pod],
+    });
+    parts.chain(pods).filter(|component| is(&component.kind, &component.name)).collect()
+}
+
+fn entry<'a, 'b>(
+    found: &'b mut BTreeMap<Key, Component<'a>>,
+    key: Key,
+    snapshot: &'a Snapshot,
+) -> &'b mut Component<'a> {
+    found.entry(key.clone()).or_insert_with(|| {
+        let object = match key.0.as_str() {
+            "Pod" => snapshot.pods.get(&key.1),
+            _ => snapshot.workloads.get(&key),
+        };
+        Component { kind: key.0, name: key.1, object, parts: Vec::new(), pods: Vec::new() }
+    })
+}
+
+/// The topmost owner in the picture; an owner just outside it if there is none.
+fn top(snapshot: &Snapshot, object: &Object) -> Key {
+    let mut key = (object.kind().to_owned(), object.name().to_owned());
+    let mut current = object;
+    for _ in 0..DEEPEST {
+        let Some(owner) = owner(snapshot, current) else { break };
+        match snapshot.workloads.get(&owner) {
+            Some(object) => {
+                key = owner;
+                current = object;
+            }
+            // Pods of something unknown go together under its name.
+            None if current.kind() == "Pod" => return owner,
+            None => break,
+        }
+    }
+    key
+}
+
+fn below(snapshot: &Snapshot, pod: &Object, part: &Object) -> bool {
+    let mut current = pod;
+    for _ in 0..DEEPEST {
+        let Some(owner) = owner(snapshot, current) else { return false };
+        if owner.0 == part.kind() && owner.1 == part.name() {
+            return true;
+        }
+        let Some(object) = snapshot.workloads.get(&owner) else { return false };
+        current = object;
+    }
+    false
+}
+
+fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
+    // KServe's deployments may belong to a Knative revision, which is not in the picture.
+    if let Some(service) = object.label("serving.kserve.io/inferenceservice") {
+        let key = ("InferenceService".to_owned(), service.to_owned());
+        if snapshot.workloads.contains_key(&key) {
+            return Some(key);
+        }
+    }
+    let (kind, name) = object.controller()?;
+    // Many users may not see job sets. A training job's has its name.
+    let train_job = ("TrainJob".to_owned(), name.to_owned());
+    let unseen = kind == "JobSet" && !snapshot.workloads.contains_key(&(kind.to_owned(), name.to_owned()));
+    if unseen && snapshot.workloads.contains_key(&train_job) {
+        return Some(train_job);
+    }
+    if kind != "ReplicaSet" {
+        return Some((kind.to_owned(), name.to_owned()));
+    }
+    // A deployment's replica sets are named after it and a hash that their pods carry.
+    let deployment = match object.label("pod-template-hash") {
+        Some(hash) => name.strip_suffix(hash).and_then(|name| name.strip_suffix('-')),
+        None => name.rsplit_once('-').map(|(deployment, _)| deployment),
+    };
+    match deployment {
+        Some(deployment) => Some(("Deployment".to_owned(), deployment.to_owned())),
+        None => Some((kind.to_owned(), name.to_owned())),
+    }
+}
+
+/// The place of a kind in the table; unknown ones before bare pods, which come last.
+fn rank(kind: &str) -> usize {
+    let known = KINDS.iter().position(|(_, known, _)| *known == kind);
+    known.unwrap_or(if kind == "Pod" { KINDS.len() + 1 } else { KINDS.len() })
+}

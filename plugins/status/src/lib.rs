@@ -1,0 +1,94 @@
+//! `kf status`: what runs in a namespace, one line each, and why something does not.
+//!
+//! [`snapshot`] reads the namespace, [`components`] finds out what belongs to what, [`verdict`]
+//! judges each component, [`rows`] is what a person sees.
+
+mod components;
+mod recent;
+mod rows;
+mod snapshot;
+mod verdict;
+mod watch;
+
+use kf_plugin_sdk::prelude::*;
+
+use components::{Component, components, named};
+use rows::{ComponentRow, Detail, PodRow};
+use snapshot::Snapshot;
+
+/// Show what runs here, and why something does not
+///
+/// Training jobs, jobs, notebooks, inference services, deployments and stateful sets of the
+/// namespace, each with its pods counted and with the one line that says what it waits for or
+/// how it failed. Naming one shows its pods and the latest warnings too.
+#[derive(clap::Parser, Describe)]
+#[kf(example("status", "everything in this namespace"))]
+#[kf(example("status mnist", "one component with its pods and warnings"))]
+#[kf(example("status --watch", "stay and show changes"))]
+pub struct Status {
+    /// The component, as NAME or KIND/NAME
+    #[kf(complete = objects("trainer.kubeflow.org/TrainJob"))]
+    component: Option<String>,
+    /// Stay and show changes
+    #[arg(long, short)]
+    watch: bool,
+}
+
+#[kf_plugin_sdk::main]
+pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
+    if status.watch {
+        return watch::run(kf, status.component.as_deref());
+    }
+    let snapshot = Snapshot::read(kf)?;
+    snapshot.tell_omissions(kf);
+    match &status.component {
+        None => overview(kf, &snapshot)?,
+        Some(words) => detail(kf, &snapshot, words)?,
+    }
+    Ok(Exit::OK)
+}
+
+fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
+    let rows = rows::overview(&components(snapshot), snapshot, kf.now());
+    if rows.is_empty() {
+        kf.note(format!("nothing runs in {}", kf.namespace()));
+    }
+    kf.table(&rows)
+}
+
+fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
+    let component = one(kf, snapshot, words)?;
+    let now = kf.now();
+    let row = ComponentRow::of(&component, snapshot, now);
+    let recent = recent::warnings(kf, &component, now)?;
+    if !kf.output_format().is_table() {
+        return kf.record(&Detail::new(row, recent));
+    }
+    kf.table(std::slice::from_ref(&row))?;
+    // A pod that is its own component has been shown.
+    let pods: Vec<PodRow> = rows::pods(&component, snapshot, now);
+    if !pods.is_empty() && component.kind != "Pod" {
+        kf.print_line("")?;
+        kf.table(&pods)?;
+    }
+    if !recent.is_empty() {
+        kf.print_line("")?;
+        kf.table(&recent)?;
+    }
+    Ok(())
+}
+
+/// The one component a person named.
+fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>> {
+    let mut found = named(snapshot, words);
+    match found.len() {
+        0 => Err(Error::not_found(format!("no `{words}` in {}", kf.namespace())).hint("kf status")),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let names: Vec<_> = found.iter().map(Component::full_name).collect();
+            let first = names.first().cloned().unwrap_or_default();
+            Err(Error::invalid(format!("`{words}` can be {}", names.join(" or ")))
+                .hint(format!("kf status {first}")))
+        }
+    }
+}

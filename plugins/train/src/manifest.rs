@@ -1,0 +1,197 @@
+//! The TrainJob in a file.
+
+use kf_plugin_sdk::prelude::*;
+use serde_json::Value;
+
+pub(crate) const GROUP: &str = "trainer.kubeflow.org";
+pub(crate) const KIND: &str = "TrainJob";
+
+/// The version written when there is no file to say one.
+const VERSION: &str = "v1alpha1";
+
+/// The kind, in the version the cluster prefers.
+pub(crate) fn train_job() -> Kind {
+    Kind::new(GROUP, KIND)
+}
+
+/// A job with nothing but its name.
+pub(crate) fn empty(name: &str) -> Object {
+    Object::new(&train_job().version(VERSION), name)
+}
+
+/// The name rule of TrainJob's own schema; pods get it as a label and as a host name.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let fits = name.len() <= 63
+        && name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.chars().all(inner);
+    if fits {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "`{name}` is no name for a training job: at most 63 of a-z, 0-9 and -, a letter first, no - last"
+    )))
+}
+
+/// Reads the job of this name from the file.
+///
+/// A file with one job may call it something else, or nothing; a file with several must have one
+/// of that name. Anything that is not a TrainJob is refused, because `kf train` applies nothing
+/// else.
+pub(crate) fn read(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
+    let mut jobs = Vec::new();
+    for document in parse(&file.read_text(kf)?, file.path())? {
+        jobs.push(check_kind(document, file.path())?);
+    }
+    let mut job = choose(jobs, name, file.path())?;
+    check_namespace(kf, &job, file.path(), name)?;
+    let called = job.name().to_owned();
+    if !called.is_empty() && called != name {
+        kf.note(format!("{} calls the job {called}; it is trained as {name}", file.path()));
+    }
+    job.set("/metadata/name", name);
+    // What an exported object carries and the server fills in.
+    let mut value = job.into_value();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in
+            ["creationTimestamp", "generateName", "generation", "managedFields", "resourceVersion", "uid"]
+        {
+            metadata.remove(field);
+        }
+    }
+    Ok(value.into())
+}
+
+fn parse(text: &str, path: &str) -> Result<Vec<Value>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
+        let complaint = error.to_string();
+        let first = complaint.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Error::invalid(format!("{path} is not valid YAML: {first}"))
+    })?;
+    let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    if documents.is_empty() {
+        return Err(Error::invalid(format!("{path} is empty")));
+    }
+    Ok(documents)
+}
+
+fn check_kind(document: Value, path: &str) -> Result<Object> {
+    if !document.is_object() {
+        return Err(Error::invalid(format!("{path} holds something that is no Kubernetes object")));
+    }
+    let object = Object::from(document);
+    match (object.group(), object.kind()) {
+        (GROUP, KIND) => Ok(object),
+        (_, "") => Err(Error::invalid(format!("{path} does not say its kind; write `kind: {KIND}`"))),
+        ("kubeflow.org", kind) if kind.ends_with("Job") => Err(Error::invalid(format!(
+            "{path} holds a {kind} of the old training operator; kf train runs {KIND}s of {GROUP}"
+        ))),
+        (_, kind) => Err(Error::invalid(format!(
+            "{path} holds a {kind}; kf train applies {KIND}s of {GROUP} and nothing else"
+        ))
+        .hint("move it to a file of its own")),
+    }
+}
+
+fn choose(mut jobs: Vec<Object>, name: &str, path: &str) -> Result<Object> {
+    if jobs.len() > 1 {
+        let names: Vec<_> = jobs.iter().map(|job| job.name().to_owned()).collect();
+        jobs.retain(|job| job.name() == name);
+        if jobs.is_empty() {
+            return Err(Error::invalid(format!(
+                "{path} holds {}, none is called {name}",
+                names.join(" and ")
+            )));
+        }
+        if jobs.len() > 1 {
+            return Err(Error::invalid(format!("{path} holds {} jobs called {name}", jobs.len())));
+        }
+    }
+    jobs.pop().ok_or_else(|| Error::invalid(format!("{path} is empty")))
+}
+
+fn check_namespace(kf: &Kf, job: &Object, path: &str, name: &str) -> Result<()> {
+    let here = kf.namespace();
+    match job.namespace() {
+        Some(there) if there != here => {
+            Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
+                .hint(format!("kf -n {there} train {name} {path}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_plugin_sdk::testing::FakeHost;
+
+    use super::*;
+
+    fn read_text(text: &str, name: &str) -> Result<Object> {
+        let host = FakeHost::new("team-a");
+        host.file("job.yaml", text);
+        let file = "job.yaml".parse().unwrap();
+        read(&host.kf(), &file, name)
+    }
+
+    const JOB: &str = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\n";
+
+    #[test]
+    fn a_single_job_takes_the_name_it_is_given() {
+        let job =
+            read_text(&format!("{JOB}metadata: {{name: other, uid: x}}\nstatus: {{}}\n"), "mnist").unwrap();
+        assert_eq!(job.name(), "mnist");
+        assert_eq!(job.at("/status"), None);
+        assert_eq!(job.uid(), None);
+    }
+
+    #[test]
+    fn of_several_jobs_the_one_of_that_name_is_taken() {
+        let text =
+            format!("{JOB}metadata: {{name: a}}\n---\n{JOB}metadata: {{name: b}}\nspec: {{x: 1}}\n---\n");
+        assert_eq!(read_text(&text, "b").unwrap().int("/spec/x"), Some(1));
+        let error = read_text(&text, "c").unwrap_err();
+        assert_eq!(error.message, "job.yaml holds a and b, none is called c");
+    }
+
+    #[test]
+    fn another_namespace_is_refused() {
+        let error = read_text(&format!("{JOB}metadata: {{namespace: team-b}}\n"), "mnist").unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.message, "job.yaml names the namespace team-b, and this is team-a");
+        assert_eq!(error.hint.as_deref(), Some("kf -n team-b train mnist job.yaml"));
+    }
+
+    #[test]
+    fn nothing_but_train_jobs_is_applied() {
+        let refused = |text: &str| read_text(text, "mnist").unwrap_err().message;
+        assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret"));
+        assert!(refused("apiVersion: kubeflow.org/v1\nkind: PyTorchJob\n").contains("old training operator"));
+        assert!(refused("apiVersion: evil.example/v1\nkind: TrainJob\n").contains("holds a TrainJob"));
+        assert!(refused("spec: {}\n").contains("does not say its kind"));
+        assert!(refused("- 1\n").contains("no Kubernetes object"));
+        assert_eq!(refused("---\n"), "job.yaml is empty");
+    }
+
+    #[test]
+    fn broken_yaml_says_where() {
+        let error = read_text("a: b\n  c: d\n", "mnist").unwrap_err();
+        let expected =
+            "job.yaml is not valid YAML: line 2 column 4: mapping values are not allowed in this context";
+        assert_eq!(error.message, expected);
+    }
+
+    #[test]
+    fn names_are_what_the_schema_allows() {
+        for name in ["mnist", "a", "a-1", &"a".repeat(63)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for name in ["", "1a", "-a", "a-", "A", "a.b", "a_b", &"a".repeat(64)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}

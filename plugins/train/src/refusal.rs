@@ -1,0 +1,112 @@
+//! What an API server says when it refuses a job, as one line a person can act on.
+
+use kf_plugin_sdk::prelude::*;
+
+use crate::Train;
+
+/// The part of the message that names the field and the reason.
+///
+/// Webhooks and schemas wrap it: `admission webhook "…" denied the request: spec.x: Invalid value:
+/// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and Go's view of a struct help
+/// nobody who wrote YAML.
+pub(crate) fn explain(error: Error, train: &Train) -> Error {
+    let readable = matches!(
+        error.code,
+        ErrorCode::Invalid | ErrorCode::Failed | ErrorCode::Internal | ErrorCode::Conflict
+    );
+    if !readable {
+        return error;
+    }
+    let message = without_structs(after_wrapping(&error.message));
+    if message.contains("immutable") {
+        let name = &train.name;
+        let message = format!("training job {name} exists, and what it runs cannot change: {message}");
+        return Error::new(ErrorCode::Conflict, message).hint(train.under_a_new_name());
+    }
+    Error { message: format!("the cluster refuses the training job: {message}"), ..error }
+}
+
+fn after_wrapping(message: &str) -> &str {
+    for wrapping in ["denied the request: ", " is invalid: ", "failed to create typed patch object "] {
+        if let Some((_, rest)) = message.split_once(wrapping) {
+            return rest;
+        }
+    }
+    message
+}
+
+/// Leaves out `v1alpha1.RuntimeRef{…}` and the colon before it.
+fn without_structs(message: &str) -> String {
+    let mut plain = String::new();
+    let mut depth = 0_u32;
+    for letter in message.chars() {
+        match letter {
+            '{' => {
+                if depth == 0 {
+                    let start = plain.rfind([' ', ',', '[']).map_or(0, |position| position + 1);
+                    plain.truncate(start);
+                }
+                depth += 1;
+            }
+            '}' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => plain.push(letter),
+            _ => {}
+        }
+    }
+    plain.replace(": : ", ": ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mnist() -> Train {
+        Train { name: "mnist".into(), ..Train::default() }
+    }
+
+    fn explained(message: &str) -> Error {
+        explain(Error::invalid(message), &mnist())
+    }
+
+    #[test]
+    fn a_webhook_is_quoted_without_its_name_and_go_structs() {
+        let error = explained(
+            "admission webhook \"validator.trainjob.trainer.kubeflow.org\" denied the request: spec.runtimeRef: \
+             Invalid value: v1alpha1.RuntimeRef{Name:\"x\", APIGroup:(*string)(0xc0)}: specified \
+             clusterTrainingRuntime must be created before the TrainJob is created",
+        );
+        assert_eq!(
+            error.message,
+            "the cluster refuses the training job: spec.runtimeRef: Invalid value: specified \
+             clusterTrainingRuntime must be created before the TrainJob is created"
+        );
+    }
+
+    #[test]
+    fn a_schema_error_names_the_field() {
+        let error = explained(
+            "TrainJob.trainer.kubeflow.org \"mnist\" is invalid: spec.trainer.numNodes: Invalid value: \
+             \"string\": must be of type integer",
+        );
+        assert!(
+            error
+                .message
+                .ends_with(": spec.trainer.numNodes: Invalid value: \"string\": must be of type integer")
+        );
+    }
+
+    #[test]
+    fn what_cannot_change_asks_for_another_name() {
+        let error = explained(
+            "TrainJob \"mnist\" is invalid: spec.runtimeRef: Invalid value: \"object\": runtimeRef is immutable",
+        );
+        assert_eq!(error.code, ErrorCode::Conflict);
+        assert_eq!(error.hint.as_deref(), Some("kf train mnist-2"));
+    }
+
+    #[test]
+    fn a_refusal_of_rights_is_left_to_the_host() {
+        let forbidden = Error::forbidden("you may not patch trainjobs in team-a").hint("ask bob");
+        assert_eq!(explain(forbidden.clone(), &mnist()), forbidden);
+    }
+}

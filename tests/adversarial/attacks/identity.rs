@@ -1,0 +1,44 @@
+//! Attacks that begin before a run: what a component says it is.
+
+use kf_sandbox::{AbiVersion, Fault, InspectError, compile, describe, inspect};
+
+use crate::guests;
+
+pub(crate) fn wrong_abi() {
+    let wasm = guests::wasm("wrong_abi");
+    assert_eq!(inspect(&wasm), Err(InspectError::UnsupportedAbi("0.2.0".to_owned())));
+    assert!(compile(&wasm).is_err(), "what is refused is not compiled");
+}
+
+/// Whatever is missing at the end, the answer is a refusal and no panic.
+pub(crate) fn truncated() {
+    let wasm = guests::wasm("truncated");
+    assert_eq!(inspect(&wasm).unwrap().abi, AbiVersion { patch: 0 });
+    let cuts = (1..200).chain((200..wasm.len()).step_by(wasm.len() / 20)).chain(wasm.len() - 5..wasm.len());
+    for cut in cuts {
+        assert!(inspect(&wasm[..cut]).is_err(), "cut at {cut} of {}", wasm.len());
+    }
+    for cut in [0, 8, wasm.len() / 2, wasm.len() - 1] {
+        assert!(compile(&wasm[..cut]).is_err());
+    }
+}
+
+pub(crate) fn sockets() {
+    let Err(InspectError::UnknownImports(names)) = inspect(&guests::wasm("sockets")) else {
+        panic!("accepted")
+    };
+    assert!(names.iter().all(|name| name.starts_with("wasi:sockets/")), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("wasi:sockets/tcp")), "{names:?}");
+}
+
+pub(crate) fn describe_acts() {
+    let fault = describe(guests::code("describe_acts")).unwrap_err();
+    let Fault::Trap { message, .. } = fault else { panic!("{fault}") };
+    assert!(message.contains("kf:plugin/kube"), "{message}");
+}
+
+pub(crate) fn describe_lies() {
+    let fault = describe(guests::code("describe_lies")).unwrap_err();
+    assert!(matches!(&fault, Fault::Tree(_)), "{fault}");
+    assert!(!fault.to_string().contains('\u{1b}'));
+}

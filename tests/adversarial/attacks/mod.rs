@@ -1,0 +1,11 @@
+//! What each attack must come to, by what it is after.
+
+mod identity;
+mod reach;
+mod resources;
+mod terminal;
+
+pub(crate) use identity::*;
+pub(crate) use reach::*;
+pub(crate) use resources::*;
+pub(crate) use terminal::*;

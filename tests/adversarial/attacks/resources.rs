@@ -1,0 +1,91 @@
+//! Attacks on the machine: time, memory, and what the host holds for a guest.
+
+use std::time::Duration;
+
+use kf_sandbox::{Fault, Granted, Limits};
+
+use crate::guests;
+use crate::host::{Given, run, run_with, soon};
+
+pub(crate) fn spin() {
+    let attacked = run("spin");
+    assert_eq!(attacked.limit(), "run.time");
+    let Err(fault) = attacked.result else { unreachable!() };
+    assert_eq!(fault.to_string(), "it ran for 300 ms without an answer (limit run.time)");
+}
+
+pub(crate) fn recursion() {
+    assert!(run("recursion").trap().contains("stack"));
+}
+
+pub(crate) fn grow_memory() {
+    let limits = Limits { memory: 64 << 20, ..Limits::default() };
+    let attacked = run_with("grow_memory", Given { limits, ..Given::default() });
+    assert_eq!(attacked.limit(), "run.memory");
+}
+
+pub(crate) fn born_large() {
+    let limits = Limits { memory: 32 << 20, ..Limits::default() };
+    let attacked = run_with("born_large", Given { limits, ..Given::default() });
+    assert_eq!(attacked.limit(), "run.memory");
+    assert!(run("born_large").result.is_ok(), "with enough of it, it runs");
+}
+
+pub(crate) fn host_call_loop() {
+    let limits = Limits { calls: 10_000, ..Limits::default() };
+    assert_eq!(run_with("host_call_loop", Given { limits, ..Given::default() }).limit(), "run.calls");
+    // Without that limit the time of the calls is the guest's.
+    let limits = Limits { calls: u64::MAX, ..soon() };
+    assert_eq!(run_with("host_call_loop", Given { limits, ..Given::default() }).limit(), "run.time");
+}
+
+pub(crate) fn poll_loop() {
+    let limits = Limits { calls: u64::MAX, ..soon() };
+    assert_eq!(run_with("poll_loop", Given { limits, ..Given::default() }).limit(), "run.time");
+}
+
+/// Waiting is no computing, so only the clock on the wall ends it; and it ends the host call.
+pub(crate) fn sleep_for_ever() {
+    let limits =
+        Limits { time: Duration::from_millis(300), wall: Duration::from_millis(600), ..Limits::default() };
+    assert_eq!(run_with("sleep_for_ever", Given { limits, ..Given::default() }).limit(), "run.wall");
+}
+
+pub(crate) fn many_handles() {
+    let attacked = run_with("many_handles", Given::default());
+    // The engine's own count of handles ends it, or the host's.
+    match &attacked.result {
+        Err(Fault::Limit { limit }) => assert_eq!(limit.which.name(), "run.handles"),
+        Err(Fault::Trap { message, .. }) => assert!(message.contains("handle"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn huge_argument() {
+    let attacked = run_with("huge_argument", Given::default());
+    assert!(attacked.trap().contains("fuel"), "{}", attacked.trap());
+    assert!(attacked.screen.notes.is_empty());
+}
+
+pub(crate) fn deep_json() {
+    let error = run("deep_json").result.unwrap().exit.unwrap_err();
+    assert_eq!(error.code, kf_sandbox::ErrorCode::Invalid);
+}
+
+pub(crate) fn random_flood() {
+    let attacked = run("random_flood");
+    assert!(!attacked.trap().is_empty());
+}
+
+pub(crate) fn watch_flood() {
+    let granted = Granted { kube: true, ..Granted::default() };
+    let limits = Limits { streams: 20, ..soon() };
+    let attacked = run_with("watch_flood", Given { granted, limits, ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "one more could be opened");
+    assert_eq!(attacked.calls.len(), 21, "twenty, and one for the one that was closed");
+}
+
+pub(crate) fn describe_spins() {
+    let fault = kf_sandbox::describe(guests::code("describe_spins")).unwrap_err();
+    assert!(matches!(fault, Fault::Limit { .. }), "{fault}");
+}

@@ -1,0 +1,105 @@
+//! Attacks on the person at the terminal, and on what the exit code says.
+
+use kf_sandbox::{Fault, Granted, Limits, is_exit_code};
+
+use crate::guests;
+use crate::host::{Given, run, run_code, run_with, soon};
+
+const MIB: u64 = 1 << 20;
+
+pub(crate) fn output_flood() {
+    let limits = Limits { stdout_bytes: MIB, ..soon() };
+    let attacked = run_with("output_flood", Given { limits, ..Given::default() });
+    assert_eq!(attacked.limit(), "run.stdout");
+    assert!(attacked.screen.stdout.len() as u64 <= MIB);
+}
+
+pub(crate) fn wasi_output_flood() {
+    let limits = Limits { stdout_bytes: MIB, ..Limits::default() };
+    let attacked = run_with("wasi_output_flood", Given { limits, ..Given::default() });
+    assert_eq!(attacked.limit(), "run.stdout");
+    assert!(attacked.screen.stdout.len() as u64 <= MIB);
+}
+
+pub(crate) fn note_flood() {
+    let attacked = run_with("note_flood", Given::default());
+    assert_eq!(attacked.limit(), "run.notes");
+    assert_eq!(attacked.screen.notes.len() as u64, Limits::default().stderr_lines);
+}
+
+pub(crate) fn table_flood() {
+    let limits = Limits { rows: 10_000, ..Limits::default() };
+    let attacked = run_with("table_flood", Given { limits, ..Given::default() });
+    assert_eq!(attacked.limit(), "run.rows");
+    assert_eq!(attacked.screen.rows, 10_000);
+}
+
+/// The sandbox hands on what the guest said: filtering is for whoever knows whether there is a
+/// terminal. So here it is all there, byte for byte, and has nowhere else to come out.
+pub(crate) fn escape_sequences() {
+    let attacked = run("escape_sequences");
+    let escapes = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt.exe";
+    let error = attacked.result.unwrap().exit.unwrap_err();
+    assert_eq!((error.message.as_str(), error.hint.as_deref()), (escapes, Some(escapes)));
+    assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), escapes);
+    assert_eq!(attacked.screen.notes, [escapes; 2]);
+    assert!(attacked.screen.words.iter().all(|word| word == escapes || word == "end of progress"));
+    assert!(attacked.screen.words.len() > 8);
+}
+
+/// Every line stands under its own pod's prefix, whole.
+pub(crate) fn log_mixer() {
+    let granted = Granted { kube: true, logs: true, ..Granted::default() };
+    let attacked = run_with("log_mixer", Given { granted, limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    let mut lines: Vec<_> = std::str::from_utf8(&attacked.screen.stdout).unwrap().lines().collect();
+    lines.sort_unstable();
+    let expected = [
+        "[web-0] [web-1] forged",
+        "[web-0] web-0 1",
+        "[web-0] web-0 2",
+        "[web-0] web-0 3",
+        "[web-1] [web-0] forged",
+        "[web-1] web-1 1",
+        "[web-1] web-1 2",
+        "[web-1] web-1 3",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(attacked.screen.notes, ["39 bytes, 1000 events"]);
+}
+
+/// When the run has answered, the screen is tidy and nothing is written any more.
+pub(crate) fn abandoned_widgets() {
+    let granted = Granted { logs: true, ..Granted::default() };
+    let attacked = run_with("abandoned_widgets", Given { granted, limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    assert_eq!(attacked.screen.words, ["waiting", "end of progress"]);
+    assert!(attacked.screen.stdout.ends_with(b"done\n"));
+}
+
+/// A panic is told in the host's words, not in the guest's.
+pub(crate) fn panics() {
+    let attacked = run("panics");
+    assert!(attacked.trap().contains("unreachable"), "{}", attacked.trap());
+    let Err(fault) = attacked.result else { unreachable!() };
+    assert!(!fault.to_string().contains('\u{1b}'));
+}
+
+pub(crate) fn exit_codes() {
+    let code = guests::code("exit_codes");
+    for exit in 0..=u8::MAX {
+        let given = Given { arguments: vec![exit.to_string()], limits: soon(), ..Given::default() };
+        let attacked = run_code(code.clone(), given);
+        match attacked.result {
+            Ok(outcome) => assert!(outcome.exit == Ok(exit) && is_exit_code(exit)),
+            Err(fault) => assert!(fault == Fault::ReservedExitCode(exit) && !is_exit_code(exit)),
+        }
+    }
+    let own: Vec<u8> = (0..=u8::MAX).filter(|code| is_exit_code(*code)).collect();
+    assert_eq!(own, [0, 1].into_iter().chain(10..=63).chain(80..=125).collect::<Vec<u8>>());
+}
+
+/// A command that leaves in the middle has not answered, so it has not succeeded.
+pub(crate) fn wasi_exit() {
+    assert!(run("wasi_exit").trap().contains("exit"));
+}

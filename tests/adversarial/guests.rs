@@ -1,0 +1,25 @@
+//! The guests, built once for all tests of a process.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use kf_guests::toolchain::{Options, resolve};
+use kf_sandbox::Code;
+
+/// The component of an attack.
+pub(crate) fn wasm(attack: &str) -> Vec<u8> {
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let toolchain = resolve(&Options::from_environment().unwrap()).unwrap();
+        // The guests are only as fast as they need to be, and quick to build.
+        let guests = kf_guests::build_examples(&toolchain, "kf-attacks", "dev").unwrap();
+        guests.into_iter().map(|guest| (guest.name, guest.wasm_path)).collect()
+    });
+    fs_err::read(&built[attack]).unwrap()
+}
+
+/// The machine code of an attack.
+pub(crate) fn code(attack: &str) -> Code {
+    Code::Compiled(kf_sandbox::compile(&wasm(attack)).unwrap())
+}

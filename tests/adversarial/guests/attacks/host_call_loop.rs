@@ -1,0 +1,14 @@
+//! Calls the host for ever, with calls that cost the guest nothing.
+
+#![cfg(target_arch = "wasm32")]
+
+use kf_attacks::plugin::{clock, context};
+use kf_attacks::{Answer, attack};
+
+attack!(run);
+
+fn run(_: Vec<String>) -> Answer {
+    loop {
+        std::hint::black_box((clock::now(), context::current()));
+    }
+}

@@ -1,0 +1,13 @@
+//! Never answers.
+
+#![cfg(target_arch = "wasm32")]
+
+use kf_attacks::{Answer, attack};
+
+attack!(run);
+
+fn run(_: Vec<String>) -> Answer {
+    loop {
+        std::hint::spin_loop();
+    }
+}

@@ -1,0 +1,83 @@
+//! Hostile guests.
+//!
+//! Each file under `attacks` is a program that tries one thing a command must not be able to do. It is
+//! an example of this package, compiled for WebAssembly only. [`foreach_attack!`] names them
+//! all, and `tests/adversarial` expands it to one function each, so the build fails when an attack has
+//! no test.
+
+include!(concat!(env!("OUT_DIR"), "/attacks.rs"));
+
+#[cfg(target_arch = "wasm32")]
+pub use guest::*;
+
+#[cfg(target_arch = "wasm32")]
+mod guest {
+    pub use kf_plugin_sdk::bindings;
+    pub use kf_plugin_sdk::bindings::kf::plugin;
+    use kf_plugin_sdk::bindings::kf::plugin::tree::Command;
+    pub use kf_plugin_sdk::bindings::kf::plugin::types::Error;
+
+    /// A run's answer.
+    pub type Answer = Result<u8, Error>;
+
+    /// The least a command says of itself.
+    pub fn describe() -> Vec<Command> {
+        vec![Command {
+            path: Vec::new(),
+            about: "Attack the host".to_owned(),
+            long_about: None,
+            examples: Vec::new(),
+            arguments: Vec::new(),
+            subcommand_required: false,
+            hidden: false,
+        }]
+    }
+
+    /// A core-group kind.
+    pub fn kind(kind: &str) -> plugin::kube::Kind {
+        plugin::kube::Kind { group: String::new(), version: None, kind: kind.to_owned() }
+    }
+
+    /// An object of a core-group kind in the run's namespace.
+    pub fn object(kind_name: &str, name: &str) -> plugin::kube::ObjectRef {
+        plugin::kube::ObjectRef { kind: kind(kind_name), namespace: None, name: name.to_owned() }
+    }
+
+    /// Makes a component of `run: fn(Vec<String>) -> Answer`, and of `describe` if it lies there
+    /// too. The version of the ABI is the one kf serves unless another is given.
+    #[macro_export]
+    macro_rules! attack {
+        ($run:path) => {
+            $crate::attack!($run, $crate::describe, *b"0.1.0");
+        };
+        ($run:path, describe = $describe:path) => {
+            $crate::attack!($run, $describe, *b"0.1.0");
+        };
+        ($run:path, abi = $abi:expr) => {
+            $crate::attack!($run, $crate::describe, $abi);
+        };
+        ($run:path, $describe:path, $abi:expr) => {
+            struct Attack;
+
+            impl $crate::bindings::Guest for Attack {
+                fn describe() -> Vec<$crate::plugin::tree::Command> {
+                    $describe()
+                }
+
+                fn run(arguments: Vec<String>) -> $crate::Answer {
+                    $run(arguments)
+                }
+
+                fn complete(_: $crate::bindings::CompletionRequest) -> Vec<$crate::bindings::Candidate> {
+                    Vec::new()
+                }
+            }
+
+            $crate::bindings::export_command!(Attack with_types_in $crate::bindings);
+
+            #[unsafe(link_section = "kf:abi")]
+            #[used]
+            static ABI: [u8; 5] = $abi;
+        };
+    }
+}

@@ -1,0 +1,302 @@
+//! A screen and a cluster that record what reaches them, and a way to run an attack before them.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use kf_cluster::api::{
+    AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, KubeApi,
+    LogOptions, ObjectRef, Page, PatchKind, Selection, ServedKind, Verdict, WriteOptions,
+};
+use kf_cluster::grants::{Layer, MissingRule, Refusal};
+use kf_sandbox::ui::{Column, Format, Row, WidgetId};
+use kf_sandbox::{Code, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run, Ui};
+use serde_json::{Value, json};
+
+use crate::guests;
+
+/// What a person would have seen.
+#[derive(Clone, Default)]
+pub(crate) struct Screen(Arc<Mutex<Seen>>);
+
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) rows: usize,
+    /// All other words, in order.
+    pub(crate) words: Vec<String>,
+}
+
+impl Screen {
+    pub(crate) fn seen(&self) -> Seen {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn words(&self, words: impl IntoIterator<Item = String>) {
+        self.0.lock().unwrap().words.extend(words);
+    }
+
+    fn rows(&self, columns: &[Column], rows: &[Row]) {
+        self.0.lock().unwrap().rows += rows.len();
+        self.words(columns.iter().map(|column| column.title.clone()));
+        for row in rows {
+            self.words(row.cells.iter().map(|cell| cell.text.clone()));
+            self.words([row.name.clone()]);
+        }
+    }
+}
+
+impl Ui for Screen {
+    fn output_format(&self) -> Format {
+        Format::Table
+    }
+
+    fn print(&mut self, data: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().stdout.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn note(&mut self, text: &str) {
+        self.0.lock().unwrap().notes.push(text.to_owned());
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.note(text);
+    }
+
+    fn table(&mut self, columns: &[Column], rows: &[Row]) -> io::Result<()> {
+        self.rows(columns, rows);
+        Ok(())
+    }
+
+    fn record(&mut self, fields: &[Column], value: &Row) -> io::Result<()> {
+        self.table(fields, std::slice::from_ref(value))
+    }
+
+    fn live_table(&mut self, _: WidgetId, columns: &[Column]) {
+        self.rows(columns, &[]);
+    }
+
+    fn live_table_update(&mut self, _: WidgetId, rows: &[Row]) -> io::Result<()> {
+        self.table(&[], rows)
+    }
+
+    fn live_table_end(&mut self, _: WidgetId) {}
+
+    fn progress(&mut self, _: WidgetId, label: &str, _: Option<u64>) {
+        self.words([label.to_owned()]);
+    }
+
+    fn progress_set(&mut self, _: WidgetId, label: &str, _: u64) {
+        self.words([label.to_owned()]);
+    }
+
+    fn progress_end(&mut self, _: WidgetId) {
+        self.words(["end of progress".to_owned()]);
+    }
+
+    fn confirm(&mut self, question: &str, _: bool) -> bool {
+        self.words([question.to_owned()]);
+        false
+    }
+}
+
+/// A cluster that holds one pod, `web`, and lets it be read, and logs of three others. Whatever
+/// else is asked is recorded and refused as the manifest's.
+#[derive(Clone, Default)]
+pub(crate) struct Cluster(Arc<Mutex<Vec<String>>>);
+
+/// What a pod writes: its own name, that of another, and no end to its last line.
+fn log_of(pod: &str) -> Vec<Vec<u8>> {
+    let other = if pod == "web-0" { "web-1" } else { "web-0" };
+    let lines =
+        [format!("{pod} 1\n{pod} "), format!("2\n[{other}] "), "forged\r\n".to_owned(), format!("{pod} 3")];
+    lines.map(String::into_bytes).to_vec()
+}
+
+impl Cluster {
+    /// The calls in order, each as a verb and its words.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn called(&self, call: String) {
+        self.0.lock().unwrap().push(call);
+    }
+
+    fn refuse<T>(&self, verb: &str, resource: &str) -> Result<T, ApiError> {
+        let rule = MissingRule {
+            verb: verb.to_owned(),
+            group: String::new(),
+            resource: resource.to_owned(),
+            name: None,
+            namespace: Some("team-a".to_owned()),
+        };
+        let refusal = Refusal { layer: Layer::Manifest, rule, user: Some("alice@example.org".to_owned()) };
+        Err(ApiError {
+            code: ErrorCode::Forbidden,
+            message: format!("may not {verb} {resource}"),
+            hint: None,
+            refusal: Some(Box::new(refusal)),
+        })
+    }
+}
+
+#[async_trait]
+impl KubeApi for Cluster {
+    async fn get(&self, object: ObjectRef) -> Result<Value, ApiError> {
+        self.called(format!("get {object:?}"));
+        let pod = object.kind.group.is_empty() && object.kind.version.is_none() && object.kind.kind == "Pod";
+        if pod && object.namespace.is_none() && object.name == "web" {
+            return Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}));
+        }
+        self.refuse("get", &object.kind.kind)
+    }
+
+    async fn list(&self, what: Selection, _: Option<u32>, _: Option<String>) -> Result<Page, ApiError> {
+        self.called(format!("list {what:?}"));
+        self.refuse("list", &what.kind.kind)
+    }
+
+    async fn create(&self, object: ObjectRef, body: Value, _: WriteOptions) -> Result<Value, ApiError> {
+        self.called(format!("create {object:?} {body}"));
+        self.refuse("create", &object.kind.kind)
+    }
+
+    async fn apply(&self, object: ObjectRef, body: Value, _: WriteOptions) -> Result<Value, ApiError> {
+        self.called(format!("apply {object:?} {body}"));
+        self.refuse("patch", &object.kind.kind)
+    }
+
+    async fn patch(
+        &self,
+        object: ObjectRef,
+        _: PatchKind,
+        body: Value,
+        _: WriteOptions,
+    ) -> Result<Value, ApiError> {
+        self.called(format!("patch {object:?} {body}"));
+        self.refuse("patch", &object.kind.kind)
+    }
+
+    async fn delete(&self, object: ObjectRef, _: DeleteOptions) -> Result<(), ApiError> {
+        self.called(format!("delete {object:?}"));
+        self.refuse("delete", &object.kind.kind)
+    }
+
+    /// A thousand events.
+    async fn watch(&self, what: Selection, _: String) -> Result<EventStream, ApiError> {
+        self.called(format!("watch {what:?}"));
+        let event = || kf_cluster::api::Event { kind: kf_cluster::api::EventKind::Added, object: json!({}) };
+        Ok(futures_util::stream::repeat_with(move || Ok(event())).take(1000).boxed())
+    }
+
+    async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
+        self.called(format!("can-i {questions:?}"));
+        self.refuse("create", "selfsubjectaccessreviews")
+    }
+
+    async fn whoami(&self) -> Result<Identity, ApiError> {
+        self.called("whoami".to_owned());
+        self.refuse("create", "selfsubjectreviews")
+    }
+
+    async fn discover(&self, group: String) -> Result<Vec<ServedKind>, ApiError> {
+        self.called(format!("discover {group:?}"));
+        Ok(Vec::new())
+    }
+
+    async fn log(
+        &self,
+        namespace: Option<String>,
+        pod: String,
+        options: LogOptions,
+    ) -> Result<ByteStream, ApiError> {
+        self.called(format!("log {namespace:?} {pod:?} {:?}", options.container));
+        if ["web-0", "web-1", "web-2"].contains(&pod.as_str()) && namespace.is_none() {
+            let chunks = futures_util::stream::iter(log_of(&pod)).then(async |chunk| {
+                tokio::task::yield_now().await;
+                Ok(chunk)
+            });
+            return Ok(chunks.boxed());
+        }
+        self.refuse("get", "pods/log")
+    }
+}
+
+/// A run of an attack, and what was recorded.
+pub(crate) struct Attacked {
+    pub(crate) result: Result<Outcome, Fault>,
+    pub(crate) screen: Seen,
+    pub(crate) calls: Vec<String>,
+}
+
+impl Attacked {
+    /// The limit that ended it, by name.
+    pub(crate) fn limit(&self) -> &'static str {
+        match &self.result {
+            Err(Fault::Limit { limit }) => limit.which.name(),
+            other => panic!("not ended by a limit: {other:?}"),
+        }
+    }
+
+    /// The trap's message.
+    pub(crate) fn trap(&self) -> &str {
+        match &self.result {
+            Err(Fault::Trap { message, .. }) => message,
+            other => panic!("not a trap: {other:?}"),
+        }
+    }
+}
+
+/// Everything an attack may be given.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) granted: Granted,
+    pub(crate) limits: Limits,
+    pub(crate) files: Vec<FileGrant>,
+}
+
+/// Limits that are reached soon.
+pub(crate) fn soon() -> Limits {
+    Limits { time: Duration::from_millis(300), wall: Duration::from_secs(20), ..Limits::default() }
+}
+
+/// Runs an attack with what every command gets, and nothing else.
+pub(crate) fn run(attack: &str) -> Attacked {
+    run_with(attack, Given { limits: soon(), ..Given::default() })
+}
+
+pub(crate) fn run_with(attack: &str, given: Given) -> Attacked {
+    run_code(guests::code(attack), given)
+}
+
+pub(crate) fn run_code(code: Code, given: Given) -> Attacked {
+    let screen = Screen::default();
+    run_before(Box::new(screen.clone()), screen, code, given)
+}
+
+/// Runs an attack before a screen that is not the recording one.
+pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Given) -> Attacked {
+    let cluster = Cluster::default();
+    let result = kf_sandbox::run(Run {
+        code,
+        arguments: given.arguments,
+        granted: given.granted,
+        limits: given.limits,
+        context: Context { namespace: "team-a".to_owned(), ..Context::default() },
+        kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
+        files: given.files,
+        ui,
+        backtrace: false,
+    });
+    Attacked { result, screen: screen.seen(), calls: cluster.calls() }
+}

@@ -1,0 +1,304 @@
+//! Debian packages, unpacked but not installed.
+//!
+//! Nothing of the machine's own package state is read or changed: apt is given lists and a cache of
+//! its own, so this works without root and on machines where `apt-get update` was never run. Where
+//! the packages come from is the machine's own choice, taken from its apt sources.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fs_err as fs;
+
+use super::cache::{self, Key};
+use super::command;
+use super::error::{ClusterError, Result};
+use super::progress::Progress;
+
+/// Which release the packages are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite<'a> {
+    /// The one that the machine runs.
+    OfMachine,
+    /// Another one, by its code name, from the same mirror.
+    Named(&'a str),
+}
+
+/// What to unpack.
+#[derive(Clone, Copy, Debug)]
+pub struct Packages<'a> {
+    /// The packages' names.
+    pub names: &'a [&'a str],
+    /// Where they are taken from.
+    pub suite: Suite<'a>,
+    /// Whether everything they depend on comes too, the C library included.
+    pub with_dependencies: bool,
+}
+
+/// The directory with the unpacked packages, from the cache if they have been unpacked before.
+pub fn cached(name: &str, packages: &Packages<'_>, progress: Progress) -> Result<PathBuf> {
+    let (codename, sources) = sources_for(packages.suite)?;
+    let key = Key::new()
+        .with("unpacked 1")
+        .with(codename)
+        .with(packages.names.join(" "))
+        .with([u8::from(packages.with_dependencies)]);
+    cache::entry(name, key, progress, |directory| {
+        progress(&format!("fetching the Debian packages {}", packages.names.join(" ")));
+        unpack_from(&sources, packages, directory)
+    })
+}
+
+/// Unpacks packages into `destination`, as if it were the root of a file system.
+pub fn unpack(packages: &Packages<'_>, destination: &Path) -> Result<()> {
+    let (_, sources) = sources_for(packages.suite)?;
+    unpack_from(&sources, packages, destination)
+}
+
+fn unpack_from(sources: &str, packages: &Packages<'_>, destination: &Path) -> Result<()> {
+    let work = tempfile::Builder::new().prefix("kf-apt-").tempdir()?;
+    let apt = Apt::new(work.path(), sources)?;
+    command::output(apt.command("apt-get").arg("update"))?;
+    let mut names: Vec<String> = packages.names.iter().map(|&name| name.to_owned()).collect();
+    if packages.with_dependencies {
+        let plan = command::output(
+            apt.command("apt-get")
+                .args(["--no-install-recommends", "--simulate", "install"])
+                .args(packages.names),
+        )?;
+        names = plan
+            .lines()
+            .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next().map(str::to_owned))
+            .collect();
+    }
+    let archives = work.path().join("archives");
+    fs::create_dir_all(&archives)?;
+    command::output(apt.command("apt-get").current_dir(&archives).arg("download").args(&names))?;
+    fs::create_dir_all(destination)?;
+    let dpkg = find("dpkg-deb")?;
+    for archive in fs::read_dir(&archives)? {
+        command::output(Command::new(&dpkg).arg("--extract").arg(archive?.path()).arg(destination))?;
+    }
+    Ok(())
+}
+
+/// apt with all of its state in one directory.
+struct Apt {
+    directory: PathBuf,
+    program: PathBuf,
+}
+
+impl Apt {
+    fn new(directory: &Path, sources: &str) -> Result<Self> {
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(directory.join(part))?;
+        }
+        fs::write(directory.join("sources.list"), sources)?;
+        Ok(Self { directory: directory.to_owned(), program: find("apt-get")? })
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let at = |part: &str| self.directory.join(part).display().to_string();
+        let mut command = Command::new(self.program.with_file_name(name));
+        for option in [
+            format!("Dir::Etc::sourcelist={}", at("sources.list")),
+            "Dir::Etc::sourceparts=/dev/null".to_owned(),
+            format!("Dir::State::lists={}", at("lists")),
+            format!("Dir::Cache={}", at("cache")),
+            "Dir::State::status=/dev/null".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            // Data about desktop applications, 5 MB of it.
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+            "APT::Sandbox::User=root".to_owned(),
+        ] {
+            command.arg("-o").arg(option);
+        }
+        command.arg("-qq");
+        command
+    }
+}
+
+fn find(program: &'static str) -> Result<PathBuf> {
+    command::find(program).ok_or(ClusterError::ProgramMissing {
+        program,
+        purpose: "to fetch containerd and runc",
+        remedy: "run this on Debian or Ubuntu",
+    })
+}
+
+/// The code name of the suite and the lines of a `sources.list` that offer it.
+fn sources_for(suite: Suite<'_>) -> Result<(String, String)> {
+    let own = code_name()?;
+    let entries = read_entries(Path::new("/etc/apt"))?;
+    let lines = source_lines(&entries, &own, suite);
+    if lines.is_empty() {
+        let reason = format!("none of its sources offers the suite {own}, which this machine runs");
+        return Err(ClusterError::malformed("/etc/apt", reason));
+    }
+    let wanted = match suite {
+        Suite::OfMachine => own,
+        Suite::Named(name) => name.to_owned(),
+    };
+    Ok((wanted, lines))
+}
+
+fn code_name() -> Result<String> {
+    let path = "/etc/os-release";
+    fs::read_to_string(path)?
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(|name| name.trim_matches('"').to_owned())
+        .ok_or_else(|| ClusterError::malformed(path, "it has no VERSION_CODENAME"))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    uri: String,
+    suites: Vec<String>,
+    components: Vec<String>,
+    signed_by: Option<String>,
+}
+
+fn read_entries(directory: &Path) -> Result<Vec<Entry>> {
+    let mut files = vec![directory.join("sources.list")];
+    if let Ok(parts) = fs::read_dir(directory.join("sources.list.d")) {
+        for part in parts {
+            files.push(part?.path());
+        }
+    }
+    files.sort();
+    let mut entries = Vec::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = fs::read_to_string(file)?;
+        if file.extension().is_some_and(|extension| extension == "sources") {
+            entries.extend(text.split("\n\n").flat_map(parse_paragraph));
+        } else {
+            entries.extend(text.lines().filter_map(parse_line));
+        }
+    }
+    Ok(entries)
+}
+
+/// Entries of the newer format, one for each URI of a paragraph.
+fn parse_paragraph(paragraph: &str) -> Vec<Entry> {
+    let field = |name: &str| {
+        paragraph.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    };
+    let words =
+        |name| field(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    if field("Enabled").is_some_and(|value| value == "no") || !words("Types").contains(&"deb".to_owned()) {
+        return Vec::new();
+    }
+    words("URIs")
+        .into_iter()
+        .map(|uri| Entry {
+            uri,
+            suites: words("Suites"),
+            components: words("Components"),
+            signed_by: field("Signed-By").filter(|key| key.starts_with('/')).map(str::to_owned),
+        })
+        .collect()
+}
+
+/// An entry of the older format: `deb [options] uri suite component...`.
+fn parse_line(line: &str) -> Option<Entry> {
+    let rest = line.trim().strip_prefix("deb ")?.trim_start();
+    let (options, rest) = match rest.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => ("", rest),
+    };
+    let mut words = rest.split_whitespace().map(str::to_owned);
+    Some(Entry {
+        uri: words.next()?,
+        suites: vec![words.next()?],
+        components: words.collect(),
+        signed_by: options
+            .split_whitespace()
+            .find_map(|option| option.strip_prefix("signed-by="))
+            .map(str::to_owned),
+    })
+}
+
+fn source_lines(entries: &[Entry], own: &str, suite: Suite<'_>) -> String {
+    let mut lines = String::new();
+    for entry in entries {
+        for offered in &entry.suites {
+            let wanted = match suite {
+                Suite::OfMachine => {
+                    let family = [own.to_owned(), format!("{own}-updates"), format!("{own}-security")];
+                    family.contains(offered).then_some(offered.as_str())
+                }
+                Suite::Named(name) => (offered == own).then_some(name),
+            };
+            let Some(wanted) = wanted else { continue };
+            let key = entry.signed_by.as_ref().map(|key| format!("[signed-by={key}] ")).unwrap_or_default();
+            lines += &format!("deb {key}{} {wanted} {}\n", entry.uri, entry.components.join(" "));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARAGRAPHS: &str = "Types: deb
+# a snapshot
+URIs: http://mirror.test/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian.gpg
+
+Types: deb
+URIs: http://mirror.test/debian-security
+Suites: bookworm-security
+Components: main
+
+Types: deb-src
+URIs: http://mirror.test/debian
+Suites: bookworm
+Components: main
+";
+
+    fn entries() -> Vec<Entry> {
+        let mut entries: Vec<_> = PARAGRAPHS.split("\n\n").flat_map(parse_paragraph).collect();
+        entries.extend(parse_line(
+            "deb [arch=amd64 signed-by=/k.gpg] https://other.test/apt tool-bookworm main",
+        ));
+        entries
+    }
+
+    #[test]
+    fn the_machines_own_suite_comes_with_its_updates() {
+        assert_eq!(
+            source_lines(&entries(), "bookworm", Suite::OfMachine),
+            "deb [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian bookworm main\n\
+             deb [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian bookworm-updates main\n\
+             deb http://mirror.test/debian-security bookworm-security main\n"
+        );
+    }
+
+    #[test]
+    fn another_suite_comes_from_the_same_mirror() {
+        assert_eq!(
+            source_lines(&entries(), "bookworm", Suite::Named("forky")),
+            "deb [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian forky main\n"
+        );
+    }
+
+    #[test]
+    fn lines_of_the_older_format_are_understood() {
+        assert_eq!(
+            parse_line("deb [arch=amd64 signed-by=/k.gpg] https://other.test/apt trixie main contrib"),
+            Some(Entry {
+                uri: "https://other.test/apt".to_owned(),
+                suites: vec!["trixie".to_owned()],
+                components: vec!["main".to_owned(), "contrib".to_owned()],
+                signed_by: Some("/k.gpg".to_owned()),
+            })
+        );
+        assert_eq!(parse_line("# deb http://mirror.test/debian trixie main"), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Nothing of a cluster outlives the run that started it.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kf_tests::cluster::{progress, skip_without_node, sweep};
+use serde_json::Value;
+
+/// A process that holds a cluster, as a test program does.
+struct Holder {
+    process: Child,
+    directory: PathBuf,
+    node: Option<u64>,
+}
+
+impl Holder {
+    fn start(profile: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
+            .args(["hold", profile])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let directory = PathBuf::from(line.trim_end());
+        let plan: Value = read_json(&directory.join("plan.json"));
+        let node = plan.pointer("/node/link/number").and_then(Value::as_u64);
+        let holder = Self { process, directory, node };
+        assert_eq!(node.is_some(), profile == "node");
+        let there = holder.remains(true);
+        assert!(there.len() > 3, "the checks see too little of a running cluster: {there:?}");
+        holder
+    }
+
+    /// What there is of the cluster on this machine, with or without files and control groups.
+    fn remains(&self, everything: bool) -> Vec<String> {
+        let mut remains = processes(&self.directory, self.node);
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+        remains.extend(
+            mounts.lines().filter(|line| line.contains(self.directory.to_str().unwrap())).map(str::to_owned),
+        );
+        if let Some(number) = self.node {
+            let link = PathBuf::from(format!("/sys/class/net/kfnode{number}"));
+            remains.extend(link.exists().then(|| link.display().to_string()));
+        }
+        if everything {
+            remains.extend(self.directory.exists().then(|| self.directory.display().to_string()));
+            remains.extend(self.node.into_iter().flat_map(control_groups));
+        }
+        remains
+    }
+
+    fn expect_nothing_left(&self, everything: bool) {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        loop {
+            let remains = self.remains(everything);
+            if remains.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "left behind: {remains:#?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+}
+
+/// The processes that name the cluster's directory or are in the node's control group.
+fn processes(directory: &Path, node: Option<u64>) -> Vec<String> {
+    let directory = directory.to_str().unwrap();
+    let group = node.map(|number| format!("/kf-node-{number}/"));
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir("/proc").unwrap() {
+        let path = entry.unwrap().path();
+        // A process may end while it is looked at.
+        let Ok(line) = fs_err::read(path.join("cmdline")) else { continue };
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let groups = fs_err::read_to_string(path.join("cgroup")).unwrap_or_default();
+        if line.contains(directory) || group.as_ref().is_some_and(|group| groups.contains(group)) {
+            found.push(format!("{} {line}", path.display()));
+        }
+    }
+    found
+}
+
+fn control_groups(number: u64) -> Vec<String> {
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = fs_err::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    std::iter::once(root.to_owned())
+        .chain(hierarchies)
+        .map(|hierarchy| hierarchy.join(format!("kf-node-{number}")))
+        .filter(|group| group.exists())
+        .map(|group| group.display().to_string())
+        .collect()
+}
+
+fn killed_harness(profile: &str) {
+    let mut holder = Holder::start(profile);
+    holder.process.kill().unwrap();
+    holder.process.wait().unwrap();
+    holder.expect_nothing_left(true);
+}
+
+fn killed_supervisor(profile: &str) {
+    let mut holder = Holder::start(profile);
+    let supervisor = read_json(&holder.directory.join("supervisor.json"));
+    let pid = supervisor.get("pid").and_then(Value::as_u64).unwrap();
+    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+    holder.expect_nothing_left(false);
+    // Files and empty control groups are left to the next run.
+    sweep(progress::silent).unwrap();
+    holder.expect_nothing_left(true);
+    holder.process.kill().unwrap();
+    holder.process.wait().unwrap();
+}
+
+#[test]
+fn a_killed_harness_leaves_no_control_plane() {
+    killed_harness("api");
+}
+
+#[test]
+fn a_killed_supervisor_leaves_no_control_plane() {
+    killed_supervisor("api");
+}
+
+#[test]
+fn a_killed_harness_leaves_no_node() {
+    if !skip_without_node("a_killed_harness_leaves_no_node") {
+        killed_harness("node");
+    }
+}
+
+#[test]
+fn a_killed_supervisor_leaves_no_node() {
+    if !skip_without_node("a_killed_supervisor_leaves_no_node") {
+        killed_supervisor("node");
+    }
+}

@@ -1,0 +1,119 @@
+//! The `node` profile really runs containers, and Kubeflow Trainer on them.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+use std::path::Path;
+use std::process::Command;
+
+use kf_tests::cluster::{Cluster, Profile, TestNamespace, User, skip_without_node};
+
+fn cluster() -> &'static Cluster {
+    Cluster::attach_or_start(Profile::Node).unwrap()
+}
+
+fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(cluster().kubectl())
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
+    let file = namespace.directory().join("manifest.yaml");
+    fs_err::write(&file, manifest).unwrap();
+    let (code, answer) = kubectl(&namespace.kubeconfig(user), &["apply", "-f", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{answer}");
+}
+
+#[test]
+fn a_train_job_of_two_nodes_trains() {
+    if skip_without_node("a_train_job_of_two_nodes_trains") {
+        return;
+    }
+    let namespace = TestNamespace::new(cluster(), "two-nodes").unwrap();
+    let dana = namespace.kubeconfig(User::DataScientist);
+    apply(
+        &namespace,
+        User::DataScientist,
+        "apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata: {name: pair}
+spec:
+  runtimeRef: {name: kf-test}
+  trainer:
+    numNodes: 2
+    env: [{name: EPOCHS, value: '3'}, {name: EPOCH_SECONDS, value: '0.1'}]
+",
+    );
+    let (code, answer) =
+        kubectl(&dana, &["wait", "--for=condition=Complete", "--timeout=60s", "trainjob/pair"]);
+    assert_eq!(code, Some(0), "{answer}");
+    for rank in 0..2 {
+        let (code, log) =
+            kubectl(&dana, &["logs", "-l", &format!("batch.kubernetes.io/job-completion-index={rank}")]);
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains(&format!("rank={rank} nodes=2")), "{log}");
+        let losses: Vec<f64> =
+            log.lines().filter_map(|line| line.split_once("loss=")?.1.parse().ok()).collect();
+        assert_eq!(losses.len(), 3, "{log}");
+        assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{log}");
+    }
+}
+
+#[test]
+fn a_train_job_that_fails_is_reported_as_failed() {
+    if skip_without_node("a_train_job_that_fails_is_reported_as_failed") {
+        return;
+    }
+    let namespace = TestNamespace::new(cluster(), "failing").unwrap();
+    let dana = namespace.kubeconfig(User::DataScientist);
+    apply(
+        &namespace,
+        User::DataScientist,
+        "apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata: {name: fails}
+spec:
+  runtimeRef: {name: kf-test}
+  trainer:
+    env: [{name: FAIL_AT, value: '2'}, {name: EPOCH_SECONDS, value: '0.1'}]
+",
+    );
+    let (code, answer) =
+        kubectl(&dana, &["wait", "--for=condition=Failed", "--timeout=60s", "trainjob/fails"]);
+    assert_eq!(code, Some(0), "{answer}");
+}
+
+#[test]
+fn commands_run_in_containers_and_tell_their_exit_code() {
+    if skip_without_node("commands_run_in_containers_and_tell_their_exit_code") {
+        return;
+    }
+    let namespace = TestNamespace::new(cluster(), "exec").unwrap();
+    apply(
+        &namespace,
+        User::DataScientist,
+        "apiVersion: v1
+kind: Pod
+metadata: {name: shell}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: 'kf.test/busybox:1', command: [sleep, infinity]}]
+",
+    );
+    let dana = namespace.kubeconfig(User::DataScientist);
+    let (code, answer) = kubectl(&dana, &["wait", "--for=condition=Ready", "--timeout=60s", "pod/shell"]);
+    assert_eq!(code, Some(0), "{answer}");
+    let (code, answer) = kubectl(&dana, &["exec", "shell", "--", "sh", "-c", "echo hello; exit 7"]);
+    assert_eq!(code, Some(7), "{answer}");
+    assert!(answer.starts_with("hello\n"), "{answer}");
+
+    let vic = namespace.kubeconfig(User::Viewer);
+    let (code, answer) = kubectl(&vic, &["exec", "shell", "--", "true"]);
+    assert_eq!(code, Some(1), "{answer}");
+    assert!(answer.contains("forbidden"), "{answer}");
+}

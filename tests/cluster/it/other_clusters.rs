@@ -1,0 +1,67 @@
+//! Clusters other than the one that the harness builds: an existing one, and envtest's programs.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use kf_tests::cluster::{ASSETS_VARIABLE, Cluster, Profile, TEAM_A, TEAM_B, TestNamespace, User, progress};
+
+fn can(cluster: &Cluster, user: User, verb: &str, resource: &str, namespace: &str) -> bool {
+    Command::new(cluster.kubectl())
+        .arg("--kubeconfig")
+        .arg(cluster.kubeconfig(user))
+        .args(["auth", "can-i", "--quiet", verb, resource, "--namespace", namespace])
+        .status()
+        .unwrap()
+        .success()
+}
+
+fn check_users(cluster: &Cluster) {
+    let jobs = "trainjobs.trainer.kubeflow.org";
+    assert!(can(cluster, User::Admin, "create", jobs, TEAM_B));
+    assert!(can(cluster, User::DataScientist, "create", jobs, TEAM_A));
+    assert!(can(cluster, User::DataScientist, "create", "pods", TEAM_A));
+    assert!(!can(cluster, User::DataScientist, "create", jobs, TEAM_B));
+    assert!(can(cluster, User::Viewer, "list", jobs, TEAM_A));
+    assert!(!can(cluster, User::Viewer, "create", jobs, TEAM_A));
+    assert!(!can(cluster, User::Nobody, "list", jobs, TEAM_A));
+    let namespace = TestNamespace::new(cluster, "elsewhere").unwrap();
+    assert!(can(cluster, User::DataScientist, "create", jobs, namespace.name()));
+}
+
+#[test]
+fn an_existing_cluster_gets_the_same_users() {
+    let own = Cluster::attach_or_start(Profile::Api).unwrap();
+    let existing = Cluster::existing(&own.kubeconfig(User::Admin), Profile::Api, progress::silent).unwrap();
+    assert_eq!(existing.server(), own.server());
+    assert_ne!(existing.directory(), own.directory());
+    check_users(&existing);
+}
+
+/// setup-envtest's directories hold no controller manager, so the harness does its part.
+#[test]
+fn programs_of_envtest_are_enough_for_the_api() {
+    let own = Cluster::attach_or_start(Profile::Api).unwrap();
+    let assets = tempfile::tempdir().unwrap();
+    for program in ["etcd", "kube-apiserver", "kubectl"] {
+        let built = own.kubectl().with_file_name(program);
+        std::os::unix::fs::symlink(built, assets.path().join(program)).unwrap();
+    }
+    let mut holder = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
+        .args(["hold", "api"])
+        .env(ASSETS_VARIABLE, assets.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut directory = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut directory).unwrap();
+    let cluster = Cluster::attach(Path::new(directory.trim_end())).unwrap();
+    check_users(&cluster);
+    assert_eq!(cluster.kubectl(), assets.path().join("kubectl"));
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    assert!(!cluster.directory().exists());
+}

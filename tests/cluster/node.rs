@@ -1,0 +1,453 @@
+//! One Kubernetes node, in namespaces of its own.
+//!
+//! Three processes stand between the harness and the node's programs:
+//!
+//! 1. the supervisor (`supervise`), on the machine's side: makes the control group and the network
+//!    link, and removes them afterwards;
+//! 2. the gate (`node-gate`): enters new network, mount, process, host name and IPC namespaces and
+//!    waits for the link;
+//! 3. the node's first process (`node-init`): mounts what a node needs, then runs the plan.
+//!
+//! The kernel kills each when the one before it ends, and everything in a process namespace when its
+//! first process ends: containers, mounts and network go with it. Nothing listens on the machine.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{geteuid, sethostname};
+use serde::{Deserialize, Serialize};
+
+use super::binaries::Binaries;
+use super::control_plane::Credentials;
+use super::error::{ClusterError, Result};
+use super::network::Link;
+use super::supervisor::{Ending, Files, Program, Programs, StopSignal, read_plan};
+use super::{cgroups, command, images};
+
+/// The node's name in the cluster.
+pub(crate) const NAME: &str = "kf-node";
+
+const POD_NETWORK: &str = "10.232.0.0/24";
+/// Where a DNS server of the cluster would be; nothing listens there yet.
+const DNS_ADDRESS: &str = "10.233.0.10";
+const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// Once this task is marked as done, the API server answers.
+pub(crate) const API_ANSWERS: &str = "api-answers";
+/// This task brings the images in.
+pub(crate) const IMPORT_IMAGES: &str = "import-images";
+
+/// What the supervisor of a node needs to know beyond its programs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) link: Link,
+}
+
+impl Node {
+    pub(crate) fn control_group(&self) -> String {
+        cgroups::name(self.link.number)
+    }
+
+    /// Removes what is left on the machine when the node's last process has ended.
+    pub(crate) fn remove(&self, directory: &Path) -> Result<()> {
+        if self.link.belongs_to_another(directory) {
+            return Ok(());
+        }
+        let network = self.link.wait_until_gone();
+        cgroups::remove(&self.control_group())?;
+        network
+    }
+}
+
+/// Why this machine, or this user, cannot run a node.
+pub(crate) fn check() -> Result<()> {
+    let unsupported = |reason: &str| Err(ClusterError::NodeUnsupported(reason.to_owned()));
+    if !geteuid().is_root() {
+        return unsupported("it takes root, for namespaces, mounts and control groups; run this with sudo");
+    }
+    let status = fs::read_to_string("/proc/self/status")?;
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default();
+    for (bit, capability) in [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (27, "CAP_MKNOD")] {
+        if effective & (1 << bit) == 0 {
+            return unsupported(&format!(
+                "{capability} is missing; in a container, start it with --privileged"
+            ));
+        }
+    }
+    for (program, package) in
+        [("ip", "iproute2"), ("mount", "mount"), ("apt-get", "apt"), ("dpkg-deb", "dpkg")]
+    {
+        if command::find(program).is_none() {
+            return unsupported(&format!("the program `{program}` is missing; install {package}"));
+        }
+    }
+    cgroups::check()
+}
+
+/// What a node's programs are made from.
+pub(crate) struct Parts<'a> {
+    pub(crate) binaries: &'a Binaries,
+    /// Unpacked packages.
+    pub(crate) system: &'a Path,
+    /// The archive of the images.
+    pub(crate) images: &'a Path,
+}
+
+/// Writes the node's configuration and returns its programs, in the order of starting.
+pub(crate) fn programs(
+    parts: &Parts<'_>,
+    directory: &Path,
+    node: &Node,
+    credentials: &Credentials,
+) -> Result<Vec<Program>> {
+    let files = Files(directory);
+    let usr = parts.system.join("usr");
+    let libraries = usr.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
+    let path = format!(
+        "{usr}/bin:{usr}/sbin:{root}/sbin:{inherited}",
+        usr = usr.display(),
+        root = parts.system.display(),
+        inherited = std::env::var_os("PATH").unwrap_or_default().display()
+    );
+    let packaged = |program: Program| {
+        program
+            .environment("LD_LIBRARY_PATH", libraries.display().to_string())
+            .environment("PATH", path.clone())
+    };
+    let configuration = directory.join("node");
+    fs::create_dir_all(configuration.join("cni"))?;
+    let containerd = configuration.join("containerd.toml");
+    fs::write(&containerd, containerd_configuration(directory, &usr)?)?;
+    fs::write(configuration.join("cni/10-kf.conflist"), network_configuration(directory))?;
+    fs::write(configuration.join("resolv.conf"), "")?;
+    let kubelet = configuration.join("kubelet.yaml");
+    fs::write(&kubelet, kubelet_configuration(directory, node, credentials)?)?;
+
+    let api_answers = files.task(API_ANSWERS);
+    let node_name = format!("--hostname-override={NAME}");
+    let address = node.link.node_address();
+    let user = format!("system:node:{NAME}");
+    let for_kubelet = credentials.component(&user, Some("system:nodes"), "kubelet")?;
+    let for_scheduler = credentials.component("system:kube-scheduler", None, "scheduler")?;
+    let for_proxy = credentials.component("system:kube-proxy", None, "proxy")?;
+    Ok(vec![
+        packaged(Program::new("containerd", usr.join("bin/containerd"), Ending::Breaks))
+            .arguments([format!("--config={}", containerd.display()), "--log-level=info".to_owned()]),
+        packaged(Program::new(IMPORT_IMAGES, usr.join("bin/ctr"), Ending::Completes))
+            .arguments([
+                format!("--address={CONTAINERD_SOCKET}"),
+                "--namespace=k8s.io".to_owned(),
+                "images".to_owned(),
+                "import".to_owned(),
+                parts.images.display().to_string(),
+            ])
+            .after([CONTAINERD_SOCKET.into()]),
+        Program::new("kube-scheduler", parts.binaries.path("kube-scheduler"), Ending::Restarts)
+            .arguments([
+                format!("--kubeconfig={}", for_scheduler.display()),
+                "--leader-elect=false".to_owned(),
+                "--bind-address=127.0.0.1".to_owned(),
+                "--secure-port=0".to_owned(),
+            ])
+            .after([api_answers.clone()]),
+        // It does not start pods before the images are there: a missing one is tried again only after
+        // ten seconds.
+        packaged(Program::new("kubelet", parts.binaries.path("kubelet"), Ending::Restarts))
+            .arguments([
+                format!("--config={}", kubelet.display()),
+                format!("--kubeconfig={}", for_kubelet.display()),
+                format!("--root-dir={}", directory.join("kubelet").display()),
+                node_name.clone(),
+                format!("--node-ip={address}"),
+                "--v=2".to_owned(),
+            ])
+            .after([api_answers.clone(), files.task(IMPORT_IMAGES)]),
+        // Finds `nft` on its PATH, and ends without it.
+        packaged(Program::new("kube-proxy", parts.binaries.path("kube-proxy"), Ending::Restarts))
+            .arguments([
+                format!("--kubeconfig={}", for_proxy.display()),
+                "--proxy-mode=nftables".to_owned(),
+                format!("--cluster-cidr={POD_NETWORK}"),
+                node_name,
+                "--conntrack-max-per-core=0".to_owned(),
+                "--conntrack-tcp-timeout-established=0".to_owned(),
+                "--conntrack-tcp-timeout-close-wait=0".to_owned(),
+                format!("--bind-address={address}"),
+                "--metrics-bind-address=127.0.0.1:10249".to_owned(),
+                "--healthz-bind-address=127.0.0.1:10256".to_owned(),
+            ])
+            .after([api_answers]),
+    ])
+}
+
+fn containerd_configuration(directory: &Path, usr: &Path) -> Result<String> {
+    // An overlay cannot lie on an overlay, as the root of a container often is one.
+    let on_overlay =
+        nix::sys::statfs::statfs(directory)?.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC;
+    let snapshotter = if on_overlay { "native" } else { "overlayfs" };
+    let directory = directory.display();
+    let usr = usr.display();
+    let pause = images::PAUSE;
+    Ok(format!(
+        "version = 2
+root = '{directory}/containerd'
+state = '/run/containerd'
+disabled_plugins = ['io.containerd.internal.v1.tracing', 'io.containerd.tracing.processor.v1.otlp',
+    'io.containerd.snapshotter.v1.aufs', 'io.containerd.snapshotter.v1.btrfs',
+    'io.containerd.snapshotter.v1.devmapper', 'io.containerd.snapshotter.v1.zfs']
+[grpc]
+  address = '{CONTAINERD_SOCKET}'
+[plugins.'io.containerd.internal.v1.opt']
+  path = '{directory}/containerd-opt'
+[plugins.'io.containerd.grpc.v1.cri']
+  sandbox_image = '{pause}'
+  # Without CAP_SYS_RESOURCE runc may not lower a process's score and dies.
+  restrict_oom_score_adj = true
+[plugins.'io.containerd.grpc.v1.cri'.cni]
+  bin_dir = '{usr}/lib/cni'
+  conf_dir = '{directory}/node/cni'
+[plugins.'io.containerd.grpc.v1.cri'.containerd]
+  snapshotter = '{snapshotter}'
+[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc]
+  runtime_type = 'io.containerd.runc.v2'
+[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]
+  BinaryName = '{usr}/sbin/runc'
+  SystemdCgroup = false
+"
+    ))
+}
+
+fn network_configuration(directory: &Path) -> String {
+    serde_json::json!({
+        "cniVersion": "1.0.0",
+        "name": "kf",
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "cni0",
+            "isGateway": true,
+            "ipMasq": false,
+            "hairpinMode": true,
+            "ipam": {
+                "type": "host-local",
+                "ranges": [[{"subnet": POD_NETWORK}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+                "dataDir": directory.join("addresses"),
+            },
+        }],
+    })
+    .to_string()
+}
+
+fn kubelet_configuration(directory: &Path, node: &Node, credentials: &Credentials) -> Result<String> {
+    let address = node.link.node_address();
+    let (certificate, key) = credentials.kubelet_server(NAME, address)?;
+    let configuration = serde_json::json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": address,
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": credentials.directory.join("ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": certificate,
+        "tlsPrivateKeyFile": key,
+        "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{}", node.control_group()),
+        "enforceNodeAllocatable": [],
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        "makeIPTablesUtilChains": false,
+        "clusterDNS": [DNS_ADDRESS],
+        "clusterDomain": "cluster.local",
+        "evictionHard": {
+            "nodefs.available": "0%",
+            "imagefs.available": "0%",
+            "nodefs.inodesFree": "0%",
+            "imagefs.inodesFree": "0%",
+            "memory.available": "50Mi",
+        },
+        "imageGCHighThresholdPercent": 100,
+        // Controllers that make their own certificates wait until the mounted file has changed.
+        "syncFrequency": "3s",
+        "resolvConf": directory.join("node/resolv.conf"),
+        "podLogsDir": "/var/log/pods",
+        "volumePluginDir": directory.join("volume-plugins"),
+        "registerNode": true,
+    });
+    Ok(configuration.to_string())
+}
+
+/// The supervisor's part: control group, link, gate, and afterwards their removal.
+pub(crate) fn supervise(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
+    let result = run_gate(directory, node, stop);
+    if let Err(error) = &result {
+        let failed = Files(directory).failed();
+        if !failed.exists() {
+            fs::write(failed, error.to_string())?;
+        }
+    }
+    node.remove(directory)
+}
+
+fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
+    cgroups::create(&node.control_group())?;
+    let log = fs::File::create(Files(directory).log("node"))?.into_parts().0;
+    let mut gate = Command::new(std::env::current_exe()?)
+        .arg("node-gate")
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .process_group(0)
+        .spawn()?;
+    let mut lifeline = gate.stdin.take().ok_or_else(|| std::io::Error::other("the gate has no stdin"))?;
+    let mut answers =
+        BufReader::new(gate.stdout.take().ok_or_else(|| std::io::Error::other("the gate has no stdout"))?);
+    let mut line = String::new();
+    answers.read_line(&mut line)?;
+    let opened = if line == "unshared\n" {
+        node.link.create(gate.id(), directory).and_then(|()| Ok(lifeline.write_all(b"connected\n")?))
+    } else {
+        let log = fs::read_to_string(Files(directory).log("node")).unwrap_or_default();
+        Err(ClusterError::NodeUnsupported(format!("no new namespaces could be entered: {}", log.trim())))
+    };
+    let mut ended = None;
+    while opened.is_ok() && !stop.is_set() {
+        ended = gate.try_wait()?;
+        if ended.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(lifeline);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while ended.is_none() {
+        ended = gate.try_wait()?;
+        if Instant::now() > deadline {
+            gate.kill()?;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    opened?;
+    match ended {
+        Some(status) if !status.success() => {
+            let log = fs::read_to_string(Files(directory).log("node")).unwrap_or_default();
+            Err(ClusterError::Stopped {
+                reason: format!("the node's first process ended with {status}: {}", log.trim()),
+                logs: Files(directory).logs(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The gate's part: new namespaces, and the node's first process in them.
+pub fn gate(directory: &Path) -> Result<i32> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    unshare(
+        CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC,
+    )?;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(b"unshared\n")?;
+    stdout.flush()?;
+    // Byte by byte: what follows the line is for the first process, which inherits this pipe.
+    let mut stdin = fs::File::open("/proc/self/fd/0")?;
+    let mut byte = [0];
+    while byte != *b"\n" {
+        if stdin.read(&mut byte)? == 0 {
+            return Err(std::io::Error::other("the supervisor gave up").into());
+        }
+    }
+    let mut first = Command::new(std::env::current_exe()?).arg("node-init").arg(directory).spawn()?;
+    // The supervisor's end of the pipe is the node's lifeline; this process only waits.
+    let status = first.wait()?;
+    Ok(status.code().unwrap_or(1))
+}
+
+/// The first process's part.
+pub fn init(directory: &Path) -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let plan = read_plan(directory)?;
+    let node = plan
+        .node
+        .clone()
+        .ok_or_else(|| ClusterError::malformed(Files(directory).plan(), "it has no node"))?;
+    let stop = StopSignal::new(true)?;
+    sethostname(NAME)?;
+    mount_file_systems(directory)?;
+    node.link.configure_node()?;
+    Programs::start(directory, plan)?.supervise(&stop)
+}
+
+const NO_DATA: Option<&str> = None;
+
+fn mount_file_systems(directory: &Path) -> Result<()> {
+    let private = directory.join("mounts");
+    let place = |name: &str| -> Result<PathBuf> {
+        let path = private.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    };
+    mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)?;
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), NO_DATA)?;
+
+    // /sys shows the network cards of the namespace in which it was mounted; the control groups
+    // below it stay those of the machine.
+    let groups = place("cgroup")?;
+    mount(Some("/sys/fs/cgroup"), &groups, NO_DATA, MsFlags::MS_BIND | MsFlags::MS_REC, NO_DATA)?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NO_DATA)?;
+    mount(Some(&groups), "/sys/fs/cgroup", NO_DATA, MsFlags::MS_MOVE, NO_DATA)?;
+    let unified = Path::new("/sys/fs/cgroup/unified");
+    if unified.is_dir() {
+        umount2(unified, MntFlags::MNT_DETACH)?;
+    }
+
+    // kubelet, containerd and the CNI plugins have fixed paths in these.
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), NO_DATA)?;
+    mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), MsFlags::empty(), NO_DATA)?;
+    bind(&place("var-log")?, Path::new("/var/log"))?;
+
+    // An image that is not there then fails at once instead of after a name server's time limit.
+    let resolv_conf = private.join("resolv.conf");
+    fs::write(&resolv_conf, "")?;
+    if let Ok(target) = fs::canonicalize("/etc/resolv.conf") {
+        bind(&resolv_conf, &target)?;
+    }
+
+    // kubelet sets these for the whole machine unless they are as it wants.
+    for (name, wanted) in [
+        ("vm/overcommit_memory", "1"),
+        ("vm/panic_on_oom", "0"),
+        ("kernel/panic", "10"),
+        ("kernel/panic_on_oops", "1"),
+    ] {
+        let shown = private.join(name.replace('/', "."));
+        fs::write(&shown, format!("{wanted}\n"))?;
+        bind(&shown, &Path::new("/proc/sys").join(name))?;
+    }
+    Ok(())
+}
+
+fn bind(from: &Path, to: &Path) -> Result<()> {
+    mount(Some(from), to, NO_DATA, MsFlags::MS_BIND, NO_DATA).map_err(|error| {
+        std::io::Error::other(format!("mounting {} on {}: {error}", from.display(), to.display())).into()
+    })
+}

@@ -1,0 +1,86 @@
+//! Everything a cluster is made from, and how it is put together for one.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::binaries::Binaries;
+use super::control_plane::{self, Credentials, Endpoints};
+use super::debian::{self, Packages, Suite};
+use super::error::Result;
+use super::node::{self, Node};
+use super::progress::Progress;
+use super::supervisor::{self, Files, Plan};
+use super::{Profile, STATE_VERSION, State, controllers, images, manifests};
+
+/// Everything a cluster is made from, built and fetched.
+pub(crate) struct Parts {
+    pub(crate) binaries: Binaries,
+    pub(crate) definitions: PathBuf,
+    pub(crate) node: Option<NodeParts>,
+}
+
+pub(crate) struct NodeParts {
+    system: PathBuf,
+    images: PathBuf,
+    pub(crate) manifests: controllers::Manifests,
+}
+
+/// Where containerd, runc, the CNI plugins, nft and busybox come from.
+const SYSTEM_PACKAGES: Packages<'_> = Packages {
+    names: &[
+        "busybox-static",
+        "containerd",
+        "containernetworking-plugins",
+        "libjansson4",
+        "libmnl0",
+        "libnftables1",
+        "libnftnl11",
+        "libseccomp2",
+        "nftables",
+        "runc",
+    ],
+    suite: Suite::OfMachine,
+    with_dependencies: false,
+};
+
+impl Parts {
+    pub(crate) fn get(profile: Profile, progress: Progress) -> Result<Self> {
+        let definitions = manifests::definitions(progress)?;
+        if profile == Profile::Api {
+            return Ok(Self { binaries: Binaries::for_api(progress)?, definitions, node: None });
+        }
+        node::check()?;
+        let binaries = Binaries::built(progress)?;
+        let system = debian::cached("node-packages", &SYSTEM_PACKAGES, progress)?;
+        let manifests = controllers::render(&binaries, progress)?;
+        let images = images::archive(&system, &manifests.controllers, progress)?;
+        Ok(Self { binaries, definitions, node: Some(NodeParts { system, images, manifests }) })
+    }
+
+    /// Writes certificates, configuration and plan into `directory`.
+    pub(crate) fn configure(
+        &self,
+        profile: Profile,
+        directory: &Path,
+        node: Option<Node>,
+        endpoints: &Endpoints,
+    ) -> Result<State> {
+        fs::create_dir_all(directory.join("tasks"))?;
+        let credentials = Credentials::create(directory.join("pki"), endpoints)?;
+        let mut programs = control_plane::programs(&self.binaries, directory, endpoints, &credentials);
+        if let (Some(parts), Some(node)) = (&self.node, &node) {
+            let parts =
+                node::Parts { binaries: &self.binaries, system: &parts.system, images: &parts.images };
+            programs.extend(node::programs(&parts, directory, node, &credentials)?);
+        }
+        supervisor::write_json(&Files(directory).plan(), &Plan { programs, node })?;
+        Ok(State {
+            version: STATE_VERSION,
+            profile,
+            server: endpoints.server(),
+            kubectl: self.binaries.path("kubectl"),
+            has_controllers: self.binaries.has("kube-controller-manager"),
+        })
+    }
+}

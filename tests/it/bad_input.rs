@@ -1,0 +1,1 @@
+//! Everything that goes wrong before anything starts: one clear error, nothing changed.

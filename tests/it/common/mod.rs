@@ -1,0 +1,139 @@
+//! A home of its own for every test, and kf as a user meets it: exit code, stdout, stderr.
+
+pub mod registry;
+pub mod terminal;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The built `kf`, which lies beside the directory of the test programs.
+pub fn kf_program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let kf = test.parent().and_then(Path::parent).unwrap().join("kf");
+    assert!(kf.is_file(), "{} is not built; run `cargo xtask test`", kf.display());
+    kf
+}
+
+/// A home with nothing in it, or with commands already added, and no way to the real one.
+pub struct Home {
+    dir: TempDir,
+    kubeconfig: Option<PathBuf>,
+    extra: Vec<(String, String)>,
+}
+
+impl Home {
+    pub fn empty() -> Self {
+        let dir = tempfile::Builder::new().prefix("kf-home-").tempdir().unwrap();
+        Self { dir, kubeconfig: None, extra: Vec::new() }
+    }
+
+    /// With the test registry set up and these commands added from it.
+    pub fn with_commands(names: &[&str]) -> Self {
+        let home = Self::empty();
+        registry::clone_prepared_home(home.path(), names);
+        home
+    }
+
+    pub fn kubeconfig(mut self, path: &Path) -> Self {
+        self.kubeconfig = Some(path.to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.extra.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// `kf` with these arguments, in this home and with nothing of the outer environment.
+    pub fn kf<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(kf_program());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("TMPDIR", self.path())
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command.envs(self.extra.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        Ran::of(&self.kf(arguments).output().unwrap(), self.path())
+    }
+}
+
+/// What a run of kf left behind.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    home: PathBuf,
+}
+
+impl Ran {
+    pub fn of(output: &Output, home: &Path) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            home: home.to_owned(),
+        }
+    }
+
+    /// The text a snapshot holds: exit code, stdout and stderr.
+    pub fn transcript(&self) -> String {
+        let code = self.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
+        let text = format!(
+            "exit: {code}\n----- stdout -----\n{}----- stderr -----\n{}",
+            ended(&self.stdout),
+            ended(&self.stderr)
+        );
+        text.replace(&self.home.display().to_string(), "[HOME]")
+    }
+
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.transcript());
+        self
+    }
+
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.transcript());
+        self
+    }
+}
+
+fn ended(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}⏎\n") }
+}
+
+/// Compares a run with a snapshot in the source; what differs from run to run is masked.
+#[macro_export]
+macro_rules! kf_snapshot {
+    ($ran:expr, @$snapshot:literal) => {{
+        let ran = $ran;
+        let mut settings = insta::Settings::clone_current();
+        settings.add_filter(r"\b[0-9a-f]{64}\b", "[DIGEST]");
+        settings.add_filter(r"\b[0-9a-f]{4}…[0-9a-f]{4}\b", "[DIGEST]");
+        settings.add_filter(r"\b\d+(\.\d+)? ?(ms|µs)\b", "[TIME]");
+        settings.add_filter(r"\b\d+\.\d+ s\b", "[TIME]");
+        settings.add_filter(r"\b\d+(\.\d+)? [kM]B\b", "[SIZE]");
+        settings.add_filter(r"127\.0\.0\.1:\d+", "[ADDRESS]");
+        settings.add_filter(r"kf-test-[a-z0-9-]+", "[NAMESPACE]");
+        settings.bind(|| insta::assert_snapshot!(ran.transcript(), @$snapshot));
+    }};
+}

@@ -1,0 +1,103 @@
+//! One signed registry for the whole run, and a home that has added from it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::{Home, Ran};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The built first-party commands, a folder each.
+pub fn artifacts() -> PathBuf {
+    let dir = std::env::var_os("KF_TEST_PLUGINS")
+        .map_or_else(|| repository().join("target/plugins"), PathBuf::from);
+    assert!(dir.is_dir(), "{} is not there; run `cargo xtask test`", dir.display());
+    dir
+}
+
+/// The published registry, built once for all tests of this program.
+pub fn published() -> &'static Path {
+    static PUBLISHED: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let dir = PUBLISHED.get_or_init(|| {
+        let dir = tempfile::Builder::new().prefix("kf-registry-").tempdir().unwrap();
+        build(&index(), &artifacts(), dir.path());
+        dir
+    });
+    dir.path()
+}
+
+/// The reviewed text of the first-party commands.
+pub fn index() -> PathBuf {
+    repository().join("registry-index")
+}
+
+/// Builds a registry from an index and artifacts into `out/published`, with keys in `out/keys`
+/// that are made the first time.
+pub fn build(index: &Path, artifacts: &Path, out: &Path) {
+    try_build(index, artifacts, out).success();
+}
+
+pub fn try_build(index: &Path, artifacts: &Path, out: &Path) -> Ran {
+    Home::empty().run([
+        "registry".as_ref(),
+        "build".as_ref(),
+        index.as_os_str(),
+        "--artifacts".as_ref(),
+        artifacts.as_os_str(),
+        "--out".as_ref(),
+        out.join("published").as_os_str(),
+        "--keys".as_ref(),
+        out.join("keys").as_os_str(),
+        "--create-keys".as_ref(),
+    ])
+}
+
+/// The words after `kf` of the line that a refusal hints at.
+pub fn hinted(refused: &Ran) -> Vec<String> {
+    let line = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: kf ")).unwrap();
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// The URL and the root of a built registry.
+pub fn location(out: &Path) -> (String, PathBuf) {
+    let published = out.join("published");
+    (format!("file://{}", published.display()), published.join("metadata/1.root.json"))
+}
+
+/// A home that knows the registry.
+pub fn set_up(home: &Home, out: &Path) {
+    let (url, root) = location(out);
+    home.run(["registry", "add", "kubeflow", &url, "--root", &root.display().to_string()]).success();
+}
+
+/// Copies a home in which every first-party command was added once, less those not asked for.
+pub fn clone_prepared_home(to: &Path, names: &[&str]) {
+    static PREPARED: OnceLock<Home> = OnceLock::new();
+    let prepared = PREPARED.get_or_init(|| {
+        let home = Home::empty();
+        set_up(&home, published());
+        for entry in fs_err::read_dir(artifacts()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let ran = home.run(["command", "add", &name]);
+            if ran.code == Some(8) {
+                home.run(hinted(&ran)).success();
+            } else {
+                ran.success();
+            }
+        }
+        home
+    });
+    let copied = Command::new("cp").arg("-a").arg(prepared.path().join(".")).arg(to).status().unwrap();
+    assert!(copied.success());
+    let home = to.join(".local/share/kf/receipts");
+    for entry in fs_err::read_dir(&home).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if !names.contains(&name) {
+            fs_err::remove_file(&path).unwrap();
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Who may know whom, as CONTRIBUTING.md draws it.
+//!
+//! Cargo would happily build any arrow between the packages, so this reads the manifests and the
+//! sources, and fails on one that is not in the picture.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The packages a manifest depends on outside tests.
+fn dependencies(manifest: &Path) -> BTreeSet<String> {
+    let text = fs_err::read_to_string(manifest).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let mut names = BTreeSet::new();
+    let mut take = |table: Option<&toml::Value>| {
+        names.extend(table.and_then(toml::Value::as_table).into_iter().flat_map(|t| t.keys().cloned()));
+    };
+    take(table.get("dependencies"));
+    for target in table.get("target").and_then(toml::Value::as_table).into_iter().flat_map(|t| t.values()) {
+        take(target.get("dependencies"));
+    }
+    names
+}
+
+fn rust_sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(rust_sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn packages_know_only_whom_they_may() {
+    let may_know = BTreeMap::from([
+        ("cli", vec!["kf-cluster", "kf-registry", "kf-sandbox"]),
+        ("sandbox", vec!["kf-cluster"]),
+        ("cluster", vec![]),
+        ("registry", vec![]),
+    ]);
+    for (folder, allowed) in may_know {
+        let known = dependencies(&root().join("kf-host").join(folder).join("Cargo.toml"));
+        let ours: Vec<_> = known.iter().filter(|name| name.starts_with("kf-")).collect();
+        assert_eq!(ours, allowed, "kf-host/{folder}");
+    }
+}
+
+#[test]
+fn the_registry_knows_neither_kubernetes_nor_wasmtime() {
+    let known = dependencies(&root().join("kf-host/registry/Cargo.toml"));
+    for stranger in ["kube", "k8s-openapi", "wasmtime", "wasmtime-wasi", "wasmparser"] {
+        assert!(!known.contains(stranger), "kf-registry depends on {stranger}");
+    }
+}
+
+#[test]
+fn the_cluster_knows_no_wasm() {
+    let known = dependencies(&root().join("kf-host/cluster/Cargo.toml"));
+    for stranger in ["wasmtime", "wasmtime-wasi", "wasmparser", "clap", "toml"] {
+        assert!(!known.contains(stranger), "kf-cluster depends on {stranger}");
+    }
+}
+
+#[test]
+fn the_sandbox_reaches_the_cluster_through_its_trait_alone() {
+    for path in rust_sources(&root().join("kf-host/sandbox/src")) {
+        let source = fs_err::read_to_string(&path).unwrap();
+        for (number, line) in source.lines().enumerate().filter(|(_, line)| line.contains("kf_cluster::")) {
+            let rest = line.split("kf_cluster::").nth(1).unwrap_or_default();
+            assert!(
+                rest.starts_with("api") || rest.starts_with("grants::Refusal"),
+                "{}:{}: {}",
+                path.display(),
+                number + 1,
+                line.trim()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_top_level_holds_what_a_person_looks_for_and_nothing_else() {
+    let expected = [
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "clippy.toml",
+        "deny.toml",
+        "kf-host",
+        "kf-plugin-sdk",
+        "plugins",
+        "registry-index",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+        "target",
+        "tests",
+    ];
+    for entry in fs_err::read_dir(root()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with('.') || expected.contains(&name.as_str()), "unexpected `{name}` at the top");
+    }
+}

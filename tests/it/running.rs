@@ -1,0 +1,1 @@
+//! Running added commands against a real cluster.

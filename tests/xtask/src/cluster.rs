@@ -1,0 +1,133 @@
+//! Clusters for a run, and the one a person keeps.
+//!
+//! The harness is a program of its own, `kf-test-cluster`: it needs the Kubernetes client, which xtask
+//! must not wait for.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::setup;
+use crate::step::{Doing, Failure, Result, programs, run};
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Start it, or say where it is
+    Up {
+        /// `api` needs no root; `node` runs containers. Default: a node where that is possible
+        #[arg(long, value_enum)]
+        profile: Option<Profile>,
+    },
+    /// Stop it, and remove what killed runs left behind
+    Down,
+    /// Whether it runs, and the kubeconfigs of its users
+    Status,
+}
+
+/// How much of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    Api,
+    Node,
+}
+
+impl Profile {
+    /// A node where this machine can run one.
+    pub fn best() -> Self {
+        if rustix::process::geteuid().is_root() { Self::Node } else { Self::Api }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Node => "node",
+        }
+    }
+}
+
+pub fn command(task: &ClusterCommand) -> Result<()> {
+    match task {
+        ClusterCommand::Up { profile } => {
+            setup::prepare(setup::Wanted::Programs)?;
+            up(profile.unwrap_or_else(Profile::best))
+        }
+        ClusterCommand::Down => run(harness()?.arg("down")),
+        ClusterCommand::Status => run(harness()?.arg("status")),
+    }
+}
+
+/// Starts the kept cluster and shows its kubeconfigs.
+pub fn up(profile: Profile) -> Result<()> {
+    run(harness()?.args(["up", profile.name()]))
+}
+
+fn harness() -> Result<Command> {
+    let program = programs()?.join("kf-test-cluster");
+    if program.is_file() {
+        return Ok(Command::new(program));
+    }
+    Err(Failure("there is no cluster here; `cargo xtask cluster up` starts one".to_owned()))
+}
+
+/// A running cluster's folder.
+pub struct Cluster {
+    folder: PathBuf,
+    /// Ends the cluster when its stdin is closed; absent for the kept one.
+    holder: Option<Child>,
+}
+
+impl Cluster {
+    /// One that ends with this process, however it ends.
+    pub fn start(profile: Profile) -> Result<Self> {
+        let mut holder = harness()?
+            .args(["hold", profile.name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .doing("cannot start a cluster")?;
+        let mut folder = String::new();
+        if let Some(stdout) = holder.stdout.take() {
+            BufReader::new(stdout).read_line(&mut folder).doing("cannot start a cluster")?;
+        }
+        let folder = PathBuf::from(folder.trim_end());
+        if folder.as_os_str().is_empty() {
+            let _ended = holder.wait();
+            return Err(Failure("the cluster did not start".to_owned()));
+        }
+        Ok(Self { folder, holder: Some(holder) })
+    }
+
+    /// The kept one, started if it is not there.
+    pub fn kept(profile: Profile) -> Result<Self> {
+        let output = harness()?.arg("directory").output().doing("cannot look for the kept cluster")?;
+        if !output.status.success() {
+            up(profile)?;
+            return Self::kept(profile);
+        }
+        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+        Ok(Self { folder, holder: None })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The kubeconfig of one of the harness's users.
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.folder.join("pki").join(format!("{user}.kubeconfig"))
+    }
+
+    /// Ends a cluster of this process; the kept one stays.
+    pub fn stop(mut self) -> Result<()> {
+        let Some(mut holder) = self.holder.take() else { return Ok(()) };
+        drop(holder.stdin.take());
+        let status = holder.wait().doing("cannot stop the cluster")?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure(format!("the cluster did not stop cleanly: {status}")))
+        }
+    }
+}
