@@ -109,6 +109,21 @@ fn who_may_not_see_job_sets_still_sees_one_training_job() {
     host.put(train_job("mnist", json!({})));
     put_tree(&host, "mnist", [running(), running()]);
     assert_eq!(table(&host, &[]), [["trainjob", "mnist", "Running", "2/2", ""]]);
+    assert_eq!(host.terminal().notes, [""; 0]);
+
+    let mut stray = Object::from(pod("stray", running()));
+    stray.set("/metadata/labels", json!({ "jobset.sigs.k8s.io/jobset-name": "other" }));
+    host.put(stray.into_value());
+    table(&host, &[]);
+    assert_eq!(host.terminal().notes, ["left out, for you may not list them here: job sets"]);
+}
+
+#[test]
+fn a_job_whose_pods_are_done_is_not_pending_again() {
+    let host = cluster();
+    host.put(train_job("mnist", json!({})));
+    put_tree(&host, "mnist", [json!({ "phase": "Succeeded" }), json!({ "phase": "Succeeded" })]);
+    assert_eq!(table(&host, &[]), [["trainjob", "mnist", "Running", "2/2", ""]]);
 }
 
 #[test]

@@ -4,6 +4,9 @@ use kf_plugin_sdk::prelude::*;
 
 use crate::Train;
 
+/// How the API server starts when an applied object does not fit its schema.
+const NOT_OF_THE_SCHEMA: &str = "failed to create typed patch object ";
+
 /// The part of the message that names the field and the reason.
 ///
 /// Webhooks and schemas wrap it: `admission webhook "…" denied the request: spec.x: Invalid value:
@@ -23,11 +26,17 @@ pub(crate) fn explain(error: Error, train: &Train) -> Error {
         let message = format!("training job {name} exists, and what it runs cannot change: {message}");
         return Error::new(ErrorCode::Conflict, message).hint(train.under_a_new_name());
     }
-    Error { message: format!("the cluster refuses the training job: {message}"), ..error }
+    // The API server calls an unknown field an internal error; it is the file's.
+    let code = if error.message.contains(NOT_OF_THE_SCHEMA) { ErrorCode::Invalid } else { error.code };
+    Error { code, message: format!("the cluster refuses the training job: {message}"), ..error }
 }
 
 fn after_wrapping(message: &str) -> &str {
-    for wrapping in ["denied the request: ", " is invalid: ", "failed to create typed patch object "] {
+    if let Some((_, rest)) = message.split_once(NOT_OF_THE_SCHEMA) {
+        // The object's name and kind follow in parentheses.
+        return rest.split_once("): ").map_or(rest, |(_, rest)| rest);
+    }
+    for wrapping in ["denied the request: ", " is invalid: "] {
         if let Some((_, rest)) = message.split_once(wrapping) {
             return rest;
         }
@@ -93,6 +102,16 @@ mod tests {
                 .message
                 .ends_with(": spec.trainer.numNodes: Invalid value: \"string\": must be of type integer")
         );
+    }
+
+    #[test]
+    fn an_unknown_field_is_the_files_mistake() {
+        let message = "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, \
+                       Kind=TrainJob): .spec.trainr: field not declared in schema";
+        let error = explain(Error::new(ErrorCode::Internal, message), &mnist());
+        assert_eq!(error.code, ErrorCode::Invalid);
+        let expected = "the cluster refuses the training job: .spec.trainr: field not declared in schema";
+        assert_eq!(error.message, expected);
     }
 
     #[test]

@@ -82,17 +82,35 @@ async fn a_kind_nobody_serves_is_told_from_an_object_that_is_not_there() {
     assert_eq!(thing.message, format!("there is no configmap x in {}", namespace.name()));
 }
 
-#[tokio::test]
-async fn a_token_nobody_issued_is_not_accepted() {
-    let namespace = TestNamespace::new(cluster(), "token").unwrap();
+/// A connection with dana's kubeconfig and other credentials in it.
+fn connection_as(namespace: &TestNamespace, name: &str, user: Value) -> Arc<Connection> {
     let text = fs_err::read_to_string(namespace.kubeconfig(User::DataScientist)).unwrap();
     let mut kubeconfig: Value = serde_saphyr::from_str(&text).unwrap();
-    kubeconfig["users"][0]["user"] = json!({"token": "nobody-issued-this"});
-    let file = namespace.directory().join("token.kubeconfig");
+    kubeconfig["users"][0]["user"] = user;
+    let file = namespace.directory().join(name);
     fs_err::write(&file, kubeconfig.to_string()).unwrap();
-    let mut config = config(&namespace, User::DataScientist, &everything());
-    config.connection = Arc::new(Connection::new(settings(&file), Timeouts::default()));
-    let error = Broker::new(config).unwrap().get(config_map("x")).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
-    assert_eq!(error.hint.as_deref(), Some("kf login"));
+    Arc::new(Connection::new(settings(&file), Timeouts::default()))
+}
+
+#[tokio::test]
+async fn credentials_nobody_issued_or_that_ended_are_not_accepted() {
+    let namespace = TestNamespace::new(cluster(), "credentials").unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (certificate, private) =
+        (namespace.directory().join("ended.crt"), namespace.directory().join("ended.key"));
+    fs_err::write(&certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    fs_err::write(&private, key.serialize_pem()).unwrap();
+    for (name, user, words) in [
+        ("token", json!({"token": "nobody-issued-this"}), "does not accept your credentials"),
+        ("ended", json!({"client-certificate": certificate, "client-key": private}), "ended at 2021-01-01"),
+    ] {
+        let mut config = config(&namespace, User::DataScientist, &everything());
+        config.connection = connection_as(&namespace, name, user);
+        let error = Broker::new(config).unwrap().get(config_map("x")).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
+        assert!(error.message.contains(words), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("kf login"));
+    }
 }
