@@ -12,6 +12,9 @@ use super::{Connection, one_line};
 use crate::api::{ApiError, ErrorCode};
 use crate::kubeconfig::Settings;
 
+/// What helps when the cluster does not accept who asks.
+const RENEW: &str = "renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …";
+
 fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
     ApiError { code, message: one_line(&message), hint: hint.map(str::to_owned), refusal: None }
 }
@@ -52,7 +55,7 @@ pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> Api
     }
     if let kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) = &failed {
         let message = format!("the kubeconfig's certificates cannot be used: {}", innermost(&failed));
-        return error(ErrorCode::Unauthenticated, message, Some("kf login"));
+        return error(ErrorCode::Unauthenticated, message, Some(RENEW));
     }
     if let kube::Error::ProxyProtocolDisabled { proxy_url, .. }
     | kube::Error::ProxyProtocolUnsupported { proxy_url } = &failed
@@ -114,7 +117,7 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
             "ask whoever runs the cluster, or fetch a new kubeconfig",
         ),
         rustls::Error::AlertReceived(alert) => {
-            (format!("{server} does not accept your client certificate: {alert:?}"), "kf login")
+            (format!("{server} does not accept your client certificate: {alert:?}"), RENEW)
         }
         other => return unreachable(connection, &format!("the TLS handshake failed: {other}")),
     };
@@ -125,7 +128,7 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
 pub(super) fn plugin(why: &PluginError, settings: &Settings) -> ApiError {
     let command = settings.credential_plugin.as_deref().unwrap_or_default();
     let message = format!("the credential plugin {command} {why}");
-    error(ErrorCode::Unauthenticated, message, Some("kf login"))
+    error(ErrorCode::Unauthenticated, message, Some(RENEW))
 }
 
 fn credentials(auth: &AuthError) -> ApiError {
@@ -133,7 +136,7 @@ fn credentials(auth: &AuthError) -> ApiError {
         AuthError::ReadTokenFile(why, path) => format!("the token file {}: {why}", path.display()),
         other => format!("no credentials: {other}"),
     };
-    error(ErrorCode::Unauthenticated, message, Some("kf login"))
+    error(ErrorCode::Unauthenticated, message, Some(RENEW))
 }
 
 /// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`.
