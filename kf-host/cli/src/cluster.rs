@@ -5,13 +5,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kf_cluster::api::{AccessQuestion, KubeApi};
 use kf_cluster::broker::{Broker, BrokerConfig, Budgets, CallRecord, Change, Command, Mark};
 use kf_cluster::connection::{Connection, Timeouts};
 use kf_cluster::grants::explain::{Who, explain, to_json};
 use kf_cluster::grants::{Ceiling, Consent, Grants, Refusal, RuleSet, RunFlags};
 use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, Settings, Sources};
-use kf_cluster::preflight::Granter;
+use kf_cluster::names::Namespace;
+use kf_cluster::preflight::{self, Granter};
 use kf_registry::PluginName;
 use kf_registry::receipt::Receipt;
 
@@ -51,29 +51,48 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
     Ok(runtime.block_on(future))
 }
 
-/// A permission, and whether the user holds it.
-pub struct OwnRight {
-    /// `create trainjobs.trainer.kubeflow.org`
-    pub rule: String,
-    pub allowed: bool,
-}
-
-/// Which of a command's permissions the user holds in the namespace of the command line.
+/// Which of a command's rules the user holds in the namespace of the command line.
 pub struct OwnRights {
     pub namespace: String,
-    pub rights: Vec<OwnRight>,
+    /// In the manifest's order.
+    pub rules: Vec<OwnRule>,
+}
+
+/// A rule, and what the user lacks of it.
+pub struct OwnRule {
+    /// `get, list pods, pods/log`
+    pub rule: String,
+    /// `create trainjobs.trainer.kubeflow.org in team-a`
+    pub missing: Vec<String>,
+    /// The command works without it.
+    pub optional: bool,
+}
+
+impl OwnRule {
+    pub fn held(&self) -> bool {
+        self.missing.is_empty()
+    }
 }
 
 impl OwnRights {
     pub fn all(&self) -> bool {
-        self.rights.iter().all(|right| right.allowed)
+        self.rules.iter().all(OwnRule::held)
+    }
+
+    /// What stops the command, or with `optional` what makes it do less.
+    fn missing(&self, optional: bool) -> impl Iterator<Item = &str> {
+        self.rules
+            .iter()
+            .filter(move |rule| rule.optional == optional)
+            .flat_map(|rule| &rule.missing)
+            .map(String::as_str)
     }
 }
 
 /// Whether a command can be used in the namespace of the command line.
 pub enum Here {
     Ready,
-    NotPermitted { missing: String, namespace: String },
+    NotPermitted { missing: String },
     Unknown { why: String },
 }
 
@@ -89,7 +108,7 @@ impl Here {
     pub fn why(&self) -> Option<String> {
         match self {
             Self::Ready => None,
-            Self::NotPermitted { missing, namespace } => Some(format!("you lack `{missing}` in {namespace}")),
+            Self::NotPermitted { missing } => Some(format!("you lack {missing}")),
             Self::Unknown { why } => Some(why.clone()),
         }
     }
@@ -110,11 +129,9 @@ pub fn usable_here(app: &App, commands: &[(PluginName, RuleSet)]) -> BTreeMap<Pl
             let here = match own_rights(app, rules) {
                 _ if rules.is_empty() => Here::Ready,
                 Err(error) => Here::Unknown { why: reason(&error) },
-                Ok(own) => match own.rights.iter().find(|right| !right.allowed) {
+                Ok(own) => match own.missing(false).next() {
                     None => Here::Ready,
-                    Some(right) => {
-                        Here::NotPermitted { missing: right.rule.clone(), namespace: own.namespace }
-                    }
+                    Some(missing) => Here::NotPermitted { missing: missing.to_owned() },
                 },
             };
             (name.clone(), here)
@@ -127,51 +144,23 @@ pub fn reason(error: &CliError) -> String {
     first.trim_start_matches("error: ").to_owned()
 }
 
-/// Asks the API server about the user's own rights, in one burst.
+/// Asks the API server about the user's own rights, in one burst; a yes is kept for a minute.
 pub fn own_rights(app: &App, rules: &RuleSet) -> Result<OwnRights> {
     let settings = settings(app)?;
     let namespace = settings.namespace.clone();
-    let connection = Arc::new(Connection::new(settings, Timeouts::default()));
-    let broker = Broker::new(BrokerConfig {
-        connection,
-        grants: Grants {
-            component: String::new(),
-            manifest: RuleSet::default(),
-            ceiling: Ceiling::Local,
-            consent: None,
-            environment: None,
-            run: RunFlags::default(),
-        },
-        namespace: namespace.clone(),
-        command: Command { name: "kf".into(), version: "0".into(), digest: "0".into() },
-        dry_run: false,
-        budgets: Budgets::default(),
-        audit: None,
-    })
-    .context(Kind::Failed, || "your rights cannot be asked for".to_owned())?;
-    let questions: Vec<AccessQuestion> = rules
-        .permissions()
-        .map(|permission| AccessQuestion {
-            verb: permission.verb.to_string(),
-            group: permission.group.to_string(),
-            resource: permission.resource.to_string(),
-            namespace: None,
-            name: permission.name.as_ref().map(ToString::to_string),
+    let connection = Connection::new(settings, Timeouts::default());
+    let cache = app.home.cache.join("rights.json");
+    let verdicts = block_on(preflight::preflight(&connection, rules, &namespace, Some(&cache)))??;
+    let rules = verdicts
+        .iter()
+        .filter_map(|verdict| Some((verdict, rules.rules().get(verdict.rule.checked_sub(1)?)?)))
+        .map(|(verdict, rule)| OwnRule {
+            rule: rule.to_string(),
+            missing: verdict.missing.iter().map(ToString::to_string).collect(),
+            optional: rule.optional,
         })
         .collect();
-    let asked = questions.clone();
-    let verdicts = block_on(async move { broker.can_i(asked).await })??;
-    let rights = questions
-        .iter()
-        .zip(verdicts)
-        .map(|(question, verdict)| OwnRight { rule: shown(question), allowed: verdict.allowed })
-        .collect();
-    Ok(OwnRights { namespace: namespace.to_string(), rights })
-}
-
-fn shown(question: &AccessQuestion) -> String {
-    let AccessQuestion { verb, group, resource, .. } = question;
-    if group.is_empty() { format!("{verb} {resource}") } else { format!("{verb} {resource}.{group}") }
+    Ok(OwnRights { namespace: namespace.to_string(), rules })
 }
 
 /// The line below a command's rights that says whether the user holds them. Nobody needs a
@@ -179,20 +168,24 @@ fn shown(question: &AccessQuestion) -> String {
 pub fn show_own_rights(app: &App, rules: &RuleSet) {
     match own_rights(app, rules) {
         Ok(rights) if rights.all() => {
-            let count = rights.rights.len();
+            let count = rights.rules.len();
             app.ui.talk_toned(
-                &format!("You may do all of this in {}: {count} of {count} permissions ✓", rights.namespace),
+                &format!("You may do all of this in {}.   ✓ {count} of {count} rules", rights.namespace),
                 Tone::Good,
             );
         }
         Ok(rights) => {
-            let held = rights.rights.iter().filter(|right| right.allowed).count();
+            let held = rights.rules.iter().filter(|rule| rule.held()).count();
+            let all = rights.rules.len();
             app.ui.talk_toned(
-                &format!("You may do {held} of {} of this in {}", rights.rights.len(), rights.namespace),
+                &format!("You may not do all of this in {}.   {held} of {all} rules", rights.namespace),
                 Tone::Warning,
             );
-            for right in rights.rights.iter().filter(|right| !right.allowed) {
-                app.ui.note(&format!("  ✗ {}", right.rule));
+            for missing in rights.missing(false) {
+                app.ui.note(&format!("  ✗ {missing}"));
+            }
+            for missing in rights.missing(true) {
+                app.ui.note(&format!("  – {missing} (it works without)"));
             }
         }
         Err(error) => app.ui.note(&format!("Whether you may do this was not checked: {}", reason(&error))),
@@ -203,7 +196,8 @@ pub fn show_own_rights(app: &App, rules: &RuleSet) {
 pub struct ClusterRun {
     connection: Arc<Connection>,
     broker: Broker,
-    namespace: String,
+    rules: RuleSet,
+    namespace: Namespace,
     context: Option<String>,
     flags: RunArgs,
 }
@@ -229,7 +223,7 @@ impl ClusterRun {
             audit: Some(audit_log(app)?),
         })
         .context(Kind::Failed, || format!("{} cannot run", receipt.name))?;
-        Ok(Self { connection, broker, namespace: namespace.to_string(), context, flags: flags.clone() })
+        Ok(Self { connection, broker, rules: rules.clone(), namespace, context, flags: flags.clone() })
     }
 
     pub fn kube(&self) -> kf_sandbox::Kube {
@@ -237,7 +231,7 @@ impl ClusterRun {
     }
 
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.namespace.as_str()
     }
 
     pub fn context(&self) -> Option<&str> {
@@ -265,7 +259,7 @@ impl ClusterRun {
         let who = Who {
             command: receipt.name.as_str(),
             version: Some(&version),
-            environment: &self.namespace,
+            environment: self.namespace.as_str(),
             from_registry: true,
             granters: &granters,
         };
@@ -273,6 +267,7 @@ impl ClusterRun {
         let json = to_json(refusal, who);
         let mut error = CliError::new(Kind::Forbidden, explained.headline.clone())
             .details(explained.lines().iter().map(|line| line.trim_start().to_owned()))
+            .details(self.also_missing(refusal))
             .hint(explained.hint);
         for (name, value) in json.get("error").and_then(|error| error.as_object()).into_iter().flatten() {
             if !["code", "message", "hint"].contains(&name.as_str()) {
@@ -282,14 +277,34 @@ impl ClusterRun {
         error
     }
 
+    /// What else the command will need of the user, so that one request to an owner is enough.
+    fn also_missing(&self, refusal: &Refusal) -> Vec<String> {
+        if refusal.layer != kf_cluster::grants::Layer::Rbac {
+            return Vec::new();
+        }
+        let asked = block_on(preflight::preflight(&self.connection, &self.rules, &self.namespace, None));
+        let needed = asked.into_iter().flatten().flatten().filter(|verdict| {
+            let rule = verdict.rule.checked_sub(1).and_then(|at| self.rules.rules().get(at));
+            rule.is_some_and(|rule| !rule.optional)
+        });
+        let missing: Vec<String> = needed
+            .flat_map(|verdict| verdict.missing)
+            .filter(|missing| {
+                (&missing.verb, &missing.resource) != (&refusal.rule.verb, &refusal.rule.resource)
+            })
+            .map(|missing| missing.to_string())
+            .collect();
+        if missing.is_empty() { Vec::new() } else { vec![format!("also missing: {}", missing.join("; "))] }
+    }
+
     /// Who can hand out rights, if the user may know.
     fn granters(&self, refusal: &Refusal) -> Vec<Granter> {
         let Some(namespace) = &refusal.rule.namespace else { return Vec::new() };
         if refusal.layer != kf_cluster::grants::Layer::Rbac {
             return Vec::new();
         }
-        let _ = namespace;
-        Vec::new()
+        let Ok(namespace) = Namespace::parse(namespace.as_str()) else { return Vec::new() };
+        block_on(preflight::granters(&self.connection, &namespace)).unwrap_or_default()
     }
 }
 
@@ -362,7 +377,7 @@ fn show_calls(app: &App, calls: &[CallRecord]) {
     let verb = column(|call| call.verb.clone());
     let resource = column(|call| match &call.name {
         Some(name) => format!("{}/{name}", call.resource),
-        None => call.resource.clone(),
+        None => call.resource.trim_start_matches('.').to_owned(),
     });
     let place = column(|call| call.namespace.clone().unwrap_or_else(|| "-".to_owned()));
     for call in calls {

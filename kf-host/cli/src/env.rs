@@ -16,8 +16,6 @@ pub const KF_NAMESPACE: &str = "KF_NAMESPACE";
 pub const KF_AUDIT_LOG: &str = "KF_AUDIT_LOG";
 /// `1` shows where a command trapped.
 pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
-/// Files of the cluster's access data, as kubectl reads them.
-pub const KUBECONFIG: &str = "KUBECONFIG";
 /// Any value switches colour off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 const HOME: &str = "HOME";

@@ -95,12 +95,7 @@ impl CliError {
         Self::new(Kind::Untrusted, message)
     }
 
-    /// A line below the message, indented.
-    pub fn detail(mut self, line: impl Into<String>) -> Self {
-        self.details.push(line.into());
-        self
-    }
-
+    /// Lines below the message, indented.
     pub fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
         self.details.extend(lines);
         self

@@ -6,29 +6,30 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::outcome;
 use serde::Serialize;
 
+use crate::Train;
 use crate::manifest::{GROUP, train_job};
 use crate::refusal::explain;
 
 /// Whether the cluster has training jobs and the user may make them.
-pub(crate) fn preflight(kf: &Kf) -> Result<()> {
+pub(crate) fn preflight(kf: &Kf, job: &Object) -> Result<()> {
     if !kf.serves(&train_job())? {
         return Err(Error::not_found("this cluster has no training jobs (trainjobs.trainer.kubeflow.org)")
             .hint("ask your admin to install Kubeflow Trainer"));
     }
     let verbs = ["create", "patch"];
     let verdicts = kf.can_i(&verbs.map(|verb| Access::new(verb, GROUP, "trainjobs")))?;
-    for (verb, verdict) in verbs.iter().zip(verdicts) {
-        if !verdict.allowed {
-            let namespace = kf.namespace();
-            let reason = verdict.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            return Err(Error::forbidden(format!(
-                "you may not {verb} trainjobs.{GROUP} in {namespace}{reason}"
-            ))
-            .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")));
-        }
-    }
-    Ok(())
+    let Some((verb, _)) = verbs.iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed) else {
+        return Ok(());
+    };
+    // kf tells best which layer says no, and it does so for a call that was really refused.
+    kf.api(train_job()).apply_with(job, CHECK_ONLY)?;
+    let namespace = kf.namespace();
+    Err(Error::forbidden(format!("you may not {verb} trainjobs.{GROUP} in {namespace}"))
+        .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))
 }
+
+/// The server answers as if, and stores nothing.
+const CHECK_ONLY: WriteOptions = WriteOptions { dry_run: true, force: false };
 
 /// A job the cluster has taken.
 pub(crate) struct Submitted {
@@ -44,30 +45,46 @@ enum Change {
 }
 
 /// Lets the server check the job, then applies it.
-pub(crate) fn submit(kf: &Kf, job: &Object) -> Result<Submitted> {
+pub(crate) fn submit(kf: &Kf, train: &Train, job: &Object) -> Result<Submitted> {
     let jobs = kf.api(train_job());
     let before = jobs.find(job.name())?;
     if let Some(before) = &before {
-        check_existing(job, before)?;
+        check_existing(train, job, before)?;
     }
-    let refused = |error| explain(error, job.name());
-    // With `--dry-run` the apply below is one already, and shows its difference.
-    if !kf.context().dry_run {
-        jobs.apply_with(job, WriteOptions { dry_run: true, force: false }).map_err(refused)?;
-    }
-    let after = jobs.apply(job).map_err(refused)?;
-    let change = match before {
+    let refused = |error| explain(error, train);
+    // With `--dry-run` this stores nothing either, and kf shows what would change.
+    let checked = jobs.apply_with(job, CHECK_ONLY).map_err(refused)?;
+    let change = match &before {
         None => Change::Created,
-        Some(before) if before.at("/spec") == after.at("/spec") => Change::Unchanged,
-        Some(_) => Change::Changed,
+        Some(before) if before.at("/spec") == checked.at("/spec") => Change::Unchanged,
+        Some(before) => {
+            check_change(train, before)?;
+            Change::Changed
+        }
     };
-    Ok(Submitted { job: after, change })
+    if kf.context().dry_run {
+        return Ok(Submitted { job: checked, change });
+    }
+    Ok(Submitted { job: jobs.apply(job).map_err(refused)?, change })
+}
+
+/// A job's pods are made when it starts. Changing it later would look done and do nothing.
+fn check_change(train: &Train, before: &Object) -> Result<()> {
+    if before.bool("/spec/suspend") == Some(true) || before.condition_holds("Suspended") {
+        return Ok(());
+    }
+    let name = before.name();
+    Err(Error::new(
+        ErrorCode::Conflict,
+        format!("training job {name} has started otherwise, and a change would not reach its pods"),
+    )
+    .hint(train.under_a_new_name()))
 }
 
 /// A job that has ended never runs again, and one that runs keeps its runtime.
-fn check_existing(job: &Object, before: &Object) -> Result<()> {
+fn check_existing(train: &Train, job: &Object, before: &Object) -> Result<()> {
     let name = job.name();
-    let another = format!("kf train {name}-2, under a new name");
+    let another = train.under_a_new_name();
     if let Some(outcome) = outcome(before) {
         let how = if outcome.succeeded { "is complete" } else { "has failed" };
         return Err(Error::new(

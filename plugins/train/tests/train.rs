@@ -159,13 +159,17 @@ fn who_may_not_see_runtimes_may_still_name_one() {
 }
 
 #[test]
-fn who_may_not_create_jobs_is_told_before_anything_is_sent() {
+fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", GROUP, "trainjobs"));
     let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Forbidden);
     assert_eq!(error.message, "you may not create trainjobs.trainer.kubeflow.org in team-a");
-    assert!(writes(&host).is_empty());
+    assert_eq!(
+        writes(&host),
+        [("apply", true)],
+        "the server is asked, so that kf can say which layer refuses"
+    );
 }
 
 #[test]
@@ -205,6 +209,20 @@ fn a_job_keeps_its_runtime() {
     let error = host.run::<Plugin>(&["mnist", "--runtime", "mpi"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
     assert_eq!(error.message, "training job mnist runs with the runtime torch, that cannot become mpi");
+}
+
+#[test]
+fn a_change_that_would_not_reach_the_pods_is_refused() {
+    let host = cluster();
+    host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
+    let more = ["mnist", "--runtime", "torch", "--nodes", "2"];
+    let error = host.run::<Plugin>(&more).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(error.hint.as_deref(), Some("kf train mnist-2 --runtime torch --nodes 2"));
+    assert_eq!(job(&host).int("/spec/trainer/numNodes"), None);
+
+    host.cluster(|cluster| cluster.change(KIND, "mnist", |job| job.set("/spec/suspend", true)));
+    assert_eq!(host.run::<Plugin>(&more), Ok(Exit::OK), "a job that is held has no pods yet");
 }
 
 #[test]

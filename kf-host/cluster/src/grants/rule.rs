@@ -91,6 +91,10 @@ pub struct Rule {
     /// Server-side apply may take over fields of other managers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
+    /// The command works without it, if less well: a user who lacks it is told and not stopped.
+    /// It grants nothing and takes nothing away.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -109,6 +113,37 @@ pub struct RuleError {
 
 /// The most permissions one set may spell out: groups × resources × verbs × names, over all rules.
 pub const MOST_PERMISSIONS: usize = 4096;
+
+/// `get, list pods, pods/log`, as a line of a table; groups where they are not core.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: ToString>(items: &[T]) -> String {
+            items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        write!(f, "{} {}", list(&self.verbs), list(&self.resources))?;
+        let groups: Vec<String> =
+            self.api_groups.iter().filter(|group| !group.is_core()).map(ToString::to_string).collect();
+        if !groups.is_empty() {
+            write!(f, " in {}", list(&groups))?;
+        }
+        if !self.resource_names.is_empty() {
+            write!(f, " named {}", list(&self.resource_names))?;
+        }
+        if self.data {
+            f.write_str(" with their data")?;
+        }
+        if self.force {
+            f.write_str(" taking over fields")?;
+        }
+        if self.scope == Scope::Cluster {
+            f.write_str(" in the whole cluster")?;
+        }
+        if self.optional {
+            f.write_str(" (optional)")?;
+        }
+        Ok(())
+    }
+}
 
 impl Rule {
     /// Reads one rule; `position` counts from 1.

@@ -33,11 +33,16 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
 
     let rights: Vec<_> = match &own {
         Some(Ok(own)) => own
-            .rights
+            .rules
             .iter()
-            .map(|right| json!({ "rule": right.rule, "allowed": right.allowed, "namespace": own.namespace }))
+            .map(|own_rule| {
+                json!({
+                    "rule": own_rule.rule, "allowed": own_rule.held(), "missing": own_rule.missing,
+                    "namespace": own.namespace,
+                })
+            })
             .collect(),
-        _ => rules.permissions().map(|permission| json!({ "rule": permission, "allowed": null })).collect(),
+        _ => rules.rules().iter().map(|rule| json!({ "rule": rule.to_string(), "allowed": null })).collect(),
     };
     let fields =
         ["Command", "About", "Usage", "Registry", "Signed by", "Digest", "Installed"].map(Column::new);
@@ -78,9 +83,16 @@ fn show_own(app: &App, own: Option<&Result<cluster::OwnRights>>) -> Result<()> {
         Some(Ok(own)) => {
             app.ui.data_line("")?;
             app.ui.data_line(&format!("For you in {}:", own.namespace))?;
-            for right in &own.rights {
-                let (mark, tone) = if right.allowed { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
-                app.ui.data_toned(&format!("  {mark} {}", right.rule), tone)?;
+            for own_rule in &own.rules {
+                let (mark, tone) = match (own_rule.held(), own_rule.optional) {
+                    (true, _) => ("✓", Tone::Good),
+                    (false, true) => ("–", Tone::Faint),
+                    (false, false) => ("✗", Tone::Bad),
+                };
+                app.ui.data_toned(&format!("  {mark} {}", own_rule.rule), tone)?;
+                for missing in &own_rule.missing {
+                    app.ui.data_line(&format!("      you lack {missing}"))?;
+                }
             }
         }
     }
