@@ -51,6 +51,7 @@ pub struct Follow<'a> {
     kf: &'a Kf,
     target: Target,
     logs: Option<LogChoice>,
+    ranks: Option<i64>,
     pods: BTreeMap<String, Object>,
     events: Events,
     /// Which run of which pod's container has been opened.
@@ -68,6 +69,7 @@ impl<'a> Follow<'a> {
             kf,
             target,
             logs: None,
+            ranks: None,
             pods: BTreeMap::new(),
             events: Events::default(),
             opened: BTreeSet::new(),
@@ -82,6 +84,13 @@ impl<'a> Follow<'a> {
     #[must_use]
     pub fn with_logs(mut self, choice: LogChoice) -> Self {
         self.logs = Some(choice);
+        self
+    }
+
+    /// Says how many ranks there will be, for who knows it; else the workload's job set is asked.
+    #[must_use]
+    pub fn with_ranks(mut self, ranks: i64) -> Self {
+        self.ranks = Some(ranks);
         self
     }
 
@@ -107,7 +116,7 @@ impl<'a> Follow<'a> {
 
     /// Blocks until the workload has ended and its logs have been copied.
     pub fn run(&mut self) -> Result<Stop> {
-        let ranks = self.ranks();
+        let ranks = self.count_ranks();
         self.check_rank(ranks)?;
         let one = self.logs.as_ref().is_some_and(|logs| logs.rank.is_some());
         self.many = !one && ranks.unwrap_or(1) > 1;
@@ -307,7 +316,10 @@ impl<'a> Follow<'a> {
     }
 
     /// How many ranks there will be, as far as that can be known before the pods.
-    fn ranks(&self) -> Option<i64> {
+    fn count_ranks(&self) -> Option<i64> {
+        if self.ranks.is_some() {
+            return self.ranks;
+        }
         let object = &self.target.object;
         match self.target.kind {
             TargetKind::TrainJob => object.int("/spec/trainer/numNodes").or_else(|| self.nodes_of_job_set()),

@@ -201,6 +201,14 @@ fn nothing_of_that_name_points_to_status() {
 }
 
 #[test]
+fn who_may_not_see_job_sets_is_not_told_about_them() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("*", "jobset.x-k8s.io", "jobsets"));
+    assert_eq!(host.run::<Plugin>(&["mnist"]).unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!(host.run::<Plugin>(&["jobset/mnist"]).unwrap_err().code, ErrorCode::Forbidden);
+}
+
+#[test]
 fn a_refusal_is_not_mistaken_for_absence() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("get", "trainer.kubeflow.org", "trainjobs"));

@@ -141,6 +141,12 @@ fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
         }
     }
     let (kind, name) = object.controller()?;
+    // Many users may not see job sets. A training job's has its name.
+    let train_job = ("TrainJob".to_owned(), name.to_owned());
+    let unseen = kind == "JobSet" && !snapshot.workloads.contains_key(&(kind.to_owned(), name.to_owned()));
+    if unseen && snapshot.workloads.contains_key(&train_job) {
+        return Some(train_job);
+    }
     if kind != "ReplicaSet" {
         return Some((kind.to_owned(), name.to_owned()));
     }

@@ -8,13 +8,15 @@ use kf_plugin_sdk::workloads::Events;
 /// What is read: the kind, and the plural for people. The order is the order of the table.
 pub(crate) const KINDS: [(&str, &str, &str); 7] = [
     ("trainer.kubeflow.org", "TrainJob", "training jobs"),
-    ("jobset.x-k8s.io", "JobSet", "job sets"),
+    ("jobset.x-k8s.io", "JobSet", JOB_SETS),
     ("batch", "Job", "jobs"),
     ("kubeflow.org", "Notebook", "notebooks"),
     ("serving.kserve.io", "InferenceService", "inference services"),
     ("apps", "Deployment", "deployments"),
     ("apps", "StatefulSet", "stateful sets"),
 ];
+
+const JOB_SETS: &str = "job sets";
 
 /// Kind and name.
 pub(crate) type Key = (String, String);
@@ -73,9 +75,19 @@ impl Snapshot {
 
     /// Says once what is missing from the picture.
     pub(crate) fn tell_omissions(&self, kf: &Kf) {
-        if !self.omitted.is_empty() {
-            kf.note(format!("left out, for you may not list them here: {}", self.omitted.join(", ")));
+        let mut omitted = self.omitted.clone();
+        omitted.retain(|plural| *plural != JOB_SETS || self.has_job_sets_of_its_own());
+        if !omitted.is_empty() {
+            kf.note(format!("left out, for you may not list them here: {}", omitted.join(", ")));
         }
+    }
+
+    /// Whether a pod belongs to a job set that is no training job's. Ordinary users of training jobs
+    /// may not list job sets, and miss nothing.
+    fn has_job_sets_of_its_own(&self) -> bool {
+        let job_sets = self.pods.values().filter_map(|pod| pod.label("jobset.sigs.k8s.io/jobset-name"));
+        let mut names = job_sets.map(|name| ("TrainJob".to_owned(), name.to_owned()));
+        names.any(|key| !self.workloads.contains_key(&key))
     }
 }
 

@@ -101,13 +101,14 @@ impl Case<'_> {
             let why = self.complaint().unwrap_or_else(|| "no pods yet".to_owned());
             return (State::Pending, Some(why));
         }
-        let trouble = self.trouble();
-        match trouble {
-            Some(trouble) if trouble.severity >= Severity::Waiting || !self.any(PodState::Running) => {
-                let state = if self.any(PodState::Running) { State::Degraded } else { State::Pending };
+        // Between the last pod's end and the job's the pods are complete and the job is not.
+        let works = self.any(PodState::Running) || self.any(PodState::Complete);
+        match self.trouble() {
+            Some(trouble) if trouble.severity >= Severity::Waiting || !works => {
+                let state = if works { State::Degraded } else { State::Pending };
                 (state, Some(trouble.text))
             }
-            _ if self.any(PodState::Running) => (State::Running, progress(object)),
+            _ if works => (State::Running, progress(object)),
             _ => (State::Pending, None),
         }
     }

@@ -20,9 +20,11 @@ fn cluster() -> FakeHost {
     host
 }
 
-fn owned(mut object: Value, kind: &str, name: &str) -> Value {
-    object["metadata"]["ownerReferences"] = json!([{ "kind": kind, "name": name, "controller": true }]);
-    object
+fn owned(object: Value, kind: &str, name: &str) -> Value {
+    let mut object = Object::from(object);
+    let owner = json!([{ "kind": kind, "name": name, "controller": true }]);
+    object.set("/metadata/ownerReferences", owner);
+    object.into_value()
 }
 
 fn train_job(name: &str, status: Value) -> Value {
@@ -82,11 +84,13 @@ fn deployment(name: &str, replicas: u32) -> Value {
 }
 
 /// KIND NAME STATE READY WHY of every row.
+#[expect(clippy::indexing_slicing, reason = "every column has a cell in every row")]
 fn table(host: &FakeHost, words: &[&str]) -> Vec<[String; 5]> {
     assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK));
     let terminal = host.terminal();
-    let cell = |row: &kf_plugin_sdk::ui::Row, index: usize| row.cells[index].text.clone();
-    terminal.rows.iter().map(|row| [0, 1, 2, 3, 5].map(|index| cell(row, index))).collect()
+    let columns = [0, 1, 2, 3, 5].map(|index| terminal.column(index));
+    let row = |index: usize| columns.each_ref().map(|column| column[index].to_owned());
+    (0..terminal.rows.len()).map(row).collect()
 }
 
 #[test]
@@ -96,6 +100,30 @@ fn a_training_job_is_one_line_with_its_pods_reason() {
     put_tree(&host, "bert", [unschedulable(), unschedulable()]);
     let why = "2 pods: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu";
     assert_eq!(table(&host, &[]), [["trainjob", "bert", "Pending", "0/2", why]]);
+}
+
+#[test]
+fn who_may_not_see_job_sets_still_sees_one_training_job() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("list", "jobset.x-k8s.io", "jobsets"));
+    host.put(train_job("mnist", json!({})));
+    put_tree(&host, "mnist", [running(), running()]);
+    assert_eq!(table(&host, &[]), [["trainjob", "mnist", "Running", "2/2", ""]]);
+    assert_eq!(host.terminal().notes, [""; 0]);
+
+    let mut stray = Object::from(pod("stray", running()));
+    stray.set("/metadata/labels", json!({ "jobset.sigs.k8s.io/jobset-name": "other" }));
+    host.put(stray.into_value());
+    table(&host, &[]);
+    assert_eq!(host.terminal().notes, ["left out, for you may not list them here: job sets"]);
+}
+
+#[test]
+fn a_job_whose_pods_are_done_is_not_pending_again() {
+    let host = cluster();
+    host.put(train_job("mnist", json!({})));
+    put_tree(&host, "mnist", [json!({ "phase": "Succeeded" }), json!({ "phase": "Succeeded" })]);
+    assert_eq!(table(&host, &[]), [["trainjob", "mnist", "Running", "2/2", ""]]);
 }
 
 #[test]

@@ -5,12 +5,13 @@ use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{Follow, LogChoice, Outcome, Stop, Target, TargetKind, last_words};
 
 /// Follows the job; its result is the exit code. Whoever stops kf leaves the job running.
-pub(crate) fn follow(kf: &Kf, job: Object, logs: bool) -> Result<Exit> {
+pub(crate) fn follow(kf: &Kf, job: Object, nodes: i64, logs: bool) -> Result<Exit> {
     let name = job.name().to_owned();
     if kf.context().interactive {
         kf.note(format!("Ctrl-C leaves {name} running; `kf logs {name} -f` comes back to it"));
     }
-    let mut follow = Follow::new(kf, Target { kind: TargetKind::TrainJob, name: name.clone(), object: job });
+    let target = Target { kind: TargetKind::TrainJob, name: name.clone(), object: job };
+    let mut follow = Follow::new(kf, target).with_ranks(nodes);
     if logs {
         follow = follow.with_logs(LogChoice { follow: true, ..LogChoice::default() });
     }

@@ -8,6 +8,7 @@ mod manifest;
 mod overrides;
 mod refusal;
 mod runtime;
+mod spelling;
 mod submit;
 
 use kf_plugin_sdk::prelude::*;
@@ -68,8 +69,8 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     };
     overrides::apply(&train, &mut job)?;
     submit::preflight(kf, &job)?;
-    runtime::settle(kf, &train, &mut job)?;
-    let submitted = submit::submit(kf, &job)?;
+    let runtime = runtime::settle(kf, &train, &mut job)?;
+    let submitted = submit::submit(kf, &train, &job)?;
     if kf.context().dry_run {
         return Ok(Exit::OK);
     }
@@ -78,5 +79,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
         return Ok(Exit::OK);
     }
     submitted.tell(kf);
-    follow::follow(kf, submitted.job, train.logs)
+    let of_runtime = runtime.and_then(|runtime| runtime.int("/spec/mlPolicy/numNodes"));
+    let nodes = submitted.job.int("/spec/trainer/numNodes").or(of_runtime).unwrap_or(1);
+    follow::follow(kf, submitted.job, nodes, train.logs)
 }

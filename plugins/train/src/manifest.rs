@@ -48,7 +48,8 @@ pub(crate) fn read(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
     check_namespace(kf, &job, file.path(), name)?;
     let called = job.name().to_owned();
     if !called.is_empty() && called != name {
-        kf.note(format!("{} calls the job {called}; it is trained as {name}", file.path()));
+        let file = if file.path() == "-" { "stdin" } else { file.path() };
+        kf.note(format!("{file} calls the job {called}; it is trained as {name}"));
     }
     job.set("/metadata/name", name);
     // What an exported object carries and the server fills in.

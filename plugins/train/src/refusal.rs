@@ -2,12 +2,17 @@
 
 use kf_plugin_sdk::prelude::*;
 
+use crate::Train;
+
+/// How the API server starts when an applied object does not fit its schema.
+const NOT_OF_THE_SCHEMA: &str = "failed to create typed patch object ";
+
 /// The part of the message that names the field and the reason.
 ///
 /// Webhooks and schemas wrap it: `admission webhook "…" denied the request: spec.x: Invalid value:
 /// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and Go's view of a struct help
 /// nobody who wrote YAML.
-pub(crate) fn explain(error: Error, name: &str) -> Error {
+pub(crate) fn explain(error: Error, train: &Train) -> Error {
     let readable = matches!(
         error.code,
         ErrorCode::Invalid | ErrorCode::Failed | ErrorCode::Internal | ErrorCode::Conflict
@@ -17,17 +22,21 @@ pub(crate) fn explain(error: Error, name: &str) -> Error {
     }
     let message = without_structs(after_wrapping(&error.message));
     if message.contains("immutable") {
-        return Error::new(
-            ErrorCode::Conflict,
-            format!("training job {name} exists, and what it runs cannot change: {message}"),
-        )
-        .hint(format!("kf train {name}-2, under a new name"));
+        let name = &train.name;
+        let message = format!("training job {name} exists, and what it runs cannot change: {message}");
+        return Error::new(ErrorCode::Conflict, message).hint(train.under_a_new_name());
     }
-    Error { message: format!("the cluster refuses the training job: {message}"), ..error }
+    // The API server calls an unknown field an internal error; it is the file's.
+    let code = if error.message.contains(NOT_OF_THE_SCHEMA) { ErrorCode::Invalid } else { error.code };
+    Error { code, message: format!("the cluster refuses the training job: {message}"), ..error }
 }
 
 fn after_wrapping(message: &str) -> &str {
-    for wrapping in ["denied the request: ", " is invalid: ", "failed to create typed patch object "] {
+    if let Some((_, rest)) = message.split_once(NOT_OF_THE_SCHEMA) {
+        // The object's name and kind follow in parentheses.
+        return rest.split_once("): ").map_or(rest, |(_, rest)| rest);
+    }
+    for wrapping in ["denied the request: ", " is invalid: "] {
         if let Some((_, rest)) = message.split_once(wrapping) {
             return rest;
         }
@@ -60,8 +69,12 @@ fn without_structs(message: &str) -> String {
 mod tests {
     use super::*;
 
+    fn mnist() -> Train {
+        Train { name: "mnist".into(), ..Train::default() }
+    }
+
     fn explained(message: &str) -> Error {
-        explain(Error::invalid(message), "mnist")
+        explain(Error::invalid(message), &mnist())
     }
 
     #[test]
@@ -92,17 +105,27 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_field_is_the_files_mistake() {
+        let message = "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, \
+                       Kind=TrainJob): .spec.trainr: field not declared in schema";
+        let error = explain(Error::new(ErrorCode::Internal, message), &mnist());
+        assert_eq!(error.code, ErrorCode::Invalid);
+        let expected = "the cluster refuses the training job: .spec.trainr: field not declared in schema";
+        assert_eq!(error.message, expected);
+    }
+
+    #[test]
     fn what_cannot_change_asks_for_another_name() {
         let error = explained(
             "TrainJob \"mnist\" is invalid: spec.runtimeRef: Invalid value: \"object\": runtimeRef is immutable",
         );
         assert_eq!(error.code, ErrorCode::Conflict);
-        assert_eq!(error.hint.as_deref(), Some("kf train mnist-2, under a new name"));
+        assert_eq!(error.hint.as_deref(), Some("kf train mnist-2"));
     }
 
     #[test]
     fn a_refusal_of_rights_is_left_to_the_host() {
         let forbidden = Error::forbidden("you may not patch trainjobs in team-a").hint("ask bob");
-        assert_eq!(explain(forbidden.clone(), "mnist"), forbidden);
+        assert_eq!(explain(forbidden.clone(), &mnist()), forbidden);
     }
 }

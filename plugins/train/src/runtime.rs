@@ -8,8 +8,9 @@ use crate::manifest::GROUP;
 const CLUSTER_WIDE: &str = "ClusterTrainingRuntime";
 const OF_NAMESPACE: &str = "TrainingRuntime";
 
-/// Settles which runtime the job uses. Who may not read runtimes leaves it to the server.
-pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<()> {
+/// Settles which runtime the job uses, and returns it if it may be read; who may not read runtimes
+/// leaves the check to the server.
+pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<Object>> {
     let named = train.runtime.clone().or_else(|| job.str("/spec/runtimeRef/name").map(str::to_owned));
     let Some(name) = named else { return choose(kf, train, job) };
     // A runtime named by a flag may be of either kind; the file says which it means.
@@ -26,7 +27,7 @@ pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<()> {
                 if train.runtime.is_some() {
                     use_runtime(job, kind, &name);
                 }
-                return Ok(());
+                return Ok(Some(runtime));
             }
             Ok(None) => {}
             Err(error) if error.is(ErrorCode::Forbidden) => unreadable = true,
@@ -37,27 +38,29 @@ pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<()> {
         if train.runtime.is_some() {
             use_runtime(job, CLUSTER_WIDE, &name);
         }
-        return Ok(());
+        return Ok(None);
     }
     Err(missing(kf, train, &name))
 }
 
 /// Without a name the only runtime there is will do.
-fn choose(kf: &Kf, train: &Train, job: &mut Object) -> Result<()> {
+fn choose(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<Object>> {
     let runtimes = available(kf);
     match runtimes.as_slice() {
-        [(kind, name)] => {
-            kf.note(format!("with the runtime {name}, the only one here"));
-            use_runtime(job, kind, name);
-            Ok(())
+        [(kind, runtime)] => {
+            kf.note(format!("with the runtime {}, the only one here", runtime.name()));
+            use_runtime(job, kind, runtime.name());
+            Ok(Some(runtime.clone()))
         }
-        [] => Err(Error::invalid("no runtime is named, and none can be seen here")
-            .hint(format!("kf train {} --runtime NAME", train.name))),
+        [] => {
+            Err(Error::invalid("no runtime is named, and none can be seen here")
+                .hint(train.with_runtime("NAME")))
+        }
         several => {
-            let names: Vec<_> = several.iter().map(|(_, name)| name.as_str()).collect();
+            let names: Vec<_> = several.iter().map(|(_, runtime)| runtime.name()).collect();
             let first = names.first().copied().unwrap_or("NAME");
             Err(Error::invalid(format!("no runtime is named; there are {}", names.join(", ")))
-                .hint(format!("kf train {} --runtime {first}", train.name)))
+                .hint(train.with_runtime(first)))
         }
     }
 }
@@ -68,24 +71,24 @@ fn use_runtime(job: &mut Object, kind: &str, name: &str) {
 
 fn missing(kf: &Kf, train: &Train, name: &str) -> Error {
     let error = Error::not_found(format!("no training runtime `{name}`"));
-    let names: Vec<_> = available(kf).into_iter().map(|(_, name)| name).collect();
+    let names: Vec<_> = available(kf).into_iter().map(|(_, runtime)| runtime.name().to_owned()).collect();
     match names.first() {
         None => error.hint("ask your admin which training runtimes there are"),
         Some(first) => {
             Error { message: format!("{}; there are {}", error.message, names.join(", ")), ..error }
-                .hint(format!("kf train {} --runtime {first}", train.name))
+                .hint(train.with_runtime(first))
         }
     }
 }
 
-/// Kind and name of every runtime that is supported and may be seen.
-fn available(kf: &Kf) -> Vec<(&'static str, String)> {
+/// Every runtime that is supported and may be seen, with its kind.
+fn available(kf: &Kf) -> Vec<(&'static str, Object)> {
     let mut found = Vec::new();
     for kind in [CLUSTER_WIDE, OF_NAMESPACE] {
         // Only for a hint: what cannot be listed is not named.
         let runtimes = kf.api(Kind::new(GROUP, kind)).list().unwrap_or_default();
-        let supported = runtimes.iter().filter(|runtime| !is_deprecated(runtime));
-        found.extend(supported.map(|runtime| (kind, runtime.name().to_owned())));
+        let supported = runtimes.into_iter().filter(|runtime| !is_deprecated(runtime));
+        found.extend(supported.map(|runtime| (kind, runtime)));
     }
     found
 }

@@ -6,6 +6,7 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::outcome;
 use serde::Serialize;
 
+use crate::Train;
 use crate::manifest::{GROUP, train_job};
 use crate::refusal::explain;
 
@@ -44,30 +45,46 @@ enum Change {
 }
 
 /// Lets the server check the job, then applies it.
-pub(crate) fn submit(kf: &Kf, job: &Object) -> Result<Submitted> {
+pub(crate) fn submit(kf: &Kf, train: &Train, job: &Object) -> Result<Submitted> {
     let jobs = kf.api(train_job());
     let before = jobs.find(job.name())?;
     if let Some(before) = &before {
-        check_existing(job, before)?;
+        check_existing(train, job, before)?;
     }
-    let refused = |error| explain(error, job.name());
-    // With `--dry-run` the apply below is one already, and shows its difference.
-    if !kf.context().dry_run {
-        jobs.apply_with(job, CHECK_ONLY).map_err(refused)?;
-    }
-    let after = jobs.apply(job).map_err(refused)?;
-    let change = match before {
+    let refused = |error| explain(error, train);
+    // With `--dry-run` this stores nothing either, and kf shows what would change.
+    let checked = jobs.apply_with(job, CHECK_ONLY).map_err(refused)?;
+    let change = match &before {
         None => Change::Created,
-        Some(before) if before.at("/spec") == after.at("/spec") => Change::Unchanged,
-        Some(_) => Change::Changed,
+        Some(before) if before.at("/spec") == checked.at("/spec") => Change::Unchanged,
+        Some(before) => {
+            check_change(train, before)?;
+            Change::Changed
+        }
     };
-    Ok(Submitted { job: after, change })
+    if kf.context().dry_run {
+        return Ok(Submitted { job: checked, change });
+    }
+    Ok(Submitted { job: jobs.apply(job).map_err(refused)?, change })
+}
+
+/// A job's pods are made when it starts. Changing it later would look done and do nothing.
+fn check_change(train: &Train, before: &Object) -> Result<()> {
+    if before.bool("/spec/suspend") == Some(true) || before.condition_holds("Suspended") {
+        return Ok(());
+    }
+    let name = before.name();
+    Err(Error::new(
+        ErrorCode::Conflict,
+        format!("training job {name} has started otherwise, and a change would not reach its pods"),
+    )
+    .hint(train.under_a_new_name()))
 }
 
 /// A job that has ended never runs again, and one that runs keeps its runtime.
-fn check_existing(job: &Object, before: &Object) -> Result<()> {
+fn check_existing(train: &Train, job: &Object, before: &Object) -> Result<()> {
     let name = job.name();
-    let another = format!("kf train {name}-2, under a new name");
+    let another = train.under_a_new_name();
     if let Some(outcome) = outcome(before) {
         let how = if outcome.succeeded { "is complete" } else { "has failed" };
         return Err(Error::new(

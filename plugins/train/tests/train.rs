@@ -212,6 +212,20 @@ fn a_job_keeps_its_runtime() {
 }
 
 #[test]
+fn a_change_that_would_not_reach_the_pods_is_refused() {
+    let host = cluster();
+    host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
+    let more = ["mnist", "--runtime", "torch", "--nodes", "2"];
+    let error = host.run::<Plugin>(&more).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(error.hint.as_deref(), Some("kf train mnist-2 --runtime torch --nodes 2"));
+    assert_eq!(job(&host).int("/spec/trainer/numNodes"), None);
+
+    host.cluster(|cluster| cluster.change(KIND, "mnist", |job| job.set("/spec/suspend", true)));
+    assert_eq!(host.run::<Plugin>(&more), Ok(Exit::OK), "a job that is held has no pods yet");
+}
+
+#[test]
 fn a_job_that_has_ended_needs_a_new_name() {
     let host = cluster();
     host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
