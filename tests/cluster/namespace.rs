@@ -100,7 +100,8 @@ fn unique_name(hint: &str) -> String {
         .collect();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_micros();
-    format!("{}-{:x}-{:x}{:x}", hint.trim_matches('-'), std::process::id(), time, count)
+    // Always as long, so that what is printed around a name always looks the same.
+    format!("{}-{:06x}-{:05x}{:02x}", hint.trim_matches('-'), std::process::id(), time, count)
 }
 
 #[cfg(test)]

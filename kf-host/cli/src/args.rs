@@ -1,6 +1,7 @@
 //! The words and flags of kf itself. What each command does with them stands elsewhere.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -34,6 +35,10 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL)]
     pub kubeconfig: Option<PathBuf>,
 
+    /// How long the API server may take for an answer, such as 90s or 2m; 0 is for ever
+    #[arg(long, global = true, value_parser = timeout, value_name = "DURATION", default_value = "30s", help_heading = GLOBAL)]
+    pub request_timeout: Option<Duration>,
+
     /// How to print results
     #[arg(long, short = 'o', global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = GLOBAL)]
     pub output: Format,
@@ -54,6 +59,19 @@ pub struct RunArgs {
     /// Show each call to the API server with the rule that allowed it
     #[arg(long, global = true, help_heading = RUN)]
     pub explain: bool,
+}
+
+/// Reads a duration as kubectl does: a plain number is seconds.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok())
+            .ok_or("not a duration such as 90s or 2m")?,
+    };
+    Ok(if duration.is_zero() { Duration::MAX } else { duration })
 }
 
 pub const GLOBAL: &str = "Global options";

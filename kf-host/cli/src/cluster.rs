@@ -34,6 +34,12 @@ pub fn settings(app: &App) -> Result<Settings> {
     kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)
 }
 
+fn timeouts(app: &App) -> Timeouts {
+    let Timeouts { connect, answer } = Timeouts::default();
+    let answer = app.global.request_timeout.unwrap_or(answer);
+    Timeouts { connect: connect.min(answer), answer }
+}
+
 fn no_cluster(error: KubeconfigError) -> CliError {
     let kind = match error {
         KubeconfigError::Missing(_) => Kind::Unauthenticated,
@@ -148,7 +154,7 @@ pub fn reason(error: &CliError) -> String {
 pub fn own_rights(app: &App, rules: &RuleSet) -> Result<OwnRights> {
     let settings = settings(app)?;
     let namespace = settings.namespace.clone();
-    let connection = Connection::new(settings, Timeouts::default());
+    let connection = Connection::new(settings, timeouts(app));
     let cache = app.home.cache.join("rights.json");
     let verdicts = block_on(preflight::preflight(&connection, rules, &namespace, Some(&cache)))??;
     let rules = verdicts
@@ -208,7 +214,7 @@ impl ClusterRun {
         let settings = settings(app)?;
         let namespace = settings.namespace.clone();
         let context = settings.context.clone();
-        let connection = Arc::new(Connection::new(settings, Timeouts::default()));
+        let connection = Arc::new(Connection::new(settings, timeouts(app)));
         let broker = Broker::new(BrokerConfig {
             connection: Arc::clone(&connection),
             grants: grants(receipt, rules)?,

@@ -15,6 +15,7 @@ use crate::args::{Cli, GlobalArgs, HostCommand, RunArgs};
 use crate::commands;
 use crate::error::{CliError, Result};
 use crate::exit;
+use crate::interrupt;
 use crate::plugin::clap_tree::{self, Frame};
 use crate::plugin::{argv, rights, run};
 use crate::ui::{Ui, escape};
@@ -72,8 +73,8 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
 
 /// The first word that is neither a flag of kf nor the value of one.
 fn first_word(words: &[OsString]) -> Option<&OsStr> {
-    const WITH_VALUE: [&str; 7] =
-        ["-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--color"];
+    const WITH_VALUE: [&str; 8] =
+        ["-n", "--namespace", "--context", "--kubeconfig", "--request-timeout", "-o", "--output", "--color"];
     let mut words = words.iter().skip(1);
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();
@@ -92,6 +93,9 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Failure> {
     let matches = command.try_get_matches_from(words)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let app = App::new(ui, cli.global).map_err(told(ui))?;
+    if !matches!(cli.command, HostCommand::Completion(_)) {
+        interrupt::watch(&app.ui);
+    }
     let result = match &cli.command {
         HostCommand::Command(command) => commands::command::run(&app, command),
         HostCommand::Registry(command) => commands::registry::run(&app, command),

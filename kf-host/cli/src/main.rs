@@ -10,6 +10,7 @@ mod dispatch;
 mod env;
 mod error;
 mod exit;
+mod interrupt;
 mod plugin;
 mod ui;
 mod unknown;
@@ -27,6 +28,7 @@ fn main() {
 /// Leaves without tearing the sandbox down: the kernel does that faster.
 #[expect(clippy::exit, reason = "the one place where kf ends")]
 fn leave(ui: &Ui, code: u8) -> ! {
+    ui.close();
     let code = if ui.flush().is_err() && code == exit::OK { exit::FAILED } else { code };
     let _gone = std::io::stderr().flush();
     std::process::exit(i32::from(code))

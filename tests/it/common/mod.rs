@@ -1,9 +1,12 @@
 //! A home of its own for every test, and kf as a user meets it: exit code, stdout, stderr.
 
 pub mod registry;
+pub mod team;
 pub mod terminal;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -72,6 +75,45 @@ impl Home {
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
         Ran::of(&self.kf(arguments).output().unwrap(), self.path())
     }
+
+    /// Runs kf and sees to it that nothing in the home is another than before.
+    #[track_caller]
+    pub fn run_in_vain<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        let before = self.state();
+        let ran = self.run(arguments);
+        assert_eq!(self.state(), before, "{}", ran.transcript());
+        ran
+    }
+
+    /// Every file, folder and link with its mode and a digest of what is in it. The audit log,
+    /// which is there to be written, and locks, which hold nothing, are left out.
+    pub fn state(&self) -> BTreeMap<PathBuf, String> {
+        let mut state = BTreeMap::new();
+        collect(self.path(), &mut state);
+        state
+    }
+}
+
+fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if name == "audit.jsonl" || name == "locks" {
+            continue;
+        }
+        let metadata = path.symlink_metadata().unwrap();
+        let content = if metadata.is_dir() {
+            collect(&path, state);
+            // A folder that only holds what is left out counts as nothing.
+            continue;
+        } else if metadata.is_symlink() {
+            fs_err::read_link(&path).unwrap().display().to_string()
+        } else {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &fs_err::read(&path).unwrap());
+            format!("{digest:?}")
+        };
+        state.insert(path, format!("{:o} {content}", metadata.mode()));
+    }
 }
 
 /// What a run of kf left behind.
@@ -129,11 +171,11 @@ macro_rules! kf_snapshot {
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(r"\b[0-9a-f]{64}\b", "[DIGEST]");
         settings.add_filter(r"\b[0-9a-f]{4}…[0-9a-f]{4}\b", "[DIGEST]");
-        settings.add_filter(r"\b\d+(\.\d+)? ?(ms|µs)\b", "[TIME]");
+        settings.add_filter(r" *\b\d+(\.\d+)? ?(ms|µs)\b", " [TIME]");
         settings.add_filter(r"\b\d+\.\d+ s\b", "[TIME]");
         settings.add_filter(r"\b\d+(\.\d+)? [kM]B\b", "[SIZE]");
         settings.add_filter(r"127\.0\.0\.1:\d+", "[ADDRESS]");
-        settings.add_filter(r"kf-test-[a-z0-9-]+", "[NAMESPACE]");
+        settings.add_filter(r"\bns-[a-z-]+-[0-9a-f]{6}-[0-9a-f]{7}\b", "[NAMESPACE]");
         settings.bind(|| insta::assert_snapshot!(ran.transcript(), @$snapshot));
     }};
 }

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::args::RunArgs;
 use crate::cluster::ClusterRun;
 use crate::error::{CliError, Kind, Result};
+use crate::interrupt::interrupted;
 use crate::{env, exit};
 
 pub fn run(
@@ -63,7 +64,7 @@ pub fn run(
             Err(guest_error(receipt, cluster.as_ref(), error, refusal))
         }
         Err(Fault::OutputClosed) => Ok(exit::OUTPUT_CLOSED),
-        Err(Fault::Interrupted) => Err(CliError::new(Kind::Interrupted, "interrupted")),
+        Err(Fault::Interrupted) => Err(interrupted()),
         Err(fault) => Err(stopped(receipt, &fault)),
     }
 }

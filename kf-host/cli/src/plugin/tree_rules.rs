@@ -7,8 +7,18 @@
 use kf_sandbox::tree::CommandTree;
 
 /// Long names that are kf's own on every command.
-const RESERVED_LONG: [&str; 9] =
-    ["namespace", "context", "kubeconfig", "output", "color", "dry-run", "explain", "help", "version"];
+const RESERVED_LONG: [&str; 10] = [
+    "namespace",
+    "context",
+    "kubeconfig",
+    "request-timeout",
+    "output",
+    "color",
+    "dry-run",
+    "explain",
+    "help",
+    "version",
+];
 /// Short names that are kf's own on every command.
 const RESERVED_SHORT: [char; 4] = ['n', 'o', 'h', 'V'];
 /// The variables a command may name for its arguments.

@@ -74,11 +74,22 @@ pub struct Ui {
     stderr_color: bool,
 }
 
+/// What the last line of the terminal is taken by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Free,
+    /// A wait, which goes before anything else is written.
+    Wait,
+    /// A question, which stays; what is written next starts below it.
+    Question,
+    /// kf is leaving; nothing is drawn any more.
+    Closed,
+}
+
 struct Shared {
     stdout: Mutex<Sink<io::BufWriter<io::Stdout>>>,
     stderr: Mutex<Sink<io::Stderr>>,
-    /// The line a wait has drawn and that must go before anything else is written.
-    drawn: Mutex<bool>,
+    line: Mutex<Line>,
     stdout_terminal: bool,
     stderr_terminal: bool,
     stdin_terminal: bool,
@@ -101,7 +112,7 @@ impl Ui {
                     stdout_terminal,
                 )),
                 stderr: Mutex::new(Sink::new(io::stderr(), stderr_terminal)),
-                drawn: Mutex::new(false),
+                line: Mutex::new(Line::Free),
                 stdout_terminal,
                 stderr_terminal,
                 stdin_terminal: io::stdin().is_terminal(),
@@ -294,12 +305,16 @@ impl Ui {
         }
         let choices = if default { "[Y/n]" } else { "[y/N]" };
         self.raw_talk(&format!("{} {choices} ", escape::line(question)));
+        *lock(&self.shared.line) = Line::Question;
         let mut answer = String::new();
-        match io::stdin().lock().read_line(&mut answer) {
-            Ok(0) | Err(_) => {
-                self.raw_talk("\n");
-                false
-            }
+        let read = io::stdin().lock().read_line(&mut answer);
+        if answer.ends_with('\n') {
+            // The terminal has gone to the next line by itself.
+            *lock(&self.shared.line) = Line::Free;
+        }
+        self.erase();
+        match read {
+            Ok(0) | Err(_) => false,
             Ok(_) => match answer.trim().to_ascii_lowercase().as_str() {
                 "" => default,
                 "y" | "yes" => true,
@@ -313,18 +328,35 @@ impl Ui {
         Progress::start(self.clone(), label, total)
     }
 
-    fn draw(&self, line: &str) {
-        let mut drawn = lock(&self.shared.drawn);
-        let _gone = lock(&self.shared.stderr).writer.write_all(format!("\r\x1b[2K{line}").as_bytes());
-        *drawn = true;
+    fn draw(&self, text: &str) {
+        let mut line = lock(&self.shared.line);
+        if matches!(*line, Line::Free | Line::Wait) {
+            let _gone = lock(&self.shared.stderr).writer.write_all(format!("\r\x1b[2K{text}").as_bytes());
+            *line = Line::Wait;
+        }
     }
 
     fn erase(&self) {
-        let mut drawn = lock(&self.shared.drawn);
-        if *drawn {
-            let _gone = lock(&self.shared.stderr).writer.write_all(b"\r\x1b[2K");
-            *drawn = false;
+        self.clear(Line::Free);
+    }
+
+    /// Leaves the terminal as a shell wants to find it. Nothing is drawn afterwards.
+    pub fn close(&self) {
+        self.clear(Line::Closed);
+    }
+
+    fn clear(&self, next: Line) {
+        let mut line = lock(&self.shared.line);
+        let end: &[u8] = match *line {
+            Line::Closed => return,
+            Line::Free => b"",
+            Line::Wait => b"\r\x1b[2K",
+            Line::Question => b"\n",
+        };
+        if !end.is_empty() {
+            let _gone = lock(&self.shared.stderr).writer.write_all(end);
         }
+        *line = next;
     }
 
     fn shows_progress(&self) -> bool {

@@ -1,0 +1,80 @@
+//! A namespace on a real API server, and the people in it.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
+
+use super::Home;
+
+/// A namespace of the test's own: dana edits, vic looks, nils may do nothing.
+pub struct Team {
+    cluster: &'static Cluster,
+    namespace: TestNamespace,
+}
+
+impl Team {
+    /// On an API server; nothing is run there.
+    pub fn new(hint: &str) -> Self {
+        Self::on(Profile::Api, hint)
+    }
+
+    /// On a cluster with a node, where containers run.
+    pub fn with_node(hint: &str) -> Self {
+        Self::on(Profile::Node, hint)
+    }
+
+    fn on(profile: Profile, hint: &str) -> Self {
+        let cluster = Cluster::attach_or_start(profile).unwrap();
+        let namespace = TestNamespace::new(cluster, &format!("ns-{hint}")).unwrap();
+        Self { cluster, namespace }
+    }
+
+    pub fn name(&self) -> &str {
+        self.namespace.name()
+    }
+
+    pub fn kubeconfig(&self, user: User) -> PathBuf {
+        self.namespace.kubeconfig(user)
+    }
+
+    pub fn server(&self) -> &str {
+        self.cluster.server()
+    }
+
+    /// A home of this user's with these commands added.
+    pub fn home(&self, user: User, commands: &[&str]) -> Home {
+        Home::with_commands(commands).kubeconfig(&self.kubeconfig(user))
+    }
+
+    pub fn kubectl(&self, user: User, arguments: &[&str]) -> Output {
+        Command::new(self.cluster.kubectl())
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig(user))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// What kubectl prints as the administrator, who must succeed.
+    #[track_caller]
+    pub fn admin(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl(User::Admin, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    pub fn apply(&self, manifest: &str) {
+        let file = self.namespace.directory().join("manifest.yaml");
+        fs_err::write(&file, manifest).unwrap();
+        self.admin(&["apply", "-f", file.to_str().unwrap()]);
+    }
+
+    /// Every object of the kinds a command may touch, with its version.
+    pub fn versions(&self) -> String {
+        let kinds = "trainjobs,jobsets,jobs,pods,configmaps,secrets,services,serviceaccounts,rolebindings";
+        let columns = "custom-columns=K:.kind,N:.metadata.name,V:.metadata.resourceVersion";
+        self.admin(&["get", kinds, "-o", columns])
+    }
+}
