@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use serde_json::Value;
+use tokio::runtime;
 use tokio::sync::Mutex;
 
 pub(crate) use answer::{answered, one_line};
@@ -55,31 +56,40 @@ pub struct Connection {
     timeouts: Timeouts,
     settings: Option<Settings>,
     /// Held while connecting, so that a credential plugin runs once however many calls wait.
-    connected: Mutex<Option<Connected>>,
+    state: Mutex<State>,
 }
 
-struct Connected {
-    client: kube::Client,
+#[derive(Default)]
+struct State {
+    prepared: Option<Prepared>,
+    connected: Option<Connected>,
+}
+
+/// A configuration whose credentials are there.
+struct Prepared {
+    config: kube::Config,
     /// When the credentials of a plugin end.
     until: Option<Timestamp>,
 }
 
-impl Connected {
+impl Prepared {
     fn good(&self) -> bool {
         const MARGIN: SignedDuration = SignedDuration::from_secs(30);
         self.until.is_none_or(|until| until > Timestamp::now() + MARGIN)
     }
 }
 
+struct Connected {
+    client: kube::Client,
+    /// A client's sockets and tasks live and die with the runtime it was made in. Absent for a
+    /// client that came from outside.
+    runtime: Option<runtime::Id>,
+}
+
 impl Connection {
     /// Connects nothing yet.
     pub fn new(settings: Settings, timeouts: Timeouts) -> Self {
-        Self {
-            server: settings.server.clone(),
-            timeouts,
-            settings: Some(settings),
-            connected: Mutex::new(None),
-        }
+        Self { server: settings.server.clone(), timeouts, settings: Some(settings), state: Mutex::default() }
     }
 
     /// Over a client that exists already; `server` is for messages.
@@ -88,7 +98,7 @@ impl Connection {
             server: server.into(),
             timeouts: Timeouts::default(),
             settings: None,
-            connected: Mutex::new(Some(Connected { client, until: None })),
+            state: Mutex::new(State { prepared: None, connected: Some(Connected { client, runtime: None }) }),
         }
     }
 
@@ -128,17 +138,34 @@ impl Connection {
         }
     }
 
-    /// The client itself, for what the host does on its own account. Prepared now if it is not
-    /// yet, and again when the credentials of a plugin are about to end.
+    /// The client itself, for what the host does on its own account.
+    ///
+    /// It is made on the first call, anew in every runtime that asks for one, and again when the
+    /// credentials of a plugin are about to end.
     pub async fn client(&self) -> Result<kube::Client, ApiError> {
-        let mut connected = self.connected.lock().await;
-        if let Some(connected) = connected.as_ref().filter(|c| c.good()) {
+        let here = runtime::Handle::current().id();
+        let mut state = self.state.lock().await;
+        if state.prepared.as_ref().is_some_and(|prepared| !prepared.good()) {
+            *state = State::default();
+        }
+        if let Some(connected) = &state.connected
+            && connected.runtime.is_none_or(|made_in| made_in == here)
+        {
             return Ok(connected.client.clone());
         }
-        let fresh = self.connect().await?;
-        let client = fresh.client.clone();
-        *connected = Some(fresh);
-        Ok(client)
+        if state.prepared.is_none() {
+            state.prepared = Some(self.prepare().await?);
+        }
+        let Some(prepared) = &state.prepared else {
+            return Err(failure::unreachable(self, "there are no credentials"));
+        };
+        match kube::Client::try_from(prepared.config.clone()) {
+            Ok(client) => {
+                state.connected = Some(Connected { client: client.clone(), runtime: Some(here) });
+                Ok(client)
+            }
+            Err(error) => Err(failure::explain(error, self).await),
+        }
     }
 
     /// A GET of the host's own.
@@ -191,7 +218,7 @@ impl Connection {
         }
     }
 
-    async fn connect(&self) -> Result<Connected, ApiError> {
+    async fn prepare(&self) -> Result<Prepared, ApiError> {
         install_tls_provider();
         let Some(settings) = &self.settings else {
             return Err(failure::unreachable(self, "there are no settings to connect with"));
@@ -204,16 +231,12 @@ impl Connection {
         // A credential plugin is a child process that is waited for.
         let prepared = tokio::task::spawn_blocking(move || {
             let until = plugin::resolve(&mut config.auth_info)?;
-            Ok((config, until))
+            Ok(Prepared { config, until })
         });
-        let (config, until) = match prepared.await {
-            Ok(Ok(prepared)) => prepared,
-            Ok(Err(error)) => return Err(failure::plugin(&error, settings)),
-            Err(_) => return Err(failure::unreachable(self, "the credentials could not be prepared")),
-        };
-        match kube::Client::try_from(config) {
-            Ok(client) => Ok(Connected { client, until }),
-            Err(error) => Err(failure::explain(error, self).await),
+        match prepared.await {
+            Ok(Ok(prepared)) => Ok(prepared),
+            Ok(Err(error)) => Err(failure::plugin(&error, settings)),
+            Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
         }
     }
 }

@@ -220,6 +220,21 @@ async fn a_credential_plugin_runs_once_and_again_when_its_answer_ends() {
     }
 }
 
+#[test]
+fn one_connection_serves_one_runtime_after_another() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("runs");
+    let script = format!("echo x >> {}; echo '{{\"status\": {{\"token\": \"t\"}}}}'", log.display());
+    let connection = connection(&format!("https://{address}"), Some(&authority), &plugin(&script));
+    for _ in 0..3 {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(connection.get("/version")).unwrap();
+    }
+    assert_eq!(fs_err::read_to_string(&log).unwrap().lines().count(), 1);
+}
+
 #[tokio::test]
 async fn a_credential_plugin_s_certificate_is_presented() {
     let authority = Authority::new();

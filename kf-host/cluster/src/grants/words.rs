@@ -23,15 +23,16 @@ pub fn sentences(rules: &RuleSet) -> Vec<Sentence> {
     for permission in rules.permissions() {
         subjects.entry(Subject::of(permission)).or_default().insert(permission.verb);
     }
-    // The danger first, then reading last: changes matter more.
-    let mut lines: BTreeMap<(Option<Danger>, bool, String), Vec<Subject>> = BTreeMap::new();
+    // By danger, then reading last, for changes matter more; one API group a line.
+    let mut lines: BTreeMap<(Option<Danger>, bool, String, String), Vec<Subject>> = BTreeMap::new();
     for (subject, verbs) in subjects {
         let verbs = phrase(&subject, &verbs);
-        lines.entry((subject.danger, verbs == "read", verbs)).or_default().push(subject);
+        let key = (subject.danger, verbs == "read", verbs, subject.group.clone());
+        lines.entry(key).or_default().push(subject);
     }
     lines
         .into_iter()
-        .map(|((danger, _, verbs), subjects)| Sentence {
+        .map(|((danger, _, verbs, _), subjects)| Sentence {
             verbs,
             what: joined(&subjects.iter().map(Subject::noun).collect::<Vec<_>>()),
             resources: subjects.iter().map(Subject::exact).collect::<Vec<_>>().join(", "),
