@@ -98,7 +98,9 @@ impl Ui for Screen {
         self.words([label.to_owned()]);
     }
 
-    fn progress_end(&mut self, _: WidgetId) {}
+    fn progress_end(&mut self, _: WidgetId) {
+        self.words(["end of progress".to_owned()]);
+    }
 
     fn confirm(&mut self, question: &str, _: bool) -> bool {
         self.words([question.to_owned()]);

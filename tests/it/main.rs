@@ -5,6 +5,7 @@ mod common;
 
 mod add_and_remove;
 mod bad_input;
+mod broker;
 mod command_line;
 mod house;
 mod rights;

@@ -64,6 +64,8 @@ pub struct OwnRule {
     pub rule: String,
     /// `create trainjobs.trainer.kubeflow.org in team-a`
     pub missing: Vec<String>,
+    /// The command works without it.
+    pub optional: bool,
 }
 
 impl OwnRule {
@@ -77,8 +79,13 @@ impl OwnRights {
         self.rules.iter().all(OwnRule::held)
     }
 
-    fn missing(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().flat_map(|rule| &rule.missing).map(String::as_str)
+    /// What stops the command, or with `optional` what makes it do less.
+    fn missing(&self, optional: bool) -> impl Iterator<Item = &str> {
+        self.rules
+            .iter()
+            .filter(move |rule| rule.optional == optional)
+            .flat_map(|rule| &rule.missing)
+            .map(String::as_str)
     }
 }
 
@@ -122,7 +129,7 @@ pub fn usable_here(app: &App, commands: &[(PluginName, RuleSet)]) -> BTreeMap<Pl
             let here = match own_rights(app, rules) {
                 _ if rules.is_empty() => Here::Ready,
                 Err(error) => Here::Unknown { why: reason(&error) },
-                Ok(own) => match own.missing().next() {
+                Ok(own) => match own.missing(false).next() {
                     None => Here::Ready,
                     Some(missing) => Here::NotPermitted { missing: missing.to_owned() },
                 },
@@ -150,6 +157,7 @@ pub fn own_rights(app: &App, rules: &RuleSet) -> Result<OwnRights> {
         .map(|(verdict, rule)| OwnRule {
             rule: rule.to_string(),
             missing: verdict.missing.iter().map(ToString::to_string).collect(),
+            optional: rule.optional,
         })
         .collect();
     Ok(OwnRights { namespace: namespace.to_string(), rules })
@@ -168,16 +176,16 @@ pub fn show_own_rights(app: &App, rules: &RuleSet) {
         }
         Ok(rights) => {
             let held = rights.rules.iter().filter(|rule| rule.held()).count();
+            let all = rights.rules.len();
             app.ui.talk_toned(
-                &format!(
-                    "You may not do all of this in {}.   {held} of {} rules",
-                    rights.namespace,
-                    rights.rules.len()
-                ),
+                &format!("You may not do all of this in {}.   {held} of {all} rules", rights.namespace),
                 Tone::Warning,
             );
-            for missing in rights.missing() {
+            for missing in rights.missing(false) {
                 app.ui.note(&format!("  ✗ {missing}"));
+            }
+            for missing in rights.missing(true) {
+                app.ui.note(&format!("  – {missing} (it works without)"));
             }
         }
         Err(error) => app.ui.note(&format!("Whether you may do this was not checked: {}", reason(&error))),
@@ -188,7 +196,8 @@ pub fn show_own_rights(app: &App, rules: &RuleSet) {
 pub struct ClusterRun {
     connection: Arc<Connection>,
     broker: Broker,
-    namespace: String,
+    rules: RuleSet,
+    namespace: Namespace,
     context: Option<String>,
     flags: RunArgs,
 }
@@ -214,7 +223,7 @@ impl ClusterRun {
             audit: Some(audit_log(app)?),
         })
         .context(Kind::Failed, || format!("{} cannot run", receipt.name))?;
-        Ok(Self { connection, broker, namespace: namespace.to_string(), context, flags: flags.clone() })
+        Ok(Self { connection, broker, rules: rules.clone(), namespace, context, flags: flags.clone() })
     }
 
     pub fn kube(&self) -> kf_sandbox::Kube {
@@ -222,7 +231,7 @@ impl ClusterRun {
     }
 
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.namespace.as_str()
     }
 
     pub fn context(&self) -> Option<&str> {
@@ -250,7 +259,7 @@ impl ClusterRun {
         let who = Who {
             command: receipt.name.as_str(),
             version: Some(&version),
-            environment: &self.namespace,
+            environment: self.namespace.as_str(),
             from_registry: true,
             granters: &granters,
         };
@@ -258,6 +267,7 @@ impl ClusterRun {
         let json = to_json(refusal, who);
         let mut error = CliError::new(Kind::Forbidden, explained.headline.clone())
             .details(explained.lines().iter().map(|line| line.trim_start().to_owned()))
+            .details(self.also_missing(refusal))
             .hint(explained.hint);
         for (name, value) in json.get("error").and_then(|error| error.as_object()).into_iter().flatten() {
             if !["code", "message", "hint"].contains(&name.as_str()) {
@@ -265,6 +275,26 @@ impl ClusterRun {
             }
         }
         error
+    }
+
+    /// What else the command will need of the user, so that one request to an owner is enough.
+    fn also_missing(&self, refusal: &Refusal) -> Vec<String> {
+        if refusal.layer != kf_cluster::grants::Layer::Rbac {
+            return Vec::new();
+        }
+        let asked = block_on(preflight::preflight(&self.connection, &self.rules, &self.namespace, None));
+        let needed = asked.into_iter().flatten().flatten().filter(|verdict| {
+            let rule = verdict.rule.checked_sub(1).and_then(|at| self.rules.rules().get(at));
+            rule.is_some_and(|rule| !rule.optional)
+        });
+        let missing: Vec<String> = needed
+            .flat_map(|verdict| verdict.missing)
+            .filter(|missing| {
+                (&missing.verb, &missing.resource) != (&refusal.rule.verb, &refusal.rule.resource)
+            })
+            .map(|missing| missing.to_string())
+            .collect();
+        if missing.is_empty() { Vec::new() } else { vec![format!("also missing: {}", missing.join("; "))] }
     }
 
     /// Who can hand out rights, if the user may know.
@@ -347,7 +377,7 @@ fn show_calls(app: &App, calls: &[CallRecord]) {
     let verb = column(|call| call.verb.clone());
     let resource = column(|call| match &call.name {
         Some(name) => format!("{}/{name}", call.resource),
-        None => call.resource.clone(),
+        None => call.resource.trim_start_matches('.').to_owned(),
     });
     let place = column(|call| call.namespace.clone().unwrap_or_else(|| "-".to_owned()));
     for call in calls {

@@ -17,7 +17,7 @@ use crate::error::{CliError, Result};
 use crate::exit;
 use crate::plugin::clap_tree::{self, Frame};
 use crate::plugin::{argv, rights, run};
-use crate::ui::Ui;
+use crate::ui::{Ui, escape};
 use crate::unknown;
 
 /// Runs a command line and gives the exit code. Errors have been shown.
@@ -162,7 +162,7 @@ fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
     let text = error.render().to_string();
     if error.use_stderr() {
         for line in text.trim_end().lines() {
-            ui.talk_plain(line);
+            ui.talk_plain(&escape::filtered(line));
         }
         return exit::USAGE;
     }

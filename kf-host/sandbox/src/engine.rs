@@ -127,6 +127,7 @@ fn config(compiler: bool, backtrace: bool) -> Config {
     config.max_wasm_stack(GUEST_STACK);
     config.generate_address_map(false);
     config.native_unwind_info(false);
+    config.debug_symbols(false);
     config.wasm_backtrace_max_frames(if backtrace { std::num::NonZeroUsize::new(50) } else { None });
     // The patch release decides as well: some of them exist because machine code was wrong.
     let version = ModuleVersionStrategy::Custom(COMPATIBILITY.to_owned());

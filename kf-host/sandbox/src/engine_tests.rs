@@ -6,15 +6,13 @@ use crate::fault::Fault;
 use crate::{CompileError, InspectError};
 
 fn wasm() -> Vec<u8> {
-    wat::parse_str(
-        r#"(component
+    let text = r#"(component
             (core module $m (func (export "f")))
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
             (export "describe" (func $f)) (export "run" (func $f)) (export "complete" (func $f))
-            (@custom "kf:abi" "0.1.0"))"#,
-    )
-    .unwrap()
+            (@custom "kf:abi" "0.1.0"))"#;
+    wat::parse_str(text).unwrap()
 }
 
 struct Store {

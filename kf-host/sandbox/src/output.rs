@@ -3,12 +3,16 @@
 //! Logs that the host copies share stdout with the guest and with each other. Their lines must
 //! not mix, so whoever leaves a line open is remembered, and the next writer closes it first.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fault::{Fault, Limit, Which};
 use crate::limits::Limits;
 use crate::ui::{Column, Format, Row, Ui, WidgetId};
+
+/// A line of standard error is cut into notes of this many bytes.
+const MAX_LINE: usize = 8 << 10;
 
 /// Writing did not work.
 #[derive(Debug)]
@@ -44,8 +48,18 @@ impl SharedOutput {
             lines: limits.stderr_lines,
             rows: limits.rows,
         };
-        let output =
-            Output { ui, limits: limits.clone(), left, writers: 0, made: 0, open: None, dirty: false };
+        let output = Output {
+            ui,
+            limits: limits.clone(),
+            left,
+            line: Vec::new(),
+            widgets: BTreeMap::new(),
+            writers: 0,
+            made: 0,
+            open: None,
+            dirty: false,
+            closed: false,
+        };
         Self(Arc::new(Mutex::new(output)))
     }
 
@@ -71,8 +85,19 @@ pub(crate) struct Output {
     made: u64,
     /// Whose line stdout stands in the middle of.
     open: Option<Writer>,
+    /// The line of the guest's standard error that has no end yet.
+    line: Vec<u8>,
+    widgets: BTreeMap<WidgetId, Widget>,
     /// Something may not have been flushed.
     dirty: bool,
+    /// The run has answered.
+    closed: bool,
+}
+
+/// What is on the screen until it is taken away.
+enum Widget {
+    LiveTable,
+    Progress,
 }
 
 impl Output {
@@ -127,6 +152,7 @@ impl Output {
 
     pub(crate) fn live_table(&mut self, id: WidgetId, columns: &[Column]) -> Result<(), OutputError> {
         self.flush()?;
+        self.widgets.insert(id, Widget::LiveTable);
         self.ui.live_table(id, columns);
         Ok(())
     }
@@ -142,11 +168,8 @@ impl Output {
         Ok(self.ui.live_table_update(id, rows)?)
     }
 
-    pub(crate) fn live_table_end(&mut self, id: WidgetId) {
-        self.ui.live_table_end(id);
-    }
-
     pub(crate) fn progress(&mut self, id: WidgetId, label: &str, total: Option<u64>) {
+        self.widgets.insert(id, Widget::Progress);
         self.ui.progress(id, label, total);
     }
 
@@ -154,14 +177,51 @@ impl Output {
         self.ui.progress_set(id, label, done);
     }
 
-    pub(crate) fn progress_end(&mut self, id: WidgetId) {
-        self.ui.progress_end(id);
+    /// Takes a live table or a progress bar off the screen.
+    pub(crate) fn end_widget(&mut self, id: WidgetId) {
+        match self.widgets.remove(&id) {
+            Some(Widget::LiveTable) => self.ui.live_table_end(id),
+            Some(Widget::Progress) => self.ui.progress_end(id),
+            None => {}
+        }
     }
 
     pub(crate) fn confirm(&mut self, question: &str, default: bool) -> Result<bool, OutputError> {
         self.spend_stderr(question)?;
         self.flush()?;
         Ok(self.ui.confirm(question, default))
+    }
+
+    /// The guest's standard error, in notes of a line each.
+    pub(crate) fn print_error(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        for part in bytes.split_inclusive(|b| *b == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.line.len() > MAX_LINE {
+                self.end_error_line()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_error_line(&mut self) -> Result<(), OutputError> {
+        let line = std::mem::take(&mut self.line);
+        let text = String::from_utf8_lossy(&line);
+        self.note(text.trim_end_matches(['\r', '\n']))
+    }
+
+    /// The run has answered, or was stopped: everything is shown, the screen is tidied up, and what still
+    /// goes on in the background is not heard any more.
+    pub(crate) fn close(&mut self) -> Result<(), OutputError> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        while let Some((id, _)) = self.widgets.first_key_value() {
+            self.end_widget(*id);
+        }
+        if !self.line.is_empty() {
+            self.end_error_line()?;
+        }
+        self.flush()
     }
 
     /// A log is going to be copied.
@@ -183,7 +243,7 @@ impl Output {
 
     /// Bytes of a log, not counted: the guest did not make them.
     pub(crate) fn write_log(&mut self, writer: Writer, data: &[u8]) -> Result<(), OutputError> {
-        let Some(last) = data.last() else { return Ok(()) };
+        let Some(last) = data.last().filter(|_| !self.closed) else { return Ok(()) };
         self.dirty = true;
         if self.open.is_some_and(|open| open != writer) {
             self.ui.print(b"\n")?;
@@ -197,7 +257,7 @@ impl Output {
         self.writers = self.writers.saturating_sub(1);
         if self.open == Some(writer) {
             self.open = None;
-            if close {
+            if close && !self.closed {
                 self.dirty = true;
                 self.ui.print(b"\n")?;
             }

@@ -23,7 +23,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::abi::since_0_1 as abi;
 use crate::engine::{self, Code, one_line};
-use crate::fault::{Fault, Limit, Stop, Which, limit, stop};
+use crate::fault::{Fault, Limit, Stop, Which, limit};
 use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
@@ -228,7 +228,7 @@ struct Guest {
 }
 
 impl Guest {
-    async fn answer(self, ask: Ask, aborted: watch::Aborted) -> (Result<Answer, Fault>, impl Send) {
+    async fn answer(self, ask: Ask, sign: watch::StopSign) -> (Result<Answer, Fault>, impl Send) {
         let Self { engine, component, imports, granted, state, describing, backtrace } = self;
         let limits = state.limits.clone();
         let meter = Arc::clone(&state.meter);
@@ -240,7 +240,7 @@ impl Guest {
         let max_ticks = u32::try_from(limits.time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX);
         store.epoch_deadline_callback(move |_| {
             use std::sync::atomic::Ordering;
-            if aborted.is_aborted() {
+            if sign.is_aborted() {
                 return Ok(UpdateDeadline::Interrupt);
             }
             if meter.ticks.fetch_add(1, Ordering::Relaxed) >= max_ticks {
@@ -255,7 +255,7 @@ impl Guest {
             imports.into_iter().filter(|i| granted.allows(*i) && !(describing && needs_run(*i))).collect();
         let answer = Self::call(&engine, &component, &linked, describing, &mut store, ask).await;
         let answer = answer.unwrap_or_else(|error| Err(fault(error, store.data(), backtrace)));
-        let answer = match (answer, output.lock().flush()) {
+        let answer = match (answer, output.lock().close()) {
             (Ok(_), Err(OutputError::Stop(fault))) => Err(fault),
             (answer, _) => answer,
         };
@@ -276,11 +276,12 @@ impl Guest {
         if describing {
             linker.define_unknown_imports_as_traps(component)?;
         }
-        let command = abi::Command::instantiate_async(&mut *store, component, &linker).await;
-        let command = command.map_err(|error| {
-            let trapped = error.is::<Stop>() || error.is::<wasmtime::Trap>();
-            if trapped { error } else { stop(Fault::Start(one_line(&error))) }
-        })?;
+        let command = match abi::Command::instantiate_async(&mut *store, component, &linker).await {
+            Ok(command) => command,
+            Err(error) if error.is::<Stop>() || error.is::<wasmtime::Trap>() => return Err(error),
+            Err(error) if store.data().space.refused.is_some() => return Err(error),
+            Err(error) => return Ok(Err(Fault::Start(one_line(&error)))),
+        };
         match ask {
             Ask::Describe => {
                 let commands = command.call_describe(&mut *store).await?;

@@ -29,8 +29,6 @@ use crate::state::State;
 const MAX_RANDOM: u64 = 64 << 10;
 /// Bytes a guest may write to a standard stream at once.
 const MAX_WRITE: usize = 64 << 10;
-/// A line of standard error is cut into notes of this many bytes.
-const MAX_LINE: usize = 8 << 10;
 
 struct Io;
 
@@ -113,36 +111,12 @@ impl IsTerminal for Stdio {
 
 impl StdoutStream for Stdio {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(StdioStream { stdio: self.clone(), line: Vec::new() })
+        Box::new(self.clone())
     }
 
     /// Only WASI 0.3 asks for it, which is not linked.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
-    }
-}
-
-struct StdioStream {
-    stdio: Stdio,
-    /// The line of standard error that has no end yet.
-    line: Vec<u8>,
-}
-
-impl StdioStream {
-    fn error(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        for part in bytes.split_inclusive(|b| *b == b'\n') {
-            self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") || self.line.len() > MAX_LINE {
-                self.end_line()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn end_line(&mut self) -> Result<(), OutputError> {
-        let line = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&line);
-        self.stdio.output.lock().note(text.trim_end_matches(['\r', '\n']))
     }
 }
 
@@ -154,10 +128,10 @@ fn stream_error(error: OutputError) -> StreamError {
 }
 
 #[async_trait]
-impl OutputStream for StdioStream {
+impl OutputStream for Stdio {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let written =
-            if self.stdio.error { self.error(&bytes) } else { self.stdio.output.lock().print(&bytes) };
+        let mut output = self.output.lock();
+        let written = if self.error { output.print_error(&bytes) } else { output.print(&bytes) };
         written.map_err(stream_error)
     }
 
@@ -171,15 +145,6 @@ impl OutputStream for StdioStream {
 }
 
 #[async_trait]
-impl Pollable for StdioStream {
+impl Pollable for Stdio {
     async fn ready(&mut self) {}
-}
-
-/// A last line without an end, such as a panic's.
-impl Drop for StdioStream {
-    fn drop(&mut self) {
-        if !self.line.is_empty() {
-            let _ = self.end_line();
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, Aborted};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use wasmtime::Engine;
@@ -23,8 +23,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// How long a stopped run may take to let go of the terminal before it is left behind.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Whether the run was stopped.
-pub(crate) type Aborted = AbortHandle;
+/// Tells whether the run was stopped.
+pub(crate) type StopSign = AbortHandle;
 
 /// What is needed to watch a run.
 pub(crate) struct Guarded {
@@ -48,7 +48,7 @@ pub(crate) fn runtime() -> Result<Runtime, Fault> {
 /// dropped there after its answer was given.
 pub(crate) fn watch<T, L, F>(
     guarded: Guarded,
-    work: impl FnOnce(Aborted) -> F + Send + 'static,
+    work: impl FnOnce(StopSign) -> F + Send + 'static,
 ) -> Result<T, Fault>
 where
     T: Send + 'static,
@@ -57,7 +57,7 @@ where
     let Guarded { engine, wall, runtime, meter, output } = guarded;
     let started = Instant::now();
     let (abort, registration) = AbortHandle::new_pair();
-    let aborted = abort.clone();
+    let sign = abort.clone();
     let (answer, line) = if runtime.is_some() {
         let (sender, receiver) = oneshot::channel();
         (Answers::Async(sender), Line::Async(receiver))
@@ -65,15 +65,22 @@ where
         let (sender, receiver) = mpsc::sync_channel(1);
         (Answers::Plain(sender), Line::Plain(receiver))
     };
+    let screen = output.clone();
     let guest = move || {
-        let future = Abortable::new(Metered { work: Box::pin(work(aborted)), meter, output }, registration);
+        let future = Abortable::new(Metered { work: Box::pin(work(sign)), meter, output }, registration);
         let done = match &runtime {
             Some(runtime) => runtime.block_on(future),
             None => block_on(future),
         };
-        if let Ok((result, left)) = done {
-            answer.send(result);
-            drop(left);
+        match done {
+            Ok((result, left)) => {
+                answer.send(result);
+                drop(left);
+            }
+            Err(Aborted) => {
+                let _ = screen.lock().close();
+                drop(answer);
+            }
         }
         if let Some(runtime) = runtime {
             runtime.shutdown_background();

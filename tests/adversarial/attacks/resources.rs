@@ -24,6 +24,13 @@ pub(crate) fn grow_memory() {
     assert_eq!(attacked.limit(), "run.memory");
 }
 
+pub(crate) fn born_large() {
+    let limits = Limits { memory: 32 << 20, ..Limits::default() };
+    let attacked = run_with("born_large", Given { limits, ..Given::default() });
+    assert_eq!(attacked.limit(), "run.memory");
+    assert!(run("born_large").result.is_ok(), "with enough of it, it runs");
+}
+
 pub(crate) fn host_call_loop() {
     let limits = Limits { calls: 10_000, ..Limits::default() };
     assert_eq!(run_with("host_call_loop", Given { limits, ..Given::default() }).limit(), "run.calls");

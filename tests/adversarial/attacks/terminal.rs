@@ -43,7 +43,7 @@ pub(crate) fn escape_sequences() {
     assert_eq!((error.message.as_str(), error.hint.as_deref()), (escapes, Some(escapes)));
     assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), escapes);
     assert_eq!(attacked.screen.notes, [escapes; 2]);
-    assert!(attacked.screen.words.iter().all(|word| word == escapes));
+    assert!(attacked.screen.words.iter().all(|word| word == escapes || word == "end of progress"));
     assert!(attacked.screen.words.len() > 8);
 }
 
@@ -66,6 +66,15 @@ pub(crate) fn log_mixer() {
     ];
     assert_eq!(lines, expected);
     assert_eq!(attacked.screen.notes, ["39 bytes, 1000 events"]);
+}
+
+/// When the run has answered, the screen is tidy and nothing is written any more.
+pub(crate) fn abandoned_widgets() {
+    let granted = Granted { logs: true, ..Granted::default() };
+    let attacked = run_with("abandoned_widgets", Given { granted, limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    assert_eq!(attacked.screen.words, ["waiting", "end of progress"]);
+    assert!(attacked.screen.stdout.ends_with(b"done\n"));
 }
 
 /// A panic is told in the host's words, not in the guest's.

@@ -31,7 +31,7 @@ use http::HeaderValue;
 pub use budget::Budgets;
 pub use diff::{DiffLine, Mark};
 pub(crate) use questions::{access_review, verdict};
-pub use report::{Action, CallRecord, Change};
+pub use report::{Action, CallRecord, Change, render_calls};
 
 use crate::api::{ApiError, ErrorCode};
 use crate::audit::AuditLog;

@@ -1,9 +1,11 @@
 //! What a run did: the calls for `--explain`, the changes for `--dry-run`, the server's warnings.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::diff::DiffLine;
+use crate::grants::RuleSet;
 
 /// One call that left the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,75 @@ impl Change {
     }
 }
 
+impl Change {
+    /// The lines as text, signs in front, what the server set marked in a column of its own.
+    pub fn render(&self) -> Vec<String> {
+        const WIDEST: usize = 72;
+        let width = self.lines.iter().filter(|l| l.by_server).map(|l| l.text.chars().count()).max();
+        let width = width.unwrap_or(0).min(WIDEST);
+        let lines = self.lines.iter().map(|line| {
+            let pad = " ".repeat(width.saturating_sub(line.text.chars().count()));
+            let mark = if line.by_server { format!("{pad}   set by the server") } else { String::new() };
+            format!("{} {}{mark}", line.sign(), line.text)
+        });
+        lines.chain(self.note.clone()).collect()
+    }
+}
+
+/// The calls as `--explain` prints them: a summary, then a line each.
+///
+/// `manifest` is the set the records' rule numbers count in.
+pub fn render_calls(calls: &[CallRecord], manifest: &RuleSet) -> Vec<String> {
+    let total: Duration = calls.iter().map(|call| call.latency).sum();
+    let rules: BTreeSet<usize> = calls.iter().filter_map(|call| call.rule).collect();
+    let named: Vec<String> = rules.iter().map(|number| named_rule(*number, manifest)).collect();
+    let mut summary = format!("{}, {} ms", counted(calls.len(), "call"), total.as_millis());
+    if !named.is_empty() {
+        summary.push_str(", allowed by ");
+        summary.push_str(&named.join(" or "));
+    }
+    let rows: Vec<[String; 7]> = calls.iter().map(row).collect();
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let lines = rows.iter().map(|row| {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("  {}", cells.join("  ")).trim_end().to_owned()
+    });
+    std::iter::once(summary).chain(lines).collect()
+}
+
+fn row(call: &CallRecord) -> [String; 7] {
+    let name = call.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+    [
+        call.method.clone(),
+        if call.resource.is_empty() { call.verb.clone() } else { format!("{}{name}", call.resource) },
+        call.namespace.clone().unwrap_or_default(),
+        call.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
+        format!("{} ms", call.latency.as_millis()),
+        call.rule.map_or_else(|| "no rule needed".to_owned(), |rule| format!("rule {rule}")),
+        call.objects.map(|count| counted(count, "object")).unwrap_or_default(),
+    ]
+}
+
+/// `rule 2 (get,list pods)`
+fn named_rule(number: usize, manifest: &RuleSet) -> String {
+    let rule = number.checked_sub(1).and_then(|at| manifest.rules().get(at));
+    let Some(rule) = rule else { return format!("rule {number}") };
+    let joined = |words: Vec<String>| words.join(",");
+    let verbs = joined(rule.verbs.iter().map(ToString::to_string).collect());
+    let resources = joined(rule.resources.iter().map(ToString::to_string).collect());
+    format!("rule {number} ({verbs} {resources})")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// Collects while the run goes on; nothing in it is worth failing a call for.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
@@ -107,5 +178,65 @@ impl Recorder {
 
     pub(super) fn warnings(&self) -> Vec<String> {
         locked(&self.warnings).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::broker::diff::Mark;
+
+    fn call(verb: &str, resource: &str, rule: Option<usize>, objects: Option<usize>) -> CallRecord {
+        CallRecord {
+            verb: verb.into(),
+            method: "GET".into(),
+            resource: resource.into(),
+            namespace: rule.map(|_| "team-a".into()),
+            name: None,
+            status: Some(200),
+            latency: Duration::from_millis(9),
+            rule,
+            objects,
+        }
+    }
+
+    #[test]
+    fn calls_are_told_with_the_rules_that_allowed_them() {
+        let manifest =
+            RuleSet::parse(&[json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]})])
+                .unwrap();
+        let mut failed = call("list", "pods", Some(1), None);
+        failed.status = None;
+        let calls = [call("discover", "", None, None), call("list", "pods", Some(1), Some(1)), failed];
+        assert_eq!(
+            render_calls(&calls, &manifest),
+            [
+                "3 calls, 27 ms, allowed by rule 1 (get,list pods)",
+                "  GET  discover          200        9 ms  no rule needed",
+                "  GET  pods      team-a  200        9 ms  rule 1          1 object",
+                "  GET  pods      team-a  no answer  9 ms  rule 1",
+            ]
+        );
+        assert_eq!(render_calls(&[], &manifest), ["0 calls, 0 ms"]);
+    }
+
+    #[test]
+    fn a_change_is_told_line_by_line() {
+        let line = |text: &str, by_server| DiffLine { mark: Mark::Added, text: text.into(), by_server };
+        let change = Change {
+            action: Action::Create,
+            kind: "trainjob".into(),
+            namespace: Some("team-a".into()),
+            name: "mnist".into(),
+            lines: vec![line("kind: TrainJob", false), line("a: 1", true), line("long: 2", true)],
+            note: Some("a note".into()),
+        };
+        assert_eq!(change.headline(), "would create trainjob/mnist in team-a");
+        assert_eq!(
+            change.render(),
+            ["+ kind: TrainJob", "+ a: 1      set by the server", "+ long: 2   set by the server", "a note"]
+        );
     }
 }

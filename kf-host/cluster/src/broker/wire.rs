@@ -116,7 +116,7 @@ impl Inner {
         }
         let body = self.whole(response, &call.object).await;
         self.record(call, Some(status), sent, None)?;
-        Err(answered(status, &body?, call.access.as_ref(), &call.object))
+        Err(self.connection.sharpened(answered(status, &body?, call.access.as_ref(), &call.object)))
     }
 
     /// Sends again what the API server asks to send again, a few times.

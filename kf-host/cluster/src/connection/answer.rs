@@ -42,7 +42,7 @@ pub(crate) fn answered(code: StatusCode, body: &[u8], access: Option<&Access>, o
         401 => plain(
             ErrorCode::Unauthenticated,
             "the API server does not accept your credentials".into(),
-            Some("kf login".into()),
+            Some("renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …".into()),
         ),
         403 => forbidden(&words, access),
         404 if object.is_empty() => plain(ErrorCode::NotFound, words, None),

@@ -7,8 +7,13 @@ use std::time::Duration;
 use kube::client::AuthError;
 use rustls::CertificateError;
 
+use super::plugin::PluginError;
 use super::{Connection, one_line};
 use crate::api::{ApiError, ErrorCode};
+use crate::kubeconfig::Settings;
+
+/// What helps when the cluster does not accept who asks.
+const RENEW: &str = "renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …";
 
 fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
     ApiError { code, message: one_line(&message), hint: hint.map(str::to_owned), refusal: None }
@@ -50,7 +55,7 @@ pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> Api
     }
     if let kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) = &failed {
         let message = format!("the kubeconfig's certificates cannot be used: {}", innermost(&failed));
-        return error(ErrorCode::Unauthenticated, message, Some("kf login"));
+        return error(ErrorCode::Unauthenticated, message, Some(RENEW));
     }
     if let kube::Error::ProxyProtocolDisabled { proxy_url, .. }
     | kube::Error::ProxyProtocolUnsupported { proxy_url } = &failed
@@ -100,7 +105,8 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     format!("the certificate of {server} is not valid yet; is this machine's clock right?")
                 }
-                CertificateError::UnknownIssuer => {
+                // A cluster made anew often names its authority like the old one.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     format!("the certificate of {server} is not signed by the authority the kubeconfig names")
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -111,26 +117,26 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
             "ask whoever runs the cluster, or fetch a new kubeconfig",
         ),
         rustls::Error::AlertReceived(alert) => {
-            (format!("{server} does not accept your client certificate: {alert:?}"), "kf login")
+            (format!("{server} does not accept your client certificate: {alert:?}"), RENEW)
         }
         other => return unreachable(connection, &format!("the TLS handshake failed: {other}")),
     };
     error(ErrorCode::Unauthenticated, message, Some(hint))
 }
 
+/// A credential plugin gave nothing.
+pub(super) fn plugin(why: &PluginError, settings: &Settings) -> ApiError {
+    let command = settings.credential_plugin.as_deref().unwrap_or_default();
+    let message = format!("the credential plugin {command} {why}");
+    error(ErrorCode::Unauthenticated, message, Some(RENEW))
+}
+
 fn credentials(auth: &AuthError) -> ApiError {
     let message = match auth {
-        AuthError::AuthExecRun { cmd, out } => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
-            let program = cmd.split_whitespace().next().unwrap_or(cmd);
-            format!("the credential plugin {program} failed ({}): {said}", out.status)
-        }
-        AuthError::AuthExecStart(why) => format!("the credential plugin cannot be started: {why}"),
         AuthError::ReadTokenFile(why, path) => format!("the token file {}: {why}", path.display()),
         other => format!("no credentials: {other}"),
     };
-    error(ErrorCode::Unauthenticated, message, Some("kf login"))
+    error(ErrorCode::Unauthenticated, message, Some(RENEW))
 }
 
 /// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`.

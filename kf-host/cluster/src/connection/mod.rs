@@ -5,20 +5,22 @@
 mod answer;
 mod credentials;
 mod failure;
+mod plugin;
 
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 pub(crate) use answer::{answered, one_line};
 pub(crate) use failure::broken_stream;
 
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::kubeconfig::Settings;
 
 const JSON: &str = "application/json";
@@ -52,13 +54,32 @@ pub struct Connection {
     server: String,
     timeouts: Timeouts,
     settings: Option<Settings>,
-    client: OnceCell<kube::Client>,
+    /// Held while connecting, so that a credential plugin runs once however many calls wait.
+    connected: Mutex<Option<Connected>>,
+}
+
+struct Connected {
+    client: kube::Client,
+    /// When the credentials of a plugin end.
+    until: Option<Timestamp>,
+}
+
+impl Connected {
+    fn good(&self) -> bool {
+        const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+        self.until.is_none_or(|until| until > Timestamp::now() + MARGIN)
+    }
 }
 
 impl Connection {
     /// Connects nothing yet.
     pub fn new(settings: Settings, timeouts: Timeouts) -> Self {
-        Self { server: settings.server.clone(), timeouts, settings: Some(settings), client: OnceCell::new() }
+        Self {
+            server: settings.server.clone(),
+            timeouts,
+            settings: Some(settings),
+            connected: Mutex::new(None),
+        }
     }
 
     /// Over a client that exists already; `server` is for messages.
@@ -67,7 +88,7 @@ impl Connection {
             server: server.into(),
             timeouts: Timeouts::default(),
             settings: None,
-            client: OnceCell::new_with(Some(client)),
+            connected: Mutex::new(Some(Connected { client, until: None })),
         }
     }
 
@@ -107,9 +128,17 @@ impl Connection {
         }
     }
 
-    /// The client itself, connected now, for what the host does on its own account.
+    /// The client itself, for what the host does on its own account. Prepared now if it is not
+    /// yet, and again when the credentials of a plugin are about to end.
     pub async fn client(&self) -> Result<kube::Client, ApiError> {
-        self.client.get_or_try_init(|| self.connect()).await.cloned()
+        let mut connected = self.connected.lock().await;
+        if let Some(connected) = connected.as_ref().filter(|c| c.good()) {
+            return Ok(connected.client.clone());
+        }
+        let fresh = self.connect().await?;
+        let client = fresh.client.clone();
+        *connected = Some(fresh);
+        Ok(client)
     }
 
     /// A GET of the host's own.
@@ -141,12 +170,28 @@ impl Connection {
             Err(_) => return Err(failure::slow(self)),
         };
         if !status.is_success() {
-            return Err(answered(status, &bytes, None, ""));
+            return Err(self.sharpened(answered(status, &bytes, None, "")));
         }
         serde_json::from_slice(&bytes).map_err(|_| broken_stream(&"its answer is not JSON"))
     }
 
-    async fn connect(&self) -> Result<kube::Client, ApiError> {
+    /// Says why credentials were not accepted, where they tell it themselves.
+    pub(crate) fn sharpened(&self, error: ApiError) -> ApiError {
+        let ended = self
+            .credentials_expire()
+            .and_then(|at| i64::try_from(at).ok())
+            .and_then(|at| Timestamp::from_millisecond(at).ok())
+            .filter(|at| *at < Timestamp::now());
+        match ended {
+            Some(at) if error.code == ErrorCode::Unauthenticated => ApiError {
+                message: format!("your credentials for {} ended at {at:.0}", self.server),
+                ..error
+            },
+            _ => error,
+        }
+    }
+
+    async fn connect(&self) -> Result<Connected, ApiError> {
         install_tls_provider();
         let Some(settings) = &self.settings else {
             return Err(failure::unreachable(self, "there are no settings to connect with"));
@@ -157,11 +202,18 @@ impl Connection {
         // The broker retries what the server asks it to, with bounds of its own.
         config.default_retry = false;
         // A credential plugin is a child process that is waited for.
-        let built = tokio::task::spawn_blocking(move || kube::Client::try_from(config)).await;
-        match built {
-            Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => Err(failure::explain(error, self).await),
-            Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
+        let prepared = tokio::task::spawn_blocking(move || {
+            let until = plugin::resolve(&mut config.auth_info)?;
+            Ok((config, until))
+        });
+        let (config, until) = match prepared.await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(error)) => return Err(failure::plugin(&error, settings)),
+            Err(_) => return Err(failure::unreachable(self, "the credentials could not be prepared")),
+        };
+        match kube::Client::try_from(config) {
+            Ok(client) => Ok(Connected { client, until }),
+            Err(error) => Err(failure::explain(error, self).await),
         }
     }
 }
@@ -171,3 +223,6 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection").field("server", &self.server).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,10 @@ pub struct Rule {
     /// Server-side apply may take over fields of other managers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
+    /// The command works without it, if less well: a user who lacks it is told and not stopped.
+    /// It grants nothing and takes nothing away.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -133,6 +137,9 @@ impl fmt::Display for Rule {
         }
         if self.scope == Scope::Cluster {
             f.write_str(" in the whole cluster")?;
+        }
+        if self.optional {
+            f.write_str(" (optional)")?;
         }
         Ok(())
     }

@@ -186,8 +186,8 @@ mod tests {
             lines,
             [
                 "create, change and watch | training jobs | trainjobs.trainer.kubeflow.org",
-                "read | pods, their logs and training runtimes | pods, pods/log, \
-                 clustertrainingruntimes.trainer.kubeflow.org (cluster), \
+                "read | pods and their logs | pods, pods/log",
+                "read | training runtimes | clustertrainingruntimes.trainer.kubeflow.org (cluster), \
                  trainingruntimes.trainer.kubeflow.org",
             ]
         );

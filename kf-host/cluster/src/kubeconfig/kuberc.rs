@@ -43,7 +43,7 @@ impl PolicyError {
                     "kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry command={command}"
                 )
             }
-            Self::NotFound(_) => "install it, or kf login".to_owned(),
+            Self::NotFound(_) => "install it, or take another kubeconfig: kf --kubeconfig FILE …".to_owned(),
         }
     }
 }

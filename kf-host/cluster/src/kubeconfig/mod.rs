@@ -148,13 +148,15 @@ impl KubeconfigError {
     /// The next command to type.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing(_) => Some("kf login, or KUBECONFIG=/path/to/file kf …".into()),
+            Self::Missing(_) => {
+                Some("get a kubeconfig from the cluster's admin, then: kf --kubeconfig FILE …".into())
+            }
             Self::NoContext { known } | Self::UnknownContext { known, .. } => Some(if known.is_empty() {
-                "kf login".into()
+                "kf --kubeconfig FILE …, with a file that has one".into()
             } else {
                 format!("kf --context NAME …, where NAME is one of {}", known.join(", "))
             }),
-            Self::Provider(_) => Some("use a credential plugin instead, or kf login".into()),
+            Self::Provider(_) => Some("use a credential plugin instead".into()),
             Self::Plugin(error) => Some(error.hint()),
             _ => None,
         }

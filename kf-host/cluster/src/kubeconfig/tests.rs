@@ -84,7 +84,7 @@ fn every_missing_part_is_named() {
     let error = load(&nothing, &Choice::default()).unwrap_err();
     assert!(matches!(error, KubeconfigError::Missing(_)));
     assert!(error.to_string().contains("/nonexistent/.kube/config"));
-    assert!(error.hint().unwrap().contains("kf login"));
+    assert!(error.hint().unwrap().contains("kf --kubeconfig FILE"));
 
     let home = Home::new(FILE);
     let sources = home.sources();

@@ -84,7 +84,11 @@ fn show_own(app: &App, own: Option<&Result<cluster::OwnRights>>) -> Result<()> {
             app.ui.data_line("")?;
             app.ui.data_line(&format!("For you in {}:", own.namespace))?;
             for own_rule in &own.rules {
-                let (mark, tone) = if own_rule.held() { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
+                let (mark, tone) = match (own_rule.held(), own_rule.optional) {
+                    (true, _) => ("✓", Tone::Good),
+                    (false, true) => ("–", Tone::Faint),
+                    (false, false) => ("✗", Tone::Bad),
+                };
                 app.ui.data_toned(&format!("  {mark} {}", own_rule.rule), tone)?;
                 for missing in &own_rule.missing {
                     app.ui.data_line(&format!("      you lack {missing}"))?;

@@ -117,7 +117,7 @@ impl HostLiveTable for State {
 
     fn drop(&mut self, this: Resource<LiveTable>) -> Result<()> {
         let table = self.table.delete(this)?;
-        self.output.lock().live_table_end(table.id);
+        self.output.lock().end_widget(table.id);
         Ok(())
     }
 }
@@ -140,7 +140,7 @@ impl HostProgress for State {
 
     fn drop(&mut self, this: Resource<Progress>) -> Result<()> {
         let Progress(id) = self.table.delete(this)?;
-        self.output.lock().progress_end(id);
+        self.output.lock().end_widget(id);
         Ok(())
     }
 }

@@ -1,0 +1,255 @@
+//! Real sockets and real TLS: what the user is told when a server is not as it should be.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::*;
+use crate::kubeconfig::{Choice, Sources, load};
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        Self::named("kubernetes")
+    }
+
+    fn named(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A certificate for 127.0.0.1 that ended in the given year.
+    fn sign(&self, until: i32) -> (Vec<u8>, KeyPair, String) {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.der().to_vec(), key, certificate.pem())
+    }
+}
+
+/// Answers one request after another, each on a connection of its own.
+fn serve(authority: &Authority, until: i32, answer: &'static str) -> SocketAddr {
+    install_tls_provider();
+    let (certificate, key, _) = authority.sign(until);
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(tls, socket.unwrap());
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok_and(|read| read > 0) {
+                let _ = stream.write_all(answer.as_bytes());
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        }
+    });
+    address
+}
+
+fn connection(server: &str, authority: Option<&Authority>, user: &str) -> Connection {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    let authority = authority
+        .map(|a| format!(", certificate-authority-data: {}", STANDARD.encode(a.0.pem())))
+        .unwrap_or_default();
+    let text = format!(
+        "current-context: c\n\
+         contexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
+         clusters: [{{name: k, cluster: {{server: \"{server}\"{authority}}}}}]\n\
+         users: [{{name: u, user: {{{user}}}}}]\n"
+    );
+    fs_err::write(&file, text).unwrap();
+    let settings = load(&Sources::default(), &Choice { file: Some(file), ..Choice::default() }).unwrap();
+    let timeouts = Timeouts { connect: Duration::from_millis(500), answer: Duration::from_millis(500) };
+    Connection::new(settings, timeouts)
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{\"major\": \"1\"}";
+const NOT_YOU: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+
+#[tokio::test]
+async fn a_server_with_a_good_certificate_is_talked_to() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let connection = connection(&format!("https://{address}"), Some(&authority), "token: t");
+    assert_eq!(connection.get("/version").await.unwrap()["major"], "1");
+}
+
+#[tokio::test]
+async fn a_server_with_a_bad_certificate_is_not() {
+    let (authority, made_anew, other) = (Authority::new(), Authority::new(), Authority::named("other"));
+    for (until, trusted, words) in [
+        (2021, &authority, "has expired"),
+        (2100, &made_anew, "not signed by the authority"),
+        (2100, &other, "not signed by the authority"),
+    ] {
+        let address = serve(&authority, until, OK);
+        let connection = connection(&format!("https://{address}"), Some(trusted), "token: t");
+        let error = connection.get("/version").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_ended_say_so() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, NOT_YOU);
+    let server = format!("https://{address}");
+    let error = connection(&server, Some(&authority), "token: t").get("/version").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unauthenticated);
+    assert_eq!(error.message, "the API server does not accept your credentials");
+
+    let (_, key, pem) = authority.sign(2021);
+    let user = format!(
+        "client-certificate-data: {}, client-key-data: {}",
+        STANDARD.encode(pem),
+        STANDARD.encode(key.serialize_pem())
+    );
+    let connection = connection(&server, Some(&authority), &user);
+    let error = connection.get("/version").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unauthenticated);
+    assert_eq!(error.message, format!("your credentials for {server} ended at 2021-01-01T00:00:00Z"));
+}
+
+#[tokio::test]
+async fn no_server_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    for scheme in ["http", "https"] {
+        let error = connection(&format!("{scheme}://{address}"), None, "").get("/version").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unreachable, "{error}");
+    }
+    let error = connection("https://kf.invalid:6443", None, "").get("/version").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_slow() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    for scheme in ["http", "https"] {
+        let error = connection(&format!("{scheme}://{address}"), None, "").get("/version").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::TimedOut, "{error}");
+    }
+}
+
+/// An HTTP proxy for one connection at a time; remembers where it was asked to connect.
+fn proxy() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut client = socket.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let line = String::from_utf8(head).unwrap().lines().next().unwrap().to_owned();
+            let mut server = TcpStream::connect(line.split(' ').nth(1).unwrap()).unwrap();
+            asked.send(line).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let _ = std::io::copy(&mut server, &mut client);
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_kubeconfig_is_used() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let (proxy, seen) = proxy();
+    let server = format!("https://{address}\", proxy-url: \"http://{proxy}");
+    let connection = connection(&server, Some(&authority), "token: t");
+    connection.get("/version").await.unwrap();
+    assert_eq!(seen.recv().unwrap(), format!("CONNECT {address} HTTP/1.1"));
+}
+
+/// Credentials from a shell script.
+fn plugin(script: &str) -> String {
+    format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never, \
+         args: [-c, {}]}}",
+        Value::from(script)
+    )
+}
+
+#[tokio::test]
+async fn a_credential_plugin_runs_once_and_again_when_its_answer_ends() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let server = format!("https://{address}");
+    let dir = tempfile::tempdir().unwrap();
+    for (ends, runs) in [("2100-01-01T00:00:00Z", 1), ("2020-01-01T00:00:00Z", 3)] {
+        let log = dir.path().join(ends);
+        let script = format!(
+            "echo x >> {}; echo '{{\"status\": {{\"token\": \"t\", \"expirationTimestamp\": \"{ends}\"}}}}'",
+            log.display()
+        );
+        let connection = connection(&server, Some(&authority), &plugin(&script));
+        for _ in 0..3 {
+            connection.get("/version").await.unwrap();
+        }
+        assert_eq!(fs_err::read_to_string(&log).unwrap().lines().count(), runs, "{ends}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_plugin_s_certificate_is_presented() {
+    let authority = Authority::new();
+    let address = serve(&authority, 2100, OK);
+    let (_, key, pem) = authority.sign(2100);
+    let answer =
+        serde_json::json!({"status": {"clientCertificateData": pem, "clientKeyData": key.serialize_pem()}});
+    let user = plugin(&format!("cat <<'EOF'\n{answer}\nEOF"));
+    let connection = connection(&format!("https://{address}"), Some(&authority), &user);
+    connection.get("/version").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_credential_plugin_that_gives_nothing_is_named() {
+    for (script, words) in [
+        ("echo no such realm >&2; exit 3", "no such realm"),
+        ("echo hello", "no credential"),
+        ("echo '{}'", "no status"),
+        ("echo '{\"status\": {}}'", "neither a token"),
+        ("echo '{\"status\": {\"clientCertificateData\": \"x\"}}'", "neither a token"),
+    ] {
+        let connection = connection("https://127.0.0.1:1", None, &plugin(script));
+        let error = connection.get("/version").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unauthenticated);
+        assert!(error.message.contains("plugin sh") && error.message.contains(words), "{error}");
+    }
+    let absent = plugin("").replace("command: sh", "command: /nonexistent/login");
+    let error = connection("https://127.0.0.1:1", None, &absent).get("/version").await.unwrap_err();
+    assert!(
+        error.message.starts_with("the credential plugin /nonexistent/login cannot be started"),
+        "{error}"
+    );
+}

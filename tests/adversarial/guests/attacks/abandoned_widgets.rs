@@ -1,0 +1,25 @@
+//! Leaves a progress bar on the screen, a log half copied, and the host with everything to clean up.
+
+#![cfg(target_arch = "wasm32")]
+
+use kf_attacks::plugin::logs::{self, LogOptions};
+use kf_attacks::plugin::ui::{self, Progress};
+use kf_attacks::{Answer, attack};
+
+attack!(run);
+
+fn run(_: Vec<String>) -> Answer {
+    let options = LogOptions {
+        container: None,
+        follow: true,
+        previous: false,
+        timestamps: false,
+        since: None,
+        tail_lines: None,
+    };
+    let log = logs::open_log(None, "web-0", &options)?;
+    std::mem::forget(logs::forward(log, None));
+    std::mem::forget(Progress::new("waiting", None));
+    ui::print(b"done\n")?;
+    Ok(0)
+}

@@ -1,0 +1,177 @@
+//! The grant's decision against the API server's own authorizer.
+//!
+//! Random rules become real roles, bound to a user who has nothing else: what is scoped to the
+//! environment by a RoleBinding in its namespace, what is scoped to the cluster by a
+//! ClusterRoleBinding. Then both are asked the same random questions.
+
+use std::time::Duration;
+
+use kf_cluster::grants::{Access, Rule, Scope, Want, decide};
+use kf_cluster::names::{Group, Namespace, ObjectName, Resource};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+const USERS: usize = 10;
+const QUESTIONS: usize = 40;
+const GROUPS: [&str; 3] = ["", "apps", TRAINER];
+const RESOURCES: [&str; 6] = ["pods", "pods/log", "pods/exec", "secrets", "trainjobs", "nodes"];
+const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn rules() -> impl Strategy<Value = Vec<Value>> {
+    let rule = (
+        subsequence(GROUPS.to_vec(), 1..=2),
+        subsequence(RESOURCES.to_vec(), 1..=4),
+        subsequence(VERBS.to_vec(), 1..=4),
+        prop_oneof![Just(vec![]), subsequence(NAMES.to_vec(), 1..=2)],
+        select(vec!["environment", "environment", "cluster"]),
+    );
+    let rule = rule.prop_map(|(groups, resources, verbs, names, scope)| {
+        json!({"apiGroups": groups, "resources": resources, "verbs": verbs, "resourceNames": names, "scope": scope})
+    });
+    prop::collection::vec(rule, 1..4)
+}
+
+fn accesses(environment: Namespace) -> impl Strategy<Value = Access> {
+    (
+        select(VERBS.to_vec()),
+        select(GROUPS.to_vec()),
+        select(RESOURCES.to_vec()),
+        select(vec!["", "here", "here", "elsewhere"]),
+        select(vec![None, None, Some("a"), Some("c")]),
+    )
+        .prop_map(move |(verb, group, resource, namespace, name)| Access {
+            verb: serde_json::from_value(json!(verb)).unwrap(),
+            group: Group::parse(group).unwrap(),
+            resource: Resource::parse(resource).unwrap(),
+            namespace: match namespace {
+                "here" => Some(environment.clone()),
+                "elsewhere" => Some(Namespace::parse("kf-elsewhere").unwrap()),
+                _ => None,
+            },
+            name: name.map(|n| ObjectName::parse(n).unwrap()),
+            environment: environment.clone(),
+            want: Want::Plain,
+        })
+}
+
+/// The rules of one scope as RBAC takes them, with one by which their arrival is noticed.
+fn role_rules(rules: &[Rule], scope: Scope) -> Value {
+    let mut rules: Vec<Value> = rules
+        .iter()
+        .filter(|rule| rule.scope == scope)
+        .map(|rule| {
+            json!({"apiGroups": rule.api_groups, "resources": rule.resources, "verbs": rule.verbs,
+                   "resourceNames": rule.resource_names})
+        })
+        .collect();
+    let sentinel = if scope == Scope::Cluster { "clusters" } else { "environments" };
+    rules.push(json!({"apiGroups": ["sentinel.test"], "resources": [sentinel], "verbs": ["get"]}));
+    json!(rules)
+}
+
+struct Server {
+    client: kube::Client,
+}
+
+impl Server {
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        self.client.request(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap()
+    }
+
+    async fn bind(&self, user: &str, namespace: &str, rules: &[Rule]) {
+        let rbac = "rbac.authorization.k8s.io";
+        let (cluster, home) = (format!("/apis/{rbac}/v1"), format!("/apis/{rbac}/v1/namespaces/{namespace}"));
+        for (base, prefix, scope) in [(&cluster, "Cluster", Scope::Cluster), (&home, "", Scope::Environment)]
+        {
+            let role = format!("{prefix}Role");
+            let plural = role.to_lowercase();
+            let api = format!("{rbac}/v1");
+            self.post(
+                &format!("{base}/{plural}s"),
+                &json!({"apiVersion": api, "kind": role, "metadata": {"name": user},
+                        "rules": role_rules(rules, scope)}),
+            )
+            .await;
+            self.post(
+                &format!("{base}/{plural}bindings"),
+                &json!({"apiVersion": api, "kind": format!("{role}Binding"), "metadata": {"name": user},
+                        "roleRef": {"apiGroup": rbac, "kind": role, "name": user},
+                        "subjects": [{"apiGroup": rbac, "kind": "User", "name": user}]}),
+            )
+            .await;
+        }
+    }
+
+    async fn unbind(&self, user: &str) {
+        for plural in ["clusterroles", "clusterrolebindings"] {
+            let path = format!("/apis/rbac.authorization.k8s.io/v1/{plural}/{user}");
+            let _: Value =
+                self.client.request(http::Request::delete(path).body(Vec::new()).unwrap()).await.unwrap();
+        }
+    }
+
+    async fn allows(&self, user: &str, access: &Access) -> bool {
+        let attributes = json!({
+            "verb": access.verb, "group": access.group, "resource": access.resource.plural,
+            "subresource": access.resource.subresource.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "namespace": access.namespace.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "name": access.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+        });
+        self.review(user, &attributes).await
+    }
+
+    async fn review(&self, user: &str, attributes: &Value) -> bool {
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                            "spec": {"user": user, "resourceAttributes": attributes}});
+        let answer = self.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await;
+        answer["status"]["allowed"] == json!(true)
+    }
+
+    /// Roles reach the authorizer a moment after they are stored.
+    async fn wait_for(&self, user: &str, namespace: &str) {
+        for (resource, namespace) in [("clusters", ""), ("environments", namespace)] {
+            let attributes = json!({"verb": "get", "group": "sentinel.test", "resource": resource, "namespace": namespace});
+            let mut seen = false;
+            for _ in 0..200 {
+                seen = self.review(user, &attributes).await;
+                if seen {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            assert!(seen, "the roles of {user} never arrived");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_grant_decides_as_rbac_does() {
+    let namespace = TestNamespace::new(cluster(), "authorizer").unwrap();
+    let environment = Namespace::parse(namespace.name()).unwrap();
+    let server = Server { client: connection(&namespace, User::Admin).client().await.unwrap() };
+    let mut runner = TestRunner::default();
+    let (mut yes, mut no) = (0, 0);
+    for number in 0..USERS {
+        let user = format!("{}-{number}", namespace.name());
+        let set = RuleSet::parse(&rules().new_tree(&mut runner).unwrap().current()).unwrap();
+        server.bind(&user, namespace.name(), set.rules()).await;
+        server.wait_for(&user, namespace.name()).await;
+        let grants = grants(&set);
+        for _ in 0..QUESTIONS {
+            let access = accesses(environment.clone()).new_tree(&mut runner).unwrap().current();
+            let theirs = server.allows(&user, &access).await;
+            let ours = decide(&grants, &access).is_ok();
+            assert_eq!(ours, theirs, "{access:?}\n{:?}", set.rules());
+            if theirs { yes += 1 } else { no += 1 }
+        }
+        server.unbind(&user).await;
+    }
+    // Questions that all have the same answer would prove nothing.
+    assert!(yes > USERS && no > USERS, "{yes} yes, {no} no");
+}
