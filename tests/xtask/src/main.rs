@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "a binary has no outside to reach from")]
 
+mod bench;
 mod cluster;
 mod demo;
 mod lint;
@@ -41,6 +42,8 @@ enum Task {
     Bindings,
     /// Check format and lints
     Lint,
+    /// Measure how fast commands start, in a release build
+    Bench,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
             "kf-bindings",
         ]),
         Task::Lint => lint::run(),
+        Task::Bench => bench::start(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
