@@ -56,6 +56,10 @@ pub struct RunArgs {
     #[arg(long, global = true, help_heading = RUN)]
     pub dry_run: bool,
 
+    /// Refuse every change, whatever the command may do
+    #[arg(long, global = true, help_heading = RUN)]
+    pub read_only: bool,
+
     /// Show each call to the API server with the rule that allowed it
     #[arg(long, global = true, help_heading = RUN)]
     pub explain: bool,

@@ -217,7 +217,7 @@ impl ClusterRun {
         let connection = Arc::new(Connection::new(settings, timeouts(app)));
         let broker = Broker::new(BrokerConfig {
             connection: Arc::clone(&connection),
-            grants: grants(receipt, rules)?,
+            grants: grants(receipt, rules, flags)?,
             namespace: namespace.clone(),
             command: Command {
                 name: receipt.name.to_string(),
@@ -314,7 +314,7 @@ impl ClusterRun {
     }
 }
 
-fn grants(receipt: &Receipt, rules: &RuleSet) -> Result<Grants> {
+fn grants(receipt: &Receipt, rules: &RuleSet, flags: &RunArgs) -> Result<Grants> {
     let parsed = |rules: &[kf_registry::Rule]| {
         RuleSet::parse(rules).map_err(|error| {
             CliError::untrusted(format!("the receipt of {} cannot be used: its {error}", receipt.name))
@@ -327,7 +327,7 @@ fn grants(receipt: &Receipt, rules: &RuleSet) -> Result<Grants> {
         ceiling: Ceiling::Registry(parsed(&receipt.ceiling)?),
         consent: Some(Consent { component: digest, rules: parsed(&receipt.consent.rules)? }),
         environment: None,
-        run: RunFlags::default(),
+        run: RunFlags { read_only: flags.read_only },
     })
 }
 

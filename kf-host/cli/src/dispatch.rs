@@ -71,10 +71,12 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
+/// kf's own flags whose value may be the next word.
+const WITH_VALUE: [&str; 8] =
+    ["-n", "--namespace", "--context", "--kubeconfig", "--request-timeout", "-o", "--output", "--color"];
+
 /// The first word that is neither a flag of kf nor the value of one.
 fn first_word(words: &[OsString]) -> Option<&OsStr> {
-    const WITH_VALUE: [&str; 8] =
-        ["-n", "--namespace", "--context", "--kubeconfig", "--request-timeout", "-o", "--output", "--color"];
     let mut words = words.iter().skip(1);
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();
@@ -186,5 +188,40 @@ fn complete(ui: &Ui) -> Option<u8> {
         Ok(true) => Some(exit::OK),
         Ok(false) => None,
         Err(error) => Some(show_clap(ui, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(line: &str) -> Option<String> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        first_word(&words).map(|word| word.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn the_command_is_found_behind_kfs_flags() {
+        assert_eq!(first("kf -n team-a train mnist").as_deref(), Some("train"));
+        assert_eq!(first("kf --namespace=team-a -ojson train").as_deref(), Some("train"));
+        assert_eq!(first("kf --color never --help"), None);
+    }
+
+    #[test]
+    fn every_flag_with_a_value_is_known() {
+        let command = GlobalArgs::augment_args(Command::new("kf"));
+        for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+            for name in argument.get_long().map(|long| format!("--{long}")) {
+                assert!(WITH_VALUE.contains(&name.as_str()), "{name}");
+            }
+            for name in argument.get_short().map(|short| format!("-{short}")) {
+                assert!(WITH_VALUE.contains(&name.as_str()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_trees_of_the_host_are_sound() {
+        Cli::command().debug_assert();
     }
 }

@@ -112,3 +112,102 @@ fn from_environment(argument: &Argument, lookup: &impl Fn(&str) -> Option<String
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plugin::clap_tree::{Frame, build};
+
+    /// `run NAME [FILE] [-o…] [-- COMMAND…]`, with one argument of each kind.
+    fn tree() -> CommandTree {
+        let json = serde_json::json!({"format": 1, "commands": [{
+        "path": [], "about": "Train", "arguments": [
+            {"id": "name", "kind": "positional", "required": true},
+            {"id": "file", "kind": "positional", "value_type": "file"},
+            {"id": "command", "kind": "positional", "repeated": true, "last": true},
+            {"id": "env", "kind": "option", "long": "env", "short": "e", "repeated": true},
+            {"id": "nodes", "kind": "option", "long": "nodes", "value_type": "integer", "env": "KF_NODES"},
+            {"id": "secret", "kind": "option", "long": "secret", "env": "AWS_SECRET_ACCESS_KEY"},
+            {"id": "quick", "kind": "option", "short": "q", "default": "yes"},
+            {"id": "wait", "kind": "flag", "long": "wait"},
+            {"id": "loud", "kind": "count", "short": "l"},
+        ]}]});
+        CommandTree::from_value(&json).unwrap()
+    }
+
+    fn parsed(words: &[&str]) -> ArgMatches {
+        let frame = Frame { name: "train", footer: String::new() };
+        build(&frame, &tree()).try_get_matches_from(["train"].iter().chain(words)).unwrap()
+    }
+
+    fn words(line: &[&str]) -> Vec<String> {
+        guest_words(&tree(), &parsed(line), |_| None).words
+    }
+
+    #[test]
+    fn kfs_own_flags_are_taken_out_wherever_they_stand() {
+        assert_eq!(words(&["--dry-run", "mnist", "--explain", "--wait"]), ["--wait", "mnist"]);
+    }
+
+    #[test]
+    fn what_follows_two_dashes_stays_behind_them() {
+        assert_eq!(
+            words(&["mnist", "--nodes", "2", "--", "python", "--wait", "-x"]),
+            ["--nodes=2", "mnist", "--", "python", "--wait", "-x"]
+        );
+    }
+
+    #[test]
+    fn defaults_are_the_guests_own() {
+        assert_eq!(words(&["mnist"]), ["mnist"]);
+        assert_eq!(words(&["mnist", "-q", "no", "-ll"]), ["-qno", "-l", "-l", "mnist"]);
+    }
+
+    #[test]
+    fn only_declared_kf_variables_are_read() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let lookup = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            Some("4".to_owned())
+        };
+        let guest = guest_words(&tree(), &parsed(&["mnist"]), lookup);
+        assert_eq!(guest.words, ["--nodes=4", "mnist"]);
+        assert_eq!(*asked.borrow(), ["KF_NODES"]);
+        let guest = guest_words(&tree(), &parsed(&["mnist", "--nodes", "2"]), lookup);
+        assert_eq!(guest.words, ["--nodes=2", "mnist"]);
+    }
+
+    #[test]
+    fn only_a_file_that_was_typed_is_granted() {
+        assert_eq!(guest_words(&tree(), &parsed(&["mnist", "a.yaml"]), |_| None).files, ["a.yaml"]);
+        assert!(guest_words(&tree(), &parsed(&["mnist"]), |_| None).files.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn the_guest_reads_what_the_user_typed(
+            name in "[a-z][a-z0-9-]{0,8}",
+            values in prop::collection::vec("\\PC{0,12}", 0..4),
+            command in prop::collection::vec("\\PC{1,12}", 0..4),
+        ) {
+            let mut line = vec![name.clone()];
+            line.extend(values.iter().map(|value| format!("--env={value}")));
+            if !command.is_empty() {
+                line.push("--".to_owned());
+                line.extend(command.iter().cloned());
+            }
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            let again = words(&line);
+            let again: Vec<&str> = again.iter().map(String::as_str).collect();
+            let (first, second) = (parsed(&line), parsed(&again));
+            for id in ["arg:name", "arg:env", "arg:command"] {
+                let read = |matches: &ArgMatches| {
+                    matches.get_many::<String>(id).map(|all| all.cloned().collect::<Vec<_>>())
+                };
+                prop_assert_eq!(read(&first), read(&second), "{}", id);
+            }
+        }
+    }
+}

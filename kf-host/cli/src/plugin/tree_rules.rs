@@ -7,7 +7,7 @@
 use kf_sandbox::tree::CommandTree;
 
 /// Long names that are kf's own on every command.
-const RESERVED_LONG: [&str; 10] = [
+const RESERVED_LONG: [&str; 11] = [
     "namespace",
     "context",
     "kubeconfig",
@@ -18,6 +18,7 @@ const RESERVED_LONG: [&str; 10] = [
     "explain",
     "help",
     "version",
+    "read-only",
 ];
 /// Short names that are kf's own on every command.
 const RESERVED_SHORT: [char; 4] = ['n', 'o', 'h', 'V'];
@@ -48,4 +49,55 @@ pub fn check(tree: &CommandTree) -> Result<(), TreeFault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(argument: &serde_json::Value) -> Result<(), TreeFault> {
+        let tree = serde_json::json!({"format": 1, "commands": [
+            {"path": [], "about": "Train", "arguments": [argument]}
+        ]});
+        check(&CommandTree::from_value(&tree).unwrap())
+    }
+
+    #[test]
+    fn kfs_own_flags_cannot_be_taken() {
+        for long in RESERVED_LONG.iter().filter(|long| **long != "help") {
+            let fault = with(&serde_json::json!({"id": "x", "kind": "flag", "long": long})).unwrap_err();
+            assert!(fault.to_string().contains(&format!("`--{long}`")), "{fault}");
+        }
+        for short in RESERVED_SHORT.iter().filter(|short| **short != 'h') {
+            assert!(
+                with(&serde_json::json!({"id": "x", "kind": "flag", "short": short})).is_err(),
+                "-{short}"
+            );
+        }
+        with(&serde_json::json!({"id": "x", "kind": "flag", "long": "wait", "short": "w"})).unwrap();
+    }
+
+    /// Every flag that kf adds is on the list, so that a new one cannot be forgotten.
+    #[test]
+    fn the_list_is_complete() {
+        use clap::Args as _;
+        let command = crate::args::RunArgs::augment_args(crate::args::GlobalArgs::augment_args(
+            clap::Command::new("kf"),
+        ));
+        for argument in command.get_arguments() {
+            let long = argument.get_long();
+            assert!(long.is_none_or(|long| RESERVED_LONG.contains(&long)), "{long:?}");
+            let short = argument.get_short();
+            assert!(short.is_none_or(|short| RESERVED_SHORT.contains(&short)), "{short:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_cannot_read_the_shells_secrets() {
+        let reads = |variable: &str| {
+            with(&serde_json::json!({"id": "x", "kind": "option", "long": "key", "env": variable}))
+        };
+        assert!(reads("AWS_SECRET_ACCESS_KEY").unwrap_err().to_string().contains("AWS_SECRET_ACCESS_KEY"));
+        reads("KF_TRAIN_NODES").unwrap();
+    }
 }
