@@ -1,6 +1,7 @@
-//! A run ends although the host's own side does not answer.
+//! A run ends although the host's own side does not answer, and when the user says so.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kf_sandbox::ui::{Column, Format, Row, WidgetId};
@@ -85,4 +86,37 @@ fn a_closed_stdout_ends_the_run() {
     for attack in ["output_flood", "wasi_output_flood", "table_flood"] {
         assert_eq!(run(Dead::Closed, attack), Err(Fault::OutputClosed));
     }
+}
+
+/// Whom the test below interrupts; it says how it ended.
+#[test]
+#[ignore = "the next test starts it"]
+fn interrupted() {
+    let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
+    let given = Given { limits, ..Given::default() };
+    let code = guests::code("sleep_for_ever");
+    let result = run_before(Box::new(Screen::default()), Screen::default(), code, given).result;
+    println!("ended: {}", result.map(drop).unwrap_err());
+}
+
+/// An interrupt before the run has begun just ends the process, or is not heard where the tests
+/// were started without a terminal. So the process is started and interrupted until it was a run.
+#[test]
+fn ctrl_c_ends_a_wait() {
+    let ended = (1..=10).find_map(|patience| {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["stuck::interrupted", "--exact", "--ignored", "--nocapture"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id().to_string();
+        std::thread::sleep(Duration::from_millis(300 * patience));
+        while child.try_wait().unwrap().is_none() {
+            Command::new("kill").args(["-INT", &pid]).status().unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        lines.into_iter().find(|line| line.contains("ended: "))
+    });
+    assert!(ended.as_deref().is_some_and(|line| line.ends_with("ended: interrupted")), "{ended:?}");
 }

@@ -195,10 +195,11 @@ fn check_store(path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The error and its causes without line breaks.
+/// The error and its causes in one line, without the guest's frames.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
-    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
-    causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
+    let causes = error.chain().map(ToString::to_string).filter(|cause| Some(cause) != frames.as_ref());
+    crate::plain::line(&causes.collect::<Vec<_>>().join(": "))
 }
 
 #[cfg(test)]

@@ -104,7 +104,8 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspection, InspectError> {
     if Parser::is_core_wasm(wasm) {
         return Err(InspectError::CoreModule);
     }
-    let invalid = |error: wasmparser::BinaryReaderError| InspectError::Invalid(error.to_string());
+    let invalid =
+        |error: wasmparser::BinaryReaderError| InspectError::Invalid(crate::plain::line(&error.to_string()));
 
     let mut validator = Validator::new_with_features(FEATURES);
     let mut outline = Outline::default();

@@ -22,6 +22,7 @@ mod inspect;
 mod interface;
 pub mod limits;
 mod output;
+mod plain;
 mod poll;
 mod run;
 mod state;

@@ -27,6 +27,7 @@ use crate::fault::{Fault, Limit, Stop, Which, limit};
 use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
+use crate::plain::plain;
 use crate::state::{Context, FileGrant, Meter, State};
 use crate::tree::CommandTree;
 use crate::ui::{Silent, Ui};
@@ -329,8 +330,9 @@ fn fault(error: wasmtime::Error, state: &State, backtrace: bool) -> Fault {
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return Fault::Trap { message: format!("it left through exit({})", exit.0), backtrace: None };
     }
-    let frames =
-        error.downcast_ref::<wasmtime::WasmBacktrace>().filter(|_| backtrace).map(ToString::to_string);
+    let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().filter(|_| backtrace);
+    // Names of functions are the guest's to choose.
+    let frames = frames.map(|frames| plain(&frames.to_string(), &['\n']));
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: frames },
         None => Fault::Trap { message: one_line(&error), backtrace: frames },

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use wasmtime::Engine;
 
@@ -60,7 +61,7 @@ where
     let sign = abort.clone();
     let (answer, line) = if runtime.is_some() {
         let (sender, receiver) = oneshot::channel();
-        (Answers::Async(sender), Line::Async(receiver))
+        (Answers::Async(sender), Line::Async(receiver, Listening::new()?))
     } else {
         let (sender, receiver) = mpsc::sync_channel(1);
         (Answers::Plain(sender), Line::Plain(receiver))
@@ -112,16 +113,15 @@ where
                 Err(RecvTimeoutError::Timeout) => engine.increment_epoch(),
             }
         },
-        Line::Async(mut receiver) => self::runtime()?.block_on(async {
+        Line::Async(mut receiver, Listening { runtime, mut interrupt }) => runtime.block_on(async {
             let mut ticks = tokio::time::interval(TICK);
             let deadline = tokio::time::sleep(wall);
             let mut deadline = std::pin::pin!(deadline);
-            let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
             let fault = loop {
                 tokio::select! {
                     biased;
                     answer = &mut receiver => return answer.unwrap_or_else(|_| Err(lost())),
-                    Ok(()) = &mut interrupt => break end(Fault::Interrupted),
+                    Some(()) = interrupt.recv() => break end(Fault::Interrupted),
                     () = &mut deadline => break end(overdue),
                     _ = ticks.tick() => engine.increment_epoch(),
                 }
@@ -143,7 +143,24 @@ enum Answers<T> {
 
 enum Line<T> {
     Plain(mpsc::Receiver<T>),
-    Async(oneshot::Receiver<T>),
+    Async(oneshot::Receiver<T>, Listening),
+}
+
+/// Ctrl-C is caught, from before the guest's first instruction.
+struct Listening {
+    runtime: Runtime,
+    interrupt: Signal,
+}
+
+impl Listening {
+    fn new() -> Result<Self, Fault> {
+        let runtime = runtime()?;
+        let entered = runtime.enter();
+        let interrupt = signal(SignalKind::interrupt())
+            .map_err(|error| Fault::Host(format!("Ctrl-C cannot be caught: {error}")))?;
+        drop(entered);
+        Ok(Self { runtime, interrupt })
+    }
 }
 
 impl<T> Answers<T> {
