@@ -211,10 +211,9 @@ mod tests {
     fn every_flag_with_a_value_is_known() {
         let command = GlobalArgs::augment_args(Command::new("kf"));
         for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
-            for name in argument.get_long().map(|long| format!("--{long}")) {
-                assert!(WITH_VALUE.contains(&name.as_str()), "{name}");
-            }
-            for name in argument.get_short().map(|short| format!("-{short}")) {
+            let long = argument.get_long().map(|long| format!("--{long}"));
+            let short = argument.get_short().map(|short| format!("-{short}"));
+            for name in [long, short].into_iter().flatten() {
                 assert!(WITH_VALUE.contains(&name.as_str()), "{name}");
             }
         }

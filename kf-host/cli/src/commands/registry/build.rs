@@ -53,7 +53,8 @@ pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
         app.ui.note(&format!("published {} {}", plugin.name, plugin.version));
     }
     app.ui.data_line(&built.root.display().to_string())?;
-    Ok(app.ui.note(&format!("root sha256 {}", built.root_sha256)))
+    app.ui.note(&format!("root sha256 {}", built.root_sha256));
+    Ok(())
 }
 
 fn keys(args: &BuildArgs) -> Result<KeyRing> {
