@@ -27,7 +27,7 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     let profile = if args.no_node { Profile::Api } else { Profile::best() };
     setup::prepare(Wanted::Demo, profile)?;
     if profile == Profile::Api {
-        say::line("· there is no node without root: the demo ends where the API server accepts the job");
+        say::step("there is no node without root: the demo ends where the API server accepts the job");
     }
     let folder = locations::target().join("demo");
     if folder.exists() {
@@ -55,8 +55,9 @@ fn publish(folder: &Path) -> Result<()> {
     let liar = guests::build_example(&toolchain, "kf-attacks", "lying_manifest", "guest")
         .doing("cannot build the lying command")?;
     plugins::place(&artifacts.join("snoop"), &lying.join("plugin.toml"), &liar.wasm_path)?;
-    fs_err::copy(lying.join("index.toml"), index.join("plugins/snoop.toml"))
-        .doing("cannot list the lying command")?;
+    for (from, to) in [("index.toml", "plugins/snoop.toml"), ("author.toml", "authors/mallory.toml")] {
+        fs_err::copy(lying.join(from), index.join(to)).doing("cannot list the lying command")?;
+    }
     let mut build = Command::new(programs()?.join("kf"));
     build.args(["registry", "build"]).arg(&index);
     build.arg("--artifacts").arg(&artifacts).arg("--out").arg(folder.join("published"));

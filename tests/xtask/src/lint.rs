@@ -13,8 +13,8 @@ pub fn run() -> Result<()> {
         // The advisory database is fetched from the internet, which CI machines may not reach.
         cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"])
     } else {
-        say::line(
-            "· cargo-deny is not installed, so deny.toml was not checked: cargo install cargo-deny --locked",
+        say::step(
+            "cargo-deny is not installed, so deny.toml was not checked: cargo install cargo-deny --locked",
         );
         Ok(())
     }

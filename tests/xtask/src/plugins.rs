@@ -41,8 +41,8 @@ pub fn build_with(toolchain: &Toolchain) -> Result<()> {
 /// The Rust that builds guests; says which it took.
 pub fn toolchain() -> Result<Toolchain> {
     let forced = Way::forced().doing("cannot choose a wasm toolchain")?;
-    let toolchain = resolve(&Machine::default(), forced, say::line).doing("cannot build commands")?;
-    say::line(&format!("· commands are compiled with {}", toolchain.way));
+    let toolchain = resolve(&Machine::default(), forced, say::step).doing("cannot build commands")?;
+    say::step(&format!("commands are compiled with {}", toolchain.way));
     Ok(toolchain)
 }
 

@@ -38,6 +38,11 @@ pub fn line(text: &str) {
     board().print(text);
 }
 
+/// A line about something that takes time and is about to begin.
+pub fn step(text: &str) {
+    line(&format!("· {text}"));
+}
+
 /// Shows `label` as running until `work` ends. `log` is the file in which one can see how far it is.
 pub fn during<T>(label: &str, log: Option<&Path>, work: impl FnOnce() -> T) -> T {
     let number = board().begin(label, log);

@@ -40,8 +40,8 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     let started = Instant::now();
     let left = core_seconds_left(wanted, profile)?;
     if left > 0 {
-        say::line(&format!(
-            "· the first run compiles all it needs: {}; later ones start within seconds",
+        say::step(&format!(
+            "the first run compiles all it needs: {}; later ones start within seconds",
             estimate(left)
         ));
     }
@@ -57,7 +57,7 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
         let guests = programs.and(toolchain).and_then(|toolchain| guests_of(wanted, toolchain));
         steps.into_iter().fold(guests, |so_far, step| so_far.and(joined(step.join())))
     })?;
-    say::line(&format!("· everything is built, after {} s", started.elapsed().as_secs()));
+    say::step(&format!("everything is built, after {} s", started.elapsed().as_secs()));
     Ok(())
 }
 
@@ -95,9 +95,9 @@ fn programs(wanted: Wanted) -> Result<()> {
 fn kubernetes(profile: Profile) -> Result<()> {
     let log = locations::log("kf-kubernetes");
     let build = if profile == Profile::Api { Binaries::for_api } else { Binaries::built };
-    say::during("building Kubernetes", Some(&log), || build(say::line)).doing("cannot build Kubernetes")?;
+    say::during("building Kubernetes", Some(&log), || build(say::step)).doing("cannot build Kubernetes")?;
     if profile == Profile::Node {
-        say::during("building JobSet and Trainer", None, || PodPrograms::built(say::line))
+        say::during("building JobSet and Trainer", None, || PodPrograms::built(say::step))
             .doing("cannot build the pods' programs")?;
     }
     Ok(())
@@ -108,7 +108,7 @@ fn packages(profile: Profile) -> Result<()> {
     if profile == Profile::Api {
         return Ok(());
     }
-    say::during("fetching the node's packages", None, || debian::node(say::line))
+    say::during("fetching the node's packages", None, || debian::node(say::step))
         .map(drop)
         .doing("cannot fetch the node's packages")
 }
@@ -118,7 +118,7 @@ fn rust_of_debian(wanted: Wanted) -> Result<()> {
     if wanted != Wanted::Tests || command::find("apt-get").is_none() {
         return Ok(());
     }
-    say::during("fetching Debian's Rust", None, || resolve(&Machine::default(), Some(Way::Debian), say::line))
+    say::during("fetching Debian's Rust", None, || resolve(&Machine::default(), Some(Way::Debian), say::step))
         .map(drop)
         .doing("cannot fetch Debian's Rust")
 }

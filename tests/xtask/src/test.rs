@@ -21,7 +21,7 @@ pub struct TestArgs {
 pub fn run_all(args: &TestArgs) -> Result<()> {
     let profile = Profile::best();
     if profile == Profile::Api {
-        say::line("· without root there is no node; the tests that need one are skipped by name");
+        say::step("without root there is no node; the tests that need one are skipped by name");
     }
     setup::prepare(Wanted::Tests, profile)?;
     let cluster = Cluster::start(profile)?;
