@@ -32,11 +32,18 @@ impl Place {
             verb,
             group: self.served.group.clone(),
             resource: Resource { plural: self.served.plural.clone(), subresource: None },
-            namespace: self.namespace.clone(),
+            namespace: self.namespace.clone().or_else(|| self.own_namespace()),
             name: self.name.clone(),
             environment: inner.namespace.clone(),
             want: Want::Plain,
         }
+    }
+
+    /// The API server's authorizer takes a namespace object for part of itself, so that a role in
+    /// the namespace can show it.
+    fn own_namespace(&self) -> Option<Namespace> {
+        let is_namespace = self.served.group.is_core() && self.served.plural.as_str() == "namespaces";
+        self.name.as_ref().filter(|_| is_namespace).and_then(|name| Namespace::parse(name.as_str()).ok())
     }
 
     /// The collection if `name` is absent.

@@ -65,6 +65,19 @@ async fn what_is_not_granted_is_not_asked() {
 }
 
 #[tokio::test]
+async fn the_environment_s_own_namespace_is_part_of_it() {
+    let server = Server::default();
+    server.answer(200, &json!({"metadata": {"name": "team-a"}}));
+    let broker = server.broker(&[rule("", &["namespaces"], &["get", "list"])]);
+    broker.get(object("", "Namespace", "team-a")).await.unwrap();
+    assert_eq!(server.requests(), ["GET /api/v1/namespaces/team-a"]);
+    let other = broker.get(object("", "Namespace", "team-b")).await.unwrap_err();
+    assert_eq!(other.refusal.unwrap().layer, Layer::Environment);
+    let every = broker.list(all("", "Namespace"), None, None).await.unwrap_err();
+    assert_eq!(every.refusal.unwrap().layer, Layer::Manifest);
+}
+
+#[tokio::test]
 async fn a_list_is_paged_and_its_selectors_are_written_anew() {
     let server = Server::default();
     server.answer(
