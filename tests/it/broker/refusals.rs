@@ -47,6 +47,18 @@ async fn a_grant_holds_back_even_an_administrator() {
     assert!(broker.get(elsewhere).await.is_ok());
 }
 
+/// Dana holds `get namespaces` by a role of the namespace, for which the authorizer takes the
+/// object as part of itself; kf's grant does the same.
+#[tokio::test]
+async fn a_namespace_shows_itself() {
+    let namespace = TestNamespace::new(cluster(), "itself").unwrap();
+    let broker = broker(&namespace, User::DataScientist, &[rule("", &["namespaces"], &["get"])]);
+    let own = broker.get(object("", "Namespace", namespace.name())).await.unwrap();
+    assert_eq!(own["metadata"]["name"], namespace.name());
+    let other = broker.get(object("", "Namespace", "kube-system")).await.unwrap_err();
+    assert_eq!(other.refusal.unwrap().layer, Layer::Environment);
+}
+
 #[tokio::test]
 async fn hostile_names_reach_no_server() {
     let namespace = TestNamespace::new(cluster(), "hostile").unwrap();
