@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use clap::Args;
+use kf_toolchains::guests::toolchain::Toolchain;
 use kf_toolchains::{guests, locations};
 
 use crate::cluster::{Cluster, Profile};
@@ -27,15 +29,21 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     let profile = if args.no_node { Profile::Api } else { Profile::best() };
     setup::prepare(Wanted::Demo, profile)?;
     if profile == Profile::Api {
-        say::step("there is no node without root: the demo ends where the API server accepts the job");
+        let why = if args.no_node { "as you wish" } else { "a node needs root" };
+        say::step(&format!("{why}: the demo ends where the API server accepts the job"));
     }
     let folder = locations::target().join("demo");
     if folder.exists() {
         fs_err::remove_dir_all(&folder).doing("cannot clear the last demo")?;
     }
     fs_err::create_dir_all(&folder).doing("cannot make the demo's folder")?;
-    publish(&folder)?;
-    let cluster = if args.keep { Cluster::kept(profile)? } else { Cluster::start(profile)? };
+    let (published, cluster) = thread::scope(|scope| {
+        let published = scope.spawn(|| publish(&folder));
+        let cluster = if args.keep { Cluster::kept(profile) } else { Cluster::start(profile) };
+        (setup::joined(published.join()), cluster)
+    });
+    let cluster = cluster?;
+    published?;
     let demo = Demo::new(folder, &cluster)?;
     let told = demo.tell(profile == Profile::Node);
     if args.keep {
@@ -44,19 +52,34 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     told.and(cluster.stop())
 }
 
-/// A registry of the demo's own: the reviewed index, and one command that lies about its rights.
+/// The command that lies about its rights, and what its author wrote about it.
+fn liar() -> PathBuf {
+    locations::workspace().join("tests/adversarial/lying")
+}
+
+fn built_liar() -> PathBuf {
+    locations::target().join("lying")
+}
+
+/// Builds the command that lies about its rights.
+pub fn build_liar(toolchain: &Toolchain) -> Result<()> {
+    let log = locations::log("guests");
+    let component = say::during("building the lying command", Some(&log), || {
+        guests::build_example(toolchain, "kf-attacks", "lying_manifest", "guest")
+    });
+    let component = component.doing("cannot build the lying command")?;
+    plugins::place(&built_liar(), &liar().join("plugin.toml"), &component.wasm_path)
+}
+
+/// Signs a registry of the demo's own: the reviewed index, and the command that lies.
 fn publish(folder: &Path) -> Result<()> {
     let index = folder.join("registry-index");
-    run(Command::new("cp").arg("-a").arg(locations::workspace().join("registry-index")).arg(&index))?;
-    let lying = locations::workspace().join("tests/adversarial/lying");
     let artifacts = folder.join("artifacts");
+    run(Command::new("cp").arg("-a").arg(locations::workspace().join("registry-index")).arg(&index))?;
     run(Command::new("cp").arg("-a").arg(plugins::artifacts()).arg(&artifacts))?;
-    let toolchain = plugins::toolchain()?;
-    let liar = guests::build_example(&toolchain, "kf-attacks", "lying_manifest", "guest")
-        .doing("cannot build the lying command")?;
-    plugins::place(&artifacts.join("snoop"), &lying.join("plugin.toml"), &liar.wasm_path)?;
+    run(Command::new("cp").arg("-a").arg(built_liar()).arg(artifacts.join("snoop")))?;
     for (from, to) in [("index.toml", "plugins/snoop.toml"), ("author.toml", "authors/mallory.toml")] {
-        fs_err::copy(lying.join(from), index.join(to)).doing("cannot list the lying command")?;
+        fs_err::copy(liar().join(from), index.join(to)).doing("cannot list the lying command")?;
     }
     let mut build = Command::new(programs()?.join("kf"));
     build.args(["registry", "build"]).arg(&index);

@@ -16,7 +16,7 @@ use kf_toolchains::{command, debian, guests, locations};
 
 use crate::cluster::Profile;
 use crate::step::{self, Doing, Failure, Result, cargo_command, quietly};
-use crate::{plugins, say};
+use crate::{demo, plugins, say};
 
 /// How many seconds one core needs to compile kf with all it depends on, the supervisor of clusters
 /// with the Kubernetes client, and the tests.
@@ -61,7 +61,8 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     Ok(())
 }
 
-fn joined<T>(result: thread::Result<Result<T>>) -> Result<T> {
+/// What a step on a thread of its own came to.
+pub fn joined<T>(result: thread::Result<Result<T>>) -> Result<T> {
     result.unwrap_or_else(|_| Err(Failure("a build step broke off".to_owned())))
 }
 
@@ -127,16 +128,17 @@ fn toolchain(wanted: Wanted) -> Result<Option<Toolchain>> {
     (wanted != Wanted::Cluster).then(plugins::toolchain).transpose()
 }
 
-/// The first-party commands, and for the tests the attacks on the sandbox.
+/// The first-party commands, the one that lies for the demo, and the attacks for the tests.
 fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
     let Some(toolchain) = toolchain else { return Ok(()) };
     plugins::build_with(&toolchain)?;
-    if wanted == Wanted::Tests {
-        let log = locations::log("guests");
-        say::during("building the attacks", Some(&log), || {
-            guests::build_examples(&toolchain, "kf-attacks", "dev")
-        })
-        .doing("cannot build the attacks")?;
+    if wanted == Wanted::Demo {
+        return demo::build_liar(&toolchain);
     }
-    Ok(())
+    let log = locations::log("guests");
+    say::during("building the attacks", Some(&log), || {
+        guests::build_examples(&toolchain, "kf-attacks", "dev")
+    })
+    .map(drop)
+    .doing("cannot build the attacks")
 }
