@@ -10,8 +10,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
+use time::{Duration, OffsetDateTime};
 
 use super::error::{ClusterError, Result};
+
+/// Longer than any cluster here is kept.
+const VALID: Duration = Duration::days(30);
+
+/// From when, and until when; a clock may lag a little.
+fn valid() -> (OffsetDateTime, OffsetDateTime) {
+    let now = OffsetDateTime::now_utc();
+    (now - Duration::hours(1), now + VALID)
+}
 
 /// A certificate authority.
 pub(crate) struct Authority {
@@ -31,6 +41,7 @@ impl Authority {
         params.distinguished_name = subject(name, None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        (params.not_before, params.not_after) = valid();
         let key = KeyPair::generate().map_err(certify)?;
         let issuer = CertifiedIssuer::self_signed(params, key).map_err(certify)?;
         Ok(Self { issuer })
@@ -80,6 +91,7 @@ impl Authority {
         let certify = |source| ClusterError::Certificate { subject: common_name.to_owned(), source };
         params.distinguished_name = subject(common_name, organization);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        (params.not_before, params.not_after) = valid();
         let key = KeyPair::generate().map_err(certify)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(certify)?;
         Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })

@@ -100,6 +100,9 @@ impl Subject {
 }
 
 fn phrase(subject: &Subject, verbs: &BTreeSet<Verb>) -> String {
+    if subject.plural.starts_with("selfsubject") {
+        return "ask".into();
+    }
     match subject.subresource.as_deref() {
         Some("exec") => return "run commands in".into(),
         Some("attach") => return "join the terminal of".into(),
@@ -155,6 +158,8 @@ fn plain_words(plural: &str) -> &str {
         "cronjobs" => "scheduled jobs",
         "statefulsets" => "stateful sets",
         "jobsets" => "job sets",
+        "selfsubjectreviews" => "who you are",
+        "selfsubjectaccessreviews" => "what you may do",
         other => other,
     }
 }
