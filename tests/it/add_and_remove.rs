@@ -45,7 +45,7 @@ fn without_a_person_the_answer_is_no() {
     It may open the one file you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
     What it creates runs containers: they can use what the namespace's pods can use.
     Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    error: there is nobody to ask, so the answer to add train is no
+    error: nobody can be asked whether to add train, so the answer is no
     hint: kf command add train@0.1.0 --accept [DIGEST]
     ");
     assert_eq!(home.run(["train", "x"]).code, Some(5));
@@ -55,7 +55,7 @@ fn without_a_person_the_answer_is_no() {
 fn yes_does_not_cover_rights() {
     let home = fresh();
     let ran = home.run(["command", "add", "train", "--yes"]).code(8);
-    assert!(ran.stderr.contains("`--yes` does not cover new rights"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("`--yes` does not cover the rights"), "{}", ran.transcript());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn of_several_each_is_added_or_says_why_not() {
     It may open the one file you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
     What it creates runs containers: they can use what the namespace's pods can use.
     Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    error: there is nobody to ask, so the answer to add train is no
+    error: nobody can be asked whether to add train, so the answer is no
     hint: kf command add train@0.1.0 --accept [DIGEST]
     ");
     home.run(["hello"]).success();
@@ -372,7 +372,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
       + read  pods  pods
     Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    error: `--yes` does not cover new rights, and upgrade hello and let it do more needs some
+    error: `--yes` does not cover the rights it takes to upgrade hello and let it read pods
     hint: kf command add hello@0.3.0 --accept [DIGEST]
     ");
     home.run(&registry::hinted(&refused)).success();

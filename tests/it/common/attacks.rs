@@ -27,16 +27,38 @@ resources = ["pods/log"]
 verbs = ["get"]
 "#;
 
-/// The guests that are published, with what each asks for.
-const PUBLISHED: [(&str, &str); 5] = [
-    ("escape_sequences", ""),
-    ("lying_manifest", READ_PODS),
-    ("namespace_escape", USE_PODS),
-    ("sleep_for_ever", ""),
-    ("spin", ""),
+const READ_SECRETS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods", "secrets"]
+verbs = ["get"]
+"#;
+
+const READ_DATA_OF_SECRETS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods"]
+verbs = ["get"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["secrets"]
+verbs = ["get"]
+data = true
+"#;
+
+/// Commands with the guest that each is and what it asks for.
+const PUBLISHED: [(&str, &str, &str); 7] = [
+    ("escape-sequences", "escape_sequences", ""),
+    ("lying-manifest", "lying_manifest", READ_PODS),
+    ("secret-reader", "lying_manifest", READ_SECRETS),
+    ("secret-data-reader", "lying_manifest", READ_DATA_OF_SECRETS),
+    ("namespace-escape", "namespace_escape", USE_PODS),
+    ("sleep-for-ever", "sleep_for_ever", ""),
+    ("spin", "spin", ""),
 ];
 
-/// A home in which these were added: `lying-manifest`, as a command is called.
+/// A home in which these were added.
 pub fn home(names: &[&str]) -> Home {
     static PREPARED: OnceLock<Home> = OnceLock::new();
     let prepared = PREPARED.get_or_init(|| {
@@ -44,18 +66,14 @@ pub fn home(names: &[&str]) -> Home {
         publish(out.path());
         let home = Home::empty();
         registry::set_up(&home, out.path());
-        for (guest, _) in PUBLISHED {
-            registry::add(&home, &command(guest));
+        for (name, ..) in PUBLISHED {
+            registry::add(&home, name);
         }
         home
     });
     let home = Home::empty();
     registry::copy_home(prepared, home.path(), names);
     home
-}
-
-fn command(guest: &str) -> String {
-    guest.replace('_', "-")
 }
 
 fn publish(out: &Path) {
@@ -65,15 +83,14 @@ fn publish(out: &Path) {
     }
     let text = fs_err::read_to_string(registry::index().join("registry.toml")).unwrap();
     fs_err::write(index.join("registry.toml"), text).unwrap();
-    let names: Vec<String> = PUBLISHED.iter().map(|(guest, _)| command(guest)).collect();
+    let names = PUBLISHED.map(|(name, ..)| name);
     let author =
         format!("format = 1\nid = \"mallory\"\ncontact = \"https://mallory.example\"\nplugins = {names:?}\n");
     fs_err::write(index.join("authors/mallory.toml"), author).unwrap();
 
     let toolchain = resolve(&Machine::default(), Way::forced().unwrap(), progress::silent).unwrap();
     let built = guests::build_examples(&toolchain, "kf-attacks", "dev").unwrap();
-    for (guest, rules) in PUBLISHED {
-        let name = command(guest);
+    for (name, guest, rules) in PUBLISHED {
         let entry = format!("format = 1\nname = \"{name}\"\nsummary = \"Be useful\"\nowner = \"mallory\"\n");
         let ceiling = rules.replace("permissions", "ceiling");
         fs_err::write(index.join(format!("plugins/{name}.toml")), entry + &ceiling).unwrap();
@@ -81,7 +98,7 @@ fn publish(out: &Path) {
             "format = 1\n[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\nabi = \"0.1.0\"\n\
              summary = \"Be useful\"\nlicense = \"Apache-2.0\"\n{rules}"
         );
-        let folder = artifacts.join(&name);
+        let folder = artifacts.join(name);
         fs_err::create_dir_all(&folder).unwrap();
         fs_err::write(folder.join("plugin.toml"), manifest).unwrap();
         let wasm = &built.iter().find(|built| built.name == guest).unwrap().wasm_path;

@@ -84,12 +84,16 @@ impl Home {
     pub fn run_in_vain<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
         let before = self.state();
         let ran = self.run(arguments);
-        assert_eq!(self.state(), before, "{}", ran.transcript());
+        let after = self.state();
+        let changed: Vec<_> =
+            after.iter().filter(|(path, content)| before.get(*path) != Some(content)).collect();
+        assert!(changed.is_empty(), "made or changed {changed:?}: {}", ran.transcript());
+        assert_eq!(after.len(), before.len(), "something is gone: {}", ran.transcript());
         ran
     }
 
     /// Every file and link with its mode and a digest of what is in it. Left out is what is there
-    /// to be written: the audit log, locks, and how far each registry was followed.
+    /// to be written: the audit log, locks, the cache, and how far each registry was followed.
     pub fn state(&self) -> BTreeMap<PathBuf, String> {
         let mut state = BTreeMap::new();
         collect(self.path(), &mut state);
@@ -101,7 +105,10 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
     for entry in fs_err::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap();
-        if ["audit.jsonl", "locks", "state.json", "state.lock"].iter().any(|ignored| name == *ignored) {
+        if ["audit.jsonl", "locks", ".cache", "state.json", "state.lock"]
+            .iter()
+            .any(|ignored| name == *ignored)
+        {
             continue;
         }
         let metadata = path.symlink_metadata().unwrap();
@@ -154,6 +161,12 @@ impl Ran {
     pub fn masked(mut self, text: &str, with: &str) -> Self {
         self.stdout = self.stdout.replace(text, with);
         self.stderr = self.stderr.replace(text, with);
+        self
+    }
+
+    /// For what is long and looked at elsewhere.
+    pub fn without_stdout(mut self) -> Self {
+        self.stdout = String::new();
         self
     }
 
