@@ -195,7 +195,7 @@ fn a_namespace_that_is_not_there_or_not_yours() {
       accepted by you     ✓
       environment nowhere ✓
       your own rights     ✗ dana has no `list pods` in nowhere
-      also missing: list jobs.batch in nowhere; watch jobs.batch in nowhere; list deployments.apps in nowhere; watch deployments.apps in nowhere; list statefulsets.apps in nowhere; watch statefulsets.apps in nowhere; watch pods in nowhere
+      also missing: list, watch deployments.apps; list, watch jobs.batch; watch pods; list, watch statefulsets.apps
     hint: ask an owner of nowhere
     ");
 }

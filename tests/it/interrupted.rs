@@ -85,7 +85,7 @@ fn while_a_command_waits_for_the_cluster() {
         "apiVersion: v1
 kind: Pod
 metadata: {name: never}
-spec: {containers: [{name: main, image: 'kf.test/none'}]}
+spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
 ",
     );
     let home = team.home(User::DataScientist, &["logs"]);

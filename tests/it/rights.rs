@@ -22,13 +22,13 @@ fn a_viewer_may_not_train_and_learns_who_could_allow_it() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: train may not patch trainjobs.trainer.kubeflow.org mnist in [NAMESPACE]
+    error: train may not patch trainjobs.trainer.kubeflow.org named mnist in [NAMESPACE]
       asked by train                       ✓
       allowed by registry                  ✓
       accepted by you                      ✓
       environment [NAMESPACE] ✓
       your own rights                      ✗ vic has no `patch trainjobs` in [NAMESPACE]
-      also missing: create trainjobs.trainer.kubeflow.org in [NAMESPACE]
+      also missing: create trainjobs.trainer.kubeflow.org
     hint: ask an owner of [NAMESPACE]
     ");
 
@@ -95,7 +95,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
       accepted by you                      ✓
       environment [NAMESPACE] ✓
       your own rights                      ✗ nils has no `list pods` in [NAMESPACE]
-      also missing: list jobs.batch in [NAMESPACE]; watch jobs.batch in [NAMESPACE]; list deployments.apps in [NAMESPACE]; watch deployments.apps in [NAMESPACE]; list statefulsets.apps in [NAMESPACE]; watch statefulsets.apps in [NAMESPACE]; watch pods in [NAMESPACE]
+      also missing: list, watch deployments.apps; list, watch jobs.batch; watch pods; list, watch statefulsets.apps
     hint: ask an owner of [NAMESPACE]
     ");
     home.run_in_vain(TRAIN).code(4);
@@ -107,7 +107,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
     CLUSTER      kf-test-nils
     NAMESPACE    [NAMESPACE]
     ROLE         none: may not even list pods here
-    CREDENTIALS  valid for 755727d, until 4096-01-01T00:00:00Z
+    CREDENTIALS  valid for [TIME], until [DATE]
     ----- stderr -----
     ");
 }
@@ -130,8 +130,46 @@ fn a_data_scientist_may_train() {
 fn each_rule_is_shown_as_the_user_has_it() {
     let team = Team::new("described");
     let home = team.home(User::Viewer, &["train"]);
-    kf_snapshot!(home.run_in_vain(["command", "describe", "train"]), @"");
-    kf_snapshot!(home.run(["command", "list", "--available"]), @"");
+    kf_snapshot!(home.run_in_vain(["command", "describe", "train"]), @"
+    exit: 0
+    ----- stdout -----
+    Command    train 0.1.0
+    About      Train a model from a file or a runtime
+    Usage      kf train [OPTIONS] <NAME> [FILE] [-- [COMMAND]...]
+    Registry   kubeflow, snapshot 1
+    Signed by  kubeflow ([DIGEST])
+    Digest     sha256 [DIGEST]
+    Installed  [DATE]
+
+    In the namespace you use it in, train may
+      create, change and watch  training jobs                trainjobs.trainer.kubeflow.org
+      read                      events, pods and their logs  events, pods, pods/log
+      read                      training runtimes            clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
+    It may open the one file you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
+    What it creates runs containers: they can use what the namespace's pods can use.
+
+    For you in [NAMESPACE]:
+      ✗ get, list, watch, create, patch trainjobs in trainer.kubeflow.org
+          you lack create trainjobs.trainer.kubeflow.org in [NAMESPACE]
+          you lack patch trainjobs.trainer.kubeflow.org in [NAMESPACE]
+      ✓ get, list trainingruntimes in trainer.kubeflow.org
+      ✓ get, list clustertrainingruntimes in trainer.kubeflow.org in the whole cluster
+      ✓ list, watch pods
+      ✓ get pods/log
+      ✓ list events (optional)
+    ----- stderr -----
+    ");
+    kf_snapshot!(home.run(["command", "list", "--available"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME    VERSION  SOURCE    HERE           ABOUT
+    hello   0.1.0    kubeflow  not installed  Greet someone, to see that commands work: kf command add hello
+    logs    0.1.0    kubeflow  not installed  Print and follow the logs of a job or pod: kf command add logs
+    status  0.1.0    kubeflow  not installed  Show what runs in your namespace, and why something does not: kf command add status
+    train   0.1.0    kubeflow  not permitted  you lack create trainjobs.trainer.kubeflow.org in [NAMESPACE]
+    whoami  0.1.0    kubeflow  not installed  Show who you are to the cluster: kf command add whoami
+    ----- stderr -----
+    ");
 }
 
 /// A namespace with a pod and a secret, which some would like to have.
@@ -141,7 +179,7 @@ fn team_with_a_secret(hint: &str) -> Team {
         "apiVersion: v1
 kind: Pod
 metadata: {name: web}
-spec: {containers: [{name: main, image: 'kf.test/none'}]}
+spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
 ---
 apiVersion: v1
 kind: Secret
@@ -165,9 +203,9 @@ fn what_the_manifest_does_not_ask_for_is_refused_even_to_an_administrator() {
     ----- stderr -----
     lying-manifest may not list secrets in the whole cluster
     lying-manifest may not create pods in [NAMESPACE]
-    lying-manifest may not delete pods web in [NAMESPACE]
-    lying-manifest may not get secrets token in [NAMESPACE]
-    error: lying-manifest may not get secrets token in [NAMESPACE]
+    lying-manifest may not delete pods named web in [NAMESPACE]
+    lying-manifest may not get secrets named token in [NAMESPACE]
+    error: lying-manifest may not get secrets named token in [NAMESPACE]
       asked by lying-manifest ✗ no rule for `get secrets` in [NAMESPACE]
     hint: ask the author of lying-manifest to add the rule; `kf command describe lying-manifest` names them
     ");
@@ -227,6 +265,8 @@ fn a_ceiling_that_comes_down_binds_what_is_added() {
     home.run(["status"]).success();
     lower_ceiling(out.path());
     home.run(["command", "list", "--available"]).success();
+    let described = home.run_in_vain(["command", "describe", "status"]).success().stdout;
+    assert!(described.contains("Its registry no longer lets it read pods\n"), "{described}");
     kf_snapshot!(home.run_in_vain(["status"]), @"
     exit: 4
     ----- stdout -----
@@ -276,13 +316,13 @@ fn a_receipt_edited_to_allow_more_allows_nothing() {
     ----- stderr -----
     lying-manifest may not list secrets in the whole cluster
     lying-manifest may not create pods in [NAMESPACE]
-    lying-manifest may not delete pods web in [NAMESPACE]
-    lying-manifest may not get secrets token in [NAMESPACE]
-    error: lying-manifest may not get secrets token in [NAMESPACE]
+    lying-manifest may not delete pods named web in [NAMESPACE]
+    lying-manifest may not get secrets named token in [NAMESPACE]
+    error: lying-manifest may not get secrets named token in [NAMESPACE]
       asked by lying-manifest ✓
       allowed by registry     ✓
       accepted by you         ✗ you have not accepted this right for this version
-    hint: kf command add lying-manifest@0.1.0
+    hint: kf command remove lying-manifest && kf command add lying-manifest@0.1.0
     ");
 }
 
@@ -321,7 +361,7 @@ fn a_read_only_run_refuses_every_change() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: train may not patch trainjobs.trainer.kubeflow.org mnist in [NAMESPACE]
+    error: train may not patch trainjobs.trainer.kubeflow.org named mnist in [NAMESPACE]
       asked by train      ✓
       allowed by registry ✓
       accepted by you     ✓
@@ -343,7 +383,7 @@ fn every_call_is_explained_by_its_rule() {
     CLUSTER      kf-test-dana
     NAMESPACE    [NAMESPACE]
     ROLE         edit: may run and change workloads
-    CREDENTIALS  valid for 755727d, until 4096-01-01T00:00:00Z
+    CREDENTIALS  valid for [TIME], until [DATE]
     ----- stderr -----
     4 calls to the API server, [TIME]
       whoami  selfsubjectreviews.authentication.k8s.io       -  201 [TIME]  needs no rule  1 object

@@ -1,1 +1,211 @@
-//! Running added commands against a real cluster.
+//! Running added commands against a real cluster, and on a node where containers really run.
+
+use std::process::Stdio;
+
+use kf_tests::cluster::{User, skip_without_node};
+use serde_json::Value;
+
+use crate::common::team::Team;
+use crate::common::terminal::{Terminal, shown};
+use crate::common::{Home, Ran};
+use crate::kf_snapshot;
+
+fn json(ran: Ran) -> Value {
+    let ran = ran.success();
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
+}
+
+/// Two pods nobody has a node for, one of them a job's.
+fn team_that_waits(hint: &str) -> Team {
+    let team = Team::new(hint);
+    team.apply(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  schedulerName: nobody
+  containers: [{name: main, image: 'kf.test/none'}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: api}}
+  template:
+    metadata: {labels: {app: api}}
+    spec: {containers: [{name: main, image: 'kf.test/none'}]}
+",
+    );
+    team
+}
+
+#[test]
+fn each_format_holds_the_same_answer() {
+    let team = Team::new("formats");
+    let home = team.home(User::DataScientist, &["whoami"]);
+    let whoami = json(home.run(["whoami", "-o", "json"]));
+    assert_eq!(whoami["user"], "dana");
+    assert_eq!(whoami["namespace"], team.name());
+    assert_eq!(whoami["role"], "edit");
+    let yaml = home.run(["whoami", "-o", "yaml"]).success().stdout;
+    assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), whoami);
+    assert_eq!(home.run(["-o", "name", "whoami"]).success().stdout, "user/dana\n");
+}
+
+#[test]
+fn status_says_what_is_there_and_what_it_waits_for() {
+    let team = team_that_waits("status");
+    let home = team.home(User::DataScientist, &["status"]);
+    let ran = home.run_in_vain(["status"]).success();
+    assert!(!ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
+    let rows: Vec<&str> = ran.stdout.lines().collect();
+    assert!(rows[0].starts_with("KIND"), "{}", ran.stdout);
+    assert!(rows.iter().any(|row| row.starts_with("pod ") && row.contains("web")), "{}", ran.stdout);
+    assert!(rows.iter().any(|row| row.starts_with("deployment ") && row.contains("api")), "{}", ran.stdout);
+    let objects = json(home.run(["status", "-o", "json"]));
+    assert_eq!(objects.as_array().unwrap().len(), rows.len() - 1);
+    let names = home.run(["status", "-o", "name"]).success().stdout;
+    assert!(names.contains("pod/web\n"), "{names}");
+    kf_snapshot!(home.run_in_vain(["status", "nothing-such"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no `nothing-such` in [NAMESPACE]
+    hint: kf status
+    ");
+}
+
+#[test]
+fn only_a_person_sees_colour() {
+    let team = team_that_waits("colour");
+    let home = team.home(User::DataScientist, &["status"]);
+    let on_terminal = |home: &Home| Terminal::start(home.kf(["status"])).finish().1;
+    let screen = on_terminal(&home);
+    assert!(screen.contains(&0x1b), "{}", String::from_utf8_lossy(&screen));
+    let piped = home.run(["status"]).success().stdout;
+    assert!(!piped.contains('\u{1b}'), "{piped}");
+    // A pod's age may have grown by a second.
+    let words = |text: &str| text.split_whitespace().next_back().map(str::to_owned);
+    assert_eq!(words(&shown(&screen)), words(&piped));
+    let home = home.env("NO_COLOR", "1");
+    assert!(!on_terminal(&home).windows(2).any(|bytes| bytes == b"\x1b[3"));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_it_quietly() {
+    let team = team_that_waits("head");
+    let home = team.home(User::DataScientist, &["status"]);
+    let mut kf = home.kf(["status"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(kf.stdout.take());
+    let ended = Ran::of(&kf.wait_with_output().unwrap(), home.path());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(141), ""), "{}", ended.transcript());
+}
+
+/// Clears the screen, sets the title, turns the text around.
+const HOSTILE: &str = "oh\u{1b}[2J\u{1b}]0;root#\u{7} no \u{202e}txt.exe";
+
+#[test]
+fn what_a_pod_says_cannot_drive_the_terminal() {
+    let team = team_that_waits("hostile");
+    let condition = serde_json::json!({ "status": {
+        "phase": "Failed", "reason": "Evicted", "message": HOSTILE,
+    } });
+    let patch = condition.to_string();
+    team.admin(&["patch", "pod", "web", "--subresource=status", "--type=merge", "-p", &patch]);
+    let home = team.home(User::DataScientist, &["status"]);
+    // A program gets what the pod said.
+    let objects = json(home.run(["status", "-o", "json"])).to_string();
+    let said = serde_json::to_string(HOSTILE).unwrap();
+    assert!(objects.contains(said.trim_matches('"')), "{objects}");
+    // A person does not.
+    let (status, screen) = Terminal::start(home.kf(["status", "--color", "never"])).finish();
+    let screen = String::from_utf8(screen).unwrap();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("oh no txt.exe"), "{screen}");
+    assert!(!screen.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{screen:?}");
+}
+
+const QUICK: [&str; 2] = ["EPOCHS=3", "EPOCH_SECONDS=0.1"];
+
+/// `kf train NAME` with quick epochs and more arguments.
+fn train<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["train", name, "--runtime", "kf-test"];
+    words.extend(QUICK.iter().flat_map(|pair| ["--env", pair]));
+    words.extend(more);
+    words
+}
+
+#[test]
+fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
+    if skip_without_node("a_job_of_two_nodes_trains_while_its_logs_are_followed") {
+        return;
+    }
+    let team = Team::with_node("two-nodes");
+    let home = team.home(User::DataScientist, &["train", "logs", "status"]);
+    let ran = home.run(train("pair", &["--nodes", "2", "--wait", "--logs"])).success();
+    for rank in 0..2 {
+        let prefix = format!("[node-{rank}] ");
+        let said: Vec<&str> = ran.stdout.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+        assert!(said[0].contains(&format!("rank={rank} nodes=2")), "{}", ran.transcript());
+        assert_eq!(said.iter().filter(|line| line.starts_with("epoch=")).count(), 3, "{}", ran.transcript());
+        assert!(said.last().unwrap().starts_with("done "), "{}", ran.transcript());
+    }
+    assert_eq!(ran.stdout.lines().count(), 10, "{}", ran.transcript());
+    assert!(ran.stderr.contains("trainjob/pair created (runtime kf-test, 2 nodes)"), "{}", ran.transcript());
+    assert!(ran.stderr.lines().last().unwrap().starts_with("pair complete"), "{}", ran.transcript());
+
+    let status = json(home.run(["status", "trainjob/pair", "-o", "json"]));
+    assert!(status.to_string().contains("Complete"), "{status}");
+    // One rank's log is what kubectl gets from its pod, byte for byte.
+    let selector = "-lbatch.kubernetes.io/job-completion-index=1";
+    let pod = team.admin(&["get", "pods", selector, "-o", "jsonpath={.items[0].metadata.name}"]);
+    let theirs = team.kubectl(User::DataScientist, &["logs", &pod]).stdout;
+    let ours = home.kf(["logs", &format!("pod/{pod}")]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ours.stdout), String::from_utf8_lossy(&theirs));
+    let ranked = home.run(["logs", "pair", "--rank", "1"]).success();
+    assert_eq!(ranked.stdout.as_bytes(), theirs);
+    // It has ended and will not run again.
+    kf_snapshot!(home.run_in_vain(train("pair", &[])), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: training job pair exists and is complete; it will not run again
+    hint: kf train pair-2 --runtime kf-test --env EPOCHS=3 --env EPOCH_SECONDS=0.1
+    ");
+}
+
+#[test]
+fn a_job_that_fails_is_kfs_failure_with_its_reason() {
+    if skip_without_node("a_job_that_fails_is_kfs_failure_with_its_reason") {
+        return;
+    }
+    let team = Team::with_node("failing");
+    let home = team.home(User::DataScientist, &["train"]);
+    kf_snapshot!(home.run_in_vain(train("fails", &["--env", "FAIL_AT=2", "--wait"])), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    trainjob/fails created (runtime kf-test)
+    warning: fails failed after [TIME]: FailedJobs: jobset failed due to one or more job failures (first failed job: fails-node-0)
+    ");
+}
+
+#[test]
+fn a_job_the_webhook_refuses_is_not_made() {
+    if skip_without_node("a_job_the_webhook_refuses_is_not_made") {
+        return;
+    }
+    let team = Team::with_node("webhook");
+    let home = team.home(User::DataScientist, &["train"]);
+    let before = team.versions();
+    // Valid by its schema; that the runtime sets this variable itself only the webhook knows.
+    let ran = home.run_in_vain(train("mnist", &["--env", "PET_NNODES=3"]));
+    kf_snapshot!(ran, @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the cluster refuses the training job: spec.trainer.env: Invalid value: [,,]: must not have reserved envs, invalid envs configured: [PET_NNODES]
+    ");
+    assert_eq!(team.versions(), before);
+}

@@ -292,13 +292,14 @@ impl ClusterRun {
             let rule = verdict.rule.checked_sub(1).and_then(|at| self.rules.rules().get(at));
             rule.is_some_and(|rule| !rule.optional)
         });
-        let missing: Vec<String> = needed
-            .flat_map(|verdict| verdict.missing)
-            .filter(|missing| {
-                (&missing.verb, &missing.resource) != (&refusal.rule.verb, &refusal.rule.resource)
-            })
-            .map(|missing| missing.to_string())
-            .collect();
+        let mut verbs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for missing in needed.flat_map(|verdict| verdict.missing) {
+            if (&missing.verb, &missing.resource) != (&refusal.rule.verb, &refusal.rule.resource) {
+                verbs.entry(missing.full_resource()).or_default().push(missing.verb);
+            }
+        }
+        let missing: Vec<String> =
+            verbs.iter().map(|(resource, verbs)| format!("{} {resource}", verbs.join(", "))).collect();
         if missing.is_empty() { Vec::new() } else { vec![format!("also missing: {}", missing.join("; "))] }
     }
 

@@ -169,13 +169,13 @@ impl<'a> Follow<'a> {
             return Ok(Some(Stop::Deleted));
         }
         let Some(outcome) = outcome(&self.target.object) else { return Ok(None) };
-        if self.logs.is_some() {
+        if self.logs.is_some() || !outcome.succeeded {
             // The end and the last pods' last changes come on two watches, in any order.
             self.pods = by_name(self.target.pods(self.kf).list()?);
-            self.open_logs()?;
-            if !self.open.is_empty() {
-                return Ok(None);
-            }
+        }
+        self.open_logs()?;
+        if !self.open.is_empty() {
+            return Ok(None);
         }
         Ok(Some(Stop::Ended(outcome)))
     }

@@ -121,7 +121,7 @@ fn hint(refusal: &Refusal, who: Who<'_>) -> String {
         }
         Layer::Registry => "publish the command in a registry whose admins allow it".to_owned(),
         Layer::Consent => match who.version {
-            Some(version) => format!("kf command add {command}@{version}"),
+            Some(version) => format!("kf command remove {command} && kf command add {command}@{version}"),
             None => format!("kf command add {command}"),
         },
         Layer::Run => "leave out --read-only".to_owned(),

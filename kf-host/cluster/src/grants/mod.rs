@@ -74,7 +74,7 @@ impl fmt::Display for MissingRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.full_resource())?;
         if let Some(name) = &self.name {
-            write!(f, " {name}")?;
+            write!(f, " named {name}")?;
         }
         write!(f, " {}", self.place())
     }

@@ -1,5 +1,6 @@
 use clap::Args;
 use kf_cluster::grants::RuleSet;
+use kf_registry::receipt::Receipt;
 use kf_registry::{PluginName, receipt};
 use kf_sandbox::tree::CommandTree;
 use serde_json::json;
@@ -69,8 +70,21 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
         for line in rights::lines(name.as_str(), &rules, tree.reads_files()) {
             app.ui.data_toned(&line.text, line.tone)?;
         }
+        show_ceiling(app, &receipt, &rules)?;
         show_own(app, own.as_ref())?;
     }
+    Ok(())
+}
+
+/// A ceiling that has come down since takes rights away.
+fn show_ceiling(app: &App, receipt: &Receipt, rules: &RuleSet) -> Result<()> {
+    let above = RuleSet::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rules));
+    let text = match above {
+        Ok(above) if above.is_empty() => return Ok(()),
+        Ok(above) => format!("Its registry no longer lets it {}", rights::in_words(&above)),
+        Err(_) => "Its registry's ceiling cannot be read, so it may do nothing".to_owned(),
+    };
+    app.ui.data_toned(&text, Tone::Bad)?;
     Ok(())
 }
 
