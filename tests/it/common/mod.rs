@@ -109,8 +109,7 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
         } else if metadata.is_symlink() {
             fs_err::read_link(&path).unwrap().display().to_string()
         } else {
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &fs_err::read(&path).unwrap());
-            format!("{digest:?}")
+            kf_toolchains::cache::digest_of(&fs_err::read(&path).unwrap())
         };
         state.insert(path, format!("{:o} {content}", metadata.mode()));
     }
