@@ -14,14 +14,40 @@ fn fresh() -> Home {
 #[test]
 fn a_command_without_rights_is_added_at_once() {
     let home = fresh();
-    kf_snapshot!(home.run(["command", "add", "hello"]), @"");
-    kf_snapshot!(home.run(["hello", "Ada"]), @"");
+    kf_snapshot!(home.run(["command", "add", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Added hello 0.1.0
+    ----- stderr -----
+    hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    hello asks for no rights on the cluster. It may do nothing else: no network, no files, no secrets.
+    ");
+    kf_snapshot!(home.run(["hello", "Ada"]), @"
+    exit: 0
+    ----- stdout -----
+    hello Ada
+    ----- stderr -----
+    ");
 }
 
 #[test]
 fn without_a_person_the_answer_is_no() {
     let home = fresh();
-    kf_snapshot!(home.run(["command", "add", "train"]), @"");
+    kf_snapshot!(home.run(["command", "add", "train"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    In the namespace you use it in, train may
+      create, change and watch  training jobs                trainjobs.trainer.kubeflow.org
+      read                      events, pods and their logs  events, pods, pods/log
+      read                      training runtimes            clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
+    It may open the one file you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
+    What it creates runs containers: they can use what the namespace's pods can use.
+    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    error: nobody can be asked whether to add train, so the answer is no
+    hint: kf command add train@0.1.0 --accept [DIGEST]
+    ");
     assert_eq!(home.run(["train", "x"]).code, Some(5));
 }
 
@@ -29,7 +55,7 @@ fn without_a_person_the_answer_is_no() {
 fn yes_does_not_cover_rights() {
     let home = fresh();
     let ran = home.run(["command", "add", "train", "--yes"]).code(8);
-    assert!(ran.stderr.contains("`--yes` does not cover new rights"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("`--yes` does not cover the rights"), "{}", ran.transcript());
 }
 
 #[test]
@@ -64,9 +90,83 @@ fn a_person_who_says_nothing_says_no() {
 }
 
 #[test]
+fn a_version_can_be_asked_for() {
+    let home = fresh();
+    kf_snapshot!(home.run_in_vain(["command", "add", "hello@9"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: hello has no version that matches ^9
+    hint: kf command add hello@0.1.0
+    ");
+    kf_snapshot!(home.run_in_vain(["command", "add", "hello@latest"]), @r#"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: "latest" is not a version: write one like 1.2.3, or a requirement like ^1.2
+    "#);
+    home.run(["command", "add", "hello@0.1"]).success();
+    kf_snapshot!(home.run_in_vain(["command", "add", "hello@=0.1.0"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.1.0 is added already
+    ");
+}
+
+#[test]
+fn a_name_no_registry_has_gets_the_one_that_was_meant() {
+    let home = fresh();
+    kf_snapshot!(home.run_in_vain(["command", "add", "helo"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: registry kubeflow has no command helo
+    hint: did you mean hello? `kf command list --available` shows all
+    ");
+    kf_snapshot!(Home::empty().run_in_vain(["command", "add", "hello"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no registry is set up
+    hint: kf registry add NAME URL --root root.json
+    ");
+}
+
+#[test]
+fn of_several_each_is_added_or_says_why_not() {
+    let home = fresh();
+    kf_snapshot!(home.run(["command", "add", "hello", "train"]), @"
+    exit: 8
+    ----- stdout -----
+    Added hello 0.1.0
+    ----- stderr -----
+    hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    hello asks for no rights on the cluster. It may do nothing else: no network, no files, no secrets.
+    train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    In the namespace you use it in, train may
+      create, change and watch  training jobs                trainjobs.trainer.kubeflow.org
+      read                      events, pods and their logs  events, pods, pods/log
+      read                      training runtimes            clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
+    It may open the one file you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
+    What it creates runs containers: they can use what the namespace's pods can use.
+    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    error: nobody can be asked whether to add train, so the answer is no
+    hint: kf command add train@0.1.0 --accept [DIGEST]
+    ");
+    home.run(["hello"]).success();
+    assert_eq!(home.run(["train", "--help"]).code, Some(5));
+}
+
+#[test]
 fn a_removed_command_is_gone_and_others_stay() {
     let home = Home::with_commands(&["hello", "whoami"]);
-    kf_snapshot!(home.run(["command", "remove", "hello"]), @"");
+    kf_snapshot!(home.run(["command", "remove", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Removed hello
+    ----- stderr -----
+    ");
     assert_eq!(home.run(["hello"]).code, Some(5));
     home.run(["whoami", "--help"]).success();
     assert_eq!(home.run(["command", "remove", "hello"]).code, Some(5));
@@ -75,31 +175,143 @@ fn a_removed_command_is_gone_and_others_stay() {
 #[test]
 fn another_command_can_answer_to_a_name_and_step_back() {
     let home = Home::with_commands(&["hello", "whoami"]);
-    home.run(["command", "replace", "whoami", "--with", "hello"]).success();
+    let before = home.state();
+    kf_snapshot!(home.run(["command", "replace", "whoami", "--with", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    whoami is now answered by hello
+    ----- stderr -----
+    back with `kf command replace whoami --restore`
+    ");
     assert_eq!(home.run(["whoami", "Ada"]).success().stdout, "hello Ada\n");
-    home.run(["command", "replace", "whoami", "--restore"]).success();
-    assert_ne!(home.run(["whoami", "Ada"]).stdout, "hello Ada\n");
+    kf_snapshot!(home.run(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME    VERSION  SOURCE    ABOUT
+    hello   0.1.0    kubeflow  Say hello
+    whoami  0.1.0    kubeflow  replaced by hello
+    ----- stderr -----
+    ");
+    // What stands in for another is not taken away under it.
+    kf_snapshot!(home.run_in_vain(["command", "remove", "hello"]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: hello answers for whoami
+    hint: kf command replace whoami --restore
+    ");
+    kf_snapshot!(home.run(["command", "replace", "whoami", "--restore"]), @"
+    exit: 0
+    ----- stdout -----
+    whoami answers for itself again
+    ----- stderr -----
+    ");
+    assert_eq!(home.state(), before);
 }
 
 #[test]
 fn the_trust_root_cannot_be_replaced() {
     let home = Home::with_commands(&["hello"]);
     for name in ["command", "registry", "completion", "login"] {
-        assert_eq!(home.run(["command", "replace", name, "--with", "hello"]).code, Some(2), "{name}");
+        let ran = home.run_in_vain(["command", "replace", name, "--with", "hello"]);
+        assert_eq!(ran.code, Some(2), "{name}: {}", ran.transcript());
     }
+}
+
+#[test]
+fn a_broken_command_disables_no_other() {
+    let home = Home::with_commands(&["hello", "train", "whoami"]);
+    let receipts = home.path().join(".local/share/kf/receipts");
+    fs_err::write(receipts.join("train.json"), "{").unwrap();
+    fs_err::write(receipts.join("Not A Name.json"), "{}").unwrap();
+    let help = home.run(["--help"]).success().stdout;
+    assert!(help.contains("hello") && help.contains("whoami"), "{help}");
+    assert_eq!(home.run(["hello", "Ada"]).success().stdout, "hello Ada\n");
+    kf_snapshot!(home.run_in_vain(["train", "mnist"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: the receipt of train cannot be used: EOF while parsing an object at line 1 column 1
+    hint: kf command remove train && kf command add train
+    ");
+    kf_snapshot!(home.run_in_vain(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME    VERSION  SOURCE    ABOUT
+    hello   0.1.0    kubeflow  Say hello
+    train   -        -         the receipt of train cannot be used: EOF while parsing an object at line 1 column 1
+    whoami  0.1.0    kubeflow  Show who the cluster thinks you are
+    ----- stderr -----
+    ");
+    // The hint mends it.
+    home.run(["command", "remove", "train"]).success();
+    registry::add(&home, "train");
+    home.run(["train", "--help"]).success();
+}
+
+#[test]
+fn a_name_in_two_registries_is_the_users_to_decide() {
+    let home = fresh();
+    let out = tempfile::tempdir().unwrap();
+    build(&registry::index(), &artifacts(), out.path());
+    let (url, root) = registry::location(out.path());
+    home.run(["registry", "add", "lab", &url, "--root", &root.display().to_string()]).success();
+    kf_snapshot!(home.run_in_vain(["command", "add", "hello"]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: hello is in several registries: kubeflow, lab
+    hint: kf command add kubeflow/hello
+    ");
+    home.run(["command", "add", "lab/hello"]).success();
+    // From then on the name is that registry's.
+    kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: hello was added from registry lab, and a name stays with its registry
+    hint: kf command remove hello
+    ");
+    assert_eq!(home.run(["hello", "Ada"]).success().stdout, "hello Ada\n");
+    kf_snapshot!(home.run(["registry", "remove", "lab"]), @"
+    exit: 0
+    ----- stdout -----
+    Removed registry lab
+    ----- stderr -----
+    ");
+    assert_eq!(home.run(["hello", "Ada"]).success().stdout, "hello Ada\n");
+}
+
+#[test]
+fn a_registry_cannot_offer_a_name_of_kfs_own() {
+    let work = tempfile::tempdir().unwrap();
+    let index = work.path().join("index");
+    registry::copy(&registry::index(), &index);
+    for (file, from, to) in [
+        ("authors/kubeflow.toml", "\"hello\"", "\"registry\""),
+        ("plugins/hello.toml", "name = \"hello\"", "name = \"registry\""),
+    ] {
+        let text = fs_err::read_to_string(index.join(file)).unwrap();
+        fs_err::write(index.join(file), text.replace(from, to)).unwrap();
+    }
+    fs_err::rename(index.join("plugins/hello.toml"), index.join("plugins/registry.toml")).unwrap();
+    let ran = registry::try_build(&index, &artifacts(), work.path());
+    kf_snapshot!(ran.masked(&work.path().display().to_string(), "[WORK]"), @r#"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: cannot read [WORK]/index/authors/kubeflow.toml: TOML parse error at line 4, column 11: "registry" is not a command name: kf keeps this name for itself
+    "#);
+    assert!(!work.path().join("published").exists());
 }
 
 /// A registry whose `hello` is of another version, and may ask for rights.
 fn registry_with_hello(version: &str, rules: &str, out: &std::path::Path) {
     let work = tempfile::tempdir().unwrap();
-    let copy = |from: &std::path::Path, to: &str| {
-        let to = work.path().join(to);
-        assert!(std::process::Command::new("cp").arg("-a").arg(from).arg(&to).status().unwrap().success());
-        to
-    };
-    let index = copy(&registry::index(), "index");
-    let artifacts = copy(&artifacts(), "artifacts");
-    let manifest = artifacts.join("hello/plugin.toml");
+    let (index, artifacts_copy) = (work.path().join("index"), work.path().join("artifacts"));
+    registry::copy(&registry::index(), &index);
+    registry::copy(&artifacts(), &artifacts_copy);
+    let manifest = artifacts_copy.join("hello/plugin.toml");
     let text = fs_err::read_to_string(&manifest).unwrap();
     fs_err::write(
         &manifest,
@@ -109,7 +321,7 @@ fn registry_with_hello(version: &str, rules: &str, out: &std::path::Path) {
     let entry = index.join("plugins/hello.toml");
     let text = fs_err::read_to_string(&entry).unwrap();
     fs_err::write(&entry, text + &rules.replace("permissions", "ceiling")).unwrap();
-    build(&index, &artifacts, out);
+    build(&index, &artifacts_copy, out);
 }
 
 const READ_PODS: &str = r#"
@@ -126,16 +338,43 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     let home = Home::empty();
     set_up(&home, out.path());
     home.run(["command", "add", "hello"]).success();
-    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.1.0 is the newest
+    ");
 
     registry_with_hello("0.2.0", "", out.path());
-    kf_snapshot!(home.run(["command", "upgrade", "--all"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade", "--all"]), @"
+    exit: 0
+    ----- stdout -----
+    Upgraded hello to 0.2.0
+    ----- stderr -----
+    hello 0.1.0 → 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    ");
 
     registry_with_hello("0.3.0", READ_PODS, out.path());
-    kf_snapshot!(home.run(["command", "upgrade", "hello", "--dry-run"]), @"");
-    let refused: Ran = home.run(["command", "upgrade", "hello"]).code(8);
-    let still = home.run(["command", "list"]).success().stdout;
-    assert!(still.contains("0.2.0"), "{still}");
+    kf_snapshot!(home.run(["command", "upgrade", "hello", "--dry-run"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
+      + read  pods  pods
+    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Nothing was changed.
+    ");
+    let refused: Ran = home.run_in_vain(["command", "upgrade", "hello", "--yes"]);
+    kf_snapshot!(refused.clone(), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
+      + read  pods  pods
+    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    error: `--yes` does not cover the rights it takes to upgrade hello and let it read pods
+    hint: kf command add hello@0.3.0 --accept [DIGEST]
+    ");
     home.run(&registry::hinted(&refused)).success();
     assert!(home.run(["command", "list"]).success().stdout.contains("0.3.0"));
 }
@@ -144,15 +383,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
 fn a_command_that_asks_for_more_than_its_ceiling_is_not_published() {
     let work = tempfile::tempdir().unwrap();
     let artifacts_copy = work.path().join("artifacts");
-    assert!(
-        std::process::Command::new("cp")
-            .arg("-a")
-            .arg(artifacts())
-            .arg(&artifacts_copy)
-            .status()
-            .unwrap()
-            .success()
-    );
+    registry::copy(&artifacts(), &artifacts_copy);
     let manifest = artifacts_copy.join("hello/plugin.toml");
     let text = fs_err::read_to_string(&manifest).unwrap();
     fs_err::write(&manifest, text + READ_PODS).unwrap();
@@ -164,17 +395,76 @@ fn a_command_that_asks_for_more_than_its_ceiling_is_not_published() {
 #[test]
 fn what_is_added_is_listed_with_its_source() {
     let home = Home::with_commands(&["hello", "train"]);
-    kf_snapshot!(home.run(["command", "list"]), @"");
+    kf_snapshot!(home.run(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME   VERSION  SOURCE    ABOUT
+    hello  0.1.0    kubeflow  Say hello
+    train  0.1.0    kubeflow  Train a model from a file or a runtime
+    ----- stderr -----
+    ");
 }
 
 #[test]
 fn what_could_be_added_is_listed_with_the_way_to_get_it() {
     let home = Home::with_commands(&["hello"]);
-    kf_snapshot!(home.run(["command", "list", "--available"]), @"");
+    kf_snapshot!(home.run(["command", "list", "--available"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME    VERSION  SOURCE    HERE           ABOUT
+    hello   0.1.0    kubeflow  ready          Say hello
+    logs    0.1.0    kubeflow  not installed  Print and follow the logs of a job or pod: kf command add logs
+    status  0.1.0    kubeflow  not installed  Show what runs in your namespace, and why something does not: kf command add status
+    train   0.1.0    kubeflow  not installed  Train a model from a file or a runtime: kf command add train
+    whoami  0.1.0    kubeflow  not installed  Show who you are to the cluster: kf command add whoami
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn scripts_read_the_same_lists_as_json() {
+    let home = Home::with_commands(&["hello", "train"]);
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&home.run(arguments).success().stdout).unwrap()
+    };
+    let listed = json(&["command", "list", "-o", "json"]);
+    assert_eq!(listed[0]["name"], "hello");
+    assert_eq!(listed[0]["installed"], true);
+    let available = json(&["command", "list", "--available", "-o", "json"]);
+    let train = available.as_array().unwrap().iter().find(|row| row["name"] == "train").unwrap();
+    assert_eq!(train["here"], "unknown");
+    assert!(train["why"].as_str().unwrap().starts_with("no kubeconfig"), "{train}");
+    let logs = available.as_array().unwrap().iter().find(|row| row["name"] == "logs").unwrap();
+    assert_eq!(logs["installed"], false);
+    let described = json(&["command", "describe", "train", "-o", "json"]);
+    assert_eq!(described["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(described["owner"], "kubeflow");
+    assert!(described["rights"][0]["rule"].as_str().unwrap().contains("trainjobs"), "{described}");
+    let names = home.run(["command", "list", "-o", "name"]).success().stdout;
+    assert_eq!(names, "command/hello\ncommand/train\n");
 }
 
 #[test]
 fn a_command_is_described_with_its_signer_and_rules() {
     let home = Home::with_commands(&["train"]);
-    kf_snapshot!(home.run(["command", "describe", "train"]), @"");
+    kf_snapshot!(home.run(["command", "describe", "train"]), @"
+    exit: 0
+    ----- stdout -----
+    Command    train 0.1.0
+    About      Train a model from a file or a runtime
+    Usage      kf train [OPTIONS] <NAME> [FILE] [-- [COMMAND]...]
+    Registry   kubeflow, snapshot 1
+    Signed by  kubeflow ([DIGEST])
+    Digest     sha256 [DIGEST]
+    Installed  [DATE]
+
+    In the namespace you use it in, train may
+      create, change and watch  training jobs                trainjobs.trainer.kubeflow.org
+      read                      events, pods and their logs  events, pods, pods/log
+      read                      training runtimes            clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
+    It may open the one file you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
+    What it creates runs containers: they can use what the namespace's pods can use.
+    ----- stderr -----
+    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    ");
 }

@@ -23,7 +23,43 @@ fn the_list_of_commands_has_the_added_ones() {
 #[test]
 fn help_of_a_command_says_what_it_does_and_what_it_may() {
     let home = home_without_components(&["hello"]);
-    kf_snapshot!(home.run(["hello", "--help"]), @"");
+    kf_snapshot!(home.run(["hello", "--help"]), @"
+    exit: 0
+    ----- stdout -----
+    Say hello
+
+    Usage: kf hello [OPTIONS] [NAME]
+
+    Examples:
+      kf hello             greet the world
+      kf hello Ada --loud  greet someone, loudly
+
+    Arguments:
+      [NAME]  Whom to greet [default: world]
+
+    Options:
+      -l, --loud  Make it heard
+      -h, --help  Print help
+
+    How it runs:
+          --dry-run    Let the server check every change and store none; show what would change
+          --read-only  Refuse every change, whatever the command may do
+          --explain    Show each call to the API server with the rule that allowed it
+
+    Global options:
+      -n, --namespace <NAMESPACE>       Namespace to work in; default: the kubeconfig context's
+          --context <NAME>              Context of the kubeconfig
+          --kubeconfig <FILE>           Kubeconfig file
+          --request-timeout <DURATION>  How long the API server may take for an answer, such as 90s or
+                                        2m; default: 30s, 0: for ever
+      -o, --output <FORMAT>             How to print results [default: table] [possible values: table,
+                                        wide, json, yaml, name]
+          --color <WHEN>                When to use colour [default: auto] [possible values: auto,
+                                        always, never]
+
+    hello 0.1.0, signed by kubeflow. It has no rights on the cluster.
+    ----- stderr -----
+    ");
 }
 
 #[test]
@@ -35,27 +71,40 @@ fn help_of_a_word_is_help_of_the_command() {
 #[test]
 fn a_flag_that_is_not_there_names_the_one_that_is() {
     let home = home_without_components(&["hello"]);
-    kf_snapshot!(home.run(["hello", "--lod"]), @"");
+    kf_snapshot!(home.run(["hello", "--lod"]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: unexpected argument '--lod' found
+      usage: kf hello --loud [NAME]
+    hint: a similar argument exists: '--loud'
+    hint: kf hello --help
+    ");
+}
+
+/// What the shell offers for the last word.
+fn complete(home: &Home, words: &[&str]) -> Vec<String> {
+    let index = (words.len() - 1).to_string();
+    let mut command = home.kf(["--"].iter().chain(words));
+    command.env("KF_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 #[test]
 fn the_shell_completes_a_commands_flags_and_values() {
     let home = home_without_components(&["train", "hello"]);
-    let complete = |words: &[&str]| {
-        let index = (words.len() - 1).to_string();
-        let mut command = home.kf(["--"].iter().chain(words));
-        let output = command
-            .env("KF_COMPLETE", "bash")
-            .env("_CLAP_COMPLETE_INDEX", index)
-            .env("_CLAP_IFS", "\n")
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    assert!(complete(&["kf", "tr"]).lines().any(|line| line == "train"));
-    assert!(complete(&["kf", "train", "--ru"]).lines().any(|line| line == "--runtime"));
-    assert!(complete(&["kf", "train", "--dry"]).lines().any(|line| line == "--dry-run"));
-    assert!(complete(&["kf", "-o", ""]).lines().any(|line| line == "yaml"));
+    for (words, offered) in [
+        (&["kf", "tr"][..], "train"),
+        (&["kf", "command", "repl"], "replace"),
+        (&["kf", "train", "--ru"], "--runtime"),
+        (&["kf", "train", "--dry"], "--dry-run"),
+        (&["kf", "-o", ""], "yaml"),
+    ] {
+        let found = complete(&home, words);
+        assert!(found.iter().any(|word| word == offered), "{words:?}: {found:?}");
+    }
 }
 
 #[test]
@@ -73,24 +122,42 @@ fn two_hundred_commands_start_no_guest() {
     let receipt = fs_err::read_to_string(receipts.join("hello.json")).unwrap();
     for number in 0..200 {
         let name = format!("hello-{number}");
-        let copy = receipt.replace("\"name\":\"hello\"", &format!("\"name\":\"{name}\""));
+        let copy = receipt.replace("\"name\": \"hello\"", &format!("\"name\": \"{name}\""));
         assert_ne!(copy, receipt);
         fs_err::write(receipts.join(format!("{name}.json")), copy).unwrap();
     }
     let help = home.run(["--help"]).success().stdout;
     assert_eq!(help.lines().filter(|line| line.trim_start().starts_with("hello")).count(), 201);
+    assert_eq!(complete(&home, &["kf", "hello"]).len(), 201);
+    assert_eq!(complete(&home, &["kf", "hello-7", "--lo"]), ["--loud"]);
+    home.run(["hello-7", "--help"]).success();
+    // One that was started would have been missed.
+    let started = home.run(["hello-7"]).code(1);
+    assert!(started.stderr.contains("missing from the store"), "{}", started.transcript());
 }
 
 #[test]
 fn a_mistyped_command_gets_the_one_that_was_meant() {
     let home = home_without_components(&["train", "hello"]);
-    kf_snapshot!(home.run(["trian"]), @"");
+    kf_snapshot!(home.run(["trian"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no command `trian`
+    hint: did you mean `train`? It is installed. `kf command list --available` shows what can be added
+    ");
 }
 
 #[test]
 fn a_command_that_could_be_added_says_so() {
     let home = Home::with_commands(&["hello"]);
-    kf_snapshot!(home.run(["logs", "mnist"]), @"");
+    kf_snapshot!(home.run(["logs", "mnist"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no command `logs`
+    hint: kf command add logs
+    ");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What users rely on, end to end: kf as they type it, and a real cluster behind it.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, too")]
+#![expect(unreachable_pub, reason = "a test program has no outside to reach from")]
 
 mod common;
 
@@ -8,5 +9,6 @@ mod bad_input;
 mod broker;
 mod command_line;
 mod house;
+mod interrupted;
 mod rights;
 mod running;

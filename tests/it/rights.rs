@@ -1,1 +1,399 @@
 //! Who may do what on a real cluster, and what kf says when somebody may not.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use kf_tests::cluster::User;
+use serde_json::Value;
+
+use crate::common::registry::{self, artifacts, build, set_up};
+use crate::common::team::Team;
+use crate::common::{Home, attacks};
+use crate::kf_snapshot;
+
+const TRAIN: [&str; 4] = ["train", "mnist", "--runtime", "kf-test"];
+
+#[test]
+fn a_viewer_may_not_train_and_learns_who_could_allow_it() {
+    let team = Team::new("viewer");
+    let home = team.home(User::Viewer, &["train"]);
+    let before = team.versions();
+    kf_snapshot!(home.run_in_vain(TRAIN), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: train may not patch trainjobs.trainer.kubeflow.org mnist in [NAMESPACE]
+      asked by train                       ✓
+      allowed by registry                  ✓
+      accepted by you                      ✓
+      environment [NAMESPACE] ✓
+      your own rights                      ✗ vic has no `patch trainjobs` in [NAMESPACE]
+      also missing: create trainjobs.trainer.kubeflow.org in [NAMESPACE]
+    hint: ask an owner of [NAMESPACE]
+    ");
+
+    // Who may see the bindings is told whom to ask.
+    team.apply(
+        "apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: owner}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: olga}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: bindings-view}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [rolebindings], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: bindings-view}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: bindings-view}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
+",
+    );
+    let ran = home.run_in_vain(TRAIN).code(4);
+    let hint = ran.stderr.lines().find(|line| line.starts_with("hint:")).unwrap();
+    assert_eq!(
+        hint,
+        format!("hint: ask an owner of {} (olga, role admin) for the role edit", team.name()),
+        "{}",
+        ran.transcript()
+    );
+    let trained = team.versions().contains("TrainJob");
+    assert_eq!((trained, before.contains("TrainJob")), (false, false));
+}
+
+#[test]
+fn a_script_reads_the_same_refusal_as_json() {
+    let team = Team::new("viewer-json");
+    let home = team.home(User::Viewer, &["train"]);
+    let ran = home.run_in_vain(TRAIN.iter().chain(&["-o", "json"])).code(4);
+    assert_eq!(ran.stdout, "");
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    let error = &error["error"];
+    assert_eq!(error["code"], "forbidden");
+    assert_eq!(error["layer"], "rbac");
+    assert_eq!(error["namespace"], team.name());
+    assert_eq!(error["user"], "vic");
+    assert_eq!(error["rule"]["group"], "trainer.kubeflow.org");
+    assert_eq!(error["rule"]["resource"], "trainjobs");
+    assert!(error["hint"].as_str().unwrap().starts_with("ask an owner of"), "{error}");
+}
+
+#[test]
+fn somebody_without_rights_is_refused_everything_but_who_they_are() {
+    let team = Team::new("nobody");
+    let home = team.home(User::Nobody, &["status", "train", "whoami"]);
+    kf_snapshot!(home.run_in_vain(["status"]), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: status may not list pods in [NAMESPACE]
+      asked by status                      ✓
+      allowed by registry                  ✓
+      accepted by you                      ✓
+      environment [NAMESPACE] ✓
+      your own rights                      ✗ nils has no `list pods` in [NAMESPACE]
+      also missing: list jobs.batch in [NAMESPACE]; watch jobs.batch in [NAMESPACE]; list deployments.apps in [NAMESPACE]; watch deployments.apps in [NAMESPACE]; list statefulsets.apps in [NAMESPACE]; watch statefulsets.apps in [NAMESPACE]; watch pods in [NAMESPACE]
+    hint: ask an owner of [NAMESPACE]
+    ");
+    home.run_in_vain(TRAIN).code(4);
+    kf_snapshot!(home.run_in_vain(["whoami"]), @"
+    exit: 0
+    ----- stdout -----
+    USER         nils
+    GROUPS       system:authenticated
+    CLUSTER      kf-test-nils
+    NAMESPACE    [NAMESPACE]
+    ROLE         none: may not even list pods here
+    CREDENTIALS  valid for 755727d, until 4096-01-01T00:00:00Z
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn a_data_scientist_may_train() {
+    let team = Team::new("allowed");
+    let home = team.home(User::DataScientist, &["train"]);
+    kf_snapshot!(home.run(TRAIN), @"
+    exit: 0
+    ----- stdout -----
+    trainjob/mnist created (runtime kf-test)
+    ----- stderr -----
+    ");
+    let manager = "jsonpath={.metadata.managedFields[*].manager}";
+    assert!(team.admin(&["get", "trainjob", "mnist", "-o", manager]).contains("kf-train"));
+}
+
+#[test]
+fn each_rule_is_shown_as_the_user_has_it() {
+    let team = Team::new("described");
+    let home = team.home(User::Viewer, &["train"]);
+    kf_snapshot!(home.run_in_vain(["command", "describe", "train"]), @"");
+    kf_snapshot!(home.run(["command", "list", "--available"]), @"");
+}
+
+/// A namespace with a pod and a secret, which some would like to have.
+fn team_with_a_secret(hint: &str) -> Team {
+    let team = Team::new(hint);
+    team.apply(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: main, image: 'kf.test/none'}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: token}
+stringData: {password: correct-horse}
+",
+    );
+    team
+}
+
+#[test]
+fn what_the_manifest_does_not_ask_for_is_refused_even_to_an_administrator() {
+    let team = team_with_a_secret("lying");
+    let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let before = team.versions();
+    let ran = home.run_in_vain(["lying-manifest"]);
+    assert!(!ran.stdout.contains("correct-horse") && !ran.stdout.contains("Secret"), "{}", ran.stdout);
+    kf_snapshot!(ran.without_stdout(), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    lying-manifest may not list secrets in the whole cluster
+    lying-manifest may not create pods in [NAMESPACE]
+    lying-manifest may not delete pods web in [NAMESPACE]
+    lying-manifest may not get secrets token in [NAMESPACE]
+    error: lying-manifest may not get secrets token in [NAMESPACE]
+      asked by lying-manifest ✗ no rule for `get secrets` in [NAMESPACE]
+    hint: ask the author of lying-manifest to add the rule; `kf command describe lying-manifest` names them
+    ");
+    assert_eq!(team.versions(), before);
+}
+
+#[test]
+fn the_data_of_secrets_needs_a_right_of_its_own() {
+    // `correct-horse` in base64.
+    let (name, data) = ("token", "Y29ycmVjdC1ob3JzZQ==");
+    let team = team_with_a_secret("secrets");
+    let kubeconfig = team.kubeconfig(User::Admin);
+    // These read the secret through nothing but what the guest prints when nothing refused it.
+    let read = |command: &str| {
+        let home = attacks::home(&[command]).kubeconfig(&kubeconfig);
+        home.run([command]).success().stdout
+    };
+    let redacted = read("secret-reader");
+    assert!(redacted.contains(name) && redacted.contains("password"), "{redacted}");
+    assert!(!redacted.contains(data) && !redacted.contains("correct-horse"), "{redacted}");
+    assert!(read("secret-data-reader").contains(data));
+}
+
+#[test]
+fn no_word_of_a_command_leads_out_of_its_namespace() {
+    let team = team_with_a_secret("escape");
+    let home = attacks::home(&["namespace-escape"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let before = team.versions();
+    let ran = home.run(["namespace-escape"]);
+    // The guest counts what got through.
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.transcript());
+    assert_eq!(team.versions(), before);
+}
+
+/// The built registry, with a lower ceiling for `status` the second time.
+fn lower_ceiling(out: &std::path::Path) {
+    let index = out.join("index");
+    registry::copy(&registry::index(), &index);
+    let entry = index.join("plugins/status.toml");
+    let text = fs_err::read_to_string(&entry).unwrap();
+    let lowered = text.replace("resources = [\"pods\", \"events\"]", "resources = [\"events\"]");
+    assert_ne!(lowered, text);
+    fs_err::write(&entry, lowered).unwrap();
+    let others = out.join("others");
+    fs_err::create_dir(&others).unwrap();
+    build(&index, &others, out);
+}
+
+#[test]
+fn a_ceiling_that_comes_down_binds_what_is_added() {
+    let team = Team::new("ceiling");
+    let out = tempfile::tempdir().unwrap();
+    build(&registry::index(), &artifacts(), out.path());
+    let home = Home::empty().kubeconfig(&team.kubeconfig(User::DataScientist));
+    set_up(&home, out.path());
+    registry::add(&home, "status");
+    home.run(["status"]).success();
+    lower_ceiling(out.path());
+    home.run(["command", "list", "--available"]).success();
+    kf_snapshot!(home.run_in_vain(["status"]), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: status may not list pods in [NAMESPACE]
+      asked by status     ✓
+      allowed by registry ✗ above the ceiling its admins set
+    hint: ask an admin of the registry; `kf command describe status` shows the ceiling
+    ");
+}
+
+fn receipt(home: &Home, name: &str) -> (PathBuf, Value) {
+    let path = home.path().join(format!(".local/share/kf/receipts/{name}.json"));
+    let value = serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+    (path, value)
+}
+
+#[test]
+fn a_receipt_edited_to_allow_more_allows_nothing() {
+    let team = team_with_a_secret("edited");
+    let secrets: Value = serde_json::json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
+    let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let (path, mut edited) = receipt(&home, "lying-manifest");
+    for rules in ["/rules", "/ceiling", "/consent/rules"] {
+        edited.pointer_mut(rules).unwrap().as_array_mut().unwrap().push(secrets.clone());
+    }
+    fs_err::write(&path, edited.to_string()).unwrap();
+    kf_snapshot!(home.run_in_vain(["lying-manifest"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: the receipt of lying-manifest cannot be used: the rules in it are not those that were accepted
+    hint: kf command remove lying-manifest && kf command add lying-manifest
+    ");
+
+    // What was accepted still binds where only the other layers were raised.
+    let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let (path, mut edited) = receipt(&home, "lying-manifest");
+    for rules in ["/rules", "/ceiling"] {
+        edited.pointer_mut(rules).unwrap().as_array_mut().unwrap().push(secrets.clone());
+    }
+    fs_err::write(&path, edited.to_string()).unwrap();
+    let ran = home.run_in_vain(["lying-manifest"]);
+    kf_snapshot!(ran.without_stdout(), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    lying-manifest may not list secrets in the whole cluster
+    lying-manifest may not create pods in [NAMESPACE]
+    lying-manifest may not delete pods web in [NAMESPACE]
+    lying-manifest may not get secrets token in [NAMESPACE]
+    error: lying-manifest may not get secrets token in [NAMESPACE]
+      asked by lying-manifest ✓
+      allowed by registry     ✓
+      accepted by you         ✗ you have not accepted this right for this version
+    hint: kf command add lying-manifest@0.1.0
+    ");
+}
+
+#[test]
+fn a_dry_run_shows_the_change_and_makes_none() {
+    let team = Team::new("dry-run");
+    let home = team.home(User::DataScientist, &["train"]);
+    let before = team.versions();
+    kf_snapshot!(home.run_in_vain(TRAIN.iter().chain(&["--nodes", "2", "--dry-run"])), @"
+    exit: 0
+    ----- stdout -----
+    + apiVersion: trainer.kubeflow.org/v1alpha1
+    + kind: TrainJob
+    + metadata: {name: mnist, namespace: [NAMESPACE]}
+    + spec:
+    +   runtimeRef:
+    +     apiGroup: trainer.kubeflow.org
+    +     kind: ClusterTrainingRuntime
+    +     name: kf-test
+    +   trainer: {numNodes: 2}
+    ~ spec.managedBy: trainer.kubeflow.org/trainjob-controller   set by the server
+    ~ spec.suspend: false   set by the server
+    ----- stderr -----
+    would create trainjob/mnist in [NAMESPACE]   (server dry run: admission agreed)
+    Nothing was changed.
+    ");
+    assert_eq!(team.versions(), before);
+}
+
+#[test]
+fn a_read_only_run_refuses_every_change() {
+    let team = Team::new("read-only");
+    let home = team.home(User::DataScientist, &["train"]);
+    let before = team.versions();
+    kf_snapshot!(home.run_in_vain(TRAIN.iter().chain(&["--read-only"])), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: train may not patch trainjobs.trainer.kubeflow.org mnist in [NAMESPACE]
+      asked by train      ✓
+      allowed by registry ✓
+      accepted by you     ✓
+      flags of this run   ✗ --read-only
+    hint: leave out --read-only
+    ");
+    assert_eq!(team.versions(), before);
+}
+
+#[test]
+fn every_call_is_explained_by_its_rule() {
+    let team = Team::new("explained");
+    let home = team.home(User::DataScientist, &["train", "whoami"]);
+    kf_snapshot!(home.run(["whoami", "--explain"]), @"
+    exit: 0
+    ----- stdout -----
+    USER         dana
+    GROUPS       system:authenticated
+    CLUSTER      kf-test-dana
+    NAMESPACE    [NAMESPACE]
+    ROLE         edit: may run and change workloads
+    CREDENTIALS  valid for 755727d, until 4096-01-01T00:00:00Z
+    ----- stderr -----
+    4 calls to the API server, [TIME]
+      whoami  selfsubjectreviews.authentication.k8s.io       -  201 [TIME]  needs no rule  1 object
+      can-i   selfsubjectaccessreviews.authorization.k8s.io  -  201 [TIME]  needs no rule  1 object
+      can-i   selfsubjectaccessreviews.authorization.k8s.io  -  201 [TIME]  needs no rule  1 object
+      can-i   selfsubjectaccessreviews.authorization.k8s.io  -  201 [TIME]  needs no rule  1 object
+    ");
+    kf_snapshot!(home.run(TRAIN.iter().chain(&["--explain"])), @"
+    exit: 0
+    ----- stdout -----
+    trainjob/mnist created (runtime kf-test)
+    ----- stderr -----
+    8 calls to the API server, [TIME]
+      discover  trainer.kubeflow.org                                  -                            200 [TIME]  needs no rule  1 object
+      discover  trainer.kubeflow.org                                  -                            200 [TIME]  needs no rule  1 object
+      can-i     selfsubjectaccessreviews.authorization.k8s.io         -                            201 [TIME]  needs no rule  1 object
+      can-i     selfsubjectaccessreviews.authorization.k8s.io         -                            201 [TIME]  needs no rule  1 object
+      get       clustertrainingruntimes.trainer.kubeflow.org/kf-test  -                            200 [TIME]  rule 3  1 object
+      get       trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  404 [TIME]  rule 1
+      patch     trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  201 [TIME]  rule 1  1 object
+      patch     trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  201 [TIME]  rule 1  1 object
+    ");
+}
+
+#[test]
+fn every_call_and_every_refusal_is_in_the_audit_log() {
+    let team = team_with_a_secret("audited");
+    let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
+    home.run(["lying-manifest"]).code(4);
+    let log = home.path().join(".local/state/kf/audit.jsonl");
+    assert_eq!(fs_err::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs_err::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<String> = lines
+        .iter()
+        .filter(|line| line["verb"] != "discover")
+        .map(|line| {
+            let word = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            [word("stage"), word("verb"), word("resource"), word("name"), word("layer")].join(" ")
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    request get pods web 
+    response get pods web 
+    refused list secrets  manifest
+    refused create pods  manifest
+    refused delete pods web manifest
+    refused get secrets token manifest
+    ");
+    assert!(lines.iter().all(|line| line["command"] == "lying-manifest"));
+    assert!(lines.iter().all(|line| line["digest"].as_str().is_some_and(|digest| digest.len() == 64)));
+    assert!(!text.contains("correct-horse"));
+}

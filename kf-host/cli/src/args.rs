@@ -35,8 +35,8 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL)]
     pub kubeconfig: Option<PathBuf>,
 
-    /// How long the API server may take for an answer, such as 90s or 2m; 0 is for ever
-    #[arg(long, global = true, value_parser = timeout, value_name = "DURATION", default_value = "30s", help_heading = GLOBAL)]
+    /// How long the API server may take for an answer, such as 90s or 2m; default: 30s, 0: for ever
+    #[arg(long, global = true, value_parser = timeout, value_name = "DURATION", help_heading = GLOBAL)]
     pub request_timeout: Option<Duration>,
 
     /// How to print results

@@ -35,9 +35,8 @@ pub fn settings(app: &App) -> Result<Settings> {
 }
 
 fn timeouts(app: &App) -> Timeouts {
-    let Timeouts { connect, answer } = Timeouts::default();
-    let answer = app.global.request_timeout.unwrap_or(answer);
-    Timeouts { connect: connect.min(answer), answer }
+    let of = |limit| Timeouts { connect: limit, answer: limit };
+    app.global.request_timeout.map(of).unwrap_or_default()
 }
 
 fn no_cluster(error: KubeconfigError) -> CliError {
@@ -337,7 +336,9 @@ fn audit_log(app: &App) -> Result<PathBuf> {
         return Ok(PathBuf::from(path));
     }
     let folder = &app.home.state;
-    fs_err::create_dir_all(folder).context(Kind::Failed, || "the audit log cannot be kept".to_owned())?;
+    fs_err::create_dir_all(folder)
+        .context(Kind::Failed, || "the audit log cannot be kept".to_owned())
+        .map_err(|error| error.hint(format!("set {} to a file you can write to", env::KF_AUDIT_LOG)))?;
     let path = folder.join("audit.jsonl");
     if fs_err::metadata(&path).is_ok_and(|log| log.len() > AUDIT_LOG_BYTES) {
         fs_err::rename(&path, folder.join("audit.old.jsonl"))

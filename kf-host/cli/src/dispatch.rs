@@ -20,6 +20,7 @@ use crate::plugin::clap_tree::{self, Frame};
 use crate::plugin::{argv, rights, run};
 use crate::ui::{Ui, escape};
 use crate::unknown;
+use crate::usage;
 
 /// Runs a command line and gives the exit code. Errors have been shown.
 pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
@@ -166,6 +167,10 @@ fn deepest(mut matches: &ArgMatches) -> &ArgMatches {
 /// Help goes to stdout and is a success; a mistake goes to stderr.
 fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
     let text = error.render().to_string();
+    if let Some(error) = usage::error(error) {
+        ui.error(&error);
+        return error.kind().exit_code();
+    }
     if error.use_stderr() {
         for line in text.trim_end().lines() {
             ui.talk_plain(&escape::filtered(line));

@@ -14,6 +14,7 @@ mod interrupt;
 mod plugin;
 mod ui;
 mod unknown;
+mod usage;
 
 use std::io::Write;
 

@@ -93,6 +93,9 @@ pub enum Error {
     #[error("{path} belongs to {owner}, but the registry lets {found} sign it")]
     WrongOwner { path: String, owner: AuthorId, found: String },
 
+    #[error("the receipt of {name} cannot be used: {reason}")]
+    BadReceipt { name: PluginName, reason: String },
+
     #[error("{name} is not installed")]
     NotInstalled { name: PluginName },
 
@@ -126,6 +129,7 @@ impl Error {
             | Self::Blocked { .. }
             | Self::WrongOwner { .. }
             | Self::Tampered { .. }
+            | Self::BadReceipt { .. }
             | Self::UnsafePath { .. }
             | Self::Gate { .. }
             | Self::Publish(_) => Kind::Refused,
@@ -141,6 +145,7 @@ impl Error {
             Self::NewerFormat { .. } | Self::UnsupportedAbi { .. } => "update kf".into(),
             Self::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
             Self::RegistryExists(id) => format!("kf registry remove {id}"),
+            Self::ReadOnly { .. } => "set KF_HOME to a folder of yours".into(),
             Self::Busy { .. } => "wait for it to finish, then try again".into(),
             Self::UnknownPlugin { nearest, .. } => match nearest.first() {
                 Some(name) => format!("did you mean {name}? `kf command list --available` shows all"),
@@ -150,6 +155,7 @@ impl Error {
                 Some(newest) => format!("kf command add {name}@{newest}"),
                 None => "`kf command list --available` shows what can be added".into(),
             },
+            Self::BadReceipt { name, .. } => format!("kf command remove {name} && kf command add {name}"),
             Self::NotInstalled { name } => format!("kf command add {name}"),
             Self::ClockWentBack { .. } => "set the clock, then try again".into(),
             Self::Tampered { .. } => "remove the command and add it again".into(),
@@ -161,7 +167,7 @@ impl Error {
     }
 
     pub(crate) fn parse(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        Self::Parse { what: what.into(), reason: reason.to_string().trim().to_owned() }
+        Self::Parse { what: what.into(), reason: on_one_line(&reason.to_string()) }
     }
 
     /// An I/O failure while writing under `path`; a read-only place gets its own words.
@@ -173,6 +179,15 @@ impl Error {
             }
             _ => Self::Io(source),
         }
+    }
+}
+
+/// A parser's complaint without the picture between its first and its last line.
+fn on_one_line(complaint: &str) -> String {
+    let mut lines = complaint.trim().lines().map(str::trim);
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{first}: {last}"),
+        (first, _) => first.unwrap_or_default().to_owned(),
     }
 }
 

@@ -169,13 +169,14 @@ impl Receipt {
 pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     let path = home.receipt(name);
     let Some(bytes) = files::read_own(&path, MAX_RECEIPT)? else { return Ok(None) };
-    let what = path.display().to_string();
-    let receipt: Receipt = files::parse_versioned(&what, &bytes, FORMAT)?;
+    let bad = |reason: String| Error::BadReceipt { name: name.clone(), reason };
+    let receipt: Receipt = files::parse_versioned(&path.display().to_string(), &bytes, FORMAT)
+        .map_err(|error| if let Error::Parse { reason, .. } = error { bad(reason) } else { error })?;
     if receipt.name != *name {
-        return Err(Error::parse(what, format!("it is the receipt of {}", receipt.name)));
+        return Err(bad(format!("it is that of {}", receipt.name)));
     }
     if !receipt.consent_holds() {
-        return Err(Error::parse(what, "the rules in it are not those that were accepted"));
+        return Err(bad("the rules in it are not those that were accepted".into()));
     }
     Ok(Some(receipt))
 }

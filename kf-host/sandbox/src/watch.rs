@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -100,19 +100,30 @@ where
         limit: Limit { which: Which::Wall, value: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) },
     };
     match line {
-        Line::Plain(receiver) => loop {
-            let left = wall.saturating_sub(started.elapsed());
-            match receiver.recv_timeout(TICK.min(left)) {
-                Ok(answer) => return answer,
-                Err(RecvTimeoutError::Disconnected) => return Err(lost()),
-                Err(RecvTimeoutError::Timeout) if started.elapsed() >= wall => {
-                    let fault = end(overdue);
-                    let _ = receiver.recv_timeout(GRACE);
-                    return Err(fault);
+        Line::Plain(receiver) => {
+            // Most such guests are done before the first tick; the others can be interrupted.
+            let mut interrupted = None;
+            loop {
+                let left = wall.saturating_sub(started.elapsed());
+                match receiver.recv_timeout(TICK.min(left)) {
+                    Ok(answer) => return answer,
+                    Err(RecvTimeoutError::Disconnected) => return Err(lost()),
+                    Err(RecvTimeoutError::Timeout) if started.elapsed() >= wall => {
+                        let fault = end(overdue);
+                        let _ = receiver.recv_timeout(GRACE);
+                        return Err(fault);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        if interrupted.get_or_insert_with(interrupt).load(Ordering::Relaxed) {
+                            let fault = end(Fault::Interrupted);
+                            let _ = receiver.recv_timeout(GRACE);
+                            return Err(fault);
+                        }
+                        engine.increment_epoch();
+                    }
                 }
-                Err(RecvTimeoutError::Timeout) => engine.increment_epoch(),
             }
-        },
+        }
         Line::Async(mut receiver, Listening { runtime, mut interrupt }) => runtime.block_on(async {
             let mut ticks = tokio::time::interval(TICK);
             let deadline = tokio::time::sleep(wall);
@@ -130,6 +141,21 @@ where
             Err(fault)
         }),
     }
+}
+
+/// Set at the first Ctrl-C from now on.
+fn interrupt() -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    let watching = move || {
+        let Ok(runtime) = runtime() else { return };
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            flag.store(true, Ordering::Relaxed);
+        }
+    };
+    // Without the thread Ctrl-C ends the whole process.
+    let _thread = std::thread::Builder::new().name("interrupt".to_owned()).spawn(watching);
+    interrupted
 }
 
 fn lost() -> Fault {

@@ -1,6 +1,8 @@
 //! A home of its own for every test, and kf as a user meets it: exit code, stdout, stderr.
 
+pub mod attacks;
 pub mod registry;
+pub mod servers;
 pub mod team;
 pub mod terminal;
 
@@ -36,7 +38,7 @@ impl Home {
     /// With the test registry set up and these commands added from it.
     pub fn with_commands(names: &[&str]) -> Self {
         let home = Self::empty();
-        registry::clone_prepared_home(home.path(), names);
+        registry::copy_prepared_home(home.path(), names);
         home
     }
 
@@ -81,12 +83,16 @@ impl Home {
     pub fn run_in_vain<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
         let before = self.state();
         let ran = self.run(arguments);
-        assert_eq!(self.state(), before, "{}", ran.transcript());
+        let after = self.state();
+        let changed: Vec<_> =
+            after.iter().filter(|(path, content)| before.get(*path) != Some(content)).collect();
+        assert!(changed.is_empty(), "made or changed {changed:?}: {}", ran.transcript());
+        assert_eq!(after.len(), before.len(), "something is gone: {}", ran.transcript());
         ran
     }
 
-    /// Every file, folder and link with its mode and a digest of what is in it. The audit log,
-    /// which is there to be written, and locks, which hold nothing, are left out.
+    /// Every file and link with its mode and a digest of what is in it. Left out is what is there
+    /// to be written: the audit log, locks, the cache, and how far each registry was followed.
     pub fn state(&self) -> BTreeMap<PathBuf, String> {
         let mut state = BTreeMap::new();
         collect(self.path(), &mut state);
@@ -98,7 +104,10 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
     for entry in fs_err::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap();
-        if name == "audit.jsonl" || name == "locks" {
+        if ["audit.jsonl", "locks", ".cache", "state.json", "state.lock"]
+            .iter()
+            .any(|ignored| name == *ignored)
+        {
             continue;
         }
         let metadata = path.symlink_metadata().unwrap();
@@ -116,7 +125,7 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
 }
 
 /// What a run of kf left behind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
@@ -143,6 +152,19 @@ impl Ran {
             ended(&self.stderr)
         );
         text.replace(&self.home.display().to_string(), "[HOME]")
+    }
+
+    /// With something else in the place of what differs from run to run.
+    pub fn masked(mut self, text: &str, with: &str) -> Self {
+        self.stdout = self.stdout.replace(text, with);
+        self.stderr = self.stderr.replace(text, with);
+        self
+    }
+
+    /// For what is long and looked at elsewhere.
+    pub fn without_stdout(mut self) -> Self {
+        self.stdout = String::new();
+        self
     }
 
     #[track_caller]
@@ -173,6 +195,7 @@ macro_rules! kf_snapshot {
         settings.add_filter(r" *\b\d+(\.\d+)? ?(ms|µs)\b", " [TIME]");
         settings.add_filter(r"\b\d+\.\d+ s\b", "[TIME]");
         settings.add_filter(r"\b\d+(\.\d+)? [kM]B\b", "[SIZE]");
+        settings.add_filter(r"\b2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[DATE]");
         settings.add_filter(r"127\.0\.0\.1:\d+", "[ADDRESS]");
         settings.add_filter(r"\bns-[a-z-]+-[0-9a-f]{6}-[0-9a-f]{7}\b", "[NAMESPACE]");
         settings.bind(|| insta::assert_snapshot!(ran.transcript(), @$snapshot));

@@ -73,31 +73,43 @@ pub fn set_up(home: &Home, out: &Path) {
     home.run(["registry", "add", "kubeflow", &url, "--root", &root.display().to_string()]).success();
 }
 
-/// Copies a home in which every first-party command was added once, less those not asked for.
-pub fn clone_prepared_home(to: &Path, names: &[&str]) {
+/// A home with the first-party commands of these names.
+pub fn copy_prepared_home(to: &Path, names: &[&str]) {
     static PREPARED: OnceLock<Home> = OnceLock::new();
     let prepared = PREPARED.get_or_init(|| {
         let home = Home::empty();
         set_up(&home, published());
         for entry in fs_err::read_dir(artifacts()).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let ran = home.run(["command", "add", &name]);
-            if ran.code == Some(8) {
-                home.run(hinted(&ran)).success();
-            } else {
-                ran.success();
-            }
+            add(&home, entry.unwrap().file_name().to_str().unwrap());
         }
         home
     });
-    let copied = Command::new("cp").arg("-a").arg(prepared.path().join(".")).arg(to).status().unwrap();
-    assert!(copied.success());
-    let home = to.join(".local/share/kf/receipts");
-    for entry in fs_err::read_dir(&home).unwrap() {
+    copy_home(prepared, to, names);
+}
+
+/// Adds a command and accepts what it asks for.
+#[track_caller]
+pub fn add(home: &Home, name: &str) {
+    let ran = home.run(["command", "add", name]);
+    if ran.code == Some(8) {
+        home.run(hinted(&ran)).success();
+    } else {
+        ran.success();
+    }
+}
+
+/// Copies a home, without the commands that are not named.
+pub fn copy_home(from: &Home, to: &Path, names: &[&str]) {
+    copy(&from.path().join("."), to);
+    for entry in fs_err::read_dir(to.join(".local/share/kf/receipts")).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        if !names.contains(&name) {
+        if !names.contains(&path.file_stem().unwrap().to_str().unwrap()) {
             fs_err::remove_file(&path).unwrap();
         }
     }
+}
+
+/// Copies a folder and everything in it.
+pub fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }

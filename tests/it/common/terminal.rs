@@ -1,4 +1,7 @@
 //! A terminal of the test's own, so that kf sees a person.
+//!
+//! It is the program's controlling terminal, so that a typed Ctrl-C becomes a signal as it does for
+//! a person.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -6,10 +9,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use nix::sys::termios::tcgetattr;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// How long a person would wait before calling it stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program on a terminal: what it wrote so far, and a keyboard.
 pub struct Terminal {
@@ -20,10 +24,11 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(program: Command) -> Self {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&main).unwrap();
         unlockpt(&main).unwrap();
+        let mut command = on_controlling_terminal(&program);
         let name = ptsname(&main, Vec::new()).unwrap().into_string().unwrap();
         let side = || fs_err::OpenOptions::new().read(true).write(true).open(&name).unwrap().into_parts().0;
         let child = command
@@ -63,6 +68,23 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Ctrl-C. The program must end as one that was interrupted and leave the terminal as it was;
+    /// what is on it then.
+    #[track_caller]
+    pub fn interrupt(mut self) -> String {
+        let settings = |keyboard: &File| format!("{:?}", tcgetattr(keyboard).unwrap());
+        let (before, keyboard) = (settings(&self.keyboard), self.keyboard.try_clone().unwrap());
+        while !catches_interrupts(self.child.id()) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.type_text("\x03");
+        let (status, screen) = self.finish();
+        let shown = shown(&screen);
+        assert_eq!(status.code(), Some(130), "{shown}");
+        assert_eq!(settings(&keyboard), before);
+        shown
+    }
+
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }
@@ -74,4 +96,44 @@ impl Terminal {
         }
         (self.child.wait().unwrap(), self.screen)
     }
+}
+
+/// Whether the program has got so far as to look out for Ctrl-C.
+fn catches_interrupts(process: u32) -> bool {
+    const INTERRUPT: u64 = 1 << 1;
+    let status = fs_err::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & INTERRUPT != 0
+}
+
+fn on_controlling_terminal(program: &Command) -> Command {
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(program.get_program()).args(program.get_args()).env_clear();
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(program.get_current_dir().unwrap());
+    command
+}
+
+/// What a person reads in the end: lines that were cleared are gone, and so is colour.
+pub fn shown(screen: &[u8]) -> String {
+    let text = String::from_utf8_lossy(screen).replace("\r\n", "\n");
+    let mut lines = vec![String::new()];
+    let mut rest = text.as_str();
+    while let Some(next) = rest.chars().next() {
+        let line = lines.last_mut().unwrap();
+        if let Some(after) = rest.strip_prefix("\r\u{1b}[2K") {
+            line.clear();
+            rest = after;
+        } else if let Some(end) = rest.strip_prefix("\u{1b}[").and_then(|sequence| sequence.find('m')) {
+            rest = &rest[end + 3..];
+        } else {
+            if next == '\n' {
+                lines.push(String::new());
+            } else {
+                line.push(next);
+            }
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    lines.join("\n")
 }

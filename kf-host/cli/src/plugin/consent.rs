@@ -44,14 +44,14 @@ impl Answer {
         let retry = format!("{} --accept {digest}", question.retry);
         if self.yes {
             return Err(CliError::untrusted(format!(
-                "`--yes` does not cover new rights, and {} needs some",
+                "`--yes` does not cover the rights it takes to {}",
                 question.action
             ))
             .hint(retry));
         }
         if !ui.interactive() {
             return Err(CliError::untrusted(format!(
-                "there is nobody to ask, so the answer to {} is no",
+                "nobody can be asked whether to {}, so the answer is no",
                 question.action
             ))
             .hint(retry));

@@ -129,11 +129,14 @@ impl<'a> Installer<'a> {
                 format!("kf command add {name}@{version}"),
                 !examined.rules.is_empty(),
             ),
-            Some(old) => (
-                format!("upgrade {name} and let it do more"),
-                format!("kf command add {name}@{version}"),
-                !accepted(old)?.covers(&examined.rules),
-            ),
+            Some(old) => {
+                let growth = accepted(old)?.growth(&examined.rules);
+                (
+                    format!("upgrade {name} and let it {}", rights::in_words(&growth)),
+                    format!("kf command add {name}@{version}"),
+                    !growth.is_empty(),
+                )
+            }
         };
         let digest = receipt::consent_digest(wasm.sha256, fetched.manifest.rules());
         self.answer.ask(&self.app.ui, &Question { action: &action, digest, grows, retry: &retry })

@@ -10,6 +10,12 @@ pub fn short_lines(rules: &RuleSet) -> Vec<String> {
     sentences(rules).iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources)).collect()
 }
 
+/// `read pods and their logs; create training jobs`: to stand in a sentence.
+pub fn in_words(rules: &RuleSet) -> String {
+    let can = sentences(rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
+    can.collect::<Vec<_>>().join("; ")
+}
+
 /// A line about rights, and whether it should catch the eye.
 pub struct Line {
     pub text: String,
@@ -58,9 +64,7 @@ pub fn footer(receipt: &Receipt) -> String {
     let rights = match RuleSet::parse(&receipt.rules) {
         Ok(rules) if rules.is_empty() => "It has no rights on the cluster.".to_owned(),
         Ok(rules) => {
-            let can: Vec<String> =
-                sentences(&rules).iter().map(|line| format!("{} {}", line.verbs, line.what)).collect();
-            format!("It may {}.", can.join("; "))
+            format!("It may {}.", in_words(&rules))
         }
         Err(_) => "Its rights cannot be read.".to_owned(),
     };

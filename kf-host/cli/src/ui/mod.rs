@@ -12,7 +12,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
 use crate::env;
-use crate::error::CliError;
+use crate::error::{CliError, Kind};
 use escape::EscapeFilter;
 pub use live_table::LiveTable;
 pub use progress::Progress;
@@ -80,8 +80,8 @@ enum Line {
     Free,
     /// A wait, which goes before anything else is written.
     Wait,
-    /// A question, which stays; what is written next starts below it.
-    Question,
+    /// Something that stays, such as a question; what is written next starts below it.
+    Kept,
     /// kf is leaving; nothing is drawn any more.
     Closed,
 }
@@ -256,6 +256,9 @@ impl Ui {
     }
 
     pub fn error(&self, error: &CliError) {
+        if error.kind() == Kind::Interrupted {
+            self.keep_echo();
+        }
         if matches!(self.format, Format::Json | Format::Yaml) {
             self.talk(&error.json().to_string(), Style::new());
             return;
@@ -305,7 +308,7 @@ impl Ui {
         }
         let choices = if default { "[Y/n]" } else { "[y/N]" };
         self.raw_talk(&format!("{} {choices} ", escape::line(question)));
-        *lock(&self.shared.line) = Line::Question;
+        *lock(&self.shared.line) = Line::Kept;
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         if answer.ends_with('\n') {
@@ -345,13 +348,21 @@ impl Ui {
         self.clear(Line::Closed);
     }
 
+    /// The terminal has written `^C` where the cursor was.
+    fn keep_echo(&self) {
+        let mut line = lock(&self.shared.line);
+        if self.shared.stderr_terminal && *line == Line::Free {
+            *line = Line::Kept;
+        }
+    }
+
     fn clear(&self, next: Line) {
         let mut line = lock(&self.shared.line);
         let end: &[u8] = match *line {
             Line::Closed => return,
             Line::Free => b"",
             Line::Wait => b"\r\x1b[2K",
-            Line::Question => b"\n",
+            Line::Kept => b"\n",
         };
         if !end.is_empty() {
             let _gone = lock(&self.shared.stderr).writer.write_all(end);

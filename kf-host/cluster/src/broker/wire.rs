@@ -182,7 +182,7 @@ impl Inner {
                     "the API server {} began an answer and did not end it",
                     self.connection.server()
                 ),
-                hint: Some("kf doctor".into()),
+                hint: None,
                 refusal: None,
             }),
         }

@@ -45,6 +45,9 @@ pub(crate) fn answered(code: StatusCode, body: &[u8], access: Option<&Access>, o
             Some("renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …".into()),
         ),
         403 => forbidden(&words, access),
+        404 if let Some(namespace) = missing_namespace(status.as_ref()) => {
+            plain(ErrorCode::NotFound, format!("there is no namespace {namespace}"), None)
+        }
         404 if object.is_empty() => plain(ErrorCode::NotFound, words, None),
         404 => plain(ErrorCode::NotFound, format!("there is no {object}"), None),
         409 if reason == "AlreadyExists" => {
@@ -67,6 +70,12 @@ pub(crate) fn answered(code: StatusCode, body: &[u8], access: Option<&Access>, o
         500 if words.contains("failed calling webhook") => plain(ErrorCode::Failed, words, None),
         other => plain(ErrorCode::Internal, format!("the API server answered {other}: {words}"), None),
     }
+}
+
+/// The namespace, where it is that and not the object that is missing.
+fn missing_namespace(status: Option<&Status>) -> Option<&str> {
+    let details = status?.details.as_ref()?;
+    (details.kind == "namespaces").then_some(details.name.as_str())
 }
 
 /// A 403 is the authorizer's, or admission's: a webhook, a policy, pod security, a quota.

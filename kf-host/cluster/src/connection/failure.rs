@@ -23,9 +23,11 @@ pub(super) fn unreachable(connection: &Connection, why: &str) -> ApiError {
     error(
         ErrorCode::Unreachable,
         format!("the API server {} cannot be reached: {why}", connection.server()),
-        Some("kf doctor"),
+        Some("see that your kubeconfig names the right server, or take another: kf --context NAME …"),
     )
 }
+
+const PATIENCE: &str = "wait longer: kf --request-timeout 2m …";
 
 /// Connected, but no answer within the limit.
 pub(super) fn slow(connection: &Connection) -> ApiError {
@@ -36,7 +38,7 @@ pub(super) fn slow(connection: &Connection) -> ApiError {
             connection.server(),
             connection.timeouts().answer.as_secs()
         ),
-        Some("kf doctor"),
+        Some(PATIENCE),
     )
 }
 
@@ -88,7 +90,7 @@ async fn silent(connection: &Connection) -> ApiError {
             "the API server {} takes connections but does not answer them within {seconds} s",
             connection.server()
         );
-        error(ErrorCode::TimedOut, message, Some("kf doctor"))
+        error(ErrorCode::TimedOut, message, Some(PATIENCE))
     } else {
         unreachable(connection, &format!("no connection within {seconds} s"))
     }

@@ -120,7 +120,7 @@ impl std::fmt::Debug for Settings {
 pub enum KubeconfigError {
     #[error("no kubeconfig: {} does not exist", looked_at(.0))]
     Missing(Vec<PathBuf>),
-    #[error("{path}: {why}")]
+    #[error("the kubeconfig {path} cannot be used: {why}")]
     Unreadable { path: PathBuf, why: String },
     #[error("the kubeconfig names no current context")]
     NoContext { known: Vec<String> },
@@ -309,7 +309,8 @@ fn check_plugin(auth: &AuthInfo, sources: &Sources) -> Result<Option<String>, Ku
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    line.rsplit("error: ").next().unwrap_or_default().trim().to_owned()
 }
 
 /// Where kubectl looks first; for messages.

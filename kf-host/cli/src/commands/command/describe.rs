@@ -54,7 +54,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             format!("{}, snapshot {}", origin.registry, origin.snapshot).into(),
             format!("{} ({})", origin.owner, origin.keyids.join(", ")).into(),
             format!("sha256 {}", receipt.wasm.sha256).into(),
-            origin.at.to_string().into(),
+            format!("{:.0}", origin.at).into(),
         ],
         object: json!({
             "name": name, "version": receipt.version, "about": receipt.summary, "usage": usage,

@@ -32,7 +32,7 @@ pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
     let Some(with) = &args.with else {
         let lock = NameLock::try_acquire(&app.home, &name)?;
         slot::restore(&app.home, &lock)?;
-        app.ui.data_line(&format!("{name} is {name} again"))?;
+        app.ui.data_line(&format!("{name} answers for itself again"))?;
         return Ok(());
     };
     let request = Request::parse(with)?;

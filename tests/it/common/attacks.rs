@@ -1,0 +1,108 @@
+//! The hostile guests of `tests/adversarial`, published by a registry that was taken in.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use kf_toolchains::guests::toolchain::{Machine, Way, resolve};
+use kf_toolchains::{guests, progress};
+
+use super::{Home, registry};
+
+const READ_PODS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods"]
+verbs = ["get"]
+"#;
+
+const USE_PODS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods"]
+verbs = ["get", "list", "create", "patch"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/log"]
+verbs = ["get"]
+"#;
+
+const READ_SECRETS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods", "secrets"]
+verbs = ["get"]
+"#;
+
+const READ_DATA_OF_SECRETS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods"]
+verbs = ["get"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["secrets"]
+verbs = ["get"]
+data = true
+"#;
+
+/// Commands with the guest that each is and what it asks for.
+const PUBLISHED: [(&str, &str, &str); 7] = [
+    ("escape-sequences", "escape_sequences", ""),
+    ("lying-manifest", "lying_manifest", READ_PODS),
+    ("secret-reader", "lying_manifest", READ_SECRETS),
+    ("secret-data-reader", "lying_manifest", READ_DATA_OF_SECRETS),
+    ("namespace-escape", "namespace_escape", USE_PODS),
+    ("sleep-for-ever", "sleep_for_ever", ""),
+    ("spin", "spin", ""),
+];
+
+/// A home in which these were added.
+pub fn home(names: &[&str]) -> Home {
+    static PREPARED: OnceLock<Home> = OnceLock::new();
+    let prepared = PREPARED.get_or_init(|| {
+        let out = tempfile::tempdir().unwrap();
+        publish(out.path());
+        let home = Home::empty();
+        registry::set_up(&home, out.path());
+        for (name, ..) in PUBLISHED {
+            registry::add(&home, name);
+        }
+        home
+    });
+    let home = Home::empty();
+    registry::copy_home(prepared, home.path(), names);
+    home
+}
+
+fn publish(out: &Path) {
+    let (index, artifacts) = (out.join("index"), out.join("artifacts"));
+    for folder in ["authors", "plugins"] {
+        fs_err::create_dir_all(index.join(folder)).unwrap();
+    }
+    let text = fs_err::read_to_string(registry::index().join("registry.toml")).unwrap();
+    fs_err::write(index.join("registry.toml"), text).unwrap();
+    let names = PUBLISHED.map(|(name, ..)| name);
+    let author =
+        format!("format = 1\nid = \"mallory\"\ncontact = \"https://mallory.example\"\nplugins = {names:?}\n");
+    fs_err::write(index.join("authors/mallory.toml"), author).unwrap();
+
+    let toolchain = resolve(&Machine::default(), Way::forced().unwrap(), progress::silent).unwrap();
+    let built = guests::build_examples(&toolchain, "kf-attacks", "dev").unwrap();
+    for (name, guest, rules) in PUBLISHED {
+        let entry = format!("format = 1\nname = \"{name}\"\nsummary = \"Be useful\"\nowner = \"mallory\"\n");
+        let ceiling = rules.replace("permissions", "ceiling");
+        fs_err::write(index.join(format!("plugins/{name}.toml")), entry + &ceiling).unwrap();
+        let manifest = format!(
+            "format = 1\n[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\nabi = \"0.1.0\"\n\
+             summary = \"Be useful\"\nlicense = \"Apache-2.0\"\n{rules}"
+        );
+        let folder = artifacts.join(name);
+        fs_err::create_dir_all(&folder).unwrap();
+        fs_err::write(folder.join("plugin.toml"), manifest).unwrap();
+        let wasm = &built.iter().find(|built| built.name == guest).unwrap().wasm_path;
+        fs_err::copy(wasm, folder.join("plugin.wasm")).unwrap();
+    }
+    registry::build(&index, &artifacts, out);
+}

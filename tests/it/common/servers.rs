@@ -1,0 +1,121 @@
+//! Servers that behave badly.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+/// Takes connections and never says a word. Its address.
+pub fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let connections: Vec<_> = listener.incoming().collect();
+        drop(connections);
+    });
+    address.to_string()
+}
+
+/// An address nobody listens at.
+pub fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Speaks TLS with a certificate that ended years ago. Its address and the certificate.
+pub fn with_expired_certificate() -> (String, String) {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2021, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            // The client breaks off.
+            let _ = connection.complete_io(&mut stream);
+        }
+    });
+    (address, certificate.pem())
+}
+
+/// A registry's files over HTTP, where one kind of file begins and never ends.
+pub struct Dripping {
+    pub url: String,
+    reached: Receiver<()>,
+}
+
+impl Dripping {
+    /// `stuck` is the ending of the files that never end.
+    pub fn serve(folder: &Path, stuck: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let folder = folder.to_owned();
+        let (sender, reached) = channel();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (folder, sender) = (folder.clone(), sender.clone());
+                let reached = move || {
+                    let _ = sender.send(());
+                };
+                thread::spawn(move || answer(stream, &folder, stuck, reached));
+            }
+        });
+        Self { url, reached }
+    }
+
+    /// Waits until kf hangs.
+    pub fn wait_until_stuck(&self) {
+        self.reached.recv_timeout(super::terminal::PATIENCE).unwrap();
+    }
+}
+
+/// Answers requests until the client goes.
+fn answer(mut stream: TcpStream, folder: &Path, stuck: &str, reached: impl Fn()) {
+    while let Some(path) = request(&mut stream) {
+        let file: PathBuf = folder.join(path.trim_start_matches('/'));
+        let Ok(content) = fs_err::read(&file) else {
+            let _gone = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+            continue;
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", content.len());
+        if stream.write_all(head.as_bytes()).is_err() {
+            return;
+        }
+        if path.ends_with(stuck) {
+            let _gone = stream.write_all(&content[..content.len() / 2]);
+            reached();
+            // Until the other end closes.
+            let _ = stream.read(&mut [0; 1]);
+            return;
+        }
+        let _gone = stream.write_all(&content);
+    }
+}
+
+/// The path of the next request.
+fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.extend(byte);
+    }
+    String::from_utf8(head).ok()?.split(' ').nth(1).map(str::to_owned)
+}
