@@ -8,7 +8,6 @@ pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -119,9 +118,7 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
         } else if metadata.is_symlink() {
             fs_err::read_link(&path).unwrap().display().to_string()
         } else {
-            let mut hasher = DefaultHasher::new();
-            fs_err::read(&path).unwrap().hash(&mut hasher);
-            hasher.finish().to_string()
+            kf_toolchains::cache::digest_of(&fs_err::read(&path).unwrap())
         };
         state.insert(path, format!("{:o} {content}", metadata.mode()));
     }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use clap::{Subcommand, ValueEnum};
 
 use crate::setup::{self, Wanted};
-use crate::step::{Doing, Failure, Result, programs, run};
+use crate::step::{Doing, Failure, Result, programs, run_talking};
 
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
@@ -54,14 +54,14 @@ pub fn command(task: &ClusterCommand) -> Result<()> {
             setup::prepare(Wanted::Cluster, profile)?;
             up(profile)
         }
-        ClusterCommand::Down => run(harness()?.arg("down")),
-        ClusterCommand::Status => run(harness()?.arg("status")),
+        ClusterCommand::Down => run_talking(harness()?.arg("down")),
+        ClusterCommand::Status => run_talking(harness()?.arg("status")),
     }
 }
 
 /// Starts the kept cluster if it is not there, and shows its kubeconfigs.
 fn up(profile: Profile) -> Result<()> {
-    run(harness()?.args(["up", profile.name()]))
+    run_talking(harness()?.args(["up", profile.name()]))
 }
 
 fn harness() -> Result<Command> {

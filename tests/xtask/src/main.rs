@@ -67,7 +67,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
-            say::line(&format!("error: {message}"));
+            if !message.is_empty() {
+                say::line(&format!("error: {message}"));
+            }
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@
 //! packages of the node, and a Rust for WebAssembly where the machine has none. Everything is kept,
 //! so a second run starts within seconds.
 
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -23,6 +24,9 @@ use crate::{demo, plugins, say};
 const KF: u64 = 700;
 const SUPERVISOR: u64 = 350;
 const TESTS: u64 = 300;
+
+/// As pip names it.
+const PYTHON_TUF: &str = "tuf==7.0.1";
 
 /// How much is to be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,7 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
             scope.spawn(move || kubernetes(profile)),
             scope.spawn(move || packages(profile)),
             scope.spawn(move || rust_of_debian(wanted)),
+            scope.spawn(move || python_tuf(wanted)),
         ];
         let toolchain = scope.spawn(move || toolchain(wanted));
         let programs = programs(wanted);
@@ -122,6 +127,30 @@ fn rust_of_debian(wanted: Wanted) -> Result<()> {
     say::during("fetching Debian's Rust", None, || resolve(&Machine::default(), Some(Way::Debian), say::step))
         .map(drop)
         .doing("cannot fetch Debian's Rust")
+}
+
+/// The other implementation of TUF, against which ours is tried. Without it those tests are skipped.
+fn python_tuf(wanted: Wanted) -> Result<()> {
+    let folder = locations::target().join("python-tuf");
+    let installed = folder.join("installed");
+    let wanted_version = fs_err::read_to_string(&installed).is_ok_and(|version| version == PYTHON_TUF);
+    if wanted != Wanted::Tests || wanted_version {
+        return Ok(());
+    }
+    let log = locations::log("python-tuf");
+    let made = say::during("installing python-tuf", Some(&log), || {
+        command::logged(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), &log)?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        command::logged(pip.args(["install", "--quiet", "--disable-pip-version-check", PYTHON_TUF]), &log)
+    });
+    match made {
+        Ok(_) => fs_err::write(installed, PYTHON_TUF).doing("cannot note that python-tuf is there"),
+        Err(error) => {
+            say::step(&format!("python-tuf could not be installed, so its tests are skipped: {error}"));
+            let _absent = fs_err::remove_dir_all(&folder);
+            Ok(())
+        }
+    }
 }
 
 fn toolchain(wanted: Wanted) -> Result<Option<Toolchain>> {

@@ -12,6 +12,13 @@ use crate::say;
 #[derive(Debug)]
 pub struct Failure(pub String);
 
+impl Failure {
+    /// Whoever failed has said why.
+    pub fn said() -> Self {
+        Self(String::new())
+    }
+}
+
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Says what was being done.
@@ -35,6 +42,11 @@ pub fn programs() -> Result<PathBuf> {
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).status().doing(&shown(command))?;
     if status.success() { Ok(()) } else { Err(Failure(format!("`{}` failed: {status}", shown(command)))) }
+}
+
+/// Runs a program that says itself why it fails.
+pub fn run_talking(command: &mut Command) -> Result<()> {
+    run(command).map_err(|_| Failure::said())
 }
 
 /// Runs cargo in the workspace.

@@ -28,9 +28,9 @@ pub fn run_all(args: &TestArgs) -> Result<()> {
     let tested = test(args, &cluster);
     let stopped = cluster.stop();
     let (summary, succeeded) = tested?;
-    summary.say();
     stopped?;
-    if succeeded { Ok(()) } else { Err(Failure(summary.counts())) }
+    summary.say();
+    if succeeded { Ok(()) } else { Err(Failure::said()) }
 }
 
 /// Runs cargo's tests, shows what they say as they say it, and adds it up.

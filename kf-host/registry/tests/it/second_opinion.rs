@@ -1,11 +1,9 @@
 //! python-tuf, written by others from the same specification, must agree with us about what we publish.
 //!
-//! ```sh
-//! python3 -m venv target/python-tuf && target/python-tuf/bin/pip install tuf
-//! cargo test -p kf-registry --test it -- --ignored second_opinion
-//! ```
+//! `cargo xtask test` installs it into `target/python-tuf`. Where that is missing, these tests are
+//! skipped by name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,12 +11,24 @@ use kf_registry::Digest;
 
 use crate::fixture::*;
 
+/// A Python that has it.
+fn python() -> PathBuf {
+    kf_toolchains::locations::target().join("python-tuf/bin/python")
+}
+
+/// Whether `test` is skipped because it is not installed.
+fn skip_without_python_tuf(test: &str) -> bool {
+    let missing = !python().exists();
+    if missing {
+        kf_toolchains::progress::skipped(test, "python-tuf is not installed; `cargo xtask test` does it");
+    }
+    missing
+}
+
 /// What python-tuf says about `target`: its digest, or its complaint.
 fn ask(fixture: &Fixture, target: &str) -> Result<String, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = here.join("../../target/python-tuf/bin/python");
-    assert!(python.exists(), "python-tuf is not installed: see the top of {}", file!());
-    let output = Command::new(python)
+    let output = Command::new(python())
         .arg(here.join("tests/second_opinion.py"))
         .args([fixture.path("published"), fixture.path("python")])
         .arg(target)
@@ -31,8 +41,10 @@ fn ask(fixture: &Fixture, target: &str) -> Result<String, String> {
 }
 
 #[test]
-#[ignore = "needs python-tuf, see the top of this file"]
 fn python_tuf_agrees_about_good_and_bad() {
+    if skip_without_python_tuf("python_tuf_agrees_about_good_and_bad") {
+        return;
+    }
     // python-tuf has no injected clock.
     let now = Timestamp::now();
     let fixture = Fixture::new();
@@ -66,8 +78,10 @@ fn python_tuf_agrees_about_good_and_bad() {
 }
 
 #[test]
-#[ignore = "needs python-tuf, see the top of this file"]
 fn python_tuf_follows_our_roots() {
+    if skip_without_python_tuf("python_tuf_follows_our_roots") {
+        return;
+    }
     let now = Timestamp::now();
     let fixture = Fixture::new();
     fixture.build(now - SignedDuration::from_hours(24 * 200)).unwrap();
