@@ -90,7 +90,7 @@ fn a_closed_stdout_ends_the_run() {
 
 /// Whom the test below interrupts; it says how it ended.
 #[test]
-#[ignore = "the next test starts it"]
+#[ignore = "run by ctrl_c_ends_a_wait"]
 fn interrupted() {
     let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
     let given = Given { limits, ..Given::default() };

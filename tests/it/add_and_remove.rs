@@ -375,7 +375,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     error: `--yes` does not cover the rights it takes to upgrade hello and let it read pods
     hint: kf command add hello@0.3.0 --accept [DIGEST]
     ");
-    home.run(&registry::hinted(&refused)).success();
+    home.run(registry::hinted(&refused)).success();
     assert!(home.run(["command", "list"]).success().stdout.contains("0.3.0"));
 }
 

@@ -38,10 +38,6 @@ impl Team {
         self.namespace.kubeconfig(user)
     }
 
-    pub fn server(&self) -> &str {
-        self.cluster.server()
-    }
-
     /// A home of this user's with these commands added.
     pub fn home(&self, user: User, commands: &[&str]) -> Home {
         Home::with_commands(commands).kubeconfig(&self.kubeconfig(user))

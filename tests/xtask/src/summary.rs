@@ -2,12 +2,17 @@
 
 use crate::say;
 
+/// How the reason of an ignored test begins when another test runs it, as a process of its own.
+const RUN_BY_ANOTHER: &str = "run by ";
+
 /// Counts and names over all test programs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     passed: usize,
     failed: usize,
     ignored: usize,
+    /// Ignored tests that another test runs: neither skipped nor to be counted twice.
+    parts: usize,
     /// Names of tests that failed.
     failures: Vec<String>,
     /// Tests that said they cannot run here, with the reason. Their programs count them as passed.
@@ -32,6 +37,10 @@ impl Summary {
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
         {
             let reason = reason.trim_start_matches([',', ' ']);
+            if reason.starts_with(RUN_BY_ANOTHER) {
+                self.parts += 1;
+                return;
+            }
             self.skipped.push(format!("{name}: {}", if reason.is_empty() { "ignored" } else { reason }));
         }
     }
@@ -41,14 +50,16 @@ impl Summary {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.parts += other.parts;
         self.failures.extend(other.failures);
         self.skipped.extend(other.skipped);
     }
 
     /// `N passed, N failed, N skipped`.
     pub fn counts(&self) -> String {
-        let skipped = self.skipped.len().max(self.ignored);
-        let passed = (self.passed + self.ignored).saturating_sub(skipped);
+        let ignored = self.ignored.saturating_sub(self.parts);
+        let skipped = self.skipped.len().max(ignored);
+        let passed = (self.passed + ignored).saturating_sub(skipped);
         format!("{passed} passed, {} failed, {skipped} skipped", self.failed)
     }
 
@@ -85,6 +96,15 @@ fn without_colour(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::Summary;
+
+    #[test]
+    fn a_test_that_another_runs_is_not_skipped() {
+        let summary = heard(&[
+            "test stuck::interrupted ... ignored, run by ctrl_c_ends_a_run",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out",
+        ]);
+        assert_eq!(summary.counts(), "3 passed, 0 failed, 0 skipped");
+    }
 
     fn heard(lines: &[&str]) -> Summary {
         let mut summary = Summary::default();
