@@ -102,30 +102,6 @@ fn a_reader_that_has_had_enough_ends_it_quietly() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(141), ""), "{}", ended.transcript());
 }
 
-/// Clears the screen, sets the title, turns the text around.
-const HOSTILE: &str = "oh\u{1b}[2J\u{1b}]0;root#\u{7} no \u{202e}txt.exe";
-
-#[test]
-fn what_a_pod_says_cannot_drive_the_terminal() {
-    let team = team_that_waits("hostile");
-    let condition = serde_json::json!({ "status": {
-        "phase": "Failed", "reason": "Evicted", "message": HOSTILE,
-    } });
-    let patch = condition.to_string();
-    team.admin(&["patch", "pod", "web", "--subresource=status", "--type=merge", "-p", &patch]);
-    let home = team.home(User::DataScientist, &["status"]);
-    // A program gets what the pod said.
-    let objects = json(home.run(["status", "-o", "json"])).to_string();
-    let said = serde_json::to_string(HOSTILE).unwrap();
-    assert!(objects.contains(said.trim_matches('"')), "{objects}");
-    // A person does not.
-    let (status, screen) = Terminal::start(home.kf(["status", "--color", "never"])).finish();
-    let screen = String::from_utf8(screen).unwrap();
-    assert!(status.success(), "{screen}");
-    assert!(screen.contains("oh no txt.exe"), "{screen}");
-    assert!(!screen.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{screen:?}");
-}
-
 const QUICK: [&str; 2] = ["EPOCHS=3", "EPOCH_SECONDS=0.1"];
 
 /// `kf train NAME` with quick epochs and more arguments.

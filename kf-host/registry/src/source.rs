@@ -101,11 +101,11 @@ impl Source {
         let plugins: Vec<(String, Plugin)> = read_dir(&dir.join("plugins"))?;
         for (stem, author) in &authors {
             same_name(stem, author.id.as_str())?;
-            check_line("contact", &author.contact, 120)?;
+            check_line(&format!("the contact of {stem}"), &author.contact, 120)?;
         }
         for (stem, plugin) in &plugins {
             same_name(stem, plugin.name.as_str())?;
-            check_line("summary", &plugin.summary, 120)?;
+            check_line(&format!("the summary of {stem}"), &plugin.summary, 120)?;
             plugin.yanked.iter().try_for_each(check_version)?;
             plugin.blocked.iter().try_for_each(|block| check_line("reason", &block.reason, 200))?;
         }

@@ -106,14 +106,15 @@ fn painted(cell: &Cell, color: bool) -> String {
 
 /// The lines of one thing: title, value.
 pub fn render_record(fields: &[Column], value: &Row, wide: bool, color: bool) -> Vec<String> {
-    let shown: Vec<_> = fields.iter().zip(&value.cells).filter(|(field, _)| wide || !field.wide).collect();
-    let width = shown.iter().map(|(field, _)| field.title.width()).max().unwrap_or(0);
-    let line = |(field, cell): &(&Column, &Cell)| {
-        let cell = Cell { text: escape::line(&cell.text), tone: cell.tone };
-        let gap = " ".repeat(width.saturating_sub(field.title.width()) + 2);
-        format!("{}{gap}{}", field.title, painted(&cell, color)).trim_end().to_owned()
-    };
-    shown.iter().map(line).collect()
+    let kept = fields.iter().zip(&value.cells).filter(|(field, _)| wide || !field.wide);
+    let lines: Vec<Vec<Cell>> = kept
+        .map(|(field, cell)| {
+            let title = Cell::from(escape::line(&field.title));
+            vec![title, Cell { text: escape::line(&cell.text), tone: cell.tone }]
+        })
+        .collect();
+    let width = lines.iter().filter_map(|line| line.first()).map(|title| title.text.width()).max();
+    lines.iter().map(|line| aligned(line, &[width.unwrap_or(0), 0], color)).collect()
 }
 
 #[cfg(test)]
@@ -143,8 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_cannot_break_its_row() {
-        let rows = [row(&["a\nerror: fake\x1b[2J"])];
-        assert_eq!(render(&[Column::new("NAME")], &rows, false, false), ["NAME", "a error: fake"]);
+    fn neither_a_cell_nor_a_title_can_break_its_line() {
+        let hostile = "a\nerror: fake\x1b[2J";
+        let (titles, cells) = ([Column::new(hostile)], row(&[hostile]));
+        let shown = "a error: fake";
+        assert_eq!(render(&titles, std::slice::from_ref(&cells), false, false), [shown, shown]);
+        assert_eq!(render_record(&titles, &cells, false, false), [format!("{shown}  {shown}")]);
     }
 }

@@ -1,0 +1,83 @@
+//! Text of others that would drive the terminal: a person does not get it, a program gets it as it was.
+
+use kf_tests::cluster::User;
+
+use crate::common::registry::{self, artifacts, set_up};
+use crate::common::team::Team;
+use crate::common::terminal::Terminal;
+use crate::common::{Home, attacks};
+use crate::kf_snapshot;
+
+/// Clears the screen, sets the title, turns the text around.
+const HOSTILE: &str = "oh\u{1b}[2J\u{1b}]0;root#\u{7} no \u{202e}txt.exe";
+
+#[test]
+fn what_a_pod_says_cannot_drive_the_terminal() {
+    let team = Team::new("hostile");
+    team.apply(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
+",
+    );
+    let condition = serde_json::json!({ "status": {
+        "phase": "Failed", "reason": "Evicted", "message": HOSTILE,
+    } });
+    let patch = condition.to_string();
+    team.admin(&["patch", "pod", "web", "--subresource=status", "--type=merge", "-p", &patch]);
+    let home = team.home(User::DataScientist, &["status"]);
+    // A program gets what the pod said.
+    let piped = home.run(["status", "-o", "json"]).success().stdout;
+    assert!(piped.contains(serde_json::to_string(HOSTILE).unwrap().trim_matches('"')), "{piped}");
+    // A person does not.
+    let (status, screen) = Terminal::start(home.kf(["status", "--color", "never"])).finish();
+    let screen = String::from_utf8(screen).unwrap();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("oh no txt.exe"), "{screen}");
+    assert!(!screen.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{screen:?}");
+}
+
+#[test]
+fn what_a_command_prints_cannot_drive_the_terminal() {
+    let home = attacks::home(&["escape-sequences"]);
+    let mut terminal = Terminal::start(home.kf(["escape-sequences", "--color", "never"]));
+    terminal.expect("[Y/n]");
+    terminal.type_text("n\n");
+    let (_, screen) = terminal.finish();
+    let screen = String::from_utf8(screen).unwrap();
+    assert!(screen.contains("txt.exe"), "{screen}");
+    // Of escapes there are kf's own, which clear the line of a wait and redraw a table.
+    let others =
+        ["\r\u{1b}[2K", "\u{1b}[2K", "\u{1b}[J"].iter().fold(screen, |text, own| text.replace(own, ""));
+    assert!(!others.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{others:?}");
+    assert!(!others.contains("root#"), "{others:?}");
+}
+
+#[test]
+fn what_a_registry_says_cannot_drive_the_terminal() {
+    let work = tempfile::tempdir().unwrap();
+    let index = work.path().join("index");
+    registry::copy(&registry::index(), &index);
+    let entry = index.join("plugins/hello.toml");
+    let text = fs_err::read_to_string(&entry).unwrap();
+    let hostile = text.replace("summary = \"", "summary = \"\\u001b[2J\\u202e");
+    assert_ne!(hostile, text);
+    fs_err::write(&entry, hostile).unwrap();
+    let built = registry::try_build(&index, &artifacts(), work.path());
+    if built.code == Some(0) {
+        let home = Home::empty();
+        set_up(&home, work.path());
+        let listing = ["command", "list", "--available", "--color", "never"];
+        let (status, screen) = Terminal::start(home.kf(listing)).finish();
+        let screen = String::from_utf8(screen).unwrap();
+        assert!(status.success() && screen.contains("hello"), "{screen}");
+        assert!(!screen.replace("\r\u{1b}[2K", "").contains(['\u{1b}', '\u{202e}']), "{screen:?}");
+    }
+    kf_snapshot!(built.masked(&work.path().display().to_string(), "[WORK]"), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: cannot read the summary of hello: it must be one line of 1 to 120 characters without control or direction characters
+    ");
+}
