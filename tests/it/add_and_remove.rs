@@ -1,6 +1,6 @@
 //! Adding, upgrading, replacing and removing commands.
 
-use crate::common::registry::{self, artifacts, build, published, set_up};
+use crate::common::registry::{self, build, published, set_up};
 use crate::common::terminal::Terminal;
 use crate::common::{Home, Ran};
 use crate::kf_snapshot;
@@ -253,7 +253,7 @@ fn a_broken_command_disables_no_other() {
 fn a_name_in_two_registries_is_the_users_to_decide() {
     let home = fresh();
     let out = tempfile::tempdir().unwrap();
-    build(&registry::index(), &artifacts(), out.path());
+    build(&registry::index(), &registry::only("hello", out.path()), out.path());
     let (url, root) = registry::location(out.path());
     home.run(["registry", "add", "lab", &url, "--root", &root.display().to_string()]).success();
     kf_snapshot!(home.run_in_vain(["command", "add", "hello"]), @"
@@ -295,7 +295,7 @@ fn a_registry_cannot_offer_a_name_of_kfs_own() {
         fs_err::write(index.join(file), text.replace(from, to)).unwrap();
     }
     fs_err::rename(index.join("plugins/hello.toml"), index.join("plugins/registry.toml")).unwrap();
-    let ran = registry::try_build(&index, &artifacts(), work.path());
+    let ran = registry::try_build(&index, &registry::only("hello", work.path()), work.path());
     kf_snapshot!(ran.masked(&work.path().display().to_string(), "[WORK]"), @r#"
     exit: 2
     ----- stdout -----
@@ -308,10 +308,9 @@ fn a_registry_cannot_offer_a_name_of_kfs_own() {
 /// A registry whose `hello` is of another version, and may ask for rights.
 fn registry_with_hello(version: &str, rules: &str, out: &std::path::Path) {
     let work = tempfile::tempdir().unwrap();
-    let (index, artifacts_copy) = (work.path().join("index"), work.path().join("artifacts"));
+    let (index, artifacts) = (work.path().join("index"), registry::only("hello", work.path()));
     registry::copy(&registry::index(), &index);
-    registry::copy(&artifacts(), &artifacts_copy);
-    let manifest = artifacts_copy.join("hello/plugin.toml");
+    let manifest = artifacts.join("hello/plugin.toml");
     let text = fs_err::read_to_string(&manifest).unwrap();
     fs_err::write(
         &manifest,
@@ -321,7 +320,7 @@ fn registry_with_hello(version: &str, rules: &str, out: &std::path::Path) {
     let entry = index.join("plugins/hello.toml");
     let text = fs_err::read_to_string(&entry).unwrap();
     fs_err::write(&entry, text + &rules.replace("permissions", "ceiling")).unwrap();
-    build(&index, &artifacts_copy, out);
+    build(&index, &artifacts, out);
 }
 
 const READ_PODS: &str = r#"
@@ -334,7 +333,7 @@ verbs = ["list"]
 #[test]
 fn an_upgrade_asks_only_when_it_wants_more() {
     let out = tempfile::tempdir().unwrap();
-    build(&registry::index(), &artifacts(), out.path());
+    build(&registry::index(), &registry::only("hello", out.path()), out.path());
     let home = Home::empty();
     set_up(&home, out.path());
     home.run(["command", "add", "hello"]).success();
@@ -382,12 +381,11 @@ fn an_upgrade_asks_only_when_it_wants_more() {
 #[test]
 fn a_command_that_asks_for_more_than_its_ceiling_is_not_published() {
     let work = tempfile::tempdir().unwrap();
-    let artifacts_copy = work.path().join("artifacts");
-    registry::copy(&artifacts(), &artifacts_copy);
-    let manifest = artifacts_copy.join("hello/plugin.toml");
+    let artifacts = registry::only("hello", work.path());
+    let manifest = artifacts.join("hello/plugin.toml");
     let text = fs_err::read_to_string(&manifest).unwrap();
     fs_err::write(&manifest, text + READ_PODS).unwrap();
-    let ran = registry::try_build(&registry::index(), &artifacts_copy, work.path()).code(8);
+    let ran = registry::try_build(&registry::index(), &artifacts, work.path()).code(8);
     assert!(ran.stderr.contains("more than the registry allows"), "{}", ran.transcript());
     assert!(!work.path().join("published/metadata/timestamp.json").exists());
 }

@@ -171,6 +171,43 @@ fn a_token_nobody_issued() {
 }
 
 #[test]
+fn a_client_certificate_that_has_expired() {
+    let team = Team::new("expired");
+    let home = Home::with_commands(&["whoami"]);
+    let (certificate, key) = servers::expired_identity();
+    let text = fs_err::read_to_string(team.kubeconfig(User::DataScientist)).unwrap();
+    let mut kubeconfig: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let (certificate_file, key_file) = (home.path().join("ended.crt"), home.path().join("ended.key"));
+    fs_err::write(&certificate_file, certificate.pem()).unwrap();
+    fs_err::write(&key_file, key.serialize_pem()).unwrap();
+    kubeconfig["users"][0]["user"] =
+        serde_json::json!({ "client-certificate": certificate_file, "client-key": key_file });
+    let file = home.path().join("kubeconfig");
+    fs_err::write(&file, kubeconfig.to_string()).unwrap();
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &file.display().to_string()]), @"");
+}
+
+#[test]
+fn a_script_gets_every_error_as_json() {
+    let home = Home::with_commands(&["train", "whoami"]);
+    let nowhere = kubeconfig_for(&home, &format!("https://{}", servers::closed()), None);
+    for (arguments, code, word) in [
+        (&["whoami"][..], 3, "unauthenticated"),
+        (&["whoami", "--kubeconfig", &nowhere], 7, "unreachable"),
+        (&["-n", "Team_A", "whoami", "--kubeconfig", &nowhere], 2, "usage"),
+        (&["train", "mnist", "nowhere.yaml", "--kubeconfig", &nowhere], 2, "usage"),
+        (&["command", "add", "train@9"], 5, "not-found"),
+        (&["trian"], 5, "not-found"),
+    ] {
+        let ran = home.run_in_vain(arguments.iter().chain(&["-o", "json"])).code(code);
+        let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert_eq!(error["error"]["code"], word, "{}", ran.transcript());
+        assert!(error["error"]["message"].is_string(), "{}", ran.transcript());
+        assert_eq!(ran.stdout, "");
+    }
+}
+
+#[test]
 fn a_namespace_that_is_none() {
     let home = Home::with_commands(&["status"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kf_tests::cluster::User;
 use serde_json::Value;
 
-use crate::common::registry::{self, artifacts, build, set_up};
+use crate::common::registry::{self, build, set_up};
 use crate::common::team::Team;
 use crate::common::{Home, attacks};
 use crate::kf_snapshot;
@@ -258,7 +258,7 @@ fn lower_ceiling(out: &std::path::Path) {
 fn a_ceiling_that_comes_down_binds_what_is_added() {
     let team = Team::new("ceiling");
     let out = tempfile::tempdir().unwrap();
-    build(&registry::index(), &artifacts(), out.path());
+    build(&registry::index(), &registry::only("status", out.path()), out.path());
     let home = Home::empty().kubeconfig(&team.kubeconfig(User::DataScientist));
     set_up(&home, out.path());
     registry::add(&home, "status");

@@ -29,6 +29,14 @@ pub fn published() -> &'static Path {
     dir.path()
 }
 
+/// A copy of one built command, for a registry that is quick to build: the folder with its folder.
+pub fn only(name: &str, work: &Path) -> PathBuf {
+    let folder = work.join("artifacts");
+    fs_err::create_dir_all(&folder).unwrap();
+    copy(&artifacts().join(name), &folder);
+    folder
+}
+
 /// The reviewed text of the first-party commands.
 pub fn index() -> PathBuf {
     repository().join("registry-index")

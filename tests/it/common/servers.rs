@@ -26,13 +26,18 @@ pub fn closed() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-/// Speaks TLS with a certificate that ended years ago. Its address and the certificate.
-pub fn with_expired_certificate() -> (String, String) {
+/// A certificate that ended years ago, and its key.
+pub fn expired_identity() -> (rcgen::Certificate, KeyPair) {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2021, 1, 1);
     let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
+    (params.self_signed(&key).unwrap(), key)
+}
+
+/// Speaks TLS with a certificate that ended years ago. Its address and the certificate.
+pub fn with_expired_certificate() -> (String, String) {
+    let (certificate, key) = expired_identity();
     let config =
         rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
