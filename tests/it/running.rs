@@ -188,7 +188,14 @@ fn a_job_that_fails_is_kfs_failure_with_its_reason() {
     ----- stderr -----
     trainjob/fails created (runtime kf-test)
     warning: fails failed after [TIME]: FailedJobs: jobset failed due to one or more job failures (first failed job: fails-node-0)
+    node-0 ended with exit 3
+    [node-0] rank=0 nodes=1 seed=1 points=64
+    [node-0] epoch=1 loss=0.584595
+    [node-0] rank=0 failed at epoch 2, as FAIL_AT says
     ");
+    let followed = home.run_in_vain(train("again", &["--env", "FAIL_AT=2", "--logs"])).code(1);
+    let last = followed.stdout.lines().last().unwrap();
+    assert!(last.ends_with("rank=0 failed at epoch 2, as FAIL_AT says"), "{}", followed.transcript());
 }
 
 #[test]

@@ -44,6 +44,19 @@ pub(super) fn run(pod: &Object, container: &str) -> Option<Run> {
     started.then_some(restarts)
 }
 
+/// The last run that failed, and whether another has begun since.
+pub(super) fn failed_run(pod: &Object, container: &str) -> Option<(Run, bool)> {
+    let status = status(pod, container)?;
+    let failed = |pointer: &str| {
+        status.pointer(pointer).and_then(|end| end.get("exitCode")?.as_i64()).is_some_and(|code| code != 0)
+    };
+    let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
+    if failed("/state/terminated") {
+        return Some((restarts, false));
+    }
+    failed("/lastState/terminated").then_some((restarts - 1, true))
+}
+
 /// How its last run ended.
 pub(super) fn last_end(pod: &Object, container: &str) -> Option<String> {
     let status = status(pod, container)?;

@@ -1,4 +1,7 @@
-use super::{Events, container, target::TargetKind};
+use std::collections::BTreeSet;
+
+use super::container::{self, Run};
+use super::{Events, target::TargetKind};
 use super::{PodState, pod_state, pod_trouble, rank_of};
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -16,24 +19,53 @@ pub struct LastWords {
 /// How many lines of a failed pod's log are worth showing.
 const LINES: u32 = 10;
 
-/// The last lines of the pod that failed first. None if no pod failed; no lines if its log is
-/// gone or may not be read.
-pub fn last_words<'a>(kf: &Kf, pods: impl Iterator<Item = &'a Object>) -> Option<LastWords> {
-    let events = Events::default();
-    let failed = |pod: &&Object| {
-        let crashed = container::choose(pod, TargetKind::TrainJob, None).ok().flatten();
-        pod_state(pod) == PodState::Failed
-            || crashed.is_some_and(|container| container::last_end(pod, &container).is_some())
-    };
-    let pod = pods.filter(failed).min_by_key(|pod| (ended(pod), pod.name().to_owned()))?;
-    let why = pod_trouble(pod, &events).map(|trouble| trouble.text).unwrap_or_else(|| "failed".to_owned());
-    let container = container::choose(pod, TargetKind::TrainJob, None).ok().flatten();
-    let mut request = kf.log(pod.name()).tail(Some(LINES));
-    if let Some(container) = container {
-        request = request.container(container);
+/// The last words of failed pods, taken down as soon as one fails: whoever gives up on the workload
+/// may take its pods away, and their logs with them.
+#[derive(Default)]
+pub(super) struct Failures {
+    noted: BTreeSet<(String, Run)>,
+    last: Option<LastWords>,
+}
+
+impl Failures {
+    /// Those of the pod that failed first. No lines if its log is gone or may not be read.
+    pub(super) fn last_words(&self) -> Option<&LastWords> {
+        self.last.as_ref()
     }
-    let lines = request.open().and_then(|log| log.lines()).unwrap_or_default();
-    Some(LastWords { label: rank_of(pod).label(), why, lines })
+
+    /// Notes failures among pods seen at once, the oldest first.
+    pub(super) fn note_all<'p>(&mut self, kf: &Kf, pods: impl Iterator<Item = &'p Object>) {
+        let mut pods: Vec<_> = pods.collect();
+        pods.sort_by_cached_key(|pod| (ended(pod), pod.name().to_owned()));
+        for pod in pods {
+            self.note(kf, pod);
+        }
+    }
+
+    /// Notes a pod's failure, each only once. A later one of the same rank takes its place; those of
+    /// other ranks are what the first led to.
+    pub(super) fn note(&mut self, kf: &Kf, pod: &Object) {
+        let container = container::choose(pod, TargetKind::TrainJob, None).ok().flatten();
+        let failed = container.as_deref().and_then(|container| container::failed_run(pod, container));
+        let (run, is_previous) = match failed {
+            Some(failed) => failed,
+            None if pod_state(pod) == PodState::Failed => (0, false),
+            None => return,
+        };
+        let label = rank_of(pod).label();
+        let is_new = self.noted.insert((pod.name().to_owned(), run));
+        if !is_new || self.last.as_ref().is_some_and(|last| last.label != label) {
+            return;
+        }
+        let mut request = kf.log(pod.name()).tail(Some(LINES)).previous(is_previous);
+        if let Some(container) = container {
+            request = request.container(container);
+        }
+        let lines = request.open().and_then(|log| log.lines()).unwrap_or_default();
+        let trouble = pod_trouble(pod, &Events::default());
+        let why = trouble.map_or_else(|| "failed".to_owned(), |trouble| trouble.text);
+        self.last = Some(LastWords { label, why, lines });
+    }
 }
 
 /// When the first of its containers ended, as text: RFC 3339 in UTC sorts by time.

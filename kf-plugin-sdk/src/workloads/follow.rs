@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::container::{self, Run};
+use super::failure::{Failures, LastWords};
 use super::target::{Target, TargetKind};
 use super::{Events, Outcome, PodState, Rank, Trouble, combine, outcome, pod_state, pod_trouble, rank_of};
 use crate::border::{EventKind, Pollable};
@@ -54,6 +55,7 @@ pub struct Follow<'a> {
     ranks: Option<i64>,
     pods: BTreeMap<String, Object>,
     events: Events,
+    failures: Failures,
     /// Which run of which pod's container has been opened.
     opened: BTreeSet<(String, Run)>,
     open: Vec<(String, Forwarding)>,
@@ -72,6 +74,7 @@ impl<'a> Follow<'a> {
             ranks: None,
             pods: BTreeMap::new(),
             events: Events::default(),
+            failures: Failures::default(),
             opened: BTreeSet::new(),
             open: Vec::new(),
             many: false,
@@ -102,6 +105,11 @@ impl<'a> Follow<'a> {
     /// Its pods as they were last seen.
     pub fn pods(&self) -> impl Iterator<Item = &Object> {
         self.pods.values()
+    }
+
+    /// What the pod that failed first said last, if one failed.
+    pub fn last_words(&self) -> Option<&LastWords> {
+        self.failures.last_words()
     }
 
     /// Whether any log has been copied.
@@ -172,6 +180,7 @@ impl<'a> Follow<'a> {
         if self.logs.is_some() || !outcome.succeeded {
             // The end and the last pods' last changes come on two watches, in any order.
             self.pods = by_name(self.target.pods(self.kf).list()?);
+            self.failures.note_all(self.kf, self.pods.values());
         }
         self.open_logs()?;
         if !self.open.is_empty() {
@@ -366,6 +375,7 @@ impl<'a> Follow<'a> {
     fn read_pods(&mut self) -> Result<Watch> {
         let (pods, watch) = self.target.pods(self.kf).list_and_watch()?;
         self.pods = by_name(pods);
+        self.failures.note_all(self.kf, self.pods.values());
         Ok(watch)
     }
 
@@ -388,7 +398,10 @@ impl<'a> Follow<'a> {
             let name = event.object.name().to_owned();
             match event.kind {
                 EventKind::Deleted => self.pods.remove(&name),
-                EventKind::Added | EventKind::Modified => self.pods.insert(name, event.object),
+                EventKind::Added | EventKind::Modified => {
+                    self.failures.note(self.kf, &event.object);
+                    self.pods.insert(name, event.object)
+                }
             };
         }
         Ok(!ended)

@@ -15,7 +15,7 @@ mod ranks;
 mod target;
 
 pub use events::Events;
-pub use failure::{LastWords, last_words};
+pub use failure::LastWords;
 pub use follow::{Follow, LogChoice, Stop};
 pub use outcome::{Outcome, outcome};
 pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_trouble, restarts};

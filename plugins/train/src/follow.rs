@@ -2,7 +2,7 @@
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Follow, LogChoice, Outcome, Stop, Target, TargetKind, last_words};
+use kf_plugin_sdk::workloads::{Follow, LogChoice, Outcome, Stop, Target, TargetKind};
 
 /// Follows the job; its result is the exit code. Whoever stops kf leaves the job running.
 pub(crate) fn follow(kf: &Kf, job: Object, nodes: i64, logs: bool) -> Result<Exit> {
@@ -37,7 +37,7 @@ fn tell_failure(kf: &Kf, name: &str, outcome: &Outcome, follow: &Follow<'_>, log
     let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).collect();
     let why = if said.is_empty() { String::new() } else { format!(": {}", said.join(": ")) };
     kf.warn(format!("{name} failed{}{why}", after(outcome)));
-    let Some(last) = last_words(kf, follow.pods()) else { return };
+    let Some(last) = follow.last_words() else { return };
     kf.note(format!("{} ended with {}", last.label, last.why));
     // With --logs the lines have just been on the screen.
     for line in last.lines.iter().filter(|_| !logs) {

@@ -62,7 +62,25 @@ fn without_structs(message: &str) -> String {
             _ => {}
         }
     }
-    plain.replace(": : ", ": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    without_empty_lists(&plain).replace(": : ", ": ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A list of structs leaves its brackets and commas behind.
+fn without_empty_lists(text: &str) -> String {
+    let mut parts = text.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((inside, rest)) if inside.chars().all(|letter| letter == ',' || letter == ' ') => {
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push('[');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -88,6 +106,19 @@ mod tests {
             error.message,
             "the cluster refuses the training job: spec.runtimeRef: Invalid value: specified \
              clusterTrainingRuntime must be created before the TrainJob is created"
+        );
+    }
+
+    #[test]
+    fn a_list_of_go_structs_goes_as_a_whole() {
+        let error = explained(
+            "admission webhook \"v\" denied the request: spec.trainer.env: Invalid value: \
+             [v1.EnvVar{Name:\"A\"}, v1.EnvVar{Name:\"B\"}]: invalid envs configured: [B]",
+        );
+        assert!(
+            error.message.ends_with(": spec.trainer.env: Invalid value: invalid envs configured: [B]"),
+            "{}",
+            error.message
         );
     }
 
