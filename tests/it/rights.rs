@@ -29,7 +29,7 @@ fn a_viewer_may_not_train_and_learns_who_could_allow_it() {
       environment [NAMESPACE] ✓
       your own rights                      ✗ vic has no `patch trainjobs` in [NAMESPACE]
       also missing: create trainjobs.trainer.kubeflow.org
-    hint: ask an owner of [NAMESPACE]
+    hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
     ");
 
     // Who may see the bindings is told whom to ask.
@@ -96,7 +96,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
       environment [NAMESPACE] ✓
       your own rights                      ✗ nils has no `list pods` in [NAMESPACE]
       also missing: list, watch deployments.apps; list, watch jobs.batch; watch pods; list, watch statefulsets.apps
-    hint: ask an owner of [NAMESPACE]
+    hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
     ");
     home.run_in_vain(TRAIN).code(4);
     kf_snapshot!(home.run_in_vain(["whoami"]), @"

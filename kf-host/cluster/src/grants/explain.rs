@@ -147,7 +147,7 @@ fn owner(namespace: &str, granters: &[Granter]) -> String {
     let names: Vec<String> =
         granters.iter().take(MOST).map(|g| format!("{}, role {}", g.subject, g.role)).collect();
     if names.is_empty() {
-        format!("an owner of {namespace}")
+        format!("an owner of {namespace}: whoever has the role admin or kubeflow-admin there")
     } else {
         format!("an owner of {namespace} ({})", names.join("; "))
     }
@@ -240,6 +240,9 @@ mod tests {
         assert_eq!(value["error"]["layer"], "rbac");
         assert_eq!(value["error"]["rule"]["verb"], "create");
         assert_eq!(value["error"]["namespace"], "team-a");
-        assert_eq!(value["error"]["hint"], "ask an owner of team-a");
+        assert_eq!(
+            value["error"]["hint"],
+            "ask an owner of team-a: whoever has the role admin or kubeflow-admin there"
+        );
     }
 }
