@@ -184,7 +184,13 @@ fn a_client_certificate_that_has_expired() {
         serde_json::json!({ "client-certificate": certificate_file, "client-key": key_file });
     let file = home.path().join("kubeconfig");
     fs_err::write(&file, kubeconfig.to_string()).unwrap();
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &file.display().to_string()]), @"");
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &file.display().to_string()]), @"
+    exit: 3
+    ----- stdout -----
+    ----- stderr -----
+    error: your credentials for https://[ADDRESS] ended at [DATE]
+    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    ");
 }
 
 #[test]
@@ -198,6 +204,7 @@ fn a_script_gets_every_error_as_json() {
         (&["train", "mnist", "nowhere.yaml", "--kubeconfig", &nowhere], 2, "usage"),
         (&["command", "add", "train@9"], 5, "not-found"),
         (&["trian"], 5, "not-found"),
+        (&["whoami", "--lod"], 2, "usage"),
     ] {
         let ran = home.run_in_vain(arguments.iter().chain(&["-o", "json"])).code(code);
         let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();

@@ -18,7 +18,7 @@ use crate::exit;
 use crate::interrupt;
 use crate::plugin::clap_tree::{self, Frame};
 use crate::plugin::{argv, rights, run};
-use crate::ui::{Ui, escape};
+use crate::ui::{ColorChoice, Ui, escape};
 use crate::unknown;
 use crate::usage;
 
@@ -27,6 +27,7 @@ pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
     if let Some(code) = complete(ui) {
         return code;
     }
+    let ui = &ui.with(ColorChoice::Auto, usage::format(&words));
     match try_run(ui, words) {
         Ok(code) => code,
         Err(Failure::Usage(error)) => show_clap(ui, &error),

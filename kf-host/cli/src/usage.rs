@@ -1,6 +1,26 @@
 //! What the parser says of a command line it cannot read, in the form of kf's own errors.
 
+use std::ffi::OsString;
+
+use clap::ValueEnum;
+
 use crate::error::CliError;
+use crate::ui::Format;
+
+/// The format that a line asks for which may not be readable otherwise.
+pub fn format(words: &[OsString]) -> Format {
+    let mut words = words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let mut wanted = None;
+    while let Some(word) = words.next() {
+        let value = match word {
+            "-o" | "--output" => words.next(),
+            word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")),
+        };
+        let value = value.map(|value| value.trim_start_matches('='));
+        wanted = wanted.or_else(|| Format::from_str(value?, false).ok());
+    }
+    wanted.unwrap_or_default()
+}
 
 /// None for help and versions, which are no mistakes.
 pub fn error(error: &clap::Error) -> Option<CliError> {
@@ -31,6 +51,8 @@ fn command(usage: &str) -> String {
 mod tests {
     use clap::{Arg, Command};
 
+    use crate::ui::Format;
+
     fn lines(words: &[&str]) -> Vec<String> {
         let add = Command::new("add").arg(Arg::new("NAME").required(true)).arg(Arg::new("loud").long("loud"));
         let command = Command::new("kf").subcommand_required(true).subcommand(add);
@@ -57,6 +79,17 @@ mod tests {
                 "hint: kf add --help",
             ]
         );
+    }
+
+    #[test]
+    fn the_format_is_known_even_so() {
+        let format = |line: &str| super::format(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        for line in ["kf trian -o json", "kf -ojson trian", "kf --output=json", "kf --output json --lod"] {
+            assert_eq!(format(line), Format::Json, "{line}");
+        }
+        for line in ["kf trian", "kf -o", "kf -o jsno", "kf x -- -o json", "kf -o yam"] {
+            assert_eq!(format(line), Format::Table, "{line}");
+        }
     }
 
     #[test]

@@ -131,7 +131,9 @@ impl Connection {
     /// Sends one request and returns once the head of the answer is there, whatever its status.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
         let client = self.client().await?;
-        match tokio::time::timeout(self.timeouts.answer, client.send(request)).await {
+        // The first request has to connect first, and that has words of its own for being slow.
+        let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
+        match tokio::time::timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure::explain(error, self).await),
             Err(_) => Err(failure::slow(self)),
