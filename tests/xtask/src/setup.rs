@@ -21,7 +21,7 @@ use crate::{demo, plugins, say};
 
 /// How many seconds one core needs to compile kf with all it depends on, the supervisor of clusters
 /// with the Kubernetes client, and the tests.
-const KF: u64 = 700;
+const KF: u64 = 800;
 const SUPERVISOR: u64 = 350;
 const TESTS: u64 = 300;
 

@@ -32,10 +32,11 @@ impl<T, E: Display> Doing<T> for std::result::Result<T, E> {
     }
 }
 
-/// The folder of programs built for the tests and the demo, beside xtask itself.
+/// The folder of programs built for the tests and the demo. xtask lies beside it, in its profile's.
 pub fn programs() -> Result<PathBuf> {
     let own = std::env::current_exe().doing("cannot find the folder of built programs")?;
-    own.parent().map(Path::to_owned).ok_or_else(|| Failure("xtask has no folder".to_owned()))
+    let profiles = own.ancestors().nth(2).map(Path::to_owned);
+    profiles.map(|profiles| profiles.join("debug")).ok_or_else(|| Failure("xtask has no folder".to_owned()))
 }
 
 /// Runs a program whose output a person should see.
