@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::border::FileTree;
 use crate::error::Result;
 use crate::kf::Kf;
 
@@ -47,8 +48,49 @@ impl fmt::Display for FileArg {
     }
 }
 
+/// A directory named on the command line. Naming it is the grant to read the files below it.
+///
+/// A `PathBuf` with clap's `ValueHint::DirPath` is the same grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryArg(String);
+
+impl DirectoryArg {
+    /// The path as typed.
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// What is below it, without files and directories whose name fits one of `skip`; see
+    /// [`Kf::walk`].
+    pub fn walk(&self, kf: &Kf, skip: &[&str]) -> Result<FileTree> {
+        kf.walk(&self.0, skip)
+    }
+
+    /// One of its files, whole.
+    pub fn read(&self, kf: &Kf, path: &str) -> Result<Vec<u8>> {
+        kf.read_below(&self.0, path)
+    }
+}
+
+impl FromStr for DirectoryArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "" => Err("a directory's name is missing".into()),
+            path => Ok(Self(path.into())),
+        }
+    }
+}
+
+impl fmt::Display for DirectoryArg {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// A span of time such as `90s`, `2h` or `1h 30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
 impl FromStr for Span {

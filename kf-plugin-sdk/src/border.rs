@@ -62,12 +62,14 @@ impl From<&str> for Kind {
     }
 }
 
-/// One object; in the namespace of the run if none is named.
+/// One object, or a document below it; in the namespace of the run if none is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectRef {
     pub kind: Kind,
     pub namespace: Option<String>,
     pub name: String,
+    /// A subresource that is a document, such as `scale`; for `get` and `patch`.
+    pub subresource: Option<String>,
 }
 
 /// Which objects of a kind.
@@ -214,6 +216,102 @@ pub struct LogOptions {
     pub tail_lines: Option<u32>,
 }
 
+/// How a session in a container is joined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// The only container if absent; an error if there are several.
+    pub container: Option<String>,
+    pub stdin: bool,
+    pub tty: bool,
+}
+
+/// A piece of what a process in a container says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
+    /// The exit code; nothing follows.
+    Exited(i32),
+}
+
+/// A port of the loopback address and the port of a pod it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// 0: kf picks a free one.
+    pub local: u16,
+    pub remote: u16,
+}
+
+/// How an HTTP request is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// A token of a service account of the namespace, sent by kf and never seen by the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    pub service_account: String,
+    pub audience: String,
+}
+
+/// A request to a port of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// The namespace of the run if absent.
+    pub namespace: Option<String>,
+    pub pod: String,
+    pub port: u16,
+    pub method: Method,
+    /// Begins with `/`; may have a query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub bearer: Option<Bearer>,
+}
+
+/// What the pod answered, whatever its status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Which namespace later runs use when none is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selected {
+    /// None if the kubeconfig's is.
+    pub namespace: Option<String>,
+    pub previous: Option<String>,
+}
+
+/// What is below a directory named on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileTree {
+    /// The regular files, sorted by path.
+    pub files: Vec<FileEntry>,
+    /// What was left out: what a pattern fits, links, and all that is neither a file nor a
+    /// directory. The first 1 000, in no order.
+    pub left_out: Vec<String>,
+}
+
+/// A regular file below a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Relative to the directory, with `/` between its parts.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    pub executable: bool,
+}
+
 /// Something that becomes ready: data in a stream, an event of a watch, the end of a forwarded
 /// log, a timer. [`crate::Kf::wait`] waits for several at once.
 pub struct Pollable(pub(crate) PollSource);
@@ -257,6 +355,24 @@ pub trait ForwardSource {
     fn finish(&self) -> Result<u64>;
 }
 
+/// A process in a container that the command talks to.
+pub trait ProcessSource {
+    /// Blocks for the next piece.
+    fn next(&self) -> Result<Output>;
+    fn subscribe(&self) -> Pollable;
+    fn write(&self, data: &[u8]) -> Result<()>;
+    fn close_stdin(&self) -> Result<()>;
+}
+
+/// Forwarded ports, bound until dropped.
+pub trait PortForwardSource {
+    fn ports(&self) -> Vec<Port>;
+    fn subscribe(&self) -> Pollable;
+    /// Blocks until it has ended.
+    fn finish(&self) -> Result<()>;
+    fn open_page(&self, path: &str) -> Result<bool>;
+}
+
 /// A table that changes.
 pub trait LiveSink {
     fn update(&self, rows: &[Row]) -> Result<()>;
@@ -278,6 +394,8 @@ pub trait Host {
 
     fn get(&self, object: &ObjectRef) -> Result<Value>;
     fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page>;
+    fn get_many(&self, objects: &[ObjectRef]) -> Vec<Result<Value>>;
+    fn list_many(&self, what: &[Selection], limit: Option<u32>) -> Vec<Result<Page>>;
     fn create(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value>;
     fn apply(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value>;
     fn patch(
@@ -301,7 +419,35 @@ pub trait Host {
     ) -> Result<Box<dyn LogSource>>;
     fn forward(&self, log: Box<dyn LogSource>, prefix: Option<&str>) -> Result<Box<dyn ForwardSource>>;
 
+    fn exec(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<i32>;
+    fn attach(&self, namespace: Option<&str>, pod: &str, options: &SessionOptions) -> Result<i32>;
+    fn start(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<Box<dyn ProcessSource>>;
+    fn open_port_forward(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        ports: &[Port],
+    ) -> Result<Box<dyn PortForwardSource>>;
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse>;
+
+    fn selected(&self) -> Result<Selected>;
+    fn select(&self, namespace: Option<&str>) -> Result<()>;
+
     fn read_file(&self, path: &str) -> Result<Vec<u8>>;
+    fn walk(&self, directory: &str, skip: &[String]) -> Result<FileTree>;
+    fn read_below(&self, directory: &str, path: &str) -> Result<Vec<u8>>;
 
     fn output_format(&self) -> Format;
     fn print(&self, data: &[u8]) -> Result<()>;
@@ -312,6 +458,7 @@ pub trait Host {
     fn live_table(&self, columns: &[Column]) -> Box<dyn LiveSink>;
     fn progress(&self, label: &str, total: Option<u64>) -> Box<dyn ProgressSink>;
     fn confirm(&self, question: &str, default: bool) -> bool;
+    fn ask(&self, question: &str) -> Option<String>;
 }
 
 /// The host a command holds.

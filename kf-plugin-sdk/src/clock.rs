@@ -21,6 +21,17 @@ impl Timestamp {
         Duration::from_millis(now.0.saturating_sub(self.0))
     }
 
+    /// How much later it is than `now`; zero if it has passed.
+    pub fn since(self, now: Self) -> Duration {
+        now.age(self)
+    }
+
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// So much earlier; 1970 at the earliest.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ValueHint};
 
-use crate::args::{FileArg, Span};
+use crate::args::{DirectoryArg, FileArg, Span};
 use crate::tree::{Argument, ArgumentKind, CommandNode, Completion, Example, PossibleValue, ValueType};
 
 /// What clap has no words for: examples, and where completions come from.
@@ -111,7 +111,7 @@ fn argument(command: &clap::Command, argument: &Arg, notes: &Notes) -> Argument 
     let value_type = if takes_value { value_type(argument) } else { ValueType::Boolean };
     let completion = match notes.completions.get(id) {
         Some(completion) => completion.clone(),
-        None if value_type == ValueType::File => Completion::Files,
+        None if matches!(value_type, ValueType::File | ValueType::Directory) => Completion::Files,
         None => Completion::None,
     };
     Argument {
@@ -165,12 +165,16 @@ fn possible_values(argument: &Arg, takes_value: bool) -> Vec<PossibleValue> {
 }
 
 fn value_type(argument: &Arg) -> ValueType {
-    if argument.get_value_hint() == ValueHint::FilePath {
-        return ValueType::File;
+    match argument.get_value_hint() {
+        ValueHint::FilePath => return ValueType::File,
+        ValueHint::DirPath => return ValueType::Directory,
+        _ => {}
     }
     let parsed = argument.get_value_parser().type_id();
     let is = |candidates: &[TypeId]| candidates.iter().any(|candidate| parsed == *candidate);
-    if is(&[TypeId::of::<FileArg>()]) {
+    if is(&[TypeId::of::<DirectoryArg>()]) {
+        ValueType::Directory
+    } else if is(&[TypeId::of::<FileArg>()]) {
         ValueType::File
     } else if is(&[TypeId::of::<Span>()]) {
         ValueType::Duration

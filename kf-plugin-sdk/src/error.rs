@@ -156,6 +156,12 @@ impl Exit {
         }
     }
 
+    /// The code of a session joined to the user's terminal, whatever it is: the host lets a command
+    /// end with it, though it may be one of kf's own.
+    pub fn of_session(code: i32) -> Self {
+        u8::try_from(code).map_or(Self::FAILED, Self)
+    }
+
     /// The number.
     pub const fn code(self) -> u8 {
         self.0

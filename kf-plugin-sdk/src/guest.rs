@@ -79,12 +79,17 @@ impl Host for Abi {
     }
 
     fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
-        let page = abi::kube::list(&selection(what), limit, next).map_err(error)?;
-        Ok(Page {
-            items: page.items.iter().map(|item| parse(item)).collect::<Result<_>>()?,
-            next: page.continue_token,
-            resource_version: page.resource_version,
-        })
+        page(abi::kube::list(&selection(what), limit, next).map_err(error)?)
+    }
+
+    fn get_many(&self, objects: &[ObjectRef]) -> Vec<Result<Value>> {
+        let objects: Vec<_> = objects.iter().map(object_ref).collect();
+        abi::kube::get_many(&objects).into_iter().map(json).collect()
+    }
+
+    fn list_many(&self, what: &[Selection], limit: Option<u32>) -> Vec<Result<Page>> {
+        let what: Vec<_> = what.iter().map(selection).collect();
+        abi::kube::list_many(&what, limit).into_iter().map(|answer| page(answer.map_err(error)?)).collect()
     }
 
     fn create(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
@@ -197,8 +202,94 @@ impl Host for Abi {
         Ok(Box::new(abi::logs::forward(*log, prefix)))
     }
 
+    fn exec(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<i32> {
+        abi::sessions::exec(namespace, pod, command, &session_options(options)).map_err(error)
+    }
+
+    fn attach(&self, namespace: Option<&str>, pod: &str, options: &SessionOptions) -> Result<i32> {
+        abi::sessions::attach(namespace, pod, &session_options(options)).map_err(error)
+    }
+
+    fn start(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<Box<dyn ProcessSource>> {
+        let process = abi::sessions::start(namespace, pod, command, &session_options(options));
+        Ok(Box::new(process.map_err(error)?))
+    }
+
+    fn open_port_forward(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        ports: &[Port],
+    ) -> Result<Box<dyn PortForwardSource>> {
+        let ports: Vec<_> =
+            ports.iter().map(|port| abi::sessions::Port { local: port.local, remote: port.remote }).collect();
+        Ok(Box::new(abi::sessions::open_port_forward(namespace, pod, &ports).map_err(error)?))
+    }
+
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse> {
+        let method = match request.method {
+            Method::Get => abi::pod_http::Method::Get,
+            Method::Head => abi::pod_http::Method::Head,
+            Method::Post => abi::pod_http::Method::Post,
+            Method::Put => abi::pod_http::Method::Put,
+            Method::Patch => abi::pod_http::Method::Patch,
+            Method::Delete => abi::pod_http::Method::Delete,
+        };
+        let bearer = request.bearer.as_ref().map(|bearer| abi::pod_http::Bearer {
+            service_account: bearer.service_account.clone(),
+            audience: bearer.audience.clone(),
+        });
+        let response = abi::pod_http::send(&abi::pod_http::Request {
+            namespace: request.namespace.clone(),
+            pod: request.pod.clone(),
+            port: request.port,
+            method,
+            path: request.path.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+            bearer,
+        })
+        .map_err(error)?;
+        Ok(HttpResponse { status: response.status, headers: response.headers, body: response.body })
+    }
+
+    fn selected(&self) -> Result<Selected> {
+        let selection = abi::selection::current().map_err(error)?;
+        Ok(Selected { namespace: selection.namespace, previous: selection.previous })
+    }
+
+    fn select(&self, namespace: Option<&str>) -> Result<()> {
+        abi::selection::select(namespace).map_err(error)
+    }
+
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         abi::files::read(path).map_err(error)
+    }
+
+    fn walk(&self, directory: &str, skip: &[String]) -> Result<FileTree> {
+        let tree = abi::files::walk(directory, skip).map_err(error)?;
+        let entry = |entry: abi::files::Entry| FileEntry {
+            path: entry.path,
+            size: entry.size,
+            executable: entry.executable,
+        };
+        Ok(FileTree { files: tree.files.into_iter().map(entry).collect(), left_out: tree.left_out })
+    }
+
+    fn read_below(&self, directory: &str, path: &str) -> Result<Vec<u8>> {
+        abi::files::read_below(directory, path).map_err(error)
     }
 
     fn output_format(&self) -> Format {
@@ -241,6 +332,10 @@ impl Host for Abi {
 
     fn confirm(&self, question: &str, default: bool) -> bool {
         abi::ui::confirm(question, default)
+    }
+
+    fn ask(&self, question: &str) -> Option<String> {
+        abi::ui::ask(question)
     }
 }
 
@@ -289,6 +384,47 @@ impl ForwardSource for abi::logs::Forwarding {
     }
 }
 
+impl ProcessSource for abi::sessions::Process {
+    fn next(&self) -> Result<Output> {
+        Ok(match self.next().map_err(error)? {
+            abi::sessions::Output::Stdout(bytes) => Output::Stdout(bytes),
+            abi::sessions::Output::Stderr(bytes) => Output::Stderr(bytes),
+            abi::sessions::Output::Exited(code) => Output::Exited(code),
+        })
+    }
+
+    fn subscribe(&self) -> Pollable {
+        Pollable(self.subscribe())
+    }
+
+    fn write(&self, data: &[u8]) -> Result<()> {
+        self.write(data).map_err(error)
+    }
+
+    fn close_stdin(&self) -> Result<()> {
+        self.close_stdin().map_err(error)
+    }
+}
+
+impl PortForwardSource for abi::sessions::PortForward {
+    fn ports(&self) -> Vec<Port> {
+        let ports = self.ports().into_iter();
+        ports.map(|port| Port { local: port.local, remote: port.remote }).collect()
+    }
+
+    fn subscribe(&self) -> Pollable {
+        Pollable(self.subscribe())
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.finish().map_err(error)
+    }
+
+    fn open_page(&self, path: &str) -> Result<bool> {
+        self.open_page(path).map_err(error)
+    }
+}
+
 impl LiveSink for abi::ui::LiveTable {
     fn update(&self, rows: &[Row]) -> Result<()> {
         self.update(&self::rows(rows)).map_err(error)
@@ -314,6 +450,7 @@ fn object_ref(object: &ObjectRef) -> abi::kube::ObjectRef {
         kind: kind(&object.kind),
         namespace: object.namespace.clone(),
         name: object.name.clone(),
+        subresource: object.subresource.clone(),
     }
 }
 
@@ -331,6 +468,22 @@ fn selection(what: &Selection) -> abi::kube::Selection {
         namespace: what.namespace.clone(),
         label_selector: what.labels.clone(),
         field_selector: what.fields.clone(),
+    }
+}
+
+fn page(page: abi::kube::Page) -> Result<Page> {
+    Ok(Page {
+        items: page.items.iter().map(|item| parse(item)).collect::<Result<_>>()?,
+        next: page.continue_token,
+        resource_version: page.resource_version,
+    })
+}
+
+fn session_options(options: &SessionOptions) -> abi::sessions::SessionOptions {
+    abi::sessions::SessionOptions {
+        container: options.container.clone(),
+        stdin: options.stdin,
+        tty: options.tty,
     }
 }
 
@@ -437,6 +590,7 @@ fn argument(argument: tree::Argument) -> abi::tree::Argument {
             tree::ValueType::Boolean => abi::tree::ValueType::Boolean,
             tree::ValueType::Duration => abi::tree::ValueType::Duration,
             tree::ValueType::File => abi::tree::ValueType::File,
+            tree::ValueType::Directory => abi::tree::ValueType::Directory,
         },
         required: argument.required,
         repeated: argument.repeated,

@@ -3,12 +3,16 @@ use std::time::Duration;
 
 #[cfg(target_arch = "wasm32")]
 use crate::border::Host;
-use crate::border::{Access, Context, HostHandle, Identity, Kind, Pollable, ServedKind, Verdict};
+use crate::border::{
+    Access, Context, FileTree, HostHandle, Identity, Kind, Page, Pollable, Port, Selected, Selection,
+    ServedKind, Verdict,
+};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::logs::LogRequest;
-use crate::objects::{Api, Object};
-use crate::ui::{Format, LiveTable, Progress, TableRow};
+use crate::objects::{Api, Document as _, Listed, Object};
+use crate::sessions::{PodHttp, PortForward, Session};
+use crate::ui::{Column, Format, LiveRows, LiveTable, Progress, Row, TableRow};
 
 /// kf, as a command sees it: the cluster, the person at the terminal, the clock, and the files
 /// named on the command line.
@@ -84,6 +88,64 @@ impl Kf {
         LogRequest::new(self.host.clone(), pod)
     }
 
+    /// A session in a container of a pod.
+    pub fn session(&self, pod: &str) -> Session {
+        Session::new(self.host.clone(), pod)
+    }
+
+    /// Leads ports of the loopback address to a pod of the run's namespace until it is dropped.
+    pub fn forward_ports(&self, pod: &str, ports: &[Port]) -> Result<PortForward> {
+        PortForward::open(&self.host, None, pod, ports)
+    }
+
+    /// HTTP to a port of a pod.
+    pub fn pod_http(&self, pod: &str, port: u16) -> PodHttp {
+        PodHttp::new(self.host.clone(), pod, port)
+    }
+
+    /// The objects of several kinds at once, in their order.
+    pub fn list_many(&self, kinds: &[Kind]) -> Vec<Result<Listed>> {
+        let what: Vec<_> = kinds.iter().map(|kind| self.api(kind.clone())).collect();
+        self.list_selections(&what)
+    }
+
+    /// The objects of several selections at once, in their order.
+    pub fn list_selections(&self, what: &[Api]) -> Vec<Result<Listed>> {
+        let what: Vec<_> = what.iter().map(Api::selection).collect();
+        let pages = self.host.list_many(&what, Some(crate::objects::PAGE));
+        pages.into_iter().zip(what).map(|(page, what)| self.rest(what, page?)).collect()
+    }
+
+    /// The object of a name of several kinds at once, in their order.
+    pub fn get_many(&self, kinds: &[Kind], name: &str) -> Vec<Result<Object>> {
+        let objects: Vec<_> = kinds.iter().map(|kind| self.api(kind.clone()).reference(name)).collect();
+        let answers = self.host.get_many(&objects);
+        answers.into_iter().map(|answer| Object::from_value(answer?)).collect()
+    }
+
+    /// A first page and the pages after it.
+    fn rest(&self, what: Selection, mut page: Page) -> Result<Listed> {
+        let mut items = page.items;
+        while let Some(token) = page.next.take() {
+            page = self.host.list(&what, Some(crate::objects::PAGE), Some(&token))?;
+            items.append(&mut page.items);
+        }
+        let items = items.into_iter().map(Object::from_value).collect::<Result<_>>()?;
+        Ok(Listed { items, resource_version: page.resource_version })
+    }
+
+    // ---- the namespace of later runs ----
+
+    /// Which namespace later runs use when none is named.
+    pub fn selected(&self) -> Result<Selected> {
+        self.host.selected()
+    }
+
+    /// Selects the namespace of later runs; none goes back to the kubeconfig's.
+    pub fn select(&self, namespace: Option<&str>) -> Result<()> {
+        self.host.select(namespace)
+    }
+
     // ---- files ----
 
     /// A file named on the command line, whole; `-` is stdin. Any other is `forbidden`.
@@ -95,6 +157,18 @@ impl Kf {
     pub fn read_text(&self, path: &str) -> Result<String> {
         String::from_utf8(self.read_file(path)?)
             .map_err(|_| Error::invalid(format!("{path} is not text in UTF-8")))
+    }
+
+    /// What is below a directory named on the command line. A file or directory whose name fits one
+    /// of `skip` is left out; a `*` at the start or the end of one stands for anything.
+    pub fn walk(&self, directory: &str, skip: &[&str]) -> Result<FileTree> {
+        let skip: Vec<_> = skip.iter().map(|name| (*name).to_owned()).collect();
+        self.host.walk(directory, &skip)
+    }
+
+    /// One of these files, whole.
+    pub fn read_below(&self, directory: &str, path: &str) -> Result<Vec<u8>> {
+        self.host.read_below(directory, path)
     }
 
     // ---- time ----
@@ -153,6 +227,16 @@ impl Kf {
         self.host.table(&T::columns(), &rows)
     }
 
+    /// A table whose columns are only known at run time.
+    pub fn rows(&self, columns: &[Column], rows: &[Row]) -> Result<()> {
+        self.host.table(columns, rows)
+    }
+
+    /// A changing table whose columns are only known at run time.
+    pub fn live_rows(&self, columns: &[Column]) -> LiveRows {
+        LiveRows { sink: self.host.live_table(columns) }
+    }
+
     /// One thing: its fields below each other, or its object, by what `-o` asks for.
     pub fn record<T: TableRow>(&self, value: &T) -> Result<()> {
         self.host.record(&T::columns(), &value.row()?)
@@ -176,5 +260,10 @@ impl Kf {
     /// Yes or no. Without a terminal the answer is no.
     pub fn confirm(&self, question: &str, default: bool) -> bool {
         self.host.confirm(question, default)
+    }
+
+    /// A line typed by the person. None without a terminal.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        self.host.ask(question)
     }
 }

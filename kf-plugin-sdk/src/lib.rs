@@ -54,8 +54,13 @@ mod describe;
 mod error;
 mod kf;
 mod logs;
+#[cfg(feature = "manifest")]
+pub mod manifest;
+pub mod namespaces;
 pub mod objects;
+mod quantity;
 mod run;
+mod sessions;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod tree;
@@ -64,15 +69,20 @@ pub mod workloads;
 
 pub use kf_plugin_sdk_macros::{Describe, main};
 
-pub use args::{FileArg, Span};
-pub use border::{Access, Context, Event, EventKind, Identity, Kind, Pollable, ServedKind, Verdict};
+pub use args::{DirectoryArg, FileArg, Span};
+pub use border::{
+    Access, Context, Event, EventKind, FileEntry, FileTree, HttpResponse, Identity, Kind, Method, Output,
+    Pollable, Port, Selected, ServedKind, Verdict,
+};
 pub use clock::{Timestamp, short_duration};
 pub use describe::{Describe, Notes, describe};
 pub use error::{Error, ErrorCode, Exit, Optional, Result};
 pub use kf::Kf;
 pub use logs::{Forwarding, Log, LogRequest};
 pub use objects::{Api, Object};
+pub use quantity::Quantity;
 pub use run::{Command, run};
+pub use sessions::{PodHttp, PortForward, Process, Said, Session};
 pub use tree::{
     Argument, ArgumentKind, Candidate, CommandNode, Completion, CompletionRequest, Example, PossibleValue,
     ValueType,
@@ -87,8 +97,8 @@ pub mod prelude {
 
     pub use crate::ui::{Cell, Format, TableRow, Tone};
     pub use crate::{
-        Api, Candidate, Completion, CompletionRequest, Describe, Error, ErrorCode, EventKind, Exit, FileArg,
-        Kf, Kind, Object, Optional, Result, Span, Timestamp,
+        Api, Candidate, Completion, CompletionRequest, Describe, DirectoryArg, Error, ErrorCode, EventKind,
+        Exit, FileArg, Kf, Kind, Object, Optional, Result, Span, Timestamp,
     };
 }
 

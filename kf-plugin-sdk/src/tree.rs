@@ -15,6 +15,8 @@ pub enum ValueType {
     Duration,
     /// A file the command may then read, and no other.
     File,
+    /// A directory whose regular files the command may then read, and no other.
+    Directory,
 }
 
 /// Where completions of a value come from.

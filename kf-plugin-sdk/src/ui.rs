@@ -157,6 +157,18 @@ impl<T: TableRow> LiveTable<T> {
     }
 }
 
+/// A table that changes, of columns known at run time; see [`crate::Kf::live_rows`].
+pub struct LiveRows {
+    pub(crate) sink: Box<dyn LiveSink>,
+}
+
+impl LiveRows {
+    /// Shows these rows instead of the last.
+    pub fn update(&self, rows: &[Row]) -> Result<()> {
+        self.sink.update(rows)
+    }
+}
+
 /// A wait, shown after 300 ms and to a person only; gone when dropped.
 pub struct Progress {
     pub(crate) sink: Box<dyn ProgressSink>,

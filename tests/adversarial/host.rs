@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use kf_cluster::api::{
     AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, KubeApi,
-    LogOptions, ObjectRef, Page, PatchKind, Selection, ServedKind, Verdict, WriteOptions,
+    LogOptions, ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair,
+    Selection, ServedKind, Session, SessionOptions, SessionOutput, Trouble, Verdict, WriteOptions,
 };
 use kf_cluster::grants::{Layer, MissingRule, Refusal};
+use kf_sandbox::terminal::{Input, Stream, Terminal, TerminalSize};
 use kf_sandbox::ui::{Column, Format, Row, WidgetId};
 use kf_sandbox::{Code, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run, Ui};
 use serde_json::{Value, json};
@@ -105,6 +107,44 @@ impl Ui for Screen {
     fn confirm(&mut self, question: &str, _: bool) -> bool {
         self.words([question.to_owned()]);
         false
+    }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn terminal(&mut self) -> Option<Arc<dyn Terminal>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+/// A pipe on which nothing comes.
+impl Terminal for Screen {
+    fn is_interactive(&self) -> bool {
+        false
+    }
+
+    fn size(&self) -> Option<TerminalSize> {
+        None
+    }
+
+    fn raw(&self) -> io::Result<Box<dyn Send>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn input(&self) -> io::Result<Input> {
+        let (_, chunks) = tokio::sync::mpsc::channel(1);
+        Ok(Input { chunks, held: Box::new(()) })
+    }
+
+    fn write(&self, _: Stream, _: bool, data: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().stdout.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn open_page(&self, url: &str) -> bool {
+        self.words([format!("page {url}")]);
+        true
     }
 }
 
@@ -229,6 +269,56 @@ impl KubeApi for Cluster {
         }
         self.refuse("get", "pods/log")
     }
+
+    /// In `web` a command says more than anybody wants to hear, and reads nothing.
+    async fn exec(
+        &self,
+        pod: PodRef,
+        command: Vec<String>,
+        options: SessionOptions,
+    ) -> Result<Session, ApiError> {
+        self.called(format!("exec {pod:?} {command:?} {:?}", options.container));
+        if pod.name != "web" || pod.namespace.is_some() {
+            return self.refuse("create", "pods/exec");
+        }
+        let (input, unread) = tokio::sync::mpsc::channel(1);
+        if command == ["exit"] {
+            return Ok(Session {
+                output: futures_util::stream::iter([Ok(SessionOutput::Exited(7))]).boxed(),
+                input,
+            });
+        }
+        let count = Arc::clone(&self.0);
+        let output = futures_util::stream::repeat_with(move || {
+            let _held = &unread;
+            count.lock().unwrap().push("said".to_owned());
+            Ok(SessionOutput::Stdout(vec![b'x'; 200 << 10].into()))
+        });
+        Ok(Session { output: output.boxed(), input })
+    }
+
+    async fn attach(&self, pod: PodRef, options: SessionOptions) -> Result<Session, ApiError> {
+        self.called(format!("attach {pod:?} {:?}", options.container));
+        self.refuse("create", "pods/attach")
+    }
+
+    /// Ports of `web` are forwarded, though nobody serves them.
+    async fn port_forward(&self, pod: PodRef, ports: Vec<PortPair>) -> Result<PortForward, ApiError> {
+        self.called(format!("portforward {pod:?} {ports:?}"));
+        if pod.name != "web" || pod.namespace.is_some() {
+            return self.refuse("create", "pods/portforward");
+        }
+        let ports = ports.into_iter().map(|port| PortPair { local: 8080, ..port }).collect();
+        let refused =
+            ApiError { code: ErrorCode::Failed, message: "refused".into(), hint: None, refusal: None };
+        let first = futures_util::stream::iter([Trouble::Connection(refused)]);
+        Ok(PortForward { ports, troubles: first.chain(futures_util::stream::pending()).boxed() })
+    }
+
+    async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError> {
+        self.called(format!("http {request:?}"));
+        self.refuse("create", "pods/portforward")
+    }
 }
 
 /// A run of an attack, and what was recorded.
@@ -292,8 +382,9 @@ pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Giv
         arguments: given.arguments,
         granted: given.granted,
         limits: given.limits,
-        context: Context { namespace: "team-a".to_owned(), ..Context::default() },
+        context: Context { namespace: "team-a".to_owned(), interactive: true, ..Context::default() },
         kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
+        selection: None,
         files: given.files,
         ui,
         backtrace: false,

@@ -63,6 +63,10 @@ impl Ui for Dead {
     fn confirm(&mut self, _: &str, _: bool) -> bool {
         false
     }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 fn run(dead: Dead, attack: &str) -> Result<(), Fault> {

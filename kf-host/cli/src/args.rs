@@ -23,7 +23,7 @@ pub struct Cli {
 /// Flags of every command, kf's own and added ones.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GlobalArgs {
-    /// Namespace to work in; default: the kubeconfig context's
+    /// Namespace to work in; default: the one `kf use` chose, or the kubeconfig context's
     #[arg(long, short = 'n', global = true, value_name = "NAMESPACE", help_heading = GLOBAL)]
     pub namespace: Option<String>,
 

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kf_cluster::broker::{Broker, BrokerConfig, Budgets, CallRecord, Change, Command, Mark};
+use kf_cluster::api::ApiError;
+use kf_cluster::broker::{Broker, BrokerConfig, Budgets, Change, Command, Mark, render_calls};
 use kf_cluster::connection::{Connection, Timeouts};
 use kf_cluster::grants::explain::{Who, explain, to_json};
 use kf_cluster::grants::{Ceiling, Consent, Grants, Refusal, RuleSet, RunFlags};
@@ -19,19 +20,41 @@ use crate::app::App;
 use crate::args::RunArgs;
 use crate::env;
 use crate::error::{CliError, Context, Kind, Result};
+use crate::plugin::rights::Rights;
+use crate::selection::{ClusterId, RunSelection, Store};
 use crate::ui::{Format, Tone};
 
 /// An audit log larger than this makes room for a new one; one old one is kept.
 const AUDIT_LOG_BYTES: u64 = 16 << 20;
 
-/// Reads the kubeconfig as the command line and the environment choose; no network.
+/// Reads the kubeconfig as the command line and the environment choose; no network. The namespace
+/// is the one that is named, else the one in use, else the kubeconfig's.
 pub fn settings(app: &App) -> Result<Settings> {
-    let choice = Choice {
-        file: app.global.kubeconfig.clone(),
-        context: app.global.context.clone(),
-        namespace: app.global.namespace.clone().or_else(|| env::text(env::KF_NAMESPACE)),
-    };
-    kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)
+    let (mut settings, named) = load(app)?;
+    if !named && let Some(in_use) = Store::of(&app.home).in_use(&ClusterId::of(&settings))? {
+        settings.namespace = in_use;
+    }
+    Ok(settings)
+}
+
+/// The same for a command that chooses the namespace: what was chosen for another cluster, or
+/// cannot be read, is not in its way.
+fn settings_to_choose(app: &App) -> Result<Settings> {
+    let (mut settings, named) = load(app)?;
+    if !named && let Ok(Some(in_use)) = Store::of(&app.home).in_use(&ClusterId::of(&settings)) {
+        settings.namespace = in_use;
+    }
+    Ok(settings)
+}
+
+/// Whether a namespace was named comes along.
+fn load(app: &App) -> Result<(Settings, bool)> {
+    let namespace = app.global.namespace.clone().or_else(|| env::text(env::KF_NAMESPACE));
+    let named = namespace.is_some();
+    let choice =
+        Choice { file: app.global.kubeconfig.clone(), context: app.global.context.clone(), namespace };
+    let settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)?;
+    Ok((settings, named))
 }
 
 fn timeouts(app: &App) -> Timeouts {
@@ -97,6 +120,7 @@ impl OwnRights {
 /// Whether a command can be used in the namespace of the command line.
 pub enum Here {
     Ready,
+    NotServed { resource: String },
     NotPermitted { missing: String },
     Unknown { why: String },
 }
@@ -105,6 +129,7 @@ impl Here {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::NotServed { .. } => "not served",
             Self::NotPermitted { .. } => "not permitted",
             Self::Unknown { .. } => "unknown",
         }
@@ -113,6 +138,7 @@ impl Here {
     pub fn why(&self) -> Option<String> {
         match self {
             Self::Ready => None,
+            Self::NotServed { resource } => Some(format!("needs {resource}; ask your admin")),
             Self::NotPermitted { missing } => Some(format!("you lack {missing}")),
             Self::Unknown { why } => Some(why.clone()),
         }
@@ -121,27 +147,83 @@ impl Here {
     pub fn tone(&self) -> Tone {
         match self {
             Self::Ready => Tone::Good,
-            Self::NotPermitted { .. } | Self::Unknown { .. } => Tone::Warning,
+            Self::NotServed { .. } | Self::NotPermitted { .. } | Self::Unknown { .. } => Tone::Warning,
         }
     }
 }
 
-/// Asks about all commands together.
+/// Asks about all commands on one connection.
 pub fn usable_here(app: &App, commands: &[(PluginName, RuleSet)]) -> BTreeMap<PluginName, Here> {
-    commands
-        .iter()
-        .map(|(name, rules)| {
-            let here = match own_rights(app, rules) {
-                _ if rules.is_empty() => Here::Ready,
-                Err(error) => Here::Unknown { why: reason(&error) },
-                Ok(own) => match own.missing(false).next() {
-                    None => Here::Ready,
-                    Some(missing) => Here::NotPermitted { missing: missing.to_owned() },
-                },
-            };
-            (name.clone(), here)
+    let asking: Vec<_> = commands.iter().filter(|(_, rules)| !rules.is_empty()).collect();
+    let mut here: BTreeMap<_, _> = commands.iter().map(|(name, _)| (name.clone(), Here::Ready)).collect();
+    let asked = Asking::open(app).and_then(|asking_for| {
+        block_on(async {
+            let mut answers = Vec::new();
+            for (name, rules) in &asking {
+                answers.push((name.clone(), asking_for.usable(rules).await));
+            }
+            answers
         })
-        .collect()
+    });
+    match asked {
+        Ok(answers) => here.extend(answers),
+        Err(error) => {
+            let unknown = |(name, _): &(PluginName, _)| (name.clone(), Here::Unknown { why: reason(&error) });
+            here.extend(asking.into_iter().map(unknown));
+        }
+    }
+    here
+}
+
+/// Questions about the user's rights in one namespace.
+struct Asking {
+    connection: Connection,
+    namespace: Namespace,
+    served: preflight::ServedResources,
+    cache: PathBuf,
+}
+
+impl Asking {
+    fn open(app: &App) -> Result<Self> {
+        let settings = settings(app)?;
+        Ok(Self {
+            namespace: settings.namespace.clone(),
+            connection: Connection::new(settings, timeouts(app)),
+            served: preflight::ServedResources::default(),
+            cache: app.home.cache.join("rights.json"),
+        })
+    }
+
+    async fn usable(&self, rules: &RuleSet) -> Here {
+        let unknown = |error: ApiError| Here::Unknown { why: error.message };
+        match self.served.first_missing(&self.connection, rules).await {
+            Ok(None) => {}
+            Ok(Some(resource)) => return Here::NotServed { resource },
+            Err(error) => return unknown(error),
+        }
+        match self.rights(rules).await {
+            Err(error) => unknown(error),
+            Ok(own) => match own.missing(false).next() {
+                None => Here::Ready,
+                Some(missing) => Here::NotPermitted { missing: missing.to_owned() },
+            },
+        }
+    }
+
+    async fn rights(&self, rules: &RuleSet) -> Result<OwnRights, ApiError> {
+        let asked = preflight::preflight(&self.connection, rules, &self.namespace, Some(&self.cache));
+        let verdicts = asked.await?;
+        let rules = verdicts
+            .iter()
+            .filter_map(|verdict| Some((verdict, rules.rules().get(verdict.rule.checked_sub(1)?)?)))
+            .map(|(verdict, rule)| OwnRule {
+                rule: rule.to_string(),
+                missing: verdict.missing.iter().map(ToString::to_string).collect(),
+                optional: rule.optional,
+            })
+            .collect();
+        Ok(OwnRights { namespace: self.namespace.to_string(), rules })
+    }
 }
 
 pub fn reason(error: &CliError) -> String {
@@ -151,21 +233,8 @@ pub fn reason(error: &CliError) -> String {
 
 /// Asks the API server about the user's own rights, in one burst; a yes is kept for a minute.
 pub fn own_rights(app: &App, rules: &RuleSet) -> Result<OwnRights> {
-    let settings = settings(app)?;
-    let namespace = settings.namespace.clone();
-    let connection = Connection::new(settings, timeouts(app));
-    let cache = app.home.cache.join("rights.json");
-    let verdicts = block_on(preflight::preflight(&connection, rules, &namespace, Some(&cache)))??;
-    let rules = verdicts
-        .iter()
-        .filter_map(|verdict| Some((verdict, rules.rules().get(verdict.rule.checked_sub(1)?)?)))
-        .map(|(verdict, rule)| OwnRule {
-            rule: rule.to_string(),
-            missing: verdict.missing.iter().map(ToString::to_string).collect(),
-            optional: rule.optional,
-        })
-        .collect();
-    Ok(OwnRights { namespace: namespace.to_string(), rules })
+    let asking = Asking::open(app)?;
+    Ok(block_on(asking.rights(rules))??)
 }
 
 /// The line below a command's rights that says whether the user holds them. Nobody needs a
@@ -204,13 +273,16 @@ pub struct ClusterRun {
     rules: RuleSet,
     namespace: Namespace,
     context: Option<String>,
+    id: ClusterId,
     flags: RunArgs,
 }
 
 impl ClusterRun {
     /// Nothing is connected before the command's first call.
-    pub fn open(app: &App, receipt: &Receipt, rules: &RuleSet, flags: &RunArgs) -> Result<Self> {
-        let settings = settings(app)?;
+    pub fn open(app: &App, receipt: &Receipt, rights: &Rights, flags: &RunArgs) -> Result<Self> {
+        let rules = &rights.rules;
+        let settings = if rights.selection { settings_to_choose(app)? } else { settings(app)? };
+        let id = ClusterId::of(&settings);
         let namespace = settings.namespace.clone();
         let context = settings.context.clone();
         let connection = Arc::new(Connection::new(settings, timeouts(app)));
@@ -228,11 +300,28 @@ impl ClusterRun {
             audit: Some(audit_log(app)?),
         })
         .context(Kind::Failed, || format!("{} cannot run", receipt.name))?;
-        Ok(Self { connection, broker, rules: rules.clone(), namespace, context, flags: flags.clone() })
+        Ok(Self { connection, broker, rules: rules.clone(), namespace, context, id, flags: flags.clone() })
     }
 
     pub fn kube(&self) -> kf_sandbox::Kube {
         kf_sandbox::Kube { api: Arc::new(self.broker.clone()), runtime: None }
+    }
+
+    /// What a command that asks for it may know and change of the namespace in use.
+    pub fn selection(&self, app: &App, receipt: &Receipt) -> RunSelection {
+        let refused = match (receipt.ceiling.selection, receipt.consent.permissions.selection) {
+            (false, _) => Some("the registry no longer lets it choose namespaces"),
+            (true, false) => Some("you have not let it choose namespaces"),
+            (true, true) => None,
+        };
+        RunSelection {
+            store: Store::of(&app.home),
+            cluster: self.id.clone(),
+            dry_run: self.flags.dry_run,
+            refused: refused.map(|why| format!("{} may not do this: {why}", receipt.name)),
+            read_only: self.flags.read_only,
+            ui: app.ui.clone(),
+        }
     }
 
     pub fn namespace(&self) -> &str {
@@ -252,7 +341,9 @@ impl ClusterRun {
             show_changes(app, &self.broker.changes())?;
         }
         if self.flags.explain {
-            show_calls(app, &self.broker.calls());
+            for line in render_calls(&self.broker.calls(), &self.rules) {
+                app.ui.note(&line);
+            }
         }
         Ok(())
     }
@@ -324,8 +415,8 @@ fn grants(receipt: &Receipt, rules: &RuleSet, flags: &RunArgs) -> Result<Grants>
     Ok(Grants {
         component: digest.clone(),
         manifest: rules.clone(),
-        ceiling: Ceiling::Registry(parsed(&receipt.ceiling)?),
-        consent: Some(Consent { component: digest, rules: parsed(&receipt.consent.rules)? }),
+        ceiling: Ceiling::Registry(parsed(&receipt.ceiling.kubernetes)?),
+        consent: Some(Consent { component: digest, rules: parsed(&receipt.consent.permissions.kubernetes)? }),
         environment: None,
         run: RunFlags { read_only: flags.read_only },
     })
@@ -352,14 +443,12 @@ fn show_changes(app: &App, changes: &[Change]) -> Result<()> {
     let data_is_json = !matches!(app.ui.format(), Format::Table | Format::Wide);
     for change in changes {
         app.ui.note(&format!("{}   (server dry run: admission agreed)", change.headline()));
-        for line in &change.lines {
-            let tone = match line.mark {
+        for (mark, text) in change.rendered() {
+            let tone = match mark {
                 Mark::Added => Tone::Good,
                 Mark::Removed => Tone::Bad,
                 Mark::Changed => Tone::Warning,
             };
-            let by_server = if line.by_server { "   set by the server" } else { "" };
-            let text = format!("{} {}{by_server}", line.sign(), line.text);
             if data_is_json {
                 app.ui.note(&text);
             } else {
@@ -372,36 +461,4 @@ fn show_changes(app: &App, changes: &[Change]) -> Result<()> {
     }
     app.ui.note("Nothing was changed.");
     Ok(())
-}
-
-fn show_calls(app: &App, calls: &[CallRecord]) {
-    let total: u128 = calls.iter().map(|call| call.latency.as_millis()).sum();
-    let s = if calls.len() == 1 { "" } else { "s" };
-    app.ui.note(&format!("{} call{s} to the API server, {total} ms", calls.len()));
-    let column = |text: fn(&CallRecord) -> String| {
-        let width = calls.iter().map(|call| text(call).chars().count()).max().unwrap_or(0);
-        move |call: &CallRecord| format!("{:width$}", text(call))
-    };
-    let verb = column(|call| call.verb.clone());
-    let resource = column(|call| match &call.name {
-        Some(name) => format!("{}/{name}", call.resource),
-        None => call.resource.trim_start_matches('.').to_owned(),
-    });
-    let place = column(|call| call.namespace.clone().unwrap_or_else(|| "-".to_owned()));
-    for call in calls {
-        let status = call.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        let rule = call.rule.map_or_else(|| "needs no rule".to_owned(), |rule| format!("rule {rule}"));
-        let objects = match call.objects {
-            None => String::new(),
-            Some(1) => "  1 object".to_owned(),
-            Some(count) => format!("  {count} objects"),
-        };
-        app.ui.note(&format!(
-            "  {}  {}  {}  {status}  {:>4} ms  {rule}{objects}",
-            verb(call),
-            resource(call),
-            place(call),
-            call.latency.as_millis()
-        ));
-    }
 }

@@ -8,14 +8,18 @@ use kf_registry::Home;
 /// One folder for all that kf keeps. Without it the XDG folders are used: settings in
 /// `$XDG_CONFIG_HOME/kf` (`~/.config/kf`), installed commands in `$XDG_DATA_HOME/kf`
 /// (`~/.local/share/kf`), what can be made again in `$XDG_CACHE_HOME/kf` (`~/.cache/kf`), the
-/// audit log in `$XDG_STATE_HOME/kf` (`~/.local/state/kf`).
+/// audit log and the namespace in use in `$XDG_STATE_HOME/kf` (`~/.local/state/kf`).
 pub const KF_HOME: &str = "KF_HOME";
-/// The namespace of the run, unless `-n` names one.
+/// The namespace of the run, unless `-n` names one. It goes before the one `kf use` chose.
 pub const KF_NAMESPACE: &str = "KF_NAMESPACE";
 /// Where the audit log goes; default `audit.jsonl` in the state folder.
 pub const KF_AUDIT_LOG: &str = "KF_AUDIT_LOG";
 /// `1` shows where a command trapped.
 pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
+/// The browser that pages are shown in, before [`BROWSER`]; `none` for none.
+pub const KF_BROWSER: &str = "KF_BROWSER";
+/// Browsers, separated by colons; kf takes the first.
+pub const BROWSER: &str = "BROWSER";
 /// Any value switches colour off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 const HOME: &str = "HOME";
@@ -39,6 +43,11 @@ pub fn home() -> Option<PathBuf> {
 /// Whether the terminal says it can do nothing but print.
 pub fn dumb_terminal() -> bool {
     text(TERM).is_some_and(|term| term == "dumb")
+}
+
+/// Whether a window can be shown.
+pub fn has_screen() -> bool {
+    var("DISPLAY").is_some() || var("WAYLAND_DISPLAY").is_some()
 }
 
 /// kf's folders; none without a home folder.

@@ -123,6 +123,14 @@ impl CliError {
         self
     }
 
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn first_hint(&self) -> Option<&str> {
+        self.hints.first().map(String::as_str)
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }

@@ -1,7 +1,8 @@
 //! What kf's exit codes mean.
 //!
 //! A command's own codes pass through unchanged; they are 0, 1, 10–63 and 80–125, so they never
-//! collide with these. Codes above 125 belong to the shell.
+//! collide with these. Codes above 125 belong to the shell. A command that ran something in a
+//! container ends with that one's code, whatever it is, as `ssh` and `kubectl exec` do.
 
 /// All is well.
 pub const OK: u8 = 0;
@@ -27,3 +28,8 @@ pub const PLUGIN_FAULT: u8 = 9;
 pub const INTERRUPTED: u8 = 130;
 /// Nobody reads stdout any more, as with `| head`; what a shell shows for SIGPIPE.
 pub const OUTPUT_CLOSED: u8 = 141;
+
+/// What a shell shows for a process that a signal ended.
+pub fn killed_by(signal: u8) -> u8 {
+    128 + (signal & 0x7f)
+}

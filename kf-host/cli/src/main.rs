@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod interrupt;
 mod plugin;
+mod selection;
 mod ui;
 mod unknown;
 mod usage;
@@ -27,10 +28,15 @@ fn main() {
 }
 
 /// Leaves without tearing the sandbox down: the kernel does that faster.
-#[expect(clippy::exit, reason = "the one place where kf ends")]
 fn leave(ui: &Ui, code: u8) -> ! {
+    ui::terminal::restore();
     ui.close();
     let code = if ui.flush().is_err() && code == exit::OK { exit::FAILED } else { code };
     let _gone = std::io::stderr().flush();
+    gone(code)
+}
+
+#[expect(clippy::exit, reason = "the one place where kf ends")]
+fn gone(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }

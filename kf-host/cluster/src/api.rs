@@ -1,15 +1,17 @@
 //! The cluster as a command sees it: typed verbs and plain data.
 //!
-//! This is the only module of this crate that the sandbox may name. It mirrors the `kube` and
-//! `logs` interfaces of the ABI's latest version; the [broker](crate::broker) implements it, and
-//! tests implement it with plain maps.
+//! This is the only module of this crate that the sandbox may name. It mirrors the `kube`, `logs`,
+//! `sessions` and `pod-http` interfaces of the ABI's latest version; the [broker](crate::broker)
+//! implements it, and tests implement it with plain maps.
 
 use std::pin::Pin;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 /// Why a call was refused or failed; the same list as the ABI's `error-code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ pub struct ObjectRef {
     /// The namespace of the run if absent.
     pub namespace: Option<String>,
     pub name: String,
+    /// A subresource that is a JSON document; for `get` and `patch`.
+    pub subresource: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +178,127 @@ pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, ApiError>> + Send
 /// The bytes of a log, in chunks as they arrive.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Vec<u8>, ApiError>> + Send>>;
 
+/// A pod, in the namespace of the run if none is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRef {
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// The only container if absent.
+    pub container: Option<String>,
+    pub stdin: bool,
+    /// The container's side is a terminal: stderr comes with stdout.
+    pub tty: bool,
+}
+
+/// A session in a container. Dropping `output` ends it.
+pub struct Session {
+    pub output: SessionStream,
+    /// Takes no more than the container reads.
+    pub input: mpsc::Sender<SessionInput>,
+}
+
+/// What a session says; [`SessionOutput::Exited`] is the last.
+pub type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionOutput, ApiError>> + Send>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionOutput {
+    Stdout(Bytes),
+    Stderr(Bytes),
+    /// The exit code.
+    Exited(i32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionInput {
+    Data(Bytes),
+    /// The end of stdin.
+    End,
+    /// How large the terminal is now.
+    Resize(TerminalSize),
+}
+
+/// In characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    pub columns: u16,
+    pub rows: u16,
+}
+
+/// A port of this machine and the port of the pod it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortPair {
+    /// 0: any that is free.
+    pub local: u16,
+    pub remote: u16,
+}
+
+impl PortPair {
+    /// The address of a page that the port serves; `path` begins with `/` and may have a query.
+    pub fn page(&self, path: &str) -> Result<String, ApiError> {
+        let path = crate::streams::http::path(path)?;
+        Ok(format!("http://localhost:{}{path}", self.local))
+    }
+}
+
+/// Ports of a pod on the loopback address. Dropping `troubles` closes them.
+pub struct PortForward {
+    /// The pairs with the local ports bound.
+    pub ports: Vec<PortPair>,
+    pub troubles: TroubleStream,
+}
+
+/// What goes wrong with a port-forward. It ends when the forward does.
+pub type TroubleStream = Pin<Box<dyn Stream<Item = Trouble> + Send>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// One connection could not be made, or broke; the others go on.
+    Connection(ApiError),
+    /// The pod is gone, and the ports are closed.
+    End(ApiError),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMethod {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// A token of a service account, asked for and sent by the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    pub service_account: String,
+    pub audience: String,
+}
+
+/// One HTTP request to a port of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRequest {
+    pub pod: PodRef,
+    pub port: u16,
+    pub method: HttpMethod,
+    /// Begins with `/`; may have a query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    pub bearer: Option<Bearer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
 /// Typed verbs on one cluster, for one run of one command.
 ///
 /// Futures and streams need a tokio runtime. Strings are as the guest gave them: the
@@ -218,4 +343,21 @@ pub trait KubeApi: Send + Sync {
         pod: String,
         options: LogOptions,
     ) -> Result<ByteStream, ApiError>;
+
+    /// Runs a command in a container.
+    async fn exec(
+        &self,
+        pod: PodRef,
+        command: Vec<String>,
+        options: SessionOptions,
+    ) -> Result<Session, ApiError>;
+
+    /// Joins a container's first process. Its exit code is told once the container has ended; a
+    /// process that goes on after the session counts as 0.
+    async fn attach(&self, pod: PodRef, options: SessionOptions) -> Result<Session, ApiError>;
+
+    /// Binds the ports on the loopback address before it returns.
+    async fn port_forward(&self, pod: PodRef, ports: Vec<PortPair>) -> Result<PortForward, ApiError>;
+
+    async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError>;
 }

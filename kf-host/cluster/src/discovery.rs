@@ -5,10 +5,10 @@
 //! every other group is asked once a run.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::api::ServedKind;
 use crate::names::{Group, KindName, NameError, Plural, Version};
@@ -106,10 +106,20 @@ impl DiscoveryPath {
     }
 }
 
+/// An entry of an `APIResourceList`.
+struct ServedResource {
+    served: ServedKind,
+    /// Such as `localqueue`; may be empty.
+    singular: String,
+}
+
+/// A document, once it is there; none where it is not served.
+type Document = Arc<OnceCell<Option<Arc<Value>>>>;
+
 /// What was learnt this run.
 #[derive(Debug, Default)]
 pub struct Discovery {
-    documents: Mutex<HashMap<DiscoveryPath, Option<Arc<Value>>>>,
+    documents: Mutex<HashMap<DiscoveryPath, Document>>,
 }
 
 impl Discovery {
@@ -130,10 +140,14 @@ impl Discovery {
             None => self.versions(fetch, group).await?,
         };
         for version in versions {
-            let found =
-                self.kinds(fetch, group, &version).await?.into_iter().find(|k| k.kind == kind.as_str());
-            if let Some(found) = found {
-                return Ok(parsed(&found).ok());
+            let kinds = self.resources(fetch, group, &version).await?;
+            let by_kind = || kinds.iter().find(|resource| resource.served.kind == kind.as_str());
+            // An aggregated API may give several resources one kind, that of their answer. Then their
+            // singular tells them apart.
+            let by_singular =
+                || kinds.iter().find(|resource| resource.singular.eq_ignore_ascii_case(kind.as_str()));
+            if let Some(found) = by_kind().or_else(by_singular) {
+                return Ok(parsed(&found.served).ok());
             }
         }
         Ok(None)
@@ -147,7 +161,8 @@ impl Discovery {
     ) -> Result<Vec<ServedKind>, F::Error> {
         let mut all = Vec::new();
         for version in self.versions(fetch, group).await? {
-            all.extend(self.kinds(fetch, group, &version).await?);
+            let resources = self.resources(fetch, group, &version).await?;
+            all.extend(resources.into_iter().map(|resource| resource.served));
         }
         Ok(all)
     }
@@ -175,12 +190,12 @@ impl Discovery {
         Ok(versions)
     }
 
-    async fn kinds<F: Fetch>(
+    async fn resources<F: Fetch>(
         &self,
         fetch: &F,
         group: &Group,
         version: &Version,
-    ) -> Result<Vec<ServedKind>, F::Error> {
+    ) -> Result<Vec<ServedResource>, F::Error> {
         let path = DiscoveryPath::GroupVersion(group.clone(), version.clone());
         let Some(document) = self.document(fetch, path).await? else { return Ok(Vec::new()) };
         Ok(document
@@ -188,23 +203,26 @@ impl Discovery {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .filter_map(|resource| served_kind(group, version, resource))
+            .filter_map(|resource| {
+                let singular = resource.get("singularName").and_then(Value::as_str).unwrap_or_default();
+                let served = served_kind(group, version, resource)?;
+                Some(ServedResource { served, singular: singular.to_owned() })
+            })
             .collect())
     }
 
-    /// Held over the call, so that two askers of one document make one call.
+    /// Two askers of one document make one call; askers of several do not wait for each other.
     async fn document<F: Fetch>(
         &self,
         fetch: &F,
         path: DiscoveryPath,
     ) -> Result<Option<Arc<Value>>, F::Error> {
-        let mut documents = self.documents.lock().await;
-        if let Some(known) = documents.get(&path) {
-            return Ok(known.clone());
-        }
-        let document = fetch.document(path.clone()).await?.map(Arc::new);
-        documents.insert(path, document.clone());
-        Ok(document)
+        let document = {
+            let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(documents.entry(path.clone()).or_default())
+        };
+        let read = async || Ok(fetch.document(path).await?.map(Arc::new));
+        document.get_or_try_init(read).await.cloned()
     }
 }
 
@@ -265,6 +283,13 @@ mod tests {
                     {"name": "pods/../secrets", "kind": "Trick", "namespaced": true, "verbs": ["get"]},
                     {"name": "..", "kind": "Climber", "namespaced": true, "verbs": ["get"]},
                 ]})),
+                "/apis/visibility.example" => Some(json!({"versions": [{"version": "v1"}]})),
+                "/apis/visibility.example/v1" => Some(json!({"resources": [
+                    {"name": "clusterqueues", "singularName": "clusterqueue", "kind": "Summary",
+                     "namespaced": false, "verbs": []},
+                    {"name": "localqueues", "singularName": "localqueue", "kind": "Summary",
+                     "namespaced": true, "verbs": []},
+                ]})),
                 _ => None,
             })
         }
@@ -302,6 +327,14 @@ mod tests {
         assert_eq!(*fetch.0.lock().unwrap(), ["/apis/trainer.kubeflow.org", "/apis/trainer.kubeflow.org/v2"]);
         let old = resolve(&discovery, &fetch, "trainer.kubeflow.org", None, "OldJob").await.unwrap();
         assert_eq!(old.version.as_str(), "v1");
+    }
+
+    #[tokio::test]
+    async fn resources_of_one_kind_are_told_apart_by_their_singular() {
+        let (discovery, fetch) = (Discovery::default(), Canned::default());
+        let queue = resolve(&discovery, &fetch, "visibility.example", None, "LocalQueue").await.unwrap();
+        assert_eq!((queue.plural.as_str(), queue.namespaced), ("localqueues", true));
+        assert!(resolve(&discovery, &fetch, "visibility.example", None, "Queue").await.is_none());
     }
 
     #[tokio::test]

@@ -13,4 +13,5 @@ pub mod kubeconfig;
 pub mod names;
 pub mod preflight;
 pub mod selectors;
+mod streams;
 pub mod url;

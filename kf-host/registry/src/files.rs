@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 
 /// Makes `path` and its parents, and makes sure that `path` itself is ours alone.
-pub(crate) fn private_dir(path: &Path) -> Result<()> {
+pub fn private_dir(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -31,7 +31,7 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
 
 /// Like [`private_dir`] for the topmost folder, which people may have put on another disk behind a link. What
 /// the link leads to must be ours alone all the same.
-pub(crate) fn private_root(path: &Path) -> Result<()> {
+pub fn private_root(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(meta) if meta.file_type().is_symlink() => check_own(path, &path.metadata()?),
         _ => private_dir(path),
@@ -39,7 +39,7 @@ pub(crate) fn private_root(path: &Path) -> Result<()> {
 }
 
 /// Refuses a folder that others could change. It must exist.
-pub(crate) fn check_private(path: &Path) -> Result<()> {
+pub fn check_private(path: &Path) -> Result<()> {
     let meta = path.symlink_metadata()?;
     if meta.file_type().is_symlink() {
         return Err(Error::UnsafePath { path: path.to_owned(), reason: "it is a symbolic link" });
@@ -68,7 +68,7 @@ fn check_own(path: &Path, meta: &std::fs::Metadata) -> Result<()> {
 /// Writes `bytes` to `path` atomically and durably. The folder must exist.
 ///
 /// With `private`, only the owner may read the file; otherwise everyone may.
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
+pub fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tmp-");
@@ -92,7 +92,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<(
 }
 
 /// Writes a value as indented JSON, atomically, for the owner only.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|e| Error::parse(format!("what was to be written to {}", path.display()), e))?;
     bytes.push(b'\n');
@@ -100,7 +100,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 /// Reads a regular file of at most `max` bytes, or `None` when there is none. Links are not followed.
-pub(crate) fn read_own(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+pub fn read_own(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let meta = match path.symlink_metadata() {
         Ok(meta) => meta,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -125,7 +125,7 @@ pub(crate) fn read_own(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
 }
 
 /// Sets a file's time of change to now.
-pub(crate) fn touch(path: &Path) -> Result<()> {
+pub fn touch(path: &Path) -> Result<()> {
     let now = std::time::SystemTime::now();
     fs_err::OpenOptions::new()
         .append(true)
@@ -135,7 +135,7 @@ pub(crate) fn touch(path: &Path) -> Result<()> {
 }
 
 /// Parses JSON that carries `"format": supported`. A higher format has its own error, whatever else changed.
-pub(crate) fn parse_versioned<T: DeserializeOwned>(what: &str, bytes: &[u8], supported: u64) -> Result<T> {
+pub fn parse_versioned<T: DeserializeOwned>(what: &str, bytes: &[u8], supported: u64) -> Result<T> {
     // The right format is the common case and costs one pass; only a failure is worth a second look.
     let strict = serde_json::from_slice::<T>(bytes);
     #[derive(serde::Deserialize)]
@@ -175,7 +175,7 @@ impl<'de, const N: u64> serde::Deserialize<'de> for Format<N> {
 }
 
 /// Opens (making it if need be) a file to lock. It is never removed: a lock on a removed file protects nothing.
-pub(crate) fn open_lock(path: &Path) -> Result<File> {
+pub fn open_lock(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

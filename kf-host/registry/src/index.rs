@@ -10,11 +10,11 @@ use std::fmt;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use crate::Rule;
 use crate::error::{Error, Result};
 use crate::files::{self, Format};
 use crate::names::{AuthorId, Digest, PluginName, RegistryId};
 use crate::nearest::nearest;
+use crate::permissions::Permissions;
 
 /// The format of `index/plugins.json`.
 pub const FORMAT: u64 = 1;
@@ -45,7 +45,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
     /// The most it may ever ask for. Empty means nothing.
-    pub ceiling: Vec<Rule>,
+    pub ceiling: Permissions,
     /// Versions that are no longer offered.
     #[serde(default)]
     pub yanked: Vec<Version>,
@@ -173,7 +173,7 @@ pub struct Resolved {
     /// Key ids that may sign for the owner.
     pub keyids: Vec<String>,
     pub summary: String,
-    pub ceiling: Vec<Rule>,
+    pub ceiling: Permissions,
     pub wasm: FileRef,
     pub manifest: FileRef,
     pub commands: FileRef,

@@ -27,13 +27,14 @@
 //! heeds are those every network program does: `HTTPS_PROXY` and its kin, and `SSL_CERT_FILE`.
 
 pub mod error;
-pub(crate) mod files;
+pub mod files;
 pub mod index;
 pub mod lock;
 pub mod manifest;
 pub mod names;
 pub mod nearest;
 pub mod paths;
+pub mod permissions;
 pub mod publish;
 pub mod receipt;
 pub mod registries;
@@ -46,6 +47,7 @@ pub mod trust;
 pub use error::{Error, Kind, Result};
 pub use names::{AuthorId, Digest, PluginName, RegistryId};
 pub use paths::Home;
+pub use permissions::Permissions;
 
 /// A permission rule in RBAC's grammar. Its meaning is `kf-cluster`'s business; here it is only carried.
 pub type Rule = serde_json::Value;

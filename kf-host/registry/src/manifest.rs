@@ -3,10 +3,10 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::Rule;
 use crate::error::{Error, Result};
 use crate::files::Format;
 use crate::names::PluginName;
+use crate::permissions::Permissions;
 
 /// The manifest format this kf reads and writes.
 pub const FORMAT: u64 = 1;
@@ -17,6 +17,7 @@ pub const FORMAT: u64 = 1;
 pub struct Manifest {
     pub format: Format<FORMAT>,
     pub plugin: Plugin,
+    /// What it asks for.
     #[serde(default)]
     pub permissions: Permissions,
 }
@@ -35,14 +36,6 @@ pub struct Plugin {
     pub license: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-}
-
-/// What it asks for. Nothing, unless it says so.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Permissions {
-    #[serde(default)]
-    pub kubernetes: Vec<Rule>,
 }
 
 impl Manifest {
@@ -65,11 +58,6 @@ impl Manifest {
     /// Parses what was fetched or read from disk.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::parse(std::str::from_utf8(bytes).map_err(|e| Error::parse("plugin.toml", e))?)
-    }
-
-    /// The rules it asks for.
-    pub fn rules(&self) -> &[Rule] {
-        &self.permissions.kubernetes
     }
 }
 

@@ -157,11 +157,6 @@ impl Digest {
         }
         Ok(Self(out))
     }
-
-    /// The first twelve digits, for people.
-    pub fn short(&self) -> String {
-        self.to_string().chars().take(12).collect()
-    }
 }
 
 impl FromStr for Digest {

@@ -14,6 +14,7 @@ use crate::names::{PluginName, RegistryId};
 /// data/receipts/NAME.json                          what is installed
 /// data/slots/NAME.json                             which command answers to a name
 /// data/locks/NAME.lock                             who is changing a name
+/// state/selection/{namespaces.json,lock}           which namespace is in use on which cluster
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
@@ -65,5 +66,9 @@ impl Home {
 
     pub fn locks(&self) -> PathBuf {
         self.data.join("locks")
+    }
+
+    pub fn selection(&self) -> PathBuf {
+        self.state.join("selection")
     }
 }

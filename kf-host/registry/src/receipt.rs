@@ -7,15 +7,14 @@
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use sigstore_tuf::canonical_json::to_canonical_bytes;
 
-use crate::Rule;
 use crate::error::{Error, Result};
 use crate::files::{self, Format};
 use crate::index::View;
 use crate::lock::NameLock;
 use crate::names::{AuthorId, Digest, PluginName, RegistryId};
 use crate::paths::Home;
+use crate::permissions::Permissions;
 use crate::trust::Fetched;
 
 /// The receipt format this kf reads and writes.
@@ -42,9 +41,9 @@ pub struct Receipt {
     /// `command.json`, in the store.
     pub commands_sha256: Digest,
     /// What the manifest asks for.
-    pub rules: Vec<Rule>,
+    pub permissions: Permissions,
     /// The most the registry allows it.
-    pub ceiling: Vec<Rule>,
+    pub ceiling: Permissions,
     pub consent: Consent,
     /// The registry's reason to stop it, learnt at a later refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,23 +85,17 @@ pub struct Blob {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
-    /// Binds the rules to the component: see [`consent_digest`].
+    /// Binds the permissions to the component: see [`consent_digest`].
     pub digest: Digest,
-    pub rules: Vec<Rule>,
+    pub permissions: Permissions,
     pub at: Timestamp,
 }
 
-/// One digest over a component and a set of rules: "this code with these rights". Accepting it by name is
+/// One digest over a component and its permissions: "this code with these rights". Accepting it by name is
 /// how a script consents.
-pub fn consent_digest(wasm: Digest, rules: &[Rule]) -> Digest {
+pub fn consent_digest(wasm: Digest, permissions: &Permissions) -> Digest {
     let mut text = format!("kf-consent-1\n{wasm}\n").into_bytes();
-    for rule in rules {
-        // Canonical JSON sorts keys, so the digest does not depend on who wrote the rule down. It knows no
-        // fractions, which no rule has either; one that did would still be bound, in its own spelling.
-        let line = to_canonical_bytes(rule).unwrap_or_else(|_| rule.to_string().into_bytes());
-        text.extend_from_slice(&line);
-        text.push(b'\n');
-    }
+    text.extend_from_slice(&permissions.canonical());
     Digest::of(&text)
 }
 
@@ -111,7 +104,7 @@ impl Receipt {
     pub fn new(fetched: &Fetched, compiled: Option<String>, now: Timestamp) -> Result<Self> {
         let resolved = &fetched.resolved;
         let plugin = &fetched.manifest.plugin;
-        let rules = fetched.manifest.rules().to_vec();
+        let permissions = fetched.manifest.permissions.clone();
         let commands = serde_json::from_slice(&fetched.commands)
             .map_err(|e| Error::parse(format!("command.json of {}", resolved.name), e))?;
         Ok(Self {
@@ -134,11 +127,11 @@ impl Receipt {
             commands_sha256: resolved.commands.sha256,
             ceiling: resolved.ceiling.clone(),
             consent: Consent {
-                digest: consent_digest(resolved.wasm.sha256, &rules),
-                rules: rules.clone(),
+                digest: consent_digest(resolved.wasm.sha256, &permissions),
+                permissions: permissions.clone(),
                 at: now,
             },
-            rules,
+            permissions,
             blocked: None,
             yanked: resolved.yanked,
             compiled,
@@ -159,9 +152,9 @@ impl Receipt {
         }
     }
 
-    /// Whether the consent on file is for these bytes and these rules. A receipt edited by hand fails.
+    /// Whether the consent on file is for these bytes and these permissions. A receipt edited by hand fails.
     pub fn consent_holds(&self) -> bool {
-        self.consent.digest == consent_digest(self.wasm.sha256, &self.consent.rules)
+        self.consent.digest == consent_digest(self.wasm.sha256, &self.consent.permissions)
     }
 }
 
@@ -176,7 +169,7 @@ pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
         return Err(bad(format!("it is that of {}", receipt.name)));
     }
     if !receipt.consent_holds() {
-        return Err(bad("the rules in it are not those that were accepted".into()));
+        return Err(bad("the rights in it are not those that were accepted".into()));
     }
     Ok(Some(receipt))
 }

@@ -15,7 +15,7 @@ use semver::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::Rule;
+use crate::Permissions;
 use crate::error::{Error, Result};
 use crate::files::Format;
 use crate::index::Block;
@@ -74,15 +74,8 @@ pub struct Plugin {
     #[serde(default)]
     pub blocked: Vec<Block>,
     #[serde(default)]
-    pub ceiling: Ceiling,
-}
-
-/// The most a command may ask for. Nothing, unless it says so.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ceiling {
-    #[serde(default)]
-    pub kubernetes: Vec<Rule>,
+    /// The most it may ask for.
+    pub ceiling: Permissions,
 }
 
 /// The whole of `registry-index/`, consistent in itself.

@@ -57,6 +57,7 @@ fn run(code: &str, arguments: Vec<String>) -> Result<u8> {
             ..Context::default()
         },
         kube: None,
+        selection: None,
         files: Vec::new(),
         ui: Box::new(Plain(Vec::new())),
         backtrace: true,
@@ -121,5 +122,9 @@ impl Ui for Plain {
 
     fn confirm(&mut self, _: &str, _: bool) -> bool {
         false
+    }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
     }
 }

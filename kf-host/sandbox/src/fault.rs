@@ -100,7 +100,7 @@ impl fmt::Display for Limit {
             Which::Memory => write!(f, "it needs more than {} of memory", Bytes(*value)),
             Which::Tables => write!(f, "it needs more than {value} table elements"),
             Which::Handles => write!(f, "it holds more than {value} handles"),
-            Which::Streams => write!(f, "it has more than {value} watches and logs open"),
+            Which::Streams => write!(f, "it has more than {value} watches, logs and sessions open"),
             Which::Stdout => write!(f, "it printed more than {}", Bytes(*value)),
             Which::Stderr => write!(f, "it wrote more than {} of notes", Bytes(*value)),
             Which::StderrLines => write!(f, "it wrote more than {value} notes"),

@@ -65,6 +65,10 @@ impl Ui for Paper {
     fn confirm(&mut self, _: &str, _: bool) -> bool {
         false
     }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 type Log = (Option<&'static str>, Vec<Result<Vec<u8>, ApiError>>);

@@ -21,6 +21,8 @@ pub enum Interface {
     Kube,
     Logs,
     Sessions,
+    PodHttp,
+    Selection,
     Wasi(Wasi),
 }
 
@@ -61,6 +63,8 @@ const KF: &[(&str, Interface)] = &[
     ("kube", Interface::Kube),
     ("logs", Interface::Logs),
     ("sessions", Interface::Sessions),
+    ("pod-http", Interface::PodHttp),
+    ("selection", Interface::Selection),
 ];
 
 const WASI: &[(&str, Wasi)] = &[
@@ -104,7 +108,10 @@ impl Interface {
     /// Linked for every command, whatever its manifest asks for.
     #[must_use]
     pub fn is_free(self) -> bool {
-        !matches!(self, Self::Files | Self::Kube | Self::Logs | Self::Sessions)
+        !matches!(
+            self,
+            Self::Files | Self::Kube | Self::Logs | Self::Sessions | Self::PodHttp | Self::Selection
+        )
     }
 }
 
@@ -135,6 +142,10 @@ pub struct Granted {
     pub logs: bool,
     /// It has one for `pods/exec`, `pods/attach` or `pods/portforward`.
     pub sessions: bool,
+    /// It has one for `pods/portforward`.
+    pub pod_http: bool,
+    /// It asks to change which namespace later runs use.
+    pub selection: bool,
     /// Its tree has an argument that names a file.
     pub files: bool,
 }
@@ -147,6 +158,8 @@ impl Granted {
             Interface::Kube => self.kube,
             Interface::Logs => self.logs,
             Interface::Sessions => self.sessions,
+            Interface::PodHttp => self.pod_http,
+            Interface::Selection => self.selection,
             Interface::Files => self.files,
             free => free.is_free(),
         }

@@ -15,6 +15,9 @@
 //! engine.
 
 mod abi;
+mod directory;
+#[cfg(test)]
+mod directory_tests;
 mod engine;
 mod fault;
 mod forward;
@@ -25,7 +28,9 @@ mod output;
 mod plain;
 mod poll;
 mod run;
+pub mod selection;
 mod state;
+pub mod terminal;
 pub mod tree;
 pub mod ui;
 mod wasi;
@@ -40,5 +45,5 @@ pub use limits::Limits;
 pub use run::{
     Candidate, CompletionRequest, GuestError, Kube, Outcome, Run, complete, describe, is_exit_code, run,
 };
-pub use state::{Context, FileGrant};
+pub use state::{Context, FileGrant, FileReach};
 pub use ui::Ui;

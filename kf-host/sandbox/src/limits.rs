@@ -42,7 +42,7 @@ pub struct Limits {
     pub instances: usize,
     /// `run.handles`: resources the guest holds, of each side's tables.
     pub handles: usize,
-    /// `run.streams`: watches and logs open at the same time.
+    /// `run.streams`: watches, logs, sessions and port-forwards open at the same time.
     pub streams: usize,
     /// Bytes copied out of the guest in one host call; more is a trap.
     pub call_bytes: usize,
@@ -69,7 +69,7 @@ impl Default for Limits {
             instances: 64,
             handles: 1_000,
             streams: 256,
-            call_bytes: 8 << 20,
+            call_bytes: 17 << 20,
             stdout_bytes: 256 << 20,
             stderr_bytes: 1 << 20,
             stderr_lines: 10_000,
@@ -106,6 +106,9 @@ impl Limits {
 
 /// The largest file `files.read` hands to a guest, in bytes.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// The most files `files.walk` finds below a directory.
+pub const MAX_FILES_BELOW: usize = 10_000;
 
 /// What a stream may hold for a guest that does not read, in bytes and in items.
 pub(crate) const STREAM_BYTES: usize = 64 << 10;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fault::{Fault, Limit, Which};
 use crate::limits::Limits;
+use crate::terminal::Terminal;
 use crate::ui::{Column, Format, Row, Ui, WidgetId};
 
 /// A line of standard error is cut into notes of this many bytes.
@@ -190,6 +191,23 @@ impl Output {
         self.spend_stderr(question)?;
         self.flush()?;
         Ok(self.ui.confirm(question, default))
+    }
+
+    pub(crate) fn ask(&mut self, question: &str) -> Result<Option<String>, OutputError> {
+        self.spend_stderr(question)?;
+        self.flush()?;
+        Ok(self.ui.ask(question))
+    }
+
+    pub(crate) fn terminal(&mut self) -> Option<Arc<dyn Terminal>> {
+        self.ui.terminal()
+    }
+
+    /// What the host itself has to say, so it is not counted.
+    pub(crate) fn warn_of_host(&mut self, text: &str) {
+        if !self.closed {
+            self.ui.warn(text);
+        }
     }
 
     /// The guest's standard error, in notes of a line each.

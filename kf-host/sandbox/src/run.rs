@@ -28,6 +28,7 @@ use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
 use crate::plain::plain;
+use crate::selection::Selection;
 use crate::state::{Context, FileGrant, Meter, State};
 use crate::tree::CommandTree;
 use crate::ui::{Silent, Ui};
@@ -43,6 +44,8 @@ pub struct Run {
     pub context: Context,
     /// Absent: nothing of the cluster is linked, whatever is granted.
     pub kube: Option<Kube>,
+    /// Absent: the namespace in use can be neither known nor changed, whatever is granted.
+    pub selection: Option<Box<dyn Selection>>,
     /// The files the user named.
     pub files: Vec<FileGrant>,
     pub ui: Box<dyn Ui>,
@@ -61,7 +64,8 @@ pub struct Kube {
 /// What a command answered.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit code, one of those that are a command's to choose, or why it failed.
+    /// The exit code, one of those that are a command's to choose or that of the last session
+    /// joined to the terminal, or why it failed.
     pub exit: Result<u8, GuestError>,
     /// The last call a layer refused, if any: who stood in the way when the error is
     /// [`ErrorCode::Forbidden`]. The guest has not seen it.
@@ -124,6 +128,7 @@ pub fn describe(code: Code) -> Result<CommandTree, Fault> {
         limits: Limits::describe(),
         context: Context::default(),
         kube: None,
+        selection: None,
         files: Vec::new(),
         ui: Box::new(Silent),
         backtrace: false,
@@ -164,8 +169,10 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
     let component = engine::load(&engine, &run.code)?;
     let imports = imports(&engine, &component)?;
     let mut granted = run.granted;
+    granted.selection &= run.selection.is_some();
     if run.kube.is_none() {
-        granted = Granted { kube: false, logs: false, sessions: false, ..granted };
+        let Granted { files, selection, .. } = granted;
+        granted = Granted { files, selection, ..Granted::default() };
     }
     let describing = matches!(ask, Ask::Describe);
     if !describing {
@@ -179,8 +186,9 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
 
     let meter = Arc::new(Meter::default());
     let output = SharedOutput::new(run.ui, &run.limits);
-    let state =
+    let mut state =
         State::new(run.limits.clone(), run.context, run.files, api, output.clone(), Arc::clone(&meter));
+    state.selection = run.selection;
     let guest = Guest {
         engine: engine.clone(),
         component,
@@ -211,9 +219,16 @@ fn imports(engine: &Engine, component: &Component) -> Result<BTreeSet<Interface>
 
 /// Whether a guest can wait for something.
 fn waits(imports: &BTreeSet<Interface>) -> bool {
-    use Interface::{Kube, Logs, Poll, Sessions};
-    let waiting =
-        [Kube, Logs, Poll, Sessions, Interface::Wasi(Wasi::IoPoll), Interface::Wasi(Wasi::IoStreams)];
+    use Interface::{Kube, Logs, PodHttp, Poll, Sessions};
+    let waiting = [
+        Kube,
+        Logs,
+        PodHttp,
+        Poll,
+        Sessions,
+        Interface::Wasi(Wasi::IoPoll),
+        Interface::Wasi(Wasi::IoStreams),
+    ];
     waiting.iter().any(|interface| imports.contains(interface))
 }
 
@@ -291,8 +306,10 @@ impl Guest {
             Ask::Run(arguments) => {
                 let exit = command.call_run(&mut *store, &arguments).await?;
                 let exit = exit.map_err(GuestError::from);
+                let session = store.data().session_exit;
                 if let Ok(code) = exit
                     && !is_exit_code(code)
+                    && session != Some(code)
                 {
                     return Ok(Err(Fault::ReservedExitCode(code)));
                 }

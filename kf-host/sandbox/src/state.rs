@@ -11,9 +11,11 @@ use wasmtime::component::{Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result};
 use wasmtime_wasi::WasiCtx;
 
+use crate::directory::Directory;
 use crate::fault::{Which, limit, stop};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
+use crate::selection::Selection;
 
 /// Where and how a command runs; all of it is settled before it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,13 +36,23 @@ pub struct Context {
     pub interactive: bool,
 }
 
-/// A file the user named on the command line, which is the grant to read it.
+/// A file or directory the user named on the command line, which is the grant to read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileGrant {
-    /// As typed; `-` is stdin.
+    /// As typed; for a file `-` is stdin.
     pub argument: String,
-    /// Where it is. Ignored for `-`.
+    /// Where it is. Ignored for stdin.
     pub path: PathBuf,
+    pub reach: FileReach,
+}
+
+/// What naming a path lets a command read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileReach {
+    /// The file itself.
+    File,
+    /// The regular files below the directory.
+    Below,
 }
 
 pub(crate) struct State {
@@ -51,10 +63,15 @@ pub(crate) struct State {
     pub(crate) output: SharedOutput,
     pub(crate) context: Context,
     pub(crate) kube: Option<Arc<dyn KubeApi>>,
+    /// Absent: nothing can be selected, whatever is granted.
+    pub(crate) selection: Option<Box<dyn Selection>>,
     pub(crate) files: Files,
     pub(crate) limits: Limits,
     /// The last no of a layer; it never enters the guest.
     pub(crate) refusal: Option<Refusal>,
+    /// The exit code of the last session joined to the terminal: the command may end with it,
+    /// though it may be one of kf's own.
+    pub(crate) session_exit: Option<u8>,
     /// Each open stream holds a clone.
     streams: Arc<()>,
     widgets: u32,
@@ -64,6 +81,7 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Files {
     pub(crate) granted: HashMap<String, PathBuf>,
+    pub(crate) directories: HashMap<String, Directory>,
     pub(crate) stdin: Option<Arc<[u8]>>,
     pub(crate) read: u64,
 }
@@ -79,7 +97,13 @@ impl State {
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        let granted = files.into_iter().map(|file| (file.argument, file.path)).collect();
+        let mut named = Files::default();
+        for FileGrant { argument, path, reach } in files {
+            match reach {
+                FileReach::File => drop(named.granted.insert(argument, path)),
+                FileReach::Below => drop(named.directories.insert(argument, Directory::named(path))),
+            }
+        }
         Self {
             table,
             wasi: None,
@@ -88,9 +112,11 @@ impl State {
             output,
             context,
             kube,
-            files: Files { granted, ..Files::default() },
+            selection: None,
+            files: named,
             limits,
             refusal: None,
+            session_exit: None,
             streams: Arc::new(()),
             widgets: 0,
         }
@@ -112,7 +138,7 @@ impl State {
     /// Room for one more stream, to be held as long as it is open.
     pub(crate) fn stream_slot(&self) -> std::result::Result<Arc<()>, ApiError> {
         if Arc::strong_count(&self.streams) > self.limits.streams {
-            let message = format!("more than {} watches and logs are open", self.limits.streams);
+            let message = format!("more than {} watches, logs and sessions are open", self.limits.streams);
             return Err(ApiError { code: ErrorCode::Budget, message, hint: None, refusal: None });
         }
         Ok(Arc::clone(&self.streams))

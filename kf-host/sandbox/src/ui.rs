@@ -1,8 +1,11 @@
 //! What a command shows and asks, handed to whoever renders it.
 
 use std::io;
+use std::sync::Arc;
 
 use serde_json::Value;
+
+use crate::terminal::Terminal;
 
 /// What `-o` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -113,6 +116,14 @@ pub trait Ui: Send {
 
     /// Without a person to ask the answer is no, whatever the default.
     fn confirm(&mut self, question: &str, default: bool) -> bool;
+
+    /// A line typed by the person. None without one to ask, or at the end of input.
+    fn ask(&mut self, question: &str) -> Option<String>;
+
+    /// stdin, stdout and stderr for a session; none if there are none to be had.
+    fn terminal(&mut self) -> Option<Arc<dyn Terminal>> {
+        None
+    }
 }
 
 /// Shows nothing and agrees to nothing.
@@ -160,5 +171,9 @@ impl Ui for Silent {
 
     fn confirm(&mut self, _: &str, _: bool) -> bool {
         false
+    }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
     }
 }

@@ -10,7 +10,7 @@ use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, PatchKind, Selec
 use crate::error::{Error, Optional, Result};
 
 /// How many objects a page of a list is asked to hold.
-const PAGE: u32 = 250;
+pub(crate) const PAGE: u32 = 250;
 
 /// A kind of object and where to look for it; the verbs are its methods.
 #[derive(Clone)]
@@ -114,6 +114,23 @@ impl<T: Document> Api<T> {
         T::from_value(self.host.patch(&self.reference(name), kind, patch, options)?)
     }
 
+    /// A document below an object, such as `scale` or `pendingworkloads`.
+    pub fn get_below(&self, name: &str, subresource: &str) -> Result<Object> {
+        Object::from_value(self.host.get(&self.below(name, subresource))?)
+    }
+
+    /// Changes a document below an object by a patch.
+    pub fn patch_below(
+        &self,
+        name: &str,
+        subresource: &str,
+        kind: PatchKind,
+        patch: &Value,
+    ) -> Result<Object> {
+        let target = self.below(name, subresource);
+        Object::from_value(self.host.patch(&target, kind, patch, WriteOptions::default())?)
+    }
+
     /// Deletes an object; what it owns goes in the background.
     pub fn delete(&self, name: &str) -> Result<()> {
         self.delete_with(name, &DeleteOptions::default())
@@ -124,12 +141,21 @@ impl<T: Document> Api<T> {
         self.host.delete(&self.reference(name), options)
     }
 
-    fn reference(&self, name: &str) -> ObjectRef {
+    pub(crate) fn selection(&self) -> Selection {
+        self.selection.clone()
+    }
+
+    pub(crate) fn reference(&self, name: &str) -> ObjectRef {
         ObjectRef {
             kind: self.selection.kind.clone(),
             namespace: self.selection.namespace.clone(),
             name: name.into(),
+            subresource: None,
         }
+    }
+
+    fn below(&self, name: &str, subresource: &str) -> ObjectRef {
+        ObjectRef { subresource: Some(subresource.into()), ..self.reference(name) }
     }
 
     fn body(&self, object: &T) -> Result<(ObjectRef, Value)> {
@@ -140,6 +166,14 @@ impl<T: Document> Api<T> {
             .ok_or_else(|| Error::invalid(format!("the {} has no name", self.selection.kind.kind)))?;
         Ok((self.reference(name), body))
     }
+}
+
+/// All objects of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listed {
+    pub items: Vec<Object>,
+    /// Where a watch takes over.
+    pub resource_version: String,
 }
 
 /// The objects of a list, fetched page by page.

@@ -148,11 +148,18 @@ impl Object {
 
     /// Kind and name of the owner that controls it.
     pub fn controller(&self) -> Option<(&str, &str)> {
-        let owner = self
-            .list("/metadata/ownerReferences")
-            .iter()
-            .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
+        let owner = self.controlling_owner()?;
         Some((owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
+    }
+
+    /// The uid of that owner: another object may have its name by now.
+    pub fn controller_uid(&self) -> Option<&str> {
+        self.controlling_owner()?.get("uid")?.as_str()
+    }
+
+    fn controlling_owner(&self) -> Option<&Value> {
+        let owners = self.list("/metadata/ownerReferences");
+        owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
     }
 
     /// The condition of this type, whatever its status.

@@ -7,12 +7,15 @@
 
 mod api;
 mod document;
+mod reflector;
 #[cfg(feature = "typed")]
 mod typed;
 mod watch;
 
-pub use api::{Api, Objects};
+pub(crate) use api::PAGE;
+pub use api::{Api, Listed, Objects};
 pub use document::{Condition, Object};
+pub use reflector::{Change, Reflector};
 #[cfg(feature = "typed")]
 pub use typed::Typed;
 pub use watch::Watch;

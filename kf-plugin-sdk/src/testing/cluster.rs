@@ -12,6 +12,8 @@ use crate::objects::Object;
 /// Group, kind, namespace, name. The namespace of cluster-scoped objects is empty.
 type Key = (String, String, String, String);
 
+type Webhook = Box<dyn Fn(&mut Object)>;
+
 /// One call that would change the cluster, as the command made it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
@@ -35,7 +37,16 @@ pub struct FakeCluster {
     pub(super) identity: Identity,
     denied: Vec<(String, String, String)>,
     failures: Vec<(String, String, Error)>,
+    /// At which version the watches of a kind broke, and how.
+    broken: Vec<(u64, String, Error)>,
+    /// Fields no object of a kind may have: kind, pointer, and what is said of it.
+    fields: Vec<(String, String, Error)>,
     writes: Vec<Write>,
+    /// What webhooks make of the objects of a kind.
+    webhooks: Vec<(String, Webhook)>,
+    deletions: Vec<DeleteOptions>,
+    /// Subresources, by kind, name and their own name.
+    below: BTreeMap<(String, String, String), Value>,
     pub(super) logs: BTreeMap<(String, String), FakeLog>,
 }
 
@@ -67,6 +78,12 @@ impl FakeCluster {
         assert!(!object.name().is_empty(), "the object has no name: {object:?}");
         let key = (served.group, served.kind, namespace, object.name().to_owned());
         self.store(key, object.into_value());
+    }
+
+    /// Puts a document below an object, such as `scale`.
+    pub fn put_below(&mut self, kind: &str, name: &str, subresource: &str, document: impl Into<Value>) {
+        let key = (Kind::from(kind).kind, name.to_owned(), subresource.to_owned());
+        self.below.insert(key, document.into());
     }
 
     /// Changes an object that is there.
@@ -116,6 +133,22 @@ impl FakeCluster {
         self.failures.push((verb.into(), kind.into(), error));
     }
 
+    /// Calls with this verb on this kind no longer fail.
+    pub fn recover(&mut self, verb: &str, kind: &str) {
+        self.failures.retain(|(failing, of, _)| failing != verb || of != kind);
+    }
+
+    /// The watches of this kind that are open now end so: expired, or cut off.
+    pub fn break_watches(&mut self, kind: &str, error: Error) {
+        self.version += 1;
+        self.broken.push((self.version, kind.into(), error));
+    }
+
+    /// What the command writes of this kind becomes so, as by a mutating webhook.
+    pub fn mutate(&mut self, kind: &str, webhook: impl Fn(&mut Object) + 'static) {
+        self.webhooks.push((kind.into(), Box::new(webhook)));
+    }
+
     /// Adds to the log of a container.
     pub fn log(&mut self, pod: &str, container: &str, text: &str) {
         self.logs.entry((pod.into(), container.into())).or_default().text.push_str(text);
@@ -136,9 +169,24 @@ impl FakeCluster {
         &self.writes
     }
 
+    /// How the command deleted, in the order of its deletes.
+    pub fn deletions(&self) -> &[DeleteOptions] {
+        &self.deletions
+    }
+
     /// The object of this name, if there is one.
     pub fn object(&self, kind: &str, name: &str) -> Option<Object> {
         self.objects.get(&self.key(&Kind::from(kind), None, name)).cloned().map(Object::from)
+    }
+
+    /// Writes of this kind that have something at this pointer fail so: a schema without the field.
+    pub fn fail_with(&mut self, kind: &str, pointer: &str, error: Error) {
+        self.fields.push((kind.into(), pointer.into(), error));
+    }
+
+    fn check_fields(&self, kind: &Kind, body: &Value) -> Result<()> {
+        let wrong = self.fields.iter().find(|(of, at, _)| *of == kind.kind && body.pointer(at).is_some());
+        wrong.map_or(Ok(()), |(_, _, error)| Err(error.clone()))
     }
 
     pub(super) fn discover(&self, group: &str) -> Vec<ServedKind> {
@@ -147,6 +195,13 @@ impl FakeCluster {
 
     pub(super) fn get(&self, object: &ObjectRef) -> Result<Value> {
         self.check("get", &object.kind)?;
+        if let Some(subresource) = &object.subresource {
+            let key = (object.kind.kind.clone(), object.name.clone(), subresource.clone());
+            let found = self.below.get(&key).cloned();
+            return found.ok_or_else(|| {
+                Error::not_found(format!("no {subresource} of {} `{}`", object.kind.kind, object.name))
+            });
+        }
         let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
         self.objects.get(&key).cloned().ok_or_else(|| {
             Error::not_found(format!("no {} `{}` in {}", object.kind.kind, object.name, self.namespace))
@@ -180,6 +235,13 @@ impl FakeCluster {
         (changes, self.version)
     }
 
+    /// How a watch that has seen so much broke, if it did.
+    pub(super) fn break_of(&self, what: &Selection, after: u64) -> Option<Error> {
+        let broken =
+            self.broken.iter().find(|(version, kind, _)| *version > after && *kind == what.kind.kind);
+        broken.map(|(_, _, error)| error.clone())
+    }
+
     pub(super) fn create(
         &mut self,
         object: &ObjectRef,
@@ -188,6 +250,7 @@ impl FakeCluster {
     ) -> Result<Value> {
         self.check("create", &object.kind)?;
         self.wrote("create", object, body, options.dry_run);
+        self.check_fields(&object.kind, body)?;
         let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
         if self.objects.contains_key(&key) {
             let message = format!("{} `{}` exists already", object.kind.kind, object.name);
@@ -199,6 +262,7 @@ impl FakeCluster {
     pub(super) fn apply(&mut self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
         self.check("patch", &object.kind)?;
         self.wrote("apply", object, body, options.dry_run);
+        self.check_fields(&object.kind, body)?;
         let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
         let mut merged = self.objects.get(&key).cloned().unwrap_or(Value::Null);
         merge(&mut merged, body);
@@ -214,10 +278,12 @@ impl FakeCluster {
     ) -> Result<Value> {
         self.check("patch", &object.kind)?;
         self.wrote("patch", object, body, options.dry_run);
+        self.check_fields(&object.kind, body)?;
         if kind == PatchKind::Json {
             return Err(Error::unsupported("the fake cluster knows merge patches only"));
         }
-        let mut merged = self.get(object)?;
+        // A patch of what is below an object changes the object.
+        let mut merged = self.get(&ObjectRef { subresource: None, ..object.clone() })?;
         merge(&mut merged, body);
         let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
         Ok(self.write(key, merged, options.dry_run))
@@ -228,6 +294,7 @@ impl FakeCluster {
         self.get(object)?;
         self.wrote("delete", object, &Value::Null, options.dry_run);
         if !options.dry_run {
+            self.deletions.push(options.clone());
             let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
             self.forget(&key);
         }
@@ -303,6 +370,9 @@ impl FakeCluster {
     }
 
     fn write(&mut self, key: Key, object: Value, dry_run: bool) -> Value {
+        let mut object = Object::from(object);
+        self.webhooks.iter().filter(|(kind, _)| *kind == key.1).for_each(|(_, webhook)| webhook(&mut object));
+        let object = object.into_value();
         if dry_run {
             return object;
         }

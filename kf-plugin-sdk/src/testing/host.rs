@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cluster::FakeCluster;
+use super::sessions::{FakeProcess, FakeSessions};
 use super::streams::{FakeForward, FakeLive, FakeLogStream, FakeProgress, FakeWatch, when};
 use super::terminal::Terminal;
 use crate::border::*;
@@ -37,6 +38,9 @@ pub(super) struct State {
     context: RefCell<Context>,
     files: RefCell<BTreeMap<String, Vec<u8>>>,
     answers: RefCell<Vec<bool>>,
+    lines: RefCell<Vec<String>>,
+    selected: RefCell<Selected>,
+    pub(super) sessions: RefCell<FakeSessions>,
     steps: RefCell<BTreeMap<u64, Vec<Step>>>,
     /// Times at which a timer of the command rings.
     timers: RefCell<Vec<u64>>,
@@ -57,6 +61,9 @@ impl FakeHost {
             context: RefCell::new(context),
             files: RefCell::default(),
             answers: RefCell::default(),
+            lines: RefCell::default(),
+            selected: RefCell::default(),
+            sessions: RefCell::default(),
             steps: RefCell::default(),
             timers: RefCell::default(),
             idle: Cell::default(),
@@ -106,7 +113,8 @@ impl FakeHost {
         self.state.steps.borrow_mut().entry(time).or_default().push(Box::new(act));
     }
 
-    /// A file the user named on the command line.
+    /// A file the user named on the command line, or one below a directory the user named. Those
+    /// that end in `.sh` are executable.
     pub fn file(&self, path: &str, text: &str) {
         self.state.files.borrow_mut().insert(path.into(), text.into());
     }
@@ -126,11 +134,21 @@ impl FakeHost {
         self.state.answers.borrow_mut().insert(0, yes);
     }
 
+    /// What the user types next when asked for a line; without it there is none.
+    pub fn type_line(&self, line: &str) {
+        self.state.lines.borrow_mut().insert(0, line.into());
+    }
+
     // ---- after the run ----
 
     /// What a person would have seen.
     pub fn terminal(&self) -> Ref<'_, Terminal> {
         self.state.terminal.borrow()
+    }
+
+    /// Which namespace later runs would use.
+    pub fn selected_namespace(&self) -> Selected {
+        self.state.selected.borrow().clone()
     }
 
     /// When the test started.
@@ -208,6 +226,14 @@ impl Host for FakeHost {
         self.cluster(|cluster| cluster.list(what, limit, next))
     }
 
+    fn get_many(&self, objects: &[ObjectRef]) -> Vec<Result<Value>> {
+        objects.iter().map(|object| self.get(object)).collect()
+    }
+
+    fn list_many(&self, what: &[Selection], limit: Option<u32>) -> Vec<Result<Page>> {
+        what.iter().map(|what| self.list(what, limit, None)).collect()
+    }
+
     fn create(&self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
         let options = self.with_dry_run(options);
         self.cluster(|cluster| cluster.create(object, body, options))
@@ -272,6 +298,85 @@ impl Host for FakeHost {
         Ok(Box::new(FakeForward::new(self.clone(), *log, prefix)))
     }
 
+    fn exec(
+        &self,
+        _namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<i32> {
+        let said = self.session("exec", pod, command, options)?;
+        self.print(&said.stdout)?;
+        Ok(said.exit_code)
+    }
+
+    fn attach(&self, _namespace: Option<&str>, pod: &str, options: &SessionOptions) -> Result<i32> {
+        let said = self.session("attach", pod, &[], options)?;
+        self.print(&said.stdout)?;
+        Ok(said.exit_code)
+    }
+
+    fn start(
+        &self,
+        _namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<Box<dyn ProcessSource>> {
+        Ok(Box::new(FakeProcess::new(self.session("exec", pod, command, options)?)))
+    }
+
+    fn open_port_forward(
+        &self,
+        _namespace: Option<&str>,
+        pod: &str,
+        ports: &[Port],
+    ) -> Result<Box<dyn PortForwardSource>> {
+        self.forward_ports(pod, ports)
+    }
+
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse> {
+        self.http(request)
+    }
+
+    fn selected(&self) -> Result<Selected> {
+        Ok(self.selected_namespace())
+    }
+
+    fn select(&self, namespace: Option<&str>) -> Result<()> {
+        if !self.context().dry_run {
+            let mut selected = self.state.selected.borrow_mut();
+            selected.previous = std::mem::replace(&mut selected.namespace, namespace.map(str::to_owned));
+        }
+        Ok(())
+    }
+
+    fn walk(&self, directory: &str, skip: &[String]) -> Result<FileTree> {
+        let below = format!("{}/", directory.trim_end_matches('/'));
+        let files = self.state.files.borrow();
+        let mut tree = FileTree::default();
+        let all = files.iter().filter_map(|(path, content)| Some((path.strip_prefix(&below)?, content)));
+        for (path, content) in all {
+            match left_out(path, skip) {
+                Some(part) if tree.left_out.contains(&part) => {}
+                Some(part) => tree.left_out.push(part),
+                None => tree.files.push(FileEntry {
+                    path: path.into(),
+                    size: content.len() as u64,
+                    executable: path.ends_with(".sh"),
+                }),
+            }
+        }
+        if tree == FileTree::default() {
+            return Err(Error::forbidden(format!("{directory} was not named on the command line")));
+        }
+        Ok(tree)
+    }
+
+    fn read_below(&self, directory: &str, path: &str) -> Result<Vec<u8>> {
+        self.read_file(&format!("{}/{path}", directory.trim_end_matches('/')))
+    }
+
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         let files = self.state.files.borrow();
         files
@@ -320,6 +425,10 @@ impl Host for FakeHost {
         self.note(question);
         self.state.answers.borrow_mut().pop().unwrap_or(false)
     }
+
+    fn ask(&self, _question: &str) -> Option<String> {
+        self.state.lines.borrow_mut().pop()
+    }
 }
 
 impl FakeHost {
@@ -327,6 +436,24 @@ impl FakeHost {
         options.dry_run |= self.context().dry_run;
         options
     }
+}
+
+/// The part of a path that is left out with all below it.
+fn left_out(path: &str, skip: &[String]) -> Option<String> {
+    let fits = |name: &str, pattern: &String| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end),
+        (None, Some(start)) => name.starts_with(start),
+        (None, None) => name == pattern,
+    };
+    let mut above = String::new();
+    for name in path.split('/') {
+        above.push_str(name);
+        if skip.iter().any(|pattern| fits(name, pattern)) {
+            return Some(above);
+        }
+        above.push('/');
+    }
+    None
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -27,9 +27,11 @@
 
 mod cluster;
 mod host;
+mod sessions;
 mod streams;
 mod terminal;
 
 pub use cluster::{FakeCluster, Write};
 pub use host::FakeHost;
+pub use sessions::OpenedSession;
 pub use terminal::Terminal;

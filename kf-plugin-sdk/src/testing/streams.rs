@@ -26,7 +26,12 @@ impl FakeWatch {
 impl WatchSource for FakeWatch {
     fn next(&self) -> Result<Vec<Event>> {
         let changes = || self.host.cluster(|cluster| cluster.changes(&self.what, self.seen.get()));
-        self.host.block_until(&format!("a change of {}", self.what.kind.kind), || !changes().0.is_empty())?;
+        let broken = || self.host.cluster(|cluster| cluster.break_of(&self.what, self.seen.get()));
+        let what = format!("a change of {}", self.what.kind.kind);
+        self.host.block_until(&what, || broken().is_some() || !changes().0.is_empty())?;
+        if let Some(error) = broken() {
+            return Err(error);
+        }
         let (events, version) = changes();
         self.seen.set(version);
         Ok(events)
@@ -34,7 +39,11 @@ impl WatchSource for FakeWatch {
 
     fn subscribe(&self) -> Pollable {
         let (host, what, seen) = (self.host.clone(), self.what.clone(), self.seen.get());
-        when(move || !host.cluster(|cluster| cluster.changes(&what, seen)).0.is_empty())
+        when(move || {
+            host.cluster(|cluster| {
+                cluster.break_of(&what, seen).is_some() || !cluster.changes(&what, seen).0.is_empty()
+            })
+        })
     }
 }
 

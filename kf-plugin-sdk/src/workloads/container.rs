@@ -2,23 +2,28 @@
 
 use serde_json::Value;
 
-use super::pod::exit_text;
-use super::target::TargetKind;
+use super::pod::{exit_text, telling_end};
+use super::{Component, ComponentKind};
 use crate::error::{Error, Result};
 use crate::objects::Object;
 
 /// One run of a container; restarts count them.
 pub(super) type Run = i64;
 
-/// The container to show: the one named, the one that trains, the pod's own default, the first.
-/// None if the pod lists no containers.
-pub(super) fn choose(pod: &Object, kind: TargetKind, named: Option<&str>) -> Result<Option<String>> {
-    let names = |pointer: &str| -> Vec<&str> {
-        pod.list(pointer).iter().filter_map(|container| container.get("name")?.as_str()).collect()
-    };
-    let containers = names("/spec/containers");
+/// Containers that stand beside the one that does the work.
+const SIDECARS: [&str; 5] =
+    ["istio-proxy", "linkerd-proxy", "queue-proxy", "agent", "metrics-logger-and-collector"];
+
+/// The container to show: the one named, the one that does the component's work, the pod's own
+/// default, the first that is no sidecar. None if the pod lists no containers.
+pub(super) fn choose(
+    pod: &Object,
+    component: Option<&Component>,
+    named: Option<&str>,
+) -> Result<Option<String>> {
+    let containers = names(pod, "/spec/containers");
     if let Some(named) = named {
-        let all: Vec<_> = containers.iter().copied().chain(names("/spec/initContainers")).collect();
+        let all: Vec<_> = containers.iter().copied().chain(names(pod, "/spec/initContainers")).collect();
         if all.is_empty() || all.contains(&named) {
             return Ok(Some(named.to_owned()));
         }
@@ -28,10 +33,29 @@ pub(super) fn choose(pod: &Object, kind: TargetKind, named: Option<&str>) -> Res
             all.join(", ")
         )));
     }
-    let trains = matches!(kind, TargetKind::TrainJob | TargetKind::JobSet).then_some("node");
+    let works = component.into_iter().flat_map(working);
     let default = pod.annotation("kubectl.kubernetes.io/default-container");
-    let wanted = trains.into_iter().chain(default).find(|name| containers.contains(name));
-    Ok(wanted.or(containers.first().copied()).map(str::to_owned))
+    let wanted = works.chain(default).find(|name| containers.contains(name));
+    let first = containers.iter().find(|name| !SIDECARS.contains(name)).or(containers.first());
+    Ok(wanted.or(first.copied()).map(str::to_owned))
+}
+
+/// The names of the containers that do a component's work.
+fn working(component: &Component) -> Vec<&str> {
+    let mut names: Vec<&str> = component.kind.containers().to_vec();
+    match component.kind {
+        ComponentKind::Notebook => names.push(&component.name),
+        ComponentKind::Experiment => {
+            names.extend(component.object.str("/spec/trialTemplate/primaryContainerName"));
+        }
+        ComponentKind::Trial => names.extend(component.object.str("/spec/primaryContainerName")),
+        _ => {}
+    }
+    names
+}
+
+fn names<'a>(pod: &'a Object, pointer: &str) -> Vec<&'a str> {
+    pod.list(pointer).iter().filter_map(|container| container.get("name")?.as_str()).collect()
 }
 
 /// The run whose log can be read: the one that runs, or the last one that ended.
@@ -44,17 +68,22 @@ pub(super) fn run(pod: &Object, container: &str) -> Option<Run> {
     started.then_some(restarts)
 }
 
+/// Whether there was a run before the last restart.
+pub(super) fn has_previous(pod: &Object, container: &str) -> bool {
+    status(pod, container)
+        .and_then(|status| status.pointer("/lastState/terminated"))
+        .is_some_and(Value::is_object)
+}
+
 /// The last run that failed, and whether another has begun since.
 pub(super) fn failed_run(pod: &Object, container: &str) -> Option<(Run, bool)> {
     let status = status(pod, container)?;
-    let failed = |pointer: &str| {
-        status.pointer(pointer).and_then(|end| end.get("exitCode")?.as_i64()).is_some_and(|code| code != 0)
-    };
+    let failed = |end: &Value| end.get("exitCode").and_then(Value::as_i64).is_some_and(|code| code != 0);
     let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
-    if failed("/state/terminated") {
-        return Some((restarts, false));
-    }
-    failed("/lastState/terminated").then_some((restarts - 1, true))
+    let before = || status.pointer("/lastState/terminated").map(|end| (end, true));
+    let current = telling_end(pod, status).filter(|(end, _)| failed(end));
+    let (_, previous) = current.or_else(before).filter(|(end, _)| failed(end))?;
+    Some((restarts - i64::from(previous), previous))
 }
 
 /// How its last run ended.

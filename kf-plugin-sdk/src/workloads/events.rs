@@ -33,26 +33,30 @@ impl Events {
 
     /// The warnings among these events.
     pub fn of(events: &[Object]) -> Self {
-        let mut warnings = BTreeMap::new();
-        for event in events.iter().filter(|event| event.str("/type") == Some("Warning")) {
-            let (Some(kind), Some(name)) =
-                (event.str("/involvedObject/kind"), event.str("/involvedObject/name"))
-            else {
-                continue;
-            };
-            let warning = Warning {
-                at: when(event),
-                uid: event.str("/involvedObject/uid").map(str::to_owned),
-                reason: event.str("/reason").unwrap_or_default().to_owned(),
-                message: event.str("/message").unwrap_or_default().to_owned(),
-            };
-            let key = (kind.to_owned(), name.to_owned());
-            let newer = warnings.get(&key).is_none_or(|known: &Warning| known.at <= warning.at);
-            if newer {
-                warnings.insert(key, warning);
-            }
+        let mut warnings = Self::default();
+        for event in events {
+            warnings.note(event);
         }
-        Self { warnings }
+        warnings
+    }
+
+    /// Takes in one more event, if it is a warning and the latest about its object.
+    pub fn note(&mut self, event: &Object) {
+        let (Some("Warning"), Some(kind), Some(name)) =
+            (event.str("/type"), event.str("/involvedObject/kind"), event.str("/involvedObject/name"))
+        else {
+            return;
+        };
+        let warning = Warning {
+            at: when(event),
+            uid: event.str("/involvedObject/uid").map(str::to_owned),
+            reason: event.str("/reason").unwrap_or_default().to_owned(),
+            message: event.str("/message").unwrap_or_default().to_owned(),
+        };
+        let key = (kind.to_owned(), name.to_owned());
+        if self.warnings.get(&key).is_none_or(|known| known.at <= warning.at) {
+            self.warnings.insert(key, warning);
+        }
     }
 
     /// Reason and message of the latest warning about an object, unless it was about an earlier

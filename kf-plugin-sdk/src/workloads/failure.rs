@@ -1,8 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::container::{self, Run};
-use super::{Events, target::TargetKind};
-use super::{PodState, pod_state, pod_trouble, rank_of};
+use super::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
 use crate::kf::Kf;
 use crate::objects::Object;
 
@@ -34,18 +33,23 @@ impl Failures {
     }
 
     /// Notes failures among pods seen at once, the oldest first.
-    pub(super) fn note_all<'p>(&mut self, kf: &Kf, pods: impl Iterator<Item = &'p Object>) {
+    pub(super) fn note_all<'p>(
+        &mut self,
+        kf: &Kf,
+        component: &Component,
+        pods: impl Iterator<Item = &'p Object>,
+    ) {
         let mut pods: Vec<_> = pods.collect();
         pods.sort_by_cached_key(|pod| (ended(pod), pod.name().to_owned()));
         for pod in pods {
-            self.note(kf, pod);
+            self.note(kf, component, pod);
         }
     }
 
     /// Notes a pod's failure, each only once. A later one of the same rank takes its place; those of
     /// other ranks are what the first led to.
-    pub(super) fn note(&mut self, kf: &Kf, pod: &Object) {
-        let container = container::choose(pod, TargetKind::TrainJob, None).ok().flatten();
+    pub(super) fn note(&mut self, kf: &Kf, component: &Component, pod: &Object) {
+        let container = component.default_container(pod);
         let failed = container.as_deref().and_then(|container| container::failed_run(pod, container));
         let (run, is_previous) = match failed {
             Some(failed) => failed,

@@ -1,26 +1,45 @@
 //! What runs in a namespace, and why something does not.
 //!
+//! A *component* is what a person names: a training job, a notebook, an inference service, or just a
+//! pod. [`ComponentKind`] is the catalogue of their kinds, [`Component::find`] finds one by name, and
+//! its methods lead to its pods, the container that does the work, and the one line that says why it
+//! is not running.
+//!
 //! Kubernetes says why a workload is not running in many places: conditions of the workload, the
 //! state of each container of each pod, and events that expire after an hour. This module reads
 //! them all and answers with one line. It works on documents, so it survives renamed and missing
 //! fields, and it never needs a kind to be served.
 
+mod belonging;
+mod completion;
+mod component;
 mod container;
 mod events;
 mod failure;
 mod follow;
+mod kinds;
+mod measured;
 mod outcome;
+mod pick;
+mod place;
 mod pod;
 mod ranks;
-mod target;
+mod scheduling;
+mod verdict;
 
+pub use belonging::component_of;
+pub use completion::{complete_among, complete_component};
+pub use component::Component;
 pub use events::Events;
 pub use failure::LastWords;
 pub use follow::{Follow, LogChoice, Stop};
+pub use kinds::ComponentKind;
+pub use measured::{Amounts, Measured};
 pub use outcome::{Outcome, outcome};
+pub use place::{Place, PlaceChoice};
 pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_trouble, restarts};
 pub use ranks::{Rank, rank_of};
-pub use target::{Target, TargetKind};
+pub use verdict::{Clue, Evidence, State, Verdict, verdict};
 
 /// One line of at most so many characters, cut at a word.
 pub(crate) fn clip(text: &str, limit: usize) -> String {

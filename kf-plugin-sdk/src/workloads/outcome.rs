@@ -14,18 +14,30 @@ pub struct Outcome {
     pub took: Option<Duration>,
 }
 
-/// How a job, training job, job set or pod ended; none while it has not.
+impl Outcome {
+    /// Reason and message in one line; none if it gives neither.
+    pub fn said(&self) -> Option<String> {
+        let said = [self.reason.as_str(), self.message.as_str()];
+        let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).collect();
+        (!said.is_empty()).then(|| said.join(": "))
+    }
+}
+
+/// How a job, training job, experiment, pod or whatever else ends by itself ended; none while it has
+/// not.
 ///
 /// Only conditions that hold count. A controller may list a condition whose status is `False`,
 /// and the last one in the list need not be the latest.
 pub fn outcome(object: &Object) -> Option<Outcome> {
-    if object.kind() == "Pod" {
-        return pod_outcome(object);
+    match object.kind() {
+        "Pod" => return pod_outcome(object),
+        "SparkApplication" => return spark_outcome(object),
+        _ => {}
     }
     let ended = object.conditions().filter(|condition| condition.status == "True").find_map(|condition| {
         let succeeded = match condition.kind {
-            "Complete" | "Completed" | "Succeeded" => true,
-            "Failed" => false,
+            "Complete" | "Completed" | "Succeeded" | "EarlyStopped" => true,
+            "Failed" | "Killed" | "MetricsUnavailable" => false,
             _ => return None,
         };
         Some((succeeded, condition))
@@ -56,6 +68,22 @@ fn pod_outcome(pod: &Object) -> Option<Outcome> {
         reason: pod.str("/status/reason").unwrap_or_default().to_owned(),
         message: pod.str("/status/message").unwrap_or_default().to_owned(),
         took: None,
+    })
+}
+
+/// Its operator tries a failed submission again, so only these two are an end.
+fn spark_outcome(application: &Object) -> Option<Outcome> {
+    let succeeded = match application.str("/status/applicationState/state")? {
+        "COMPLETED" => true,
+        "FAILED" => false,
+        _ => return None,
+    };
+    let end = application.time("/status/terminationTime");
+    Some(Outcome {
+        succeeded,
+        reason: String::new(),
+        message: application.str("/status/applicationState/errorMessage").unwrap_or_default().to_owned(),
+        took: end.zip(application.created()).map(|(end, start)| start.age(end)),
     })
 }
 

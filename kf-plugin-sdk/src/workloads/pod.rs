@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Events, clip};
+use super::scheduling::scheduling;
+use super::{Clue, Events, clip};
 use crate::objects::Object;
 
 /// Where a pod is in its life.
@@ -31,11 +32,17 @@ pub enum Severity {
 pub struct Trouble {
     pub severity: Severity,
     pub text: String,
+    /// What would say more, for another call.
+    pub clue: Option<Clue>,
 }
 
 impl Trouble {
     pub(crate) fn new(severity: Severity, text: impl AsRef<str>) -> Self {
-        Self { severity, text: clip(text.as_ref(), 160) }
+        Self { severity, text: clip(text.as_ref(), 160), clue: None }
+    }
+
+    pub(super) fn clue(self, clue: Option<Clue>) -> Self {
+        Self { clue, ..self }
     }
 }
 
@@ -75,14 +82,16 @@ pub fn pod_trouble(pod: &Object, events: &Events) -> Option<Trouble> {
 
 /// One line for many pods: the worst trouble, and of those the most frequent.
 pub fn combine(troubles: impl IntoIterator<Item = Trouble>) -> Option<Trouble> {
-    let mut counts: BTreeMap<(Severity, String), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(Severity, String), (usize, Option<Clue>)> = BTreeMap::new();
     for trouble in troubles {
-        *counts.entry((trouble.severity, trouble.text)).or_default() += 1;
+        let (count, clue) = counts.entry((trouble.severity, trouble.text)).or_default();
+        *count += 1;
+        *clue = clue.take().or(trouble.clue);
     }
-    let ((severity, text), count) =
-        counts.into_iter().max_by_key(|((severity, _), count)| (*severity, *count))?;
+    let ((severity, text), (count, clue)) =
+        counts.into_iter().max_by_key(|((severity, _), (count, _))| (*severity, *count))?;
     let text = if count > 1 { format!("{count} pods: {text}") } else { text };
-    Some(Trouble { severity, text })
+    Some(Trouble { severity, text, clue })
 }
 
 /// The states of all containers; the init containers first, for they run first.
@@ -93,9 +102,9 @@ fn statuses(pod: &Object) -> impl Iterator<Item = &Value> {
 fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Trouble> {
     let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str);
     let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
-    if let Some(end) = status.pointer("/state/terminated") {
+    if let Some((end, previous)) = telling_end(pod, status) {
         let ended = exit_text(pod, status, end)?;
-        return Some(Trouble::new(Severity::Failing, ended));
+        return Some(Trouble::new(Severity::Failing, ended).clue(log_clue(pod, status, end, previous)));
     }
     let reason = text("/state/waiting/reason")?;
     let message = text("/state/waiting/message").unwrap_or_default();
@@ -105,7 +114,8 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
             let end = status.pointer("/lastState/terminated");
             let how =
                 end.and_then(|end| exit_text(pod, status, end)).unwrap_or_else(|| "it ends at once".into());
-            failing(format!("crashes: {how}, {}", plural(restarts, "restart")))
+            let clue = end.and_then(|end| log_clue(pod, status, end, true));
+            failing(format!("crashes: {how}, {}", plural(restarts, "restart"))).map(|it| it.clue(clue))
         }
         "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"
         | "ImageInspectError" => {
@@ -118,6 +128,31 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
         _ if message.is_empty() => failing(reason.to_owned()),
         _ => failing(format!("{reason}: {message}")),
     }
+}
+
+/// The end of a container that tells most, and whether it is that of the run before the last restart.
+///
+/// Who gives up on a workload takes its pods away: a run that this killed says nothing about the one
+/// that failed before it.
+pub(super) fn telling_end<'a>(pod: &Object, status: &'a Value) -> Option<(&'a Value, bool)> {
+    let end = status.pointer("/state/terminated").filter(|end| end.is_object())?;
+    let code = |end: &Value| end.get("exitCode").and_then(Value::as_i64);
+    let killed = matches!(code(end), Some(137 | 143)) && end.get("reason") != Some(&"OOMKilled".into());
+    let before =
+        status.pointer("/lastState/terminated").filter(|end| code(end).is_some_and(|code| code != 0));
+    match before {
+        Some(before) if killed && pod.str("/metadata/deletionTimestamp").is_some() => Some((before, true)),
+        _ => Some((end, false)),
+    }
+}
+
+/// A crash says in its log why, unless it left a message.
+fn log_clue(pod: &Object, status: &Value, end: &Value, previous: bool) -> Option<Clue> {
+    let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    if text(end, "message").is_some_and(|message| !message.trim().is_empty()) {
+        return None;
+    }
+    Some(Clue::Log { pod: pod.name().to_owned(), container: text(status, "name")?, previous })
 }
 
 /// `exit 137, out of memory at 2Gi`; none for a clean end.
@@ -170,7 +205,7 @@ fn pull_reason(reason: &str, message: &str, event: &str) -> String {
         "access denied, or there is no such image".to_owned()
     } else if says(&["not found", "notfound", "manifest unknown", "404"]) {
         "there is no such image".to_owned()
-    } else if says(&["no such host", "timeout", "refused", "dial tcp", "deadline exceeded", "unreachable"]) {
+    } else if says(&["lookup ", "timeout", "refused", "dial tcp", "deadline exceeded", "unreachable"]) {
         "the image registry does not answer".to_owned()
     } else if says(&["no space left", "disk pressure"]) {
         "the node's disk is full".to_owned()
@@ -199,27 +234,22 @@ fn unscheduled(pod: &Object) -> Option<Trouble> {
         let gates: Vec<_> = gates.collect();
         return Some(Trouble::new(Severity::Waiting, format!("held back by {}", gates.join(", "))));
     }
-    Some(Trouble::new(Severity::Waiting, scheduling(condition.message)))
-}
-
-/// The scheduler's message without what it says about preemption, and without its full stop.
-fn scheduling(message: &str) -> String {
-    let message = message.split(" preemption:").next().unwrap_or(message);
-    let message = message.trim_end_matches(['.', ' ']);
-    if message.is_empty() { "waits for a node".to_owned() } else { message.to_owned() }
+    Some(scheduling(pod, condition.message))
 }
 
 fn starting(pod: &Object, events: &Events) -> Option<Trouble> {
     if pod_state(pod) != PodState::Pending {
         return None;
     }
+    let is_placed = pod.condition_holds("PodScheduled");
     match events.warning(pod) {
-        Some(("FailedScheduling", message)) => Some(Trouble::new(Severity::Waiting, scheduling(message))),
-        Some((reason, message)) => Some(Trouble::new(Severity::Failing, format!("{reason}: {message}"))),
-        None if pod.condition_holds("PodScheduled") => {
-            Some(Trouble::new(Severity::Starting, "its containers are being started"))
+        Some(("FailedScheduling", message)) if !is_placed => Some(scheduling(pod, message)),
+        // An event of before it had its node says nothing any more.
+        Some((reason, message)) if reason != "FailedScheduling" => {
+            Some(Trouble::new(Severity::Failing, format!("{reason}: {message}")))
         }
-        None => Some(Trouble::new(Severity::Starting, "waits for a node")),
+        _ if is_placed => Some(Trouble::new(Severity::Starting, "its containers are being started")),
+        _ => Some(Trouble::new(Severity::Starting, "waits for a node")),
     }
 }
 
@@ -227,10 +257,15 @@ fn not_ready(pod: &Object, events: &Events) -> Option<Trouble> {
     if pod_state(pod) != PodState::Running || is_ready(pod) {
         return None;
     }
-    let text = match events.warning(pod) {
+    let mut text = match events.warning(pod) {
         Some(("Unhealthy", message)) => format!("not ready: {message}"),
         _ => "not ready yet".to_owned(),
     };
+    // A liveness probe kills what is only slow, so the count belongs to the reason.
+    match restarts(pod) {
+        0 => {}
+        count => text.push_str(&format!(", {}", plural(count, "restart"))),
+    }
     Some(Trouble::new(Severity::Starting, text))
 }
 
@@ -315,6 +350,21 @@ mod tests {
             json!([{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated" }]),
         );
         assert_eq!(why(&pod), "held back by kueue.x-k8s.io/admission");
+    }
+
+    #[test]
+    fn a_run_that_ended_with_its_pod_says_less_than_the_one_before() {
+        let mut pod = waiting("", "");
+        let states = json!([{
+            "name": "node",
+            "restartCount": 1,
+            "state": { "terminated": { "exitCode": 143, "reason": "Error" } },
+            "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } },
+        }]);
+        pod.set("/status/containerStatuses", states);
+        assert_eq!(why(&pod), "exit 143, terminated");
+        pod.set("/metadata/deletionTimestamp", "2026-01-01T12:00:00Z");
+        assert_eq!(why(&pod), "exit 3");
     }
 
     #[test]

@@ -2,28 +2,34 @@
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Follow, LogChoice, Outcome, Stop, Target};
+use kf_plugin_sdk::workloads::{Component, Follow, LogChoice, Outcome, Stop, complete_component};
 
-/// Show the logs of a training job, job or pod
+/// Show the logs of whatever runs here
 ///
-/// Waits for pods that are not there yet and says what they wait for. With --follow it stays
-/// until the workload ends, also across restarts, and its result becomes the exit code. Stopping
-/// kf never stops the workload.
+/// Of a training job, job, experiment, notebook, service, deployment or pod: all its ranks, the
+/// container that does the work. Waits for pods that are not there yet and says what they wait
+/// for. With --follow it stays until the job ends, also across restarts, and its result becomes the
+/// exit code; a service or a notebook it follows until Ctrl-C. Stopping kf never stops what it
+/// follows. Of more than 16 ranks only rank 0 is shown unless --all is given.
 #[derive(clap::Parser, Describe)]
 #[kf(example("logs mnist -f", "follow all ranks until the job ends"))]
 #[kf(example("logs mnist --rank 1 --tail 100", "the last 100 lines of one rank"))]
 #[kf(example("logs job/prepare --previous", "the run before the last restart"))]
+#[kf(example("logs mnist --all", "every rank, step and container"))]
 pub struct Logs {
-    /// The workload, as NAME or KIND/NAME (trainjob, jobset, job, pod)
-    #[kf(complete = objects("trainer.kubeflow.org/TrainJob"))]
+    /// The component, as NAME or KIND/NAME
+    #[kf(complete = dynamic)]
     name: String,
-    /// Stay until the workload ends
+    /// Stay until it ends
     #[arg(long, short)]
     follow: bool,
     /// Only this rank, counted from 0
     #[arg(long, value_name = "N", help_heading = "Which logs")]
     rank: Option<u32>,
-    /// Only this step of a training job: node, launcher, dataset-initializer, model-initializer
+    /// Every rank, step and container
+    #[arg(long, conflicts_with_all = ["rank", "step"], help_heading = "Which logs")]
+    all: bool,
+    /// Only this step of a training job: node, launcher, dataset-initializer, model-initializer, worker
     #[arg(long, help_heading = "Which logs")]
     step: Option<String>,
     /// Only this container of each pod
@@ -43,20 +49,26 @@ pub struct Logs {
     timestamps: bool,
 }
 
-#[kf_plugin_sdk::main]
+#[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
-    let target = Target::find(kf, &logs.name)?;
-    let name = target.name.clone();
+    let component = Component::find(kf, &logs.name)?;
+    let name = component.name.clone();
     let choice = logs.choice();
-    let asked = (choice.rank, choice.step.clone());
-    let mut follow = Follow::new(kf, target).with_logs(choice);
+    let full_name = component.to_string();
+    let mut follow = Follow::new(kf, component).with_logs(choice.clone());
     match follow.run()? {
+        Stop::Printed if !follow.has_printed() => Err(nothing_left(&name, &choice, &follow)),
         Stop::Printed => Ok(Exit::OK),
         Stop::Deleted => {
             kf.note(format!("{name} was deleted"));
             Ok(Exit::FAILED)
         }
-        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(&name, asked, &follow)),
+        Stop::Stopped if !follow.has_printed() => Err(stopped(&full_name, &follow)),
+        Stop::Stopped => {
+            kf.note(format!("{name} was stopped"));
+            Ok(Exit::OK)
+        }
+        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(&name, &choice, &follow)),
         Stop::Ended(_) if !logs.follow => Ok(Exit::OK),
         Stop::Ended(outcome) => Ok(report(kf, &name, &outcome)),
     }
@@ -66,6 +78,7 @@ impl Logs {
     fn choice(&self) -> LogChoice {
         LogChoice {
             follow: self.follow,
+            all: self.all,
             rank: self.rank,
             step: self.step.clone(),
             container: self.container.clone(),
@@ -78,12 +91,16 @@ impl Logs {
 }
 
 /// The workload has ended and there was nothing to print.
-fn nothing_left(name: &str, asked: (Option<u32>, Option<String>), follow: &Follow<'_>) -> Error {
+fn nothing_left(name: &str, choice: &LogChoice, follow: &Follow<'_>) -> Error {
     if follow.pods().next().is_none() {
         return Error::not_found(format!("{name} has ended and its pods are gone, their logs with them"))
             .hint(format!("kf status {name}"));
     }
-    let which = match asked {
+    if choice.previous {
+        return Error::not_found(format!("{name} was never restarted, there is no earlier run"))
+            .hint(format!("kf logs {name}"));
+    }
+    let which = match (choice.rank, &choice.step) {
         (Some(rank), Some(step)) => format!("rank {rank} of step {step}"),
         (Some(rank), None) => format!("rank {rank}"),
         (None, Some(step)) => format!("step {step}"),
@@ -92,15 +109,20 @@ fn nothing_left(name: &str, asked: (Option<u32>, Option<String>), follow: &Follo
     Error::not_found(format!("{name} has no {which}")).hint(format!("kf logs {name}"))
 }
 
+/// It was stopped before there was anything to print.
+fn stopped(name: &str, follow: &Follow<'_>) -> Error {
+    let why = follow.verdict().why.map(|why| format!(": {why}")).unwrap_or_default();
+    Error::not_found(format!("{name} is stopped and has no pods, so it has no logs{why}"))
+        .hint(format!("kf status {name}"))
+}
+
 fn report(kf: &Kf, name: &str, outcome: &Outcome) -> Exit {
     let after = outcome.took.map(|took| format!(" after {}", short_duration(took))).unwrap_or_default();
     if outcome.succeeded {
         kf.note(format!("{name} complete{after}"));
         return Exit::OK;
     }
-    let why = [&outcome.reason, &outcome.message].map(String::as_str);
-    let why: Vec<_> = why.into_iter().filter(|part| !part.is_empty()).collect();
-    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(": ")) };
+    let why = outcome.said().map(|said| format!(": {said}")).unwrap_or_default();
     kf.warn(format!("{name} failed{after}{why}"));
     Exit::FAILED
 }

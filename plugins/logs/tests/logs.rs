@@ -197,20 +197,175 @@ fn the_job_set_of_a_training_job_is_no_second_meaning() {
 #[test]
 fn nothing_of_that_name_points_to_status() {
     let error = cluster().run::<Plugin>(&["mnist"]).unwrap_err();
-    assert_eq!(error, Error::not_found("no job or pod `mnist` in team-a").hint("kf status"));
-}
-
-#[test]
-fn who_may_not_see_job_sets_is_not_told_about_them() {
-    let host = cluster();
-    host.cluster(|cluster| cluster.deny("*", "jobset.x-k8s.io", "jobsets"));
-    assert_eq!(host.run::<Plugin>(&["mnist"]).unwrap_err().code, ErrorCode::NotFound);
-    assert_eq!(host.run::<Plugin>(&["jobset/mnist"]).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(error, Error::not_found("no component `mnist` in team-a").hint("kf status"));
 }
 
 #[test]
 fn a_refusal_is_not_mistaken_for_absence() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("get", "trainer.kubeflow.org", "trainjobs"));
-    assert_eq!(host.run::<Plugin>(&["mnist"]).unwrap_err().code, ErrorCode::Forbidden);
+    let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
+    assert!(error.message.ends_with("you may not see training jobs"), "{error}");
+    assert_eq!(host.run::<Plugin>(&["trainjob/mnist"]).unwrap_err().code, ErrorCode::Forbidden);
+}
+
+#[test]
+fn an_earlier_run_is_shown_of_those_that_had_one() {
+    let host = cluster();
+    host.put(train_job(2));
+    let crashed = json!({ "name": "node", "restartCount": 1, "state": { "running": {} },
+                          "lastState": { "terminated": { "exitCode": 1 } } });
+    host.put(pod(0, running()));
+    host.cluster(|cluster| cluster.log("mnist-node-0-0", "node", "still the first run\n"));
+    let error = host.run::<Plugin>(&["mnist", "--previous"]).unwrap_err();
+    let message = "mnist was never restarted, there is no earlier run";
+    assert_eq!(error, Error::not_found(message).hint("kf logs mnist"));
+
+    host.put(pod(1, crashed));
+    host.cluster(|cluster| cluster.previous_log("mnist-node-0-1", "node", "KeyError\n"));
+    assert_eq!(host.run::<Plugin>(&["mnist", "--previous"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "[node-1] KeyError\n");
+}
+
+#[test]
+fn of_many_ranks_the_first_is_shown_unless_all_are_asked_for() {
+    let host = cluster();
+    host.put(train_job(20));
+    for rank in 0..20 {
+        host.put(pod(rank, running()));
+        host.cluster(|cluster| cluster.log(&format!("mnist-node-0-{rank}"), "node", &format!("{rank}\n")));
+    }
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "0\n");
+    let note = "mnist has 20 ranks and rank 0 is shown; --all shows them all, --rank N another";
+    assert_eq!(host.terminal().notes, [note]);
+    assert_eq!(host.run::<Plugin>(&["mnist", "--all"]), Ok(Exit::OK));
+    let all: String = (0..20).map(|rank| format!("[node-{rank}] {rank}\n")).collect();
+    assert!(host.terminal().stdout.ends_with(&all), "{}", host.terminal().stdout);
+}
+
+#[test]
+fn all_containers_are_told_apart() {
+    let host = cluster();
+    host.put(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "uid": "web" },
+        "spec": { "initContainers": [{ "name": "fetch" }], "containers": [{ "name": "main" }] },
+        "status": {
+            "phase": "Running",
+            "initContainerStatuses": [{ "name": "fetch", "state": { "terminated": { "exitCode": 0 } } }],
+            "containerStatuses": [{ "name": "main", "state": { "running": {} } }],
+        },
+    }));
+    host.cluster(|cluster| {
+        cluster.log("web", "fetch", "fetched\n");
+        cluster.log("web", "main", "serving\n");
+    });
+    assert_eq!(host.run::<Plugin>(&["web"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "serving\n");
+    assert_eq!(host.run::<Plugin>(&["web", "--all"]), Ok(Exit::OK));
+    assert!(host.terminal().stdout.ends_with("[web/fetch] fetched\n[web/main] serving\n"));
+}
+
+fn serve_notebooks(host: &FakeHost) {
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook",
+                     "metadata": { "name": "desk", "creationTimestamp": "2026-01-01T11:00:00Z" } }));
+}
+
+fn desk_pod() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "desk-0", "uid": "desk-0", "labels": { "notebook-name": "desk" } },
+        "spec": { "containers": [{ "name": "desk" }] },
+        "status": { "phase": "Running", "containerStatuses": [{ "name": "desk", "state": { "running": {} } }] },
+    })
+}
+
+#[test]
+fn a_notebook_is_followed_until_it_is_stopped() {
+    let host = cluster();
+    serve_notebooks(&host);
+    host.put(desk_pod());
+    host.cluster(|cluster| cluster.log("desk-0", "desk", "listening\n"));
+    host.at(seconds(60), |cluster| {
+        cluster.change("kubeflow.org/Notebook", "desk", |desk| {
+            desk.set("/metadata/annotations", json!({ "kubeflow-resource-stopped": "2026-01-01T12:01:00Z" }));
+        });
+    });
+    host.at(seconds(70), |cluster| {
+        cluster.end_log("desk-0", "desk");
+        cluster.remove("Pod", "desk-0");
+    });
+    assert_eq!(host.run::<Plugin>(&["desk", "-f"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "listening\n");
+    assert_eq!(host.terminal().notes, ["desk was stopped"]);
+    let error = host.run::<Plugin>(&["desk"]).unwrap_err();
+    let message =
+        "notebook/desk is stopped and has no pods, so it has no logs: stopped at 2026-01-01T12:01:00Z";
+    assert_eq!(error, Error::not_found(message).hint("kf status notebook/desk"));
+}
+
+#[test]
+fn an_expired_watch_and_a_server_that_was_away_end_nothing() {
+    let host = cluster();
+    host.put(train_job(1));
+    let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
+    host.at(seconds(10), move |cluster| {
+        cluster.break_watches("TrainJob", Error::new(ErrorCode::Expired, "too old"));
+        cluster.break_watches("Pod", down.clone());
+        cluster.fail("list", "Pod", down.clone());
+    });
+    host.at(seconds(40), |cluster| {
+        cluster.recover("list", "Pod");
+        cluster.log("mnist-node-0-0", "node", "epoch=1\n");
+        cluster.put(pod(0, running()));
+    });
+    host.at(seconds(60), |cluster| {
+        cluster.end_log("mnist-node-0-0", "node");
+        end(cluster, "Complete");
+    });
+    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "epoch=1\n");
+    let waits = &host.terminal().progress;
+    assert!(waits.iter().any(|wait| wait == "the API server does not answer; trying again"), "{waits:?}");
+}
+
+#[test]
+fn a_queued_job_says_its_place_while_its_logs_are_waited_for() {
+    let host = cluster();
+    host.serve("kueue.x-k8s.io", "v1beta1", "Workload", "workloads");
+    let mut job = Object::from(train_job(1));
+    job.set("/spec/suspend", true);
+    job.set("/metadata/uid", "job");
+    host.put(job.into_value());
+    host.put(json!({
+        "apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "Workload",
+        "metadata": { "name": "w", "ownerReferences": [{ "kind": "TrainJob", "name": "mnist", "uid": "job" }] },
+        "spec": { "queueName": "team" },
+    }));
+    host.at(seconds(30), |cluster| end(cluster, "Complete"));
+    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]).unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!(host.terminal().progress[0], "waiting for pods of mnist: 1st of 1 in queue team");
+}
+
+#[test]
+fn a_replaced_pod_of_a_rank_is_followed_from_its_start() {
+    let host = cluster();
+    host.put(train_job(1));
+    host.put(pod(0, running()));
+    host.cluster(|cluster| cluster.log("mnist-node-0-0", "node", "first\n"));
+    host.at(seconds(10), |cluster| {
+        cluster.end_log("mnist-node-0-0", "node");
+        cluster.remove("Pod", "mnist-node-0-0");
+        let mut again = Object::from(pod(0, running()));
+        again.set("/metadata/name", "mnist-node-0-0-x");
+        again.set("/metadata/uid", "another");
+        cluster.log("mnist-node-0-0-x", "node", "second\n");
+        cluster.end_log("mnist-node-0-0-x", "node");
+        cluster.put(again.into_value());
+    });
+    host.at(seconds(30), |cluster| end(cluster, "Complete"));
+    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "first\nsecond\n");
+    assert_eq!(host.terminal().notes[0], "node-0 has a new pod; its new logs follow");
 }

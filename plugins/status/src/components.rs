@@ -3,12 +3,17 @@
 //! A training job owns a job set, that owns jobs, those own pods. A person thinks of one thing, so
 //! every pod and every workload is counted to the topmost owner that is in the picture. Owners
 //! outside it (a CronJob, a Knative revision) leave what they own as a component of its own.
+//!
+//! Names come again: who deletes a notebook and makes it anew has, for a while, the old one's pod
+//! beside the new one. Owners are told apart by uid, and what belonged to an earlier object is not
+//! counted to the new one.
 
 use std::collections::BTreeMap;
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{ComponentKind, Evidence, State, Verdict, verdict};
 
-use crate::snapshot::{KINDS, Key, Snapshot};
+use crate::snapshot::{Key, Snapshot};
 
 /// How long a chain of owners may be. Owners could name each other in a circle.
 const DEEPEST: usize = 8;
@@ -23,12 +28,32 @@ pub(crate) struct Component<'a> {
     /// The workloads below it.
     pub(crate) parts: Vec<&'a Object>,
     pub(crate) pods: Vec<&'a Object>,
+    /// Pods of an earlier component of the same name that are still there.
+    pub(crate) earlier: usize,
 }
 
 impl Component<'_> {
     /// As in `trainjob/mnist`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.kind.to_lowercase(), self.name)
+    }
+
+    pub(crate) fn verdict(&self, snapshot: &Snapshot) -> Verdict {
+        let mut kinds = ComponentKind::ALL.into_iter();
+        let queue: Vec<_> = snapshot.queue.values().collect();
+        let mut verdict = verdict(&Evidence {
+            kind: kinds.find(|kind| kind.kind().kind == self.kind),
+            name: &self.name,
+            object: self.object,
+            parts: &self.parts,
+            pods: &self.pods,
+            queue: &queue,
+            events: &snapshot.events,
+        });
+        if self.earlier > 0 && self.pods.is_empty() && verdict.state == State::Pending {
+            verdict.why = Some(format!("the pod of an earlier {} is still ending", self.name));
+        }
+        verdict
     }
 }
 
@@ -45,7 +70,12 @@ pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
     }
     for pod in snapshot.pods.values() {
         let top = top(snapshot, pod);
-        entry(&mut found, top, snapshot).pods.push(pod);
+        let component = entry(&mut found, top, snapshot);
+        if is_earlier(snapshot, pod) {
+            component.earlier += 1;
+        } else {
+            component.pods.push(pod);
+        }
     }
     let mut components: Vec<_> = found.into_values().collect();
     components.sort_by_key(|component| (rank(&component.kind), component.name.clone()));
@@ -55,12 +85,15 @@ pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
 /// What a person may mean by `NAME` or `KIND/NAME`: components first, then their parts and pods.
 pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a>> {
     let (kind, name) = match words.split_once('/') {
-        Some((kind, name)) => (Some(kind.to_lowercase()), name),
+        // Owners of pods that are not in the catalogue go by their kind's name.
+        Some((word, name)) => {
+            let kind = ComponentKind::named(word).map(|kind| kind.word().to_owned());
+            (Some(kind.unwrap_or_else(|_| word.to_lowercase())), name)
+        }
         None => (None, words),
     };
     let is = |of: &str, called: &str| {
-        let of = of.to_lowercase();
-        called == name && kind.as_ref().is_none_or(|kind| *kind == of || *kind == format!("{of}s"))
+        called == name && kind.as_ref().is_none_or(|kind| *kind == of.to_lowercase())
     };
     let all = components(snapshot);
     let tops: Vec<_> = all.iter().filter(|component| is(&component.kind, &component.name)).cloned().collect();
@@ -74,6 +107,7 @@ pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a
             object: Some(part),
             parts: Vec::new(),
             pods: component.pods.iter().filter(|pod| below(snapshot, pod, part)).copied().collect(),
+            earlier: 0,
         })
     });
     let pods = snapshot.pods.values().map(|pod| Component {
@@ -82,6 +116,7 @@ pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a
         object: Some(pod),
         parts: Vec::new(),
         pods: vec![pod],
+        earlier: 0,
     });
     parts.chain(pods).filter(|component| is(&component.kind, &component.name)).collect()
 }
@@ -96,7 +131,7 @@ fn entry<'a, 'b>(
             "Pod" => snapshot.pods.get(&key.1),
             _ => snapshot.workloads.get(&key),
         };
-        Component { kind: key.0, name: key.1, object, parts: Vec::new(), pods: Vec::new() }
+        Component { kind: key.0, name: key.1, object, parts: Vec::new(), pods: Vec::new(), earlier: 0 }
     })
 }
 
@@ -117,6 +152,22 @@ fn top(snapshot: &Snapshot, object: &Object) -> Key {
         }
     }
     key
+}
+
+/// Whether one of its owners is gone and another object has its name.
+fn is_earlier(snapshot: &Snapshot, pod: &Object) -> bool {
+    let mut current = pod;
+    for _ in 0..DEEPEST {
+        let Some((kind, name)) = current.controller() else { return false };
+        let Some(object) = snapshot.workloads.get(&(kind.to_owned(), name.to_owned())) else { return false };
+        if let (Some(wanted), Some(found)) = (current.controller_uid(), object.uid())
+            && wanted != found
+        {
+            return true;
+        }
+        current = object;
+    }
+    false
 }
 
 fn below(snapshot: &Snapshot, pod: &Object, part: &Object) -> bool {
@@ -163,6 +214,7 @@ fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
 
 /// The place of a kind in the table; unknown ones before bare pods, which come last.
 fn rank(kind: &str) -> usize {
-    let known = KINDS.iter().position(|(_, known, _)| *known == kind);
-    known.unwrap_or(if kind == "Pod" { KINDS.len() + 1 } else { KINDS.len() })
+    let known = ComponentKind::ALL.iter().position(|known| known.kind().kind == kind);
+    let last = ComponentKind::ALL.len();
+    known.map_or(last, |place| if place + 1 == last { last + 1 } else { place })
 }

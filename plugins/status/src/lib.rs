@@ -1,40 +1,42 @@
 //! `kf status`: what runs in a namespace, one line each, and why something does not.
 //!
-//! [`snapshot`] reads the namespace, [`components`] finds out what belongs to what, [`verdict`]
-//! judges each component, [`rows`] is what a person sees.
+//! [`snapshot`] reads the namespace, [`components`] finds out what belongs to what, [`rows`] is what
+//! a person sees, [`inquiry`] asks further where a reason has more to tell. How each is judged is the SDK's: every command says the same of it.
 
 mod components;
+mod inquiry;
 mod recent;
 mod rows;
 mod snapshot;
-mod verdict;
 mod watch;
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::complete_component;
 
 use components::{Component, components, named};
+use inquiry::Inquiry;
 use rows::{ComponentRow, Detail, PodRow};
 use snapshot::Snapshot;
 
 /// Show what runs here, and why something does not
 ///
-/// Training jobs, jobs, notebooks, inference services, deployments and stateful sets of the
-/// namespace, each with its pods counted and with the one line that says what it waits for or
-/// how it failed. Naming one shows its pods and the latest warnings too.
+/// Training jobs, experiments, jobs, notebooks, inference services, deployments and whatever else
+/// runs in the namespace, each with its pods counted and with the one line that says what it waits
+/// for or how it failed. Naming one shows its pods and the latest warnings too.
 #[derive(clap::Parser, Describe)]
 #[kf(example("status", "everything in this namespace"))]
 #[kf(example("status mnist", "one component with its pods and warnings"))]
 #[kf(example("status --watch", "stay and show changes"))]
 pub struct Status {
     /// The component, as NAME or KIND/NAME
-    #[kf(complete = objects("trainer.kubeflow.org/TrainJob"))]
+    #[kf(complete = dynamic)]
     component: Option<String>,
     /// Stay and show changes
     #[arg(long, short)]
     watch: bool,
 }
 
-#[kf_plugin_sdk::main]
+#[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
     if status.watch {
         return watch::run(kf, status.component.as_deref());
@@ -49,7 +51,7 @@ pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
 }
 
 fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
-    let rows = rows::overview(&components(snapshot), snapshot, kf.now());
+    let rows = rows::overview(&components(snapshot), snapshot, kf.now(), &Inquiry::new(kf));
     if rows.is_empty() {
         kf.note(format!("nothing runs in {}", kf.namespace()));
     }
@@ -59,7 +61,7 @@ fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
 fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
     let component = one(kf, snapshot, words)?;
     let now = kf.now();
-    let row = ComponentRow::of(&component, snapshot, now);
+    let row = ComponentRow::of(&component, snapshot, now, &Inquiry::new(kf));
     let recent = recent::warnings(kf, &component, now)?;
     if !kf.output_format().is_table() {
         return kf.record(&Detail::new(row, recent));

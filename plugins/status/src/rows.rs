@@ -2,13 +2,13 @@
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{pod_state, pod_trouble, rank_of, restarts};
+use kf_plugin_sdk::workloads::{State, pod_state, pod_trouble, rank_of, restarts};
 use serde::Serialize;
 
 use crate::components::Component;
+use crate::inquiry::Inquiry;
 use crate::recent::Warning;
 use crate::snapshot::Snapshot;
-use crate::verdict::{State, verdict};
 
 /// A component in the table.
 #[derive(Clone, Debug, PartialEq, Serialize, TableRow)]
@@ -41,8 +41,14 @@ pub(crate) struct ComponentRow {
 }
 
 impl ComponentRow {
-    pub(crate) fn of(component: &Component<'_>, snapshot: &Snapshot, now: Timestamp) -> Self {
-        let verdict = verdict(component, snapshot);
+    pub(crate) fn of(
+        component: &Component<'_>,
+        snapshot: &Snapshot,
+        now: Timestamp,
+        inquiry: &Inquiry<'_>,
+    ) -> Self {
+        let mut verdict = component.verdict(snapshot);
+        inquiry.complete(&mut verdict, &snapshot.events);
         let oldest = component.pods.iter().filter_map(|pod| pod.created()).min();
         let created = component.object.and_then(Object::created).or(oldest);
         let gone = verdict.state == State::Complete && component.pods.is_empty();
@@ -114,8 +120,9 @@ pub(crate) fn overview(
     components: &[Component<'_>],
     snapshot: &Snapshot,
     now: Timestamp,
+    inquiry: &Inquiry<'_>,
 ) -> Vec<ComponentRow> {
-    components.iter().map(|component| ComponentRow::of(component, snapshot, now)).collect()
+    components.iter().map(|component| ComponentRow::of(component, snapshot, now, inquiry)).collect()
 }
 
 pub(crate) fn pods(component: &Component<'_>, snapshot: &Snapshot, now: Timestamp) -> Vec<PodRow> {

@@ -3,81 +3,142 @@
 use std::collections::BTreeMap;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::Events;
-
-/// What is read: the kind, and the plural for people. The order is the order of the table.
-pub(crate) const KINDS: [(&str, &str, &str); 7] = [
-    ("trainer.kubeflow.org", "TrainJob", "training jobs"),
-    ("jobset.x-k8s.io", "JobSet", JOB_SETS),
-    ("batch", "Job", "jobs"),
-    ("kubeflow.org", "Notebook", "notebooks"),
-    ("serving.kserve.io", "InferenceService", "inference services"),
-    ("apps", "Deployment", "deployments"),
-    ("apps", "StatefulSet", "stateful sets"),
-];
-
-const JOB_SETS: &str = "job sets";
+use kf_plugin_sdk::workloads::{ComponentKind, Events};
 
 /// Kind and name.
 pub(crate) type Key = (String, String);
+
+/// What is read, and kept up to date while watching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Component(ComponentKind),
+    /// Kueue's word on what waits in a queue.
+    Queue,
+    Warnings,
+}
+
+impl Source {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        [Self::Warnings, Self::Queue].into_iter().chain(ComponentKind::ALL.into_iter().map(Self::Component))
+    }
+
+    pub(crate) fn api(self, kf: &Kf) -> Api {
+        match self {
+            Self::Component(kind) => kf.api(kind.kind()),
+            Self::Queue => kf.api("kueue.x-k8s.io/Workload"),
+            Self::Warnings => kf.api("Event").fields("type=Warning"),
+        }
+    }
+}
 
 /// The objects of a namespace.
 #[derive(Default)]
 pub(crate) struct Snapshot {
     pub(crate) workloads: BTreeMap<Key, Object>,
     pub(crate) pods: BTreeMap<String, Object>,
+    pub(crate) queue: BTreeMap<String, Object>,
     pub(crate) events: Events,
     /// What the user may not list.
-    pub(crate) omitted: Vec<&'static str>,
+    omitted: Vec<ComponentKind>,
 }
 
 impl Snapshot {
     /// Reads everything once. Kinds the cluster does not serve are not there; kinds the user may
     /// not list are left out and remembered.
     pub(crate) fn read(kf: &Kf) -> Result<Self> {
-        let mut snapshot = Self { events: Events::read(kf)?, ..Self::default() };
-        for (group, kind, plural) in KINDS {
-            let objects = allowed(kf.api(Kind::new(group, kind)).list(), plural, &mut snapshot.omitted)?;
-            for object in objects.unwrap_or_default() {
-                snapshot.put(kind, object);
-            }
-        }
-        // Without pods nothing can be said about anything, so their no is the command's.
-        for pod in kf.api("Pod").list()? {
-            snapshot.put("Pod", pod);
-        }
+        let mut snapshot = Self::default();
+        snapshot.read_sources(kf)?;
         Ok(snapshot)
     }
 
+    /// Reads all sources at once. Those that are served and allowed, and from where they can be
+    /// watched.
+    pub(crate) fn read_sources(&mut self, kf: &Kf) -> Result<Vec<(Source, String)>> {
+        let sources: Vec<_> = Source::all().collect();
+        let asked: Vec<_> = sources.iter().map(|source| source.api(kf)).collect();
+        let mut read = Vec::new();
+        for (source, answer) in sources.into_iter().zip(kf.list_selections(&asked)) {
+            if let Some(listed) = self.permitted(source, answer)? {
+                self.replace(source, listed.items);
+                read.push((source, listed.resource_version));
+            }
+        }
+        Ok(read)
+    }
+
+    /// None for what is not served or not allowed; the latter is remembered. Without pods nothing can
+    /// be said about anything, so their no is the command's.
+    pub(crate) fn permitted<T>(&mut self, source: Source, answer: Result<T>) -> Result<Option<T>> {
+        match (answer, source) {
+            (Err(error), source)
+                if error.is(ErrorCode::Forbidden) && source != Source::Component(ComponentKind::Pod) =>
+            {
+                if let Source::Component(kind) = source
+                    && !self.omitted.contains(&kind)
+                {
+                    self.omitted.push(kind);
+                }
+                Ok(None)
+            }
+            (other, _) => other.optional(),
+        }
+    }
+
+    /// Takes in all objects of a source, in place of those it had.
+    pub(crate) fn replace(&mut self, source: Source, objects: Vec<Object>) {
+        match source {
+            Source::Component(ComponentKind::Pod) => self.pods.clear(),
+            Source::Component(kind) => {
+                let gone = kind.kind().kind;
+                self.workloads.retain(|(kind, _), _| *kind != gone);
+            }
+            Source::Queue => self.queue.clear(),
+            Source::Warnings => self.events = Events::default(),
+        }
+        for object in objects {
+            self.put(source, object);
+        }
+    }
+
     /// Adds or replaces an object.
-    pub(crate) fn put(&mut self, kind: &str, object: Object) {
+    pub(crate) fn put(&mut self, source: Source, object: Object) {
         let name = object.name().to_owned();
-        match kind {
-            "Pod" => self.pods.insert(name, object),
-            _ => self.workloads.insert((kind.to_owned(), name), object),
-        };
+        match source {
+            Source::Component(ComponentKind::Pod) => {
+                self.pods.insert(name, object);
+            }
+            Source::Component(kind) => {
+                self.workloads.insert((kind.kind().kind, name), object);
+            }
+            Source::Queue => {
+                self.queue.insert(name, object);
+            }
+            Source::Warnings => self.events.note(&object),
+        }
     }
 
-    pub(crate) fn remove(&mut self, kind: &str, name: &str) {
-        match kind {
-            "Pod" => self.pods.remove(name),
-            _ => self.workloads.remove(&(kind.to_owned(), name.to_owned())),
-        };
-    }
-
-    /// Forgets all objects of a kind, before they are read anew.
-    pub(crate) fn forget(&mut self, kind: &str) {
-        match kind {
-            "Pod" => self.pods.clear(),
-            _ => self.workloads.retain(|(of, _), _| of != kind),
+    pub(crate) fn remove(&mut self, source: Source, name: &str) {
+        match source {
+            Source::Component(ComponentKind::Pod) => {
+                self.pods.remove(name);
+            }
+            Source::Component(kind) => {
+                self.workloads.remove(&(kind.kind().kind, name.to_owned()));
+            }
+            Source::Queue => {
+                self.queue.remove(name);
+            }
+            // An event is deleted when it is an hour old; it may still be the latest word.
+            Source::Warnings => {}
         }
     }
 
     /// Says once what is missing from the picture.
     pub(crate) fn tell_omissions(&self, kf: &Kf) {
         let mut omitted = self.omitted.clone();
-        omitted.retain(|plural| *plural != JOB_SETS || self.has_job_sets_of_its_own());
+        omitted.retain(|kind| *kind != ComponentKind::JobSet || self.has_job_sets_of_its_own());
         if !omitted.is_empty() {
+            let omitted: Vec<_> = omitted.into_iter().map(ComponentKind::plural).collect();
             kf.note(format!("left out, for you may not list them here: {}", omitted.join(", ")));
         }
     }
@@ -88,22 +149,5 @@ impl Snapshot {
         let job_sets = self.pods.values().filter_map(|pod| pod.label("jobset.sigs.k8s.io/jobset-name"));
         let mut names = job_sets.map(|name| ("TrainJob".to_owned(), name.to_owned()));
         names.any(|key| !self.workloads.contains_key(&key))
-    }
-}
-
-/// None for what is not served or not allowed; the latter is remembered.
-pub(crate) fn allowed<T>(
-    answer: Result<T>,
-    plural: &'static str,
-    omitted: &mut Vec<&'static str>,
-) -> Result<Option<T>> {
-    match answer {
-        Err(error) if error.is(ErrorCode::Forbidden) => {
-            if !omitted.contains(&plural) {
-                omitted.push(plural);
-            }
-            Ok(None)
-        }
-        other => other.optional(),
     }
 }

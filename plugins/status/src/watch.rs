@@ -1,70 +1,50 @@
-//! `--watch`: the same table, kept up to date.
+//! `--watch`: the same table, kept up to date by watches.
 
 use std::time::Duration;
 
-use kf_plugin_sdk::objects::Watch;
+use kf_plugin_sdk::Pollable;
+use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::Events;
 
 use crate::components::{components, named};
+use crate::inquiry::Inquiry;
 use crate::rows::{self, ComponentRow};
-use crate::snapshot::{KINDS, Snapshot, allowed};
+use crate::snapshot::{Snapshot, Source};
 
-/// Ages grow and events come without a watch of their own.
-const REFRESH: Duration = Duration::from_secs(5);
+/// How often a person's table grows older. It costs no call.
+const AGES: Duration = Duration::from_secs(5);
 
 /// Stays until it is stopped from outside.
 pub(crate) fn run(kf: &Kf, words: Option<&str>) -> Result<Exit> {
-    let mut snapshot = Snapshot { events: Events::read(kf)?, ..Snapshot::default() };
-    let mut watches = Vec::new();
-    for (group, kind, plural) in KINDS.into_iter().chain([("", "Pod", "pods")]) {
-        let source = Source { kind: Kind::new(group, kind), plural };
-        if let Some(watch) = source.read(kf, &mut snapshot)? {
-            watches.push((source, watch));
-        }
-    }
-    snapshot.tell_omissions(kf);
-
+    let mut live = Live::open(kf)?;
+    live.snapshot.tell_omissions(kf);
+    let inquiry = Inquiry::new(kf);
     let screen = kf.live_table::<ComponentRow>();
     let mut shown: Vec<ComponentRow> = Vec::new();
-    let mut refresh = kf.after(REFRESH);
+    let mut ages = kf.after(AGES);
     loop {
-        let rows = rows(kf, &snapshot, words);
+        inquiry.renew();
+        let rows = rows(kf, &live.snapshot, words, &inquiry);
         let rows = if keeps_ages(kf) { with_old_ages(rows, &shown) } else { rows };
         if rows != shown {
             screen.update(&rows)?;
             shown = rows;
         }
-        let streams: Vec<_> = watches.iter().map(|(_, watch)| watch.subscribe()).collect();
-        let mut all = vec![&refresh];
-        all.extend(&streams);
-        let ready = kf.wait(&all);
-        if ready.is_empty() {
+        if !live.wait(&ages)? {
             return Ok(Exit::OK);
         }
-        for index in &ready {
-            let Some((source, watch)) = index.checked_sub(1).and_then(|index| watches.get_mut(index)) else {
-                continue;
-            };
-            if !source.take(watch, &mut snapshot)?
-                && let Some(again) = source.read(kf, &mut snapshot)?
-            {
-                *watch = again;
-            }
-        }
-        if ready.contains(&0) {
-            snapshot.events = Events::read(kf)?;
-            refresh = kf.after(REFRESH);
+        if ages.ready() {
+            ages = kf.after(AGES);
         }
     }
 }
 
-fn rows(kf: &Kf, snapshot: &Snapshot, words: Option<&str>) -> Vec<ComponentRow> {
+fn rows(kf: &Kf, snapshot: &Snapshot, words: Option<&str>, inquiry: &Inquiry<'_>) -> Vec<ComponentRow> {
     let components = match words {
         None => components(snapshot),
         Some(words) => named(snapshot, words),
     };
-    rows::overview(&components, snapshot, kf.now())
+    rows::overview(&components, snapshot, kf.now(), inquiry)
 }
 
 /// A program, or a file, wants a line when something happens, not when time passes.
@@ -82,39 +62,55 @@ fn with_old_ages(mut rows: Vec<ComponentRow>, shown: &[ComponentRow]) -> Vec<Com
     rows
 }
 
-/// A kind that is watched.
-struct Source {
-    kind: Kind,
-    plural: &'static str,
+/// A snapshot, kept up to date source by source.
+struct Live<'a> {
+    kf: &'a Kf,
+    snapshot: Snapshot,
+    sources: Vec<(Source, Reflector)>,
+    told_of_loss: bool,
 }
 
-impl Source {
-    /// Reads all objects of the kind; none if it is not served or not allowed.
-    fn read(&self, kf: &Kf, snapshot: &mut Snapshot) -> Result<Option<Watch>> {
-        let answer = kf.api(self.kind.clone()).list_and_watch();
-        let Some((objects, watch)) = allowed(answer, self.plural, &mut snapshot.omitted)? else {
-            return Ok(None);
-        };
-        snapshot.forget(&self.kind.kind);
-        for object in objects {
-            snapshot.put(&self.kind.kind, object);
-        }
-        Ok(Some(watch))
-    }
-
-    /// Takes what has changed. False if the watch has ended.
-    fn take(&self, watch: &Watch, snapshot: &mut Snapshot) -> Result<bool> {
-        let events = match watch.next() {
-            Err(error) if error.is(ErrorCode::Expired) => return Ok(false),
-            other => other?,
-        };
-        let goes_on = !events.is_empty();
-        for event in events {
-            match event.kind {
-                EventKind::Deleted => snapshot.remove(&self.kind.kind, event.object.name()),
-                EventKind::Added | EventKind::Modified => snapshot.put(&self.kind.kind, event.object),
+impl<'a> Live<'a> {
+    /// Reads and watches every source that is served and allowed.
+    fn open(kf: &'a Kf) -> Result<Self> {
+        let mut snapshot = Snapshot::default();
+        let mut sources = Vec::new();
+        for (source, version) in snapshot.read_sources(kf)? {
+            let answer = Reflector::open_at(kf, source.api(kf), &version);
+            if let Some(reflector) = snapshot.permitted(source, answer)? {
+                sources.push((source, reflector));
             }
         }
-        Ok(goes_on)
+        Ok(Self { kf, snapshot, sources, told_of_loss: false })
+    }
+
+    /// Blocks until something has changed, or time has passed. False if nothing can change any more.
+    fn wait(&mut self, ages: &Pollable) -> Result<bool> {
+        let changes: Vec<_> = self.sources.iter().map(|(_, reflector)| reflector.subscribe()).collect();
+        let all: Vec<_> = [ages].into_iter().chain(&changes).collect();
+        let ready = self.kf.wait(&all);
+        for index in ready.iter().filter_map(|index| index.checked_sub(1)) {
+            let Some((source, reflector)) = self.sources.get_mut(index) else { continue };
+            for change in reflector.changes()? {
+                match change {
+                    Change::All(objects) => self.snapshot.replace(*source, objects),
+                    Change::Put(object) => self.snapshot.put(*source, object),
+                    Change::Deleted(object) => self.snapshot.remove(*source, object.name()),
+                }
+            }
+        }
+        self.tell_loss();
+        Ok(!ready.is_empty())
+    }
+
+    /// Says once that what is shown may be old, and once that it is not.
+    fn tell_loss(&mut self) {
+        let lost = self.sources.iter().find_map(|(_, reflector)| reflector.lost());
+        match (lost, self.told_of_loss) {
+            (Some(error), false) => self.kf.note(format!("{error}; trying again")),
+            (None, true) => self.kf.note("the API server answers again"),
+            _ => {}
+        }
+        self.told_of_loss = lost.is_some();
     }
 }

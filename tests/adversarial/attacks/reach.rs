@@ -1,7 +1,10 @@
 //! Attacks on what is not the guest's: the machine's files and environment, and the cluster.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kf_cluster::grants::Layer;
-use kf_sandbox::{ErrorCode, Fault, FileGrant, Granted, Interface, UndeclaredImports, inspect};
+use kf_sandbox::{ErrorCode, Fault, FileGrant, FileReach, Granted, Interface, UndeclaredImports, inspect};
 
 use crate::guests;
 use crate::host::{Given, run, run_with, soon};
@@ -21,7 +24,7 @@ pub(crate) fn open_files() {
     let attacked = run_with(
         "open_files",
         Given {
-            files: vec![FileGrant { argument: arguments[0].clone(), path: named }],
+            files: vec![FileGrant { argument: arguments[0].clone(), path: named, reach: FileReach::File }],
             arguments,
             granted: Granted { files: true, ..Granted::default() },
             limits: soon(),
@@ -29,6 +32,45 @@ pub(crate) fn open_files() {
     );
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
     assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), "named\n");
+}
+
+/// A directory with a file, a link out of it to a secret, and the secret beside it. While the guest
+/// reads, a file is swapped for a link and back as fast as the machine can.
+pub(crate) fn directory_escape() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("project");
+    fs_err::create_dir_all(directory.join("sub")).unwrap();
+    fs_err::write(directory.join("train.py"), "mine\n").unwrap();
+    fs_err::write(home.path().join("secret"), "stolen\n").unwrap();
+    std::os::unix::fs::symlink(home.path().join("secret"), directory.join("link")).unwrap();
+    std::os::unix::fs::symlink(home.path(), directory.join("up")).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let swapping = std::thread::spawn({
+        let (stop, directory, home) = (Arc::clone(&stop), directory.clone(), home.path().to_owned());
+        move || {
+            let (file, link) = (home.join("file"), home.join("to-secret"));
+            while !stop.load(Ordering::Relaxed) {
+                fs_err::write(&file, "mine\n").unwrap();
+                fs_err::rename(&file, directory.join("swapped")).unwrap();
+                std::os::unix::fs::symlink(home.join("secret"), &link).unwrap();
+                fs_err::rename(&link, directory.join("swapped")).unwrap();
+            }
+        }
+    });
+    let argument = directory.to_str().unwrap().to_owned();
+    let attacked = run_with(
+        "directory_escape",
+        Given {
+            files: vec![FileGrant { argument: argument.clone(), path: directory, reach: FileReach::Below }],
+            arguments: vec![argument, home.path().join("secret").to_str().unwrap().to_owned()],
+            granted: Granted { files: true, ..Granted::default() },
+            limits: soon(),
+        },
+    );
+    stop.store(true, Ordering::Relaxed);
+    swapping.join().unwrap();
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), "mine\n");
 }
 
 pub(crate) fn undeclared_import() {
@@ -74,4 +116,46 @@ pub(crate) fn namespace_escape() {
     }
     let body = r#""namespace":"kube-system""#;
     assert!(attacked.calls.iter().any(|call| call.starts_with("create") && call.contains(body)));
+}
+
+fn sessions() -> Granted {
+    Granted { sessions: true, ..Granted::default() }
+}
+
+pub(crate) fn undeclared_session() {
+    let wasm = guests::wasm("undeclared_session");
+    let refusal =
+        inspect(&wasm).unwrap().check_imports(Granted { kube: true, ..Granted::default() }).unwrap_err();
+    assert_eq!(refusal, UndeclaredImports { interfaces: vec![Interface::Sessions] });
+    let attacked = run("undeclared_session");
+    assert_eq!(attacked.result.unwrap_err(), Fault::Undeclared(refusal));
+    assert!(attacked.calls.is_empty());
+}
+
+/// As for [`namespace_escape`]: what the broker is to refuse arrives there unchanged.
+pub(crate) fn session_elsewhere() {
+    let attacked =
+        run_with("session_elsewhere", Given { granted: sessions(), limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
+    for (verb, word) in [("exec", "%2e%2e"), ("portforward", "web?ports=22"), ("attach", "web\0")] {
+        let has = |call: &String| call.starts_with(verb) && call.contains(&format!("{word:?}"));
+        assert!(attacked.calls.iter().any(has), "{word:?} was changed on its way");
+    }
+}
+
+/// Here: headers and path arrive in fields of their own. That the broker refuses them is tried where it is.
+pub(crate) fn http_smuggling() {
+    let granted = Granted { pod_http: true, ..Granted::default() };
+    let attacked = run_with("http_smuggling", Given { granted, limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
+    let has = |word: &str| attacked.calls.iter().any(|call| call.contains(&format!("{word:?}")));
+    assert!(has("1\r\nhost: evil") && has("/x HTTP/1.1\r\nhost: evil\r\n\r\nGET /"));
+}
+
+pub(crate) fn page_elsewhere() {
+    let attacked =
+        run_with("page_elsewhere", Given { granted: sessions(), limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
+    let pages: Vec<_> = attacked.screen.words.iter().filter(|word| word.starts_with("page ")).collect();
+    assert_eq!(pages, ["page http://localhost:8080/lab?token=x"]);
 }

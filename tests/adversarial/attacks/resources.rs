@@ -89,3 +89,32 @@ pub(crate) fn describe_spins() {
     let fault = kf_sandbox::describe(guests::code("describe_spins")).unwrap_err();
     assert!(matches!(fault, Fault::Limit { .. }), "{fault}");
 }
+
+fn sessions(limits: Limits) -> Given {
+    Given { granted: Granted { sessions: true, ..Granted::default() }, limits, ..Given::default() }
+}
+
+/// The pod's side is only asked for as much as fits between it and the guest.
+pub(crate) fn process_flood() {
+    let attacked = run_with("process_flood", sessions(soon()));
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "a piece was larger than promised");
+    let said = attacked.calls.iter().filter(|call| *call == "said").count();
+    assert!(said < 10, "{said} pieces of 200 KiB were taken in");
+}
+
+pub(crate) fn process_stuffing() {
+    let limits = Limits { wall: Duration::from_millis(600), ..Limits::default() };
+    assert_eq!(run_with("process_stuffing", sessions(limits)).limit(), "run.wall");
+}
+
+pub(crate) fn session_flood() {
+    let attacked = run_with("session_flood", sessions(Limits { streams: 20, ..soon() }));
+    assert_eq!(attacked.result.unwrap().exit, Ok(20));
+}
+
+pub(crate) fn held_ports() {
+    let limits = Limits { wall: Duration::from_millis(600), ..Limits::default() };
+    let attacked = run_with("held_ports", sessions(limits));
+    // There is no such pod here; where there is one, its ports close with the run.
+    assert_eq!(attacked.result.unwrap().exit.unwrap_err().code, kf_sandbox::ErrorCode::Forbidden);
+}

@@ -103,3 +103,15 @@ pub(crate) fn exit_codes() {
 pub(crate) fn wasi_exit() {
     assert!(run("wasi_exit").trap().contains("exit"));
 }
+
+pub(crate) fn borrowed_exit_code() {
+    let ended = |code: &str| {
+        let granted = Granted { sessions: true, ..Granted::default() };
+        let arguments = vec![code.to_owned()];
+        run_with("borrowed_exit_code", Given { granted, arguments, limits: soon(), ..Given::default() })
+            .result
+    };
+    assert_eq!(ended("7").unwrap().exit, Ok(7), "the session's own is passed on");
+    assert_eq!(ended("4").unwrap_err(), Fault::ReservedExitCode(4));
+    assert_eq!(ended("137").unwrap_err(), Fault::ReservedExitCode(137));
+}

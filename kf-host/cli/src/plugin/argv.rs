@@ -18,6 +18,8 @@ pub struct GuestWords {
     pub words: Vec<String>,
     /// Values of arguments declared as files: each is a grant to read that file.
     pub files: Vec<String>,
+    /// Values of arguments declared as directories: each is a grant to read the files below it.
+    pub directories: Vec<String>,
 }
 
 /// `lookup` reads the environment; only variables that begin with `KF_` are asked for, so that no
@@ -36,8 +38,10 @@ pub fn guest_words(
         let node = tree.commands.iter().find(|node| node.path == path);
         for argument in node.iter().flat_map(|node| &node.arguments) {
             let values = values(argument, matches, &lookup);
-            if argument.value_type == ValueType::File {
-                guest.files.extend(values.iter().cloned());
+            match argument.value_type {
+                ValueType::File => guest.files.extend(values.iter().cloned()),
+                ValueType::Directory => guest.directories.extend(values.iter().cloned()),
+                _ => {}
             }
             match argument.kind {
                 ArgumentKind::Positional if argument.last => last.extend(values),
@@ -131,6 +135,7 @@ mod tests {
             {"id": "nodes", "kind": "option", "long": "nodes", "value_type": "integer", "env": "KF_NODES"},
             {"id": "secret", "kind": "option", "long": "secret", "env": "AWS_SECRET_ACCESS_KEY"},
             {"id": "quick", "kind": "option", "short": "q", "default": "yes"},
+            {"id": "dir", "kind": "option", "long": "from-dir", "value_type": "directory"},
             {"id": "wait", "kind": "flag", "long": "wait"},
             {"id": "loud", "kind": "count", "short": "l"},
         ]}]});
@@ -181,8 +186,13 @@ mod tests {
 
     #[test]
     fn only_a_file_that_was_typed_is_granted() {
-        assert_eq!(guest_words(&tree(), &parsed(&["mnist", "a.yaml"]), |_| None).files, ["a.yaml"]);
-        assert!(guest_words(&tree(), &parsed(&["mnist"]), |_| None).files.is_empty());
+        let guest = |line: &[&str]| guest_words(&tree(), &parsed(line), |_| None);
+        assert_eq!(guest(&["mnist", "a.yaml"]).files, ["a.yaml"]);
+        assert!(guest(&["mnist"]).files.is_empty());
+        let with_directory = guest(&["mnist", "--from-dir", "src"]);
+        assert_eq!(with_directory.directories, ["src"]);
+        assert!(with_directory.files.is_empty(), "below a directory is no grant for what it is called");
+        assert!(guest(&["mnist", "src"]).directories.is_empty());
     }
 
     proptest! {

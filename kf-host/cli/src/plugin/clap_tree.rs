@@ -133,8 +133,11 @@ fn valued(mut arg: Arg, argument: &Argument) -> Arg {
     if let Some(default) = &argument.default {
         arg = arg.default_value(default.clone());
     }
-    if argument.value_type == ValueType::File || argument.completion == tree::Completion::Files {
-        arg = arg.value_hint(ValueHint::FilePath);
+    match argument.value_type {
+        ValueType::Directory => arg = arg.value_hint(ValueHint::DirPath),
+        ValueType::File => arg = arg.value_hint(ValueHint::FilePath),
+        _ if argument.completion == tree::Completion::Files => arg = arg.value_hint(ValueHint::FilePath),
+        _ => {}
     }
     if !argument.possible_values.is_empty() {
         let values = argument.possible_values.iter().map(|value| {
@@ -150,7 +153,7 @@ fn valued(mut arg: Arg, argument: &Argument) -> Arg {
         ValueType::Integer => arg.value_parser(checked::<i64>).allow_negative_numbers(true),
         ValueType::Number => arg.value_parser(checked::<f64>).allow_negative_numbers(true),
         ValueType::Boolean => arg.value_parser(PossibleValuesParser::new(["true", "false"])),
-        ValueType::Text | ValueType::Duration | ValueType::File => {
+        ValueType::Text | ValueType::Duration | ValueType::File | ValueType::Directory => {
             arg.value_parser(clap::builder::ValueParser::string())
         }
     }

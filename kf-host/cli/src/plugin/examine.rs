@@ -3,18 +3,19 @@
 //! The registry's admins run this when they build the index, and every user's kf runs it on the
 //! bytes that were fetched: a curated registry is no reason to skip it.
 
-use kf_cluster::grants::{RuleError, RuleSet};
-use kf_registry::Rule;
+use kf_cluster::grants::RuleError;
+use kf_registry::Permissions;
 use kf_registry::manifest::Manifest;
 use kf_sandbox::tree::{CommandTree, TreeError};
 use kf_sandbox::{Granted, InspectError, UndeclaredImports};
 
+use super::rights::{self, Rights};
 use super::tree_rules::{self, TreeFault};
 
 /// A component that keeps to its manifest, and its manifest to the ceiling.
 #[derive(Debug)]
 pub struct Examined {
-    pub rules: RuleSet,
+    pub rights: Rights,
     pub tree: CommandTree,
 }
 
@@ -43,13 +44,12 @@ pub fn examine(
     wasm: &[u8],
     manifest: &Manifest,
     command_json: &[u8],
-    ceiling: &[Rule],
+    ceiling: &Permissions,
 ) -> Result<Examined, ExamineError> {
-    let rules = RuleSet::parse(manifest.rules()).map_err(ExamineError::Rules)?;
-    let ceiling = RuleSet::parse(ceiling).map_err(ExamineError::Ceiling)?;
-    if !ceiling.covers(&rules) {
-        let above = ceiling.growth(&rules);
-        return Err(ExamineError::AboveCeiling(super::rights::short_lines(&above)));
+    let rights = Rights::parse(&manifest.permissions).map_err(ExamineError::Rules)?;
+    let above = Rights::parse(ceiling).map_err(ExamineError::Ceiling)?.growth(&rights);
+    if !above.is_empty() {
+        return Err(ExamineError::AboveCeiling(rights::short_lines(&above)));
     }
     let tree = CommandTree::from_json(command_json)?;
     tree_rules::check(&tree)?;
@@ -58,14 +58,14 @@ pub fn examine(
     if inspection.abi.to_string() != declared {
         return Err(ExamineError::Abi { found: inspection.abi.to_string(), declared });
     }
-    inspection.check_imports(granted(&rules, &tree))?;
-    Ok(Examined { rules, tree })
+    inspection.check_imports(granted(&rights, &tree))?;
+    Ok(Examined { rights, tree })
 }
 
 /// The interfaces that a manifest and a tree call for; nothing else is linked.
-pub fn granted(rules: &RuleSet, tree: &CommandTree) -> Granted {
+pub fn granted(rights: &Rights, tree: &CommandTree) -> Granted {
     let names_subresource = |wanted: &[&str]| {
-        rules.permissions().any(|permission| {
+        rights.rules.permissions().any(|permission| {
             let resource = &permission.resource;
             permission.group.is_core()
                 && resource.plural.as_str() == "pods"
@@ -73,9 +73,11 @@ pub fn granted(rules: &RuleSet, tree: &CommandTree) -> Granted {
         })
     };
     Granted {
-        kube: !rules.is_empty(),
+        kube: !rights.rules.is_empty(),
         logs: names_subresource(&["log"]),
         sessions: names_subresource(&["exec", "attach", "portforward"]),
+        pod_http: names_subresource(&["portforward"]),
+        selection: rights.selection,
         files: tree.reads_files(),
     }
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kf_cluster::grants::RuleSet;
 use kf_registry::index::{Request, Resolved, Want};
 use kf_registry::lock::NameLock;
 use kf_registry::receipt::{self, Receipt};
@@ -15,9 +14,10 @@ use kf_registry::trust::{self, Fetched, Options, Session};
 use kf_registry::{PluginName, RegistryId, registries};
 use semver::{Version, VersionReq};
 
+use super::code;
 use super::consent::{Answer, Question};
 use super::examine::{Examined, examine};
-use super::{code, rights};
+use super::rights::{self, Rights};
 use crate::app::App;
 use crate::cluster;
 use crate::error::{CliError, Kind, Result};
@@ -105,18 +105,18 @@ impl<'a> Installer<'a> {
                 old.version, resolved.owner
             ));
             let accepted = accepted(old)?;
-            let growth = accepted.growth(&examined.rules);
-            let unchanged = examined.rules.permissions().count() - growth.permissions().count();
+            let growth = accepted.growth(&examined.rights);
+            let unchanged = examined.rights.count() - growth.count();
             rights::show(ui, &rights::growth_lines(&growth, unchanged));
         } else {
             ui.note(&format!("{name} {version} by {} ({size}, sha256 {digest})", resolved.owner));
-            rights::show(ui, &rights::lines(name.as_str(), &examined.rules, examined.tree.reads_files()));
+            rights::show(ui, &rights::lines(name.as_str(), &examined.rights, &examined.tree));
         }
         if resolved.yanked {
             ui.warn(&format!("{name} {version} was withdrawn by its registry"));
         }
-        if !examined.rules.is_empty() {
-            cluster::show_own_rights(self.app, &examined.rules);
+        if !examined.rights.rules.is_empty() {
+            cluster::show_own_rights(self.app, &examined.rights.rules);
         }
         Ok(())
     }
@@ -127,10 +127,10 @@ impl<'a> Installer<'a> {
             None => (
                 format!("add {name}"),
                 format!("kf command add {name}@{version}"),
-                !examined.rules.is_empty(),
+                !examined.rights.is_empty(),
             ),
             Some(old) => {
-                let growth = accepted(old)?.growth(&examined.rules);
+                let growth = accepted(old)?.growth(&examined.rights);
                 (
                     format!("upgrade {name} and let it {}", rights::in_words(&growth)),
                     format!("kf command add {name}@{version}"),
@@ -138,7 +138,7 @@ impl<'a> Installer<'a> {
                 )
             }
         };
-        let digest = receipt::consent_digest(wasm.sha256, fetched.manifest.rules());
+        let digest = receipt::consent_digest(wasm.sha256, &fetched.manifest.permissions);
         self.answer.ask(&self.app.ui, &Question { action: &action, digest, grows, retry: &retry })
     }
 
@@ -222,8 +222,8 @@ pub fn supported_abi(abi: &Version) -> bool {
     abi.major == 0 && abi.minor == 1 && abi.pre.is_empty()
 }
 
-fn accepted(receipt: &Receipt) -> Result<RuleSet> {
-    RuleSet::parse(&receipt.consent.rules).map_err(|error| {
+fn accepted(receipt: &Receipt) -> Result<Rights> {
+    Rights::parse(&receipt.consent.permissions).map_err(|error| {
         CliError::untrusted(format!("the receipt of {} cannot be used: its {error}", receipt.name))
     })
 }

@@ -1,19 +1,55 @@
-//! A command's rights in lines a person can decide by.
+//! A command's rights, and the lines in which a person can decide by them.
 
-use kf_cluster::grants::{RuleSet, Sentence, sentences};
+use kf_cluster::grants::{RuleError, RuleSet, Sentence, sentences};
+use kf_registry::Permissions;
 use kf_registry::receipt::Receipt;
+use kf_sandbox::tree::{CommandTree, ValueType};
 
 use crate::ui::{Tone, Ui};
 
+const SELECTION: &str = "change which namespace later commands use";
+
+/// What a command asks for, what its user accepted, or the most its registry allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// On the cluster's objects.
+    pub rules: RuleSet,
+    /// To change which namespace later commands use.
+    pub selection: bool,
+}
+
+impl Rights {
+    pub fn parse(permissions: &Permissions) -> Result<Self, RuleError> {
+        let Permissions { kubernetes, selection } = permissions;
+        Ok(Self { rules: RuleSet::parse(kubernetes)?, selection: *selection })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && !self.selection
+    }
+
+    /// What `new` has beyond these; empty if nobody needs to be asked.
+    pub fn growth(&self, new: &Self) -> Self {
+        Self { rules: self.rules.growth(&new.rules), selection: new.selection && !self.selection }
+    }
+
+    /// How many single permissions they are.
+    pub fn count(&self) -> usize {
+        self.rules.permissions().count() + usize::from(self.selection)
+    }
+}
+
 /// `read pods and their logs (pods, pods/log)`: for errors and lists.
-pub fn short_lines(rules: &RuleSet) -> Vec<String> {
-    sentences(rules).iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources)).collect()
+pub fn short_lines(rights: &Rights) -> Vec<String> {
+    let rules = sentences(&rights.rules);
+    let lines = rules.iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources));
+    lines.chain(rights.selection.then(|| SELECTION.to_owned())).collect()
 }
 
 /// `read pods and their logs; create training jobs`: to stand in a sentence.
-pub fn in_words(rules: &RuleSet) -> String {
-    let can = sentences(rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
-    can.collect::<Vec<_>>().join("; ")
+pub fn in_words(rights: &Rights) -> String {
+    let rules = sentences(&rights.rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
+    rules.chain(rights.selection.then(|| SELECTION.to_owned())).collect::<Vec<_>>().join("; ")
 }
 
 /// A line about rights, and whether it should catch the eye.
@@ -23,19 +59,30 @@ pub struct Line {
 }
 
 /// What a command may do, and that it may do nothing else.
-pub fn lines(name: &str, rules: &RuleSet, reads_files: bool) -> Vec<Line> {
+pub fn lines(name: &str, rights: &Rights, tree: &CommandTree) -> Vec<Line> {
     let plain = |text: String| Line { text, tone: Tone::Plain };
-    let files = if reads_files { "It may open the one file you name on its command line. " } else { "" };
-    if rules.is_empty() {
+    let files = match (tree.names_a(ValueType::File), tree.names_a(ValueType::Directory)) {
+        (false, false) => "",
+        (true, false) => "It may open the one file you name on its command line. ",
+        (false, true) => "It may read what is below the one directory you name on its command line. ",
+        (true, true) => {
+            "It may open the one file, and read what is below the one directory, that you name on its command line. "
+        }
+    };
+    let selection = if rights.selection { format!("It may {SELECTION}. ") } else { String::new() };
+    if rights.rules.is_empty() {
         let nothing = "It may do nothing else: no network, no files, no secrets.";
-        return vec![plain(format!("{name} asks for no rights on the cluster. {files}{nothing}"))];
+        return vec![plain(format!("{name} asks for no rights on the cluster. {selection}{files}{nothing}"))];
     }
     let mut lines = vec![plain(format!("In the namespace you use it in, {name} may"))];
-    lines.extend(table("  ", &sentences(rules)));
+    lines.extend(table("  ", &sentences(&rights.rules)));
+    if rights.selection {
+        lines.push(Line { text: selection.trim_end().to_owned(), tone: Tone::Warning });
+    }
     lines.push(plain(format!(
         "{files}It may do nothing else: no network, no other files, no secrets that are not named here."
     )));
-    if starts_workloads(rules) {
+    if starts_workloads(&rights.rules) {
         let containers = "What it creates runs containers: they can use what the namespace's pods can use.";
         lines.push(plain(containers.to_owned()));
     }
@@ -43,8 +90,11 @@ pub fn lines(name: &str, rules: &RuleSet, reads_files: bool) -> Vec<Line> {
 }
 
 /// What an upgrade adds, and how much stays.
-pub fn growth_lines(growth: &RuleSet, unchanged: usize) -> Vec<Line> {
-    let mut lines = table("  + ", &sentences(growth));
+pub fn growth_lines(growth: &Rights, unchanged: usize) -> Vec<Line> {
+    let mut lines = table("  + ", &sentences(&growth.rules));
+    if growth.selection {
+        lines.push(Line { text: format!("  + {SELECTION}"), tone: Tone::Warning });
+    }
     if unchanged > 0 {
         let s = if unchanged == 1 { "" } else { "s" };
         lines.push(Line { text: format!("  = {unchanged} permission{s} unchanged"), tone: Tone::Plain });
@@ -61,11 +111,9 @@ pub fn show(ui: &Ui, lines: &[Line]) {
 /// What stands below a command's help: where it comes from, and what it may do.
 pub fn footer(receipt: &Receipt) -> String {
     let from = format!("{} {}, signed by {}", receipt.name, receipt.version, receipt.origin.owner);
-    let rights = match RuleSet::parse(&receipt.rules) {
-        Ok(rules) if rules.is_empty() => "It has no rights on the cluster.".to_owned(),
-        Ok(rules) => {
-            format!("It may {}.", in_words(&rules))
-        }
+    let rights = match Rights::parse(&receipt.permissions) {
+        Ok(rights) if rights.is_empty() => "It has no rights on the cluster.".to_owned(),
+        Ok(rights) => format!("It may {}.", in_words(&rights)),
         Err(_) => "Its rights cannot be read.".to_owned(),
     };
     format!("{from}. {rights}")

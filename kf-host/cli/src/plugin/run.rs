@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use kf_cluster::api::ErrorCode;
-use kf_cluster::grants::{Refusal, RuleSet};
+use kf_cluster::grants::Refusal;
 use kf_registry::receipt::Receipt;
+use kf_sandbox::selection::Selection;
 use kf_sandbox::tree::CommandTree;
-use kf_sandbox::{Code, Context, Fault, FileGrant, GuestError, Limits, Outcome, Run};
+use kf_sandbox::{Code, Context, Fault, FileGrant, FileReach, GuestError, Limits, Outcome, Run};
 
 use super::argv::GuestWords;
 use super::examine::granted;
+use super::rights::Rights;
 use super::ui::GuestUi;
 use super::{code, install};
 use crate::app::App;
@@ -34,18 +36,21 @@ pub fn run(
         ))
         .hint(format!("kf command upgrade {}", receipt.name)));
     }
-    let rules = RuleSet::parse(&receipt.rules).map_err(|error| unusable(receipt, &error.to_string()))?;
-    let cluster = if rules.is_empty() { None } else { Some(ClusterRun::open(app, receipt, &rules, &flags)?) };
+    let rights =
+        Rights::parse(&receipt.permissions).map_err(|error| unusable(receipt, &error.to_string()))?;
+    let cluster =
+        if rights.is_empty() { None } else { Some(ClusterRun::open(app, receipt, &rights, &flags)?) };
     let code = code::find(&app.ui, &app.home, receipt)?;
     let attempt = |code: Code| {
         kf_sandbox::run(Run {
             code,
             arguments: words.words.clone(),
-            granted: granted(&rules, tree),
+            granted: granted(&rights, tree),
             limits: Limits::default(),
             context: context(app, receipt, &flags, cluster.as_ref()),
             kube: cluster.as_ref().map(ClusterRun::kube),
-            files: words.files.iter().map(file_grant).collect(),
+            selection: selection(app, receipt, &rights, cluster.as_ref()),
+            files: file_grants(&words),
             ui: Box::new(GuestUi::new(app.ui.clone())),
             backtrace: env::text(env::KF_BACKTRACE).is_some_and(|value| value == "1"),
         })
@@ -90,8 +95,28 @@ fn context(app: &App, receipt: &Receipt, flags: &RunArgs, cluster: Option<&Clust
     }
 }
 
-fn file_grant(argument: &String) -> FileGrant {
-    FileGrant { argument: argument.clone(), path: PathBuf::from(argument) }
+fn selection(
+    app: &App,
+    receipt: &Receipt,
+    rights: &Rights,
+    cluster: Option<&ClusterRun>,
+) -> Option<Box<dyn Selection>> {
+    let cluster = cluster.filter(|_| rights.selection)?;
+    Some(Box::new(cluster.selection(app, receipt)))
+}
+
+fn file_grants(words: &GuestWords) -> Vec<FileGrant> {
+    let grants = |named: &[String], reach| -> Vec<FileGrant> {
+        let grant = |argument: &String| FileGrant {
+            argument: argument.clone(),
+            path: PathBuf::from(argument),
+            reach,
+        };
+        named.iter().map(grant).collect()
+    };
+    let mut all = grants(&words.files, FileReach::File);
+    all.extend(grants(&words.directories, FileReach::Below));
+    all
 }
 
 /// What the guest says failed; where a layer refused, who stands in the way and who can help.

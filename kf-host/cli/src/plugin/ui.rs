@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
+use kf_sandbox::terminal::Terminal;
 use kf_sandbox::ui as guest;
 use kf_sandbox::ui::WidgetId;
 
+use crate::ui::terminal::SessionTerminal;
 use crate::ui::{Cell, Column, Format, LiveTable, Progress, Row, Tone, Ui};
 
 /// The terminal as one command gets to use it.
@@ -87,6 +90,14 @@ impl guest::Ui for GuestUi {
 
     fn confirm(&mut self, question: &str, default: bool) -> bool {
         self.ui.confirm(question, default)
+    }
+
+    fn ask(&mut self, question: &str) -> Option<String> {
+        self.ui.ask(question)
+    }
+
+    fn terminal(&mut self) -> Option<Arc<dyn Terminal>> {
+        Some(Arc::new(SessionTerminal(self.ui.clone())))
     }
 }
 

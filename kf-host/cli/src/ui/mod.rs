@@ -1,9 +1,11 @@
 //! How kf talks: data on stdout, talk on stderr, colour only where a person's eye should land.
 
+pub mod browser;
 pub mod escape;
 mod live_table;
 mod progress;
 mod table;
+pub mod terminal;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,6 +84,8 @@ enum Line {
     Wait,
     /// Something that stays, such as a question; what is written next starts below it.
     Kept,
+    /// A session has the whole terminal, in raw mode.
+    Lent,
     /// kf is leaving; nothing is drawn any more.
     Closed,
 }
@@ -298,7 +302,33 @@ impl Ui {
             let _gone = self.flush();
         }
         self.erase();
-        let _gone = lock(&self.shared.stderr).writer.write_all(text.as_bytes());
+        let lent = *lock(&self.shared.line) == Line::Lent;
+        let mut stderr = lock(&self.shared.stderr);
+        let _gone = if lent {
+            stderr.writer.write_all(format!("\r{}", text.replace('\n', "\r\n")).as_bytes())
+        } else {
+            stderr.writer.write_all(text.as_bytes())
+        };
+    }
+
+    /// What a session says on stdout, shown at once. `raw` bytes are drawn by the container's
+    /// programs and reach the terminal as they are.
+    fn session_stdout(&self, bytes: &[u8], raw: bool) -> io::Result<()> {
+        self.erase();
+        let mut stdout = lock(&self.shared.stdout);
+        if raw {
+            stdout.writer.write_all(bytes)?;
+        } else {
+            stdout.write_foreign(bytes)?;
+        }
+        stdout.writer.flush()
+    }
+
+    /// What a session says on stderr.
+    fn session_stderr(&self, bytes: &[u8], raw: bool) -> io::Result<()> {
+        self.erase();
+        let mut stderr = lock(&self.shared.stderr);
+        if raw { stderr.writer.write_all(bytes) } else { stderr.write_foreign(bytes) }
     }
 
     /// Yes or no. Without a terminal the answer is no, whatever the default.
@@ -307,7 +337,23 @@ impl Ui {
             return false;
         }
         let choices = if default { "[Y/n]" } else { "[y/N]" };
-        self.raw_talk(&format!("{} {choices} ", escape::line(question)));
+        match self.ask(&format!("{question} {choices}")) {
+            None => false,
+            Some(answer) => match answer.to_ascii_lowercase().as_str() {
+                "" => default,
+                "y" | "yes" => true,
+                _ => false,
+            },
+        }
+    }
+
+    /// A line typed by the person, without the ends' spaces. None without a terminal, or at the end
+    /// of input.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !self.interactive() {
+            return None;
+        }
+        self.raw_talk(&format!("{} ", escape::line(question)));
         *lock(&self.shared.line) = Line::Kept;
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
@@ -317,12 +363,8 @@ impl Ui {
         }
         self.erase();
         match read {
-            Ok(0) | Err(_) => false,
-            Ok(_) => match answer.trim().to_ascii_lowercase().as_str() {
-                "" => default,
-                "y" | "yes" => true,
-                _ => false,
-            },
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(answer.trim().to_owned()),
         }
     }
 
@@ -360,6 +402,8 @@ impl Ui {
         let mut line = lock(&self.shared.line);
         let end: &[u8] = match *line {
             Line::Closed => return,
+            Line::Lent if next != Line::Closed => return,
+            Line::Lent => b"",
             Line::Free => b"",
             Line::Wait => b"\r\x1b[2K",
             Line::Kept => b"\n",

@@ -12,9 +12,10 @@ use crate::api::{ApiError, ErrorCode};
 pub struct Budgets {
     /// Requests, discovery and reconnects of watches included.
     pub calls: u64,
-    /// Bytes of answers and watches. Logs do not count: they mostly pass through to the terminal.
+    /// Bytes of answers and watches. Logs, sessions and forwarded ports do not count: they mostly
+    /// pass through.
     pub bytes: u64,
-    /// Watches and logs open at once.
+    /// Watches, logs, sessions and port-forwards open at once.
     pub streams: usize,
     /// Objects in one page of a list.
     pub page: u32,
@@ -68,7 +69,7 @@ impl Meter {
     pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         Arc::clone(&self.streams)
             .try_acquire_owned()
-            .map_err(|_| used_up(&format!("{} open watches and logs", self.limits.streams)))
+            .map_err(|_| used_up(&format!("{} open watches, logs and sessions", self.limits.streams)))
     }
 
     pub(super) fn too_large(&self, what: &str) -> ApiError {

@@ -9,7 +9,8 @@ use super::wire::{About, Call};
 use super::{Broker, Inner};
 use crate::api::{
     AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, Kind, KubeApi,
-    LogOptions, ObjectRef, Page, PatchKind, Reach, Selection, ServedKind, Verdict, WriteOptions,
+    LogOptions, ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair, Reach,
+    Selection, ServedKind, Session, SessionOptions, Verdict, WriteOptions,
 };
 use crate::discovery::Served;
 use crate::grants::{Access, Verb, Want};
@@ -24,6 +25,7 @@ pub(super) struct Place {
     /// Absent for cluster-scoped kinds and all namespaces.
     pub(super) namespace: Option<Namespace>,
     pub(super) name: Option<ObjectName>,
+    pub(super) subresource: Option<Subresource>,
 }
 
 impl Place {
@@ -31,7 +33,7 @@ impl Place {
         Access {
             verb,
             group: self.served.group.clone(),
-            resource: Resource { plural: self.served.plural.clone(), subresource: None },
+            resource: Resource { plural: self.served.plural.clone(), subresource: self.subresource.clone() },
             namespace: self.namespace.clone().or_else(|| self.own_namespace()),
             name: self.name.clone(),
             environment: inner.namespace.clone(),
@@ -46,15 +48,19 @@ impl Place {
         self.name.as_ref().filter(|_| is_namespace).and_then(|name| Namespace::parse(name.as_str()).ok())
     }
 
-    /// The collection if `name` is absent.
-    pub(super) fn target(&self, name: Option<ObjectName>, subresource: Option<Subresource>) -> Target {
+    /// The object, or the document below it.
+    pub(super) fn object(&self) -> Target {
+        Target { name: self.name.clone(), subresource: self.subresource.clone(), ..self.collection() }
+    }
+
+    pub(super) fn collection(&self) -> Target {
         Target {
             group: self.served.group.clone(),
             version: self.served.version.clone(),
             plural: self.served.plural.clone(),
             namespace: self.namespace.clone(),
-            name,
-            subresource,
+            name: None,
+            subresource: None,
         }
     }
 
@@ -108,13 +114,14 @@ impl Inner {
             (false, _) | (true, Reach::AllNamespaces) => None,
             (true, Reach::Namespaced) => Some(given.unwrap_or_else(|| self.namespace.clone())),
         };
-        Ok(Place { served, namespace, name: None })
+        Ok(Place { served, namespace, name: None, subresource: None })
     }
 
     pub(super) async fn object(&self, object: &ObjectRef, version: Option<&str>) -> Result<Place, ApiError> {
         let name = ObjectName::parse(object.name.as_str())?;
+        let subresource = object.subresource.as_deref().map(document).transpose()?;
         let place = self.place(&object.kind, object.namespace.as_deref(), Reach::Namespaced, version).await?;
-        Ok(Place { name: Some(name), ..place })
+        Ok(Place { name: Some(name), subresource, ..place })
     }
 
     pub(super) fn call(
@@ -143,7 +150,7 @@ impl Inner {
         let access = place.access(self, Verb::Get);
         let rule = self.check(&access)?;
         let sight = place.sight(self, &access);
-        let target = place.target(place.name.clone(), None);
+        let target = place.object();
         let call = self.call(&place, access, Some(rule), Method::GET, &target, &Query::default())?;
         let mut answer = self.json(&call).await?;
         clean(&mut answer, sight);
@@ -164,7 +171,7 @@ impl Inner {
         }
         let rule = self.check(&access)?;
         let sight = place.sight(self, &access);
-        let target = place.target(None, None);
+        let target = place.collection();
         let call = self.call(&place, access, Some(rule), Method::GET, &target, &query)?;
         let mut answer = self.json(&call).await?;
         let items = match answer.get_mut("items").map(Value::take) {
@@ -213,6 +220,22 @@ impl Inner {
     async fn discover(&self, group: String) -> Result<Vec<ServedKind>, ApiError> {
         self.discovery.group(self, &Group::parse(group)?).await
     }
+}
+
+/// A subresource that is a document. The others are streams, hand out credentials, or lead to
+/// somewhere that no grant speaks of.
+fn document(subresource: &str) -> Result<Subresource, ApiError> {
+    const OTHERS: [&str; 8] =
+        ["attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "token"];
+    if OTHERS.contains(&subresource) {
+        return Err(ApiError {
+            code: ErrorCode::Invalid,
+            message: format!("the subresource {subresource} is no document"),
+            hint: None,
+            refusal: None,
+        });
+    }
+    Ok(Subresource::parse(subresource)?)
 }
 
 /// An item of a list with the kind and version that lists leave out.
@@ -285,5 +308,26 @@ impl KubeApi for Broker {
         options: LogOptions,
     ) -> Result<ByteStream, ApiError> {
         self.inner.log(namespace, pod, options).await
+    }
+
+    async fn exec(
+        &self,
+        pod: PodRef,
+        command: Vec<String>,
+        options: SessionOptions,
+    ) -> Result<Session, ApiError> {
+        self.inner.exec(pod, command, options).await
+    }
+
+    async fn attach(&self, pod: PodRef, options: SessionOptions) -> Result<Session, ApiError> {
+        self.inner.attach(pod, options).await
+    }
+
+    async fn port_forward(&self, pod: PodRef, ports: Vec<PortPair>) -> Result<PortForward, ApiError> {
+        self.inner.port_forward(pod, ports).await
+    }
+
+    async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError> {
+        self.inner.pod_http(request).await
     }
 }

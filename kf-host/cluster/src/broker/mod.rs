@@ -13,9 +13,11 @@ mod budget;
 mod calls;
 mod diff;
 mod logs;
+mod ports;
 mod questions;
 mod redact;
 mod report;
+mod sessions;
 mod watch;
 mod wire;
 mod writes;
@@ -93,6 +95,7 @@ struct Inner {
     recorder: Recorder,
     audit: Option<AuditLog>,
     discovery: Discovery,
+    tokens: ports::Tokens,
 }
 
 impl Broker {
@@ -128,6 +131,7 @@ impl Broker {
                 recorder: Recorder::default(),
                 audit,
                 discovery: Discovery::default(),
+                tokens: ports::Tokens::default(),
             }),
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::diff::DiffLine;
+use super::diff::{DiffLine, Mark};
 use crate::grants::RuleSet;
 
 /// One call that left the machine.
@@ -68,16 +68,16 @@ impl Change {
 
 impl Change {
     /// The lines as text, signs in front, what the server set marked in a column of its own.
-    pub fn render(&self) -> Vec<String> {
+    pub fn rendered(&self) -> Vec<(Mark, String)> {
         const WIDEST: usize = 72;
         let width = self.lines.iter().filter(|l| l.by_server).map(|l| l.text.chars().count()).max();
         let width = width.unwrap_or(0).min(WIDEST);
         let lines = self.lines.iter().map(|line| {
             let pad = " ".repeat(width.saturating_sub(line.text.chars().count()));
-            let mark = if line.by_server { format!("{pad}   set by the server") } else { String::new() };
-            format!("{} {}{mark}", line.sign(), line.text)
+            let by_server = if line.by_server { format!("{pad}   set by the server") } else { String::new() };
+            (line.mark, format!("{} {}{by_server}", line.sign(), line.text))
         });
-        lines.chain(self.note.clone()).collect()
+        lines.collect()
     }
 }
 
@@ -101,18 +101,29 @@ pub fn render_calls(calls: &[CallRecord], manifest: &RuleSet) -> Vec<String> {
         }
     }
     let lines = rows.iter().map(|row| {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let aligned = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at {
+            LATENCY => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        let cells: Vec<String> = aligned.collect();
         format!("  {}", cells.join("  ")).trim_end().to_owned()
     });
     std::iter::once(summary).chain(lines).collect()
 }
 
+/// The column of numbers among the texts.
+const LATENCY: usize = 4;
+
 fn row(call: &CallRecord) -> [String; 7] {
     let name = call.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
     [
         call.method.clone(),
-        if call.resource.is_empty() { call.verb.clone() } else { format!("{}{name}", call.resource) },
+        // Discovery asks for a group, of which there is no resource.
+        match call.resource.strip_prefix('.') {
+            Some(group) => format!("{} {group}", call.verb),
+            None if call.resource.is_empty() => call.verb.clone(),
+            None => format!("{}{name}", call.resource),
+        },
         call.namespace.clone().unwrap_or_default(),
         call.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
         format!("{} ms", call.latency.as_millis()),
@@ -186,7 +197,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::broker::diff::Mark;
 
     fn call(verb: &str, resource: &str, rule: Option<usize>, objects: Option<usize>) -> CallRecord {
         CallRecord {
@@ -234,9 +244,7 @@ mod tests {
             note: Some("a note".into()),
         };
         assert_eq!(change.headline(), "would create trainjob/mnist in team-a");
-        assert_eq!(
-            change.render(),
-            ["+ kind: TrainJob", "+ a: 1      set by the server", "+ long: 2   set by the server", "a note"]
-        );
+        let lines = ["+ kind: TrainJob", "+ a: 1      set by the server", "+ long: 2   set by the server"];
+        assert_eq!(change.rendered(), lines.map(|line| (Mark::Added, line.to_owned())));
     }
 }

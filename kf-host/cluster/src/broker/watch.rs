@@ -33,8 +33,12 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(290);
 /// Silence after which a connection counts as lost; the server should have ended it by then.
 const SILENCE: Duration = Duration::from_secs(320);
 
-/// Connections in a row that may fail before the stream does.
-const MOST_FAILURES: u32 = 5;
+/// Connections in a row that may fail before the stream does: half a minute, in which an API server
+/// can be started again.
+const MOST_FAILURES: u32 = 10;
+
+/// The longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 pub(super) async fn open(
     inner: &Arc<Inner>,
@@ -46,21 +50,26 @@ pub(super) async fn open(
     let rule = inner.check(&access)?;
     let permit = inner.meter.stream()?;
     let sight = place.sight(inner, &access);
-    let mut watch = Watch {
-        inner: Arc::clone(inner),
-        place,
-        access,
-        rule,
-        query,
-        sight,
-        version,
-        lines: Lines::default(),
-        body: None,
-        opened: Instant::now(),
-        failures: 0,
-        ready: VecDeque::new(),
-        _permit: permit,
-    };
+    let watch =
+        Watch { rule: Some(rule), _permit: Some(permit), ..Watch::new(inner, place, access, version) };
+    events(Watch { query, sight, ..watch }).await
+}
+
+/// The host's own watch of one object.
+pub(super) async fn one(
+    inner: &Arc<Inner>,
+    place: &Place,
+    version: ResourceVersion,
+) -> Result<EventStream, ApiError> {
+    let access = place.access(inner, Verb::Watch);
+    let mut query = Query::default();
+    if let Some(name) = &place.name {
+        query.set("fieldSelector", format!("metadata.name={name}"));
+    }
+    events(Watch { query, ..Watch::new(inner, place.clone(), access, version) }).await
+}
+
+async fn events(mut watch: Watch) -> Result<EventStream, ApiError> {
     watch.connect().await?;
     let events = stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
@@ -76,7 +85,8 @@ struct Watch {
     inner: Arc<Inner>,
     place: Place,
     access: Access,
-    rule: usize,
+    /// The manifest's; absent for the host's own.
+    rule: Option<usize>,
     query: Query,
     sight: Sight,
     version: ResourceVersion,
@@ -85,19 +95,37 @@ struct Watch {
     opened: Instant,
     failures: u32,
     ready: VecDeque<Event>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Watch {
+    fn new(inner: &Arc<Inner>, place: Place, access: Access, version: ResourceVersion) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            place,
+            access,
+            rule: None,
+            query: Query::default(),
+            sight: Sight::WithoutData,
+            version,
+            lines: Lines::default(),
+            body: None,
+            opened: Instant::now(),
+            failures: 0,
+            ready: VecDeque::new(),
+            _permit: None,
+        }
+    }
+
     async fn connect(&mut self) -> Result<(), ApiError> {
         let mut query = self.query.clone();
         query.set("watch", true);
         query.set("allowWatchBookmarks", true);
         query.set("resourceVersion", &self.version);
         query.set("timeoutSeconds", SERVER_TIMEOUT.as_secs());
-        let target = self.place.target(None, None);
+        let target = self.place.collection();
         let access = self.access.clone();
-        let call = self.inner.call(&self.place, access, Some(self.rule), Method::GET, &target, &query)?;
+        let call = self.inner.call(&self.place, access, self.rule, Method::GET, &target, &query)?;
         self.body = Some(self.inner.stream(&call).await?.into_body());
         self.lines = Lines::default();
         self.opened = Instant::now();
@@ -182,7 +210,7 @@ impl Watch {
     async fn reconnect(&mut self) -> Result<(), ApiError> {
         loop {
             if self.opened.elapsed() < Duration::from_secs(1) || self.failures > 0 {
-                sleep(Duration::from_millis(250 << self.failures.min(MOST_FAILURES))).await;
+                sleep(Duration::from_millis(250 << self.failures).min(LONGEST_PAUSE)).await;
             }
             self.failures += 1;
             match self.connect().await {

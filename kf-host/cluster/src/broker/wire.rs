@@ -15,7 +15,7 @@ use crate::api::{ApiError, ErrorCode};
 use crate::audit::{self, Entry, Stage};
 use crate::connection::{answered, broken_stream};
 use crate::discovery::{DiscoveryPath, Fetch};
-use crate::grants::{Access, Layer};
+use crate::grants::{Access, Layer, Verb};
 use crate::names::Group;
 
 /// A request that has been decided on.
@@ -95,6 +95,38 @@ impl Inner {
         Ok(answer.response)
     }
 
+    /// Sends a call that becomes a WebSocket. Spending the budget is the caller's; `listed` puts
+    /// it among the calls of `--explain`.
+    pub(super) async fn upgrade(
+        &self,
+        call: &Call,
+        listed: bool,
+    ) -> Result<kube::client::Connection, ApiError> {
+        self.audit(call, Stage::Request, None)?;
+        let sent = Instant::now();
+        // A session is no JSON: with an `Accept` for it the API server has nothing to offer.
+        let request = self.head(call).body(Vec::new()).map_err(unwritable)?;
+        let (status, answer) = match self.connection.upgrade(request).await {
+            Ok(Ok(connection)) => (Some(StatusCode::SWITCHING_PROTOCOLS), Ok(connection)),
+            Ok(Err(status)) => {
+                let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let access = call.access.as_ref().map(|access| denied(access, &status.message));
+                // A stranger's page comes as a status with kube's own reason, and is not repeated.
+                let page = status.reason == "Failed to parse error data";
+                let body = if page { Vec::new() } else { serde_json::to_vec(&status).unwrap_or_default() };
+                let error = answered(code, &body, access.as_ref(), &call.object);
+                (Some(code), Err(self.connection.sharpened(error)))
+            }
+            Err(error) => (None, Err(error)),
+        };
+        if listed || answer.is_err() {
+            self.record(call, status, sent, None)?;
+        } else {
+            self.audit(call, Stage::Response, status.map(|s| s.as_u16()))?;
+        }
+        answer
+    }
+
     /// Budget and audit come first, so that nothing leaves without them.
     async fn open(&self, call: &Call) -> Result<Answer, ApiError> {
         self.meter.call()?;
@@ -139,22 +171,21 @@ impl Inner {
         }
     }
 
-    /// The only place that sets headers.
     fn request(&self, call: &Call) -> Result<Request<Body>, ApiError> {
-        let mut request = Request::builder()
+        let head = self.head(call).header(ACCEPT, "application/json");
+        head.body(Body::from(call.body.clone())).map_err(unwritable)
+    }
+
+    /// The only place that sets headers, but for those of the upgrade to a WebSocket.
+    fn head(&self, call: &Call) -> http::request::Builder {
+        let request = Request::builder()
             .method(call.method.clone())
             .uri(&call.path_and_query)
-            .header(USER_AGENT, self.user_agent.clone())
-            .header(ACCEPT, "application/json");
-        if let Some(content_type) = call.content_type {
-            request = request.header(CONTENT_TYPE, content_type);
+            .header(USER_AGENT, self.user_agent.clone());
+        match call.content_type {
+            Some(content_type) => request.header(CONTENT_TYPE, content_type),
+            None => request,
         }
-        request.body(Body::from(call.body.clone())).map_err(|error| ApiError {
-            code: ErrorCode::Invalid,
-            message: format!("the request cannot be written: {error}"),
-            hint: None,
-            refusal: None,
-        })
     }
 
     /// An answer's body, within the budget and the time for an answer.
@@ -254,6 +285,21 @@ impl Inner {
             refusal: None,
         })
     }
+}
+
+fn unwritable(error: http::Error) -> ApiError {
+    ApiError {
+        code: ErrorCode::Invalid,
+        message: format!("the request cannot be written: {error}"),
+        hint: None,
+        refusal: None,
+    }
+}
+
+/// A WebSocket needs two verbs; the server's words say which one it missed.
+fn denied(access: &Access, words: &str) -> Access {
+    let get = words.contains("cannot get resource");
+    Access { verb: if get { Verb::Get } else { access.verb }, ..access.clone() }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -11,7 +11,7 @@ use super::redact::{Sight, clean};
 use super::report::{Action, Change};
 use crate::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, Propagation, WriteOptions};
 use crate::grants::{Access, Verb, Want};
-use crate::names::{ObjectName, Resource, Subresource, Uid};
+use crate::names::{Resource, Subresource, Uid};
 use crate::url::Query;
 
 fn invalid(message: impl Into<String>) -> ApiError {
@@ -24,8 +24,6 @@ struct Write {
     access: Access,
     rule: usize,
     method: Method,
-    /// Absent for a POST to the collection.
-    name: Option<ObjectName>,
     content_type: &'static str,
     body: Value,
     force: bool,
@@ -40,8 +38,10 @@ impl Inner {
         options: WriteOptions,
     ) -> Result<Value, ApiError> {
         let (place, extras) = self.fitted(&object, &mut body).await?;
-        // A POST names no object, and RBAC's rules with names never match it.
-        let access = Access { name: None, ..place.access(self, Verb::Create) };
+        // A POST names no object, and RBAC's rules with names never match it. One that makes a
+        // namespace is in none.
+        let access =
+            Access { name: None, namespace: place.namespace.clone(), ..place.access(self, Verb::Create) };
         let rule = self.check(&access)?;
         self.check_extras(&place, &extras)?;
         self.write(Write {
@@ -49,7 +49,6 @@ impl Inner {
             access,
             rule,
             method: Method::POST,
-            name: None,
             content_type: "application/json",
             body,
             force: false,
@@ -82,7 +81,6 @@ impl Inner {
             access,
             rule,
             method: Method::PATCH,
-            name: place.name.clone(),
             place,
             content_type: "application/apply-patch+yaml",
             body,
@@ -114,7 +112,6 @@ impl Inner {
             access,
             rule,
             method: Method::PATCH,
-            name: Some(name),
             content_type: match kind {
                 PatchKind::Merge => "application/merge-patch+json",
                 PatchKind::Json => "application/json-patch+json",
@@ -128,12 +125,13 @@ impl Inner {
     }
 
     pub(super) async fn delete(&self, object: ObjectRef, options: DeleteOptions) -> Result<(), ApiError> {
+        whole(&object)?;
         let place = self.object(&object, None).await?;
         let access = place.access(self, Verb::Delete);
         let rule = self.check(&access)?;
         let dry_run = self.dry_run || options.dry_run;
         let body = delete_options(options, dry_run)?;
-        let target = place.target(place.name.clone(), None);
+        let target = place.object();
         let mut call = self.call(&place, access, Some(rule), Method::DELETE, &target, &Query::default())?;
         call.content_type = Some("application/json");
         call.body = bytes(&body);
@@ -146,6 +144,7 @@ impl Inner {
 
     /// Finds the place of a whole object and makes the body say the same.
     async fn fitted(&self, object: &ObjectRef, body: &mut Value) -> Result<(Place, Vec<Extra>), ApiError> {
+        whole(object)?;
         let version = body
             .get("apiVersion")
             .and_then(Value::as_str)
@@ -177,7 +176,7 @@ impl Inner {
     }
 
     async fn write(&self, write: Write) -> Result<Value, ApiError> {
-        let Write { place, access, rule, method, name, content_type, body, force, dry_run } = write;
+        let Write { place, access, rule, method, content_type, body, force, dry_run } = write;
         let sight = self.secret_sight(&place);
         let before = if self.dry_run { Some(self.live(&place).await) } else { None };
         let mut query = Query::default();
@@ -189,7 +188,8 @@ impl Inner {
         if self.dry_run || dry_run {
             query.set("dryRun", "All");
         }
-        let mut call = self.call(&place, access, Some(rule), method, &place.target(name, None), &query)?;
+        let target = if method == Method::POST { place.collection() } else { place.object() };
+        let mut call = self.call(&place, access, Some(rule), method, &target, &query)?;
         call.content_type = Some(content_type);
         call.body = bytes(&body);
         let mut answer = self.json(&call).await?;
@@ -204,7 +204,7 @@ impl Inner {
     /// guest never sees it.
     async fn live(&self, place: &Place) -> Result<Option<Value>, ApiError> {
         let access = place.access(self, Verb::Get);
-        let target = place.target(place.name.clone(), None);
+        let target = place.object();
         let call = self.call(place, access, None, Method::GET, &target, &Query::default())?;
         match self.json(&call).await {
             Ok(object) => Ok(Some(object)),
@@ -260,6 +260,16 @@ impl Inner {
             name: place.name.as_ref().map(ToString::to_string).unwrap_or_default(),
             lines,
             note,
+        }
+    }
+}
+
+/// Only a whole object is made, applied or deleted.
+fn whole(object: &ObjectRef) -> Result<(), ApiError> {
+    match &object.subresource {
+        None => Ok(()),
+        Some(subresource) => {
+            Err(invalid(format!("the subresource {subresource} can be read and patched only")))
         }
     }
 }

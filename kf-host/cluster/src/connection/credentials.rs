@@ -30,9 +30,17 @@ fn token(auth: &AuthInfo) -> Option<String> {
 
 /// The `exp` of a JSON Web Token, unverified: the server is the judge, this is for messages.
 fn token_expiry(token: &str) -> Option<u64> {
+    claims(token)?.get("exp")?.as_u64()?.checked_mul(1000)
+}
+
+/// The `iss` of a JSON Web Token, unverified.
+pub(crate) fn token_issuer(token: &str) -> Option<String> {
+    Some(claims(token)?.get("iss")?.as_str()?.to_owned())
+}
+
+fn claims(token: &str) -> Option<serde_json::Value> {
     let payload = URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
-    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
-    claims.get("exp")?.as_u64()?.checked_mul(1000)
+    serde_json::from_slice(&payload).ok()
 }
 
 fn certificate(auth: &AuthInfo) -> Option<Vec<u8>> {

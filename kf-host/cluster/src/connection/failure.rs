@@ -42,6 +42,15 @@ pub(super) fn slow(connection: &Connection) -> ApiError {
     )
 }
 
+/// The server answered, but not by switching to a WebSocket.
+pub(super) fn no_websocket(connection: &Connection, why: &dyn std::fmt::Display) -> ApiError {
+    error(
+        ErrorCode::Unsupported,
+        format!("no WebSocket to {} can be opened: {why}", connection.server()),
+        Some("see that the proxies on the way let WebSockets through"),
+    )
+}
+
 /// A stream that broke in the middle.
 pub(crate) fn broken_stream(why: &dyn std::fmt::Display) -> ApiError {
     error(ErrorCode::Unreachable, format!("the API server broke off: {why}"), None)

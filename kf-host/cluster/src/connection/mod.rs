@@ -14,11 +14,13 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
+use kube::core::Status;
 use serde_json::Value;
 use tokio::runtime;
 use tokio::sync::Mutex;
 
 pub(crate) use answer::{answered, one_line};
+pub(crate) use credentials::token_issuer;
 pub(crate) use failure::broken_stream;
 
 use crate::api::{ApiError, ErrorCode};
@@ -140,6 +142,22 @@ impl Connection {
         }
     }
 
+    /// Sends a request that becomes a WebSocket; the server's `Status` if it says no.
+    pub(crate) async fn upgrade(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<Result<kube::client::Connection, Box<Status>>, ApiError> {
+        let client = self.client().await?;
+        let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
+        match tokio::time::timeout(limit, client.connect(request)).await {
+            Ok(Ok(connection)) => Ok(Ok(connection)),
+            Ok(Err(kube::Error::Api(status))) => Ok(Err(status)),
+            Ok(Err(kube::Error::UpgradeConnection(why))) => Err(failure::no_websocket(self, &why)),
+            Ok(Err(error)) => Err(failure::explain(error, self).await),
+            Err(_) => Err(failure::slow(self)),
+        }
+    }
+
     /// The client itself, for what the host does on its own account.
     ///
     /// It is made on the first call, anew in every runtime that asks for one, and again when the
@@ -228,6 +246,8 @@ impl Connection {
         let mut config = settings.config.clone();
         config.connect_timeout = Some(self.timeouts.connect);
         config.read_timeout = None;
+        // A process may take its time to read what a session sends.
+        config.write_timeout = None;
         // The broker retries what the server asks it to, with bounds of its own.
         config.default_retry = false;
         // A credential plugin is a child process that is waited for.

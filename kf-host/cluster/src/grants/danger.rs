@@ -33,7 +33,7 @@ pub enum Danger {
     PersistentVolumes,
     /// New kinds and aggregated APIs.
     ApiExtensions,
-    /// Labels of namespaces switch pod security off.
+    /// Labels of a namespace switch pod security off, and with a namespace goes all that is in it.
     Namespaces,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Danger {
             Self::Nodes => "it touches nodes",
             Self::PersistentVolumes => "volumes reach any storage",
             Self::ApiExtensions => "it changes what the cluster serves",
-            Self::Namespaces => "labels of namespaces switch guards off",
+            Self::Namespaces => "a namespace holds its guards and all that is in it",
         })
     }
 }

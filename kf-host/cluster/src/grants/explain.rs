@@ -131,6 +131,10 @@ fn hint(refusal: &Refusal, who: Who<'_>) -> String {
         },
         Layer::Rbac => match refusal.rule.namespace.as_deref() {
             None => "ask an administrator of the cluster".to_owned(),
+            // No role inside a namespace lets anybody change the namespace itself.
+            Some(_) if refusal.rule.resource == "namespaces" && !reads(&refusal.rule.verb) => {
+                "ask an administrator of the cluster".to_owned()
+            }
             Some(namespace) => {
                 let mut hint = format!("ask {}", owner(namespace, who.granters));
                 if let Some(role) = who.granters.iter().find_map(|g| g.enough.as_deref()) {
@@ -140,6 +144,10 @@ fn hint(refusal: &Refusal, who: Who<'_>) -> String {
             }
         },
     }
+}
+
+fn reads(verb: &str) -> bool {
+    ["get", "list", "watch"].contains(&verb)
 }
 
 fn owner(namespace: &str, granters: &[Granter]) -> String {

@@ -104,6 +104,15 @@ pub struct Settings {
     pub(crate) config: kube::Config,
 }
 
+impl Settings {
+    /// Hex SHA-256 of the certificates that vouch for the server; none where the system's do.
+    pub fn authority(&self) -> Option<String> {
+        let certificates = self.config.root_cert.as_ref()?;
+        let parts: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
+        Some(crate::digest::sha256_hex_of_parts(&parts))
+    }
+}
+
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")

@@ -6,6 +6,7 @@
 
 mod cache;
 mod granters;
+mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,6 +15,7 @@ use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
 pub use granters::{Granter, granters};
+pub use served::ServedResources;
 
 use crate::api::{ApiError, ErrorCode};
 use crate::broker::{access_review, verdict};

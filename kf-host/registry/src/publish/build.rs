@@ -15,7 +15,7 @@ use crate::index::{self, Entry, Index};
 use crate::manifest::Manifest;
 use crate::names::{AuthorId, Digest, PluginName};
 use crate::source::{Expiry, Plugin, Source};
-use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM, Rule};
+use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM, Permissions};
 
 /// What a build works on.
 pub struct BuildInput<'a> {
@@ -36,7 +36,7 @@ pub struct BuildInput<'a> {
 pub struct Submission<'a> {
     pub manifest: &'a Manifest,
     /// The most the command may ask for.
-    pub ceiling: &'a [Rule],
+    pub ceiling: &'a Permissions,
     pub wasm: &'a [u8],
     /// `command.json`: JSON with `"format": 1`; what is in it is the gate's to judge.
     pub commands: &'a Value,
@@ -264,7 +264,7 @@ fn admit_one(
     }
     let submission = Submission {
         manifest: &manifest,
-        ceiling: &plugin.ceiling.kubernetes,
+        ceiling: &plugin.ceiling,
         wasm: &wasm,
         commands: &commands,
         previous: previous.as_ref(),
@@ -296,7 +296,7 @@ fn index_bytes(source: &Source) -> Result<Vec<u8>> {
                     owner: plugin.owner.clone(),
                     summary: plugin.summary.clone(),
                     homepage: plugin.homepage.clone(),
-                    ceiling: plugin.ceiling.kubernetes.clone(),
+                    ceiling: plugin.ceiling.clone(),
                     yanked: plugin.yanked.clone(),
                 };
                 (plugin.name.clone(), entry)

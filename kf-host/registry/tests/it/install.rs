@@ -8,7 +8,7 @@ use kf_registry::index::{Request, Want};
 use kf_registry::lock::NameLock;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::Store;
-use kf_registry::{Digest, Error, Home, Kind, slot};
+use kf_registry::{Digest, Error, Home, Kind, Permissions, slot};
 use serde_json::Value;
 
 use crate::fixture::*;
@@ -325,13 +325,19 @@ fn consent_is_for_these_bytes_and_these_rights() {
         serde_json::json!({ "apiGroups": [""], "resources": ["pods"], "verbs": [verb] })
     };
     let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
-    let list = receipt::consent_digest(a, &[rule("list")]);
-    assert_eq!(list, receipt::consent_digest(a, &[rule("list")]));
-    assert_ne!(list, receipt::consent_digest(b, &[rule("list")]));
-    assert_ne!(list, receipt::consent_digest(a, &[rule("delete")]));
-    assert_ne!(list, receipt::consent_digest(a, &[rule("list"), rule("delete")]));
-    assert_ne!(list, receipt::consent_digest(a, &[]));
+    let digest = |wasm, rules: &[Value]| {
+        receipt::consent_digest(wasm, &Permissions { kubernetes: rules.to_vec(), selection: false })
+    };
+    let list = digest(a, &[rule("list")]);
+    assert_eq!(list, digest(a, &[rule("list")]));
+    assert_ne!(list, digest(b, &[rule("list")]));
+    assert_ne!(list, digest(a, &[rule("delete")]));
+    assert_ne!(list, digest(a, &[rule("list"), rule("delete")]));
+    assert_ne!(list, digest(a, &[rule("list"), Value::from("selection")]));
+    assert_ne!(list, digest(a, &[]));
+    let selecting = Permissions { kubernetes: vec![rule("list")], selection: true };
+    assert_ne!(list, receipt::consent_digest(a, &selecting));
     let turned: Value =
         serde_json::from_str(r#"{"verbs":["list"],"resources":["pods"],"apiGroups":[""]}"#).unwrap();
-    assert_eq!(list, receipt::consent_digest(a, &[turned]), "the order of keys does not matter");
+    assert_eq!(list, digest(a, &[turned]), "the order of keys does not matter");
 }

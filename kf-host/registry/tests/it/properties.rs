@@ -7,7 +7,7 @@ use kf_registry::index::{Block, Entry, FileRef, Listed, Release, View, Want};
 use kf_registry::manifest::Manifest;
 use kf_registry::nearest::nearest;
 use kf_registry::transport::Url;
-use kf_registry::{AuthorId, Digest, Error, PluginName, RegistryId};
+use kf_registry::{AuthorId, Digest, Error, Permissions, PluginName, RegistryId};
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
@@ -81,7 +81,7 @@ proptest! {
         let manifest = Manifest::parse(&text).unwrap();
         prop_assert_eq!(manifest.plugin.name.as_str(), name);
         prop_assert_eq!(&manifest.plugin.summary, &summary);
-        prop_assert_eq!(manifest.rules()[0]["verbs"].as_array().unwrap().len(), verbs.len());
+        prop_assert_eq!(manifest.permissions.kubernetes[0]["verbs"].as_array().unwrap().len(), verbs.len());
         let again = Manifest::parse(&toml::to_string(&manifest).unwrap()).unwrap();
         prop_assert_eq!(again, manifest);
     }
@@ -184,7 +184,7 @@ fn view(releases: BTreeMap<Version, Release>) -> View {
         owner: AuthorId::parse("alice").unwrap(),
         summary: "Train".into(),
         homepage: None,
-        ceiling: Vec::new(),
+        ceiling: Permissions::default(),
         yanked: Vec::new(),
     };
     let listed = Listed { entry, keyids: Vec::new(), releases, problem: None };

@@ -23,9 +23,17 @@ fn the_reviewed_text_of_this_repository_holds_together() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../registry-index");
     let source = Source::read(&dir).unwrap();
     let names: Vec<_> = source.plugins.keys().map(|name| name.as_str()).collect();
-    assert_eq!(names, ["hello", "logs", "status", "train", "whoami"]);
+    let plugins = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let mut folders: Vec<String> = std::fs::read_dir(plugins)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().join("plugin.toml").is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    assert_eq!(names, folders);
     assert!(source.plugins[&name("hello")].ceiling.kubernetes.is_empty());
-    assert_eq!(source.plugins[&name("train")].ceiling.kubernetes.len(), 6);
+    assert!(!source.plugins[&name("train")].ceiling.kubernetes.is_empty());
 }
 
 #[test]
@@ -94,8 +102,9 @@ fn what_the_gate_refuses_is_not_published() {
     let gate = |submission: &Submission<'_>| {
         assert_eq!(submission.wasm, b"\0asm hello");
         assert_eq!(submission.commands["format"], 1);
-        assert_eq!(submission.ceiling[0]["resources"][0], "pods");
-        if submission.manifest.rules().iter().all(|rule| submission.ceiling.contains(rule)) {
+        assert_eq!(submission.ceiling.kubernetes[0]["resources"][0], "pods");
+        let ceiling = &submission.ceiling.kubernetes;
+        if submission.manifest.permissions.kubernetes.iter().all(|rule| ceiling.contains(rule)) {
             Ok(())
         } else {
             Err("it asks for more than its ceiling".to_owned())

@@ -401,10 +401,14 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
     let fixture = Fixture::published();
     add(&fixture, "hello", start()).unwrap();
     let path = fixture.home().receipt(&name("hello"));
-    let mut receipt: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
-    receipt["consent"]["rules"] = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }]);
-    fs_err::write(&path, receipt.to_string()).unwrap();
-    assert!(receipt::read(&fixture.home(), &name("hello")).is_err());
+    let receipt: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    let secrets = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }]);
+    for (right, added) in [("kubernetes", secrets), ("selection", json!(true))] {
+        let mut receipt = receipt.clone();
+        receipt["consent"]["permissions"][right] = added;
+        fs_err::write(&path, receipt.to_string()).unwrap();
+        assert!(receipt::read(&fixture.home(), &name("hello")).is_err(), "{right}");
+    }
 }
 
 #[test]
@@ -434,7 +438,7 @@ fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
     fixture.plugin_toml("hello", "alice", &rules("\"list\", \"delete\""));
     fixture.build(start()).unwrap();
     let before = add(&fixture, "hello", start()).unwrap();
-    assert_eq!(before.ceiling[0]["verbs"], json!(["list", "delete"]));
+    assert_eq!(before.ceiling.kubernetes[0]["verbs"], json!(["list", "delete"]));
     fixture.plugin_toml(
         "hello",
         "alice",
@@ -443,7 +447,7 @@ fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
     fixture.build(start() + hours(1)).unwrap();
     fixture.refresh(start() + hours(1)).unwrap();
     let after = receipt::require(&fixture.home(), &name("hello")).unwrap();
-    assert_eq!(after.ceiling[0]["verbs"], json!(["list"]));
+    assert_eq!(after.ceiling.kubernetes[0]["verbs"], json!(["list"]));
     assert_eq!((after.consent, after.wasm), (before.consent, before.wasm));
     assert_eq!(after.blocked, None);
 }

@@ -34,6 +34,8 @@ pub enum ValueType {
     Duration,
     /// A file the command may then read, and no other.
     File,
+    /// A directory whose regular files the command may then read, and no other.
+    Directory,
 }
 
 /// Where the shell gets an argument's values from.
@@ -213,12 +215,16 @@ impl CommandTree {
         self.commands.first()
     }
 
-    /// Whether any argument names a file, and so asks for the interface that reads it.
+    /// Whether any argument names a file or a directory, and so asks for the interface that reads it.
     #[must_use]
     pub fn reads_files(&self) -> bool {
-        self.commands
-            .iter()
-            .flat_map(|command| &command.arguments)
-            .any(|argument| argument.value_type == ValueType::File)
+        self.names_a(ValueType::File) || self.names_a(ValueType::Directory)
+    }
+
+    /// Whether any argument has a value of this type.
+    #[must_use]
+    pub fn names_a(&self, value_type: ValueType) -> bool {
+        let mut arguments = self.commands.iter().flat_map(|command| &command.arguments);
+        arguments.any(|argument| argument.value_type == value_type)
     }
 }

@@ -40,7 +40,12 @@ mod guest {
 
     /// An object of a core-group kind in the run's namespace.
     pub fn object(kind_name: &str, name: &str) -> plugin::kube::ObjectRef {
-        plugin::kube::ObjectRef { kind: kind(kind_name), namespace: None, name: name.to_owned() }
+        plugin::kube::ObjectRef {
+            kind: kind(kind_name),
+            namespace: None,
+            name: name.to_owned(),
+            subresource: None,
+        }
     }
 
     /// Makes a component of `run: fn(Vec<String>) -> Answer`, and of `describe` if it lies there

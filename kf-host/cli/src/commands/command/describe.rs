@@ -1,5 +1,4 @@
 use clap::Args;
-use kf_cluster::grants::RuleSet;
 use kf_registry::receipt::Receipt;
 use kf_registry::{PluginName, receipt};
 use kf_sandbox::tree::CommandTree;
@@ -9,7 +8,7 @@ use crate::app::App;
 use crate::cluster;
 use crate::error::{CliError, Result};
 use crate::plugin::clap_tree::{self, Frame};
-use crate::plugin::rights;
+use crate::plugin::rights::{self, Rights};
 use crate::ui::{Column, Format, Row, Tone};
 
 /// Show a command: usage, signer, digest, and each of its rights ✓ or ✗ for you
@@ -25,14 +24,15 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     let refused =
         |error: String| CliError::untrusted(format!("the receipt of {name} cannot be used: {error}"));
     let tree = CommandTree::from_value(&receipt.commands).map_err(|error| refused(error.to_string()))?;
-    let rules = RuleSet::parse(&receipt.rules).map_err(|error| refused(error.to_string()))?;
+    let rights = Rights::parse(&receipt.permissions).map_err(|error| refused(error.to_string()))?;
+    let rules = &rights.rules;
     let frame = Frame { name: name.as_str(), footer: String::new() };
     let usage = clap_tree::build(&frame, &tree).bin_name(format!("kf {name}")).render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let origin = &receipt.origin;
-    let own = if rules.is_empty() { None } else { Some(cluster::own_rights(app, &rules)) };
+    let own = if rules.is_empty() { None } else { Some(cluster::own_rights(app, rules)) };
 
-    let rights: Vec<_> = match &own {
+    let allowed: Vec<_> = match &own {
         Some(Ok(own)) => own
             .rules
             .iter()
@@ -60,25 +60,26 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
         object: json!({
             "name": name, "version": receipt.version, "about": receipt.summary, "usage": usage,
             "registry": origin.registry, "owner": origin.owner, "keyids": origin.keyids,
-            "sha256": receipt.wasm.sha256, "installed": origin.at, "rights": rights,
+            "sha256": receipt.wasm.sha256, "installed": origin.at, "rights": allowed,
+            "selection": rights.selection,
         }),
         name: format!("command/{name}"),
     };
     app.ui.record(&fields, &row)?;
     if matches!(app.ui.format(), Format::Table | Format::Wide) {
         app.ui.data_line("")?;
-        for line in rights::lines(name.as_str(), &rules, tree.reads_files()) {
+        for line in rights::lines(name.as_str(), &rights, &tree) {
             app.ui.data_toned(&line.text, line.tone)?;
         }
-        show_ceiling(app, &receipt, &rules)?;
+        show_ceiling(app, &receipt, &rights)?;
         show_own(app, own.as_ref())?;
     }
     Ok(())
 }
 
 /// A ceiling that has come down since takes rights away.
-fn show_ceiling(app: &App, receipt: &Receipt, rules: &RuleSet) -> Result<()> {
-    let above = RuleSet::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rules));
+fn show_ceiling(app: &App, receipt: &Receipt, rights: &Rights) -> Result<()> {
+    let above = Rights::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rights));
     let text = match above {
         Ok(above) if above.is_empty() => return Ok(()),
         Ok(above) => format!("Its registry no longer lets it {}", rights::in_words(&above)),

@@ -90,7 +90,9 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
     }
     let mut wanted: BTreeMap<PluginName, &[Rule]> = BTreeMap::new();
     for (name, receipt) in installed {
-        wanted.extend(receipt.as_ref().ok().map(|receipt| (name.clone(), receipt.rules.as_slice())));
+        wanted.extend(
+            receipt.as_ref().ok().map(|receipt| (name.clone(), receipt.permissions.kubernetes.as_slice())),
+        );
     }
     let rules: Vec<(PluginName, RuleSet)> =
         wanted.into_iter().filter_map(|(name, rules)| Some((name, RuleSet::parse(rules).ok()?))).collect();

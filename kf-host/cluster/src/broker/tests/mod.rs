@@ -1,6 +1,7 @@
 //! The broker against a server made of canned answers: every request it sends is looked at.
 
 mod reading;
+mod sessions;
 mod watching;
 mod writing;
 
@@ -112,7 +113,7 @@ pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
 }
 
 pub(super) fn object(group: &str, kind: &str, name: &str) -> ObjectRef {
-    ObjectRef { kind: kind_of(group, kind), namespace: None, name: name.into() }
+    ObjectRef { kind: kind_of(group, kind), namespace: None, name: name.into(), subresource: None }
 }
 
 pub(super) fn kind_of(group: &str, kind: &str) -> Kind {

@@ -182,9 +182,12 @@ async fn budgets_end_a_runaway() {
 async fn a_log_is_a_stream_of_bytes_and_counts_as_open() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods/log"], &["get"])]);
-    config.budgets = Budgets { streams: 1, bytes: 1, ..Budgets::default() };
+    // Enough for a look at the pod, not for the log.
+    config.budgets = Budgets { streams: 1, bytes: 200, ..Budgets::default() };
     let broker = Broker::new(config).unwrap();
-    server.raw(200, b"one\ntwo\n".to_vec());
+    let long = "long ".repeat(100);
+    server.raw(200, lines(&[("01", "one"), ("02", &long)]));
+    server.answer(200, &main(json!({"terminated": {"exitCode": 0}})));
     let options = LogOptions {
         container: Some("main".into()),
         follow: true,
@@ -196,7 +199,7 @@ async fn a_log_is_a_stream_of_bytes_and_counts_as_open() {
     assert_eq!(
         server.requests(),
         ["GET /api/v1/namespaces/team-a/pods/web-0/log?container=main&follow=true\
-          &sinceTime=2023-11-14T22%3A13%3A20Z&tailLines=3"]
+          &timestamps=true&sinceTime=2023-11-14T22%3A13%3A20Z&tailLines=3"]
     );
     let second = broker.log(None, "web-0".into(), options.clone()).await;
     assert_eq!(second.err().unwrap().code, ErrorCode::Budget);
@@ -204,10 +207,70 @@ async fn a_log_is_a_stream_of_bytes_and_counts_as_open() {
     while let Some(chunk) = log.next().await {
         text.extend(chunk.unwrap());
     }
-    assert_eq!(text, b"one\ntwo\n");
+    assert_eq!(text, format!("one\n{long}\n").into_bytes());
     drop(log);
     server.raw(200, Vec::new());
     assert!(broker.log(None, "web-0".into(), options).await.is_ok());
+}
+
+/// Lines of a minute, as the kubelet sends them.
+fn lines(lines: &[(&str, &str)]) -> Vec<u8> {
+    let line = |(second, text): &(&str, &str)| format!("2026-01-01T12:00:{second}.5Z {text}\n");
+    lines.iter().map(line).collect::<String>().into_bytes()
+}
+
+/// A pod whose container `main` is in this state.
+fn main(state: Value) -> Value {
+    json!({"status": {"containerStatuses": [{"name": "main", "state": state}]}})
+}
+
+/// What is said on a log that is followed, and the requests it took.
+async fn followed(server: &Server) -> (String, Vec<String>) {
+    let broker = server.broker(&[rule("", &["pods/log"], &["get"])]);
+    let options = LogOptions { follow: true, ..LogOptions::default() };
+    let mut log = broker.log(None, "web-0".into(), options).await.unwrap();
+    let mut text = Vec::new();
+    while let Some(chunk) = log.next().await {
+        text.extend(chunk.unwrap());
+    }
+    (String::from_utf8(text).unwrap(), server.requests())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_goes_on_where_its_connection_ended() {
+    let server = Server::default();
+    server.raw(200, lines(&[("01", "one"), ("02", "two")]));
+    server.answer(200, &main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}})));
+    server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
+    server.answer(200, &main(json!({"terminated": {}})));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo\nthree\n");
+    assert_eq!(
+        requests[2],
+        "GET /api/v1/namespaces/team-a/pods/web-0/log?follow=true&timestamps=true\
+         &sinceTime=2026-01-01T12%3A00%3A01.5Z"
+    );
+    assert_eq!(requests.len(), 4);
+}
+
+/// What a run still said is fetched; the log of the next one is another log.
+#[tokio::test(start_paused = true)]
+async fn a_log_ends_with_its_run() {
+    let server = Server::default();
+    server.raw(200, lines(&[("01", "one")]));
+    server.answer(200, &main(json!({"running": {"startedAt": "2026-01-01T12:00:30Z"}})));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\n");
+    assert_eq!(requests.len(), 2);
+}
+
+#[tokio::test]
+async fn a_log_whose_lines_have_no_times_ends_with_its_connection() {
+    let server = Server::default();
+    server.raw(200, b"one\ntwo, which is longer than any time could ever be\n".to_vec());
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo, which is longer than any time could ever be\n");
+    assert_eq!(requests.len(), 1);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn a_server_that_stays_away_ends_the_watch() {
     let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
     assert!(events.next().await.unwrap().is_ok());
     assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Unreachable);
-    assert_eq!(server.requests().len(), 6);
+    assert_eq!(server.requests().len(), 11);
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ fn argument(argument: wit::Argument) -> Argument {
             wit::ValueType::Boolean => ValueType::Boolean,
             wit::ValueType::Duration => ValueType::Duration,
             wit::ValueType::File => ValueType::File,
+            wit::ValueType::Directory => ValueType::Directory,
         },
         required: argument.required,
         repeated: argument.repeated,

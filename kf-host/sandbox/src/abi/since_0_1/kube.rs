@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use kf_cluster::api::{self, ApiError, KubeApi};
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -44,10 +44,14 @@ impl From<api::Event> for Event {
 }
 
 type Answer<T> = Result<std::result::Result<T, WitError>>;
+type Answers<T> = Result<Vec<std::result::Result<T, WitError>>>;
+
+/// Questions of one call that are on their way at the same time.
+const ABREAST: usize = 16;
 
 impl State {
     /// One call to the cluster.
-    async fn ask<T, F>(&mut self, call: impl FnOnce(Arc<dyn KubeApi>) -> F) -> Answer<T>
+    pub(super) async fn ask<T, F>(&mut self, call: impl FnOnce(Arc<dyn KubeApi>) -> F) -> Answer<T>
     where
         F: Future<Output = std::result::Result<T, ApiError>>,
     {
@@ -57,6 +61,34 @@ impl State {
             Err(error) => Err(error),
         };
         Ok(answer.map_err(|error| self.tell(error)))
+    }
+}
+
+impl State {
+    /// Several calls to the cluster at once; each counts as one.
+    async fn ask_many<Q, T, F>(
+        &mut self,
+        questions: Vec<Q>,
+        call: impl Fn(Arc<dyn KubeApi>, Q) -> F,
+    ) -> Answers<T>
+    where
+        F: Future<Output = std::result::Result<T, ApiError>>,
+    {
+        for _ in &questions {
+            self.call()?;
+        }
+        let cluster = match self.cluster() {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                return Ok(questions.iter().map(|_| Err(self.tell(error.clone()))).collect());
+            }
+        };
+        let mut asked = Vec::with_capacity(questions.len());
+        for question in questions {
+            asked.push(call(Arc::clone(&cluster), question));
+        }
+        let answers: Vec<_> = stream::iter(asked).buffered(ABREAST).collect().await;
+        Ok(answers.into_iter().map(|answer| answer.map_err(|error| self.tell(error))).collect())
     }
 }
 
@@ -73,13 +105,21 @@ impl Host for State {
         token: Option<String>,
     ) -> Answer<kube::Page> {
         let what = what.into();
-        self.ask(async move |cluster: Arc<dyn KubeApi>| {
-            let page = cluster.list(what, limit, token).await?;
-            Ok(kube::Page {
-                items: page.items.iter().map(ToString::to_string).collect(),
-                continue_token: page.continue_token,
-                resource_version: page.resource_version,
-            })
+        self.ask(async move |cluster: Arc<dyn KubeApi>| Ok(cluster.list(what, limit, token).await?.into()))
+            .await
+    }
+
+    async fn get_many(&mut self, objects: Vec<kube::ObjectRef>) -> Answers<String> {
+        self.ask_many(
+            objects,
+            |cluster, object| async move { Ok(cluster.get(object.into()).await?.to_string()) },
+        )
+        .await
+    }
+
+    async fn list_many(&mut self, what: Vec<kube::Selection>, limit: Option<u32>) -> Answers<kube::Page> {
+        self.ask_many(what, |cluster, what| async move {
+            Ok(cluster.list(what.into(), limit, None).await?.into())
         })
         .await
     }
@@ -256,7 +296,22 @@ impl From<kube::Kind> for api::Kind {
 
 impl From<kube::ObjectRef> for api::ObjectRef {
     fn from(object: kube::ObjectRef) -> Self {
-        Self { kind: object.kind.into(), namespace: object.namespace, name: object.name }
+        Self {
+            kind: object.kind.into(),
+            namespace: object.namespace,
+            name: object.name,
+            subresource: object.subresource,
+        }
+    }
+}
+
+impl From<api::Page> for kube::Page {
+    fn from(page: api::Page) -> Self {
+        Self {
+            items: page.items.iter().map(ToString::to_string).collect(),
+            continue_token: page.continue_token,
+            resource_version: page.resource_version,
+        }
     }
 }
 

@@ -16,6 +16,8 @@ mod bindings;
 mod describe;
 mod kube;
 mod logs;
+mod pod_http;
+mod selection;
 mod sessions;
 mod small;
 mod ui;
@@ -39,6 +41,8 @@ pub(crate) fn link(linker: &mut Linker<State>, imports: &BTreeSet<Interface>) ->
             Interface::Kube => wit::kube::add_to_linker::<_, Own>(l, |s| s),
             Interface::Logs => wit::logs::add_to_linker::<_, Own>(l, |s| s),
             Interface::Sessions => wit::sessions::add_to_linker::<_, Own>(l, |s| s),
+            Interface::PodHttp => wit::pod_http::add_to_linker::<_, Own>(l, |s| s),
+            Interface::Selection => wit::selection::add_to_linker::<_, Own>(l, |s| s),
             Interface::Types | Interface::Tree | Interface::Wasi(_) => Ok(()),
         }?;
     }

@@ -1,66 +1,352 @@
-//! Sessions in containers and forwarded ports: not in this version.
+//! Sessions in containers and forwarded ports.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+use kf_cluster::api::{
+    ApiError, ErrorCode, PodRef, PortForward as Forward, PortPair, Session, SessionInput,
+    SessionOptions as Options, SessionOutput, Trouble,
+};
+use tokio::sync::mpsc;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::wit::sessions::{Host, HostPortForward, Port, SessionOptions};
-use super::{WitError, wit};
-use crate::poll::Pollable;
-use crate::state::State;
+use super::wit::sessions::{Host, HostPortForward, HostProcess, Output, Port, SessionOptions};
+use super::{WitError, invalid};
+use crate::fault::stop;
+use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
+use crate::output::{OutputError, SharedOutput};
+use crate::poll::{Flag, Now, Pollable, Pump, Readiness, Weight};
+use crate::state::{State, output_error};
+use crate::terminal::{JoinError, Joining, Terminal, join};
 
-/// There is none, and no way to make one.
-pub enum PortForward {}
+impl Weight for SessionOutput {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Stdout(data) | Self::Stderr(data) => data.len(),
+            Self::Exited(_) => 0,
+        }
+    }
+}
 
-fn unsupported() -> WitError {
-    wit::types::Error {
-        code: wit::types::ErrorCode::Unsupported,
-        message: "sessions are not in this version of kf".to_owned(),
-        hint: None,
+/// A command in a container that the guest talks to.
+pub struct Process {
+    pump: Pump<SessionOutput>,
+    left: VecDeque<SessionOutput>,
+    /// Absent without stdin, and after its end.
+    input: Option<mpsc::Sender<SessionInput>>,
+    _slot: Arc<()>,
+}
+
+/// Ports that lead to a pod.
+pub struct PortForward {
+    ports: Vec<PortPair>,
+    shared: Arc<Ended>,
+    /// Owns the listeners: they close with it.
+    task: tokio::task::AbortHandle,
+}
+
+/// How a port-forward ended.
+#[derive(Default)]
+struct Ended {
+    flag: Flag,
+    why: Mutex<Option<ApiError>>,
+}
+
+impl Drop for PortForward {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.shared.flag.set();
+    }
+}
+
+impl PortForward {
+    /// Must be called within a tokio runtime.
+    fn new(forward: Forward, output: SharedOutput, slot: Arc<()>) -> Self {
+        let Forward { ports, mut troubles } = forward;
+        let shared = Arc::new(Ended::default());
+        let ended = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            while let Some(trouble) = troubles.next().await {
+                match trouble {
+                    Trouble::Connection(error) => output.lock().warn_of_host(&error.message),
+                    // That the pod is gone is the end one waits for.
+                    Trouble::End(error) if error.code == ErrorCode::NotFound => {}
+                    Trouble::End(error) => {
+                        *ended.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                }
+            }
+            drop(slot);
+            ended.flag.set();
+        });
+        Self { ports, shared, task: task.abort_handle() }
+    }
+}
+
+#[async_trait::async_trait]
+impl Readiness for Ended {
+    fn is_ready(&self) -> bool {
+        self.flag.is_ready()
+    }
+
+    async fn ready(&self) {
+        self.flag.ready().await;
+    }
+}
+
+fn failed(message: &str) -> ApiError {
+    ApiError { code: ErrorCode::Failed, message: message.to_owned(), hint: None, refusal: None }
+}
+
+impl From<SessionOptions> for Options {
+    fn from(options: SessionOptions) -> Self {
+        Self { container: options.container, stdin: options.stdin, tty: options.tty }
+    }
+}
+
+/// What a session is joined to.
+enum Asked {
+    Exec(Vec<String>),
+    Attach,
+}
+
+impl State {
+    /// Joins a session to the user's terminal.
+    async fn joined(
+        &mut self,
+        pod: PodRef,
+        asked: Asked,
+        options: Options,
+    ) -> Result<std::result::Result<i32, WitError>> {
+        let ready = self.stream_slot().and_then(|slot| {
+            let terminal = self.terminal(options.tty)?;
+            Ok((slot, self.cluster()?, terminal))
+        });
+        let (_slot, cluster, terminal) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Ok(Err(self.tell(error))),
+        };
+        let redraw = matches!(asked, Asked::Attach);
+        let joining = Joining { stdin: options.stdin, tty: options.tty, redraw };
+        let session = match asked {
+            Asked::Exec(command) => cluster.exec(pod, command, options).await,
+            Asked::Attach => cluster.attach(pod, options).await,
+        };
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return Ok(Err(self.tell(error))),
+        };
+        match join(session, terminal, joining, &self.output).await {
+            Ok(code) => {
+                self.session_exit = u8::try_from(code).ok();
+                Ok(Ok(code))
+            }
+            Err(JoinError::Session(error)) => Ok(Err(self.tell(error))),
+            Err(JoinError::Output(OutputError::Io(error))) => Ok(Err(self.tell(output_error(&error)))),
+            Err(JoinError::Output(OutputError::Stop(fault))) => Err(stop(fault)),
+        }
+    }
+
+    fn terminal(&self, tty: bool) -> std::result::Result<Arc<dyn Terminal>, ApiError> {
+        let terminal = self.output.lock().terminal();
+        let terminal = terminal.ok_or_else(|| failed("this run has no terminal"))?;
+        if tty && !terminal.is_interactive() {
+            return Err(ApiError {
+                code: ErrorCode::Invalid,
+                message: "a terminal session needs a terminal, and stdin is none".to_owned(),
+                hint: None,
+                refusal: None,
+            });
+        }
+        Ok(terminal)
     }
 }
 
 impl Host for State {
-    fn exec(
+    async fn exec(
         &mut self,
-        _: Option<String>,
-        _: String,
-        _: Vec<String>,
-        _: SessionOptions,
-    ) -> Result<Result<i32, WitError>> {
+        namespace: Option<String>,
+        pod: String,
+        command: Vec<String>,
+        options: SessionOptions,
+    ) -> Result<std::result::Result<i32, WitError>> {
         self.call()?;
-        Ok(Err(unsupported()))
+        let pod = PodRef { namespace, name: pod };
+        self.joined(pod, Asked::Exec(command), options.into()).await
     }
 
-    fn attach(&mut self, _: Option<String>, _: String, _: SessionOptions) -> Result<Result<i32, WitError>> {
+    async fn attach(
+        &mut self,
+        namespace: Option<String>,
+        pod: String,
+        options: SessionOptions,
+    ) -> Result<std::result::Result<i32, WitError>> {
         self.call()?;
-        Ok(Err(unsupported()))
+        let pod = PodRef { namespace, name: pod };
+        self.joined(pod, Asked::Attach, options.into()).await
     }
 
-    fn open_port_forward(
+    async fn start(
         &mut self,
-        _: Option<String>,
-        _: String,
-        _: Vec<Port>,
-    ) -> Result<Result<Resource<PortForward>, WitError>> {
+        namespace: Option<String>,
+        pod: String,
+        command: Vec<String>,
+        options: SessionOptions,
+    ) -> Result<std::result::Result<Resource<Process>, WitError>> {
         self.call()?;
-        Ok(Err(unsupported()))
+        if options.tty {
+            return Ok(Err(invalid("a terminal belongs to a person, not to a command".to_owned())));
+        }
+        let (slot, cluster) = match self.stream_slot().and_then(|slot| Ok((slot, self.cluster()?))) {
+            Ok(ready) => ready,
+            Err(error) => return Ok(Err(self.tell(error))),
+        };
+        let has_stdin = options.stdin;
+        match cluster.exec(PodRef { namespace, name: pod }, command, options.into()).await {
+            Ok(Session { output, input }) => {
+                let pump = Pump::new(output, STREAM_BYTES, STREAM_EVENTS);
+                let input = has_stdin.then_some(input);
+                Ok(Ok(self.push(Process { pump, left: VecDeque::new(), input, _slot: slot })?))
+            }
+            Err(error) => Ok(Err(self.tell(error))),
+        }
+    }
+
+    async fn open_port_forward(
+        &mut self,
+        namespace: Option<String>,
+        pod: String,
+        ports: Vec<Port>,
+    ) -> Result<std::result::Result<Resource<PortForward>, WitError>> {
+        self.call()?;
+        let (slot, cluster) = match self.stream_slot().and_then(|slot| Ok((slot, self.cluster()?))) {
+            Ok(ready) => ready,
+            Err(error) => return Ok(Err(self.tell(error))),
+        };
+        let ports = ports.into_iter().map(|port| PortPair { local: port.local, remote: port.remote });
+        match cluster.port_forward(PodRef { namespace, name: pod }, ports.collect()).await {
+            Ok(forward) => Ok(Ok(self.push(PortForward::new(forward, self.output.clone(), slot))?)),
+            Err(error) => Ok(Err(self.tell(error))),
+        }
+    }
+}
+
+impl HostProcess for State {
+    async fn next(&mut self, this: Resource<Process>) -> Result<std::result::Result<Output, WitError>> {
+        self.call()?;
+        let process = self.table.get_mut(&this)?;
+        if process.left.is_empty() {
+            match process.pump.next().await {
+                Ok(pieces) => process.left = pieces,
+                Err(error) => return Ok(Err(self.tell(error))),
+            }
+        }
+        let Some(piece) = process.left.pop_front() else {
+            return Ok(Err(self.tell(failed("the process has ended"))));
+        };
+        let mut part = |mut data: bytes::Bytes, rest: fn(bytes::Bytes) -> SessionOutput| {
+            if data.len() > STREAM_BYTES {
+                process.left.push_front(rest(data.split_off(STREAM_BYTES)));
+            }
+            data.to_vec()
+        };
+        Ok(Ok(match piece {
+            SessionOutput::Stdout(data) => Output::Stdout(part(data, SessionOutput::Stdout)),
+            SessionOutput::Stderr(data) => Output::Stderr(part(data, SessionOutput::Stderr)),
+            SessionOutput::Exited(code) => Output::Exited(code),
+        }))
+    }
+
+    async fn subscribe(&mut self, this: Resource<Process>) -> Result<Resource<Pollable>> {
+        self.call()?;
+        let process = self.table.get(&this)?;
+        let readiness: Arc<dyn Readiness> =
+            if process.left.is_empty() { process.pump.readiness() } else { Arc::new(Now) };
+        self.push(Pollable(readiness))
+    }
+
+    async fn write(
+        &mut self,
+        this: Resource<Process>,
+        data: Vec<u8>,
+    ) -> Result<std::result::Result<(), WitError>> {
+        self.call()?;
+        let Some(input) = self.table.get(&this)?.input.clone() else {
+            return Ok(Err(invalid("the process has no stdin, or it has ended".to_owned())));
+        };
+        let mut data = bytes::Bytes::from(data);
+        while !data.is_empty() {
+            let chunk = data.split_to(data.len().min(STREAM_BYTES));
+            if input.send(SessionInput::Data(chunk)).await.is_err() {
+                return Ok(Err(self.tell(failed("the process does not read any more"))));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn close_stdin(&mut self, this: Resource<Process>) -> Result<std::result::Result<(), WitError>> {
+        self.call()?;
+        if let Some(input) = self.table.get_mut(&this)?.input.take() {
+            // A process that has ended needs no end of its input.
+            let _ended = input.send(SessionInput::End).await;
+        }
+        Ok(Ok(()))
+    }
+
+    async fn drop(&mut self, this: Resource<Process>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
     }
 }
 
 impl HostPortForward for State {
-    fn ports(&mut self, this: Resource<PortForward>) -> Result<Vec<Port>> {
-        match *self.table.get(&this)? {}
+    async fn ports(&mut self, this: Resource<PortForward>) -> Result<Vec<Port>> {
+        self.call()?;
+        let ports = &self.table.get(&this)?.ports;
+        Ok(ports.iter().map(|port| Port { local: port.local, remote: port.remote }).collect())
     }
 
-    fn subscribe(&mut self, this: Resource<PortForward>) -> Result<Resource<Pollable>> {
-        match *self.table.get(&this)? {}
+    async fn subscribe(&mut self, this: Resource<PortForward>) -> Result<Resource<Pollable>> {
+        self.call()?;
+        let shared = Arc::clone(&self.table.get(&this)?.shared);
+        self.push(Pollable(shared))
     }
 
-    fn finish(&mut self, this: Resource<PortForward>) -> Result<Result<(), WitError>> {
-        match *self.table.get(&this)? {}
+    async fn finish(&mut self, this: Resource<PortForward>) -> Result<std::result::Result<(), WitError>> {
+        self.call()?;
+        let shared = Arc::clone(&self.table.get(&this)?.shared);
+        shared.ready().await;
+        let why = shared.why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(match why {
+            Some(error) => Err(self.tell(error)),
+            None => Ok(()),
+        })
     }
 
-    fn drop(&mut self, this: Resource<PortForward>) -> Result<()> {
+    async fn open_page(
+        &mut self,
+        this: Resource<PortForward>,
+        path: String,
+    ) -> Result<std::result::Result<bool, WitError>> {
+        self.call()?;
+        let page = match self.table.get(&this)?.ports.first() {
+            Some(port) => port.page(&path),
+            None => Err(failed("there is no port to show a page of")),
+        };
+        let url = match page {
+            Ok(url) => url,
+            Err(error) => return Ok(Err(self.tell(error))),
+        };
+        let terminal = self.output.lock().terminal().filter(|_| self.context.interactive);
+        let Some(terminal) = terminal else { return Ok(Ok(false)) };
+        // The browser asks for the page while the program that opens it is waited for.
+        let opened = tokio::task::spawn_blocking(move || terminal.open_page(&url)).await;
+        Ok(Ok(opened.unwrap_or(false)))
+    }
+
+    async fn drop(&mut self, this: Resource<PortForward>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
     }

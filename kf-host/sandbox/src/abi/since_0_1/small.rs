@@ -9,6 +9,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::{WitError, invalid, wit};
+use crate::directory::{DirectoryError, DirectoryFile};
 use crate::fault::{Which, limit};
 use crate::limits::MAX_FILE_BYTES;
 use crate::poll::{self, Pollable, Timer};
@@ -70,24 +71,67 @@ impl wit::files::Host for State {
     fn read(&mut self, path: String) -> Result<Result<Vec<u8>, WitError>> {
         self.call()?;
         let Some(place) = self.files.granted.get(&path).cloned() else {
-            let message = format!("the file `{}` was not named on the command line", path.escape_debug());
-            let code = wit::types::ErrorCode::Forbidden;
-            return Ok(Err(wit::types::Error { code, message, hint: None }));
+            return Ok(Err(not_named("file", &path)));
         };
         let content = if path == "-" { self.stdin() } else { read_file(&place) };
         let content = match content {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
+        self.count_read(content)
+    }
+
+    fn walk(&mut self, path: String, skip: Vec<String>) -> Result<Result<wit::files::Tree, WitError>> {
+        self.call()?;
+        let Some(directory) = self.files.directories.get_mut(&path) else {
+            return Ok(Err(not_named("directory", &path)));
+        };
+        let tree = directory.walk(&skip).map_err(|error| of_directory(&error));
+        Ok(tree.map(|tree| wit::files::Tree {
+            files: tree
+                .files
+                .into_iter()
+                .map(|DirectoryFile { path, size, executable }| wit::files::Entry { path, size, executable })
+                .collect(),
+            left_out: tree.left_out,
+        }))
+    }
+
+    fn read_below(&mut self, directory: String, path: String) -> Result<Result<Vec<u8>, WitError>> {
+        self.call()?;
+        let Some(granted) = self.files.directories.get_mut(&directory) else {
+            return Ok(Err(not_named("directory", &directory)));
+        };
+        let file = granted.open_file(&path).map_err(|error| of_directory(&error));
+        match file.and_then(|file| read_whole(&format!("`{}`", path.escape_debug()), file)) {
+            Ok(content) => self.count_read(content),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+fn not_named(what: &str, path: &str) -> WitError {
+    let message = format!("the {what} `{}` was not named on the command line", path.escape_debug());
+    wit::types::Error { code: wit::types::ErrorCode::Forbidden, message, hint: None }
+}
+
+fn of_directory(error: &DirectoryError) -> WitError {
+    let code = match error {
+        DirectoryError::Outside { .. } => wit::types::ErrorCode::Forbidden,
+        _ => wit::types::ErrorCode::Invalid,
+    };
+    wit::types::Error { code, message: error.to_string(), hint: None }
+}
+
+impl State {
+    fn count_read(&mut self, content: Vec<u8>) -> Result<Result<Vec<u8>, WitError>> {
         self.files.read += content.len() as u64;
         if self.files.read > self.limits.file_bytes {
             return Err(limit(Which::Files, self.limits.file_bytes));
         }
         Ok(Ok(content))
     }
-}
 
-impl State {
     /// Stdin can be read once; whoever asks again gets the same.
     fn stdin(&mut self) -> std::result::Result<Vec<u8>, WitError> {
         if let Some(content) = &self.files.stdin {

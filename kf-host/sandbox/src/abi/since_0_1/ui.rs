@@ -91,6 +91,11 @@ impl Host for State {
         self.call()?;
         Ok(said(self.output.lock().confirm(&question, default))?.unwrap_or(false))
     }
+
+    fn ask(&mut self, question: String) -> Result<Option<String>> {
+        self.call()?;
+        Ok(said(self.output.lock().ask(&question))?.flatten())
+    }
 }
 
 impl HostLiveTable for State {

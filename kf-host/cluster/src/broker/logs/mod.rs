@@ -1,0 +1,340 @@
+//! Logs, as the bytes they are.
+//!
+//! A log that is followed outlives its connection. The host asks for the time of every line and
+//! takes it off again; when the API server, a proxy or the kubelet breaks off, it asks from the
+//! last line on, and a reader sees every line once. It ends when the container's run does: the log
+//! of the next run is another log.
+
+mod stamps;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use http::Method;
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use kube::client::Body;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+
+use self::stamps::Stamps;
+use super::Inner;
+use super::calls::Place;
+use crate::api::{ApiError, ByteStream, ErrorCode, Kind, LogOptions, Reach};
+use crate::connection::broken_stream;
+use crate::grants::Verb;
+use crate::names::{ContainerName, ObjectName, Subresource};
+use crate::url::Query;
+
+/// Connections in a row that may fail before the log does: half a minute, in which an API server can
+/// be started again.
+const MOST_FAILURES: u32 = 10;
+
+/// The longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// Silence after which a connection may be dead without anybody saying so.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// How long lines are held back that may have been passed on before.
+const HOLD: Duration = Duration::from_secs(2);
+
+impl Inner {
+    pub(super) async fn log(
+        self: &Arc<Self>,
+        namespace: Option<String>,
+        pod: String,
+        options: LogOptions,
+    ) -> Result<ByteStream, ApiError> {
+        let name = ObjectName::parse(pod)?;
+        let pods = Kind { group: String::new(), version: None, kind: "Pod".into() };
+        let pod = self.place(&pods, namespace.as_deref(), Reach::Namespaced, None).await?;
+        let pod = Place { name: Some(name), ..pod };
+        let place = Place { subresource: Some(Subresource::parse("log")?), ..pod.clone() };
+        query(&options)?;
+        let rule = self.check(&place.access(self, Verb::Get))?;
+        let permit = self.meter.stream()?;
+        let stamps = (options.follow && !options.previous && !options.timestamps).then(Stamps::default);
+        let mut log = Log {
+            inner: Arc::clone(self),
+            pod,
+            place,
+            rule,
+            options,
+            stamps,
+            body: None,
+            ready: VecDeque::new(),
+            heard: false,
+            over: false,
+            _permit: permit,
+        };
+        log.connect(None, false).await?;
+        let chunks = stream::unfold(Some(log), |log| async move {
+            let mut log = log?;
+            match log.next().await {
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(log))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(chunks.boxed())
+    }
+}
+
+struct Log {
+    inner: Arc<Inner>,
+    pod: Place,
+    place: Place,
+    rule: usize,
+    options: LogOptions,
+    /// Present where the log can be gone on with.
+    stamps: Option<Stamps>,
+    body: Option<Body>,
+    ready: VecDeque<Vec<u8>>,
+    /// The connection has brought something.
+    heard: bool,
+    /// The run has ended: what is left of it comes, and no more.
+    over: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What a connection came to.
+enum Read {
+    Data(Vec<u8>),
+    /// By itself, as far as HTTP can tell.
+    Ended,
+    Broke(ApiError),
+}
+
+impl Log {
+    async fn connect(&mut self, since: Option<Timestamp>, previous: bool) -> Result<(), ApiError> {
+        let mut options = self.options.clone();
+        if self.stamps.is_some() {
+            options.timestamps = true;
+        }
+        if let Some(since) = since {
+            options.since = u64::try_from(since.as_millisecond()).ok();
+            options.tail_lines = None;
+        }
+        if previous {
+            options.previous = true;
+            options.follow = false;
+        }
+        let access = self.place.access(&self.inner, Verb::Get);
+        let (target, query) = (self.place.object(), query(&options)?);
+        let call = self.inner.call(&self.place, access, Some(self.rule), Method::GET, &target, &query)?;
+        self.body = Some(self.inner.stream(&call).await?.into_body());
+        self.heard = false;
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Ok(Some(chunk));
+            }
+            if self.body.is_none() {
+                return Ok(None);
+            }
+            match self.read().await {
+                Read::Data(data) => self.take(&data),
+                Read::Ended if !self.can_go_on() || self.over => self.end(),
+                Read::Ended => self.go_on(None).await?,
+                Read::Broke(error) if !self.can_go_on() => return Err(error),
+                Read::Broke(error) => self.go_on(Some(error)).await?,
+            }
+        }
+    }
+
+    fn can_go_on(&self) -> bool {
+        self.stamps.as_ref().is_some_and(Stamps::are_there)
+    }
+
+    fn take(&mut self, data: &[u8]) {
+        self.heard = true;
+        let chunk = match &mut self.stamps {
+            Some(stamps) => stamps.take(data),
+            None => data.to_vec(),
+        };
+        if !chunk.is_empty() {
+            self.ready.push_back(chunk);
+        }
+    }
+
+    fn end(&mut self) {
+        self.body = None;
+        if let Some(stamps) = &mut self.stamps {
+            let left = [stamps.give_up(), stamps.rest()].concat();
+            if !left.is_empty() {
+                self.ready.push_back(left);
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Read {
+        loop {
+            let Some(body) = &mut self.body else { return Read::Ended };
+            let holds = self.stamps.as_ref().is_some_and(Stamps::holds);
+            let frame = match &self.stamps {
+                None => body.frame().await,
+                Some(_) => match timeout(if holds { HOLD } else { SILENCE }, body.frame()).await {
+                    Ok(frame) => frame,
+                    Err(_) if holds => {
+                        let held = self.stamps.as_mut().map(Stamps::give_up).unwrap_or_default();
+                        self.ready.push_back(held);
+                        return Read::Data(Vec::new());
+                    }
+                    Err(_) => return Read::Broke(broken_stream(&"nothing was heard for five minutes")),
+                },
+            };
+            match frame {
+                None => return Read::Ended,
+                Some(Err(error)) => return Read::Broke(broken_stream(&error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Read::Data(data.to_vec());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection is over. The log goes on if the container's run does.
+    async fn go_on(&mut self, broken: Option<ApiError>) -> Result<(), ApiError> {
+        let mut failures = 0;
+        loop {
+            // A run that goes on is not asked about too often, and one that has just begun may not
+            // have said anything yet.
+            if failures > 0 || !self.heard {
+                sleep(Duration::from_millis(250 << failures).min(LONGEST_PAUSE)).await;
+            }
+            failures += 1;
+            match self.try_to_go_on(broken.is_some()).await {
+                Ok(()) => return Ok(()),
+                Err(error) if failures < MOST_FAILURES && passes(error.code) => {}
+                // That it broke is the news; that it cannot be mended is not.
+                Err(error) => return Err(broken.unwrap_or(error)),
+            }
+        }
+    }
+
+    async fn try_to_go_on(&mut self, broken: bool) -> Result<(), ApiError> {
+        let last = self.stamps.as_ref().and_then(Stamps::last);
+        let run = match self.look().await {
+            Ok(pod) => run_of(&pod, self.options.container.as_deref(), last),
+            // Who may not see the pod has only the connection's word.
+            Err(error) if error.code == ErrorCode::Forbidden && broken => Run::GoesOn,
+            Err(error) if error.code == ErrorCode::Forbidden => Run::Ended,
+            Err(error) if error.code == ErrorCode::NotFound && !broken => Run::Ended,
+            Err(error) => return Err(error),
+        };
+        if !broken && run != Run::GoesOn {
+            self.end();
+            return Ok(());
+        }
+        let Some(since) = self.stamps.as_mut().and_then(Stamps::resume) else {
+            return Err(broken_stream(&"this log has no times to go on from"));
+        };
+        // What is left of a run that has ended in the meantime.
+        self.over = run != Run::GoesOn;
+        match self.connect(since, run == Run::Restarted).await {
+            // The container has not begun to write again, or its log is gone.
+            Err(error) if self.over && !passes(error.code) => {
+                self.end();
+                Ok(())
+            }
+            connected => connected,
+        }
+    }
+
+    /// The host's own look at the pod.
+    async fn look(&mut self) -> Result<Value, ApiError> {
+        let access = self.pod.access(&self.inner, Verb::Get);
+        let target = self.pod.object();
+        let call = self.inner.call(&self.pod, access, None, Method::GET, &target, &Query::default())?;
+        self.inner.json(&call).await
+    }
+}
+
+/// What became of the run whose log was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    GoesOn,
+    Ended,
+    /// Another one goes on; its log is another.
+    Restarted,
+}
+
+/// `last` is when its last line was written.
+fn run_of(pod: &Value, container: Option<&str>, last: Option<Timestamp>) -> Run {
+    let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
+    let mut statuses =
+        lists.iter().filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array()).flatten().filter(
+            |status| container.is_none_or(|name| status.get("name").is_some_and(|have| have == name)),
+        );
+    let Some(status) = statuses.next() else { return Run::Ended };
+    let Some(running) = status.pointer("/state/running") else { return Run::Ended };
+    let began = running.get("startedAt").and_then(Value::as_str);
+    let began: Option<Timestamp> = began.and_then(|text| text.parse().ok());
+    match (began, last) {
+        (Some(began), Some(last)) if began.as_second() > last.as_second() => Run::Restarted,
+        _ => Run::GoesOn,
+    }
+}
+
+/// Whether it may be better in a moment.
+fn passes(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
+}
+
+fn query(options: &LogOptions) -> Result<Query, ApiError> {
+    let mut query = Query::default();
+    if let Some(container) = &options.container {
+        query.set("container", ContainerName::parse(container.as_str())?);
+    }
+    for (key, set) in
+        [("follow", options.follow), ("previous", options.previous), ("timestamps", options.timestamps)]
+    {
+        if set {
+            query.set(key, true);
+        }
+    }
+    if let Some(since) = options.since {
+        let time = i64::try_from(since).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let time = time.ok_or_else(|| ApiError {
+            code: ErrorCode::Invalid,
+            message: format!("{since} ms is no time of ours"),
+            hint: None,
+            refusal: None,
+        })?;
+        query.set("sinceTime", time);
+    }
+    if let Some(lines) = options.tail_lines {
+        query.set("tailLines", lines);
+    }
+    Ok(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_from_the_next_by_when_it_began() {
+        let pod = |state: Value| json!({"status": {"containerStatuses": [{"name": "main", "state": state}]}});
+        let last = "2026-01-01T12:00:05.5Z".parse().ok();
+        let running = |at: &str| pod(json!({"running": {"startedAt": at}}));
+        assert_eq!(run_of(&running("2026-01-01T12:00:00Z"), Some("main"), last), Run::GoesOn);
+        assert_eq!(run_of(&running("2026-01-01T12:00:06Z"), Some("main"), last), Run::Restarted);
+        assert_eq!(run_of(&running("2026-01-01T12:00:06Z"), None, None), Run::GoesOn);
+        for over in [json!({"terminated": {}}), json!({"waiting": {}}), json!({})] {
+            assert_eq!(run_of(&pod(over), Some("main"), last), Run::Ended);
+        }
+        assert_eq!(run_of(&running("2026-01-01T12:00:00Z"), Some("other"), last), Run::Ended);
+    }
+}

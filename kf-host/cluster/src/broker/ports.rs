@@ -1,0 +1,314 @@
+//! Ports of a pod: forwarded to this machine, or asked over HTTP by the host.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use http::Method;
+use http::header::HeaderValue;
+use serde_json::{Value, json};
+
+use super::calls::Place;
+use super::sessions::invalid;
+use super::wire::Call;
+use super::{Inner, watch};
+use crate::api::{
+    AccessQuestion, ApiError, Bearer, ErrorCode, Event, EventKind, Kind, PodRef, PodRequest, PodResponse,
+    PortForward, PortPair, Reach,
+};
+use crate::grants::{Layer, Refusal, Verb};
+use crate::names::{Namespace, ObjectName, ResourceVersion, Subresource};
+use crate::streams::{Listening, bind, dial, http as pod_http};
+use crate::url::Query;
+
+/// How long a token asked for on a command's behalf is good, in seconds; the least the API server gives.
+const TOKEN_SECONDS: u32 = 600;
+
+/// How long it is used again.
+const TOKEN_REUSE: Duration = Duration::from_secs(300);
+
+/// Tokens of service accounts by namespace, account and audience; they never leave the host but to
+/// the pod.
+pub(super) type Tokens =
+    tokio::sync::Mutex<std::collections::HashMap<(Namespace, ObjectName, String), (HeaderValue, Instant)>>;
+
+impl Inner {
+    pub(super) async fn port_forward(
+        self: &Arc<Self>,
+        pod: PodRef,
+        ports: Vec<PortPair>,
+    ) -> Result<PortForward, ApiError> {
+        let (call, place) = self.door(&pod, "portforward", &Query::default()).await?;
+        self.no_dry_run("portforward", &place)?;
+        let permit = self.meter.stream()?;
+        self.may_forward(&call).await?;
+        let seen = self.running(&place).await?;
+        let listening: Listening = bind(&ports).await?;
+        let gone = gone(Arc::clone(self), place.clone(), seen).boxed();
+        let (inner, words) = (Arc::clone(self), place.words());
+        let first = Arc::new(AtomicBool::new(true));
+        let open = move |port: u16| {
+            let (inner, mut call, first) = (Arc::clone(&inner), call.clone(), Arc::clone(&first));
+            let opening = async move {
+                let mut query = Query::default();
+                query.set("ports", port);
+                call.path_and_query = query.append_to(&call.path_and_query);
+                // Whoever connects is a program of the user's, so the command's calls are not spent.
+                let upgraded = inner.upgrade(&call, first.swap(false, Ordering::Relaxed)).await?;
+                Ok(upgraded.into_stream())
+            };
+            opening.boxed()
+        };
+        Ok(listening.serve(words, Arc::new(open), gone, permit))
+    }
+
+    /// The ports are opened before anybody connects, so what RBAC says is asked beforehand.
+    async fn may_forward(&self, call: &Call) -> Result<(), ApiError> {
+        let Some(access) = &call.access else { return Ok(()) };
+        let question = |verb: Verb| AccessQuestion {
+            verb: verb.to_string(),
+            group: access.group.to_string(),
+            resource: access.resource.to_string(),
+            namespace: access.namespace.as_ref().map(ToString::to_string),
+            name: access.name.as_ref().map(ToString::to_string),
+        };
+        let verbs = [Verb::Get, Verb::Create];
+        let verdicts = self.can_i(verbs.map(question).to_vec()).await?;
+        let denied = verbs.into_iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed);
+        let Some((verb, _)) = denied else { return Ok(()) };
+        let access = crate::grants::Access { verb, ..access.clone() };
+        let user = self.whoami().await.ok().map(|identity| identity.username);
+        let rule = access.missing_rule();
+        Err(ApiError {
+            code: ErrorCode::Forbidden,
+            message: format!("{} may not {rule}", user.as_deref().unwrap_or("your user")),
+            hint: None,
+            refusal: Some(Box::new(Refusal { layer: Layer::Rbac, rule, user })),
+        })
+    }
+
+    /// The pod, if the user may see it; an error if it is not there or does not run.
+    async fn running(&self, place: &Place) -> Result<Option<Seen>, ApiError> {
+        let pod = match self.look(place).await {
+            Ok(pod) => pod,
+            Err(error) if error.code == ErrorCode::Forbidden => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match over(&pod) {
+            Some(why) => Err(ApiError {
+                code: ErrorCode::Failed,
+                message: format!("{} {why}", place.words()),
+                hint: None,
+                refusal: None,
+            }),
+            None if phase(&pod) != Some("Running") => Err(ApiError {
+                code: ErrorCode::Failed,
+                message: format!("{} is not running yet", place.words()),
+                hint: None,
+                refusal: None,
+            }),
+            None => Ok(Seen::of(&pod)),
+        }
+    }
+
+    /// The host's own look at a pod.
+    async fn look(&self, place: &Place) -> Result<Value, ApiError> {
+        let access = place.access(self, Verb::Get);
+        let call = self.call(place, access, None, Method::GET, &place.object(), &Query::default())?;
+        self.json(&call).await
+    }
+
+    pub(super) async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError> {
+        let checked = pod_http::check(&request)?;
+        let mut query = Query::default();
+        query.set("ports", request.port);
+        let (call, place) = self.door(&request.pod, "portforward", &query).await?;
+        if !checked.reads() {
+            self.no_dry_run("a request that changes something in a port", &place)?;
+        }
+        let _permit = self.meter.stream()?;
+        let authorization = match &request.bearer {
+            Some(bearer) => Some(self.token(bearer).await?),
+            None => None,
+        };
+        self.meter.call()?;
+        let socket = self.upgrade(&call, true).await?.into_stream();
+        let (io, carried) = dial(socket, request.port, place.words());
+        let exchange = pod_http::exchange(io, request.port, checked, &self.user_agent, authorization.clone());
+        let limit = self.connection.timeouts().answer;
+        let Ok(answer) = tokio::time::timeout(limit, exchange).await else {
+            carried.abort();
+            return Err(ApiError {
+                code: ErrorCode::TimedOut,
+                message: format!(
+                    "port {} of {} did not answer within {} s",
+                    request.port,
+                    place.words(),
+                    limit.as_secs()
+                ),
+                hint: None,
+                refusal: None,
+            });
+        };
+        match (answer, carried) {
+            (Ok(answer), carried) => {
+                carried.abort();
+                self.meter.bytes(answer.body.len())?;
+                match authorization {
+                    Some(token) if repeats(&answer, &token) => Err(ApiError {
+                        code: ErrorCode::Failed,
+                        message: format!("{} sends back the token it was sent", place.words()),
+                        hint: None,
+                        refusal: None,
+                    }),
+                    _ => Ok(answer),
+                }
+            }
+            // Why the connection broke says more than that it did.
+            (Err(error), carried) => match carried.await {
+                Ok(Err(why)) => Err(why),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// A bearer token of a service account of the run's namespace, as the value of a header. The pod may
+    /// be in another: a server that many teams share asks who calls.
+    async fn token(&self, bearer: &Bearer) -> Result<HeaderValue, ApiError> {
+        let name = ObjectName::parse(bearer.service_account.as_str())?;
+        let audience = &bearer.audience;
+        if audience.is_empty() || audience.len() > 256 || !audience.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(invalid("an audience is 1 to 256 printable characters without spaces"));
+        }
+        let accounts = Kind { group: String::new(), version: None, kind: "ServiceAccount".into() };
+        let place = self.place(&accounts, None, Reach::Namespaced, None).await?;
+        let place =
+            Place { name: Some(name.clone()), subresource: Some(Subresource::parse("token")?), ..place };
+        let access = place.access(self, Verb::Create);
+        let rule = self.check(&access)?;
+        let key = (place.namespace.clone().unwrap_or_else(|| self.namespace.clone()), name, audience.clone());
+        let mut tokens = self.tokens.lock().await;
+        if let Some((token, asked)) = tokens.get(&key)
+            && asked.elapsed() < TOKEN_REUSE
+        {
+            return Ok(token.clone());
+        }
+        let mut call =
+            self.call(&place, access, Some(rule), Method::POST, &place.object(), &Query::default())?;
+        call.content_type = Some("application/json");
+        call.body = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [audience], "expirationSeconds": TOKEN_SECONDS},
+        })
+        .to_string()
+        .into_bytes();
+        let answer = self.json(&call).await?;
+        let token = answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default();
+        if crate::connection::token_issuer(token).is_none_or(|issuer| issuer == *audience) {
+            return Err(ApiError {
+                hint: Some("name the audience that the pod's server expects".into()),
+                ..invalid(format!("a token for `{audience}` would open the API server itself"))
+            });
+        }
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| invalid("the API server's token cannot be sent"))?;
+        value.set_sensitive(true);
+        tokens.insert(key, (value.clone(), Instant::now()));
+        Ok(value)
+    }
+}
+
+/// Whether an answer holds the token that was sent.
+fn repeats(answer: &PodResponse, authorization: &HeaderValue) -> bool {
+    let token = authorization.as_bytes();
+    let token = token.strip_prefix(b"Bearer ").unwrap_or(token);
+    let holds = |bytes: &[u8]| bytes.windows(token.len()).any(|window| window == token);
+    !token.is_empty()
+        && (holds(&answer.body) || answer.headers.iter().any(|(_, value)| holds(value.as_bytes())))
+}
+
+/// A pod as it was when its ports were opened.
+#[derive(Clone, Debug)]
+struct Seen {
+    uid: String,
+    version: ResourceVersion,
+}
+
+impl Seen {
+    fn of(pod: &Value) -> Option<Self> {
+        let text = |field: &str| pod.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
+        Some(Self {
+            uid: text("uid")?.to_owned(),
+            version: ResourceVersion::parse(text("resourceVersion")?).ok()?,
+        })
+    }
+}
+
+fn phase(pod: &Value) -> Option<&str> {
+    pod.pointer("/status/phase").and_then(Value::as_str)
+}
+
+/// Why nothing runs in a pod any more.
+fn over(pod: &Value) -> Option<&'static str> {
+    match phase(pod) {
+        Some("Succeeded") => Some("has ended"),
+        Some("Failed") => Some("has failed"),
+        _ => None,
+    }
+}
+
+/// Waits until the pod is gone. Without the right to see it, for ever: the next connection will tell.
+async fn gone(inner: Arc<Inner>, place: Place, seen: Option<Seen>) -> ApiError {
+    const BETWEEN: Duration = Duration::from_secs(2);
+    let why = |words: &str| ApiError {
+        code: ErrorCode::NotFound,
+        message: format!("{} {words}", place.words()),
+        hint: None,
+        refusal: None,
+    };
+    let Some(mut seen) = seen else { return std::future::pending().await };
+    loop {
+        let mut events = match watch::one(&inner, &place, seen.version.clone()).await {
+            Ok(events) => events,
+            Err(error) if error.code == ErrorCode::Forbidden => return std::future::pending().await,
+            Err(_) => futures_util::stream::empty().boxed(),
+        };
+        while let Some(Ok(Event { kind, object })) = events.next().await {
+            let same = Seen::of(&object).is_some_and(|now| now.uid == seen.uid);
+            match over(&object) {
+                _ if kind == EventKind::Deleted || !same => return why("is gone"),
+                Some(words) => return why(words),
+                None => {}
+            }
+        }
+        match inner.look(&place).await.map(|pod| (over(&pod), Seen::of(&pod))) {
+            Ok((Some(words), _)) => return why(words),
+            Ok((None, Some(now))) if now.uid == seen.uid => seen = now,
+            Ok(_) => return why("is gone"),
+            Err(error) if error.code == ErrorCode::NotFound => return why("is gone"),
+            Err(_) => {}
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_comes_back_is_seen() {
+        let answer = |body: &'static str, header: &str| PodResponse {
+            status: 200,
+            headers: vec![("x".into(), header.into())],
+            body: bytes::Bytes::from_static(body.as_bytes()),
+        };
+        let token = HeaderValue::from_static("Bearer abc.def");
+        assert!(repeats(&answer("{\"authorization\": \"Bearer abc.def\"}", ""), &token));
+        assert!(repeats(&answer("", "abc.def"), &token));
+        assert!(!repeats(&answer("abc.de", "abc"), &token));
+    }
+}

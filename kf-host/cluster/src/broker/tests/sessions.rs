@@ -1,0 +1,247 @@
+use super::*;
+use crate::api::{Bearer, HttpMethod, KubeApi as _, PodRef, PodRequest, PortPair, Session, SessionOptions};
+use crate::grants::Layer;
+
+const BOTH: &[&str] = &["get", "create"];
+
+fn sessions(verbs: &[&str]) -> Value {
+    rule("", &["pods/exec", "pods/attach", "pods/portforward"], verbs)
+}
+
+fn web() -> PodRef {
+    PodRef { namespace: None, name: "web-0".into() }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn request() -> PodRequest {
+    PodRequest {
+        pod: web(),
+        port: 8888,
+        method: HttpMethod::Get,
+        path: "/".into(),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+        bearer: None,
+    }
+}
+
+/// Every way into a pod, all with the same pod and container.
+async fn all_ways(broker: &Broker, pod: PodRef, container: Option<&str>) -> Vec<ApiError> {
+    let options = SessionOptions { container: container.map(str::to_owned), ..SessionOptions::default() };
+    let mut errors = vec![
+        broker.exec(pod.clone(), words(&["id"]), options.clone()).await.err().unwrap(),
+        broker.attach(pod.clone(), options).await.err().unwrap(),
+    ];
+    if container.is_none() {
+        let ports = vec![PortPair { local: 0, remote: 80 }];
+        errors.push(broker.port_forward(pod.clone(), ports).await.err().unwrap());
+        errors.push(broker.pod_http(PodRequest { pod, ..request() }).await.err().unwrap());
+    }
+    errors
+}
+
+#[tokio::test]
+async fn a_session_is_one_upgrade_with_the_broker_s_headers() {
+    let server = Server::default();
+    server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
+    let broker = server.broker(&[sessions(BOTH)]);
+    let options = SessionOptions { container: Some("main".into()), stdin: true, tty: false };
+    let command = words(&["sh", "-c", "echo \"a&stdin=true#?\"; id\n", "ü"]);
+    let error = broker.exec(web(), command, options).await.err().unwrap();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (ErrorCode::NotFound, "there is no pod web-0 in team-a")
+    );
+    let sent = server.last();
+    assert_eq!(sent.method, "GET");
+    assert_eq!(
+        sent.uri,
+        "/api/v1/namespaces/team-a/pods/web-0/exec?container=main&stdin=true&stdout=true&stderr=true&tty=false\
+         &command=sh&command=-c&command=echo%20%22a%26stdin%3Dtrue%23%3F%22%3B%20id%0A&command=%C3%BC"
+    );
+    let names: Vec<&str> = sent.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "user-agent",
+            "connection",
+            "upgrade",
+            "sec-websocket-version",
+            "sec-websocket-key",
+            "sec-websocket-protocol"
+        ]
+    );
+    let call = &broker.calls()[0];
+    assert_eq!((call.resource.as_str(), call.status, call.rule), ("pods/exec", Some(404), Some(1)));
+}
+
+#[tokio::test]
+async fn hostile_names_never_become_sessions() {
+    let server = Server::default();
+    let broker = server.broker(&[sessions(BOTH)]);
+    for hostile in ["../../kube-system/pods/x", "web-0/exec?command=sh", "%2e%2e", "..", "", "a b", "a\r\nb"]
+    {
+        let named = PodRef { namespace: None, name: hostile.into() };
+        let elsewhere = PodRef { namespace: Some(hostile.into()), ..web() };
+        let errors = [
+            all_ways(&broker, named, None).await,
+            all_ways(&broker, elsewhere, None).await,
+            all_ways(&broker, web(), Some(hostile)).await,
+        ];
+        for error in errors.iter().flatten() {
+            assert_eq!(error.code, ErrorCode::Invalid, "{hostile:?}: {error}");
+        }
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn every_way_into_a_pod_needs_both_verbs_in_the_environment() {
+    let server = Server::default();
+    let refused = async |broker: Broker, pod: PodRef| -> Vec<Layer> {
+        let errors = all_ways(&broker, pod, None).await;
+        errors.into_iter().map(|error| error.refusal.unwrap().layer).collect()
+    };
+    for verbs in [&[][..], &["get"], &["create"], &["patch", "delete", "get"]] {
+        let rules = if verbs.is_empty() { vec![rule("", &["pods"], BOTH)] } else { vec![sessions(verbs)] };
+        assert_eq!(refused(server.broker(&rules), web()).await, [Layer::Manifest; 4], "{verbs:?}");
+    }
+    let elsewhere = PodRef { namespace: Some("kube-system".into()), ..web() };
+    assert_eq!(refused(server.broker(&[sessions(BOTH)]), elsewhere).await, [Layer::Environment; 4]);
+    let mut config = server.config(&[sessions(BOTH)]);
+    config.grants.run.read_only = true;
+    assert_eq!(refused(Broker::new(config).unwrap(), web()).await, [Layer::Run; 4]);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_dry_run_opens_nothing_that_could_change_something() {
+    let server = Server::default();
+    let mut config = server.config(&[sessions(BOTH)]);
+    config.dry_run = true;
+    let broker = Broker::new(config).unwrap();
+    let exec = broker.exec(web(), words(&["id"]), SessionOptions::default()).await;
+    let attach = broker.attach(web(), SessionOptions::default()).await;
+    let ports = broker.port_forward(web(), vec![PortPair { local: 0, remote: 80 }]).await;
+    let post = broker.pod_http(PodRequest { method: HttpMethod::Post, ..request() }).await;
+    for error in [exec.err(), attach.err(), ports.err(), post.err()] {
+        let error = error.unwrap();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.hint.as_deref(), Some("leave --dry-run out"));
+    }
+    assert!(server.requests().is_empty());
+    // To look is no change.
+    server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
+    assert_eq!(broker.pod_http(request()).await.unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn the_verb_that_rbac_misses_is_the_one_that_is_named() {
+    for verb in ["get", "create"] {
+        let server = Server::default();
+        let words_of_it = format!(
+            "pods \"web-0\" is forbidden: User \"vic\" cannot {verb} resource \"pods/exec\" in API group \"\" in \
+             the namespace \"team-a\""
+        );
+        server.answer(403, &status(403, "Forbidden", &words_of_it));
+        let broker = server.broker(&[sessions(BOTH)]);
+        let error = broker.exec(web(), words(&["id"]), SessionOptions::default()).await.err().unwrap();
+        let refusal = error.refusal.unwrap();
+        assert_eq!((refusal.layer, refusal.rule.verb.as_str()), (Layer::Rbac, verb));
+        assert_eq!(refusal.user.as_deref(), Some("vic"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_upgrade_is_an_error() {
+    for (code, body) in [(200, "{}"), (101, ""), (502, "<html>proxy</html>"), (302, "")] {
+        let server = Server::default();
+        server.raw(code, body.into());
+        let broker = server.broker(&[sessions(BOTH)]);
+        let error = broker.exec(web(), words(&["id"]), SessionOptions::default()).await.err().unwrap();
+        assert!(!error.message.contains("html"), "{error}");
+        assert_ne!(error.code, ErrorCode::Internal, "{code}: {error}");
+    }
+}
+
+/// A port is not opened for somebody who may not use it, nor for a pod that is not there.
+#[tokio::test]
+async fn ports_are_opened_only_where_they_can_be_used() {
+    let yes = json!({"status": {"allowed": true}});
+    let pod =
+        |phase: &str| json!({"metadata": {"uid": "u", "resourceVersion": "1"}, "status": {"phase": phase}});
+    let opened = async |answers: &[(u16, Value)]| {
+        let server = Server::default();
+        for (code, answer) in answers {
+            server.answer(*code, answer);
+        }
+        server.broker(&[sessions(BOTH)]).port_forward(web(), vec![PortPair { local: 0, remote: 80 }]).await
+    };
+    let no = json!({"status": {"allowed": false}});
+    let vic = json!({"status": {"userInfo": {"username": "vic"}}});
+    let refusal = opened(&[(201, yes.clone()), (201, no), (201, vic)]).await.err().unwrap().refusal.unwrap();
+    assert_eq!((refusal.layer, refusal.rule.verb.as_str()), (Layer::Rbac, "create"));
+    assert_eq!(refusal.user.as_deref(), Some("vic"));
+    let missing = status(404, "NotFound", "pods \"web-0\" not found");
+    let error = opened(&[(201, yes.clone()), (201, yes.clone()), (404, missing)]).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    for phase in ["Pending", "Succeeded", "Failed"] {
+        let error = opened(&[(201, yes.clone()), (201, yes.clone()), (200, pod(phase))]).await.err().unwrap();
+        assert_eq!(error.code, ErrorCode::Failed, "{phase}");
+    }
+    let forward = opened(&[(201, yes.clone()), (201, yes.clone()), (200, pod("Running"))]).await.unwrap();
+    assert_ne!(forward.ports[0].local, 0);
+}
+
+/// A JSON Web Token with this issuer.
+fn token(issuer: &str) -> Value {
+    use base64::Engine as _;
+    let claims = json!({"iss": issuer}).to_string();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+    json!({"status": {"token": format!("h.{claims}.secretsignature")}})
+}
+
+#[tokio::test]
+async fn a_token_needs_its_own_grant_and_is_not_for_the_api_server() {
+    let bearer = |audience: &str| PodRequest {
+        bearer: Some(Bearer { service_account: "default-editor".into(), audience: audience.into() }),
+        ..request()
+    };
+    let server = Server::default();
+    let without = server.broker(&[sessions(BOTH)]);
+    let error = without.pod_http(bearer("pipelines.kubeflow.org")).await.unwrap_err();
+    assert_eq!(error.refusal.unwrap().rule.resource, "serviceaccounts/token");
+    let broker = server.broker(&[sessions(BOTH), rule("", &["serviceaccounts/token"], &["create"])]);
+    for audience in ["", "a b", "a\r\nb"] {
+        assert_eq!(broker.pod_http(bearer(audience)).await.unwrap_err().code, ErrorCode::Invalid);
+    }
+    assert!(server.requests().is_empty());
+    server.answer(201, &token("https://kubernetes.default.svc"));
+    let error = broker.pod_http(bearer("https://kubernetes.default.svc")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(
+        server.last().body["spec"],
+        json!({"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": 600})
+    );
+    server.answer(201, &token("https://kubernetes.default.svc"));
+    server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
+    assert_eq!(broker.pod_http(bearer("pipelines")).await.unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!(server.last().headers.iter().filter(|(name, _)| name == "authorization").count(), 0);
+    assert!(!format!("{:?}", broker.calls()).contains("secretsignature"));
+}
+
+#[tokio::test]
+async fn sessions_are_counted_among_the_streams() {
+    let server = Server::default();
+    let mut config = server.config(&[sessions(BOTH)]);
+    config.budgets.streams = 0;
+    let broker = Broker::new(config).unwrap();
+    let refused: Result<Session, ApiError> =
+        broker.exec(web(), words(&["id"]), SessionOptions::default()).await;
+    assert_eq!(refused.err().unwrap().code, ErrorCode::Budget);
+    assert!(server.requests().is_empty());
+}

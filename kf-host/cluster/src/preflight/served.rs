@@ -1,0 +1,74 @@
+//! Whether the cluster serves what a command cannot do without.
+
+use serde_json::Value;
+
+use crate::api::{ApiError, ErrorCode};
+use crate::connection::Connection;
+use crate::discovery::{Discovery, DiscoveryPath, Fetch};
+use crate::grants::RuleSet;
+use crate::names::{Group, Plural};
+
+/// What was learnt of the cluster; each group is asked for once.
+#[derive(Debug, Default)]
+pub struct ServedResources(Discovery);
+
+impl ServedResources {
+    /// The first resource of a rule that is not optional and that the cluster does not serve, such
+    /// as `tensorboards.tensorboard.kubeflow.org`. Kubernetes' own groups are taken as served.
+    pub async fn first_missing(
+        &self,
+        connection: &Connection,
+        rules: &RuleSet,
+    ) -> Result<Option<String>, ApiError> {
+        let needed = rules.rules().iter().filter(|rule| !rule.optional);
+        let resources = needed.flat_map(|rule| {
+            let groups = rule.api_groups.iter().filter(|group| !is_built_in(group));
+            groups.flat_map(|group| rule.resources.iter().map(move |resource| (group, &resource.plural)))
+        });
+        for (group, plural) in resources {
+            if !self.serves(connection, group, plural).await? {
+                return Ok(Some(format!("{plural}.{group}")));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn serves(
+        &self,
+        connection: &Connection,
+        group: &Group,
+        plural: &Plural,
+    ) -> Result<bool, ApiError> {
+        let kinds = self.0.group(&Asked(connection), group).await?;
+        Ok(kinds.iter().any(|kind| kind.plural == plural.as_str()))
+    }
+}
+
+/// Groups without a dot, and those of Kubernetes itself.
+fn is_built_in(group: &Group) -> bool {
+    !group.as_str().contains('.')
+        || [
+            "authentication.k8s.io",
+            "authorization.k8s.io",
+            "discovery.k8s.io",
+            "events.k8s.io",
+            "networking.k8s.io",
+            "rbac.authorization.k8s.io",
+            "storage.k8s.io",
+        ]
+        .contains(&group.as_str())
+}
+
+struct Asked<'a>(&'a Connection);
+
+impl Fetch for Asked<'_> {
+    type Error = ApiError;
+
+    async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
+        match self.0.get(&path.path()).await {
+            Ok(document) => Ok(Some(document)),
+            Err(error) if error.code == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A session over its WebSocket: two directions, each driven on its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::CHUNK;
+use super::channels::{self, Piece};
+use crate::api::{ApiError, Session, SessionInput, SessionOutput};
+use crate::connection::broken_stream;
+
+/// How often the connection is kept alive. Load balancers drop silent ones after a minute.
+const PING: Duration = Duration::from_secs(20);
+
+/// Silence after which a person at a terminal is told that the connection is lost: three pings
+/// without an answer. In raw mode there is no Ctrl-C to end the wait with. Without a terminal a
+/// server that waits for the process to read its stdin is silent, and rightly so.
+const SILENCE: Duration = Duration::from_secs(65);
+
+/// Chunks of input that wait to be sent.
+const WAITING: usize = 4;
+
+pub(crate) struct SessionSettings {
+    pub(crate) tty: bool,
+    /// The command's first word, for errors.
+    pub(crate) program: Option<String>,
+}
+
+/// Carries a session; must be called within a tokio runtime. `held` is dropped when it ends.
+pub(crate) fn session<S>(
+    socket: WebSocketStream<S>,
+    settings: SessionSettings,
+    held: impl Send + 'static,
+) -> Session
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sink, stream) = socket.split();
+    let (input, waiting) = mpsc::channel(WAITING);
+    let sender = Sender(tokio::spawn(send(sink, waiting)).abort_handle());
+    let reader = Reader { stream, settings, _sender: sender, _held: held };
+    let output = stream::unfold(Some(reader), |reader| async move {
+        let mut reader = reader?;
+        let next = reader.next().await;
+        let more = matches!(next, Ok(SessionOutput::Stdout(_) | SessionOutput::Stderr(_)));
+        Some((next, more.then_some(reader)))
+    });
+    Session { output: output.boxed(), input }
+}
+
+/// Ends with the reader: then the connection has no owner left and closes.
+struct Sender(AbortHandle);
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Sends what comes in. An error is not told here: the reader meets the broken connection too.
+async fn send<S>(mut sink: SplitSink<WebSocketStream<S>, Message>, mut input: mpsc::Receiver<SessionInput>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut ping = interval(PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ping.reset();
+    let mut open = true;
+    loop {
+        let sent = tokio::select! {
+            next = input.recv(), if open => match next {
+                Some(next) => forward(&mut sink, next, input.is_empty()).await,
+                None => {
+                    open = false;
+                    Ok(())
+                }
+            },
+            _ = ping.tick() => sink.send(Message::Ping(Bytes::new())).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward<S>(
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    input: SessionInput,
+    last: bool,
+) -> tokio_tungstenite::tungstenite::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match input {
+        SessionInput::Data(data) => {
+            for chunk in data.chunks(CHUNK) {
+                sink.feed(Message::Binary(channels::stdin(chunk))).await?;
+            }
+        }
+        SessionInput::End => sink.feed(Message::Binary(channels::end_of_stdin())).await?,
+        SessionInput::Resize(size) => sink.feed(Message::Binary(channels::resize(size))).await?,
+    }
+    if last { sink.flush().await } else { Ok(()) }
+}
+
+struct Reader<S, H> {
+    stream: SplitStream<WebSocketStream<S>>,
+    settings: SessionSettings,
+    _sender: Sender,
+    _held: H,
+}
+
+impl<S, H> Reader<S, H>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    async fn next(&mut self) -> Result<SessionOutput, ApiError> {
+        loop {
+            let message = if self.settings.tty {
+                let message = timeout(SILENCE, self.stream.next()).await;
+                message.map_err(|_| broken_stream(&"nothing was heard for a minute"))?
+            } else {
+                self.stream.next().await
+            };
+            match message {
+                None => return Err(broken_stream(&"the session ended without a status")),
+                Some(Err(error)) => return Err(broken_stream(&error)),
+                Some(Ok(Message::Binary(message))) => match channels::decode(message) {
+                    None => {}
+                    Some(Piece::Stdout(data)) => return Ok(SessionOutput::Stdout(data)),
+                    Some(Piece::Stderr(data)) => return Ok(SessionOutput::Stderr(data)),
+                    Some(Piece::Status(status)) => {
+                        let code = channels::exit_code(&status, self.settings.program.as_deref())?;
+                        return Ok(SessionOutput::Exited(code));
+                    }
+                },
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+}

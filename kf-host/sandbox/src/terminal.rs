@@ -1,0 +1,209 @@
+//! The user's terminal, lent to a session.
+//!
+//! The bytes of a joined session never enter the guest: the host carries them between the
+//! container and the process's own stdin, stdout and stderr. The terminal itself is not this
+//! crate's; whoever shows a run lends it through [`Terminal`].
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+pub use kf_cluster::api::TerminalSize;
+use kf_cluster::api::{ApiError, ErrorCode, Session, SessionInput, SessionOutput, SessionStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::output::{OutputError, SharedOutput};
+
+/// Where a session's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Bytes as they are typed or piped in. Dropping it stops reading.
+pub struct Input {
+    /// Ends at the end of input.
+    pub chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
+    /// What keeps the reading going.
+    pub held: Box<dyn Send>,
+}
+
+/// The process's stdin, stdout and stderr.
+pub trait Terminal: Send + Sync {
+    /// Whether a person types at stdin.
+    fn is_interactive(&self) -> bool;
+
+    /// None where there is no terminal.
+    fn size(&self) -> Option<TerminalSize>;
+
+    /// Hands every key on as it is, Ctrl-C too, until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The terminal is gone.
+    fn raw(&self) -> io::Result<Box<dyn Send>>;
+
+    /// # Errors
+    ///
+    /// stdin cannot be read.
+    fn input(&self) -> io::Result<Input>;
+
+    /// Writes and shows at once; blocks. `raw` bytes are not filtered: in a terminal session the
+    /// container's programs draw, and the person has asked for that.
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot be written.
+    fn write(&self, stream: Stream, raw: bool, data: &[u8]) -> io::Result<()>;
+
+    /// Shows a page of this machine in the person's browser; blocks for some seconds. False if there
+    /// is no browser or no person.
+    fn open_page(&self, url: &str) -> bool;
+}
+
+/// How a session is joined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joining {
+    pub(crate) stdin: bool,
+    pub(crate) tty: bool,
+    /// What is drawn already was drawn for nobody: have it drawn again.
+    pub(crate) redraw: bool,
+}
+
+/// How a session ended early.
+#[derive(Debug)]
+pub(crate) enum JoinError {
+    Session(ApiError),
+    Output(OutputError),
+}
+
+impl From<ApiError> for JoinError {
+    fn from(error: ApiError) -> Self {
+        Self::Session(error)
+    }
+}
+
+fn failed(what: &str, error: &io::Error) -> ApiError {
+    ApiError { code: ErrorCode::Failed, message: format!("{what}: {error}"), hint: None, refusal: None }
+}
+
+/// Joins a session to the terminal; its exit code.
+///
+/// Dropping the future ends the session and gives the terminal back.
+pub(crate) async fn join(
+    session: Session,
+    terminal: Arc<dyn Terminal>,
+    joining: Joining,
+    output: &SharedOutput,
+) -> Result<i32, JoinError> {
+    let Session { output: said, input } = session;
+    output.lock().flush().map_err(JoinError::Output)?;
+    let resized = if joining.tty {
+        let resized = signal(SignalKind::window_change());
+        Some(resized.map_err(|error| failed("the terminal's size cannot be followed", &error))?)
+    } else {
+        None
+    };
+    let _raw = if joining.tty {
+        Some(terminal.raw().map_err(|error| failed("the terminal cannot be taken over", &error))?)
+    } else {
+        None
+    };
+    let typed = if joining.stdin {
+        Some(terminal.input().map_err(|error| failed("stdin cannot be read", &error))?)
+    } else {
+        None
+    };
+    let sizes = Sizes { terminal: Arc::clone(&terminal), resized, redraw: joining.redraw };
+    tokio::select! {
+        code = show(said, terminal, joining.tty) => code,
+        never = listen(typed, sizes, input) => match never {},
+    }
+}
+
+/// Shows what a session says until it ends.
+async fn show(mut said: SessionStream, terminal: Arc<dyn Terminal>, raw: bool) -> Result<i32, JoinError> {
+    while let Some(piece) = said.next().await {
+        let (stream, data) = match piece? {
+            SessionOutput::Exited(code) => return Ok(code),
+            SessionOutput::Stdout(data) => (Stream::Stdout, data),
+            SessionOutput::Stderr(data) => (Stream::Stderr, data),
+        };
+        let terminal = Arc::clone(&terminal);
+        // A pipe that nobody reads must not stop what is typed.
+        let written = tokio::task::spawn_blocking(move || terminal.write(stream, raw, &data)).await;
+        let written = written.unwrap_or_else(|_| Err(io::Error::other("writing was given up")));
+        written.map_err(|error| JoinError::Output(error.into()))?;
+    }
+    let message = "the session ended without an exit code".to_owned();
+    Err(ApiError { code: ErrorCode::Unreachable, message, hint: None, refusal: None }.into())
+}
+
+struct Sizes {
+    terminal: Arc<dyn Terminal>,
+    resized: Option<Signal>,
+    redraw: bool,
+}
+
+impl Sizes {
+    async fn change(&mut self) {
+        match &mut self.resized {
+            Some(resized) => {
+                resized.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn now(&self) -> Option<TerminalSize> {
+        self.resized.as_ref().and_then(|_| self.terminal.size())
+    }
+}
+
+/// Hands on what is typed and how large the terminal is.
+async fn listen(
+    mut typed: Option<Input>,
+    mut sizes: Sizes,
+    input: mpsc::Sender<SessionInput>,
+) -> std::convert::Infallible {
+    if let Some(size) = sizes.now() {
+        if sizes.redraw {
+            let other = TerminalSize { rows: size.rows.saturating_add(1), ..size };
+            let _over = input.send(SessionInput::Resize(other)).await;
+        }
+        let _over = input.send(SessionInput::Resize(size)).await;
+    }
+    loop {
+        let next = tokio::select! {
+            chunk = chunk(&mut typed) => match chunk {
+                Some(data) => SessionInput::Data(data.into()),
+                None => {
+                    typed = None;
+                    SessionInput::End
+                }
+            },
+            () = sizes.change() => match sizes.now() {
+                Some(size) => SessionInput::Resize(size),
+                None => continue,
+            },
+        };
+        if input.send(next).await.is_err() {
+            // The other direction tells why.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The next bytes; none at the end, also where stdin cannot be read any more.
+async fn chunk(typed: &mut Option<Input>) -> Option<Vec<u8>> {
+    match typed {
+        Some(typed) => typed.chunks.recv().await.and_then(Result::ok),
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+#[path = "terminal_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! Sessions joined to a terminal that records.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::stream;
+
+use super::*;
+use crate::limits::Limits;
+use crate::ui::Silent;
+
+#[derive(Default)]
+struct Recorded {
+    written: Mutex<Vec<(Stream, bool, Vec<u8>)>>,
+    is_raw: Arc<AtomicBool>,
+    typed: Mutex<Vec<Vec<u8>>>,
+    closed: bool,
+}
+
+struct Raw(Arc<AtomicBool>);
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Terminal for Recorded {
+    fn is_interactive(&self) -> bool {
+        true
+    }
+
+    fn size(&self) -> Option<TerminalSize> {
+        Some(TerminalSize { columns: 80, rows: 24 })
+    }
+
+    fn raw(&self) -> io::Result<Box<dyn Send>> {
+        self.is_raw.store(true, Ordering::SeqCst);
+        Ok(Box::new(Raw(Arc::clone(&self.is_raw))))
+    }
+
+    fn input(&self) -> io::Result<Input> {
+        let (sender, chunks) = mpsc::channel(16);
+        for chunk in self.typed.lock().unwrap().drain(..) {
+            sender.try_send(Ok(chunk)).unwrap();
+        }
+        Ok(Input { chunks, held: Box::new(()) })
+    }
+
+    fn write(&self, stream: Stream, raw: bool, data: &[u8]) -> io::Result<()> {
+        if self.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.written.lock().unwrap().push((stream, raw, data.to_vec()));
+        Ok(())
+    }
+
+    fn open_page(&self, _: &str) -> bool {
+        false
+    }
+}
+
+fn out(data: &'static str) -> Result<SessionOutput, ApiError> {
+    Ok(SessionOutput::Stdout(data.into()))
+}
+
+const TTY: Joining = Joining { stdin: true, tty: true, redraw: false };
+const PIPE: Joining = Joining { stdin: true, tty: false, redraw: false };
+
+/// Joins to a session that says these things once it has heard `hears` of ours.
+async fn joined(
+    terminal: &Arc<Recorded>,
+    joining: Joining,
+    hears: usize,
+    says: Vec<Result<SessionOutput, ApiError>>,
+) -> (Result<i32, JoinError>, Vec<SessionInput>) {
+    let (input, mut heard) = mpsc::channel(1);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let said = stream::once(async move {
+        let mut all = Vec::new();
+        while all.len() < hears {
+            all.extend(heard.recv().await);
+        }
+        tell.send(all).unwrap();
+        stream::iter(says)
+    });
+    let session = Session { output: said.flatten().boxed(), input };
+    let output = SharedOutput::new(Box::new(Silent), &Limits::default());
+    let result = join(session, Arc::clone(terminal) as Arc<dyn Terminal>, joining, &output).await;
+    (result, told.await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_terminal_is_raw_for_the_session_and_its_bytes_are_drawn_as_they_are() {
+    let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"\x03".to_vec()]), ..Recorded::default() });
+    let says = vec![out("\x1b[2J"), Ok(SessionOutput::Exited(3))];
+    let (code, heard) = joined(&terminal, TTY, 3, says).await;
+    assert_eq!(code.unwrap(), 3);
+    let size = TerminalSize { columns: 80, rows: 24 };
+    assert_eq!(heard[0], SessionInput::Resize(size));
+    assert_eq!(heard[1..], [SessionInput::Data("\x03".into()), SessionInput::End]);
+    assert_eq!(*terminal.written.lock().unwrap(), [(Stream::Stdout, true, b"\x1b[2J".to_vec())]);
+    assert!(!terminal.is_raw.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn pipes_are_never_raw_and_have_no_size() {
+    let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"data".to_vec()]), ..Recorded::default() });
+    let err = Ok(SessionOutput::Stderr("oops".into()));
+    let (code, heard) = joined(&terminal, PIPE, 2, vec![err, Ok(SessionOutput::Exited(0))]).await;
+    assert_eq!(code.unwrap(), 0);
+    assert_eq!(heard, [SessionInput::Data("data".into()), SessionInput::End]);
+    assert_eq!(*terminal.written.lock().unwrap(), [(Stream::Stderr, false, b"oops".to_vec())]);
+}
+
+#[tokio::test]
+async fn without_stdin_nothing_is_read() {
+    let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"mine".to_vec()]), ..Recorded::default() });
+    let joining = Joining { stdin: false, ..PIPE };
+    let (code, _) = joined(&terminal, joining, 0, vec![Ok(SessionOutput::Exited(0))]).await;
+    assert_eq!(code.unwrap(), 0);
+    assert_eq!(terminal.typed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn attaching_has_the_screen_drawn_again() {
+    let terminal = Arc::new(Recorded::default());
+    let joining = Joining { redraw: true, ..TTY };
+    let (_, heard) = joined(&terminal, joining, 2, vec![Ok(SessionOutput::Exited(0))]).await;
+    let rows: Vec<u16> = heard
+        .iter()
+        .map(|input| if let SessionInput::Resize(size) = input { size.rows } else { 0 })
+        .collect();
+    assert_eq!(rows, [25, 24]);
+}
+
+#[tokio::test]
+async fn every_end_gives_the_terminal_back() {
+    let broken =
+        ApiError { code: ErrorCode::Unreachable, message: "broken".into(), hint: None, refusal: None };
+    for says in [vec![Err(broken)], vec![]] {
+        let terminal = Arc::new(Recorded::default());
+        assert!(matches!(joined(&terminal, TTY, 0, says).await.0, Err(JoinError::Session(_))));
+        assert!(!terminal.is_raw.load(Ordering::SeqCst));
+    }
+    let terminal = Arc::new(Recorded { closed: true, ..Recorded::default() });
+    let (result, _) = joined(&terminal, TTY, 0, vec![out("x")]).await;
+    assert!(matches!(result, Err(JoinError::Output(OutputError::Stop(crate::Fault::OutputClosed)))));
+    // Ctrl-C from elsewhere drops the future.
+    let terminal = Arc::new(Recorded::default());
+    {
+        let waiting = joined(&terminal, TTY, usize::MAX, Vec::new());
+        let limit = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(limit, waiting).await.is_err());
+    }
+    assert!(!terminal.is_raw.load(Ordering::SeqCst));
+}

@@ -1,0 +1,167 @@
+//! The object of one kind in a file.
+
+use serde_json::Value;
+
+use crate::args::FileArg;
+use crate::error::{Error, Result};
+use crate::kf::Kf;
+use crate::objects::Object;
+
+/// The only kind a command takes from a file.
+#[derive(Clone, Copy, Debug)]
+pub struct ManifestKind {
+    pub group: &'static str,
+    pub kind: &'static str,
+    /// The word after `kf`, for hints.
+    pub command: &'static str,
+}
+
+/// What an exported object carries and the server fills in.
+const OF_THE_SERVER: [&str; 6] =
+    ["creationTimestamp", "generateName", "generation", "managedFields", "resourceVersion", "uid"];
+
+impl ManifestKind {
+    /// Reads the object of this name from a file.
+    ///
+    /// A file with one object may call it something else, or nothing; a file with several must have
+    /// one of that name. A file with any other kind is refused, because it would not be applied.
+    pub fn read(&self, kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
+        let path = file.path();
+        let documents = documents(&file.read_text(kf)?, path)?;
+        let objects = documents.into_iter().map(|one| self.check(one, path)).collect::<Result<Vec<_>>>()?;
+        let object = choose(objects, name, path)?;
+        self.check_namespace(kf, &object, path, name)?;
+        let called = object.name();
+        if !called.is_empty() && called != name {
+            let path = if path == "-" { "stdin" } else { path };
+            kf.note(format!("{path} calls it {called}; here it is {name}"));
+        }
+        let mut value = object.into_value();
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("status");
+        }
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|field, _| !OF_THE_SERVER.contains(&field.as_str()));
+        }
+        let mut object = Object::from(value);
+        object.set("/metadata/name", name);
+        Ok(object)
+    }
+
+    fn check(&self, document: Value, path: &str) -> Result<Object> {
+        if !document.is_object() {
+            return Err(Error::invalid(format!("{path} holds something that is no Kubernetes object")));
+        }
+        let object = Object::from(document);
+        let Self { group, kind, command } = self;
+        match object.kind() {
+            "" => Err(Error::invalid(format!("{path} does not say its kind; write `kind: {kind}`"))),
+            other if other == *kind && object.group() == *group => Ok(object),
+            other => Err(Error::invalid(format!(
+                "{path} holds a {other} of {}; kf {command} applies {kind}s of {group} and nothing else",
+                if object.group().is_empty() { "core" } else { object.group() }
+            ))
+            .hint("move it to a file of its own")),
+        }
+    }
+
+    fn check_namespace(&self, kf: &Kf, object: &Object, path: &str, name: &str) -> Result<()> {
+        let here = kf.namespace();
+        match object.namespace() {
+            Some(there) if there != here => {
+                Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
+                    .hint(format!("kf -n {there} {} {name} {path}", self.command)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Every document of a YAML or JSON file that is not empty.
+fn documents(text: &str, path: &str) -> Result<Vec<Value>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
+        let complaint = error.to_string();
+        let first = complaint.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Error::invalid(format!("{path} is not valid YAML: {first}"))
+    })?;
+    let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    if documents.is_empty() {
+        return Err(Error::invalid(format!("{path} is empty")));
+    }
+    Ok(documents)
+}
+
+fn choose(mut objects: Vec<Object>, name: &str, path: &str) -> Result<Object> {
+    if objects.len() > 1 {
+        let names: Vec<_> = objects.iter().map(|object| object.name().to_owned()).collect();
+        objects.retain(|object| object.name() == name);
+        if objects.is_empty() {
+            return Err(Error::invalid(format!(
+                "{path} holds {}, none is called {name}",
+                names.join(" and ")
+            )));
+        }
+        if objects.len() > 1 {
+            return Err(Error::invalid(format!("{path} holds {} objects called {name}", objects.len())));
+        }
+    }
+    objects.pop().ok_or_else(|| Error::invalid(format!("{path} is empty")))
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+    use crate::testing::FakeHost;
+
+    const KIND: ManifestKind =
+        ManifestKind { group: "serving.kserve.io", kind: "InferenceService", command: "serve" };
+    const HEAD: &str = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n";
+
+    fn read(text: &str, name: &str) -> Result<Object> {
+        let host = FakeHost::new("team-a");
+        host.file("iris.yaml", text);
+        KIND.read(&host.kf(), &"iris.yaml".parse().map_err(Error::invalid)?, name)
+    }
+
+    #[test]
+    fn a_single_object_takes_the_name_it_is_given() {
+        let object = read(&format!("{HEAD}metadata: {{name: other, uid: x}}\nstatus: {{}}\n"), "iris");
+        let object = object.unwrap();
+        assert_eq!((object.name(), object.uid(), object.at("/status")), ("iris", None, None));
+    }
+
+    #[test]
+    fn of_several_objects_the_one_of_that_name_is_taken() {
+        let text =
+            format!("{HEAD}metadata: {{name: a}}\n---\n{HEAD}metadata: {{name: b}}\nspec: {{x: 1}}\n---\n");
+        assert_eq!(read(&text, "b").unwrap().int("/spec/x"), Some(1));
+        assert_eq!(read(&text, "c").unwrap_err().message, "iris.yaml holds a and b, none is called c");
+    }
+
+    #[test]
+    fn another_namespace_is_refused() {
+        let error = read(&format!("{HEAD}metadata: {{namespace: team-b}}\n"), "iris").unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.message, "iris.yaml names the namespace team-b, and this is team-a");
+        assert_eq!(error.hint.as_deref(), Some("kf -n team-b serve iris iris.yaml"));
+    }
+
+    #[test]
+    fn nothing_but_the_one_kind_is_applied() {
+        let refused = |text: &str| read(text, "iris").unwrap_err().message;
+        assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret of core"));
+        assert!(refused("apiVersion: evil.example/v1\nkind: InferenceService\n").contains("of evil.example"));
+        assert!(refused("spec: {}\n").contains("does not say its kind"));
+        assert!(refused("- 1\n").contains("no Kubernetes object"));
+        assert_eq!(refused("---\n"), "iris.yaml is empty");
+    }
+
+    #[test]
+    fn broken_yaml_says_where() {
+        let error = read("a: b\n  c: d\n", "iris").unwrap_err();
+        let expected =
+            "iris.yaml is not valid YAML: line 2 column 4: mapping values are not allowed in this context";
+        assert_eq!(error.message, expected);
+    }
+}

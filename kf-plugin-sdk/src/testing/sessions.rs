@@ -1,0 +1,176 @@
+use std::cell::Cell;
+
+use super::host::FakeHost;
+use super::streams::when;
+use crate::border::*;
+use crate::error::{Error, Result};
+use crate::sessions::Said;
+
+/// A session a command opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSession {
+    pub pod: String,
+    /// Empty for attach.
+    pub command: Vec<String>,
+    pub options: SessionOptions,
+}
+
+type Exec = Box<dyn FnMut(&OpenedSession) -> Result<Said>>;
+type Http = Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse>>;
+
+/// Sessions, forwarded ports and HTTP of a fake host.
+#[derive(Default)]
+pub(super) struct FakeSessions {
+    pub(super) opened: Vec<OpenedSession>,
+    pub(super) pages: Vec<String>,
+    exec: Option<Exec>,
+    http: Option<Http>,
+}
+
+impl FakeHost {
+    /// What happens in containers: the exit code, and what is said on the way.
+    pub fn on_session(&self, act: impl FnMut(&OpenedSession) -> Result<Said> + 'static) {
+        self.sessions(|sessions| sessions.exec = Some(Box::new(act)));
+    }
+
+    /// What pods answer.
+    pub fn on_http(&self, answer: impl FnMut(&HttpRequest) -> Result<HttpResponse> + 'static) {
+        self.sessions(|sessions| sessions.http = Some(Box::new(answer)));
+    }
+
+    /// The sessions the command opened.
+    pub fn opened_sessions(&self) -> Vec<OpenedSession> {
+        self.sessions(|sessions| sessions.opened.clone())
+    }
+
+    /// The pages the command showed, as URLs.
+    pub fn opened_pages(&self) -> Vec<String> {
+        self.sessions(|sessions| sessions.pages.clone())
+    }
+
+    fn sessions<T>(&self, act: impl FnOnce(&mut FakeSessions) -> T) -> T {
+        act(&mut self.state.sessions.borrow_mut())
+    }
+
+    fn allowed(&self, subresource: &str) -> Result<()> {
+        let resource = format!("pods/{subresource}");
+        match self.cluster(|cluster| cluster.is_denied("create", "", &resource)) {
+            true => Err(Error::forbidden(format!("you may not create {resource}"))),
+            false => Ok(()),
+        }
+    }
+
+    fn has_pod(&self, pod: &str) -> Result<()> {
+        self.cluster(|cluster| cluster.object("Pod", pod))
+            .map(drop)
+            .ok_or_else(|| Error::not_found(format!("pods \"{pod}\" not found")))
+    }
+
+    pub(super) fn session(
+        &self,
+        subresource: &str,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<Said> {
+        self.allowed(subresource)?;
+        self.has_pod(pod)?;
+        let opened = OpenedSession { pod: pod.into(), command: command.to_vec(), options: options.clone() };
+        self.sessions(|sessions| {
+            sessions.opened.push(opened.clone());
+            match &mut sessions.exec {
+                Some(exec) => exec(&opened),
+                None => Ok(Said::default()),
+            }
+        })
+    }
+
+    pub(super) fn http(&self, request: &HttpRequest) -> Result<HttpResponse> {
+        self.allowed("portforward")?;
+        self.has_pod(&request.pod)?;
+        self.sessions(|sessions| match &mut sessions.http {
+            Some(http) => http(request),
+            None => {
+                Err(Error::failed(format!("nothing listens on port {} of {}", request.port, request.pod)))
+            }
+        })
+    }
+
+    pub(super) fn forward_ports(&self, pod: &str, ports: &[Port]) -> Result<Box<dyn PortForwardSource>> {
+        self.allowed("portforward")?;
+        self.has_pod(pod)?;
+        let bound = ports.iter().zip(40_001..).map(|(port, free)| match port.local {
+            0 => Port { local: free, ..*port },
+            _ => *port,
+        });
+        Ok(Box::new(FakePortForward { host: self.clone(), pod: pod.into(), ports: bound.collect() }))
+    }
+}
+
+/// Ends when its pod is gone.
+struct FakePortForward {
+    host: FakeHost,
+    pod: String,
+    ports: Vec<Port>,
+}
+
+impl PortForwardSource for FakePortForward {
+    fn ports(&self) -> Vec<Port> {
+        self.ports.clone()
+    }
+
+    fn subscribe(&self) -> Pollable {
+        let (host, pod) = (self.host.clone(), self.pod.clone());
+        when(move || host.has_pod(&pod).is_err())
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.host.block_until("a forwarded port to end", || self.host.has_pod(&self.pod).is_err())
+    }
+
+    fn open_page(&self, path: &str) -> Result<bool> {
+        let Some(port) = self.ports.first() else { return Ok(false) };
+        if !self.host.context().interactive {
+            return Ok(false);
+        }
+        let page = format!("http://localhost:{}{path}", port.local);
+        self.host.sessions(|sessions| sessions.pages.push(page));
+        Ok(true)
+    }
+}
+
+/// Says all at once.
+pub(super) struct FakeProcess {
+    said: Said,
+    next: Cell<u8>,
+}
+
+impl FakeProcess {
+    pub(super) fn new(said: Said) -> Self {
+        Self { said, next: Cell::new(0) }
+    }
+}
+
+impl ProcessSource for FakeProcess {
+    fn next(&self) -> Result<Output> {
+        let turn = self.next.get();
+        self.next.set(turn.saturating_add(1));
+        Ok(match turn {
+            0 => Output::Stdout(self.said.stdout.clone()),
+            1 => Output::Stderr(self.said.stderr.clone()),
+            _ => Output::Exited(self.said.exit_code),
+        })
+    }
+
+    fn subscribe(&self) -> Pollable {
+        when(|| true)
+    }
+
+    fn write(&self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn close_stdin(&self) -> Result<()> {
+        Ok(())
+    }
+}

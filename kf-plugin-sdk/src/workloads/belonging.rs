@@ -1,0 +1,73 @@
+use super::ComponentKind;
+use super::kinds::PodsBy;
+use crate::objects::Object;
+
+/// The component a pod belongs to, by what the pod itself says: no other object is asked for. A pod
+/// nobody made is its own.
+///
+/// Owners kf has no word for go by their kind's name: `daemonset`. The pods of a training job know
+/// only its job set, which has the same name.
+pub fn component_of(pod: &Object) -> (String, String) {
+    if let Some((kind, name)) = by_label(pod) {
+        return (kind.word().to_owned(), name.to_owned());
+    }
+    match pod.controller() {
+        None => (ComponentKind::Pod.word().to_owned(), pod.name().to_owned()),
+        Some(("ReplicaSet", name)) => match deployment(pod, name) {
+            Some(deployment) => (ComponentKind::Deployment.word().to_owned(), deployment.to_owned()),
+            None => ("replicaset".to_owned(), name.to_owned()),
+        },
+        Some((kind, name)) => (kind.to_lowercase(), name.to_owned()),
+    }
+}
+
+fn by_label(pod: &Object) -> Option<(ComponentKind, &str)> {
+    ComponentKind::ALL.into_iter().find_map(|kind| {
+        let PodsBy::Label(label) = kind.pods_by() else { return None };
+        let name = pod.label(label)?;
+        let meant = match kind {
+            ComponentKind::TrainJob => false,
+            // Half the world's pods have a label `app`.
+            ComponentKind::Tensorboard => false,
+            // The label does not say which of them it is; the owner does.
+            kind if kind.is_legacy_job() => pod.controller().is_some_and(|(of, _)| of == kind.kind().kind),
+            _ => true,
+        };
+        meant.then_some((kind, name))
+    })
+}
+
+/// A deployment's replica sets are named after it and a hash that their pods carry.
+fn deployment<'a>(pod: &Object, replica_set: &'a str) -> Option<&'a str> {
+    replica_set.strip_suffix(pod.label("pod-template-hash")?)?.strip_suffix('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(labels: Value, owner: Option<(&str, &str)>) -> String {
+        let owners = owner.map(|(kind, name)| json!([{ "kind": kind, "name": name, "controller": true }]));
+        let pod = json!({ "kind": "Pod", "metadata": {
+            "name": "x-0", "labels": labels, "ownerReferences": owners,
+        } });
+        let (kind, name) = component_of(&pod.into());
+        format!("{kind}/{name}")
+    }
+
+    #[test]
+    fn a_pod_says_whose_it_is() {
+        let job_set = json!({ "jobset.sigs.k8s.io/jobset-name": "mnist", "batch.kubernetes.io/job-name": "mnist-node-0" });
+        assert_eq!(of(job_set, Some(("Job", "mnist-node-0"))), "jobset/mnist");
+        assert_eq!(of(json!({ "notebook-name": "alice" }), Some(("StatefulSet", "alice"))), "notebook/alice");
+        let legacy = json!({ "training.kubeflow.org/job-name": "old" });
+        assert_eq!(of(legacy, Some(("TFJob", "old"))), "tfjob/old");
+        let web = json!({ "app": "web", "pod-template-hash": "5d9" });
+        assert_eq!(of(web, Some(("ReplicaSet", "web-5d9"))), "deployment/web");
+        assert_eq!(of(json!({ "app": "db" }), Some(("StatefulSet", "db"))), "statefulset/db");
+        assert_eq!(of(json!({}), Some(("DaemonSet", "agent"))), "daemonset/agent");
+        assert_eq!(of(json!({ "app": "x" }), None), "pod/x-0");
+    }
+}

@@ -1,0 +1,53 @@
+//! Completing a component's name while a person types it.
+
+use std::collections::BTreeMap;
+
+use super::ComponentKind;
+use crate::error::Result;
+use crate::kf::Kf;
+use crate::objects::Object;
+use crate::tree::{Candidate, CompletionRequest};
+
+/// Completes an argument that names a component: `NAME`, or `KIND/NAME` where it is not the only
+/// one of that name. Of kinds that are not served or may not be listed there are none.
+///
+/// For `#[kf_plugin_sdk::main(complete = complete_component)]` with the argument marked
+/// `#[kf(complete = dynamic)]`.
+pub fn complete_component(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    complete_among(request, kf, &ComponentKind::ALL)
+}
+
+/// The same, of some kinds only.
+pub fn complete_among(
+    request: &CompletionRequest,
+    kf: &Kf,
+    kinds: &[ComponentKind],
+) -> Result<Vec<Candidate>> {
+    let word = request.words.last().map_or("", String::as_str);
+    if let Some((kind, start)) = word.split_once('/') {
+        let named = ComponentKind::named(kind)?;
+        let objects = kf.api(named.kind()).list().unwrap_or_default();
+        let names = objects.iter().map(Object::name).filter(|name| name.starts_with(start));
+        return Ok(names.map(|name| Candidate { value: format!("{kind}/{name}"), help: None }).collect());
+    }
+    let mut found: BTreeMap<String, Vec<ComponentKind>> = BTreeMap::new();
+    let asked: Vec<_> = kinds.iter().map(|kind| kind.kind()).collect();
+    for (&kind, answer) in kinds.iter().zip(kf.list_many(&asked)) {
+        let objects = answer.map(|listed| listed.items).unwrap_or_default();
+        // What a component owns is worth offering only to who asks for its kind: every training job has
+        // a job set, and every deployment its pods.
+        for object in objects.iter().filter(|object| object.controller().is_none()) {
+            if object.name().starts_with(word) {
+                found.entry(object.name().to_owned()).or_default().push(kind);
+            }
+        }
+    }
+    let candidates = found.into_iter().flat_map(|(name, kinds)| {
+        let only = kinds.len() == 1;
+        kinds.into_iter().map(move |kind| Candidate {
+            value: if only { name.clone() } else { format!("{kind}/{name}") },
+            help: Some(kind.word().to_owned()),
+        })
+    });
+    Ok(candidates.collect())
+}

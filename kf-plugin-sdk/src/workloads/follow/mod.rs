@@ -1,0 +1,293 @@
+//! Staying with a component until it ends, with its logs if wanted.
+
+mod choice;
+mod streams;
+
+pub use choice::LogChoice;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use streams::Streams;
+
+use super::failure::{Failures, LastWords};
+use super::verdict::NO_PODS;
+use super::{Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, pod_state};
+use crate::border::Pollable;
+use crate::error::{Error, Result};
+use crate::kf::Kf;
+use crate::objects::{Change, Object, Reflector};
+use crate::ui::Progress;
+
+/// How often events are read anew while nothing runs: they say why, and come without a change of
+/// the pod.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why following stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The component ended.
+    Ended(Outcome),
+    /// It stays, but someone stopped it: it has no pods, and will have none.
+    Stopped,
+    /// Everything that was asked for has been printed; the component may go on.
+    Printed,
+    /// Someone deleted it.
+    Deleted,
+}
+
+/// Stays with a component until it ends.
+pub struct Follow<'a> {
+    kf: &'a Kf,
+    component: Component,
+    streams: Option<Streams>,
+    ranks: Option<i64>,
+    pods: BTreeMap<String, Object>,
+    events: Events,
+    /// Kueue's workloads, while the component waits for one.
+    queue: Vec<Object>,
+    failures: Failures,
+    deleted: bool,
+}
+
+impl<'a> Follow<'a> {
+    /// Stays with it, without logs.
+    pub fn new(kf: &'a Kf, component: Component) -> Self {
+        Self {
+            kf,
+            component,
+            streams: None,
+            ranks: None,
+            pods: BTreeMap::new(),
+            events: Events::default(),
+            queue: Vec::new(),
+            failures: Failures::default(),
+            deleted: false,
+        }
+    }
+
+    /// Copies logs to stdout meanwhile.
+    #[must_use]
+    pub fn with_logs(mut self, choice: LogChoice) -> Self {
+        self.streams = Some(Streams::new(choice));
+        self
+    }
+
+    /// Says how many ranks there will be, for who knows it; else the component's spec or its job set is
+    /// asked.
+    #[must_use]
+    pub fn with_ranks(mut self, ranks: i64) -> Self {
+        self.ranks = Some(ranks);
+        self
+    }
+
+    /// The component as it was last seen.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// Its pods as they were last seen.
+    pub fn pods(&self) -> impl Iterator<Item = &Object> {
+        self.pods.values()
+    }
+
+    /// What the pod that failed first said last, if one failed.
+    pub fn last_words(&self) -> Option<&LastWords> {
+        self.failures.last_words()
+    }
+
+    /// Whether any log has been copied.
+    pub fn has_printed(&self) -> bool {
+        self.streams.as_ref().is_some_and(Streams::has_printed)
+    }
+
+    /// How it is doing, as far as it was last seen.
+    pub fn verdict(&self) -> Verdict {
+        let pods: Vec<_> = self.pods.values().cloned().collect();
+        self.component.judge_queued(&pods, &self.queue, &self.events)
+    }
+
+    /// Blocks until the component has ended and its logs have been copied.
+    pub fn run(&mut self) -> Result<Stop> {
+        self.ranks = self.count_ranks();
+        if let Some(streams) = &self.streams {
+            streams.choice.check_rank(&self.component, self.ranks)?;
+        }
+        let (itself, mut of_component) = Reflector::open(self.kf, self.component.itself(self.kf))?;
+        self.take_component(vec![Change::All(itself)]);
+        let (pods, mut of_pods) = Reflector::open(self.kf, self.component.pod_selection(self.kf))?;
+        self.take_pods(vec![Change::All(pods)]);
+        self.look()?;
+        let mut progress: Option<Progress> = None;
+        let mut look_again = self.kf.after(LOOK_AGAIN);
+        loop {
+            self.open_logs()?;
+            if let Some(stop) = self.stop()? {
+                return Ok(stop);
+            }
+            match of_pods.lost().or(of_component.lost()) {
+                Some(error) => say(self.kf, &mut progress, &format!("{error}; trying again")),
+                None => self.show_wait(&mut progress),
+            }
+
+            let ends = self.streams.as_ref().map(Streams::ends).unwrap_or_default();
+            let (component, pods) = (of_component.subscribe(), of_pods.subscribe());
+            let first: [&Pollable; 3] = [&component, &pods, &look_again];
+            let all: Vec<_> = first.into_iter().chain(&ends).collect();
+            let ready = self.kf.wait(&all);
+            if ready.is_empty() {
+                return Err(Error::timed_out(format!("nothing more was heard of {}", self.component.name)));
+            }
+            // Logs first, from the back: taking one out moves those behind it.
+            for index in ready.iter().rev().filter_map(|index| index.checked_sub(first.len())) {
+                if let Some(streams) = &mut self.streams {
+                    streams.close(self.kf, index)?;
+                }
+            }
+            if ready.contains(&0) {
+                let changes = of_component.changes()?;
+                self.take_component(changes);
+            }
+            if ready.contains(&1) {
+                let changes = of_pods.changes()?;
+                self.take_pods(changes);
+            }
+            if ready.contains(&2) {
+                // A server that is away is waited for by the watches.
+                if of_pods.lost().is_none() && !self.is_running() {
+                    self.look()?;
+                }
+                look_again = self.kf.after(LOOK_AGAIN);
+            }
+        }
+    }
+
+    fn open_logs(&mut self) -> Result<()> {
+        match &mut self.streams {
+            Some(streams) => streams.open_due(self.kf, &self.component, &self.pods, self.ranks),
+            None => Ok(()),
+        }
+    }
+
+    fn logs_are_open(&self) -> bool {
+        self.streams.as_ref().is_some_and(Streams::are_open)
+    }
+
+    /// Whether there is nothing left to wait for.
+    fn stop(&mut self) -> Result<Option<Stop>> {
+        if self.logs_are_open() {
+            return Ok(None);
+        }
+        let printed = self.streams.as_ref().is_some_and(|streams| {
+            // An earlier run is there now or never.
+            let choice = &streams.choice;
+            !choice.follow && (streams.has_printed() || (choice.previous && !self.pods.is_empty()))
+        });
+        if printed {
+            return Ok(Some(Stop::Printed));
+        }
+        if self.deleted {
+            return Ok(Some(Stop::Deleted));
+        }
+        if self.pods.is_empty() && !self.component.kind.ends() && self.verdict().state == State::Stopped {
+            return Ok(Some(Stop::Stopped));
+        }
+        let Some(outcome) = outcome(&self.component.object) else { return Ok(None) };
+        if self.streams.is_some() || !outcome.succeeded {
+            // The end and the last pods' last changes come on two watches, in any order.
+            let pods = self.component.pods(self.kf)?;
+            self.take_pods(vec![Change::All(pods)]);
+        }
+        self.open_logs()?;
+        Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
+    }
+
+    fn show_wait(&self, progress: &mut Option<Progress>) {
+        let name = &self.component.name;
+        if self.logs_are_open() {
+            *progress = None;
+            return;
+        }
+        let why = self.verdict().why.filter(|why| why != NO_PODS);
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        if self.streams.is_none() && self.is_running() {
+            // How far it is and how long it will take, where its runtime tells.
+            say(self.kf, progress, &format!("{name} is running{why}"));
+            return;
+        }
+        say(self.kf, progress, &format!("waiting for pods of {name}{why}"));
+    }
+
+    fn is_running(&self) -> bool {
+        self.pods.values().any(|pod| pod_state(pod) == PodState::Running)
+    }
+
+    /// How many ranks there will be, as far as that can be known before the pods.
+    fn count_ranks(&self) -> Option<i64> {
+        self.ranks.or_else(|| self.component.ranks()).or_else(|| match self.component.kind {
+            ComponentKind::TrainJob => self.nodes_of_job_set(),
+            _ => None,
+        })
+    }
+
+    /// A training job without a number of nodes takes its runtime's; its job set has it.
+    fn nodes_of_job_set(&self) -> Option<i64> {
+        let job_set = self.kf.api(ComponentKind::JobSet.kind()).get(&self.component.name).ok()?;
+        let step = job_set
+            .list("/spec/replicatedJobs")
+            .iter()
+            .find(|job| job.get("name").and_then(|name| name.as_str()) == Some("node"))?;
+        let number = |pointer: &str| step.pointer(pointer).and_then(serde_json::Value::as_i64);
+        Some(number("/replicas").unwrap_or(1) * number("/template/spec/parallelism").unwrap_or(1))
+    }
+
+    // ---- what the cluster says ----
+
+    /// What no watch tells: warnings, and the queue it waits in.
+    fn look(&mut self) -> Result<()> {
+        self.events = Events::read(self.kf)?;
+        let waits = self.pods.is_empty() && self.component.kind.ends() && self.component.is_held();
+        self.queue = if waits { self.component.workloads(self.kf)? } else { Vec::new() };
+        Ok(())
+    }
+
+    fn take_component(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::All(objects) => match objects.into_iter().next() {
+                    Some(object) => (self.deleted, self.component.object) = (false, object),
+                    None => self.deleted = true,
+                },
+                Change::Put(object) => (self.deleted, self.component.object) = (false, object),
+                Change::Deleted(object) => (self.deleted, self.component.object) = (true, object),
+            }
+        }
+    }
+
+    fn take_pods(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::All(mut pods) => {
+                    pods.retain(|pod| self.component.owns(pod));
+                    self.pods = pods.into_iter().map(|pod| (pod.name().to_owned(), pod)).collect();
+                    self.failures.note_all(self.kf, &self.component, self.pods.values());
+                }
+                Change::Put(pod) if self.component.owns(&pod) => {
+                    self.failures.note(self.kf, &self.component, &pod);
+                    self.pods.insert(pod.name().to_owned(), pod);
+                }
+                Change::Put(_) => {}
+                Change::Deleted(pod) => {
+                    self.pods.remove(pod.name());
+                }
+            }
+        }
+    }
+}
+
+fn say(kf: &Kf, progress: &mut Option<Progress>, label: &str) {
+    match progress {
+        Some(progress) => progress.say(label),
+        None => *progress = Some(kf.progress(label)),
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a pod has no node.
+
+use serde_json::Value;
+
+use super::{Clue, Severity, Trouble};
+use crate::objects::Object;
+
+/// The scheduler's message without what it says about preemption, and with what the pod asks for.
+pub(super) fn scheduling(pod: &Object, message: &str) -> Trouble {
+    let waits = |text: &str| Trouble::new(Severity::Waiting, text);
+    if let Some((_, claim)) = message.split_once("persistentvolumeclaim \"")
+        && let Some((claim, _)) = claim.split_once("\" not found")
+    {
+        return Trouble::new(Severity::Failing, format!("volume claim {claim} does not exist"));
+    }
+    if message.contains("unbound") || message.contains("binding volumes") {
+        let claims = claims(pod);
+        let text = format!("waits for its volume: {}", claims.join(", "));
+        return waits(&text).clue((!claims.is_empty()).then_some(Clue::Claims(claims)));
+    }
+    let message = message.split(" preemption:").next().unwrap_or(message);
+    let message = message.split(" no new claims to deallocate").next().unwrap_or(message);
+    let message = message.trim_end_matches(['.', ',', ' ']);
+    if message.is_empty() {
+        return waits("waits for a node");
+    }
+    match missing(message).and_then(|resource| Some(format!("{} {resource}", request(pod, resource)?))) {
+        Some(asked) => waits(&format!("{message}; it asks for {asked}")),
+        None => waits(message),
+    }
+}
+
+/// What the scheduler found too little of, such as `nvidia.com/gpu`.
+fn missing(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("Insufficient ")?;
+    rest.split([',', ' '])
+        .next()
+        .map(|resource| resource.trim_end_matches('.'))
+        .filter(|name| !name.is_empty())
+}
+
+/// What the pod asks for of a resource: of its only container that does, or the sum of whole numbers.
+fn request(pod: &Object, resource: &str) -> Option<String> {
+    let pointer = format!("/resources/requests/{}", resource.replace('~', "~0").replace('/', "~1"));
+    let asked: Vec<_> =
+        pod.list("/spec/containers").iter().filter_map(|one| one.pointer(&pointer)?.as_str()).collect();
+    match asked.as_slice() {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        several => {
+            let whole: Option<Vec<i64>> = several.iter().map(|one| one.parse().ok()).collect();
+            Some(whole?.iter().sum::<i64>().to_string())
+        }
+    }
+}
+
+fn claims(pod: &Object) -> Vec<String> {
+    let claim =
+        |volume: &Value| volume.pointer("/persistentVolumeClaim/claimName")?.as_str().map(str::to_owned);
+    pod.list("/spec/volumes").iter().filter_map(claim).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(requests: &[Value]) -> Object {
+        let containers: Vec<_> = requests
+            .iter()
+            .map(|requests| json!({ "name": "c", "resources": { "requests": requests } }))
+            .collect();
+        json!({ "kind": "Pod", "metadata": { "name": "p" }, "spec": { "containers": containers } }).into()
+    }
+
+    #[test]
+    fn what_is_asked_for_is_told_where_it_can_be_added_up() {
+        let message = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.";
+        let told = |requests: &[Value]| scheduling(&pod(requests), message).text;
+        let plain = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory";
+        assert_eq!(told(&[json!({ "cpu": "64" })]), format!("{plain}; it asks for 64 cpu"));
+        assert_eq!(
+            told(&[json!({ "cpu": "2" }), json!({ "cpu": "3" })]),
+            format!("{plain}; it asks for 5 cpu")
+        );
+        assert_eq!(told(&[json!({ "cpu": "500m" }), json!({ "cpu": "1" })]), plain);
+        assert_eq!(told(&[]), plain);
+    }
+
+    #[test]
+    fn a_message_that_says_nothing_still_says_that_it_waits() {
+        assert_eq!(scheduling(&pod(&[]), "").text, "waits for a node");
+        assert_eq!(scheduling(&pod(&[]), "Insufficient ").text, "Insufficient");
+    }
+}

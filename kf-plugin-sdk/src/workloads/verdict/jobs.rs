@@ -1,0 +1,83 @@
+//! Kinds that end by themselves.
+
+use std::time::Duration;
+
+use super::{Evidence, Judgement, State, count, queue};
+use crate::clock::short_duration;
+use crate::objects::Object;
+use crate::workloads::component::replicas_of_roles;
+use crate::workloads::{ComponentKind, PodState, Severity, outcome};
+
+/// Said where nothing else can be.
+pub(in crate::workloads) const NO_PODS: &str = "no pods yet";
+
+impl Evidence<'_> {
+    /// A training job has no condition for running: its pods say.
+    pub(super) fn job(&self, object: &Object) -> Judgement {
+        if let Some(outcome) = outcome(object) {
+            if outcome.succeeded {
+                let took = outcome.took.map(|took| format!("took {}", short_duration(took)));
+                return Judgement::new(State::Complete, took);
+            }
+            // What the pods say is nearer to the cause than what the controller says about them.
+            return match self.trouble() {
+                Some(trouble) => Judgement::troubled(State::Failed, trouble),
+                None => Judgement::new(State::Failed, outcome.said()),
+            };
+        }
+        if is_held(object) && !self.any(PodState::Running) {
+            return match queue::place(object, self.queue) {
+                Some((why, clue)) => Judgement { state: State::Queued, why: Some(why), clue },
+                None => Judgement::new(State::Suspended, suspended(object)),
+            };
+        }
+        if self.pods.is_empty() {
+            let why = self.complaint().unwrap_or_else(|| NO_PODS.to_owned());
+            return Judgement::new(State::Pending, why);
+        }
+        // Between the last pod's end and the job's the pods are complete and the job is not.
+        let works = self.any(PodState::Running) || self.any(PodState::Complete);
+        match self.trouble() {
+            Some(trouble) if trouble.severity >= Severity::Waiting || !works => {
+                Judgement::troubled(if works { State::Degraded } else { State::Pending }, trouble)
+            }
+            _ if works => Judgement::new(State::Running, progress(object)),
+            _ => State::Pending.into(),
+        }
+    }
+
+    pub(super) fn wanted_of_job(&self, kind: ComponentKind, object: &Object) -> i64 {
+        let pods = count(self.pods.len());
+        match kind {
+            ComponentKind::Job => {
+                let parallel = object.int("/spec/parallelism").unwrap_or(1);
+                object.int("/spec/completions").map_or(parallel, |completions| completions.min(parallel))
+            }
+            ComponentKind::TrainJob => object.int("/spec/trainer/numNodes").unwrap_or(pods.max(1)),
+            kind if kind.is_legacy_job() => replicas_of_roles(object).unwrap_or(pods),
+            _ => pods,
+        }
+    }
+}
+
+/// Suspended by someone, or by a queue that has no room yet.
+pub(in crate::workloads) fn is_held(object: &Object) -> bool {
+    let suspend = |pointer| object.bool(pointer) == Some(true);
+    suspend("/spec/suspend") || suspend("/spec/runPolicy/suspend") || object.condition_holds("Suspended")
+}
+
+fn suspended(object: &Object) -> Option<String> {
+    let queue = object.label("kueue.x-k8s.io/queue-name").map(|queue| format!("waits in queue {queue}"));
+    let message = object.condition("Suspended").map(|condition| condition.message.to_owned());
+    queue.or(message.filter(|message| !message.is_empty()))
+}
+
+/// How far a training job is, if its trainer says.
+fn progress(job: &Object) -> Option<String> {
+    let percent = job.int("/status/trainerStatus/progressPercentage");
+    let left =
+        job.int("/status/trainerStatus/estimatedRemainingSeconds").and_then(|left| u64::try_from(left).ok());
+    let left = left.map(|left| format!("about {} left", short_duration(Duration::from_secs(left))));
+    let parts: Vec<_> = percent.map(|percent| format!("{percent} % done")).into_iter().chain(left).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}

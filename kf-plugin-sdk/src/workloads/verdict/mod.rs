@@ -1,0 +1,266 @@
+//! How a component is doing, and why.
+//!
+//! A status can be behind or silent: KServe's `Ready` stays true while a new revision cannot start, a
+//! notebook's says "running" until its pod has ended and nothing at all when no pod could be made,
+//! a training job has no condition for running. So the wish is read from the spec, the truth from the
+//! pods, and what stands between them from events.
+
+mod clue;
+mod jobs;
+mod notebooks;
+mod queue;
+mod services;
+mod tuning;
+
+pub use clue::Clue;
+pub(super) use jobs::{NO_PODS, is_held};
+
+use serde::Serialize;
+
+use super::{
+    ComponentKind, Events, PodState, Severity, Trouble, clip, combine, is_ready, pod_state, pod_trouble,
+};
+use crate::objects::Object;
+use crate::ui::{Cell, Tone};
+
+/// How a component is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum State {
+    Running,
+    Complete,
+    /// Not yet; the reason says what it waits for.
+    Pending,
+    /// Some of it works.
+    Degraded,
+    Failed,
+    /// A queue holds it until there is room.
+    Queued,
+    /// Someone holds it.
+    Suspended,
+    /// Scaled to nothing.
+    Stopped,
+    Terminating,
+}
+
+impl State {
+    /// As a table shows it.
+    pub fn cell(self) -> Cell {
+        let tone = match self {
+            Self::Running | Self::Complete => Tone::Good,
+            Self::Pending | Self::Queued | Self::Degraded => Tone::Warning,
+            Self::Failed => Tone::Bad,
+            Self::Suspended | Self::Stopped | Self::Terminating => Tone::Faint,
+        };
+        Cell::toned(format!("{self:?}"), tone)
+    }
+}
+
+/// What is said about a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub state: State,
+    /// Pods that do their work, or have done it; of an experiment, trials.
+    pub ready: i64,
+    /// How many there should be.
+    pub wanted: i64,
+    /// The one line; none where there is nothing to say.
+    pub why: Option<String>,
+    /// What would say more; see [`Verdict::investigate`].
+    pub clue: Option<Clue>,
+}
+
+/// What a verdict is found from.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// None for owners of pods that are not in the catalogue.
+    pub kind: Option<ComponentKind>,
+    pub name: &'a str,
+    /// Absent if only its pods are known.
+    pub object: Option<&'a Object>,
+    /// The objects between it and its pods, as far as they are known.
+    pub parts: &'a [&'a Object],
+    pub pods: &'a [&'a Object],
+    /// Kueue's workloads of the namespace, as far as they are known.
+    pub queue: &'a [&'a Object],
+    pub events: &'a Events,
+}
+
+/// Judges a component by its object, its pods and the warnings about both.
+pub fn verdict(evidence: &Evidence<'_>) -> Verdict {
+    let Judgement { state, why, clue } = evidence.judge();
+    let (ready, wanted) = evidence.counts();
+    Verdict { state, ready, wanted, why: why.map(|why| clip(&why, 240)), clue }
+}
+
+struct Judgement {
+    state: State,
+    why: Option<String>,
+    clue: Option<Clue>,
+}
+
+impl From<State> for Judgement {
+    fn from(state: State) -> Self {
+        Self { state, why: None, clue: None }
+    }
+}
+
+impl Judgement {
+    fn new(state: State, why: impl Into<Option<String>>) -> Self {
+        Self { state, why: why.into(), clue: None }
+    }
+
+    fn troubled(state: State, trouble: Trouble) -> Self {
+        Self { state, why: Some(trouble.text), clue: trouble.clue }
+    }
+}
+
+impl Evidence<'_> {
+    fn judge(&self) -> Judgement {
+        let Some(object) = self.object else { return self.by_pods() };
+        if object.str("/metadata/deletionTimestamp").is_some() {
+            let left = count(self.pods.len());
+            let why = match left {
+                0 => None,
+                1 => Some("1 pod is still there".to_owned()),
+                _ => Some(format!("{left} pods are still there")),
+            };
+            return Judgement::new(State::Terminating, why);
+        }
+        match self.kind {
+            Some(ComponentKind::Experiment) => self.experiment(object),
+            Some(kind) if kind.ends() => self.job(object),
+            Some(ComponentKind::Deployment | ComponentKind::StatefulSet) => self.replicas(object),
+            Some(ComponentKind::Notebook | ComponentKind::Workspace) => self.notebook(object),
+            Some(ComponentKind::Tensorboard) => self.single(object),
+            Some(ComponentKind::InferenceService) => self.inference(object),
+            _ => self.by_pods(),
+        }
+    }
+
+    /// Bare pods, and pods of owners outside the picture.
+    fn by_pods(&self) -> Judgement {
+        if let Some((why, clue)) = self.object.and_then(|object| queue::place(object, self.queue)) {
+            return Judgement { state: State::Queued, why: Some(why), clue };
+        }
+        let trouble = self.trouble();
+        let all = |state| self.pods.iter().all(|pod| pod_state(pod) == state);
+        let state = if all(PodState::Complete) {
+            State::Complete
+        } else if self.any(PodState::Failed) {
+            State::Failed
+        } else if all(PodState::Terminating) {
+            State::Terminating
+        } else {
+            let failing = trouble.as_ref().is_some_and(|trouble| trouble.severity == Severity::Failing);
+            match (self.any(PodState::Running), failing) {
+                (true, false) => State::Running,
+                (true, true) if self.ready_pods() > 0 => State::Degraded,
+                (_, true) => State::Failed,
+                (false, false) => State::Pending,
+            }
+        };
+        match trouble {
+            Some(trouble) => Judgement::troubled(state, trouble),
+            None => state.into(),
+        }
+    }
+
+    fn any(&self, state: PodState) -> bool {
+        self.pods.iter().any(|pod| pod_state(pod) == state)
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.trouble_of(|_| true)
+    }
+
+    fn trouble_of(&self, chosen: impl Fn(&Object) -> bool) -> Option<Trouble> {
+        let alive = self.pods.iter().filter(|pod| pod_state(pod) != PodState::Terminating && chosen(pod));
+        combine(alive.filter_map(|pod| pod_trouble(pod, self.events)))
+    }
+
+    /// The latest warning about what is between the component and its pods, or about itself: a quota
+    /// or a webhook that lets no pod be made.
+    fn complaint(&self) -> Option<String> {
+        let events = self.events;
+        let of_parts = || self.parts.iter().find_map(|part| events.warning(part));
+        let own = || self.object.and_then(|object| events.warning(object));
+        // What may not be seen, or was not read, has a name that begins with the component's.
+        let below = format!("{}-", self.name);
+        let like =
+            || ["ReplicaSet", "Job", "StatefulSet"].iter().find_map(|kind| events.warning_like(kind, &below));
+        let (_, message) = of_parts().or_else(own).or_else(like)?;
+        Some(refusal(message))
+    }
+
+    fn ready_pods(&self) -> i64 {
+        let ends = self.kind.is_some_and(|kind| kind.ends() || kind == ComponentKind::Pod);
+        let counts = |pod: &&&Object| is_ready(pod) || (ends && pod_state(pod) == PodState::Complete);
+        count(self.pods.iter().filter(counts).count())
+    }
+
+    /// How many do their work, and how many should.
+    fn counts(&self) -> (i64, i64) {
+        let (ready, pods) = (self.ready_pods(), count(self.pods.len()));
+        let (Some(kind), Some(object)) = (self.kind, self.object) else { return (ready, pods) };
+        match kind {
+            ComponentKind::Experiment => tuning::counts(object),
+            kind if kind.ends() => (ready, self.wanted_of_job(kind, object)),
+            ComponentKind::Pod => (ready, pods),
+            _ => {
+                // While one revision takes over from another there are more pods than wanted.
+                let wanted = self.wanted_replicas(kind, object);
+                (ready.min(wanted), wanted)
+            }
+        }
+    }
+}
+
+/// The part of a controller's message that says why it could not make a pod.
+fn refusal(message: &str) -> String {
+    let after = |marks: &[&str]| marks.iter().find_map(|mark| message.find(mark)).map(|at| &message[at..]);
+    let told = match after(&["exceeded quota: ", "admission webhook ", "violates PodSecurity "]) {
+        Some(told) => told,
+        None => {
+            let told = message.rsplit_once("failed error: ").map_or(message, |(_, told)| told);
+            let told = told.strip_prefix("Error creating: ").unwrap_or(told);
+            told.split_once(" is forbidden: ").map_or(told, |(_, told)| told)
+        }
+    };
+    clip(told, 200)
+}
+
+/// The message of a condition that says what is wrong.
+fn failed_condition(object: &Object) -> Option<String> {
+    let wrong = object.conditions().find(|condition| match condition.kind {
+        "ReplicaFailure" => condition.status == "True",
+        "Progressing" | "Ready" | "PredictorReady" | "IngressReady" => condition.status == "False",
+        _ => false,
+    })?;
+    let message = if wrong.message.is_empty() { wrong.reason } else { wrong.message };
+    (!message.is_empty()).then(|| refusal(message))
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_pod_is_told_by_its_reason() {
+        let quota = "Reissued from statefulset/q: Create Pod q-0 in StatefulSet q failed error: pods \"q-0\" is \
+                     forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0";
+        assert_eq!(refusal(quota), "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0");
+        let webhook =
+            "Error creating: admission webhook \"images.example.org\" denied the request: not signed";
+        assert_eq!(
+            refusal(webhook),
+            "admission webhook \"images.example.org\" denied the request: not signed"
+        );
+        let account = "Error creating: pods \"web-\" is forbidden: error looking up service account \
+                       team-a/robot: serviceaccount \"robot\" not found";
+        assert!(refusal(account).starts_with("error looking up service account team-a/robot"));
+    }
+}

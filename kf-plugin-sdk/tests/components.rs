@@ -1,0 +1,227 @@
+//! Finding what a person named, its pods, and the pod to work in.
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_sdk::workloads::{Component, ComponentKind, State, complete_component};
+use serde_json::{Value, json};
+
+/// Serves every kind of the catalogue but workspaces and Spark applications.
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    let absent = [ComponentKind::Pod, ComponentKind::Workspace, ComponentKind::SparkApplication];
+    for kind in ComponentKind::ALL.into_iter().filter(|kind| !absent.contains(kind)) {
+        host.serve(kind.group(), "v1", &kind.kind().kind, kind.resource());
+    }
+    host.change_context(|context| context.command = "logs".into());
+    host
+}
+
+fn object(kind: ComponentKind, name: &str) -> Value {
+    let group = kind.group();
+    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    json!({ "apiVersion": version, "kind": kind.kind().kind, "metadata": { "name": name } })
+}
+
+fn owned_by(kind: ComponentKind, name: &str, object: Value) -> Value {
+    let mut object = Object::from(object);
+    let owner = json!([{ "kind": kind.kind().kind, "name": name, "controller": true }]);
+    object.set("/metadata/ownerReferences", owner);
+    object.into_value()
+}
+
+fn pod(name: &str, labels: Value, containers: &[&str]) -> Value {
+    let containers: Vec<_> = containers.iter().map(|name| json!({ "name": name })).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "labels": labels, "creationTimestamp": "2026-01-01T11:59:00Z" },
+        "spec": { "containers": containers },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+    })
+}
+
+#[test]
+fn a_bare_name_finds_the_only_thing_it_can_be() {
+    let host = cluster();
+    host.put(object(ComponentKind::Notebook, "desk"));
+    host.put(owned_by(ComponentKind::Notebook, "desk", object(ComponentKind::StatefulSet, "desk")));
+    let found = Component::find(&host.kf(), "desk").unwrap();
+    assert_eq!(found.to_string(), "notebook/desk");
+    let part = Component::find(&host.kf(), "sts/desk").unwrap();
+    assert_eq!(part.kind, ComponentKind::StatefulSet);
+}
+
+#[test]
+fn what_belongs_to_something_of_another_name_is_found_by_its_own() {
+    let host = cluster();
+    host.put(owned_by(ComponentKind::Experiment, "sweep", object(ComponentKind::Trial, "sweep-x1")));
+    host.put(owned_by(ComponentKind::Trial, "sweep-x1", object(ComponentKind::PyTorchJob, "sweep-x1")));
+    assert_eq!(Component::find(&host.kf(), "sweep-x1").unwrap().to_string(), "trial/sweep-x1");
+}
+
+#[test]
+fn a_name_of_several_things_is_refused_with_the_choices() {
+    let host = cluster();
+    host.put(object(ComponentKind::TrainJob, "mnist"));
+    host.put(object(ComponentKind::InferenceService, "mnist"));
+    let error = Component::find(&host.kf(), "mnist").unwrap_err();
+    let choices = "`mnist` can be trainjob/mnist or inferenceservice/mnist";
+    assert_eq!(error, Error::invalid(choices).hint("kf logs trainjob/mnist"));
+    assert_eq!(Component::find(&host.kf(), "isvc/mnist").unwrap().kind, ComponentKind::InferenceService);
+    let only = [ComponentKind::InferenceService];
+    assert_eq!(Component::find_among(&host.kf(), "mnist", &only).unwrap().kind, only[0]);
+    let error = Component::find_among(&host.kf(), "trainjob/mnist", &only).unwrap_err();
+    assert_eq!(error.message, "trainjob/mnist is none of inferenceservice");
+}
+
+#[test]
+fn a_kind_one_may_not_see_is_passed_over_unless_nothing_is_found() {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.deny("get", "kubeflow.org", "experiments");
+        cluster.deny("get", "jobset.x-k8s.io", "jobsets");
+    });
+    host.put(object(ComponentKind::Deployment, "web"));
+    assert_eq!(Component::find(&host.kf(), "web").unwrap().to_string(), "deployment/web");
+    let error = Component::find(&host.kf(), "sweep").unwrap_err();
+    let message = "no component `sweep` in team-a, as far as you may look; you may not see experiments";
+    assert_eq!(error, Error::not_found(message).hint("kf logs experiment/sweep"));
+    assert_eq!(Component::find(&host.kf(), "experiment/sweep").unwrap_err().code, ErrorCode::Forbidden);
+}
+
+#[test]
+fn who_may_not_see_pods_is_refused() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("get", "", "pods"));
+    assert_eq!(Component::find(&host.kf(), "mnist").unwrap_err().code, ErrorCode::Forbidden);
+}
+
+#[test]
+fn absence_is_told_from_a_kind_that_is_not_served() {
+    let kf = cluster().kf();
+    let nothing = |words| Component::find(&kf, words).unwrap_err();
+    let hint = "kf status";
+    assert_eq!(nothing("mnist"), Error::not_found("no component `mnist` in team-a").hint(hint));
+    assert_eq!(nothing("job/mnist"), Error::not_found("no job `mnist` in team-a").hint(hint));
+    assert_eq!(nothing("workspace/mnist").message, "the cluster does not serve Workspace of kubeflow.org");
+    assert_eq!(nothing("cronjob/mnist").code, ErrorCode::Invalid);
+}
+
+#[test]
+fn an_unreachable_cluster_is_no_absence() {
+    let host = cluster();
+    let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
+    host.cluster(|cluster| cluster.fail("get", "Tensorboard", down.clone()));
+    assert_eq!(Component::find(&host.kf(), "mnist").unwrap_err(), down);
+}
+
+#[test]
+fn each_kind_knows_its_pods_and_the_container_that_works() {
+    let serving = |name| json!({ "serving.kserve.io/inferenceservice": name });
+    let legacy = json!({ "training.kubeflow.org/job-name": "old" });
+    let cases = [
+        (ComponentKind::InferenceService, "iris", serving("iris"), &["proxy", "kserve-container"][..], 1),
+        (ComponentKind::Notebook, "desk", json!({ "notebook-name": "desk" }), &["istio-proxy", "desk"], 1),
+        (ComponentKind::PyTorchJob, "old", legacy, &["pytorch", "log"], 0),
+        (ComponentKind::Tensorboard, "board", json!({ "app": "board" }), &["tensorboard"], 0),
+        (
+            ComponentKind::Job,
+            "prep",
+            json!({ "batch.kubernetes.io/job-name": "prep" }),
+            &["agent", "main"],
+            1,
+        ),
+    ];
+    let host = cluster();
+    host.put(pod("stranger", json!({ "app": "stranger" }), &["main"]));
+    for (kind, name, labels, containers, works) in cases {
+        host.put(object(kind, name));
+        host.put(pod(&format!("{name}-0"), labels, containers));
+        let component = Component::find(&host.kf(), &format!("{kind}/{name}")).unwrap();
+        let pods = component.pods(&host.kf()).unwrap();
+        assert_eq!(pods.iter().map(Object::name).collect::<Vec<_>>(), [format!("{name}-0")]);
+        assert_eq!(component.default_container(&pods[0]).as_deref(), Some(containers[works]), "{kind}");
+        let error = component.container(&pods[0], Some("nope")).unwrap_err();
+        assert!(error.message.contains("has no container `nope`; it has "), "{error}");
+    }
+}
+
+#[test]
+fn a_deployment_has_the_pods_of_its_selector() {
+    let host = cluster();
+    let mut web = object(ComponentKind::Deployment, "web");
+    web["spec"] = json!({ "selector": { "matchLabels": { "app": "web", "tier": "front" } } });
+    host.put(web);
+    host.put(object(ComponentKind::Deployment, "none"));
+    host.put(pod("web-1", json!({ "app": "web", "tier": "front" }), &["main"]));
+    host.put(pod("web-2", json!({ "app": "web" }), &["main"]));
+    let pods = |name| Component::find(&host.kf(), name).unwrap().pods(&host.kf()).unwrap();
+    assert_eq!(pods("web").iter().map(Object::name).collect::<Vec<_>>(), ["web-1"]);
+    assert!(pods("none").is_empty(), "no selector is not every pod");
+}
+
+#[test]
+fn pods_of_an_earlier_object_of_the_same_name_are_not_its_own() {
+    let host = cluster();
+    let mut desk = object(ComponentKind::Notebook, "desk");
+    desk["metadata"]["creationTimestamp"] = "2026-01-01T11:59:30Z".into();
+    host.put(desk);
+    host.put(pod("desk-0", json!({ "notebook-name": "desk" }), &["desk"]));
+    let component = Component::find(&host.kf(), "desk").unwrap();
+    assert!(component.pods(&host.kf()).unwrap().is_empty());
+}
+
+#[test]
+fn without_a_running_pod_the_reason_is_told() {
+    let host = cluster();
+    host.put(object(ComponentKind::Notebook, "desk"));
+    let component = Component::find(&host.kf(), "desk").unwrap();
+    host.put(json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e" }, "type": "Warning",
+        "involvedObject": { "kind": "Notebook", "name": "desk" }, "reason": "FailedCreate",
+        "message": "exceeded quota: compute",
+    }));
+    let error = component.pick_pod(&host.kf()).unwrap_err();
+    let message = "notebook/desk has no running pod, it is pending: exceeded quota: compute";
+    assert_eq!(error, Error::failed(message).hint("kf status notebook/desk"));
+    assert_eq!(component.verdict(&host.kf()).unwrap().state, State::Pending);
+
+    host.put(pod("desk-0", json!({ "notebook-name": "desk" }), &["desk"]));
+    assert_eq!(component.pick_pod(&host.kf()).unwrap().name(), "desk-0");
+}
+
+#[test]
+fn a_rank_can_be_picked_and_one_that_is_not_there_is_named() {
+    let host = cluster();
+    host.put(object(ComponentKind::TrainJob, "mnist"));
+    for rank in ["0", "1"] {
+        let labels = json!({
+            "jobset.sigs.k8s.io/jobset-name": "mnist", "jobset.sigs.k8s.io/replicatedjob-name": "node",
+            "batch.kubernetes.io/job-completion-index": rank,
+        });
+        host.put(pod(&format!("mnist-node-0-{rank}"), labels, &["node"]));
+    }
+    let component = Component::find(&host.kf(), "mnist").unwrap();
+    assert_eq!(component.pick_pod(&host.kf()).unwrap().name(), "mnist-node-0-0", "the lowest of equals");
+    assert_eq!(component.pick_rank(&host.kf(), Some(1)).unwrap().name(), "mnist-node-0-1");
+    let error = component.pick_rank(&host.kf(), Some(7)).unwrap_err();
+    assert_eq!(error.message, "trainjob/mnist has no pod of rank 7");
+}
+
+#[test]
+fn completion_offers_what_a_person_would_name() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("list", "kubeflow.org", "experiments"));
+    host.put(object(ComponentKind::TrainJob, "mnist"));
+    host.put(owned_by(ComponentKind::TrainJob, "mnist", object(ComponentKind::JobSet, "mnist")));
+    host.put(object(ComponentKind::Deployment, "model"));
+    host.put(object(ComponentKind::InferenceService, "model"));
+    host.put(object(ComponentKind::Deployment, "web"));
+    let complete = |word: &str| -> Vec<String> {
+        let request = CompletionRequest { words: vec![word.to_owned()], argument: "name".into() };
+        let candidates = complete_component(&request, &host.kf()).unwrap();
+        candidates.into_iter().map(|candidate| candidate.value).collect()
+    };
+    assert_eq!(complete("m"), ["mnist", "inferenceservice/model", "deployment/model"]);
+    assert_eq!(complete("jobset/"), ["jobset/mnist"]);
+    assert_eq!(complete("nothing"), [""; 0]);
+}

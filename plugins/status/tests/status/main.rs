@@ -1,0 +1,7 @@
+//! What a person is told about the things in a namespace.
+#![expect(unreachable_pub, reason = "a test program has no outside to reach from")]
+
+mod common;
+mod overview;
+mod reasons;
+mod watching;
