@@ -77,22 +77,25 @@ pub(crate) async fn bind_users(client: &Client, namespace: &str) -> Result<()> {
 /// Waits for what the controller manager provides: rules in the aggregated roles, which have none of
 /// their own, and a default service account in `namespace`, without which no pod can be made.
 pub(crate) async fn wait_for_controllers(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
+    wait_for_rules(client, TRAINER, logs).await?;
+    wait_for_service_account(client, namespace, logs).await
+}
+
+/// Waits until the roles `edit` and `view` have rules for the kinds of `group`.
+pub(crate) async fn wait_for_rules(client: &Client, group: &str, logs: &Path) -> Result<()> {
+    let covers = |rule: &PolicyRule| rule.api_groups.iter().flatten().any(|known| known == group);
     let roles: Api<ClusterRole> = Api::all(client.clone());
-    wait_until("the roles `edit` and `view` to have their rules", Duration::from_secs(60), logs, || async {
+    let what = format!("the roles `edit` and `view` to have their rules for {group}");
+    wait_until(&what, Duration::from_secs(60), logs, || async {
         for name in ["edit", "view"] {
             let role = roles.get(name).await.map_err(ClusterError::api(format!("read the role {name}")))?;
-            if !role.rules.iter().flatten().any(covers_trainer) {
+            if !role.rules.iter().flatten().any(covers) {
                 return Ok(false);
             }
         }
         Ok(true)
     })
-    .await?;
-    wait_for_service_account(client, namespace, logs).await
-}
-
-fn covers_trainer(rule: &PolicyRule) -> bool {
-    rule.api_groups.iter().flatten().any(|group| group == TRAINER)
+    .await
 }
 
 pub(crate) async fn wait_for_service_account(client: &Client, namespace: &str, logs: &Path) -> Result<()> {

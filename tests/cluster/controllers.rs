@@ -6,33 +6,23 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use fs_err as fs;
-use futures_util::future::try_join_all;
-use k8s_openapi::api::apps::v1::Deployment;
 use kf_toolchains::Progress;
 use kf_toolchains::cache::{self, Key};
 use kf_toolchains::command;
 use kf_toolchains::kubernetes::Binaries;
 use kf_toolchains::upstream::{self, TRAINER, Upstream};
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
-use kube::discovery::{self, Scope};
-use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::client::wait_until;
 use super::error::{ClusterError, Result};
 use super::manifests::parse_yaml;
+use super::objects::{DEPLOYMENT, is};
 use super::supervisor::read_json;
-
-const NAMESPACE: &str = "Namespace";
-const DEPLOYMENT: &str = "Deployment";
 
 /// The manifests of all controllers.
 pub(crate) struct Manifests {
-    objects: Vec<Value>,
+    pub(crate) objects: Vec<Value>,
     pub(crate) controllers: Vec<Controller>,
 }
 
@@ -43,31 +33,18 @@ pub(crate) struct Controller {
     pub(crate) upstream: &'static str,
     pub(crate) image: String,
     pub(crate) entrypoint: String,
-    namespace: String,
-    name: String,
 }
 
 /// Renders upstream's manifests, without the custom resource definitions.
 pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifests> {
     let mut all = Manifests { objects: Vec::new(), controllers: Vec::new() };
     for upstream in upstream::ALL {
-        let module = upstream.our_module();
-        let key = Key::new()
-            .with("rendered 1")
-            .with_file(&module.join("go.mod"))?
-            .with_file(&module.join("go.sum"))?;
-        let kind = format!("{}-manifests", upstream.directory);
-        let entry = cache::entry(&kind, key, progress, |directory| {
-            let objects = render_one(upstream, &upstream.sources()?, binaries, directory)?;
-            let text =
-                serde_json::to_vec(&objects).map_err(|error| ClusterError::malformed(directory, error))?;
-            Ok::<_, ClusterError>(fs::write(directory.join("objects.json"), text)?)
-        })?;
-        let objects: Vec<Value> = read_json(&entry.join("objects.json"))?;
+        let objects = cached(upstream, progress, |directory| render_one(upstream, binaries, directory))?;
+        let malformed = |reason: &str| ClusterError::malformed(upstream.overlay, reason);
         for deployment in objects.iter().filter(|object| is(object, DEPLOYMENT)) {
             all.controllers.push(
                 Controller::of(upstream, deployment)
-                    .ok_or_else(|| ClusterError::malformed(&entry, "a Deployment in it names no image"))?,
+                    .ok_or_else(|| malformed("a Deployment in it names no image"))?,
             );
         }
         all.objects.extend(objects);
@@ -75,36 +52,41 @@ pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifest
     Ok(all)
 }
 
-fn render_one(
+/// What `render` makes of the manifests of `upstream`, from the cache if it has been made before.
+pub(crate) fn cached(
     upstream: &Upstream,
-    sources: &Path,
-    binaries: &Binaries,
-    scratch: &Path,
+    progress: Progress,
+    render: impl FnOnce(&Path) -> Result<Vec<Value>>,
 ) -> Result<Vec<Value>> {
+    let module = upstream.our_module();
+    let key =
+        Key::new().with("rendered 1").with_file(&module.join("go.mod"))?.with_file(&module.join("go.sum"))?;
+    let kind = format!("{}-manifests", upstream.directory);
+    let entry = cache::entry(&kind, key, progress, |directory| {
+        let objects = render(directory)?;
+        let text = serde_json::to_vec(&objects).map_err(|error| ClusterError::malformed(directory, error))?;
+        Ok::<_, ClusterError>(fs::write(directory.join("objects.json"), text)?)
+    })?;
+    read_json(&entry.join("objects.json"))
+}
+
+fn render_one(upstream: &Upstream, binaries: &Binaries, scratch: &Path) -> Result<Vec<Value>> {
+    let sources = upstream.sources()?;
     let overlay = if upstream.directory == TRAINER.directory {
         let copy = scratch.join("manifests");
         copy_directory(&sources.join("manifests"), &copy)?;
-        let overlay = copy.join("overlays/manager");
+        let overlay = scratch.join(upstream.overlay);
         let file = overlay.join("kustomization.yaml");
         let text = fs::read_to_string(&file)?;
         let kept: Vec<&str> = text.lines().filter(|line| !line.contains("third-party/jobset")).collect();
         fs::write(&file, kept.join("\n"))?;
         overlay
     } else {
-        sources.join("config/default")
+        sources.join(upstream.overlay)
     };
-    let text = command::output(Command::new(binaries.path("kubectl")).arg("kustomize").arg(&overlay))?;
-    let documents = parse_yaml(&text).map_err(|reason| ClusterError::malformed(&overlay, reason))?;
-    let mut objects: Vec<Value> =
-        documents.into_iter().filter(|document| !is(document, "CustomResourceDefinition")).collect();
-    for object in &mut objects {
-        for container in containers_mut(object) {
-            if let Some(probe) = container.get_mut("readinessProbe").and_then(Value::as_object_mut) {
-                probe.insert("initialDelaySeconds".to_owned(), json!(1));
-                probe.insert("periodSeconds".to_owned(), json!(1));
-            }
-        }
-    }
+    let mut objects = kustomize(binaries, &overlay)?;
+    objects.retain(|object| !is(object, "CustomResourceDefinition"));
+    objects.iter_mut().for_each(quicken_probes);
     Ok(objects)
 }
 
@@ -123,11 +105,23 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn is(object: &Value, kind: &str) -> bool {
-    object.get("kind").and_then(Value::as_str) == Some(kind)
+/// Asks every second, from the start, whether a container is ready.
+pub(crate) fn quicken_probes(object: &mut Value) {
+    for container in containers_mut(object) {
+        if let Some(probe) = container.get_mut("readinessProbe").and_then(Value::as_object_mut) {
+            probe.insert("initialDelaySeconds".to_owned(), json!(1));
+            probe.insert("periodSeconds".to_owned(), json!(1));
+        }
+    }
 }
 
-fn containers_mut(object: &mut Value) -> impl Iterator<Item = &mut Value> {
+/// The objects of an overlay.
+pub(crate) fn kustomize(binaries: &Binaries, overlay: &Path) -> Result<Vec<Value>> {
+    let text = command::output(Command::new(binaries.path("kubectl")).arg("kustomize").arg(overlay))?;
+    parse_yaml(&text).map_err(|reason| ClusterError::malformed(overlay, reason))
+}
+
+pub(crate) fn containers_mut(object: &mut Value) -> impl Iterator<Item = &mut Value> {
     object.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut).into_iter().flatten()
 }
 
@@ -140,55 +134,6 @@ impl Controller {
             // Where the manifests name none, the image decides.
             entrypoint: text("/spec/template/spec/containers/0/command/0")
                 .unwrap_or_else(|| "/manager".to_owned()),
-            namespace: text("/metadata/namespace")?,
-            name: text("/metadata/name")?,
         })
     }
-}
-
-/// Applies the manifests; the definitions have to be served already.
-pub(crate) async fn install(client: &Client, manifests: &Manifests) -> Result<()> {
-    let (namespaces, others): (Vec<&Value>, Vec<&Value>) =
-        manifests.objects.iter().partition(|object| is(object, NAMESPACE));
-    for group in [namespaces, others] {
-        try_join_all(group.into_iter().map(|object| apply(client, object))).await?;
-    }
-    Ok(())
-}
-
-async fn apply(client: &Client, object: &Value) -> Result<()> {
-    let malformed = |reason: String| ClusterError::malformed("upstream's manifests", reason);
-    let object: DynamicObject =
-        serde_json::from_value(object.clone()).map_err(|error| malformed(error.to_string()))?;
-    let types = object.types.clone().ok_or_else(|| malformed("an object has no kind".to_owned()))?;
-    let name = object.metadata.name.clone().unwrap_or_default();
-    let doing = format!("apply the {} {name}", types.kind);
-    let kind = GroupVersionKind::try_from(&types).map_err(|error| malformed(error.to_string()))?;
-    let (resource, capabilities) =
-        discovery::pinned_kind(client, &kind).await.map_err(ClusterError::api(doing.clone()))?;
-    let api: Api<DynamicObject> = match &object.metadata.namespace {
-        Some(namespace) if capabilities.scope == Scope::Namespaced => {
-            Api::namespaced_with(client.clone(), namespace, &resource)
-        }
-        _ => Api::all_with(client.clone(), &resource),
-    };
-    api.patch(&name, &PatchParams::apply("kf-tests").force(), &Patch::Apply(&object))
-        .await
-        .map(drop)
-        .map_err(ClusterError::api(doing))
-}
-
-/// Waits until every controller is ready to work.
-pub(crate) async fn wait_until_available(client: &Client, manifests: &Manifests, logs: &Path) -> Result<()> {
-    for controller in &manifests.controllers {
-        let api: Api<Deployment> = Api::namespaced(client.clone(), &controller.namespace);
-        let what = format!("the Deployment {} to be available", controller.name);
-        wait_until(&what, Duration::from_secs(120), logs, || async {
-            let deployment = api.get(&controller.name).await.map_err(ClusterError::api(what.clone()))?;
-            let conditions = deployment.status.and_then(|status| status.conditions).unwrap_or_default();
-            Ok(conditions.iter().any(|c| c.type_ == "Available" && c.status == "True"))
-        })
-        .await?;
-    }
-    Ok(())
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::part::Part;
+
 /// Why a test cluster could not be built, started, used or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -81,6 +83,22 @@ pub enum ClusterError {
         "a cluster is up already, without a node or without an answer, in {0}\nhint: `cargo xtask cluster down` stops it"
     )]
     AlreadyUp(PathBuf),
+
+    /// A part was asked for in a cluster without a node.
+    #[error(
+        "{0} runs only on a node, and this cluster has none\nhint: as root, `cargo xtask cluster up --profile node` starts one with a node"
+    )]
+    PartNeedsNode(Part),
+
+    /// A part could not be built or installed.
+    #[error("could not add {part} to the cluster: {source}")]
+    Part {
+        /// Which part.
+        part: Part,
+        /// What went wrong.
+        #[source]
+        source: Box<ClusterError>,
+    },
 
     /// No free address or name was found.
     #[error("no free {0} was found on this machine")]

@@ -52,9 +52,11 @@ fn is_current(program: &Path) -> Result<bool> {
     let Ok(built) = fs::metadata(program).and_then(|metadata| metadata.modified()) else {
         return Ok(false);
     };
-    for source in fs::read_dir(locations::sources())? {
-        if source?.metadata()?.modified()? > built {
-            return Ok(false);
+    for folder in ["", "part", "stand_ins"].map(|folder| locations::sources().join(folder)) {
+        for source in fs::read_dir(folder)? {
+            if source?.metadata()?.modified()? > built {
+                return Ok(false);
+            }
         }
     }
     Ok(true)

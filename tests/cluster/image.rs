@@ -1,9 +1,11 @@
-//! Container images without a registry: OCI archives of one layer each, written here.
+//! Container images without a registry: OCI archives, written here.
 //!
-//! All images of a cluster go into one archive, so that the node imports them in one step. The same
-//! files always make the same bytes.
+//! Images that are wanted together go into one archive, so that the node imports them in one step.
+//! The same files always make the same bytes.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fs_err as fs;
@@ -13,15 +15,17 @@ use tar::{Builder, EntryType, Header};
 
 use super::error::{ClusterError, Result};
 
-/// An image of one layer.
+/// An image; most have one layer.
 pub(crate) struct Image {
     /// Its full name with a tag other than `latest`, which would be pulled.
     pub(crate) name: String,
     pub(crate) entrypoint: Vec<String>,
     pub(crate) command: Vec<String>,
     /// The numeric user, where a pod demands one other than root.
-    pub(crate) user: Option<&'static str>,
-    layer: Builder<Vec<u8>>,
+    user: Option<&'static str>,
+    search_path: &'static str,
+    environment: Vec<String>,
+    layers: Vec<Builder<Vec<u8>>>,
 }
 
 impl Image {
@@ -31,7 +35,9 @@ impl Image {
             entrypoint: Vec::new(),
             command: Vec::new(),
             user: None,
-            layer: Builder::new(Vec::new()),
+            search_path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            environment: Vec::new(),
+            layers: Vec::new(),
         }
     }
 
@@ -40,10 +46,64 @@ impl Image {
         self
     }
 
+    pub(crate) fn user(mut self, user: &'static str) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    pub(crate) fn search_path(mut self, path: &'static str) -> Self {
+        self.search_path = path;
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push(format!("{name}={value}"));
+        self
+    }
+
+    /// Adds what follows to a layer of its own.
+    pub(crate) fn in_new_layer(mut self) -> Self {
+        self.layers.push(Builder::new(Vec::new()));
+        self
+    }
+
+    /// Adds everything below a directory.
+    pub(crate) fn with_tree(mut self, at: &str, from: &Path) -> Result<Self> {
+        self.add_tree(at, from)?;
+        Ok(self)
+    }
+
+    fn add_tree(&mut self, at: &str, from: &Path) -> Result<()> {
+        let mut entries = fs::read_dir(from)?.collect::<std::io::Result<Vec<_>>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let (path, at) = (entry.path(), format!("{at}/{name}"));
+            let metadata = entry.metadata()?;
+            let mode = metadata.permissions().mode() & 0o7777;
+            if metadata.is_symlink() {
+                let target = fs::read_link(&path)?;
+                self.add(&at, EntryType::Symlink, 0o777, target.to_str(), &[])?;
+            } else if metadata.is_dir() {
+                self.add(&at, EntryType::Directory, mode, None, &[])?;
+                self.add_tree(&at, &path)?;
+            } else {
+                self.add(&at, EntryType::Regular, mode, None, &fs::read(&path)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds an executable file.
     pub(crate) fn with_program(mut self, at: &str, from: &Path) -> Result<Self> {
         let content = fs::read(from)?;
         self.add(at, EntryType::Regular, 0o755, None, &content)?;
+        Ok(self)
+    }
+
+    pub(crate) fn with_script(mut self, at: &str, content: &str) -> Result<Self> {
+        self.add(at, EntryType::Regular, 0o755, None, content.as_bytes())?;
         Ok(self)
     }
 
@@ -74,46 +134,61 @@ impl Image {
         if let Some(target) = target {
             header.set_link_name(target)?;
         }
-        self.layer.append_data(&mut header, at.trim_start_matches('/'), content)?;
+        if self.layers.is_empty() {
+            self.layers.push(Builder::new(Vec::new()));
+        }
+        if let Some(layer) = self.layers.last_mut() {
+            layer.append_data(&mut header, at.trim_start_matches('/'), content)?;
+        }
         Ok(())
     }
 }
 
-/// Writes an archive of all `images` to `path`.
-pub(crate) fn write_archive(images: Vec<Image>, path: &Path) -> Result<()> {
-    let mut archive = Builder::new(fs::File::create(path)?);
+/// Writes an archive of all `images`; `what` names it in errors.
+pub(crate) fn write_archive(images: Vec<Image>, to: impl Write, what: &Path) -> Result<()> {
+    let mut archive = Builder::new(to);
+    let mut written = BTreeSet::new();
     let mut index = Vec::new();
     for image in images {
-        let layer = image.layer.into_inner()?;
-        let layer_digest = digest_of(&layer);
+        let layers =
+            image.layers.into_iter().map(Builder::into_inner).collect::<std::io::Result<Vec<_>>>()?;
+        let digests: Vec<String> = layers.iter().map(|layer| digest_of(layer)).collect();
+        let mut environment = vec![format!("PATH={}", image.search_path)];
+        environment.extend(image.environment);
         let configuration = json!({
             "architecture": architecture(),
             "os": "linux",
             "config": {
                 "User": image.user.unwrap_or_default(),
-                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                "Env": environment,
                 "Entrypoint": image.entrypoint,
                 "Cmd": image.command,
             },
-            "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
-            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "kf-tests"}],
+            "rootfs": {"type": "layers", "diff_ids": digests},
+            "history": vec![json!({"created": "1970-01-01T00:00:00Z", "created_by": "kf-tests"}); layers.len()],
         });
-        let configuration = bytes(&configuration, path)?;
+        let configuration = bytes(&configuration, what)?;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": descriptor("application/vnd.oci.image.config.v1+json", &configuration),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
+            "layers": layers
+                .iter()
+                .map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer))
+                .collect::<Vec<_>>(),
         });
-        let manifest = bytes(&manifest, path)?;
+        let manifest = bytes(&manifest, what)?;
         let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
         if let Some(entry) = entry.as_object_mut() {
             entry.insert("platform".to_owned(), json!({"architecture": architecture(), "os": "linux"}));
             entry.insert("annotations".to_owned(), json!({"io.containerd.image.name": image.name}));
         }
         index.push(entry);
-        for blob in [&layer, &configuration, &manifest] {
-            append(&mut archive, &format!("blobs/sha256/{}", cache::digest_of(blob)), blob)?;
+        for blob in layers.iter().chain([&configuration, &manifest]) {
+            let digest = cache::digest_of(blob);
+            if written.insert(digest.clone()) {
+                append(&mut archive, &format!("blobs/sha256/{digest}"), blob)?;
+            }
         }
     }
     let index = json!({
@@ -121,7 +196,7 @@ pub(crate) fn write_archive(images: Vec<Image>, path: &Path) -> Result<()> {
         "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": index,
     });
-    append(&mut archive, "index.json", &bytes(&index, path)?)?;
+    append(&mut archive, "index.json", &bytes(&index, what)?)?;
     append(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     archive.into_inner()?.flush()?;
     Ok(())

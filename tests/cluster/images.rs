@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fs_err as fs;
 use kf_toolchains::Progress;
 use kf_toolchains::cache::{self, Key};
 use kf_toolchains::command;
@@ -23,11 +24,7 @@ pub const TRAINER: &str = "kf.test/trainer:1";
 pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progress) -> Result<PathBuf> {
     let programs = PodPrograms::built(progress)?;
     let managers: Vec<_> = programs.managers().collect();
-    let busybox = ["bin/busybox", "usr/bin/busybox"]
-        .map(|path| system.join(path))
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| ClusterError::malformed(system, "it holds no busybox"))?;
+    let busybox = find_busybox(system)?;
 
     // Each path names the cache entry, and so the content.
     let mut key = Key::new().with("archive 1");
@@ -49,31 +46,50 @@ pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progr
                 .entrypoint("/train"),
         );
         for controller in controllers {
-            let manager = managers.iter().find(|(upstream, _)| upstream.directory == controller.upstream);
-            let Some((_, program)) = manager else { continue };
-            let mut image = Image::new(&controller.image)
-                .with_directory("tmp", 0o1777)?
-                .with_program(&controller.entrypoint, program)?
-                .entrypoint(&controller.entrypoint);
-            // A pod that demands another user than root needs a number to check that by.
-            image.user = Some("65532:65532");
-            images.push(image);
+            let built = managers.iter().find(|(upstream, _)| upstream.directory == controller.upstream);
+            let Some((_, program)) = built else { continue };
+            images.push(manager(&controller.image, &controller.entrypoint, program)?);
         }
-        image::write_archive(images, &directory.join("images.tar"))
+        let path = directory.join("images.tar");
+        image::write_archive(images, fs::File::create(&path)?, &path)
     })?;
     Ok(entry.join("images.tar"))
 }
 
-fn with_busybox(image: Image, busybox: &Path) -> Result<Image> {
-    let mut image = image;
+/// The image of a controller manager.
+pub(crate) fn manager(name: &str, entrypoint: &str, program: &Path) -> Result<Image> {
+    Ok(Image::new(name)
+        .with_directory("tmp", 0o1777)?
+        .with_program(entrypoint, program)?
+        .entrypoint(entrypoint)
+        // A pod that demands another user than root needs a number to check that by.
+        .user("65532:65532"))
+}
+
+/// The static busybox among the unpacked packages of the node.
+pub(crate) fn find_busybox(system: &Path) -> Result<PathBuf> {
+    ["bin/busybox", "usr/bin/busybox"]
+        .map(|path| system.join(path))
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| ClusterError::malformed(system, "it holds no busybox"))
+}
+
+/// Adds a shell, its tools and the directories that they expect.
+fn with_busybox(mut image: Image, busybox: &Path) -> Result<Image> {
     for directory in ["bin", "dev", "etc", "home", "proc", "root", "run", "sys", "usr", "usr/bin", "var"] {
         image = image.with_directory(directory, 0o755)?;
     }
     image = image
         .with_directory("tmp", 0o1777)?
         .with_text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")?
-        .with_text("etc/group", "root:x:0:\nnogroup:x:65534:\n")?
-        .with_program("bin/busybox", busybox)?;
+        .with_text("etc/group", "root:x:0:\nnogroup:x:65534:\n")?;
+    with_applets(image, busybox)
+}
+
+/// Adds a shell and its tools.
+pub(crate) fn with_applets(image: Image, busybox: &Path) -> Result<Image> {
+    let mut image = image.with_program("bin/busybox", busybox)?;
     for applet in command::output(Command::new(busybox).arg("--list"))?.lines() {
         if applet != "busybox" {
             image = image.with_link(&format!("bin/{applet}"), "busybox")?;

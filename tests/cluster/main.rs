@@ -7,12 +7,15 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kf_tests::cluster::{Cluster, Options, Profile, Result, User, kept, node, progress, supervisor};
+use kf_tests::cluster::stand_ins::{self, StandIn};
+use kf_tests::cluster::{Cluster, Options, Part, Profile, Result, User, kept, node, progress, supervisor};
 
 const USAGE: &str = "usage: kf-test-cluster up api|node      (until `down`)
        kf-test-cluster down|status|directory
        kf-test-cluster hold api|node    (until stdin ends)
+       kf-test-cluster require DIRECTORY PART...
        kf-test-cluster supervise DIRECTORY [--keep]
+       kf-test-cluster stand-in DIRECTORY notebooks|tensorboards
        kf-test-cluster node-gate|node-init DIRECTORY
        kf-test-cluster run-with-parent PID PROGRAM [ARGUMENT...]";
 
@@ -73,6 +76,27 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
             stdout.flush()?;
             std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
             cluster.stop()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["require", _, parts @ ..] if !parts.is_empty() => {
+            let known: Option<Vec<Part>> = parts.iter().map(|name| Part::named(name)).collect();
+            let Some(known) = known else {
+                let names = Part::ALL.map(Part::name).join(", ");
+                say(&format!("no such part in `{}`; there are {names}", parts.join(" ")));
+                return Ok(ExitCode::from(2));
+            };
+            let cluster = Cluster::attach(&arguments.get(1).map(PathBuf::from).unwrap_or_default())?;
+            for part in known {
+                cluster.require(part)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        ["stand-in", _, name] => {
+            let Some(stand_in) = StandIn::named(name) else {
+                say(&format!("nothing stands in for `{name}`"));
+                return Ok(ExitCode::from(2));
+            };
+            stand_ins::run(&arguments.get(1).map(PathBuf::from).unwrap_or_default(), stand_in)?;
             Ok(ExitCode::SUCCESS)
         }
         ["node-gate", _] => {

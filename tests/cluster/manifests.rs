@@ -4,10 +4,8 @@
 //! as JSON, and sent together.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use fs_err as fs;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kf_toolchains::Progress;
 use kf_toolchains::cache::{self, Key};
 use kf_toolchains::upstream;
@@ -16,7 +14,6 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::client::wait_until;
 use super::error::{ClusterError, Result};
 
 /// The runtime that the tests and the demo train with, for `kubectl get clustertrainingruntimes`.
@@ -66,31 +63,6 @@ pub(crate) fn parse_yaml(text: &str) -> Result<Vec<Value>, String> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
-}
-
-/// Applies the definitions and waits until the API server serves them.
-pub(crate) async fn apply_definitions(client: &Client, file: &Path, logs: &Path) -> Result<()> {
-    let definitions: Vec<CustomResourceDefinition> = super::supervisor::read_json(file)?;
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut waiting = Vec::new();
-    for definition in &definitions {
-        let name = definition.metadata.name.clone().unwrap_or_default();
-        api.patch(&name, &PatchParams::apply("kf-tests").force(), &Patch::Apply(definition))
-            .await
-            .map_err(ClusterError::api(format!("apply the definition {name}")))?;
-        waiting.push(name);
-    }
-    wait_until("the custom resources to be served", Duration::from_secs(60), logs, || async {
-        for name in &waiting {
-            let definition = api.get(name).await.map_err(ClusterError::api(format!("read {name}")))?;
-            let conditions = definition.status.and_then(|status| status.conditions).unwrap_or_default();
-            if !conditions.iter().any(|c| c.type_ == "Established" && c.status == "True") {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    })
-    .await
 }
 
 /// Applies the `ClusterTrainingRuntime` of the tests.

@@ -15,6 +15,9 @@
 //! each test program starts its own. An existing cluster is used instead when
 //! [`KUBECONFIG_VARIABLE`] names the kubeconfig of its administrator.
 //!
+//! What only some tests need is not there from the start, so that a cluster starts in seconds: a test
+//! asks for it with [`Cluster::require`], and [`Part`] lists it.
+//!
 //! Everything ends with the run, however the run ends: see [`supervisor`].
 
 use std::env;
@@ -24,6 +27,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fs_err as fs;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kf_toolchains::locations;
 use kube::Client;
 use nix::sys::signal::{self, Signal};
@@ -42,11 +46,14 @@ mod image;
 mod images;
 pub mod kept;
 mod manifests;
+mod materials;
 mod namespace;
 mod network;
 pub mod node;
-mod parts;
+mod objects;
+mod part;
 mod pki;
+pub mod stand_ins;
 pub mod supervisor;
 mod users;
 
@@ -57,14 +64,16 @@ pub use kf_toolchains::kubernetes::ASSETS_VARIABLE;
 pub use kf_toolchains::locations::CACHE_VARIABLE;
 pub use kf_toolchains::{Progress, progress};
 pub use namespace::TestNamespace;
+pub use part::{BROKEN_MODEL_SERVER, JUPYTERLAB, LOAD, MODEL_SERVERS, PIPELINES, Part, QUEUE, TENSORBOARD};
 pub use users::User;
 
 use client::{block_on, connect};
 use control_plane::Endpoints;
 use helper::helper_program;
+use materials::Materials;
 use network::Link;
 use node::Node;
-use parts::Parts;
+
 use supervisor::{Files, ProcessIdentity};
 
 /// Names the directory of a running cluster that this run's tests share.
@@ -153,7 +162,7 @@ impl Cluster {
 
     fn start_once(profile: Profile, options: &Options) -> Result<Self> {
         let progress = options.progress;
-        let parts = Parts::get(profile, progress)?;
+        let materials = Materials::get(profile, progress)?;
         let helper = helper_program()?;
         sweep(progress)?;
 
@@ -170,10 +179,10 @@ impl Cluster {
             None => Endpoints::on_loopback()?,
             Some(node) => Endpoints::in_namespace(node.link.node_address()),
         };
-        let state = parts.configure(profile, &directory, node, &endpoints)?;
+        let state = materials.configure(profile, &directory, node, &endpoints)?;
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
         let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
-        if let Err(error) = block_on(cluster.prepare(&parts)) {
+        if let Err(error) = block_on(cluster.prepare(&materials)) {
             // Tells the supervisor to leave the logs.
             let failed = Files(&cluster.directory).failed();
             if !failed.exists() {
@@ -189,7 +198,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    async fn prepare(&self, parts: &Parts) -> Result<()> {
+    async fn prepare(&self, materials: &Materials) -> Result<()> {
         let files = Files(&self.directory);
         let client = connect(&self.kubeconfig(User::Admin)).await?;
         tokio::select! {
@@ -197,10 +206,10 @@ impl Cluster {
             ready = self.wait_until_ready(&client) => ready?,
         }
         fs::write(files.task(node::API_ANSWERS), "")?;
-        let node = parts.node.as_ref().map(|node| &node.manifests);
+        let node = materials.node.as_ref().map(|node| &node.manifests);
         tokio::select! {
             failure = self.failure() => Err(failure),
-            prepared = self.prepare_resources(&client, &parts.definitions, node) => prepared,
+            prepared = self.prepare_resources(&client, &materials.definitions, node) => prepared,
         }
     }
 
@@ -213,11 +222,12 @@ impl Cluster {
     ) -> Result<()> {
         let logs = self.logs();
         let resources = async {
-            manifests::apply_definitions(client, definitions, &logs).await?;
+            let definitions: Vec<CustomResourceDefinition> = supervisor::read_json(definitions)?;
+            objects::apply_definitions(client, &definitions, &logs).await?;
             manifests::apply_runtime(client).await?;
             if let Some(controllers) = controllers {
-                controllers::install(client, controllers).await?;
-                controllers::wait_until_available(client, controllers, &logs).await?;
+                objects::apply_all(client, &controllers.objects).await?;
+                objects::wait_until_available(client, &controllers.objects, &logs).await?;
             }
             Ok(())
         };

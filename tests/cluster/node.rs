@@ -30,16 +30,16 @@ use serde::{Deserialize, Serialize};
 use super::control_plane::Credentials;
 use super::error::{ClusterError, Result};
 use super::network::Link;
-use super::supervisor::{Ending, Files, Program, Programs, StopSignal, read_plan};
+use super::supervisor::{self, Ending, Files, ProcessIdentity, Program, Programs, StopSignal, read_plan};
 use super::{cgroups, images};
 
 /// The node's name in the cluster.
 pub(crate) const NAME: &str = "kf-node";
 
 const POD_NETWORK: &str = "10.232.0.0/24";
-/// Where a DNS server of the cluster would be; nothing listens there yet.
-const DNS_ADDRESS: &str = "10.233.0.10";
-const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// Where pods ask for names; somebody answers in a cluster with [`Part::Dns`](super::Part::Dns).
+pub(crate) const DNS_ADDRESS: &str = "10.233.0.10";
+pub(crate) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 /// Once this task is marked as done, the API server answers.
 pub(crate) const API_ANSWERS: &str = "api-answers";
 /// This task brings the images in.
@@ -97,7 +97,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 /// What a node's programs are made from.
-pub(crate) struct Parts<'a> {
+pub(crate) struct Materials<'a> {
     pub(crate) binaries: &'a Binaries,
     /// Unpacked packages.
     pub(crate) system: &'a Path,
@@ -107,18 +107,18 @@ pub(crate) struct Parts<'a> {
 
 /// Writes the node's configuration and returns its programs, in the order of starting.
 pub(crate) fn programs(
-    parts: &Parts<'_>,
+    materials: &Materials<'_>,
     directory: &Path,
     node: &Node,
     credentials: &Credentials,
 ) -> Result<Vec<Program>> {
     let files = Files(directory);
-    let usr = parts.system.join("usr");
+    let usr = materials.system.join("usr");
     let libraries = usr.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
     let path = format!(
         "{usr}/bin:{usr}/sbin:{root}/sbin:{inherited}",
         usr = usr.display(),
-        root = parts.system.display(),
+        root = materials.system.display(),
         inherited = std::env::var_os("PATH").unwrap_or_default().display()
     );
     let packaged = |program: Program| {
@@ -151,10 +151,10 @@ pub(crate) fn programs(
                 "--namespace=k8s.io".to_owned(),
                 "images".to_owned(),
                 "import".to_owned(),
-                parts.images.display().to_string(),
+                materials.images.display().to_string(),
             ])
             .after([CONTAINERD_SOCKET.into()]),
-        Program::new("kube-scheduler", parts.binaries.path("kube-scheduler"), Ending::Restarts)
+        Program::new("kube-scheduler", materials.binaries.path("kube-scheduler"), Ending::Restarts)
             .arguments([
                 format!("--kubeconfig={}", for_scheduler.display()),
                 "--leader-elect=false".to_owned(),
@@ -164,7 +164,7 @@ pub(crate) fn programs(
             .after([api_answers.clone()]),
         // It does not start pods before the images are there: a missing one is tried again only after
         // ten seconds.
-        packaged(Program::new("kubelet", parts.binaries.path("kubelet"), Ending::Restarts))
+        packaged(Program::new("kubelet", materials.binaries.path("kubelet"), Ending::Restarts))
             .arguments([
                 format!("--config={}", kubelet.display()),
                 format!("--kubeconfig={}", for_kubelet.display()),
@@ -175,7 +175,7 @@ pub(crate) fn programs(
             ])
             .after([api_answers.clone(), files.task(IMPORT_IMAGES)]),
         // Finds `nft` on its PATH, and ends without it.
-        packaged(Program::new("kube-proxy", parts.binaries.path("kube-proxy"), Ending::Restarts))
+        packaged(Program::new("kube-proxy", materials.binaries.path("kube-proxy"), Ending::Restarts))
             .arguments([
                 format!("--kubeconfig={}", for_proxy.display()),
                 "--proxy-mode=nftables".to_owned(),
@@ -282,8 +282,13 @@ fn kubelet_configuration(directory: &Path, node: &Node, credentials: &Credential
             "memory.available": "50Mi",
         },
         "imageGCHighThresholdPercent": 100,
+        // Otherwise an imported image is asked for again at the registry of its name, once the same
+        // image has been pulled under another.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         // Controllers that make their own certificates wait until the mounted file has changed.
         "syncFrequency": "3s",
+        // A log that is turned over while it is followed loses lines in the kubelet.
+        "containerLogMaxSize": "256Mi",
         "resolvConf": directory.join("node/resolv.conf"),
         "podLogsDir": "/var/log/pods",
         "volumePluginDir": directory.join("volume-plugins"),
@@ -378,6 +383,9 @@ pub fn gate(directory: &Path) -> Result<i32> {
         }
     }
     let mut first = Command::new(std::env::current_exe()?).arg("node-init").arg(directory).spawn()?;
+    if let Some(identity) = ProcessIdentity::of(i32::try_from(first.id()).unwrap_or(i32::MAX)) {
+        supervisor::write_json(&Files(directory).node(), &identity)?;
+    }
     // The supervisor's end of the pipe is the node's lifeline; this process only waits.
     let status = first.wait()?;
     Ok(status.code().unwrap_or(1))

@@ -123,6 +123,11 @@ impl Files<'_> {
         self.0.join("supervisor.json")
     }
 
+    /// Which process is the first of the node.
+    pub(crate) fn node(&self) -> PathBuf {
+        self.0.join("node.json")
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.0.join("cluster.json")
     }
@@ -143,6 +148,10 @@ impl ProcessIdentity {
         let state = fields.next()?;
         let started = fields.nth(18)?.parse().ok()?;
         (state != "Z" && state != "X").then_some(Self { pid, started })
+    }
+
+    pub(crate) fn pid(self) -> i32 {
+        self.pid
     }
 
     pub(crate) fn is_alive(self) -> bool {

@@ -138,6 +138,35 @@ fn a_killed_harness_leaves_no_node() {
     }
 }
 
+/// The registry is in the node's own network and has files.
+#[test]
+fn two_who_ask_for_a_part_get_one_and_nothing_of_it_is_left() {
+    if skip_without_node("two_who_ask_for_a_part_get_one_and_nothing_of_it_is_left") {
+        return;
+    }
+    let mut holder = Holder::start("node");
+    let ask = || {
+        Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
+            .arg("require")
+            .arg(&holder.directory)
+            .arg("registry")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut installations = 0;
+    for asking in [ask(), ask()] {
+        let output = asking.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        installations += said.matches("installing registry").count();
+    }
+    assert_eq!(installations, 1);
+    holder.process.kill().unwrap();
+    holder.process.wait().unwrap();
+    holder.expect_nothing_left(true);
+}
+
 #[test]
 fn a_killed_supervisor_leaves_no_node() {
     if !skip_without_node("a_killed_supervisor_leaves_no_node") {

@@ -2,32 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
-use std::path::Path;
-use std::process::Command;
+mod common;
 
-use kf_tests::cluster::{Cluster, Profile, TestNamespace, User, skip_without_node};
-
-fn cluster() -> &'static Cluster {
-    Cluster::attach_or_start(Profile::Node).unwrap()
-}
-
-fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(cluster().kubectl())
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
-}
-
-fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
-    let file = namespace.directory().join("manifest.yaml");
-    fs_err::write(&file, manifest).unwrap();
-    let (code, answer) = kubectl(&namespace.kubeconfig(user), &["apply", "-f", file.to_str().unwrap()]);
-    assert_eq!(code, Some(0), "{answer}");
-}
+use common::{apply, cluster, kubectl};
+use kf_tests::cluster::{TestNamespace, User, skip_without_node};
 
 #[test]
 fn a_train_job_of_two_nodes_trains() {

@@ -6,7 +6,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use kf_tests::cluster::{ASSETS_VARIABLE, Cluster, Profile, TEAM_A, TEAM_B, TestNamespace, User, progress};
+use kf_tests::cluster::{
+    ASSETS_VARIABLE, Cluster, Part, Profile, TEAM_A, TEAM_B, TestNamespace, User, progress,
+};
 
 fn can(cluster: &Cluster, user: User, verb: &str, resource: &str, namespace: &str) -> bool {
     Command::new(cluster.kubectl())
@@ -61,6 +63,8 @@ fn programs_of_envtest_are_enough_for_the_api() {
     let cluster = Cluster::attach(Path::new(directory.trim_end())).unwrap();
     check_users(&cluster);
     assert_eq!(cluster.kubectl(), assets.path().join("kubectl"));
+    let refused = cluster.require(Part::Dns).unwrap_err().to_string();
+    assert!(refused.starts_with("dns runs only on a node, and this cluster has none\nhint: "), "{refused}");
     drop(holder.stdin.take());
     assert!(holder.wait().unwrap().success());
     assert!(!cluster.directory().exists());

@@ -57,20 +57,27 @@ pub fn node(progress: Progress) -> Result<PathBuf> {
 
 /// The directory with the unpacked packages, from the cache if they have been unpacked before.
 pub fn cached(name: &str, packages: &Packages<'_>, progress: Progress) -> Result<PathBuf> {
-    let (codename, sources) = sources_for(packages.suite)?;
-    let key = Key::new()
+    cache::entry(name, key(packages)?, progress, |directory| fetch(packages, directory, progress))
+}
+
+/// The key of a cache entry that is made from `packages`.
+pub fn key(packages: &Packages<'_>) -> Result<Key> {
+    let (codename, _sources) = sources_for(packages.suite)?;
+    Ok(Key::new()
         .with("unpacked 2")
         .with(codename)
         .with(packages.alone.join(" "))
-        .with(packages.with_dependencies.join(" "));
-    cache::entry(name, key, progress, |directory| {
-        let all = [packages.alone, packages.with_dependencies].concat();
-        progress(&format!("fetching the Debian packages {}", all.join(" ")));
-        unpack(&sources, packages, directory)
-    })
+        .with(packages.with_dependencies.join(" ")))
 }
 
 /// Unpacks packages into `destination`, as if it were the root of a file system.
+pub fn fetch(packages: &Packages<'_>, destination: &Path, progress: Progress) -> Result<()> {
+    let (_codename, sources) = sources_for(packages.suite)?;
+    let all = [packages.alone, packages.with_dependencies].concat();
+    progress(&format!("fetching the Debian packages {}", all.join(" ")));
+    unpack(&sources, packages, destination)
+}
+
 fn unpack(sources: &str, packages: &Packages<'_>, destination: &Path) -> Result<()> {
     let work = tempfile::Builder::new().prefix("kf-apt-").tempdir()?;
     let apt = Apt::new(work.path(), sources)?;

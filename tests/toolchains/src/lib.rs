@@ -14,8 +14,10 @@ pub mod go;
 pub mod guests;
 pub mod kubernetes;
 pub mod locations;
+pub mod optional;
 pub mod pods;
 pub mod progress;
+pub mod python;
 pub mod upstream;
 
 pub use error::{Error, Result};

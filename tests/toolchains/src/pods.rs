@@ -39,20 +39,10 @@ impl PodPrograms {
 }
 
 fn programs() -> [GoProgram<'static>; 4] {
-    [own("pause", "./pause"), own("trainer", "./trainer"), manager(&JOBSET), manager(&TRAINER)]
+    [own("pause", "./pause"), own("trainer", "./trainer"), JOBSET.manager(), TRAINER.manager()]
 }
 
 fn own(name: &'static str, package: &'static str) -> GoProgram<'static> {
     let module = locations::sources().join("images");
     GoProgram { name, module, package, linker_flags: "", core_seconds: 10 }
-}
-
-fn manager(upstream: &Upstream) -> GoProgram<'static> {
-    GoProgram {
-        name: upstream.program,
-        module: upstream.our_module(),
-        package: upstream.manager,
-        linker_flags: "",
-        core_seconds: upstream.core_seconds,
-    }
 }

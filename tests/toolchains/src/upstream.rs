@@ -1,8 +1,8 @@
-//! The Go modules of JobSet and Kubeflow Trainer.
+//! The Go modules of the parts of Kubeflow that a cluster runs.
 
 use std::path::PathBuf;
 
-use crate::go::Go;
+use crate::go::{Go, GoProgram};
 use crate::{Result, locations};
 
 /// A Go module of upstream, pinned by a `go.mod` of ours.
@@ -18,6 +18,8 @@ pub struct Upstream {
     pub manager: &'static str,
     /// Where its custom resource definitions are.
     pub crds: &'static str,
+    /// The kustomization that installs it.
+    pub overlay: &'static str,
     /// How many seconds one core needs to build the manager.
     pub core_seconds: u64,
 }
@@ -29,6 +31,7 @@ pub const JOBSET: Upstream = Upstream {
     program: "jobset",
     manager: "sigs.k8s.io/jobset",
     crds: "config/components/crd/bases",
+    overlay: "config/default",
     core_seconds: 110,
 };
 
@@ -39,10 +42,44 @@ pub const TRAINER: Upstream = Upstream {
     program: "trainer-controller-manager",
     manager: "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
     crds: "manifests/base/crds",
+    overlay: "manifests/overlays/manager",
     core_seconds: 110,
 };
 
-/// Both.
+/// KServe, without its agent and router.
+pub const KSERVE: Upstream = Upstream {
+    directory: "kserve",
+    module: "github.com/kserve/kserve",
+    program: "kserve-manager",
+    manager: "github.com/kserve/kserve/cmd/manager",
+    crds: "config/crd/full",
+    overlay: "config/overlays/standalone/kserve",
+    core_seconds: 250,
+};
+
+/// Kueue.
+pub const KUEUE: Upstream = Upstream {
+    directory: "kueue",
+    module: "sigs.k8s.io/kueue",
+    program: "kueue-manager",
+    manager: "sigs.k8s.io/kueue/cmd/kueue",
+    crds: "config/components/crd/bases",
+    overlay: "config/default",
+    core_seconds: 330,
+};
+
+/// The training operator that came before Trainer.
+pub const TRAINING_OPERATOR: Upstream = Upstream {
+    directory: "training-operator",
+    module: "github.com/kubeflow/training-operator",
+    program: "training-operator",
+    manager: "github.com/kubeflow/training-operator/cmd/training-operator.v1",
+    crds: "manifests/base/crds",
+    overlay: "manifests/overlays/standalone",
+    core_seconds: 160,
+};
+
+/// The two that every cluster has.
 pub const ALL: [&Upstream; 2] = [&JOBSET, &TRAINER];
 
 impl Upstream {
@@ -50,6 +87,18 @@ impl Upstream {
     #[must_use]
     pub fn our_module(&self) -> PathBuf {
         locations::sources().join(self.directory)
+    }
+
+    /// Its controller manager, to be built.
+    #[must_use]
+    pub fn manager(&self) -> GoProgram<'static> {
+        GoProgram {
+            name: self.program,
+            module: self.our_module(),
+            package: self.manager,
+            linker_flags: "",
+            core_seconds: self.core_seconds,
+        }
     }
 
     /// Its unpacked sources, downloaded if need be.

@@ -13,19 +13,19 @@ use super::supervisor::{self, Files, Plan};
 use super::{Profile, STATE_VERSION, State, controllers, images, manifests};
 
 /// Everything a cluster is made from, built and fetched.
-pub(crate) struct Parts {
+pub(crate) struct Materials {
     pub(crate) binaries: Binaries,
     pub(crate) definitions: PathBuf,
-    pub(crate) node: Option<NodeParts>,
+    pub(crate) node: Option<NodeMaterials>,
 }
 
-pub(crate) struct NodeParts {
+pub(crate) struct NodeMaterials {
     system: PathBuf,
     images: PathBuf,
     pub(crate) manifests: controllers::Manifests,
 }
 
-impl Parts {
+impl Materials {
     pub(crate) fn get(profile: Profile, progress: Progress) -> Result<Self> {
         let definitions = manifests::definitions(progress)?;
         if profile == Profile::Api {
@@ -36,7 +36,7 @@ impl Parts {
         let system = debian::node(progress)?;
         let manifests = controllers::render(&binaries, progress)?;
         let images = images::archive(&system, &manifests.controllers, progress)?;
-        Ok(Self { binaries, definitions, node: Some(NodeParts { system, images, manifests }) })
+        Ok(Self { binaries, definitions, node: Some(NodeMaterials { system, images, manifests }) })
     }
 
     /// Writes certificates, configuration and plan into `directory`.
@@ -50,10 +50,13 @@ impl Parts {
         fs::create_dir_all(directory.join("tasks"))?;
         let credentials = Credentials::create(directory.join("pki"), endpoints)?;
         let mut programs = control_plane::programs(&self.binaries, directory, endpoints, &credentials);
-        if let (Some(parts), Some(node)) = (&self.node, &node) {
-            let parts =
-                node::Parts { binaries: &self.binaries, system: &parts.system, images: &parts.images };
-            programs.extend(node::programs(&parts, directory, node, &credentials)?);
+        if let (Some(materials), Some(node)) = (&self.node, &node) {
+            let of_node = node::Materials {
+                binaries: &self.binaries,
+                system: &materials.system,
+                images: &materials.images,
+            };
+            programs.extend(node::programs(&of_node, directory, node, &credentials)?);
         }
         supervisor::write_json(&Files(directory).plan(), &Plan { programs, node })?;
         Ok(State {

@@ -1,0 +1,38 @@
+//! What the tests of a real node have in common.
+
+#![expect(unreachable_pub, reason = "a test program has no outside to reach from")]
+
+use std::path::Path;
+use std::process::Command;
+
+use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
+
+/// The cluster of this run.
+pub fn cluster() -> &'static Cluster {
+    Cluster::attach_or_start(Profile::Node).unwrap()
+}
+
+/// The exit code of a kubectl call, and all it wrote.
+pub fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(cluster().kubectl())
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+/// What a kubectl call wrote that must succeed.
+pub fn kubectl_ok(kubeconfig: &Path, arguments: &[&str]) -> String {
+    let (code, answer) = kubectl(kubeconfig, arguments);
+    assert_eq!(code, Some(0), "kubectl {}: {answer}", arguments.join(" "));
+    answer
+}
+
+pub fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
+    let file = namespace.directory().join("manifest.yaml");
+    fs_err::write(&file, manifest).unwrap();
+    kubectl_ok(&namespace.kubeconfig(user), &["apply", "-f", file.to_str().unwrap()]);
+}

@@ -1,0 +1,20 @@
+//! CoreDNS, with the Service that kubelet tells every pod.
+
+use kf_toolchains::{go, optional};
+
+use super::super::error::{ClusterError, Result};
+use super::super::image::Image;
+use super::super::manifests::parse_yaml;
+use super::super::node::DNS_ADDRESS;
+use super::{Contents, Workshop};
+
+const MANIFEST: &str = include_str!("../manifests/coredns.yaml");
+
+pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
+    let program = go::build(&optional::coredns(), workshop.progress)?;
+    let image = Image::new("kf.test/coredns:1").with_program("coredns", &program)?.entrypoint("/coredns");
+    let text = MANIFEST.replace("${DNS_ADDRESS}", DNS_ADDRESS);
+    let objects = parse_yaml(&text)
+        .map_err(|reason| ClusterError::malformed("tests/cluster/manifests/coredns.yaml", reason))?;
+    Ok(Contents { images: vec![image], objects, ..Contents::default() })
+}

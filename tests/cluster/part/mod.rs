@@ -1,0 +1,261 @@
+//! Parts of Kubeflow, and programs to use with it, that only some tests need.
+//!
+//! A test says [`Cluster::require`]; the cluster starts without them and stays as quick. A part is
+//! installed once for a cluster, by whoever asks first: its programs are built if they are not cached,
+//! its images brought into the running node, its manifests applied, and its Deployments waited for.
+//! A lock in the cluster's directory makes all other test programs wait for that.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::{Progress, debian, progress};
+use serde_json::Value;
+
+use super::client::{block_on, connect};
+use super::error::{ClusterError, Result};
+use super::image::Image;
+use super::stand_ins::StandIn;
+use super::supervisor::Files;
+use super::{Cluster, Profile, User, access, objects, stand_ins};
+
+mod dns;
+mod import;
+mod kserve;
+mod kueue;
+mod model_server;
+mod pipelines;
+mod python;
+mod registry;
+mod training_operator;
+mod upstream;
+
+pub use kueue::QUEUE;
+pub use model_server::{BROKEN_MODEL_SERVER, LOAD, MODEL_SERVERS};
+pub use pipelines::PIPELINES;
+pub use python::{JUPYTERLAB, TENSORBOARD};
+
+/// What can be added to a cluster with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// CoreDNS, which answers for the names of Services and pods.
+    Dns,
+    /// The image [`TENSORBOARD`].
+    TensorBoard,
+    /// The image [`JUPYTERLAB`].
+    JupyterLab,
+    /// The images [`MODEL_SERVERS`], [`BROKEN_MODEL_SERVER`] and [`LOAD`].
+    ModelServer,
+    /// KServe's manager, in its Standard mode, and its storage initializer for `http://` and `pvc://`.
+    KServe,
+    /// Kueue, with the LocalQueue [`QUEUE`] for each team; [`Cluster::make_queue`] makes more.
+    Kueue,
+    /// A registry of images; [`Cluster::push`] fills it.
+    Registry,
+    /// The legacy training operator: PyTorchJob, TFJob and their like.
+    TrainingOperator,
+    /// Notebooks, Workspaces and their kinds, by stand-ins for upstream's controllers.
+    Notebooks,
+    /// Tensorboards, by a stand-in for upstream's controller, with the image [`TENSORBOARD`].
+    Tensorboards,
+    /// The image [`PIPELINES`], which stands in for a server that cannot be had here.
+    Pipelines,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 11] = [
+        Self::Dns,
+        Self::TensorBoard,
+        Self::JupyterLab,
+        Self::ModelServer,
+        Self::KServe,
+        Self::Kueue,
+        Self::Registry,
+        Self::TrainingOperator,
+        Self::Notebooks,
+        Self::Tensorboards,
+        Self::Pipelines,
+    ];
+
+    /// What it is called on a command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::TensorBoard => "tensorboard",
+            Self::JupyterLab => "jupyterlab",
+            Self::ModelServer => "model-server",
+            Self::KServe => "kserve",
+            Self::Kueue => "kueue",
+            Self::Registry => "registry",
+            Self::TrainingOperator => "training-operator",
+            Self::Notebooks => "notebooks",
+            Self::Tensorboards => "tensorboards",
+            Self::Pipelines => "pipelines",
+        }
+    }
+
+    /// The part that is called `name`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+
+    /// The parts without which it does not work.
+    const fn needs(self) -> &'static [Self] {
+        match self {
+            Self::KServe | Self::TrainingOperator => &[Self::Dns],
+            Self::Tensorboards => &[Self::TensorBoard],
+            Self::Dns
+            | Self::TensorBoard
+            | Self::JupyterLab
+            | Self::ModelServer
+            | Self::Kueue
+            | Self::Registry
+            | Self::Notebooks
+            | Self::Pipelines => &[],
+        }
+    }
+
+    fn contents(self, workshop: &Workshop) -> Result<Contents> {
+        match self {
+            Self::Dns => dns::contents(workshop),
+            Self::TensorBoard => python::tensorboard(workshop),
+            Self::JupyterLab => python::jupyterlab(workshop),
+            Self::ModelServer => model_server::contents(workshop),
+            Self::KServe => kserve::contents(workshop),
+            Self::Kueue => kueue::contents(workshop),
+            Self::Registry => registry::contents(workshop),
+            Self::TrainingOperator => training_operator::contents(workshop),
+            Self::Notebooks => stand_in(StandIn::Notebooks, "kubeflow.org"),
+            Self::Tensorboards => stand_in(StandIn::Tensorboards, "tensorboard.kubeflow.org"),
+            Self::Pipelines => pipelines::contents(workshop),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What parts are made with.
+struct Workshop {
+    binaries: Binaries,
+    /// The unpacked packages of the node.
+    system: PathBuf,
+    progress: Progress,
+}
+
+/// What a part brings into a cluster.
+#[derive(Default)]
+struct Contents {
+    images: Vec<Image>,
+    definitions: Vec<CustomResourceDefinition>,
+    objects: Vec<Value>,
+    /// What is applied last, when the webhooks answer that are asked about it.
+    afterwards: Vec<Value>,
+    /// An object that users could make, to see that the webhooks answer which are asked about it.
+    example: Option<Value>,
+    /// The groups of its kinds, which the roles `edit` and `view` must cover before users come.
+    groups: Vec<&'static str>,
+    /// A program that takes a controller's place.
+    stand_in: Option<StandIn>,
+}
+
+fn stand_in(stand_in: StandIn, group: &'static str) -> Result<Contents> {
+    let (definitions, objects) = stand_in.objects()?;
+    let (groups, stand_in) = (vec![group], Some(stand_in));
+    Ok(Contents { definitions, objects, groups, stand_in, ..Contents::default() })
+}
+
+impl Cluster {
+    /// Makes sure that `part` runs in this cluster: the first who asks installs it, everybody else
+    /// waits for that. Takes a node. An existing cluster is taken to have what its tests need.
+    pub fn require(&self, part: Part) -> Result<()> {
+        if self.profile() != Profile::Node {
+            return Err(ClusterError::PartNeedsNode(part));
+        }
+        if !Files(self.directory()).node().exists() {
+            // Somebody else's cluster.
+            return Ok(());
+        }
+        for needed in part.needs() {
+            self.require(*needed)?;
+        }
+        let directory = self.directory().join("parts");
+        fs::create_dir_all(&directory)?;
+        let installed = directory.join(part.name());
+        let lock = fs::File::create(directory.join(format!("{part}.lock")))?;
+        lock.file().lock()?;
+        if installed.exists() {
+            return Ok(());
+        }
+        install(self, part).map_err(|source| ClusterError::Part { part, source: Box::new(source) })?;
+        Ok(fs::write(installed, "")?)
+    }
+
+    /// Gives `namespace` a LocalQueue named [`QUEUE`], with room for 1 CPU and 1 GiB of memory that no
+    /// other namespace shares. Takes [`Part::Kueue`].
+    pub fn make_queue(&self, namespace: &str) -> Result<()> {
+        let kubeconfig = self.kubeconfig(User::Admin);
+        block_on(async {
+            let client = connect(&kubeconfig).await?;
+            objects::apply_when_admitted(&client, &kueue::queue(namespace)).await
+        })
+    }
+
+    /// Pushes `image`, which the node has, from this machine to the cluster's registry, and returns
+    /// the reference by which a pod pulls it: `localhost:5000/<repository>@sha256:<digest>`. Takes
+    /// [`Part::Registry`].
+    pub fn push(&self, image: &str, repository: &str) -> Result<String> {
+        registry::push(self, image, repository)
+    }
+}
+
+fn install(cluster: &Cluster, part: Part) -> Result<()> {
+    let progress: Progress = progress::to_stderr;
+    progress(&format!("installing {part}"));
+    let workshop =
+        Workshop { binaries: Binaries::built(progress)?, system: debian::node(progress)?, progress };
+    let contents = part.contents(&workshop)?;
+    import::into_node(cluster.directory(), contents.images)?;
+    let logs = cluster.logs();
+    let kubeconfig = cluster.kubeconfig(User::Admin);
+    block_on(async {
+        let client = connect(&kubeconfig).await?;
+        if !contents.definitions.is_empty() {
+            objects::apply_definitions(&client, &contents.definitions, &logs).await?;
+        }
+        objects::apply_all(&client, &contents.objects).await?;
+        objects::wait_until_available(&client, &contents.objects, &logs).await?;
+        objects::apply_when_admitted(&client, &contents.afterwards).await?;
+        objects::wait_until_admitted(&client, contents.example.as_slice()).await?;
+        for group in &contents.groups {
+            access::wait_for_rules(&client, group, &logs).await?;
+        }
+        Ok(())
+    })?;
+    match contents.stand_in {
+        Some(stand_in) => stand_ins::spawn(cluster, stand_in),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_found_by_its_name() {
+        for part in Part::ALL {
+            assert_eq!(Part::named(part.name()), Some(part));
+        }
+        assert_eq!(Part::named("nosuch"), None);
+        assert_eq!(Part::named(""), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! Stand-ins for the controllers of Kubeflow that cannot be had as Go modules.
+//!
+//! Each does to StatefulSets, Deployments, Services and statuses what upstream's controller was seen to do, its
+//! traps included: a Notebook's status mirrors its pod and lags behind; a Workspace passes through `Error` at every
+//! start; what cannot be made is told by events alone, or not at all. The pods are real and run on the node, so
+//! times and failures are the kubelet's and the StatefulSet controller's own. Left out are idle culling of
+//! Notebooks, activity rules, and webhooks, which are off upstream by default or in these tests.
+//!
+//! They run in a program of their own, `kf-test-cluster stand-in`, until the cluster's supervisor ends.
+
+use std::fmt::Debug;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use fs_err as fs;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::client::{block_on, connect};
+use super::error::{ClusterError, Result};
+use super::helper::helper_program;
+use super::supervisor::{Files, ProcessIdentity, read_json};
+use super::{Cluster, User};
+
+mod follow;
+mod notebook;
+mod tensorboard;
+mod workspace;
+
+/// Whose place is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandIn {
+    /// The controllers of Notebooks, and of Workspaces and their kinds.
+    Notebooks,
+    /// The controller of Tensorboards.
+    Tensorboards,
+}
+
+impl StandIn {
+    /// As the helper program is told.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Notebooks => "notebooks",
+            Self::Tensorboards => "tensorboards",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Notebooks, Self::Tensorboards].into_iter().find(|one| one.name() == name)
+    }
+
+    const fn manifest(self) -> &'static str {
+        match self {
+            Self::Notebooks => include_str!("../manifests/stand-ins/notebooks.yaml"),
+            Self::Tensorboards => include_str!("../manifests/stand-ins/tensorboards.yaml"),
+        }
+    }
+
+    /// Its definitions, and the roles that let `edit` and `view` cover them.
+    pub(crate) fn objects(self) -> Result<(Vec<CustomResourceDefinition>, Vec<Value>)> {
+        let malformed = |reason: String| ClusterError::malformed(self.name(), reason);
+        let documents = super::manifests::parse_yaml(self.manifest()).map_err(malformed)?;
+        let (definitions, others): (Vec<_>, Vec<_>) = documents
+            .into_iter()
+            .partition(|document| super::objects::is(document, "CustomResourceDefinition"));
+        let definitions = definitions
+            .into_iter()
+            .map(|definition| {
+                serde_json::from_value(definition).map_err(|error| malformed(error.to_string()))
+            })
+            .collect::<Result<_>>()?;
+        Ok((definitions, others))
+    }
+}
+
+/// Starts the program that stands in, for as long as the cluster lasts.
+pub(crate) fn spawn(cluster: &Cluster, stand_in: StandIn) -> Result<()> {
+    let log = fs::File::create(Files(cluster.directory()).log(&format!("stand-in-{}", stand_in.name())))?;
+    // It outlives the test program that asks for it first, and ends with the supervisor.
+    Command::new(helper_program()?)
+        .arg("stand-in")
+        .arg(cluster.directory())
+        .arg(stand_in.name())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log.into_parts().0)
+        .process_group(0)
+        .spawn()?;
+    Ok(())
+}
+
+/// Stands in until the cluster whose directory it is has ended.
+pub fn run(directory: &Path, stand_in: StandIn) -> Result<()> {
+    let supervisor: ProcessIdentity = read_json(&Files(directory).supervisor())?;
+    let kubeconfig = User::Admin.kubeconfig(&directory.join("pki"));
+    block_on(async move {
+        let client = connect(&kubeconfig).await?;
+        let ended = async {
+            while supervisor.is_alive() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let work = async {
+            match stand_in {
+                StandIn::Notebooks => {
+                    tokio::join!(
+                        notebook::run(client.clone()),
+                        notebook::reissue(client.clone()),
+                        workspace::run(client)
+                    );
+                }
+                StandIn::Tensorboards => tensorboard::run(client).await,
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = work => {}
+        }
+        Ok(())
+    })
+}
+
+/// A resource whose objects are documents here.
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// Into the stand-in's log, which is all that upstream's controllers say of some failures.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// The part of this name, made if it is missing.
+async fn ensure<K>(api: &Api<K>, name: &str, wanted: &Value) -> Result<K, kube::Error>
+where
+    K: Clone + Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    if let Some(found) = api.get_opt(name).await? {
+        return Ok(found);
+    }
+    let wanted: K = serde_json::from_value(wanted.clone()).map_err(kube::Error::SerdeError)?;
+    api.create(&PostParams::default(), &wanted).await
+}
+
+/// Writes the status of an object; fields that are not in it go.
+async fn write_status(
+    client: &Client,
+    object: &DynamicObject,
+    resource: &ApiResource,
+    status: Value,
+) -> Result<(), kube::Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, resource);
+    let before = object.data.get("status").cloned().unwrap_or_default();
+    let patch = json!({"status": replacing(&before, status)});
+    match api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// A merge patch that makes one value of another.
+fn replacing(before: &Value, after: Value) -> Value {
+    let (Value::Object(old), Value::Object(mut new)) = (before, after.clone()) else { return after };
+    for (field, value) in &mut new {
+        if let Some(old) = old.get(field) {
+            *value = replacing(old, value.take());
+        }
+    }
+    for field in old.keys() {
+        new.entry(field.clone()).or_insert(Value::Null);
+    }
+    Value::Object(new)
+}
+
+fn owner(object: &DynamicObject, api_version: &str, kind: &str) -> Value {
+    json!([{
+        "apiVersion": api_version, "kind": kind, "name": object.name_any(),
+        "uid": object.uid().unwrap_or_default(), "controller": true, "blockOwnerDeletion": true,
+    }])
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,93 @@
+//! What the optional parts of a test cluster are made from: Go programs, and packages of Python.
+//!
+//! A test builds only what the parts it asks for need; `cargo xtask` builds beforehand what it will ask
+//! for.
+
+use crate::go::GoProgram;
+use crate::python::{self, Site};
+use crate::upstream::{KSERVE, KUEUE, TRAINING_OPERATOR};
+use crate::{Progress, Result, go, locations};
+
+/// TensorBoard.
+pub const TENSORBOARD: Site = Site { name: "tensorboard", core_seconds: 15 };
+/// JupyterLab, with a kernel.
+pub const JUPYTERLAB: Site = Site { name: "jupyterlab", core_seconds: 25 };
+
+/// What KServe's storage initializer needs to fetch a model over HTTP.
+pub const STORAGE_INITIALIZER: Site = Site { name: "storage-initializer", core_seconds: 5 };
+
+/// CoreDNS with a few of its plugins.
+#[must_use]
+pub fn coredns() -> GoProgram<'static> {
+    ours("coredns", 100)
+}
+
+/// A model server; see `tests/cluster/images/model-server/main.go`.
+#[must_use]
+pub fn model_server() -> GoProgram<'static> {
+    image_program("model-server", "./model-server")
+}
+
+/// Sends requests and counts what comes of them; see `tests/cluster/images/load/main.go`.
+#[must_use]
+pub fn load() -> GoProgram<'static> {
+    image_program("load", "./load")
+}
+
+/// Stands in for the pipelines' server; see `tests/cluster/images/pipelines/main.go`.
+#[must_use]
+pub fn pipelines() -> GoProgram<'static> {
+    image_program("pipelines", "./pipelines")
+}
+
+fn image_program(name: &'static str, package: &'static str) -> GoProgram<'static> {
+    let module = locations::sources().join("images");
+    GoProgram { name, module, package, linker_flags: "", core_seconds: 10 }
+}
+
+/// A registry of container images that keeps them in files.
+#[must_use]
+pub fn registry() -> GoProgram<'static> {
+    ours("registry", 80)
+}
+
+fn ours(name: &'static str, core_seconds: u64) -> GoProgram<'static> {
+    GoProgram { name, module: locations::sources().join(name), package: ".", linker_flags: "", core_seconds }
+}
+
+/// How much is to be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What a data scientist's day shows: names, a served model, notebooks, TensorBoard.
+    Day,
+    /// Everything.
+    All,
+}
+
+fn programs(extent: Extent) -> Vec<GoProgram<'static>> {
+    let mut programs = vec![coredns(), model_server(), KSERVE.manager()];
+    if extent == Extent::All {
+        programs.extend([load(), pipelines(), registry(), KUEUE.manager(), TRAINING_OPERATOR.manager()]);
+    }
+    programs
+}
+
+const SITES: [&Site; 3] = [&TENSORBOARD, &JUPYTERLAB, &STORAGE_INITIALIZER];
+
+/// Builds the Go programs that are not cached, one after the other, as each takes every core.
+pub fn build_programs(extent: Extent, progress: Progress) -> Result<()> {
+    programs(extent).iter().try_for_each(|program| go::build(program, progress).map(drop))
+}
+
+/// Fetches Debian's Python and the packages that are not cached.
+pub fn fetch_python(progress: Progress) -> Result<()> {
+    python::base(progress)?;
+    SITES.iter().try_for_each(|site| site.installed(progress).map(drop))
+}
+
+/// How many seconds one core needs for all of it now.
+pub fn core_seconds_left(extent: Extent) -> Result<u64> {
+    let programs = programs(extent);
+    let programs = programs.iter().map(GoProgram::core_seconds_left);
+    programs.chain(SITES.iter().map(|site| site.core_seconds_left())).sum()
+}
