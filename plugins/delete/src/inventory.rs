@@ -1,0 +1,121 @@
+//! What goes with a namespace.
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{PodState, outcome, pod_state};
+use kf_plugin_sdk::{Quantity, workloads::ComponentKind};
+
+/// So many names of a kind are worth reading.
+const MOST_NAMES: usize = 5;
+
+/// What people made. What those made in turn (job sets, pods) goes with it and is not counted twice.
+const KINDS: [ComponentKind; 9] = [
+    ComponentKind::TrainJob,
+    ComponentKind::PyTorchJob,
+    ComponentKind::Experiment,
+    ComponentKind::Job,
+    ComponentKind::Notebook,
+    ComponentKind::Workspace,
+    ComponentKind::InferenceService,
+    ComponentKind::Deployment,
+    ComponentKind::StatefulSet,
+];
+
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    lines: Vec<String>,
+    /// What the user may not list.
+    unseen: Vec<&'static str>,
+}
+
+impl Inventory {
+    pub(crate) fn read(kf: &Kf, namespace: &str) -> Result<Self> {
+        let mut inventory = Self::default();
+        for kind in KINDS {
+            if let Some(objects) = inventory.list(kf, kind.kind(), namespace, kind.plural())? {
+                let own: Vec<&Object> =
+                    objects.iter().filter(|object| object.controller().is_none()).collect();
+                inventory.lines.extend(components(kind, &own));
+            }
+        }
+        if let Some(pods) = inventory.list(kf, Kind::new("", "Pod"), namespace, "pods")? {
+            let running = pods.iter().filter(|pod| pod_state(pod) == PodState::Running).count();
+            if !pods.is_empty() {
+                inventory.lines.push(format!("{}, {running} running", counted(pods.len(), "pod")));
+            }
+        }
+        let claims = Kind::new("", "PersistentVolumeClaim");
+        if let Some(claims) = inventory.list(kf, claims, namespace, "volumes")? {
+            inventory.lines.extend(volumes(&claims));
+        }
+        Ok(inventory)
+    }
+
+    /// None where it is not served or not allowed; the latter is remembered.
+    fn list(
+        &mut self,
+        kf: &Kf,
+        kind: Kind,
+        namespace: &str,
+        plural: &'static str,
+    ) -> Result<Option<Vec<Object>>> {
+        match kf.api(kind).in_namespace(namespace).list() {
+            Err(error) if error.is(ErrorCode::Forbidden) => {
+                self.unseen.push(plural);
+                Ok(None)
+            }
+            listed => listed.optional(),
+        }
+    }
+
+    pub(crate) fn tell(&self, kf: &Kf, namespace: &str) {
+        if self.lines.is_empty() {
+            kf.note(format!("{namespace} is empty, as far as you may look"));
+        } else {
+            kf.note(format!("with {namespace} go"));
+        }
+        for line in &self.lines {
+            kf.note(format!("  {line}"));
+        }
+        if !self.unseen.is_empty() {
+            kf.note(format!("  and what you may not list: {}", self.unseen.join(", ")));
+        }
+    }
+}
+
+fn components(kind: ComponentKind, objects: &[&Object]) -> Option<String> {
+    let first = objects.first()?;
+    let noun = if objects.len() == 1 { first.kind().to_lowercase() } else { kind.plural().to_owned() };
+    let going = objects.iter().filter(|object| kind.ends() && outcome(object).is_none()).count();
+    let going = if going > 0 { format!(", {going} not ended") } else { String::new() };
+    Some(format!("{} {noun}{going}: {}", objects.len(), names(objects)))
+}
+
+fn volumes(claims: &[Object]) -> Option<String> {
+    if claims.is_empty() {
+        return None;
+    }
+    let size = |claim: &Object| -> Quantity {
+        let size = claim.str("/status/capacity/storage").or(claim.str("/spec/resources/requests/storage"));
+        size.and_then(|size| size.parse().ok()).unwrap_or_default()
+    };
+    let total: Quantity = claims.iter().map(size).sum();
+    let sizes: Vec<String> = claims
+        .iter()
+        .take(MOST_NAMES)
+        .map(|claim| format!("{} ({})", claim.name(), size(claim).bytes()))
+        .collect();
+    let more = if claims.len() > MOST_NAMES { ", …" } else { "" };
+    let count = counted(claims.len(), "volume");
+    Some(format!("{count} with {} of data: {}{more}", total.bytes(), sizes.join(", ")))
+}
+
+fn names(objects: &[&Object]) -> String {
+    let shown: Vec<_> = objects.iter().take(MOST_NAMES).map(|object| object.name()).collect();
+    let more = if objects.len() > MOST_NAMES { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}

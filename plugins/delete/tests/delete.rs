@@ -1,0 +1,161 @@
+//! Deleting a namespace: what a person sees first, and what they must say.
+
+use std::time::Duration;
+
+use kf_plugin_delete::Plugin;
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use serde_json::json;
+
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.serve_cluster("", "v1", "Namespace", "namespaces");
+    host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.put(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team-b" } }));
+    let train = |name: &str, status: serde_json::Value| {
+        json!({ "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
+            "metadata": { "name": name, "namespace": "team-b" }, "status": status })
+    };
+    let complete = json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
+    host.put(train("mnist", json!({})));
+    host.put(train("old", complete));
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook",
+        "metadata": { "name": "alice", "namespace": "team-b" } }));
+    host.put(json!({ "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "alice-0", "namespace": "team-b" }, "status": { "phase": "Running" } }));
+    host.put(json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data", "namespace": "team-b" },
+        "spec": { "resources": { "requests": { "storage": "8Gi" } } },
+        "status": { "capacity": { "storage": "10Gi" } } }));
+    host
+}
+
+fn is_there(host: &FakeHost) -> bool {
+    host.cluster(|cluster| cluster.object("Namespace", "team-b")).is_some()
+}
+
+#[test]
+fn the_inventory_comes_before_the_name_is_typed() {
+    let host = cluster();
+    host.change_context(|context| context.interactive = true);
+    host.type_line("team-b");
+    assert_eq!(host.run::<Plugin>(&["team-b"]), Ok(Exit::OK));
+    assert_eq!(
+        host.terminal().notes,
+        [
+            "with team-b go",
+            "  2 training jobs, 1 not ended: mnist, old",
+            "  1 notebook: alice",
+            "  1 pod, 1 running",
+            "  1 volume with 10Gi of data: data (10Gi)",
+        ]
+    );
+    assert_eq!(host.terminal().stdout, "namespace/team-b deleted\n");
+    assert!(!is_there(&host));
+}
+
+#[test]
+fn only_the_very_name_deletes_it() {
+    let host = cluster();
+    host.type_line("team-a");
+    assert_eq!(host.run::<Plugin>(&["team-b"]).unwrap_err().code, ErrorCode::Failed);
+    let error = host.run::<Plugin>(&["team-b"]).unwrap_err();
+    assert_eq!(
+        (error.code, error.hint.as_deref()),
+        (ErrorCode::Invalid, Some("kf delete team-b --confirm team-b"))
+    );
+    let error = host.run::<Plugin>(&["team-b", "--confirm", "team-a"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert!(is_there(&host));
+    assert_eq!(host.run::<Plugin>(&["team-b", "--confirm", "team-b"]), Ok(Exit::OK));
+    assert!(!is_there(&host));
+}
+
+#[test]
+fn what_is_kubernetes_own_stays() {
+    let host = cluster();
+    for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+        host.put(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }));
+        let error = host.run::<Plugin>(&[name, "--confirm", name]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid, "{name}");
+    }
+    assert!(host.cluster(|cluster| cluster.writes().is_empty()));
+}
+
+#[test]
+fn a_profile_would_make_it_anew() {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.change("Namespace", "team-b", |namespace| {
+            namespace.set("/metadata/ownerReferences", json!([{ "kind": "Profile", "name": "team-b" }]));
+            namespace.set("/metadata/annotations", json!({ "owner": "bob@example.com" }));
+        });
+    });
+    host.run::<Plugin>(&["team-b", "--confirm", "team-b"]).unwrap();
+    let warned = host.terminal().notes.iter().any(|note| {
+        note.starts_with("warning: Profile team-b of bob@example.com owns team-b and will make it anew")
+    });
+    assert!(warned, "{:?}", host.terminal().notes);
+}
+
+#[test]
+fn what_holds_it_is_said_and_left_alone() {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.change("Namespace", "team-b", |namespace| {
+            namespace.set("/metadata/deletionTimestamp", "2026-01-01T11:59:00Z");
+            namespace.set("/status/conditions", json!([{
+                "type": "NamespaceFinalizersRemaining", "status": "True",
+                "message": "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
+            }]));
+        });
+    });
+    let error = host.run::<Plugin>(&["team-b", "--timeout", "10s"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::TimedOut);
+    assert!(error.message.contains("example.com/hold"), "{}", error.message);
+    let held = host.terminal().notes.iter().filter(|note| note.contains("example.com/hold")).count();
+    assert_eq!(held, 1, "said once: {:?}", host.terminal().notes);
+    assert!(host.cluster(|cluster| cluster.writes().is_empty()));
+
+    // Once the controller lets go it is over.
+    host.at(Duration::from_secs(60), |cluster| cluster.remove("Namespace", "team-b"));
+    assert_eq!(host.run::<Plugin>(&["team-b"]), Ok(Exit::OK));
+}
+
+#[test]
+fn who_may_not_list_inside_is_told_what_was_not_seen() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("list", "", "persistentvolumeclaims"));
+    host.cluster(|cluster| cluster.deny("watch", "", "namespaces"));
+    host.run::<Plugin>(&["team-b", "--confirm", "team-b"]).unwrap();
+    let last = host.terminal().notes.last().cloned();
+    assert_eq!(last.as_deref(), Some("  and what you may not list: volumes"));
+}
+
+#[test]
+fn a_dry_run_only_looks() {
+    let host = cluster();
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&["team-b"]), Ok(Exit::OK));
+    assert!(is_there(&host));
+}
+
+#[test]
+fn a_missing_one_and_a_forbidden_one() {
+    let host = cluster();
+    let error = host.run::<Plugin>(&["team-c"]).unwrap_err();
+    assert_eq!(
+        (error.code, error.hint.as_deref()),
+        (ErrorCode::NotFound, Some("did you mean team-b? kf delete team-b"))
+    );
+    host.cluster(|cluster| cluster.deny("delete", "", "namespaces"));
+    let error = host.run::<Plugin>(&["team-b", "--confirm", "team-b"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Forbidden);
+    assert_eq!(
+        host.run::<Plugin>(&["team-b"]).unwrap_err().code,
+        ErrorCode::Forbidden,
+        "before the name is typed"
+    );
+}

@@ -1,0 +1,151 @@
+//! What goes with a component, and what stays.
+
+use std::collections::BTreeSet;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{Component, ComponentKind, Events, State};
+use serde_json::Value;
+
+/// How long a chain of owners may be. Owners could name each other in a circle.
+const DEEPEST: usize = 8;
+
+pub(crate) struct Plan {
+    /// The pods that go with it.
+    pub(crate) pods: Vec<String>,
+    /// The volumes that stay.
+    pub(crate) stays: Vec<String>,
+    /// The volumes that were made for it alone and go with it.
+    pub(crate) goes: Vec<String>,
+    /// What it is doing, if removing it stops something: `is running (2 of 2 pods)`.
+    pub(crate) running: Option<String>,
+}
+
+impl Plan {
+    pub(crate) fn of(kf: &Kf, component: &Component) -> Result<Self> {
+        let pods = component.pods(kf)?;
+        let verdict = component.judge(&pods, &Events::read(kf).unwrap_or_default());
+        let running = match verdict.state {
+            State::Running | State::Degraded => {
+                Some(format!("is running ({} of {} pods)", verdict.ready, verdict.wanted))
+            }
+            State::Pending if component.kind.ends() => Some("waits to run".to_owned()),
+            _ => None,
+        };
+        let mut mounted = BTreeSet::new();
+        claims(component.object.value(), &mut mounted);
+        for pod in &pods {
+            claims(pod.value(), &mut mounted);
+        }
+        let owned = owned_claims(kf, component)?;
+        let (goes, stays) = mounted.into_iter().partition(|claim| owned.contains(claim));
+        let pods =
+            pods.iter().filter(|pod| pod.name() != component.name || component.kind != ComponentKind::Pod);
+        Ok(Self { pods: pods.map(|pod| pod.name().to_owned()).collect(), stays, goes, running })
+    }
+
+    pub(crate) fn tell(&self, kf: &Kf, keep_pods: bool) {
+        let listed = |what: &str, names: &[String]| {
+            if !names.is_empty() {
+                kf.note(format!("{what}: {}", names.join(", ")));
+            }
+        };
+        listed(if keep_pods { "pods stay" } else { "pods go" }, &self.pods);
+        listed("volumes go", &self.goes);
+        listed("volumes stay", &self.stays);
+    }
+}
+
+/// Every volume claim a document names, wherever it stands: pods and templates say `claimName`,
+/// workspaces `pvcName` or, for the home, the plain name.
+fn claims(document: &Value, found: &mut BTreeSet<String>) {
+    match document {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("claimName" | "pvcName", Value::String(claim)) => drop(found.insert(claim.clone())),
+                    ("volumes", Value::Object(volumes)) => {
+                        let home = volumes.get("home").and_then(Value::as_str);
+                        found.extend(home.map(str::to_owned));
+                        claims(value, found);
+                    }
+                    _ => claims(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| claims(item, found)),
+        _ => {}
+    }
+}
+
+/// Volume claims that name the component or one of its pods as their owner. Without the right to
+/// list them there are none to tell of.
+fn owned_claims(kf: &Kf, component: &Component) -> Result<BTreeSet<String>> {
+    let claims = match kf.api("PersistentVolumeClaim").list() {
+        Err(error) if error.is(ErrorCode::Forbidden) => return Ok(BTreeSet::new()),
+        listed => listed.optional()?.unwrap_or_default(),
+    };
+    let is_owner = |owner: &Value| {
+        let text = |field: &str| owner.get(field).and_then(Value::as_str);
+        let by_uid = text("uid").is_some() && text("uid") == component.object.uid();
+        by_uid || text("kind") == Some("Pod")
+    };
+    Ok(claims
+        .iter()
+        .filter(|claim| claim.list("/metadata/ownerReferences").iter().any(is_owner))
+        .map(|claim| claim.name().to_owned())
+        .collect())
+}
+
+/// Somebody who would make a component anew.
+pub(crate) struct Owner {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// Absent if kf has no word for its kind.
+    pub(crate) component: Option<Component>,
+}
+
+/// The last in the chain of owners that is there and may be seen.
+pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Owner>> {
+    let mut top: Option<Owner> = None;
+    let mut current = component.object.clone();
+    for _ in 0..DEEPEST {
+        let Some((kind, name)) = owner_of(&current) else { break };
+        let known = ComponentKind::ALL.into_iter().find(|known| known.kind().kind == kind);
+        let Some(known) = known else {
+            top = top.or(Some(Owner { kind, name, component: None }));
+            break;
+        };
+        match kf.api(known.kind()).get(&name) {
+            Ok(object) => {
+                current = object.clone();
+                let component = Some(Component { kind: known, name: name.clone(), object });
+                top = Some(Owner { kind, name, component });
+            }
+            // What is gone makes nothing anew.
+            Err(error) if error.is(ErrorCode::NotFound) => break,
+            Err(error) if error.is(ErrorCode::Forbidden) => {
+                // A training job's job set has its name, and most people may not see it.
+                let train_job = kf.api(ComponentKind::TrainJob.kind()).get(&name);
+                if let (ComponentKind::JobSet, Ok(object)) = (known, train_job) {
+                    let component = Component { kind: ComponentKind::TrainJob, name: name.clone(), object };
+                    return Ok(Some(Owner { kind: "TrainJob".into(), name, component: Some(component) }));
+                }
+                top = top.or(Some(Owner { kind, name, component: None }));
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(top)
+}
+
+fn owner_of(object: &Object) -> Option<(String, String)> {
+    let (kind, name) = object.controller()?;
+    if kind != "ReplicaSet" {
+        return Some((kind.to_owned(), name.to_owned()));
+    }
+    // A deployment's replica sets are named after it and a hash that their pods carry.
+    let hash = object.label("pod-template-hash")?;
+    let deployment = name.strip_suffix(hash)?.strip_suffix('-')?;
+    Some(("Deployment".to_owned(), deployment.to_owned()))
+}

@@ -1,0 +1,168 @@
+//! What a person is told and asked before something is removed.
+
+use kf_plugin_remove::Plugin;
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use serde_json::{Value, json};
+
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
+    host.serve("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets");
+    host.serve("batch", "v1", "Job", "jobs");
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    host
+}
+
+fn made(version: &str, kind: &str, name: &str, owner: Option<(&str, &str)>) -> Object {
+    let mut object = Object::from(json!({ "apiVersion": version, "kind": kind, "metadata": {
+        "name": name, "uid": format!("{kind}-{name}"), "creationTimestamp": "2026-01-01T11:00:00Z",
+    } }));
+    if let Some((kind, name)) = owner {
+        object.set("/metadata/ownerReferences", json!([{ "kind": kind, "name": name, "controller": true }]));
+    }
+    object
+}
+
+/// A training job of one pod that mounts a volume, with all that is between them.
+fn put_training(host: &FakeHost, phase: &str, status: Value) {
+    let mut train = made("trainer.kubeflow.org/v1alpha1", "TrainJob", "mnist", None);
+    train.set("/spec/trainer/numNodes", 1);
+    train.set("/status", status);
+    host.put(train.into_value());
+    host.put(made("jobset.x-k8s.io/v1alpha2", "JobSet", "mnist", Some(("TrainJob", "mnist"))).into_value());
+    host.put(made("batch/v1", "Job", "mnist-node-0", Some(("JobSet", "mnist"))).into_value());
+    let mut pod = made("v1", "Pod", "mnist-node-0-0-x", Some(("Job", "mnist-node-0")));
+    pod.set("/metadata/labels", json!({ "jobset.sigs.k8s.io/jobset-name": "mnist" }));
+    pod.set("/spec/volumes", json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }]));
+    pod.set("/status", json!({ "phase": phase, "conditions": [{ "type": "Ready", "status": "True" }] }));
+    host.put(pod.into_value());
+    host.put(made("v1", "PersistentVolumeClaim", "data", None).into_value());
+}
+
+fn deleted(host: &FakeHost) -> Vec<String> {
+    host.cluster(|cluster| {
+        let writes = cluster.writes().iter().filter(|write| !write.dry_run);
+        writes.map(|write| format!("{}/{}", write.object.kind.kind, write.object.name)).collect()
+    })
+}
+
+#[test]
+fn what_has_ended_goes_without_a_question_and_its_volume_stays() {
+    let host = cluster();
+    put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes, ["pods go: mnist-node-0-0-x", "volumes stay: data"]);
+    assert_eq!(host.terminal().stdout, "trainjob/mnist removed\n");
+    assert_eq!(deleted(&host), ["TrainJob/mnist"]);
+}
+
+#[test]
+fn what_runs_is_asked_about() {
+    let host = cluster();
+    put_training(&host, "Running", json!({}));
+    let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
+    assert_eq!(
+        (error.code, error.hint.as_deref()),
+        (ErrorCode::Invalid, Some("kf remove trainjob/mnist --yes"))
+    );
+    assert!(error.message.contains("is running (1 of 1 pods)"), "{}", error.message);
+
+    host.change_context(|context| context.interactive = true);
+    assert_eq!(host.run::<Plugin>(&["mnist"]).unwrap_err().code, ErrorCode::Failed);
+    assert_eq!(deleted(&host), [""; 0]);
+    host.answer(true);
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert_eq!(deleted(&host), ["TrainJob/mnist"]);
+}
+
+#[test]
+fn a_part_offers_its_owner() {
+    let host = cluster();
+    put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
+    for part in ["jobset/mnist", "job/mnist-node-0", "pod/mnist-node-0-0-x"] {
+        let error = host.run::<Plugin>(&[part, "--yes"]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.message, format!("{part} belongs to trainjob/mnist, which would make it anew"));
+        assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/mnist"));
+    }
+    assert_eq!(deleted(&host), [""; 0]);
+    host.change_context(|context| context.interactive = true);
+    host.answer(true);
+    assert_eq!(host.run::<Plugin>(&["jobset/mnist"]), Ok(Exit::OK));
+    assert_eq!(deleted(&host), ["TrainJob/mnist"]);
+}
+
+#[test]
+fn who_may_not_see_job_sets_is_offered_the_training_job() {
+    let host = cluster();
+    put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
+    host.cluster(|cluster| cluster.deny("*", "jobset.x-k8s.io", "jobsets"));
+    let error = host.run::<Plugin>(&["job/mnist-node-0"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/mnist"));
+}
+
+#[test]
+fn an_owner_kf_has_no_word_for_is_named() {
+    let host = cluster();
+    host.put(made("batch/v1", "Job", "nightly-1", Some(("CronJob", "nightly"))).into_value());
+    let error = host.run::<Plugin>(&["job/nightly-1", "--yes"]).unwrap_err();
+    assert_eq!(error.message, "job/nightly-1 belongs to cronjob/nightly, which would make it anew");
+    assert_eq!(deleted(&host), [""; 0]);
+}
+
+#[test]
+fn only_what_was_looked_at_is_deleted_and_pods_can_be_kept() {
+    use kf_plugin_sdk::border::Propagation;
+
+    let host = cluster();
+    put_training(&host, "Running", json!({}));
+    assert_eq!(host.run::<Plugin>(&["mnist", "--yes", "--keep-pods"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes, ["pods stay: mnist-node-0-0-x", "volumes stay: data"]);
+    let options = host.cluster(|cluster| cluster.deletions().to_vec());
+    assert_eq!(options.len(), 1);
+    assert_eq!(options[0].propagation, Propagation::Orphan);
+    assert_eq!(options[0].uid.as_deref(), Some("TrainJob-mnist"));
+}
+
+#[test]
+fn a_volume_made_for_it_alone_goes_too() {
+    let host = cluster();
+    let mut notebook = made("kubeflow.org/v1", "Notebook", "alice", None);
+    let volumes = json!([
+        { "persistentVolumeClaim": { "claimName": "alice-home" } },
+        { "persistentVolumeClaim": { "claimName": "alice-scratch" } },
+    ]);
+    notebook.set("/spec/template/spec/volumes", volumes);
+    host.put(notebook.into_value());
+    host.put(made("v1", "PersistentVolumeClaim", "alice-home", None).into_value());
+    let mut scratch = made("v1", "PersistentVolumeClaim", "alice-scratch", None);
+    scratch.set(
+        "/metadata/ownerReferences",
+        json!([{ "kind": "Notebook", "name": "alice", "uid": "Notebook-alice" }]),
+    );
+    host.put(scratch.into_value());
+    assert_eq!(host.run::<Plugin>(&["alice", "--yes"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes, ["volumes go: alice-scratch", "volumes stay: alice-home"]);
+}
+
+#[test]
+fn a_dry_run_asks_nothing_and_removes_nothing() {
+    let host = cluster();
+    put_training(&host, "Running", json!({}));
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert!(host.cluster(|cluster| cluster.object("trainer.kubeflow.org/TrainJob", "mnist")).is_some());
+}
+
+#[test]
+fn a_missing_one_and_a_forbidden_one() {
+    let host = cluster();
+    let error = host.run::<Plugin>(&["mnits"]).unwrap_err();
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf status")));
+    put_training(&host, "Running", json!({}));
+    host.cluster(|cluster| cluster.deny("delete", "trainer.kubeflow.org", "trainjobs"));
+    assert_eq!(host.run::<Plugin>(&["mnist", "--yes"]).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(host.run::<Plugin>(&["mnist"]).unwrap_err().code, ErrorCode::Forbidden, "before any question");
+}

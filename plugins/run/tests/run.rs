@@ -1,0 +1,116 @@
+//! What a person gets who runs something in a component.
+
+use kf_plugin_run::Plugin;
+use kf_plugin_sdk::Said;
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use serde_json::{Value, json};
+
+fn pod(name: &str, minute: u32) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "labels": { "app": "web" },
+            "creationTimestamp": format!("2026-01-01T12:{minute:02}:00Z"),
+        },
+        "spec": { "containers": [{ "name": "istio-proxy" }, { "name": "main" }] },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+    })
+}
+
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.serve("apps", "v1", "Deployment", "deployments");
+    host.put(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "web" }, "spec": { "selector": { "matchLabels": { "app": "web" } } },
+    }));
+    host.put(pod("web-old", 1));
+    host.put(pod("web-new", 2));
+    host
+}
+
+fn ends(host: &FakeHost, code: i32) {
+    host.on_session(move |_| Ok(Said { exit_code: code, ..Said::default() }));
+}
+
+#[test]
+fn the_newest_pod_is_taken_and_named_and_its_code_is_kf_s() {
+    let host = cluster();
+    ends(&host, 7);
+    let exit = host.run::<Plugin>(&["web", "--", "sh", "-c", "exit 7"]).unwrap();
+    assert_eq!(exit.code(), 7);
+    let opened = host.opened_sessions();
+    assert_eq!(opened[0].pod, "web-new");
+    assert_eq!(opened[0].command, ["sh", "-c", "exit 7"]);
+    assert_eq!(opened[0].options.container.as_deref(), Some("main"));
+    assert!(host.terminal().notes.iter().any(|note| note == "in pod web-new, container main"));
+}
+
+#[test]
+fn any_code_of_the_command_is_passed_on() {
+    for (code, expected) in [(0, 0), (1, 1), (2, 2), (137, 137), (255, 255), (256, 1), (-1, 1)] {
+        let host = cluster();
+        ends(&host, code);
+        assert_eq!(host.run::<Plugin>(&["web", "--", "x"]).unwrap().code(), expected);
+    }
+}
+
+#[test]
+fn stdin_is_passed_on_where_a_person_would_expect_it() {
+    let asked = |interactive: bool, words: &[&str]| {
+        let host = cluster();
+        host.change_context(|context| context.interactive = interactive);
+        let words: Vec<&str> = [&["web"], words, &["--", "cat"]].concat();
+        host.run::<Plugin>(&words).unwrap();
+        let options = host.opened_sessions().remove(0).options;
+        (options.stdin, options.tty)
+    };
+    assert_eq!(asked(true, &[]), (false, false));
+    assert_eq!(asked(true, &["-i"]), (true, false));
+    assert_eq!(asked(true, &["-t"]), (true, true));
+    assert_eq!(asked(true, &["-it"]), (true, true));
+    assert_eq!(asked(false, &[]), (true, false));
+    assert_eq!(asked(false, &["--no-stdin"]), (false, false));
+}
+
+#[test]
+fn another_pod_or_container_can_be_named_but_not_a_stranger_s() {
+    let host = cluster();
+    host.put(pod("other", 3));
+    host.run::<Plugin>(&["web", "--pod", "web-old", "-c", "istio-proxy", "--", "x"]).unwrap();
+    let opened = host.opened_sessions();
+    assert_eq!(opened[0].pod, "web-old");
+    assert_eq!(opened[0].options.container.as_deref(), Some("istio-proxy"));
+    let error = host.run::<Plugin>(&["web", "--pod", "gone", "--", "x"]).unwrap_err();
+    assert!(error.is(ErrorCode::NotFound), "{error}");
+    let error = host.run::<Plugin>(&["web", "-c", "nope", "--", "x"]).unwrap_err();
+    assert!(error.is(ErrorCode::Invalid), "{error}");
+}
+
+#[test]
+fn nothing_to_run_in_says_why() {
+    let host = cluster();
+    for name in ["web-old", "web-new"] {
+        host.cluster(|cluster| cluster.remove("Pod", name));
+    }
+    let error = host.run::<Plugin>(&["web", "--", "x"]).unwrap_err();
+    assert!(error.message.contains("no running pod"), "{error}");
+    assert!(host.opened_sessions().is_empty());
+}
+
+#[test]
+fn a_line_for_a_shell_is_told_how_to_get_one() {
+    let host = cluster();
+    host.on_session(|_| Err(Error::not_found("there is no program `ls -l` in the container")));
+    let error = host.run::<Plugin>(&["web", "--", "ls -l"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf run web -c main -- sh -c 'ls -l'"));
+}
+
+#[test]
+fn a_viewer_is_refused() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("create", "", "pods/exec"));
+    let error = host.run::<Plugin>(&["web", "--", "x"]).unwrap_err();
+    assert!(error.is(ErrorCode::Forbidden), "{error}");
+}

@@ -1,0 +1,66 @@
+//! `kf services`: what can be reached in a namespace, and whether it answers.
+//!
+//! [`targets`] reads what there is and which pods stand behind it; [`list`], [`health`] and
+//! [`stats`] each make a table of it.
+
+mod health;
+mod list;
+mod prometheus;
+mod stats;
+mod targets;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{ComponentKind, complete_among};
+
+/// Show what can be reached here, and whether it answers
+#[derive(clap::Parser, Describe)]
+#[kf(example("services list", "inference services, notebooks and services with their addresses"))]
+#[kf(example("services health iris", "ask the pods behind one whether they are ready"))]
+#[kf(example("services stats", "requests, CPU and memory of each"))]
+pub struct Services {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Describe)]
+enum Action {
+    /// List what can be reached, with addresses and ready endpoints
+    List(Which),
+    /// Ask the pods behind each whether they are ready; exits 1 if one is not
+    Health(Which),
+    /// Show requests, CPU and memory of each
+    Stats(Which),
+}
+
+#[derive(clap::Args, Describe)]
+struct Which {
+    /// Only this one, as NAME or KIND/NAME
+    #[kf(complete = dynamic)]
+    name: Option<String>,
+    /// Also services that a notebook or inference service made for itself
+    #[arg(long, short)]
+    all: bool,
+}
+
+#[kf_plugin_sdk::main(complete = complete)]
+pub fn main(services: Services, kf: &Kf) -> Result<Exit> {
+    let (Action::List(which) | Action::Health(which) | Action::Stats(which)) = &services.action;
+    let targets = targets::read(kf, which.name.as_deref(), which.all)?;
+    if targets.is_empty() {
+        kf.note(format!("nothing can be reached in {}", kf.namespace()));
+    }
+    match services.action {
+        Action::List(_) => list::run(kf, &targets),
+        Action::Health(_) => health::run(kf, &targets),
+        Action::Stats(_) => stats::run(kf, &targets),
+    }
+}
+
+fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    let mut found = complete_among(request, kf, &[ComponentKind::InferenceService, ComponentKind::Notebook])?;
+    let word = request.words.last().map_or("", String::as_str);
+    let services = kf.api("Service").list().unwrap_or_default();
+    let names = services.iter().map(Object::name).filter(|name| name.starts_with(word));
+    found.extend(names.map(|name| Candidate { value: name.to_owned(), help: Some("service".to_owned()) }));
+    Ok(found)
+}

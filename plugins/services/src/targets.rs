@@ -1,0 +1,220 @@
+//! What can be reached in a namespace, and the pods behind it.
+//!
+//! Which pods are ready to answer is said by endpoint slices, by the older endpoints, or by the
+//! pods themselves: the first of them that the user may read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{ComponentKind, PodState, is_ready, pod_state};
+use serde_json::Value;
+
+/// Something with an address.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// `service`, `inferenceservice` or `notebook`.
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    /// Where it can be reached, the best first.
+    pub(crate) addresses: Vec<String>,
+    /// How many endpoints are ready, and how many there are.
+    pub(crate) ready: (usize, usize),
+    /// The pods behind it that have not ended.
+    pub(crate) pods: Vec<Object>,
+    /// The port of a pod that answers, where the target itself says so.
+    pub(crate) port: Option<Value>,
+}
+
+impl Target {
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
+/// All of them, or the one that was named.
+pub(crate) fn read(kf: &Kf, named: Option<&str>, all: bool) -> Result<Vec<Target>> {
+    let mut pods = kf.api("Pod").list()?;
+    pods.retain(|pod| !matches!(pod_state(pod), PodState::Complete | PodState::Failed));
+    let services = kf.api("Service").list()?;
+    let endpoints = Endpoints::read(kf)?;
+    let mut targets = Vec::new();
+    for kind in [ComponentKind::InferenceService, ComponentKind::Notebook] {
+        for object in served_and_allowed(kf.api(kind.kind()).list())? {
+            targets.push(component(kf, kind, &object, &pods));
+        }
+    }
+    for object in &services {
+        let part = part_of(object).is_some_and(|(kind, name)| {
+            targets.iter().any(|target| target.kind == kind && target.name == name)
+        });
+        // It only gives the ranks of a training job their names.
+        let of_job_set = object.controller().is_some_and(|(kind, _)| kind == "JobSet");
+        let asked_for = named.is_some_and(|named| named == object.name() || named.starts_with("service/"));
+        if all || asked_for || !(part || of_job_set) {
+            targets.push(service(kf, object, &pods, &endpoints));
+        }
+    }
+    match named {
+        None => Ok(targets),
+        Some(words) => one(kf, targets, words).map(|target| vec![target]),
+    }
+}
+
+fn one(kf: &Kf, targets: Vec<Target>, words: &str) -> Result<Target> {
+    let (kind, name) = match words.split_once('/') {
+        Some(("isvc" | "inference", name)) => (Some("inferenceservice"), name),
+        Some(("svc", name)) => (Some("service"), name),
+        Some((kind, name)) => (Some(kind), name),
+        None => (None, words),
+    };
+    // A notebook comes before the service it made, which has its name.
+    let is = |target: &Target| target.name == name && kind.is_none_or(|kind| kind == target.kind);
+    targets.into_iter().find(is).ok_or_else(|| {
+        let missing = format!("nothing that can be reached is called `{words}` in {}", kf.namespace());
+        Error::not_found(missing).hint("kf services list")
+    })
+}
+
+/// Nothing where the kind is not served or may not be listed.
+fn served_and_allowed(listed: Result<Vec<Object>>) -> Result<Vec<Object>> {
+    match listed {
+        Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+fn component(kf: &Kf, kind: ComponentKind, object: &Object, pods: &[Object]) -> Target {
+    let name = object.name().to_owned();
+    let (label, addresses) = match kind {
+        ComponentKind::InferenceService => {
+            let urls = ["/status/url", "/status/address/url"].into_iter().filter_map(|url| object.str(url));
+            let mut addresses: Vec<String> = urls.map(str::to_owned).collect();
+            addresses.dedup();
+            ("serving.kserve.io/inferenceservice", addresses)
+        }
+        _ => ("notebook-name", vec![format!("/notebook/{}/{name}/", kf.namespace())]),
+    };
+    let pods: Vec<Object> = pods.iter().filter(|pod| pod.label(label) == Some(&name)).cloned().collect();
+    let ready = (pods.iter().filter(|pod| is_ready(pod)).count(), pods.len());
+    Target { kind: kind.word(), name, addresses, ready, pods, port: None }
+}
+
+fn service(kf: &Kf, object: &Object, pods: &[Object], endpoints: &Endpoints) -> Target {
+    let pods = selected(object, pods);
+    let port = object.list("/spec/ports").first();
+    let port = port.and_then(|port| port.get("targetPort").or_else(|| port.get("port"))).cloned();
+    Target {
+        kind: "service",
+        name: object.name().to_owned(),
+        addresses: addresses(object, &kf.namespace()),
+        ready: endpoints.of(object.name(), &pods),
+        pods,
+        port,
+    }
+}
+
+/// The notebook or inference service that made a service for itself.
+fn part_of(service: &Object) -> Option<(&'static str, &str)> {
+    if let Some(name) = service.label("serving.kserve.io/inferenceservice") {
+        return Some(("inferenceservice", name));
+    }
+    match service.controller()? {
+        ("InferenceService", name) => Some(("inferenceservice", name)),
+        ("Notebook", name) => Some(("notebook", name)),
+        _ => None,
+    }
+}
+
+fn selected(service: &Object, pods: &[Object]) -> Vec<Object> {
+    let Some(selector) =
+        service.at("/spec/selector").and_then(Value::as_object).filter(|own| !own.is_empty())
+    else {
+        return Vec::new();
+    };
+    let fits = |pod: &&Object| selector.iter().all(|(key, value)| pod.label(key) == value.as_str());
+    pods.iter().filter(fits).cloned().collect()
+}
+
+/// From outside the cluster first, then the name every pod can use.
+fn addresses(service: &Object, namespace: &str) -> Vec<String> {
+    if let Some(external) = service.str("/spec/externalName") {
+        return vec![external.to_owned()];
+    }
+    let ports: Vec<i64> = service
+        .list("/spec/ports")
+        .iter()
+        .filter_map(|port| port.get("port").and_then(Value::as_i64))
+        .collect();
+    let with_ports = |host: String| match ports.as_slice() {
+        [] => vec![host],
+        ports => ports.iter().map(|port| format!("{host}:{port}")).collect(),
+    };
+    let ingress = service.list("/status/loadBalancer/ingress").iter();
+    let outside = ingress.filter_map(|place| place.get("hostname").or_else(|| place.get("ip"))?.as_str());
+    let inside = format!("{}.{namespace}.svc", service.name());
+    outside.map(str::to_owned).chain([inside]).flat_map(with_ports).collect()
+}
+
+/// Which endpoints are ready, by service.
+enum Endpoints {
+    Known(BTreeMap<String, (usize, usize)>),
+    /// Neither kind may be read: the pods have to say.
+    Unknown,
+}
+
+impl Endpoints {
+    fn read(kf: &Kf) -> Result<Self> {
+        match kf.api("discovery.k8s.io/EndpointSlice").list() {
+            Ok(slices) => return Ok(Self::Known(of_slices(&slices))),
+            Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        match kf.api("Endpoints").list() {
+            Ok(endpoints) => Ok(Self::Known(of_endpoints(&endpoints))),
+            Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => {
+                Ok(Self::Unknown)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of(&self, service: &str, pods: &[Object]) -> (usize, usize) {
+        match self {
+            Self::Known(known) => known.get(service).copied().unwrap_or_default(),
+            Self::Unknown => (pods.iter().filter(|pod| is_ready(pod)).count(), pods.len()),
+        }
+    }
+}
+
+/// A service may have several slices, and an endpoint may stand in one for each kind of address.
+fn of_slices(slices: &[Object]) -> BTreeMap<String, (usize, usize)> {
+    let mut seen: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+    for slice in slices {
+        let Some(service) = slice.label("kubernetes.io/service-name") else { continue };
+        let (ready, all) = seen.entry(service.to_owned()).or_default();
+        for endpoint in slice.list("/endpoints") {
+            let address = endpoint.pointer("/addresses/0").and_then(Value::as_str);
+            let pod = endpoint.pointer("/targetRef/name").and_then(Value::as_str);
+            let Some(name) = pod.or(address) else { continue };
+            all.insert(name.to_owned());
+            // Absent means ready.
+            if endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false) {
+                ready.insert(name.to_owned());
+            }
+        }
+    }
+    seen.into_iter().map(|(service, (ready, all))| (service, (ready.len(), all.len()))).collect()
+}
+
+fn of_endpoints(endpoints: &[Object]) -> BTreeMap<String, (usize, usize)> {
+    let count = |subset: &Value, field: &str| subset.get(field).and_then(Value::as_array).map_or(0, Vec::len);
+    endpoints
+        .iter()
+        .map(|object| {
+            let subsets = object.list("/subsets");
+            let ready = subsets.iter().map(|subset| count(subset, "addresses")).sum();
+            let waiting: usize = subsets.iter().map(|subset| count(subset, "notReadyAddresses")).sum();
+            (object.name().to_owned(), (ready, ready + waiting))
+        })
+        .collect()
+}

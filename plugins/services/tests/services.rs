@@ -1,0 +1,201 @@
+//! What can be reached, whether it answers, and how often it was asked.
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_sdk::{HttpResponse, Method};
+use kf_plugin_services::Plugin;
+use serde_json::{Value, json};
+
+/// A service with one ready and one unready pod, and an inference service that made one for itself.
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.serve("", "v1", "Service", "services");
+    host.serve("", "v1", "Endpoints", "endpoints");
+    host.serve("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+    host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
+    host.put(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
+        "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": "http" }] } }));
+    host.put(pod("web-0", json!({ "app": "web" }), true));
+    host.put(pod("web-1", json!({ "app": "web" }), false));
+    host.put(json!({ "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": { "name": "web-x", "labels": { "kubernetes.io/service-name": "web" } },
+        "endpoints": [
+            { "addresses": ["10.0.0.1"], "targetRef": { "name": "web-0" }, "conditions": { "ready": true } },
+            { "addresses": ["10.0.0.2"], "targetRef": { "name": "web-1" }, "conditions": { "ready": false } },
+        ] }));
+    host.put(json!({ "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+        "metadata": { "name": "iris" }, "status": { "url": "http://iris-team-a.example.com" } }));
+    let iris = json!({ "serving.kserve.io/inferenceservice": "iris" });
+    host.put(pod("iris-predictor-0", iris.clone(), true));
+    host.put(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "iris-predictor", "labels": iris },
+        "spec": { "selector": { "serving.kserve.io/inferenceservice": "iris" }, "ports": [{ "port": 80 }] } }));
+    host
+}
+
+fn pod(name: &str, labels: Value, ready: bool) -> Value {
+    let status = if ready { "True" } else { "False" };
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
+        "spec": { "containers": [{
+            "ports": [{ "name": "http", "containerPort": 8080 }],
+            "readinessProbe": { "httpGet": { "path": "/ready", "port": "http" } },
+        }] },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": status }] } })
+}
+
+fn answers(host: &FakeHost, body: &'static str) {
+    host.on_http(move |request| {
+        assert_eq!(request.method, Method::Get);
+        let status = if request.pod == "web-1" { 503 } else { 200 };
+        Ok(HttpResponse { status, headers: Vec::new(), body: body.into() })
+    });
+}
+
+fn lines(host: &FakeHost) -> Vec<String> {
+    let text = |row: &kf_plugin_sdk::ui::Row| {
+        row.cells.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    };
+    host.terminal().rows.iter().map(text).collect()
+}
+
+#[test]
+fn addresses_and_ready_endpoints_are_listed() {
+    let host = cluster();
+    assert_eq!(host.run::<Plugin>(&["list"]), Ok(Exit::OK));
+    let shown =
+        ["inferenceservice iris 1/1 http://iris-team-a.example.com", "service web 1/2 web.team-a.svc:80"];
+    assert_eq!(lines(&host), shown);
+    host.run::<Plugin>(&["list", "--all"]).unwrap();
+    assert!(lines(&host).contains(&"service iris-predictor 0/0 iris-predictor.team-a.svc:80".to_owned()));
+}
+
+#[test]
+fn who_may_not_read_endpoint_slices_sees_the_same() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("list", "discovery.k8s.io", "endpointslices"));
+    host.put(json!({ "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": "web" }, "subsets": [{
+        "addresses": [{ "ip": "10.0.0.1" }], "notReadyAddresses": [{ "ip": "10.0.0.2" }],
+    }] }));
+    host.run::<Plugin>(&["list", "web"]).unwrap();
+    assert_eq!(lines(&host), ["service web 1/2 web.team-a.svc:80"]);
+    // Without either the pods themselves say.
+    host.cluster(|cluster| cluster.deny("list", "", "endpoints"));
+    host.run::<Plugin>(&["list", "service/web"]).unwrap();
+    assert_eq!(lines(&host), ["service web 1/2 web.team-a.svc:80"]);
+}
+
+#[test]
+fn one_unhealthy_pod_is_an_exit_code() {
+    let host = cluster();
+    answers(&host, "");
+    assert_eq!(host.run::<Plugin>(&["health"]), Ok(Exit::FAILED));
+    assert_eq!(
+        lines(&host),
+        [
+            "inferenceservice/iris iris-predictor-0 healthy 200 0 ms :8080/ready",
+            "service/web web-0 healthy 200 0 ms :8080/ready",
+            "service/web web-1 unhealthy 503 0 ms :8080/ready it answers 503 at /ready",
+        ]
+    );
+    assert_eq!(host.run::<Plugin>(&["health", "iris"]), Ok(Exit::OK));
+}
+
+#[test]
+fn a_pod_without_a_probe_is_asked_for_any_answer() {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.change("Pod", "web-0", |pod| {
+            pod.set("/spec/containers", json!([{ "ports": [{ "name": "http", "containerPort": 9000 }] }]));
+        });
+        cluster.remove("Pod", "web-1");
+    });
+    host.on_http(|request| {
+        assert_eq!((request.port, request.path.as_str()), (9000, "/"));
+        Ok(HttpResponse { status: 404, ..HttpResponse::default() })
+    });
+    assert_eq!(host.run::<Plugin>(&["health", "web"]), Ok(Exit::OK));
+}
+
+#[test]
+fn a_pod_that_does_not_answer_and_a_service_without_pods_are_unhealthy() {
+    let host = cluster();
+    assert_eq!(host.run::<Plugin>(&["health", "iris"]), Ok(Exit::FAILED));
+    assert!(lines(&host)[0].contains("nothing listens on port 8080"), "{:?}", lines(&host));
+    host.cluster(|cluster| cluster.remove("Pod", "iris-predictor-0"));
+    host.run::<Plugin>(&["health", "iris"]).unwrap();
+    assert!(lines(&host)[0].ends_with("no pod stands behind it"), "{:?}", lines(&host));
+}
+
+#[test]
+fn without_the_right_to_forward_ports_nobody_can_be_asked() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("create", "", "pods/portforward"));
+    assert_eq!(host.run::<Plugin>(&["health"]).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(host.run::<Plugin>(&["list"]), Ok(Exit::OK));
+}
+
+#[test]
+fn requests_are_counted_where_a_pod_counts_them() {
+    let host = cluster();
+    answers(&host, "http_requests_total{code=\"200\"} 41\nhttp_requests_total{code=\"500\"} 1\n");
+    host.cluster(|cluster| {
+        cluster.change("Pod", "iris-predictor-0", |pod| {
+            let annotations = json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "8080" });
+            pod.set("/metadata/annotations", annotations);
+        });
+    });
+    host.serve("metrics.k8s.io", "v1beta1", "PodMetrics", "pods");
+    host.put(json!({ "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics",
+        "metadata": { "name": "iris-predictor-0" },
+        "containers": [{ "usage": { "cpu": "100m", "memory": "64Mi" } }] }));
+    assert_eq!(host.run::<Plugin>(&["stats"]), Ok(Exit::OK));
+    assert_eq!(
+        lines(&host),
+        ["inferenceservice/iris 1 100m 64Mi 42 http_requests_total", "service/web 2 unknown unknown unknown"]
+    );
+    let notes = host.terminal().notes.clone();
+    assert!(notes.iter().any(|note| note.ends_with("counts them: service/web")), "{notes:?}");
+}
+
+#[test]
+fn what_is_missing_is_said_without_a_metrics_server() {
+    let host = cluster();
+    assert_eq!(host.run::<Plugin>(&["stats"]), Ok(Exit::OK));
+    assert!(host.terminal().notes[0].contains("serves no metrics.k8s.io"), "{:?}", host.terminal().notes);
+}
+
+#[test]
+fn a_missing_one_and_an_empty_namespace() {
+    let host = cluster();
+    let error = host.run::<Plugin>(&["list", "irsi"]).unwrap_err();
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf services list")));
+    let empty = FakeHost::new("team-a");
+    empty.serve("", "v1", "Service", "services");
+    assert_eq!(empty.run::<Plugin>(&["list"]), Ok(Exit::OK));
+    assert_eq!(empty.terminal().notes, ["nothing can be reached in team-a"]);
+}
+
+#[test]
+fn the_names_of_a_training_jobs_ranks_are_no_service_to_reach() {
+    let host = cluster();
+    let owner = json!([{ "kind": "JobSet", "name": "mnist", "uid": "1", "controller": true }]);
+    host.put(json!({ "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "mnist", "ownerReferences": owner }, "spec": { "clusterIP": "None" } }));
+    assert_eq!(host.run::<Plugin>(&["list"]), Ok(Exit::OK));
+    assert!(lines(&host).iter().all(|line| !line.contains("mnist")), "{:?}", lines(&host));
+    assert_eq!(host.run::<Plugin>(&["list", "--all"]), Ok(Exit::OK));
+    assert!(lines(&host).iter().any(|line| line.contains("mnist")), "{:?}", lines(&host));
+}
+
+#[test]
+fn a_pod_is_asked_at_the_port_its_readiness_is_told_by() {
+    let host = cluster();
+    host.put(json!({ "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "iris-predictor-0", "labels": { "serving.kserve.io/inferenceservice": "iris" } },
+        "spec": { "containers": [{ "readinessProbe": { "tcpSocket": { "port": 9000 } } }] },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] } }));
+    host.on_http(|request| {
+        assert_eq!(request.port, 9000);
+        Ok(HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() })
+    });
+    assert_eq!(host.run::<Plugin>(&["health", "iris"]), Ok(Exit::OK));
+}

@@ -1,0 +1,127 @@
+//! How much is asked for and used.
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_top::Plugin;
+use serde_json::{Value, json};
+
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    for (name, owner, gpu) in [("web-0", "web", "0"), ("web-1", "web", "0"), ("llm-0", "llm", "2")] {
+        host.put(json!({ "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "ownerReferences": [
+                { "kind": "StatefulSet", "name": owner, "controller": true },
+            ] },
+            "spec": { "containers": [{ "name": "main", "resources": {
+                "requests": { "cpu": "250m", "memory": "512Mi" },
+                "limits": { "memory": "1Gi", "nvidia.com/gpu": gpu },
+            } }] },
+            "status": { "phase": "Running" },
+        }));
+    }
+    host.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "done" },
+        "spec": { "containers": [{ "resources": { "requests": { "cpu": "8" } } }] },
+        "status": { "phase": "Succeeded" } }));
+    host
+}
+
+fn with_metrics(host: &FakeHost) {
+    host.serve("metrics.k8s.io", "v1beta1", "PodMetrics", "pods");
+    for (pod, memory) in [("web-0", "1000Mi"), ("web-1", "100Mi"), ("llm-0", "500Mi")] {
+        host.put(
+            json!({ "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics", "metadata": { "name": pod },
+            "containers": [{ "name": "main", "usage": { "cpu": "12345678n", "memory": memory } }] }),
+        );
+    }
+}
+
+fn lines(host: &FakeHost, words: &[&str]) -> Vec<String> {
+    assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK));
+    host.terminal()
+        .rows
+        .iter()
+        .map(|row| row.cells.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn components_are_summed_the_largest_first() {
+    let host = cluster();
+    with_metrics(&host);
+    assert_eq!(
+        lines(&host, &[]),
+        ["statefulset/llm 1 13m 250m/- 500Mi 512Mi/1Gi 2", "statefulset/web 2 26m 500m/- 1Gi 1Gi/2Gi ",]
+    );
+    assert!(host.terminal().notes.is_empty());
+}
+
+#[test]
+fn one_component_is_shown_by_its_pods_with_a_total() {
+    let host = cluster();
+    host.serve("apps", "v1", "StatefulSet", "statefulsets");
+    host.put(json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": "web" },
+        "spec": { "selector": { "matchLabels": { "app": "web" } } } }));
+    for pod in ["web-0", "web-1"] {
+        host.cluster(|cluster| {
+            cluster.change("Pod", pod, |pod| pod.set("/metadata/labels", json!({ "app": "web" })))
+        });
+    }
+    with_metrics(&host);
+    assert_eq!(
+        lines(&host, &["web"]),
+        [
+            "web-0 statefulset/web 13m 250m/- 1000Mi 512Mi/1Gi ",
+            "web-1 statefulset/web 13m 250m/- 100Mi 512Mi/1Gi ",
+            "total  26m 500m/- 1Gi 1Gi/2Gi ",
+        ]
+    );
+    // Close to its limit.
+    assert_eq!(host.terminal().rows[0].cells[4].tone, Tone::Bad);
+    assert_eq!(host.terminal().rows[1].cells[4].tone, Tone::Plain);
+}
+
+#[test]
+fn without_a_metrics_server_use_is_unknown_and_said_so() {
+    let host = cluster();
+    assert_eq!(
+        lines(&host, &[]),
+        [
+            "statefulset/llm 1 unknown 250m/- unknown 512Mi/1Gi 2",
+            "statefulset/web 2 unknown 500m/- unknown 1Gi/2Gi ",
+        ]
+    );
+    assert!(host.terminal().notes[0].contains("serves no metrics.k8s.io"), "{:?}", host.terminal().notes);
+
+    with_metrics(&host);
+    host.cluster(|cluster| cluster.deny("list", "metrics.k8s.io", "pods"));
+    lines(&host, &[]);
+    assert!(host.terminal().notes[1].contains("you may not list pods.metrics.k8s.io"));
+}
+
+#[test]
+fn a_pod_that_was_not_measured_yet_leaves_its_component_unknown() {
+    let host = cluster();
+    with_metrics(&host);
+    host.cluster(|cluster| cluster.remove("metrics.k8s.io/PodMetrics", "web-1"));
+    assert!(lines(&host, &[])[1].starts_with("statefulset/web 2 unknown"));
+}
+
+#[test]
+fn a_script_reads_numbers() {
+    let host = cluster();
+    with_metrics(&host);
+    host.format(Format::Json);
+    host.run::<Plugin>(&[]).unwrap();
+    let rows: Value = serde_json::from_str(&host.terminal().stdout).unwrap();
+    assert_eq!(rows[0]["component"], "statefulset/llm");
+    assert_eq!(rows[0]["gpu"], 2);
+    assert_eq!(rows[0]["requests"]["cpu"], 0.25);
+    assert_eq!(rows[0]["used"]["memory"], 500 << 20);
+}
+
+#[test]
+fn without_the_right_to_list_pods_there_is_nothing_to_say() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("list", "", "pods"));
+    assert_eq!(host.run::<Plugin>(&[]).unwrap_err().code, ErrorCode::Forbidden);
+}
