@@ -2,22 +2,27 @@
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Follow, LogChoice, Outcome, Stop, Target, TargetKind};
+use kf_plugin_sdk::workloads::{Component, Follow, LogChoice, Outcome, Stop};
+use kf_training_job::{first_pod, metrics};
 
 /// Follows the job; its result is the exit code. Whoever stops kf leaves the job running.
-pub(crate) fn follow(kf: &Kf, job: Object, nodes: i64, logs: bool) -> Result<Exit> {
-    let name = job.name().to_owned();
+pub(crate) fn follow(kf: &Kf, job: Component, ranks: Option<i64>, logs: bool) -> Result<Exit> {
+    let name = job.name.clone();
     if kf.context().interactive {
-        kf.note(format!("Ctrl-C leaves {name} running; `kf logs {name} -f` comes back to it"));
+        kf.note(format!("Ctrl-C leaves {name} running; `kf logs {job} -f` comes back to it"));
     }
-    let target = Target { kind: TargetKind::TrainJob, name: name.clone(), object: job };
-    let mut follow = Follow::new(kf, target).with_ranks(nodes);
+    let mut follow = Follow::new(kf, job);
+    if let Some(ranks) = ranks {
+        follow = follow.with_ranks(ranks);
+    }
     if logs {
         follow = follow.with_logs(LogChoice { follow: true, ..LogChoice::default() });
     }
     match follow.run()? {
         Stop::Ended(outcome) if outcome.succeeded => {
-            kf.note(format!("{name} complete{}", after(&outcome)));
+            let metrics = if logs { told(&follow) } else { told(&follow).or_else(|| printed(kf, &follow)) };
+            let metrics = metrics.map(|metrics| format!(": {metrics}")).unwrap_or_default();
+            kf.note(format!("{name} complete{}{metrics}", after(&outcome)));
             Ok(Exit::OK)
         }
         Stop::Ended(outcome) => {
@@ -28,8 +33,34 @@ pub(crate) fn follow(kf: &Kf, job: Object, nodes: i64, logs: bool) -> Result<Exi
             kf.warn(format!("{name} was deleted before it ended"));
             Ok(Exit::FAILED)
         }
-        Stop::Printed => Ok(Exit::OK),
+        Stop::Printed | Stop::Stopped => Ok(Exit::OK),
     }
+}
+
+/// The final metrics, from the job's status.
+fn told(follow: &Follow<'_>) -> Option<String> {
+    let metrics = follow.component().object.list("/status/trainerStatus/metrics").iter();
+    let metrics: Vec<_> = metrics
+        .filter_map(|metric| {
+            Some(format!("{}={}", metric.get("name")?.as_str()?, metric.get("value")?.as_str()?))
+        })
+        .collect();
+    (!metrics.is_empty()).then(|| metrics.join(" "))
+}
+
+/// Lines at the end of a log in which the last metrics are looked for.
+const LAST_LINES: u32 = 20;
+
+/// The last line of the first rank's log that has metrics in it, where no status tells them.
+fn printed(kf: &Kf, follow: &Follow<'_>) -> Option<String> {
+    // Without the logs there is less to say, which is no failure of the job.
+    let pods = follow.component().pods(kf).ok()?;
+    let first = first_pod(&pods)?;
+    let container = follow.component().default_container(first)?;
+    let log = kf.log(first.name()).container(container).tail(Some(LAST_LINES)).open().ok()?;
+    let lines = log.lines().ok()?;
+    let found = lines.iter().rev().map(|line| metrics::in_line(line)).find(|found| !found.is_empty())?;
+    Some(found.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
 }
 
 fn tell_failure(kf: &Kf, name: &str, outcome: &Outcome, follow: &Follow<'_>, logs: bool) {

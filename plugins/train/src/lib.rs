@@ -1,76 +1,104 @@
 //! `kf train`: a training job out of a file, out of flags, or out of both.
 //!
-//! [`manifest`] reads the file, [`overrides`] puts the flags on top, [`runtime`] and [`submit`]
-//! talk to the cluster, [`follow`] stays until the job ends.
+//! What such a job is made of is `kf-training-job`'s, which other commands share. Here [`submit`]
+//! brings it to the cluster, [`legacy`] does the same for the jobs of the Training Operator,
+//! [`follow`] stays until a job ends, and [`runtimes`] lists what there is to train with.
 
 mod follow;
-mod manifest;
-mod overrides;
-mod refusal;
-mod runtime;
+mod legacy;
+mod names;
+mod runtimes;
 mod spelling;
 mod submit;
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_training_job::{Code, JobFlags, Mount, manifest, overrides, runtime};
+
+/// What a file may hold.
+const KINDS: [ComponentKind; 7] = [
+    ComponentKind::TrainJob,
+    ComponentKind::PyTorchJob,
+    ComponentKind::TFJob,
+    ComponentKind::MPIJob,
+    ComponentKind::XGBoostJob,
+    ComponentKind::PaddleJob,
+    ComponentKind::JAXJob,
+];
 
 /// Train a model from a file or a runtime
 ///
-/// The file holds a TrainJob as YAML or JSON; flags change it. Without a file the flags and a
-/// runtime make the job. The API server checks everything before anything is created.
+/// The file holds a TrainJob as YAML or JSON, or a job of the Training Operator such as a PyTorchJob;
+/// flags change it. Without a file the flags and a runtime make the job. The API server checks
+/// everything before anything is created.
 #[derive(clap::Parser, Debug, Default, Describe)]
 #[kf(example("train mnist mnist.yaml --logs", "train what the file says and follow its logs"))]
 #[kf(example(
-    "train mnist --runtime torch-distributed --nodes 2 -- python train.py",
-    "train without a file"
+    "train mnist --runtime torch-distributed --from-dir src --gpu 1 -- python train.py",
+    "train local code without building an image"
 ))]
-#[kf(example(
-    "train mnist mnist.yaml --set spec.trainer.resourcesPerNode.limits.memory=8Gi",
-    "change one field"
-))]
+#[kf(example("train --list-runtimes", "what there is to train with"))]
 pub struct Train {
     /// The job's name
+    #[arg(required_unless_present = "list_runtimes")]
     #[kf(complete = objects("trainer.kubeflow.org/TrainJob"))]
-    name: String,
+    name: Option<String>,
     /// The job as YAML or JSON; - is stdin
     file: Option<FileArg>,
-    /// The training runtime
-    #[arg(long, help_heading = "What is trained")]
-    #[kf(complete = objects("trainer.kubeflow.org/ClusterTrainingRuntime"))]
-    runtime: Option<String>,
-    /// How many nodes train together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What is trained")]
-    nodes: Option<u32>,
-    /// The image to train in
-    #[arg(long, help_heading = "What is trained")]
-    image: Option<String>,
-    /// A variable of the training process; may be repeated
-    #[arg(long, short, value_name = "NAME=VALUE", help_heading = "What is trained")]
-    env: Vec<String>,
-    /// Any field, such as spec.trainer.numProcPerNode=4; may be repeated
-    #[arg(long, value_name = "PATH=VALUE", help_heading = "What is trained")]
-    set: Vec<String>,
+    #[command(flatten)]
+    job: JobFlags,
     /// Stay until the job ends; its result becomes the exit code
     #[arg(long, short, help_heading = "How it runs")]
     wait: bool,
     /// Stay and show the logs of all ranks
     #[arg(long, short, help_heading = "How it runs")]
     logs: bool,
-    /// What to run in place of the image's command
-    #[arg(last = true)]
-    command: Vec<String>,
+    /// Make a new job each time: its name is NAME and five letters
+    #[arg(long, help_heading = "How it runs")]
+    generate_name: bool,
+    /// List the training runtimes, and train nothing
+    #[arg(long, conflicts_with_all = ["name", "file", "wait", "logs", "generate_name", "command"])]
+    list_runtimes: bool,
 }
 
 #[kf_plugin_sdk::main]
 pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
-    manifest::check_name(&train.name)?;
+    if train.list_runtimes {
+        return runtimes::list(kf);
+    }
+    let named = train.name.clone().unwrap_or_default();
+    let name = if train.generate_name { names::generate(&named, kf.now()) } else { named.clone() };
+    kf_training_job::check_name(&name)?;
     let mut job = match &train.file {
-        Some(file) => manifest::read(kf, file, &train.name)?,
-        None => manifest::empty(&train.name),
+        Some(file) => manifest::read(kf, file, &named, &KINDS)?,
+        None => kf_training_job::empty(&name),
     };
-    overrides::apply(&train, &mut job)?;
-    submit::preflight(kf, &job)?;
-    let runtime = runtime::settle(kf, &train, &mut job)?;
-    let submitted = submit::submit(kf, &train, &job)?;
+    job.set("/metadata/name", name);
+    match ComponentKind::of(&job) {
+        Some(kind) if kind.is_legacy_job() => legacy::run(kf, &train, kind, job),
+        _ => train_job(kf, &train, job),
+    }
+}
+
+fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
+    overrides::apply(&train.job, &mut job)?;
+    submit::preflight(kf, ComponentKind::TrainJob, &job)?;
+    let runtime = runtime::settle(kf, train.job.runtime.as_deref(), &mut job, train)?;
+    let code = match &train.job.from_dir {
+        Some(directory) => {
+            let code = Code::read(kf, directory, job.name())?;
+            if kf.context().interactive {
+                kf.note(format!("takes along {}", code.summary(directory)));
+            }
+            Some(code)
+        }
+        None => None,
+    };
+    let mount = code.as_ref().map(|code| Mount::new(code, runtime.as_ref()));
+    if let Some(mount) = &mount {
+        mount.run_there(&mut job)?;
+    }
+    let submitted = submit::submit(kf, train, ComponentKind::TrainJob, &job, code.as_ref(), mount.as_ref())?;
     if kf.context().dry_run {
         return Ok(Exit::OK);
     }
@@ -81,5 +109,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     submitted.tell(kf);
     let of_runtime = runtime.and_then(|runtime| runtime.int("/spec/mlPolicy/numNodes"));
     let nodes = submitted.job.int("/spec/trainer/numNodes").or(of_runtime).unwrap_or(1);
-    follow::follow(kf, submitted.job, nodes, train.logs)
+    let name = submitted.job.name().to_owned();
+    let job = Component { kind: ComponentKind::TrainJob, name, object: submitted.job };
+    follow::follow(kf, job, Some(nodes), train.logs)
 }

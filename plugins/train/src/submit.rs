@@ -1,39 +1,31 @@
 //! From a checked job to one in the cluster.
 
-use kf_plugin_sdk::Access;
-use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::outcome;
+use kf_plugin_sdk::workloads::{ComponentKind, outcome};
+use kf_training_job::refusal::explain;
+use kf_training_job::{CHECK_ONLY, Code, Mount, Spelling, check_access, fit};
 use serde::Serialize;
 
 use crate::Train;
-use crate::manifest::{GROUP, train_job};
-use crate::refusal::explain;
 
-/// Whether the cluster has training jobs and the user may make them.
-pub(crate) fn preflight(kf: &Kf, job: &Object) -> Result<()> {
-    if !kf.serves(&train_job())? {
-        return Err(Error::not_found("this cluster has no training jobs (trainjobs.trainer.kubeflow.org)")
-            .hint("ask your admin to install Kubeflow Trainer"));
+/// Whether the cluster has such jobs and the user may make them.
+pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()> {
+    if !kf.serves(&kind.kind())? {
+        let (resource, group) = (kind.resource(), kind.group());
+        let operator =
+            if kind.is_legacy_job() { "the Kubeflow Training Operator" } else { "Kubeflow Trainer" };
+        return Err(Error::not_found(format!("this cluster has no {} ({resource}.{group})", kind.plural()))
+            .hint(format!("ask your admin to install {operator}")));
     }
-    let verbs = ["create", "patch"];
-    let verdicts = kf.can_i(&verbs.map(|verb| Access::new(verb, GROUP, "trainjobs")))?;
-    let Some((verb, _)) = verbs.iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed) else {
-        return Ok(());
-    };
-    // kf tells best which layer says no, and it does so for a call that was really refused.
-    kf.api(train_job()).apply_with(job, CHECK_ONLY)?;
-    let namespace = kf.namespace();
-    Err(Error::forbidden(format!("you may not {verb} trainjobs.{GROUP} in {namespace}"))
-        .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))
+    check_access(kf, kind.group(), kind.resource(), &["create", "patch"], || {
+        kf.api(kind.kind()).apply_with(job, CHECK_ONLY).map(drop)
+    })
 }
-
-/// The server answers as if, and stores nothing.
-const CHECK_ONLY: WriteOptions = WriteOptions { dry_run: true, force: false };
 
 /// A job the cluster has taken.
 pub(crate) struct Submitted {
     pub(crate) job: Object,
+    kind: ComponentKind,
     change: Change,
 }
 
@@ -44,52 +36,74 @@ enum Change {
     Unchanged,
 }
 
-/// Lets the server check the job, then applies it.
-pub(crate) fn submit(kf: &Kf, train: &Train, job: &Object) -> Result<Submitted> {
-    let jobs = kf.api(train_job());
+/// Lets the server check the job, then applies it; its code goes before it.
+pub(crate) fn submit(
+    kf: &Kf,
+    train: &Train,
+    kind: ComponentKind,
+    job: &Object,
+    code: Option<&Code>,
+    mount: Option<&Mount<'_>>,
+) -> Result<Submitted> {
+    let jobs = kf.api(kind.kind());
     let before = jobs.find(job.name())?;
     if let Some(before) = &before {
-        check_existing(train, job, before)?;
+        check_existing(train, kind, job, before)?;
     }
-    let refused = |error| explain(error, train);
+    let refused = |error| explain(error, job.name(), train);
+    if let Some(code) = code {
+        code.check(kf)?;
+    }
     // With `--dry-run` this stores nothing either, and kf shows what would change.
-    let checked = jobs.apply_with(job, CHECK_ONLY).map_err(refused)?;
+    let (job, checked) = match kind {
+        ComponentKind::TrainJob => fit(kf, job, mount).map_err(refused)?,
+        _ => (job.clone(), jobs.apply_with(job, CHECK_ONLY).map_err(refused)?),
+    };
     let change = match &before {
         None => Change::Created,
         Some(before) if before.at("/spec") == checked.at("/spec") => Change::Unchanged,
         Some(before) => {
-            check_change(train, before)?;
+            check_change(train, kind, before)?;
             Change::Changed
         }
     };
     if kf.context().dry_run {
-        return Ok(Submitted { job: checked, change });
+        return Ok(Submitted { job: checked, kind, change });
     }
-    Ok(Submitted { job: jobs.apply(job).map_err(refused)?, change })
+    if let Some(code) = code {
+        code.store(kf)?;
+    }
+    let job = jobs.apply(&job).map_err(refused)?;
+    if let Some(code) = code {
+        code.own(kf, [&job])?;
+    }
+    Ok(Submitted { job, kind, change })
 }
 
 /// A job's pods are made when it starts. Changing it later would look done and do nothing.
-fn check_change(train: &Train, before: &Object) -> Result<()> {
-    if before.bool("/spec/suspend") == Some(true) || before.condition_holds("Suspended") {
+fn check_change(train: &Train, kind: ComponentKind, before: &Object) -> Result<()> {
+    let held =
+        ["/spec/suspend", "/spec/runPolicy/suspend"].iter().any(|field| before.bool(field) == Some(true));
+    if held || before.condition_holds("Suspended") {
         return Ok(());
     }
     let name = before.name();
     Err(Error::new(
         ErrorCode::Conflict,
-        format!("training job {name} has started otherwise, and a change would not reach its pods"),
+        format!("{} {name} has started otherwise, and a change would not reach its pods", spoken(kind)),
     )
     .hint(train.under_a_new_name()))
 }
 
 /// A job that has ended never runs again, and one that runs keeps its runtime.
-fn check_existing(train: &Train, job: &Object, before: &Object) -> Result<()> {
+fn check_existing(train: &Train, kind: ComponentKind, job: &Object, before: &Object) -> Result<()> {
     let name = job.name();
     let another = train.under_a_new_name();
     if let Some(outcome) = outcome(before) {
         let how = if outcome.succeeded { "is complete" } else { "has failed" };
         return Err(Error::new(
             ErrorCode::Conflict,
-            format!("training job {name} exists and {how}; it will not run again"),
+            format!("{} {name} exists and {how}; it will not run again", spoken(kind)),
         )
         .hint(another));
     }
@@ -104,11 +118,23 @@ fn check_existing(train: &Train, job: &Object, before: &Object) -> Result<()> {
     }
 }
 
+/// A kind in a sentence.
+fn spoken(kind: ComponentKind) -> String {
+    match kind {
+        ComponentKind::TrainJob => "training job".to_owned(),
+        kind => kind.kind().kind,
+    }
+}
+
 #[derive(Serialize, TableRow)]
-#[row(name = "format!(\"trainjob/{}\", self.name)")]
+#[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
 struct Report {
+    #[serde(skip)]
+    #[column(skip)]
+    kind: &'static str,
     name: String,
     change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     runtime: Option<String>,
     nodes: Option<i64>,
 }
@@ -130,6 +156,7 @@ impl Submitted {
             return kf.print_line(self.line());
         }
         kf.record(&Report {
+            kind: self.kind.word(),
             name: self.job.name().to_owned(),
             change: self.change.word(),
             runtime: self.job.str("/spec/runtimeRef/name").map(str::to_owned),
@@ -150,6 +177,6 @@ impl Submitted {
         });
         let with: Vec<_> = runtime.into_iter().chain(nodes).collect();
         let with = if with.is_empty() { String::new() } else { format!(" ({})", with.join(", ")) };
-        format!("trainjob/{} {}{with}", self.job.name(), self.change.word())
+        format!("{}/{} {}{with}", self.kind, self.job.name(), self.change.word())
     }
 }

@@ -308,3 +308,239 @@ fn only_the_named_file_is_read() {
     let error = cluster().run::<Plugin>(&["mnist", "secret.yaml"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Forbidden);
 }
+
+#[test]
+fn runtimes_are_listed_with_what_they_are_for() {
+    let host = cluster();
+    let mut old = runtime(
+        "old",
+        json!({ "trainer.kubeflow.org/support": "deprecated", "trainer.kubeflow.org/framework": "torch" }),
+    );
+    old["spec"] = json!({ "mlPolicy": { "numNodes": 2 } });
+    host.put(old);
+    host.put(json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime", "metadata": { "name": "ours" },
+    }));
+    assert_eq!(host.run::<Plugin>(&["--list-runtimes"]), Ok(Exit::OK));
+    let terminal = host.terminal();
+    assert_eq!(terminal.column(0), ["mpi", "old", "torch", "ours"]);
+    assert_eq!(terminal.column(1), ["", "torch", "", ""]);
+    assert_eq!(terminal.column(2), ["1", "2", "1", "1"]);
+    assert_eq!(terminal.column(3), ["", "deprecated", "", ""]);
+    assert_eq!(terminal.rows[3].name, "trainingruntime/ours");
+    assert_eq!(terminal.rows[1].object["deprecated"], true);
+}
+
+#[test]
+fn a_job_needs_a_name_and_a_list_takes_none() {
+    assert_eq!(cluster().run::<Plugin>(&[]).unwrap_err().code, ErrorCode::Invalid);
+    assert_eq!(cluster().run::<Plugin>(&["mnist", "--list-runtimes"]).unwrap_err().code, ErrorCode::Invalid);
+}
+
+#[test]
+fn resources_and_the_queue_go_into_the_job() {
+    let host = cluster();
+    let words =
+        ["mnist", "--runtime", "torch", "--cpu", "2", "--memory", "4Gi", "--gpu", "1", "--queue", "team"];
+    assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
+    let job = job(&host);
+    let limits = json!({ "cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1" });
+    assert_eq!(job.at("/spec/trainer/resourcesPerNode/limits"), Some(&limits));
+    assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("team"));
+    let error = host.run::<Plugin>(&["other", "--runtime", "torch", "--memory", "4GB"]).unwrap_err();
+    assert_eq!(error.message, "--memory 4GB is no quantity; write it like 16Gi");
+}
+
+#[test]
+fn a_generated_name_is_another_each_time() {
+    let host = cluster();
+    let words = ["mnist", "--runtime", "torch", "--generate-name"];
+    host.run::<Plugin>(&words).unwrap();
+    host.kf().sleep(Duration::from_millis(1));
+    host.run::<Plugin>(&words).unwrap();
+    let jobs = host.kf().api(KIND).list().unwrap();
+    assert_eq!(jobs.len(), 2);
+    assert!(jobs.iter().all(|job| job.name().starts_with("mnist-") && job.name().len() == 11));
+}
+
+/// A cluster in which a directory `src` can go along.
+fn with_code() -> FakeHost {
+    let host = cluster();
+    host.serve("", "v1", "ConfigMap", "configmaps");
+    host.file("src/train.py", "print(1)\n");
+    host.file("src/pkg/model.py", "x = 1\n");
+    host.file("src/.git/config", "secret\n");
+    host
+}
+
+const FROM_DIR: [&str; 8] = ["mnist", "--runtime", "torch", "--from-dir", "src", "--", "python", "train.py"];
+
+#[expect(clippy::unwrap_used, reason = "what cannot be listed fails the test")]
+fn config_maps(host: &FakeHost) -> Vec<Object> {
+    host.kf().api("ConfigMap").list().unwrap()
+}
+
+#[test]
+fn code_goes_along_and_belongs_to_its_job() {
+    let host = with_code();
+    assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
+    let job = job(&host);
+    let maps = config_maps(&host);
+    let [map] = maps.as_slice() else { panic!("{maps:?}") };
+    assert!(map.name().starts_with("mnist-code-"), "{}", map.name());
+    assert_eq!(map.str("/metadata/ownerReferences/0/uid"), job.uid());
+    assert_eq!(map.str("/metadata/ownerReferences/0/kind"), Some("TrainJob"));
+    assert_eq!(map.at("/binaryData").unwrap().as_object().unwrap().len(), 2, "hidden files stay");
+    let pods = "/spec/runtimePatches/0/trainingRuntimeSpec/template/spec/replicatedJobs/0/template/spec/template/spec";
+    assert_eq!(job.str(&format!("{pods}/volumes/0/configMap/name")), Some(map.name()));
+    let command = json!(["sh", "-c", "cd /workspace && exec \"$@\"", "sh", "python", "train.py"]);
+    assert_eq!(job.at("/spec/trainer/command"), Some(&command));
+    // The same again is the same job; other code is not.
+    assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
+    assert_eq!(config_maps(&host).len(), 1);
+    host.file("src/train.py", "print(2)\n");
+    let error = host.run::<Plugin>(&FROM_DIR).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("kf train mnist-2 --runtime torch --from-dir src -- python train.py")
+    );
+    assert_eq!(config_maps(&host).len(), 1, "nothing is left behind by a refusal");
+}
+
+#[test]
+fn a_dry_run_leaves_no_code_behind() {
+    let host = with_code();
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
+    assert!(writes(&host).iter().all(|(_, dry_run)| *dry_run));
+    assert!(config_maps(&host).is_empty());
+}
+
+#[test]
+fn code_needs_the_command_to_run_it_and_the_right_to_store_it() {
+    let error = with_code().run::<Plugin>(&FROM_DIR[..5]).unwrap_err();
+    assert_eq!(error.message, "--from-dir needs the command to run there");
+    let host = with_code();
+    host.cluster(|cluster| cluster.deny("*", "", "configmaps"));
+    assert_eq!(host.run::<Plugin>(&FROM_DIR).unwrap_err().code, ErrorCode::Forbidden);
+    assert!(host.kf().api(KIND).list().unwrap().is_empty());
+}
+
+#[test]
+fn a_person_is_told_what_is_taken_along() {
+    let host = with_code();
+    host.change_context(|context| context.interactive = true);
+    host.run::<Plugin>(&FROM_DIR).unwrap();
+    let notes = host.terminal().notes.clone();
+    assert_eq!(notes[..2], ["left out of src: .git", "takes along 2 files of src (15 bytes)"]);
+}
+
+const PYTORCH: &str = "apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: mnist}\nspec:\n  pytorchReplicaSpecs:\n    Master: {replicas: 1}\n    Worker: {replicas: 2}\n";
+
+/// A cluster of the generation before.
+fn legacy() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.change_context(|context| context.command = "train".into());
+    host.serve("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs");
+    host.file("job.yaml", PYTORCH);
+    host
+}
+
+const LEGACY_KIND: &str = "kubeflow.org/PyTorchJob";
+
+#[test]
+fn a_job_of_the_training_operator_is_checked_applied_and_waited_for() {
+    let host = legacy();
+    host.at(seconds(60), |cluster| {
+        cluster.change(LEGACY_KIND, "mnist", |job| {
+            job.set("/metadata/creationTimestamp", "2026-01-01T12:00:00Z");
+            job.set(
+                "/status/conditions",
+                json!([
+                    { "type": "Created", "status": "True" }, { "type": "Running", "status": "False" },
+                    { "type": "Succeeded", "status": "True", "lastTransitionTime": "2026-01-01T12:01:00Z" },
+                ]),
+            );
+        });
+    });
+    let words = [
+        "mnist",
+        "job.yaml",
+        "--set",
+        "spec.pytorchReplicaSpecs.Worker.replicas=3",
+        "--queue",
+        "q",
+        "--wait",
+    ];
+    assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
+    assert_eq!(writes(&host), [("apply", true), ("apply", false)]);
+    let job = host.cluster(|cluster| cluster.object(LEGACY_KIND, "mnist")).unwrap();
+    assert_eq!(job.int("/spec/pytorchReplicaSpecs/Worker/replicas"), Some(3));
+    assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("q"));
+    assert_eq!(host.terminal().notes, ["pytorchjob/mnist created", "mnist complete after 60s"]);
+    let error = host.run::<Plugin>(&["mnist", "job.yaml"]).unwrap_err();
+    assert_eq!(error.message, "PyTorchJob mnist exists and is complete; it will not run again");
+}
+
+#[test]
+fn flags_of_a_train_job_are_refused_for_one_with_roles() {
+    let error = legacy().run::<Plugin>(&["mnist", "job.yaml", "--nodes", "2"]).unwrap_err();
+    assert_eq!(error.message, "--nodes is for training jobs without roles, and this is a PyTorchJob");
+    let hint = "change its fields by --set, such as --set spec.pytorchReplicaSpecs.Master.replicas=2";
+    assert_eq!(error.hint.as_deref(), Some(hint));
+}
+
+#[test]
+fn a_cluster_without_the_training_operator_says_so() {
+    let host = cluster();
+    host.file("job.yaml", PYTORCH);
+    let error = host.run::<Plugin>(&["mnist", "job.yaml"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.message, "this cluster has no PyTorch jobs (pytorchjobs.kubeflow.org)");
+}
+
+#[test]
+fn the_final_metrics_come_from_the_status_or_from_the_log() {
+    let host = cluster();
+    host.at(seconds(30), |cluster| {
+        cluster.put(pod(0, json!({ "phase": "Succeeded" })));
+        cluster.log("mnist-node-0-0", "node", "epoch=1 loss=0.5\nepoch=2 loss=0.25\nbye\n");
+        cluster.end_log("mnist-node-0-0", "node");
+    });
+    ends(&host, "Complete", "");
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes[1], "mnist complete after 60s: epoch=2 loss=0.25");
+
+    let host = cluster();
+    host.at(seconds(30), |cluster| {
+        cluster.change(KIND, "mnist", |job| {
+            job.set("/status/trainerStatus", json!({ "metrics": [{ "name": "loss", "value": "0.31" }] }));
+        });
+    });
+    ends(&host, "Complete", "");
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes[1], "mnist complete after 60s: loss=0.31");
+}
+
+#[test]
+fn the_wait_shows_how_far_the_training_is() {
+    let host = cluster();
+    host.at(seconds(20), |cluster| {
+        cluster.put(pod(
+            0,
+            json!({ "phase": "Running", "containerStatuses": [{ "name": "node", "state": { "running": {} } }] }),
+        ));
+        cluster.change(KIND, "mnist", |job| {
+            let status = json!({ "progressPercentage": 45, "estimatedRemainingSeconds": 180 });
+            job.set("/status/trainerStatus", status);
+        });
+    });
+    ends(&host, "Complete", "");
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
+    let progress = host.terminal().progress.clone();
+    assert!(
+        progress.iter().any(|label| label == "mnist is running: 45 % done, about 3m left"),
+        "{progress:?}"
+    );
+}

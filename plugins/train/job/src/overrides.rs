@@ -3,18 +3,21 @@
 use kf_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
-use crate::Train;
+use crate::{JobFlags, QUEUE_LABEL, quantity};
 
-/// Puts every flag but `--runtime` onto the job; `--set` last, for it is the most exact.
-pub(crate) fn apply(train: &Train, job: &mut Object) -> Result<()> {
-    if let Some(nodes) = train.nodes {
+/// Puts every flag but `--runtime` and `--from-dir` onto the training job; `--set` last, for it is
+/// the most exact.
+pub fn apply(flags: &JobFlags, job: &mut Object) -> Result<()> {
+    if let Some(nodes) = flags.nodes {
         job.set("/spec/trainer/numNodes", nodes);
     }
-    if let Some(image) = &train.image {
+    if let Some(image) = &flags.image {
         job.set("/spec/trainer/image", image.as_str());
     }
-    if !train.command.is_empty() {
-        job.set("/spec/trainer/command", train.command.clone());
+    set_resources(flags, job)?;
+    set_queue(flags, job);
+    if !flags.command.is_empty() {
+        job.set("/spec/trainer/command", flags.command.clone());
         // Arguments in the file were meant for the file's command.
         if let Some(trainer) = job.at("/spec/trainer").and_then(Value::as_object) {
             let mut trainer = trainer.clone();
@@ -22,19 +25,64 @@ pub(crate) fn apply(train: &Train, job: &mut Object) -> Result<()> {
             job.set("/spec/trainer", trainer);
         }
     }
-    for pair in &train.env {
+    for pair in &flags.env {
         let (name, value) = pair
             .split_once('=')
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| Error::invalid(format!("--env {pair} is not NAME=VALUE")))?;
         set_variable(job, name, value);
     }
-    for pair in &train.set {
+    set_fields(flags, job)
+}
+
+/// `--set` alone, which fits any kind of object.
+pub fn set_fields(flags: &JobFlags, job: &mut Object) -> Result<()> {
+    for pair in &flags.set {
         let (path, value) =
             pair.split_once('=').ok_or_else(|| Error::invalid(format!("--set {pair} is not PATH=VALUE")))?;
         set(job, path, value)?;
     }
     Ok(())
+}
+
+/// `--queue` alone, which fits every kind Kueue knows.
+pub fn set_queue(flags: &JobFlags, job: &mut Object) {
+    if let Some(queue) = &flags.queue {
+        job.set(&format!("/metadata/labels/{}", escaped(QUEUE_LABEL)), queue.as_str());
+    }
+}
+
+/// What a node asks for is what it gets: requests and limits are the same.
+fn set_resources(flags: &JobFlags, job: &mut Object) -> Result<()> {
+    let mut wanted = Vec::new();
+    if let Some(cpu) = &flags.cpu {
+        quantity::check("cpu", cpu, "4 or 500m")?;
+        wanted.push(("cpu", cpu.as_str()));
+    }
+    if let Some(memory) = &flags.memory {
+        quantity::check("memory", memory, "16Gi")?;
+        wanted.push(("memory", memory.as_str()));
+    }
+    if let Some(gpu) = &flags.gpu {
+        let (resource, count) = gpu.split_once('=').unwrap_or(("nvidia.com/gpu", gpu));
+        if resource.is_empty() || count.parse::<u32>().is_err() {
+            return Err(Error::invalid(format!(
+                "--gpu {gpu} is no number of GPUs, such as 1 or amd.com/gpu=1"
+            )));
+        }
+        wanted.push((resource, count));
+    }
+    for (resource, quantity) in wanted {
+        for part in ["requests", "limits"] {
+            job.set(&format!("/spec/trainer/resourcesPerNode/{part}/{}", escaped(resource)), quantity);
+        }
+    }
+    Ok(())
+}
+
+/// A name as a step of a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Replaces a variable of that name or adds it.
@@ -139,31 +187,53 @@ mod tests {
         .into()
     }
 
-    fn with(train: Train) -> Result<Object> {
+    fn with(flags: JobFlags) -> Result<Object> {
         let mut job = job();
-        apply(&train, &mut job).map(|()| job)
+        apply(&flags, &mut job).map(|()| job)
     }
 
     fn set_to(pair: &str) -> Result<Object> {
-        with(Train { set: vec![pair.into()], ..Train::default() })
+        with(JobFlags { set: vec![pair.into()], ..JobFlags::default() })
     }
 
     #[test]
     fn a_command_replaces_the_arguments_of_the_old_one() {
-        let job =
-            with(Train { command: vec!["python".into(), "train.py".into()], ..Train::default() }).unwrap();
+        let job = with(JobFlags { command: vec!["python".into(), "train.py".into()], ..JobFlags::default() })
+            .unwrap();
         assert_eq!(job.at("/spec/trainer/command"), Some(&json!(["python", "train.py"])));
         assert_eq!(job.at("/spec/trainer/args"), None);
     }
 
     #[test]
+    fn resources_are_asked_for_and_granted_alike() {
+        let flags = JobFlags {
+            cpu: Some("500m".into()),
+            memory: Some("1Gi".into()),
+            gpu: Some("2".into()),
+            queue: Some("team".into()),
+            ..JobFlags::default()
+        };
+        let job = with(flags).unwrap();
+        let expected = json!({ "cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "2" });
+        assert_eq!(job.at("/spec/trainer/resourcesPerNode/limits"), Some(&expected));
+        assert_eq!(job.at("/spec/trainer/resourcesPerNode/requests"), Some(&expected));
+        assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("team"));
+        let job = with(JobFlags { gpu: Some("amd.com/gpu=1".into()), ..JobFlags::default() }).unwrap();
+        assert_eq!(job.str("/spec/trainer/resourcesPerNode/limits/amd.com~1gpu"), Some("1"));
+        for gpu in ["two", "=1", "nvidia.com/gpu=", "-1"] {
+            assert!(with(JobFlags { gpu: Some(gpu.into()), ..JobFlags::default() }).is_err(), "{gpu}");
+        }
+        assert!(with(JobFlags { memory: Some("1GB".into()), ..JobFlags::default() }).is_err());
+    }
+
+    #[test]
     fn a_variable_replaces_its_namesake() {
-        let job = with(Train { env: vec!["A=x=y".into(), "C=".into()], ..Train::default() }).unwrap();
+        let job = with(JobFlags { env: vec!["A=x=y".into(), "C=".into()], ..JobFlags::default() }).unwrap();
         let expected = json!([
             { "name": "B", "value": "2" }, { "name": "A", "value": "x=y" }, { "name": "C", "value": "" },
         ]);
         assert_eq!(job.at("/spec/trainer/env"), Some(&expected));
-        assert!(with(Train { env: vec!["=x".into()], ..Train::default() }).is_err());
+        assert!(with(JobFlags { env: vec!["=x".into()], ..JobFlags::default() }).is_err());
     }
 
     #[test]

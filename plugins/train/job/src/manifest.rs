@@ -1,58 +1,33 @@
-//! The TrainJob in a file.
+//! The job in a file.
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::ComponentKind;
 use serde_json::Value;
-
-pub(crate) const GROUP: &str = "trainer.kubeflow.org";
-pub(crate) const KIND: &str = "TrainJob";
-
-/// The version written when there is no file to say one.
-const VERSION: &str = "v1alpha1";
-
-/// The kind, in the version the cluster prefers.
-pub(crate) fn train_job() -> Kind {
-    Kind::new(GROUP, KIND)
-}
-
-/// A job with nothing but its name.
-pub(crate) fn empty(name: &str) -> Object {
-    Object::new(&train_job().version(VERSION), name)
-}
-
-/// The name rule of TrainJob's own schema; pods get it as a label and as a host name.
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    let fits = name.len() <= 63
-        && name.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && !name.ends_with('-')
-        && name.chars().all(inner);
-    if fits {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "`{name}` is no name for a training job: at most 63 of a-z, 0-9 and -, a letter first, no - last"
-    )))
-}
 
 /// Reads the job of this name from the file.
 ///
-/// A file with one job may call it something else, or nothing; a file with several must have one
-/// of that name. Anything that is not a TrainJob is refused, because `kf train` applies nothing
-/// else.
-pub(crate) fn read(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
+/// A file with one job may call it something else, or nothing; a file with several must have one of
+/// that name. Anything that is of none of these kinds is refused, because the command applies
+/// nothing else.
+pub fn read(kf: &Kf, file: &FileArg, name: &str, kinds: &[ComponentKind]) -> Result<Object> {
+    let command = kf.context().command;
     let mut jobs = Vec::new();
     for document in parse(&file.read_text(kf)?, file.path())? {
-        jobs.push(check_kind(document, file.path())?);
+        jobs.push(check_kind(document, file.path(), kinds, &command)?);
     }
     let mut job = choose(jobs, name, file.path())?;
     check_namespace(kf, &job, file.path(), name)?;
     let called = job.name().to_owned();
     if !called.is_empty() && called != name {
         let file = if file.path() == "-" { "stdin" } else { file.path() };
-        kf.note(format!("{file} calls the job {called}; it is trained as {name}"));
+        kf.note(format!("{file} calls the job {called}; here it is {name}"));
     }
     job.set("/metadata/name", name);
-    // What an exported object carries and the server fills in.
+    Ok(without_server_fields(job))
+}
+
+/// Without what an exported object carries and the server fills in.
+fn without_server_fields(job: Object) -> Object {
     let mut value = job.into_value();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
@@ -64,7 +39,7 @@ pub(crate) fn read(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
             metadata.remove(field);
         }
     }
-    Ok(value.into())
+    value.into()
 }
 
 fn parse(text: &str, path: &str) -> Result<Vec<Value>> {
@@ -80,21 +55,39 @@ fn parse(text: &str, path: &str) -> Result<Vec<Value>> {
     Ok(documents)
 }
 
-fn check_kind(document: Value, path: &str) -> Result<Object> {
+fn check_kind(document: Value, path: &str, kinds: &[ComponentKind], command: &str) -> Result<Object> {
     if !document.is_object() {
         return Err(Error::invalid(format!("{path} holds something that is no Kubernetes object")));
     }
     let object = Object::from(document);
-    match (object.group(), object.kind()) {
-        (GROUP, KIND) => Ok(object),
-        (_, "") => Err(Error::invalid(format!("{path} does not say its kind; write `kind: {KIND}`"))),
-        ("kubeflow.org", kind) if kind.ends_with("Job") => Err(Error::invalid(format!(
-            "{path} holds a {kind} of the old training operator; kf train runs {KIND}s of {GROUP}"
-        ))),
-        (_, kind) => Err(Error::invalid(format!(
-            "{path} holds a {kind}; kf train applies {KIND}s of {GROUP} and nothing else"
+    let known = ComponentKind::of(&object).filter(|_| object.str("/apiVersion").is_some());
+    if known.is_some_and(|kind| kinds.contains(&kind)) {
+        return Ok(object);
+    }
+    let named = |kind: &ComponentKind| format!("{}s of {}", kind.kind().kind, kind.group());
+    let wanted = match kinds {
+        [] => String::new(),
+        [only] => named(only),
+        [first, second] => format!("{} and {}", named(first), named(second)),
+        [first, second, ..] => format!("{}, {} and the like", named(first), named(second)),
+    };
+    match object.kind() {
+        "" => {
+            let first = kinds.first().map(|kind| kind.kind().kind).unwrap_or_default();
+            Err(Error::invalid(format!("{path} does not say its kind; write `kind: {first}`")))
+        }
+        kind => Err(Error::invalid(format!(
+            "{path} holds a {kind}{}; kf {command} applies {wanted} and nothing else",
+            of_group(&object)
         ))
         .hint("move it to a file of its own")),
+    }
+}
+
+fn of_group(object: &Object) -> String {
+    match object.group() {
+        "" => String::new(),
+        group => format!(" of {group}"),
     }
 }
 
@@ -119,8 +112,9 @@ fn check_namespace(kf: &Kf, job: &Object, path: &str, name: &str) -> Result<()> 
     let here = kf.namespace();
     match job.namespace() {
         Some(there) if there != here => {
+            let command = kf.context().command;
             Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
-                .hint(format!("kf -n {there} train {name} {path}")))
+                .hint(format!("kf -n {there} {command} {name} {path}")))
         }
         _ => Ok(()),
     }
@@ -134,9 +128,10 @@ mod tests {
 
     fn read_text(text: &str, name: &str) -> Result<Object> {
         let host = FakeHost::new("team-a");
+        host.change_context(|context| context.command = "train".into());
         host.file("job.yaml", text);
         let file = "job.yaml".parse().unwrap();
-        read(&host.kf(), &file, name)
+        read(&host.kf(), &file, name, &[ComponentKind::TrainJob, ComponentKind::PyTorchJob])
     }
 
     const JOB: &str = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\n";
@@ -171,8 +166,16 @@ mod tests {
     fn nothing_but_train_jobs_is_applied() {
         let refused = |text: &str| read_text(text, "mnist").unwrap_err().message;
         assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret"));
-        assert!(refused("apiVersion: kubeflow.org/v1\nkind: PyTorchJob\n").contains("old training operator"));
-        assert!(refused("apiVersion: evil.example/v1\nkind: TrainJob\n").contains("holds a TrainJob"));
+        assert_eq!(
+            refused("apiVersion: evil.example/v1\nkind: TrainJob\n"),
+            "job.yaml holds a TrainJob of evil.example; kf train applies TrainJobs of trainer.kubeflow.org and \
+             PyTorchJobs of kubeflow.org and nothing else"
+        );
+        assert!(refused("apiVersion: kubeflow.org/v1\nkind: TFJob\n").contains("holds a TFJob"));
+        assert!(
+            refused("kind: TrainJob\n").contains("holds a TrainJob"),
+            "without a version it is of no group"
+        );
         assert!(refused("spec: {}\n").contains("does not say its kind"));
         assert!(refused("- 1\n").contains("no Kubernetes object"));
         assert_eq!(refused("---\n"), "job.yaml is empty");
@@ -184,15 +187,5 @@ mod tests {
         let expected =
             "job.yaml is not valid YAML: line 2 column 4: mapping values are not allowed in this context";
         assert_eq!(error.message, expected);
-    }
-
-    #[test]
-    fn names_are_what_the_schema_allows() {
-        for name in ["mnist", "a", "a-1", &"a".repeat(63)] {
-            assert_eq!(check_name(name), Ok(()), "{name}");
-        }
-        for name in ["", "1a", "-a", "a-", "A", "a.b", "a_b", &"a".repeat(64)] {
-            assert!(check_name(name).is_err(), "{name}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use kf_plugin_sdk::prelude::*;
 
-use crate::Train;
+use crate::Spelling;
 
 /// How the API server starts when an applied object does not fit its schema.
 const NOT_OF_THE_SCHEMA: &str = "failed to create typed patch object ";
@@ -12,7 +12,7 @@ const NOT_OF_THE_SCHEMA: &str = "failed to create typed patch object ";
 /// Webhooks and schemas wrap it: `admission webhook "…" denied the request: spec.x: Invalid value:
 /// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and Go's view of a struct help
 /// nobody who wrote YAML.
-pub(crate) fn explain(error: Error, train: &Train) -> Error {
+pub fn explain(error: Error, name: &str, spelling: &impl Spelling) -> Error {
     let readable = matches!(
         error.code,
         ErrorCode::Invalid | ErrorCode::Failed | ErrorCode::Internal | ErrorCode::Conflict
@@ -22,9 +22,8 @@ pub(crate) fn explain(error: Error, train: &Train) -> Error {
     }
     let message = without_structs(after_wrapping(&error.message));
     if message.contains("immutable") {
-        let name = &train.name;
         let message = format!("training job {name} exists, and what it runs cannot change: {message}");
-        return Error::new(ErrorCode::Conflict, message).hint(train.under_a_new_name());
+        return Error::new(ErrorCode::Conflict, message).hint(spelling.under_a_new_name());
     }
     // The API server calls an unknown field an internal error; it is the file's.
     let code = if error.message.contains(NOT_OF_THE_SCHEMA) { ErrorCode::Invalid } else { error.code };
@@ -87,12 +86,20 @@ fn without_empty_lists(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn mnist() -> Train {
-        Train { name: "mnist".into(), ..Train::default() }
+    struct Mnist;
+
+    impl Spelling for Mnist {
+        fn with_runtime(&self, runtime: &str) -> String {
+            format!("kf train mnist --runtime {runtime}")
+        }
+
+        fn under_a_new_name(&self) -> String {
+            "kf train mnist-2".to_owned()
+        }
     }
 
     fn explained(message: &str) -> Error {
-        explain(Error::invalid(message), &mnist())
+        explain(Error::invalid(message), "mnist", &Mnist)
     }
 
     #[test]
@@ -139,7 +146,7 @@ mod tests {
     fn an_unknown_field_is_the_files_mistake() {
         let message = "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, \
                        Kind=TrainJob): .spec.trainr: field not declared in schema";
-        let error = explain(Error::new(ErrorCode::Internal, message), &mnist());
+        let error = explain(Error::new(ErrorCode::Internal, message), "mnist", &Mnist);
         assert_eq!(error.code, ErrorCode::Invalid);
         let expected = "the cluster refuses the training job: .spec.trainr: field not declared in schema";
         assert_eq!(error.message, expected);
@@ -157,6 +164,6 @@ mod tests {
     #[test]
     fn a_refusal_of_rights_is_left_to_the_host() {
         let forbidden = Error::forbidden("you may not patch trainjobs in team-a").hint("ask bob");
-        assert_eq!(explain(forbidden.clone(), &mnist()), forbidden);
+        assert_eq!(explain(forbidden.clone(), "mnist", &Mnist), forbidden);
     }
 }

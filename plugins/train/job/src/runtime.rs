@@ -2,19 +2,23 @@
 
 use kf_plugin_sdk::prelude::*;
 
-use crate::Train;
-use crate::manifest::GROUP;
+use crate::{GROUP, Spelling};
 
-const CLUSTER_WIDE: &str = "ClusterTrainingRuntime";
-const OF_NAMESPACE: &str = "TrainingRuntime";
+pub const CLUSTER_WIDE: &str = "ClusterTrainingRuntime";
+pub const OF_NAMESPACE: &str = "TrainingRuntime";
 
 /// Settles which runtime the job uses, and returns it if it may be read; who may not read runtimes
 /// leaves the check to the server.
-pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<Object>> {
-    let named = train.runtime.clone().or_else(|| job.str("/spec/runtimeRef/name").map(str::to_owned));
-    let Some(name) = named else { return choose(kf, train, job) };
+pub fn settle(
+    kf: &Kf,
+    flag: Option<&str>,
+    job: &mut Object,
+    spelling: &impl Spelling,
+) -> Result<Option<Object>> {
+    let named = flag.or_else(|| job.str("/spec/runtimeRef/name")).map(str::to_owned);
+    let Some(name) = named else { return choose(kf, job, spelling) };
     // A runtime named by a flag may be of either kind; the file says which it means.
-    let kinds = match (&train.runtime, job.str("/spec/runtimeRef/kind")) {
+    let kinds = match (flag, job.str("/spec/runtimeRef/kind")) {
         (None, Some(OF_NAMESPACE)) => vec![OF_NAMESPACE],
         (None, _) => vec![CLUSTER_WIDE],
         (Some(_), _) => vec![CLUSTER_WIDE, OF_NAMESPACE],
@@ -24,7 +28,7 @@ pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<
         match kf.api(Kind::new(GROUP, kind)).find(&name) {
             Ok(Some(runtime)) => {
                 warn_if_deprecated(kf, &runtime);
-                if train.runtime.is_some() {
+                if flag.is_some() {
                     use_runtime(job, kind, &name);
                 }
                 return Ok(Some(runtime));
@@ -35,16 +39,16 @@ pub(crate) fn settle(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<
         }
     }
     if unreadable {
-        if train.runtime.is_some() {
+        if flag.is_some() {
             use_runtime(job, CLUSTER_WIDE, &name);
         }
         return Ok(None);
     }
-    Err(missing(kf, train, &name))
+    Err(missing(kf, spelling, &name))
 }
 
 /// Without a name the only runtime there is will do.
-fn choose(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<Object>> {
+fn choose(kf: &Kf, job: &mut Object, spelling: &impl Spelling) -> Result<Option<Object>> {
     let runtimes = available(kf);
     match runtimes.as_slice() {
         [(kind, runtime)] => {
@@ -52,15 +56,13 @@ fn choose(kf: &Kf, train: &Train, job: &mut Object) -> Result<Option<Object>> {
             use_runtime(job, kind, runtime.name());
             Ok(Some(runtime.clone()))
         }
-        [] => {
-            Err(Error::invalid("no runtime is named, and none can be seen here")
-                .hint(train.with_runtime("NAME")))
-        }
+        [] => Err(Error::invalid("no runtime is named, and none can be seen here")
+            .hint(spelling.with_runtime("NAME"))),
         several => {
             let names: Vec<_> = several.iter().map(|(_, runtime)| runtime.name()).collect();
             let first = names.first().copied().unwrap_or("NAME");
             Err(Error::invalid(format!("no runtime is named; there are {}", names.join(", ")))
-                .hint(train.with_runtime(first)))
+                .hint(spelling.with_runtime(first)))
         }
     }
 }
@@ -69,14 +71,14 @@ fn use_runtime(job: &mut Object, kind: &str, name: &str) {
     job.set("/spec/runtimeRef", serde_json::json!({ "apiGroup": GROUP, "kind": kind, "name": name }));
 }
 
-fn missing(kf: &Kf, train: &Train, name: &str) -> Error {
+fn missing(kf: &Kf, spelling: &impl Spelling, name: &str) -> Error {
     let error = Error::not_found(format!("no training runtime `{name}`"));
     let names: Vec<_> = available(kf).into_iter().map(|(_, runtime)| runtime.name().to_owned()).collect();
     match names.first() {
         None => error.hint("ask your admin which training runtimes there are"),
         Some(first) => {
             Error { message: format!("{}; there are {}", error.message, names.join(", ")), ..error }
-                .hint(train.with_runtime(first))
+                .hint(spelling.with_runtime(first))
         }
     }
 }
@@ -93,7 +95,8 @@ fn available(kf: &Kf) -> Vec<(&'static str, Object)> {
     found
 }
 
-fn is_deprecated(runtime: &Object) -> bool {
+/// Whether upstream, or the admin, has put it on the way out.
+pub fn is_deprecated(runtime: &Object) -> bool {
     runtime.label("trainer.kubeflow.org/support") == Some("deprecated")
 }
 

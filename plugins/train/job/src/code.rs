@@ -1,0 +1,262 @@
+//! Local code that goes with a job.
+//!
+//! The files become an immutable ConfigMap. Its name holds a digest of what is in it, so a changed
+//! directory is another ConfigMap, and a job never finds other code than it was made with. The job
+//! owns it: it goes when the job goes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kf_plugin_sdk::{DirectoryArg, Error, FileEntry, Kf, Object, Result};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::CHECK_ONLY;
+
+/// What a ConfigMap may hold, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+/// Each file is named twice, in the ConfigMap and in the job.
+const MAX_FILES: usize = 1_000;
+
+/// What is rarely code and often large, or secret: `.git`, `.venv`, `.env`.
+const LEFT_OUT: [&str; 6] = [".*", "__pycache__", "*.pyc", "node_modules", "venv", "*.egg-info"];
+
+/// So many names of what was left out are shown.
+const SHOWN: usize = 5;
+
+/// The files of a directory.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// The ConfigMap's name.
+    name: String,
+    files: Vec<CodeFile>,
+}
+
+#[derive(Clone, Debug)]
+struct CodeFile {
+    key: String,
+    path: String,
+    executable: bool,
+    content: Vec<u8>,
+}
+
+impl Code {
+    /// Reads a directory for a job, or for the jobs of an experiment, of this name.
+    pub fn read(kf: &Kf, directory: &DirectoryArg, job: &str) -> Result<Self> {
+        let tree = directory.walk(kf, &LEFT_OUT)?;
+        if kf.context().interactive && !tree.left_out.is_empty() {
+            kf.note(format!("left out of {directory}: {}", some_of(tree.left_out)));
+        }
+        check_size(directory, &tree.files)?;
+        let mut files = Vec::new();
+        for (number, file) in tree.files.into_iter().enumerate() {
+            let content = directory.read(kf, &file.path)?;
+            let key = key(number, &file.path);
+            files.push(CodeFile { key, path: file.path, executable: file.executable, content });
+        }
+        // A file may have grown since it was measured.
+        let total: usize = files.iter().map(|file| file.content.len()).sum();
+        if total as u64 > MAX_BYTES {
+            return Err(too_large(directory, total as u64, None));
+        }
+        Ok(Self { name: format!("{job}-code-{}", digest(&files)), files })
+    }
+
+    /// The ConfigMap's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it holds, as `3 files of src (2 KiB)`.
+    pub fn summary(&self, directory: &DirectoryArg) -> String {
+        let bytes: usize = self.files.iter().map(|file| file.content.len()).sum();
+        let files = if self.files.len() == 1 { "1 file" } else { &format!("{} files", self.files.len()) };
+        format!("{files} of {directory} ({})", size(bytes as u64))
+    }
+
+    /// Lets the server check the ConfigMap, storing nothing.
+    pub fn check(&self, kf: &Kf) -> Result<()> {
+        kf.api("ConfigMap").apply_with(&self.config_map(), CHECK_ONLY).map(drop)
+    }
+
+    /// Stores the ConfigMap. The same again changes nothing.
+    pub fn store(&self, kf: &Kf) -> Result<()> {
+        kf.api("ConfigMap").apply(&self.config_map()).map(drop)
+    }
+
+    /// Lets these jobs own the ConfigMap: it goes when the last of them goes.
+    pub fn own<'a>(&self, kf: &Kf, jobs: impl IntoIterator<Item = &'a Object>) -> Result<()> {
+        let owner = |job: &Object| {
+            Some(json!({
+                "apiVersion": job.str("/apiVersion")?, "kind": job.kind(), "name": job.name(), "uid": job.uid()?,
+            }))
+        };
+        let owners: Vec<_> = jobs.into_iter().filter_map(owner).collect();
+        let patch = json!({ "metadata": { "ownerReferences": owners } });
+        kf.api("ConfigMap").merge(&self.name, &patch).map(drop)
+    }
+
+    /// The volume that lays the files out as they were.
+    pub(crate) fn volume(&self) -> Value {
+        let item = |file: &CodeFile| {
+            let mode = if file.executable { 0o555 } else { 0o444 };
+            json!({ "key": file.key, "path": file.path, "mode": mode })
+        };
+        let items: Vec<_> = self.files.iter().map(item).collect();
+        json!({ "name": "kf-workspace", "configMap": { "name": self.name, "items": items } })
+    }
+
+    fn config_map(&self) -> Object {
+        let data: Map<String, Value> =
+            self.files.iter().map(|file| (file.key.clone(), STANDARD.encode(&file.content).into())).collect();
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": self.name, "labels": { "app.kubernetes.io/managed-by": "kf" } },
+            "immutable": true,
+            "binaryData": data,
+        })
+        .into()
+    }
+}
+
+fn check_size(directory: &DirectoryArg, files: &[FileEntry]) -> Result<()> {
+    if files.is_empty() {
+        return Err(Error::invalid(format!("{directory} holds no code; hidden files are left out")));
+    }
+    if files.len() > MAX_FILES {
+        return Err(Error::invalid(format!(
+            "{directory} holds {} files, and {MAX_FILES} at most can be taken along",
+            files.len()
+        ))
+        .hint(INSTEAD));
+    }
+    let total: u64 = files.iter().map(|file| file.size).sum();
+    if total <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(too_large(directory, total, files.iter().max_by_key(|file| file.size)))
+}
+
+const INSTEAD: &str =
+    "keep data out of it; put data on a volume of the runtime, or build an image and name it with --image";
+
+fn too_large(directory: &DirectoryArg, total: u64, largest: Option<&FileEntry>) -> Error {
+    let largest = largest
+        .map(|file| format!("; the largest is {} ({})", file.path, size(file.size)))
+        .unwrap_or_default();
+    Error::invalid(format!(
+        "{directory} holds {}, and 1 MiB at most can be taken along{largest}",
+        size(total)
+    ))
+    .hint(INSTEAD)
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+fn some_of(mut names: Vec<String>) -> String {
+    names.sort();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let names = names.join(", ");
+    if more == 0 { names } else { format!("{names} and {more} more") }
+}
+
+/// A key a ConfigMap takes: of a path only the last name, and of that only plain letters.
+fn key(number: usize, path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let plain = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() || "-_.".contains(letter) => letter,
+        _ => '_',
+    };
+    let name: String = name.chars().take(100).map(plain).collect();
+    format!("{number:03}-{name}")
+}
+
+/// Twelve hexadecimal digits of the digest of all paths, modes and contents.
+fn digest(files: &[CodeFile]) -> String {
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update((file.path.len() as u64).to_le_bytes());
+        hash.update(&file.path);
+        hash.update([u8::from(file.executable)]);
+        hash.update((file.content.len() as u64).to_le_bytes());
+        hash.update(&file.content);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_plugin_sdk::testing::FakeHost;
+
+    use super::*;
+
+    fn read(files: &[(&str, &str)]) -> Result<Code> {
+        let host = FakeHost::new("team-a");
+        for (path, text) in files {
+            host.file(&format!("src/{path}"), text);
+        }
+        Code::read(&host.kf(), &"src".parse().unwrap(), "mnist")
+    }
+
+    #[test]
+    fn the_name_changes_with_the_content_and_with_nothing_else() {
+        let first = read(&[("train.py", "1"), ("a/b.py", "2")]).unwrap();
+        assert_eq!(first.name(), read(&[("a/b.py", "2"), ("train.py", "1")]).unwrap().name());
+        for other in [
+            &[("train.py", "1"), ("a/b.py", "3")],
+            &[("train.py", "1"), ("a/c.py", "2")],
+            &[("train.py1", ""), ("a/b.py", "2")],
+        ] {
+            assert_ne!(first.name(), read(other).unwrap().name(), "{other:?}");
+        }
+        assert!(first.name().starts_with("mnist-code-"));
+    }
+
+    #[test]
+    fn paths_and_modes_are_kept() {
+        let code = read(&[("pkg/über uns.py", "1"), ("run.sh", "2")]).unwrap();
+        let items = json!([
+            { "key": "000-_ber_uns.py", "path": "pkg/über uns.py", "mode": 0o444 },
+            { "key": "001-run.sh", "path": "run.sh", "mode": 0o555 },
+        ]);
+        assert_eq!(code.volume().pointer("/configMap/items"), Some(&items));
+        let data = code.config_map();
+        assert_eq!(data.str("/binaryData/001-run.sh"), Some("Mg=="));
+        assert_eq!(data.bool("/immutable"), Some(true));
+    }
+
+    #[test]
+    fn secrets_and_junk_stay_here() {
+        let all = [
+            ("train.py", "1"),
+            (".env", "TOKEN=1"),
+            (".git/config", "x"),
+            ("a/__pycache__/a.pyc", "x"),
+            ("b.pyc", "x"),
+            ("venv/lib/x.py", "x"),
+        ];
+        assert_eq!(read(&all).unwrap().name(), read(&all[..1]).unwrap().name());
+        assert_eq!(read(&all[1..]).unwrap_err().message, "src holds no code; hidden files are left out");
+    }
+
+    #[test]
+    fn more_than_a_config_map_holds_is_refused_before_anything_is_read() {
+        let large = "x".repeat(1 << 20);
+        let error = read(&[("data.bin", &large), ("train.py", "1")]).unwrap_err();
+        assert_eq!(error.code, kf_plugin_sdk::ErrorCode::Invalid);
+        let expected =
+            "src holds 1.0 MiB, and 1 MiB at most can be taken along; the largest is data.bin (1.0 MiB)";
+        assert_eq!(error.message, expected);
+        assert!(error.hint.is_some());
+        assert!(read(&[("data.bin", &large)]).is_ok(), "exactly 1 MiB fits");
+        let many: Vec<_> = (0..1001).map(|number| format!("{number}.py")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();
+        assert!(read(&many).unwrap_err().message.starts_with("src holds 1001 files"));
+    }
+}

@@ -1,0 +1,235 @@
+//! Where a job's code is mounted, in the words its API has for it.
+//!
+//! What a job changes of its runtime's pods was called `podSpecOverrides` in Trainer 2.0,
+//! `podTemplateOverrides` in 2.1, and is called `runtimePatches` since 2.2. Which of them a cluster
+//! has only its schema knows, so the server is asked: newest first, and nothing is stored.
+
+use kf_plugin_sdk::{Error, ErrorCode, Kf, Object, Result};
+use serde_json::{Value, json};
+
+use crate::{CHECK_ONLY, Code, train_job};
+
+/// Where the code lies in the container.
+const WORKSPACE: &str = "/workspace";
+
+/// The container Trainer lets nodes train in.
+const CONTAINER: &str = "node";
+
+/// Whose patches these are, among those of others.
+const MANAGER: &str = "kf-cli.dev/code";
+
+const STEP_LABEL: &str = "trainer.kubeflow.org/trainjob-ancestor-step";
+
+/// Code and the steps of the runtime that get to see it.
+pub struct Mount<'a> {
+    code: &'a Code,
+    steps: Vec<String>,
+}
+
+impl<'a> Mount<'a> {
+    /// Onto every step of the runtime that trains; the usual one if the runtime is not known.
+    pub fn new(code: &'a Code, runtime: Option<&Object>) -> Self {
+        let jobs =
+            runtime.map(|runtime| runtime.list("/spec/template/spec/replicatedJobs")).unwrap_or_default();
+        let mut steps: Vec<_> =
+            jobs.iter().filter(|job| trains(job)).filter_map(|job| job.get("name")?.as_str()).collect();
+        if steps.is_empty() {
+            steps.push(CONTAINER);
+        }
+        Self { code, steps: steps.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// Has the job's command run in the workspace, by the image's own shell.
+    pub fn run_there(&self, job: &mut Object) -> Result<()> {
+        let command = job.list("/spec/trainer/command").to_vec();
+        if command.is_empty() {
+            return Err(Error::invalid("--from-dir needs the command to run there")
+                .hint("add it at the end: -- python train.py"));
+        }
+        let script = format!("cd {WORKSPACE} && exec \"$@\"");
+        let mut words: Vec<Value> = ["sh", "-c", &script, "sh"].map(Value::from).to_vec();
+        words.extend(command);
+        job.set("/spec/trainer/command", words);
+        Ok(())
+    }
+
+    fn volumes(&self) -> Value {
+        json!([self.code.volume()])
+    }
+
+    fn containers(&self) -> Value {
+        let mounts = json!([{ "name": "kf-workspace", "mountPath": WORKSPACE, "readOnly": true }]);
+        json!([{ "name": CONTAINER, "volumeMounts": mounts }])
+    }
+}
+
+/// A step whose pods have the training container: nodes, and the launcher of an MPI job.
+fn trains(job: &Value) -> bool {
+    let containers = job.pointer("/template/spec/template/spec/containers").and_then(Value::as_array);
+    let is_node = |container: &Value| container.get("name").and_then(Value::as_str) == Some(CONTAINER);
+    let step = job.pointer("/template/metadata/labels").and_then(|labels| labels.get(STEP_LABEL));
+    containers.is_some_and(|containers| containers.iter().any(is_node))
+        || step.and_then(Value::as_str) == Some("trainer")
+}
+
+/// How a job says what it changes of its runtime's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    RuntimePatches,
+    PodTemplateOverrides,
+    PodSpecOverrides,
+}
+
+impl Field {
+    const NEWEST_FIRST: [Self; 3] =
+        [Self::RuntimePatches, Self::PodTemplateOverrides, Self::PodSpecOverrides];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::RuntimePatches => "runtimePatches",
+            Self::PodTemplateOverrides => "podTemplateOverrides",
+            Self::PodSpecOverrides => "podSpecOverrides",
+        }
+    }
+
+    /// Adds the mount to what the job already changes.
+    fn put(self, mount: &Mount<'_>, job: &mut Object) {
+        let pointer = format!("/spec/{}", self.name());
+        let mut patches = job.list(&pointer).to_vec();
+        let targets = || mount.steps.iter().map(|step| json!({ "name": step })).collect::<Vec<_>>();
+        let pods = json!({ "volumes": mount.volumes(), "containers": mount.containers() });
+        let patch = match self {
+            Self::RuntimePatches => {
+                let step = |name: &String| json!({ "name": name, "template": { "spec": { "template": { "spec": pods } } } });
+                let steps: Vec<_> = mount.steps.iter().map(step).collect();
+                let template = json!({ "spec": { "replicatedJobs": steps } });
+                json!({ "manager": MANAGER, "trainingRuntimeSpec": { "template": template } })
+            }
+            Self::PodTemplateOverrides => json!({ "targetJobs": targets(), "spec": pods }),
+            Self::PodSpecOverrides => json!({
+                "targetJobs": targets(), "volumes": mount.volumes(), "containers": mount.containers(),
+            }),
+        };
+        patches.retain(|patch| patch.get("manager").and_then(Value::as_str) != Some(MANAGER));
+        patches.push(patch);
+        job.set(&pointer, patches);
+    }
+}
+
+/// Mounts the code, if there is any, in the words the cluster has for it, and lets the server check
+/// the job. The job as it is to be applied, and as the server sees it.
+pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount<'_>>) -> Result<(Object, Object)> {
+    let jobs = kf.api(train_job());
+    let Some(mount) = mount else {
+        return Ok((job.clone(), jobs.apply_with(job, CHECK_ONLY)?));
+    };
+    for field in Field::NEWEST_FIRST {
+        let mut fitted = job.clone();
+        field.put(mount, &mut fitted);
+        match jobs.apply_with(&fitted, CHECK_ONLY) {
+            Ok(checked) => return Ok((fitted, checked)),
+            Err(error) if is_unknown(&error, field) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::new(ErrorCode::Unsupported, "the training jobs of this cluster cannot take code along")
+        .hint("ask your admin for a newer Kubeflow Trainer, or build an image and name it with --image"))
+}
+
+fn is_unknown(error: &Error, field: Field) -> bool {
+    error.message.contains(&format!(".spec.{}: field not declared in schema", field.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_plugin_sdk::testing::FakeHost;
+
+    use super::*;
+
+    fn code(host: &FakeHost) -> Code {
+        host.file("src/train.py", "print(1)");
+        Code::read(&host.kf(), &"src".parse().unwrap(), "mnist").unwrap()
+    }
+
+    fn runtime(jobs: Value) -> Object {
+        json!({ "spec": { "template": { "spec": { "replicatedJobs": jobs } } } }).into()
+    }
+
+    fn step(name: &str, container: &str) -> Value {
+        let pods = json!({ "spec": { "containers": [{ "name": container }] } });
+        json!({ "name": name, "template": { "spec": { "template": pods } } })
+    }
+
+    #[test]
+    fn code_is_seen_by_every_step_that_trains() {
+        let host = FakeHost::new("team-a");
+        let code = code(&host);
+        let steps = [
+            step("dataset-initializer", "dataset-initializer"),
+            step("launcher", "node"),
+            step("node", "node"),
+        ];
+        let mount = Mount::new(&code, Some(&runtime(json!(steps))));
+        assert_eq!(mount.steps, ["launcher", "node"]);
+        assert_eq!(Mount::new(&code, None).steps, ["node"]);
+    }
+
+    #[test]
+    fn the_command_runs_in_the_workspace() {
+        let host = FakeHost::new("team-a");
+        let code = code(&host);
+        let mount = Mount::new(&code, None);
+        let mut job: Object = json!({ "spec": { "trainer": { "command": ["python", "train.py"] } } }).into();
+        mount.run_there(&mut job).unwrap();
+        let expected = json!(["sh", "-c", "cd /workspace && exec \"$@\"", "sh", "python", "train.py"]);
+        assert_eq!(job.at("/spec/trainer/command"), Some(&expected));
+        let error = mount.run_there(&mut Object::default()).unwrap_err();
+        assert_eq!(error.message, "--from-dir needs the command to run there");
+    }
+
+    fn fitted(newest: usize) -> Result<Object> {
+        let host = FakeHost::new("team-a");
+        host.serve(crate::GROUP, "v1alpha1", crate::KIND, "trainjobs");
+        let code = code(&host);
+        for field in &Field::NEWEST_FIRST[..newest] {
+            let name = field.name();
+            let message =
+                format!("failed to create typed patch object: .spec.{name}: field not declared in schema");
+            let pointer = format!("/spec/{name}");
+            host.cluster(|cluster| cluster.fail_with(crate::KIND, &pointer, Error::invalid(message)));
+        }
+        fit(&host.kf(), &crate::empty("mnist"), Some(&Mount::new(&code, None))).map(|(job, _)| job)
+    }
+
+    #[test]
+    fn each_generation_is_spoken_to_in_its_own_words() {
+        let job = fitted(0).unwrap();
+        let spec = "/spec/runtimePatches/0/trainingRuntimeSpec/template/spec/replicatedJobs/0";
+        assert_eq!(job.str(&format!("{spec}/name")), Some("node"));
+        let pods = format!("{spec}/template/spec/template/spec");
+        assert_eq!(job.str(&format!("{pods}/containers/0/volumeMounts/0/mountPath")), Some("/workspace"));
+        let job = fitted(1).unwrap();
+        assert_eq!(job.at("/spec/runtimePatches"), None);
+        assert_eq!(job.str("/spec/podTemplateOverrides/0/spec/volumes/0/name"), Some("kf-workspace"));
+        let job = fitted(2).unwrap();
+        assert_eq!(job.str("/spec/podSpecOverrides/0/targetJobs/0/name"), Some("node"));
+        assert_eq!(job.str("/spec/podSpecOverrides/0/volumes/0/name"), Some("kf-workspace"));
+        assert_eq!(
+            fitted(3).unwrap_err().message,
+            "the training jobs of this cluster cannot take code along"
+        );
+    }
+
+    #[test]
+    fn what_the_file_patches_stays() {
+        let host = FakeHost::new("team-a");
+        let code = code(&host);
+        let mut job: Object = json!({ "spec": { "runtimePatches": [{ "manager": "me" }] } }).into();
+        for _ in 0..2 {
+            Field::RuntimePatches.put(&Mount::new(&code, None), &mut job);
+        }
+        let managers: Vec<_> =
+            job.list("/spec/runtimePatches").iter().map(|patch| patch["manager"].clone()).collect();
+        assert_eq!(managers, ["me", MANAGER]);
+    }
+}

@@ -1,0 +1,58 @@
+//! What there is to train with.
+
+use kf_plugin_sdk::prelude::*;
+use kf_training_job::GROUP;
+use kf_training_job::runtime::{CLUSTER_WIDE, OF_NAMESPACE, is_deprecated};
+use serde::Serialize;
+
+#[derive(Serialize, TableRow)]
+#[row(name = "format!(\"{}/{}\", self.kind.to_lowercase(), self.name)")]
+struct RuntimeRow {
+    name: String,
+    framework: Option<String>,
+    /// How many nodes a job has that does not say.
+    nodes: i64,
+    #[column(skip)]
+    deprecated: bool,
+    #[serde(skip)]
+    #[column(title = "SUPPORT")]
+    support: Cell,
+    /// `ClusterTrainingRuntime` for everybody, `TrainingRuntime` for this namespace.
+    #[column(wide)]
+    kind: &'static str,
+}
+
+pub(crate) fn list(kf: &Kf) -> Result<Exit> {
+    let mut rows = Vec::new();
+    let mut refused = None;
+    for kind in [CLUSTER_WIDE, OF_NAMESPACE] {
+        match kf.api(Kind::new(GROUP, kind)).list() {
+            Ok(runtimes) => rows.extend(runtimes.iter().map(|runtime| row(kind, runtime))),
+            Err(error) if error.is(ErrorCode::Forbidden) => {
+                kf.warn(format!("you may not list {}s", kind.to_lowercase()));
+                refused = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(error) = refused.filter(|_| rows.is_empty()) {
+        return Err(error);
+    }
+    if rows.is_empty() {
+        kf.note("there are no training runtimes; ask your admin for one");
+    }
+    kf.table(&rows)?;
+    Ok(Exit::OK)
+}
+
+fn row(kind: &'static str, runtime: &Object) -> RuntimeRow {
+    let deprecated = is_deprecated(runtime);
+    RuntimeRow {
+        name: runtime.name().to_owned(),
+        framework: runtime.label("trainer.kubeflow.org/framework").map(str::to_owned),
+        nodes: runtime.int("/spec/mlPolicy/numNodes").unwrap_or(1),
+        deprecated,
+        support: if deprecated { Cell::toned("deprecated", Tone::Warning) } else { Cell::default() },
+        kind,
+    }
+}

@@ -1,0 +1,249 @@
+//! `kf tune`: the best of many training runs.
+//!
+//! [`space`] is what a parameter may be and [`search`] which trials that makes; [`plan`] puts both
+//! together with the [`objective`]. Where Katib is served [`katib`] makes an Experiment of it. Elsewhere
+//! [`trainer`] runs the trials itself, as training jobs made from a [`template`], and keeps its memory in
+//! the cluster ([`definition`]). Both end in the same [`table`].
+
+mod definition;
+mod katib;
+mod objective;
+mod plan;
+mod plot;
+mod screen;
+mod search;
+mod space;
+mod spelling;
+mod table;
+mod template;
+mod trainer;
+mod trial;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use kf_plugin_sdk::prelude::*;
+use kf_training_job::{JobFlags, train_job};
+
+use crate::objective::{Objective, Take};
+use crate::screen::Screen;
+use crate::search::Algorithm;
+use crate::table::Table;
+use crate::trial::Trial;
+
+const SEARCH: &str = "What is searched";
+const HOW: &str = "How it runs";
+const OUTPUT: &str = "What is shown";
+
+/// Search for the best parameters of a training job
+///
+/// Each trial is a training job with its own values in place of ${NAME}, in the command or in --env. What
+/// counts is a metric it prints as NAME=VALUE. Where Katib is installed it runs the experiment; elsewhere
+/// kf does, until the last trial has ended: stopped, it leaves the trials that run, and the same command
+/// goes on. Without parameters the experiment of that name is shown.
+#[derive(clap::Parser, Debug, Describe)]
+#[kf(example(
+    "tune lr --param lr=0.001:0.1:log --objective loss --minimize --runtime torch-distributed -- python train.py --lr '${lr}'",
+    "twelve runs, three at a time, for the least loss"
+))]
+#[kf(example("tune lr", "the trials so far, and the best of them"))]
+#[kf(example("tune lr --compare 1,4", "two trials side by side"))]
+pub struct Tune {
+    /// The experiment's name
+    #[kf(complete = dynamic)]
+    name: String,
+    /// An Experiment, or a TrainJob to make the trials from; - is stdin
+    file: Option<FileArg>,
+    /// A parameter as MIN:MAX, MIN:MAX:STEP, MIN:MAX:log or A,B,C; may be repeated
+    #[arg(long, value_name = "NAME=VALUES", help_heading = SEARCH)]
+    param: Vec<String>,
+    /// The metric to tune for
+    #[arg(long, value_name = "METRIC", help_heading = SEARCH)]
+    objective: Option<String>,
+    /// The least is the best
+    #[arg(long, help_heading = SEARCH)]
+    minimize: bool,
+    /// The greatest is the best
+    #[arg(long, conflicts_with = "minimize", help_heading = SEARCH)]
+    maximize: bool,
+    /// Which of a trial's values counts; the best unless told
+    #[arg(long, value_enum, help_heading = SEARCH)]
+    take: Option<Take>,
+    /// Stop once a trial is as good as this
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, help_heading = SEARCH)]
+    goal: Option<f64>,
+    /// How values are chosen
+    #[arg(long, value_enum, default_value_t, help_heading = SEARCH)]
+    algorithm: Algorithm,
+    /// The same seed makes the same trials
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SEARCH)]
+    seed: u64,
+    #[command(flatten)]
+    job: JobFlags,
+    /// How many trials; 12 unless told, or the whole grid
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = HOW)]
+    max_trials: Option<u32>,
+    /// How many at once; 3 unless told
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = HOW)]
+    parallel: Option<u32>,
+    /// How many may fail before it gives up; 3 unless told
+    #[arg(long, value_name = "N", help_heading = HOW)]
+    max_failed: Option<u32>,
+    /// Who runs the trials; Katib where it is, unless told
+    #[arg(long, value_enum, help_heading = HOW)]
+    engine: Option<Engine>,
+    /// Stay, and draw the objective as trials end
+    #[arg(long, short, help_heading = OUTPUT)]
+    watch: bool,
+    /// Show these trials side by side
+    #[arg(long, value_name = "N,N", help_heading = OUTPUT)]
+    compare: Option<Numbers>,
+}
+
+/// Numbers of trials, as in `1,4`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Numbers(Vec<usize>);
+
+impl FromStr for Numbers {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let numbers = text.split(',').map(str::parse).collect::<std::result::Result<_, _>>();
+        numbers.map(Self).map_err(|_| format!("`{text}` is no list of trials; write it like 1,4"))
+    }
+}
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<_> = self.0.iter().map(usize::to_string).collect();
+        formatter.write_str(&numbers.join(","))
+    }
+}
+
+/// Who runs the trials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// Katib's controller
+    Katib,
+    /// kf, with training jobs
+    Trainer,
+}
+
+#[kf_plugin_sdk::main(complete = complete)]
+pub fn main(tune: Tune, kf: &Kf) -> Result<Exit> {
+    check_name(&tune.name)?;
+    if !tune.defines() {
+        return show(kf, &tune);
+    }
+    if let Some(compare) = &tune.compare {
+        return Err(Error::invalid("--compare shows an experiment that is there, and this defines one")
+            .hint(format!("kf tune {} --compare {compare}", tune.name)));
+    }
+    let file = tune.file.as_ref().map(|file| trainer::read_template(kf, file, &tune.name)).transpose()?;
+    match tune.engine_for(kf, file.as_ref())? {
+        Engine::Katib => katib::run(kf, &tune, file),
+        Engine::Trainer => trainer::run(kf, &tune, file),
+    }
+}
+
+/// The name of a trial is that of its experiment and its number.
+fn check_name(name: &str) -> Result<()> {
+    kf_training_job::check_name(name)?;
+    if name.len() > 58 {
+        return Err(Error::invalid(format!("`{name}` is too long for an experiment: at most 58 letters")));
+    }
+    Ok(())
+}
+
+impl Tune {
+    /// Whether the flags say what to try, rather than what to look at.
+    fn defines(&self) -> bool {
+        self.file.is_some()
+            || !self.param.is_empty()
+            || self.objective.is_some()
+            || !self.job.command.is_empty()
+    }
+
+    fn engine_for(&self, kf: &Kf, file: Option<&Object>) -> Result<Engine> {
+        let is_served = katib::is_served(kf)?;
+        let is_experiment = file.is_some_and(|file| file.kind() == "Experiment");
+        match self.engine {
+            Some(Engine::Katib) | None if is_experiment && !is_served => {
+                Err(Error::not_found("this cluster has no Katib to run the Experiment")
+                    .hint("describe it by --param and --objective: then kf runs the trials as training jobs"))
+            }
+            Some(Engine::Trainer) if is_experiment => Err(Error::invalid("an Experiment is Katib's to run")
+                .hint("leave out --engine, or name a TrainJob to make the trials from")),
+            Some(Engine::Katib) if !is_served => Err(Error::not_found("this cluster has no Katib")
+                .hint("leave out --engine: then kf runs the trials as training jobs")),
+            Some(engine) => Ok(engine),
+            None if is_experiment => Ok(Engine::Katib),
+            // What was begun without Katib goes on without it.
+            None if is_served && trainer::find(kf, &self.name)?.is_none() => Ok(Engine::Katib),
+            None => Ok(Engine::Trainer),
+        }
+    }
+}
+
+/// The experiment of this name as it is.
+fn show(kf: &Kf, tune: &Tune) -> Result<Exit> {
+    let experiment = match tune.engine {
+        Some(Engine::Trainer) => None,
+        _ if katib::is_served(kf)? => katib::find(kf, &tune.name)?,
+        _ => None,
+    };
+    if let Some(experiment) = experiment {
+        if tune.watch {
+            return katib::follow(kf, experiment, true);
+        }
+        let trials = katib::trials(kf, &experiment)?;
+        let names = katib::parameter_names(&experiment);
+        return present(kf, tune, &katib::objective(&experiment), "trial", &trials, names);
+    }
+    let Some((definition, trials)) = trainer::find(kf, &tune.name)? else {
+        return Err(Error::not_found(format!("no experiment `{}` in {}", tune.name, kf.namespace())).hint(
+            format!("kf tune {} --param lr=0.001:0.1:log --objective loss --minimize -- COMMAND", tune.name),
+        ));
+    };
+    if tune.watch {
+        return trainer::watch(kf, &tune.name, &definition);
+    }
+    let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
+    let exit = present(kf, tune, &definition.objective(), "trainjob", &trials, Vec::new())?;
+    if ended < definition.trials && kf.context().interactive {
+        let total = definition.trials;
+        kf.note(format!("{ended} of {total} trials are done; the command that began it goes on with it"));
+    }
+    Ok(exit)
+}
+
+fn present(
+    kf: &Kf,
+    tune: &Tune,
+    objective: &Objective,
+    kind: &'static str,
+    trials: &[Trial],
+    names: Vec<String>,
+) -> Result<Exit> {
+    if let Some(Numbers(numbers)) = &tune.compare {
+        Table { objective, kind, chart: false }.compare(kf, trials, numbers)?;
+        return Ok(Exit::OK);
+    }
+    let screen = Screen::new(kf, objective.clone(), kind, None, false, trials, names);
+    screen.print(trials)?;
+    screen.tell_best(trials);
+    Ok(Exit::OK)
+}
+
+/// The names of all experiments.
+fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    let word = request.words.last().map_or("", String::as_str);
+    let mut names = BTreeSet::new();
+    let of_katib = kf.api(katib::experiment_kind()).list().unwrap_or_default();
+    names.extend(of_katib.iter().map(|experiment| experiment.name().to_owned()));
+    let of_trainer = kf.api(train_job()).list().unwrap_or_default();
+    names.extend(of_trainer.iter().filter_map(|job| job.label(trainer::EXPERIMENT)).map(str::to_owned));
+    let fitting = names.into_iter().filter(|name| name.starts_with(word));
+    Ok(fitting.map(|value| Candidate { value, help: None }).collect())
+}

@@ -1,0 +1,458 @@
+//! Tuning where there is no Katib: trials are training jobs, and this is their controller.
+//!
+//! It needs nobody else and remembers nothing itself: see [`crate::definition`]. Stopped, it leaves the
+//! trials that run; started again, it takes up what has ended meanwhile and makes the next ones.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kf_plugin_sdk::objects::{Change, Reflector};
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{Component, ComponentKind, outcome};
+use kf_training_job::metrics::{Collector, Observed};
+use kf_training_job::refusal::explain;
+use kf_training_job::{
+    CHECK_ONLY, Code, GROUP, Mount, Spelling, check_access, first_pod, fit, manifest, overrides, runtime,
+    train_job,
+};
+use serde_json::json;
+
+use crate::Tune;
+use crate::definition::{self, Definition};
+use crate::objective::Objective;
+use crate::plan::Plan;
+use crate::screen::{End, Screen};
+use crate::search::Assignment;
+use crate::template;
+use crate::trial::{State, Trial, best, failed};
+
+/// On a trial's job: whose trial it is, and which.
+pub(crate) const EXPERIMENT: &str = "kf-cli.dev/experiment";
+const NUMBER: &str = "kf-cli.dev/trial";
+/// Its values, and what was observed once it had ended.
+const PARAMETERS: &str = "kf-cli.dev/tune-parameters";
+const OBSERVATION: &str = "kf-cli.dev/tune-observation";
+
+/// How often it is asked what a waiting trial waits for.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What is kept of a trial's metrics beside the objective.
+const MOST_METRICS: usize = 20;
+
+/// The jobs of an experiment's trials, as they are.
+pub(crate) fn jobs(kf: &Kf, name: &str) -> Result<Vec<Object>> {
+    selection(kf, name).list()
+}
+
+fn selection(kf: &Kf, name: &str) -> Api {
+    kf.api(train_job()).labels(format!("{EXPERIMENT}={name}"))
+}
+
+/// Runs the experiment to its end.
+pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
+    let plan = Plan::of(tune)?;
+    let mut template = file.unwrap_or_else(|| kf_training_job::empty(&tune.name));
+    if !kf.serves(&train_job())? {
+        return Err(Error::not_found("this cluster has neither experiments nor training jobs")
+            .hint("ask your admin to install Kubeflow Trainer or Katib"));
+    }
+    overrides::apply(&tune.job, &mut template)?;
+    check_access(kf, GROUP, "trainjobs", &["create", "patch"], || {
+        kf.api(train_job()).apply_with(&template, CHECK_ONLY).map(drop)
+    })?;
+    let runtime = runtime::settle(kf, tune.job.runtime.as_deref(), &mut template, tune)?;
+    template::check_places(&template, &plan.parameters)?;
+    let code =
+        tune.job.from_dir.as_ref().map(|directory| Code::read(kf, directory, &tune.name)).transpose()?;
+    let mount = code.as_ref().map(|code| Mount::new(code, runtime.as_ref()));
+    if let Some(mount) = &mount {
+        mount.run_there(&mut template)?;
+    }
+    let definition = Definition::new(&plan, &tune.job, &template, code.as_ref().map(Code::name));
+    let controller = Controller { kf, tune, plan, template, definition, code: code.as_ref(), mount };
+    controller.run()
+}
+
+struct Controller<'a> {
+    kf: &'a Kf,
+    tune: &'a Tune,
+    plan: Plan,
+    template: Object,
+    definition: Definition,
+    code: Option<&'a Code>,
+    mount: Option<Mount<'a>>,
+}
+
+/// The jobs of the trials by number, and what they told.
+type Jobs = BTreeMap<usize, Object>;
+
+impl Controller<'_> {
+    fn run(&self) -> Result<Exit> {
+        let (found, mut changes) = Reflector::open(self.kf, selection(self.kf, &self.tune.name))?;
+        let mut jobs = by_number(found);
+        self.check_definition(&jobs)?;
+        if self.kf.context().dry_run {
+            return self.rehearse(&jobs);
+        }
+        let names = self.plan.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let objective = self.plan.objective.clone();
+        let total = Some(self.plan.assignments.len());
+        let before = self.trials(&mut jobs)?;
+        self.greet(&before);
+        let mut screen = Screen::new(self.kf, objective, "trainjob", total, self.tune.watch, &before, names);
+        let mut look_again = self.kf.after(LOOK_AGAIN);
+        let mut waits = None;
+        loop {
+            let trials = self.trials(&mut jobs)?;
+            if let Some(end) = self.end(&trials) {
+                return screen.finish(&trials, end);
+            }
+            if self.start_next(&mut jobs, &trials)? {
+                continue;
+            }
+            screen.show(&trials, waits.as_deref())?;
+            let ready = self.kf.wait(&[&changes.subscribe(), &look_again]);
+            if ready.is_empty() {
+                return Err(Error::timed_out(format!("nothing more was heard of {}", self.tune.name)));
+            }
+            if ready.contains(&0) {
+                take(changes.changes()?, &mut jobs);
+            }
+            if ready.contains(&1) {
+                waits = self.what_is_waited_for(&trials, &jobs);
+                look_again = self.kf.after(LOOK_AGAIN);
+            }
+        }
+    }
+
+    /// Trials of another definition are not this experiment's.
+    fn check_definition(&self, jobs: &Jobs) -> Result<()> {
+        for job in jobs.values() {
+            let differences = self.definition.differences(&Definition::of(job)?);
+            if !differences.is_empty() {
+                let name = &self.tune.name;
+                return Err(Error::new(
+                    ErrorCode::Conflict,
+                    format!("{name} has trials that were made otherwise: {}", differences.join("; ")),
+                )
+                .hint(self.tune.under_a_new_name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `--dry-run`: what would be tried, once the server has agreed to the first of it.
+    fn rehearse(&self, jobs: &Jobs) -> Result<Exit> {
+        let missing = (1..=self.plan.assignments.len()).find(|number| !jobs.contains_key(number));
+        if let Some(number) = missing {
+            if let Some(code) = self.code {
+                code.check(self.kf)?;
+            }
+            let job = self.job(number)?;
+            fit(self.kf, &job, self.mount.as_ref()).map_err(|error| self.refused(&job, error))?;
+        }
+        let objective = self.plan.objective.clone();
+        let trials: Vec<_> = (1..=self.plan.assignments.len())
+            .map(|number| match jobs.get(&number) {
+                Some(job) => trial(number, job, &objective),
+                None => self.planned(number),
+            })
+            .collect();
+        let names = self.plan.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        Screen::new(self.kf, objective, "trainjob", None, false, &trials, names).print(&trials)?;
+        Ok(Exit::OK)
+    }
+
+    fn planned(&self, number: usize) -> Trial {
+        Trial {
+            number,
+            name: self.trial_name(number),
+            state: State::Planned,
+            parameters: self.assignment(number),
+            observed: BTreeMap::new(),
+            took: None,
+            why: None,
+        }
+    }
+
+    fn greet(&self, before: &[Trial]) {
+        if !self.kf.context().interactive {
+            return;
+        }
+        let (name, total) = (&self.tune.name, self.plan.assignments.len());
+        let ended = before.iter().filter(|trial| trial.state.has_ended()).count();
+        if !before.is_empty() {
+            self.kf.note(format!("{name} goes on: {ended} of {total} trials are done"));
+        }
+        if ended < total {
+            self.kf.note("Ctrl-C leaves the trials that run; the same command goes on");
+        }
+    }
+
+    /// The trials as they are, those that have ended measured.
+    fn trials(&self, jobs: &mut Jobs) -> Result<Vec<Trial>> {
+        let objective = &self.plan.objective;
+        let mut trials = Vec::new();
+        for (number, job) in jobs.iter_mut() {
+            let succeeded = outcome(job).is_some_and(|outcome| outcome.succeeded);
+            if succeeded && job.annotation(OBSERVATION).is_none() {
+                *job = self.measure(job)?;
+            }
+            trials.push(trial(*number, job, objective));
+        }
+        Ok(trials)
+    }
+
+    /// Reads the log of a trial that has ended well, and writes down what it came to.
+    fn measure(&self, job: &Object) -> Result<Object> {
+        let observed = observe(self.kf, job)?;
+        let mut kept: BTreeMap<_, _> = observed.iter().take(MOST_METRICS).collect();
+        if let Some(objective) = observed.get_key_value(&self.plan.objective.metric) {
+            kept.insert(objective.0, objective.1);
+        }
+        let text = |seen: &Observed| json!({ "latest": seen.latest, "min": seen.min, "max": seen.max });
+        let text: serde_json::Map<_, _> =
+            kept.into_iter().map(|(name, seen)| (name.clone(), text(seen))).collect();
+        let text = serde_json::Value::from(text).to_string();
+        let patch = json!({ "metadata": { "annotations": { OBSERVATION: text } } });
+        self.kf.api(train_job()).merge(job.name(), &patch)
+    }
+
+    fn end(&self, trials: &[Trial]) -> Option<End> {
+        let objective = &self.plan.objective;
+        let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
+        let runs = trials.len() > ended;
+        if failed(trials) > self.plan.max_failed {
+            return Some(End::TooManyFailed);
+        }
+        let value = best(trials, objective).and_then(|best| best.value(objective));
+        if value.is_some_and(|value| objective.is_reached(value)) && !runs {
+            return Some(End::GoalReached);
+        }
+        (ended >= self.plan.assignments.len() && !runs).then_some(End::AllTried)
+    }
+
+    /// Makes as many trials as there is room for. False if there was none.
+    fn start_next(&self, jobs: &mut Jobs, trials: &[Trial]) -> Result<bool> {
+        let objective = &self.plan.objective;
+        let value = best(trials, objective).and_then(|best| best.value(objective));
+        if value.is_some_and(|value| objective.is_reached(value)) {
+            return Ok(false);
+        }
+        let open = trials.iter().filter(|trial| !trial.state.has_ended()).count();
+        let room = self.plan.parallel.saturating_sub(open);
+        let next: Vec<_> = (1..=self.plan.assignments.len())
+            .filter(|number| !jobs.contains_key(number))
+            .take(room)
+            .collect();
+        if next.is_empty() {
+            return Ok(false);
+        }
+        if let Some(code) = self.code {
+            code.store(self.kf)?;
+        }
+        for number in next {
+            jobs.insert(number, self.start(number)?);
+        }
+        if let Some(code) = self.code {
+            code.own(self.kf, jobs.values())?;
+        }
+        Ok(true)
+    }
+
+    fn start(&self, number: usize) -> Result<Object> {
+        let job = self.job(number)?;
+        let (job, _) = fit(self.kf, &job, self.mount.as_ref()).map_err(|error| self.refused(&job, error))?;
+        match self.kf.api(train_job()).create(&job) {
+            Err(error) if error.is(ErrorCode::Conflict) => self.made_by_another(job.name()),
+            made => made.map_err(|error| self.refused(&job, error)),
+        }
+    }
+
+    /// Another kf with the same command may have been quicker.
+    fn made_by_another(&self, name: &str) -> Result<Object> {
+        let job = self.kf.api(train_job()).get(name)?;
+        if job.label(EXPERIMENT) == Some(self.tune.name.as_str())
+            && self.definition.differences(&Definition::of(&job)?).is_empty()
+        {
+            return Ok(job);
+        }
+        Err(Error::new(
+            ErrorCode::Conflict,
+            format!("training job {name} exists and is no trial of {}", self.tune.name),
+        )
+        .hint(self.tune.under_a_new_name()))
+    }
+
+    fn refused(&self, job: &Object, error: Error) -> Error {
+        explain(error, job.name(), self.tune)
+    }
+
+    fn trial_name(&self, number: usize) -> String {
+        format!("{}-{number}", self.tune.name)
+    }
+
+    fn assignment(&self, number: usize) -> Assignment {
+        number.checked_sub(1).and_then(|index| self.plan.assignments.get(index)).cloned().unwrap_or_default()
+    }
+
+    /// A trial's job with its values and its memory.
+    fn job(&self, number: usize) -> Result<Object> {
+        let values = self.assignment(number);
+        let mut job = template::fill(&self.template, &values);
+        job.set("/metadata/name", self.trial_name(number));
+        let mut mark = |part: &str, name: &str, text: String| {
+            job.set(&format!("/metadata/{part}/{}", name.replace('/', "~1")), text);
+        };
+        mark("labels", EXPERIMENT, self.tune.name.clone());
+        mark("labels", NUMBER, number.to_string());
+        mark("annotations", PARAMETERS, serde_json::to_string(&values)?);
+        mark("annotations", definition::ANNOTATION, self.definition.to_text()?);
+        Ok(job)
+    }
+
+    /// What the first waiting trial waits for, when nothing runs.
+    fn what_is_waited_for(&self, trials: &[Trial], jobs: &Jobs) -> Option<String> {
+        if !self.kf.context().interactive || trials.iter().any(|trial| trial.state == State::Running) {
+            return None;
+        }
+        let waiting = trials.iter().find(|trial| trial.state == State::Waiting)?;
+        Component::of(jobs.get(&waiting.number)?.clone())?.verdict(self.kf).ok()?.why
+    }
+}
+
+fn take(changes: Vec<Change>, jobs: &mut Jobs) {
+    for change in changes {
+        match change {
+            Change::All(all) => *jobs = by_number(all),
+            Change::Put(job) => jobs.extend(number(&job).map(|number| (number, job))),
+            Change::Deleted(job) => drop(number(&job).and_then(|number| jobs.remove(&number))),
+        }
+    }
+}
+
+fn by_number(jobs: Vec<Object>) -> Jobs {
+    jobs.into_iter().filter_map(|job| Some((number(&job)?, job))).collect()
+}
+
+fn number(job: &Object) -> Option<usize> {
+    job.label(NUMBER)?.parse().ok()
+}
+
+/// What a trial's first rank printed.
+fn observe(kf: &Kf, job: &Object) -> Result<BTreeMap<String, Observed>> {
+    let component =
+        Component { kind: ComponentKind::TrainJob, name: job.name().to_owned(), object: job.clone() };
+    let pods = component.pods(kf)?;
+    let Some(pod) = first_pod(&pods) else { return Ok(BTreeMap::new()) };
+    let mut request = kf.log(pod.name());
+    if let Some(container) = component.default_container(pod) {
+        request = request.container(container);
+    }
+    let log = match request.open() {
+        Ok(log) => log,
+        // The node took it along.
+        Err(error) if error.is(ErrorCode::NotFound) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
+    };
+    let mut collector = Collector::default();
+    loop {
+        let bytes = log.next()?;
+        if bytes.is_empty() {
+            return Ok(collector.finish());
+        }
+        collector.push(&bytes);
+    }
+}
+
+/// A trial as its job tells.
+pub(crate) fn trial(number: usize, job: &Object, objective: &Objective) -> Trial {
+    let observed = job.annotation(OBSERVATION).map(read_observation).unwrap_or_default();
+    let parameters = job.annotation(PARAMETERS).and_then(|text| serde_json::from_str(text).ok());
+    let ended = outcome(job);
+    let state = match &ended {
+        Some(outcome) if !outcome.succeeded => State::Failed,
+        Some(_) if job.annotation(OBSERVATION).is_none() => State::Unread,
+        Some(_) if observed.contains_key(&objective.metric) => State::Succeeded,
+        Some(_) => State::Unmeasured,
+        None if runs(job) => State::Running,
+        None => State::Waiting,
+    };
+    let why = match state {
+        State::Failed => ended.as_ref().map(|outcome| match outcome.message.as_str() {
+            "" => outcome.reason.clone(),
+            message => message.to_owned(),
+        }),
+        State::Unmeasured => Some(format!("printed no {}=…", objective.metric)),
+        _ => None,
+    };
+    Trial {
+        number,
+        name: job.name().to_owned(),
+        state,
+        parameters: parameters.unwrap_or_default(),
+        observed,
+        took: ended.and_then(|outcome| outcome.took),
+        why,
+    }
+}
+
+fn runs(job: &Object) -> bool {
+    job.list("/status/jobsStatus").iter().any(|step| {
+        let count = |field| step.get(field).and_then(serde_json::Value::as_i64).unwrap_or_default();
+        count("ready") > 0 || count("active") > 0
+    })
+}
+
+fn read_observation(text: &str) -> BTreeMap<String, Observed> {
+    let Ok(serde_json::Value::Object(metrics)) = serde_json::from_str(text) else { return BTreeMap::new() };
+    let seen = |value: &serde_json::Value| {
+        let number = |field| value.get(field).and_then(serde_json::Value::as_f64);
+        Some(Observed { latest: number("latest")?, min: number("min")?, max: number("max")? })
+    };
+    metrics.iter().filter_map(|(name, value)| Some((name.clone(), seen(value)?))).collect()
+}
+
+/// An experiment that is there, without its definition at hand: its trials and what they are for.
+pub(crate) fn find(kf: &Kf, name: &str) -> Result<Option<(Definition, Vec<Trial>)>> {
+    if !kf.serves(&train_job())? {
+        return Ok(None);
+    }
+    let jobs = by_number(jobs(kf, name)?);
+    let Some(first) = jobs.values().next() else { return Ok(None) };
+    let definition = Definition::of(first)?;
+    let objective = definition.objective();
+    let trials = jobs.iter().map(|(number, job)| trial(*number, job, &objective)).collect();
+    Ok(Some((definition, trials)))
+}
+
+/// `--watch` of an experiment that another kf runs.
+pub(crate) fn watch(kf: &Kf, name: &str, definition: &Definition) -> Result<Exit> {
+    let objective = definition.objective();
+    let (found, mut changes) = Reflector::open(kf, selection(kf, name))?;
+    let mut jobs = by_number(found);
+    let of = |jobs: &Jobs| -> Vec<Trial> {
+        jobs.iter().map(|(number, job)| trial(*number, job, &objective)).collect()
+    };
+    let trials = of(&jobs);
+    let names = crate::table::parameter_names(&trials).into_iter().map(str::to_owned).collect();
+    let mut screen =
+        Screen::new(kf, objective.clone(), "trainjob", Some(definition.trials), true, &trials, names);
+    loop {
+        let trials = of(&jobs);
+        let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
+        if ended >= definition.trials {
+            return screen.finish(&trials, End::AllTried);
+        }
+        screen.show(&trials, None)?;
+        if kf.wait(&[&changes.subscribe()]).is_empty() {
+            return Err(Error::timed_out(format!("nothing more was heard of {name}")));
+        }
+        take(changes.changes()?, &mut jobs);
+    }
+}
+
+/// Reads a template out of the file, if the file holds a training job.
+pub(crate) fn read_template(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
+    manifest::read(kf, file, name, &[ComponentKind::TrainJob, ComponentKind::Experiment])
+}

@@ -1,0 +1,474 @@
+//! What `kf tune` does to a cluster, and what it says.
+
+use std::time::Duration;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::{FakeCluster, FakeHost};
+use kf_plugin_tune::Plugin;
+use serde_json::{Value, json};
+
+const GROUP: &str = "trainer.kubeflow.org";
+const KIND: &str = "trainer.kubeflow.org/TrainJob";
+
+/// A cluster with Trainer and one runtime.
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.change_context(|context| context.command = "tune".into());
+    host.serve(GROUP, "v1alpha1", "TrainJob", "trainjobs");
+    host.serve(GROUP, "v1alpha1", "TrainingRuntime", "trainingruntimes");
+    host.serve_cluster(GROUP, "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes");
+    host.put(json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "ClusterTrainingRuntime",
+        "metadata": { "name": "torch" },
+    }));
+    host
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// The words of an experiment of four trials, two at a time, with more.
+fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec![
+        "lr",
+        "--param",
+        "lr=0.1,0.2,0.3,0.4",
+        "--algorithm",
+        "grid",
+        "--objective",
+        "loss",
+        "--minimize",
+        "--runtime",
+        "torch",
+        "--parallel",
+        "2",
+    ];
+    words.extend(more);
+    words.extend(["--", "train", "--lr=${lr}"]);
+    words
+}
+
+/// A trial's pod prints these lines, and its job ends as the condition says.
+fn ends(cluster: &mut FakeCluster, number: u32, kind: &str, log: &str) {
+    let name = format!("lr-{number}");
+    let pod = format!("{name}-node-0-0");
+    cluster.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": pod, "labels": {
+            "jobset.sigs.k8s.io/jobset-name": name,
+            "jobset.sigs.k8s.io/replicatedjob-name": "node",
+            "batch.kubernetes.io/job-completion-index": "0",
+        } },
+        "spec": { "containers": [{ "name": "node" }] }, "status": { "phase": "Succeeded" },
+    }));
+    cluster.log(&pod, "node", log);
+    cluster.end_log(&pod, "node");
+    let kind = kind.to_owned();
+    cluster.change(KIND, &name, |job| {
+        job.set("/metadata/creationTimestamp", "2026-01-01T12:00:00Z");
+        let condition = json!([{
+            "type": kind, "status": "True", "message": if kind == "Failed" { "exit 3" } else { "" },
+            "lastTransitionTime": "2026-01-01T12:01:00Z",
+        }]);
+        job.set("/status/conditions", condition);
+    });
+}
+
+/// So long after the start a trial ends well with this loss.
+fn at(host: &FakeHost, after: u64, number: u32, loss: f64) {
+    host.at(seconds(after), move |cluster| {
+        ends(cluster, number, "Complete", &format!("epoch=1 loss=9\nepoch=2 loss={loss}\n"));
+    });
+}
+
+fn all_four(host: &FakeHost) {
+    for (after, number, loss) in [(10, 1, 0.5), (20, 2, 0.3), (30, 3, 0.1), (40, 4, 0.2)] {
+        at(host, after, number, loss);
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "what cannot be listed fails the test")]
+fn jobs(host: &FakeHost) -> Vec<String> {
+    host.kf().api(KIND).list().unwrap().iter().map(|job| job.name().to_owned()).collect()
+}
+
+#[test]
+fn trials_run_so_many_at_once_to_the_best_of_them() {
+    let host = cluster();
+    host.at(seconds(5), |cluster| {
+        assert!(cluster.object(KIND, "lr-2").is_some());
+        assert!(cluster.object(KIND, "lr-3").is_none(), "two at a time");
+    });
+    all_four(&host);
+    assert_eq!(host.run::<Plugin>(&words(&["--queue", "team"])), Ok(Exit::OK));
+    let terminal = host.terminal();
+    assert_eq!(terminal.column(0), ["1", "2", "3", "4"]);
+    assert_eq!(terminal.column(2), ["0.5", "0.3", "0.1 (best)", "0.2"]);
+    assert_eq!(terminal.column(3), ["0.1", "0.2", "0.3", "0.4"]);
+    assert_eq!(terminal.notes, ["best of 4: trial 3, loss=0.1 with lr=0.3"]);
+    assert_eq!(terminal.rows[0].name, "trainjob/lr-1");
+    let job = host.cluster(|cluster| cluster.object(KIND, "lr-2")).unwrap();
+    assert_eq!(job.at("/spec/trainer/command"), Some(&json!(["train", "--lr=0.2"])));
+    assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("team"));
+    assert_eq!(job.label("kf-cli.dev/experiment"), Some("lr"));
+}
+
+#[test]
+fn the_result_is_data_for_a_program() {
+    let host = cluster();
+    all_four(&host);
+    host.format(Format::Json);
+    host.run::<Plugin>(&words(&[])).unwrap();
+    let trials: Value = serde_json::from_str(&host.terminal().stdout).unwrap();
+    assert_eq!(trials[2]["best"], true);
+    assert_eq!(trials[2]["objective"], 0.1);
+    assert_eq!(trials[2]["parameters"], json!({ "lr": "0.3" }));
+    assert_eq!(trials[2]["metrics"]["loss"], json!({ "latest": 0.1, "min": 0.1, "max": 9.0 }));
+    assert_eq!((&trials[0]["seconds"], &trials[0]["state"]), (&json!(60), &json!("Succeeded")));
+}
+
+#[test]
+fn who_comes_back_goes_on_where_it_was() {
+    let host = cluster();
+    // The first run is stopped when nothing more happens: two trials are left running.
+    at(&host, 10, 1, 0.5);
+    let stopped = host.run::<Plugin>(&words(&[])).unwrap_err();
+    assert_eq!(stopped.code, ErrorCode::TimedOut);
+    assert_eq!(jobs(&host), ["lr-1", "lr-2", "lr-3"]);
+    // One ended meanwhile.
+    host.cluster(|cluster| ends(cluster, 2, "Complete", "loss=0.3\n"));
+    let later = host.start().age(host.kf().now()).as_secs();
+    at(&host, later + 1, 3, 0.1);
+    at(&host, later + 20, 4, 0.2);
+    let made_before = host.cluster(|cluster| cluster.object(KIND, "lr-1")).unwrap();
+    assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(2), ["0.5", "0.3", "0.1 (best)", "0.2"]);
+    let now = host.cluster(|cluster| cluster.object(KIND, "lr-1")).unwrap();
+    assert_eq!(now, made_before, "what was measured stays as it is");
+    // And a third run has nothing to do.
+    assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
+}
+
+#[test]
+fn another_definition_under_the_name_is_refused_with_what_differs() {
+    let host = cluster();
+    all_four(&host);
+    host.run::<Plugin>(&words(&[])).unwrap();
+    let mut other = words(&["--seed", "2", "--image", "train:2"]);
+    other[2] = "lr=0.1,0.2,0.3,0.5";
+    let error = host.run::<Plugin>(&other).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(
+        error.message,
+        "lr has trials that were made otherwise: --image is train:2 and was none; \
+         --param lr is 0.1,0.2,0.3,0.5 and was 0.1,0.2,0.3,0.4"
+    );
+    let hint = error.hint.unwrap();
+    assert!(hint.starts_with("kf tune lr-2 --param lr=0.1,0.2,0.3,0.5 --objective loss"), "{hint}");
+    assert!(hint.ends_with("-- train '--lr=${lr}'"), "{hint}");
+    let error = host.run::<Plugin>(&words(&["--cpu", "2"])).unwrap_err();
+    assert_eq!(error.message, "lr has trials that were made otherwise: its job has other fields");
+    // How far it goes is no part of what it is.
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "9", "--goal", "0.0001"])), Ok(Exit::OK));
+}
+
+#[test]
+fn failed_trials_are_counted_and_too_many_end_it() {
+    let fails = |host: &FakeHost, after, number, kind: &'static str, log: &'static str| {
+        host.at(seconds(after), move |cluster| ends(cluster, number, kind, log));
+    };
+    let host = cluster();
+    fails(&host, 10, 1, "Failed", "loss=0.0001\n");
+    fails(&host, 20, 2, "Complete", "no metric\n");
+    at(&host, 30, 3, 0.1);
+    at(&host, 40, 4, 0.2);
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "2"])), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(1), ["Failed", "NoMetric", "Succeeded", "Succeeded"]);
+    assert_eq!(host.terminal().column(6), ["exit 3", "printed no loss=…", "", ""]);
+    assert_eq!(host.terminal().notes, ["best of 4: trial 3, loss=0.1 with lr=0.3"]);
+
+    let host = cluster();
+    fails(&host, 10, 1, "Failed", "");
+    fails(&host, 20, 2, "Failed", "");
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), Ok(Exit::FAILED));
+    let notes = host.terminal().notes.clone();
+    assert_eq!(
+        notes,
+        [
+            "warning: no trial told its loss",
+            "warning: 2 trials failed, which is more than may",
+            "kf logs trainjob/lr-2 shows the last of them",
+        ]
+    );
+    assert_eq!(jobs(&host).len(), 3, "no further trial is begun");
+}
+
+#[test]
+fn a_trial_as_good_as_the_goal_ends_it() {
+    let host = cluster();
+    at(&host, 10, 1, 0.05);
+    at(&host, 20, 2, 0.3);
+    assert_eq!(host.run::<Plugin>(&words(&["--goal", "0.05"])), Ok(Exit::OK));
+    assert_eq!(jobs(&host), ["lr-1", "lr-2"]);
+}
+
+#[test]
+fn which_value_of_a_trial_counts_can_be_said() {
+    let host = cluster();
+    for number in 1..=4 {
+        host.at(seconds(u64::from(number) * 10), move |cluster| {
+            ends(cluster, number, "Complete", &format!("loss=0.1\nloss={}\n", 5 - number));
+        });
+    }
+    host.run::<Plugin>(&words(&["--take", "latest"])).unwrap();
+    assert_eq!(host.terminal().column(2), ["4", "3", "2", "1 (best)"]);
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_tried() {
+    let host = cluster();
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
+    assert!(jobs(&host).is_empty());
+    assert_eq!(host.terminal().column(1), ["Planned"; 4]);
+    assert_eq!(host.terminal().column(3), ["0.1", "0.2", "0.3", "0.4"]);
+}
+
+#[test]
+fn a_finished_experiment_is_shown_and_its_trials_compared() {
+    let host = cluster();
+    all_four(&host);
+    host.run::<Plugin>(&words(&[])).unwrap();
+    assert_eq!(host.run::<Plugin>(&["lr"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(2), ["0.5", "0.3", "0.1 (best)", "0.2"]);
+
+    assert_eq!(host.run::<Plugin>(&["lr", "--compare", "1,3"]), Ok(Exit::OK));
+    let terminal = host.terminal().clone();
+    assert_eq!(
+        terminal.column(0),
+        ["state", "loss (min)", "lr", "epoch (latest)", "loss (latest)", "took", "why"]
+    );
+    assert_eq!(terminal.column(1), ["Succeeded", "0.5", "0.1", "2", "0.5", "60s", ""]);
+    assert_eq!(terminal.column(2), ["Succeeded", "0.1 (best)", "0.3", "2", "0.1", "60s", ""]);
+    let error = host.run::<Plugin>(&["lr", "--compare", "1,7"]).unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "there is no trial 7"));
+
+    let error = host.run::<Plugin>(&["other"]).unwrap_err();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (ErrorCode::NotFound, "no experiment `other` in team-a")
+    );
+}
+
+#[test]
+fn a_person_sees_the_objective_drawn() {
+    let host = cluster();
+    host.change_context(|context| context.interactive = true);
+    all_four(&host);
+    assert_eq!(host.run::<Plugin>(&words(&["--watch"])), Ok(Exit::OK));
+    let bars = host.terminal().column(3).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(bars, ["████████████████████", "██████████", "▏", "█████"]);
+    let host = cluster();
+    host.change_context(|context| context.interactive = true);
+    all_four(&host);
+    host.run::<Plugin>(&words(&[])).unwrap();
+    let terminal = host.terminal();
+    assert!(terminal.notes.contains(&"trial 2: loss=0.3 with lr=0.2".to_owned()), "{:?}", terminal.notes);
+    let last = terminal.progress.last().unwrap();
+    assert_eq!(last, "4 of 4 trials done, 0 run, best loss=0.1 (trial 3), █▄▁▃");
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    let refused = |words: &[&str]| cluster().run::<Plugin>(words).unwrap_err().message;
+    assert_eq!(refused(&["lr", "--objective", "loss"]), "nothing says what to try");
+    assert_eq!(refused(&["lr", "--param", "a=1,2"]), "nothing says which metric to tune for");
+    let neither = refused(&["lr", "--param", "a=1,2", "--objective", "loss"]);
+    assert_eq!(neither, "nothing says whether loss should be small or great");
+    let unused = words(&["--param", "b=1,2"]);
+    assert_eq!(refused(&unused), "--param b is used nowhere in the trials");
+    assert_eq!(refused(&words(&["--param", "lr=1,2"])), "--param lr is given twice");
+    assert_eq!(
+        refused(&words(&["--compare", "1"])),
+        "--compare shows an experiment that is there, and this defines one"
+    );
+    assert!(refused(&[&"a".repeat(59), "--param", "a=1,2"]).contains("too long"));
+    assert!(refused(&words(&["--engine", "katib"])).contains("no Katib"));
+    let wide =
+        ["lr", "--param", "a=1:5000", "--algorithm", "grid", "--objective", "x", "--minimize", "--", "${a}"];
+    assert_eq!(refused(&wide), "that is more than 1000 trials");
+}
+
+#[test]
+fn a_job_of_somebody_else_is_not_taken_for_a_trial() {
+    let host = cluster();
+    host.put(json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": { "name": "lr-1" },
+    }));
+    let error = host.run::<Plugin>(&words(&[])).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(error.message, "training job lr-1 exists and is no trial of lr");
+}
+
+#[test]
+fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("create", GROUP, "trainjobs"));
+    assert_eq!(host.run::<Plugin>(&words(&[])).unwrap_err().code, ErrorCode::Forbidden);
+    assert!(jobs(&host).is_empty());
+}
+
+#[test]
+fn the_trials_share_their_code() {
+    let host = cluster();
+    host.serve("", "v1", "ConfigMap", "configmaps");
+    host.file("src/train.py", "print(1)\n");
+    all_four(&host);
+    assert_eq!(host.run::<Plugin>(&words(&["--from-dir", "src"])), Ok(Exit::OK));
+    let maps = host.kf().api("ConfigMap").list().unwrap();
+    assert_eq!(maps.len(), 1);
+    let owners: Vec<_> =
+        maps[0].list("/metadata/ownerReferences").iter().map(|owner| owner["name"].clone()).collect();
+    assert_eq!(owners, ["lr-1", "lr-2", "lr-3", "lr-4"]);
+}
+
+// ---- Katib ----
+
+const EXPERIMENT: &str = "kubeflow.org/Experiment";
+
+fn with_katib() -> FakeHost {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
+    host.serve("kubeflow.org", "v1beta1", "Trial", "trials");
+    host
+}
+
+/// Katib's controller runs two trials and is done.
+fn katib_plays(host: &FakeHost) {
+    for (after, name, lr, loss) in [(10, "lr-aaa", "0.1", "0.5"), (20, "lr-bbb", "0.3", "0.1")] {
+        host.at(seconds(after), move |cluster| {
+            cluster.put(json!({
+                "apiVersion": "kubeflow.org/v1beta1", "kind": "Trial",
+                "metadata": {
+                    "name": name, "labels": { "katib.kubeflow.org/experiment": "lr" },
+                    "creationTimestamp": format!("2026-01-01T12:00:{after}Z"),
+                },
+                "spec": { "parameterAssignments": [{ "name": "lr", "value": lr }] },
+                "status": {
+                    "conditions": [{ "type": "Running", "status": "False" }, { "type": "Succeeded", "status": "True" }],
+                    "observation": { "metrics": [{ "name": "loss", "latest": loss, "min": loss, "max": "9" }] },
+                    "startTime": "2026-01-01T12:00:00Z", "completionTime": "2026-01-01T12:00:30Z",
+                },
+            }));
+        });
+    }
+    host.at(seconds(30), |cluster| {
+        cluster.change(EXPERIMENT, "lr", |experiment| {
+            experiment.set("/status/conditions", json!([{ "type": "Succeeded", "status": "True" }]));
+        });
+    });
+}
+
+#[test]
+fn where_katib_is_it_runs_the_experiment_of_the_flags() {
+    let host = with_katib();
+    katib_plays(&host);
+    let words = [
+        "lr",
+        "--param",
+        "lr=0.1:0.5:log",
+        "--param",
+        "opt=adam,sgd",
+        "--objective",
+        "loss",
+        "--minimize",
+        "--seed",
+        "7",
+        "--max-trials",
+        "2",
+        "--goal",
+        "0.01",
+        "--runtime",
+        "torch",
+        "--",
+        "train",
+        "${lr}",
+        "${opt}",
+    ];
+    assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
+    let experiment = host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap();
+    let spec = |pointer: &str| experiment.at(&format!("/spec/{pointer}")).cloned().unwrap_or_default();
+    assert_eq!(experiment.str("/apiVersion"), Some("kubeflow.org/v1beta1"));
+    assert_eq!(
+        spec("objective"),
+        json!({ "type": "minimize", "objectiveMetricName": "loss", "goal": 0.01,
+                "metricStrategies": [{ "name": "loss", "value": "min" }] })
+    );
+    assert_eq!(
+        spec("parameters/0"),
+        json!({ "name": "lr", "parameterType": "double",
+                "feasibleSpace": { "min": "0.1", "max": "0.5", "distribution": "logUniform" } })
+    );
+    assert_eq!(spec("parameters/1/feasibleSpace"), json!({ "list": ["adam", "sgd"] }));
+    assert_eq!(spec("algorithm/algorithmSettings"), json!([{ "name": "random_state", "value": "7" }]));
+    assert_eq!(spec("maxTrialCount"), 2);
+    let command = json!(["train", "${trialParameters.lr}", "${trialParameters.opt}"]);
+    assert_eq!(spec("trialTemplate/trialSpec/spec/trainer/command"), command);
+    let terminal = host.terminal();
+    assert_eq!(terminal.column(0), ["1", "2"]);
+    assert_eq!(terminal.column(2), ["0.5", "0.1 (best)"]);
+    assert_eq!(terminal.rows[1].name, "trial/lr-bbb");
+}
+
+const FILE: &str = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nmetadata: {name: lr}\nspec:\n  objective: {type: minimize, objectiveMetricName: loss}\n  parameters: [{name: lr}]\n  maxTrialCount: 2\n";
+
+#[test]
+fn an_experiment_of_a_file_is_made_followed_and_shown() {
+    let host = with_katib();
+    host.file("lr.yaml", FILE);
+    katib_plays(&host);
+    assert_eq!(host.run::<Plugin>(&["lr", "lr.yaml", "--parallel", "1"]), Ok(Exit::OK));
+    let experiment = host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap();
+    assert_eq!(experiment.int("/spec/parallelTrialCount"), Some(1));
+    assert_eq!(host.terminal().notes, ["best of 2: trial 2, loss=0.1 with lr=0.3"]);
+    assert_eq!(host.run::<Plugin>(&["lr"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(3), ["0.1", "0.3"]);
+    host.file("lr.yaml", &FILE.replace("minimize", "maximize"));
+    let error = host.run::<Plugin>(&["lr", "lr.yaml"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(error.message, "experiment lr exists and is another one: spec.objective differ");
+}
+
+#[test]
+fn an_experiment_needs_katib() {
+    let host = cluster();
+    host.file("lr.yaml", FILE);
+    let error = host.run::<Plugin>(&["lr", "lr.yaml"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.message, "this cluster has no Katib to run the Experiment");
+}
+
+#[test]
+fn a_train_job_in_a_file_is_a_template() {
+    let host = cluster();
+    host.file(
+        "job.yaml",
+        "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nspec:\n  runtimeRef: {name: torch}\n  trainer:\n    env: [{name: LR, value: '${lr}'}]\n",
+    );
+    all_four(&host);
+    let words = [
+        "lr",
+        "job.yaml",
+        "--param",
+        "lr=0.1,0.2,0.3,0.4",
+        "--algorithm",
+        "grid",
+        "--objective",
+        "loss",
+        "--minimize",
+    ];
+    assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
+    let job = host.cluster(|cluster| cluster.object(KIND, "lr-4")).unwrap();
+    assert_eq!(job.str("/spec/trainer/env/0/value"), Some("0.4"));
+}
