@@ -1,0 +1,326 @@
+//! What `kf pipeline` asks of the pipelines' server, and what it says.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, too")]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kf_plugin_pipeline::Plugin;
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_sdk::{HttpResponse, Method};
+use serde_json::{Value, json};
+
+const IRIS: &str = "
+pipelineInfo: {name: iris}
+schemaVersion: 2.1.0
+root:
+  inputDefinitions:
+    parameters:
+      epochs: {parameterType: NUMBER_INTEGER}
+";
+const ID: &str = "11111111-2222-3333-4444-555555555555";
+const HERE: [&str; 2] = ["--server-namespace", "team-a"];
+
+/// Asked: method and path, the account of the token, and the body.
+type Asked = Rc<RefCell<Vec<(String, Option<String>, Value)>>>;
+
+fn run(state: &str) -> Value {
+    json!({
+        "run_id": ID, "display_name": "iris-2", "state": state, "experiment_id": "e-1",
+        "created_at": "2026-01-01T11:50:00Z", "finished_at": "2026-01-01T11:55:00Z",
+        "runtime_config": { "parameters": { "epochs": 3 } },
+        "run_details": { "task_details": [
+            { "display_name": "root", "state": state },
+            { "display_name": "train", "state": state, "start_time": "2026-01-01T11:52:00Z",
+              "end_time": "2026-01-01T11:54:00Z", "error": { "message": "KeyError: 'label'\nmore" } },
+            { "display_name": "load", "state": "SUCCEEDED", "start_time": "2026-01-01T11:51:00Z",
+              "end_time": "2026-01-01T11:52:00Z", "child_tasks": [{ "pod_name": "iris-load" }] },
+            { "display_name": "train-driver", "state": "SUCCEEDED" },
+        ] },
+    })
+}
+
+/// A cluster with the server of several teams, whose run is in this state.
+fn cluster(state: &'static str) -> (FakeHost, Asked) {
+    let host = FakeHost::new("team-a");
+    host.change_context(|context| context.command = "pipeline".into());
+    host.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "ml-pipeline-0", "labels": { "app": "ml-pipeline" } },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+    }));
+    let asked: Asked = Rc::default();
+    let log = Rc::clone(&asked);
+    host.on_http(move |request| {
+        assert_eq!((request.pod.as_str(), request.port), ("ml-pipeline-0", 8888));
+        let path = request.path.strip_prefix("/apis/v2beta1").unwrap();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let body = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+        let account = request.bearer.as_ref().map(|bearer| {
+            assert_eq!(bearer.audience, "pipelines.kubeflow.org");
+            bearer.service_account.clone()
+        });
+        let verb = if request.method == Method::Post { "POST" } else { "GET" };
+        log.borrow_mut().push((format!("{verb} {path}?{query}"), account, body.clone()));
+        let runs = |path: &str| path == format!("/runs/{ID}");
+        let answer = match (request.method, path) {
+            (_, "/healthz") => json!({ "multi_user": true }),
+            (Method::Get, "/runs") if query.contains("page_token=2") => json!({ "runs": [run(state)] }),
+            (Method::Get, "/runs") => {
+                json!({ "runs": [{ "run_id": "other-run", "display_name": "other", "state": "FAILED" }], "next_page_token": "2" })
+            }
+            (Method::Get, path) if runs(path) => run(state),
+            (Method::Get, "/experiments") => {
+                json!({ "experiments": [{ "experiment_id": "e-1", "display_name": "Default" }] })
+            }
+            (Method::Get, "/pipelines") => {
+                json!({ "pipelines": [{ "pipeline_id": "p-1", "display_name": "iris" }] })
+            }
+            (Method::Get, "/pipelines/p-1/versions") => json!({ "pipeline_versions": [
+                { "pipeline_version_id": "v-2", "display_name": "v2", "pipeline_spec": {
+                    "root": { "inputDefinitions": { "parameters": { "epochs": { "parameterType": "NUMBER_INTEGER" } } } } } },
+            ] }),
+            (Method::Post, "/runs") => {
+                let mut made = run("PENDING");
+                made["display_name"] = body["display_name"].clone();
+                made
+            }
+            (Method::Post, "/experiments") => json!({ "experiment_id": "e-9" }),
+            _ => {
+                let body = json!({ "error": "no such thing", "code": 5, "message": "no such thing" });
+                return Ok(HttpResponse { status: 404, body: body.to_string().into_bytes(), ..HttpResponse::default() });
+            }
+        };
+        Ok(HttpResponse { status: 200, body: answer.to_string().into_bytes(), ..HttpResponse::default() })
+    });
+    (host, asked)
+}
+
+fn kf(host: &FakeHost, words: &[&str]) -> Result<Exit> {
+    host.run::<Plugin>(&[words, &HERE].concat())
+}
+
+#[test]
+fn a_compiled_pipeline_is_run_with_typed_parameters() {
+    let (host, asked) = cluster("RUNNING");
+    host.file("iris.yaml", IRIS);
+    let words = ["run", "iris.yaml", "--param", "epochs=3", "--name", "iris-2"];
+    assert_eq!(kf(&host, &words), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, format!("run/iris-2 created ({ID})\n"));
+    let asked = asked.borrow();
+    assert_eq!(asked[0].1, None, "only who is asked for a token gets one");
+    assert!(asked[1..].iter().all(|(_, account, _)| account.as_deref() == Some("default-editor")));
+    let (path, _, body) = asked.last().unwrap();
+    assert_eq!(path, "POST /runs?experiment_id=e-1");
+    assert_eq!(body["runtime_config"]["parameters"], json!({ "epochs": 3 }));
+    assert_eq!(body["pipeline_spec"]["pipelineInfo"]["name"], "iris");
+}
+
+#[test]
+fn a_version_the_server_has_is_run_by_name() {
+    let (host, asked) = cluster("RUNNING");
+    kf(&host, &["run", "--pipeline", "iris@v2", "--param", "epochs=3"]).unwrap();
+    let expected = json!({ "pipeline_id": "p-1", "pipeline_version_id": "v-2" });
+    assert_eq!(asked.borrow().last().unwrap().2["pipeline_version_reference"], expected);
+    let error = kf(&host, &["run", "--pipeline", "iris@v1", "--param", "epochs=3"]).unwrap_err();
+    assert_eq!(error.message, "no version v1 of iris; it has v2");
+    assert_eq!(kf(&host, &["run", "--pipeline", "iris"]).unwrap_err().code, ErrorCode::Invalid);
+    assert_eq!(kf(&host, &["run", "--pipeline", "none"]).unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[test]
+fn an_experiment_that_is_not_there_is_made() {
+    let (host, asked) = cluster("RUNNING");
+    host.file("iris.yaml", IRIS);
+    kf(&host, &["run", "iris.yaml", "-p", "epochs=3", "--experiment", "new"]).unwrap();
+    let asked = asked.borrow();
+    let made = asked.iter().find(|(path, ..)| path == "POST /experiments?").unwrap();
+    assert_eq!(made.2, json!({ "display_name": "new", "namespace": "team-a" }));
+    assert_eq!(asked.last().unwrap().0, "POST /runs?experiment_id=e-9");
+}
+
+#[test]
+fn a_bad_file_or_parameter_is_said_before_anything_is_asked() {
+    let (host, asked) = cluster("RUNNING");
+    host.file("iris.yaml", IRIS);
+    host.file("bad.yaml", "a: 1\n");
+    for words in
+        [&["run", "iris.yaml"][..], &["run", "iris.yaml", "-p", "epochs=x"], &["run", "bad.yaml"], &["run"]]
+    {
+        assert_eq!(kf(&host, words).unwrap_err().code, ErrorCode::Invalid, "{words:?}");
+    }
+    assert!(asked.borrow().is_empty());
+}
+
+#[test]
+fn a_dry_run_makes_nothing() {
+    let (host, asked) = cluster("RUNNING");
+    host.change_context(|context| context.dry_run = true);
+    host.file("iris.yaml", IRIS);
+    assert_eq!(kf(&host, &["run", "iris.yaml", "-p", "epochs=3"]), Ok(Exit::OK));
+    assert!(asked.borrow().iter().all(|(path, ..)| path.starts_with("GET")));
+}
+
+#[test]
+fn waiting_ends_with_the_run_and_a_failure_says_which_task() {
+    let (host, _) = cluster("SUCCEEDED");
+    host.file("iris.yaml", IRIS);
+    let words = ["run", "iris.yaml", "-p", "epochs=3", "--wait", "--name", "iris-2"];
+    assert_eq!(kf(&host, &words), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes.last().unwrap(), "iris-2 succeeded after 5m");
+
+    let (host, _) = cluster("FAILED");
+    host.file("iris.yaml", IRIS);
+    assert_eq!(kf(&host, &words), Ok(Exit::FAILED));
+    let notes = host.terminal().notes.clone();
+    assert_eq!(notes[1..3], ["warning: iris-2 failed after 5m", "task train failed: KeyError: 'label'"]);
+}
+
+#[test]
+fn a_run_that_does_not_end_times_out() {
+    let (host, _) = cluster("RUNNING");
+    host.file("iris.yaml", IRIS);
+    let error = kf(&host, &["run", "iris.yaml", "-p", "epochs=3", "--wait", "--timeout", "1m"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::TimedOut);
+}
+
+#[test]
+fn every_page_is_listed_up_to_the_limit() {
+    let (host, asked) = cluster("RUNNING");
+    kf(&host, &["ls"]).unwrap();
+    let table = host.terminal().stdout.clone();
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(asked.borrow()[1].0.contains("namespace=team-a"));
+    assert!(asked.borrow()[1].0.contains("sort_by=created_at%20desc"));
+    host.format(Format::Name);
+    let before = host.terminal().stdout.len();
+    kf(&host, &["ls", "--limit", "1"]).unwrap();
+    assert_eq!(host.terminal().stdout[before..], *"run/other\n");
+    let before = host.terminal().stdout.len();
+    kf(&host, &["ls", "pipelines"]).unwrap();
+    kf(&host, &["ls", "experiments"]).unwrap();
+    assert_eq!(host.terminal().stdout[before..], *"pipeline/iris\nexperiment/Default\n");
+    assert_eq!(kf(&host, &["ls", "--experiment", "none"]).unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[test]
+fn a_run_is_shown_with_its_tasks_in_order() {
+    for name in ["iris-2", "1111", ID] {
+        let (host, _) = cluster("FAILED");
+        kf(&host, &["status", name]).unwrap();
+        let stdout = host.terminal().stdout.clone();
+        let tasks: Vec<_> = stdout.lines().skip_while(|line| !line.starts_with("TASK")).skip(1).collect();
+        assert_eq!(tasks.len(), 2, "the server's own steps are left out: {stdout}");
+        assert!(tasks[0].starts_with("load") && tasks[1].starts_with("train"), "{stdout}");
+        assert!(tasks[1].ends_with("KeyError: 'label'"), "{stdout}");
+    }
+    let (host, _) = cluster("FAILED");
+    assert_eq!(kf(&host, &["status", "nope"]).unwrap_err().code, ErrorCode::NotFound);
+}
+
+fn pod(name: &str, path: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "labels": { "pipeline/runid": ID },
+            "annotations": { "workflows.argoproj.io/node-name": path } },
+        "status": { "containerStatuses": [{ "name": "main", "state": { "terminated": {} } }] },
+    })
+}
+
+#[test]
+fn logs_of_all_tasks_or_of_one() {
+    let (host, _) = cluster("SUCCEEDED");
+    host.put(pod("iris-load", "iris-x.root.load.executor"));
+    host.put(pod("iris-train", "iris-x.root.train.executor"));
+    host.put(pod("iris-driver", "iris-x.root.train-driver"));
+    host.cluster(|cluster| {
+        for task in ["load", "train", "driver"] {
+            cluster.log(&format!("iris-{task}"), "main", &format!("{task} done\n"));
+            cluster.end_log(&format!("iris-{task}"), "main");
+        }
+    });
+    kf(&host, &["logs", "iris-2"]).unwrap();
+    assert_eq!(host.terminal().stdout, "[load] load done\n[train] train done\n");
+    for follow in [&[][..], &["-f"]] {
+        let before = host.terminal().stdout.len();
+        kf(&host, &[&["logs", "iris-2", "--task", "train"], follow].concat()).unwrap();
+        assert_eq!(host.terminal().stdout[before..], *"train done\n");
+    }
+    let error = kf(&host, &["logs", "iris-2", "--task", "tune"]).unwrap_err();
+    assert_eq!(error.message, "the run has no task `tune`; there are load, train");
+}
+
+#[test]
+fn a_run_without_pods_says_so() {
+    let (host, _) = cluster("SUCCEEDED");
+    assert_eq!(kf(&host, &["logs", "iris-2"]).unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[test]
+fn nobody_does_with_the_account_what_they_may_not_do() {
+    let (host, asked) = cluster("RUNNING");
+    host.cluster(|cluster| cluster.deny("create", "pipelines.kubeflow.org", "runs"));
+    host.file("iris.yaml", IRIS);
+    let error = kf(&host, &["run", "iris.yaml", "-p", "epochs=3"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Forbidden);
+    assert_eq!(error.message, "your own rights do not let you create runs.pipelines.kubeflow.org in team-a");
+    assert!(asked.borrow().iter().all(|(path, ..)| path.starts_with("GET")));
+}
+
+#[test]
+fn what_the_server_refuses_says_whose_token_it_was() {
+    for (status, code) in [(401, ErrorCode::Forbidden), (403, ErrorCode::Forbidden), (500, ErrorCode::Failed)]
+    {
+        let (host, _) = cluster("RUNNING");
+        host.on_http(move |request| {
+            let is_hello = request.path.ends_with("/healthz");
+            let body = if is_hello { json!({ "multi_user": true }) } else { json!({ "message": "no" }) };
+            let status = if is_hello { 200 } else { status };
+            Ok(HttpResponse { status, body: body.to_string().into_bytes(), ..HttpResponse::default() })
+        });
+        let error = kf(&host, &["ls"]).unwrap_err();
+        assert_eq!(error.code, code, "{status}");
+        assert!(error.message.ends_with(": no"), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_server_of_one_team_gets_no_token() {
+    let (host, _) = cluster("RUNNING");
+    host.on_http(|request| {
+        assert!(request.bearer.is_none() && !request.path.contains("namespace="));
+        Ok(HttpResponse { status: 200, body: b"{}".to_vec(), ..HttpResponse::default() })
+    });
+    assert_eq!(kf(&host, &["ls"]), Ok(Exit::OK));
+}
+
+#[test]
+fn what_is_no_such_server_is_said() {
+    let (host, _) = cluster("RUNNING");
+    host.on_http(|_| Ok(HttpResponse { status: 200, body: b"<html>".to_vec(), ..HttpResponse::default() }));
+    let error = kf(&host, &["ls"]).unwrap_err();
+    assert_eq!(error.message, "pod ml-pipeline-0 in team-a does not answer as the pipelines' API does");
+    let error = host.run::<Plugin>(&["ls", "--server-namespace", "elsewhere"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.message, "there is no pod of the pipelines' server in elsewhere (app=ml-pipeline)");
+}
+
+#[test]
+fn following_shows_pods_as_they_begin() {
+    let (host, _) = cluster("RUNNING");
+    let state = Rc::new(std::cell::Cell::new("RUNNING"));
+    let now = Rc::clone(&state);
+    host.on_http(move |request| {
+        let body = if request.path.ends_with("/healthz") { json!({}) } else { run(now.get()) };
+        Ok(HttpResponse { status: 200, body: body.to_string().into_bytes(), ..HttpResponse::default() })
+    });
+    host.at(Duration::from_secs(5), move |cluster| {
+        cluster.put(pod("iris-train", "iris-x.root.train.executor"));
+        cluster.log("iris-train", "main", "epoch 1\n");
+        cluster.end_log("iris-train", "main");
+        state.set("SUCCEEDED");
+    });
+    kf(&host, &["logs", ID, "-f"]).unwrap();
+    assert_eq!(host.terminal().stdout, "[train] epoch 1\n");
+}

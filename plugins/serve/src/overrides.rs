@@ -1,0 +1,144 @@
+//! Flags on top of the file, or of the service as it is.
+
+use kf_plugin_sdk::manifest::set_variable;
+use kf_plugin_sdk::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{Serve, predictor};
+
+const GPU: &str = "nvidia.com~1gpu";
+
+/// Puts every flag onto the service; `--set` last, for it is the most exact.
+pub(crate) fn apply(serve: &Serve, service: &mut Object) -> Result<()> {
+    if let Some(image) = &serve.image {
+        predictor::set_image(service, image);
+    }
+    if let Some(uri) = &serve.model {
+        predictor::set_model(service, uri);
+    }
+    for (value, field) in [(&serve.format, "modelFormat/name"), (&serve.runtime, "runtime")] {
+        let Some(value) = value else { continue };
+        if !predictor::has_model(service) {
+            let flag = if field == "runtime" { "--runtime" } else { "--format" };
+            return Err(Error::invalid(format!("{flag} {value} is about a stored model, and none is named"))
+                .hint(format!("kf serve {} --model URI {flag} {value}", service.name())));
+        }
+        service.set(&format!("/spec/predictor/model/{field}"), value.as_str());
+    }
+    if let Some(replicas) = serve.replicas {
+        service.set("/spec/predictor/minReplicas", replicas.min);
+        service.set("/spec/predictor/maxReplicas", replicas.max);
+    }
+    // Fields of the container, if there is one to have them.
+    predictor::change_server(service, |container| server(serve, container));
+    for assignment in &serve.set {
+        assignment.apply(service)?;
+    }
+    Ok(())
+}
+
+fn server(serve: &Serve, container: &mut Object) {
+    if let Some(port) = serve.port {
+        let mut ports = container.list("/ports").to_vec();
+        match ports.first_mut().and_then(Value::as_object_mut) {
+            Some(first) => drop(first.insert("containerPort".into(), port.into())),
+            None => ports.push(json!({ "containerPort": port, "protocol": "TCP" })),
+        }
+        container.set("/ports", ports);
+        follow_port(container, port);
+    }
+    for variable in &serve.env {
+        set_variable(container, "/env", variable);
+    }
+    // KServe fills in requests and limits of its own where one is missing.
+    let gpu = serve.gpu.map(|count| count.to_string());
+    for (name, value) in [("cpu", &serve.cpu), ("memory", &serve.memory), (GPU, &gpu)] {
+        let Some(value) = value else { continue };
+        for what in ["requests", "limits"] {
+            container.set(&format!("/resources/{what}/{name}"), value.as_str());
+        }
+    }
+}
+
+/// A check of the old port would never pass again.
+fn follow_port(container: &mut Object, port: u16) {
+    if container.at("/readinessProbe/tcpSocket/port").is_some() {
+        container.set("/readinessProbe/tcpSocket/port", port);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service() -> Object {
+        json!({ "metadata": { "name": "iris" }, "spec": { "predictor": {
+            "minReplicas": 1,
+            "containers": [
+                { "name": "sidecar", "image": "sidecar:1" },
+                { "name": "kserve-container", "image": "iris:1", "env": [{ "name": "A", "value": "1" }] },
+            ],
+        } } })
+        .into()
+    }
+
+    fn with(serve: Serve) -> Result<Object> {
+        let mut service = service();
+        apply(&serve, &mut service).map(|()| service)
+    }
+
+    #[test]
+    fn flags_change_the_container_that_answers() {
+        let service = with(Serve {
+            image: Some("iris:2".into()),
+            port: Some(9000),
+            env: vec!["A=2".parse().unwrap()],
+            memory: Some("2Gi".into()),
+            gpu: Some(1),
+            replicas: Some("2:4".parse().unwrap()),
+            ..Serve::default()
+        })
+        .unwrap();
+        let expected = json!({
+            "name": "kserve-container", "image": "iris:2",
+            "ports": [{ "containerPort": 9000, "protocol": "TCP" }],
+            "env": [{ "name": "A", "value": "2" }],
+            "resources": {
+                "requests": { "memory": "2Gi", "nvidia.com/gpu": "1" },
+                "limits": { "memory": "2Gi", "nvidia.com/gpu": "1" },
+            },
+        });
+        assert_eq!(service.at("/spec/predictor/containers/1"), Some(&expected));
+        assert_eq!(service.str("/spec/predictor/containers/0/image"), Some("sidecar:1"));
+        assert_eq!(service.int("/spec/predictor/minReplicas"), Some(2));
+        assert_eq!(service.int("/spec/predictor/maxReplicas"), Some(4));
+    }
+
+    #[test]
+    fn a_model_takes_the_place_of_an_image_and_back() {
+        let model =
+            Serve { model: Some("pvc://m/iris".into()), format: Some("sklearn".into()), ..Serve::default() };
+        let mut service = with(model).unwrap();
+        assert_eq!(service.at("/spec/predictor/containers"), None);
+        let expected = json!({ "storageUri": "pvc://m/iris", "modelFormat": { "name": "sklearn" } });
+        assert_eq!(service.at("/spec/predictor/model"), Some(&expected));
+        apply(&Serve { image: Some("iris:3".into()), ..Serve::default() }, &mut service).unwrap();
+        assert_eq!(service.at("/spec/predictor/model"), None);
+        assert_eq!(predictor::serves(&service).as_deref(), Some("iris:3"));
+    }
+
+    #[test]
+    fn a_format_without_a_model_is_refused() {
+        let error = with(Serve { format: Some("sklearn".into()), ..Serve::default() }).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.hint.as_deref(), Some("kf serve iris --model URI --format sklearn"));
+    }
+
+    #[test]
+    fn a_number_of_replicas_makes_sense() {
+        for text in ["0", "3:2", "x", "1:", "-1", "1:0"] {
+            assert!(text.parse::<crate::Replicas>().is_err(), "{text}");
+        }
+        assert_eq!("0:3".parse(), Ok(crate::Replicas { min: 0, max: 3 }));
+    }
+}

@@ -1,0 +1,158 @@
+//! What can be known to fail before anything is sent.
+
+use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::{Access, Kf};
+use serde_json::Value;
+
+use crate::Serve;
+use crate::predictor::{self, GROUP, has_model, kind};
+
+/// The server answers as if, and stores nothing.
+pub(crate) const CHECK_ONLY: WriteOptions = WriteOptions { dry_run: true, force: false };
+
+/// The cluster has inference services.
+pub(crate) fn check_served(kf: &Kf) -> Result<()> {
+    if kf.serves(&kind())? {
+        return Ok(());
+    }
+    Err(Error::not_found(format!("this cluster has no inference services (inferenceservices.{GROUP})"))
+        .hint("ask your admin to install KServe"))
+}
+
+/// The user may create and change them.
+pub(crate) fn check_rights(kf: &Kf, service: &Object) -> Result<()> {
+    let verbs = ["create", "patch"];
+    let verdicts = kf.can_i(&verbs.map(|verb| Access::new(verb, GROUP, "inferenceservices")))?;
+    let Some((verb, _)) = verbs.iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed) else {
+        return Ok(());
+    };
+    // kf tells best which layer says no, and it does so for a call that was really refused.
+    kf.api(kind()).apply_with(service, CHECK_ONLY)?;
+    let namespace = kf.namespace();
+    Err(Error::forbidden(format!("you may not {verb} inferenceservices.{GROUP} in {namespace}"))
+        .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))
+}
+
+/// The predictor is one that KServe can run. The runtime of a stored model, where it may be read.
+pub(crate) fn check_predictor(kf: &Kf, serve: &Serve, service: &Object) -> Result<Option<Object>> {
+    if !has_model(service) {
+        return match predictor::server(service) {
+            Some(_) => Ok(None),
+            None => Err(Error::invalid(
+                "the service has no predictor that kf knows: neither a model nor a container",
+            )
+            .hint(format!("kf serve {} --image IMAGE", service.name()))),
+        };
+    }
+    let Some(format) = service.str("/spec/predictor/model/modelFormat/name") else {
+        return Err(Error::invalid("the model has no format, and KServe finds its runtime by that")
+            .hint(serve.with_format(&formats(&runtimes(kf)))));
+    };
+    check_stored(service, format)?;
+    runtime(kf, serve, service, format)
+}
+
+/// Without a place to load from KServe adds an agent that serves several models, from an image that
+/// most clusters cannot pull; the pod would never start.
+fn check_stored(service: &Object, format: &str) -> Result<()> {
+    let stored = ["model/storageUri", "model/storage", "storageUris"];
+    if format == "huggingface"
+        || stored.iter().any(|field| service.at(&format!("/spec/predictor/{field}")).is_some())
+    {
+        return Ok(());
+    }
+    Err(Error::invalid("the model has no storageUri, and without one its pods cannot start")
+        .hint(format!("kf serve {} --model URI --format {format}", service.name())))
+}
+
+fn runtime(kf: &Kf, serve: &Serve, service: &Object, format: &str) -> Result<Option<Object>> {
+    let all = runtimes(kf);
+    let version = service.str("/spec/predictor/model/modelFormat/version");
+    if let Some(name) = service.str("/spec/predictor/model/runtime") {
+        let Some(runtime) = all.found.iter().find(|runtime| runtime.name() == name) else {
+            return if all.complete { Err(no_such_runtime(serve, &all, name)) } else { Ok(None) };
+        };
+        if runtime.bool("/spec/disabled") == Some(true) {
+            return Err(Error::invalid(format!("the runtime {name} is disabled")));
+        }
+        if !supports(runtime, format, version, false) {
+            let formats = formats_of(runtime).join(", ");
+            return Err(Error::invalid(format!(
+                "the runtime {name} does not serve {format}, only {formats}"
+            ))
+            .hint(serve.with_format(&formats_of(runtime))));
+        }
+        return Ok(Some(runtime.clone()));
+    }
+    let mut enabled = all.found.iter().filter(|runtime| runtime.bool("/spec/disabled") != Some(true));
+    match enabled.find(|runtime| supports(runtime, format, version, true)) {
+        Some(runtime) => Ok(Some(runtime.clone())),
+        None if !all.complete => Ok(None),
+        None => {
+            let known = formats(&all);
+            let others =
+                if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
+            let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+            Err(Error::not_found(format!("no runtime here serves the format {format}{version}{others}"))
+                .hint(serve.with_format(&known)))
+        }
+    }
+}
+
+fn no_such_runtime(serve: &Serve, all: &Runtimes, name: &str) -> Error {
+    let names: Vec<_> = all.found.iter().map(|runtime| runtime.name().to_owned()).collect();
+    let error = Error::not_found(format!("no serving runtime `{name}`"));
+    match names.first() {
+        None => error.hint("ask your admin which serving runtimes there are"),
+        Some(first) => {
+            Error { message: format!("{}; there are {}", error.message, names.join(", ")), ..error }
+                .hint(serve.with_runtime(first))
+        }
+    }
+}
+
+/// The serving runtimes that may be seen, the namespace's own first, as KServe looks for them.
+struct Runtimes {
+    found: Vec<Object>,
+    /// Whether these are all.
+    complete: bool,
+}
+
+fn runtimes(kf: &Kf) -> Runtimes {
+    let kinds = ["ServingRuntime", "ClusterServingRuntime"].map(|kind| Kind::new(GROUP, kind));
+    let mut all = Runtimes { found: Vec::new(), complete: true };
+    for list in kf.list_many(&kinds) {
+        match list {
+            Ok(list) => all.found.extend(list.items),
+            Err(error) if error.is(ErrorCode::NotFound) => {}
+            Err(_) => all.complete = false,
+        }
+    }
+    all
+}
+
+fn supports(runtime: &Object, format: &str, version: Option<&str>, by_itself: bool) -> bool {
+    runtime.list("/spec/supportedModelFormats").iter().any(|supported| {
+        let text = |field: &str| supported.get(field).and_then(Value::as_str);
+        text("name") == Some(format)
+            && (version.is_none() || text("version") == version)
+            && (!by_itself || supported.get("autoSelect").and_then(Value::as_bool) == Some(true))
+    })
+}
+
+fn formats_of(runtime: &Object) -> Vec<String> {
+    let names = runtime.list("/spec/supportedModelFormats").iter();
+    let mut names: Vec<_> =
+        names.filter_map(|format| format.get("name")?.as_str()).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn formats(all: &Runtimes) -> Vec<String> {
+    let mut names: Vec<_> = all.found.iter().flat_map(formats_of).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

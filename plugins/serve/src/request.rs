@@ -1,0 +1,54 @@
+//! One request to a service, to see it answer.
+
+use kf_plugin_sdk::Method;
+use kf_plugin_sdk::prelude::*;
+use serde_json::Value;
+
+use crate::wait::Ready;
+use crate::{Serve, predictor};
+
+/// The request makes sense, before anything is done.
+pub(crate) fn check(serve: &Serve) -> Result<()> {
+    if let Some(path) = &serve.request_path
+        && !path.starts_with('/')
+    {
+        return Err(Error::invalid(format!("--request-path {path} does not begin with /")));
+    }
+    let Some(text) = &serve.request else { return Ok(()) };
+    serde_json::from_str::<Value>(text)
+        .map(drop)
+        .map_err(|error| Error::invalid(format!("--request is not valid JSON: {error}")))
+}
+
+/// Sends it to a pod of the newest revision and prints the answer.
+pub(crate) fn send(kf: &Kf, serve: &Serve, ready: &Ready) -> Result<Exit> {
+    let service = &ready.service;
+    let Some(pod) = ready.pods.first() else {
+        return Err(Error::failed(format!("{} is ready and has no pod to ask", service.name())));
+    };
+    let default = || format!("/v1/models/{}:predict", service.name());
+    let path = serve.request_path.clone().unwrap_or_else(default);
+    let (method, body) = match &serve.request {
+        Some(body) => (Method::Post, body.clone().into_bytes()),
+        None => (Method::Get, Vec::new()),
+    };
+    let http = kf.pod_http(pod.name(), port(pod)).header("content-type", "application/json");
+    let answer = http.send(method, &path, body)?;
+    kf.print(&answer.body)?;
+    if !answer.body.ends_with(b"\n") {
+        kf.print("\n")?;
+    }
+    if (200..300).contains(&answer.status) {
+        return Ok(Exit::OK);
+    }
+    kf.warn(format!("{} of {} answers with status {}", path, pod.name(), answer.status));
+    Ok(Exit::FAILED)
+}
+
+/// Where the server listens, as its pod says.
+fn port(pod: &Object) -> u16 {
+    let containers = pod.list("/spec/containers");
+    let server =
+        containers.iter().find(|one| one.get("name").and_then(Value::as_str) == Some("kserve-container"));
+    server.or(containers.first()).map_or(predictor::DEFAULT_PORT, |one| predictor::port(&one.clone().into()))
+}

@@ -1,0 +1,135 @@
+//! From a wanted service to one the cluster has taken.
+
+use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::manifest::plain_refusal;
+use kf_plugin_sdk::prelude::*;
+use serde_json::Value;
+
+use crate::predictor::{self, by_knative, kind};
+use crate::{Serve, history, overrides, preflight, unbroken};
+
+/// A service the cluster has taken.
+pub(crate) struct Submitted {
+    pub(crate) service: Object,
+    pub(crate) change: Change,
+    /// What kf put in, in words.
+    pub(crate) added: Vec<String>,
+    /// The revision Knative had made last, which is not the new one.
+    pub(crate) outdated: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// Lets the server check the service, then applies it.
+pub(crate) fn submit(kf: &Kf, serve: &Serve, wanted: Object, before: Option<Object>) -> Result<Submitted> {
+    let mut wanted = wanted;
+    if !serve.rollback {
+        overrides::apply(serve, &mut wanted)?;
+    }
+    preflight::check_rights(kf, &wanted)?;
+    let runtime = preflight::check_predictor(kf, serve, &wanted)?;
+    let Checked { mut wanted, checked, added } = check(kf, serve, wanted, runtime.as_ref())?;
+    let change = match &before {
+        None => Change::Created,
+        Some(before) if comparable(before) == comparable(&checked) => Change::Unchanged,
+        Some(_) => Change::Changed,
+    };
+    let submitted = |service, added| Submitted { service, change, added, outdated: None };
+    if kf.context().dry_run {
+        tell(kf, &added, &checked);
+        return Ok(submitted(checked, added));
+    }
+    if let (Change::Unchanged, Some(before)) = (change, &before) {
+        return Ok(submitted(before.clone(), Vec::new()));
+    }
+    tell(kf, &added, &checked);
+    name_revision(serve, &mut wanted, &checked, before.as_ref());
+    if let Some(before) = &before {
+        history::record_if_ready(kf, before);
+    }
+    let options = WriteOptions { dry_run: false, force: serve.force_conflicts };
+    let service = kf.api(kind()).apply_with(&wanted, options).map_err(|error| refused(serve, error))?;
+    let is_new =
+        before.as_ref().is_none_or(|before| predictor::content(before) != predictor::content(&service));
+    let outdated = before.as_ref().filter(|_| is_new).and_then(latest_of_knative);
+    Ok(Submitted { outdated, ..submitted(service, added) })
+}
+
+struct Checked {
+    /// What is to be applied.
+    wanted: Object,
+    /// What it would become.
+    checked: Object,
+    added: Vec<String>,
+}
+
+fn check(kf: &Kf, serve: &Serve, wanted: Object, runtime: Option<&Object>) -> Result<Checked> {
+    let options = WriteOptions { force: serve.force_conflicts, ..preflight::CHECK_ONLY };
+    // With `--dry-run` this is all there is, and kf shows what would change.
+    let ask =
+        |wanted: &Object| kf.api(kind()).apply_with(wanted, options).map_err(|error| refused(serve, error));
+    let mut completed = wanted.clone();
+    let added = match serve.as_is || serve.rollback {
+        true => Vec::new(),
+        false => unbroken::complete(&mut completed, runtime, serve.drain.0),
+    };
+    let checked = ask(&completed)?;
+    if added.is_empty() || !by_knative(&checked) {
+        return Ok(Checked { wanted: completed, checked, added });
+    }
+    // Knative leads requests around a pod that stops by itself, and refuses what would do it twice.
+    let checked = ask(&wanted)?;
+    Ok(Checked { wanted, checked, added: Vec::new() })
+}
+
+fn tell(kf: &Kf, added: &[String], service: &Object) {
+    for what in added {
+        kf.note(format!("added {what}"));
+    }
+    for doubt in unbroken::doubts(service) {
+        kf.warn(doubt);
+    }
+}
+
+/// Gives the predictor the name of its revision. One that is the same as before keeps its name, or
+/// its pods would be replaced for nothing.
+fn name_revision(serve: &Serve, wanted: &mut Object, checked: &Object, before: Option<&Object>) {
+    // What is gone back to brings its own.
+    if serve.rollback {
+        return;
+    }
+    let content = predictor::content(checked);
+    match before.filter(|before| predictor::content(before) == content) {
+        None => predictor::set_revision(wanted, &predictor::name_of_revision(&content)),
+        Some(before) => {
+            if let Some(revision) = predictor::revision(before) {
+                predictor::set_revision(wanted, revision);
+            }
+        }
+    }
+}
+
+/// What a person sets, without the name of the revision.
+fn comparable(service: &Object) -> [Option<Value>; 4] {
+    let mut rest = service.at("/spec").cloned();
+    if let Some(fields) = rest.as_mut().and_then(Value::as_object_mut) {
+        fields.remove("predictor");
+    }
+    let metadata = |field: &str| service.at(&format!("/metadata/{field}")).cloned();
+    [Some(predictor::content(service)), rest, metadata("labels"), metadata("annotations")]
+}
+
+fn latest_of_knative(service: &Object) -> Option<String> {
+    service.str("/status/components/predictor/latestCreatedRevision").map(str::to_owned)
+}
+
+fn refused(serve: &Serve, error: Error) -> Error {
+    let by_another = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
+    let error = plain_refusal(error, "the inference service");
+    if by_another && !serve.force_conflicts { error.hint(serve.with_force()) } else { error }
+}

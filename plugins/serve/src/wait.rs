@@ -1,0 +1,106 @@
+//! Staying until a new revision serves, or cannot.
+
+use std::time::Duration;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::short_duration;
+
+use crate::live::Scene;
+use crate::rollout::{Truth, failed_container};
+use crate::{Serve, predictor};
+
+/// How often events are read again.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// How long KServe may take to see a change before its complaints count.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// A service whose newest revision serves.
+pub(crate) struct Ready {
+    pub(crate) service: Object,
+    /// Pods of that revision that answer.
+    pub(crate) pods: Vec<Object>,
+    pub(crate) count: usize,
+}
+
+/// Waits for the newest revision. `outdated` is the one Knative had before.
+pub(crate) fn until_ready(kf: &Kf, serve: &Serve, name: &str, outdated: Option<&str>) -> Result<Ready> {
+    let begun = kf.now();
+    let end = kf.after(serve.timeout.0);
+    let progress = kf.progress(&format!("waiting for {name}"));
+    if kf.context().interactive {
+        kf.note(format!("Ctrl-C leaves {name} as it is; `kf serve {name} --wait` comes back to it"));
+    }
+    let mut scene = Scene::open(kf, name)?;
+    let mut refresh = kf.after(REFRESH);
+    loop {
+        let settled = begun.age(kf.now()) >= SETTLED;
+        let Some(view) = scene.view(outdated, settled) else {
+            return Err(Error::failed(format!("{name} was deleted before it was ready")));
+        };
+        let why = match view.judge() {
+            Truth::Ready(count) => {
+                let pods = view.ready_pods().into_iter().cloned().collect();
+                return Ok(Ready { service: view.service.clone(), pods, count });
+            }
+            Truth::Stopped => return Err(stopped(name)),
+            Truth::Failing { why, pod, old } => {
+                let said = pod.and_then(|pod| last_line(kf, scene.pod(&pod)?));
+                return Err(cannot_start(kf, name, &why, said.as_deref(), old));
+            }
+            Truth::Starting { ready, wanted, why, .. } => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                format!("{ready} of {wanted} pods ready{why}")
+            }
+        };
+        progress.say(&format!("waiting for {name}: {why}"));
+        let ready = scene.wait(kf, &[&end, &refresh])?;
+        if ready.contains(&0) {
+            let after = short_duration(serve.timeout.0);
+            return Err(Error::timed_out(format!("{name} is not ready after {after}: {why}"))
+                .hint(format!("kf status inferenceservice/{name}")));
+        }
+        if ready.contains(&1) {
+            scene.read_events(kf);
+            refresh = kf.after(REFRESH);
+        }
+    }
+}
+
+/// Whether the newest revision serves at this moment.
+pub(crate) fn is_ready(kf: &Kf, service: &Object) -> bool {
+    let scene = Scene::open(kf, service.name());
+    let truth = scene.ok().and_then(|scene| Some(scene.view(None, true)?.judge()));
+    matches!(truth, Some(Truth::Ready(_)))
+}
+
+fn stopped(name: &str) -> Error {
+    Error::failed(format!("{name} is stopped: it has no pods")).hint(format!("kf serve {name} --start"))
+}
+
+fn cannot_start(kf: &Kf, name: &str, why: &str, said: Option<&str>, old: usize) -> Error {
+    let said = said.map(|line| format!(": \"{line}\"")).unwrap_or_default();
+    if old == 0 {
+        return Error::failed(format!("{name} cannot start: {why}{said}")).hint(format!("kf logs {name}"));
+    }
+    let pods = if old == 1 { "1 pod goes".to_owned() } else { format!("{old} pods go") };
+    kf.note(format!("{pods} on serving the revision before"));
+    Error::failed(format!("the new revision of {name} cannot start: {why}{said}"))
+        .hint(format!("kf serve {name} --rollback"))
+}
+
+/// The last thing a crashed container said.
+fn last_line(kf: &Kf, pod: &Object) -> Option<String> {
+    let (container, previous) = failed_container(pod)?;
+    let log = kf.log(pod.name()).container(container).previous(previous).tail(Some(20)).open().ok()?;
+    let lines = log.lines().ok()?;
+    lines.into_iter().rev().find(|line| !line.trim().is_empty())
+}
+
+/// That nothing is waited for.
+pub(crate) fn tell_stopped(kf: &Kf, service: &Object) {
+    if predictor::is_stopped(service) {
+        let name = service.name();
+        kf.note(format!("{name} is stopped and has no pods; `kf serve {name} --start` lets it run"));
+    }
+}
