@@ -1,0 +1,155 @@
+//! Starting, stopping, and changing what a server runs.
+//!
+//! Idle culling writes the same object at its own times, so everything here is a merge patch without
+//! a version: it can neither conflict nor undo what it does not name.
+
+use std::time::Duration;
+
+use kf_plugin_sdk::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::page::Page;
+use crate::server::Server;
+use crate::wait::until_stopped;
+use crate::{STOPPED, STOPPED_BY_KF};
+
+/// Wishes the server to stop; its pod may take its time.
+pub fn stop(kf: &Kf, server: &Server) -> Result<Server> {
+    let patch = if server.is_notebook() {
+        let now = kf.now().to_string();
+        json!({ "metadata": { "annotations": { STOPPED: now, STOPPED_BY_KF: now } } })
+    } else {
+        json!({ "spec": { "paused": true } })
+    };
+    merge(kf, server, &patch)
+}
+
+/// Wishes the server to run, with a change if there is one.
+pub fn start(kf: &Kf, server: &Server, change: Option<Value>) -> Result<Server> {
+    let mut patch = if server.is_notebook() {
+        json!({ "metadata": { "annotations": { STOPPED: null, STOPPED_BY_KF: null } } })
+    } else {
+        json!({ "spec": { "paused": false } })
+    };
+    if let Some(change) = change {
+        join(&mut patch, change);
+    }
+    merge(kf, server, &patch)
+}
+
+/// Stops the server, waits for its pod to be gone, and starts it with the change.
+///
+/// A stateful set replaces only pods that are ready. One that never gets ready keeps its old image
+/// for ever, whatever its spec says by now.
+pub fn restart_with(kf: &Kf, server: &Server, change: Option<Value>, limit: Duration) -> Result<Server> {
+    let mut server = stop(kf, server)?;
+    until_stopped(kf, &mut server, limit)?;
+    start(kf, &server, change)
+}
+
+fn merge(kf: &Kf, server: &Server, patch: &Value) -> Result<Server> {
+    let object = kf.api(server.kind().kind()).merge(server.name(), patch)?;
+    let mut component = server.component.clone();
+    component.object = object;
+    Ok(Server { component })
+}
+
+/// What a person wants a server to run instead.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    pub image: Option<String>,
+    /// Requests and limits, by resource.
+    pub resources: Vec<(String, String)>,
+    pub image_option: Option<String>,
+    pub pod_option: Option<String>,
+}
+
+impl Change {
+    /// As a merge patch; none if it changes nothing. What the kind does not have is refused.
+    pub fn patch(&self, server: &Server) -> Result<Option<Value>> {
+        let for_notebooks = self.image.is_some() || !self.resources.is_empty();
+        let for_workspaces = self.image_option.is_some() || self.pod_option.is_some();
+        if server.is_notebook() && for_workspaces {
+            return Err(Error::invalid(format!("{server} is no workspace: it has no options to choose"))
+                .hint(format!("kf notebook start {} --image IMAGE", server.name())));
+        }
+        if !server.is_notebook() && for_notebooks {
+            return Err(Error::invalid(format!("{server} is a workspace: its kind says what it can run"))
+                .hint(format!("kf notebook start {} --image-option ID --pod-option ID", server.name())));
+        }
+        if server.is_notebook() { Ok(self.of_notebook(server)) } else { Ok(self.of_workspace(server)) }
+    }
+
+    fn of_notebook(&self, server: &Server) -> Option<Value> {
+        let before = server.object().list("/spec/template/spec/containers");
+        let name = server.container(before)?.get("name")?.clone();
+        let mut containers = before.to_vec();
+        let container = containers.iter_mut().find(|one| one.get("name") == Some(&name))?;
+        if let Some(image) = &self.image {
+            set(container, &["image"], json!(image));
+        }
+        for (resource, amount) in &self.resources {
+            for bound in ["requests", "limits"] {
+                set(container, &["resources", bound, resource], json!(amount));
+            }
+        }
+        (containers != before)
+            .then(|| json!({ "spec": { "template": { "spec": { "containers": containers } } } }))
+    }
+
+    fn of_workspace(&self, server: &Server) -> Option<Value> {
+        let (image, pod) = server.options().unwrap_or_default();
+        let wanted = [("imageConfig", &self.image_option, image), ("podConfig", &self.pod_option, pod)];
+        let changed: Map<_, _> = wanted
+            .into_iter()
+            .filter_map(|(field, wanted, before)| {
+                let wanted = wanted.as_deref().filter(|wanted| *wanted != before)?;
+                Some((field.to_owned(), json!(wanted)))
+            })
+            .collect();
+        (!changed.is_empty()).then(|| json!({ "spec": { "podTemplate": { "options": changed } } }))
+    }
+}
+
+/// Kernels of a running Jupyter server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels {
+    pub open: usize,
+    pub busy: usize,
+}
+
+/// What the server's kernels do; none if it does not say.
+pub fn busy(kf: &Kf, pod: &Object, page: &Page) -> Option<Kernels> {
+    let kernels = format!("{}api/kernels", page.path);
+    let page = Page { path: kernels, ..page.clone() };
+    let answer = kf.pod_http(pod.name(), page.port).get(&page.with_token()).ok()?;
+    let kernels: Vec<Value> = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)?;
+    let is_busy = |kernel: &&Value| {
+        kernel.get("execution_state").and_then(Value::as_str).is_some_and(|state| state != "idle")
+    };
+    Some(Kernels { open: kernels.len(), busy: kernels.iter().filter(is_busy).count() })
+}
+
+fn set(place: &mut Value, path: &[&str], value: Value) {
+    let Some((last, above)) = path.split_last() else { return };
+    let mut place = place;
+    for step in above {
+        let Value::Object(fields) = place else { return };
+        place = fields.entry(*step).or_insert_with(|| json!({}));
+    }
+    if let Value::Object(fields) = place {
+        fields.insert((*last).to_owned(), value);
+    }
+}
+
+/// Puts the fields of a patch into another.
+fn join(into: &mut Value, patch: Value) {
+    match (into, patch) {
+        (Value::Object(fields), Value::Object(more)) => {
+            for (name, value) in more {
+                join(fields.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (place, value) => *place = value,
+    }
+}

@@ -1,0 +1,170 @@
+use std::fmt;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use serde_json::Value;
+
+use crate::{GROUP, NOTEBOOK_LABEL, STOPPED, STOPPED_BY_KF, WORKSPACE_LABEL};
+
+/// Both kinds.
+pub const KINDS: [ComponentKind; 2] = [ComponentKind::Notebook, ComponentKind::Workspace];
+
+/// Which of the two kinds the cluster serves; an error if it serves neither.
+pub fn served(kf: &Kf) -> Result<Vec<ComponentKind>> {
+    let served = kf.discover(GROUP)?;
+    let is_served = |kind: &ComponentKind| served.iter().any(|served| served.kind == kind.kind().kind);
+    let kinds: Vec<_> = KINDS.into_iter().filter(is_served).collect();
+    if kinds.is_empty() {
+        return Err(Error::not_found(format!(
+            "this cluster has no notebooks (notebooks.{GROUP} or workspaces.{GROUP})"
+        ))
+        .hint("ask your admin to install Kubeflow Notebooks"));
+    }
+    Ok(kinds)
+}
+
+/// A Notebook or a Workspace.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub component: Component,
+}
+
+/// As in `notebook/alice`.
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.component.fmt(formatter)
+    }
+}
+
+impl Server {
+    /// Finds `NAME` or `KIND/NAME`.
+    pub fn find(kf: &Kf, words: &str) -> Result<Self> {
+        let kinds = served(kf)?;
+        match Component::find_among(kf, words, &kinds) {
+            Ok(component) => Ok(Self { component }),
+            Err(error) if error.is(ErrorCode::NotFound) && error.hint.as_deref() == Some("kf status") => {
+                let namespace = kf.namespace();
+                let name = words.rsplit_once('/').map_or(words, |(_, name)| name);
+                let kinds: Vec<_> = kinds.iter().map(|kind| kind.word()).collect();
+                Err(Error::not_found(format!("no {} `{name}` in {namespace}", kinds.join(" or ")))
+                    .hint("kf notebook ls"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is already at hand; none if it is of another kind.
+    pub fn of(object: Object) -> Option<Self> {
+        let component = Component::of(object)?;
+        KINDS.contains(&component.kind).then_some(Self { component })
+    }
+
+    pub fn kind(&self) -> ComponentKind {
+        self.component.kind
+    }
+
+    pub fn is_notebook(&self) -> bool {
+        self.kind() == ComponentKind::Notebook
+    }
+
+    pub fn name(&self) -> &str {
+        &self.component.name
+    }
+
+    pub fn object(&self) -> &Object {
+        &self.component.object
+    }
+
+    /// Whether it is wished to run. The status may say otherwise for a while.
+    pub fn is_wished(&self) -> bool {
+        match self.kind() {
+            ComponentKind::Notebook => self.object().annotation(STOPPED).is_none(),
+            _ => self.object().bool("/spec/paused") != Some(true),
+        }
+    }
+
+    /// Since when it is wished not to run, if that is known.
+    pub fn stopped_since(&self) -> Option<Timestamp> {
+        match self.kind() {
+            ComponentKind::Notebook => Timestamp::parse(self.object().annotation(STOPPED)?),
+            _ => self.millis("/status/pauseTime"),
+        }
+    }
+
+    /// Whether kf stopped it. Of a Workspace nothing tells.
+    pub fn stopped_by_kf(&self) -> Option<bool> {
+        let object = self.object();
+        let stopped = object.annotation(STOPPED).filter(|_| self.is_notebook())?;
+        Some(object.annotation(STOPPED_BY_KF) == Some(stopped))
+    }
+
+    /// When it was last used, as far as its controller looks.
+    pub fn last_activity(&self) -> Option<Timestamp> {
+        match self.kind() {
+            ComponentKind::Notebook => {
+                Timestamp::parse(self.object().annotation("notebooks.kubeflow.org/last-activity")?)
+            }
+            _ => self.millis("/status/activity/lastActivity"),
+        }
+    }
+
+    /// A Workspace counts in milliseconds, and 0 is never.
+    fn millis(&self, pointer: &str) -> Option<Timestamp> {
+        let millis = u64::try_from(self.object().int(pointer)?).ok()?;
+        (millis > 0).then_some(Timestamp(millis))
+    }
+
+    /// What a Workspace chose: image and pod options.
+    pub fn options(&self) -> Option<(&str, &str)> {
+        let chosen = |what: &str| self.object().str(&format!("/spec/podTemplate/options/{what}"));
+        Some((chosen("imageConfig")?, chosen("podConfig")?))
+    }
+
+    /// The options an admin wants a Workspace to have instead of its own, if there are any.
+    ///
+    /// `pendingRestart` alone means nothing: starting it anew keeps the old ones for ever.
+    pub fn offered(&self) -> Option<(&str, &str)> {
+        let (image, pod) = self.options()?;
+        let desired = |what: &str| self.object().str(&format!("/status/podTemplateOptions/{what}/desired"));
+        let wanted = (desired("imageConfig").unwrap_or(image), desired("podConfig").unwrap_or(pod));
+        (wanted != (image, pod)).then_some(wanted)
+    }
+
+    /// The claims it mounts; the home volume's first.
+    pub fn claims(&self) -> Vec<&str> {
+        let object = self.object();
+        match self.kind() {
+            ComponentKind::Notebook => object
+                .list("/spec/template/spec/volumes")
+                .iter()
+                .filter_map(|volume| volume.pointer("/persistentVolumeClaim/claimName")?.as_str())
+                .collect(),
+            _ => {
+                let data = object.list("/spec/podTemplate/volumes/data").iter();
+                let data = data.filter_map(|volume| volume.get("pvcName")?.as_str());
+                object.str("/spec/podTemplate/volumes/home").into_iter().chain(data).collect()
+            }
+        }
+    }
+
+    /// The label its pods carry its name in.
+    pub fn label(&self) -> &'static str {
+        if self.is_notebook() { NOTEBOOK_LABEL } else { WORKSPACE_LABEL }
+    }
+
+    /// The container that does the work, as a pod spec names it.
+    pub fn container<'a>(&self, containers: &'a [Value]) -> Option<&'a Value> {
+        let name = if self.is_notebook() { self.name() } else { "main" };
+        let named = containers.iter().find(|one| one.get("name").and_then(Value::as_str) == Some(name));
+        named.or(containers.first())
+    }
+
+    /// Reads it again; none if it is gone or another has its name.
+    pub fn again(&self, kf: &Kf) -> Result<Option<Self>> {
+        let object = kf.api(self.kind().kind()).find(self.name())?;
+        let same = |object: &Object| object.uid().is_none() || object.uid() == self.object().uid();
+        Ok(object
+            .filter(same)
+            .map(|object| Self { component: Component { object, ..self.component.clone() } }))
+    }
+}

@@ -1,0 +1,90 @@
+use kf_plugin_sdk::prelude::*;
+use serde_json::json;
+
+use super::Create;
+use super::resources::quantity;
+
+const CLAIM: &str = "PersistentVolumeClaim";
+
+/// The claim of the home volume.
+pub(super) enum Home {
+    /// What is written there goes with the pod.
+    None,
+    Existing(String),
+    New {
+        name: String,
+        size: String,
+    },
+}
+
+/// What the flags say, checked against what is there.
+pub(super) fn home(kf: &Kf, create: &Create) -> Result<Home> {
+    let name = &create.name;
+    match (&create.pvc, &create.size) {
+        (Some(claim), _) => {
+            // Without it the pod would wait for ever. Who may not look takes the risk.
+            match kf.api(CLAIM).find(claim) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    return Err(Error::not_found(format!("no claim `{claim}` in {}", kf.namespace()))
+                        .hint(format!("kf notebook create {name} --size 10Gi")));
+                }
+                Err(error) if error.is(ErrorCode::Forbidden) => {}
+                Err(error) => return Err(error),
+            }
+            Ok(Home::Existing(claim.clone()))
+        }
+        (None, Some(size)) => {
+            let size = quantity("--size", size)?;
+            let claim = format!("{name}-workspace");
+            if kf.api(CLAIM).find(&claim)?.is_some() {
+                let text = format!("claim {claim} exists already, perhaps of an earlier {name}");
+                return Err(Error::new(ErrorCode::Conflict, text)
+                    .hint(format!("kf notebook create {name} --pvc {claim}")));
+            }
+            Ok(Home::New { name: claim, size })
+        }
+        (None, None) => Ok(Home::None),
+    }
+}
+
+impl Home {
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Existing(name) | Self::New { name, .. } => Some(name),
+        }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::New { .. })
+    }
+
+    /// Makes the claim if it is to be made.
+    pub(super) fn make(&self, kf: &Kf, create: &Create) -> Result<()> {
+        let Self::New { name, size } = self else { return Ok(()) };
+        let mut claim = Object::from(json!({
+            "apiVersion": "v1", "kind": CLAIM,
+            "metadata": { "name": name },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": size } },
+            },
+        }));
+        if let Some(class) = &create.storage_class {
+            claim.set("/spec/storageClassName", class.as_str());
+        }
+        kf.api(CLAIM).create(&claim).map(drop)
+    }
+
+    /// A claim that was made stays, and the next try has to name it.
+    pub(super) fn mention(&self, error: Error) -> Error {
+        match self {
+            Self::New { name, .. } => {
+                let message = format!("{} (claim {name} was made and stays)", error.message);
+                Error { message, ..error }
+            }
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Where TensorBoard's event files are.
+
+use std::fmt;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use serde_json::Value;
+
+/// The variables by which a training program is told where to write.
+const VARIABLES: [&str; 4] = ["LOG_DIR", "TENSORBOARD_LOGDIR", "TENSORBOARD_LOG_DIR", "LOGDIR"];
+const OPTIONS: [&str; 4] = ["--logdir", "--log-dir", "--log_dir", "--logging_dir"];
+/// What can write logs.
+const JOBS: [ComponentKind; 10] = [
+    ComponentKind::TrainJob,
+    ComponentKind::PyTorchJob,
+    ComponentKind::TFJob,
+    ComponentKind::MPIJob,
+    ComponentKind::XGBoostJob,
+    ComponentKind::PaddleJob,
+    ComponentKind::JAXJob,
+    ComponentKind::JobSet,
+    ComponentKind::Job,
+    ComponentKind::Pod,
+];
+
+/// A directory that outlives the pod that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Logs {
+    /// Below a volume claim; the path has no `/` at either end.
+    Claim { claim: String, path: String },
+    /// In an object store, as its URI.
+    Bucket(String),
+}
+
+/// As a URI, in the form a Tensorboard's `logspath` has.
+impl fmt::Display for Logs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claim { claim, path } => write!(formatter, "pvc://{claim}/{path}"),
+            Self::Bucket(uri) => formatter.write_str(uri),
+        }
+    }
+}
+
+/// Logs, and what is known about them.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) logs: Logs,
+    /// Whose they are, for the name.
+    pub(crate) of: Option<String>,
+    /// Where their writer runs: a claim may be usable on one node at a time.
+    pub(crate) node: Option<String>,
+}
+
+impl Logs {
+    pub(crate) fn parse(uri: &str) -> Result<Self> {
+        let refuse = |why: &str| {
+            Err(Error::invalid(format!("`{uri}` {why}")).hint("kf tensorboard --logs pvc://CLAIM/PATH"))
+        };
+        let Some((scheme, rest)) = uri.split_once("://") else {
+            return refuse("is no place; write pvc://CLAIM/PATH, s3://BUCKET/PATH or gs://BUCKET/PATH");
+        };
+        match scheme {
+            "pvc" => {
+                let (claim, path) = rest.split_once('/').unwrap_or((rest, ""));
+                let path = path.trim_matches('/');
+                if claim.is_empty() {
+                    return refuse("names no claim");
+                }
+                if path.split('/').any(|part| part == "..") {
+                    return refuse("leaves the claim");
+                }
+                Ok(Self::Claim { claim: claim.to_owned(), path: path.to_owned() })
+            }
+            "s3" | "gs" if !rest.is_empty() => Ok(Self::Bucket(uri.to_owned())),
+            "s3" | "gs" => refuse("names no bucket"),
+            _ => refuse("is of no kind TensorBoard reads here; there are pvc, s3 and gs"),
+        }
+    }
+}
+
+/// What `--logs` says.
+pub(crate) fn of_uri(kf: &Kf, uri: &str) -> Result<Place> {
+    let logs = Logs::parse(uri)?;
+    if let Logs::Claim { claim, .. } = &logs {
+        // Without it the pod would wait for ever. Who may not look takes the risk.
+        match kf.api("PersistentVolumeClaim").find(claim) {
+            Ok(None) => return Err(Error::not_found(format!("no claim `{claim}` in {}", kf.namespace()))),
+            Err(error) if !error.is(ErrorCode::Forbidden) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(Place { logs, of: None, node: None })
+}
+
+/// Where a job writes its logs, as its pods or what they are made from say.
+pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
+    let job = Component::find_among(kf, words, &JOBS)?;
+    let pods = job.pods(kf)?;
+    let mut specs: Vec<Value> = pods.iter().filter_map(|pod| pod.at("/spec").cloned()).collect();
+    // A training job's pods may have gone; its job set stays as long as it does.
+    let set = (job.kind == ComponentKind::TrainJob && specs.is_empty())
+        .then(|| kf.api("jobset.x-k8s.io/JobSet").find(&job.name));
+    match set {
+        Some(Ok(Some(set))) => pod_specs(set.value(), &mut specs),
+        Some(Err(error)) if !error.is(ErrorCode::Forbidden) && !error.is(ErrorCode::NotFound) => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    pod_specs(job.object.value(), &mut specs);
+    let hint = "kf tensorboard --logs pvc://CLAIM/PATH";
+    let mut elsewhere = None;
+    for spec in &specs {
+        for container in list(spec, "/containers") {
+            let Some(directory) = directory(container) else { continue };
+            match resolve(spec, container, directory) {
+                Some(logs) => {
+                    let node = pods.iter().find_map(|pod| pod.str("/spec/nodeName")).map(str::to_owned);
+                    return Ok(Place { logs: logs?, of: Some(job.name), node });
+                }
+                None => elsewhere = Some(directory),
+            }
+        }
+    }
+    Err(match elsewhere {
+        Some(directory) => Error::failed(format!(
+            "{job} writes its logs to {directory}, which is on no volume claim and goes with its pod"
+        )),
+        None => Error::failed(format!(
+            "nothing says where {job} writes its logs: it has neither LOG_DIR nor --logdir"
+        )),
+    }
+    .hint(hint))
+}
+
+/// Every pod spec below a document, outermost first: those that have containers.
+fn pod_specs(document: &Value, found: &mut Vec<Value>) {
+    match document {
+        Value::Object(fields) => {
+            if fields.get("containers").is_some_and(Value::is_array) {
+                found.push(document.clone());
+            }
+            fields.values().for_each(|value| pod_specs(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| pod_specs(value, found)),
+        _ => {}
+    }
+}
+
+/// What a container is told about its log directory.
+fn directory(container: &Value) -> Option<&str> {
+    let words: Vec<&str> = ["/command", "/args"]
+        .into_iter()
+        .flat_map(|pointer| list(container, pointer))
+        .filter_map(Value::as_str)
+        .flat_map(str::split_whitespace)
+        .collect();
+    let joined = words.iter().find_map(|word| {
+        let (option, value) = word.split_once('=')?;
+        OPTIONS.contains(&option).then_some(value)
+    });
+    let apart = || {
+        words.windows(2).find_map(|pair| match pair {
+            [option, value] if OPTIONS.contains(option) => Some(*value),
+            _ => None,
+        })
+    };
+    let said = joined.or_else(apart).map(|value| value.trim_matches(['\'', '"']));
+    let said = said.map(|value| match value.trim_start_matches('$').trim_matches(['(', ')', '{', '}']) {
+        name if value.starts_with('$') => variable(container, name).unwrap_or(value),
+        _ => value,
+    });
+    said.or_else(|| VARIABLES.iter().find_map(|name| variable(container, name)))
+        .filter(|said| !said.is_empty())
+}
+
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
+    let text = |variable: &'a Value, field: &str| variable.get(field).and_then(Value::as_str);
+    list(container, "/env")
+        .iter()
+        .find(|variable| text(variable, "name") == Some(name))
+        .and_then(|v| text(v, "value"))
+}
+
+/// The same directory seen from outside the pod; none if it is on no claim.
+fn resolve(spec: &Value, container: &Value, directory: &str) -> Option<Result<Logs>> {
+    if directory.contains("://") {
+        return Some(Logs::parse(directory));
+    }
+    let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    let below = |mount: &Value| {
+        let path = text(mount, "mountPath")?;
+        let path = path.trim_end_matches('/');
+        let rest = directory.strip_prefix(path).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some((path.len(), mount.clone(), rest.trim_matches('/').to_owned()))
+    };
+    // The longest mount is the innermost.
+    let mounts = list(container, "/volumeMounts").iter().filter_map(below);
+    let (_, mount, rest) = mounts.max_by_key(|(length, ..)| *length)?;
+    let volume = text(&mount, "name")?;
+    let volume = list(spec, "/volumes").iter().find(|one| text(one, "name").as_ref() == Some(&volume))?;
+    let claim = volume.pointer("/persistentVolumeClaim/claimName")?.as_str()?;
+    let inside = text(&mount, "subPath").unwrap_or_default();
+    let parts: Vec<_> =
+        [inside.trim_matches('/'), rest.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+    Some(Logs::parse(&format!("pvc://{claim}/{}", parts.join("/"))))
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(container: Value) -> Option<String> {
+        let spec = json!({ "volumes": [
+            { "name": "data", "persistentVolumeClaim": { "claimName": "datasets" } },
+            { "name": "tmp", "emptyDir": {} },
+        ] });
+        let directory = directory(&container)?;
+        let logs = resolve(&spec, &container, directory)?;
+        Some(logs.map_or_else(|error| error.message, |logs| logs.to_string()))
+    }
+
+    fn mounts() -> Value {
+        json!([
+            { "name": "data", "mountPath": "/data", "subPath": "team" },
+            { "name": "tmp", "mountPath": "/data/tmp" },
+        ])
+    }
+
+    #[test]
+    fn a_directory_in_a_pod_becomes_one_of_its_claim() {
+        let env = |value: &str| json!([{ "name": "LOG_DIR", "value": value }]);
+        let found = |env: Value| of(json!({ "env": env, "volumeMounts": mounts() }));
+        assert_eq!(found(env("/data/runs/1/")).as_deref(), Some("pvc://datasets/team/runs/1"));
+        assert_eq!(found(env("/data")).as_deref(), Some("pvc://datasets/team"));
+        assert_eq!(found(env("/data/tmp/x")), None, "the innermost mount counts");
+        assert_eq!(found(env("/database")), None);
+        assert_eq!(found(env("s3://bucket/x")).as_deref(), Some("s3://bucket/x"));
+        assert!(found(env("/data/../../x")).unwrap().ends_with("leaves the claim"));
+    }
+
+    #[test]
+    fn options_count_more_than_variables() {
+        let found = |args: Value| {
+            let env =
+                json!([{ "name": "LOG_DIR", "value": "/data/e" }, { "name": "OUT", "value": "/data/o" }]);
+            of(json!({ "args": args, "env": env, "volumeMounts": mounts() })).unwrap()
+        };
+        assert_eq!(found(json!(["--logdir=/data/a"])), "pvc://datasets/team/a");
+        assert_eq!(found(json!(["--logdir", "/data/b"])), "pvc://datasets/team/b");
+        assert_eq!(found(json!(["-c", "python t.py --log_dir '/data/c' -v"])), "pvc://datasets/team/c");
+        assert_eq!(found(json!(["--logdir=$(OUT)"])), "pvc://datasets/team/o");
+        assert_eq!(found(json!(["--verbose"])), "pvc://datasets/team/e");
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused() {
+        let why = |uri: &str| Logs::parse(uri).unwrap_err().message;
+        assert!(why("/tmp/logs").contains("is no place"));
+        assert!(why("pvc://").ends_with("names no claim"));
+        assert!(why("pvc://a/../b").ends_with("leaves the claim"));
+        assert!(why("http://x/y").contains("there are pvc, s3 and gs"));
+        assert!(why("s3://").ends_with("names no bucket"));
+        assert_eq!(Logs::parse("pvc://a").unwrap().to_string(), "pvc://a/");
+        assert_eq!(Logs::parse("pvc://a//b/").unwrap().to_string(), "pvc://a/b");
+    }
+}

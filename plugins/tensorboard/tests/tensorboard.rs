@@ -1,0 +1,255 @@
+//! What `kf tensorboard` does to a cluster, and what it says.
+
+use std::time::Duration;
+
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_tensorboard::Plugin;
+use serde_json::{Value, json};
+
+const JOB: &str = "batch/Job";
+const BOARD: &str = "tensorboard.kubeflow.org/Tensorboard";
+
+/// A cluster with a training job `mnist` that writes to a claim, and without TensorBoards.
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.change_context(|context| context.command = "tensorboard".into());
+    host.serve("batch", "v1", "Job", "jobs");
+    host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
+    host.serve("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets");
+    host.put(json!({ "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": { "name": "mnist" } }));
+    host.put(job_set("/data/runs"));
+    host.put(
+        json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "datasets" } }),
+    );
+    host.on_http(|_| Ok(kf_plugin_sdk::HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() }));
+    host
+}
+
+fn with_boards() -> FakeHost {
+    let host = cluster();
+    host.serve("tensorboard.kubeflow.org", "v1alpha1", "Tensorboard", "tensorboards");
+    host
+}
+
+fn job_set(log_dir: &str) -> Value {
+    let pod = json!({
+        "containers": [{
+            "name": "node", "env": [{ "name": "LOG_DIR", "value": log_dir }],
+            "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
+        }],
+        "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "datasets" } }],
+    });
+    json!({
+        "apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": { "name": "mnist", "ownerReferences": [{ "kind": "TrainJob", "name": "mnist", "controller": true }] },
+        "spec": { "replicatedJobs": [{ "name": "node", "template": { "spec": { "template": { "spec": pod } } } }] },
+    })
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// The only job there is.
+#[expect(clippy::unwrap_used, reason = "a job that was not made fails the test")]
+fn made(host: &FakeHost) -> Object {
+    let mut jobs = host.kf().api(JOB).list().unwrap();
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    jobs.pop().unwrap()
+}
+
+/// Its pod comes after a second and goes at the end.
+fn runs(host: &FakeHost, end: u64, label: &'static str) {
+    host.at(seconds(1), move |cluster| {
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": "board-0", "uid": "pod-1", "labels": { label: NAME } },
+            "spec": { "containers": [{ "name": "tensorboard" }] },
+            "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+        }));
+    });
+    host.at(seconds(end), |cluster| cluster.remove("Pod", "board-0"));
+}
+
+/// Of the job `mnist` with its logs in pvc://datasets/runs.
+const NAME: &str = "tensorboard-mnist-f2cf0c84";
+
+#[test]
+fn a_job_of_ones_own_shows_the_logs_read_only_and_ends_by_itself() {
+    let host = cluster();
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    let job = host.cluster(|cluster| Object::from(cluster.writes()[0].body.clone()));
+    assert_eq!(job.int("/spec/activeDeadlineSeconds"), Some(8 * 3600));
+    assert_eq!(job.int("/spec/ttlSecondsAfterFinished"), Some(60));
+    assert_eq!(job.annotation("kf-cli.dev/logs"), Some("pvc://datasets/runs"));
+    let pod = |pointer: &str| job.at(&format!("/spec/template/spec{pointer}")).cloned().unwrap_or_default();
+    assert_eq!(
+        pod("/volumes"),
+        json!([{ "name": "logs", "persistentVolumeClaim": { "claimName": "datasets", "readOnly": true } }])
+    );
+    assert_eq!(
+        pod("/containers/0/volumeMounts"),
+        json!([{ "name": "logs", "mountPath": "/logs", "readOnly": true }])
+    );
+    assert_eq!(pod("/containers/0/args"), json!(["--bind_all", "--logdir=/logs/runs", "--port=6006"]));
+    assert_eq!(pod("/automountServiceAccountToken"), json!(false));
+    assert_eq!(pod("/securityContext/runAsNonRoot"), json!(true));
+}
+
+#[test]
+fn the_page_is_shown_and_what_stays_is_said() {
+    let host = cluster();
+    host.change_context(|context| context.interactive = true);
+    runs(&host, 60, "batch.kubernetes.io/job-name");
+    host.at(seconds(59), |cluster| {
+        cluster.change(JOB, NAME, |job| {
+            job.set("/status/conditions", json!([{ "type": "Failed", "status": "True" }]))
+        });
+    });
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert_eq!(made(&host).name(), NAME);
+    assert_eq!(host.opened_pages(), ["http://localhost:40001/"]);
+    let notes = host.terminal().notes.clone();
+    assert_eq!(
+        notes,
+        [
+            format!("job/{NAME} made for pvc://datasets/runs"),
+            format!("job/{NAME} is at http://localhost:40001/"),
+            format!("Ctrl-C leaves job/{NAME} running, at most for 8h; kf remove job/{NAME}"),
+            format!("job/{NAME} has ended"),
+        ]
+    );
+}
+
+#[test]
+fn rm_is_a_lease_that_is_renewed_while_somebody_looks() {
+    let host = cluster();
+    runs(&host, 600, "batch.kubernetes.io/job-name");
+    host.at(seconds(599), |cluster| {
+        cluster.change(JOB, NAME, |job| {
+            job.set("/status/conditions", json!([{ "type": "Failed", "status": "True" }]))
+        });
+    });
+    assert_eq!(host.run::<Plugin>(&["mnist", "--rm"]), Ok(Exit::OK));
+    let writes: Vec<_> = host.cluster(|cluster| {
+        cluster
+            .writes()
+            .iter()
+            .map(|write| (write.verb, write.body.pointer("/spec/activeDeadlineSeconds").cloned()))
+            .collect()
+    });
+    assert_eq!(writes.first(), Some(&("create", Some(json!(600)))));
+    let renewed: Vec<_> = writes.iter().filter(|(verb, _)| *verb == "patch").collect();
+    assert_eq!(renewed.len(), 2, "every four minutes: {writes:?}");
+    assert_eq!(writes.last(), Some(&("delete", None)));
+    assert!(host.kf().api(JOB).list().unwrap_or_default().is_empty());
+    let notes = host.terminal().notes.join("\n");
+    assert!(notes.contains(&format!("after Ctrl-C job/{NAME} is gone within 10m")), "{notes}");
+}
+
+#[test]
+fn one_that_is_there_is_used_again() {
+    let host = cluster();
+    host.put(json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": { "name": NAME, "annotations": { "kf-cli.dev/logs": "pvc://datasets/runs" } },
+    }));
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert!(host.cluster(|cluster| cluster.writes().is_empty()));
+    // Somebody's own job of that name is left alone.
+    host.put(
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": NAME, "annotations": {} } }),
+    );
+    let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
+    assert_eq!(error.message, format!("job {NAME} exists and is no TensorBoard"));
+}
+
+#[test]
+fn the_clusters_own_kind_is_used_where_it_is_served() {
+    let host = with_boards();
+    host.change_context(|context| context.interactive = true);
+    runs(&host, 60, "app");
+    host.at(seconds(59), |cluster| cluster.remove(BOARD, NAME));
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    let board = host.cluster(|cluster| cluster.writes()[0].clone());
+    assert_eq!(board.object.kind.kind, "Tensorboard");
+    assert_eq!(board.body.pointer("/spec/logspath"), Some(&json!("pvc://datasets/runs")));
+    assert_eq!(host.opened_pages().len(), 1);
+    // What its controller makes could not end by itself.
+    host.change_context(|context| context.dry_run = true);
+    assert_eq!(host.run::<Plugin>(&["mnist", "--rm"]), Ok(Exit::OK));
+    assert_eq!(host.cluster(|cluster| cluster.writes()[1].object.kind.kind.clone()), "Job");
+}
+
+#[test]
+fn what_cannot_be_found_is_said_with_the_way_out() {
+    let host = cluster();
+    let refused = |words: &[&str]| host.run::<Plugin>(words).unwrap_err();
+    let nothing = refused(&[]);
+    assert_eq!(nothing.code, ErrorCode::Invalid);
+    assert_eq!(refused(&["nosuch"]).code, ErrorCode::NotFound);
+    assert_eq!(refused(&["--logs", "/tmp/x"]).code, ErrorCode::Invalid);
+    assert_eq!(refused(&["--logs", "pvc://nosuch/x"]).message, "no claim `nosuch` in team-a");
+    assert_eq!(refused(&["mnist", "--for", "10s"]).message, "--for is too short; write at least --for 1m");
+    host.put(job_set("/tmp/logs"));
+    let error = refused(&["mnist"]);
+    assert_eq!(
+        error.message,
+        "trainjob/mnist writes its logs to /tmp/logs, which is on no volume claim and goes with its pod"
+    );
+    assert_eq!(error.hint.as_deref(), Some("kf tensorboard --logs pvc://CLAIM/PATH"));
+    host.put(job_set(""));
+    assert!(refused(&["mnist"]).message.starts_with("nothing says where trainjob/mnist writes its logs"));
+    assert!(host.cluster(|cluster| cluster.writes().is_empty()));
+}
+
+#[test]
+fn one_that_cannot_start_ends_with_the_reason() {
+    let host = cluster();
+    host.at(seconds(1), |cluster| {
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": "board-0", "labels": { "batch.kubernetes.io/job-name": NAME } },
+            "status": { "phase": "Pending", "containerStatuses": [{ "name": "tensorboard", "image": "nosuch:1",
+                "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } }] },
+        }));
+    });
+    let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Failed);
+    assert_eq!(
+        error.message,
+        format!("job/{NAME} does not start: image nosuch:1 cannot be pulled: there is no such image")
+    );
+}
+
+#[test]
+fn the_list_shows_both_and_what_they_show() {
+    let host = with_boards();
+    host.put(json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": { "name": NAME, "annotations": { "kf-cli.dev/logs": "pvc://datasets/runs" }, "labels": {
+            "app.kubernetes.io/name": "tensorboard", "app.kubernetes.io/managed-by": "kf" } },
+    }));
+    host.put(json!({
+        "apiVersion": "tensorboard.kubeflow.org/v1alpha1", "kind": "Tensorboard",
+        "metadata": { "name": "old" }, "spec": { "logspath": "s3://bucket/x" },
+    }));
+    assert_eq!(host.run::<Plugin>(&["--list"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(0), [NAME, "old"]);
+    assert_eq!(host.terminal().column(3), ["pvc://datasets/runs", "s3://bucket/x"]);
+}
+
+#[test]
+fn a_viewer_makes_nothing() {
+    for host in [cluster(), with_boards()] {
+        host.cluster(|cluster| {
+            cluster.deny("create", "batch", "jobs");
+            cluster.deny("create", "tensorboard.kubeflow.org", "tensorboards");
+        });
+        let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Forbidden, "{}", error.message);
+    }
+}
