@@ -285,7 +285,7 @@ fn a_file_with_something_else_in_it() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: job.yaml holds a Secret; kf train applies TrainJobs of trainer.kubeflow.org and nothing else
+    error: job.yaml holds a Secret; kf train applies TrainJobs of trainer.kubeflow.org, PyTorchJobs of kubeflow.org and the like and nothing else
     hint: move it to a file of its own
     ");
 }

@@ -47,7 +47,8 @@ fn help_of_a_command_says_what_it_does_and_what_it_may() {
           --explain    Show each call to the API server with the rule that allowed it
 
     Global options:
-      -n, --namespace <NAMESPACE>       Namespace to work in; default: the kubeconfig context's
+      -n, --namespace <NAMESPACE>       Namespace to work in; default: the one `kf use` chose, or the
+                                        kubeconfig context's
           --context <NAME>              Context of the kubeconfig
           --kubeconfig <FILE>           Kubeconfig file
           --request-timeout <DURATION>  How long the API server may take for an answer, such as 90s or

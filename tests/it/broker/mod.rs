@@ -86,7 +86,7 @@ fn kind(group: &str, kind: &str) -> Kind {
 }
 
 fn object(group: &str, kind_name: &str, name: &str) -> ObjectRef {
-    ObjectRef { kind: kind(group, kind_name), namespace: None, name: name.into() }
+    ObjectRef { kind: kind(group, kind_name), namespace: None, name: name.into(), subresource: None }
 }
 
 fn all(group: &str, kind_name: &str) -> Selection {

@@ -47,8 +47,15 @@ verbs = ["get"]
 data = true
 "#;
 
+const FORWARD_PORTS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/portforward"]
+verbs = ["get", "create"]
+"#;
+
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 7] = [
+const PUBLISHED: [(&str, &str, &str); 8] = [
     ("escape-sequences", "escape_sequences", ""),
     ("lying-manifest", "lying_manifest", READ_PODS),
     ("secret-reader", "lying_manifest", READ_SECRETS),
@@ -56,6 +63,7 @@ const PUBLISHED: [(&str, &str, &str); 7] = [
     ("namespace-escape", "namespace_escape", USE_PODS),
     ("sleep-for-ever", "sleep_for_ever", ""),
     ("spin", "spin", ""),
+    ("held-ports", "held_ports", FORWARD_PORTS),
 ];
 
 /// A home in which these were added.

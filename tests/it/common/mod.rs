@@ -1,6 +1,7 @@
 //! A home of its own for every test, and kf as a user meets it: exit code, stdout, stderr.
 
 pub mod attacks;
+pub mod page;
 pub mod registry;
 pub mod servers;
 pub mod team;
@@ -165,6 +166,15 @@ impl Ran {
     pub fn without_stdout(mut self) -> Self {
         self.stdout = String::new();
         self
+    }
+
+    /// The line of a table whose first cell this is, with one space between its words: how wide the
+    /// columns are depends on everything in it.
+    #[track_caller]
+    pub fn row(&self, first: &str) -> String {
+        let line = self.stdout.lines().find(|line| line.split_whitespace().next() == Some(first));
+        let line = line.unwrap_or_else(|| panic!("no row {first}: {}", self.transcript()));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     #[track_caller]

@@ -1,10 +1,11 @@
 //! Servers that behave badly.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -123,4 +124,65 @@ fn request(stream: &mut TcpStream) -> Option<String> {
         head.extend(byte);
     }
     String::from_utf8(head).ok()?.split(' ').nth(1).map(str::to_owned)
+}
+
+/// Stands before an API server, and can be cut: its connections break, and new ones are refused.
+pub struct Proxy {
+    /// Holds the kubeconfig.
+    _folder: tempfile::TempDir,
+    kubeconfig: PathBuf,
+    is_cut: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    /// Before the server of this kubeconfig, which must be at a loopback address for its certificate
+    /// to hold.
+    pub fn before(kubeconfig: &Path) -> Self {
+        let text = fs_err::read_to_string(kubeconfig).unwrap();
+        let server = text.split("https://").nth(1).unwrap();
+        let server = server.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let text = text.replace(server, &listener.local_addr().unwrap().to_string());
+        let path = folder.path().join("kubeconfig");
+        fs_err::write(&path, text).unwrap();
+        let proxy = Self { _folder: folder, kubeconfig: path, is_cut: Arc::default(), open: Arc::default() };
+        let (is_cut, open, server) = (Arc::clone(&proxy.is_cut), Arc::clone(&proxy.open), server.to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if !is_cut.load(Ordering::SeqCst) {
+                    pass_on(client, TcpStream::connect(&server).unwrap(), &open);
+                }
+            }
+        });
+        proxy
+    }
+
+    /// The kubeconfig, with the proxy for a server.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _gone = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+    }
+}
+
+fn pass_on(client: TcpStream, server: TcpStream, open: &Mutex<Vec<TcpStream>>) {
+    for (from, to) in [(&client, &server), (&server, &client)] {
+        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        open.lock().unwrap().push(from.try_clone().unwrap());
+        thread::spawn(move || {
+            let _broken = std::io::copy(&mut from, &mut to);
+            let _gone = to.shutdown(Shutdown::Both);
+        });
+    }
 }

@@ -1,9 +1,9 @@
 //! A namespace on a real API server, and the people in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
+use kf_tests::cluster::{Cluster, Part, Profile, TestNamespace, User};
 
 use super::Home;
 
@@ -24,10 +24,28 @@ impl Team {
         Self::on(Profile::Node, hint)
     }
 
+    /// The same, with parts of Kubeflow that only some tests need. Kueue's comes with a queue for the
+    /// namespace.
+    pub fn with_parts(hint: &str, parts: &[Part]) -> Self {
+        let team = Self::with_node(hint);
+        for part in parts {
+            team.cluster.require(*part).unwrap();
+        }
+        if parts.contains(&Part::Kueue) {
+            team.cluster.make_queue(team.name()).unwrap();
+        }
+        team
+    }
+
     fn on(profile: Profile, hint: &str) -> Self {
         let cluster = Cluster::attach_or_start(profile).unwrap();
         let namespace = TestNamespace::new(cluster, &format!("ns-{hint}")).unwrap();
         Self { cluster, namespace }
+    }
+
+    /// Has this part of Kubeflow in the cluster.
+    pub fn require(&self, part: Part) {
+        self.cluster.require(part).unwrap();
     }
 
     pub fn name(&self) -> &str {
@@ -43,8 +61,13 @@ impl Team {
         Home::with_commands(commands).kubeconfig(&self.kubeconfig(user))
     }
 
+    /// A kubectl of the server's version.
+    pub fn kubectl_path(&self) -> &Path {
+        self.cluster.kubectl()
+    }
+
     pub fn kubectl(&self, user: User, arguments: &[&str]) -> Output {
-        Command::new(self.cluster.kubectl())
+        Command::new(self.kubectl_path())
             .arg("--kubeconfig")
             .arg(self.kubeconfig(user))
             .args(arguments)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::termios::tcgetattr;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 /// How long a person would wait before calling it stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,11 +69,25 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
+    /// How the terminal is set.
+    pub fn settings(&self) -> String {
+        settings(&self.keyboard)
+    }
+
+    /// The keyboard alone, to look at the terminal when the program is gone.
+    pub fn keyboard(&self) -> File {
+        self.keyboard.try_clone().unwrap()
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.keyboard, size).unwrap();
+    }
+
     /// Ctrl-C. The program must end as one that was interrupted and leave the terminal as it was;
     /// what is on it then.
     #[track_caller]
     pub fn interrupt(mut self) -> String {
-        let settings = |keyboard: &File| format!("{:?}", tcgetattr(keyboard).unwrap());
         let (before, keyboard) = (settings(&self.keyboard), self.keyboard.try_clone().unwrap());
         while !catches_interrupts(self.child.id()) {
             std::thread::sleep(Duration::from_millis(10));
@@ -96,6 +111,11 @@ impl Terminal {
         }
         (self.child.wait().unwrap(), self.screen)
     }
+}
+
+/// How a terminal is set, to be compared.
+pub fn settings(keyboard: &File) -> String {
+    format!("{:?}", tcgetattr(keyboard).unwrap())
 }
 
 /// Whether the program has got so far as to look out for Ctrl-C.

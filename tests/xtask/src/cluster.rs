@@ -20,6 +20,12 @@ pub enum ClusterCommand {
         #[arg(long, value_enum)]
         profile: Option<Profile>,
     },
+    /// Add parts of Kubeflow, such as `kserve` or `kueue`
+    Require {
+        /// Names; a wrong one is answered with a list
+        #[arg(required = true, value_name = "PART")]
+        parts: Vec<String>,
+    },
     /// Stop it, and remove what killed runs left behind
     Down,
     /// Whether it runs, and the kubeconfigs of its users
@@ -54,6 +60,9 @@ pub fn command(task: &ClusterCommand) -> Result<()> {
             setup::prepare(Wanted::Cluster, profile)?;
             up(profile)
         }
+        ClusterCommand::Require { parts } => {
+            run_talking(harness()?.arg("require").arg(kept_folder()?).args(parts))
+        }
         ClusterCommand::Down => run_talking(harness()?.arg("down")),
         ClusterCommand::Status => run_talking(harness()?.arg("status")),
     }
@@ -70,6 +79,15 @@ fn harness() -> Result<Command> {
         return Ok(Command::new(program));
     }
     Err(Failure("there is no cluster here; `cargo xtask cluster up` starts one".to_owned()))
+}
+
+/// The folder of the kept cluster.
+fn kept_folder() -> Result<PathBuf> {
+    let output = harness()?.arg("directory").output().doing("cannot look for the kept cluster")?;
+    if output.status.success() {
+        return Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()));
+    }
+    Err(Failure("no cluster is up; `cargo xtask cluster up` starts one".to_owned()))
 }
 
 /// A running cluster's folder.
@@ -103,12 +121,12 @@ impl Cluster {
     /// The kept one, started if it is not there.
     pub fn kept(profile: Profile) -> Result<Self> {
         up(profile)?;
-        let output = harness()?.arg("directory").output().doing("cannot look for the kept cluster")?;
-        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
-        if output.status.success() {
-            return Ok(Self { folder, holder: None });
-        }
-        Err(Failure("the kept cluster ended as soon as it was up".to_owned()))
+        Ok(Self { folder: kept_folder()?, holder: None })
+    }
+
+    /// Brings up optional parts of the platform, unless they are there.
+    pub fn require(&self, parts: &[&str]) -> Result<()> {
+        run_talking(harness()?.arg("require").arg(&self.folder).args(parts))
     }
 
     pub fn folder(&self) -> &Path {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use kf_toolchains::guests::toolchain::{Machine, Toolchain, Way, resolve};
 use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::optional::{self, Extent};
 use kf_toolchains::pods::PodPrograms;
 use kf_toolchains::progress::estimate;
 use kf_toolchains::{command, debian, guests, locations};
@@ -35,6 +36,8 @@ pub enum Wanted {
     Cluster,
     /// kf and its commands as well.
     Demo,
+    /// The parts of Kubeflow that the day shows as well.
+    Day,
     /// The tests and their guests as well.
     Tests,
 }
@@ -51,10 +54,11 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     }
     thread::scope(|scope| {
         let steps = [
-            scope.spawn(move || kubernetes(profile)),
+            scope.spawn(move || kubernetes(wanted, profile)),
             scope.spawn(move || packages(profile)),
             scope.spawn(move || rust_of_debian(wanted)),
             scope.spawn(move || python_tuf(wanted)),
+            scope.spawn(move || python_of_parts(wanted, profile)),
         ];
         let toolchain = scope.spawn(move || toolchain(wanted));
         let programs = programs(wanted);
@@ -76,7 +80,7 @@ fn core_seconds_left(wanted: Wanted, profile: Profile) -> Result<u64> {
     let ours = match wanted {
         _ if is_built("kf-test-cluster")? => 0,
         Wanted::Cluster => SUPERVISOR,
-        Wanted::Demo => KF + SUPERVISOR,
+        Wanted::Demo | Wanted::Day => KF + SUPERVISOR,
         Wanted::Tests => KF + SUPERVISOR + TESTS,
     };
     let kubernetes = Binaries::core_seconds_left().doing("cannot build Kubernetes")?;
@@ -84,21 +88,34 @@ fn core_seconds_left(wanted: Wanted, profile: Profile) -> Result<u64> {
         Profile::Api => 0,
         Profile::Node => PodPrograms::core_seconds_left().doing("cannot build the pods' programs")?,
     };
-    Ok(ours + kubernetes + pods)
+    let parts = match parts(wanted, profile) {
+        Some(extent) => optional::core_seconds_left(extent).doing("cannot build the parts of Kubeflow")?,
+        None => 0,
+    };
+    Ok(ours + kubernetes + pods + parts)
+}
+
+/// Which optional parts will be added to the cluster.
+fn parts(wanted: Wanted, profile: Profile) -> Option<Extent> {
+    match (wanted, profile) {
+        (Wanted::Tests, Profile::Node) => Some(Extent::All),
+        (Wanted::Day, Profile::Node) => Some(Extent::Day),
+        _ => None,
+    }
 }
 
 /// What cargo makes for this machine.
 fn programs(wanted: Wanted) -> Result<()> {
     let (label, words): (_, &[&str]) = match wanted {
         Wanted::Cluster => ("compiling the cluster's supervisor", &["--bin", "kf-test-cluster"]),
-        Wanted::Demo => ("compiling kf", &["--bins"]),
+        Wanted::Demo | Wanted::Day => ("compiling kf", &["--bins"]),
         Wanted::Tests => ("compiling kf and its tests", &["--bins", "--tests"]),
     };
     quietly(label, cargo_command(&["build", "--workspace"]).args(words))
 }
 
 /// Kubernetes itself, and what runs in pods. All of it is Go, which uses every core by itself.
-fn kubernetes(profile: Profile) -> Result<()> {
+fn kubernetes(wanted: Wanted, profile: Profile) -> Result<()> {
     let log = locations::log("kf-kubernetes");
     let build = if profile == Profile::Api { Binaries::for_api } else { Binaries::built };
     say::during("building Kubernetes", Some(&log), || build(say::step)).doing("cannot build Kubernetes")?;
@@ -106,7 +123,20 @@ fn kubernetes(profile: Profile) -> Result<()> {
         say::during("building JobSet and Trainer", None, || PodPrograms::built(say::step))
             .doing("cannot build the pods' programs")?;
     }
+    if let Some(extent) = parts(wanted, profile) {
+        say::during("building the parts of Kubeflow", None, || optional::build_programs(extent, say::step))
+            .doing("cannot build the parts of Kubeflow")?;
+    }
     Ok(())
+}
+
+/// TensorBoard, JupyterLab and the Python that runs them.
+fn python_of_parts(wanted: Wanted, profile: Profile) -> Result<()> {
+    if parts(wanted, profile).is_none() {
+        return Ok(());
+    }
+    say::during("fetching TensorBoard and JupyterLab", None, || optional::fetch_python(say::step))
+        .doing("cannot fetch the Python of the parts of Kubeflow")
 }
 
 /// containerd, runc and their like.
@@ -161,7 +191,7 @@ fn toolchain(wanted: Wanted) -> Result<Option<Toolchain>> {
 fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
     let Some(toolchain) = toolchain else { return Ok(()) };
     plugins::build_with(&toolchain)?;
-    if wanted == Wanted::Demo {
+    if matches!(wanted, Wanted::Demo | Wanted::Day) {
         return demo::build_liar(&toolchain);
     }
     let log = locations::log("guests");

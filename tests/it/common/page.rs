@@ -1,0 +1,114 @@
+//! A command that leads a port of this machine to a page, and what the page answers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use super::terminal::PATIENCE;
+
+/// A running `kf … --no-browser`, and the address it has printed.
+pub struct Opened {
+    child: Child,
+    notes: Receiver<String>,
+    seen: Vec<String>,
+    pub url: String,
+}
+
+impl Opened {
+    /// Starts it and waits for the address.
+    #[track_caller]
+    pub fn start(mut program: Command) -> Self {
+        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, notes) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        let mut opened = Self { child, notes, seen: Vec::new(), url: url.trim_end().to_owned() };
+        if !opened.url.starts_with("http://localhost:") {
+            let status = opened.child.wait().unwrap();
+            opened.seen.extend(opened.notes.iter());
+            panic!("no address but `{}`, {status}: {}", opened.url, opened.seen.join("\n"));
+        }
+        opened
+    }
+
+    pub fn port(&self) -> u16 {
+        let rest = self.url.trim_start_matches("http://localhost:");
+        rest.split('/').next().unwrap().parse().unwrap()
+    }
+
+    /// The path with another one joined to it.
+    pub fn path(&self, more: &str) -> String {
+        let rest = self.url.trim_start_matches("http://localhost:");
+        format!("/{}{more}", rest.split_once('/').map_or("", |(_, path)| path))
+    }
+
+    /// Status and body of a GET, as soon as there is one.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let started = Instant::now();
+        loop {
+            match get(self.port(), path) {
+                Ok(answer) => return answer,
+                Err(error) if started.elapsed() > PATIENCE => panic!("GET {path}: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    /// Waits for a line of talk that has this in it.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) {
+        let started = Instant::now();
+        while !self.seen.iter().any(|line| line.contains(text)) {
+            let left = (2 * PATIENCE).saturating_sub(started.elapsed());
+            match self.notes.recv_timeout(left) {
+                Ok(line) => self.seen.push(line),
+                Err(error) => panic!("no `{text}`, {error}: {}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Its exit code once it has ended by itself, and all it said.
+    pub fn finish(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.notes.iter());
+        (status.code(), self.seen.join("\n"))
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(mut self) -> Option<i32> {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One request on a connection of its own.
+pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    status.map(|status| (status, body.to_owned())).ok_or_else(|| std::io::Error::other("no answer"))
+}

@@ -1,0 +1,229 @@
+//! `kf logs` of whatever runs, and `kf status --watch`, while pods and connections come and go.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use kf_tests::cluster::{User, skip_without_node};
+
+use crate::common::Home;
+use crate::common::servers::Proxy;
+use crate::common::team::Team;
+use crate::common::terminal::PATIENCE;
+use crate::kf_snapshot;
+
+/// kf while it runs, and its lines as they come.
+struct Following {
+    kf: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Following {
+    fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.kf(arguments);
+        let mut kf = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = lines(kf.stdout.take().unwrap());
+        let stderr = lines(kf.stderr.take().unwrap());
+        Self { kf, stdout, stderr }
+    }
+
+    #[track_caller]
+    fn line(&self, with: &str) -> String {
+        expect(&self.stdout, with)
+    }
+
+    #[track_caller]
+    fn told(&self, with: &str) -> String {
+        expect(&self.stderr, with)
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.kf.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _gone = self.kf.kill();
+        let _gone = self.kf.wait();
+    }
+}
+
+fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[track_caller]
+fn expect(lines: &Receiver<String>, with: &str) -> String {
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if line.contains(with) => return line,
+            Ok(line) => seen.push(line),
+            Err(_) => panic!("no line with `{with}` in {seen:#?}"),
+        }
+    }
+}
+
+const WEB: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      initContainers:
+      - {name: fetch, image: "kf.test/busybox:1", command: [echo, fetched]}
+      containers:
+      - {name: main, image: "kf.test/busybox:1", command: [sh, -c, "echo serving on $HOSTNAME; exec sleep 3600"]}
+"#;
+
+#[test]
+fn the_logs_of_a_deployment_are_those_of_its_pods() {
+    if skip_without_node("the_logs_of_a_deployment_are_those_of_its_pods") {
+        return;
+    }
+    let team = Team::with_node("web-logs");
+    team.apply(WEB);
+    team.admin(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    let vic = team.home(User::Viewer, &["logs"]);
+    let pods = team.admin(&["get", "pods", "-o", "name", "--sort-by=.metadata.name"]);
+    let pods: Vec<_> = pods.lines().filter_map(|line| line.strip_prefix("pod/")).collect();
+    let serving: String = pods.iter().map(|pod| format!("[{pod}] serving on {pod}\n")).collect();
+    assert_eq!(vic.run(["logs", "web"]).success().stdout, serving);
+    let all: String =
+        pods.iter().map(|pod| format!("[{pod}/fetch] fetched\n[{pod}/main] serving on {pod}\n")).collect();
+    assert_eq!(vic.run(["logs", "deploy/web", "--all"]).success().stdout, all);
+    let fetched = vic.run(["logs", &format!("pod/{}", pods[0]), "-c", "fetch"]).success();
+    assert_eq!(fetched.stdout, "fetched\n");
+    let wrong = vic.run_in_vain(["logs", &format!("pod/{}", pods[0]), "-c", "nope"]).code(2);
+    assert!(wrong.stderr.contains("has no container `nope`; it has main, fetch"), "{}", wrong.transcript());
+
+    // It stays while the deployment does, and takes in a pod that comes in place of another.
+    let mut following = Following::start(&vic, &["logs", "web", "-f"]);
+    for pod in &pods {
+        following.line(&format!("serving on {pod}"));
+    }
+    team.admin(&["delete", "pod", pods[0], "--wait=false"]);
+    let line = following.line("serving on web-");
+    assert!(!pods.iter().any(|pod| line.contains(pod)), "{line}");
+    assert!(following.is_running());
+    team.admin(&["delete", "deployment", "web", "--wait=false"]);
+    following.told("web was deleted");
+
+    let nils = team.home(User::Nobody, &["logs"]);
+    kf_snapshot!(nils.run_in_vain(["logs", "web"]), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: logs may not get pods named web in [NAMESPACE]
+      asked by logs                          ✓
+      allowed by registry                    ✓
+      accepted by you                        ✓
+      environment [NAMESPACE] ✓
+      your own rights                        ✗ nils has no `get pods` in [NAMESPACE]
+      also missing: get, list, watch deployments.apps; get, list, watch jobs.batch; list, watch pods; get pods/log; get, list, watch statefulsets.apps
+    hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
+    ");
+}
+
+#[test]
+fn one_rank_or_all_of_a_training_job() {
+    if skip_without_node("one_rank_or_all_of_a_training_job") {
+        return;
+    }
+    let team = Team::with_node("ranks");
+    let home = team.home(User::DataScientist, &["train", "logs", "status"]);
+    let train = ["train", "trio", "--runtime", "kf-test", "--nodes", "3"];
+    home.run(train.iter().chain(&["--env", "EPOCHS=2", "--env", "EPOCH_SECONDS=0.1"])).success();
+    let followed = home.run(["logs", "trio", "-f"]).success();
+    assert!(followed.stderr.contains("trio complete"), "{}", followed.transcript());
+
+    let rank = |rank: &str| home.run(["logs", "trio", "--rank", rank]).success().stdout;
+    let ranks = ["0", "1", "2"].map(rank);
+    for (index, log) in ranks.iter().enumerate() {
+        assert!(log.starts_with(&format!("rank={index} nodes=3")), "{log}");
+    }
+    let labelled: String = ranks
+        .iter()
+        .enumerate()
+        .flat_map(|(index, log)| log.lines().map(move |line| format!("[node-{index}] {line}\n")))
+        .collect();
+    assert_eq!(home.run(["logs", "trio"]).success().stdout, labelled);
+    assert_eq!(home.run(["logs", "trio", "--all"]).success().stdout, labelled);
+    let mut lines: Vec<_> = followed.stdout.lines().collect();
+    let mut expected: Vec<_> = labelled.lines().collect();
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lines, expected, "each line once");
+    let stamped = home.run(["logs", "trio", "--rank", "0", "--timestamps", "--tail", "1"]).success().stdout;
+    assert!(stamped.starts_with("20") && stamped.contains("Z done "), "{stamped}");
+
+    kf_snapshot!(home.run_in_vain(["logs", "trio", "--rank", "3"]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: trio has no rank 3, it has ranks 0 to 2
+    ");
+    kf_snapshot!(home.run_in_vain(["logs", "trio", "--previous"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: trio was never restarted, there is no earlier run
+    hint: kf logs trio
+    ");
+    team.admin(&["delete", "pods", "--all", "--wait=true"]);
+    kf_snapshot!(home.run_in_vain(["logs", "trio"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: trio has ended and its pods are gone, their logs with them
+    hint: kf status trio
+    ");
+}
+
+fn waiting_pod(name: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  schedulerName: nobody
+  containers: [{{name: main, image: 'kf.test/none'}}]
+"
+    )
+}
+
+#[test]
+fn a_watch_goes_on_after_the_api_server_was_away() {
+    let team = Team::new("away");
+    team.apply(&waiting_pod("before"));
+    let proxy = Proxy::before(&team.kubeconfig(User::Viewer));
+    let home = Home::with_commands(&["status"]).kubeconfig(proxy.kubeconfig());
+    let mut following = Following::start(&home, &["status", "--watch"]);
+    following.line("before");
+    proxy.cut();
+    team.apply(&waiting_pod("meanwhile"));
+    following.told("trying again");
+    assert!(following.is_running());
+    proxy.mend();
+    following.line("meanwhile");
+    following.told("the API server answers again");
+    // And it is a watch again, not a list.
+    team.apply(&waiting_pod("after"));
+    following.line("after");
+}

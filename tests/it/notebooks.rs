@@ -1,0 +1,247 @@
+//! Notebook servers of both kinds on a real node, with a real JupyterLab in them.
+//!
+//! The controllers are stand-ins; pods, stateful sets, events and JupyterLab are real.
+
+use kf_tests::cluster::{Cluster, JUPYTERLAB, Part, Profile, User, skip_without_node};
+use serde_json::Value;
+
+use crate::common::page::{self, Opened};
+use crate::common::team::Team;
+use crate::common::{Home, Ran};
+
+fn team(hint: &str) -> Team {
+    let cluster = Cluster::attach_or_start(Profile::Node).unwrap();
+    cluster.require(Part::Notebooks).unwrap();
+    cluster.require(Part::JupyterLab).unwrap();
+    Team::with_node(hint)
+}
+
+/// State and reason of a server in the table.
+fn listed(home: &Home, name: &str) -> (String, String) {
+    let ran = home.run(["notebook", "ls", "-o", "json"]).success();
+    let rows: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{}", ran.transcript()));
+    let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("why"))
+}
+
+/// Looks until the server has got there.
+#[track_caller]
+fn until(home: &Home, name: &str, state: &str, why: &str) {
+    let started = std::time::Instant::now();
+    loop {
+        let now_is = listed(home, name);
+        if now_is.0 == state && now_is.1.contains(why) {
+            return;
+        }
+        assert!(
+            started.elapsed() < 2 * crate::common::terminal::PATIENCE,
+            "{name} is {now_is:?}, not {state} {why}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}
+
+fn open(home: &Home, name: &str) -> Opened {
+    Opened::start(home.kf(["notebook", "open", name, "--no-browser"]))
+}
+
+/// From stopped to running and to its page, and back; the same for both kinds.
+fn lives_a_day(home: &Home, kind: &str, name: &str) {
+    assert_eq!(listed(home, name).0, "Running");
+    let opened = open(home, name);
+    let (status, body) = opened.get(&opened.path("lab"));
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains("<title>JupyterLab</title>"), "{body}");
+    assert_eq!(opened.get("/lab").0, 404, "outside its prefix");
+
+    let stopped = home.run(["notebook", "stop", name]).success();
+    assert_eq!(stopped.stdout, format!("{kind}/{name} stopped\n"), "{}", stopped.transcript());
+    // Whoever was looking is told, and no port stays bound.
+    let port = opened.port();
+    let (code, said) = opened.finish();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with(&format!("{kind}/{name} was stopped")), "{said}");
+    assert!(page::get(port, "/").is_err());
+    assert_eq!(listed(home, name).0, "Stopped");
+    let refused = home.run(["notebook", "open", name]).code(1);
+    assert!(
+        refused.stderr.contains(&format!("hint: kf notebook start {name} --wait")),
+        "{}",
+        refused.transcript()
+    );
+
+    let started = home.run(["notebook", "start", name, "--wait"]).success();
+    assert_eq!(started.stdout, format!("{kind}/{name} running\n"), "{}", started.transcript());
+    let opened = open(home, name);
+    assert_eq!(opened.get(&opened.path("lab")).0, 200);
+    assert_eq!(opened.interrupt(), Some(130));
+    assert_eq!(listed(home, name).0, "Running", "whoever looks away leaves it running");
+}
+
+#[test]
+fn a_notebook_lives_a_day() {
+    if skip_without_node("a_notebook_lives_a_day") {
+        return;
+    }
+    let team = team("notebook");
+    let home = team.home(User::DataScientist, &["notebook", "jupyter"]);
+    let ran =
+        home.run(["notebook", "create", "alice", "--image", JUPYTERLAB, "--cpu", "500m", "--wait"]).success();
+    assert_eq!(ran.stdout, "notebook/alice running\n", "{}", ran.transcript());
+    lives_a_day(&home, "notebook", "alice");
+
+    // One word from stopped to the page; its pod is replaced while somebody looks.
+    home.run(["notebook", "stop", "alice"]).success();
+    let mut opened = Opened::start(home.kf(["jupyter", "--no-browser"]));
+    assert_eq!(opened.get(&opened.path("lab")).0, 200);
+    team.admin(&["delete", "pod", "alice-0", "-n", team.name(), "--wait=false"]);
+    opened.expect("connected to notebook/alice again");
+    assert_eq!(opened.get(&opened.path("lab")).0, 200);
+}
+
+#[test]
+fn a_workspace_lives_a_day() {
+    if skip_without_node("a_workspace_lives_a_day") {
+        return;
+    }
+    let team = team("workspace");
+    let kind = team.name().to_owned();
+    team.apply(&format!(
+        "apiVersion: kubeflow.org/v1beta1
+kind: WorkspaceKind
+metadata: {{name: {kind}}}
+spec:
+  spawner: {{displayName: JupyterLab}}
+  podTemplate:
+    probes: {{readinessProbe: {{tcpSocket: {{port: 8888}}, periodSeconds: 1}}}}
+    volumeMounts: {{home: /home/jovyan}}
+    ports: [{{id: lab, defaultDisplayName: JupyterLab, protocol: HTTP}}]
+    extraEnv: [{{name: NB_PREFIX, value: '{{{{ httpPathPrefix \"lab\" }}}}'}}]
+    options:
+      imageConfig:
+        spawner: {{default: jl}}
+        values: [{{id: jl, spawner: {{displayName: JupyterLab}}, spec: {{image: '{JUPYTERLAB}', ports: [{{id: lab, port: 8888}}]}}}}]
+      podConfig:
+        spawner: {{default: tiny}}
+        values:
+          - {{id: tiny, spawner: {{displayName: Tiny}}, spec: {{resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}}}}}
+          - {{id: old, spawner: {{displayName: Old}}, redirect: {{to: tiny}}, spec: {{resources: {{requests: {{cpu: 50m, memory: 64Mi}}}}}}}}
+"
+    ));
+    let home = team.home(User::DataScientist, &["notebook"]);
+    // She may not read kinds, so she has to know the ids.
+    let ran = home.run(["notebook", "create", "w", "--kind", &kind]).code(2);
+    assert!(ran.stderr.contains("you may not read the kinds of workspaces"), "{}", ran.transcript());
+    let options = ["--image-option", "jl", "--pod-option", "old"];
+    let ran = home.run(["notebook", "create", "w", "--kind", &kind].iter().chain(&options)).success();
+    assert_eq!(ran.stdout, "workspace/w created\n");
+    home.run(["notebook", "start", "w", "--wait"]).success();
+
+    // The old option has been replaced; only its new id brings the new one.
+    until(&home, "w", "Running", "its options have been replaced by jl and tiny");
+    let ran = home.run(["notebook", "start", "w", "--update", "--yes", "--wait"]).success();
+    assert_eq!(ran.stdout, "workspace/w running\n", "{}", ran.transcript());
+    assert_eq!(listed(&home, "w"), ("Running".to_owned(), String::new()));
+    lives_a_day(&home, "workspace", "w");
+    team.admin(&["delete", "workspacekind", &kind]);
+}
+
+#[test]
+fn what_does_not_run_says_why_and_how_to_mend_it() {
+    if skip_without_node("what_does_not_run_says_why_and_how_to_mend_it") {
+        return;
+    }
+    let team = team("traps");
+    let home = team.home(User::DataScientist, &["notebook"]);
+    // An image that is not there: the pod would keep it for ever, whatever the spec says.
+    home.run(["notebook", "create", "stuck", "--image", "kf.test/nosuch:1"]).success();
+    until(&home, "stuck", "Failed", "image kf.test/nosuch:1 cannot be pulled");
+    let ran = home.run(["notebook", "start", "stuck", "--image", JUPYTERLAB, "--wait"]).success();
+    assert!(
+        ran.stderr.contains("is not ready and would never change: stopping it first"),
+        "{}",
+        ran.transcript()
+    );
+    assert_eq!(listed(&home, "stuck").0, "Running");
+    home.run(["notebook", "stop", "stuck"]).success();
+
+    // What cannot be made has an empty status.
+    team.apply(&format!(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: none, namespace: {}}}\nspec: {{hard: {{pods: '0'}}}}\n",
+        team.name()
+    ));
+    home.run(["notebook", "start", "stuck"]).success();
+    until(&home, "stuck", "Failed", "exceeded quota: none");
+    let ran = home.run(["notebook", "start", "stuck", "--wait"]).code(1);
+    assert!(ran.stderr.contains("exceeded quota: none"), "{}", ran.transcript());
+    team.admin(&["delete", "quota", "none", "-n", team.name()]);
+    home.run(["notebook", "stop", "stuck"]).success();
+
+    // A name that no pod comes of: refused by kf, and told of where others made it.
+    let ran = home.run(["notebook", "create", "a.b", "--image", JUPYTERLAB]).code(2);
+    assert!(ran.stderr.contains("only a-z, 0-9 and - work"), "{}", ran.transcript());
+    team.apply(&deaf("a.b", team.name()));
+    until(&home, "a.b", "Failed", "only a-z, 0-9 and - work");
+
+    // Made again at once under the name of one whose pod takes its time to end.
+    team.apply(&deaf("again", team.name()));
+    until(&home, "again", "Running", "");
+    team.admin(&["delete", "notebook", "again", "-n", team.name()]);
+    team.apply(&deaf("again", team.name()));
+    let (state, why) = listed(&home, "again");
+    assert_eq!(
+        (state.as_str(), why.as_str()),
+        ("Pending", "waits for pod again-0 of an earlier again to end")
+    );
+    until(&home, "again", "Running", "");
+    // Its status says "running" until it has ended.
+    let ran: Ran = home.run(["notebook", "stop", "again", "--no-wait"]).success();
+    assert_eq!(ran.stdout, "notebook/again stopping\n");
+    assert_eq!(listed(&home, "again").0, "Stopping");
+    until(&home, "again", "Stopped", "by kf notebook stop");
+}
+
+/// A server that does not listen to SIGTERM.
+fn deaf(name: &str, namespace: &str) -> String {
+    let container = name.replace('.', "-");
+    format!(
+        "apiVersion: kubeflow.org/v1
+kind: Notebook
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  template:
+    spec:
+      terminationGracePeriodSeconds: 8
+      containers:
+        - name: {container}
+          image: kf.test/busybox:1
+          command: [sh, -c, \"trap '' TERM; while true; do sleep 1; done\"]
+"
+    )
+}
+
+#[test]
+fn a_viewer_sees_notebooks_and_is_told_who_could_let_him_use_them() {
+    if skip_without_node("a_viewer_sees_notebooks_and_is_told_who_could_let_him_use_them") {
+        return;
+    }
+    let team = team("notebook-viewer");
+    team.home(User::DataScientist, &["notebook"])
+        .run(["notebook", "create", "alice", "--image", JUPYTERLAB, "--wait"])
+        .success();
+    let home = team.home(User::Viewer, &["notebook", "jupyter"]);
+    assert_eq!(listed(&home, "alice").0, "Running");
+    for (words, missing) in [
+        (vec!["notebook", "stop", "alice"], "✗ vic has no `patch notebooks`"),
+        (vec!["notebook", "open", "alice"], "pods/portforward`"),
+        (vec!["jupyter"], "pods/portforward`"),
+        (vec!["notebook", "create", "bob", "--image", JUPYTERLAB], "✗ vic has no `create notebooks`"),
+    ] {
+        let ran = home.run_in_vain(&words).code(4);
+        assert!(ran.stderr.contains("your own rights"), "{}", ran.transcript());
+        assert!(ran.stderr.contains(missing), "{}", ran.transcript());
+        assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());
+    }
+    assert_eq!(listed(&home, "alice").0, "Running");
+}

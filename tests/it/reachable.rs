@@ -1,0 +1,73 @@
+//! What can be reached, and what is asked for and used, on a real API server.
+
+use kf_tests::cluster::User;
+use serde_json::Value;
+
+use crate::common::Ran;
+use crate::common::team::Team;
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
+}
+
+/// A service before one pod that waits for a node.
+fn team_with_a_service(hint: &str) -> Team {
+    let team = Team::new(hint);
+    team.apply(
+        "apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      schedulerName: nobody
+      containers:
+      - name: main
+        image: kf.test/none
+        resources: {requests: {cpu: 250m, memory: 64Mi}, limits: {memory: 128Mi}}
+",
+    );
+    team.admin(&["wait", "--for=create", "pod", "-l", "app=web", "--timeout=60s"]);
+    team
+}
+
+#[test]
+fn addresses_are_listed_and_a_service_without_running_pods_is_unhealthy() {
+    let team = team_with_a_service("services");
+    for user in [User::DataScientist, User::Viewer] {
+        let home = team.home(user, &["services"]);
+        let listed = json(&home.run_in_vain(["services", "list", "-o", "json"]).success());
+        assert_eq!(listed[0]["addresses"][0], format!("web.{}.svc:80", team.name()));
+        assert_eq!((&listed[0]["kind"], &listed[0]["ready"]), (&"service".into(), &0.into()));
+        let ran = home.run_in_vain(["services", "health"]).code(1);
+        assert!(ran.stdout.contains("none of its 1 pods runs"), "{}", ran.transcript());
+        let ran = home.run_in_vain(["services", "stats"]).success();
+        assert!(ran.stderr.contains("serves no metrics.k8s.io"), "{}", ran.transcript());
+        home.run_in_vain(["services", "list", "wbe"]).code(5);
+    }
+    let ran = team.home(User::Nobody, &["services"]).run_in_vain(["services", "list"]).code(4);
+    assert!(ran.stderr.contains("✗ nils has no `list "), "{}", ran.transcript());
+}
+
+#[test]
+fn what_pods_ask_for_is_shown_without_a_metrics_server() {
+    let team = team_with_a_service("top");
+    for user in [User::DataScientist, User::Viewer] {
+        let home = team.home(user, &["top"]);
+        let ran = home.run_in_vain(["top"]).success();
+        assert!(ran.stderr.contains("serves no metrics.k8s.io"), "{}", ran.transcript());
+        assert_eq!(ran.row("deployment/web"), "deployment/web 1 unknown 250m/- unknown 64Mi/128Mi");
+        let pods = json(&home.run_in_vain(["top", "deployment/web", "-o", "json"]).success());
+        assert_eq!(pods[0]["requests"]["cpu"], 0.25);
+        assert_eq!(pods[0]["used"], Value::Null);
+    }
+    let ran = team.home(User::Nobody, &["top"]).run_in_vain(["top"]).code(4);
+    assert!(ran.stderr.contains("✗ nils has no `list pods`"), "{}", ran.transcript());
+}

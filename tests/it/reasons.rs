@@ -1,0 +1,306 @@
+//! Why something is not running: what `kf status` says on a node where it really does not.
+
+use std::time::{Duration, Instant};
+
+use kf_tests::cluster::{Part, QUEUE, User, skip_without_node};
+use serde_json::Value;
+
+use crate::common::Home;
+use crate::common::team::Team;
+
+/// How long a busy node may take to pull, crash and back off.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Waits until the status of a component has a reason that holds, and answers with it.
+#[track_caller]
+fn reason(home: &Home, component: &str, holds: impl Fn(&str) -> bool) -> String {
+    status(home, component, |_, why| holds(why)).1
+}
+
+/// Waits until state and reason of a component are what holds.
+#[track_caller]
+fn status(home: &Home, component: &str, holds: impl Fn(&str, &str) -> bool) -> (String, String) {
+    let started = Instant::now();
+    loop {
+        let ran = home.run(["status", component, "-o", "json"]).success();
+        let status: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+        let (state, why) = (text("state"), text("why"));
+        if holds(&state, &why) {
+            return (state, why);
+        }
+        assert!(started.elapsed() < PATIENCE, "{component} never said that: {}", ran.transcript());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn each_thing_that_does_not_run_says_why() {
+    if skip_without_node("each_thing_that_does_not_run_says_why") {
+        return;
+    }
+    let team = Team::with_node("reasons");
+    team.apply(TROUBLES);
+    let dana = team.home(User::DataScientist, &["status"]);
+    let vic = team.home(User::Viewer, &["status"]);
+    for (component, expected) in [
+        ("pod/huge", "0/1 nodes are available: 1 Insufficient cpu; it asks for 64 cpu"),
+        ("pod/no-claim", "volume claim nowhere does not exist"),
+        (
+            "pod/unbound",
+            "waits for its volume: slow; claim slow is pending: storageclass.storage.k8s.io \"fast\" not found",
+        ),
+        ("pod/no-secret", "secret \"nosuch\" not found"),
+        (
+            "job/greedy",
+            "exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=0, limited: requests.nvidia.com/gpu=0",
+        ),
+        (
+            "statefulset/greedy",
+            "exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=0, limited: requests.nvidia.com/gpu=0",
+        ),
+        (
+            "deployment/greedy",
+            "exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=0, limited: requests.nvidia.com/gpu=0",
+        ),
+    ] {
+        reason(&dana, component, |why| why == expected);
+        reason(&vic, component, |why| why == expected);
+    }
+    reason(&dana, "no-image", |why| why.starts_with("image kf.test/none:1 cannot be pulled: "));
+    reason(&dana, "not-ready", |why| why.starts_with("not ready: Readiness probe failed"));
+    // By then it has crashed more than once, and the log of the run before is read.
+    let crash = "; its log ends: no such model: iris";
+    let why = reason(&dana, "crashes", |why| why.starts_with("crashes: exit 3, ") && why.ends_with(crash));
+    assert!(why.contains("restart"), "{why}");
+
+    let table = dana.run(["status"]).success();
+    let fine = table.stdout.lines().find(|line| line.starts_with("pod") && line.contains("fine")).unwrap();
+    assert!(fine.contains("Running") && fine.contains("1/1"), "{}", table.transcript());
+    // A name of three things is refused with the choices.
+    let ran = dana.run_in_vain(["status", "greedy"]).code(2);
+    let choices = "error: `greedy` can be job/greedy or deployment/greedy or statefulset/greedy";
+    assert!(ran.stderr.starts_with(choices), "{}", ran.transcript());
+}
+
+fn queued(name: &str, epochs: u32) -> String {
+    format!(
+        "---
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata: {{name: {name}, labels: {{kueue.x-k8s.io/queue-name: {QUEUE}}}}}
+spec:
+  runtimeRef: {{name: kf-test}}
+  trainer:
+    env: [{{name: EPOCHS, value: '{epochs}'}}]
+    resourcesPerNode: {{requests: {{cpu: 600m, memory: 32Mi}}}}
+"
+    )
+}
+
+#[test]
+fn a_job_in_a_queue_says_what_it_waits_for_and_its_place() {
+    if skip_without_node("a_job_in_a_queue_says_what_it_waits_for_and_its_place") {
+        return;
+    }
+    let team = Team::with_parts("queued", &[Part::Kueue]);
+    let dana = team.home(User::DataScientist, &["status", "logs"]);
+    team.apply(&queued("first", 100_000));
+    status(&dana, "trainjob/first", |state, _| state == "Running");
+    team.apply(&queued("second", 1));
+    status(&dana, "trainjob/second", |state, _| state == "Queued");
+    team.apply(&queued("third", 1));
+    let place = format!("2nd of 2 in queue {QUEUE}: ");
+    let why = reason(&dana, "trainjob/third", |why| why.starts_with(&place) && why.contains("cluster queue"));
+    assert!(why.contains("insufficient unused quota for cpu"), "{why}");
+    assert!(why.contains(" in the cluster queue, which other namespaces share"), "{why}");
+    let vic = team.home(User::Viewer, &["status"]);
+    reason(&vic, "trainjob/third", |why| why.starts_with(&place));
+
+    team.admin(&["delete", "trainjob", "first", "--wait=false"]);
+    dana.run(["logs", "third", "--follow"]).success();
+    status(&dana, "trainjob/third", |state, why| state == "Complete" && why.starts_with("took "));
+}
+
+fn model(image: &str) -> String {
+    format!(
+        "apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {{name: sums}}
+spec:
+  predictor:
+    containers:
+    - name: kserve-container
+      image: '{image}'
+      args: [--model_name=sums]
+      ports: [{{containerPort: 8080}}]
+      readinessProbe: {{httpGet: {{path: /v1/models/sums, port: 8080}}, periodSeconds: 1}}
+      resources: {{requests: {{cpu: 20m, memory: 16Mi}}}}
+"
+    )
+}
+
+#[test]
+fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
+    if skip_without_node("a_service_whose_new_revision_cannot_start_is_not_called_well") {
+        return;
+    }
+    let team = Team::with_parts("revision", &[Part::ModelServer, Part::KServe]);
+    let dana = team.home(User::DataScientist, &["status", "logs"]);
+    team.apply(&model("kf.test/model-server:1"));
+    status(&dana, "isvc/sums", |state, _| state == "Running");
+    let table = dana.run(["status"]).success();
+    let kinds: Vec<_> = table.stdout.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(kinds, ["inferenceservice"], "its deployment and pods are its own: {}", table.transcript());
+
+    team.apply(&model("kf.test/model-server:broken"));
+    let crash = "its log ends: model.pkl: no such file";
+    let (state, why) = status(&dana, "isvc/sums", |_, why| why.ends_with(crash));
+    assert_eq!(state, "Degraded");
+    assert!(why.starts_with("the old revision answers, the new one does not start: "), "{why}");
+    let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+    assert_eq!(team.admin(&["get", "inferenceservice", "sums", "-o", ready]), "True", "by its own word");
+    let logs = dana.run(["logs", "sums"]).success();
+    assert!(logs.stdout.contains("model.pkl: no such file"), "{}", logs.transcript());
+}
+
+#[test]
+fn a_legacy_job_has_its_roles_and_its_end() {
+    if skip_without_node("a_legacy_job_has_its_roles_and_its_end") {
+        return;
+    }
+    let team = Team::with_parts("legacy", &[Part::TrainingOperator]);
+    let dana = team.home(User::DataScientist, &["status", "logs"]);
+    team.apply(
+        "apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata: {name: alone}
+spec:
+  pytorchReplicaSpecs:
+    Master:
+      replicas: 1
+      restartPolicy: Never
+      template:
+        spec:
+          containers:
+          - {name: pytorch, image: 'kf.test/trainer:1', args: [--epochs=2, --epoch-seconds=0.1]}
+",
+    );
+    let followed = dana.run(["logs", "alone", "-f"]).success();
+    assert!(followed.stdout.contains("epoch=2 loss="), "{}", followed.transcript());
+    assert!(followed.stderr.contains("alone complete"), "{}", followed.transcript());
+    status(&dana, "pytorchjob/alone", |state, _| state == "Complete");
+    assert_eq!(dana.run(["logs", "alone", "--step", "master"]).success().stdout, followed.stdout);
+}
+
+const TROUBLES: &str = r#"
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: gpus}
+spec: {hard: {requests.nvidia.com/gpu: "0"}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: fine}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: "kf.test/busybox:1", command: [sleep, "3600"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: huge}
+spec:
+  containers: [{name: main, image: "kf.test/busybox:1", resources: {requests: {cpu: "64"}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: no-claim}
+spec:
+  volumes: [{name: data, persistentVolumeClaim: {claimName: nowhere}}]
+  containers: [{name: main, image: "kf.test/busybox:1"}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: slow}
+spec: {storageClassName: fast, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: unbound}
+spec:
+  volumes: [{name: data, persistentVolumeClaim: {claimName: slow}}]
+  containers: [{name: main, image: "kf.test/busybox:1"}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: no-secret}
+spec:
+  containers: [{name: main, image: "kf.test/busybox:1", envFrom: [{secretRef: {name: nosuch}}]}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: greedy}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "kf.test/busybox:1", resources: {limits: {nvidia.com/gpu: "1"}}}]
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: greedy}
+spec:
+  serviceName: ""
+  selector: {matchLabels: {app: greedy-set}}
+  template:
+    metadata: {labels: {app: greedy-set}}
+    spec:
+      containers: [{name: main, image: "kf.test/busybox:1", resources: {limits: {nvidia.com/gpu: "1"}}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: greedy}
+spec:
+  selector: {matchLabels: {app: greedy}}
+  template:
+    metadata: {labels: {app: greedy}}
+    spec:
+      containers: [{name: main, image: "kf.test/busybox:1", resources: {limits: {nvidia.com/gpu: "1"}}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: no-image}
+spec:
+  selector: {matchLabels: {app: no-image}}
+  template:
+    metadata: {labels: {app: no-image}}
+    spec: {containers: [{name: main, image: "kf.test/none:1"}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: not-ready}
+spec:
+  selector: {matchLabels: {app: not-ready}}
+  template:
+    metadata: {labels: {app: not-ready}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: "kf.test/busybox:1"
+        command: [sleep, "3600"]
+        readinessProbe: {exec: {command: ["false"]}, periodSeconds: 1}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: crashes}
+spec:
+  selector: {matchLabels: {app: crashes}}
+  template:
+    metadata: {labels: {app: crashes}}
+    spec:
+      containers:
+      - name: main
+        image: "kf.test/busybox:1"
+        command: [sh, -c, "echo loading; echo 'no such model: iris' >&2; exit 3"]
+"#;

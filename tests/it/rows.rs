@@ -1,0 +1,124 @@
+//! The table of commands in README.md, made from `rows.toml` and the manifests.
+//!
+//! A row names the test that shows the command working as the data scientist and the one that shows
+//! it refused, so that no row can outlive its proof. `KF_WRITE_README=1` writes the table.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+const BEGIN: &str = "<!-- commands: made by tests/it/rows.rs -->\n";
+const END: &str = "<!-- end of commands -->\n";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rows {
+    command: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    /// The real part it was seen with, or what stood in.
+    seen_with: String,
+    /// As the data scientist: `module::test`.
+    works: String,
+    /// As the viewer, where somebody is refused: `module::test`.
+    refused: Option<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn rows() -> Vec<Row> {
+    toml::from_str::<Rows>(include_str!("rows.toml")).unwrap().command
+}
+
+fn manifest(name: &str) -> toml::Table {
+    let path = root().join("plugins").join(name).join("plugin.toml");
+    fs_err::read_to_string(path).unwrap().parse().unwrap()
+}
+
+/// What a manifest cannot do without, as `verbs resources`.
+fn rights(name: &str) -> String {
+    let manifest = manifest(name);
+    let rules = manifest.get("permissions").and_then(|p| p.get("kubernetes")).and_then(toml::Value::as_array);
+    let words = |rule: &toml::Value, field: &str| -> Vec<String> {
+        let list = rule.get(field).and_then(toml::Value::as_array).into_iter().flatten();
+        list.filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let mut needed: Vec<String> = Vec::new();
+    let mut optional = 0;
+    for rule in rules.into_iter().flatten() {
+        if rule.get("optional").and_then(toml::Value::as_bool) == Some(true) {
+            optional += 1;
+            continue;
+        }
+        needed.push(format!("{} {}", words(rule, "verbs").join(","), words(rule, "resources").join(",")));
+    }
+    if manifest.get("permissions").and_then(|p| p.get("selection")).is_some() {
+        needed.push("select a namespace".to_owned());
+    }
+    match (needed.is_empty(), optional) {
+        (true, 0) => "none".to_owned(),
+        (true, more) => format!("{more} it can do without"),
+        (false, 0) => needed.join("; "),
+        (false, more) => format!("{}; {more} more it can do without", needed.join("; ")),
+    }
+}
+
+fn table() -> String {
+    let mut table =
+        String::from("| command | what it does | seen with | rights it needs |\n|---|---|---|---|\n");
+    for row in rows() {
+        let about = manifest(&row.name)["plugin"]["summary"].as_str().unwrap().to_owned();
+        let Row { name, seen_with, .. } = &row;
+        table.push_str(&format!("| `{name}` | {about} | {seen_with} | {} |\n", rights(name)));
+    }
+    table
+}
+
+#[test]
+fn every_command_has_a_row() {
+    let named: BTreeSet<String> = rows().into_iter().map(|row| row.name).collect();
+    let folders = fs_err::read_dir(root().join("plugins")).unwrap().map(|entry| entry.unwrap().path());
+    let there: BTreeSet<String> = folders
+        .filter(|folder| folder.join("plugin.toml").is_file())
+        .map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(named, there);
+}
+
+#[test]
+fn every_row_has_its_proof() {
+    for row in rows() {
+        for proof in std::iter::once(&row.works).chain(&row.refused) {
+            let (module, test) = proof.rsplit_once("::").unwrap();
+            let path = root().join("tests/it").join(module.replace("::", "/")).with_extension("rs");
+            let source = fs_err::read_to_string(&path).unwrap();
+            assert!(source.contains(&format!("fn {test}(")), "{}: there is no test {proof}", row.name);
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_the_table() {
+    let path = root().join("README.md");
+    let readme = fs_err::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (there, after) = rest.split_once(END).unwrap();
+    let wanted = format!("\n{}\n", table());
+    if there == wanted {
+        return;
+    }
+    if std::env::var_os("KF_WRITE_README").is_some() {
+        fs_err::write(&path, format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
+        return;
+    }
+    panic!(
+        "README.md has another table; KF_WRITE_README=1 cargo xtask test the_readme_has_the_table writes it"
+    );
+}

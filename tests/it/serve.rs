@@ -1,0 +1,169 @@
+//! `kf serve` with KServe's own controller, on a real node.
+
+use std::time::{Duration, Instant};
+
+use kf_tests::cluster::{BROKEN_MODEL_SERVER, LOAD, MODEL_SERVERS, Part, User, skip_without_node};
+use serde_json::Value;
+
+use crate::common::Home;
+use crate::common::team::Team;
+
+/// What a part of the load test may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn team(hint: &str) -> Team {
+    let team = Team::with_node(hint);
+    team.require(Part::KServe);
+    team.require(Part::ModelServer);
+    team
+}
+
+/// Words that serve this image as `iris`, small enough for a small node.
+fn iris<'a>(image: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let words =
+        ["serve", "iris", "--image", image, "--env", "MODEL_NAME=iris", "--cpu", "200m", "--memory", "64Mi"];
+    [&words[..], more].concat()
+}
+
+/// Which version answers, asked through kf.
+fn version(home: &Home) -> String {
+    let words = ["serve", "iris", "--request", r#"{"instances":[[1,2]]}"#];
+    let ran = home.run(words).success();
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.transcript()));
+    assert_eq!(answer["predictions"][0].as_f64(), Some(3.0), "{answer}");
+    answer["version"].as_str().unwrap().to_owned()
+}
+
+/// What a pod that sends requests has said last.
+struct Load<'a>(&'a Team);
+
+impl<'a> Load<'a> {
+    fn start(team: &'a Team) -> Self {
+        team.apply(&format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: load}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: {LOAD}
+      args: [-url=http://iris-predictor/v1/models/iris:predict, '-body={{\"instances\":[1]}}', -rate=100, -for=15m]
+"
+        ));
+        team.admin(&["wait", "--for=condition=Ready", "--timeout=90s", "pod/load"]);
+        Self(team)
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let line = self.0.admin(&["logs", "load", "--tail=1"]);
+            if let Ok(said) = serde_json::from_str::<Value>(&line)
+                && holds(&said)
+            {
+                return said;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{what}: {line}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+}
+
+#[test]
+fn an_update_and_a_rollback_lose_no_request() {
+    if skip_without_node("an_update_and_a_rollback_lose_no_request") {
+        return;
+    }
+    let team = team("no-loss");
+    let home = team.home(User::DataScientist, &["serve"]);
+    let [first, second] = MODEL_SERVERS;
+    let ran = home.run(iris(first, &["--wait"])).success();
+    assert!(ran.stderr.contains("added a pause of 10s before a pod stops"), "{}", ran.transcript());
+    assert!(!ran.stderr.contains("is not recorded"), "{}", ran.transcript());
+    let address = format!("ready at http://iris-predictor.{}.svc.cluster.local", team.name());
+    assert!(ran.stdout.contains(&address), "{}", ran.transcript());
+
+    let load = Load::start(&team);
+    let from = |version: &'static str, count: u64| {
+        move |said: &Value| {
+            said["versions"][version].as_u64().unwrap_or(0) >= count && said["last"] == version
+        }
+    };
+    load.until("the first version answers", from("1", 500));
+    home.run(iris(second, &["--wait"])).success();
+    load.until("the second version answers", from("2", 500));
+    let ran = home.run(["serve", "iris", "--rollback", "--wait"]).success();
+    assert!(ran.stderr.contains(&format!("going back to {first}")), "{}", ran.transcript());
+    let said = load.until("10,000 requests are sent", |said| {
+        said["requests"].as_u64() >= Some(10_000) && said["last"] == "1"
+    });
+    assert_eq!((&said["failed"], &said["errors"]), (&0.into(), &serde_json::json!([])), "{said}");
+}
+
+#[test]
+fn a_revision_that_cannot_start_leaves_the_traffic_where_it_is() {
+    if skip_without_node("a_revision_that_cannot_start_leaves_the_traffic_where_it_is") {
+        return;
+    }
+    let team = team("cannot-start");
+    let home = team.home(User::DataScientist, &["serve"]);
+    home.run(iris(MODEL_SERVERS[0], &["--wait"])).success();
+
+    let ran = home.run(iris(BROKEN_MODEL_SERVER, &["--wait"])).code(1);
+    assert!(
+        ran.stderr.contains("the new revision of iris cannot start: crashes: exit 1"),
+        "{}",
+        ran.transcript()
+    );
+    assert!(ran.stderr.contains("model.pkl: no such file"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("1 pod goes on serving the revision before"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("hint: kf serve iris --rollback"), "{}", ran.transcript());
+    let listed = home.run(["serve", "--list"]).success();
+    assert!(listed.stdout.contains("Degraded"), "{}", listed.transcript());
+
+    let ran = home.run(iris("kf.test/nowhere:1", &["--wait"])).code(1);
+    assert!(ran.stderr.contains("image kf.test/nowhere:1 cannot be pulled"), "{}", ran.transcript());
+    // KServe says all is well.
+    let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+    assert_eq!(team.admin(&["get", "inferenceservice", "iris", "-o", ready]), "True");
+
+    home.run(["serve", "iris", "--rollback", "--wait"]).success();
+    assert_eq!(version(&home), "1");
+}
+
+#[test]
+fn a_service_is_served_stopped_and_started() {
+    if skip_without_node("a_service_is_served_stopped_and_started") {
+        return;
+    }
+    let team = team("stopped");
+    let home = team.home(User::DataScientist, &["serve"]);
+    let tried = home.run(iris(MODEL_SERVERS[1], &["--dry-run"])).success();
+    assert!(tried.stderr.contains("Nothing was changed"), "{}", tried.transcript());
+    home.run(iris(MODEL_SERVERS[1], &["--wait"])).success();
+    assert_eq!(version(&home), "2");
+    let again = home.run(iris(MODEL_SERVERS[1], &[])).success();
+    assert!(again.stdout.contains("inferenceservice/iris unchanged"), "{}", again.transcript());
+
+    home.run(["serve", "iris", "--stop"]).success();
+    home.run(["serve", "iris", "--wait"]).code(1);
+    home.run(["serve", "iris", "--start", "--wait"]).success();
+    assert_eq!(version(&home), "2");
+}
+
+#[test]
+fn a_viewer_may_not_serve() {
+    if skip_without_node("a_viewer_may_not_serve") {
+        return;
+    }
+    let team = team("no-serving");
+    let home = team.home(User::Viewer, &["serve"]);
+    let ran = home.run_in_vain(iris(MODEL_SERVERS[0], &[])).code(4);
+    let lacks = format!("✗ vic has no `patch inferenceservices` in {}", team.name());
+    assert!(ran.stderr.contains(&lacks), "{}", ran.transcript());
+    assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());
+    assert_eq!(team.admin(&["get", "inferenceservices", "-o", "name"]), "");
+    home.run(["serve", "--list"]).success();
+}

@@ -1,0 +1,248 @@
+//! `kf run`, `kf shell` and forwarded ports on a real node, beside kubectl on the same pods.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use kf_tests::cluster::{User, skip_without_node};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::team::Team;
+use crate::common::terminal::{Terminal, shown};
+use crate::common::{Home, attacks};
+
+/// A pod that serves a page, and has a shell.
+const SERVER: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: server}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: "kf.test/busybox:1"
+    command: [sh, -c, "mkdir /www; seq 20000 > /www/page; exec httpd -f -p 8080 -h /www"]
+"#;
+
+fn team(hint: &str) -> Team {
+    let team = Team::with_node(hint);
+    team.apply(SERVER);
+    team.admin(&["wait", "--for=condition=Ready", "pod/server", "--timeout=60s"]);
+    team
+}
+
+/// Runs with this on stdin.
+fn fed(mut command: Command, input: &[u8]) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeding = thread::spawn(move || {
+        // A command that reads only the beginning closes the pipe.
+        let _closed = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    output
+}
+
+fn code_of(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("{output:?}"))
+}
+
+#[test]
+fn what_runs_in_a_pod_is_what_kubectl_runs() {
+    if skip_without_node("what_runs_in_a_pod_is_what_kubectl_runs") {
+        return;
+    }
+    let team = team("run");
+    let home = team.home(User::DataScientist, &["run", "shell"]);
+    for (script, expected) in [
+        ("printf 'a\\0b\\377'; echo err >&2", 0),
+        ("exit 7", 7),
+        ("exit 2", 2),
+        ("exit 255", 255),
+        ("kill -9 $$", 137),
+    ] {
+        let ours = home.kf(["run", "server", "--", "sh", "-c", script]).output().unwrap();
+        let theirs = team.kubectl(User::DataScientist, &["exec", "server", "--", "sh", "-c", script]);
+        assert_eq!((code_of(&ours), code_of(&theirs)), (expected, expected), "{script}: {ours:?}");
+        assert_eq!(ours.stdout, theirs.stdout, "{script}");
+    }
+    // The end of stdin arrives, and what comes before it is whole.
+    let large: Vec<u8> = (0..10u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let echoed = fed(home.kf(["run", "server", "--", "cat"]), &large);
+    assert_eq!(code_of(&echoed), 0, "{}", String::from_utf8_lossy(&echoed.stderr));
+    assert!(echoed.stdout == large, "{} bytes came back", echoed.stdout.len());
+    // Of what fits into the pipes between: beyond that the kubelet waits for a reader, for kubectl too.
+    let head = fed(home.kf(["run", "server", "--", "head", "-c", "5"]), &large[..1024]);
+    assert_eq!((code_of(&head), head.stdout.as_slice()), (0, &large[..5]));
+    // A script is read by a shell as from any pipe.
+    let script = fed(home.kf(["shell", "server"]), b"echo $((6 * 7))\nexit 3\n");
+    assert_eq!((code_of(&script), script.stdout.as_slice()), (3, &b"42\n"[..]));
+    // Nobody reads.
+    let mut kf = home.kf(["run", "server", "--", "yes"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(kf.stdout.take());
+    assert_eq!(kf.wait().unwrap().code(), Some(141));
+    // A program that is not there.
+    let missing = home.run(["run", "server", "--", "no-such-program"]).code(5);
+    assert!(missing.stderr.contains("there is no program `no-such-program`"), "{}", missing.transcript());
+    let shell = home.run(["shell", "server", "--shell", "zsh"]).code(5);
+    assert!(shell.stderr.contains("has no `zsh`"), "{}", shell.transcript());
+}
+
+#[test]
+fn who_may_not_run_anything_is_told_which_right_is_missing() {
+    if skip_without_node("who_may_not_run_anything_is_told_which_right_is_missing") {
+        return;
+    }
+    let team = team("run-vic");
+    let home = team.home(User::Viewer, &["run", "shell"]);
+    for words in [&["run", "server", "--", "id"][..], &["shell", "server"]] {
+        let refused = home.run(words).code(4);
+        assert!(refused.stderr.contains("pods/exec"), "{}", refused.transcript());
+        assert!(refused.stderr.contains("your own rights"), "{}", refused.transcript());
+    }
+    let dana = team.home(User::DataScientist, &["run"]);
+    let refused = dana.run(["run", "server", "--read-only", "--", "id"]).code(4);
+    assert!(refused.stderr.contains("--read-only"), "{}", refused.transcript());
+    let refused = dana.run(["run", "server", "--dry-run", "--", "id"]).code(2);
+    assert!(refused.stderr.contains("leave --dry-run out"), "{}", refused.transcript());
+}
+
+#[test]
+fn a_terminal_is_the_container_s_and_comes_back() {
+    if skip_without_node("a_terminal_is_the_container_s_and_comes_back") {
+        return;
+    }
+    let team = team("shell");
+    let home = team.home(User::DataScientist, &["run", "shell"]);
+    let mut terminal = Terminal::start(home.kf(["shell", "server"]));
+    let before = terminal.settings();
+    terminal.expect("# ");
+    assert_ne!(terminal.settings(), before, "the terminal is not raw");
+    terminal.resize(97, 31);
+    terminal.type_text("sleep 1; stty size\r");
+    terminal.expect("31 97");
+    // Ctrl-C is the container's.
+    terminal.type_text("sleep 1000\r");
+    terminal.expect("sleep 1000");
+    thread::sleep(Duration::from_millis(300));
+    terminal.type_text("\x03");
+    terminal.type_text("echo still $((40 + 2))\r");
+    terminal.expect("still 42");
+    terminal.type_text("exit 9\r");
+    let keyboard = terminal.keyboard();
+    let (status, screen) = terminal.finish();
+    assert_eq!(status.code(), Some(9), "{}", shown(&screen));
+    assert_eq!(crate::common::terminal::settings(&keyboard), before);
+}
+
+#[test]
+fn a_debug_container_joins_the_pod_and_tells_its_exit_code() {
+    if skip_without_node("a_debug_container_joins_the_pod_and_tells_its_exit_code") {
+        return;
+    }
+    let team = team("debug");
+    let words = ["shell", "server", "--debug", "--debug-image", "kf.test/busybox:1"];
+    let admin = team.home(User::Admin, &["shell"]);
+    let ran = fed(admin.kf(words), b"cat /proc/1/root/www/page | tail -n 1\nexit 6\n");
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!((code_of(&ran), ran.stdout.as_slice()), (6, &b"20000\n"[..]), "{told}");
+    assert!(told.contains("container kf-debug-1"), "{told}");
+    // `edit` does not hold the right.
+    let dana = team.home(User::DataScientist, &["shell"]);
+    let refused = dana.run(words).code(4);
+    assert!(refused.stderr.contains("pods/ephemeralcontainers"), "{}", refused.transcript());
+}
+
+#[test]
+fn whatever_ends_kf_gives_the_terminal_back() {
+    if skip_without_node("whatever_ends_kf_gives_the_terminal_back") {
+        return;
+    }
+    let team = team("killed");
+    let home = team.home(User::DataScientist, &["shell"]);
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+        let mut terminal = Terminal::start(home.kf(["shell", "server"]));
+        let before = terminal.settings();
+        terminal.expect("# ");
+        assert_ne!(terminal.settings(), before);
+        kill(Pid::from_raw(terminal.process_id().try_into().unwrap()), signal).unwrap();
+        let keyboard = terminal.keyboard();
+        let (status, screen) = terminal.finish();
+        assert_eq!(status.code(), Some(code), "{signal}: {}", shown(&screen));
+        assert_eq!(crate::common::terminal::settings(&keyboard), before, "{signal}");
+    }
+    team.admin(&["get", "pod", "server"]);
+}
+
+/// kf that holds ports of `server`, and the local numbers.
+fn holding(home: &Home) -> (Child, Vec<u16>) {
+    let mut kf = home.kf(["held-ports"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(kf.stdout.take().unwrap()).lines();
+    let mut port = || lines.next().unwrap().unwrap().parse().unwrap();
+    let ports = vec![port(), port()];
+    (kf, ports)
+}
+
+fn page(port: u16) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"GET /page HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let body = answer.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
+    Ok(answer.split_off(body.unwrap_or_default()))
+}
+
+#[test]
+fn forwarded_ports_lose_no_request_and_close_with_kf() {
+    if skip_without_node("forwarded_ports_lose_no_request_and_close_with_kf") {
+        return;
+    }
+    let team = team("ports");
+    let home = attacks::home(&["held-ports"]).kubeconfig(&team.kubeconfig(User::DataScientist));
+    let (mut kf, ports) = holding(&home);
+    let expected: Vec<u8> = (1..=20_000).map(|n| format!("{n}\n")).collect::<String>().into_bytes();
+    let served = ports[0];
+    let asked: Vec<_> = (0..200).map(|_| thread::spawn(move || page(served))).collect();
+    let lost = asked
+        .into_iter()
+        .map(|request| request.join().unwrap())
+        .filter(|answer| !answer.as_ref().is_ok_and(|body| *body == expected))
+        .count();
+    assert_eq!(lost, 0);
+    // A port nobody serves is one clear line, and the others go on.
+    assert_eq!(page(ports[1]).unwrap_or_default(), b"");
+    let mut told = String::new();
+    BufReader::new(kf.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.contains(&format!("nothing listens on port 9 of pod server in {}", team.name())), "{told}");
+    assert_eq!(page(served).unwrap(), expected);
+    // The pod's end is the forward's.
+    team.admin(&["delete", "pod", "server", "--now"]);
+    assert_eq!(kf.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(("127.0.0.1", served)).is_err());
+}
+
+#[test]
+fn no_port_stays_bound_however_kf_ends() {
+    if skip_without_node("no_port_stays_bound_however_kf_ends") {
+        return;
+    }
+    let team = team("bound");
+    let home = attacks::home(&["held-ports"]).kubeconfig(&team.kubeconfig(User::DataScientist));
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
+        let (mut kf, ports) = holding(&home);
+        kill(Pid::from_raw(kf.id().try_into().unwrap()), signal).unwrap();
+        kf.wait().unwrap();
+        for port in ports {
+            assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{signal} left {port} bound");
+        }
+    }
+    let vic = attacks::home(&["held-ports"]).kubeconfig(&team.kubeconfig(User::Viewer));
+    let refused = vic.run(["held-ports"]).code(4);
+    assert!(refused.stderr.contains("pods/portforward"), "{}", refused.transcript());
+}

@@ -1,0 +1,123 @@
+//! TensorBoard over the real events of a training job, by the cluster's own kind and by a Job.
+
+use kf_tests::cluster::{Cluster, Part, Profile, TENSORBOARD, TRAINER, User, skip_without_node};
+
+use crate::common::page::Opened;
+use crate::common::team::Team;
+
+/// A claim `runs`, and a job `mnist` that trains and writes its events there.
+fn team(hint: &str, parts: &[Part]) -> Team {
+    let cluster = Cluster::attach_or_start(Profile::Node).unwrap();
+    for part in parts {
+        cluster.require(*part).unwrap();
+    }
+    let team = Team::with_node(hint);
+    let name = team.name();
+    team.apply(&format!(
+        "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {{path: /run/{name}, type: DirectoryOrCreate}}
+  claimRef: {{namespace: {name}, name: runs}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: runs, namespace: {name}}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  volumeName: {name}
+  resources: {{requests: {{storage: 1Gi}}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: mnist, namespace: {name}}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      securityContext: {{runAsUser: 0}}
+      containers:
+        - name: node
+          image: '{TRAINER}'
+          env:
+            - {{name: LOG_DIR, value: /data/mnist}}
+            - {{name: EPOCHS, value: '3'}}
+            - {{name: EPOCH_SECONDS, value: '0.1'}}
+          volumeMounts: [{{name: data, mountPath: /data}}]
+      volumes: [{{name: data, persistentVolumeClaim: {{claimName: runs}}}}]
+"
+    ));
+    team.admin(&["wait", "--for=condition=complete", "job/mnist", "-n", name, "--timeout=120s"]);
+    team
+}
+
+/// The page is TensorBoard's, and it has read what the job wrote.
+fn shows_scalars(opened: &Opened) {
+    let (status, body) = opened.get("/");
+    assert_eq!(status, 200);
+    assert!(body.contains("TensorBoard"), "{body}");
+    let started = std::time::Instant::now();
+    loop {
+        let (status, tags) = opened.get("/data/plugin/scalars/tags");
+        assert_eq!(status, 200, "{tags}");
+        if tags.contains("loss") {
+            return;
+        }
+        assert!(started.elapsed() < crate::common::terminal::PATIENCE, "{tags}");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn a_job_of_ones_own_shows_the_scalars_of_a_training_job() {
+    if skip_without_node("a_job_of_ones_own_shows_the_scalars_of_a_training_job") {
+        return;
+    }
+    let team = team("tensorboard", &[Part::TensorBoard]);
+    let home = team.home(User::DataScientist, &["tensorboard"]);
+    let words = ["tensorboard", "job/mnist", "--no-browser", "--rm", "--image", TENSORBOARD];
+    let opened = Opened::start(home.kf(words));
+    shows_scalars(&opened);
+    let listed = home.run(["tensorboard", "--list"]).success();
+    assert!(listed.stdout.contains("pvc://runs/mnist"), "{}", listed.transcript());
+    // It holds a lease, which nobody renews once kf has gone.
+    let deadline = "jsonpath={.items[*].spec.activeDeadlineSeconds}";
+    let label = "-lapp.kubernetes.io/name=tensorboard";
+    assert_eq!(team.admin(&["get", "jobs", label, "-n", team.name(), "-o", deadline]), "600");
+    assert_eq!(opened.interrupt(), Some(130));
+    // The end of the lease: the job is stopped, and then removed.
+    let short = r#"{"spec": {"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 0}}"#;
+    let job = team.admin(&["get", "jobs", label, "-n", team.name(), "-o", "name"]);
+    team.admin(&["patch", job.trim(), "-n", team.name(), "--type=merge", "-p", short]);
+    team.admin(&["wait", "--for=delete", job.trim(), "-n", team.name(), "--timeout=60s"]);
+}
+
+#[test]
+fn the_clusters_own_kind_shows_the_scalars_of_a_training_job() {
+    if skip_without_node("the_clusters_own_kind_shows_the_scalars_of_a_training_job") {
+        return;
+    }
+    let team = team("tensorboards", &[Part::Tensorboards]);
+    let home = team.home(User::DataScientist, &["tensorboard"]);
+    let opened = Opened::start(home.kf(["tensorboard", "job/mnist", "--no-browser"]));
+    shows_scalars(&opened);
+    assert_eq!(opened.interrupt(), Some(130));
+    let boards =
+        team.admin(&["get", "tensorboards", "-n", team.name(), "-o", "jsonpath={.items[*].spec.logspath}"]);
+    assert_eq!(boards, "pvc://runs/mnist");
+    // The same one is used again.
+    let mut again = Opened::start(home.kf(["tensorboard", "job/mnist", "--no-browser"]));
+    again.expect("shows pvc://runs/mnist already");
+    drop(again);
+
+    let viewer = team.home(User::Viewer, &["tensorboard"]);
+    let ran = viewer.run_in_vain(["tensorboard", "--logs", "pvc://runs/other"]).code(4);
+    assert!(ran.stderr.contains("✗ vic has no `create tensorboards`"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());
+}

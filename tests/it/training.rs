@@ -1,0 +1,158 @@
+//! What `kf train` takes along, asks for and lists, and the jobs of the generation before.
+
+use std::path::Path;
+
+use kf_tests::cluster::{Part, User, skip_without_node};
+use serde_json::Value;
+
+use crate::common::Home;
+use crate::common::team::Team;
+use crate::kf_snapshot;
+
+/// A directory of code in a home.
+fn write_code(home: &Home, greeting: &str) {
+    let code = home.path().join("src");
+    let write = |path: &str, text: &str| {
+        let path = code.join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    };
+    write("run.sh", "pwd; cat data/words.txt; ls -a; echo \"epoch=1 loss=0.5 $1\"\n");
+    write("data/words.txt", &format!("{greeting}\n"));
+    write(".git/config", "not to be shipped\n");
+    write("__pycache__/x.pyc", "nor this\n");
+    link(Path::new("/etc/hostname"), &code.join("link"));
+}
+
+fn link(to: &Path, at: &Path) {
+    let _old = fs_err::remove_file(at);
+    std::os::unix::fs::symlink(to, at).unwrap();
+}
+
+const FROM_DIR: [&str; 9] =
+    ["train", "code", "--runtime", "kf-test", "--from-dir", "src", "--cpu", "100m", "--memory=64Mi"];
+const COMMAND: [&str; 4] = ["--", "sh", "run.sh", "hello"];
+
+fn train(more: &[&'static str]) -> Vec<&'static str> {
+    [&FROM_DIR, more, &COMMAND].concat()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn local_code_runs_on_the_node_and_goes_with_its_job() {
+    if skip_without_node("local_code_runs_on_the_node_and_goes_with_its_job") {
+        return;
+    }
+    let team = Team::with_node("from-dir");
+    let home = team.home(User::DataScientist, &["train"]);
+    write_code(&home, "from here");
+    let ran = home.run(train(&["--wait", "--logs"])).success();
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[..2], ["/workspace", "from here"], "{}", ran.transcript());
+    assert!(lines.contains(&"epoch=1 loss=0.5 hello"), "{}", ran.transcript());
+    for junk in [".git", "__pycache__", "link"] {
+        assert!(!lines.contains(&junk), "{}", ran.transcript());
+    }
+    // What was asked for each node is what the pod got.
+    let pods = json(&team.admin(&["get", "pods", "-o", "json"]));
+    let resources = &pods["items"][0]["spec"]["containers"][0]["resources"];
+    for part in ["limits", "requests"] {
+        assert_eq!(resources[part], serde_json::json!({ "cpu": "100m", "memory": "64Mi" }), "{resources}");
+    }
+    let maps = || {
+        let maps = json(&team.admin(&["get", "configmaps", "-o", "json"]));
+        let names = maps["items"].as_array().unwrap().iter().map(|map| map["metadata"]["name"].clone());
+        names.filter(|name| name.as_str().unwrap().starts_with("code-code-")).collect::<Vec<_>>()
+    };
+    assert_eq!(maps().len(), 1);
+    team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
+    for _ in 0..100 {
+        if maps().is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    panic!("the code outlives its job: {:?}", maps());
+}
+
+#[test]
+fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
+    let team = Team::new("code-checked");
+    let home = team.home(User::DataScientist, &["train"]);
+    write_code(&home, "from here");
+    let before = team.versions();
+    let ran = home.run(train(&["--dry-run"])).success();
+    assert!(ran.stderr.contains("would create configmap/code-code-"), "{}", ran.transcript());
+    assert_eq!(team.versions(), before);
+    // The directory that was named is all there is: not one above it, not what is not there.
+    let mut elsewhere = train(&[]);
+    elsewhere[5] = "missing";
+    let ran = home.run_in_vain(elsewhere).code(2);
+    assert!(ran.stderr.starts_with("error: `missing` cannot be read"), "{}", ran.transcript());
+    fs_err::write(home.path().join("src/large.bin"), vec![0; 2 << 20]).unwrap();
+    kf_snapshot!(home.run_in_vain(train(&[])), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: src holds 2.0 MiB, and 1 MiB at most can be taken along; the largest is large.bin (2.0 MiB)
+    hint: keep data out of it; put data on a volume of the runtime, or build an image and name it with --image
+    ");
+    assert_eq!(team.versions(), before);
+}
+
+#[test]
+fn a_viewer_may_not_bring_code() {
+    let team = Team::new("code-viewer");
+    let home = team.home(User::Viewer, &["train"]);
+    write_code(&home, "from here");
+    let before = team.versions();
+    home.run_in_vain(train(&[])).code(4);
+    assert_eq!(team.versions(), before);
+    // Runtimes anybody may see.
+    kf_snapshot!(home.run(["train", "--list-runtimes"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME     FRAMEWORK  NODES  SUPPORT
+    kf-test  torch      1
+    ----- stderr -----
+    ");
+}
+
+const PYTORCH_JOB: &str = "apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata: {name: mnist}
+spec:
+  runPolicy: {backoffLimit: 0}
+  pytorchReplicaSpecs:
+    Master:
+      replicas: 1
+      restartPolicy: Never
+      template:
+        spec:
+          containers:
+            - name: pytorch
+              image: kf.test/trainer:1
+              env: [{name: EPOCHS, value: '2'}, {name: EPOCH_SECONDS, value: '0.2'}]
+";
+
+#[test]
+fn a_pytorch_job_of_the_training_operator_trains() {
+    if skip_without_node("a_pytorch_job_of_the_training_operator_trains") {
+        return;
+    }
+    let team = Team::with_node("pytorch");
+    team.require(Part::TrainingOperator);
+    let home = team.home(User::DataScientist, &["train"]);
+    fs_err::write(home.path().join("job.yaml"), PYTORCH_JOB).unwrap();
+    let ran = home.run(["train", "mnist", "job.yaml", "--logs"]).success();
+    assert!(ran.stdout.lines().any(|line| line.contains("epoch=2 loss=")), "{}", ran.transcript());
+    assert!(ran.stderr.contains("pytorchjob/mnist created"), "{}", ran.transcript());
+    assert!(ran.stderr.lines().last().unwrap().starts_with("mnist complete"), "{}", ran.transcript());
+    let viewer = team.home(User::Viewer, &["train"]);
+    fs_err::write(viewer.path().join("job.yaml"), PYTORCH_JOB).unwrap();
+    let refused = viewer.run_in_vain(["train", "other", "job.yaml"]).code(4);
+    assert!(refused.stderr.contains("pytorchjobs.kubeflow.org"), "{}", refused.transcript());
+}

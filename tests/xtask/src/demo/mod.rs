@@ -1,0 +1,110 @@
+//! The demos, as lines a reader can repeat: every step is a plain `kf` call.
+
+mod day;
+mod main_job;
+mod page;
+mod picture;
+mod stage;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use clap::Args;
+use kf_toolchains::guests::toolchain::Toolchain;
+use kf_toolchains::{guests, locations};
+
+use self::stage::Stage;
+use crate::cluster::{Cluster, Profile};
+use crate::setup::{self, Wanted};
+use crate::step::{Doing, Failure, Result, programs, quietly, run};
+use crate::{plugins, say};
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Leave the cluster running, and print the lines to go on with
+    #[arg(long)]
+    keep: bool,
+
+    /// Stop where the API server has accepted the job, as without root
+    #[arg(long)]
+    no_node: bool,
+
+    /// A data scientist's day instead: every workload command, on a node
+    #[arg(long, conflicts_with = "no_node")]
+    day: bool,
+
+    /// Draw what the day looks like on a terminal into this SVG file
+    #[arg(long, requires = "day", value_name = "FILE")]
+    picture: Option<PathBuf>,
+}
+
+pub fn tell(args: &DemoArgs) -> Result<()> {
+    let profile = if args.no_node { Profile::Api } else { Profile::best() };
+    if args.day && profile == Profile::Api {
+        return Err(Failure("a data scientist's day needs a node, and a node needs root".to_owned()));
+    }
+    setup::prepare(if args.day { Wanted::Day } else { Wanted::Demo }, profile)?;
+    if profile == Profile::Api {
+        let why = if args.no_node { "as you wish" } else { "a node needs root" };
+        say::step(&format!("{why}: the demo ends where the API server accepts the job"));
+    }
+    let folder = locations::target().join("demo");
+    if folder.exists() {
+        fs_err::remove_dir_all(&folder).doing("cannot clear the last demo")?;
+    }
+    fs_err::create_dir_all(&folder).doing("cannot make the demo's folder")?;
+    let (published, cluster) = thread::scope(|scope| {
+        let published = scope.spawn(|| publish(&folder));
+        let cluster = if args.keep { Cluster::kept(profile) } else { Cluster::start(profile) };
+        (setup::joined(published.join()), cluster)
+    });
+    let cluster = cluster?;
+    published?;
+    let mut stage = Stage::new(folder, &cluster)?;
+    let told = if args.day {
+        day::tell(&mut stage, &cluster, args.picture.as_deref())
+    } else {
+        main_job::tell(&mut stage, profile == Profile::Node)
+    };
+    if args.keep {
+        stage.how_to_go_on();
+    }
+    told.and(cluster.stop())
+}
+
+/// The command that lies about its rights, and what its author wrote about it.
+fn liar() -> PathBuf {
+    locations::workspace().join("tests/adversarial/lying")
+}
+
+fn built_liar() -> PathBuf {
+    locations::target().join("lying")
+}
+
+/// Builds the command that lies about its rights.
+pub fn build_liar(toolchain: &Toolchain) -> Result<()> {
+    let log = locations::log("guests");
+    let component = say::during("building the lying command", Some(&log), || {
+        guests::build_example(toolchain, "kf-attacks", "lying_manifest", "guest")
+    });
+    let component = component.doing("cannot build the lying command")?;
+    plugins::place(&built_liar(), &liar().join("plugin.toml"), &component.wasm_path)
+}
+
+/// Signs a registry of the demo's own: the reviewed index, and the command that lies.
+fn publish(folder: &Path) -> Result<()> {
+    let index = folder.join("registry-index");
+    let artifacts = folder.join("artifacts");
+    run(Command::new("cp").arg("-a").arg(locations::workspace().join("registry-index")).arg(&index))?;
+    run(Command::new("cp").arg("-a").arg(plugins::artifacts()).arg(&artifacts))?;
+    run(Command::new("cp").arg("-a").arg(built_liar()).arg(artifacts.join("snoop")))?;
+    for (from, to) in [("index.toml", "plugins/snoop.toml"), ("author.toml", "authors/mallory.toml")] {
+        fs_err::copy(liar().join(from), index.join(to)).doing("cannot list the lying command")?;
+    }
+    let mut build = Command::new(programs()?.join("kf"));
+    build.args(["registry", "build"]).arg(&index);
+    build.arg("--artifacts").arg(&artifacts).arg("--out").arg(folder.join("published"));
+    build.arg("--keys").arg(folder.join("keys")).arg("--create-keys").env("KF_HOME", folder.join("admin"));
+    quietly("signing the registry", &mut build)
+}
