@@ -193,6 +193,8 @@ fn controller_manager(binaries: &Binaries, directory: &Path, pki: &Path) -> Prog
             // At the default rate it takes four seconds to start its controllers.
             "--kube-api-qps=500".to_owned(),
             "--kube-api-burst=1000".to_owned(),
+            // Every test leaves a namespace behind that is to be deleted.
+            "--concurrent-namespace-syncs=30".to_owned(),
             // A node is declared ready a second after it is, not five.
             "--node-monitor-period=1s".to_owned(),
             // The default is a directory of the machine, and it is created.

@@ -152,7 +152,10 @@ kind: ConfigMap
 metadata: {{name: held, namespace: {made}, finalizers: [kf.test/hold]}}
 "
     ));
-    let ran = home.run(["delete", made, "--confirm", made, "--timeout", "8s"]).code(6);
+    let mut following = Terminal::start(home.kf(["delete", made, "--confirm", made]));
+    following.expect("kf.test/hold");
+    following.interrupt();
+    let ran = home.run(["delete", made, "--timeout", "1s"]).code(6);
     assert!(ran.stderr.contains("kf.test/hold"), "{}", ran.transcript());
     assert!(maker.is_there());
     let ran = home.run_in_vain(["create", made]).code(1);

@@ -148,11 +148,11 @@ spec:
 }
 
 #[test]
-fn what_does_not_run_says_why_and_how_to_mend_it() {
-    if skip_without_node("what_does_not_run_says_why_and_how_to_mend_it") {
+fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
+    if skip_without_node("one_that_does_not_start_is_mended_by_another_image_or_more_room") {
         return;
     }
-    let team = team("traps");
+    let team = team("mended");
     let home = team.home(User::DataScientist, &["notebook"]);
     // An image that is not there: the pod would keep it for ever, whatever the spec says.
     home.run(["notebook", "create", "stuck", "--image", "kf.test/nosuch:1"]).success();
@@ -176,17 +176,33 @@ fn what_does_not_run_says_why_and_how_to_mend_it() {
     let ran = home.run(["notebook", "start", "stuck", "--wait"]).code(1);
     assert!(ran.stderr.contains("exceeded quota: none"), "{}", ran.transcript());
     team.admin(&["delete", "quota", "none", "-n", team.name()]);
-    home.run(["notebook", "stop", "stuck"]).success();
+}
 
-    // A name that no pod comes of: refused by kf, and told of where others made it.
+#[test]
+fn a_name_that_no_pod_comes_of_is_told() {
+    if skip_without_node("a_name_that_no_pod_comes_of_is_told") {
+        return;
+    }
+    let team = team("names");
+    let home = team.home(User::DataScientist, &["notebook"]);
+    // Refused by kf, and told of where others made it.
     let ran = home.run(["notebook", "create", "a.b", "--image", JUPYTERLAB]).code(2);
     assert!(ran.stderr.contains("only a-z, 0-9 and - work"), "{}", ran.transcript());
     team.apply(&deaf("a.b", team.name()));
     until(&home, "a.b", "Failed", "only a-z, 0-9 and - work");
+}
 
-    // Made again at once under the name of one whose pod takes its time to end.
+#[test]
+fn one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended() {
+    if skip_without_node("one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended") {
+        return;
+    }
+    let team = team("deaf");
+    let home = team.home(User::DataScientist, &["notebook"]);
     team.apply(&deaf("again", team.name()));
     until(&home, "again", "Running", "");
+
+    // Made again at once under the same name.
     team.admin(&["delete", "notebook", "again", "-n", team.name()]);
     team.apply(&deaf("again", team.name()));
     let (state, why) = listed(&home, "again");

@@ -9,6 +9,9 @@
 
 mod common;
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use common::{apply, cluster, kubectl, kubectl_ok};
 use kf_tests::cluster::{Part, QUEUE, TestNamespace, User, skip_without_node};
 use serde_json::Value;
@@ -356,17 +359,31 @@ spec:
         namespace.name()
     );
     for user in [User::DataScientist, User::Viewer] {
-        let waiting: Value =
-            serde_json::from_str(&kubectl_ok(&namespace.kubeconfig(user), &["get", "--raw", &queue]))
-                .unwrap();
-        assert_eq!(waiting["items"][0]["positionInLocalQueue"], 0, "{waiting}");
-        assert!(waiting["items"][0]["metadata"]["name"].as_str().unwrap().contains("second"), "{waiting}");
+        let waiting = waiting_in(&queue, &namespace.kubeconfig(user));
+        assert_eq!(waiting["positionInLocalQueue"], 0, "{waiting}");
+        assert!(waiting["metadata"]["name"].as_str().unwrap().contains("second"), "{waiting}");
     }
     let workloads = kubectl_ok(&dana, &["get", "workloads", "--output=json"]);
     assert!(workloads.contains("insufficient unused quota for cpu"), "{workloads}");
 
     kubectl_ok(&dana, &["delete", "trainjob", "first"]);
     wait_for(&namespace, "--for=condition=Complete", "trainjob/second");
+}
+
+/// The first in a queue. A job is suspended a moment before Kueue has it in its queue.
+#[track_caller]
+fn waiting_in(queue: &str, kubeconfig: &Path) -> Value {
+    let started = Instant::now();
+    loop {
+        let answer = kubectl_ok(kubeconfig, &["get", "--raw", queue]);
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        let first = answer["items"][0].take();
+        if !first.is_null() {
+            return first;
+        }
+        assert!(started.elapsed() < Duration::from_secs(90), "nothing waits in {queue}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]

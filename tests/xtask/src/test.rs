@@ -1,6 +1,7 @@
 //! All tests, against one cluster.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::num::NonZero;
 use std::process::Stdio;
 use std::thread;
 
@@ -11,6 +12,10 @@ use crate::setup::{self, Wanted};
 use crate::step::{Doing, Failure, Result, cargo_command};
 use crate::summary::Summary;
 use crate::{plugins, say};
+
+/// How many tests run side by side, as Rust's test harness reads it. Most wait for a cluster most of
+/// their time, so there are more of them than cores.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -38,6 +43,10 @@ fn test(args: &TestArgs, cluster: &Cluster) -> Result<(Summary, bool)> {
     let mut cargo = cargo_command(&["test", "--workspace", "--no-fail-fast"]);
     cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder()).env("KF_TEST_PLUGINS", plugins::artifacts());
     cargo.args(&args.filter);
+    if std::env::var_os(THREADS).is_none() {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        cargo.env(THREADS, (3 * cores).to_string());
+    }
     if std::io::stdout().is_terminal() {
         cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);
     }
