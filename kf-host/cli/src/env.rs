@@ -25,6 +25,11 @@ pub const NO_COLOR: &str = "NO_COLOR";
 const HOME: &str = "HOME";
 const TERM: &str = "TERM";
 
+/// Variables that say something to kf itself. No command may name one for an argument: of one that takes
+/// a path it would make a grant.
+pub const OWN: [&str; 6] =
+    [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_BROWSER, crate::commands::completion::VARIABLE];
+
 /// The variable, unless it is unset or empty.
 pub fn var(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -67,4 +72,17 @@ pub fn kf_home() -> Option<Home> {
 fn xdg_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
     let base = var(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
     base.or_else(|| home().map(|home| home.join(below_home))).map(|base| base.join("kf"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_complete() {
+        let named = include_str!("env.rs").lines().filter_map(|line| line.strip_prefix("pub const KF_"));
+        for name in named.filter_map(|line| line.split(':').next()) {
+            assert!(OWN.contains(&format!("KF_{name}").as_str()), "{name}");
+        }
+    }
 }

@@ -111,8 +111,10 @@ fn from_environment(argument: &Argument, lookup: &impl Fn(&str) -> Option<String
     let Some(name) = argument.env.as_deref().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
         return Vec::new();
     };
-    match argument.kind {
-        ArgumentKind::Option => lookup(name).into_iter().collect(),
+    // A path is a grant to read, and nobody typed this one.
+    match (argument.kind, argument.value_type) {
+        (_, ValueType::File | ValueType::Directory) => Vec::new(),
+        (ArgumentKind::Option, _) => lookup(name).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -135,7 +137,7 @@ mod tests {
             {"id": "nodes", "kind": "option", "long": "nodes", "value_type": "integer", "env": "KF_NODES"},
             {"id": "secret", "kind": "option", "long": "secret", "env": "AWS_SECRET_ACCESS_KEY"},
             {"id": "quick", "kind": "option", "short": "q", "default": "yes"},
-            {"id": "dir", "kind": "option", "long": "from-dir", "value_type": "directory"},
+            {"id": "dir", "kind": "option", "long": "from-dir", "value_type": "directory", "env": "KF_HOME"},
             {"id": "wait", "kind": "flag", "long": "wait"},
             {"id": "loud", "kind": "count", "short": "l"},
         ]}]});
@@ -193,6 +195,8 @@ mod tests {
         assert_eq!(with_directory.directories, ["src"]);
         assert!(with_directory.files.is_empty(), "below a directory is no grant for what it is called");
         assert!(guest(&["mnist", "src"]).directories.is_empty());
+        let lookup = |_: &str| Some("/home/alice".to_owned());
+        assert!(guest_words(&tree(), &parsed(&["mnist"]), lookup).directories.is_empty());
     }
 
     proptest! {

@@ -2,9 +2,12 @@
 //!
 //! That a tree is sound is the sandbox's check ([`CommandTree`]); here stands what only the
 //! command line knows: a tree that takes one of kf's own flags would take it away from the user,
-//! and one that reads any variable could fetch a secret out of the user's shell.
+//! and one that reads any variable could fetch a secret out of the user's shell. A path that is a grant
+//! to read is typed by the user, so no variable gives one.
 
-use kf_sandbox::tree::CommandTree;
+use kf_sandbox::tree::{Argument, CommandTree, ValueType};
+
+use crate::env;
 
 /// Long names that are kf's own on every command.
 const RESERVED_LONG: [&str; 11] = [
@@ -34,6 +37,12 @@ pub enum TreeFault {
         "argument `{argument}` reads the variable {variable}; a command may only read {VARIABLE_PREFIX}…"
     )]
     Variable { argument: String, variable: String },
+    #[error("argument `{argument}` reads the variable {variable}, which is kf's own")]
+    OwnVariable { argument: String, variable: String },
+    #[error(
+        "argument `{argument}` takes a path from the variable {variable}; only one that is typed may be read"
+    )]
+    Path { argument: String, variable: String },
 }
 
 pub fn check(tree: &CommandTree) -> Result<(), TreeFault> {
@@ -44,9 +53,23 @@ pub fn check(tree: &CommandTree) -> Result<(), TreeFault> {
         if let Some(flag) = flag {
             return Err(TreeFault::Reserved { argument: argument.id.clone(), flag });
         }
-        if let Some(variable) = argument.env.as_ref().filter(|name| !name.starts_with(VARIABLE_PREFIX)) {
-            return Err(TreeFault::Variable { argument: argument.id.clone(), variable: variable.clone() });
+        if let Some(variable) = &argument.env {
+            check_variable(argument, variable)?;
         }
+    }
+    Ok(())
+}
+
+fn check_variable(argument: &Argument, variable: &str) -> Result<(), TreeFault> {
+    let (argument, variable, value) = (argument.id.clone(), variable.to_owned(), argument.value_type);
+    if !variable.starts_with(VARIABLE_PREFIX) {
+        return Err(TreeFault::Variable { argument, variable });
+    }
+    if env::OWN.contains(&variable.as_str()) {
+        return Err(TreeFault::OwnVariable { argument, variable });
+    }
+    if matches!(value, ValueType::File | ValueType::Directory) {
+        return Err(TreeFault::Path { argument, variable });
     }
     Ok(())
 }
@@ -99,5 +122,21 @@ mod tests {
         };
         assert!(reads("AWS_SECRET_ACCESS_KEY").unwrap_err().to_string().contains("AWS_SECRET_ACCESS_KEY"));
         reads("KF_TRAIN_NODES").unwrap();
+    }
+
+    #[test]
+    fn no_variable_grants_a_path() {
+        let reads = |variable: &str, value: &str| {
+            with(&serde_json::json!(
+                {"id": "x", "kind": "option", "long": "from", "env": variable, "value_type": value}
+            ))
+        };
+        for value in ["file", "directory"] {
+            assert!(matches!(reads("KF_TRAIN_CODE", value), Err(TreeFault::Path { .. })), "{value}");
+        }
+        for variable in env::OWN {
+            assert!(matches!(reads(variable, "text"), Err(TreeFault::OwnVariable { .. })), "{variable}");
+            assert!(matches!(reads(variable, "directory"), Err(TreeFault::OwnVariable { .. })));
+        }
     }
 }
