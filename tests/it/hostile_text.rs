@@ -41,17 +41,21 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
 #[test]
 fn what_a_command_prints_cannot_drive_the_terminal() {
     let home = attacks::home(&["escape-sequences"]);
-    let mut terminal = Terminal::start(home.kf(["escape-sequences", "--color", "never"]));
-    terminal.expect("[Y/n]");
-    terminal.type_text("n\n");
-    let (_, screen) = terminal.finish();
-    let screen = String::from_utf8(screen).unwrap();
-    assert!(screen.contains("txt.exe"), "{screen}");
-    // Of escapes there are kf's own, which clear the line of a wait and redraw a table.
-    let others =
-        ["\r\u{1b}[2K", "\u{1b}[2K", "\u{1b}[J"].iter().fold(screen, |text, own| text.replace(own, ""));
-    assert!(!others.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{others:?}");
-    assert!(!others.contains("root#"), "{others:?}");
+    for format in ["table", "json", "yaml", "name"] {
+        let line = ["escape-sequences", "--color", "never", "-o", format];
+        let mut terminal = Terminal::start(home.kf(line));
+        terminal.expect("[Y/n]");
+        terminal.type_text("n\n");
+        let (_, screen) = terminal.finish();
+        let screen = String::from_utf8(screen).unwrap();
+        assert!(screen.contains("txt.exe"), "{format}: {screen}");
+        // Of escapes there are kf's own, which clear the line of a wait and redraw a table.
+        let others =
+            ["\r\u{1b}[2K", "\u{1b}[2K", "\u{1b}[J"].iter().fold(screen, |text, own| text.replace(own, ""));
+        assert!(!others.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{format}: {others:?}");
+        // As JSON its escapes are text, in an error too.
+        assert!(matches!(format, "json" | "yaml") || !others.contains("root#"), "{format}: {others:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! read, set the clipboard, or rename the window, and bidirectional controls reorder what a
 //! person sees. On a terminal kf therefore passes printable text, tabs and line ends, and
 //! nothing else: control characters of both sets go, escape sequences go as a whole, and so do
-//! the bidi controls. A lone carriage return becomes a line end, so that nothing is overwritten.
+//! the bidi controls. A sequence that is not ended goes no further than its line, so that it cannot hide
+//! what others say after it. A lone carriage return becomes a line end, so that nothing is overwritten.
 //! Pipes and files get every byte as it was.
 
 /// A filter over a stream that may be cut anywhere, also inside a character or a sequence.
@@ -85,7 +86,7 @@ impl EscapeFilter {
             (State::Escape, ' '..='/') => State::Escape,
             (State::Control, '0'..='?' | ' '..='/') => State::Control,
             (State::Control | State::Escape, '\u{1b}') => State::Escape,
-            (State::Control | State::Escape, '\n') => {
+            (State::Control | State::Escape | State::String | State::StringEscape, '\n') => {
                 self.shown('\n', output);
                 State::Text
             }
@@ -120,6 +121,21 @@ fn is_bidi_control(character: char) -> bool {
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     )
+}
+
+/// JSON as it stands on a terminal. What a terminal obeys is in its strings, where it can be written as
+/// an escape of JSON's own: the document says the same.
+pub fn json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for character in document.chars() {
+        if is_bidi_control(character) || (character.is_control() && character != '\n') {
+            // Of these all fit into one unit.
+            shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// What a terminal may see of a text.
@@ -158,6 +174,14 @@ mod tests {
     }
 
     #[test]
+    fn json_keeps_its_meaning_and_drives_nothing() {
+        let said = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{61c}\n漢";
+        let shown = json(&serde_json::json!({ "message": said }).to_string());
+        assert!(!shown.chars().any(|c| c.is_control() || is_bidi_control(c)), "{shown:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["message"], said);
+    }
+
+    #[test]
     fn overwrites_nothing() {
         assert_eq!(shown(b"safe\rfake"), "safe\nfake");
         assert_eq!(shown(b"dos\r\nline"), "dos\nline");
@@ -171,6 +195,10 @@ mod tests {
     #[test]
     fn an_unended_sequence_shows_nothing_more_than_the_rest_of_its_line() {
         assert_eq!(shown(b"a\x1b[3\nb"), "a\nb");
+        for begin in ["\x1b]0;", "\x1bP", "\x1b_", "\u{9d}", "\x1b]0;\x1b"] {
+            let lines = format!("[web-0] a{begin}hidden\n[web-1] no space left\n");
+            assert_eq!(shown(lines.as_bytes()), "[web-0] a\n[web-1] no space left\n", "{begin:?}");
+        }
     }
 
     proptest! {

@@ -264,7 +264,7 @@ impl Ui {
             self.keep_echo();
         }
         if matches!(self.format, Format::Json | Format::Yaml) {
-            self.talk(&error.json().to_string(), Style::new());
+            self.talk(&escape::json(&error.json().to_string()), Style::new());
             return;
         }
         for line in error.lines() {
