@@ -100,13 +100,16 @@ pub(crate) async fn join(
 ) -> Result<i32, JoinError> {
     let Session { output: said, input } = session;
     output.lock().flush().map_err(JoinError::Output)?;
+    // Without stdin nobody would read the Ctrl-C of a raw terminal, and nobody works in the container
+    // for whom its programs may draw.
+    let draws = joining.tty && joining.stdin;
     let resized = if joining.tty {
         let resized = signal(SignalKind::window_change());
         Some(resized.map_err(|error| failed("the terminal's size cannot be followed", &error))?)
     } else {
         None
     };
-    let _raw = if joining.tty {
+    let _raw = if draws {
         Some(terminal.raw().map_err(|error| failed("the terminal cannot be taken over", &error))?)
     } else {
         None
@@ -118,7 +121,7 @@ pub(crate) async fn join(
     };
     let sizes = Sizes { terminal: Arc::clone(&terminal), resized, redraw: joining.redraw };
     tokio::select! {
-        code = show(said, terminal, joining.tty) => code,
+        code = show(said, terminal, draws) => code,
         never = listen(typed, sizes, input) => match never {},
     }
 }

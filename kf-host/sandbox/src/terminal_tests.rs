@@ -13,6 +13,7 @@ use crate::ui::Silent;
 struct Recorded {
     written: Mutex<Vec<(Stream, bool, Vec<u8>)>>,
     is_raw: Arc<AtomicBool>,
+    was_raw: AtomicBool,
     typed: Mutex<Vec<Vec<u8>>>,
     closed: bool,
 }
@@ -36,6 +37,7 @@ impl Terminal for Recorded {
 
     fn raw(&self) -> io::Result<Box<dyn Send>> {
         self.is_raw.store(true, Ordering::SeqCst);
+        self.was_raw.store(true, Ordering::SeqCst);
         Ok(Box::new(Raw(Arc::clone(&self.is_raw))))
     }
 
@@ -120,6 +122,19 @@ async fn without_stdin_nothing_is_read() {
     let (code, _) = joined(&terminal, joining, 0, vec![Ok(SessionOutput::Exited(0))]).await;
     assert_eq!(code.unwrap(), 0);
     assert_eq!(terminal.typed.lock().unwrap().len(), 1);
+}
+
+/// Raw without anybody to read the keys, the terminal would have no Ctrl-C left.
+#[tokio::test]
+async fn without_stdin_the_terminal_is_not_taken_and_what_is_said_is_filtered() {
+    let terminal = Arc::new(Recorded::default());
+    let joining = Joining { stdin: false, ..TTY };
+    let says = vec![out("\x1b[2J"), Ok(SessionOutput::Exited(0))];
+    let (code, heard) = joined(&terminal, joining, 1, says).await;
+    assert_eq!(code.unwrap(), 0);
+    assert!(matches!(heard[..], [SessionInput::Resize(_)]), "{heard:?}");
+    assert_eq!(*terminal.written.lock().unwrap(), [(Stream::Stdout, false, b"\x1b[2J".to_vec())]);
+    assert!(!terminal.was_raw.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
