@@ -1,5 +1,6 @@
 //! Ports of a pod: forwarded to this machine, or asked over HTTP by the host.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::api::{
     AccessQuestion, ApiError, Bearer, ErrorCode, Event, EventKind, Kind, PodRef, PodRequest, PodResponse,
     PortForward, PortPair, Reach,
 };
-use crate::grants::{Layer, Refusal, Verb};
+use crate::grants::{Access, Layer, Refusal, Verb};
 use crate::names::{Namespace, ObjectName, ResourceVersion, Subresource};
 use crate::streams::{Listening, bind, dial, http as pod_http};
 use crate::url::Query;
@@ -29,10 +30,19 @@ const TOKEN_SECONDS: u32 = 600;
 /// How long it is used again.
 const TOKEN_REUSE: Duration = Duration::from_secs(300);
 
-/// Tokens of service accounts by namespace, account and audience; they never leave the host but to
-/// the pod.
-pub(super) type Tokens =
-    tokio::sync::Mutex<std::collections::HashMap<(Namespace, ObjectName, String), (HeaderValue, Instant)>>;
+/// How long a connection that broke may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Tokens of service accounts; they never leave the host but to the pod.
+pub(super) type Tokens = tokio::sync::Mutex<TokenStore>;
+
+#[derive(Default)]
+pub(super) struct TokenStore {
+    /// By namespace, account and audience.
+    given: HashMap<(Namespace, ObjectName, String), (HeaderValue, Instant)>,
+    /// The audiences of the API server itself, once they are known.
+    own: Option<Vec<String>>,
+}
 
 impl Inner {
     pub(super) async fn port_forward(
@@ -78,7 +88,7 @@ impl Inner {
         let verdicts = self.can_i(verbs.map(question).to_vec()).await?;
         let denied = verbs.into_iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed);
         let Some((verb, _)) = denied else { return Ok(()) };
-        let access = crate::grants::Access { verb, ..access.clone() };
+        let access = Access { verb, ..access.clone() };
         let user = self.whoami().await.ok().map(|identity| identity.username);
         let rule = access.missing_rule();
         Err(ApiError {
@@ -167,9 +177,12 @@ impl Inner {
                 }
             }
             // Why the connection broke says more than that it did.
-            (Err(error), carried) => match carried.await {
-                Ok(Err(why)) => Err(why),
-                _ => Err(error),
+            (Err(error), mut carried) => match tokio::time::timeout(LAST_WORDS, &mut carried).await {
+                Ok(Ok(Err(why))) => Err(why),
+                _ => {
+                    carried.abort();
+                    Err(error)
+                }
             },
         }
     }
@@ -190,34 +203,72 @@ impl Inner {
         let rule = self.check(&access)?;
         let key = (place.namespace.clone().unwrap_or_else(|| self.namespace.clone()), name, audience.clone());
         let mut tokens = self.tokens.lock().await;
-        if let Some((token, asked)) = tokens.get(&key)
+        if let Some((token, asked)) = tokens.given.get(&key)
             && asked.elapsed() < TOKEN_REUSE
         {
             return Ok(token.clone());
         }
-        let mut call =
-            self.call(&place, access, Some(rule), Method::POST, &place.object(), &Query::default())?;
-        call.content_type = Some("application/json");
-        call.body = json!({
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"audiences": [audience], "expirationSeconds": TOKEN_SECONDS},
-        })
-        .to_string()
-        .into_bytes();
-        let answer = self.json(&call).await?;
-        let token = answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default();
-        if crate::connection::token_issuer(token).is_none_or(|issuer| issuer == *audience) {
+        let own = match tokens.own.take() {
+            Some(own) => own,
+            None => self.own_audiences(&place, &access, rule).await?,
+        };
+        if tokens.own.insert(own).contains(audience) {
             return Err(ApiError {
                 hint: Some("name the audience that the pod's server expects".into()),
                 ..invalid(format!("a token for `{audience}` would open the API server itself"))
             });
         }
+        let answer = self.request_token(&place, &access, rule, &[audience]).await?;
+        let token = answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default();
         let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| invalid("the API server's token cannot be sent"))?;
+            .ok()
+            .filter(|_| !token.is_empty())
+            .ok_or_else(|| invalid("the API server's token cannot be sent"))?;
         value.set_sensitive(true);
-        tokens.insert(key, (value.clone(), Instant::now()));
+        tokens.given.insert(key, (value.clone(), Instant::now()));
         Ok(value)
+    }
+
+    /// The audiences whose tokens open the API server, which may be others than its issuer. It names them
+    /// where it is asked for none, and the token that comes along is dropped.
+    async fn own_audiences(
+        &self,
+        place: &Place,
+        access: &Access,
+        rule: usize,
+    ) -> Result<Vec<String>, ApiError> {
+        let answer = self.request_token(place, access, rule, &[]).await?;
+        let named = answer.pointer("/spec/audiences").and_then(Value::as_array).into_iter().flatten();
+        let named: Vec<String> = named.filter_map(Value::as_str).map(str::to_owned).collect();
+        if named.is_empty() {
+            return Err(ApiError {
+                code: ErrorCode::Unsupported,
+                message: "the API server does not say which audiences are its own".into(),
+                hint: None,
+                refusal: None,
+            });
+        }
+        Ok(named)
+    }
+
+    async fn request_token(
+        &self,
+        place: &Place,
+        access: &Access,
+        rule: usize,
+        audiences: &[&String],
+    ) -> Result<Value, ApiError> {
+        let (target, query) = (place.object(), Query::default());
+        let mut call = self.call(place, access.clone(), Some(rule), Method::POST, &target, &query)?;
+        call.content_type = Some("application/json");
+        call.body = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": audiences, "expirationSeconds": TOKEN_SECONDS},
+        })
+        .to_string()
+        .into_bytes();
+        self.json(&call).await
     }
 }
 

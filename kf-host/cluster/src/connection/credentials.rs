@@ -33,11 +33,6 @@ fn token_expiry(token: &str) -> Option<u64> {
     claims(token)?.get("exp")?.as_u64()?.checked_mul(1000)
 }
 
-/// The `iss` of a JSON Web Token, unverified.
-pub(crate) fn token_issuer(token: &str) -> Option<String> {
-    Some(claims(token)?.get("iss")?.as_str()?.to_owned())
-}
-
 fn claims(token: &str) -> Option<serde_json::Value> {
     let payload = URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
     serde_json::from_slice(&payload).ok()

@@ -20,7 +20,6 @@ use tokio::runtime;
 use tokio::sync::Mutex;
 
 pub(crate) use answer::{answered, one_line};
-pub(crate) use credentials::token_issuer;
 pub(crate) use failure::broken_stream;
 
 use crate::api::{ApiError, ErrorCode};

@@ -196,42 +196,65 @@ async fn ports_are_opened_only_where_they_can_be_used() {
     assert_ne!(forward.ports[0].local, 0);
 }
 
-/// A JSON Web Token with this issuer.
-fn token(issuer: &str) -> Value {
-    use base64::Engine as _;
-    let claims = json!({"iss": issuer}).to_string();
-    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
-    json!({"status": {"token": format!("h.{claims}.secretsignature")}})
+/// An answer to a token request; where none was asked for, the audiences are the server's own.
+fn token(audiences: &[&str]) -> Value {
+    json!({"spec": {"audiences": audiences}, "status": {"token": "head.claims.secretsignature"}})
+}
+
+fn bearer(audience: &str) -> PodRequest {
+    PodRequest {
+        bearer: Some(Bearer { service_account: "default-editor".into(), audience: audience.into() }),
+        ..request()
+    }
+}
+
+fn with_tokens(server: &Server) -> Broker {
+    server.broker(&[sessions(BOTH), rule("", &["serviceaccounts/token"], &["create"])])
 }
 
 #[tokio::test]
-async fn a_token_needs_its_own_grant_and_is_not_for_the_api_server() {
-    let bearer = |audience: &str| PodRequest {
-        bearer: Some(Bearer { service_account: "default-editor".into(), audience: audience.into() }),
-        ..request()
-    };
+async fn a_token_needs_its_own_grant_and_goes_nowhere_but_to_the_pod() {
     let server = Server::default();
     let without = server.broker(&[sessions(BOTH)]);
     let error = without.pod_http(bearer("pipelines.kubeflow.org")).await.unwrap_err();
     assert_eq!(error.refusal.unwrap().rule.resource, "serviceaccounts/token");
-    let broker = server.broker(&[sessions(BOTH), rule("", &["serviceaccounts/token"], &["create"])]);
+    let broker = with_tokens(&server);
     for audience in ["", "a b", "a\r\nb"] {
         assert_eq!(broker.pod_http(bearer(audience)).await.unwrap_err().code, ErrorCode::Invalid);
     }
     assert!(server.requests().is_empty());
-    server.answer(201, &token("https://kubernetes.default.svc"));
-    let error = broker.pod_http(bearer("https://kubernetes.default.svc")).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Invalid);
-    assert_eq!(server.requests().len(), 1);
-    assert_eq!(
-        server.last().body["spec"],
-        json!({"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": 600})
-    );
-    server.answer(201, &token("https://kubernetes.default.svc"));
+    server.answer(201, &token(&["https://kubernetes.default.svc"]));
+    server.answer(201, &token(&["pipelines"]));
     server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
     assert_eq!(broker.pod_http(bearer("pipelines")).await.unwrap_err().code, ErrorCode::NotFound);
+    let specs: Vec<Value> =
+        server.sent.lock().unwrap().iter().map(|sent| sent.body["spec"].clone()).collect();
+    assert_eq!(specs[0], json!({"audiences": [], "expirationSeconds": 600}));
+    assert_eq!(specs[1], json!({"audiences": ["pipelines"], "expirationSeconds": 600}));
     assert_eq!(server.last().headers.iter().filter(|(name, _)| name == "authorization").count(), 0);
     assert!(!format!("{:?}", broker.calls()).contains("secretsignature"));
+}
+
+/// Its audiences need not be its issuer: hosted clusters have an issuer elsewhere, and some have several.
+#[tokio::test]
+async fn no_token_that_opens_the_api_server_goes_to_a_pod() {
+    let own = ["https://kubernetes.default.svc", "k3s"];
+    let server = Server::default();
+    let broker = with_tokens(&server);
+    server.answer(201, &token(&own));
+    for audience in own {
+        let error = broker.pod_http(bearer(audience)).await.unwrap_err();
+        assert_eq!(error.message, format!("a token for `{audience}` would open the API server itself"));
+    }
+    assert_eq!(server.requests().len(), 1, "they are asked for once, and no token of theirs is");
+    // Who does not say is not trusted.
+    for silent in [token(&[]), json!({"status": {"token": "t"}}), json!({})] {
+        let server = Server::default();
+        server.answer(201, &silent);
+        let error = with_tokens(&server).pod_http(bearer("pipelines")).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unsupported);
+        assert_eq!(server.requests().len(), 1);
+    }
 }
 
 #[tokio::test]
