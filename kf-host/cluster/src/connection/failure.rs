@@ -42,6 +42,16 @@ pub(super) fn slow(connection: &Connection) -> ApiError {
     )
 }
 
+/// An answer to a small question that has no end.
+pub(super) fn too_large(connection: &Connection) -> ApiError {
+    let most = super::MOST_ANSWER >> 20;
+    error(
+        ErrorCode::Internal,
+        format!("an answer of {} is larger than {most} MiB", connection.server()),
+        None,
+    )
+}
+
 /// The server answered, but not by switching to a WebSocket.
 pub(super) fn no_websocket(connection: &Connection, why: &dyn std::fmt::Display) -> ApiError {
     error(

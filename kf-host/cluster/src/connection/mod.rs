@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use kube::core::Status;
@@ -26,6 +26,9 @@ use crate::api::{ApiError, ErrorCode};
 use crate::kubeconfig::Settings;
 
 const JSON: &str = "application/json";
+
+/// The most an answer to the host's own questions may hold, in bytes.
+const MOST_ANSWER: usize = 16 << 20;
 
 /// How long the parts of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,9 +212,11 @@ impl Connection {
             .map_err(|error| failure::unreachable(self, &error.to_string()))?;
         let response = self.send(request).await?;
         let status = response.status();
-        let whole = tokio::time::timeout(self.timeouts.answer, response.into_body().collect());
+        let body = Limited::new(response.into_body(), MOST_ANSWER);
+        let whole = tokio::time::timeout(self.timeouts.answer, body.collect());
         let bytes = match whole.await {
             Ok(Ok(collected)) => collected.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(failure::too_large(self)),
             Ok(Err(error)) => return Err(broken_stream(&error)),
             Err(_) => return Err(failure::slow(self)),
         };

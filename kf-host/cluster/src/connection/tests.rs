@@ -154,6 +154,16 @@ async fn a_server_that_says_nothing_is_slow() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_without_end_is_not_taken_in() {
+    let endless = tower::service_fn(|_: Request<Body>| async {
+        Ok::<_, kube::Error>(Response::new(Body::from(vec![b' '; MOST_ANSWER + 1])))
+    });
+    let connection = Connection::from_client(kube::Client::new(endless, "default"), "https://lab");
+    let error = connection.get("/version").await.unwrap_err();
+    assert_eq!(error.message, "an answer of https://lab is larger than 16 MiB");
+}
+
 /// An HTTP proxy for one connection at a time; remembers where it was asked to connect.
 fn proxy() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
