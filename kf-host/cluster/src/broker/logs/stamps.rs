@@ -227,7 +227,12 @@ impl Stamps {
         };
         match search.line {
             Fate::Old => {}
-            Fate::Held => search.held.extend_from_slice(part),
+            Fate::Held => {
+                search.held.extend_from_slice(part);
+                if search.held.len() > HELD {
+                    out.extend(self.give_up());
+                }
+            }
             Fate::Partly => {
                 let skipped = search.skip.min(part.len());
                 search.skip -= skipped;
@@ -357,6 +362,23 @@ mod tests {
             out.extend(stamps.rest());
             prop_assert_eq!(out, text.into_bytes());
         }
+    }
+
+    /// A pod chooses how long its lines are.
+    #[test]
+    fn no_more_than_a_little_is_held_back_of_a_line_without_end() {
+        let mut stamps = Stamps::default();
+        stamps.take(format!("{} first\n", stamp(1_000_000_000_000)).as_bytes());
+        stamps.resume().unwrap();
+        let mut out = stamps.take(format!("{} ", stamp(1_000_000_000_500)).as_bytes());
+        let sizes: Vec<usize> = (0..100)
+            .map(|_| {
+                out.extend(stamps.take(&[b'x'; 64 << 10]));
+                stamps.search.as_ref().map_or(0, |search| search.held.len())
+            })
+            .collect();
+        assert!(sizes.iter().all(|held| *held <= HELD), "{sizes:?}");
+        assert_eq!(out, vec![b'x'; 100 * (64 << 10)]);
     }
 
     /// After a rotation the kubelet has only the new file.
