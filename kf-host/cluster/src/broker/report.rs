@@ -159,8 +159,13 @@ fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
 }
 
 impl Recorder {
+    /// Keeps as many calls as a run can spend, and more. Only connections to forwarded ports go beyond.
     pub(super) fn call(&self, record: CallRecord) {
-        locked(&self.calls).push(record);
+        const MOST: usize = 20_000;
+        let mut calls = locked(&self.calls);
+        if calls.len() < MOST {
+            calls.push(record);
+        }
     }
 
     pub(super) fn change(&self, change: Change) {
@@ -230,6 +235,15 @@ mod tests {
             ]
         );
         assert_eq!(render_calls(&[], &manifest), ["0 calls, 0 ms"]);
+    }
+
+    #[test]
+    fn a_forwarded_port_that_fails_for_days_does_not_fill_the_memory() {
+        let recorder = Recorder::default();
+        for _ in 0..30_000 {
+            recorder.call(call("create", "pods/portforward", Some(1), None));
+        }
+        assert_eq!(recorder.calls().len(), 20_000);
     }
 
     #[test]
