@@ -23,8 +23,9 @@ const MOST_PATH: usize = 8 << 10;
 const MOST_HEADERS: usize = 64;
 const MOST_HEADER_BYTES: usize = 16 << 10;
 
-/// Headers that are the host's own.
-const OWN: [&str; 19] = [
+/// Headers that are the host's own. Among them are those by which a request that looks is taken for one
+/// that changes something, which the user's `--dry-run` would not hear of.
+const OWN: [&str; 25] = [
     "authorization",
     "connection",
     "content-length",
@@ -44,18 +45,31 @@ const OWN: [&str; 19] = [
     "via",
     "kubeflow-userid",
     "kubeflow-groups",
+    "remote-user",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-ms-client-principal",
+    "x-rewrite-url",
 ];
 
 /// So are those that begin like this: proxies use them to say who asks, and from where.
-const OWN_BEGINNINGS: [&str; 8] = [
+const OWN_BEGINNINGS: [&str; 15] = [
+    "cf-access-",
     "impersonate-",
     "proxy-",
     "sec-",
-    "x-auth-request-",
+    "ssl-client-",
+    "x-amzn-oidc-",
+    "x-auth-",
+    "x-client-",
+    "x-envoy-",
     "x-forwarded-",
     "x-goog-authenticated-",
+    "x-original-",
     "x-real-",
     "x-remote-",
+    "x-webauth-",
 ];
 
 fn invalid(message: String) -> ApiError {
@@ -257,6 +271,11 @@ mod tests {
             "proxy-authorization",
             "Sec-WebSocket-Key",
             "te",
+            "X-HTTP-Method-Override",
+            "x_http_method",
+            "X-WebAuth-User",
+            "Remote-User",
+            "X-Original-URL",
         ] {
             let error = check(&request("/", &[(name, "1")])).unwrap_err();
             assert!(error.message.ends_with("is kf's own to send"), "{name}: {error}");
