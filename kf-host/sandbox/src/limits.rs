@@ -110,6 +110,13 @@ pub const MAX_FILE_BYTES: u64 = 16 << 20;
 /// The most files `files.walk` finds below a directory.
 pub const MAX_FILES_BELOW: usize = 10_000;
 
+/// The most pages one run shows in a browser: each takes the person away from what they do.
+pub(crate) const MAX_PAGES: u32 = 10;
+
+/// The largest object or patch that is sent, in bytes: the API server's own limit. Parsed it takes up
+/// many times as much.
+pub(crate) const MAX_BODY_BYTES: usize = 3 << 20;
+
 /// What a stream may hold for a guest that does not read, in bytes and in items.
 pub(crate) const STREAM_BYTES: usize = 64 << 10;
 pub(crate) const STREAM_EVENTS: usize = 256;

@@ -13,7 +13,7 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::directory::Directory;
 use crate::fault::{Which, limit, stop};
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_PAGES};
 use crate::output::{OutputError, SharedOutput};
 use crate::selection::Selection;
 
@@ -75,6 +75,7 @@ pub(crate) struct State {
     /// Each open stream holds a clone.
     streams: Arc<()>,
     widgets: u32,
+    pages: u32,
 }
 
 /// The files a run may read.
@@ -119,6 +120,7 @@ impl State {
             session_exit: None,
             streams: Arc::new(()),
             widgets: 0,
+            pages: 0,
         }
     }
 
@@ -142,6 +144,16 @@ impl State {
             return Err(ApiError { code: ErrorCode::Budget, message, hint: None, refusal: None });
         }
         Ok(Arc::clone(&self.streams))
+    }
+
+    /// Counts a page that is about to be shown.
+    pub(crate) fn page(&mut self) -> std::result::Result<(), ApiError> {
+        if self.pages >= MAX_PAGES {
+            let message = format!("a run shows no more than {MAX_PAGES} pages");
+            return Err(ApiError { code: ErrorCode::Budget, message, hint: None, refusal: None });
+        }
+        self.pages += 1;
+        Ok(())
     }
 
     pub(crate) fn widget(&mut self) -> crate::ui::WidgetId {

@@ -72,6 +72,15 @@ pub(crate) fn deep_json() {
     assert_eq!(error.code, kf_sandbox::ErrorCode::Invalid);
 }
 
+/// What no cluster would take is not even parsed.
+pub(crate) fn json_flood() {
+    let granted = Granted { kube: true, ..Granted::default() };
+    let limits = Limits { time: Duration::from_secs(10), ..soon() };
+    let attacked = run_with("json_flood", Given { granted, limits, ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    assert!(attacked.calls.is_empty());
+}
+
 pub(crate) fn random_flood() {
     let attacked = run("random_flood");
     assert!(!attacked.trap().is_empty());
@@ -110,6 +119,13 @@ pub(crate) fn process_stuffing() {
 pub(crate) fn session_flood() {
     let attacked = run_with("session_flood", sessions(Limits { streams: 20, ..soon() }));
     assert_eq!(attacked.result.unwrap().exit, Ok(20));
+}
+
+pub(crate) fn page_flood() {
+    let attacked = run_with("page_flood", sessions(soon()));
+    assert_eq!(attacked.result.unwrap().exit, Ok(10));
+    let pages = attacked.screen.words.iter().filter(|word| word.starts_with("page "));
+    assert_eq!(pages.count(), 10);
 }
 
 pub(crate) fn held_ports() {

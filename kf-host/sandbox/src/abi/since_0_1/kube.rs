@@ -8,7 +8,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::wit::kube::{self, Host, HostWatch};
-use super::{WitError, parse};
+use super::{WitError, parse_body};
 use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
 use crate::poll::{Pollable, Pump, Weight};
 use crate::state::State;
@@ -130,7 +130,7 @@ impl Host for State {
         body: String,
         options: kube::WriteOptions,
     ) -> Answer<String> {
-        let body = match parse("the object", &body) {
+        let body = match parse_body("the object", &body) {
             Ok(body) => body,
             Err(error) => return Ok(Err(error)),
         };
@@ -147,7 +147,7 @@ impl Host for State {
         body: String,
         options: kube::WriteOptions,
     ) -> Answer<String> {
-        let body = match parse("the object", &body) {
+        let body = match parse_body("the object", &body) {
             Ok(body) => body,
             Err(error) => return Ok(Err(error)),
         };
@@ -165,7 +165,7 @@ impl Host for State {
         body: String,
         options: kube::WriteOptions,
     ) -> Answer<String> {
-        let body = match parse("the patch", &body) {
+        let body = match parse_body("the patch", &body) {
             Ok(body) => body,
             Err(error) => return Ok(Err(error)),
         };

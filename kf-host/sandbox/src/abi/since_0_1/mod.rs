@@ -9,6 +9,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::interface::Interface;
+use crate::limits::MAX_BODY_BYTES;
 use crate::run::GuestError;
 use crate::state::State;
 
@@ -63,6 +64,17 @@ impl State {
 
 fn invalid(message: String) -> WitError {
     wit::types::Error { code: wit::types::ErrorCode::Invalid, message, hint: None }
+}
+
+/// What is to be sent to the API server.
+fn parse_body(what: &str, json: &str) -> std::result::Result<serde_json::Value, WitError> {
+    if json.len() > MAX_BODY_BYTES {
+        return Err(invalid(format!(
+            "{what} is larger than the {} MiB a cluster takes",
+            MAX_BODY_BYTES >> 20
+        )));
+    }
+    parse(what, json)
 }
 
 fn parse(what: &str, json: &str) -> std::result::Result<serde_json::Value, WitError> {

@@ -341,6 +341,9 @@ impl HostPortForward for State {
         };
         let terminal = self.output.lock().terminal().filter(|_| self.context.interactive);
         let Some(terminal) = terminal else { return Ok(Ok(false)) };
+        if let Err(error) = self.page() {
+            return Ok(Err(self.tell(error)));
+        }
         // The browser asks for the page while the program that opens it is waited for.
         let opened = tokio::task::spawn_blocking(move || terminal.open_page(&url)).await;
         Ok(Ok(opened.unwrap_or(false)))
