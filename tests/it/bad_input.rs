@@ -86,6 +86,22 @@ fn a_context_that_is_not_there() {
     ");
 }
 
+/// It may come from somebody else, and its user may not have read it.
+#[test]
+fn a_kubeconfig_that_believes_any_server() {
+    let home = Home::with_commands(&["whoami"]);
+    let server = format!("https://{}', insecure-skip-tls-verify: true, note: '", servers::closed());
+    let kubeconfig = kubeconfig_for(&home, &server, None);
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 7
+    ----- stdout -----
+    ----- stderr -----
+    warning: the kubeconfig has the certificate of https://[ADDRESS] not checked, so anybody may answer
+    error: the API server https://[ADDRESS] cannot be reached: Connection refused (os error 111)
+    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    ");
+}
+
 #[test]
 fn a_server_that_is_not_there() {
     let home = Home::with_commands(&["whoami"]);

@@ -282,6 +282,9 @@ impl ClusterRun {
     pub fn open(app: &App, receipt: &Receipt, rights: &Rights, flags: &RunArgs) -> Result<Self> {
         let rules = &rights.rules;
         let settings = if rights.selection { settings_to_choose(app)? } else { settings(app)? };
+        for remark in settings.remarks() {
+            app.ui.warn(&remark);
+        }
         let id = ClusterId::of(&settings);
         let namespace = settings.namespace.clone();
         let context = settings.context.clone();

@@ -10,7 +10,7 @@ mod kuberc;
 mod proxy;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kube::config::{AuthInfo, Kubeconfig};
 
@@ -76,13 +76,6 @@ pub struct Choice {
     pub namespace: Option<String>,
 }
 
-/// Whom the user's credentials act as, by the kubeconfig's own `as` fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActsAs {
-    pub user: String,
-    pub groups: Vec<String>,
-}
-
 /// A cluster, a user and a namespace, not yet connected.
 #[derive(Clone)]
 pub struct Settings {
@@ -93,8 +86,6 @@ pub struct Settings {
     /// The kubeconfig's name for the credentials.
     pub user: Option<String>,
     pub namespace: Namespace,
-    /// To be shown wherever the user's name is.
-    pub acts_as: Option<ActsAs>,
     /// The files that were read; empty in a pod.
     pub files: Vec<PathBuf>,
     /// The server's certificate is not checked.
@@ -105,6 +96,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What the kubeconfig does that a person may not know of, a line each: it believes any server, or
+    /// acts as somebody else.
+    pub fn remarks(&self) -> Vec<String> {
+        let server = &self.server;
+        let insecure = self.insecure.then(|| {
+            format!("the kubeconfig has the certificate of {server} not checked, so anybody may answer")
+        });
+        let auth = &self.config.auth_info;
+        let acting = auth.impersonate.as_ref().map(|user| {
+            let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
+            let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
+            format!("the kubeconfig has you act as {user}{of}")
+        });
+        insecure.into_iter().chain(acting).collect()
+    }
+
     /// Hex SHA-256 of the certificates that vouch for the server; none where the system's do.
     pub fn authority(&self) -> Option<String> {
         let certificates = self.config.root_cert.as_ref()?;
@@ -282,17 +289,11 @@ fn settings(
     namespace: String,
     credential_plugin: Option<String>,
 ) -> Result<Settings, KubeconfigError> {
-    let auth = &config.auth_info;
-    let acts_as = auth
-        .impersonate
-        .clone()
-        .map(|user| ActsAs { user, groups: auth.impersonate_groups.clone().unwrap_or_default() });
     Ok(Settings {
         server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
         context,
         user,
         namespace: Namespace::parse(namespace)?,
-        acts_as,
         files,
         insecure: config.accept_invalid_certs,
         credential_plugin,
@@ -320,11 +321,6 @@ fn check_plugin(auth: &AuthInfo, sources: &Sources) -> Result<Option<String>, Ku
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.rsplit("error: ").next().unwrap_or_default().trim().to_owned()
-}
-
-/// Where kubectl looks first; for messages.
-pub fn default_file(home: &Path) -> PathBuf {
-    home.join(".kube").join("config")
 }
 
 #[cfg(test)]

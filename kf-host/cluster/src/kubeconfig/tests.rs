@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 const FILE: &str = r#"
@@ -62,10 +64,16 @@ fn the_current_context_says_who_where_and_as_whom() {
     assert_eq!(settings.server, "https://lab.example:6443");
     assert_eq!(settings.namespace.as_str(), "team-a");
     assert_eq!(settings.user.as_deref(), Some("alice"));
-    assert_eq!(settings.acts_as, None);
+    assert!(settings.remarks().is_empty());
     assert!(!format!("{settings:?}").contains("secret-token"));
     let settings = load(&home.sources(), &context("boss")).unwrap();
-    assert_eq!(settings.acts_as, Some(ActsAs { user: "root".into(), groups: vec!["admins".into()] }));
+    assert_eq!(settings.remarks(), ["the kubeconfig has you act as root, of admins"]);
+    let open =
+        Home::new(&FILE.replace("cluster: {server", "cluster: {insecure-skip-tls-verify: true, server"));
+    let settings = load(&open.sources(), &Choice::default()).unwrap();
+    let remark =
+        "the kubeconfig has the certificate of https://lab.example:6443 not checked, so anybody may answer";
+    assert_eq!(settings.remarks(), [remark]);
 }
 
 #[test]
