@@ -1,6 +1,6 @@
 //! Who says no: kf's layers before anything is sent, RBAC behind them.
 
-use kf_cluster::api::{ErrorCode, KubeApi as _};
+use kf_cluster::api::{Bearer, ErrorCode, HttpMethod, KubeApi as _, PodRef, PodRequest};
 use kf_cluster::grants::Layer;
 
 use super::*;
@@ -57,6 +57,32 @@ async fn a_namespace_shows_itself() {
     assert_eq!(own["metadata"]["name"], namespace.name());
     let other = broker.get(object("", "Namespace", "kube-system")).await.unwrap_err();
     assert_eq!(other.refusal.unwrap().layer, Layer::Environment);
+}
+
+/// Which audiences those are the API server says itself.
+#[tokio::test]
+async fn a_token_that_opens_the_api_server_goes_to_no_pod() {
+    let namespace = TestNamespace::new(cluster(), "token").unwrap();
+    let rules = [
+        rule("", &["pods/portforward"], &["get", "create"]),
+        rule("", &["serviceaccounts", "serviceaccounts/token"], &["create"]),
+    ];
+    let broker = broker(&namespace, User::Admin, &rules);
+    broker.create(object("", "ServiceAccount", "robot"), json!({}), PLAIN).await.unwrap();
+    let request = |audience: &str| PodRequest {
+        pod: PodRef { namespace: None, name: "web".into() },
+        port: 80,
+        method: HttpMethod::Get,
+        path: "/".into(),
+        headers: Vec::new(),
+        body: Vec::new().into(),
+        bearer: Some(Bearer { service_account: "robot".into(), audience: audience.into() }),
+    };
+    let issuer = settings(&namespace.kubeconfig(User::Admin)).server;
+    let error = broker.pod_http(request(&issuer)).await.unwrap_err();
+    assert_eq!(error.message, format!("a token for `{issuer}` would open the API server itself"));
+    let error = broker.pod_http(request("pipelines.kubeflow.org")).await.unwrap_err();
+    assert_eq!(error.message, format!("there is no pod web in {}", namespace.name()));
 }
 
 #[tokio::test]
