@@ -228,7 +228,7 @@ impl Selection for RunSelection {
 }
 
 fn error(code: ErrorCode, message: String) -> ApiError {
-    ApiError { code, message, hint: None, refusal: None }
+    ApiError::new(code, message)
 }
 
 fn told(failure: CliError) -> ApiError {

@@ -44,6 +44,22 @@ pub struct ApiError {
     pub refusal: Option<Box<crate::grants::Refusal>>,
 }
 
+impl ApiError {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, refusal: None }
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Invalid, message)
+    }
+
+    /// The next command to type, complete and correct.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
 /// A kind of object; `version` is the cluster's preferred one if absent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {

@@ -158,7 +158,7 @@ fn the_copied_bytes_are_counted_without_prefixes() {
 
 #[test]
 fn what_came_before_an_error_is_printed() {
-    let error = ApiError { code: ErrorCode::NotFound, message: "gone".to_owned(), hint: None, refusal: None };
+    let error = ApiError::new(ErrorCode::NotFound, "gone");
     let log = vec![Ok(b"half a line".to_vec()), Err(error.clone())];
     let (printed, results) = copy(vec![(Some("> "), log)], usize::MAX);
     assert_eq!(printed, b"> half a line\n");

@@ -11,7 +11,7 @@ fn within_a_runtime<F: Future>(work: F) -> F::Output {
 }
 
 fn failure() -> ApiError {
-    ApiError { code: ErrorCode::Expired, message: "too old".to_owned(), hint: None, refusal: None }
+    ApiError::new(ErrorCode::Expired, "too old")
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl State {
     pub(crate) fn stream_slot(&self) -> std::result::Result<Arc<()>, ApiError> {
         if Arc::strong_count(&self.streams) > self.limits.streams {
             let message = format!("more than {} watches, logs and sessions are open", self.limits.streams);
-            return Err(ApiError { code: ErrorCode::Budget, message, hint: None, refusal: None });
+            return Err(ApiError::new(ErrorCode::Budget, message));
         }
         Ok(Arc::clone(&self.streams))
     }
@@ -150,7 +150,7 @@ impl State {
     pub(crate) fn page(&mut self) -> std::result::Result<(), ApiError> {
         if self.pages >= MAX_PAGES {
             let message = format!("a run shows no more than {MAX_PAGES} pages");
-            return Err(ApiError { code: ErrorCode::Budget, message, hint: None, refusal: None });
+            return Err(ApiError::new(ErrorCode::Budget, message));
         }
         self.pages += 1;
         Ok(())
@@ -162,23 +162,13 @@ impl State {
     }
 
     pub(crate) fn cluster(&self) -> std::result::Result<Arc<dyn KubeApi>, ApiError> {
-        self.kube.clone().ok_or_else(|| ApiError {
-            code: ErrorCode::Forbidden,
-            message: "this run has no cluster".to_owned(),
-            hint: None,
-            refusal: None,
-        })
+        self.kube.clone().ok_or_else(|| ApiError::new(ErrorCode::Forbidden, "this run has no cluster"))
     }
 }
 
 /// What the guest is told when its output cannot be written.
 pub(crate) fn output_error(error: &std::io::Error) -> ApiError {
-    ApiError {
-        code: ErrorCode::Failed,
-        message: format!("stdout cannot be written: {error}"),
-        hint: None,
-        refusal: None,
-    }
+    ApiError::new(ErrorCode::Failed, format!("stdout cannot be written: {error}"))
 }
 
 /// The guest sees what it can do something about; everything else ends the run.

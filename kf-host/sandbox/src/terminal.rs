@@ -86,7 +86,7 @@ impl From<ApiError> for JoinError {
 }
 
 fn failed(what: &str, error: &io::Error) -> ApiError {
-    ApiError { code: ErrorCode::Failed, message: format!("{what}: {error}"), hint: None, refusal: None }
+    ApiError::new(ErrorCode::Failed, format!("{what}: {error}"))
 }
 
 /// Joins a session to the terminal; its exit code.
@@ -141,7 +141,7 @@ async fn show(mut said: SessionStream, terminal: Arc<dyn Terminal>, raw: bool) -
         written.map_err(|error| JoinError::Output(error.into()))?;
     }
     let message = "the session ended without an exit code".to_owned();
-    Err(ApiError { code: ErrorCode::Unreachable, message, hint: None, refusal: None }.into())
+    Err(ApiError::new(ErrorCode::Unreachable, message).into())
 }
 
 struct Sizes {

@@ -151,8 +151,7 @@ async fn attaching_has_the_screen_drawn_again() {
 
 #[tokio::test]
 async fn every_end_gives_the_terminal_back() {
-    let broken =
-        ApiError { code: ErrorCode::Unreachable, message: "broken".into(), hint: None, refusal: None };
+    let broken = ApiError::new(ErrorCode::Unreachable, "broken");
     for says in [vec![Err(broken)], vec![]] {
         let terminal = Arc::new(Recorded::default());
         assert!(matches!(joined(&terminal, TTY, 0, says).await.0, Err(JoinError::Session(_))));

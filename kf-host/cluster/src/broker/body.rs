@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, ErrorCode, PatchKind};
+use crate::api::{ApiError, PatchKind};
 use crate::discovery::Served;
 use crate::names::{Namespace, ObjectName};
 
@@ -21,10 +21,6 @@ pub(super) enum Extra {
     Status,
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError { code: ErrorCode::Invalid, message: message.into(), hint: None, refusal: None }
-}
-
 /// What a whole object says of itself must be what the request says; what it leaves out is
 /// filled in. Returns the parts that need a grant of their own.
 pub(super) fn fit_object(
@@ -33,14 +29,14 @@ pub(super) fn fit_object(
     namespace: Option<&Namespace>,
     name: &ObjectName,
 ) -> Result<Vec<Extra>, ApiError> {
-    let object = body.as_object_mut().ok_or_else(|| invalid("the body is not an object"))?;
+    let object = body.as_object_mut().ok_or_else(|| ApiError::invalid("the body is not an object"))?;
     equal_or_set(object, "apiVersion", &served.api_version())?;
     equal_or_set(object, "kind", served.kind.as_str())?;
     let metadata = object
         .entry("metadata")
         .or_insert_with(|| json!({}))
         .as_object_mut()
-        .ok_or_else(|| invalid("the body's metadata is not an object"))?;
+        .ok_or_else(|| ApiError::invalid("the body's metadata is not an object"))?;
     equal_or_set(metadata, "name", name.as_str())?;
     match namespace {
         Some(namespace) => equal_or_set(metadata, "namespace", namespace.as_str())?,
@@ -58,13 +54,17 @@ fn equal_or_set(object: &mut Map<String, Value>, field: &str, expected: &str) ->
         }
         Some(Value::String(text)) if text == expected => Ok(()),
         Some(other) => {
-            Err(invalid(format!("the body says {field} {other}, the request says \"{expected}\"")))
+            Err(ApiError::invalid(format!("the body says {field} {other}, the request says \"{expected}\"")))
         }
     }
 }
 
 fn absent(object: &Map<String, Value>, field: &str, why: &str) -> Result<(), ApiError> {
-    if object.contains_key(field) { Err(invalid(format!("the body has {field}, but {why}"))) } else { Ok(()) }
+    if object.contains_key(field) {
+        Err(ApiError::invalid(format!("the body has {field}, but {why}")))
+    } else {
+        Ok(())
+    }
 }
 
 fn extras(object: &Map<String, Value>) -> Result<Vec<Extra>, ApiError> {
@@ -73,7 +73,8 @@ fn extras(object: &Map<String, Value>) -> Result<Vec<Extra>, ApiError> {
         found.push(Extra::Status);
     }
     if let Some(metadata) = object.get("metadata") {
-        let metadata = metadata.as_object().ok_or_else(|| invalid("the body's metadata is not an object"))?;
+        let metadata =
+            metadata.as_object().ok_or_else(|| ApiError::invalid("the body's metadata is not an object"))?;
         absent(metadata, "managedFields", "those are the server's")?;
         if metadata.contains_key("finalizers") || metadata.contains_key("ownerReferences") {
             found.push(Extra::Finalizers);
@@ -93,7 +94,7 @@ pub(super) fn check_patch(
     if kind == PatchKind::Json {
         return check_operations(body);
     }
-    let object = body.as_object().ok_or_else(|| invalid("the patch is not an object"))?;
+    let object = body.as_object().ok_or_else(|| ApiError::invalid("the patch is not an object"))?;
     no_directives(object)?;
     // Filling in a copy finds contradictions; the patch itself stays as it is.
     let mut copy = Map::new();
@@ -103,7 +104,9 @@ pub(super) fn check_patch(
         }
     }
     if let Some(metadata) = object.get("metadata") {
-        no_directives(metadata.as_object().ok_or_else(|| invalid("the patch's metadata is not an object"))?)?;
+        no_directives(
+            metadata.as_object().ok_or_else(|| ApiError::invalid("the patch's metadata is not an object"))?,
+        )?;
         copy.insert("metadata".into(), metadata.clone());
     }
     if let Some(status) = object.get("status") {
@@ -116,20 +119,23 @@ pub(super) fn check_patch(
 /// the metadata could do what the fields themselves are checked for.
 fn no_directives(object: &Map<String, Value>) -> Result<(), ApiError> {
     match object.keys().find(|key| key.starts_with('$')) {
-        Some(key) => Err(invalid(format!("the patch has the directive {key} where none is allowed"))),
+        Some(key) => {
+            Err(ApiError::invalid(format!("the patch has the directive {key} where none is allowed")))
+        }
         None => Ok(()),
     }
 }
 
 fn check_operations(body: &Value) -> Result<Vec<Extra>, ApiError> {
-    let operations = body.as_array().ok_or_else(|| invalid("the JSON patch is not a list of operations"))?;
+    let operations =
+        body.as_array().ok_or_else(|| ApiError::invalid("the JSON patch is not a list of operations"))?;
     let mut found = Vec::new();
     for operation in operations {
         for field in ["path", "from"] {
             match operation.get(field) {
                 None if field == "from" => {}
                 Some(Value::String(pointer)) => found.extend(pointed_at(pointer)?),
-                _ => return Err(invalid(format!("an operation of the JSON patch has no {field}"))),
+                _ => return Err(ApiError::invalid(format!("an operation of the JSON patch has no {field}"))),
             }
         }
     }
@@ -146,7 +152,7 @@ fn pointed_at(pointer: &str) -> Result<Option<Extra>, ApiError> {
         (Some("metadata"), Some("finalizers" | "ownerReferences")) => Ok(Some(Extra::Finalizers)),
         (Some("metadata"), Some("labels" | "annotations")) => Ok(None),
         (None | Some("" | "metadata" | "apiVersion" | "kind"), _) => {
-            Err(invalid(format!("the JSON patch reaches {pointer:?}, which identifies the object")))
+            Err(ApiError::invalid(format!("the JSON patch reaches {pointer:?}, which identifies the object")))
         }
         _ => Ok(None),
     }
@@ -155,6 +161,7 @@ fn pointed_at(pointer: &str) -> Result<Option<Extra>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ErrorCode;
     use crate::names::{Group, KindName, Plural, Version};
 
     fn served() -> Served {

@@ -73,18 +73,11 @@ impl Meter {
     }
 
     pub(super) fn too_large(&self, what: &str) -> ApiError {
-        ApiError {
-            hint: Some("ask for smaller pages, or select fewer objects".into()),
-            ..used_up(&format!("{} bytes in {what}", self.limits.response))
-        }
+        used_up(&format!("{} bytes in {what}", self.limits.response))
+            .hint("ask for smaller pages, or select fewer objects")
     }
 }
 
 fn used_up(what: &str) -> ApiError {
-    ApiError {
-        code: ErrorCode::Budget,
-        message: format!("the run has used up its {what}"),
-        hint: None,
-        refusal: None,
-    }
+    ApiError::new(ErrorCode::Budget, format!("the run has used up its {what}"))
 }

@@ -103,12 +103,11 @@ impl Inner {
             self.discovery.resolve(self, &group, version.as_ref(), &name).await?.ok_or_else(|| {
                 let version = version.as_ref().map(|v| format!(" in {v}")).unwrap_or_default();
                 let group = if group.is_core() { String::new() } else { format!(".{group}") };
-                ApiError {
-                    code: ErrorCode::NotFound,
-                    message: format!("the cluster does not serve {name}{group}{version}"),
-                    hint: Some("ask its administrator, or kf command list --available".into()),
-                    refusal: None,
-                }
+                ApiError::new(
+                    ErrorCode::NotFound,
+                    format!("the cluster does not serve {name}{group}{version}"),
+                )
+                .hint("ask its administrator, or kf command list --available")
             })?;
         let namespace = match (served.namespaced, reach) {
             (false, _) | (true, Reach::AllNamespaces) => None,
@@ -228,12 +227,7 @@ fn document(subresource: &str) -> Result<Subresource, ApiError> {
     const OTHERS: [&str; 8] =
         ["attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "token"];
     if OTHERS.contains(&subresource) {
-        return Err(ApiError {
-            code: ErrorCode::Invalid,
-            message: format!("the subresource {subresource} is no document"),
-            hint: None,
-            refusal: None,
-        });
+        return Err(ApiError::invalid(format!("the subresource {subresource} is no document")));
     }
     Ok(Subresource::parse(subresource)?)
 }

@@ -177,12 +177,12 @@ impl Inner {
 
 impl From<crate::names::NameError> for ApiError {
     fn from(error: crate::names::NameError) -> Self {
-        Self { code: ErrorCode::Invalid, message: error.to_string(), hint: None, refusal: None }
+        Self::invalid(error.to_string())
     }
 }
 
 impl From<crate::url::Misrouted> for ApiError {
     fn from(error: crate::url::Misrouted) -> Self {
-        Self { code: ErrorCode::Invalid, message: error.to_string(), hint: None, refusal: None }
+        Self::invalid(error.to_string())
     }
 }

@@ -12,7 +12,6 @@ use http::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::calls::Place;
-use super::sessions::invalid;
 use super::wire::Call;
 use super::{Inner, watch};
 use crate::api::{
@@ -91,12 +90,9 @@ impl Inner {
         let access = Access { verb, ..access.clone() };
         let user = self.whoami().await.ok().map(|identity| identity.username);
         let rule = access.missing_rule();
-        Err(ApiError {
-            code: ErrorCode::Forbidden,
-            message: format!("{} may not {rule}", user.as_deref().unwrap_or("your user")),
-            hint: None,
-            refusal: Some(Box::new(Refusal { layer: Layer::Rbac, rule, user })),
-        })
+        let message = format!("{} may not {rule}", user.as_deref().unwrap_or("your user"));
+        let refusal = Some(Box::new(Refusal { layer: Layer::Rbac, rule, user }));
+        Err(ApiError { refusal, ..ApiError::new(ErrorCode::Forbidden, message) })
     }
 
     /// The pod, if the user may see it; an error if it is not there or does not run.
@@ -107,18 +103,10 @@ impl Inner {
             Err(error) => return Err(error),
         };
         match over(&pod) {
-            Some(why) => Err(ApiError {
-                code: ErrorCode::Failed,
-                message: format!("{} {why}", place.words()),
-                hint: None,
-                refusal: None,
-            }),
-            None if phase(&pod) != Some("Running") => Err(ApiError {
-                code: ErrorCode::Failed,
-                message: format!("{} is not running yet", place.words()),
-                hint: None,
-                refusal: None,
-            }),
+            Some(why) => Err(ApiError::new(ErrorCode::Failed, format!("{} {why}", place.words()))),
+            None if phase(&pod) != Some("Running") => {
+                Err(ApiError::new(ErrorCode::Failed, format!("{} is not running yet", place.words())))
+            }
             None => Ok(Seen::of(&pod)),
         }
     }
@@ -150,29 +138,25 @@ impl Inner {
         let limit = self.connection.timeouts().answer;
         let Ok(answer) = tokio::time::timeout(limit, exchange).await else {
             carried.abort();
-            return Err(ApiError {
-                code: ErrorCode::TimedOut,
-                message: format!(
+            return Err(ApiError::new(
+                ErrorCode::TimedOut,
+                format!(
                     "port {} of {} did not answer within {} s",
                     request.port,
                     place.words(),
                     limit.as_secs()
                 ),
-                hint: None,
-                refusal: None,
-            });
+            ));
         };
         match (answer, carried) {
             (Ok(answer), carried) => {
                 carried.abort();
                 self.meter.bytes(answer.body.len())?;
                 match authorization {
-                    Some(token) if repeats(&answer, &token) => Err(ApiError {
-                        code: ErrorCode::Failed,
-                        message: format!("{} sends back the token it was sent", place.words()),
-                        hint: None,
-                        refusal: None,
-                    }),
+                    Some(token) if repeats(&answer, &token) => Err(ApiError::new(
+                        ErrorCode::Failed,
+                        format!("{} sends back the token it was sent", place.words()),
+                    )),
                     _ => Ok(answer),
                 }
             }
@@ -193,7 +177,7 @@ impl Inner {
         let name = ObjectName::parse(bearer.service_account.as_str())?;
         let audience = &bearer.audience;
         if audience.is_empty() || audience.len() > 256 || !audience.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(invalid("an audience is 1 to 256 printable characters without spaces"));
+            return Err(ApiError::invalid("an audience is 1 to 256 printable characters without spaces"));
         }
         let accounts = Kind { group: String::new(), version: None, kind: "ServiceAccount".into() };
         let place = self.place(&accounts, None, Reach::Namespaced, None).await?;
@@ -213,17 +197,15 @@ impl Inner {
             None => self.own_audiences(&place, &access, rule).await?,
         };
         if tokens.own.insert(own).contains(audience) {
-            return Err(ApiError {
-                hint: Some("name the audience that the pod's server expects".into()),
-                ..invalid(format!("a token for `{audience}` would open the API server itself"))
-            });
+            let message = format!("a token for `{audience}` would open the API server itself");
+            return Err(ApiError::invalid(message).hint("name the audience that the pod's server expects"));
         }
         let answer = self.request_token(&place, &access, rule, &[audience]).await?;
         let token = answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default();
         let mut value = HeaderValue::try_from(format!("Bearer {token}"))
             .ok()
             .filter(|_| !token.is_empty())
-            .ok_or_else(|| invalid("the API server's token cannot be sent"))?;
+            .ok_or_else(|| ApiError::invalid("the API server's token cannot be sent"))?;
         value.set_sensitive(true);
         tokens.given.insert(key, (value.clone(), Instant::now()));
         Ok(value)
@@ -241,12 +223,10 @@ impl Inner {
         let named = answer.pointer("/spec/audiences").and_then(Value::as_array).into_iter().flatten();
         let named: Vec<String> = named.filter_map(Value::as_str).map(str::to_owned).collect();
         if named.is_empty() {
-            return Err(ApiError {
-                code: ErrorCode::Unsupported,
-                message: "the API server does not say which audiences are its own".into(),
-                hint: None,
-                refusal: None,
-            });
+            return Err(ApiError::new(
+                ErrorCode::Unsupported,
+                "the API server does not say which audiences are its own",
+            ));
         }
         Ok(named)
     }
@@ -314,12 +294,7 @@ fn over(pod: &Value) -> Option<&'static str> {
 /// Waits until the pod is gone. Without the right to see it, for ever: the next connection will tell.
 async fn gone(inner: Arc<Inner>, place: Place, seen: Option<Seen>) -> ApiError {
     const BETWEEN: Duration = Duration::from_secs(2);
-    let why = |words: &str| ApiError {
-        code: ErrorCode::NotFound,
-        message: format!("{} {words}", place.words()),
-        hint: None,
-        refusal: None,
-    };
+    let why = |words: &str| ApiError::new(ErrorCode::NotFound, format!("{} {words}", place.words()));
     let Some(mut seen) = seen else { return std::future::pending().await };
     loop {
         let mut events = match watch::one(&inner, &place, seen.version.clone()).await {

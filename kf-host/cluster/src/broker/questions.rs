@@ -18,12 +18,10 @@ const AT_ONCE: usize = 8;
 impl Inner {
     pub(super) async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
         if questions.len() > MOST_QUESTIONS {
-            return Err(ApiError {
-                code: ErrorCode::Invalid,
-                message: format!("{} questions at once, more than {MOST_QUESTIONS}", questions.len()),
-                hint: None,
-                refusal: None,
-            });
+            return Err(ApiError::invalid(format!(
+                "{} questions at once, more than {MOST_QUESTIONS}",
+                questions.len()
+            )));
         }
         let reviews = questions.iter().map(|q| self.review(q)).collect::<Result<Vec<_>, _>>()?;
         stream::iter(reviews)
@@ -42,12 +40,7 @@ impl Inner {
         };
         let name = question.name.as_deref().map(ObjectName::parse).transpose()?;
         if question.verb.is_empty() || !question.verb.bytes().all(|b| b.is_ascii_lowercase()) {
-            return Err(ApiError {
-                code: ErrorCode::Invalid,
-                message: "a verb is one word of lower case letters".into(),
-                hint: None,
-                refusal: None,
-            });
+            return Err(ApiError::invalid("a verb is one word of lower case letters"));
         }
         let review = access_review(&question.verb, &group, &resource, Some(&namespace), name.as_ref());
         Ok(posted("can-i", "authorization.k8s.io", "selfsubjectaccessreviews", &review))
@@ -61,11 +54,8 @@ impl Inner {
         let text = |field: &str| user.get(field).and_then(Value::as_str).map(str::to_owned);
         let groups = user.get("groups").and_then(Value::as_array).into_iter().flatten();
         Ok(Identity {
-            username: text("username").ok_or_else(|| ApiError {
-                code: ErrorCode::Internal,
-                message: "the API server did not say who you are".into(),
-                hint: None,
-                refusal: None,
+            username: text("username").ok_or_else(|| {
+                ApiError::new(ErrorCode::Internal, "the API server did not say who you are")
             })?,
             uid: text("uid"),
             groups: groups.filter_map(Value::as_str).map(str::to_owned).collect(),

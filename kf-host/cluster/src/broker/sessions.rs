@@ -28,10 +28,6 @@ const MOST_WORDS: usize = 1000;
 /// Bytes of one command; all of it goes into the request's address.
 const MOST_COMMAND: usize = 16 << 10;
 
-pub(super) fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError { code: ErrorCode::Invalid, message: message.into(), hint: None, refusal: None }
-}
-
 impl Inner {
     pub(super) async fn exec(
         &self,
@@ -71,13 +67,10 @@ impl Inner {
         self.meter.call()?;
         let upgraded = self.upgrade(call, true).await?;
         if options.stdin && !options.tty && !upgraded.supports_stream_close() {
-            return Err(ApiError {
-                code: ErrorCode::Unsupported,
-                message: "this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30"
-                    .into(),
-                hint: None,
-                refusal: None,
-            });
+            return Err(ApiError::new(
+                ErrorCode::Unsupported,
+                "this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30",
+            ));
         }
         let settings = SessionSettings { tty: options.tty, program };
         Ok(session(upgraded.into_stream(), settings, permit))
@@ -106,10 +99,8 @@ impl Inner {
         if !self.dry_run {
             return Ok(());
         }
-        Err(ApiError {
-            hint: Some("leave --dry-run out".into()),
-            ..invalid(format!("{what} of {} cannot be tried without being done", pod.words()))
-        })
+        Err(ApiError::invalid(format!("{what} of {} cannot be tried without being done", pod.words()))
+            .hint("leave --dry-run out"))
     }
 
     /// The exit code of a container that a session was attached to; none if it goes on.
@@ -167,16 +158,17 @@ fn ended(pod: &Value, container: Option<&str>) -> Option<i32> {
 fn check_command(command: &[String]) -> Result<(), ApiError> {
     let bytes: usize = command.iter().map(String::len).sum();
     if command.first().is_none_or(String::is_empty) {
-        return Err(invalid("there is no command to run"));
+        return Err(ApiError::invalid("there is no command to run"));
     }
     if command.len() > MOST_WORDS || bytes > MOST_COMMAND {
-        return Err(ApiError {
-            hint: Some("put it in a file, and run that".into()),
-            ..invalid(format!("the command is longer than {MOST_WORDS} words or {} KiB", MOST_COMMAND >> 10))
-        });
+        return Err(ApiError::invalid(format!(
+            "the command is longer than {MOST_WORDS} words or {} KiB",
+            MOST_COMMAND >> 10
+        ))
+        .hint("put it in a file, and run that"));
     }
     if command.iter().any(|word| word.contains('\0')) {
-        return Err(invalid("a word of a command cannot hold a NUL"));
+        return Err(ApiError::invalid("a word of a command cannot hold a NUL"));
     }
     Ok(())
 }

@@ -76,12 +76,8 @@ impl Inner {
         let status = answer.response.status();
         let body = self.whole(answer.response, &call.object).await;
         let value = body.and_then(|bytes| {
-            serde_json::from_slice::<Value>(&bytes).map_err(|_| ApiError {
-                code: ErrorCode::Internal,
-                message: "the API server's answer is not JSON".into(),
-                hint: None,
-                refusal: None,
-            })
+            serde_json::from_slice::<Value>(&bytes)
+                .map_err(|_| ApiError::new(ErrorCode::Internal, "the API server's answer is not JSON"))
         });
         let objects = value.as_ref().ok().map(count);
         self.record(call, Some(status), answer.sent, objects)?;
@@ -207,15 +203,10 @@ impl Inner {
         };
         match tokio::time::timeout(self.connection.timeouts().answer, read).await {
             Ok(read) => read,
-            Err(_) => Err(ApiError {
-                code: ErrorCode::TimedOut,
-                message: format!(
-                    "the API server {} began an answer and did not end it",
-                    self.connection.server()
-                ),
-                hint: None,
-                refusal: None,
-            }),
+            Err(_) => Err(ApiError::new(
+                ErrorCode::TimedOut,
+                format!("the API server {} began an answer and did not end it", self.connection.server()),
+            )),
         }
     }
 
@@ -278,22 +269,18 @@ impl Inner {
             layer,
             status,
         };
-        log.write(&entry).map_err(|why| ApiError {
-            code: ErrorCode::Failed,
-            message: format!("the audit log {} cannot be written: {why}", log.path().display()),
-            hint: Some("make room, or run without --audit".into()),
-            refusal: None,
+        log.write(&entry).map_err(|why| {
+            ApiError::new(
+                ErrorCode::Failed,
+                format!("the audit log {} cannot be written: {why}", log.path().display()),
+            )
+            .hint("make room there, or set KF_AUDIT_LOG to another file")
         })
     }
 }
 
 fn unwritable(error: http::Error) -> ApiError {
-    ApiError {
-        code: ErrorCode::Invalid,
-        message: format!("the request cannot be written: {error}"),
-        hint: None,
-        refusal: None,
-    }
+    ApiError::invalid(format!("the request cannot be written: {error}"))
 }
 
 /// A WebSocket needs two verbs; the server's words say which one it missed.

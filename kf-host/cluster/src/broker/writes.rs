@@ -14,10 +14,6 @@ use crate::grants::{Access, Verb, Want};
 use crate::names::{Resource, Subresource, Uid};
 use crate::url::Query;
 
-fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError { code: ErrorCode::Invalid, message: message.into(), hint: None, refusal: None }
-}
-
 /// A write that has been checked.
 struct Write {
     place: Place,
@@ -69,12 +65,11 @@ impl Inner {
         let rule = self.check(&access)?;
         self.check(&place.access(self, Verb::Create))?;
         if options.force && !self.also(&access, Want::Force) {
-            return Err(ApiError {
-                code: ErrorCode::Forbidden,
-                message: format!("{} may not take over fields of {}", self.command.name, place.words()),
-                hint: Some("the manifest's rule needs `force = true`".into()),
-                refusal: None,
-            });
+            return Err(ApiError::new(
+                ErrorCode::Forbidden,
+                format!("{} may not take over fields of {}", self.command.name, place.words()),
+            )
+            .hint("the manifest's rule needs `force = true`"));
         }
         self.check_extras(&place, &extras)?;
         self.write(Write {
@@ -98,14 +93,16 @@ impl Inner {
         options: WriteOptions,
     ) -> Result<Value, ApiError> {
         let place = self.object(&object, None).await?;
-        let name = place.name.clone().ok_or_else(|| invalid("a patch needs a name"))?;
+        let name = place.name.clone().ok_or_else(|| ApiError::invalid("a patch needs a name"))?;
         let extras = check_patch(kind, &body, &place.served, place.namespace.as_ref(), &name)?;
         let access = place.access(self, Verb::Patch);
         let rule = self.check(&access)?;
         self.check_extras(&place, &extras)?;
         // `copy` moves data into what is shown, and `test` tells whether a guess is right.
         if kind == PatchKind::Json && place.is_secret() && self.secret_sight(&place) == Sight::WithoutData {
-            return Err(invalid("secrets take no JSON patch from a command that may not read their data"));
+            return Err(ApiError::invalid(
+                "secrets take no JSON patch from a command that may not read their data",
+            ));
         }
         self.write(Write {
             place,
@@ -150,7 +147,7 @@ impl Inner {
             .and_then(Value::as_str)
             .map(|text| text.rsplit_once('/').map_or(text, |(_, version)| version).to_owned());
         let place = self.object(object, version.as_deref()).await?;
-        let name = place.name.as_ref().ok_or_else(|| invalid("a write needs a name"))?;
+        let name = place.name.as_ref().ok_or_else(|| ApiError::invalid("a write needs a name"))?;
         let extras = fit_object(body, &place.served, place.namespace.as_ref(), name)?;
         Ok((place, extras))
     }
@@ -269,14 +266,14 @@ fn whole(object: &ObjectRef) -> Result<(), ApiError> {
     match &object.subresource {
         None => Ok(()),
         Some(subresource) => {
-            Err(invalid(format!("the subresource {subresource} can be read and patched only")))
+            Err(ApiError::invalid(format!("the subresource {subresource} can be read and patched only")))
         }
     }
 }
 
 fn delete_options(options: DeleteOptions, dry_run: bool) -> Result<Value, ApiError> {
     if options.grace_period_seconds == Some(0) {
-        return Err(invalid("a grace period of 0 s can leave containers running unseen"));
+        return Err(ApiError::invalid("a grace period of 0 s can leave containers running unseen"));
     }
     let propagation = match options.propagation {
         Propagation::Background => "Background",

@@ -91,7 +91,7 @@ fn forbidden(words: &str, access: Option<&Access>) -> ApiError {
         return ApiError { code: ErrorCode::Forbidden, message, hint: None, refusal };
     }
     let code = if words.contains("exceeded quota") { ErrorCode::Forbidden } else { ErrorCode::Invalid };
-    ApiError { code, message: words.to_owned(), hint: None, refusal: None }
+    ApiError::new(code, words)
 }
 
 /// The user in the authorizer's sentence `… User "alice" cannot get resource "pods" …`.

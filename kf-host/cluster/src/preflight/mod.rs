@@ -61,12 +61,10 @@ pub async fn preflight(
     let questions: BTreeSet<Question> =
         rules.permissions().map(|permission| Question::new(permission, namespace)).collect();
     if questions.len() > MOST_QUESTIONS {
-        return Err(ApiError {
-            code: ErrorCode::Budget,
-            message: format!("the rules spell out {} questions, more than {MOST_QUESTIONS}", questions.len()),
-            hint: None,
-            refusal: None,
-        });
+        return Err(ApiError::new(
+            ErrorCode::Budget,
+            format!("the rules spell out {} questions, more than {MOST_QUESTIONS}", questions.len()),
+        ));
     }
     let mut known = Cache::load(cache, Timestamp::now());
     let fingerprint = connection.fingerprint();

@@ -62,7 +62,7 @@ pub(super) fn on(channel: u8, data: &[u8]) -> Bytes {
 /// The exit code that a status tells, or why there is none. `program` is the command's first word.
 pub(super) fn exit_code(status: &[u8], program: Option<&str>) -> Result<i32, ApiError> {
     let Ok(status) = serde_json::from_slice::<Status>(status) else {
-        return Err(failed(ErrorCode::Internal, "the session's status cannot be read".into()));
+        return Err(ApiError::new(ErrorCode::Internal, "the session's status cannot be read"));
     };
     if status.status == Some(StatusSummary::Success) {
         return Ok(0);
@@ -80,17 +80,13 @@ pub(super) fn not_started(words: &str, program: Option<&str>) -> ApiError {
     let missing = ["executable file not found", "no such file or directory"];
     match program {
         Some(program) if missing.iter().any(|sign| words.contains(sign)) => {
-            failed(ErrorCode::NotFound, format!("there is no program {program} in the container"))
+            ApiError::new(ErrorCode::NotFound, format!("there is no program {program} in the container"))
         }
         Some(program) if words.contains("permission denied") => {
-            failed(ErrorCode::Failed, format!("{program} may not be executed in the container"))
+            ApiError::new(ErrorCode::Failed, format!("{program} may not be executed in the container"))
         }
-        _ => failed(ErrorCode::Failed, format!("the session failed: {}", one_line(words))),
+        _ => ApiError::new(ErrorCode::Failed, format!("the session failed: {}", one_line(words))),
     }
-}
-
-fn failed(code: ErrorCode, message: String) -> ApiError {
-    ApiError { code, message, hint: None, refusal: None }
 }
 
 #[cfg(test)]

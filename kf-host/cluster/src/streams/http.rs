@@ -72,10 +72,6 @@ const OWN_BEGINNINGS: [&str; 15] = [
     "x-webauth-",
 ];
 
-fn invalid(message: String) -> ApiError {
-    ApiError { code: ErrorCode::Invalid, message, hint: None, refusal: None }
-}
-
 /// What a command asks for, checked; without what the host adds.
 #[derive(Debug)]
 pub(crate) struct Checked {
@@ -95,10 +91,10 @@ impl Checked {
 /// Checks everything a command chose.
 pub(crate) fn check(request: &PodRequest) -> Result<Checked, ApiError> {
     if request.port == 0 {
-        return Err(invalid("0 is no port of a pod".into()));
+        return Err(ApiError::invalid("0 is no port of a pod"));
     }
     if request.body.len() > MOST_BODY {
-        return Err(invalid(format!("the body is larger than {} MiB", MOST_BODY >> 20)));
+        return Err(ApiError::invalid(format!("the body is larger than {} MiB", MOST_BODY >> 20)));
     }
     let method = match request.method {
         HttpMethod::Get => Method::GET,
@@ -118,7 +114,7 @@ pub(crate) fn check(request: &PodRequest) -> Result<Checked, ApiError> {
 
 /// A path with a query, as it is sent.
 pub(crate) fn path(text: &str) -> Result<PathAndQuery, ApiError> {
-    let bad = |why: &str| invalid(format!("the path `{}` {why}", shown(text)));
+    let bad = |why: &str| ApiError::invalid(format!("the path `{}` {why}", shown(text)));
     if text.len() > MOST_PATH {
         return Err(bad("is too long"));
     }
@@ -147,19 +143,20 @@ fn shown(text: &str) -> String {
 fn headers(given: &[(String, String)]) -> Result<HeaderMap, ApiError> {
     let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len()).sum();
     if given.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
-        return Err(invalid("there are too many headers".into()));
+        return Err(ApiError::invalid("there are too many headers"));
     }
     let mut headers = HeaderMap::new();
     for (name, value) in given {
         let parsed = HeaderName::try_from(name.as_str())
-            .map_err(|_| invalid(format!("`{}` is no name of a header", shown(name))))?;
+            .map_err(|_| ApiError::invalid(format!("`{}` is no name of a header", shown(name))))?;
         // Some servers take `_` for `-`, and so the next one for this one.
         let meant = parsed.as_str().replace('_', "-");
         if OWN.contains(&meant.as_str()) || OWN_BEGINNINGS.iter().any(|begin| meant.starts_with(begin)) {
-            return Err(invalid(format!("the header {parsed} is kf's own to send")));
+            return Err(ApiError::invalid(format!("the header {parsed} is kf's own to send")));
         }
-        let value = HeaderValue::try_from(value.as_str())
-            .map_err(|_| invalid(format!("the value of the header {parsed} holds control characters")))?;
+        let value = HeaderValue::try_from(value.as_str()).map_err(|_| {
+            ApiError::invalid(format!("the value of the header {parsed} holds control characters"))
+        })?;
         headers.append(parsed, value);
     }
     Ok(headers)
@@ -178,7 +175,8 @@ pub(crate) async fn exchange(
     *request.method_mut() = method;
     *request.uri_mut() = path.into();
     *request.headers_mut() = headers;
-    let host = HeaderValue::try_from(format!("localhost:{port}")).map_err(|_| invalid("no port".into()))?;
+    let host =
+        HeaderValue::try_from(format!("localhost:{port}")).map_err(|_| ApiError::invalid("no port"))?;
     request.headers_mut().insert(HOST, host);
     request.headers_mut().insert(USER_AGENT, user_agent.clone());
     if let Some(authorization) = authorization {
@@ -206,12 +204,10 @@ async fn whole(response: Response<Incoming>) -> Result<PodResponse, ApiError> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| unanswered(&error))?.into_data() else { continue };
         if bytes.len().saturating_add(data.len()) > MOST_BODY {
-            return Err(ApiError {
-                code: ErrorCode::Budget,
-                message: format!("the pod's answer is larger than {} MiB", MOST_BODY >> 20),
-                hint: None,
-                refusal: None,
-            });
+            return Err(ApiError::new(
+                ErrorCode::Budget,
+                format!("the pod's answer is larger than {} MiB", MOST_BODY >> 20),
+            ));
         }
         bytes.extend_from_slice(&data);
     }
@@ -223,12 +219,7 @@ async fn whole(response: Response<Incoming>) -> Result<PodResponse, ApiError> {
 }
 
 fn unanswered(error: &hyper::Error) -> ApiError {
-    ApiError {
-        code: ErrorCode::Failed,
-        message: format!("the pod does not answer in HTTP: {error}"),
-        hint: None,
-        refusal: None,
-    }
+    ApiError::new(ErrorCode::Failed, format!("the pod does not answer in HTTP: {error}"))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) type Opener<S> =
 /// Binds every port, or none.
 pub(crate) async fn bind(wanted: &[PortPair]) -> Result<Listening, ApiError> {
     if wanted.is_empty() || wanted.len() > MOST_PORTS {
-        return Err(failed(
+        return Err(ApiError::new(
             ErrorCode::Invalid,
             format!("a port-forward takes 1 to {MOST_PORTS} ports, not {}", wanted.len()),
         ));
@@ -57,7 +57,7 @@ pub(crate) async fn bind(wanted: &[PortPair]) -> Result<Listening, ApiError> {
     let mut listening = Listening { ports: Vec::new(), listeners: Vec::new() };
     for pair in wanted {
         if pair.remote == 0 {
-            return Err(failed(ErrorCode::Invalid, "0 is no port of a pod".into()));
+            return Err(ApiError::invalid("0 is no port of a pod"));
         }
         let (listeners, local) = both(pair.local).await.map_err(|error| taken(pair.local, &error))?;
         listening.ports.push(PortPair { local, ..*pair });
@@ -92,11 +92,7 @@ fn taken(port: u16, error: &io::Error) -> ApiError {
         io::ErrorKind::PermissionDenied => format!("port {port} of this machine is not yours to open"),
         _ => format!("port {port} of this machine cannot be opened: {error}"),
     };
-    failed(ErrorCode::Failed, message)
-}
-
-fn failed(code: ErrorCode, message: String) -> ApiError {
-    ApiError { code, message, hint: None, refusal: None }
+    ApiError::new(ErrorCode::Failed, message)
 }
 
 impl Listening {
@@ -169,7 +165,7 @@ where
             Err(error) if passes(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
             Err(error) => {
                 let message = format!("no connection can be taken any more: {error}");
-                let _closed = shared.tell.send(Trouble::End(failed(ErrorCode::Failed, message))).await;
+                let _closed = shared.tell.send(Trouble::End(ApiError::new(ErrorCode::Failed, message))).await;
                 return;
             }
         }
@@ -201,7 +197,7 @@ where
             tries += 1;
             let opened = match self.opening.acquire().await {
                 Ok(_permit) => (self.open)(remote).await,
-                Err(_) => return Err(failed(ErrorCode::Failed, "the port-forward has ended".into())),
+                Err(_) => return Err(ApiError::new(ErrorCode::Failed, "the port-forward has ended")),
             };
             match opened {
                 Err(error)

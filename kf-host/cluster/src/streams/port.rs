@@ -124,7 +124,7 @@ fn closed(port: u16, place: &str, words: &str) -> ApiError {
     } else {
         format!("port {port} of {place} cannot be reached: {}", one_line(words))
     };
-    ApiError { code: ErrorCode::Failed, message, hint: None, refusal: None }
+    ApiError::new(ErrorCode::Failed, message)
 }
 
 /// A connection to a pod's port as a stream of bytes, for a client that lives in this process. What

@@ -278,7 +278,7 @@ async fn dropping_a_forward_closes_ports_and_connections() {
 
 #[tokio::test]
 async fn the_pod_s_end_is_the_forward_s() {
-    let gone = ApiError { code: ErrorCode::NotFound, message: "gone".into(), hint: None, refusal: None };
+    let gone = ApiError::new(ErrorCode::NotFound, "gone");
     let listening = bind(&[ANY]).await.unwrap();
     let mut forward =
         listening.serve("pod web".into(), echoing(), std::future::ready(gone.clone()).boxed(), ());

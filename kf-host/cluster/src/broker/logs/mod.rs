@@ -304,12 +304,7 @@ fn query(options: &LogOptions) -> Result<Query, ApiError> {
     }
     if let Some(since) = options.since {
         let time = i64::try_from(since).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        let time = time.ok_or_else(|| ApiError {
-            code: ErrorCode::Invalid,
-            message: format!("{since} ms is no time of ours"),
-            hint: None,
-            refusal: None,
-        })?;
+        let time = time.ok_or_else(|| ApiError::invalid(format!("{since} ms is no time of ours")))?;
         query.set("sinceTime", time);
     }
     if let Some(lines) = options.tail_lines {

@@ -8,12 +8,7 @@ use super::wit::selection::{Host, Selection};
 use crate::state::State;
 
 fn no_selection() -> ApiError {
-    ApiError {
-        code: ErrorCode::Forbidden,
-        message: "this run selects no namespace".to_owned(),
-        hint: None,
-        refusal: None,
-    }
+    ApiError::new(ErrorCode::Forbidden, "this run selects no namespace")
 }
 
 impl Host for State {

@@ -97,7 +97,7 @@ impl Readiness for Ended {
 }
 
 fn failed(message: &str) -> ApiError {
-    ApiError { code: ErrorCode::Failed, message: message.to_owned(), hint: None, refusal: None }
+    ApiError::new(ErrorCode::Failed, message)
 }
 
 impl From<SessionOptions> for Options {
@@ -153,12 +153,7 @@ impl State {
         let terminal = self.output.lock().terminal();
         let terminal = terminal.ok_or_else(|| failed("this run has no terminal"))?;
         if tty && !terminal.is_interactive() {
-            return Err(ApiError {
-                code: ErrorCode::Invalid,
-                message: "a terminal session needs a terminal, and stdin is none".to_owned(),
-                hint: None,
-                refusal: None,
-            });
+            return Err(ApiError::invalid("a terminal session needs a terminal, and stdin is none"));
         }
         Ok(terminal)
     }
