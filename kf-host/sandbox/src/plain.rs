@@ -23,9 +23,28 @@ pub(crate) fn line(text: &str) -> String {
     plain(&text.split_whitespace().collect::<Vec<_>>().join(" "), &[])
 }
 
+/// The longest that a guest says of its own failure, in bytes.
+const LONGEST: usize = 8 << 10;
+
+/// The text, cut where it is no message any more: why a guest failed is not counted with its output.
+pub(crate) fn short(mut text: String) -> String {
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{line, plain};
+    use super::{LONGEST, line, plain, short};
+
+    #[test]
+    fn a_message_without_end_is_cut_between_characters() {
+        assert_eq!(short("x".repeat(LONGEST)), "x".repeat(LONGEST));
+        let cut = short("ä".repeat(LONGEST));
+        assert!(cut.ends_with("ä…") && cut.len() <= LONGEST + '…'.len_utf8());
+    }
 
     #[test]
     fn what_a_terminal_acts_on_is_written_out() {

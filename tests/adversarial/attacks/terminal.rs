@@ -27,6 +27,13 @@ pub(crate) fn note_flood() {
     assert_eq!(attacked.screen.notes.len() as u64, Limits::default().stderr_lines);
 }
 
+/// A message is told once and by the host, so no budget of output ends it.
+pub(crate) fn error_flood() {
+    let error = run("error_flood").result.unwrap().exit.unwrap_err();
+    assert!(error.message.len() < 10_000 && error.message.ends_with('…'), "{} bytes", error.message.len());
+    assert!(error.hint.unwrap().len() < 10_000);
+}
+
 pub(crate) fn table_flood() {
     let limits = Limits { rows: 10_000, ..Limits::default() };
     let attacked = run_with("table_flood", Given { limits, ..Given::default() });

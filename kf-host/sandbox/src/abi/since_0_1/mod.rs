@@ -10,6 +10,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::interface::Interface;
 use crate::limits::MAX_BODY_BYTES;
+use crate::plain::short;
 use crate::run::GuestError;
 use crate::state::State;
 
@@ -119,6 +120,6 @@ fn code_from_wit(code: wit::types::ErrorCode) -> ErrorCode {
 
 impl From<WitError> for GuestError {
     fn from(error: WitError) -> Self {
-        Self { code: code_from_wit(error.code), message: error.message, hint: error.hint }
+        Self { code: code_from_wit(error.code), message: short(error.message), hint: error.hint.map(short) }
     }
 }
