@@ -4,6 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use super::{Ui, escape, lock};
 
 /// Waits shorter than this are not shown.
@@ -64,7 +66,8 @@ fn draw(ui: &Ui, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
         if state.ended {
             break;
         }
-        ui.draw(&line(frame, &state, total, started.elapsed()));
+        let line = line(frame, &state, total, started.elapsed());
+        ui.draw(&fitted(&line, columns()));
         pause = FRAME;
     }
     ui.erase();
@@ -82,9 +85,43 @@ fn line(frame: &str, state: &State, total: Option<u64>, waited: Duration) -> Str
     }
 }
 
+/// How wide the terminal is; without limit if it does not say.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
+}
+
+/// The line, cut to fit: what runs over into the next is not taken away with it, and would stay.
+fn fitted(line: &str, columns: usize) -> String {
+    if line.width() < columns {
+        return line.to_owned();
+    }
+    let mut left = columns.saturating_sub(2);
+    let kept = line.chars().take_while(|character| {
+        let width = character.width().unwrap_or(0);
+        let fits = width <= left;
+        left = left.saturating_sub(width);
+        fits
+    });
+    kept.chain(['…']).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_keeps_to_its_line() {
+        assert_eq!(fitted("⠋ waiting, 3 s", 80), "⠋ waiting, 3 s");
+        assert_eq!(fitted("⠋ waiting, 3 s", usize::MAX), "⠋ waiting, 3 s");
+        for label in ["x".repeat(1000), "漢".repeat(1000), "e\u{301}".repeat(1000)] {
+            for columns in [1, 2, 3, 79, 80] {
+                let shown = fitted(&label, columns);
+                assert!(shown.width() <= columns, "{columns}: {shown}");
+                assert!(shown.ends_with('…'));
+            }
+        }
+    }
 
     #[test]
     fn a_bar_never_runs_over_its_end() {
