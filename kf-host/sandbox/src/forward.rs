@@ -11,10 +11,14 @@ use kf_cluster::api::{ApiError, ByteStream};
 
 use crate::fault::Fault;
 use crate::output::{OutputError, SharedOutput, Writer};
+use crate::plain::cut;
 use crate::poll::{Flag, Pump, Readiness, now_or_later};
 
 /// How much of a line is held back for its end, in bytes.
 const MAX_LINE: usize = 64 << 10;
+
+/// How much of a line's prefix is printed, in bytes. It is the guest's, and is not counted with its output.
+const MAX_PREFIX: usize = 256;
 
 /// Where a log comes from: not yet read, or already being read by the guest.
 pub(crate) enum LogSource {
@@ -141,7 +145,8 @@ struct Copy {
 impl Copy {
     fn new(output: SharedOutput, prefix: Option<String>) -> Self {
         let writer = output.lock().writer();
-        let prefix = prefix.filter(|prefix| !prefix.is_empty()).map(String::into_bytes);
+        let prefix = prefix.filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.map(|prefix| cut(prefix, MAX_PREFIX).into_bytes());
         Self { output, writer, prefix, rest: Vec::new(), ended: false }
     }
 

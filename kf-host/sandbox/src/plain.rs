@@ -27,9 +27,14 @@ pub(crate) fn line(text: &str) -> String {
 const LONGEST: usize = 8 << 10;
 
 /// The text, cut where it is no message any more: why a guest failed is not counted with its output.
-pub(crate) fn short(mut text: String) -> String {
-    if text.len() > LONGEST {
-        text.truncate(text.floor_char_boundary(LONGEST));
+pub(crate) fn short(text: String) -> String {
+    cut(text, LONGEST)
+}
+
+/// At most so many bytes of a text, and a sign that there were more.
+pub(crate) fn cut(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        text.truncate(text.floor_char_boundary(longest));
         text.push('…');
     }
     text

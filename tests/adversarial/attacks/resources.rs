@@ -44,6 +44,11 @@ pub(crate) fn poll_loop() {
     assert_eq!(run_with("poll_loop", Given { limits, ..Given::default() }).limit(), "run.time");
 }
 
+/// Each of them would be a promise that the host keeps; the engine counts those that are lent.
+pub(crate) fn poll_flood() {
+    assert!(run("poll_flood").trap().contains("handle"));
+}
+
 /// Waiting is no computing, so only the clock on the wall ends it; and it ends the host call.
 pub(crate) fn sleep_for_ever() {
     let limits =

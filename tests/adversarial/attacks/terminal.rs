@@ -27,6 +27,16 @@ pub(crate) fn note_flood() {
     assert_eq!(attacked.screen.notes.len() as u64, Limits::default().stderr_lines);
 }
 
+/// A log's bytes are not counted, but what stands before its lines is the guest's.
+pub(crate) fn prefix_flood() {
+    let granted = Granted { logs: true, ..Granted::default() };
+    let attacked = run_with("prefix_flood", Given { granted, limits: soon(), ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    let said = String::from_utf8(attacked.screen.stdout).unwrap();
+    assert_eq!(said.lines().filter(|line| line.starts_with('ä')).count(), 4, "{} bytes", said.len());
+    assert!(said.len() < 4 * 300, "{} bytes", said.len());
+}
+
 /// A message is told once and by the host, so no budget of output ends it.
 pub(crate) fn error_flood() {
     let error = run("error_flood").result.unwrap().exit.unwrap_err();
