@@ -112,3 +112,24 @@ fn the_top_level_holds_what_a_person_looks_for_and_nothing_else() {
         assert!(name.starts_with('.') || expected.contains(&name.as_str()), "unexpected `{name}` at the top");
     }
 }
+
+/// A threat whose test was renamed or taken away is one that nobody tries any more.
+#[test]
+fn what_security_md_says_is_tried_is_tried() {
+    let text = fs_err::read_to_string(root().join("SECURITY.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert!(rows.len() > 20, "the table is gone");
+    let sources: String = ["kf-host", "tests"]
+        .iter()
+        .flat_map(|folder| rust_sources(&root().join(folder)))
+        .map(|path| fs_err::read_to_string(path).unwrap())
+        .collect();
+    for row in rows {
+        let tried = row.trim_end_matches(" |").rsplit('|').next().unwrap_or_default();
+        let names: Vec<&str> = tried.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "nothing tries: {row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}(")), "there is no test `{name}`");
+        }
+    }
+}
