@@ -112,10 +112,6 @@ name_type!(
     ContainerName, "container", label
 );
 name_type!(
-    /// A user as the API server names them; free text without control characters.
-    UserName, "user", user_name
-);
-name_type!(
     /// A resource version, opaque to clients.
     ResourceVersion, "resource version", |text| token(text, 128)
 );
@@ -257,16 +253,6 @@ fn object_name(text: &str) -> Check {
         return Err("may hold only printable ASCII without spaces and `/ % ? # \\`");
     }
     Ok(())
-}
-
-fn user_name(text: &str) -> Check {
-    if text.is_empty() {
-        return Err("is empty");
-    }
-    if text.len() > 1024 {
-        return Err("is longer than 1024 bytes");
-    }
-    if text.chars().any(char::is_control) { Err("holds control characters") } else { Ok(()) }
 }
 
 fn token(text: &str, longest: usize) -> Check {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::names::{NameError, ObjectName};
+use crate::names::NameError;
 
 const LONGEST: usize = 4096;
 
@@ -168,15 +168,6 @@ impl FieldSelector {
             .collect::<Result<_, _>>()
             .map(Self)
             .map_err(fail)
-    }
-
-    /// Selects one object by its name and nothing else.
-    pub fn name(name: &ObjectName) -> Self {
-        Self(vec![FieldCondition {
-            path: "metadata.name".into(),
-            equal: true,
-            value: name.as_str().to_owned(),
-        }])
     }
 
     /// The one name this selector admits; the API server's authorizer reads it the same way.

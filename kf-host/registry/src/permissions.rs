@@ -18,11 +18,6 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Rules alone.
-    pub fn of_rules(kubernetes: Vec<Rule>) -> Self {
-        Self { kubernetes, ..Self::default() }
-    }
-
     /// One line for each permission, the same whoever wrote it down. No two sets have the same lines.
     pub(crate) fn canonical(&self) -> Vec<u8> {
         let mut text = Vec::new();

@@ -23,8 +23,6 @@ use crate::trust::Fetched;
 use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM};
 
 const FORMAT: u64 = 1;
-/// The largest native code file that is read back, in bytes.
-const MAX_COMPILED: u64 = 512 * 1024 * 1024;
 
 /// The store of one [`Home`].
 #[derive(Clone, Debug)]
@@ -84,21 +82,6 @@ impl Store {
         Ok(relative)
     }
 
-    /// Where native code for `sha256` is, if it was made here for `compat`.
-    ///
-    /// The folders are checked: in one that others can write to, native code could be anybody's.
-    pub fn compiled(&self, compat: &str, sha256: Digest) -> Result<Option<PathBuf>> {
-        compiled_in(&self.compiled, compat, sha256)
-    }
-
-    /// Native code read into memory; `None` when there is none for `compat`.
-    pub fn read_compiled(&self, compat: &str, sha256: Digest) -> Result<Option<Vec<u8>>> {
-        match self.compiled(compat, sha256)? {
-            Some(path) => files::read_own(&path, MAX_COMPILED),
-            None => Ok(None),
-        }
-    }
-
     /// Removes every blob and all native code that `keep` does not want, and what broken-off writes left; gives
     /// the bytes freed.
     ///
@@ -145,7 +128,10 @@ impl Store {
     }
 }
 
-/// Where native code is, without opening the store: the one lookup on the way to starting a command.
+/// Where native code for `sha256` is, if it was made here for `compat`; without opening the store, for this is
+/// the one lookup on the way to starting a command.
+///
+/// The folders are checked: in one that others can write to, native code could be anybody's.
 pub fn compiled_in(folder: &Path, compat: &str, sha256: Digest) -> Result<Option<PathBuf>> {
     let path = folder.join(compiled_name(compat, sha256)?);
     match path.symlink_metadata() {

@@ -40,25 +40,6 @@ impl Permission {
             && self.force >= other.force
     }
 
-    /// What both allow.
-    fn meet(&self, other: &Self) -> Option<Self> {
-        let same = self.group == other.group && self.resource == other.resource && self.verb == other.verb;
-        let name = match (&self.name, &other.name) {
-            (None, name) | (name, None) => name.clone(),
-            (Some(a), Some(b)) if a == b => Some(a.clone()),
-            _ => return None,
-        };
-        same.then(|| Self {
-            group: self.group.clone(),
-            resource: self.resource.clone(),
-            verb: self.verb,
-            name,
-            scope: self.scope.min(other.scope),
-            data: self.data && other.data,
-            force: self.force && other.force,
-        })
-    }
-
     /// Whether it allows the access, the access being in the run's environment or not.
     fn allows(&self, access: &Access) -> bool {
         let wanted = match access.want {
@@ -136,13 +117,6 @@ impl RuleSet {
 
     pub fn covers_permission(&self, permission: &Permission) -> bool {
         self.permissions.iter().any(|p| p.covers(permission))
-    }
-
-    /// What both sets allow.
-    #[must_use]
-    pub fn intersect(&self, other: &Self) -> Self {
-        let both = self.permissions.iter().flat_map(|a| other.permissions.iter().filter_map(|b| a.meet(b)));
-        Self::from_permissions(both)
     }
 
     /// What an upgrade from `self` to `new` adds; empty if nobody needs to be asked.
@@ -240,17 +214,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn intersection_allows_what_both_allow(
-            a in oracle::rule_sets(), b in oracle::rule_sets(), access in oracle::accesses()
-        ) {
-            let both = a.intersect(&b);
-            prop_assert_eq!(both.allows(&access), a.allows(&access) && b.allows(&access));
-        }
-
-        #[test]
         fn a_set_covers_another_iff_nothing_grows(a in oracle::rule_sets(), b in oracle::rule_sets()) {
             prop_assert_eq!(a.covers(&b), a.growth(&b).is_empty());
-            prop_assert!(a.covers(&a.intersect(&b)));
             if a.digest() == b.digest() {
                 prop_assert!(a.covers(&b) && b.covers(&a));
             }
