@@ -13,6 +13,7 @@
 //! newer than all before, and whatever else the caller's [`Gate`] demands (a known ABI, rights within the
 //! ceiling).
 
+mod before;
 mod build;
 mod keys;
 mod metadata;
