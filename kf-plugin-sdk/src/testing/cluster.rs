@@ -1,16 +1,16 @@
+//! What is in the fake cluster, and what a test does to it.
+
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::border::{
-    Access, DeleteOptions, Event, EventKind, Identity, Kind, ObjectRef, Page, PatchKind, Selection,
-    ServedKind, Verdict, WriteOptions,
-};
-use crate::error::{Error, Result};
+use super::rights::Rights;
+use crate::border::{DeleteOptions, Event, EventKind, Identity, Kind, ObjectRef, ServedKind};
+use crate::error::Error;
 use crate::objects::Object;
 
 /// Group, kind, namespace, name. The namespace of cluster-scoped objects is empty.
-type Key = (String, String, String, String);
+pub(super) type Key = (String, String, String, String);
 
 type Webhook = Box<dyn Fn(&mut Object)>;
 
@@ -28,25 +28,28 @@ pub struct Write {
 /// A cluster in memory: objects by kind, what it serves, who may do what, and its logs.
 #[derive(Default)]
 pub struct FakeCluster {
-    namespace: String,
-    objects: BTreeMap<Key, Value>,
-    served: Vec<ServedKind>,
-    version: u64,
+    /// That of the run.
+    pub(super) namespace: String,
+    /// What the command's manifest asks for; nothing is refused for want of a rule if absent.
+    pub(super) rights: Option<Rights>,
+    pub(super) objects: BTreeMap<Key, Value>,
+    pub(super) served: Vec<ServedKind>,
+    pub(super) version: u64,
     /// Every change with the resource version it made.
-    changes: Vec<(u64, Key, Event)>,
+    pub(super) changes: Vec<(u64, Key, Event)>,
     pub(super) identity: Identity,
-    denied: Vec<(String, String, String)>,
-    failures: Vec<(String, String, Error)>,
+    pub(super) denied: Vec<(String, String, String)>,
+    pub(super) failures: Vec<(String, String, Error)>,
     /// At which version the watches of a kind broke, and how.
-    broken: Vec<(u64, String, Error)>,
+    pub(super) broken: Vec<(u64, String, Error)>,
     /// Fields no object of a kind may have: kind, pointer, and what is said of it.
-    fields: Vec<(String, String, Error)>,
-    writes: Vec<Write>,
+    pub(super) fields: Vec<(String, String, Error)>,
+    pub(super) writes: Vec<Write>,
     /// What webhooks make of the objects of a kind.
-    webhooks: Vec<(String, Webhook)>,
-    deletions: Vec<DeleteOptions>,
+    pub(super) webhooks: Vec<(String, Webhook)>,
+    pub(super) deletions: Vec<DeleteOptions>,
     /// Subresources, by kind, name and their own name.
-    below: BTreeMap<(String, String, String), Value>,
+    pub(super) below: BTreeMap<(String, String, String), Value>,
     pub(super) logs: BTreeMap<(String, String), FakeLog>,
 }
 
@@ -123,7 +126,8 @@ impl FakeCluster {
         self.identity = identity;
     }
 
-    /// The user may not: calls are forbidden and `can-i` says no. `*` is every verb.
+    /// The user may not: calls are forbidden and `can-i` says no. `*` is every verb; the resource is the
+    /// plural, with a subresource after a slash.
     pub fn deny(&mut self, verb: &str, group: &str, resource: &str) {
         self.denied.push((verb.into(), group.into(), resource.into()));
     }
@@ -174,6 +178,13 @@ impl FakeCluster {
         &self.deletions
     }
 
+    /// Every object of a kind in the namespace of the run, by name.
+    pub fn objects(&self, kind: &str) -> Vec<Object> {
+        let (group, kind, namespace, _) = self.key(&Kind::from(kind), None, "");
+        let of_kind = |key: &Key| key.0 == group && key.1 == kind && key.2 == namespace;
+        self.objects.iter().filter(|(key, _)| of_kind(key)).map(|(_, it)| it.clone().into()).collect()
+    }
+
     /// The object of this name, if there is one.
     pub fn object(&self, kind: &str, name: &str) -> Option<Object> {
         self.objects.get(&self.key(&Kind::from(kind), None, name)).cloned().map(Object::from)
@@ -184,158 +195,7 @@ impl FakeCluster {
         self.fields.push((kind.into(), pointer.into(), error));
     }
 
-    fn check_fields(&self, kind: &Kind, body: &Value) -> Result<()> {
-        let wrong = self.fields.iter().find(|(of, at, _)| *of == kind.kind && body.pointer(at).is_some());
-        wrong.map_or(Ok(()), |(_, _, error)| Err(error.clone()))
-    }
-
-    pub(super) fn discover(&self, group: &str) -> Vec<ServedKind> {
-        self.served.iter().filter(|served| served.group == group).cloned().collect()
-    }
-
-    pub(super) fn get(&self, object: &ObjectRef) -> Result<Value> {
-        self.check("get", &object.kind)?;
-        if let Some(subresource) = &object.subresource {
-            let key = (object.kind.kind.clone(), object.name.clone(), subresource.clone());
-            let found = self.below.get(&key).cloned();
-            return found.ok_or_else(|| {
-                Error::not_found(format!("no {subresource} of {} `{}`", object.kind.kind, object.name))
-            });
-        }
-        let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
-        self.objects.get(&key).cloned().ok_or_else(|| {
-            Error::not_found(format!("no {} `{}` in {}", object.kind.kind, object.name, self.namespace))
-        })
-    }
-
-    /// Pages as the API server does; the token is the position.
-    pub(super) fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
-        self.check("list", &what.kind)?;
-        let start = next.and_then(|token| token.parse().ok()).unwrap_or(0);
-        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-        let mut rest = self
-            .objects
-            .iter()
-            .filter(|(key, object)| self.selects(what, key, object))
-            .map(|(_, object)| object.clone())
-            .skip(start);
-        let items: Vec<_> = rest.by_ref().take(limit).collect();
-        let next = rest.next().map(|_| (start + items.len()).to_string());
-        Ok(Page { items, next, resource_version: self.version.to_string() })
-    }
-
-    /// The changes after a version, and the version they lead to.
-    pub(super) fn changes(&self, what: &Selection, after: u64) -> (Vec<Event>, u64) {
-        let changes = self
-            .changes
-            .iter()
-            .filter(|(version, key, event)| *version > after && self.selects(what, key, &event.object))
-            .map(|(_, _, event)| event.clone())
-            .collect();
-        (changes, self.version)
-    }
-
-    /// How a watch that has seen so much broke, if it did.
-    pub(super) fn break_of(&self, what: &Selection, after: u64) -> Option<Error> {
-        let broken =
-            self.broken.iter().find(|(version, kind, _)| *version > after && *kind == what.kind.kind);
-        broken.map(|(_, _, error)| error.clone())
-    }
-
-    pub(super) fn create(
-        &mut self,
-        object: &ObjectRef,
-        body: &Value,
-        options: WriteOptions,
-    ) -> Result<Value> {
-        self.check("create", &object.kind)?;
-        self.wrote("create", object, body, options.dry_run);
-        self.check_fields(&object.kind, body)?;
-        let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
-        if self.objects.contains_key(&key) {
-            let message = format!("{} `{}` exists already", object.kind.kind, object.name);
-            return Err(Error::new(crate::ErrorCode::Conflict, message));
-        }
-        Ok(self.write(key, body.clone(), options.dry_run))
-    }
-
-    pub(super) fn apply(&mut self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
-        self.check("patch", &object.kind)?;
-        self.wrote("apply", object, body, options.dry_run);
-        self.check_fields(&object.kind, body)?;
-        let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
-        let mut merged = self.objects.get(&key).cloned().unwrap_or(Value::Null);
-        merge(&mut merged, body);
-        Ok(self.write(key, merged, options.dry_run))
-    }
-
-    pub(super) fn patch(
-        &mut self,
-        object: &ObjectRef,
-        kind: PatchKind,
-        body: &Value,
-        options: WriteOptions,
-    ) -> Result<Value> {
-        self.check("patch", &object.kind)?;
-        self.wrote("patch", object, body, options.dry_run);
-        self.check_fields(&object.kind, body)?;
-        if kind == PatchKind::Json {
-            return Err(Error::unsupported("the fake cluster knows merge patches only"));
-        }
-        // A patch of what is below an object changes the object.
-        let mut merged = self.get(&ObjectRef { subresource: None, ..object.clone() })?;
-        merge(&mut merged, body);
-        let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
-        Ok(self.write(key, merged, options.dry_run))
-    }
-
-    pub(super) fn delete(&mut self, object: &ObjectRef, options: &DeleteOptions) -> Result<()> {
-        self.check("delete", &object.kind)?;
-        self.get(object)?;
-        self.wrote("delete", object, &Value::Null, options.dry_run);
-        if !options.dry_run {
-            self.deletions.push(options.clone());
-            let key = self.key(&object.kind, object.namespace.as_deref(), &object.name);
-            self.forget(&key);
-        }
-        Ok(())
-    }
-
-    pub(super) fn can_i(&self, questions: &[Access]) -> Vec<Verdict> {
-        questions
-            .iter()
-            .map(|question| Verdict {
-                allowed: !self.is_denied(&question.verb, &question.group, &question.resource),
-                reason: None,
-            })
-            .collect()
-    }
-
-    /// Refuses as the API server would: an unknown kind is not found, a denied verb forbidden.
-    pub(super) fn check(&self, verb: &str, kind: &Kind) -> Result<()> {
-        let served = self.find_served(&kind.group, &kind.kind).ok_or_else(|| {
-            let group = if kind.group.is_empty() { "core" } else { &kind.group };
-            Error::not_found(format!("the cluster does not serve {} of {group}", kind.kind))
-        })?;
-        if self.is_denied(verb, &served.group, &served.plural) {
-            return Err(Error::forbidden(format!(
-                "you may not {verb} {} in {}",
-                served.plural, self.namespace
-            )));
-        }
-        match self.failures.iter().find(|(failing, of, _)| failing == verb && *of == kind.kind) {
-            Some((_, _, error)) => Err(error.clone()),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn is_denied(&self, verb: &str, group: &str, resource: &str) -> bool {
-        self.denied.iter().any(|(denied, of, plural)| {
-            (denied == "*" || denied == verb) && of == group && plural == resource
-        })
-    }
-
-    fn find_served(&self, group: &str, kind: &str) -> Option<&ServedKind> {
+    pub(super) fn find_served(&self, group: &str, kind: &str) -> Option<&ServedKind> {
         self.served.iter().find(|served| served.group == group && served.kind == kind)
     }
 
@@ -347,40 +207,13 @@ impl FakeCluster {
         }
     }
 
-    fn key(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> Key {
+    pub(super) fn key(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> Key {
         let namespaced = self.find_served(&kind.group, &kind.kind).is_none_or(|served| served.namespaced);
         let namespace = if namespaced { namespace.unwrap_or(&self.namespace) } else { "" };
         (kind.group.clone(), kind.kind.clone(), namespace.to_owned(), name.to_owned())
     }
 
-    fn selects(&self, what: &Selection, key: &Key, object: &Value) -> bool {
-        let (group, kind, namespace, _) = key;
-        let wanted = what.namespace.as_deref().unwrap_or(&self.namespace);
-        let object = Object::from(object.clone());
-        *group == what.kind.group
-            && *kind == what.kind.kind
-            && (namespace.is_empty() || what.everywhere || namespace == wanted)
-            && requirements(what.labels.as_deref()).all(|(name, value)| object.label(name) == Some(value))
-            && requirements(what.fields.as_deref())
-                .all(|(path, value)| object.str(&format!("/{}", path.replace('.', "/"))) == Some(value))
-    }
-
-    fn wrote(&mut self, verb: &'static str, object: &ObjectRef, body: &Value, dry_run: bool) {
-        self.writes.push(Write { verb, object: object.clone(), body: body.clone(), dry_run });
-    }
-
-    fn write(&mut self, key: Key, object: Value, dry_run: bool) -> Value {
-        let mut object = Object::from(object);
-        self.webhooks.iter().filter(|(kind, _)| *kind == key.1).for_each(|(_, webhook)| webhook(&mut object));
-        let object = object.into_value();
-        if dry_run {
-            return object;
-        }
-        self.store(key.clone(), object);
-        self.objects.get(&key).cloned().unwrap_or_default()
-    }
-
-    fn store(&mut self, key: Key, object: Value) {
+    pub(super) fn store(&mut self, key: Key, object: Value) {
         self.version += 1;
         let mut object = Object::from(object);
         if !key.2.is_empty() {
@@ -396,7 +229,7 @@ impl FakeCluster {
         self.changes.push((self.version, key, Event { kind, object }));
     }
 
-    fn forget(&mut self, key: &Key) {
+    pub(super) fn forget(&mut self, key: &Key) {
         if let Some(object) = self.objects.remove(key) {
             self.version += 1;
             self.changes.push((self.version, key.clone(), Event { kind: EventKind::Deleted, object }));
@@ -407,31 +240,4 @@ impl FakeCluster {
 #[expect(clippy::panic, reason = "only tests reach it, and it is the test that is wrong")]
 fn missing(kind: &Kind, name: &str) -> Value {
     panic!("the test changes {} `{name}`, which is not there", kind.kind)
-}
-
-/// The `key=value` terms of a selector; other operators are not needed here.
-fn requirements(selector: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
-    selector.unwrap_or_default().split(',').filter_map(|term| {
-        let (name, value) = term.split_once('=')?;
-        Some((name, value.trim_start_matches('=')))
-    })
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Value::Object(fields) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            fields.remove(name);
-        } else {
-            merge(fields.entry(name.clone()).or_insert(Value::Null), value);
-        }
-    }
 }

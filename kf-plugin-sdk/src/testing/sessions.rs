@@ -4,6 +4,7 @@ use super::host::FakeHost;
 use super::streams::when;
 use crate::border::*;
 use crate::error::{Error, Result};
+use crate::objects::Object;
 use crate::sessions::Said;
 
 /// A session a command opened.
@@ -52,29 +53,47 @@ impl FakeHost {
         act(&mut self.state.sessions.borrow_mut())
     }
 
-    fn allowed(&self, subresource: &str) -> Result<()> {
-        let resource = format!("pods/{subresource}");
-        match self.cluster(|cluster| cluster.is_denied("create", "", &resource)) {
-            true => Err(Error::forbidden(format!("you may not create {resource}"))),
-            false => Ok(()),
-        }
+    /// Whether a door of a pod may be opened; a session cannot be tried without being done.
+    fn may_open(&self, what: &str, namespace: Option<&str>, pod: &str) -> Result<()> {
+        self.cluster(|cluster| cluster.door(namespace, pod, what))?;
+        self.no_dry_run(what, pod)
     }
 
-    fn has_pod(&self, pod: &str) -> Result<()> {
-        self.cluster(|cluster| cluster.object("Pod", pod))
-            .map(drop)
-            .ok_or_else(|| Error::not_found(format!("pods \"{pod}\" not found")))
+    fn no_dry_run(&self, what: &str, pod: &str) -> Result<()> {
+        if !self.context().dry_run {
+            return Ok(());
+        }
+        let error = Error::invalid(format!("{what} of pod {pod} cannot be tried without being done"));
+        Err(error.hint("leave --dry-run out"))
+    }
+
+    fn pod(&self, namespace: Option<&str>, pod: &str) -> Result<Object> {
+        self.cluster(|cluster| cluster.pod(namespace, pod))
+    }
+
+    pub(super) fn exec_session(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        command: &[String],
+        options: &SessionOptions,
+    ) -> Result<Said> {
+        if command.first().is_none_or(String::is_empty) {
+            return Err(Error::invalid("there is no command to run"));
+        }
+        self.session("exec", namespace, pod, command, options)
     }
 
     pub(super) fn session(
         &self,
         subresource: &str,
+        namespace: Option<&str>,
         pod: &str,
         command: &[String],
         options: &SessionOptions,
     ) -> Result<Said> {
-        self.allowed(subresource)?;
-        self.has_pod(pod)?;
+        self.may_open(subresource, namespace, pod)?;
+        self.pod(namespace, pod)?;
         let opened = OpenedSession { pod: pod.into(), command: command.to_vec(), options: options.clone() };
         self.sessions(|sessions| {
             sessions.opened.push(opened.clone());
@@ -86,8 +105,18 @@ impl FakeHost {
     }
 
     pub(super) fn http(&self, request: &HttpRequest) -> Result<HttpResponse> {
-        self.allowed("portforward")?;
-        self.has_pod(&request.pod)?;
+        check_path(&request.path)?;
+        if request.port == 0 {
+            return Err(Error::invalid("0 is no port of a pod"));
+        }
+        self.cluster(|cluster| cluster.door(request.namespace.as_deref(), &request.pod, "portforward"))?;
+        if !matches!(request.method, Method::Get | Method::Head) {
+            self.no_dry_run("a request that changes something in a port", &request.pod)?;
+        }
+        if let Some(bearer) = &request.bearer {
+            self.cluster(|cluster| cluster.token(&bearer.service_account))?;
+        }
+        self.pod(request.namespace.as_deref(), &request.pod)?;
         self.sessions(|sessions| match &mut sessions.http {
             Some(http) => http(request),
             None => {
@@ -96,22 +125,54 @@ impl FakeHost {
         })
     }
 
-    pub(super) fn forward_ports(&self, pod: &str, ports: &[Port]) -> Result<Box<dyn PortForwardSource>> {
-        self.allowed("portforward")?;
-        self.has_pod(pod)?;
+    pub(super) fn forward_ports(
+        &self,
+        namespace: Option<&str>,
+        pod: &str,
+        ports: &[Port],
+    ) -> Result<Box<dyn PortForwardSource>> {
+        self.may_open("portforward", namespace, pod)?;
+        if self.pod(namespace, pod)?.str("/status/phase") != Some("Running") {
+            return Err(Error::failed(format!("pod {pod} is not running yet")));
+        }
         let bound = ports.iter().zip(40_001..).map(|(port, free)| match port.local {
             0 => Port { local: free, ..*port },
             _ => *port,
         });
-        Ok(Box::new(FakePortForward { host: self.clone(), pod: pod.into(), ports: bound.collect() }))
+        let namespace = namespace.map(str::to_owned);
+        Ok(Box::new(FakePortForward {
+            host: self.clone(),
+            namespace,
+            pod: pod.into(),
+            ports: bound.collect(),
+        }))
+    }
+}
+
+fn check_path(path: &str) -> Result<()> {
+    let before_query = path.split('?').next().unwrap_or_default();
+    let climbs = path.starts_with("//") || before_query.split('/').any(|part| matches!(part, "." | ".."));
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>`{}|^".contains(&byte));
+    match path.starts_with('/') && plain && !climbs {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("`{path}` is no path of a pod's server"))),
     }
 }
 
 /// Ends when its pod is gone.
+#[derive(Clone)]
 struct FakePortForward {
     host: FakeHost,
+    namespace: Option<String>,
     pod: String,
     ports: Vec<Port>,
+}
+
+impl FakePortForward {
+    /// Whether its pod is gone.
+    fn has_ended(&self) -> bool {
+        self.host.pod(self.namespace.as_deref(), &self.pod).is_err()
+    }
 }
 
 impl PortForwardSource for FakePortForward {
@@ -120,12 +181,12 @@ impl PortForwardSource for FakePortForward {
     }
 
     fn subscribe(&self) -> Pollable {
-        let (host, pod) = (self.host.clone(), self.pod.clone());
-        when(move || host.has_pod(&pod).is_err())
+        let twin = self.clone();
+        when(move || twin.has_ended())
     }
 
     fn finish(&self) -> Result<()> {
-        self.host.block_until("a forwarded port to end", || self.host.has_pod(&self.pod).is_err())
+        self.host.block_until("a forwarded port to end", || self.has_ended())
     }
 
     fn open_page(&self, path: &str) -> Result<bool> {

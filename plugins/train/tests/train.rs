@@ -375,9 +375,8 @@ fn with_code() -> FakeHost {
 
 const FROM_DIR: [&str; 8] = ["mnist", "--runtime", "torch", "--from-dir", "src", "--", "python", "train.py"];
 
-#[expect(clippy::unwrap_used, reason = "what cannot be listed fails the test")]
 fn config_maps(host: &FakeHost) -> Vec<Object> {
-    host.kf().api("ConfigMap").list().unwrap()
+    host.cluster(|cluster| cluster.objects("ConfigMap"))
 }
 
 #[test]

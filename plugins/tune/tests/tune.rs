@@ -326,7 +326,7 @@ fn the_trials_share_their_code() {
     host.file("src/train.py", "print(1)\n");
     all_four(&host);
     assert_eq!(host.run::<Plugin>(&words(&["--from-dir", "src"])), Ok(Exit::OK));
-    let maps = host.kf().api("ConfigMap").list().unwrap();
+    let maps = host.cluster(|cluster| cluster.objects("ConfigMap"));
     assert_eq!(maps.len(), 1);
     let owners: Vec<_> =
         maps[0].list("/metadata/ownerReferences").iter().map(|owner| owner["name"].clone()).collect();

@@ -1,0 +1,160 @@
+//! A fake host refuses what kf refuses, so that an author hears of it from a native test.
+
+use kf_plugin_sdk::border::{DeleteOptions, PatchKind, WriteOptions};
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_sdk::{Access, Port};
+use serde_json::{Value, json};
+
+const JOBS: &str = r#"
+[plugin]
+name = "jobs"
+
+[[permissions.kubernetes]]
+apiGroups = ["batch"]
+resources = ["jobs"]
+verbs = ["get", "list", "create", "patch", "delete"]
+optional = true
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["secrets"]
+verbs = ["get"]
+resourceNames = ["token"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/exec"]
+verbs = ["create"]
+"#;
+
+fn host(manifest: &str) -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.serve("batch", "v1", "Job", "jobs");
+    host.serve("", "v1", "Secret", "secrets");
+    host.serve_cluster("", "v1", "Node", "nodes");
+    host.put(job("mnist"));
+    host.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } }));
+    for name in ["token", "other"] {
+        host.put(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "data": { "password": "c2VjcmV0" },
+        }));
+    }
+    host.manifest(manifest);
+    host
+}
+
+fn job(name: &str) -> Value {
+    json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name } })
+}
+
+#[track_caller]
+#[expect(clippy::unwrap_used, reason = "what is not refused fails the test")]
+fn refused<T: std::fmt::Debug>(answer: Result<T>, code: ErrorCode) -> String {
+    let error = answer.unwrap_err();
+    assert_eq!(error.code, code, "{error}");
+    error.message
+}
+
+#[test]
+fn what_no_rule_asks_for_is_forbidden() {
+    let kf = host(JOBS).kf();
+    let jobs = kf.api("batch/Job");
+    assert_eq!(jobs.list().unwrap().len(), 1);
+    jobs.apply(&job("mnist").into()).unwrap();
+    let message = refused(kf.api("Pod").list(), ErrorCode::Forbidden);
+    assert_eq!(message, "the manifest has no rule for `list pods` in team-a");
+    refused(jobs.watch("0").map(drop), ErrorCode::Forbidden);
+    refused(kf.log("web").open().map(drop), ErrorCode::Forbidden);
+    refused(kf.forward_ports("web", &[Port { local: 0, remote: 80 }]).map(drop), ErrorCode::Forbidden);
+    refused(kf.selected(), ErrorCode::Forbidden);
+    kf.whoami().unwrap();
+    assert!(kf.can_i(&[Access::new("list", "", "pods")]).unwrap()[0].allowed, "that is about the user");
+}
+
+#[test]
+fn a_rule_reaches_as_far_as_its_scope_and_its_names() {
+    let kf = host(JOBS).kf();
+    let elsewhere = kf.api("batch/Job").in_namespace("team-b");
+    assert_eq!(
+        refused(elsewhere.list(), ErrorCode::Forbidden),
+        "the manifest has no rule for `list jobs.batch` in team-b"
+    );
+    refused(kf.api("batch/Job").everywhere().list(), ErrorCode::Forbidden);
+    refused(kf.api("Secret").get("other"), ErrorCode::Forbidden);
+    let wide = JOBS.replace("optional = true", "scope = \"cluster\"");
+    let kf = host(&wide).kf();
+    assert_eq!(kf.api("batch/Job").everywhere().list().unwrap().len(), 1);
+}
+
+#[test]
+fn the_data_of_secrets_takes_a_word_of_its_own() {
+    let password = |manifest: &str| {
+        let secret = host(manifest).kf().api("Secret").get("token").unwrap();
+        secret.str("/data/password").unwrap().to_owned()
+    };
+    assert_eq!(password(JOBS), "redacted");
+    assert_eq!(password(&JOBS.replace("[\"token\"]", "[\"token\"]\ndata = true")), "c2VjcmV0");
+}
+
+#[test]
+fn a_session_takes_both_verbs_and_no_dry_run() {
+    let command = ["true".to_owned()];
+    let exec = |host: &FakeHost| host.kf().session("web").exec(&command);
+    refused(exec(&host(JOBS)), ErrorCode::Forbidden);
+    let host = host(&JOBS.replace("[\"create\"]", "[\"get\", \"create\"]"));
+    assert_eq!(exec(&host), Ok(0));
+    refused(host.kf().session("web").exec(&[]), ErrorCode::Invalid);
+    refused(host.kf().session("web").tty(true).start(&command).map(drop), ErrorCode::Invalid);
+    host.change_context(|context| context.dry_run = true);
+    refused(exec(&host), ErrorCode::Invalid);
+}
+
+#[test]
+fn a_body_says_what_its_request_says() {
+    let kf = host(JOBS).kf();
+    let jobs = kf.api("batch/Job");
+    for (pointer, value) in [
+        ("/kind", "Pod"),
+        ("/apiVersion", "batch/v1beta1"),
+        ("/metadata/namespace", "team-b"),
+        ("/metadata/generateName", "x-"),
+    ] {
+        let mut body = Object::from(job("new"));
+        body.set(pointer, value);
+        refused(jobs.create(&body), ErrorCode::Invalid);
+        refused(jobs.apply(&body), ErrorCode::Invalid);
+    }
+    refused(jobs.merge("mnist", &json!({ "metadata": { "name": "other" } })), ErrorCode::Invalid);
+    refused(jobs.get("../secrets/token"), ErrorCode::Invalid);
+    refused(jobs.get_below("mnist", "proxy"), ErrorCode::Invalid);
+}
+
+#[test]
+fn owners_and_status_take_rights_of_their_own() {
+    let kf = host(JOBS).kf();
+    let jobs = kf.api("batch/Job");
+    let owned = json!({ "metadata": { "ownerReferences": [] } });
+    let message = refused(jobs.merge("mnist", &owned), ErrorCode::Forbidden);
+    assert!(message.contains("`update jobs/finalizers.batch`"), "{message}");
+    refused(jobs.merge("mnist", &json!({ "status": {} })), ErrorCode::Forbidden);
+    let forced = WriteOptions { force: true, ..WriteOptions::default() };
+    refused(jobs.apply_with(&job("mnist").into(), forced), ErrorCode::Forbidden);
+    let patch = json!({ "spec": { "suspend": true } });
+    jobs.patch("mnist", PatchKind::Merge, &patch, WriteOptions::default()).unwrap();
+}
+
+#[test]
+fn another_object_of_the_name_is_not_deleted() {
+    let kf = host(JOBS).kf();
+    let jobs = kf.api("batch/Job");
+    let earlier = DeleteOptions { uid: Some("of-an-earlier-one".into()), ..DeleteOptions::default() };
+    refused(jobs.delete_with("mnist", &earlier), ErrorCode::Conflict);
+    jobs.delete("mnist").unwrap();
+}
+
+#[test]
+#[should_panic(expected = "unknown field")]
+fn a_manifest_with_a_word_nobody_knows_is_no_manifest() {
+    host("[[permissions.kubernetes]]\napiGroups = []\nresources = []\nverbs = []\nscoep = \"cluster\"\n");
+}
