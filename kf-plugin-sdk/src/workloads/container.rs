@@ -83,7 +83,7 @@ pub(super) fn failed_run(pod: &Object, container: &str) -> Option<(Run, bool)> {
     let before = || status.pointer("/lastState/terminated").map(|end| (end, true));
     let current = telling_end(pod, status).filter(|(end, _)| failed(end));
     let (_, previous) = current.or_else(before).filter(|(end, _)| failed(end))?;
-    Some((restarts - i64::from(previous), previous))
+    Some((restarts.saturating_sub(i64::from(previous)), previous))
 }
 
 /// How its last run ended.

@@ -64,7 +64,7 @@ pub fn is_ready(pod: &Object) -> bool {
 
 /// How often its containers were restarted, all together.
 pub fn restarts(pod: &Object) -> i64 {
-    statuses(pod).filter_map(|status| status.get("restartCount")?.as_i64()).sum()
+    statuses(pod).filter_map(|status| status.get("restartCount")?.as_i64()).fold(0, i64::saturating_add)
 }
 
 /// Why a pod does not run or does not do its work; none if all is well.
@@ -124,8 +124,8 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
             failing(format!("image {image} cannot be pulled: {}", pull_reason(reason, message, event)))
         }
         "ContainerCreating" | "PodInitializing" => None,
-        "CreateContainerConfigError" => failing(message.to_owned()),
         _ if message.is_empty() => failing(reason.to_owned()),
+        "CreateContainerConfigError" => failing(message.to_owned()),
         _ => failing(format!("{reason}: {message}")),
     }
 }

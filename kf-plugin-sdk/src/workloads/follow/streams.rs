@@ -107,7 +107,7 @@ impl Streams {
             let what = if before.is_some() { "restarted" } else { "has a new pod" };
             kf.note(format!("{label} {what}{how}; its new logs follow"));
         }
-        if before.is_some_and(|before| before + 1 < run) {
+        if before.is_some_and(|before| before.saturating_add(1) < run) {
             // A run that began and ended in between.
             self.copy(kf, pod, container, &label, Part { again, previous: true })?;
         }

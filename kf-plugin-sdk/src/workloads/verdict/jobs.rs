@@ -6,7 +6,7 @@ use super::{Evidence, Judgement, State, count, queue};
 use crate::clock::short_duration;
 use crate::objects::Object;
 use crate::workloads::component::replicas_of_roles;
-use crate::workloads::{ComponentKind, PodState, Severity, outcome};
+use crate::workloads::{ComponentKind, PodState, Severity, outcome, rank_of};
 
 /// Said where nothing else can be.
 pub(in crate::workloads) const NO_PODS: &str = "no pods yet";
@@ -46,17 +46,28 @@ impl Evidence<'_> {
         }
     }
 
-    pub(super) fn wanted_of_job(&self, kind: ComponentKind, object: &Object) -> i64 {
-        let pods = count(self.pods.len());
-        match kind {
-            ComponentKind::Job => {
-                let parallel = object.int("/spec/parallelism").unwrap_or(1);
-                object.int("/spec/completions").map_or(parallel, |completions| completions.min(parallel))
-            }
-            ComponentKind::TrainJob => object.int("/spec/trainer/numNodes").unwrap_or(pods.max(1)),
-            kind if kind.is_legacy_job() => replicas_of_roles(object).unwrap_or(pods),
-            _ => pods,
+    /// How many pods do their work, and how many should at once. The steps that fetch a training job's
+    /// model and data are over when it begins.
+    pub(super) fn counts_of_job(&self, kind: ComponentKind, object: &Object) -> (i64, i64) {
+        let fetches =
+            |pod: &Object| kind == ComponentKind::TrainJob && rank_of(pod).step.ends_with("-initializer");
+        let pods: Vec<_> = self.pods.iter().filter(|pod| !fetches(pod)).collect();
+        let ready = count(pods.iter().filter(|pod| self.is_of_use(pod)).count());
+        let wanted = wanted_of_job(kind, object, count(pods.len()));
+        // A job of many completions leaves its complete pods behind.
+        (ready.min(wanted), wanted)
+    }
+}
+
+fn wanted_of_job(kind: ComponentKind, object: &Object, pods: i64) -> i64 {
+    match kind {
+        ComponentKind::Job => {
+            let parallel = object.int("/spec/parallelism").unwrap_or(1);
+            object.int("/spec/completions").map_or(parallel, |completions| completions.min(parallel))
         }
+        ComponentKind::TrainJob => object.int("/spec/trainer/numNodes").unwrap_or(pods.max(1)),
+        kind if kind.is_legacy_job() => replicas_of_roles(object).unwrap_or(pods),
+        _ => pods,
     }
 }
 

@@ -193,9 +193,13 @@ impl Evidence<'_> {
     }
 
     fn ready_pods(&self) -> i64 {
+        count(self.pods.iter().filter(|pod| self.is_of_use(pod)).count())
+    }
+
+    /// Whether a pod does its work, or has done it.
+    fn is_of_use(&self, pod: &Object) -> bool {
         let ends = self.kind.is_some_and(|kind| kind.ends() || kind == ComponentKind::Pod);
-        let counts = |pod: &&&Object| is_ready(pod) || (ends && pod_state(pod) == PodState::Complete);
-        count(self.pods.iter().filter(counts).count())
+        is_ready(pod) || (ends && pod_state(pod) == PodState::Complete)
     }
 
     /// How many do their work, and how many should.
@@ -204,7 +208,7 @@ impl Evidence<'_> {
         let (Some(kind), Some(object)) = (self.kind, self.object) else { return (ready, pods) };
         match kind {
             ComponentKind::Experiment => tuning::counts(object),
-            kind if kind.ends() => (ready, self.wanted_of_job(kind, object)),
+            kind if kind.ends() => self.counts_of_job(kind, object),
             ComponentKind::Pod => (ready, pods),
             _ => {
                 // While one revision takes over from another there are more pods than wanted.

@@ -39,7 +39,7 @@ pub(super) fn counts(object: &Object) -> (i64, i64) {
 
 fn done(object: &Object) -> i64 {
     let number = |field: &str| object.int(&format!("/status/{field}")).unwrap_or(0);
-    number("trialsSucceeded") + number("trialsEarlyStopped")
+    number("trialsSucceeded").saturating_add(number("trialsEarlyStopped"))
 }
 
 /// `7 of 12 trials done, 2 running, 1 failed; best accuracy=0.94 (lr=0.01)`
