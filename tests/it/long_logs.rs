@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kf_tests::cluster::{BUSYBOX, User, skip_without_node};
 
-use crate::common::Home;
 use crate::common::servers::Proxy;
 use crate::common::team::Team;
+use crate::common::{Home, until};
 
 /// Of 102 bytes each, so that it is more than 100 MB.
 const LINES: u32 = 1_000_000;
@@ -116,12 +116,10 @@ fn the_logs_of_sixteen_pods_hold_each_line_once_and_in_order() {
     let mut kf = home.kf(["logs", "job/many", "--all", "-f"]);
     let child = kf.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Every pod is in the middle of its lines when the connections break.
-    let begun = Instant::now();
-    let ready = "jsonpath={.status.ready}";
-    while team.admin(&["get", "job/many", "-o", ready]) != "16" {
-        assert!(begun.elapsed() < Duration::from_secs(120), "the pods do not come");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until(Duration::from_secs(120), || {
+        let ready = team.admin(&["get", "job/many", "-o", "jsonpath={.status.ready}"]);
+        if ready == "16" { Ok(()) } else { Err(format!("{ready} pods of 16 came")) }
+    });
     std::thread::sleep(Duration::from_secs(3));
     proxy.cut();
     std::thread::sleep(Duration::from_millis(500));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::common::page::{self, Opened};
 use crate::common::team::Team;
+use crate::common::terminal::PATIENCE;
 use crate::common::{Home, Ran};
 
 fn team(hint: &str) -> Team {
@@ -28,18 +29,11 @@ fn listed(home: &Home, name: &str) -> (String, String) {
 /// Looks until the server has got there.
 #[track_caller]
 fn until(home: &Home, name: &str, state: &str, why: &str) {
-    let started = std::time::Instant::now();
-    loop {
+    crate::common::until(2 * PATIENCE, || {
         let now_is = listed(home, name);
-        if now_is.0 == state && now_is.1.contains(why) {
-            return;
-        }
-        assert!(
-            started.elapsed() < 2 * crate::common::terminal::PATIENCE,
-            "{name} is {now_is:?}, not {state} {why}"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
+        let is_there = now_is.0 == state && now_is.1.contains(why);
+        if is_there { Ok(()) } else { Err(format!("{name} is {now_is:?}, not {state} {why}")) }
+    });
 }
 
 fn open(home: &Home, name: &str) -> Opened {

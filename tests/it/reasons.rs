@@ -1,12 +1,12 @@
 //! Why something is not running: what `kf status` says on a node where it really does not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kf_tests::cluster::{Part, QUEUE, User, skip_without_node};
 use serde_json::Value;
 
-use crate::common::Home;
 use crate::common::team::Team;
+use crate::common::{Home, until};
 
 /// How long a busy node may take to pull, crash and back off.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -20,18 +20,14 @@ fn reason(home: &Home, component: &str, holds: impl Fn(&str) -> bool) -> String 
 /// Waits until state and reason of a component are what holds.
 #[track_caller]
 fn status(home: &Home, component: &str, holds: impl Fn(&str, &str) -> bool) -> (String, String) {
-    let started = Instant::now();
-    loop {
+    until(PATIENCE, || {
         let ran = home.run(["status", component, "-o", "json"]).success();
         let status: Value = serde_json::from_str(&ran.stdout).unwrap();
         let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
         let (state, why) = (text("state"), text("why"));
-        if holds(&state, &why) {
-            return (state, why);
-        }
-        assert!(started.elapsed() < PATIENCE, "{component} never said that: {}", ran.transcript());
-        std::thread::sleep(Duration::from_millis(500));
-    }
+        let never = || format!("{component} never said that: {}", ran.transcript());
+        if holds(&state, &why) { Ok((state, why)) } else { Err(never()) }
+    })
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `kf serve` with KServe's own controller, on a real node.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kf_tests::cluster::{BROKEN_MODEL_SERVER, LOAD, MODEL_SERVERS, Part, User, skip_without_node};
 use serde_json::Value;
 
-use crate::common::Home;
 use crate::common::team::Team;
+use crate::common::{Home, until};
 
 /// What a part of the load test may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -56,18 +56,13 @@ spec:
         Self(team)
     }
 
+    #[track_caller]
     fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
+        until(PATIENCE, || {
             let line = self.0.admin(&["logs", "load", "--tail=1"]);
-            if let Ok(said) = serde_json::from_str::<Value>(&line)
-                && holds(&said)
-            {
-                return said;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{what}: {line}");
-            std::thread::sleep(Duration::from_millis(500));
-        }
+            let said = serde_json::from_str(&line).ok().filter(&holds);
+            said.ok_or_else(|| format!("{what}: {line}"))
+        })
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use kf_tests::cluster::{User, skip_without_node};
 use nix::sys::signal::{Signal, kill};
@@ -128,9 +127,8 @@ fn a_terminal_is_the_container_s_and_comes_back() {
     terminal.type_text("sleep 1; stty size\r");
     terminal.expect("31 97");
     // Ctrl-C is the container's.
-    terminal.type_text("sleep 1000\r");
-    terminal.expect("sleep 1000");
-    thread::sleep(Duration::from_millis(300));
+    terminal.type_text("echo from $((2 + 3)); sleep 1000\r");
+    terminal.expect("from 5");
     terminal.type_text("\x03");
     terminal.type_text("echo still $((40 + 2))\r");
     terminal.expect("still 42");

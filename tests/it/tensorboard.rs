@@ -4,6 +4,8 @@ use kf_tests::cluster::{Cluster, Part, Profile, TENSORBOARD, TRAINER, User, skip
 
 use crate::common::page::Opened;
 use crate::common::team::Team;
+use crate::common::terminal::PATIENCE;
+use crate::common::until;
 
 /// A claim `runs`, and a job `mnist` that trains and writes its events there.
 fn team(hint: &str, parts: &[Part]) -> Team {
@@ -62,16 +64,11 @@ fn shows_scalars(opened: &Opened) {
     let (status, body) = opened.get("/");
     assert_eq!(status, 200);
     assert!(body.contains("TensorBoard"), "{body}");
-    let started = std::time::Instant::now();
-    loop {
+    until(PATIENCE, || {
         let (status, tags) = opened.get("/data/plugin/scalars/tags");
         assert_eq!(status, 200, "{tags}");
-        if tags.contains("loss") {
-            return;
-        }
-        assert!(started.elapsed() < crate::common::terminal::PATIENCE, "{tags}");
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
+        if tags.contains("loss") { Ok(()) } else { Err(tags) }
+    });
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::path::Path;
 use kf_tests::cluster::{Part, User, skip_without_node};
 use serde_json::Value;
 
-use crate::common::Home;
 use crate::common::team::Team;
+use crate::common::terminal::PATIENCE;
+use crate::common::{Home, until};
 use crate::kf_snapshot;
 
 /// A directory of code in a home.
@@ -69,13 +70,10 @@ fn local_code_runs_on_the_node_and_goes_with_its_job() {
     };
     assert_eq!(maps().len(), 1);
     team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
-    for _ in 0..100 {
-        if maps().is_empty() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
-    panic!("the code outlives its job: {:?}", maps());
+    until(PATIENCE, || match maps() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("the code outlives its job: {left:?}")),
+    });
 }
 
 #[test]

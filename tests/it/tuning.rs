@@ -1,13 +1,13 @@
 //! `kf tune`: trials on a real node, and an experiment of a stand-in for Katib.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kf_tests::cluster::{User, skip_without_node};
 use serde_json::{Value, json};
 
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, until};
 
 /// A random search of six trials, two at a time, over how fast the regression learns.
 const TUNE: [&str; 25] = [
@@ -48,12 +48,9 @@ fn jobs(team: &Team) -> usize {
     team.admin(&["get", "trainjobs", "-o", "name"]).lines().count()
 }
 
+#[track_caller]
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(120), "{what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until(Duration::from_secs(120), || if holds() { Ok(()) } else { Err(what.to_owned()) });
 }
 
 #[test]

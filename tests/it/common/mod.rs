@@ -12,6 +12,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -163,8 +164,21 @@ impl Ran {
     }
 
     /// For what is long and looked at elsewhere.
-    pub fn without_stdout(mut self) -> Self {
-        self.stdout = String::new();
+    pub fn without_stdout(self) -> Self {
+        self.with_stdout("")
+    }
+
+    /// With a part of what it printed.
+    pub fn with_stdout(mut self, part: &str) -> Self {
+        self.stdout = part.to_owned();
+        self
+    }
+
+    /// With one word for the rights a command is shown with. One test looks at those of `train`; for the
+    /// others a change of its manifest is no change.
+    pub fn without_rights(mut self) -> Self {
+        self.stdout = without_rights(&self.stdout);
+        self.stderr = without_rights(&self.stderr);
         self
     }
 
@@ -175,6 +189,17 @@ impl Ran {
         let line = self.stdout.lines().find(|line| line.split_whitespace().next() == Some(first));
         let line = line.unwrap_or_else(|| panic!("no row {first}: {}", self.transcript()));
         line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The line of a rule and what is said below it, as `kf command describe` shows it to a user.
+    #[track_caller]
+    pub fn rule(&self, rule: &str) -> String {
+        let is_it =
+            |line: &str| line.trim_start().starts_with(['✓', '✗', '–']) && line.trim_end().ends_with(rule);
+        let mut lines = self.stdout.split_inclusive('\n').skip_while(|line| !is_it(line));
+        let head = lines.next().unwrap_or_else(|| panic!("no rule {rule}: {}", self.transcript()));
+        let below = lines.take_while(|line| line.starts_with("      "));
+        std::iter::once(head).chain(below).collect()
     }
 
     #[track_caller]
@@ -190,8 +215,38 @@ impl Ran {
     }
 }
 
+/// The rights are the indented lines below "… may".
+fn without_rights(text: &str) -> String {
+    let (mut kept, mut inside) = (String::new(), false);
+    for line in text.split_inclusive('\n') {
+        let is_head = line.starts_with("In the namespace") && line.trim_end().ends_with(" may");
+        inside = is_head || (inside && line.starts_with("  "));
+        if !inside || is_head {
+            kept.push_str(line);
+        }
+        if is_head {
+            kept.push_str("  [RIGHTS]\n");
+        }
+    }
+    kept
+}
+
 fn ended(text: &str) -> String {
     if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}⏎\n") }
+}
+
+/// Looks every fifth of a second until something is there. What is there instead is said where it never
+/// comes.
+#[track_caller]
+pub fn until<T>(patience: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let begun = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(instead) => assert!(begun.elapsed() < patience, "{instead}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Compares a run with a snapshot in the source; what differs from run to run is masked.

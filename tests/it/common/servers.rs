@@ -10,6 +10,8 @@ use std::thread;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
+use super::Home;
+
 /// Takes connections and never says a word. Its address.
 pub fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -185,4 +187,29 @@ fn pass_on(client: TcpStream, server: TcpStream, open: &Mutex<Vec<TcpStream>>) {
             let _gone = to.shutdown(Shutdown::Both);
         });
     }
+}
+
+/// A kubeconfig with nothing in it but a server.
+pub fn kubeconfig_for(home: &Home, server: &str, authority: Option<&str>) -> String {
+    let authority_file = home.path().join("authority.pem");
+    fs_err::write(&authority_file, authority.unwrap_or_default()).unwrap();
+    let authority = match authority {
+        Some(_) => format!(", certificate-authority: {}", authority_file.display()),
+        None => String::new(),
+    };
+    let file = home.path().join("kubeconfig");
+    fs_err::write(
+        &file,
+        format!(
+            "apiVersion: v1
+kind: Config
+current-context: lab
+clusters: [{{name: lab, cluster: {{server: '{server}'{authority}}}}}]
+users: [{{name: ada, user: {{token: secret-token}}}}]
+contexts: [{{name: lab, context: {{cluster: lab, user: ada, namespace: team-a}}}}]
+"
+        ),
+    )
+    .unwrap();
+    file.display().to_string()
 }

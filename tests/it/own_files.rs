@@ -1,0 +1,152 @@
+//! What kf keeps on disk: where it may not write, where another kf writes, and what a newer kf wrote.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::registry::{hinted, published, set_up};
+use crate::common::servers::kubeconfig_for;
+use crate::common::terminal::Terminal;
+use crate::common::{Home, Ran};
+use crate::kf_snapshot;
+
+/// Runs kf in a home that nobody can write to, not even root.
+fn run_read_only(home: &Home, arguments: &[&str]) -> Ran {
+    let kf = home.kf(arguments);
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && cd / && exec \"$@\"";
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(home.path());
+    command.arg(kf.get_program()).args(kf.get_args()).env_clear();
+    for (name, value) in kf.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    Ran::of(&command.output().unwrap(), home.path())
+}
+
+/// Containers may forbid what [`run_read_only`] needs.
+fn skip_without_namespaces(test: &str) -> bool {
+    let possible = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !possible {
+        // Past the capture of the test runner, like every other skip.
+        std::io::stderr()
+            .write_all(format!("SKIPPED {test}: user namespaces are not allowed here\n").as_bytes())
+            .unwrap();
+    }
+    !possible
+}
+
+#[test]
+fn a_home_that_cannot_be_written_to() {
+    if skip_without_namespaces("a_home_that_cannot_be_written_to") {
+        return;
+    }
+    let home = Home::with_commands(&["hello", "whoami"]);
+    let hint = hinted(&{
+        let probe = Home::empty();
+        set_up(&probe, published());
+        probe.run(["command", "add", "logs"]).code(8)
+    });
+    // What is added runs.
+    assert_eq!(run_read_only(&home, &["hello", "Ada"]).success().stdout, "hello Ada\n");
+    run_read_only(&home, &["command", "list"]).success();
+    let words: Vec<&str> = hint.iter().map(String::as_str).collect();
+    kf_snapshot!(run_read_only(&home, &words), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: cannot write to [HOME]/.local/share/kf/registries/kubeflow/state.lock: Read-only file system (os error 30)
+    hint: set KF_HOME to a folder of yours
+    ");
+    kf_snapshot!(run_read_only(&home, &["command", "remove", "hello"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: cannot write to [HOME]/.local/share/kf/locks/hello.lock: Read-only file system (os error 30)
+    hint: set KF_HOME to a folder of yours
+    ");
+    let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
+    kf_snapshot!(run_read_only(&home, &["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: the audit log cannot be kept: failed to create directory `[HOME]/.local/state/kf`: Read-only file system (os error 30)
+    hint: set KF_AUDIT_LOG to a file you can write to
+    ");
+}
+
+#[test]
+fn two_adds_at_once() {
+    let home = Home::empty();
+    set_up(&home, published());
+    let mut first = Terminal::start(home.kf(["command", "add", "train"]));
+    first.expect("[y/N]");
+    let second = home.run_in_vain(["command", "add", "train"]);
+    kf_snapshot!(second.masked(&first.process_id().to_string(), "[PID]"), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: another kf (process [PID]) is changing train
+    hint: wait for it to finish, then try again
+    ");
+    // Of another name nobody is in the way.
+    home.run(["command", "add", "hello"]).success();
+    first.type_text("y\n");
+    let (status, screen) = first.finish();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&screen));
+    home.run(["train", "--help"]).success();
+}
+
+/// Raises the format that a file of kf's begins with.
+fn of_a_newer_kf(file: &Path) {
+    let text = fs_err::read_to_string(file).unwrap();
+    let newer = text.replacen("\"format\": 1", "\"format\": 2", 1);
+    assert_ne!(newer, text);
+    fs_err::write(file, newer).unwrap();
+}
+
+#[test]
+fn a_command_added_by_a_newer_kf() {
+    let home = Home::with_commands(&["hello", "whoami"]);
+    of_a_newer_kf(&home.path().join(".local/share/kf/receipts/hello.json"));
+    kf_snapshot!(home.run_in_vain(["hello"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 2, and this kf knows 1
+    hint: update kf
+    ");
+    for change in [["command", "add", "hello"], ["command", "remove", "hello"]] {
+        let ran = home.run_in_vain(change).code(1);
+        assert!(ran.stderr.contains("written by a newer kf"), "{}", ran.transcript());
+    }
+    // The others are none the worse for it.
+    home.run(["whoami", "--help"]).success();
+    kf_snapshot!(home.run_in_vain(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME    VERSION  SOURCE    ABOUT
+    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 2, and this kf knows 1
+    whoami  0.1.0    kubeflow  Show who the cluster thinks you are
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn a_store_written_by_a_newer_kf() {
+    let home = Home::with_commands(&["whoami"]);
+    let format = home.path().join(".local/share/kf/store/format");
+    let text = fs_err::read_to_string(&format).unwrap();
+    fs_err::write(&format, text.replace('1', "2")).unwrap();
+    kf_snapshot!(home.run_in_vain(["command", "add", "hello", "--yes"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    hello asks for no rights on the cluster. It may do nothing else: no network, no files, no secrets.
+    error: [HOME]/.local/share/kf/store/format was written by a newer kf: it has format 2, and this kf knows 1
+    hint: update kf
+    ");
+}
