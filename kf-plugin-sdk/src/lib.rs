@@ -102,6 +102,11 @@ pub mod prelude {
     };
 }
 
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The version of the ABI this crate speaks.
 pub const ABI: &str = "0.1.0";
 
@@ -113,7 +118,7 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Exports = $crate::guest::Exports<$command>;
-    $crate::bindings::export_command!(Exports with_types_in $crate::bindings);
+            $crate::bindings::export_command!(Exports with_types_in $crate::bindings);
 
             /// kf refuses an ABI it does not speak before it compiles anything.
             #[unsafe(link_section = "kf:abi")]
