@@ -25,7 +25,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! kf reads help, completion and man pages out of the clap struct when the command is published,
+//! kf reads help and completion out of the clap struct when the command is published,
 //! so those never start the command. See [`Describe`] for what clap has no words for.
 //!
 //! Logic is tested natively, without WebAssembly and without a cluster: see [`testing`].
@@ -118,7 +118,7 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Exports = $crate::guest::Exports<$command>;
-            $crate::bindings::export_command!(Exports with_types_in $crate::bindings);
+    $crate::bindings::export_command!(Exports with_types_in $crate::bindings);
 
             /// kf refuses an ABI it does not speak before it compiles anything.
             #[unsafe(link_section = "kf:abi")]

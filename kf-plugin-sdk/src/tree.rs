@@ -1,7 +1,7 @@
 //! The command tree as data.
 //!
 //! kf takes the tree once, when a command is published, signs it with the manifest and builds its
-//! own parser, help, completion and man pages from it. So `kf train --help` starts no guest, and
+//! own parser, help and completion from it. So `kf train --help` starts no guest, and
 //! looks like every other command's.
 
 /// What an argument's value is.
