@@ -42,11 +42,11 @@ pub enum Error {
     },
 
     /// A package was compiled and is no component.
-    #[error("`{0}` makes no component; is its crate-type cdylib?")]
+    #[error("`{0}` makes no component\nhint: give it a library, or an example of the crate type cdylib")]
     NoComponent(String),
 
     /// `KF_GUEST_TOOLCHAIN` holds another word.
-    #[error("KF_GUEST_TOOLCHAIN is `{0}`; it can be installed, rustup or debian")]
+    #[error("KF_GUEST_TOOLCHAIN is `{0}`\nhint: it can be installed, rustup or debian")]
     UnknownWay(String),
 
     /// Nothing on this machine compiles guests.

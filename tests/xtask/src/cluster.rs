@@ -78,7 +78,7 @@ fn harness() -> Result<Command> {
     if program.is_file() {
         return Ok(Command::new(program));
     }
-    Err(Failure("there is no cluster here; `cargo xtask cluster up` starts one".to_owned()))
+    Err(Failure("there is no cluster here\nhint: cargo xtask cluster up".to_owned()))
 }
 
 /// The folder of the kept cluster.
@@ -87,7 +87,7 @@ fn kept_folder() -> Result<PathBuf> {
     if output.status.success() {
         return Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()));
     }
-    Err(Failure("no cluster is up; `cargo xtask cluster up` starts one".to_owned()))
+    Err(Failure("no cluster is up\nhint: cargo xtask cluster up".to_owned()))
 }
 
 /// A running cluster's folder.

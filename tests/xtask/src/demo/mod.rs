@@ -42,7 +42,7 @@ pub struct DemoArgs {
 pub fn tell(args: &DemoArgs) -> Result<()> {
     let profile = if args.no_node { Profile::Api } else { Profile::best() };
     if args.day && profile == Profile::Api {
-        return Err(Failure("a data scientist's day needs a node, and a node needs root".to_owned()));
+        return Err(Failure("a data scientist's day needs a node, and a node needs root\nhint: as root, cargo xtask demo --day".to_owned()));
     }
     setup::prepare(if args.day { Wanted::Day } else { Wanted::Demo }, profile)?;
     if profile == Profile::Api {
