@@ -77,6 +77,9 @@ enum Verb {
     /// List them
     #[command(name = "ls", hide = true)]
     List,
+    /// Reach it
+    #[kf(example("notebook http-proxy", "show its address"))]
+    HTTPProxy,
 }
 
 #[expect(clippy::unwrap_used, reason = "a missing argument fails the test")]
@@ -150,10 +153,11 @@ fn arguments_keep_their_shape() {
 fn subcommands_follow_their_parent() {
     let tree = describe::<Notebooks>();
     let paths: Vec<_> = tree.iter().map(|node| node.path.join(" ")).collect();
-    assert_eq!(paths, ["", "start-one", "ls"]);
+    assert_eq!(paths, ["", "start-one", "ls", "http-proxy"], "as clap names them");
     assert!(tree[0].subcommand_required);
     assert_eq!(argument(&tree[0], "image").completion, Completion::Dynamic);
     assert_eq!(tree[1].examples.len(), 1);
     assert_eq!(argument(&tree[1], "name").completion, Completion::Objects("kubeflow.org/Notebook".into()));
     assert!(tree[2].hidden);
+    assert_eq!(tree[3].examples.len(), 1);
 }

@@ -121,7 +121,7 @@ fn variant(variant: &Variant) -> Result<TokenStream> {
 /// As clap names it: `name = "…"` if given, else the variant in kebab case.
 fn subcommand_name(variant: &Variant) -> Result<String> {
     let mut named = None;
-    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("command")) {
+    for attribute in variant.attrs.iter().filter(|attribute| is_claps(attribute)) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("name") {
                 named = Some(meta.value()?.parse::<LitStr>()?.value());
@@ -140,29 +140,38 @@ fn subcommand_name(variant: &Variant) -> Result<String> {
 
 fn kebab(name: &str) -> String {
     let mut kebab = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !kebab.is_empty() {
+    let mut before = None::<char>;
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let begins_a_word = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                !before.is_uppercase() || letters.peek().is_some_and(|after| after.is_lowercase())
+            });
+        if begins_a_word {
             kebab.push('-');
         }
         kebab.extend(letter.to_lowercase());
+        before = Some(letter);
     }
     kebab
 }
 
+/// Whether it is `#[command(…)]` or `#[clap(…)]`.
+fn is_claps(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("command") || attribute.path().is_ident("clap")
+}
+
 /// Whether a `#[command(…)]` or `#[clap(…)]` says this word.
 fn clap_word(attributes: &[Attribute], word: &str) -> bool {
-    attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("command") || attribute.path().is_ident("clap"))
-        .any(|attribute| {
-            let mut found = false;
-            // Words this pass does not know are clap's to judge.
-            let _ = attribute.parse_nested_meta(|meta| {
-                found |= meta.path.is_ident(word);
-                Ok(())
-            });
-            found
-        })
+    attributes.iter().filter(|attribute| is_claps(attribute)).any(|attribute| {
+        let mut found = false;
+        // Words this pass does not know are clap's to judge.
+        let _ = attribute.parse_nested_meta(|meta| {
+            found |= meta.path.is_ident(word);
+            Ok(())
+        });
+        found
+    })
 }
 
 /// `T` of `Option<T>` and `Box<T>`: clap looks through them too.
