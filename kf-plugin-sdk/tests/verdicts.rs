@@ -56,6 +56,16 @@ fn a_job_of_many_completions_is_counted_by_what_runs_at_once() {
 }
 
 #[test]
+fn a_spark_application_that_is_submitted_again_says_why() {
+    let mut spark = of_kind(ComponentKind::SparkApplication, &json!({}));
+    let state =
+        json!({ "state": "SUBMISSION_FAILED", "errorMessage": "failed to run spark-submit:\nno such file" });
+    spark.set("/status/applicationState", state);
+    let verdict = judge(&spark, &[], &[], &[], &Events::default());
+    assert_eq!((verdict.state, verdict.why.as_deref()), (State::Pending, Some("no such file")));
+}
+
+#[test]
 fn an_object_with_nothing_in_it_waits() {
     for kind in ComponentKind::ALL.into_iter().filter(|kind| *kind != ComponentKind::Pod) {
         let object = of_kind(kind, &Value::Null);

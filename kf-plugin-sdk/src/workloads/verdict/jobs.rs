@@ -32,7 +32,8 @@ impl Evidence<'_> {
             };
         }
         if self.pods.is_empty() {
-            let why = self.complaint().unwrap_or_else(|| NO_PODS.to_owned());
+            let why =
+                self.complaint().or_else(|| not_submitted(object)).unwrap_or_else(|| NO_PODS.to_owned());
             return Judgement::new(State::Pending, why);
         }
         // Between the last pod's end and the job's the pods are complete and the job is not.
@@ -81,6 +82,12 @@ fn suspended(object: &Object) -> Option<String> {
     let queue = object.label("kueue.x-k8s.io/queue-name").map(|queue| format!("waits in queue {queue}"));
     let message = object.condition("Suspended").map(|condition| condition.message.to_owned());
     queue.or(message.filter(|message| !message.is_empty()))
+}
+
+/// Why a Spark application has no driver; its operator tries again.
+fn not_submitted(object: &Object) -> Option<String> {
+    let message = object.str("/status/applicationState/errorMessage")?;
+    message.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 /// How far a training job is, if its trainer says.
