@@ -18,7 +18,10 @@ use crate::ui::{Column, Format, LiveRows, LiveTable, Progress, Row, TableRow};
 /// named on the command line.
 ///
 /// Every call is checked by kf against what the command's manifest asks for, what its registry
-/// allows and what the user accepted; then the cluster's RBAC decides.
+/// allows and what the user accepted; then the cluster's RBAC decides. A no of either is
+/// [`ErrorCode::Forbidden`](crate::ErrorCode::Forbidden), and what the cluster does not serve is
+/// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound). A run has 10 000 calls, 256 MiB of answers and
+/// 64 open watches, logs, sessions and ports; more is [`ErrorCode::Budget`](crate::ErrorCode::Budget).
 #[derive(Clone)]
 pub struct Kf {
     host: HostHandle,
@@ -69,7 +72,7 @@ impl Kf {
         Ok(self.discover(&kind.group)?.iter().any(|served| served.kind == kind.kind))
     }
 
-    /// Whether the user may; answers in the order of the questions.
+    /// Whether the user may; answers in the order of the questions, 100 at most.
     pub fn can_i(&self, questions: &[Access]) -> Result<Vec<Verdict>> {
         let verdicts = self.host.can_i(questions)?;
         if verdicts.len() == questions.len() {
@@ -148,7 +151,7 @@ impl Kf {
 
     // ---- files ----
 
-    /// A file named on the command line, whole; `-` is stdin. Any other is `forbidden`.
+    /// A file named on the command line, whole, at most 16 MiB; `-` is stdin. Any other is `forbidden`.
     pub fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         self.host.read_file(path)
     }
@@ -159,14 +162,15 @@ impl Kf {
             .map_err(|_| Error::invalid(format!("{path} is not text in UTF-8")))
     }
 
-    /// What is below a directory named on the command line. A file or directory whose name fits one
-    /// of `skip` is left out; a `*` at the start or the end of one stands for anything.
+    /// What is below a directory named on the command line, at most 10 000 files. A file or directory
+    /// whose name fits one of `skip` is left out; a `*` at the start or the end of one stands for
+    /// anything.
     pub fn walk(&self, directory: &str, skip: &[&str]) -> Result<FileTree> {
         let skip: Vec<_> = skip.iter().map(|name| (*name).to_owned()).collect();
         self.host.walk(directory, &skip)
     }
 
-    /// One of these files, whole.
+    /// One of these files, whole, at most 16 MiB.
     pub fn read_below(&self, directory: &str, path: &str) -> Result<Vec<u8>> {
         self.host.read_below(directory, path)
     }

@@ -64,7 +64,7 @@ impl Session {
         self.host.attach(self.namespace.as_deref(), &self.pod, &self.options)
     }
 
-    /// Starts a command that the caller itself talks to.
+    /// Starts a command that the caller itself talks to; it can have no terminal.
     pub fn start(&self, command: &[String]) -> Result<Process> {
         let source = self.host.start(self.namespace.as_deref(), &self.pod, command, &self.options)?;
         Ok(Process { source })
@@ -196,7 +196,8 @@ impl PodHttp {
         self.send(Method::Get, path, Vec::new())
     }
 
-    /// What the pod answers, whatever its status.
+    /// What the pod answers, whatever its status. A body has at most 16 MiB, either way. With the user's
+    /// `--dry-run` only [`Method::Get`] and [`Method::Head`] are sent.
     pub fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpResponse> {
         self.host.send(&HttpRequest { method, path: path.into(), body, ..self.request.clone() })
     }
