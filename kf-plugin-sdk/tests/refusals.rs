@@ -145,6 +145,28 @@ fn owners_and_status_take_rights_of_their_own() {
 }
 
 #[test]
+fn an_object_that_changed_meanwhile_is_not_written_over() {
+    let kf = host(JOBS).kf();
+    let jobs = kf.api("batch/Job");
+    let read = jobs.get("mnist").unwrap();
+    jobs.merge("mnist", &json!({ "spec": { "suspend": true } })).unwrap();
+    let version = json!({ "metadata": { "resourceVersion": read.str("/metadata/resourceVersion") } });
+    refused(jobs.merge("mnist", &version), ErrorCode::Conflict);
+    refused(jobs.apply(&read), ErrorCode::Conflict);
+}
+
+#[test]
+fn a_custom_resource_takes_no_strategic_patch() {
+    let host = FakeHost::new("team-a");
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook", "metadata": { "name": "desk" } }));
+    let notebooks = host.kf().api("kubeflow.org/Notebook");
+    let patch = json!({ "spec": {} });
+    let patched = notebooks.patch("desk", PatchKind::Strategic, &patch, WriteOptions::default());
+    refused(patched, ErrorCode::Invalid);
+}
+
+#[test]
 fn another_object_of_the_name_is_not_deleted() {
     let kf = host(JOBS).kf();
     let jobs = kf.api("batch/Job");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::border::ServedKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// Subresources that are no documents.
 const STREAMS: [&str; 8] = ["attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "token"];
@@ -94,6 +94,23 @@ fn absent(object: &Map<String, Value>, field: &str, why: &str) -> Result<()> {
     match object.contains_key(field) {
         true => Err(Error::invalid(format!("the body has {field}, but {why}"))),
         false => Ok(()),
+    }
+}
+
+/// Whether the API server itself serves the kind, and knows how its lists merge.
+pub(super) fn is_built_in(served: &ServedKind) -> bool {
+    let group = served.group.as_str();
+    !group.contains('.') || (group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io"))
+}
+
+/// Who names a version means that one.
+pub(super) fn check_version(live: &Value, body: &Value) -> Result<()> {
+    let version = |value: &Value| value.pointer("/metadata/resourceVersion").cloned();
+    match version(body) {
+        Some(meant) if version(live).is_some_and(|now| now != meant) => {
+            Err(Error::new(ErrorCode::Conflict, "the object has been modified"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -307,6 +307,7 @@ impl FakeCluster {
             self.permitted("create", &place)?;
         }
         let mut merged = live.unwrap_or_default();
+        bodies::check_version(&merged, body)?;
         merge(&mut merged, body);
         Ok(self.write(&place, merged, options.dry_run))
     }
@@ -322,6 +323,10 @@ impl FakeCluster {
         if kind == PatchKind::Json {
             return Err(Error::unsupported("the fake cluster knows merge patches only"));
         }
+        if kind == PatchKind::Strategic && !bodies::is_built_in(&place.served) {
+            let what = &place.served.kind;
+            return Err(Error::invalid(format!("{what} is a custom resource and takes no strategic patch")));
+        }
         let extras = check_body(body, &place.served, place.namespace.as_deref(), &object.name)?;
         self.check("patch", &place)?;
         self.check_extras(&place, &extras)?;
@@ -330,6 +335,7 @@ impl FakeCluster {
         // A patch of what is below an object changes the object.
         let place = Place { subresource: None, ..place };
         let mut merged = self.live(&place)?;
+        bodies::check_version(&merged, body)?;
         merge(&mut merged, body);
         Ok(self.write(&place, merged, options.dry_run))
     }
