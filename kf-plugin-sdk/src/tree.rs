@@ -105,6 +105,14 @@ pub struct CompletionRequest {
     pub argument: String,
 }
 
+impl CompletionRequest {
+    /// What is typed so far of the value.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        self.words.last().map_or("", String::as_str)
+    }
+}
+
 /// One answer to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {

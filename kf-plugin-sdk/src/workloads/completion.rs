@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ComponentKind;
+use crate::border::Kind;
 use crate::error::Result;
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -23,7 +24,7 @@ pub fn complete_among(
     kf: &Kf,
     kinds: &[ComponentKind],
 ) -> Result<Vec<Candidate>> {
-    let word = request.words.last().map_or("", String::as_str);
+    let word = request.word();
     if let Some((kind, start)) = word.split_once('/') {
         let named = ComponentKind::named(kind)?;
         let objects = kf.api(named.kind()).list().unwrap_or_default();
@@ -50,4 +51,17 @@ pub fn complete_among(
         })
     });
     Ok(candidates.collect())
+}
+
+/// Completes an argument that names an object of one of these kinds, the first of them where several
+/// have one of that name.
+pub fn complete_named(request: &CompletionRequest, kf: &Kf, kinds: &[Kind]) -> Result<Vec<Candidate>> {
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for (kind, answer) in kinds.iter().zip(kf.list_many(kinds)) {
+        let objects = answer.map(|listed| listed.items).unwrap_or_default();
+        for object in objects.iter().filter(|object| object.name().starts_with(request.word())) {
+            found.entry(object.name().to_owned()).or_insert_with(|| kind.kind.to_lowercase());
+        }
+    }
+    Ok(found.into_iter().map(|(value, kind)| Candidate { value, help: Some(kind) }).collect())
 }

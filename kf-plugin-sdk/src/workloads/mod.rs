@@ -28,7 +28,7 @@ mod scheduling;
 mod verdict;
 
 pub use belonging::component_of;
-pub use completion::{complete_among, complete_component};
+pub use completion::{complete_among, complete_component, complete_named};
 pub use component::Component;
 pub use events::Events;
 pub use failure::LastWords;

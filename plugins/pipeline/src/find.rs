@@ -1,11 +1,34 @@
 //! A run by what a person calls it.
 
+use std::collections::BTreeMap;
+
 use kf_plugin_sdk::prelude::*;
 
 use crate::server::{Server, encoded};
 
 /// How far back a run is looked for by its name.
 const RECENT: usize = 1000;
+
+/// The label that every pod of a run has.
+pub(crate) const RUN_LABEL: &str = "pipeline/runid";
+/// The name of the workflow that makes them.
+const WORKFLOW_LABEL: &str = "workflows.argoproj.io/workflow";
+
+/// Completes the id of a run that has pods here. The server knows more of them, but to ask it takes a
+/// forwarded port, which counts as a change.
+pub(crate) fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    let pods = kf.api("Pod").labels(RUN_LABEL).list()?;
+    let runs: BTreeMap<_, _> = pods
+        .iter()
+        .filter_map(|pod| Some((pod.label(RUN_LABEL)?, pod.label(WORKFLOW_LABEL))))
+        .filter(|(id, _)| id.starts_with(request.word()))
+        .collect();
+    let candidate = |(id, workflow): (&str, Option<&str>)| Candidate {
+        value: id.to_owned(),
+        help: workflow.map(str::to_owned),
+    };
+    Ok(runs.into_iter().map(candidate).collect())
+}
 
 /// The run of this id, or the newest whose name it is or whose id begins so.
 pub(crate) fn run(server: &Server, words: &str) -> Result<Object> {

@@ -98,6 +98,7 @@ pub(crate) struct Run {
 #[derive(clap::Args, Describe)]
 pub(crate) struct Status {
     /// The run's name, or the beginning of its id
+    #[kf(complete = dynamic)]
     run: String,
     /// Stay until it ends
     #[arg(long, short)]
@@ -109,6 +110,7 @@ pub(crate) struct Status {
 #[derive(clap::Args, Describe)]
 pub(crate) struct Logs {
     /// The run's name, or the beginning of its id
+    #[kf(complete = dynamic)]
     run: String,
     /// Of this task only
     #[arg(long)]
@@ -120,7 +122,7 @@ pub(crate) struct Logs {
     place: Place,
 }
 
-#[kf_plugin_sdk::main]
+#[kf_plugin_sdk::main(complete = find::complete)]
 pub fn main(pipeline: Pipeline, kf: &Kf) -> Result<Exit> {
     match pipeline.command {
         Command::Ls(ls) => ls::ls(&Server::open(kf, &ls.place)?, &ls),

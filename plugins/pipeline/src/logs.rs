@@ -6,14 +6,13 @@ use kf_plugin_sdk::Forwarding;
 use kf_plugin_sdk::prelude::*;
 use serde_json::Value;
 
+use crate::find::RUN_LABEL;
 use crate::run::LOOK;
 use crate::server::Server;
 use crate::state::State;
 use crate::status::Task;
 use crate::{Logs, find};
 
-/// The label that every pod of a run has.
-const RUN_LABEL: &str = "pipeline/runid";
 /// The path of a step in the graph, such as `iris-x7.root.train.executor`.
 const STEP: &str = "workflows.argoproj.io/node-name";
 /// The container that does a step's work.

@@ -324,3 +324,17 @@ fn following_shows_pods_as_they_begin() {
     kf(&host, &["logs", ID, "-f"]).unwrap();
     assert_eq!(host.terminal().stdout, "[train] epoch 1\n");
 }
+
+#[test]
+fn the_shell_is_offered_runs_that_have_pods_and_the_server_is_left_alone() {
+    let (host, asked) = cluster("SUCCEEDED");
+    host.put(pod("iris-load", "iris-x.root.load.executor"));
+    host.put(pod("iris-train", "iris-x.root.train.executor"));
+    host.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "other" } }));
+    for (word, offered) in [("", vec![ID]), (&ID[..4], vec![ID]), ("ffff", vec![])] {
+        let request = CompletionRequest { words: vec!["logs".into(), word.into()], argument: "run".into() };
+        let found = <Plugin as kf_plugin_sdk::Command>::complete(&request, &host.kf()).unwrap();
+        assert_eq!(found.into_iter().map(|candidate| candidate.value).collect::<Vec<_>>(), offered);
+    }
+    assert_eq!(asked.borrow().len(), 0);
+}

@@ -22,6 +22,7 @@ pub struct Run {
     container: Option<String>,
     /// The pod, if not the newest that runs
     #[arg(long, conflicts_with = "rank", help_heading = "Where")]
+    #[kf(complete = objects("/Pod"))]
     pod: Option<String>,
     /// The pod of this rank, counted from 0
     #[arg(long, value_name = "N", help_heading = "Where")]

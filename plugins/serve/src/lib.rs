@@ -55,7 +55,7 @@ pub struct Serve {
     format: Option<String>,
     /// The serving runtime; one that knows the format if absent
     #[arg(long, help_heading = "What is served")]
-    #[kf(complete = objects("serving.kserve.io/ClusterServingRuntime"))]
+    #[kf(complete = dynamic)]
     runtime: Option<String>,
     /// Where the server listens
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), help_heading = "What is served")]
@@ -141,7 +141,7 @@ impl FromStr for Replicas {
 
 const MANIFEST: ManifestKind = ManifestKind { group: GROUP, kind: KIND, command: "serve" };
 
-#[kf_plugin_sdk::main]
+#[kf_plugin_sdk::main(complete = preflight::complete)]
 pub fn main(serve: Serve, kf: &Kf) -> Result<Exit> {
     if serve.list {
         preflight::check_served(kf)?;

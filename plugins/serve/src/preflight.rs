@@ -2,6 +2,7 @@
 
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::complete_named;
 use kf_plugin_sdk::{Access, Kf};
 use serde_json::Value;
 
@@ -119,10 +120,18 @@ struct Runtimes {
     complete: bool,
 }
 
+/// Completes the name of a serving runtime of either kind.
+pub(crate) fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    complete_named(request, kf, &runtime_kinds())
+}
+
+fn runtime_kinds() -> [Kind; 2] {
+    ["ServingRuntime", "ClusterServingRuntime"].map(|kind| Kind::new(GROUP, kind))
+}
+
 fn runtimes(kf: &Kf) -> Runtimes {
-    let kinds = ["ServingRuntime", "ClusterServingRuntime"].map(|kind| Kind::new(GROUP, kind));
     let mut all = Runtimes { found: Vec::new(), complete: true };
-    for list in kf.list_many(&kinds) {
+    for list in kf.list_many(&runtime_kinds()) {
         match list {
             Ok(list) => all.found.extend(list.items),
             Err(error) if error.is(ErrorCode::NotFound) => {}

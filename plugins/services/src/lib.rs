@@ -58,9 +58,8 @@ pub fn main(services: Services, kf: &Kf) -> Result<Exit> {
 
 fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
     let mut found = complete_among(request, kf, &[ComponentKind::InferenceService, ComponentKind::Notebook])?;
-    let word = request.words.last().map_or("", String::as_str);
     let services = kf.api("Service").list().unwrap_or_default();
-    let names = services.iter().map(Object::name).filter(|name| name.starts_with(word));
+    let names = services.iter().map(Object::name).filter(|name| name.starts_with(request.word()));
     found.extend(names.map(|name| Candidate { value: name.to_owned(), help: Some("service".to_owned()) }));
     Ok(found)
 }

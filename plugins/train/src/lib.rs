@@ -61,7 +61,7 @@ pub struct Train {
     list_runtimes: bool,
 }
 
-#[kf_plugin_sdk::main]
+#[kf_plugin_sdk::main(complete = runtime::complete)]
 pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     if train.list_runtimes {
         return runtimes::list(kf);

@@ -543,3 +543,21 @@ fn the_wait_shows_how_far_the_training_is() {
         "{progress:?}"
     );
 }
+
+#[test]
+fn the_shell_is_offered_runtimes_of_both_kinds() {
+    let host = cluster();
+    host.put(json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime", "metadata": { "name": "ours" },
+    }));
+    let offered = |word: &str| -> Vec<String> {
+        let request =
+            CompletionRequest { words: vec!["--runtime".into(), word.into()], argument: "runtime".into() };
+        let found = <Plugin as kf_plugin_sdk::Command>::complete(&request, &host.kf()).unwrap();
+        found.into_iter().map(|candidate| candidate.value).collect()
+    };
+    assert_eq!(offered(""), ["mpi", "ours", "torch"]);
+    assert_eq!(offered("o"), ["ours"]);
+    host.cluster(|cluster| cluster.deny("list", GROUP, "clustertrainingruntimes"));
+    assert_eq!(offered(""), ["ours"], "what may not be listed is left out");
+}

@@ -24,7 +24,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use kf_plugin_sdk::prelude::*;
-use kf_training_job::{JobFlags, train_job};
+use kf_training_job::{JobFlags, runtime, train_job};
 
 use crate::objective::{Objective, Take};
 use crate::screen::Screen;
@@ -236,14 +236,16 @@ fn present(
     Ok(Exit::OK)
 }
 
-/// The names of all experiments.
+/// The names of all experiments, and of what the trials can train with.
 fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
-    let word = request.words.last().map_or("", String::as_str);
+    if request.argument == "runtime" {
+        return runtime::complete(request, kf);
+    }
     let mut names = BTreeSet::new();
     let of_katib = kf.api(katib::experiment_kind()).list().unwrap_or_default();
     names.extend(of_katib.iter().map(|experiment| experiment.name().to_owned()));
     let of_trainer = kf.api(train_job()).list().unwrap_or_default();
     names.extend(of_trainer.iter().filter_map(|job| job.label(trainer::EXPERIMENT)).map(str::to_owned));
-    let fitting = names.into_iter().filter(|name| name.starts_with(word));
+    let fitting = names.into_iter().filter(|name| name.starts_with(request.word()));
     Ok(fitting.map(|value| Candidate { value, help: None }).collect())
 }

@@ -121,12 +121,11 @@ fn select(kf: &Kf, namespace: Option<&str>) -> Result<()> {
 
 /// The namespaces one may list, else those that are known from before.
 fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
-    let word = request.words.last().map_or("", String::as_str);
     let listed = namespaces::api(kf).list().unwrap_or_default();
     let mut names: BTreeSet<String> = listed.iter().map(|namespace| namespace.name().to_owned()).collect();
     let selected = kf.selected().unwrap_or_default();
     names.extend(selected.namespace);
     names.extend(selected.previous);
-    names.retain(|name| name.starts_with(word));
+    names.retain(|name| name.starts_with(request.word()));
     Ok(names.into_iter().map(|value| Candidate { value, help: None }).collect())
 }

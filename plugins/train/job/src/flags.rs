@@ -8,7 +8,7 @@ const ON_WHAT: &str = "On what";
 pub struct JobFlags {
     /// The training runtime
     #[arg(long, help_heading = WHAT)]
-    #[kf(complete = objects("trainer.kubeflow.org/ClusterTrainingRuntime"))]
+    #[kf(complete = dynamic)]
     pub runtime: Option<String>,
     /// The image to train in
     #[arg(long, help_heading = WHAT)]

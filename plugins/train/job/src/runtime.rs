@@ -1,11 +1,17 @@
 //! The training runtime: chosen, and known to exist before anything is created.
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::complete_named;
 
 use crate::{GROUP, Spelling};
 
 pub const CLUSTER_WIDE: &str = "ClusterTrainingRuntime";
 pub const OF_NAMESPACE: &str = "TrainingRuntime";
+
+/// Completes the name of a runtime of either kind.
+pub fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    complete_named(request, kf, &[CLUSTER_WIDE, OF_NAMESPACE].map(|kind| Kind::new(GROUP, kind)))
+}
 
 /// Settles which runtime the job uses, and returns it if it may be read; who may not read runtimes
 /// leaves the check to the server.
