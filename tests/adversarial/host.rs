@@ -14,7 +14,9 @@ use kf_cluster::api::{
 use kf_cluster::grants::{Layer, MissingRule, Refusal};
 use kf_sandbox::terminal::{Input, Stream, Terminal, TerminalSize};
 use kf_sandbox::ui::{Column, Format, Row, WidgetId};
-use kf_sandbox::{Code, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run, Ui};
+use kf_sandbox::{
+    Candidate, Code, CompletionRequest, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run, Ui,
+};
 use serde_json::{Value, json};
 
 use crate::guests;
@@ -390,4 +392,31 @@ pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Giv
         backtrace: false,
     });
     Attacked { result, screen: screen.seen(), calls: cluster.calls() }
+}
+
+/// What an attack answered a person who pressed Tab, and what was recorded.
+pub(crate) struct Completed {
+    pub(crate) result: Result<Vec<Candidate>, Fault>,
+    pub(crate) screen: Seen,
+    pub(crate) calls: Vec<String>,
+}
+
+/// Asks an attack for candidates as kf does, with the whole cluster linked.
+pub(crate) fn complete(attack: &str) -> Completed {
+    let (screen, cluster) = (Screen::default(), Cluster::default());
+    let run = Run {
+        code: guests::code(attack),
+        arguments: Vec::new(),
+        granted: Granted { kube: true, ..Granted::default() },
+        limits: Limits::complete(),
+        context: Context { namespace: "team-a".to_owned(), ..Context::default() },
+        kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
+        selection: None,
+        files: Vec::new(),
+        ui: Box::new(screen.clone()),
+        backtrace: false,
+    };
+    let request = CompletionRequest { words: vec![String::new()], argument: "name".to_owned() };
+    let result = kf_sandbox::complete(run, request);
+    Completed { result, screen: screen.seen(), calls: cluster.calls() }
 }

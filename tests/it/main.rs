@@ -8,6 +8,7 @@ mod add_and_remove;
 mod bad_input;
 mod broker;
 mod command_line;
+mod completion;
 mod connecting;
 mod events;
 mod following;

@@ -1,5 +1,7 @@
 //! The cluster a command line means, and one command's way to it.
 
+mod names;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use crate::error::{CliError, Context, Kind, Result};
 use crate::plugin::rights::Rights;
 use crate::selection::{ClusterId, RunSelection, Store};
 use crate::ui::{Format, Tone};
+
+pub use names::namespaces;
 
 /// An audit log larger than this makes room for a new one; one old one is kept.
 const AUDIT_LOG_BYTES: u64 = 16 << 20;
@@ -53,7 +57,8 @@ fn load(app: &App) -> Result<(Settings, bool)> {
     let named = namespace.is_some();
     let choice =
         Choice { file: app.global.kubeconfig.clone(), context: app.global.context.clone(), namespace };
-    let settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)?;
+    let mut settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)?;
+    settings.attended = !app.ui.is_mute();
     Ok((settings, named))
 }
 

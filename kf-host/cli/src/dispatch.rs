@@ -5,27 +5,25 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches};
-use kf_registry::receipt::{self, Receipt};
-use kf_registry::{PluginName, slot};
-use kf_sandbox::tree::CommandTree;
+use clap::{Args as _, Command, CommandFactory, FromArgMatches};
 
 use crate::app::App;
-use crate::args::{Cli, GlobalArgs, HostCommand, RunArgs};
+use crate::args::{Cli, GlobalArgs, HostCommand, RunArgs, deepest};
 use crate::commands;
+use crate::complete;
 use crate::error::{CliError, Result};
 use crate::exit;
 use crate::interrupt;
-use crate::plugin::clap_tree::{self, Frame};
-use crate::plugin::{argv, rights, run};
+use crate::plugin::{added, argv, run};
 use crate::ui::{ColorChoice, Ui, escape};
-use crate::unknown;
 use crate::usage;
 
 /// Runs a command line and gives the exit code. Errors have been shown.
 pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
-    if let Some(code) = complete(ui) {
-        return code;
+    match complete::answer() {
+        None => {}
+        Some(Ok(())) => return exit::OK,
+        Some(Err(error)) => return show_clap(ui, &error),
     }
     let ui = &ui.with(ColorChoice::Auto, usage::format(&words));
     match try_run(ui, words) {
@@ -93,7 +91,7 @@ fn first_word(words: &[OsString]) -> Option<&OsStr> {
 
 /// `bare` is a line without a command: help then lists the added ones too.
 fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Failure> {
-    let command = if bare { with_added(Cli::command()) } else { Cli::command() };
+    let command = if bare { added::all(Cli::command(), &|_, _, arg| arg) } else { Cli::command() };
     let matches = command.try_get_matches_from(words)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let app = App::new(ui, cli.global).map_err(told(ui))?;
@@ -110,9 +108,9 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Failure> {
 
 fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Failure> {
     let app = App::new(ui, GlobalArgs::default()).map_err(told(ui))?;
-    let (receipt, tree) = installed(&app, name).map_err(told(ui))?;
+    let (receipt, tree) = added::find(&app, name).map_err(told(ui))?;
     let command =
-        GlobalArgs::augment_args(Command::new("kf")).subcommand(added_command(name, &receipt, &tree));
+        GlobalArgs::augment_args(Command::new("kf")).subcommand(added::command(name, &receipt, &tree));
     let matches = command.try_get_matches_from(words)?;
     let Some((_, own)) = matches.subcommand() else {
         return Err(told(ui)(CliError::usage(format!("`{name}` could not be read from the command line"))));
@@ -122,47 +120,6 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Failure> {
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&tree, own, crate::env::text);
     run::run(&app, &receipt, &tree, flags, guest).map_err(told(&app.ui))
-}
-
-fn installed(app: &App, name: &str) -> Result<(Receipt, CommandTree)> {
-    let Ok(typed) = PluginName::parse(name) else { return Err(unknown::command(app, name)) };
-    let answering = slot::answering(&app.home, &typed)?;
-    let Some(receipt) = receipt::read(&app.home, &answering)? else {
-        return Err(unknown::command(app, name));
-    };
-    let tree = tree_of(&receipt)?;
-    Ok((receipt, tree))
-}
-
-fn tree_of(receipt: &Receipt) -> Result<CommandTree> {
-    CommandTree::from_value(&receipt.commands).map_err(|error| {
-        CliError::untrusted(format!("the receipt of {} cannot be used: {error}", receipt.name))
-            .hint(format!("kf command remove {0} && kf command add {0}", receipt.name))
-    })
-}
-
-fn added_command(name: &str, receipt: &Receipt, tree: &CommandTree) -> Command {
-    let footer = rights::footer(receipt);
-    clap_tree::build(&Frame { name, footer }, tree)
-}
-
-/// Adds every command that answers to a name. One whose receipt cannot be used is left out here
-/// and says why when it is called.
-fn with_added(mut command: Command) -> Command {
-    let Some(home) = crate::env::kf_home() else { return command };
-    for (name, receipt) in receipt::list(&home).unwrap_or_default() {
-        let Ok(receipt) = receipt else { continue };
-        let Ok(tree) = tree_of(&receipt) else { continue };
-        command = command.subcommand(added_command(name.as_str(), &receipt, &tree));
-    }
-    command
-}
-
-fn deepest(mut matches: &ArgMatches) -> &ArgMatches {
-    while let Some((_, below)) = matches.subcommand() {
-        matches = below;
-    }
-    matches
 }
 
 /// Help goes to stdout and is a success; a mistake goes to stderr.
@@ -181,19 +138,6 @@ fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
     match ui.data(text.as_bytes()) {
         Ok(()) => exit::OK,
         Err(_) => exit::FAILED,
-    }
-}
-
-/// Answers the shell if it is the shell that asks.
-fn complete(ui: &Ui) -> Option<u8> {
-    crate::env::var(commands::completion::VARIABLE)?;
-    let complete = clap_complete::CompleteEnv::with_factory(|| with_added(Cli::command()))
-        .var(commands::completion::VARIABLE);
-    let directory = std::env::current_dir().ok();
-    match complete.try_complete(std::env::args_os(), directory.as_deref()) {
-        Ok(true) => Some(exit::OK),
-        Ok(false) => None,
-        Err(error) => Some(show_clap(ui, &error)),
     }
 }
 

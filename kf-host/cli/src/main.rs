@@ -6,6 +6,7 @@ mod app;
 mod args;
 mod cluster;
 mod commands;
+mod complete;
 mod dispatch;
 mod env;
 mod error;

@@ -1,8 +1,10 @@
 //! A word that is no command: what was probably meant, and how to get it.
 
+use std::collections::BTreeMap;
+
 use clap::CommandFactory;
 use kf_registry::nearest::nearest;
-use kf_registry::{receipt, registries, trust};
+use kf_registry::{Home, receipt, registries, trust};
 
 use crate::app::App;
 use crate::args::Cli;
@@ -10,8 +12,8 @@ use crate::error::CliError;
 
 pub fn command(app: &App, word: &str) -> CliError {
     let error = CliError::not_found(format!("no command `{word}`"));
-    let available = available(app);
-    if available.iter().any(|name| name == word) {
+    let available = available(&app.home);
+    if available.contains_key(word) {
         return error.hint(format!("kf command add {word}"));
     }
     let host: Vec<String> = Cli::command().get_subcommands().map(|own| own.get_name().to_owned()).collect();
@@ -24,19 +26,23 @@ pub fn command(app: &App, word: &str) -> CliError {
             "did you mean `{meant}`?{installed} `kf command list --available` shows what can be added"
         ));
     }
-    match nearest(word, available.iter().map(String::as_str)).first() {
+    match nearest(word, available.keys().map(String::as_str)).first() {
         Some(meant) => error.hint(format!("did you mean `{meant}`? kf command add {meant}")),
         None => error.hint("kf command list --available"),
     }
 }
 
-/// What the registries offered when they were last refreshed; nothing is fetched for a typo.
-fn available(app: &App) -> Vec<String> {
-    let sessions = registries::list(&app.home).unwrap_or_default().into_iter().filter_map(|id| {
-        let registry = registries::load(&app.home, &id).ok()?;
-        trust::cached(&app.home, &registry, App::now()).ok()
+/// What the registries offered when they were last refreshed; nothing is fetched for a typo. Names with what each command is for.
+pub fn available(home: &Home) -> BTreeMap<String, String> {
+    let sessions = registries::list(home).unwrap_or_default().into_iter().filter_map(|id| {
+        let registry = registries::load(home, &id).ok()?;
+        trust::cached(home, &registry, App::now()).ok()
     });
-    sessions
-        .flat_map(|session| session.view().plugins.keys().map(ToString::to_string).collect::<Vec<_>>())
-        .collect()
+    let mut available = BTreeMap::new();
+    for session in sessions {
+        for (name, listed) in &session.view().plugins {
+            available.entry(name.to_string()).or_insert_with(|| listed.entry.summary.clone());
+        }
+    }
+    available
 }

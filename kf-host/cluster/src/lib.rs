@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod grants;
 pub mod kubeconfig;
 pub mod names;
+pub mod namespaces;
 pub mod preflight;
 pub mod selectors;
 mod streams;

@@ -100,7 +100,7 @@ impl Limits {
     /// For candidates while a person presses Tab: may ask the cluster, may not print.
     #[must_use]
     pub fn complete() -> Self {
-        Self { wall: Duration::from_secs(5), streams: 8, ..Self::describe() }
+        Self { streams: 8, ..Self::describe() }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What each attack must come to, by what it is after.
 
+mod completion;
 mod identity;
 mod reach;
 mod resources;
 mod terminal;
 
+pub(crate) use completion::*;
 pub(crate) use identity::*;
 pub(crate) use reach::*;
 pub(crate) use resources::*;

@@ -27,6 +27,13 @@ resources = ["pods/log"]
 verbs = ["get"]
 "#;
 
+const CHANGE_PODS: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods"]
+verbs = ["create", "patch", "delete"]
+"#;
+
 const READ_SECRETS: &str = r#"
 [[permissions.kubernetes]]
 apiGroups = [""]
@@ -55,7 +62,11 @@ verbs = ["get", "create"]
 "#;
 
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 8] = [
+const PUBLISHED: [(&str, &str, &str); 12] = [
+    ("complete-injects", "complete_injects", ""),
+    ("complete-prints", "complete_prints", ""),
+    ("complete-spins", "complete_spins", ""),
+    ("complete-writes", "complete_writes", CHANGE_PODS),
     ("escape-sequences", "escape_sequences", ""),
     ("lying-manifest", "lying_manifest", READ_PODS),
     ("secret-reader", "lying_manifest", READ_SECRETS),

@@ -1,7 +1,7 @@
 //! `kf completion`: a script for the shell that asks kf itself at each Tab.
 //!
 //! The script does not hold the command tree. It calls kf, which builds the tree from the
-//! receipts, so commands added later complete at once, and no guest is started.
+//! receipts, so commands added later complete at once; see [`complete`](crate::complete).
 
 use clap_complete::env::Shells;
 

@@ -70,6 +70,26 @@ pub fn guest_words(
     }
 }
 
+/// The words a command is asked with for candidates: those of a run, and last what is typed so far of
+/// the argument's value, after the flag if it has one.
+pub fn unfinished_words(
+    tree: &CommandTree,
+    matches: &ArgMatches,
+    lookup: impl Fn(&str) -> Option<String>,
+    argument: &Argument,
+    typed: &str,
+) -> Vec<String> {
+    let mut words = guest_words(tree, matches, lookup).words;
+    let is_option = argument.kind == ArgumentKind::Option;
+    let word = if is_option { option_word(argument, typed) } else { typed.to_owned() };
+    if let Some(place) = words.iter().rposition(|other| *other == word) {
+        words.remove(place);
+    }
+    words.extend(flag_word(argument).filter(|_| is_option));
+    words.push(typed.to_owned());
+    words
+}
+
 fn option_word(argument: &Argument, value: &str) -> String {
     match (&argument.long, argument.short) {
         (Some(long), _) => format!("--{long}={value}"),
@@ -184,6 +204,22 @@ mod tests {
         assert_eq!(*asked.borrow(), ["KF_NODES"]);
         let guest = guest_words(&tree(), &parsed(&["mnist", "--nodes", "2"]), lookup);
         assert_eq!(guest.words, ["--nodes=2", "mnist"]);
+    }
+
+    #[test]
+    fn what_is_typed_so_far_comes_last() {
+        let tree = tree();
+        let unfinished = |line: &[&str], id: &str, typed: &str| {
+            let argument = tree.commands[0].arguments.iter().find(|argument| argument.id == id).unwrap();
+            unfinished_words(&tree, &parsed(line), |_| None, argument, typed)
+        };
+        assert_eq!(unfinished(&["mn", "--env", "a=b"], "name", "mn"), ["--env=a=b", "mn"]);
+        assert_eq!(
+            unfinished(&["mnist", "--nodes", "2", "-e", ""], "env", ""),
+            ["--nodes=2", "mnist", "--env", ""]
+        );
+        assert_eq!(unfinished(&["mnist", "-qm"], "quick", "m"), ["mnist", "-q", "m"]);
+        assert_eq!(unfinished(&["", "--wait"], "name", ""), ["--wait", ""]);
     }
 
     #[test]

@@ -26,13 +26,26 @@ pub struct Frame<'a> {
     pub footer: String,
 }
 
+/// What is done to each argument of a tree last.
+pub type Finish<'a> = dyn Fn(&Argument, Arg) -> Arg + 'a;
+
 /// The clap command of a whole tree, with the flags the host adds to every command.
 pub fn build(frame: &Frame<'_>, tree: &CommandTree) -> Command {
-    // First the host's flags: adding them sets texts of their own, which the tree's then replace.
-    level(frame, RunArgs::augment_args(Command::new(frame.name.to_owned())), tree, &[])
+    build_with(frame, tree, &|_, arg| arg)
 }
 
-fn level(frame: &Frame<'_>, command: Command, tree: &CommandTree, path: &[String]) -> Command {
+pub fn build_with(frame: &Frame<'_>, tree: &CommandTree, finish: &Finish<'_>) -> Command {
+    // First the host's flags: adding them sets texts of their own, which the tree's then replace.
+    level(frame, RunArgs::augment_args(Command::new(frame.name.to_owned())), tree, &[], finish)
+}
+
+fn level(
+    frame: &Frame<'_>,
+    command: Command,
+    tree: &CommandTree,
+    path: &[String],
+    finish: &Finish<'_>,
+) -> Command {
     let mut command = command.disable_help_subcommand(true);
     let Some(node) = tree.commands.iter().find(|node| node.path == path) else {
         return command;
@@ -49,7 +62,7 @@ fn level(frame: &Frame<'_>, command: Command, tree: &CommandTree, path: &[String
     }
     let mut index = 0;
     for argument in &node.arguments {
-        command = command.arg(clap_arg(argument, &mut index));
+        command = command.arg(finish(argument, clap_arg(argument, &mut index)));
     }
     let children = tree
         .commands
@@ -57,7 +70,7 @@ fn level(frame: &Frame<'_>, command: Command, tree: &CommandTree, path: &[String
         .filter(|child| child.path.len() == path.len() + 1 && child.path.get(..path.len()) == Some(path));
     for child in children {
         let word = child.path.last().map(String::as_str).unwrap_or_default();
-        command = command.subcommand(level(frame, Command::new(word.to_owned()), tree, &child.path));
+        command = command.subcommand(level(frame, Command::new(word.to_owned()), tree, &child.path, finish));
     }
     command
 }

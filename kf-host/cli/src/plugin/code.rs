@@ -32,11 +32,16 @@ fn compiled(ui: &Ui, name: &str, wasm: &[u8]) -> Result<Compiled> {
 
 /// The machine code to run. What is missing is made again from the verified component.
 pub fn find(ui: &Ui, home: &Home, receipt: &Receipt) -> Result<Code> {
-    let compatibility = compatibility();
-    if let Some(path) = store::compiled_in(&home.compiled(), &compatibility, receipt.wasm.sha256)? {
-        return Ok(Code::Stored(path));
+    match stored(home, receipt)? {
+        Some(code) => Ok(code),
+        None => recompile(ui, home, receipt),
     }
-    recompile(ui, home, receipt)
+}
+
+/// The machine code that is there already.
+pub fn stored(home: &Home, receipt: &Receipt) -> Result<Option<Code>> {
+    let path = store::compiled_in(&home.compiled(), &compatibility(), receipt.wasm.sha256)?;
+    Ok(path.map(Code::Stored))
 }
 
 /// Makes the machine code again. A home that cannot be written to does not keep it, but runs.

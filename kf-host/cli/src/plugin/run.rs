@@ -28,16 +28,7 @@ pub fn run(
     flags: RunArgs,
     words: GuestWords,
 ) -> Result<u8> {
-    receipt.check_start()?;
-    if !install::supported_abi(&receipt.abi) {
-        return Err(CliError::untrusted(format!(
-            "{} {} is built for ABI {}, which this kf does not run",
-            receipt.name, receipt.version, receipt.abi
-        ))
-        .hint(format!("kf command upgrade {}", receipt.name)));
-    }
-    let rights =
-        Rights::parse(&receipt.permissions).map_err(|error| unusable(receipt, &error.to_string()))?;
+    let rights = startable(receipt)?;
     let cluster =
         if rights.is_empty() { None } else { Some(ClusterRun::open(app, receipt, &rights, &flags)?) };
     let code = code::find(&app.ui, &app.home, receipt)?;
@@ -74,12 +65,30 @@ pub fn run(
     }
 }
 
+/// The rights of a command that may start.
+pub(super) fn startable(receipt: &Receipt) -> Result<Rights> {
+    receipt.check_start()?;
+    if !install::supported_abi(&receipt.abi) {
+        return Err(CliError::untrusted(format!(
+            "{} {} is built for ABI {}, which this kf does not run",
+            receipt.name, receipt.version, receipt.abi
+        ))
+        .hint(format!("kf command upgrade {}", receipt.name)));
+    }
+    Rights::parse(&receipt.permissions).map_err(|error| unusable(receipt, &error.to_string()))
+}
+
 fn unusable(receipt: &Receipt, why: &str) -> CliError {
     CliError::untrusted(format!("the receipt of {} cannot be used: its {why}", receipt.name))
         .hint(format!("kf command remove {0} && kf command add {0}", receipt.name))
 }
 
-fn context(app: &App, receipt: &Receipt, flags: &RunArgs, cluster: Option<&ClusterRun>) -> Context {
+pub(super) fn context(
+    app: &App,
+    receipt: &Receipt,
+    flags: &RunArgs,
+    cluster: Option<&ClusterRun>,
+) -> Context {
     let named = app.global.namespace.clone().or_else(|| env::text(env::KF_NAMESPACE));
     Context {
         namespace: match cluster {
@@ -95,7 +104,7 @@ fn context(app: &App, receipt: &Receipt, flags: &RunArgs, cluster: Option<&Clust
     }
 }
 
-fn selection(
+pub(super) fn selection(
     app: &App,
     receipt: &Receipt,
     rights: &Rights,

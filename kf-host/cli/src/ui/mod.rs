@@ -97,6 +97,8 @@ struct Shared {
     stdout_terminal: bool,
     stderr_terminal: bool,
     stdin_terminal: bool,
+    /// Nobody is there to be told or asked anything.
+    mute: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,8 +107,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Ui {
     pub fn new(color: ColorChoice, format: Format) -> Self {
-        let stdout_terminal = io::stdout().is_terminal();
-        let stderr_terminal = io::stderr().is_terminal();
+        Self::made(color, format, false)
+    }
+
+    /// For a shell that completes: it reads candidates, so kf says nothing and asks nothing.
+    pub fn mute() -> Self {
+        Self::made(ColorChoice::Never, Format::Table, true)
+    }
+
+    fn made(color: ColorChoice, format: Format, mute: bool) -> Self {
+        let stdout_terminal = !mute && io::stdout().is_terminal();
+        let stderr_terminal = !mute && io::stderr().is_terminal();
         let auto = color == ColorChoice::Auto && env::var(env::NO_COLOR).is_none() && !env::dumb_terminal();
         let colored = |terminal: bool| color == ColorChoice::Always || (auto && terminal);
         Self {
@@ -119,7 +130,8 @@ impl Ui {
                 line: Mutex::new(Line::Free),
                 stdout_terminal,
                 stderr_terminal,
-                stdin_terminal: io::stdin().is_terminal(),
+                stdin_terminal: !mute && io::stdin().is_terminal(),
+                mute,
             }),
             format,
             stdout_color: colored(stdout_terminal),
@@ -145,6 +157,10 @@ impl Ui {
     /// Whether somebody can be asked.
     pub fn interactive(&self) -> bool {
         self.shared.stdin_terminal && self.shared.stderr_terminal
+    }
+
+    pub fn is_mute(&self) -> bool {
+        self.shared.mute
     }
 
     pub fn stdout_is_terminal(&self) -> bool {
@@ -298,6 +314,9 @@ impl Ui {
 
     /// Nobody can be told when stderr is gone, so a failure to write talk is let go.
     fn raw_talk(&self, text: &str) {
+        if self.shared.mute {
+            return;
+        }
         if self.shared.stdout_terminal {
             let _gone = self.flush();
         }

@@ -254,9 +254,10 @@ impl Connection {
         config.write_timeout = None;
         // The broker retries what the server asks it to, with bounds of its own.
         config.default_retry = false;
+        let attended = settings.attended;
         // A credential plugin is a child process that is waited for.
         let prepared = tokio::task::spawn_blocking(move || {
-            let until = plugin::resolve(&mut config.auth_info)?;
+            let until = plugin::resolve(&mut config.auth_info, attended)?;
             Ok(Prepared { config, until })
         });
         match prepared.await {

@@ -42,10 +42,11 @@ struct Status {
 }
 
 /// Runs the plugin of the credentials, waits for it, and puts its answer in its place. Returns
-/// when the answer ends, if it says so.
-pub(super) fn resolve(auth: &mut AuthInfo) -> Result<Option<Timestamp>, PluginError> {
+/// when the answer ends, if it says so. With nobody there it gets no terminal, and one that needs a
+/// terminal is not started.
+pub(super) fn resolve(auth: &mut AuthInfo, attended: bool) -> Result<Option<Timestamp>, PluginError> {
     let Some(exec) = auth.exec.take() else { return Ok(None) };
-    let status = run(&exec)?;
+    let status = run(&exec, attended && std::io::stdin().is_terminal())?;
     if let (Some(certificate), Some(key)) = (&status.client_certificate_data, &status.client_key_data) {
         auth.client_certificate_data = Some(STANDARD.encode(certificate));
         auth.client_key_data = Some(STANDARD.encode(key).into());
@@ -56,8 +57,7 @@ pub(super) fn resolve(auth: &mut AuthInfo) -> Result<Option<Timestamp>, PluginEr
     Ok(status.expiration_timestamp)
 }
 
-fn run(exec: &ExecConfig) -> Result<Status, PluginError> {
-    let terminal = std::io::stdin().is_terminal();
+fn run(exec: &ExecConfig, terminal: bool) -> Result<Status, PluginError> {
     let interactive = match exec.interactive_mode {
         Some(ExecInteractiveMode::Never) => false,
         Some(ExecInteractiveMode::Always) if !terminal => return Err(PluginError::NoTerminal),

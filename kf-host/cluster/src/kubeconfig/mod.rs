@@ -92,6 +92,8 @@ pub struct Settings {
     pub insecure: bool,
     /// The credential plugin that will be run on the first call.
     pub credential_plugin: Option<String>,
+    /// Somebody is there whom a credential plugin may ask.
+    pub attended: bool,
     pub(crate) config: kube::Config,
 }
 
@@ -297,6 +299,7 @@ fn settings(
         files,
         insecure: config.accept_invalid_certs,
         credential_plugin,
+        attended: true,
         config,
     })
 }

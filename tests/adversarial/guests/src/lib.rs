@@ -14,8 +14,9 @@ pub use guest::*;
 mod guest {
     pub use kf_plugin_sdk::bindings;
     pub use kf_plugin_sdk::bindings::kf::plugin;
-    use kf_plugin_sdk::bindings::kf::plugin::tree::Command;
+    use kf_plugin_sdk::bindings::kf::plugin::tree::{Argument, ArgumentKind, Command, Completion, ValueType};
     pub use kf_plugin_sdk::bindings::kf::plugin::types::Error;
+    pub use kf_plugin_sdk::bindings::{Candidate, CompletionRequest};
 
     /// A run's answer.
     pub type Answer = Result<u8, Error>;
@@ -33,6 +34,37 @@ mod guest {
         }]
     }
 
+    /// A command with one argument, `name`, which it completes itself.
+    pub fn describe_completing() -> Vec<Command> {
+        let name = Argument {
+            id: "name".to_owned(),
+            kind: ArgumentKind::Positional,
+            long: None,
+            short: None,
+            value_name: None,
+            value_type: ValueType::Text,
+            required: false,
+            repeated: false,
+            last: false,
+            default: None,
+            env: None,
+            possible_values: Vec::new(),
+            help: "What to attack".to_owned(),
+            long_help: None,
+            heading: None,
+            hidden: false,
+            conflicts_with: Vec::new(),
+            requires: Vec::new(),
+            completion: Completion::Dynamic,
+        };
+        describe().into_iter().map(|command| Command { arguments: vec![name.clone()], ..command }).collect()
+    }
+
+    /// Nothing to choose from.
+    pub fn no_candidates(_: CompletionRequest) -> Vec<Candidate> {
+        Vec::new()
+    }
+
     /// A core-group kind.
     pub fn kind(kind: &str) -> plugin::kube::Kind {
         plugin::kube::Kind { group: String::new(), version: None, kind: kind.to_owned() }
@@ -48,20 +80,23 @@ mod guest {
         }
     }
 
-    /// Makes a component of `run: fn(Vec<String>) -> Answer`, and of `describe` if it lies there
-    /// too. The version of the ABI is the one kf serves unless another is given.
+    /// Makes a component of `run: fn(Vec<String>) -> Answer`, and of `describe` or `complete` if they
+    /// lie there too. The version of the ABI is the one kf serves unless another is given.
     #[macro_export]
     macro_rules! attack {
         ($run:path) => {
-            $crate::attack!($run, $crate::describe, *b"0.1.0");
+            $crate::attack!($run, $crate::describe, $crate::no_candidates, *b"0.1.0");
         };
         ($run:path, describe = $describe:path) => {
-            $crate::attack!($run, $describe, *b"0.1.0");
+            $crate::attack!($run, $describe, $crate::no_candidates, *b"0.1.0");
+        };
+        ($run:path, complete = $complete:path) => {
+            $crate::attack!($run, $crate::describe_completing, $complete, *b"0.1.0");
         };
         ($run:path, abi = $abi:expr) => {
-            $crate::attack!($run, $crate::describe, $abi);
+            $crate::attack!($run, $crate::describe, $crate::no_candidates, $abi);
         };
-        ($run:path, $describe:path, $abi:expr) => {
+        ($run:path, $describe:path, $complete:path, $abi:expr) => {
             struct Attack;
 
             impl $crate::bindings::Guest for Attack {
@@ -73,8 +108,8 @@ mod guest {
                     $run(arguments)
                 }
 
-                fn complete(_: $crate::bindings::CompletionRequest) -> Vec<$crate::bindings::Candidate> {
-                    Vec::new()
+                fn complete(request: $crate::CompletionRequest) -> Vec<$crate::Candidate> {
+                    $complete(request)
                 }
             }
 

@@ -1,7 +1,9 @@
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kf_registry::index::Request;
 
 use crate::app::App;
+use crate::complete::known;
 use crate::error::Result;
 use crate::plugin::consent::Answer;
 use crate::plugin::install::{Installer, Outcome};
@@ -13,7 +15,7 @@ use crate::plugin::install::{Installer, Outcome};
 #[derive(Debug, Args)]
 pub struct AddArgs {
     /// What to add: a name, or with a version as `train@1.4`, or from one registry as `team/train`
-    #[arg(required = true, value_name = "[REGISTRY/]NAME[@VERSION]")]
+    #[arg(required = true, value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::available))]
     names: Vec<String>,
 
     #[command(flatten)]

@@ -1,4 +1,5 @@
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kf_registry::receipt::Receipt;
 use kf_registry::{PluginName, receipt};
 use kf_sandbox::tree::CommandTree;
@@ -6,6 +7,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::cluster;
+use crate::complete::known;
 use crate::error::{CliError, Result};
 use crate::plugin::clap_tree::{self, Frame};
 use crate::plugin::rights::{self, Rights};
@@ -15,6 +17,7 @@ use crate::ui::{Column, Format, Row, Tone};
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
     /// The command
+    #[arg(add = ArgValueCompleter::new(known::installed))]
     name: String,
 }
 

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kf_registry::lock::NameLock;
 use kf_registry::store::Store;
 use kf_registry::{PluginName, receipt, slot};
 
 use crate::app::App;
+use crate::complete::known;
 use crate::error::{CliError, Result};
 
 /// What another kf may just be adding is left alone.
@@ -15,7 +17,7 @@ const YOUNG: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
     /// What to remove
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(known::installed))]
     names: Vec<String>,
 }
 

@@ -1,9 +1,11 @@
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kf_registry::index::Request;
 use kf_registry::lock::NameLock;
 use kf_registry::{PluginName, receipt, slot};
 
 use crate::app::App;
+use crate::complete::known;
 use crate::error::{CliError, Result};
 use crate::plugin::consent::Answer;
 use crate::plugin::install::Installer;
@@ -12,11 +14,11 @@ use crate::plugin::install::Installer;
 #[derive(Debug, Args)]
 pub struct ReplaceArgs {
     /// The name to type
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(known::installed))]
     name: String,
 
     /// The command that answers to it; added if it is not there yet
-    #[arg(long, value_name = "OTHER", required_unless_present = "restore")]
+    #[arg(long, value_name = "OTHER", required_unless_present = "restore", add = ArgValueCompleter::new(known::every))]
     with: Option<String>,
 
     /// Back to the command of that name

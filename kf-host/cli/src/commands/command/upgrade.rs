@@ -1,7 +1,9 @@
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kf_registry::{PluginName, receipt};
 
 use crate::app::App;
+use crate::complete::known;
 use crate::error::{CliError, Result};
 use crate::plugin::consent::Answer;
 use crate::plugin::install::{Installer, Outcome};
@@ -12,7 +14,7 @@ use crate::plugin::install::{Installer, Outcome};
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
     /// What to upgrade
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present = "all", add = ArgValueCompleter::new(known::installed))]
     names: Vec<String>,
 
     /// Everything that is added

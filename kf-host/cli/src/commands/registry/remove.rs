@@ -1,13 +1,16 @@
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use kf_registry::{RegistryId, registries};
 
 use crate::app::App;
+use crate::complete::known;
 use crate::error::Result;
 
 /// Forget a registry; commands added from it stay
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
     /// Its name here
+    #[arg(add = ArgValueCompleter::new(known::set_up))]
     name: String,
 }
 

@@ -1,0 +1,148 @@
+//! The command line that the shell has so far.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, FromArgMatches as _};
+
+use crate::args::{GlobalArgs, deepest};
+
+/// The words, `kf` first, and which of them is being completed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    words: Vec<OsString>,
+    place: usize,
+}
+
+/// What a line means, as far as it goes.
+pub struct Typed {
+    pub global: GlobalArgs,
+    pub matches: ArgMatches,
+}
+
+impl Line {
+    /// From the words of a script's call, where the line stands after `--`. Without an index the last
+    /// word is being completed.
+    pub fn of_call(call: impl IntoIterator<Item = OsString>, index: Option<&str>) -> Self {
+        let words: Vec<_> = call.into_iter().skip_while(|word| word != "--").skip(1).collect();
+        let last = words.len().saturating_sub(1);
+        let place = index.and_then(|index| index.parse().ok()).unwrap_or(last);
+        Self { words, place }
+    }
+
+    pub fn words(&self) -> &[OsString] {
+        &self.words
+    }
+
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// With `--flag`, `=` and `value` as the flag and its value, so that the value is a word of its own
+    /// as it is to bash.
+    pub fn joined(self) -> Self {
+        let mut joined = Self { words: Vec::with_capacity(self.words.len()), place: self.place };
+        let mut words = self.words.into_iter().enumerate().peekable();
+        while let Some((at, word)) = words.next() {
+            let is_flag = word.to_str().is_some_and(|word| word.starts_with("--") && word.len() > 2);
+            joined.words.push(word);
+            // The sign itself is being completed where no value is begun, and then stands for it.
+            let is_break = |(next, sign): &(usize, OsString)| {
+                is_flag && *next == at + 1 && *sign == "=" && *next != self.place
+            };
+            if words.next_if(is_break).is_some() && at < self.place {
+                joined.place = joined.place.saturating_sub(1);
+            }
+        }
+        joined
+    }
+
+    /// Reads the whole line, what stands after the cursor too: it counts when the line is entered. None
+    /// if more is wrong with it than that it is not finished, for then what it means is unknown.
+    pub fn typed(&self, command: Command) -> Option<Typed> {
+        if let Err(error) = command.clone().try_get_matches_from(&self.words)
+            && !is_unfinished(error.kind())
+        {
+            return None;
+        }
+        let matches = command.ignore_errors(true).try_get_matches_from(&self.words).ok()?;
+        let global = GlobalArgs::from_arg_matches(deepest(&matches)).ok()?;
+        Some(Typed { global, matches })
+    }
+}
+
+fn is_unfinished(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::MissingRequiredArgument
+            | ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Args as _};
+
+    use super::*;
+
+    fn line(words: &[&str], place: usize) -> Line {
+        Line { words: words.iter().map(OsString::from).collect(), place }
+    }
+
+    #[test]
+    fn the_line_stands_behind_two_dashes() {
+        let call = |words: &[&str], index| Line::of_call(words.iter().map(OsString::from), index);
+        assert_eq!(call(&["kf", "--", "kf", "logs", "m"], None), line(&["kf", "logs", "m"], 2));
+        assert_eq!(call(&["kf", "--", "kf", "m", "--", "x"], Some("1")), line(&["kf", "m", "--", "x"], 1));
+        assert_eq!(call(&["kf", "--", "kf", "m"], Some("many")), line(&["kf", "m"], 1));
+        assert!(call(&["kf", "logs"], Some("1")).is_empty());
+    }
+
+    #[test]
+    fn what_bash_broke_is_joined() {
+        let broken = line(&["kf", "--namespace", "=", "a", "logs", "--env", "=", "b", "m"], 8);
+        assert_eq!(broken.joined(), line(&["kf", "--namespace", "a", "logs", "--env", "b", "m"], 6));
+        let value = line(&["kf", "--namespace", "=", "te", "logs", "--x", "=", "y"], 3);
+        assert_eq!(value.joined(), line(&["kf", "--namespace", "te", "logs", "--x", "y"], 2));
+        for whole in [line(&["kf", "a", "=", "b"], 3), line(&["kf", "--", "=", "b"], 3)] {
+            assert_eq!(whole.clone().joined(), whole);
+        }
+    }
+
+    fn typed(words: &[&str]) -> Option<(Option<String>, Option<String>)> {
+        let logs = Command::new("logs")
+            .arg(Arg::new("name").required(true))
+            .arg(Arg::new("rank").long("rank").value_parser(clap::value_parser!(u32)));
+        let command = GlobalArgs::augment_args(Command::new("kf")).subcommand_required(true).subcommand(logs);
+        let typed = line(words, words.len() - 1).typed(command)?;
+        let name = typed.matches.subcommand().and_then(|(_, own)| own.get_one::<String>("name").cloned());
+        Some((typed.global.namespace, name))
+    }
+
+    #[test]
+    fn kfs_own_flags_count_wherever_they_stand() {
+        let found = Some((Some("team-a".to_owned()), Some("mn".to_owned())));
+        assert_eq!(typed(&["kf", "-n", "team-a", "logs", "mn"]), found);
+        assert_eq!(typed(&["kf", "logs", "--rank", "1", "mn", "--namespace=team-a"]), found);
+        assert_eq!(typed(&["kf", "logs", "-nteam-a"]), Some((Some("team-a".to_owned()), None)));
+        assert_eq!(typed(&["kf", "-n", "te"]), Some((Some("te".to_owned()), None)));
+    }
+
+    #[test]
+    fn a_line_with_a_mistake_means_nothing() {
+        for mistake in [
+            &["kf", "logs", "--bogus", "-n", "team-a", "mn"][..],
+            &["kf", "logs", "--rank", "one", "-n", "team-a", "mn"],
+            &["kf", "logs", "-n", "team-a", "-n", "team-b", "mn"],
+            &["kf", "logs", "--help", "mn"],
+            &["kf", "bogus", "mn"],
+        ] {
+            assert_eq!(typed(mistake), None, "{mistake:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Names of what lives in the cluster.
+//!
+//! They are asked for while the value of an argument is completed that says where they come from: from
+//! the command itself, whose guest is started for it, or from the objects of a kind, which the host
+//! lists on the command's behalf. Both have the grant of a run of that command on that line (the
+//! manifest, the ceiling, the consent), less every write. For the host's own `--namespace` the user's
+//! rights are enough.
+//!
+//! A person waits at the prompt. So all of it happens on a thread that is left behind when the time is
+//! up, whatever it hangs on, and nothing is said: whatever goes wrong, there are no candidates.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::CommandFactory as _;
+use clap_complete::{ArgValueCompleter, CompletionCandidate};
+use kf_sandbox::tree::{Argument, Completion};
+use kf_sandbox::{Candidate, CompletionRequest};
+
+use super::candidates::fitting;
+use super::line::Line;
+use crate::app::App;
+use crate::args::Cli;
+use crate::cluster;
+use crate::env;
+use crate::plugin::{added, argv, complete};
+use crate::ui::Ui;
+
+/// How long a person waits, from the start of kf on and with connecting.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The one answer that a call of the shell is worth.
+pub struct Live {
+    line: Line,
+    begun: Instant,
+    /// One value is completed in a call, so one command is started at most.
+    asked: AtomicBool,
+}
+
+/// What a value names.
+#[derive(Clone)]
+enum Names {
+    Namespaces,
+    /// Whatever an argument of an added command does.
+    Of {
+        command: String,
+        argument: Arc<Argument>,
+    },
+}
+
+impl Live {
+    pub fn new(line: Line) -> Self {
+        Self { line, begun: Instant::now(), asked: AtomicBool::new(false) }
+    }
+
+    /// Completes the host's own `--namespace`.
+    pub fn namespaces(self: &Arc<Self>) -> ArgValueCompleter {
+        self.completer(Names::Namespaces)
+    }
+
+    /// Completes an argument of an added command, if its values live in the cluster.
+    pub fn values(self: &Arc<Self>, command: &str, argument: &Argument) -> Option<ArgValueCompleter> {
+        let lives = matches!(argument.completion, Completion::Dynamic | Completion::Objects(_));
+        let names = Names::Of { command: command.to_owned(), argument: Arc::new(argument.clone()) };
+        lives.then(|| self.completer(names))
+    }
+
+    fn completer(self: &Arc<Self>, names: Names) -> ArgValueCompleter {
+        let live = Arc::clone(self);
+        ArgValueCompleter::new(move |typed: &OsStr| live.offer(&names, typed))
+    }
+
+    fn offer(self: &Arc<Self>, names: &Names, typed: &OsStr) -> Vec<CompletionCandidate> {
+        // What begins with a dash is a flag about to be typed.
+        let Some(typed) = typed.to_str().filter(|typed| !typed.starts_with('-')) else { return Vec::new() };
+        if self.asked.swap(true, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let (live, names, word) = (Arc::clone(self), names.clone(), typed.to_owned());
+        let found = within(self.left(), move || live.ask(&names, &word));
+        fitting(found.flatten().unwrap_or_default(), typed)
+    }
+
+    fn left(&self) -> Duration {
+        PATIENCE.saturating_sub(self.begun.elapsed())
+    }
+
+    fn ask(&self, names: &Names, typed: &str) -> Option<Vec<Candidate>> {
+        let line = self.line.typed(added::all(Cli::command(), &|_, _, arg| arg))?;
+        let mut global = line.global;
+        global.request_timeout = Some(global.request_timeout.map_or(PATIENCE, |limit| limit.min(PATIENCE)));
+        match names {
+            Names::Namespaces => {
+                // What is being typed names none yet.
+                global.namespace = None;
+                let names = cluster::namespaces(&App::new(&Ui::mute(), global).ok()?).ok()?;
+                Some(names.into_iter().map(|value| Candidate { value, help: None }).collect())
+            }
+            Names::Of { command, argument } => {
+                let app = App::new(&Ui::mute(), global).ok()?;
+                let (receipt, tree) = added::find(&app, command).ok()?;
+                match &argument.completion {
+                    Completion::Objects(kind) => complete::by_kind(&app, &receipt, kind).ok(),
+                    Completion::Dynamic => {
+                        let (_, own) = line.matches.subcommand()?;
+                        let words = argv::unfinished_words(&tree, own, env::text, argument, typed);
+                        let request = CompletionRequest { words, argument: argument.id.clone() };
+                        complete::by_command(&app, &receipt, &tree, request, self.left()).ok()
+                    }
+                    Completion::None | Completion::Files => None,
+                }
+            }
+        }
+    }
+}
+
+/// The answer of some work, if it comes in time; else the work goes on until the process ends.
+fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, answer) = mpsc::sync_channel(1);
+    let work = move || {
+        let _gone = sender.send(work());
+    };
+    thread::Builder::new().name("kf-complete".to_owned()).spawn(work).ok()?;
+    answer.recv_timeout(limit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_hangs_is_left_behind() {
+        assert_eq!(within(Duration::from_secs(60), || 7), Some(7));
+        let never = || loop {
+            thread::park();
+        };
+        assert_eq!(within::<()>(Duration::from_millis(1), never), None);
+    }
+
+    #[test]
+    fn a_flag_asks_nobody() {
+        let live = Arc::new(Live::new(Line::default()));
+        assert!(live.offer(&Names::Namespaces, OsStr::new("--fol")).is_empty());
+        assert!(!live.asked.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,34 @@
+//! Attacks on a person who presses Tab.
+//!
+//! What a shell is spared of it is the host's to see to: `tests/it/completion.rs` tries the same guests
+//! with kf itself before a real API server.
+
+use kf_sandbox::{Fault, Which};
+
+use crate::host::complete;
+
+pub(crate) fn complete_writes() {
+    let completed = complete("complete_writes");
+    assert_eq!(completed.result.unwrap(), [], "nothing got through");
+    let verbs: Vec<_> = completed.calls.iter().filter_map(|call| call.split(' ').next()).collect();
+    assert_eq!(verbs, ["create", "apply", "patch", "delete"], "each was asked of the broker");
+}
+
+pub(crate) fn complete_spins() {
+    let completed = complete("complete_spins");
+    let Err(Fault::Limit { limit }) = completed.result else { panic!("{:?}", completed.result) };
+    assert!(matches!(limit.which, Which::Time | Which::Wall), "{limit:?}");
+}
+
+pub(crate) fn complete_prints() {
+    let completed = complete("complete_prints");
+    let Err(Fault::Limit { limit }) = completed.result else { panic!("{:?}", completed.result) };
+    assert_eq!(limit.which.name(), "run.stdout");
+    assert_eq!(completed.screen.stdout, b"");
+}
+
+pub(crate) fn complete_injects() {
+    let completed = complete("complete_injects");
+    assert_eq!(completed.result.unwrap().len(), 9, "they are data, until somebody shows them");
+    assert_eq!(completed.screen.stdout, b"");
+}

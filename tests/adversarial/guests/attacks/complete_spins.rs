@@ -1,0 +1,17 @@
+//! Never answers a person who presses Tab.
+
+#![cfg(target_arch = "wasm32")]
+
+use kf_attacks::{Answer, Candidate, CompletionRequest, attack};
+
+attack!(run, complete = complete);
+
+fn run(_: Vec<String>) -> Answer {
+    Ok(0)
+}
+
+fn complete(_: CompletionRequest) -> Vec<Candidate> {
+    loop {
+        std::hint::spin_loop();
+    }
+}

@@ -1,0 +1,238 @@
+//! What the shell is offered of what lives in the cluster, asked for as the script of `kf completion
+//! bash` asks.
+
+use kf_tests::cluster::User;
+
+use crate::common::team::Team;
+use crate::common::terminal::Terminal;
+use crate::common::{Home, Ran, attacks, servers};
+
+const PODS: &str = "
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
+";
+
+fn jobs(names: &[&str]) -> String {
+    let job = |name: &&str| {
+        format!(
+            "
+---
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata: {{name: {name}}}
+spec: {{suspend: true, runtimeRef: {{name: kf-test}}}}
+"
+        )
+    };
+    names.iter().map(job).collect()
+}
+
+/// The call of the script while the last word is being completed.
+fn call(home: &Home, words: &[&str]) -> std::process::Command {
+    let mut command = home.kf(["--"].iter().chain(words));
+    command
+        .env("KF_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "false")
+        .env("_CLAP_IFS", "\u{b}");
+    command
+}
+
+/// What is offered, and nothing is said.
+#[track_caller]
+fn offered(home: &Home, words: &[&str]) -> Vec<String> {
+    let ran = Ran::of(&call(home, words).output().unwrap(), home.path()).success();
+    assert_eq!(ran.stderr, "", "{words:?}");
+    ran.stdout.split('\u{b}').filter(|value| !value.is_empty()).map(str::to_owned).collect()
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn what_lives_in_the_namespace_is_offered() {
+    let team = Team::new("offered");
+    team.apply(&(jobs(&["mnist", "moons", "iris"]) + PODS));
+    let home = team.home(User::DataScientist, &["logs", "train", "run", "remove"]);
+    assert_eq!(offered(&home, &["kf", "logs", "m"]), ["mnist", "moons"]);
+    assert_eq!(offered(&home, &["kf", "logs", "trainjob/i"]), ["trainjob/iris"]);
+    assert_eq!(offered(&home, &["kf", "logs", "--rank", "0", "mn"]), ["mnist"]);
+    assert_eq!(offered(&home, &["kf", "remove", "w"]), ["web"]);
+    // The host lists objects of a kind, the command knows of runtimes of two kinds.
+    assert_eq!(offered(&home, &["kf", "run", "web", "--pod", "w"]), ["web"]);
+    assert_eq!(offered(&home, &["kf", "train", "new", "--runtime", "kf-t"]), ["kf-test"]);
+    assert_eq!(offered(&home, &["kf", "train", "mo"]), ["moons"]);
+    // In the log as any run's calls are.
+    let log = fs_err::read_to_string(home.path().join(".local/state/kf/audit.jsonl")).unwrap();
+    assert!(log.lines().any(|line| line.contains("trainjobs") && line.contains("\"list\"")), "{log}");
+    // A flag is none of the cluster's business.
+    let lines = log.lines().count();
+    assert_eq!(offered(&home, &["kf", "logs", "mnist", "--fol"]), ["--follow"]);
+    assert_eq!(offered(&home, &["kf", "tra"]), ["train"]);
+    let log = fs_err::read_to_string(home.path().join(".local/state/kf/audit.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), lines, "{log}");
+}
+
+#[test]
+fn kfs_own_flags_on_the_line_count() {
+    let (team, other) = (Team::new("own-flags"), Team::new("own-flags-other"));
+    team.apply(&jobs(&["here"]));
+    other.apply(&jobs(&["there"]));
+    let home = team.home(User::Admin, &["logs"]);
+    assert_eq!(offered(&home, &["kf", "logs", "the"]), NOTHING);
+    let elsewhere = other.name();
+    assert_eq!(offered(&home, &["kf", "-n", elsewhere, "logs", "the"]), ["there"]);
+    // bash breaks a word at `=`.
+    assert_eq!(offered(&home, &["kf", "logs", "--namespace", "=", elsewhere, "the"]), ["there"]);
+    let kubeconfig = other.kubeconfig(User::DataScientist).display().to_string();
+    assert_eq!(offered(&home, &["kf", "logs", "--kubeconfig", &kubeconfig, "the"]), ["there"]);
+    assert_eq!(offered(&home, &["kf", "--kubeconfig", "/nowhere", "logs", "he"]), NOTHING);
+    assert_eq!(offered(&home, &["kf", "--context", "nowhere", "logs", "he"]), NOTHING);
+    // Whoever may list namespaces is offered them.
+    let begun = &elsewhere[..elsewhere.len() - 1];
+    assert_eq!(offered(&home, &["kf", "logs", "-n", begun]), [elsewhere]);
+    assert_eq!(offered(&home, &["kf", "--namespace", "=", begun]), [elsewhere]);
+}
+
+#[test]
+fn who_may_not_look_is_offered_nothing() {
+    let team = Team::new("unseen");
+    team.apply(&(jobs(&["mnist"]) + PODS));
+    let home = team.home(User::Nobody, &["logs", "train", "run"]);
+    assert_eq!(offered(&home, &["kf", "logs", "m"]), NOTHING);
+    assert_eq!(offered(&home, &["kf", "run", "web", "--pod", "w"]), NOTHING);
+    assert_eq!(offered(&home, &["kf", "train", "m"]), NOTHING);
+    assert_eq!(offered(&home, &["kf", "-n", "ns"]), NOTHING);
+}
+
+#[test]
+fn a_command_that_its_registry_has_blocked_is_not_asked() {
+    let team = Team::new("blocked-completion");
+    team.apply(&(jobs(&["mnist"]) + PODS));
+    let home = team.home(User::DataScientist, &["logs", "run"]);
+    assert_eq!(offered(&home, &["kf", "logs", "m"]), ["mnist"]);
+    for command in ["logs", "run"] {
+        let path = home.path().join(format!(".local/share/kf/receipts/{command}.json"));
+        let mut receipt: serde_json::Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+        receipt["blocked"] = "it was stolen".into();
+        fs_err::write(&path, receipt.to_string()).unwrap();
+    }
+    assert_eq!(offered(&home, &["kf", "logs", "m"]), NOTHING);
+    assert_eq!(offered(&home, &["kf", "run", "web", "--pod", "w"]), NOTHING);
+}
+
+fn kubeconfig(home: &Home, server: &str, user: &str) {
+    let text = format!(
+        "apiVersion: v1
+kind: Config
+current-context: there
+contexts: [{{name: there, context: {{cluster: there, user: me}}}}]
+clusters: [{{name: there, cluster: {{server: '{server}'}}}}]
+users: [{{name: me, user: {{{user}}}}}]
+"
+    );
+    fs_err::create_dir_all(home.path().join(".kube")).unwrap();
+    fs_err::write(home.path().join(".kube/config"), text).unwrap();
+}
+
+#[test]
+fn without_a_cluster_nothing_is_offered_and_nothing_said() {
+    let home = Home::with_commands(&["logs", "run"]);
+    let lines = [&["kf", "logs", "m"][..], &["kf", "run", "web", "--pod", "w"], &["kf", "-n", "t"]];
+    for line in lines {
+        assert_eq!(offered(&home, line), NOTHING, "without a kubeconfig");
+    }
+    for server in [format!("https://{}", servers::closed()), format!("http://{}", servers::silent())] {
+        kubeconfig(&home, &server, "token: secret");
+        for line in lines {
+            assert_eq!(offered(&home, line), NOTHING, "{server}");
+        }
+    }
+    // Others are waited for at most as long as a person waits, whatever the line says.
+    assert_eq!(offered(&home, &["kf", "logs", "--request-timeout", "0", "m"]), NOTHING);
+}
+
+#[test]
+fn a_credential_plugin_has_no_terminal_to_ask_on() {
+    let home = Home::with_commands(&["logs"]);
+    let started = home.path().join("started");
+    let plugin = |mode: &str, then: &str| {
+        let script = format!("echo $KUBERNETES_EXEC_INFO >{}; {then}", started.display());
+        let exec = format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: {mode}, command: sh, args: ['-c', '{script}']}}"
+        );
+        kubeconfig(&home, &format!("https://{}", servers::closed()), &exec);
+    };
+    for (mode, starts) in [("Always", false), ("IfAvailable", true)] {
+        plugin(mode, "echo Password: >&2; read password; exit 1");
+        let (status, screen) = Terminal::start(call(&home, &["kf", "logs", "m"])).finish();
+        assert!(status.success());
+        assert_eq!(String::from_utf8_lossy(&screen), "", "{mode}");
+        assert_eq!(started.exists(), starts, "{mode}");
+    }
+    let told = fs_err::read_to_string(&started).unwrap();
+    assert!(told.contains("\"interactive\":false"), "{told}");
+    plugin("Never", "sleep 600");
+    assert_eq!(offered(&home, &["kf", "logs", "m"]), NOTHING);
+}
+
+#[test]
+fn what_a_command_does_at_tab_changes_nothing() {
+    let team = Team::new("implant");
+    team.apply(PODS);
+    let home = attacks::home(&["complete-writes"]).kubeconfig(&team.kubeconfig(User::DataScientist));
+    let before = team.versions();
+    for line in [&["kf", "complete-writes", ""][..], &["kf", "complete-writes", "c"]] {
+        let found = offered(&home, line);
+        assert!(found.iter().all(|word| word.starts_with('-')), "flags are all there is: {found:?}");
+    }
+    assert_eq!(team.versions(), before);
+    // Whoever runs it has given it the right.
+    home.run(["complete-writes"]).success();
+    assert_ne!(team.versions(), before);
+}
+
+#[test]
+fn what_a_command_offers_is_not_trusted() {
+    let home = attacks::home(&["complete-injects", "complete-prints", "complete-spins"]);
+    let words = |line: &[&str]| -> Vec<String> {
+        offered(&home, line)
+            .into_iter()
+            .filter(|word| !["-", "--"].iter().any(|dash| word.starts_with(dash)))
+            .collect()
+    };
+    assert_eq!(words(&["kf", "complete-injects", ""]), ["xylophone"]);
+    assert_eq!(words(&["kf", "complete-injects", "x"]), ["xylophone"]);
+    assert_eq!(words(&["kf", "complete-injects", "y"]), NOTHING);
+    assert!(!offered(&home, &["kf", "complete-injects", "--y"]).contains(&"--yes".to_owned()));
+    assert_eq!(words(&["kf", "complete-prints", "r"]), NOTHING);
+    assert_eq!(words(&["kf", "complete-spins", "x"]), NOTHING);
+}
+
+#[test]
+fn the_names_of_commands_are_offered_where_one_is_named() {
+    let home = Home::with_commands(&["hello", "logs"]);
+    for verb in ["remove", "upgrade", "replace", "describe"] {
+        assert_eq!(offered(&home, &["kf", "command", verb, "he"]), ["hello"], "{verb}");
+        assert_eq!(offered(&home, &["kf", "command", verb, "tr"]), NOTHING, "{verb}");
+    }
+    assert_eq!(offered(&home, &["kf", "command", "add", "tra"]), ["train"]);
+    assert_eq!(offered(&home, &["kf", "command", "add", "he"]), NOTHING, "it is there");
+    assert_eq!(offered(&home, &["kf", "command", "replace", "logs", "--with", "he"]), ["hello"]);
+    assert_eq!(offered(&home, &["kf", "registry", "remove", "ku"]), ["kubeflow"]);
+    home.run(["command", "replace", "greet", "--with", "hello"]).success();
+    assert_eq!(offered(&home, &["kf", "gre"]), ["greet"]);
+    assert_eq!(offered(&home, &["kf", "greet", "--lo"]), ["--loud"]);
+}
+
+#[test]
+fn files_are_offered_where_a_file_is_named() {
+    let home = Home::with_commands(&["train"]);
+    fs_err::write(home.path().join("job.yaml"), "").unwrap();
+    fs_err::create_dir_all(home.path().join("jobs")).unwrap();
+    assert_eq!(offered(&home, &["kf", "train", "mnist", "job"]), ["job.yaml", "jobs/"]);
+    assert_eq!(offered(&home, &["kf", "train", "mnist", "--from-dir", "job"]), ["jobs/"]);
+}
