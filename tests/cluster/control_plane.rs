@@ -8,7 +8,7 @@ use kf_toolchains::kubernetes::Binaries;
 
 use super::error::Result;
 use super::pki::{self, Authority};
-use super::supervisor::{Ending, Program};
+use super::supervisor::{Ending, Files, Program};
 use super::users::{self, User};
 
 /// Where the parts of a control plane listen.
@@ -123,14 +123,35 @@ pub(crate) fn programs(
     directory: &Path,
     endpoints: &Endpoints,
     credentials: &Credentials,
-) -> Vec<Program> {
-    let mut programs =
-        vec![etcd(binaries, directory, endpoints), api_server(binaries, endpoints, &credentials.directory)];
+    is_audited: bool,
+) -> Result<Vec<Program>> {
+    let mut api_server = api_server(binaries, endpoints, &credentials.directory);
+    if is_audited {
+        let policy = directory.join("audit-policy.yaml");
+        fs::write(&policy, AUDIT_POLICY)?;
+        api_server = api_server.arguments([
+            format!("--audit-policy-file={}", policy.display()),
+            format!("--audit-log-path={}", Files(directory).log("audit").display()),
+        ]);
+    }
+    let mut programs = vec![etcd(binaries, directory, endpoints), api_server];
     if binaries.has("kube-controller-manager") {
         programs.push(controller_manager(binaries, directory, &credentials.directory));
     }
-    programs
+    Ok(programs)
 }
+
+/// Names the API server among the programs.
+pub(crate) const API_SERVER: &str = "kube-apiserver";
+
+/// One line for each request of a person, written when its answer begins.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: Metadata, users: [dana, vic, nils]}
+- {level: None}
+";
 
 fn etcd(binaries: &Binaries, directory: &Path, endpoints: &Endpoints) -> Program {
     let client = format!("http://127.0.0.1:{}", endpoints.etcd_port);
@@ -147,7 +168,7 @@ fn etcd(binaries: &Binaries, directory: &Path, endpoints: &Endpoints) -> Program
 
 fn api_server(binaries: &Binaries, endpoints: &Endpoints, pki: &Path) -> Program {
     let file = |name: &str| pki.join(name).display().to_string();
-    Program::new("kube-apiserver", binaries.path("kube-apiserver"), Ending::Breaks).arguments([
+    Program::new(API_SERVER, binaries.path("kube-apiserver"), Ending::Breaks).arguments([
         format!("--etcd-servers=http://127.0.0.1:{}", endpoints.etcd_port),
         format!("--bind-address={}", endpoints.address),
         format!("--advertise-address={}", endpoints.address),

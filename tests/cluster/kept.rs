@@ -29,7 +29,10 @@ pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
         }
         return Ok(status.cluster);
     }
-    Cluster::start(profile, &Options { directory: Some(directory()), keep: true, progress })
+    Cluster::start(
+        profile,
+        &Options { directory: Some(directory()), keep: true, progress, ..Options::default() },
+    )
 }
 
 /// Stops the kept cluster and removes what killed runs left; `false` when there was none.

@@ -46,10 +46,12 @@ impl Materials {
         directory: &Path,
         node: Option<Node>,
         endpoints: &Endpoints,
+        is_audited: bool,
     ) -> Result<State> {
         fs::create_dir_all(directory.join("tasks"))?;
         let credentials = Credentials::create(directory.join("pki"), endpoints)?;
-        let mut programs = control_plane::programs(&self.binaries, directory, endpoints, &credentials);
+        let mut programs =
+            control_plane::programs(&self.binaries, directory, endpoints, &credentials, is_audited)?;
         if let (Some(materials), Some(node)) = (&self.node, &node) {
             let of_node = node::Materials {
                 binaries: &self.binaries,

@@ -35,6 +35,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 mod access;
+mod away;
 mod cgroups;
 mod client;
 mod control_plane;
@@ -58,6 +59,7 @@ pub mod supervisor;
 mod users;
 
 pub use access::{TEAM_A, TEAM_B};
+pub use away::Request;
 pub use error::{ClusterError, Result};
 pub use images::{BUSYBOX, TRAINER};
 pub use kf_toolchains::kubernetes::ASSETS_VARIABLE;
@@ -100,13 +102,15 @@ pub struct Options {
     pub directory: Option<PathBuf>,
     /// Whether it goes on when the starting process ends.
     pub keep: bool,
+    /// Whether the API server writes down what people ask of it, for [`Cluster::audited`].
+    pub audit: bool,
     /// Told of each step that takes time.
     pub progress: Progress,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { directory: None, keep: false, progress: progress::to_stderr }
+        Self { directory: None, keep: false, audit: false, progress: progress::to_stderr }
     }
 }
 
@@ -179,7 +183,7 @@ impl Cluster {
             None => Endpoints::on_loopback()?,
             Some(node) => Endpoints::in_namespace(node.link.node_address()),
         };
-        let state = materials.configure(profile, &directory, node, &endpoints)?;
+        let state = materials.configure(profile, &directory, node, &endpoints, options.audit)?;
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
         let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
         if let Err(error) = block_on(cluster.prepare(&materials)) {

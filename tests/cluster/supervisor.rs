@@ -8,7 +8,8 @@
 //!
 //! A supervisor follows a plan, a file in the cluster's directory, and reports through files
 //! there: `failed` holds why a program that must not end did, and `tasks/<name>` says that a task
-//! has been done.
+//! has been done. The other way round, `held/<name>` holds the signal that stops a program, which is started
+//! again once that file has gone.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -34,6 +35,9 @@ use super::error::{ClusterError, Result};
 use super::node::{self, Node};
 
 const TICK: Duration = Duration::from_millis(20);
+
+/// How long a program may take to end when it is told to; then it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a supervisor runs, in the order of starting; it stops them in the opposite order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,6 +121,10 @@ impl Files<'_> {
 
     pub(crate) fn task(&self, name: &str) -> PathBuf {
         self.0.join("tasks").join(name)
+    }
+
+    pub(crate) fn held(&self, program: &str) -> PathBuf {
+        self.0.join("held").join(program)
     }
 
     pub(crate) fn supervisor(&self) -> PathBuf {
@@ -226,6 +234,8 @@ pub(crate) struct Programs<'a> {
     directory: &'a Path,
     own_program: PathBuf,
     running: HashMap<Pid, usize>,
+    /// Who has got the signal that holds it: a second one would cut an orderly end short.
+    signalled: HashMap<Pid, Instant>,
     due: Vec<(Instant, usize)>,
     plan: Plan,
 }
@@ -234,10 +244,12 @@ impl<'a> Programs<'a> {
     pub(crate) fn start(directory: &'a Path, plan: Plan) -> Result<Self> {
         fs::create_dir_all(Files(directory).logs())?;
         fs::create_dir_all(directory.join("tasks"))?;
+        fs::create_dir_all(directory.join("held"))?;
         let mut programs = Self {
             directory,
             own_program: std::env::current_exe()?,
             running: HashMap::new(),
+            signalled: HashMap::new(),
             due: Vec::new(),
             plan,
         };
@@ -275,6 +287,7 @@ impl<'a> Programs<'a> {
             if stop.is_set() {
                 break None;
             }
+            self.stop_held();
             if let Some(reason) = self.collect()? {
                 break Some(reason);
             }
@@ -287,12 +300,30 @@ impl<'a> Programs<'a> {
         Ok(())
     }
 
+    fn stop_held(&mut self) {
+        for (pid, index) in &self.running {
+            if let Some(since) = self.signalled.get(pid) {
+                if since.elapsed() > PATIENCE {
+                    let _ = signal::kill(*pid, Signal::SIGKILL);
+                }
+                continue;
+            }
+            let Some(program) = self.plan.programs.get(*index) else { continue };
+            let wanted = fs::read_to_string(Files(self.directory).held(&program.name)).unwrap_or_default();
+            let Ok(wanted) = wanted.parse::<Signal>() else { continue };
+            self.signalled.insert(*pid, Instant::now());
+            let _ = signal::kill(*pid, wanted);
+        }
+    }
+
     /// Collects the children that have ended; returns why the cluster is broken, if it is.
     fn collect(&mut self) -> Result<Option<String>> {
         while let Some((pid, how)) = collect_one() {
             let Some(index) = self.running.remove(&pid) else { continue };
+            let was_held = self.signalled.remove(&pid).is_some();
             let Some(program) = self.plan.programs.get(index) else { continue };
             match program.ending {
+                _ if was_held => self.due.push((Instant::now(), index)),
                 Ending::Restarts => self.due.push((Instant::now() + Duration::from_millis(300), index)),
                 Ending::Completes if how == "exit code 0" => {
                     fs::write(Files(self.directory).task(&program.name), "")?;
@@ -310,8 +341,10 @@ impl<'a> Programs<'a> {
     fn start_due(&mut self) -> Result<()> {
         let now = Instant::now();
         for (at, index) in std::mem::take(&mut self.due) {
-            let ready =
-                self.plan.programs.get(index).is_some_and(|p| p.after.iter().all(|file| file.exists()));
+            let ready = self.plan.programs.get(index).is_some_and(|program| {
+                program.after.iter().all(|file| file.exists())
+                    && !Files(self.directory).held(&program.name).exists()
+            });
             if at <= now && ready {
                 self.spawn(index)?;
             } else {
@@ -329,7 +362,7 @@ impl<'a> Programs<'a> {
                 self.running.iter().filter(|(_, at)| **at == index).map(|(pid, _)| *pid).collect();
             for pid in pids {
                 let _ = signal::kill(pid, Signal::SIGTERM);
-                let deadline = Instant::now() + Duration::from_secs(5);
+                let deadline = Instant::now() + PATIENCE;
                 while self.running.contains_key(&pid) {
                     while let Some((ended, _)) = collect_one() {
                         self.running.remove(&ended);

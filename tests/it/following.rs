@@ -1,79 +1,12 @@
 //! `kf logs` of whatever runs, and `kf status --watch`, while pods and connections come and go.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-
 use kf_tests::cluster::{User, skip_without_node};
 
 use crate::common::Home;
+use crate::common::lines::{Following, waiting_pod};
 use crate::common::servers::Proxy;
 use crate::common::team::Team;
-use crate::common::terminal::PATIENCE;
 use crate::kf_snapshot;
-
-/// kf while it runs, and its lines as they come.
-struct Following {
-    kf: Child,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
-}
-
-impl Following {
-    fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = home.kf(arguments);
-        let mut kf = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdout = lines(kf.stdout.take().unwrap());
-        let stderr = lines(kf.stderr.take().unwrap());
-        Self { kf, stdout, stderr }
-    }
-
-    #[track_caller]
-    fn line(&self, with: &str) -> String {
-        expect(&self.stdout, with)
-    }
-
-    #[track_caller]
-    fn told(&self, with: &str) -> String {
-        expect(&self.stderr, with)
-    }
-
-    fn is_running(&mut self) -> bool {
-        self.kf.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let _gone = self.kf.kill();
-        let _gone = self.kf.wait();
-    }
-}
-
-fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-#[track_caller]
-fn expect(lines: &Receiver<String>, with: &str) -> String {
-    let mut seen = Vec::new();
-    loop {
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) if line.contains(with) => return line,
-            Ok(line) => seen.push(line),
-            Err(_) => panic!("no line with `{with}` in {seen:#?}"),
-        }
-    }
-}
 
 const WEB: &str = r#"
 apiVersion: apps/v1
@@ -194,18 +127,6 @@ fn one_rank_or_all_of_a_training_job() {
     error: trio has ended and its pods are gone, their logs with them
     hint: kf status trio
     ");
-}
-
-fn waiting_pod(name: &str) -> String {
-    format!(
-        "apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec:
-  schedulerName: nobody
-  containers: [{{name: main, image: 'kf.test/none'}}]
-"
-    )
 }
 
 #[test]

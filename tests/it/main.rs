@@ -23,6 +23,7 @@ mod pipeline;
 mod reachable;
 mod reasons;
 mod remove;
+mod restarted;
 mod rights;
 mod rows;
 mod running;

@@ -1,16 +1,35 @@
 //! A namespace on a real API server, and the people in it.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kf_tests::cluster::{Cluster, Part, Profile, TestNamespace, User};
+use kf_tests::cluster::{Cluster, Options, Part, Profile, TestNamespace, User};
 
 use super::Home;
 
 /// A namespace of the test's own: dana edits, vic looks, nils may do nothing.
 pub struct Team {
-    cluster: &'static Cluster,
+    // The namespace goes before its cluster.
     namespace: TestNamespace,
+    cluster: Place,
+}
+
+/// Where a team is.
+enum Place {
+    Shared(&'static Cluster),
+    Own(Box<Cluster>),
+}
+
+impl Deref for Place {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        match self {
+            Self::Shared(cluster) => cluster,
+            Self::Own(cluster) => cluster,
+        }
+    }
 }
 
 impl Team {
@@ -38,9 +57,22 @@ impl Team {
     }
 
     fn on(profile: Profile, hint: &str) -> Self {
-        let cluster = Cluster::attach_or_start(profile).unwrap();
-        let namespace = TestNamespace::new(cluster, &format!("ns-{hint}")).unwrap();
-        Self { cluster, namespace }
+        Self::at(Place::Shared(Cluster::attach_or_start(profile).unwrap()), hint)
+    }
+
+    /// On an API server that no other test uses, and that keeps an audit log.
+    pub fn alone(hint: &str) -> Self {
+        let options = Options { audit: true, ..Options::default() };
+        Self::at(Place::Own(Box::new(Cluster::start(Profile::Api, &options).unwrap())), hint)
+    }
+
+    fn at(cluster: Place, hint: &str) -> Self {
+        let namespace = TestNamespace::new(&cluster, &format!("ns-{hint}")).unwrap();
+        Self { namespace, cluster }
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// Has this part of Kubeflow in the cluster.

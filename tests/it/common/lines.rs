@@ -1,0 +1,109 @@
+//! kf while it goes on printing, line by line.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use super::Home;
+use super::terminal::PATIENCE;
+
+/// kf while it runs, and its lines as they come.
+pub struct Following {
+    kf: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Following {
+    pub fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.kf(arguments);
+        let mut kf = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = Lines::of(kf.stdout.take().unwrap());
+        let stderr = Lines::of(kf.stderr.take().unwrap());
+        Self { kf, stdout, stderr }
+    }
+
+    /// Waits for a line on stdout with this in it.
+    #[track_caller]
+    pub fn line(&self, with: &str) -> String {
+        self.stdout.expect(with)
+    }
+
+    /// Waits for a line on stderr with this in it.
+    #[track_caller]
+    pub fn told(&self, with: &str) -> String {
+        self.stderr.expect(with)
+    }
+
+    /// Every line on stdout so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.stdout.all()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.kf.try_wait().unwrap().is_none()
+    }
+
+    /// How it ended by itself.
+    pub fn finish(mut self) -> ExitStatus {
+        self.kf.wait().unwrap()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _gone = self.kf.kill();
+        let _gone = self.kf.wait();
+    }
+}
+
+struct Lines {
+    coming: Receiver<String>,
+    seen: RefCell<Vec<String>>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (sender, coming) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { coming, seen: RefCell::default() }
+    }
+
+    #[track_caller]
+    fn expect(&self, with: &str) -> String {
+        loop {
+            let Ok(line) = self.coming.recv_timeout(PATIENCE) else {
+                panic!("no line with `{with}` in {:#?}", self.seen.borrow());
+            };
+            self.seen.borrow_mut().push(line.clone());
+            if line.contains(with) {
+                return line;
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.seen.borrow_mut().extend(self.coming.try_iter());
+        self.seen.borrow().clone()
+    }
+}
+
+/// A pod that nobody ever starts.
+pub fn waiting_pod(name: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  schedulerName: nobody
+  containers: [{{name: main, image: 'kf.test/none'}}]
+"
+    )
+}
