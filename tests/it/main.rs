@@ -15,6 +15,7 @@ mod following;
 mod hostile_text;
 mod house;
 mod interrupted;
+mod killed;
 mod long_logs;
 mod namespaces;
 mod notebooks;

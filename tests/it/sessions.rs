@@ -14,7 +14,7 @@ use crate::common::terminal::{Terminal, shown};
 use crate::common::{Home, attacks};
 
 /// A pod that serves a page, and has a shell.
-const SERVER: &str = r#"
+pub const SERVER: &str = r#"
 apiVersion: v1
 kind: Pod
 metadata: {name: server}

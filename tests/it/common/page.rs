@@ -55,14 +55,7 @@ impl Opened {
     /// Status and body of a GET, as soon as there is one.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
-        let started = Instant::now();
-        loop {
-            match get(self.port(), path) {
-                Ok(answer) => return answer,
-                Err(error) if started.elapsed() > PATIENCE => panic!("GET {path}: {error}"),
-                Err(_) => std::thread::sleep(Duration::from_millis(200)),
-            }
-        }
+        get_soon(self.port(), path)
     }
 
     /// Waits for a line of talk that has this in it.
@@ -97,6 +90,19 @@ impl Drop for Opened {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub fn get_soon(port: u16, path: &str) -> (u16, String) {
+    let started = Instant::now();
+    loop {
+        match get(port, path) {
+            Ok(answer) => return answer,
+            Err(error) if started.elapsed() > PATIENCE => panic!("GET {path}: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
     }
 }
 

@@ -6,31 +6,46 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::tcgetattr;
+use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// How long a person would wait before calling it stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a reader sees whether the terminal is still wanted.
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
 /// A program on a terminal: what it wrote so far, and a keyboard.
 pub struct Terminal {
     child: Child,
     keyboard: File,
+    /// How it was set before the program began.
+    before: String,
+    is_closed: Arc<AtomicBool>,
+    reading: JoinHandle<()>,
     chunks: Receiver<Vec<u8>>,
     screen: Vec<u8>,
 }
 
 impl Terminal {
     pub fn start(program: Command) -> Self {
-        let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&main).unwrap();
         unlockpt(&main).unwrap();
         let mut command = on_controlling_terminal(&program);
         let name = ptsname(&main, Vec::new()).unwrap().into_string().unwrap();
+        let keyboard = File::from(main);
+        let before = settings(&keyboard);
         let side = || fs_err::OpenOptions::new().read(true).write(true).open(&name).unwrap().into_parts().0;
         let child = command
             .stdin(Stdio::from(side()))
@@ -39,18 +54,24 @@ impl Terminal {
             .spawn()
             .unwrap();
         drop(command);
-        let keyboard = File::from(main);
         let mut reader = keyboard.try_clone().unwrap();
         let (sender, chunks) = channel();
-        std::thread::spawn(move || {
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&is_closed);
+        let reading = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..length].to_vec()).is_err() {
-                    break;
+            while !closed.load(Ordering::Relaxed) {
+                // A reader that is blocked would keep the terminal open.
+                if poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&GLANCE)) == Ok(0) {
+                    continue;
+                }
+                match reader.read(&mut buffer) {
+                    Ok(length @ 1..) if sender.send(buffer[..length].to_vec()).is_ok() => {}
+                    _ => break,
                 }
             }
         });
-        Self { child, keyboard, chunks, screen: Vec::new() }
+        Self { child, keyboard, before, is_closed, reading, chunks, screen: Vec::new() }
     }
 
     /// Waits until the text has appeared.
@@ -88,7 +109,7 @@ impl Terminal {
     /// what is on it then.
     #[track_caller]
     pub fn interrupt(mut self) -> String {
-        let (before, keyboard) = (settings(&self.keyboard), self.keyboard.try_clone().unwrap());
+        let (before, keyboard) = (self.before.clone(), self.keyboard.try_clone().unwrap());
         while !catches_interrupts(self.child.id()) {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -98,6 +119,30 @@ impl Terminal {
         assert_eq!(status.code(), Some(130), "{shown}");
         assert_eq!(settings(&keyboard), before);
         shown
+    }
+
+    /// Sends a signal. The program must leave the terminal as it was; how it ended.
+    #[track_caller]
+    pub fn signal(self, signal: Signal) -> ExitStatus {
+        let (before, keyboard) = (self.before.clone(), self.keyboard.try_clone().unwrap());
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        let (status, screen) = self.finish();
+        assert_eq!(settings(&keyboard), before, "{signal}: {}", shown(&screen));
+        status
+    }
+
+    /// Closes the window: the kernel hangs up. How the program ended.
+    pub fn close(self) -> ExitStatus {
+        let Self { mut child, keyboard, is_closed, reading, .. } = self;
+        is_closed.store(true, Ordering::Relaxed);
+        reading.join().unwrap();
+        drop(keyboard);
+        child.wait().unwrap()
+    }
+
+    /// What is on it so far.
+    pub fn screen(&self) -> String {
+        shown(&self.screen)
     }
 
     pub fn process_id(&self) -> u32 {
