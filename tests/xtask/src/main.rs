@@ -42,8 +42,8 @@ enum Task {
     Bindings,
     /// Check format and lints
     Lint,
-    /// Measure how fast commands start, in a release build
-    Bench,
+    /// Measure kf beside kubectl and other programs
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             "kf-bindings",
         ]),
         Task::Lint => lint::run(),
-        Task::Bench => bench::start(),
+        Task::Bench(args) => bench::run_all(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
