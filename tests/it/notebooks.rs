@@ -2,7 +2,7 @@
 //!
 //! The controllers are stand-ins; pods, stateful sets, events and JupyterLab are real.
 
-use kf_tests::cluster::{Cluster, JUPYTERLAB, Part, Profile, User, skip_without_node};
+use kf_tests::cluster::{BUSYBOX, Cluster, JUPYTERLAB, Part, Profile, User, skip_without_node};
 use serde_json::Value;
 
 use crate::common::page::{self, Opened};
@@ -210,6 +210,44 @@ fn one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended() {
     assert_eq!(ran.stdout, "notebook/again stopping\n");
     assert_eq!(listed(&home, "again").0, "Stopping");
     until(&home, "again", "Stopped", "by kf notebook stop");
+}
+
+#[test]
+fn an_idle_notebook_is_culled_and_says_so() {
+    if skip_without_node("an_idle_notebook_is_culled_and_says_so") {
+        return;
+    }
+    let team = Team::with_node("culled");
+    team.require(Part::Notebooks);
+    let home = team.home(User::DataScientist, &["notebook"]);
+    let server = |name: &str, more: &str| {
+        team.apply(&format!(
+            "apiVersion: kubeflow.org/v1
+kind: Notebook
+metadata: {{name: {name}}}
+spec: {{template: {{spec: {{{more} containers: [{{name: {name}, image: '{BUSYBOX}', command: [httpd, -f, -p, '8888']}}]}}}}}}
+"
+        ));
+    };
+    let begin_culling = |name: &str| {
+        team.admin(&["annotate", "notebook", name, "kf.test/idle-seconds=2"]);
+    };
+    server("idle", "");
+    home.run(["notebook", "start", "idle", "--wait"]).success();
+    // While somebody has its page open, but nothing runs in it.
+    let opened = open(&home, "idle");
+    begin_culling("idle");
+    let (code, said) = opened.finish();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("notebook/idle was stopped"), "{said}");
+    until(&home, "idle", "Stopped", "not by kf: it was idle, or somebody stopped it");
+
+    // While somebody waits for it.
+    server("nowhere", "nodeSelector: {no: where},");
+    begin_culling("nowhere");
+    let ran = home.run(["notebook", "start", "nowhere", "--wait"]).code(1);
+    let told = "notebook/nowhere was stopped while it was starting: it was idle, or somebody stopped it";
+    assert!(ran.stderr.contains(told), "{}", ran.transcript());
 }
 
 /// A server that does not listen to SIGTERM.

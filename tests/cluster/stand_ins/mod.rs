@@ -3,8 +3,9 @@
 //! Each does to StatefulSets, Deployments, Services and statuses what upstream's controller was seen to do, its
 //! traps included: a Notebook's status mirrors its pod and lags behind; a Workspace passes through `Error` at every
 //! start; what cannot be made is told by events alone, or not at all. The pods are real and run on the node, so
-//! times and failures are the kubelet's and the StatefulSet controller's own. Left out are idle culling of
-//! Notebooks, activity rules, and webhooks, which are off upstream by default or in these tests.
+//! times and failures are the kubelet's and the StatefulSet controller's own. Idle
+//! Notebooks are culled where they ask for it. Left out are the activity rules of Workspaces, which pause them just as
+//! a person does, and their webhooks, which refuse what kf otherwise finds out from a state.
 //!
 //! They run in a program of their own, `kf-test-cluster stand-in`, until the cluster's supervisor ends.
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Event, Pod, Service};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
@@ -13,6 +14,14 @@ use super::{ensure, owner, resource, say, write_status};
 
 const STOPPED: &str = "kubeflow-resource-stopped";
 const LABEL: &str = "notebook-name";
+const LAST_ACTIVITY: &str = "notebooks.kubeflow.org/last-activity";
+/// With underscores, as upstream has it.
+const CHECKED: &str = "notebooks.kubeflow.org/last_activity_check_timestamp";
+/// After how many idle seconds it is culled. Upstream's controller has one such time for all; here each Notebook
+/// says its own, and none means never.
+const IDLE_SECONDS: &str = "kf.test/idle-seconds";
+/// Upstream's is a minute or more.
+const CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// Its owner references say so, whatever version was applied.
 const API_VERSION: &str = "kubeflow.org/v1beta1";
 
@@ -43,7 +52,44 @@ async fn pass(client: &Client, notebook: &DynamicObject) -> Result<Option<Durati
     // The replicas are those of the set that was read before, so the two halves can disagree.
     let ready = set.status.and_then(|status| status.ready_replicas).unwrap_or(0);
     write_status(client, notebook, &kind(), status(&name, ready, pod.as_ref())).await?;
-    Ok(None)
+    let Some(annotations) = culled(notebook, pod.is_some(), Timestamp::now()) else { return Ok(None) };
+    let notebooks: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind());
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    notebooks.patch(&name, &PatchParams::default(), &patch).await?;
+    Ok(Some(CHECKED_EVERY))
+}
+
+/// What the culler writes on a Notebook now, if anything. A server without kernels, one that fails and one that
+/// wants a login are no news, so the time of the last activity stays; here all are such. What is stopped in the end
+/// looks as if a person had stopped it.
+fn culled(notebook: &DynamicObject, has_pod: bool, now: Timestamp) -> Option<Value> {
+    let annotations = notebook.annotations();
+    let time = |name: &str| annotations.get(name)?.parse::<Timestamp>().ok();
+    if annotations.contains_key(STOPPED) {
+        let is_left = annotations.contains_key(LAST_ACTIVITY) || annotations.contains_key(CHECKED);
+        return is_left.then(|| json!({LAST_ACTIVITY: null, CHECKED: null}));
+    }
+    let idle: i64 = annotations.get(IDLE_SECONDS)?.parse().ok()?;
+    if !has_pod {
+        return None;
+    }
+    let (Some(active), Some(checked)) = (time(LAST_ACTIVITY), time(CHECKED)) else {
+        return Some(json!({LAST_ACTIVITY: seconds(now), CHECKED: seconds(now)}));
+    };
+    if now.as_second() - checked.as_second() < 1 {
+        return None;
+    }
+    let mut checked = json!({CHECKED: seconds(now)});
+    if now.as_second() - active.as_second() > idle
+        && let Some(annotations) = checked.as_object_mut()
+    {
+        annotations.insert(STOPPED.to_owned(), json!(seconds(now)));
+    }
+    Some(checked)
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn replicas(notebook: &DynamicObject) -> i32 {
@@ -53,7 +99,7 @@ fn replicas(notebook: &DynamicObject) -> i32 {
 /// The pod's conditions in the pod's order, and the state of the container with the Notebook's name.
 fn status(name: &str, ready: i32, pod: Option<&Pod>) -> Value {
     let status = pod.and_then(|pod| pod.status.as_ref());
-    let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = seconds(Timestamp::now());
     let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
     let conditions: Vec<Value> = conditions
         .map(|condition| {
@@ -203,8 +249,8 @@ async fn reissue_one(client: &Client, event: &Event) -> Result<(), kube::Error> 
         "message": format!("Reissued from {}/{name}: {}", kind.to_lowercase(), event.message.clone().unwrap_or_default()),
         "source": {"component": "notebook-controller"},
         "count": event.count.unwrap_or(1),
-        "firstTimestamp": k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "lastTimestamp": k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "firstTimestamp": seconds(Timestamp::now()),
+        "lastTimestamp": seconds(Timestamp::now()),
         "involvedObject": {
             "apiVersion": API_VERSION, "kind": "Notebook", "name": owner, "namespace": namespace,
             "uid": notebook.uid(),
@@ -219,5 +265,39 @@ async fn reissue_one(client: &Client, event: &Event) -> Result<(), kube::Error> 
             copies.patch(&copy.name_any(), &PatchParams::default(), &Patch::Merge(again)).await.map(drop)
         }
         other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notebook(annotations: &[(&str, &str)]) -> DynamicObject {
+        let mut notebook = DynamicObject::new("alice", &kind());
+        let pairs = annotations.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        notebook.metadata.annotations = Some(pairs.collect());
+        notebook
+    }
+
+    #[test]
+    fn the_culler_stops_what_has_a_pod_and_no_news() {
+        let start: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let later = |seconds| Timestamp::from_second(start.as_second() + seconds).unwrap();
+        let time = "2026-01-01T12:00:00Z";
+        let begun = [(IDLE_SECONDS, "2"), (LAST_ACTIVITY, time), (CHECKED, time)];
+        let stopped = [(STOPPED, time), (LAST_ACTIVITY, time), (CHECKED, time)];
+
+        assert_eq!(culled(&notebook(&[]), true, start), None);
+        assert_eq!(culled(&notebook(&begun[..1]), false, start), None);
+        let first = Some(json!({LAST_ACTIVITY: time, CHECKED: time}));
+        assert_eq!(culled(&notebook(&begun[..1]), true, start), first);
+        assert_eq!(culled(&notebook(&begun), true, start), None);
+        let checked = Some(json!({CHECKED: "2026-01-01T12:00:02Z"}));
+        assert_eq!(culled(&notebook(&begun), true, later(2)), checked);
+        let at = "2026-01-01T12:00:03Z";
+        assert_eq!(culled(&notebook(&begun), true, later(3)), Some(json!({CHECKED: at, STOPPED: at})));
+        let cleared = Some(json!({LAST_ACTIVITY: null, CHECKED: null}));
+        assert_eq!(culled(&notebook(&stopped), true, later(4)), cleared);
+        assert_eq!(culled(&notebook(&stopped[..1]), true, later(5)), None);
     }
 }
