@@ -175,7 +175,7 @@ fn a_credential_plugin_has_no_terminal_to_ask_on() {
     }
     let told = fs_err::read_to_string(&started).unwrap();
     assert!(told.contains("\"interactive\":false"), "{told}");
-    plugin("Never", "sleep 600");
+    plugin("Never", "exec sleep 20");
     assert_eq!(offered(&home, &["kf", "logs", "m"]), NOTHING);
 }
 
