@@ -171,8 +171,7 @@ fn each_rule_is_shown_as_the_user_has_it() {
       – create, patch configmaps (optional)
           you lack create configmaps in [NAMESPACE]
           you lack patch configmaps in [NAMESPACE]
-      – update configmaps/finalizers (optional)
-          you lack update configmaps/finalizers in [NAMESPACE]
+      ✓ update configmaps/finalizers (optional)
       ✓ get, list trainingruntimes in trainer.kubeflow.org
       ✓ get, list clustertrainingruntimes in trainer.kubeflow.org in the whole cluster
       ✓ list, watch pods
