@@ -323,7 +323,8 @@ impl Host for FakeHost {
         command: &[String],
         options: &SessionOptions,
     ) -> Result<Box<dyn ProcessSource>> {
-        Ok(Box::new(FakeProcess::new(self.session("exec", pod, command, options)?)))
+        let said = self.session("exec", pod, command, options)?;
+        Ok(Box::new(FakeProcess::new(self.clone(), said, options.stdin)))
     }
 
     fn open_port_forward(

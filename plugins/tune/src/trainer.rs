@@ -33,6 +33,10 @@ const NUMBER: &str = "kf-cli.dev/trial";
 const PARAMETERS: &str = "kf-cli.dev/tune-parameters";
 const OBSERVATION: &str = "kf-cli.dev/tune-observation";
 
+/// What to do with more code than a ConfigMap holds.
+const TOO_LARGE: &str =
+    "keep data out of it; put data on a volume of the runtime, or build an image and name it with --image";
+
 /// How often it is asked what a waiting trial waits for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -62,9 +66,11 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     })?;
     let runtime = runtime::settle(kf, tune.job.runtime.as_deref(), &mut template, tune)?;
     template::check_places(&template, &plan.parameters)?;
-    let code =
-        tune.job.from_dir.as_ref().map(|directory| Code::read(kf, directory, &tune.name)).transpose()?;
-    let mount = code.as_ref().map(|code| Mount::new(code, runtime.as_ref()));
+    let code = match &tune.job.from_dir {
+        Some(directory) => Some(Code::read(kf, directory, &tune.name, TOO_LARGE)?),
+        None => None,
+    };
+    let mount = code.as_ref().map(|code| Mount::new(code.volume(), runtime.as_ref()));
     if let Some(mount) = &mount {
         mount.run_there(&mut template)?;
     }
@@ -80,7 +86,7 @@ struct Controller<'a> {
     template: Object,
     definition: Definition,
     code: Option<&'a Code>,
-    mount: Option<Mount<'a>>,
+    mount: Option<Mount>,
 }
 
 /// The jobs of the trials by number, and what they told.

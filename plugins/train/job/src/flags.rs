@@ -15,7 +15,7 @@ pub struct JobFlags {
     pub image: Option<String>,
     /// A directory of code to take along; the command runs in it
     ///
-    /// Its files, at most 1 MiB together, become a ConfigMap that is mounted read-only at
+    /// Its files, at most 1 MiB and 1000 together, become a ConfigMap that is mounted read-only at
     /// /workspace and goes when the job goes. Hidden files stay here, and so do __pycache__,
     /// node_modules and virtual environments; what was left out is shown.
     #[arg(long, value_name = "DIR", help_heading = WHAT)]

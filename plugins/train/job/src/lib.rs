@@ -1,11 +1,12 @@
 //! What training jobs are made of, for the commands that make them.
 //!
 //! [`JobFlags`] are the flags such a command has. [`manifest`] reads a job out of a file,
-//! [`overrides`] puts the flags on top, [`runtime`] finds what it runs with, [`Code`] takes local
-//! code along, [`refusal`] explains what the cluster has against it, and [`metrics`] reads what it
+//! [`overrides`] puts the flags on top, [`runtime`] finds what it runs with, [`files`] and [`Code`]
+//! take local code along, [`refusal`] explains what the cluster has against it, and [`metrics`] reads what it
 //! prints.
 
 mod code;
+pub mod files;
 mod first_pod;
 mod flags;
 pub mod manifest;
@@ -20,7 +21,7 @@ mod spelling;
 pub use code::Code;
 pub use first_pod::first_pod;
 pub use flags::JobFlags;
-pub use mount::{Mount, fit};
+pub use mount::{Mount, Volume, fit, training_pod};
 pub use spelling::{Spelling, quoted};
 
 use kf_plugin_sdk::{Access, Kf, Kind, Object, Result};
