@@ -136,6 +136,9 @@ impl Archive {
             content += bytes.len() as u64;
             check_size(directory, content)?;
             let mut header = tar::Header::new_gnu();
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             header.set_size(bytes.len() as u64);
             header.set_mode(if file.executable { 0o755 } else { 0o644 });
             archive.append_data(&mut header, &file.path, bytes.as_slice()).map_err(|error| {

@@ -15,9 +15,10 @@ mod runtimes;
 mod spelling;
 mod submit;
 
+use kf_plugin_sdk::manifest::read_manifest;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
-use kf_training_job::{JobFlags, Mount, manifest, overrides, runtime};
+use kf_training_job::{JobFlags, Mount, overrides, runtime};
 
 use code::Code;
 
@@ -84,7 +85,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     let name = if train.generate_name { names::generate(&named, kf.now()) } else { named.clone() };
     kf_training_job::check_name(&name)?;
     let mut job = match &train.file {
-        Some(file) => manifest::read(kf, file, &named, &KINDS)?,
+        Some(file) => read_manifest(kf, file, &named, &KINDS.map(ComponentKind::kind))?,
         None => kf_training_job::empty(&name),
     };
     job.set("/metadata/name", name);

@@ -1,6 +1,7 @@
 //! The command line again, with one thing changed: a hint is complete enough to be typed.
 
-use kf_training_job::{Spelling, quoted};
+use kf_plugin_sdk::manifest::quoted;
+use kf_training_job::Spelling;
 
 use crate::Train;
 
@@ -51,9 +52,9 @@ mod tests {
             file: Some("my job.yaml".parse().unwrap()),
             job: JobFlags {
                 nodes: Some(2),
-                gpu: Some("1".into()),
+                gpu: Some("1".parse().unwrap()),
                 from_dir: Some("src".parse().unwrap()),
-                env: vec!["A=it's".into()],
+                env: vec!["A=it's".parse().unwrap()],
                 command: vec!["python".into(), "-c".into(), "print(1)".into()],
                 ..JobFlags::default()
             },

@@ -1,9 +1,10 @@
 //! From a checked job to one in the cluster.
 
+use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{CHECK_ONLY, Mount, Spelling, check_access, fit};
+use kf_training_job::{Mount, Spelling, check_access, fit};
 use serde::Serialize;
 
 use crate::Train;
@@ -19,7 +20,7 @@ pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()
             .hint(format!("ask your admin to install {operator}")));
     }
     check_access(kf, kind.group(), kind.resource(), &["create", "patch"], || {
-        kf.api(kind.kind()).apply_with(job, CHECK_ONLY).map(drop)
+        kf.api(kind.kind()).apply_with(job, WriteOptions::CHECK_ONLY).map(drop)
     })
 }
 
@@ -58,7 +59,7 @@ pub(crate) fn submit(
     // With `--dry-run` this stores nothing either, and kf shows what would change.
     let (job, checked) = match kind {
         ComponentKind::TrainJob => fit(kf, job, mount).map_err(refused)?,
-        _ => (job.clone(), jobs.apply_with(job, CHECK_ONLY).map_err(refused)?),
+        _ => (job.clone(), jobs.apply_with(job, WriteOptions::CHECK_ONLY).map_err(refused)?),
     };
     let change = match &before {
         None => Change::Created,

@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::manifest::read_manifest;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind, outcome};
 use kf_training_job::metrics::{Collector, Observed};
 use kf_training_job::refusal::explain;
 use kf_training_job::{
-    CHECK_ONLY, Code, GROUP, Mount, Spelling, check_access, first_pod, fit, manifest, overrides, runtime,
-    train_job,
+    Code, GROUP, Mount, Spelling, check_access, first_pod, fit, overrides, runtime, train_job,
 };
 use serde_json::json;
 
-use crate::Tune;
 use crate::definition::{self, Definition};
 use crate::objective::Objective;
 use crate::plan::Plan;
@@ -25,6 +25,7 @@ use crate::screen::{End, Screen};
 use crate::search::Assignment;
 use crate::template;
 use crate::trial::{State, Trial, best, failed};
+use crate::{Tune, katib};
 
 /// On a trial's job: whose trial it is, and which.
 pub(crate) const EXPERIMENT: &str = "kf-cli.dev/experiment";
@@ -62,7 +63,7 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     }
     overrides::apply(&tune.job, &mut template)?;
     check_access(kf, GROUP, "trainjobs", &["create", "patch"], || {
-        kf.api(train_job()).apply_with(&template, CHECK_ONLY).map(drop)
+        kf.api(train_job()).apply_with(&template, WriteOptions::CHECK_ONLY).map(drop)
     })?;
     let runtime = runtime::settle(kf, tune.job.runtime.as_deref(), &mut template, tune)?;
     template::check_places(&template, &plan.parameters)?;
@@ -460,5 +461,5 @@ pub(crate) fn watch(kf: &Kf, name: &str, definition: &Definition) -> Result<Exit
 
 /// Reads a template out of the file, if the file holds a training job.
 pub(crate) fn read_template(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
-    manifest::read(kf, file, name, &[ComponentKind::TrainJob, ComponentKind::Experiment])
+    read_manifest(kf, file, name, &[train_job(), katib::experiment_kind()])
 }

@@ -1,3 +1,4 @@
+use kf_plugin_sdk::manifest::{Amount, Assignment, Devices, Variable};
 use kf_plugin_sdk::{Describe, DirectoryArg};
 
 const WHAT: &str = "What is trained";
@@ -22,22 +23,22 @@ pub struct JobFlags {
     pub from_dir: Option<DirectoryArg>,
     /// A variable of the training process; may be repeated
     #[arg(long, short, value_name = "NAME=VALUE", help_heading = WHAT)]
-    pub env: Vec<String>,
+    pub env: Vec<Variable>,
     /// Any field, such as spec.trainer.numProcPerNode=4; may be repeated
     #[arg(long, value_name = "PATH=VALUE", help_heading = WHAT)]
-    pub set: Vec<String>,
+    pub set: Vec<Assignment>,
     /// How many nodes train together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = ON_WHAT)]
     pub nodes: Option<u32>,
     /// Processors of each node, such as 4 or 500m
     #[arg(long, value_name = "QUANTITY", help_heading = ON_WHAT)]
-    pub cpu: Option<String>,
+    pub cpu: Option<Amount>,
     /// Memory of each node, such as 16Gi
     #[arg(long, value_name = "QUANTITY", help_heading = ON_WHAT)]
-    pub memory: Option<String>,
+    pub memory: Option<Amount>,
     /// GPUs of each node; another resource than nvidia.com/gpu as NAME=N
     #[arg(long, value_name = "N", help_heading = ON_WHAT)]
-    pub gpu: Option<String>,
+    pub gpu: Option<Devices>,
     /// The Kueue queue to wait in
     #[arg(long, help_heading = ON_WHAT)]
     pub queue: Option<String>,

@@ -4,10 +4,11 @@
 //! `podTemplateOverrides` in 2.1, and is called `runtimePatches` since 2.2. Which of them a cluster
 //! has only its schema knows, so the server is asked: newest first, and nothing is stored.
 
+use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::{Error, ErrorCode, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 
-use crate::{CHECK_ONLY, train_job};
+use crate::train_job;
 
 /// Where the code lies in the container.
 const WORKSPACE: &str = "/workspace";
@@ -151,12 +152,12 @@ impl Field {
 pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount>) -> Result<(Object, Object)> {
     let jobs = kf.api(train_job());
     let Some(mount) = mount else {
-        return Ok((job.clone(), jobs.apply_with(job, CHECK_ONLY)?));
+        return Ok((job.clone(), jobs.apply_with(job, WriteOptions::CHECK_ONLY)?));
     };
     for field in Field::NEWEST_FIRST {
         let mut fitted = job.clone();
         field.put(mount, &mut fitted);
-        match jobs.apply_with(&fitted, CHECK_ONLY) {
+        match jobs.apply_with(&fitted, WriteOptions::CHECK_ONLY) {
             Ok(checked) => return Ok((fitted, checked)),
             Err(error) if is_unknown(&error, field) => {}
             Err(error) => return Err(error),
