@@ -75,6 +75,10 @@ fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
         ("--from-dir", tune.job.from_dir.is_some()),
         ("--env", !tune.job.env.is_empty()),
         ("--nodes", tune.job.nodes.is_some()),
+        ("--cpu", tune.job.cpu.is_some()),
+        ("--memory", tune.job.memory.is_some()),
+        ("--gpu", tune.job.gpu.is_some()),
+        ("--queue", tune.job.queue.is_some()),
         ("a command", !tune.job.command.is_empty()),
     ];
     if let Some((flag, _)) = alone.into_iter().find(|(_, given)| *given) {

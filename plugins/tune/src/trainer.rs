@@ -21,10 +21,10 @@ use serde_json::json;
 use crate::definition::{self, Definition};
 use crate::objective::Objective;
 use crate::plan::Plan;
-use crate::screen::{End, Screen};
+use crate::screen::{End, Screen, end_of};
 use crate::search::Assignment;
 use crate::template;
-use crate::trial::{State, Trial, best, failed};
+use crate::trial::{State, Trial, best};
 use crate::{Tune, katib};
 
 /// On a trial's job: whose trial it is, and which.
@@ -226,17 +226,8 @@ impl Controller<'_> {
     }
 
     fn end(&self, trials: &[Trial]) -> Option<End> {
-        let objective = &self.plan.objective;
-        let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
-        let runs = trials.len() > ended;
-        if failed(trials) > self.plan.max_failed {
-            return Some(End::TooManyFailed);
-        }
-        let value = best(trials, objective).and_then(|best| best.value(objective));
-        if value.is_some_and(|value| objective.is_reached(value)) && !runs {
-            return Some(End::GoalReached);
-        }
-        (ended >= self.plan.assignments.len() && !runs).then_some(End::AllTried)
+        let total = self.plan.assignments.len();
+        end_of(trials, &self.plan.objective, total, Some(self.plan.max_failed))
     }
 
     /// Makes as many trials as there is room for. False if there was none.
@@ -258,13 +249,15 @@ impl Controller<'_> {
         if let Some(code) = self.code {
             code.store(self.kf)?;
         }
-        for number in next {
+        let started = next.into_iter().try_for_each(|number| {
             jobs.insert(number, self.start(number)?);
-        }
-        if let Some(code) = self.code {
+            Ok(())
+        });
+        // Also of those that were started before one could not be.
+        if let Some(code) = self.code.filter(|_| !jobs.is_empty()) {
             code.own(self.kf, jobs.values())?;
         }
-        Ok(true)
+        started.map(|()| true)
     }
 
     fn start(&self, number: usize) -> Result<Object> {
@@ -447,9 +440,8 @@ pub(crate) fn watch(kf: &Kf, name: &str, definition: &Definition) -> Result<Exit
         Screen::new(kf, objective.clone(), "trainjob", Some(definition.trials), true, &trials, names);
     loop {
         let trials = of(&jobs);
-        let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
-        if ended >= definition.trials {
-            return screen.finish(&trials, End::AllTried);
+        if let Some(end) = end_of(&trials, &objective, definition.trials, definition.max_failed) {
+            return screen.finish(&trials, end);
         }
         screen.show(&trials, None)?;
         if kf.wait(&[&changes.subscribe()]).is_empty() {
