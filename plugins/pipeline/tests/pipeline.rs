@@ -324,3 +324,11 @@ fn following_shows_pods_as_they_begin() {
     kf(&host, &["logs", ID, "-f"]).unwrap();
     assert_eq!(host.terminal().stdout, "[train] epoch 1\n");
 }
+
+#[test]
+fn watching_is_for_programs_too() {
+    let (host, _) = cluster("SUCCEEDED");
+    host.format(Format::Json);
+    kf(&host, &["status", "iris-2", "--watch"]).unwrap();
+    assert_eq!(host.terminal().notes.last().map(String::as_str), Some("iris-2 succeeded"));
+}
