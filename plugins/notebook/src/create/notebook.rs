@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Create;
 
 /// Kubeflow's own image with JupyterLab and the usual packages.
-const DEFAULT_IMAGE: &str = "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.10.0";
+const DEFAULT_IMAGE: &str = "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.11.0";
 /// Where Kubeflow's images have the user's files.
 const HOME: &str = "/home/jovyan";
 
