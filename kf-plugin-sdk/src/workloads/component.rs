@@ -233,7 +233,7 @@ pub(super) fn replicas_of_roles(object: &Object) -> Option<i64> {
     let spec = object.at("/spec").and_then(Value::as_object)?;
     let (_, roles) = spec.iter().find(|(field, _)| field.ends_with("ReplicaSpecs"))?;
     let replicas = |role: &Value| role.get("replicas").and_then(Value::as_i64).unwrap_or(1);
-    Some(roles.as_object()?.values().map(replicas).sum())
+    Some(roles.as_object()?.values().map(replicas).fold(0, i64::saturating_add))
 }
 
 fn expression(term: &Value) -> Option<String> {

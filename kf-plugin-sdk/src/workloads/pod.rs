@@ -64,7 +64,7 @@ pub fn is_ready(pod: &Object) -> bool {
 
 /// How often its containers were restarted, all together.
 pub fn restarts(pod: &Object) -> i64 {
-    statuses(pod).filter_map(|status| status.get("restartCount")?.as_i64()).sum()
+    statuses(pod).filter_map(|status| status.get("restartCount")?.as_i64()).fold(0, i64::saturating_add)
 }
 
 /// Why a pod does not run or does not do its work; none if all is well.

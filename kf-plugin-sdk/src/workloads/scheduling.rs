@@ -48,8 +48,8 @@ fn request(pod: &Object, resource: &str) -> Option<String> {
         [] => None,
         [one] => Some((*one).to_owned()),
         several => {
-            let whole: Option<Vec<i64>> = several.iter().map(|one| one.parse().ok()).collect();
-            Some(whole?.iter().sum::<i64>().to_string())
+            let add = |sum: i64, one: &&str| sum.checked_add(one.parse().ok()?);
+            several.iter().try_fold(0, add).map(|sum| sum.to_string())
         }
     }
 }

@@ -93,7 +93,7 @@ impl Evidence<'_> {
                 let wanted: Vec<_> = deployments.map(|part| replicas(part)).collect();
                 match wanted.is_empty() {
                     true => object.int("/spec/predictor/minReplicas").unwrap_or(1),
-                    false => wanted.into_iter().sum(),
+                    false => wanted.into_iter().fold(0, i64::saturating_add),
                 }
             }
             _ => i64::from(!super::notebooks::is_stopped(object)),
