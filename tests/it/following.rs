@@ -136,7 +136,7 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
       accepted by you                        ✓
       environment [NAMESPACE] ✓
       your own rights                        ✗ nils has no `get pods` in [NAMESPACE]
-      also missing: get, list, watch deployments.apps; get, list, watch jobs.batch; list, watch pods; get pods/log; get, list, watch statefulsets.apps
+      also missing: list, watch pods; get pods/log
     hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
     ");
 }

@@ -95,7 +95,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
       accepted by you                      ✓
       environment [NAMESPACE] ✓
       your own rights                      ✗ nils has no `list pods` in [NAMESPACE]
-      also missing: list, watch deployments.apps; list, watch jobs.batch; watch pods; list, watch statefulsets.apps
+      also missing: watch pods
     hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
     ");
     home.run_in_vain(TRAIN).code(4);
@@ -187,7 +187,8 @@ fn each_rule_is_shown_as_the_user_has_it() {
             team.name()
         )
     );
-    let hint = "whoami 0.1.0 kubeflow not installed Show who you are to the cluster: kf command add whoami";
+    let hint =
+        "whoami 0.1.0 kubeflow not installed Show who the cluster thinks you are: kf command add whoami";
     assert_eq!(listed.row("whoami"), hint);
 }
 
