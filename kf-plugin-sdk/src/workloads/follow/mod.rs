@@ -238,7 +238,8 @@ impl<'a> Follow<'a> {
             .iter()
             .find(|job| job.get("name").and_then(|name| name.as_str()) == Some("node"))?;
         let number = |pointer: &str| step.pointer(pointer).and_then(serde_json::Value::as_i64);
-        Some(number("/replicas").unwrap_or(1) * number("/template/spec/parallelism").unwrap_or(1))
+        let nodes = number("/template/spec/parallelism").unwrap_or(1);
+        Some(number("/replicas").unwrap_or(1).saturating_mul(nodes))
     }
 
     // ---- what the cluster says ----
