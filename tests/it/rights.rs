@@ -144,9 +144,11 @@ fn each_rule_is_shown_as_the_user_has_it() {
     In the namespace you use it in, train may
       change                    the finalizers of config maps                                                    configmaps/finalizers
       create and change         config maps                                                                      configmaps
+      create and delete         jobs                                                                             jobs.batch
       create, change and watch  JAX jobs, MPI jobs, Paddle jobs, PyTorch jobs, TensorFlow jobs and XGBoost jobs  jaxjobs.kubeflow.org, mpijobs.kubeflow.org, paddlejobs.kubeflow.org, pytorchjobs.kubeflow.org, tfjobs.kubeflow.org, xgboostjobs.kubeflow.org
       create, change and watch  training jobs                                                                    trainjobs.trainer.kubeflow.org
-      read                      events, pods and their logs                                                      events, pods, pods/log
+      run commands in           pods                                                                             pods/exec
+      read                      events, volumes, pods and their logs                                             events, persistentvolumeclaims, pods, pods/log
       read                      training runtimes                                                                clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
     It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
     What it creates runs containers: they can use what the namespace's pods can use.
@@ -172,6 +174,13 @@ fn each_rule_is_shown_as_the_user_has_it() {
           you lack create configmaps in [NAMESPACE]
           you lack patch configmaps in [NAMESPACE]
       ✓ update configmaps/finalizers (optional)
+      ✓ get, list persistentvolumeclaims (optional)
+      – create, delete jobs in batch (optional)
+          you lack create jobs.batch in [NAMESPACE]
+          you lack delete jobs.batch in [NAMESPACE]
+      – get, create pods/exec (optional)
+          you lack get pods/exec in [NAMESPACE]
+          you lack create pods/exec in [NAMESPACE]
       ✓ get, list trainingruntimes in trainer.kubeflow.org
       ✓ get, list clustertrainingruntimes in trainer.kubeflow.org in the whole cluster
       ✓ list, watch pods
