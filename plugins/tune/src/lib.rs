@@ -3,11 +3,12 @@
 //! [`space`] is what a parameter may be and [`search`] which trials that makes; [`plan`] puts both
 //! together with the [`objective`]. Where Katib is served [`katib`] makes an Experiment of it. Elsewhere
 //! [`trainer`] runs the trials itself, as training jobs made from a [`template`], and keeps its memory in
-//! the cluster ([`definition`]). Both end in the same [`table`].
+//! the cluster ([`definition`], [`observation`]). Both end in the same [`table`].
 
 mod definition;
 mod katib;
 mod objective;
+mod observation;
 mod plan;
 mod plot;
 mod screen;
