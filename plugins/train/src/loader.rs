@@ -206,17 +206,15 @@ fn running_pod(kf: &Kf, job: &Component, claim: &str) -> Result<String> {
     let mut failing = None;
     loop {
         let pods = job.pods(kf)?;
-        // Why it waits is for the person only; without the right to read events it waits as well.
-        let events = Events::read(kf).unwrap_or_default();
-        let trouble = pods.iter().find_map(|pod| pod_trouble(pod, &events));
         if let Some(pod) = pods.iter().find(|pod| pod_state(pod) == PodState::Running && is_ready(pod)) {
             return Ok(pod.name().to_owned());
         }
-        let why = trouble.as_ref().map_or("it is being made", |trouble| trouble.text.as_str());
+        let Waiting { why, is_failing, has_ended } = Waiting::of(kf, job, &pods);
         let now = kf.now();
-        let ended = pods.iter().any(|pod| matches!(pod_state(pod), PodState::Failed | PodState::Complete));
-        let is_failing = trouble.as_ref().is_some_and(|trouble| trouble.severity == Severity::Failing);
-        let since = failing.get_or_insert(now);
+        if has_ended {
+            return Err(Error::failed(format!("the pod that writes to {claim} ended: {why}")).hint(WARNINGS));
+        }
+        let since = *failing.get_or_insert(now);
         if !is_failing {
             failing = None;
         } else if since.age(now) >= FAILURE_LASTS {
@@ -224,18 +222,37 @@ fn running_pod(kf: &Kf, job: &Component, claim: &str) -> Result<String> {
                 Error::failed(format!("the pod that writes to {claim} does not start: {why}")).hint(WARNINGS)
             );
         }
-        if ended {
-            return Err(Error::failed(format!("the pod that writes to {claim} ended: {why}")).hint(WARNINGS));
-        }
-        let waited = begun.age(now);
-        if waited >= PATIENCE {
-            let message = format!(
-                "the pod that writes to {claim} does not run after {}: {why}",
-                short_duration(waited)
-            );
+        let waited = short_duration(begun.age(now));
+        if begun.age(now) >= PATIENCE {
+            let message = format!("the pod that writes to {claim} does not run after {waited}: {why}");
             return Err(Error::timed_out(message).hint(WARNINGS));
         }
-        progress.say(&format!("waiting for a pod to reach {claim}: {why}, {}", short_duration(waited)));
+        progress.say(&format!("waiting for a pod to reach {claim}: {why}, {waited}"));
         kf.sleep(PAUSE);
+    }
+}
+
+/// Why its pod does not run.
+struct Waiting {
+    why: String,
+    is_failing: bool,
+    has_ended: bool,
+}
+
+impl Waiting {
+    fn of(kf: &Kf, job: &Component, pods: &[Object]) -> Self {
+        // Without the right to read events there is less to say, and it is waited all the same.
+        let events = Events::read(kf).unwrap_or_default();
+        // Only events tell of a pod that may not be made: a quota, a policy.
+        let refusal = events.warning(&job.object).filter(|_| pods.is_empty());
+        let trouble = pods.iter().find_map(|pod| pod_trouble(pod, &events));
+        let fails = trouble.as_ref().is_some_and(|trouble| trouble.severity == Severity::Failing);
+        let ended = |pod: &Object| matches!(pod_state(pod), PodState::Failed | PodState::Complete);
+        let why = trouble.map(|trouble| trouble.text).or_else(|| job.judge(pods, &events).why);
+        Self {
+            why: why.unwrap_or_else(|| "it is starting".to_owned()),
+            is_failing: fails || refusal.is_some(),
+            has_ended: pods.iter().any(ended),
+        }
     }
 }

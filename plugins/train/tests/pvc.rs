@@ -154,6 +154,25 @@ fn a_volume_that_takes_nothing_makes_no_job() {
 }
 
 #[test]
+fn a_pod_that_may_not_be_made_is_not_waited_for() {
+    let host = cluster();
+    host.at(Duration::from_secs(3), |cluster| {
+        let name =
+            cluster.writes().iter().rev().find(|write| write.verb == "create").unwrap().object.name.clone();
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": { "name": "refused" }, "type": "Warning",
+            "involvedObject": { "kind": "Job", "name": name }, "reason": "FailedCreate",
+            "message": "Error creating: pods \"x\" is forbidden: exceeded quota: team, requested: pods=1",
+        }));
+    });
+    let error = host.run::<Plugin>(&WORDS).unwrap_err();
+    let expected = "the pod that writes to data does not start: exceeded quota: team, requested: pods=1";
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::Failed, expected));
+    assert_eq!(error.hint.as_deref(), Some("kf events --warnings"));
+    assert!(jobs(&host).is_empty(), "the loader is gone");
+}
+
+#[test]
 fn a_claim_that_is_not_there_is_answered_with_those_that_are() {
     let host = cluster();
     let mut words = WORDS;
