@@ -184,7 +184,7 @@ fn one_rank_or_all_of_a_training_job() {
     ----- stdout -----
     ----- stderr -----
     error: trio was never restarted, there is no earlier run
-    hint: kf logs trio
+    hint: kf logs trainjob/trio
     ");
     team.admin(&["delete", "pods", "--all", "--wait=true"]);
     kf_snapshot!(home.run_in_vain(["logs", "trio"]), @"
@@ -192,7 +192,7 @@ fn one_rank_or_all_of_a_training_job() {
     ----- stdout -----
     ----- stderr -----
     error: trio has ended and its pods are gone, their logs with them
-    hint: kf status trio
+    hint: kf status trainjob/trio
     ");
 }
 
