@@ -425,12 +425,12 @@ fn every_call_is_explained_by_its_rule() {
     ----- stdout -----
     trainjob/mnist created (runtime kf-test)
     ----- stderr -----
-    8 calls, [TIME], allowed by rule 1 (get,list,watch,create,patch trainjobs) or rule 6 (get,list clustertrainingruntimes)
+    8 calls, [TIME], allowed by rule 1 (get,list,watch,create,patch trainjobs) or rule 9 (get,list clustertrainingruntimes)
       GET    discover trainer.kubeflow.org                                                      200 [TIME]  no rule needed  1 object
       GET    discover trainer.kubeflow.org                                                      200 [TIME]  no rule needed  1 object
       POST   selfsubjectaccessreviews.authorization.k8s.io                                      201 [TIME]  no rule needed  1 object
       POST   selfsubjectaccessreviews.authorization.k8s.io                                      201 [TIME]  no rule needed  1 object
-      GET    clustertrainingruntimes.trainer.kubeflow.org/kf-test                               200 [TIME]  rule 6          1 object
+      GET    clustertrainingruntimes.trainer.kubeflow.org/kf-test                               200 [TIME]  rule 9          1 object
       GET    trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  404 [TIME]  rule 1
       PATCH  trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  201 [TIME]  rule 1          1 object
       PATCH  trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  201 [TIME]  rule 1          1 object
