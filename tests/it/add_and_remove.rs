@@ -41,9 +41,11 @@ fn without_a_person_the_answer_is_no() {
     In the namespace you use it in, train may
       change                    the finalizers of config maps                                                    configmaps/finalizers
       create and change         config maps                                                                      configmaps
+      create and delete         jobs                                                                             jobs.batch
       create, change and watch  JAX jobs, MPI jobs, Paddle jobs, PyTorch jobs, TensorFlow jobs and XGBoost jobs  jaxjobs.kubeflow.org, mpijobs.kubeflow.org, paddlejobs.kubeflow.org, pytorchjobs.kubeflow.org, tfjobs.kubeflow.org, xgboostjobs.kubeflow.org
       create, change and watch  training jobs                                                                    trainjobs.trainer.kubeflow.org
-      read                      events, pods and their logs                                                      events, pods, pods/log
+      run commands in           pods                                                                             pods/exec
+      read                      events, volumes, pods and their logs                                             events, persistentvolumeclaims, pods, pods/log
       read                      training runtimes                                                                clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
     It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
     What it creates runs containers: they can use what the namespace's pods can use.

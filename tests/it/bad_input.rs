@@ -66,7 +66,7 @@ fn a_namespace_that_is_not_there_or_not_yours() {
       accepted by you     ✓
       environment nowhere ✓
       your own rights     ✗ dana has no `list pods` in nowhere
-      also missing: list, watch deployments.apps; list, watch jobs.batch; watch pods; list, watch statefulsets.apps
+      also missing: watch pods
     hint: ask an owner of nowhere: whoever has the role admin or kubeflow-admin there
     ");
 }

@@ -32,6 +32,7 @@ fn help_of_a_command_says_what_it_does_and_what_it_may() {
 
     Examples:
       kf hello             greet the world
+      kf hello Ada         greet someone
       kf hello Ada --loud  greet someone, loudly
 
     Arguments:

@@ -69,7 +69,7 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
       accepted by you                        ✓
       environment [NAMESPACE] ✓
       your own rights                        ✗ nils has no `get pods` in [NAMESPACE]
-      also missing: get, list, watch deployments.apps; get, list, watch jobs.batch; list, watch pods; get pods/log; get, list, watch statefulsets.apps
+      also missing: list, watch pods; get pods/log
     hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
     ");
 }
@@ -117,7 +117,7 @@ fn one_rank_or_all_of_a_training_job() {
     ----- stdout -----
     ----- stderr -----
     error: trio was never restarted, there is no earlier run
-    hint: kf logs trio
+    hint: kf logs trainjob/trio
     ");
     team.admin(&["delete", "pods", "--all", "--wait=true"]);
     kf_snapshot!(home.run_in_vain(["logs", "trio"]), @"
@@ -125,7 +125,7 @@ fn one_rank_or_all_of_a_training_job() {
     ----- stdout -----
     ----- stderr -----
     error: trio has ended and its pods are gone, their logs with them
-    hint: kf status trio
+    hint: kf status trainjob/trio
     ");
 }
 

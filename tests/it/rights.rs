@@ -95,7 +95,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
       accepted by you                      ✓
       environment [NAMESPACE] ✓
       your own rights                      ✗ nils has no `list pods` in [NAMESPACE]
-      also missing: list, watch deployments.apps; list, watch jobs.batch; watch pods; list, watch statefulsets.apps
+      also missing: watch pods
     hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
     ");
     home.run_in_vain(TRAIN).code(4);
@@ -154,7 +154,8 @@ fn each_rule_is_shown_as_the_user_has_it() {
             team.name()
         )
     );
-    let hint = "whoami 0.1.0 kubeflow not installed Show who you are to the cluster: kf command add whoami";
+    let hint =
+        "whoami 0.1.0 kubeflow not installed Show who the cluster thinks you are: kf command add whoami";
     assert_eq!(listed.row("whoami"), hint);
 }
 
@@ -382,12 +383,12 @@ fn every_call_is_explained_by_its_rule() {
     ----- stdout -----
     trainjob/mnist created (runtime kf-test)
     ----- stderr -----
-    8 calls, [TIME], allowed by rule 1 (get,list,watch,create,patch trainjobs) or rule 6 (get,list clustertrainingruntimes)
+    8 calls, [TIME], allowed by rule 1 (get,list,watch,create,patch trainjobs) or rule 9 (get,list clustertrainingruntimes)
       GET    discover trainer.kubeflow.org                                                      200 [TIME]  no rule needed  1 object
       GET    discover trainer.kubeflow.org                                                      200 [TIME]  no rule needed  1 object
       POST   selfsubjectaccessreviews.authorization.k8s.io                                      201 [TIME]  no rule needed  1 object
       POST   selfsubjectaccessreviews.authorization.k8s.io                                      201 [TIME]  no rule needed  1 object
-      GET    clustertrainingruntimes.trainer.kubeflow.org/kf-test                               200 [TIME]  rule 6          1 object
+      GET    clustertrainingruntimes.trainer.kubeflow.org/kf-test                               200 [TIME]  rule 9          1 object
       GET    trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  404 [TIME]  rule 1
       PATCH  trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  201 [TIME]  rule 1          1 object
       PATCH  trainjobs.trainer.kubeflow.org/mnist                  [NAMESPACE]  201 [TIME]  rule 1          1 object

@@ -70,6 +70,33 @@ fn rights(name: &str) -> String {
     }
 }
 
+/// Each right by its group, resource, verb and scope.
+fn spelled_out(manifest: &toml::Table, section: &str) -> BTreeSet<[String; 4]> {
+    let rules = manifest.get(section).and_then(|section| section.get("kubernetes"));
+    let mut rights = BTreeSet::new();
+    for rule in rules.and_then(toml::Value::as_array).into_iter().flatten() {
+        let words = |field: &str| rule[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+        let scope = rule.get("scope").and_then(toml::Value::as_str).unwrap_or("environment");
+        for group in words("apiGroups") {
+            for resource in words("resources") {
+                rights.extend(words("verbs").map(|verb| [group, resource, verb, scope].map(str::to_owned)));
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn a_ceiling_is_what_its_command_asks_for() {
+    for Row { name, .. } in rows() {
+        let path = root().join("registry-index/plugins").join(format!("{name}.toml"));
+        let reviewed: toml::Table = fs_err::read_to_string(path).unwrap().parse().unwrap();
+        let manifest = manifest(&name);
+        assert_eq!(spelled_out(&reviewed, "ceiling"), spelled_out(&manifest, "permissions"), "{name}");
+        assert_eq!(reviewed["summary"], manifest["plugin"]["summary"], "{name}");
+    }
+}
+
 fn table() -> String {
     let mut table =
         String::from("| command | what it does | seen with | rights it needs |\n|---|---|---|---|\n");

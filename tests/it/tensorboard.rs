@@ -15,28 +15,9 @@ fn team(hint: &str, parts: &[Part]) -> Team {
     }
     let team = Team::with_node(hint);
     let name = team.name();
+    team.make_claim("runs");
     team.apply(&format!(
-        "apiVersion: v1
-kind: PersistentVolume
-metadata: {{name: {name}}}
-spec:
-  capacity: {{storage: 1Gi}}
-  accessModes: [ReadWriteMany]
-  storageClassName: ''
-  persistentVolumeReclaimPolicy: Retain
-  hostPath: {{path: /run/{name}, type: DirectoryOrCreate}}
-  claimRef: {{namespace: {name}, name: runs}}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {{name: runs, namespace: {name}}}
-spec:
-  accessModes: [ReadWriteMany]
-  storageClassName: ''
-  volumeName: {name}
-  resources: {{requests: {{storage: 1Gi}}}}
----
-apiVersion: batch/v1
+        "apiVersion: batch/v1
 kind: Job
 metadata: {{name: mnist, namespace: {name}}}
 spec:

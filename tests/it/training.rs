@@ -77,6 +77,37 @@ fn local_code_runs_on_the_node_and_goes_with_its_job() {
 }
 
 #[test]
+fn more_code_than_a_config_map_holds_goes_onto_a_volume() {
+    if skip_without_node("more_code_than_a_config_map_holds_goes_onto_a_volume") {
+        return;
+    }
+    let team = Team::with_node("from-dir-pvc");
+    team.make_claim("data");
+    let home = team.home(User::DataScientist, &["train"]);
+    write_code(&home, "from the volume");
+    let large: String = (0..400_000).map(|number| format!("{number}\n")).collect();
+    assert!(large.len() > 2 << 20);
+    fs_err::write(home.path().join("src/data/large.txt"), &large).unwrap();
+    let script = "cat data/words.txt; wc -c < data/large.txt; tail -n 1 data/large.txt; touch x\n";
+    fs_err::write(home.path().join("src/run.sh"), script).unwrap();
+    let ran = home.run(train(&["--pvc", "data", "--wait", "--logs"])).code(1);
+    assert!(ran.stderr.contains("the code is on data, below kf-code/code-code-"), "{}", ran.transcript());
+    let expected = format!("from the volume\n{}\n399999\n", large.len());
+    assert!(ran.stdout.contains(&expected), "{}", ran.transcript());
+    assert!(ran.stdout.contains("Read-only file system"), "{}", ran.transcript());
+    // The pod that wrote it is gone, and the code is not sent twice.
+    team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
+    let ran = home.run(train(&["--pvc", "data"])).success();
+    assert!(ran.stderr.contains("the code was already on data"), "{}", ran.transcript());
+    let jobs = team.admin(&["get", "jobs", "-o", "name"]);
+    assert!(!jobs.contains("kf-load"), "{jobs}");
+    let mut missing = train(&["--pvc", "dta"]);
+    missing[1] = "other";
+    let ran = home.run_in_vain(missing).code(5);
+    assert!(ran.stderr.contains("no volume claim `dta` in"), "{}", ran.transcript());
+}
+
+#[test]
 fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
     let team = Team::new("code-checked");
     let home = team.home(User::DataScientist, &["train"]);
@@ -96,7 +127,7 @@ fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
     ----- stdout -----
     ----- stderr -----
     error: src holds 2.0 MiB, and 1 MiB at most can be taken along; the largest is large.bin (2.0 MiB)
-    hint: keep data out of it; put data on a volume of the runtime, or build an image and name it with --image
+    hint: kf train code --runtime kf-test --from-dir src --cpu 100m --memory 64Mi --pvc CLAIM -- sh run.sh hello, to put it on a volume claim; or build an image and name it with --image
     ");
     assert_eq!(team.versions(), before);
 }
@@ -108,6 +139,7 @@ fn a_viewer_may_not_bring_code() {
     write_code(&home, "from here");
     let before = team.versions();
     home.run_in_vain(train(&[])).code(4);
+    home.run_in_vain(train(&["--pvc", "data"])).code(4);
     assert_eq!(team.versions(), before);
     // Runtimes anybody may see.
     kf_snapshot!(home.run(["train", "--list-runtimes"]), @"

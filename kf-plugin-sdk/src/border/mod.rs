@@ -104,6 +104,11 @@ pub struct WriteOptions {
     pub force: bool,
 }
 
+impl WriteOptions {
+    /// The server answers as if, and stores nothing.
+    pub const CHECK_ONLY: Self = Self { dry_run: true, force: false };
+}
+
 /// How a patch is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchKind {

@@ -1,5 +1,6 @@
 //! Single fields and variables, as flags give them.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -135,6 +136,13 @@ impl FromStr for Variable {
             }
             _ => Err(format!("{text} is not NAME=VALUE")),
         }
+    }
+}
+
+/// As it was typed.
+impl fmt::Display for Variable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}={}", self.name, self.value)
     }
 }
 

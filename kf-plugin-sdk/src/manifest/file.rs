@@ -1,79 +1,83 @@
-//! The object of one kind in a file.
+//! The object of a known kind in a file.
 
 use serde_json::Value;
 
 use crate::args::FileArg;
+use crate::border::Kind;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
-
-/// The only kind a command takes from a file.
-#[derive(Clone, Copy, Debug)]
-pub struct ManifestKind {
-    pub group: &'static str,
-    pub kind: &'static str,
-    /// The word after `kf`, for hints.
-    pub command: &'static str,
-}
 
 /// What an exported object carries and the server fills in.
 const OF_THE_SERVER: [&str; 6] =
     ["creationTimestamp", "generateName", "generation", "managedFields", "resourceVersion", "uid"];
 
-impl ManifestKind {
-    /// Reads the object of this name from a file.
-    ///
-    /// A file with one object may call it something else, or nothing; a file with several must have
-    /// one of that name. A file with any other kind is refused, because it would not be applied.
-    pub fn read(&self, kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
-        let path = file.path();
-        let documents = documents(&file.read_text(kf)?, path)?;
-        let objects = documents.into_iter().map(|one| self.check(one, path)).collect::<Result<Vec<_>>>()?;
-        let object = choose(objects, name, path)?;
-        self.check_namespace(kf, &object, path, name)?;
-        let called = object.name();
-        if !called.is_empty() && called != name {
-            let path = if path == "-" { "stdin" } else { path };
-            kf.note(format!("{path} calls it {called}; here it is {name}"));
-        }
-        let mut value = object.into_value();
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("status");
-        }
-        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(|field, _| !OF_THE_SERVER.contains(&field.as_str()));
-        }
-        let mut object = Object::from(value);
-        object.set("/metadata/name", name);
-        Ok(object)
+/// Reads the object of this name from a file, if it is of one of these kinds.
+///
+/// A file with one object may call it something else, or nothing; a file with several must have
+/// one of that name. A file with any other kind is refused, because it would not be applied.
+pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Result<Object> {
+    let path = file.path();
+    let command = kf.context().command;
+    let mut objects = Vec::new();
+    for document in documents(&file.read_text(kf)?, path)? {
+        objects.push(check_kind(document, path, kinds, &command)?);
     }
-
-    fn check(&self, document: Value, path: &str) -> Result<Object> {
-        if !document.is_object() {
-            return Err(Error::invalid(format!("{path} holds something that is no Kubernetes object")));
-        }
-        let object = Object::from(document);
-        let Self { group, kind, command } = self;
-        match object.kind() {
-            "" => Err(Error::invalid(format!("{path} does not say its kind; write `kind: {kind}`"))),
-            other if other == *kind && object.group() == *group => Ok(object),
-            other => Err(Error::invalid(format!(
-                "{path} holds a {other} of {}; kf {command} applies {kind}s of {group} and nothing else",
-                if object.group().is_empty() { "core" } else { object.group() }
-            ))
-            .hint("move it to a file of its own")),
-        }
+    let object = choose(objects, name, path)?;
+    check_namespace(kf, &object, path, name)?;
+    let called = object.name();
+    if !called.is_empty() && called != name {
+        let path = if path == "-" { "stdin" } else { path };
+        kf.note(format!("{path} calls it {called}; here it is {name}"));
     }
+    let mut value = object.into_value();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|field, _| !OF_THE_SERVER.contains(&field.as_str()));
+    }
+    let mut object = Object::from(value);
+    object.set("/metadata/name", name);
+    Ok(object)
+}
 
-    fn check_namespace(&self, kf: &Kf, object: &Object, path: &str, name: &str) -> Result<()> {
-        let here = kf.namespace();
-        match object.namespace() {
-            Some(there) if there != here => {
-                Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
-                    .hint(format!("kf -n {there} {} {name} {path}", self.command)))
-            }
-            _ => Ok(()),
+fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Result<Object> {
+    if !document.is_object() {
+        return Err(Error::invalid(format!("{path} holds something that is no Kubernetes object")));
+    }
+    let object = Object::from(document);
+    if kinds.iter().any(|kind| kind.kind == object.kind() && kind.group == object.group()) {
+        return Ok(object);
+    }
+    if object.kind().is_empty() {
+        let first = kinds.first().map(|kind| kind.kind.as_str()).unwrap_or_default();
+        return Err(Error::invalid(format!("{path} does not say its kind; write `kind: {first}`")));
+    }
+    let named = |kind: &Kind| format!("{}s of {}", kind.kind, kind.group);
+    let wanted = match kinds {
+        [] => String::new(),
+        [only] => named(only),
+        [first, second] => format!("{} and {}", named(first), named(second)),
+        [first, second, ..] => format!("{}, {} and the like", named(first), named(second)),
+    };
+    let group = if object.group().is_empty() { "core" } else { object.group() };
+    Err(Error::invalid(format!(
+        "{path} holds a {} of {group}; kf {command} applies {wanted} and nothing else",
+        object.kind()
+    ))
+    .hint("move it to a file of its own"))
+}
+
+fn check_namespace(kf: &Kf, object: &Object, path: &str, name: &str) -> Result<()> {
+    let here = kf.namespace();
+    match object.namespace() {
+        Some(there) if there != here => {
+            let command = kf.context().command;
+            Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
+                .hint(format!("kf -n {there} {command} {name} {path}")))
         }
+        _ => Ok(()),
     }
 }
 
@@ -114,14 +118,15 @@ mod tests {
     use crate::ErrorCode;
     use crate::testing::FakeHost;
 
-    const KIND: ManifestKind =
-        ManifestKind { group: "serving.kserve.io", kind: "InferenceService", command: "serve" };
     const HEAD: &str = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n";
 
     fn read(text: &str, name: &str) -> Result<Object> {
         let host = FakeHost::new("team-a");
+        host.change_context(|context| context.command = "serve".into());
         host.file("iris.yaml", text);
-        KIND.read(&host.kf(), &"iris.yaml".parse().map_err(Error::invalid)?, name)
+        let file = "iris.yaml".parse().map_err(Error::invalid)?;
+        let kinds = [Kind::new("serving.kserve.io", "InferenceService"), Kind::new("apps", "Deployment")];
+        read_manifest(&host.kf(), &file, name, &kinds)
     }
 
     #[test]
@@ -148,10 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_one_kind_is_applied() {
+    fn nothing_but_these_kinds_is_applied() {
         let refused = |text: &str| read(text, "iris").unwrap_err().message;
         assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret of core"));
-        assert!(refused("apiVersion: evil.example/v1\nkind: InferenceService\n").contains("of evil.example"));
+        assert_eq!(
+            refused("apiVersion: evil.example/v1\nkind: InferenceService\n"),
+            "iris.yaml holds a InferenceService of evil.example; kf serve applies InferenceServices of \
+             serving.kserve.io and Deployments of apps and nothing else"
+        );
+        assert!(
+            refused("kind: InferenceService\n").contains("of core"),
+            "without a version it is of no group"
+        );
         assert!(refused("spec: {}\n").contains("does not say its kind"));
         assert!(refused("- 1\n").contains("no Kubernetes object"));
         assert_eq!(refused("---\n"), "iris.yaml is empty");

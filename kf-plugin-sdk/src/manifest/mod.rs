@@ -1,16 +1,18 @@
 //! Objects that a person wrote: in a file, by flags, or both.
 //!
-//! [`ManifestKind`] reads the object of one kind out of a file and refuses all else, [`Assignment`]
+//! [`read_manifest`] reads the object of a kind out of a file and refuses all else, [`Assignment`]
 //! is a flag such as `--set spec.x=4`, [`plain_refusal`] turns what a webhook or schema says about the
 //! result into one line.
 
 mod assignment;
 mod file;
 mod refusal;
+mod resources;
 
 pub use assignment::{Assignment, Variable, set_variable};
-pub use file::ManifestKind;
+pub use file::read_manifest;
 pub use refusal::plain_refusal;
+pub use resources::{Amount, Devices, amounts, set_resources};
 
 /// A word as a shell takes it, for hints that repeat a command line.
 pub fn quoted(word: &str) -> String {

@@ -89,8 +89,13 @@ impl<T: Document> Api<T> {
 
     /// Makes a new object; a `conflict` if there is one of that name.
     pub fn create(&self, object: &T) -> Result<T> {
+        self.create_with(object, WriteOptions::default())
+    }
+
+    /// Makes a new object, with options.
+    pub fn create_with(&self, object: &T, options: WriteOptions) -> Result<T> {
         let (reference, body) = self.body(object)?;
-        T::from_value(self.host.create(&reference, &body, WriteOptions::default())?)
+        T::from_value(self.host.create(&reference, &body, options)?)
     }
 
     /// Server-side apply: the named fields become so, the others stay.

@@ -7,6 +7,7 @@
 
 mod api;
 mod document;
+mod mirror;
 mod reflector;
 #[cfg(feature = "typed")]
 mod typed;
@@ -15,6 +16,7 @@ mod watch;
 pub(crate) use api::PAGE;
 pub use api::{Api, Listed, Objects};
 pub use document::{Condition, Object};
+pub use mirror::Mirror;
 pub use reflector::{Change, Reflector};
 #[cfg(feature = "typed")]
 pub use typed::Typed;

@@ -148,7 +148,8 @@ impl Host for FakeHost {
         if options.tty {
             return Err(Error::invalid("a terminal belongs to a person"));
         }
-        Ok(Box::new(FakeProcess::new(self.exec_session(namespace, pod, command, options)?)))
+        let said = self.exec_session(namespace, pod, command, options)?;
+        Ok(Box::new(FakeProcess::new(self.clone(), said, options.stdin)))
     }
 
     fn open_port_forward(

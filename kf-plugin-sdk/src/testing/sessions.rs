@@ -24,6 +24,8 @@ type Http = Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse>>;
 pub(super) struct FakeSessions {
     pub(super) opened: Vec<OpenedSession>,
     pub(super) pages: Vec<String>,
+    /// What was written to each session's process.
+    written: Vec<Vec<u8>>,
     exec: Option<Exec>,
     http: Option<Http>,
 }
@@ -42,6 +44,11 @@ impl FakeHost {
     /// The sessions the command opened.
     pub fn opened_sessions(&self) -> Vec<OpenedSession> {
         self.sessions(|sessions| sessions.opened.clone())
+    }
+
+    /// What the command wrote to the process of each session, in the order of [`Self::opened_sessions`].
+    pub fn written_to_sessions(&self) -> Vec<Vec<u8>> {
+        self.sessions(|sessions| sessions.written.clone())
     }
 
     /// The pages the command showed, as URLs.
@@ -97,6 +104,7 @@ impl FakeHost {
         let opened = OpenedSession { pod: pod.into(), command: command.to_vec(), options: options.clone() };
         self.sessions(|sessions| {
             sessions.opened.push(opened.clone());
+            sessions.written.push(Vec::new());
             match &mut sessions.exec {
                 Some(exec) => exec(&opened),
                 None => Ok(Said::default()),
@@ -200,15 +208,21 @@ impl PortForwardSource for FakePortForward {
     }
 }
 
-/// Says all at once.
+/// Reads what it gets and says all at once.
 pub(super) struct FakeProcess {
+    host: FakeHost,
+    /// Which of the sessions it is.
+    session: usize,
+    has_stdin: bool,
     said: Said,
     next: Cell<u8>,
 }
 
 impl FakeProcess {
-    pub(super) fn new(said: Said) -> Self {
-        Self { said, next: Cell::new(0) }
+    /// Of the session that was opened last.
+    pub(super) fn new(host: FakeHost, said: Said, has_stdin: bool) -> Self {
+        let session = host.sessions(|sessions| sessions.opened.len().saturating_sub(1));
+        Self { host, session, has_stdin, said, next: Cell::new(0) }
     }
 }
 
@@ -227,7 +241,13 @@ impl ProcessSource for FakeProcess {
         when(|| true)
     }
 
-    fn write(&self, _: &[u8]) -> Result<()> {
+    fn write(&self, data: &[u8]) -> Result<()> {
+        if !self.has_stdin {
+            return Err(Error::invalid("the process has no stdin, or it has ended"));
+        }
+        self.host.sessions(|sessions| {
+            sessions.written.get_mut(self.session).into_iter().for_each(|written| written.extend(data));
+        });
         Ok(())
     }
 

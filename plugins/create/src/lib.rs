@@ -91,8 +91,7 @@ fn there_already(kf: &Kf, there: &Object) -> Error {
         let remains = namespaces::remains(there);
         let remains = if remains.is_empty() { String::new() } else { format!(": {}", remains.join("; ")) };
         let message = format!("an earlier namespace {name} is still being deleted{remains}");
-        return Error::new(ErrorCode::Conflict, message)
-            .hint(format!("kf delete {name}, to follow it to its end"));
+        return Error::new(ErrorCode::Conflict, message).hint(format!("kf delete {name}"));
     }
     let age = there.created().map(|made| format!(" since {}", short_duration(made.age(kf.now()))));
     let by = namespaces::kept_by(there).map(|by| format!(", kept by {by}"));

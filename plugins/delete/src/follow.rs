@@ -37,9 +37,7 @@ pub(crate) fn until_gone(kf: &Kf, namespace: &Object, limit: Duration) -> Result
         if waited >= limit {
             let what = if remains.is_empty() { String::new() } else { format!(": {}", remains.join("; ")) };
             let message = format!("{name} is still there after {}{what}", short_duration(waited));
-            return Err(Error::timed_out(message).hint(format!(
-                "kf delete {name}, to follow it again; the controllers of the finalizers must let go"
-            )));
+            return Err(Error::timed_out(message).hint(format!("kf delete {name}")));
         }
         let pause = kf.after(PAUSE);
         match &watch {

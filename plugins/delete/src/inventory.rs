@@ -1,5 +1,6 @@
 //! What goes with a namespace.
 
+use kf_plugin_sdk::objects::Listed;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{PodState, outcome, pod_state};
 use kf_plugin_sdk::{Quantity, workloads::ComponentKind};
@@ -7,18 +8,8 @@ use kf_plugin_sdk::{Quantity, workloads::ComponentKind};
 /// So many names of a kind are worth reading.
 const MOST_NAMES: usize = 5;
 
-/// What people made. What those made in turn (job sets, pods) goes with it and is not counted twice.
-const KINDS: [ComponentKind; 9] = [
-    ComponentKind::TrainJob,
-    ComponentKind::PyTorchJob,
-    ComponentKind::Experiment,
-    ComponentKind::Job,
-    ComponentKind::Notebook,
-    ComponentKind::Workspace,
-    ComponentKind::InferenceService,
-    ComponentKind::Deployment,
-    ComponentKind::StatefulSet,
-];
+/// What goes unsaid of itself: pods are counted, and what made them is named.
+const UNNAMED: ComponentKind = ComponentKind::Pod;
 
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
@@ -30,40 +21,47 @@ pub(crate) struct Inventory {
 impl Inventory {
     pub(crate) fn read(kf: &Kf, namespace: &str) -> Result<Self> {
         let mut inventory = Self::default();
-        for kind in KINDS {
-            if let Some(objects) = inventory.list(kf, kind.kind(), namespace, kind.plural())? {
+        let kinds: Vec<_> = ComponentKind::ALL.into_iter().filter(|kind| *kind != UNNAMED).collect();
+        let mut asked: Vec<_> =
+            kinds.iter().map(|kind| kf.api(kind.kind()).in_namespace(namespace)).collect();
+        let more = [Kind::new("", "Pod"), Kind::new("", "PersistentVolumeClaim")];
+        asked.extend(more.map(|kind| kf.api(kind).in_namespace(namespace)));
+        let mut answers = kf.list_selections(&asked).into_iter();
+        for (kind, answer) in kinds.into_iter().zip(answers.by_ref()) {
+            // Few may see job sets, and fewer made one themselves.
+            let hidden = answer.as_ref().is_err_and(|error| error.is(ErrorCode::Forbidden));
+            if hidden && kind == ComponentKind::JobSet {
+                continue;
+            }
+            if let Some(objects) = inventory.permitted(answer, kind.plural())? {
+                // What those made in turn goes with them and is not counted twice.
                 let own: Vec<&Object> =
                     objects.iter().filter(|object| object.controller().is_none()).collect();
                 inventory.lines.extend(components(kind, &own));
             }
         }
-        if let Some(pods) = inventory.list(kf, Kind::new("", "Pod"), namespace, "pods")? {
+        if let Some(pods) =
+            answers.next().map(|pods| inventory.permitted(pods, "pods")).transpose()?.flatten()
+        {
             let running = pods.iter().filter(|pod| pod_state(pod) == PodState::Running).count();
             if !pods.is_empty() {
                 inventory.lines.push(format!("{}, {running} running", counted(pods.len(), "pod")));
             }
         }
-        let claims = Kind::new("", "PersistentVolumeClaim");
-        if let Some(claims) = inventory.list(kf, claims, namespace, "volumes")? {
-            inventory.lines.extend(volumes(&claims));
-        }
+        let claims =
+            answers.next().map(|claims| inventory.permitted(claims, "volumes")).transpose()?.flatten();
+        inventory.lines.extend(claims.and_then(|claims| volumes(&claims)));
         Ok(inventory)
     }
 
     /// None where it is not served or not allowed; the latter is remembered.
-    fn list(
-        &mut self,
-        kf: &Kf,
-        kind: Kind,
-        namespace: &str,
-        plural: &'static str,
-    ) -> Result<Option<Vec<Object>>> {
-        match kf.api(kind).in_namespace(namespace).list() {
+    fn permitted(&mut self, answer: Result<Listed>, plural: &'static str) -> Result<Option<Vec<Object>>> {
+        match answer {
             Err(error) if error.is(ErrorCode::Forbidden) => {
                 self.unseen.push(plural);
                 Ok(None)
             }
-            listed => listed.optional(),
+            listed => Ok(listed.optional()?.map(|listed| listed.items)),
         }
     }
 

@@ -13,6 +13,9 @@ fn cluster() -> FakeHost {
     host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.serve("kubeflow.org", "v1", "MPIJob", "mpijobs");
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "MPIJob",
+        "metadata": { "name": "horovod", "namespace": "team-b" } }));
     host.put(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team-b" } }));
     let train = |name: &str, status: serde_json::Value| {
         json!({ "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
@@ -47,6 +50,7 @@ fn the_inventory_comes_before_the_name_is_typed() {
         [
             "with team-b go",
             "  2 training jobs, 1 not ended: mnist, old",
+            "  1 mpijob, 1 not ended: horovod",
             "  1 notebook: alice",
             "  1 pod, 1 running",
             "  1 volume with 10Gi of data: data (10Gi)",

@@ -9,6 +9,7 @@ use serde_json::Value;
 /// How deep owners own.
 const DEEPEST: usize = 8;
 
+#[derive(Default)]
 pub(crate) struct Scope {
     component: Option<Component>,
     uids: BTreeSet<String>,
@@ -16,13 +17,14 @@ pub(crate) struct Scope {
     names: BTreeSet<(String, String)>,
     /// The names of what does not belong to it.
     others: BTreeSet<String>,
+    /// The UIDs of pods that were asked about once.
+    asked: BTreeSet<String>,
 }
 
 impl Scope {
     /// Everything if nothing is named.
     pub(crate) fn find(kf: &Kf, words: Option<&str>) -> Result<Self> {
-        let mut scope =
-            Self { component: None, uids: BTreeSet::new(), names: BTreeSet::new(), others: BTreeSet::new() };
+        let mut scope = Self::default();
         let Some(words) = words else { return Ok(scope) };
         let component = Component::find(kf, words)?;
         scope.add(&component.object);
@@ -70,7 +72,14 @@ impl Scope {
         after(own) && !self.others.iter().any(nearer)
     }
 
-    /// Learns of an object that appeared while watching.
+    /// Whether an event is about a pod that could be a new one of its own. Each is asked about once.
+    pub(crate) fn may_be_its_own(&mut self, event: &Object) -> bool {
+        let is_pod = event.str("/involvedObject/kind") == Some("Pod");
+        let uid = event.str("/involvedObject/uid").unwrap_or_default();
+        self.component.is_some() && is_pod && !self.holds(event) && self.asked.insert(uid.to_owned())
+    }
+
+    /// Learns of the pods that appeared while watching.
     pub(crate) fn learn(&mut self, kf: &Kf) {
         if let Some(component) = &self.component {
             for pod in component.pods(kf).unwrap_or_default() {

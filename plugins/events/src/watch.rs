@@ -1,6 +1,6 @@
 //! Staying, and showing what is new.
 
-use kf_plugin_sdk::objects::Watch;
+use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
 
 use crate::Events;
@@ -10,18 +10,24 @@ use crate::scope::Scope;
 /// A person's screen holds so many; what is older scrolls away in `kf events`.
 const MOST: usize = 30;
 
-/// Never ends by itself.
+/// Stays until it is stopped from outside.
 pub(crate) fn run(kf: &Kf, events: &Events, mut scope: Scope) -> Result<Exit> {
     let table = kf.live_table();
     let mut shown: Vec<Recorded> = Vec::new();
+    let mut lost = false;
+    let (mut known, mut reflector) = Reflector::open(kf, events.api(kf))?;
     loop {
-        let (mut known, watch) = events.api(kf).list_and_watch()?;
-        loop {
-            show(kf, &known, &scope, &mut shown, &table)?;
-            if !take(kf, &watch, &mut known, &mut scope)? {
-                break;
-            }
+        show(kf, &known, &scope, &mut shown, &table)?;
+        if kf.wait(&[&reflector.subscribe()]).is_empty() {
+            return Ok(Exit::OK);
         }
+        take(kf, reflector.changes()?, &mut known, &mut scope);
+        match (reflector.lost(), lost) {
+            (Some(error), false) => kf.note(format!("{error}; trying again")),
+            (None, true) => kf.note("the API server answers again"),
+            _ => {}
+        }
+        lost = reflector.lost().is_some();
     }
 }
 
@@ -49,33 +55,25 @@ fn show(
     Ok(())
 }
 
-/// Takes what has changed. False if the watch has ended, and all is to be read anew.
-fn take(kf: &Kf, watch: &Watch, known: &mut Vec<Object>, scope: &mut Scope) -> Result<bool> {
-    let changes = match watch.next() {
-        Err(error) if error.is(ErrorCode::Expired) => return Ok(false),
-        changes => changes?,
-    };
-    let goes_on = !changes.is_empty();
+/// Takes what has changed.
+fn take(kf: &Kf, changes: Vec<Change>, known: &mut Vec<Object>, scope: &mut Scope) {
     let mut news = false;
     for change in changes {
-        let at = known.iter().position(|event| event.uid() == change.object.uid());
-        match (change.kind, at) {
+        let at = |event: &Object| known.iter().position(|known| known.uid() == event.uid());
+        match change {
+            Change::All(all) => *known = all,
             // Kubernetes forgets events after an hour; what was shown stays true.
-            (EventKind::Deleted, Some(at)) => drop(known.remove(at)),
-            (EventKind::Deleted, None) => {}
-            (_, Some(at)) => {
-                if let Some(event) = known.get_mut(at) {
-                    *event = change.object;
+            Change::Deleted(event) => drop(at(&event).map(|at| known.remove(at))),
+            Change::Put(event) => match at(&event).and_then(|at| known.get_mut(at)) {
+                Some(known) => *known = event,
+                None => {
+                    news |= scope.may_be_its_own(&event);
+                    known.push(event);
                 }
-            }
-            (_, None) => {
-                news |= !scope.holds(&change.object);
-                known.push(change.object);
-            }
+            },
         }
     }
     if news {
         scope.learn(kf);
     }
-    Ok(goes_on)
 }

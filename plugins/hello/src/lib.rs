@@ -5,6 +5,7 @@ use kf_plugin_sdk::prelude::*;
 /// Say hello
 #[derive(clap::Parser, Describe)]
 #[kf(example("hello", "greet the world"))]
+#[kf(example("hello Ada", "greet someone"))]
 #[kf(example("hello Ada --loud", "greet someone, loudly"))]
 pub struct Hello {
     /// Whom to greet

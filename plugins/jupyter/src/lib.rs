@@ -10,6 +10,7 @@ use kf_plugin_sdk::workloads::complete_among;
 #[derive(clap::Parser, Debug, Describe)]
 #[kf(example("jupyter", "the only server in the namespace"))]
 #[kf(example("jupyter alice --no-browser", "print the address instead"))]
+#[kf(example("jupyter workspace/bob --port 8888", "always at the same address"))]
 pub struct Jupyter {
     /// The server, as NAME or KIND/NAME; the only one if absent
     #[kf(complete = dynamic)]

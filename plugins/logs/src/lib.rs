@@ -57,7 +57,7 @@ pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
     let full_name = component.to_string();
     let mut follow = Follow::new(kf, component).with_logs(choice.clone());
     match follow.run()? {
-        Stop::Printed if !follow.has_printed() => Err(nothing_left(&name, &choice, &follow)),
+        Stop::Printed if !follow.has_printed() => Err(nothing_left(&name, &full_name, &choice, &follow)),
         Stop::Printed => Ok(Exit::OK),
         Stop::Deleted => {
             kf.note(format!("{name} was deleted"));
@@ -68,7 +68,7 @@ pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
             kf.note(format!("{name} was stopped"));
             Ok(Exit::OK)
         }
-        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(&name, &choice, &follow)),
+        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(&name, &full_name, &choice, &follow)),
         Stop::Ended(_) if !logs.follow => Ok(Exit::OK),
         Stop::Ended(outcome) => Ok(report(kf, &name, &outcome)),
     }
@@ -90,15 +90,15 @@ impl Logs {
     }
 }
 
-/// The workload has ended and there was nothing to print.
-fn nothing_left(name: &str, choice: &LogChoice, follow: &Follow<'_>) -> Error {
+/// The workload has ended and there was nothing to print. The full name means no other in a hint.
+fn nothing_left(name: &str, full_name: &str, choice: &LogChoice, follow: &Follow<'_>) -> Error {
     if follow.pods().next().is_none() {
         return Error::not_found(format!("{name} has ended and its pods are gone, their logs with them"))
-            .hint(format!("kf status {name}"));
+            .hint(format!("kf status {full_name}"));
     }
     if choice.previous {
         return Error::not_found(format!("{name} was never restarted, there is no earlier run"))
-            .hint(format!("kf logs {name}"));
+            .hint(format!("kf logs {full_name}"));
     }
     let which = match (choice.rank, &choice.step) {
         (Some(rank), Some(step)) => format!("rank {rank} of step {step}"),
@@ -106,7 +106,7 @@ fn nothing_left(name: &str, choice: &LogChoice, follow: &Follow<'_>) -> Error {
         (None, Some(step)) => format!("step {step}"),
         (None, None) => "container that ever started".to_owned(),
     };
-    Error::not_found(format!("{name} has no {which}")).hint(format!("kf logs {name}"))
+    Error::not_found(format!("{name} has no {which}")).hint(format!("kf logs {full_name}"))
 }
 
 /// It was stopped before there was anything to print.

@@ -219,7 +219,7 @@ fn an_earlier_run_is_shown_of_those_that_had_one() {
     host.cluster(|cluster| cluster.log("mnist-node-0-0", "node", "still the first run\n"));
     let error = host.run::<Plugin>(&["mnist", "--previous"]).unwrap_err();
     let message = "mnist was never restarted, there is no earlier run";
-    assert_eq!(error, Error::not_found(message).hint("kf logs mnist"));
+    assert_eq!(error, Error::not_found(message).hint("kf logs trainjob/mnist"));
 
     host.put(pod(1, crashed));
     host.cluster(|cluster| cluster.previous_log("mnist-node-0-1", "node", "KeyError\n"));

@@ -104,7 +104,7 @@ enum Plan {
 fn wanted(start: &Start, server: &Server) -> Result<Change> {
     let mut change = Change {
         image: start.image.clone(),
-        resources: start.resources.amounts()?,
+        resources: start.resources.amounts(),
         image_option: start.image_option.clone(),
         pod_option: start.pod_option.clone(),
     };

@@ -813,7 +813,7 @@ fn create_refuses_before_it_makes_anything() {
     assert!(
         refused(&["create", "bob", "--image", "i", "--kind", "k"]).message.contains("cannot be together")
     );
-    assert!(refused(&["create", "bob", "--image", "i", "--env", "x"]).message.contains("is no variable"));
+    assert!(refused(&["create", "bob", "--image", "i", "--env", "x"]).message.contains("is not NAME=VALUE"));
     assert!(refused(&["create", "bob", "--image", "i", "--memory", "4GB"]).message.contains("is no amount"));
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
 }

@@ -26,7 +26,15 @@ pub(crate) fn logs(server: &Server, logs: &Logs) -> Result<Exit> {
     let mut open: Vec<Forwarding> = Vec::new();
     loop {
         let tasks = Task::of_run(&run, kf.now());
-        let wanted = logs.task.as_deref().map(|name| task(&tasks, name)).transpose()?;
+        let wanted = match logs.task.as_deref().map(|name| task(&tasks, name)).transpose() {
+            // It may have yet to begin.
+            Err(_) if logs.follow && !State::of(&run).is_final() => {
+                kf.sleep(LOOK);
+                run = find::by_id(server, &id)?;
+                continue;
+            }
+            wanted => wanted?,
+        };
         for step in steps(kf, &id, wanted)? {
             if seen.insert(step.pod.clone()) {
                 let log = kf.log(&step.pod).container(MAIN).follow(logs.follow).open()?;

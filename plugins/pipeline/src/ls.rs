@@ -43,67 +43,73 @@ struct ExperimentRow {
 }
 
 pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
-    let kf = &server.kf;
-    let now = kf.now();
     let limit = usize::try_from(ls.limit).unwrap_or(usize::MAX);
     if ls.experiment.is_some() && ls.what != What::Runs {
         return Err(Error::invalid("--experiment picks runs; pipelines and experiments belong to none")
             .hint("kf pipeline ls runs --experiment NAME"));
     }
-    let text = |object: &Object, field: &str| object.str(&format!("/{field}")).unwrap_or_default().to_owned();
-    let about =
-        |object: &Object| object.str("/description").filter(|about| !about.is_empty()).map(str::to_owned);
-    let is_empty = match ls.what {
+    match ls.what {
         What::Runs => {
             let experiment = ls.experiment.as_deref().map(|name| experiment(server, name)).transpose()?;
             let query: Vec<_> = experiment.iter().map(|id| ("experiment_id", id.as_str())).collect();
-            let runs = server.list("runs", "/runs", "runs", &query, limit)?;
-            let row = |run: &Object| {
-                let state = State::of(run);
-                RunRow {
-                    name: text(run, "display_name"),
-                    state_cell: state.cell(),
-                    state,
-                    took: took(run, "/created_at", "/finished_at", now),
-                    age: age(run, "/created_at", now),
-                    id: text(run, "run_id"),
-                    experiment: run.str("/experiment_id").map(str::to_owned),
-                    why: error(run),
-                }
-            };
-            let rows: Vec<_> = runs.iter().map(row).collect();
-            kf.table(&rows)?;
-            rows.is_empty()
+            show(server, &server.list("runs", "/runs", "runs", &query, limit)?, run_row)
         }
         What::Pipelines => {
-            let pipelines = server.list("pipelines", "/pipelines", "pipelines", &[], limit)?;
-            let row = |pipeline: &Object| PipelineRow {
+            let found = server.list("pipelines", "/pipelines", "pipelines", &[], limit)?;
+            show(server, &found, |pipeline, now| PipelineRow {
                 name: text(pipeline, "display_name"),
                 age: age(pipeline, "/created_at", now),
                 id: text(pipeline, "pipeline_id"),
                 about: about(pipeline),
-            };
-            let rows: Vec<_> = pipelines.iter().map(row).collect();
-            kf.table(&rows)?;
-            rows.is_empty()
+            })
         }
         What::Experiments => {
-            let experiments = server.list("experiments", "/experiments", "experiments", &[], limit)?;
-            let row = |experiment: &Object| ExperimentRow {
+            let found = server.list("experiments", "/experiments", "experiments", &[], limit)?;
+            show(server, &found, |experiment, now| ExperimentRow {
                 name: text(experiment, "display_name"),
                 age: age(experiment, "/created_at", now),
                 id: text(experiment, "experiment_id"),
                 about: about(experiment),
-            };
-            let rows: Vec<_> = experiments.iter().map(row).collect();
-            kf.table(&rows)?;
-            rows.is_empty()
+            })
         }
-    };
-    if is_empty {
+    }
+}
+
+fn show<T: TableRow>(
+    server: &Server,
+    found: &[Object],
+    row: impl Fn(&Object, Timestamp) -> T,
+) -> Result<Exit> {
+    let kf = &server.kf;
+    let now = kf.now();
+    let rows: Vec<_> = found.iter().map(|object| row(object, now)).collect();
+    kf.table(&rows)?;
+    if rows.is_empty() {
         kf.note(format!("nothing to show in {}", kf.namespace()));
     }
     Ok(Exit::OK)
+}
+
+fn run_row(run: &Object, now: Timestamp) -> RunRow {
+    let state = State::of(run);
+    RunRow {
+        name: text(run, "display_name"),
+        state_cell: state.cell(),
+        state,
+        took: took(run, "/created_at", "/finished_at", now),
+        age: age(run, "/created_at", now),
+        id: text(run, "run_id"),
+        experiment: run.str("/experiment_id").map(str::to_owned),
+        why: error(run),
+    }
+}
+
+fn text(object: &Object, field: &str) -> String {
+    object.str(&format!("/{field}")).unwrap_or_default().to_owned()
+}
+
+fn about(object: &Object) -> Option<String> {
+    object.str("/description").filter(|about| !about.is_empty()).map(str::to_owned)
 }
 
 fn experiment(server: &Server, name: &str) -> Result<String> {

@@ -95,7 +95,7 @@ struct RunDetail {
 pub(crate) fn status(server: &Server, status: &Status) -> Result<Exit> {
     let kf = &server.kf;
     let run = find::run(server, &status.run)?;
-    if status.watch && kf.output_format().is_table() {
+    if status.watch {
         return watch(server, run);
     }
     let detail = RunDetail::of(&run, kf.now());

@@ -338,3 +338,11 @@ fn the_shell_is_offered_runs_that_have_pods_and_the_server_is_left_alone() {
     }
     assert_eq!(asked.borrow().len(), 0);
 }
+
+#[test]
+fn watching_is_for_programs_too() {
+    let (host, _) = cluster("SUCCEEDED");
+    host.format(Format::Json);
+    kf(&host, &["status", "iris-2", "--watch"]).unwrap();
+    assert_eq!(host.terminal().notes.last().map(String::as_str), Some("iris-2 succeeded"));
+}

@@ -23,10 +23,8 @@ mod wait;
 
 use std::str::FromStr;
 
-use kf_plugin_sdk::manifest::{Assignment, ManifestKind, Variable};
+use kf_plugin_sdk::manifest::{Amount, Assignment, Devices, Variable, read_manifest};
 use kf_plugin_sdk::prelude::*;
-
-use predictor::{GROUP, KIND};
 
 /// Serve a model, update it, and go back
 ///
@@ -68,13 +66,13 @@ pub struct Serve {
     env: Vec<Variable>,
     /// Processors of a pod, such as 500m
     #[arg(long, help_heading = "What is served")]
-    cpu: Option<String>,
+    cpu: Option<Amount>,
     /// Memory of a pod, such as 2Gi
     #[arg(long, help_heading = "What is served")]
-    memory: Option<String>,
-    /// GPUs of a pod
+    memory: Option<Amount>,
+    /// GPUs of a pod; another resource than nvidia.com/gpu as NAME=N
     #[arg(long, value_name = "N", help_heading = "What is served")]
-    gpu: Option<u32>,
+    gpu: Option<Devices>,
     /// Any field, such as spec.predictor.timeout=60; may be repeated
     #[arg(long, value_name = "PATH=VALUE", help_heading = "What is served")]
     set: Vec<Assignment>,
@@ -139,8 +137,6 @@ impl FromStr for Replicas {
     }
 }
 
-const MANIFEST: ManifestKind = ManifestKind { group: GROUP, kind: KIND, command: "serve" };
-
 #[kf_plugin_sdk::main(complete = preflight::complete)]
 pub fn main(serve: Serve, kf: &Kf) -> Result<Exit> {
     if serve.list {
@@ -156,7 +152,7 @@ pub fn main(serve: Serve, kf: &Kf) -> Result<Exit> {
     let before = kf.api(predictor::kind()).find(name)?;
     let wanted = match (serve.rollback, &serve.file, &before) {
         (true, _, before) => history::go_back(kf, name, before.as_ref())?,
-        (false, Some(file), _) => predictor::normalised(MANIFEST.read(kf, file, name)?),
+        (false, Some(file), _) => predictor::normalised(read_manifest(kf, file, name, &[predictor::kind()])?),
         (false, None, Some(before)) => predictor::as_it_is(before),
         (false, None, None) => serve.new_service(name)?,
     };

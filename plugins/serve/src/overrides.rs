@@ -1,12 +1,10 @@
 //! Flags on top of the file, or of the service as it is.
 
-use kf_plugin_sdk::manifest::set_variable;
+use kf_plugin_sdk::manifest::{amounts, set_resources, set_variable};
 use kf_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{Serve, predictor};
-
-const GPU: &str = "nvidia.com~1gpu";
 
 /// Puts every flag onto the service; `--set` last, for it is the most exact.
 pub(crate) fn apply(serve: &Serve, service: &mut Object) -> Result<()> {
@@ -51,13 +49,8 @@ fn server(serve: &Serve, container: &mut Object) {
         set_variable(container, "/env", variable);
     }
     // KServe fills in requests and limits of its own where one is missing.
-    let gpu = serve.gpu.map(|count| count.to_string());
-    for (name, value) in [("cpu", &serve.cpu), ("memory", &serve.memory), (GPU, &gpu)] {
-        let Some(value) = value else { continue };
-        for what in ["requests", "limits"] {
-            container.set(&format!("/resources/{what}/{name}"), value.as_str());
-        }
-    }
+    let amounts = amounts(serve.cpu.as_ref(), serve.memory.as_ref(), serve.gpu.as_ref());
+    set_resources(container, "/resources", &amounts);
 }
 
 /// A check of the old port would never pass again.
@@ -93,8 +86,8 @@ mod tests {
             image: Some("iris:2".into()),
             port: Some(9000),
             env: vec!["A=2".parse().unwrap()],
-            memory: Some("2Gi".into()),
-            gpu: Some(1),
+            memory: Some("2Gi".parse().unwrap()),
+            gpu: Some("1".parse().unwrap()),
             replicas: Some("2:4".parse().unwrap()),
             ..Serve::default()
         })

@@ -9,9 +9,6 @@ use serde_json::Value;
 use crate::Serve;
 use crate::predictor::{self, GROUP, has_model, kind};
 
-/// The server answers as if, and stores nothing.
-pub(crate) const CHECK_ONLY: WriteOptions = WriteOptions { dry_run: true, force: false };
-
 /// The cluster has inference services.
 pub(crate) fn check_served(kf: &Kf) -> Result<()> {
     if kf.serves(&kind())? {
@@ -29,7 +26,7 @@ pub(crate) fn check_rights(kf: &Kf, service: &Object) -> Result<()> {
         return Ok(());
     };
     // kf tells best which layer says no, and it does so for a call that was really refused.
-    kf.api(kind()).apply_with(service, CHECK_ONLY)?;
+    kf.api(kind()).apply_with(service, WriteOptions::CHECK_ONLY)?;
     let namespace = kf.namespace();
     Err(Error::forbidden(format!("you may not {verb} inferenceservices.{GROUP} in {namespace}"))
         .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))

@@ -1,6 +1,6 @@
 //! The command line again, with one thing changed: a hint is complete enough to be typed.
 
-use kf_plugin_sdk::manifest::quoted;
+use kf_plugin_sdk::manifest::{Amount, quoted};
 
 use crate::Serve;
 
@@ -29,8 +29,10 @@ impl Serve {
             ("--model", self.model.as_deref()),
             ("--format", format),
             ("--runtime", runtime),
-            ("--cpu", self.cpu.as_deref()),
-            ("--memory", self.memory.as_deref()),
+            ("--cpu", self.cpu.as_ref().map(Amount::as_str)),
+            ("--memory", self.memory.as_ref().map(Amount::as_str)),
+            ("--request", self.request.as_deref()),
+            ("--request-path", self.request_path.as_deref()),
         ];
         let mut option = |name: &str, value: &str| words.extend([name.to_owned(), quoted(value)]);
         for (name, value) in options {
@@ -38,16 +40,12 @@ impl Serve {
                 option(name, value);
             }
         }
-        let numbers = [("--port", self.port.map(u32::from)), ("--gpu", self.gpu)];
-        for (name, number) in numbers {
-            if let Some(number) = number {
-                option(name, &number.to_string());
-            }
-        }
+        self.port.iter().for_each(|port| option("--port", &port.to_string()));
+        self.gpu.iter().for_each(|devices| option("--gpu", &devices.to_string()));
         if let Some(replicas) = self.replicas {
             option("--replicas", &format!("{}:{}", replicas.min, replicas.max));
         }
-        self.env.iter().for_each(|one| option("--env", &format!("{}={}", one.name, one.value)));
+        self.env.iter().for_each(|one| option("--env", &one.to_string()));
         self.set.iter().for_each(|one| option("--set", one.text()));
         for (name, given) in [
             ("--rollback", self.rollback),

@@ -69,7 +69,7 @@ struct Checked {
 }
 
 fn check(kf: &Kf, serve: &Serve, wanted: Object, runtime: Option<&Object>) -> Result<Checked> {
-    let options = WriteOptions { force: serve.force_conflicts, ..preflight::CHECK_ONLY };
+    let options = WriteOptions { force: serve.force_conflicts, ..WriteOptions::CHECK_ONLY };
     // With `--dry-run` this is all there is, and kf shows what would change.
     let ask =
         |wanted: &Object| kf.api(kind()).apply_with(wanted, options).map_err(|error| refused(serve, error));

@@ -53,7 +53,8 @@ pub(crate) fn until_ready(kf: &Kf, serve: &Serve, name: &str, outdated: Option<&
                 format!("{ready} of {wanted} pods ready{why}")
             }
         };
-        progress.say(&format!("waiting for {name}: {why}"));
+        let lost = scene.lost().map(|error| format!("{error}; trying again"));
+        progress.say(&format!("waiting for {name}: {}", lost.as_ref().unwrap_or(&why)));
         let ready = scene.wait(kf, &[&end, &refresh])?;
         if ready.contains(&0) {
             let after = short_duration(serve.timeout.0);

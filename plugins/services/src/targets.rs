@@ -9,10 +9,16 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, PodState, is_ready, pod_state};
 use serde_json::Value;
 
+/// What has an address of its own, besides services.
+const KINDS: [ComponentKind; 3] =
+    [ComponentKind::InferenceService, ComponentKind::Notebook, ComponentKind::Workspace];
+
+const WORKSPACE_LABEL: &str = "notebooks.kubeflow.org/workspace-name";
+
 /// Something with an address.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// `service`, `inferenceservice` or `notebook`.
+    /// `service`, `inferenceservice`, `notebook` or `workspace`.
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     /// Where it can be reached, the best first.
@@ -38,8 +44,9 @@ pub(crate) fn read(kf: &Kf, named: Option<&str>, all: bool) -> Result<Vec<Target
     let services = kf.api("Service").list()?;
     let endpoints = Endpoints::read(kf)?;
     let mut targets = Vec::new();
-    for kind in [ComponentKind::InferenceService, ComponentKind::Notebook] {
-        for object in served_and_allowed(kf.api(kind.kind()).list())? {
+    let lists = kf.list_many(&KINDS.map(ComponentKind::kind));
+    for (kind, listed) in KINDS.into_iter().zip(lists) {
+        for object in served_and_allowed(listed.map(|listed| listed.items))? {
             targets.push(component(kf, kind, &object, &pods));
         }
     }
@@ -92,6 +99,10 @@ fn component(kf: &Kf, kind: ComponentKind, object: &Object, pods: &[Object]) -> 
             addresses.dedup();
             ("serving.kserve.io/inferenceservice", addresses)
         }
+        // The id of one of its ports follows, which its kind knows and few may read.
+        ComponentKind::Workspace => {
+            (WORKSPACE_LABEL, vec![format!("/workspace/connect/{}/{name}/", kf.namespace())])
+        }
         _ => ("notebook-name", vec![format!("/notebook/{}/{name}/", kf.namespace())]),
     };
     let pods: Vec<Object> = pods.iter().filter(|pod| pod.label(label) == Some(&name)).cloned().collect();
@@ -113,7 +124,7 @@ fn service(kf: &Kf, object: &Object, pods: &[Object], endpoints: &Endpoints) -> 
     }
 }
 
-/// The notebook or inference service that made a service for itself.
+/// The notebook, workspace or inference service that made a service for itself.
 fn part_of(service: &Object) -> Option<(&'static str, &str)> {
     if let Some(name) = service.label("serving.kserve.io/inferenceservice") {
         return Some(("inferenceservice", name));
@@ -121,6 +132,7 @@ fn part_of(service: &Object) -> Option<(&'static str, &str)> {
     match service.controller()? {
         ("InferenceService", name) => Some(("inferenceservice", name)),
         ("Notebook", name) => Some(("notebook", name)),
+        ("Workspace", name) => Some(("workspace", name)),
         _ => None,
     }
 }

@@ -199,3 +199,22 @@ fn a_pod_is_asked_at_the_port_its_readiness_is_told_by() {
     });
     assert_eq!(host.run::<Plugin>(&["health", "iris"]), Ok(Exit::OK));
 }
+
+#[test]
+fn a_workspace_has_an_address_and_its_own_service_is_a_part_of_it() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1beta1", "Workspace", "workspaces");
+    let label = json!({ "notebooks.kubeflow.org/workspace-name": "alice" });
+    host.put(
+        json!({ "apiVersion": "kubeflow.org/v1beta1", "kind": "Workspace", "metadata": { "name": "alice" } }),
+    );
+    host.put(pod("ws-alice-x-0", label.clone(), true));
+    host.put(json!({ "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "ws-alice-y", "labels": label, "ownerReferences": [
+            { "apiVersion": "kubeflow.org/v1beta1", "kind": "Workspace", "name": "alice", "controller": true },
+        ] },
+        "spec": { "selector": { "notebooks.kubeflow.org/workspace-name": "alice" }, "ports": [{ "port": 8888 }] } }));
+    host.run::<Plugin>(&["list"]).unwrap();
+    assert!(lines(&host).contains(&"workspace alice 1/1 /workspace/connect/team-a/alice/".to_owned()));
+    assert!(!lines(&host).iter().any(|line| line.contains("ws-alice-y")), "{:?}", lines(&host));
+}

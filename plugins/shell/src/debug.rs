@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use kf_plugin_sdk::border::PatchKind;
+use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::Place;
 use serde_json::{Value, json};
@@ -76,7 +77,8 @@ fn free_name(pod: &Object) -> String {
 fn wait(kf: &Kf, pod: &str, name: &str) -> Result<()> {
     let progress = kf.progress(&format!("waiting for container {name}"));
     let deadline = kf.after(PATIENCE);
-    let (mut found, watch) = kf.api("Pod").fields(format!("metadata.name={pod}")).list_and_watch()?;
+    let itself = kf.api("Pod").fields(format!("metadata.name={pod}"));
+    let (mut found, mut changes) = Reflector::open(kf, itself)?;
     let mut now = found.pop();
     loop {
         match now.as_ref().map(|pod| state(pod, name)) {
@@ -88,13 +90,17 @@ fn wait(kf: &Kf, pod: &str, name: &str) -> Result<()> {
             }
             Some(State::Waits(why)) => progress.set(&format!("waiting for container {name}{why}"), 0),
         }
-        let ready = kf.wait(&[&watch.subscribe(), &deadline]);
-        if ready.contains(&1) && !ready.contains(&0) {
+        let ready = kf.wait(&[&changes.subscribe(), &deadline]);
+        if !ready.contains(&0) {
             return Err(Error::timed_out(format!("container {name} does not run after 3 minutes"))
                 .hint(format!("kf status pod/{pod}")));
         }
-        for event in watch.next()? {
-            now = (event.kind != EventKind::Deleted).then_some(event.object);
+        for change in changes.changes()? {
+            now = match change {
+                Change::All(pods) => pods.into_iter().next(),
+                Change::Put(pod) => Some(pod),
+                Change::Deleted(_) => None,
+            };
         }
     }
 }

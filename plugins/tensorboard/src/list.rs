@@ -37,11 +37,17 @@ pub(crate) fn run(kf: &Kf) -> Result<Exit> {
         }
     }
     let (events, now) = (Events::read(kf)?, kf.now());
-    let mut rows = Vec::new();
+    let mut boards = Vec::new();
     for component in objects.into_iter().filter_map(Component::of) {
         let logs = own::shows(&component.object).or(component.object.str("/spec/logspath"));
-        let Some(logs) = logs.map(str::to_owned) else { continue };
-        let verdict = component.judge(&component.pods(kf)?, &events);
+        boards.extend(logs.map(str::to_owned).map(|logs| (component, logs)));
+    }
+    let selections: Vec<_> = boards.iter().map(|(component, _)| component.pod_selection(kf)).collect();
+    let mut rows = Vec::new();
+    for ((component, logs), pods) in boards.into_iter().zip(kf.list_selections(&selections)) {
+        let mut pods = pods?.items;
+        pods.retain(|pod| component.owns(pod));
+        let verdict = component.judge(&pods, &events);
         let created = component.object.created();
         rows.push(BoardRow {
             name: component.name.clone(),

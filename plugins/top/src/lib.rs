@@ -6,6 +6,8 @@
 mod rows;
 mod usage;
 
+use std::time::Duration;
+
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, Measured, complete_component};
 
@@ -26,32 +28,64 @@ pub struct Top {
     /// One line a pod
     #[arg(long)]
     pods: bool,
+    /// Stay and measure again and again
+    #[arg(long, short)]
+    watch: bool,
 }
+
+/// A metrics server measures every quarter of a minute.
+const AGAIN: Duration = Duration::from_secs(15);
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
+    let by_pod = top.pods || top.component.is_some();
+    let uses = read(kf, &top, true)?;
+    match (top.watch, by_pod) {
+        (true, true) => return watch(kf, &top, uses, |uses| uses),
+        (true, false) => return watch(kf, &top, uses, ComponentUse::of),
+        (false, false) => kf.table(&ComponentUse::of(uses))?,
+        (false, true) => {
+            let mut rows = uses;
+            if rows.len() > 1 && kf.output_format().is_table() {
+                rows.push(PodUse::total(&rows));
+            }
+            kf.table(&rows)?;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// What each pod uses now. What is missing is told to who has not been told.
+fn read(kf: &Kf, top: &Top, tell: bool) -> Result<Vec<PodUse>> {
     let pods = match &top.component {
         None => kf.api("Pod").list()?,
         Some(words) => Component::find(kf, words)?.pods(kf)?,
     };
     let pods: Vec<Object> = pods.into_iter().filter(usage::takes_resources).collect();
     let measured = Measured::read(kf)?;
-    if let Some(missing) = measured.missing().filter(|_| !pods.is_empty()) {
+    if let Some(missing) = measured.missing().filter(|_| tell && !pods.is_empty()) {
         kf.note(missing);
     }
-    if pods.is_empty() {
+    if tell && pods.is_empty() {
         let what = top.component.as_deref().map_or_else(|| kf.namespace(), str::to_owned);
         kf.note(format!("no pod of {what} takes anything now"));
     }
-    let uses = rows::of_pods(&pods, &measured, &usage::training_jobs(kf)?);
-    if top.pods || top.component.is_some() {
-        let mut rows = uses;
-        if rows.len() > 1 && kf.output_format().is_table() {
-            rows.push(PodUse::total(&rows));
+    Ok(rows::of_pods(&pods, &measured, &usage::training_jobs(kf)?))
+}
+
+/// Stays until it is stopped from outside.
+fn watch<T: TableRow>(
+    kf: &Kf,
+    top: &Top,
+    mut uses: Vec<PodUse>,
+    rows: impl Fn(Vec<PodUse>) -> Vec<T>,
+) -> Result<Exit> {
+    let screen = kf.live_table::<T>();
+    loop {
+        screen.update(&rows(uses))?;
+        if kf.wait(&[&kf.after(AGAIN)]).is_empty() {
+            return Ok(Exit::OK);
         }
-        kf.table(&rows)?;
-    } else {
-        kf.table(&ComponentUse::of(uses))?;
+        uses = read(kf, top, false)?;
     }
-    Ok(Exit::OK)
 }

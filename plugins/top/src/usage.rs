@@ -5,7 +5,7 @@ use std::ops::Add;
 
 use kf_plugin_sdk::Quantity;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Amounts, ComponentKind, PodState, pod_state};
+use kf_plugin_sdk::workloads::{Amounts, ComponentKind, PodState, is_gpu, pod_state};
 use serde_json::Value;
 
 /// What a pod's spec says.
@@ -52,12 +52,6 @@ pub(crate) fn asked(pod: &Object) -> Asked {
     })
 }
 
-/// `nvidia.com/gpu`, `amd.com/gpu`, `gpu.intel.com/i915`, a slice such as `nvidia.com/mig-1g.5gb`.
-fn is_gpu(resource: &str) -> bool {
-    let Some((domain, name)) = resource.split_once('/') else { return false };
-    name == "gpu" || name.starts_with("mig-") || name.starts_with("gpu.") || domain.starts_with("gpu.")
-}
-
 fn quantity(amount: Option<&Value>) -> Quantity {
     let text = match amount {
         Some(Value::String(text)) => text.clone(),
@@ -94,15 +88,5 @@ mod tests {
         );
         assert!(asked.limits.cpu.is_zero());
         assert_eq!(asked.gpu.value(), 3);
-    }
-
-    #[test]
-    fn gpus_go_by_many_names() {
-        for gpu in ["nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.5gb", "gpu.intel.com/i915"] {
-            assert!(is_gpu(gpu), "{gpu}");
-        }
-        for other in ["cpu", "memory", "ephemeral-storage", "rdma/hca", "hugepages-2Mi"] {
-            assert!(!is_gpu(other), "{other}");
-        }
     }
 }

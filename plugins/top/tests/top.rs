@@ -125,3 +125,14 @@ fn without_the_right_to_list_pods_there_is_nothing_to_say() {
     host.cluster(|cluster| cluster.deny("list", "", "pods"));
     assert_eq!(host.run::<Plugin>(&[]).unwrap_err().code, ErrorCode::Forbidden);
 }
+
+#[test]
+fn watching_shows_what_is_used_by_now() {
+    let host = cluster();
+    with_metrics(&host);
+    host.at(std::time::Duration::from_secs(20), |cluster| cluster.remove("Pod", "llm-0"));
+    assert_eq!(host.run::<Plugin>(&["--watch"]), Ok(Exit::OK), "the test's script ends while it watches");
+    let stdout = host.terminal().stdout.clone();
+    assert!(stdout.contains("statefulset/llm") && stdout.contains("statefulset/web"), "{stdout}");
+    assert_eq!(host.terminal().rows.len(), 1, "what is gone is not shown any more");
+}

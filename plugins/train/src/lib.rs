@@ -2,18 +2,25 @@
 //!
 //! What such a job is made of is `kf-training-job`'s, which other commands share. Here [`submit`]
 //! brings it to the cluster, [`legacy`] does the same for the jobs of the Training Operator,
-//! [`follow`] stays until a job ends, and [`runtimes`] lists what there is to train with.
+//! [`follow`] stays until a job ends, and [`runtimes`] lists what there is to train with. [`code`] is
+//! the local code that goes along, onto a volume by [`claim`] and [`loader`] if a ConfigMap is too small.
 
+mod claim;
+mod code;
 mod follow;
 mod legacy;
+mod loader;
 mod names;
 mod runtimes;
 mod spelling;
 mod submit;
 
+use kf_plugin_sdk::manifest::read_manifest;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
-use kf_training_job::{Code, JobFlags, Mount, manifest, overrides, runtime};
+use kf_training_job::{JobFlags, Mount, overrides, runtime};
+
+use code::Code;
 
 /// What a file may hold.
 const KINDS: [ComponentKind; 7] = [
@@ -47,6 +54,14 @@ pub struct Train {
     file: Option<FileArg>,
     #[command(flatten)]
     job: JobFlags,
+    /// Put the code of --from-dir on this volume claim, which holds up to 64 MiB of it
+    ///
+    /// A pod in the training's image writes it below kf-code/ and is gone again; the code is mounted
+    /// read-only at /workspace and stays on the volume when the job goes. Without it the code goes
+    /// into a ConfigMap.
+    #[arg(long, value_name = "CLAIM", requires = "from_dir", help_heading = "How it runs")]
+    #[kf(complete = objects("/PersistentVolumeClaim"))]
+    pvc: Option<String>,
     /// Stay until the job ends; its result becomes the exit code
     #[arg(long, short, help_heading = "How it runs")]
     wait: bool,
@@ -70,7 +85,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     let name = if train.generate_name { names::generate(&named, kf.now()) } else { named.clone() };
     kf_training_job::check_name(&name)?;
     let mut job = match &train.file {
-        Some(file) => manifest::read(kf, file, &named, &KINDS)?,
+        Some(file) => read_manifest(kf, file, &named, &KINDS.map(ComponentKind::kind))?,
         None => kf_training_job::empty(&name),
     };
     job.set("/metadata/name", name);
@@ -84,17 +99,8 @@ fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     overrides::apply(&train.job, &mut job)?;
     submit::preflight(kf, ComponentKind::TrainJob, &job)?;
     let runtime = runtime::settle(kf, train.job.runtime.as_deref(), &mut job, train)?;
-    let code = match &train.job.from_dir {
-        Some(directory) => {
-            let code = Code::read(kf, directory, job.name())?;
-            if kf.context().interactive {
-                kf.note(format!("takes along {}", code.summary(directory)));
-            }
-            Some(code)
-        }
-        None => None,
-    };
-    let mount = code.as_ref().map(|code| Mount::new(code, runtime.as_ref()));
+    let code = Code::read(kf, train, &job, runtime.as_ref())?;
+    let mount = code.as_ref().map(|code| Mount::new(code.volume(), runtime.as_ref()));
     if let Some(mount) = &mount {
         mount.run_there(&mut job)?;
     }

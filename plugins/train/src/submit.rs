@@ -1,12 +1,14 @@
 //! From a checked job to one in the cluster.
 
+use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{CHECK_ONLY, Code, Mount, Spelling, check_access, fit};
+use kf_training_job::{Mount, Spelling, check_access, fit};
 use serde::Serialize;
 
 use crate::Train;
+use crate::code::Code;
 
 /// Whether the cluster has such jobs and the user may make them.
 pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()> {
@@ -18,7 +20,7 @@ pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()
             .hint(format!("ask your admin to install {operator}")));
     }
     check_access(kf, kind.group(), kind.resource(), &["create", "patch"], || {
-        kf.api(kind.kind()).apply_with(job, CHECK_ONLY).map(drop)
+        kf.api(kind.kind()).apply_with(job, WriteOptions::CHECK_ONLY).map(drop)
     })
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn submit(
     kind: ComponentKind,
     job: &Object,
     code: Option<&Code>,
-    mount: Option<&Mount<'_>>,
+    mount: Option<&Mount>,
 ) -> Result<Submitted> {
     let jobs = kf.api(kind.kind());
     let before = jobs.find(job.name())?;
@@ -52,12 +54,12 @@ pub(crate) fn submit(
     }
     let refused = |error| explain(error, job.name(), train);
     if let Some(code) = code {
-        code.check(kf)?;
+        code.check(kf, train)?;
     }
     // With `--dry-run` this stores nothing either, and kf shows what would change.
     let (job, checked) = match kind {
         ComponentKind::TrainJob => fit(kf, job, mount).map_err(refused)?,
-        _ => (job.clone(), jobs.apply_with(job, CHECK_ONLY).map_err(refused)?),
+        _ => (job.clone(), jobs.apply_with(job, WriteOptions::CHECK_ONLY).map_err(refused)?),
     };
     let change = match &before {
         None => Change::Created,
@@ -71,11 +73,11 @@ pub(crate) fn submit(
         return Ok(Submitted { job: checked, kind, change });
     }
     if let Some(code) = code {
-        code.store(kf)?;
+        code.store(kf, change == Change::Unchanged)?;
     }
     let job = jobs.apply(&job).map_err(refused)?;
     if let Some(code) = code {
-        code.own(kf, [&job])?;
+        code.own(kf, &job)?;
     }
     Ok(Submitted { job, kind, change })
 }

@@ -348,7 +348,8 @@ fn resources_and_the_queue_go_into_the_job() {
     assert_eq!(job.at("/spec/trainer/resourcesPerNode/limits"), Some(&limits));
     assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("team"));
     let error = host.run::<Plugin>(&["other", "--runtime", "torch", "--memory", "4GB"]).unwrap_err();
-    assert_eq!(error.message, "--memory 4GB is no quantity; write it like 16Gi");
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert!(error.message.contains("`4GB` is no amount"), "{}", error.message);
 }
 
 #[test]

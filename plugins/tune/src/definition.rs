@@ -32,6 +32,9 @@ pub(crate) struct Definition {
     goal: Option<f64>,
     /// How many trials there are to be. It may change.
     pub(crate) trials: usize,
+    /// How many may fail. It may change, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_failed: Option<usize>,
 }
 
 impl Definition {
@@ -69,6 +72,7 @@ impl Definition {
             take: objective.take.name().to_owned(),
             goal: objective.goal,
             trials: plan.assignments.len(),
+            max_failed: Some(plan.max_failed),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::outcome;
 use kf_training_job::metrics::Observed;
 use kf_training_job::refusal::explain;
-use kf_training_job::{CHECK_ONLY, Spelling, check_access, overrides, runtime};
+use kf_training_job::{Spelling, check_access, overrides, runtime};
 use serde_json::{Value, json};
 
 use crate::Tune;
@@ -47,11 +48,11 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     };
     let experiments = kf.api(experiment_kind());
     check_access(kf, GROUP, "experiments", &["create", "patch"], || {
-        experiments.apply_with(&experiment, CHECK_ONLY).map(drop)
+        experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map(drop)
     })?;
     let refused = |error| explain(error, &tune.name, tune);
     let before = experiments.find(&tune.name)?;
-    let checked = experiments.apply_with(&experiment, CHECK_ONLY).map_err(refused)?;
+    let checked = experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map_err(refused)?;
     if let Some(before) = &before {
         check_same(tune, before, &checked)?;
     }
@@ -74,6 +75,10 @@ fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
         ("--from-dir", tune.job.from_dir.is_some()),
         ("--env", !tune.job.env.is_empty()),
         ("--nodes", tune.job.nodes.is_some()),
+        ("--cpu", tune.job.cpu.is_some()),
+        ("--memory", tune.job.memory.is_some()),
+        ("--gpu", tune.job.gpu.is_some()),
+        ("--queue", tune.job.queue.is_some()),
         ("a command", !tune.job.command.is_empty()),
     ];
     if let Some((flag, _)) = alone.into_iter().find(|(_, given)| *given) {

@@ -3,11 +3,12 @@
 //! [`space`] is what a parameter may be and [`search`] which trials that makes; [`plan`] puts both
 //! together with the [`objective`]. Where Katib is served [`katib`] makes an Experiment of it. Elsewhere
 //! [`trainer`] runs the trials itself, as training jobs made from a [`template`], and keeps its memory in
-//! the cluster ([`definition`]). Both end in the same [`table`].
+//! the cluster ([`definition`], [`observation`]). Both end in the same [`table`].
 
 mod definition;
 mod katib;
 mod objective;
+mod observation;
 mod plan;
 mod plot;
 mod screen;
@@ -134,6 +135,7 @@ enum Engine {
 pub fn main(tune: Tune, kf: &Kf) -> Result<Exit> {
     check_name(&tune.name)?;
     if !tune.defines() {
+        tune.check_idle_flags()?;
         return show(kf, &tune);
     }
     if let Some(compare) = &tune.compare {
@@ -163,6 +165,35 @@ impl Tune {
             || !self.param.is_empty()
             || self.objective.is_some()
             || !self.job.command.is_empty()
+    }
+
+    /// A flag that would change an experiment changes nothing where one is only shown.
+    fn check_idle_flags(&self) -> Result<()> {
+        let job = &self.job;
+        let given = [
+            ("--minimize", self.minimize),
+            ("--maximize", self.maximize),
+            ("--take", self.take.is_some()),
+            ("--goal", self.goal.is_some()),
+            ("--algorithm", self.algorithm != Algorithm::default()),
+            ("--seed", self.seed != 0),
+            ("--max-trials", self.max_trials.is_some()),
+            ("--parallel", self.parallel.is_some()),
+            ("--max-failed", self.max_failed.is_some()),
+            ("--runtime", job.runtime.is_some()),
+            ("--image", job.image.is_some()),
+            ("--from-dir", job.from_dir.is_some()),
+            ("--env", !job.env.is_empty()),
+            ("--set", !job.set.is_empty()),
+            ("--nodes", job.nodes.is_some()),
+            ("--cpu", job.cpu.is_some()),
+            ("--memory", job.memory.is_some()),
+            ("--gpu", job.gpu.is_some()),
+            ("--queue", job.queue.is_some()),
+        ];
+        let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
+        Err(Error::invalid(format!("nothing says what to try, so {flag} would change nothing"))
+            .hint(format!("add {flag} to the command that began {}: it goes on with it", self.name)))
     }
 
     fn engine_for(&self, kf: &Kf, file: Option<&Object>) -> Result<Engine> {

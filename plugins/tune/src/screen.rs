@@ -21,6 +21,25 @@ pub(crate) enum End {
     TooManyFailed,
 }
 
+/// Whether trials are the last of an experiment of so many, of which so many may fail.
+pub(crate) fn end_of(
+    trials: &[Trial],
+    objective: &Objective,
+    total: usize,
+    max_failed: Option<usize>,
+) -> Option<End> {
+    let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
+    let runs = trials.len() > ended;
+    if max_failed.is_some_and(|most| failed(trials) > most) {
+        return Some(End::TooManyFailed);
+    }
+    let value = best(trials, objective).and_then(|best| best.value(objective));
+    if value.is_some_and(|value| objective.is_reached(value)) && !runs {
+        return Some(End::GoalReached);
+    }
+    (ended >= total && !runs).then_some(End::AllTried)
+}
+
 /// The table that changes, or the line that is waited with.
 pub(crate) struct Screen<'a> {
     kf: &'a Kf,

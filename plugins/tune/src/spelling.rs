@@ -1,6 +1,7 @@
 //! The command line again, with one thing changed.
 
-use kf_training_job::{Spelling, quoted};
+use kf_plugin_sdk::manifest::quoted;
+use kf_training_job::Spelling;
 
 use crate::Tune;
 use crate::search::Algorithm;

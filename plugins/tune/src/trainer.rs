@@ -6,38 +6,33 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::manifest::read_manifest;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind, outcome};
-use kf_training_job::metrics::{Collector, Observed};
+use kf_plugin_sdk::workloads::{Component, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{
-    CHECK_ONLY, Code, GROUP, Mount, Spelling, check_access, first_pod, fit, manifest, overrides, runtime,
-    train_job,
-};
-use serde_json::json;
+use kf_training_job::{Code, GROUP, Mount, Spelling, check_access, fit, overrides, runtime, train_job};
 
-use crate::Tune;
 use crate::definition::{self, Definition};
-use crate::objective::Objective;
+use crate::observation::{self, trial};
 use crate::plan::Plan;
-use crate::screen::{End, Screen};
+use crate::screen::{End, Screen, end_of};
 use crate::search::Assignment;
 use crate::template;
-use crate::trial::{State, Trial, best, failed};
+use crate::trial::{State, Trial, best};
+use crate::{Tune, katib};
 
 /// On a trial's job: whose trial it is, and which.
 pub(crate) const EXPERIMENT: &str = "kf-cli.dev/experiment";
 const NUMBER: &str = "kf-cli.dev/trial";
-/// Its values, and what was observed once it had ended.
-const PARAMETERS: &str = "kf-cli.dev/tune-parameters";
-const OBSERVATION: &str = "kf-cli.dev/tune-observation";
+
+/// What to do with more code than a ConfigMap holds.
+const TOO_LARGE: &str =
+    "keep data out of it; put data on a volume of the runtime, or build an image and name it with --image";
 
 /// How often it is asked what a waiting trial waits for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// What is kept of a trial's metrics beside the objective.
-const MOST_METRICS: usize = 20;
 
 /// The jobs of an experiment's trials, as they are.
 pub(crate) fn jobs(kf: &Kf, name: &str) -> Result<Vec<Object>> {
@@ -58,13 +53,15 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     }
     overrides::apply(&tune.job, &mut template)?;
     check_access(kf, GROUP, "trainjobs", &["create", "patch"], || {
-        kf.api(train_job()).apply_with(&template, CHECK_ONLY).map(drop)
+        kf.api(train_job()).apply_with(&template, WriteOptions::CHECK_ONLY).map(drop)
     })?;
     let runtime = runtime::settle(kf, tune.job.runtime.as_deref(), &mut template, tune)?;
     template::check_places(&template, &plan.parameters)?;
-    let code =
-        tune.job.from_dir.as_ref().map(|directory| Code::read(kf, directory, &tune.name)).transpose()?;
-    let mount = code.as_ref().map(|code| Mount::new(code, runtime.as_ref()));
+    let code = match &tune.job.from_dir {
+        Some(directory) => Some(Code::read(kf, directory, &tune.name, TOO_LARGE)?),
+        None => None,
+    };
+    let mount = code.as_ref().map(|code| Mount::new(code.volume(), runtime.as_ref()));
     if let Some(mount) = &mount {
         mount.run_there(&mut template)?;
     }
@@ -80,7 +77,7 @@ struct Controller<'a> {
     template: Object,
     definition: Definition,
     code: Option<&'a Code>,
-    mount: Option<Mount<'a>>,
+    mount: Option<Mount>,
 }
 
 /// The jobs of the trials by number, and what they told.
@@ -195,7 +192,7 @@ impl Controller<'_> {
         let mut trials = Vec::new();
         for (number, job) in jobs.iter_mut() {
             let succeeded = outcome(job).is_some_and(|outcome| outcome.succeeded);
-            if succeeded && job.annotation(OBSERVATION).is_none() {
+            if succeeded && !observation::is_noted(job) {
                 *job = self.measure(job)?;
             }
             trials.push(trial(*number, job, objective));
@@ -205,31 +202,14 @@ impl Controller<'_> {
 
     /// Reads the log of a trial that has ended well, and writes down what it came to.
     fn measure(&self, job: &Object) -> Result<Object> {
-        let observed = observe(self.kf, job)?;
-        let mut kept: BTreeMap<_, _> = observed.iter().take(MOST_METRICS).collect();
-        if let Some(objective) = observed.get_key_value(&self.plan.objective.metric) {
-            kept.insert(objective.0, objective.1);
-        }
-        let text = |seen: &Observed| json!({ "latest": seen.latest, "min": seen.min, "max": seen.max });
-        let text: serde_json::Map<_, _> =
-            kept.into_iter().map(|(name, seen)| (name.clone(), text(seen))).collect();
-        let text = serde_json::Value::from(text).to_string();
-        let patch = json!({ "metadata": { "annotations": { OBSERVATION: text } } });
-        self.kf.api(train_job()).merge(job.name(), &patch)
+        let observed = observation::observe(self.kf, job)?;
+        let note = observation::note(&observed, &self.plan.objective);
+        self.kf.api(train_job()).merge(job.name(), &note)
     }
 
     fn end(&self, trials: &[Trial]) -> Option<End> {
-        let objective = &self.plan.objective;
-        let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
-        let runs = trials.len() > ended;
-        if failed(trials) > self.plan.max_failed {
-            return Some(End::TooManyFailed);
-        }
-        let value = best(trials, objective).and_then(|best| best.value(objective));
-        if value.is_some_and(|value| objective.is_reached(value)) && !runs {
-            return Some(End::GoalReached);
-        }
-        (ended >= self.plan.assignments.len() && !runs).then_some(End::AllTried)
+        let total = self.plan.assignments.len();
+        end_of(trials, &self.plan.objective, total, Some(self.plan.max_failed))
     }
 
     /// Makes as many trials as there is room for. False if there was none.
@@ -251,13 +231,15 @@ impl Controller<'_> {
         if let Some(code) = self.code {
             code.store(self.kf)?;
         }
-        for number in next {
+        let started = next.into_iter().try_for_each(|number| {
             jobs.insert(number, self.start(number)?);
-        }
-        if let Some(code) = self.code {
+            Ok(())
+        });
+        // Also of those that were started before one could not be.
+        if let Some(code) = self.code.filter(|_| !jobs.is_empty()) {
             code.own(self.kf, jobs.values())?;
         }
-        Ok(true)
+        started.map(|()| true)
     }
 
     fn start(&self, number: usize) -> Result<Object> {
@@ -306,7 +288,7 @@ impl Controller<'_> {
         };
         mark("labels", EXPERIMENT, self.tune.name.clone());
         mark("labels", NUMBER, number.to_string());
-        mark("annotations", PARAMETERS, serde_json::to_string(&values)?);
+        mark("annotations", observation::PARAMETERS, serde_json::to_string(&values)?);
         mark("annotations", definition::ANNOTATION, self.definition.to_text()?);
         Ok(job)
     }
@@ -339,80 +321,6 @@ fn number(job: &Object) -> Option<usize> {
     job.label(NUMBER)?.parse().ok()
 }
 
-/// What a trial's first rank printed.
-fn observe(kf: &Kf, job: &Object) -> Result<BTreeMap<String, Observed>> {
-    let component =
-        Component { kind: ComponentKind::TrainJob, name: job.name().to_owned(), object: job.clone() };
-    let pods = component.pods(kf)?;
-    let Some(pod) = first_pod(&pods) else { return Ok(BTreeMap::new()) };
-    let mut request = kf.log(pod.name());
-    if let Some(container) = component.default_container(pod) {
-        request = request.container(container);
-    }
-    let log = match request.open() {
-        Ok(log) => log,
-        // The node took it along.
-        Err(error) if error.is(ErrorCode::NotFound) => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
-    };
-    let mut collector = Collector::default();
-    loop {
-        let bytes = log.next()?;
-        if bytes.is_empty() {
-            return Ok(collector.finish());
-        }
-        collector.push(&bytes);
-    }
-}
-
-/// A trial as its job tells.
-pub(crate) fn trial(number: usize, job: &Object, objective: &Objective) -> Trial {
-    let observed = job.annotation(OBSERVATION).map(read_observation).unwrap_or_default();
-    let parameters = job.annotation(PARAMETERS).and_then(|text| serde_json::from_str(text).ok());
-    let ended = outcome(job);
-    let state = match &ended {
-        Some(outcome) if !outcome.succeeded => State::Failed,
-        Some(_) if job.annotation(OBSERVATION).is_none() => State::Unread,
-        Some(_) if observed.contains_key(&objective.metric) => State::Succeeded,
-        Some(_) => State::Unmeasured,
-        None if runs(job) => State::Running,
-        None => State::Waiting,
-    };
-    let why = match state {
-        State::Failed => ended.as_ref().map(|outcome| match outcome.message.as_str() {
-            "" => outcome.reason.clone(),
-            message => message.to_owned(),
-        }),
-        State::Unmeasured => Some(format!("printed no {}=…", objective.metric)),
-        _ => None,
-    };
-    Trial {
-        number,
-        name: job.name().to_owned(),
-        state,
-        parameters: parameters.unwrap_or_default(),
-        observed,
-        took: ended.and_then(|outcome| outcome.took),
-        why,
-    }
-}
-
-fn runs(job: &Object) -> bool {
-    job.list("/status/jobsStatus").iter().any(|step| {
-        let count = |field| step.get(field).and_then(serde_json::Value::as_i64).unwrap_or_default();
-        count("ready") > 0 || count("active") > 0
-    })
-}
-
-fn read_observation(text: &str) -> BTreeMap<String, Observed> {
-    let Ok(serde_json::Value::Object(metrics)) = serde_json::from_str(text) else { return BTreeMap::new() };
-    let seen = |value: &serde_json::Value| {
-        let number = |field| value.get(field).and_then(serde_json::Value::as_f64);
-        Some(Observed { latest: number("latest")?, min: number("min")?, max: number("max")? })
-    };
-    metrics.iter().filter_map(|(name, value)| Some((name.clone(), seen(value)?))).collect()
-}
-
 /// An experiment that is there, without its definition at hand: its trials and what they are for.
 pub(crate) fn find(kf: &Kf, name: &str) -> Result<Option<(Definition, Vec<Trial>)>> {
     if !kf.serves(&train_job())? {
@@ -440,9 +348,8 @@ pub(crate) fn watch(kf: &Kf, name: &str, definition: &Definition) -> Result<Exit
         Screen::new(kf, objective.clone(), "trainjob", Some(definition.trials), true, &trials, names);
     loop {
         let trials = of(&jobs);
-        let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
-        if ended >= definition.trials {
-            return screen.finish(&trials, End::AllTried);
+        if let Some(end) = end_of(&trials, &objective, definition.trials, definition.max_failed) {
+            return screen.finish(&trials, end);
         }
         screen.show(&trials, None)?;
         if kf.wait(&[&changes.subscribe()]).is_empty() {
@@ -454,5 +361,5 @@ pub(crate) fn watch(kf: &Kf, name: &str, definition: &Definition) -> Result<Exit
 
 /// Reads a template out of the file, if the file holds a training job.
 pub(crate) fn read_template(kf: &Kf, file: &FileArg, name: &str) -> Result<Object> {
-    manifest::read(kf, file, name, &[ComponentKind::TrainJob, ComponentKind::Experiment])
+    read_manifest(kf, file, name, &[train_job(), katib::experiment_kind()])
 }

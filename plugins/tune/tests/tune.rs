@@ -236,6 +236,34 @@ fn a_dry_run_shows_what_would_be_tried() {
 }
 
 #[test]
+fn what_would_change_nothing_is_refused() {
+    let host = cluster();
+    for flags in [["--max-trials", "20"], ["--gpu", "1"], ["--goal", "0.2"]] {
+        let error = host.run::<Plugin>(&[&["lr"], flags.as_slice()].concat()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        let expected = format!("nothing says what to try, so {} would change nothing", flags[0]);
+        assert_eq!(error.message, expected);
+    }
+}
+
+#[test]
+fn watching_ends_with_the_experiment_however_it_ends() {
+    let host = cluster();
+    all_four(&host);
+    assert_eq!(host.run::<Plugin>(&words(&["--goal", "0.45"])), Ok(Exit::OK));
+    assert!(jobs(&host).len() < 4, "it was good enough before all were tried");
+    assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), Ok(Exit::OK));
+
+    let host = cluster();
+    host.at(seconds(10), |cluster| {
+        ends(cluster, 1, "Failed", "");
+        ends(cluster, 2, "Failed", "");
+    });
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), Ok(Exit::FAILED));
+    assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), Ok(Exit::FAILED));
+}
+
+#[test]
 fn a_finished_experiment_is_shown_and_its_trials_compared() {
     let host = cluster();
     all_four(&host);

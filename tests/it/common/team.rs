@@ -122,6 +122,33 @@ impl Team {
         self.admin(&["apply", "-f", file.to_str().unwrap()]);
     }
 
+    /// A volume of the node's own, and a claim of this name on it.
+    pub fn make_claim(&self, claim: &str) {
+        let name = self.name();
+        self.apply(&format!(
+            "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {{path: /run/{name}, type: DirectoryOrCreate}}
+  claimRef: {{namespace: {name}, name: {claim}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {claim}, namespace: {name}}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  volumeName: {name}
+  resources: {{requests: {{storage: 1Gi}}}}
+"
+        ));
+    }
+
     /// Every object of the kinds a command may touch, with its version.
     pub fn versions(&self) -> String {
         let kinds = "trainjobs,jobsets,jobs,pods,configmaps,secrets,services,serviceaccounts,rolebindings";

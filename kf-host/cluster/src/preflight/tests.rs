@@ -65,6 +65,21 @@ async fn every_permission_is_asked_once_where_it_applies() {
 }
 
 #[tokio::test]
+async fn what_only_kf_guards_is_not_asked_of_the_user() {
+    let (connection, asked) = server("update");
+    let namespace = Namespace::parse("team-a").unwrap();
+    let rules = RuleSet::parse(&[
+        json!({"apiGroups": [""], "resources": ["configmaps/finalizers"], "verbs": ["update"]}),
+        json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["update"]}),
+    ])
+    .unwrap();
+    let verdicts = preflight(&connection, &rules, &namespace, None).await.unwrap();
+    let allowed: Vec<_> = verdicts.iter().map(RuleVerdict::allowed).collect();
+    assert_eq!(allowed, [true, false]);
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn only_a_no_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("preflight.json");

@@ -2,7 +2,6 @@ use kf_plugin_sdk::prelude::*;
 use serde_json::json;
 
 use super::Create;
-use super::resources::quantity;
 
 const CLAIM: &str = "PersistentVolumeClaim";
 
@@ -35,14 +34,13 @@ pub(super) fn home(kf: &Kf, create: &Create) -> Result<Home> {
             Ok(Home::Existing(claim.clone()))
         }
         (None, Some(size)) => {
-            let size = quantity("--size", size)?;
             let claim = format!("{name}-workspace");
             if kf.api(CLAIM).find(&claim)?.is_some() {
                 let text = format!("claim {claim} exists already, perhaps of an earlier {name}");
                 return Err(Error::new(ErrorCode::Conflict, text)
                     .hint(format!("kf notebook create {name} --pvc {claim}")));
             }
-            Ok(Home::New { name: claim, size })
+            Ok(Home::New { name: claim, size: size.to_string() })
         }
         (None, None) => Ok(Home::None),
     }

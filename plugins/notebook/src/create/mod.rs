@@ -7,15 +7,13 @@ mod workspace;
 
 use kf_notebook_server::{Server, check_name, served, until_running};
 use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::manifest::{Amount, Variable};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::ComponentKind;
 
 pub(crate) use resources::Resources;
 
 use crate::Report;
-
-/// The server answers as if, and stores nothing.
-const CHECK_ONLY: WriteOptions = WriteOptions { dry_run: true, force: false };
 
 #[derive(clap::Args, Debug, Describe)]
 pub(crate) struct Create {
@@ -28,7 +26,7 @@ pub(crate) struct Create {
     resources: Resources,
     /// A variable of a notebook; may be repeated
     #[arg(long, short, value_name = "NAME=VALUE", help_heading = "A notebook")]
-    env: Vec<String>,
+    env: Vec<Variable>,
     /// The kind of a workspace
     #[arg(long, help_heading = "A workspace")]
     #[kf(complete = objects("kubeflow.org/WorkspaceKind"))]
@@ -45,7 +43,7 @@ pub(crate) struct Create {
     pvc: Option<String>,
     /// Make a claim of this size for the home volume, such as 10Gi
     #[arg(long, conflicts_with = "pvc", help_heading = "Its files")]
-    size: Option<String>,
+    size: Option<Amount>,
     /// The storage class of that claim
     #[arg(long, value_name = "CLASS", help_heading = "Its files")]
     storage_class: Option<String>,
@@ -72,13 +70,13 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
     }
     let home = claim::home(kf, create)?;
     let object = match kind {
-        ComponentKind::Notebook => notebook::object(create, home.name())?,
+        ComponentKind::Notebook => notebook::object(create, home.name()),
         _ => workspace::object(kf, create, home.name())?,
     };
     let dry_run = kf.context().dry_run;
     // Nothing is made before the server has agreed to all of it.
     if !dry_run && home.is_new() {
-        servers.apply_with(&object, CHECK_ONLY)?;
+        servers.apply_with(&object, WriteOptions::CHECK_ONLY)?;
     }
     home.make(kf, create)?;
     let made = servers.create(&object).map_err(|error| home.mention(error))?;

@@ -1,6 +1,7 @@
 use kf_notebook_server::{ServerState, View};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
+use kf_plugin_sdk::workloads::is_gpu;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,7 +71,7 @@ impl ServerRow {
             image,
             cpu: container.and_then(|one| amount(one, |name| name == "cpu")),
             memory: container.and_then(|one| amount(one, |name| name == "memory")),
-            gpu: container.and_then(|one| amount(one, |name| name.ends_with("/gpu"))),
+            gpu: container.and_then(|one| amount(one, is_gpu)),
             claims_of: claims.join(","),
             claims,
             active: last_activity

@@ -1,9 +1,7 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kf_notebook_server::{NOTEBOOK_LABEL, Scene, Server, WORKSPACE_LABEL};
-use kf_plugin_sdk::Api;
-use kf_plugin_sdk::objects::Watch;
+use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, Events};
 
@@ -18,7 +16,7 @@ pub(super) fn run(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     let mut servers = Vec::new();
     let mut refused = None;
     for kind in kinds {
-        match Mirror::open(kf.api(kind.kind())) {
+        match Mirror::open(kf, kf.api(kind.kind())) {
             Ok(mirror) => servers.push(mirror),
             Err(error) if error.is(ErrorCode::Forbidden) => refused = Some(error),
             Err(error) => return Err(error),
@@ -30,9 +28,9 @@ pub(super) fn run(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     let of_servers = servers.len();
     let mut mirrors = servers;
     for label in [NOTEBOOK_LABEL, WORKSPACE_LABEL] {
-        mirrors.push(Mirror::open(kf.api("Pod").labels(label))?);
+        mirrors.push(Mirror::open(kf, kf.api("Pod").labels(label))?);
     }
-    let sets = match Mirror::open(kf.api("apps/StatefulSet")) {
+    let sets = match Mirror::open(kf, kf.api("apps/StatefulSet")) {
         Ok(mirror) => {
             mirrors.push(mirror);
             true
@@ -63,6 +61,7 @@ fn follow(
     let mut shown: Option<Vec<ServerRow>> = None;
     let mut events = Events::read(kf)?;
     let mut refresh = kf.after(REFRESH);
+    let mut lost = false;
     loop {
         let mut now_is = rows(mirrors, &events);
         if !for_a_person {
@@ -72,7 +71,7 @@ fn follow(
             screen.update(&now_is)?;
             shown = Some(now_is);
         }
-        let streams: Vec<_> = mirrors.iter().map(|mirror| mirror.watch.subscribe()).collect();
+        let streams: Vec<_> = mirrors.iter().map(Mirror::subscribe).collect();
         let all: Vec<_> = [&refresh].into_iter().chain(&streams).collect();
         let ready = kf.wait(&all);
         if ready.is_empty() {
@@ -83,48 +82,28 @@ fn follow(
                 mirror.take()?;
             }
         }
+        lost = tell_loss(kf, mirrors, lost);
         if ready.contains(&0) {
-            events = Events::read(kf)?;
+            // A server that is away is waited for by the watches.
+            if let Ok(read) = Events::read(kf) {
+                events = read;
+            }
             refresh = kf.after(REFRESH);
         }
     }
 }
 
+/// Says once that what is shown may be old, and once that it is not.
+fn tell_loss(kf: &Kf, mirrors: &[Mirror], was_lost: bool) -> bool {
+    let lost = mirrors.iter().find_map(Mirror::lost);
+    match (lost, was_lost) {
+        (Some(error), false) => kf.note(format!("{error}; trying again")),
+        (None, true) => kf.note("the API server answers again"),
+        _ => {}
+    }
+    lost.is_some()
+}
+
 fn objects(mirrors: &[Mirror]) -> impl Iterator<Item = Object> {
-    mirrors.iter().flat_map(|mirror| mirror.objects.values().cloned())
-}
-
-/// The objects of a selection, kept up to date by a watch.
-struct Mirror {
-    api: Api,
-    watch: Watch,
-    objects: BTreeMap<String, Object>,
-}
-
-impl Mirror {
-    fn open(api: Api) -> Result<Self> {
-        let (objects, watch) = api.list_and_watch()?;
-        let objects = objects.into_iter().map(|object| (object.name().to_owned(), object)).collect();
-        Ok(Self { api, watch, objects })
-    }
-
-    /// Takes what has changed; begins anew where the watch has ended.
-    fn take(&mut self) -> Result<()> {
-        let events = match self.watch.next() {
-            Err(error) if error.is(ErrorCode::Expired) => Vec::new(),
-            other => other?,
-        };
-        if events.is_empty() {
-            *self = Self::open(self.api.clone())?;
-            return Ok(());
-        }
-        for event in events {
-            let name = event.object.name().to_owned();
-            match event.kind {
-                EventKind::Deleted => self.objects.remove(&name),
-                EventKind::Added | EventKind::Modified => self.objects.insert(name, event.object),
-            };
-        }
-        Ok(())
-    }
+    mirrors.iter().flat_map(|mirror| mirror.objects().cloned())
 }

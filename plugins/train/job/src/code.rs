@@ -6,22 +6,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::{DirectoryArg, Error, FileEntry, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::CHECK_ONLY;
+use crate::files;
+use crate::mount::Volume;
 
 /// What a ConfigMap may hold, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 /// Each file is named twice, in the ConfigMap and in the job.
 const MAX_FILES: usize = 1_000;
-
-/// What is rarely code and often large, or secret: `.git`, `.venv`, `.env`.
-const LEFT_OUT: [&str; 6] = [".*", "__pycache__", "*.pyc", "node_modules", "venv", "*.egg-info"];
-
-/// So many names of what was left out are shown.
-const SHOWN: usize = 5;
 
 /// The files of a directory.
 #[derive(Clone, Debug)]
@@ -40,15 +36,13 @@ struct CodeFile {
 }
 
 impl Code {
-    /// Reads a directory for a job, or for the jobs of an experiment, of this name.
-    pub fn read(kf: &Kf, directory: &DirectoryArg, job: &str) -> Result<Self> {
-        let tree = directory.walk(kf, &LEFT_OUT)?;
-        if kf.context().interactive && !tree.left_out.is_empty() {
-            kf.note(format!("left out of {directory}: {}", some_of(tree.left_out)));
-        }
-        check_size(directory, &tree.files)?;
+    /// Reads a directory for a job, or for the jobs of an experiment, of this name. If it is too
+    /// large, `instead` says what can be done.
+    pub fn read(kf: &Kf, directory: &DirectoryArg, job: &str, instead: &str) -> Result<Self> {
+        let found = files::list(kf, directory)?;
+        check_size(directory, &found).map_err(|error| error.hint(instead))?;
         let mut files = Vec::new();
-        for (number, file) in tree.files.into_iter().enumerate() {
+        for (number, file) in found.into_iter().enumerate() {
             let content = directory.read(kf, &file.path)?;
             let key = key(number, &file.path);
             files.push(CodeFile { key, path: file.path, executable: file.executable, content });
@@ -56,7 +50,7 @@ impl Code {
         // A file may have grown since it was measured.
         let total: usize = files.iter().map(|file| file.content.len()).sum();
         if total as u64 > MAX_BYTES {
-            return Err(too_large(directory, total as u64, None));
+            return Err(too_large(directory, total as u64, None).hint(instead));
         }
         Ok(Self { name: format!("{job}-code-{}", digest(&files)), files })
     }
@@ -69,13 +63,12 @@ impl Code {
     /// What it holds, as `3 files of src (2 KiB)`.
     pub fn summary(&self, directory: &DirectoryArg) -> String {
         let bytes: usize = self.files.iter().map(|file| file.content.len()).sum();
-        let files = if self.files.len() == 1 { "1 file" } else { &format!("{} files", self.files.len()) };
-        format!("{files} of {directory} ({})", size(bytes as u64))
+        files::summary(directory, self.files.len(), bytes as u64)
     }
 
     /// Lets the server check the ConfigMap, storing nothing.
     pub fn check(&self, kf: &Kf) -> Result<()> {
-        kf.api("ConfigMap").apply_with(&self.config_map(), CHECK_ONLY).map(drop)
+        kf.api("ConfigMap").apply_with(&self.config_map(), WriteOptions::CHECK_ONLY).map(drop)
     }
 
     /// Stores the ConfigMap. The same again changes nothing.
@@ -96,13 +89,14 @@ impl Code {
     }
 
     /// The volume that lays the files out as they were.
-    pub(crate) fn volume(&self) -> Value {
+    pub fn volume(&self) -> Volume {
         let item = |file: &CodeFile| {
             let mode = if file.executable { 0o555 } else { 0o444 };
             json!({ "key": file.key, "path": file.path, "mode": mode })
         };
         let items: Vec<_> = self.files.iter().map(item).collect();
-        json!({ "name": "kf-workspace", "configMap": { "name": self.name, "items": items } })
+        let map = json!({ "name": self.name, "items": items });
+        Volume { source: Map::from_iter([("configMap".to_owned(), map)]), sub_path: None }
     }
 
     fn config_map(&self) -> Object {
@@ -119,15 +113,11 @@ impl Code {
 }
 
 fn check_size(directory: &DirectoryArg, files: &[FileEntry]) -> Result<()> {
-    if files.is_empty() {
-        return Err(Error::invalid(format!("{directory} holds no code; hidden files are left out")));
-    }
     if files.len() > MAX_FILES {
         return Err(Error::invalid(format!(
             "{directory} holds {} files, and {MAX_FILES} at most can be taken along",
             files.len()
-        ))
-        .hint(INSTEAD));
+        )));
     }
     let total: u64 = files.iter().map(|file| file.size).sum();
     if total <= MAX_BYTES {
@@ -136,34 +126,14 @@ fn check_size(directory: &DirectoryArg, files: &[FileEntry]) -> Result<()> {
     Err(too_large(directory, total, files.iter().max_by_key(|file| file.size)))
 }
 
-const INSTEAD: &str =
-    "keep data out of it; put data on a volume of the runtime, or build an image and name it with --image";
-
 fn too_large(directory: &DirectoryArg, total: u64, largest: Option<&FileEntry>) -> Error {
     let largest = largest
-        .map(|file| format!("; the largest is {} ({})", file.path, size(file.size)))
+        .map(|file| format!("; the largest is {} ({})", file.path, files::size(file.size)))
         .unwrap_or_default();
     Error::invalid(format!(
         "{directory} holds {}, and 1 MiB at most can be taken along{largest}",
-        size(total)
+        files::size(total)
     ))
-    .hint(INSTEAD)
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
-}
-
-fn some_of(mut names: Vec<String>) -> String {
-    names.sort();
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    let names = names.join(", ");
-    if more == 0 { names } else { format!("{names} and {more} more") }
 }
 
 /// A key a ConfigMap takes: of a path only the last name, and of that only plain letters.
@@ -201,7 +171,7 @@ mod tests {
         for (path, text) in files {
             host.file(&format!("src/{path}"), text);
         }
-        Code::read(&host.kf(), &"src".parse().unwrap(), "mnist")
+        Code::read(&host.kf(), &"src".parse().unwrap(), "mnist", "build an image")
     }
 
     #[test]
@@ -225,7 +195,7 @@ mod tests {
             { "key": "000-_ber_uns.py", "path": "pkg/über uns.py", "mode": 0o444 },
             { "key": "001-run.sh", "path": "run.sh", "mode": 0o555 },
         ]);
-        assert_eq!(code.volume().pointer("/configMap/items"), Some(&items));
+        assert_eq!(code.volume().source["configMap"]["items"], items);
         let data = code.config_map();
         assert_eq!(data.str("/binaryData/001-run.sh"), Some("Mg=="));
         assert_eq!(data.bool("/immutable"), Some(true));
@@ -253,7 +223,7 @@ mod tests {
         let expected =
             "src holds 1.0 MiB, and 1 MiB at most can be taken along; the largest is data.bin (1.0 MiB)";
         assert_eq!(error.message, expected);
-        assert!(error.hint.is_some());
+        assert_eq!(error.hint.as_deref(), Some("build an image"));
         assert!(read(&[("data.bin", &large)]).is_ok(), "exactly 1 MiB fits");
         let many: Vec<_> = (0..1001).map(|number| format!("{number}.py")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();

@@ -1,18 +1,16 @@
 //! What training jobs are made of, for the commands that make them.
 //!
-//! [`JobFlags`] are the flags such a command has. [`manifest`] reads a job out of a file,
-//! [`overrides`] puts the flags on top, [`runtime`] finds what it runs with, [`Code`] takes local
-//! code along, [`refusal`] explains what the cluster has against it, and [`metrics`] reads what it
-//! prints.
+//! [`JobFlags`] are the flags such a command has, [`overrides`] puts them on top of a file, [`runtime`]
+//! finds what it runs with, [`files`] and [`Code`] take local code along, [`refusal`] explains what the
+//! cluster has against it, and [`metrics`] reads what it prints.
 
 mod code;
+pub mod files;
 mod first_pod;
 mod flags;
-pub mod manifest;
 pub mod metrics;
 mod mount;
 pub mod overrides;
-mod quantity;
 pub mod refusal;
 pub mod runtime;
 mod spelling;
@@ -20,20 +18,16 @@ mod spelling;
 pub use code::Code;
 pub use first_pod::first_pod;
 pub use flags::JobFlags;
-pub use mount::{Mount, fit};
-pub use spelling::{Spelling, quoted};
+pub use mount::{Mount, Volume, fit, training_pod};
+pub use spelling::Spelling;
 
-use kf_plugin_sdk::{Access, Kf, Kind, Object, Result};
-use kf_plugin_sdk::{Error, border::WriteOptions};
+use kf_plugin_sdk::{Access, Error, Kf, Kind, Object, Result};
 
 pub const GROUP: &str = "trainer.kubeflow.org";
 pub const KIND: &str = "TrainJob";
 
 /// Kueue's label that says in which queue a job waits.
 pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
-
-/// The server answers as if, and stores nothing.
-pub const CHECK_ONLY: WriteOptions = WriteOptions { dry_run: true, force: false };
 
 /// The version written when there is no file to say one.
 const VERSION: &str = "v1alpha1";

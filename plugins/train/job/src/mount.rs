@@ -4,13 +4,16 @@
 //! `podTemplateOverrides` in 2.1, and is called `runtimePatches` since 2.2. Which of them a cluster
 //! has only its schema knows, so the server is asked: newest first, and nothing is stored.
 
+use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::{Error, ErrorCode, Kf, Object, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{CHECK_ONLY, Code, train_job};
+use crate::train_job;
 
 /// Where the code lies in the container.
 const WORKSPACE: &str = "/workspace";
+
+const VOLUME: &str = "kf-workspace";
 
 /// The container Trainer lets nodes train in.
 const CONTAINER: &str = "node";
@@ -20,23 +23,29 @@ const MANAGER: &str = "kf-cli.dev/code";
 
 const STEP_LABEL: &str = "trainer.kubeflow.org/trainjob-ancestor-step";
 
+/// Where the files of a job's code come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    /// The source of a pod's volume, such as `{ "configMap": … }`.
+    pub source: Map<String, Value>,
+    /// The directory in it, if not all of it.
+    pub sub_path: Option<String>,
+}
+
 /// Code and the steps of the runtime that get to see it.
-pub struct Mount<'a> {
-    code: &'a Code,
+pub struct Mount {
+    volume: Volume,
     steps: Vec<String>,
 }
 
-impl<'a> Mount<'a> {
+impl Mount {
     /// Onto every step of the runtime that trains; the usual one if the runtime is not known.
-    pub fn new(code: &'a Code, runtime: Option<&Object>) -> Self {
-        let jobs =
-            runtime.map(|runtime| runtime.list("/spec/template/spec/replicatedJobs")).unwrap_or_default();
-        let mut steps: Vec<_> =
-            jobs.iter().filter(|job| trains(job)).filter_map(|job| job.get("name")?.as_str()).collect();
+    pub fn new(volume: Volume, runtime: Option<&Object>) -> Self {
+        let mut steps: Vec<_> = training_steps(runtime).filter_map(|job| job.get("name")?.as_str()).collect();
         if steps.is_empty() {
             steps.push(CONTAINER);
         }
-        Self { code, steps: steps.into_iter().map(str::to_owned).collect() }
+        Self { volume, steps: steps.into_iter().map(str::to_owned).collect() }
     }
 
     /// Has the job's command run in the workspace, by the image's own shell.
@@ -54,13 +63,35 @@ impl<'a> Mount<'a> {
     }
 
     fn volumes(&self) -> Value {
-        json!([self.code.volume()])
+        let mut volume = self.volume.source.clone();
+        volume.insert("name".to_owned(), VOLUME.into());
+        json!([volume])
     }
 
     fn containers(&self) -> Value {
-        let mounts = json!([{ "name": "kf-workspace", "mountPath": WORKSPACE, "readOnly": true }]);
-        json!([{ "name": CONTAINER, "volumeMounts": mounts }])
+        let mut mount = json!({ "name": VOLUME, "mountPath": WORKSPACE, "readOnly": true });
+        if let (Some(path), Some(mount)) = (&self.volume.sub_path, mount.as_object_mut()) {
+            mount.insert("subPath".to_owned(), path.as_str().into());
+        }
+        json!([{ "name": CONTAINER, "volumeMounts": [mount] }])
     }
+}
+
+/// The steps of a runtime that train.
+fn training_steps(runtime: Option<&Object>) -> impl Iterator<Item = &Value> {
+    let jobs = runtime.map(|runtime| runtime.list("/spec/template/spec/replicatedJobs")).unwrap_or_default();
+    jobs.iter().filter(|job| trains(job))
+}
+
+/// The pods a runtime trains in, and of those the container; none if the runtime says nothing of them.
+pub fn training_pod(runtime: &Object) -> Option<(&Value, &Value)> {
+    let mut pods =
+        training_steps(Some(runtime)).filter_map(|job| job.pointer("/template/spec/template/spec"));
+    pods.find_map(|pod| {
+        let mut containers = pod.get("containers")?.as_array()?.iter();
+        let named = |container: &&Value| container.get("name").and_then(Value::as_str) == Some(CONTAINER);
+        Some((pod, containers.find(named)?))
+    })
 }
 
 /// A step whose pods have the training container: nodes, and the launcher of an MPI job.
@@ -93,7 +124,7 @@ impl Field {
     }
 
     /// Adds the mount to what the job already changes.
-    fn put(self, mount: &Mount<'_>, job: &mut Object) {
+    fn put(self, mount: &Mount, job: &mut Object) {
         let pointer = format!("/spec/{}", self.name());
         let mut patches = job.list(&pointer).to_vec();
         let targets = || mount.steps.iter().map(|step| json!({ "name": step })).collect::<Vec<_>>();
@@ -118,15 +149,15 @@ impl Field {
 
 /// Mounts the code, if there is any, in the words the cluster has for it, and lets the server check
 /// the job. The job as it is to be applied, and as the server sees it.
-pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount<'_>>) -> Result<(Object, Object)> {
+pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount>) -> Result<(Object, Object)> {
     let jobs = kf.api(train_job());
     let Some(mount) = mount else {
-        return Ok((job.clone(), jobs.apply_with(job, CHECK_ONLY)?));
+        return Ok((job.clone(), jobs.apply_with(job, WriteOptions::CHECK_ONLY)?));
     };
     for field in Field::NEWEST_FIRST {
         let mut fitted = job.clone();
         field.put(mount, &mut fitted);
-        match jobs.apply_with(&fitted, CHECK_ONLY) {
+        match jobs.apply_with(&fitted, WriteOptions::CHECK_ONLY) {
             Ok(checked) => return Ok((fitted, checked)),
             Err(error) if is_unknown(&error, field) => {}
             Err(error) => return Err(error),
@@ -145,10 +176,11 @@ mod tests {
     use kf_plugin_sdk::testing::FakeHost;
 
     use super::*;
+    use crate::Code;
 
     fn code(host: &FakeHost) -> Code {
         host.file("src/train.py", "print(1)");
-        Code::read(&host.kf(), &"src".parse().unwrap(), "mnist").unwrap()
+        Code::read(&host.kf(), &"src".parse().unwrap(), "mnist", "build an image").unwrap()
     }
 
     fn runtime(jobs: Value) -> Object {
@@ -169,16 +201,16 @@ mod tests {
             step("launcher", "node"),
             step("node", "node"),
         ];
-        let mount = Mount::new(&code, Some(&runtime(json!(steps))));
+        let mount = Mount::new(code.volume(), Some(&runtime(json!(steps))));
         assert_eq!(mount.steps, ["launcher", "node"]);
-        assert_eq!(Mount::new(&code, None).steps, ["node"]);
+        assert_eq!(Mount::new(code.volume(), None).steps, ["node"]);
     }
 
     #[test]
     fn the_command_runs_in_the_workspace() {
         let host = FakeHost::new("team-a");
         let code = code(&host);
-        let mount = Mount::new(&code, None);
+        let mount = Mount::new(code.volume(), None);
         let mut job: Object = json!({ "spec": { "trainer": { "command": ["python", "train.py"] } } }).into();
         mount.run_there(&mut job).unwrap();
         let expected = json!(["sh", "-c", "cd /workspace && exec \"$@\"", "sh", "python", "train.py"]);
@@ -198,7 +230,7 @@ mod tests {
             let pointer = format!("/spec/{name}");
             host.cluster(|cluster| cluster.fail_with(crate::KIND, &pointer, Error::invalid(message)));
         }
-        fit(&host.kf(), &crate::empty("mnist"), Some(&Mount::new(&code, None))).map(|(job, _)| job)
+        fit(&host.kf(), &crate::empty("mnist"), Some(&Mount::new(code.volume(), None))).map(|(job, _)| job)
     }
 
     #[test]
@@ -226,7 +258,7 @@ mod tests {
         let code = code(&host);
         let mut job: Object = json!({ "spec": { "runtimePatches": [{ "manager": "me" }] } }).into();
         for _ in 0..2 {
-            Field::RuntimePatches.put(&Mount::new(&code, None), &mut job);
+            Field::RuntimePatches.put(&Mount::new(code.volume(), None), &mut job);
         }
         let managers: Vec<_> =
             job.list("/spec/runtimePatches").iter().map(|patch| patch["manager"].clone()).collect();

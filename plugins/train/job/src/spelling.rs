@@ -1,5 +1,7 @@
 //! The command line again, with one thing changed: a hint is complete enough to be typed.
 
+use kf_plugin_sdk::manifest::{Amount, Devices, quoted};
+
 use crate::JobFlags;
 
 /// How a command would be typed again.
@@ -14,22 +16,23 @@ impl JobFlags {
     /// The flags as they would be typed, with another runtime if one is given.
     pub fn words(&self, runtime: Option<&str>) -> Vec<String> {
         let mut words = Vec::new();
+        let gpu = self.gpu.as_ref().map(Devices::to_string);
         let mut option = |name: &str, value: &str| words.extend([format!("--{name}"), quoted(value)]);
         let given = [
             ("runtime", runtime.or(self.runtime.as_deref())),
             ("image", self.image.as_deref()),
             ("from-dir", self.from_dir.as_ref().map(|directory| directory.path())),
-            ("cpu", self.cpu.as_deref()),
-            ("memory", self.memory.as_deref()),
-            ("gpu", self.gpu.as_deref()),
+            ("cpu", self.cpu.as_ref().map(Amount::as_str)),
+            ("memory", self.memory.as_ref().map(Amount::as_str)),
+            ("gpu", gpu.as_deref()),
             ("queue", self.queue.as_deref()),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).for_each(|(n, v)| option(n, v));
         if let Some(nodes) = self.nodes {
             option("nodes", &nodes.to_string());
         }
-        self.env.iter().for_each(|pair| option("env", pair));
-        self.set.iter().for_each(|pair| option("set", pair));
+        self.env.iter().for_each(|variable| option("env", &variable.to_string()));
+        self.set.iter().for_each(|assignment| option("set", assignment.text()));
         words
     }
 
@@ -40,13 +43,4 @@ impl JobFlags {
         }
         std::iter::once("--".to_owned()).chain(self.command.iter().map(|word| quoted(word))).collect()
     }
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -1,0 +1,112 @@
+use std::collections::BTreeMap;
+
+use super::{Api, Change, Object, Reflector};
+use crate::border::Pollable;
+use crate::error::{Error, Result};
+use crate::kf::Kf;
+
+/// The objects of a selection by name, kept up to date by a [`Reflector`].
+pub struct Mirror {
+    reflector: Reflector,
+    objects: BTreeMap<String, Object>,
+}
+
+impl Mirror {
+    /// The objects as they are now.
+    pub fn open(kf: &Kf, api: Api) -> Result<Self> {
+        let (found, reflector) = Reflector::open(kf, api)?;
+        let mut mirror = Self { reflector, objects: BTreeMap::new() };
+        mirror.apply(Change::All(found));
+        Ok(mirror)
+    }
+
+    /// Ready when [`Mirror::take`] would not block.
+    pub fn subscribe(&self) -> Pollable {
+        self.reflector.subscribe()
+    }
+
+    /// Takes what has changed; blocks for the first change. An error is final.
+    pub fn take(&mut self) -> Result<()> {
+        for change in self.reflector.changes()? {
+            self.apply(change);
+        }
+        Ok(())
+    }
+
+    /// Why what is here may be old; none while all is well.
+    pub fn lost(&self) -> Option<&Error> {
+        self.reflector.lost()
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Object> {
+        self.objects.get(name)
+    }
+
+    /// In the order of their names.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.objects.values()
+    }
+
+    fn apply(&mut self, change: Change) {
+        let named = |object: Object| (object.name().to_owned(), object);
+        match change {
+            Change::All(objects) => self.objects = objects.into_iter().map(named).collect(),
+            Change::Put(object) => self.objects.extend([named(object)]),
+            Change::Deleted(object) => drop(self.objects.remove(object.name())),
+        }
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::FakeHost;
+
+    fn pod(name: &str, phase: &str) -> serde_json::Value {
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "status": { "phase": phase } })
+    }
+
+    fn phases(mirror: &Mirror) -> Vec<(&str, Option<&str>)> {
+        mirror.objects().map(|pod| (pod.name(), pod.str("/status/phase"))).collect()
+    }
+
+    #[test]
+    fn it_shows_what_is_there_and_what_has_changed_since() {
+        let host = FakeHost::new("team-a");
+        host.put(pod("a", "Pending"));
+        host.put(pod("b", "Running"));
+        let mut mirror = Mirror::open(&host.kf(), host.kf().api("Pod")).unwrap();
+        assert_eq!(phases(&mirror), [("a", Some("Pending")), ("b", Some("Running"))]);
+        host.put(pod("a", "Running"));
+        host.put(pod("c", "Pending"));
+        host.cluster(|cluster| cluster.remove("Pod", "b"));
+        while mirror.subscribe().ready() {
+            mirror.take().unwrap();
+        }
+        assert_eq!(phases(&mirror), [("a", Some("Running")), ("c", Some("Pending"))]);
+        assert!(mirror.get("b").is_none() && mirror.lost().is_none());
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_waited_for() {
+        let host = FakeHost::new("team-a");
+        host.put(pod("a", "Pending"));
+        let mut mirror = Mirror::open(&host.kf(), host.kf().api("Pod")).unwrap();
+        let away = Error::new(crate::ErrorCode::Unreachable, "away");
+        host.cluster(|cluster| {
+            cluster.break_watches("Pod", away.clone());
+            cluster.fail("list", "Pod", away);
+        });
+        mirror.take().unwrap();
+        assert!(mirror.lost().is_some());
+        assert_eq!(phases(&mirror), [("a", Some("Pending"))], "what was known stays");
+        host.cluster(|cluster| {
+            cluster.recover("list", "Pod");
+            cluster.remove("Pod", "a");
+        });
+        mirror.take().unwrap();
+        assert!(mirror.lost().is_none() && mirror.objects().next().is_none());
+    }
+}

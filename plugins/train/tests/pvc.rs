@@ -1,0 +1,223 @@
+//! Code that goes onto a volume claim: what is made for it, what is sent, and what is left.
+
+use std::time::Duration;
+
+use kf_plugin_sdk::Said;
+use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::testing::FakeHost;
+use kf_plugin_train::Plugin;
+use serde_json::{Value, json};
+
+const KIND: &str = "trainer.kubeflow.org/TrainJob";
+const GROUP: &str = "trainer.kubeflow.org";
+const WORDS: [&str; 10] =
+    ["mnist", "--runtime", "torch", "--from-dir", "src", "--pvc", "data", "--", "python", "train.py"];
+const PODS: &str =
+    "/spec/runtimePatches/0/trainingRuntimeSpec/template/spec/replicatedJobs/0/template/spec/template/spec";
+
+/// A cluster with a runtime, a claim, and a directory `src`.
+fn cluster() -> FakeHost {
+    let host = FakeHost::new("team-a");
+    host.change_context(|context| context.command = "train".into());
+    host.serve(GROUP, "v1alpha1", "TrainJob", "trainjobs");
+    host.serve(GROUP, "v1alpha1", "TrainingRuntime", "trainingruntimes");
+    host.serve_cluster(GROUP, "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes");
+    host.serve("batch", "v1", "Job", "jobs");
+    host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    let pod = json!({
+        "nodeSelector": { "pool": "gpu" }, "securityContext": { "fsGroup": 100 },
+        "containers": [{ "name": "node", "image": "torch:1", "resources": { "limits": { "nvidia.com/gpu": 1 } } }],
+    });
+    host.put(json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "ClusterTrainingRuntime",
+        "metadata": { "name": "torch" },
+        "spec": { "template": { "spec": { "replicatedJobs": [
+            { "name": "node", "template": { "spec": { "template": { "spec": pod } } } },
+        ] } } },
+    }));
+    host.put(claim("data", "ReadWriteOnce"));
+    host.file("src/train.py", "print(1)\n");
+    host
+}
+
+fn claim(name: &str, mode: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name },
+        "spec": { "accessModes": [mode] }, "status": { "phase": "Bound" },
+    })
+}
+
+/// The only Job there is, as the controller of Jobs would find it after three seconds.
+fn has_pod(host: &FakeHost, status: Value) {
+    host.at(Duration::from_secs(3), move |cluster| {
+        let name = cluster.writes().iter().rev().find(|write| write.verb == "create" && !write.dry_run);
+        let job = name.map(|write| write.object.name.clone()).unwrap_or_default();
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": format!("{job}-x"), "labels": { "batch.kubernetes.io/job-name": job } },
+            "spec": { "containers": [{ "name": "loader" }] }, "status": status,
+        }));
+    });
+}
+
+fn runs(host: &FakeHost) {
+    has_pod(host, json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] }));
+}
+
+/// `test -d` finds nothing, and unpacking ends so.
+fn sessions_end(host: &FakeHost, there: i32, unpacked: i32, stderr: &'static str) {
+    host.on_session(move |session| match session.command.first().map(String::as_str) {
+        Some("test") => Ok(Said { exit_code: there, ..Said::default() }),
+        _ => Ok(Said { exit_code: unpacked, stderr: stderr.into(), ..Said::default() }),
+    });
+}
+
+fn jobs(host: &FakeHost) -> Vec<Object> {
+    host.kf().api("batch/Job").list().unwrap_or_default()
+}
+
+#[test]
+fn code_is_handed_to_a_pod_that_is_gone_again() {
+    let host = cluster();
+    runs(&host);
+    sessions_end(&host, 1, 0, "");
+    assert_eq!(host.run::<Plugin>(&WORDS), Ok(Exit::OK));
+
+    let opened = host.opened_sessions();
+    let [there, unpack] = opened.as_slice() else { panic!("{opened:?}") };
+    let target = there.command.last().unwrap();
+    let name = target.strip_prefix("/kf-claim/kf-code/").unwrap();
+    assert!(name.starts_with("mnist-code-"), "{name}");
+    assert_eq!(unpack.command[4], name);
+    let sent = &host.written_to_sessions()[1];
+    assert_eq!(unpack.command[5], sent.len().to_string());
+    let mut archive = tar::Archive::new(sent.as_slice());
+    let paths: Vec<_> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
+    assert_eq!(paths, [std::path::Path::new("train.py")]);
+
+    let job = host.cluster(|cluster| cluster.object(KIND, "mnist")).unwrap();
+    assert_eq!(job.str(&format!("{PODS}/volumes/0/persistentVolumeClaim/claimName")), Some("data"));
+    let mount = format!("{PODS}/containers/0/volumeMounts/0");
+    assert_eq!(job.str(&format!("{mount}/subPath")), Some(format!("kf-code/{name}").as_str()));
+    assert_eq!(job.bool(&format!("{mount}/readOnly")), Some(true));
+    assert!(jobs(&host).is_empty(), "the loader is gone");
+    let expected = format!("the code is on data, below kf-code/{name}; it stays there when the job goes");
+    assert!(host.terminal().notes.contains(&expected), "{:?}", host.terminal().notes);
+}
+
+#[test]
+fn the_loader_waits_where_the_training_would_and_takes_no_gpu() {
+    let host = cluster();
+    has_pod(&host, json!({ "phase": "Failed" }));
+    host.at(Duration::from_secs(2), |cluster| {
+        let name =
+            cluster.writes().iter().rev().find(|write| write.verb == "create").unwrap().object.name.clone();
+        let job = cluster.object("batch/Job", &name).unwrap();
+        let pod = "/spec/template/spec";
+        assert_eq!(job.str(&format!("{pod}/containers/0/image")), Some("torch:1"));
+        assert_eq!(job.str(&format!("{pod}/nodeSelector/pool")), Some("gpu"));
+        assert_eq!(job.int(&format!("{pod}/securityContext/fsGroup")), Some(100));
+        let limits = json!({ "cpu": "1", "memory": "256Mi" });
+        assert_eq!(job.at(&format!("{pod}/containers/0/resources/limits")), Some(&limits));
+        assert!(job.int("/spec/ttlSecondsAfterFinished").is_some(), "it goes even if kf was stopped");
+    });
+    let error = host.run::<Plugin>(&WORDS).unwrap_err();
+    assert!(error.message.starts_with("the pod that writes to data ended"), "{}", error.message);
+    assert!(jobs(&host).is_empty(), "the loader is gone");
+    assert!(host.cluster(|cluster| cluster.object(KIND, "mnist")).is_none(), "no job without its code");
+}
+
+#[test]
+fn what_is_there_is_not_sent_again() {
+    let host = cluster();
+    runs(&host);
+    sessions_end(&host, 0, 1, "");
+    assert_eq!(host.run::<Plugin>(&WORDS), Ok(Exit::OK));
+    assert_eq!(host.opened_sessions().len(), 1);
+    // A job that is there has its code: no pod is made for it.
+    assert_eq!(host.run::<Plugin>(&WORDS), Ok(Exit::OK));
+    assert_eq!(host.opened_sessions().len(), 1);
+}
+
+#[test]
+fn a_volume_that_takes_nothing_makes_no_job() {
+    let host = cluster();
+    runs(&host);
+    sessions_end(&host, 1, 1, "tar: train.py: Cannot write: No space left on device\n\n");
+    let error = host.run::<Plugin>(&WORDS).unwrap_err();
+    let expected =
+        "the code could not be written to data: tar: train.py: Cannot write: No space left on device";
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::Failed, expected));
+    assert!(jobs(&host).is_empty(), "the loader is gone");
+    assert!(host.cluster(|cluster| cluster.object(KIND, "mnist")).is_none());
+}
+
+#[test]
+fn a_pod_that_may_not_be_made_is_not_waited_for() {
+    let host = cluster();
+    host.at(Duration::from_secs(3), |cluster| {
+        let name =
+            cluster.writes().iter().rev().find(|write| write.verb == "create").unwrap().object.name.clone();
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": { "name": "refused" }, "type": "Warning",
+            "involvedObject": { "kind": "Job", "name": name }, "reason": "FailedCreate",
+            "message": "Error creating: pods \"x\" is forbidden: exceeded quota: team, requested: pods=1",
+        }));
+    });
+    let error = host.run::<Plugin>(&WORDS).unwrap_err();
+    let expected = "the pod that writes to data does not start: exceeded quota: team, requested: pods=1";
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::Failed, expected));
+    assert_eq!(error.hint.as_deref(), Some("kf events --warnings"));
+    assert!(jobs(&host).is_empty(), "the loader is gone");
+}
+
+#[test]
+fn a_claim_that_is_not_there_is_answered_with_those_that_are() {
+    let host = cluster();
+    let mut words = WORDS;
+    words[6] = "dta";
+    let error = host.run::<Plugin>(&words).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.message, "no volume claim `dta` in team-a; there are data");
+    let hint = "kf train mnist --runtime torch --from-dir src --pvc data -- python train.py";
+    assert_eq!(error.hint.as_deref(), Some(hint));
+    assert!(jobs(&host).is_empty());
+}
+
+#[test]
+fn a_claim_of_one_machine_is_warned_about_where_several_nodes_train() {
+    let host = cluster();
+    host.change_context(|context| context.dry_run = true);
+    let words = [&["--nodes", "2"], WORDS.as_slice()].concat();
+    assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
+    let warning =
+        "warning: data can be mounted on one machine at a time, and 2 nodes will read the code there";
+    assert_eq!(host.terminal().notes, [warning]);
+    assert!(host.cluster(|cluster| cluster.writes().iter().all(|write| write.dry_run)));
+    assert!(host.opened_sessions().is_empty());
+}
+
+#[test]
+fn more_than_a_config_map_holds_is_answered_with_the_way_out() {
+    let host = cluster();
+    host.file("src/model.bin", &"x".repeat(2 << 20));
+    let without: Vec<_> = WORDS.into_iter().filter(|word| !["--pvc", "data"].contains(word)).collect();
+    let error = host.run::<Plugin>(&without).unwrap_err();
+    assert_eq!(
+        error.hint.as_deref(),
+        Some(
+            "kf train mnist --runtime torch --from-dir src --pvc CLAIM -- python train.py, to put it on a \
+             volume claim; or build an image and name it with --image"
+        )
+    );
+    runs(&host);
+    sessions_end(&host, 1, 0, "");
+    assert_eq!(host.run::<Plugin>(&WORDS), Ok(Exit::OK));
+}
+
+#[test]
+fn a_claim_is_for_code() {
+    let error = cluster().run::<Plugin>(&["mnist", "--runtime", "torch", "--pvc", "data"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+}
