@@ -106,6 +106,11 @@ impl Error {
     pub fn is(&self, code: ErrorCode) -> bool {
         self.code == code
     }
+
+    /// Whether it may be better in a moment: the API server is away, slow or in trouble.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
+    }
 }
 
 impl fmt::Display for Error {

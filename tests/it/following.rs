@@ -54,7 +54,7 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
     team.admin(&["delete", "pod", pods[0], "--wait=false"]);
     let line = following.line("serving on web-");
     assert!(!pods.iter().any(|pod| line.contains(pod)), "{line}");
-    assert!(following.is_running());
+    following.assert_running();
     team.admin(&["delete", "deployment", "web", "--wait=false"]);
     following.told("web was deleted");
 
@@ -140,7 +140,7 @@ fn a_watch_goes_on_after_the_api_server_was_away() {
     proxy.cut();
     team.apply(&waiting_pod("meanwhile"));
     following.told("trying again");
-    assert!(following.is_running());
+    following.assert_running();
     proxy.mend();
     following.line("meanwhile");
     following.told("the API server answers again");

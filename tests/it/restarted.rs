@@ -25,11 +25,13 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn is_watched(team: &Team, user: User, resource: &str) -> bool {
+fn count(team: &Team, user: User, verb: &str, resource: &str) -> usize {
     let of_resource = format!("/{resource}");
-    asked(team, user).iter().any(|request| {
-        request.verb == "watch" && request.path.split('?').next().unwrap().ends_with(&of_resource)
+    let all = asked(team, user).into_iter();
+    all.filter(|request| {
+        request.verb == verb && request.path.split('?').next().unwrap().ends_with(&of_resource)
     })
+    .count()
 }
 
 fn apply(team: &Team, names: &[String]) {
@@ -68,8 +70,10 @@ fn who_waits_survives_restarts_of_the_api_server() {
     }
     let mut logs = Following::start(&dana, &["logs", "pod/before-1", "-f"]);
     let mut train = Following::start(&dana, &TRAIN);
+    // Each watches itself and its pods, and has then read the events once.
     wait_until("both wait", || {
-        is_watched(&team, User::DataScientist, "pods") && is_watched(&team, User::DataScientist, "trainjobs")
+        let dana = |verb, resource| count(&team, User::DataScientist, verb, resource);
+        dana("watch", "trainjobs") >= 1 && dana("watch", "pods") >= 3 && dana("list", "events") >= 2
     });
     // Of no other kind is there anything to see, so that later only pods make lines.
     let mut names = before;
@@ -90,7 +94,9 @@ fn who_waits_survives_restarts_of_the_api_server() {
         }
         assert_eq!(Some(asked(&team, User::Viewer)), watching, "nothing is asked for what a watch tells");
         names.extend(after);
-        assert!(status.is_running() && logs.is_running() && train.is_running());
+        for waiting in [&mut status, &mut logs, &mut train] {
+            waiting.assert_running();
+        }
     }
     // Neither lost nor shown again for nothing.
     let lines = status.lines();

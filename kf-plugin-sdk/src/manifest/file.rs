@@ -61,10 +61,11 @@ fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Res
         [first, second] => format!("{} and {}", named(first), named(second)),
         [first, second, ..] => format!("{}, {} and the like", named(first), named(second)),
     };
-    let group = if object.group().is_empty() { "core" } else { object.group() };
+    let kind = object.kind();
+    let article = if kind.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
+    let group = if object.group().is_empty() { String::new() } else { format!(" of {}", object.group()) };
     Err(Error::invalid(format!(
-        "{path} holds a {} of {group}; kf {command} applies {wanted} and nothing else",
-        object.kind()
+        "{path} holds {article} {kind}{group}; kf {command} applies {wanted} and nothing else"
     ))
     .hint("move it to a file of its own"))
 }
@@ -155,16 +156,14 @@ mod tests {
     #[test]
     fn nothing_but_these_kinds_is_applied() {
         let refused = |text: &str| read(text, "iris").unwrap_err().message;
-        assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret of core"));
+        assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret;"));
         assert_eq!(
             refused("apiVersion: evil.example/v1\nkind: InferenceService\n"),
-            "iris.yaml holds a InferenceService of evil.example; kf serve applies InferenceServices of \
+            "iris.yaml holds an InferenceService of evil.example; kf serve applies InferenceServices of \
              serving.kserve.io and Deployments of apps and nothing else"
         );
-        assert!(
-            refused("kind: InferenceService\n").contains("of core"),
-            "without a version it is of no group"
-        );
+        // Without a version it is of no group.
+        assert!(refused("kind: InferenceService\n").contains("holds an InferenceService;"));
         assert!(refused("spec: {}\n").contains("does not say its kind"));
         assert!(refused("- 1\n").contains("no Kubernetes object"));
         assert_eq!(refused("---\n"), "iris.yaml is empty");

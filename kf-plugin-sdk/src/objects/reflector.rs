@@ -89,7 +89,7 @@ impl<T: Document> Reflector<T> {
                         EventKind::Deleted => Change::Deleted(event.object),
                     })
                     .collect()),
-                Err(error) if !error.is(ErrorCode::Expired) && !passes(&error) => Err(error),
+                Err(error) if !error.is(ErrorCode::Expired) && !error.may_pass() => Err(error),
                 _ => self.read_again(),
             },
             State::Lost(_, until) => {
@@ -120,11 +120,6 @@ impl<T: Document> Reflector<T> {
             self.refusals += 1;
             return self.refusals <= MOST_REFUSALS;
         }
-        error.is(ErrorCode::Expired) || passes(error)
+        error.is(ErrorCode::Expired) || error.may_pass()
     }
-}
-
-/// Whether it may be better in a moment.
-fn passes(error: &Error) -> bool {
-    matches!(error.code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
 }

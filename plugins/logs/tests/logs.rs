@@ -310,6 +310,9 @@ fn an_expired_watch_and_a_server_that_was_away_end_nothing() {
     let host = cluster();
     host.put(train_job(1));
     let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
+    // It is noticed by a look at the events before the watches break.
+    let first = down.clone();
+    host.at(seconds(2), move |cluster| cluster.fail("list", "Event", first.clone()));
     host.at(seconds(10), move |cluster| {
         cluster.break_watches("TrainJob", Error::new(ErrorCode::Expired, "too old"));
         cluster.break_watches("Pod", down.clone());
@@ -317,6 +320,7 @@ fn an_expired_watch_and_a_server_that_was_away_end_nothing() {
     });
     host.at(seconds(40), |cluster| {
         cluster.recover("list", "Pod");
+        cluster.recover("list", "Event");
         cluster.log("mnist-node-0-0", "node", "epoch=1\n");
         cluster.put(pod(0, running()));
     });

@@ -10,6 +10,7 @@ use super::terminal::PATIENCE;
 
 /// kf while it runs, and its lines as they come.
 pub struct Following {
+    what: String,
     kf: Child,
     stdout: Lines,
     stderr: Lines,
@@ -21,7 +22,7 @@ impl Following {
         let mut kf = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::of(kf.stdout.take().unwrap());
         let stderr = Lines::of(kf.stderr.take().unwrap());
-        Self { kf, stdout, stderr }
+        Self { what: arguments.join(" "), kf, stdout, stderr }
     }
 
     /// Waits for a line on stdout with this in it.
@@ -41,8 +42,12 @@ impl Following {
         self.stdout.all()
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.kf.try_wait().unwrap().is_none()
+    /// It has not ended, and if it has, what it said.
+    #[track_caller]
+    pub fn assert_running(&mut self) {
+        if let Some(status) = self.kf.try_wait().unwrap() {
+            panic!("{} ended with {status}: {:#?}", self.what, self.stderr.all());
+        }
     }
 
     /// How it ended by itself.

@@ -155,7 +155,7 @@ impl<'a> Follow<'a> {
             if ready.contains(&2) {
                 // A server that is away is waited for by the watches.
                 if of_pods.lost().is_none() && !self.is_running() {
-                    self.look()?;
+                    self.look_again()?;
                 }
                 look_again = self.kf.after(LOOK_AGAIN);
             }
@@ -195,8 +195,11 @@ impl<'a> Follow<'a> {
         let Some(outcome) = outcome(&self.component.object) else { return Ok(None) };
         if self.streams.is_some() || !outcome.succeeded {
             // The end and the last pods' last changes come on two watches, in any order.
-            let pods = self.component.pods(self.kf)?;
-            self.take_pods(vec![Change::All(pods)]);
+            match self.component.pods(self.kf) {
+                Ok(pods) => self.take_pods(vec![Change::All(pods)]),
+                Err(error) if error.may_pass() => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
         self.open_logs()?;
         Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
@@ -250,6 +253,14 @@ impl<'a> Follow<'a> {
         let waits = self.pods.is_empty() && self.component.kind.ends() && self.component.is_held();
         self.queue = if waits { self.component.workloads(self.kf)? } else { Vec::new() };
         Ok(())
+    }
+
+    /// A server that goes away just now is waited for by the watches.
+    fn look_again(&mut self) -> Result<()> {
+        match self.look() {
+            Err(error) if error.may_pass() => Ok(()),
+            looked => looked,
+        }
     }
 
     fn take_component(&mut self, changes: Vec<Change>) {

@@ -139,6 +139,7 @@ impl Streams {
             Err(error) if missed && !is_fatal(&error) => return Ok(false),
             // Between the status and the log the container may still be on its way.
             Err(error) if follow && !ended && is_too_early(&error) => return Ok(false),
+            Err(error) if follow && is_away(&error) => return Ok(false),
             Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
         };
         let prefix = self.prefixed.then(|| format!("[{label}] "));
@@ -196,6 +197,11 @@ struct Part {
 
 fn is_fatal(error: &Error) -> bool {
     matches!(error.code, ErrorCode::Budget | ErrorCode::Unauthenticated | ErrorCode::Forbidden)
+}
+
+/// The API server, not the node: of that the watches tell.
+fn is_away(error: &Error) -> bool {
+    matches!(error.code, ErrorCode::Unreachable | ErrorCode::TimedOut)
 }
 
 fn is_too_early(error: &Error) -> bool {
