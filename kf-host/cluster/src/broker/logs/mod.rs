@@ -222,9 +222,10 @@ impl Log {
     }
 
     async fn try_to_go_on(&mut self, broken: bool) -> Result<(), ApiError> {
+        let first = self.stamps.as_ref().and_then(Stamps::first);
         let last = self.stamps.as_ref().and_then(Stamps::last);
         let run = match self.look().await {
-            Ok(pod) => run_of(&pod, self.options.container.as_deref(), last),
+            Ok(pod) => run_of(&pod, self.options.container.as_deref(), first, last),
             // Who may not see the pod has only the connection's word.
             Err(error) if error.code == ErrorCode::Forbidden && broken => Run::GoesOn,
             Err(error) if error.code == ErrorCode::Forbidden => Run::Ended,
@@ -268,21 +269,26 @@ enum Run {
     Restarted,
 }
 
-/// `last` is when its last line was written.
-fn run_of(pod: &Value, container: Option<&str>, last: Option<Timestamp>) -> Run {
+/// `first` and `last` are when the lines were written that have been read. A pod tells its times in whole
+/// seconds, and the last line may have come in the very second of a restart; but the run before it has
+/// ended before the first line of the one that goes on.
+fn run_of(pod: &Value, container: Option<&str>, first: Option<Timestamp>, last: Option<Timestamp>) -> Run {
     let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
     let mut statuses =
         lists.iter().filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array()).flatten().filter(
             |status| container.is_none_or(|name| status.get("name").is_some_and(|have| have == name)),
         );
     let Some(status) = statuses.next() else { return Run::Ended };
-    let Some(running) = status.pointer("/state/running") else { return Run::Ended };
-    let began = running.get("startedAt").and_then(Value::as_str);
-    let began: Option<Timestamp> = began.and_then(|text| text.parse().ok());
-    match (began, last) {
-        (Some(began), Some(last)) if began.as_second() > last.as_second() => Run::Restarted,
-        _ => Run::GoesOn,
+    if status.pointer("/state/running").is_none() {
+        return Run::Ended;
     }
+    let time = |pointer: &str| status.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok();
+    let is_after = |time: Option<Timestamp>, line: Option<Timestamp>| {
+        time.zip(line).is_some_and(|(time, line)| time.as_second() > line.as_second())
+    };
+    let began = time("/state/running/startedAt");
+    let ended_before = time("/lastState/terminated/finishedAt");
+    if is_after(began, last) || is_after(ended_before, first) { Run::Restarted } else { Run::GoesOn }
 }
 
 /// Whether it may be better in a moment.
@@ -320,16 +326,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_told_from_the_next_by_when_it_began() {
-        let pod = |state: Value| json!({"status": {"containerStatuses": [{"name": "main", "state": state}]}});
-        let last = "2026-01-01T12:00:05.5Z".parse().ok();
-        let running = |at: &str| pod(json!({"running": {"startedAt": at}}));
-        assert_eq!(run_of(&running("2026-01-01T12:00:00Z"), Some("main"), last), Run::GoesOn);
-        assert_eq!(run_of(&running("2026-01-01T12:00:06Z"), Some("main"), last), Run::Restarted);
-        assert_eq!(run_of(&running("2026-01-01T12:00:06Z"), None, None), Run::GoesOn);
+    fn a_run_is_told_from_the_next_by_when_they_began_and_ended() {
+        let pod = |status: Value| {
+            let mut status = status;
+            status["name"] = json!("main");
+            json!({"status": {"containerStatuses": [status]}})
+        };
+        let at = |time: &str| format!("2026-01-01T12:00:{time}Z").parse::<Timestamp>().ok();
+        let running = |began: &str, ended_before: Option<&str>| {
+            let mut status =
+                json!({"state": {"running": {"startedAt": format!("2026-01-01T12:00:{began}Z")}}});
+            if let Some(ended) = ended_before {
+                status["lastState"] =
+                    json!({"terminated": {"finishedAt": format!("2026-01-01T12:00:{ended}Z")}});
+            }
+            pod(status)
+        };
+        let run = |pod: &Value, first, last| run_of(pod, Some("main"), first, last);
+        assert_eq!(run(&running("00", None), at("00.1"), at("05.5")), Run::GoesOn);
+        // The first line may be written before the runtime has noted the begin.
+        assert_eq!(run(&running("01", None), at("00.9"), at("05.5")), Run::GoesOn);
+        assert_eq!(run(&running("06", Some("05")), at("00.1"), at("05.5")), Run::Restarted);
+        // Within a second of its last line the run ended and the next one began.
+        assert_eq!(run(&running("05", Some("05")), at("00.1"), at("05.5")), Run::Restarted);
+        assert_eq!(run(&running("05", Some("05")), at("05.6"), at("09.5")), Run::GoesOn);
+        assert_eq!(run_of(&running("06", Some("05")), None, None, None), Run::GoesOn);
         for over in [json!({"terminated": {}}), json!({"waiting": {}}), json!({})] {
-            assert_eq!(run_of(&pod(over), Some("main"), last), Run::Ended);
+            assert_eq!(run(&pod(json!({"state": over})), at("00.1"), at("05.5")), Run::Ended);
         }
-        assert_eq!(run_of(&running("2026-01-01T12:00:00Z"), Some("other"), last), Run::Ended);
+        assert_eq!(run_of(&running("00", None), Some("other"), at("00.1"), at("05.5")), Run::Ended);
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Stamps {
     head: Vec<u8>,
     /// In the middle of a line.
     inside: bool,
+    /// When the first line was written.
+    first: Option<Timestamp>,
     place: Place,
     /// Looking for the place where the last connection broke off.
     search: Option<Search>,
@@ -101,6 +103,11 @@ impl Stamps {
     /// When the last line that was passed on was written.
     pub(super) fn last(&self) -> Option<Timestamp> {
         time(&self.place.time)
+    }
+
+    /// When the first line that was read was written.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        self.first
     }
 
     /// Whether lines are held back that may be new.
@@ -186,6 +193,9 @@ impl Stamps {
 
     /// A line begins.
     fn line(&mut self, stamp: &[u8], out: &mut Vec<u8>) {
+        if self.first.is_none() {
+            self.first = time(stamp);
+        }
         let Some(search) = &mut self.search else { return self.place.begin(stamp) };
         if search.same >= search.wanted.same {
             // The last line is behind us.
