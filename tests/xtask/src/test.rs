@@ -45,7 +45,7 @@ fn test(args: &TestArgs, cluster: &Cluster) -> Result<(Summary, bool)> {
     cargo.args(&args.filter);
     if std::env::var_os(THREADS).is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        cargo.env(THREADS, (3 * cores).to_string());
+        cargo.env(THREADS, (2 * cores).to_string());
     }
     if std::io::stdout().is_terminal() {
         cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);
