@@ -31,6 +31,13 @@ pub enum ErrorCode {
     Internal,
 }
 
+impl ErrorCode {
+    /// Whether it may be better in a moment: the API server is away, slow or in trouble.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::Unreachable | Self::TimedOut | Self::Internal)
+    }
+}
+
 /// What failed, which value, and the next command to type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

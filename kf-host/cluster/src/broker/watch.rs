@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Inner;
 use super::calls::{Place, typed};
 use super::redact::Sight;
-use crate::api::{ApiError, ErrorCode, Event, EventKind, EventStream, Selection};
+use crate::api::{ApiError, Event, EventKind, EventStream, Selection};
 use crate::connection::{answered, broken_stream};
 use crate::grants::{Access, Verb};
 use crate::names::ResourceVersion;
@@ -215,16 +215,11 @@ impl Watch {
             self.failures += 1;
             match self.connect().await {
                 Ok(()) => return Ok(()),
-                Err(error) if self.failures < MOST_FAILURES && passes(error.code) => {}
+                Err(error) if self.failures < MOST_FAILURES && error.code.may_pass() => {}
                 Err(error) => return Err(error),
             }
         }
     }
-}
-
-/// Whether it may be better in a moment.
-fn passes(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
 }
 
 /// Whole lines out of chunks.

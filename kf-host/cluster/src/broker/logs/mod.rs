@@ -214,7 +214,7 @@ impl Log {
             failures += 1;
             match self.try_to_go_on(broken.is_some()).await {
                 Ok(()) => return Ok(()),
-                Err(error) if failures < MOST_FAILURES && passes(error.code) => {}
+                Err(error) if failures < MOST_FAILURES && error.code.may_pass() => {}
                 // That it broke is the news; that it cannot be mended is not.
                 Err(error) => return Err(broken.unwrap_or(error)),
             }
@@ -243,7 +243,7 @@ impl Log {
         self.over = run != Run::GoesOn;
         match self.connect(since, run == Run::Restarted).await {
             // The container has not begun to write again, or its log is gone.
-            Err(error) if self.over && !passes(error.code) => {
+            Err(error) if self.over && !error.code.may_pass() => {
                 self.end();
                 Ok(())
             }
@@ -289,11 +289,6 @@ fn run_of(pod: &Value, container: Option<&str>, first: Option<Timestamp>, last: 
     let began = time("/state/running/startedAt");
     let ended_before = time("/lastState/terminated/finishedAt");
     if is_after(began, last) || is_after(ended_before, first) { Run::Restarted } else { Run::GoesOn }
-}
-
-/// Whether it may be better in a moment.
-fn passes(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
 }
 
 fn query(options: &LogOptions) -> Result<Query, ApiError> {
