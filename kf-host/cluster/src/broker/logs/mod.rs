@@ -42,6 +42,11 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// How long lines are held back that may have been passed on before.
 const HOLD: Duration = Duration::from_secs(2);
 
+/// A pod's status tells of a restart up to a second or so after the kubelet has the new log: how often it is
+/// looked at before lines that do not go on from the last one count as the same run's, and how far apart.
+const LOOKS: u32 = 4;
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
 impl Inner {
     pub(super) async fn log(
         self: &Arc<Self>,
@@ -104,6 +109,8 @@ struct Log {
 /// What a connection came to.
 enum Read {
     Data(Vec<u8>),
+    /// Lines, and then silence, where the last line of the connection before should have been.
+    Lost,
     /// By itself, as far as HTTP can tell.
     Ended,
     Broke(ApiError),
@@ -140,7 +147,13 @@ impl Log {
                 return Ok(None);
             }
             match self.read().await {
-                Read::Data(data) => self.take(&data),
+                Read::Data(data) => {
+                    self.take(&data);
+                    if self.stamps.as_ref().is_some_and(Stamps::is_lost) {
+                        self.find().await?;
+                    }
+                }
+                Read::Lost => self.find().await?,
                 Read::Ended if !self.can_go_on() || self.over => self.end(),
                 Read::Ended => self.go_on(None).await?,
                 Read::Broke(error) if !self.can_go_on() => return Err(error),
@@ -182,11 +195,7 @@ impl Log {
                 None => body.frame().await,
                 Some(_) => match timeout(if holds { HOLD } else { SILENCE }, body.frame()).await {
                     Ok(frame) => frame,
-                    Err(_) if holds => {
-                        let held = self.stamps.as_mut().map(Stamps::give_up).unwrap_or_default();
-                        self.ready.push_back(held);
-                        return Read::Data(Vec::new());
-                    }
+                    Err(_) if holds => return Read::Lost,
                     Err(_) => return Read::Broke(broken_stream(&"nothing was heard for five minutes")),
                 },
             };
@@ -251,6 +260,36 @@ impl Log {
         }
     }
 
+    /// The last line is not there any more. Either it was rotated away, and what came is new; or the pod's
+    /// status was behind when the connection was made, and this is the next run's log.
+    async fn find(&mut self) -> Result<(), ApiError> {
+        let first = self.stamps.as_ref().and_then(Stamps::first);
+        let last = self.stamps.as_ref().and_then(Stamps::last);
+        for look in 1..=LOOKS {
+            let Ok(pod) = self.look().await else { break };
+            match run_of(&pod, self.options.container.as_deref(), first, last) {
+                Run::Restarted if !self.over => {
+                    self.over = true;
+                    let since = self.stamps.as_mut().and_then(Stamps::resume).flatten();
+                    return match self.connect(since, true).await {
+                        // The earlier log is gone.
+                        Err(error) if !error.code.may_pass() => {
+                            self.end();
+                            Ok(())
+                        }
+                        connected => connected,
+                    };
+                }
+                Run::GoesOn if look < LOOKS => sleep(LOOK_PAUSE).await,
+                _ => break,
+            }
+        }
+        if let Some(stamps) = &mut self.stamps {
+            self.ready.push_back(stamps.give_up());
+        }
+        Ok(())
+    }
+
     /// The host's own look at the pod.
     async fn look(&mut self) -> Result<Value, ApiError> {
         let access = self.pod.access(&self.inner, Verb::Get);
@@ -265,7 +304,7 @@ impl Log {
 enum Run {
     GoesOn,
     Ended,
-    /// Another one goes on; its log is another.
+    /// Another one has begun; its log is another.
     Restarted,
 }
 
@@ -279,16 +318,23 @@ fn run_of(pod: &Value, container: Option<&str>, first: Option<Timestamp>, last: 
             |status| container.is_none_or(|name| status.get("name").is_some_and(|have| have == name)),
         );
     let Some(status) = statuses.next() else { return Run::Ended };
-    if status.pointer("/state/running").is_none() {
-        return Run::Ended;
-    }
     let time = |pointer: &str| status.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok();
     let is_after = |time: Option<Timestamp>, line: Option<Timestamp>| {
         time.zip(line).is_some_and(|(time, line)| time.as_second() > line.as_second())
     };
-    let began = time("/state/running/startedAt");
+    let is = |state: &str| status.pointer(&format!("/state/{state}")).is_some();
+    if !is("running") && !is("terminated") {
+        return Run::Ended;
+    }
+    let began = time("/state/running/startedAt").or_else(|| time("/state/terminated/startedAt"));
     let ended_before = time("/lastState/terminated/finishedAt");
-    if is_after(began, last) || is_after(ended_before, first) { Run::Restarted } else { Run::GoesOn }
+    if is_after(began, last) || is_after(ended_before, first) {
+        Run::Restarted
+    } else if is("running") {
+        Run::GoesOn
+    } else {
+        Run::Ended
+    }
 }
 
 fn query(options: &LogOptions) -> Result<Query, ApiError> {
@@ -346,6 +392,8 @@ mod tests {
         assert_eq!(run(&running("05", Some("05")), at("00.1"), at("05.5")), Run::Restarted);
         assert_eq!(run(&running("05", Some("05")), at("05.6"), at("09.5")), Run::GoesOn);
         assert_eq!(run_of(&running("06", Some("05")), None, None, None), Run::GoesOn);
+        let crashed = json!({"terminated": {"startedAt": "2026-01-01T12:00:06Z"}});
+        assert_eq!(run(&pod(json!({"state": crashed})), at("00.1"), at("05.5")), Run::Restarted);
         for over in [json!({"terminated": {}}), json!({"waiting": {}}), json!({})] {
             assert_eq!(run(&pod(json!({"state": over})), at("00.1"), at("05.5")), Run::Ended);
         }

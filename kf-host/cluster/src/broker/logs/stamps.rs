@@ -14,7 +14,7 @@ const LONGEST: usize = 40;
 /// How far the clock may seem to go back between lines: stdout and stderr are written by two hands.
 const SLACK_MS: i64 = 1000;
 
-/// What is held back while the last line is looked for, in bytes.
+/// What is held back before the last line counts as lost, in bytes.
 const HELD: usize = 256 << 10;
 
 /// Takes the times off a log.
@@ -57,6 +57,8 @@ struct Search {
     line: Fate,
     /// Lines that would be new if the last one were not there any more.
     held: Vec<u8>,
+    /// The last line can hardly come any more.
+    lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl Stamps {
             skip: 0,
             line: Fate::Old,
             held: Vec::new(),
+            lost: false,
         });
         Some(Some(at.saturating_sub(jiff::SignedDuration::from_millis(SLACK_MS)).ok()?))
     }
@@ -113,6 +116,12 @@ impl Stamps {
     /// Whether lines are held back that may be new.
     pub(super) fn holds(&self) -> bool {
         self.search.as_ref().is_some_and(|search| !search.held.is_empty())
+    }
+
+    /// Whether newer lines came in the last one's place: it was rotated away, or this is the log of
+    /// another run.
+    pub(super) fn is_lost(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.lost)
     }
 
     /// The last line does not come any more: what is held back is new.
@@ -176,9 +185,9 @@ impl Stamps {
                 out.extend_from_slice(chunk.get(stamp.len()..).unwrap_or_default());
                 return None;
             }
-            self.line(&whole, out);
+            self.line(&whole);
         } else {
-            self.line(stamp, out);
+            self.line(stamp);
         }
         self.inside = true;
         Some(rest)
@@ -192,7 +201,7 @@ impl Stamps {
     }
 
     /// A line begins.
-    fn line(&mut self, stamp: &[u8], out: &mut Vec<u8>) {
+    fn line(&mut self, stamp: &[u8]) {
         if self.first.is_none() {
             self.first = time(stamp);
         }
@@ -205,6 +214,7 @@ impl Stamps {
         if stamp == search.wanted.time {
             search.same += 1;
             search.held.clear();
+            search.lost = false;
             if search.same < search.wanted.same {
                 search.line = Fate::Old;
                 return;
@@ -217,10 +227,7 @@ impl Stamps {
             (Some(now), Some(wanted)) => now.as_millisecond().saturating_sub(wanted.as_millisecond()),
             _ => 0,
         };
-        if apart > SLACK_MS || search.held.len() > HELD {
-            out.extend(self.give_up());
-            return self.place.begin(stamp);
-        }
+        search.lost |= apart > SLACK_MS;
         let newer = time(stamp) > search.at;
         search.line = if newer { Fate::Held } else { Fate::Old };
         if newer {
@@ -239,9 +246,7 @@ impl Stamps {
             Fate::Old => {}
             Fate::Held => {
                 search.held.extend_from_slice(part);
-                if search.held.len() > HELD {
-                    out.extend(self.give_up());
-                }
+                search.lost |= search.held.len() > HELD;
             }
             Fate::Partly => {
                 let skipped = search.skip.min(part.len());
@@ -328,6 +333,15 @@ mod tests {
         file.iter().map(|(_, text)| format!("{text}\n")).collect::<String>().into_bytes()
     }
 
+    /// What is passed on where it is the same run's log.
+    fn taken(stamps: &mut Stamps, chunk: &[u8]) -> Vec<u8> {
+        let mut out = stamps.take(chunk);
+        if stamps.is_lost() {
+            out.extend(stamps.give_up());
+        }
+        out
+    }
+
     proptest! {
         #[test]
         fn a_log_that_breaks_off_again_and_again_is_passed_on_once(
@@ -343,7 +357,7 @@ mod tests {
             for length in breaks.into_iter().chain([usize::MAX]) {
                 let bytes = sent(&file, since);
                 for chunk in bytes[..length.min(bytes.len())].chunks(size) {
-                    out.extend(stamps.take(chunk));
+                    out.extend(taken(&mut stamps, chunk));
                 }
                 if length == usize::MAX {
                     out.extend(stamps.give_up());
@@ -383,7 +397,7 @@ mod tests {
         let mut out = stamps.take(format!("{} ", stamp(1_000_000_000_500)).as_bytes());
         let sizes: Vec<usize> = (0..100)
             .map(|_| {
-                out.extend(stamps.take(&[b'x'; 64 << 10]));
+                out.extend(taken(&mut stamps, &[b'x'; 64 << 10]));
                 stamps.search.as_ref().map_or(0, |search| search.held.len())
             })
             .collect();
@@ -400,6 +414,7 @@ mod tests {
         let mut out = stamps.take(&sent(&file[..3], None));
         stamps.resume().unwrap();
         out.extend(stamps.take(&sent(&file[3..], None)));
+        assert!(stamps.is_lost());
         out.extend(stamps.give_up());
         assert_eq!(out, plain(&file));
     }

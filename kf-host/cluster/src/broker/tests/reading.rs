@@ -264,6 +264,43 @@ async fn a_log_ends_with_its_run() {
     assert_eq!(requests.len(), 2);
 }
 
+/// The kubelet has the next run's log a moment before the pod's status tells of the restart.
+#[tokio::test(start_paused = true)]
+async fn the_next_run_s_lines_are_not_taken_for_the_last_one_s() {
+    let server = Server::default();
+    let before = main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}));
+    let mut after = main(json!({"running": {"startedAt": "2026-01-01T12:00:03Z"}}));
+    after["status"]["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"finishedAt": "2026-01-01T12:00:03Z"}});
+    server.raw(200, lines(&[("01", "one"), ("02", "two")]));
+    server.answer(200, &before);
+    server.raw(200, lines(&[("04", "one of the next"), ("05", "two of the next")]));
+    server.answer(200, &before);
+    server.answer(200, &after);
+    server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo\nthree\n");
+    assert!(requests[5].contains("previous=true"), "{requests:#?}");
+    assert_eq!(requests.len(), 6);
+}
+
+/// A log that was rotated goes on with the new file.
+#[tokio::test(start_paused = true)]
+async fn a_log_whose_last_line_was_rotated_away_goes_on() {
+    let server = Server::default();
+    let same = main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}));
+    server.raw(200, lines(&[("01", "one"), ("02", "two")]));
+    server.answer(200, &same);
+    server.raw(200, lines(&[("04", "three"), ("05", "four")]));
+    for _ in 0..4 {
+        server.answer(200, &same);
+    }
+    server.answer(200, &main(json!({"terminated": {}})));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo\nthree\nfour\n");
+    assert_eq!(requests.len(), 8);
+}
+
 #[tokio::test]
 async fn a_log_whose_lines_have_no_times_ends_with_its_connection() {
     let server = Server::default();
