@@ -36,7 +36,7 @@ pub mod ui;
 mod wasi;
 mod watch;
 
-pub use engine::{COMPATIBILITY, Code, CompileError, Compiled, compile};
+pub use engine::{COMPATIBILITY, Code, CompileError, Compiled, compile, compile_to_describe};
 pub use fault::{Fault, Limit, Which};
 pub use inspect::{ABI_SECTION, AbiVersion, InspectError, Inspection, MAX_COMPONENT_BYTES, inspect};
 pub use interface::{Granted, Interface, UndeclaredImports, Wasi, check_imports};

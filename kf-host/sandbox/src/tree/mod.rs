@@ -1,7 +1,7 @@
 //! A command's tree of subcommands and arguments as data.
 //!
 //! A guest describes itself once, when it is published. From then on the description travels as
-//! JSON (`command.json`), and help, errors, completion and man pages are made from that: asking
+//! JSON (`command.json`), and help, errors and completion are made from that: asking
 //! for help never starts a guest. So nothing here knows wasmtime, and reading a tree costs what
 //! reading JSON costs.
 //!

@@ -87,7 +87,7 @@ fn stage(app: &App, artifacts: &Path, staged: &Path) -> Result<()> {
 fn describe(app: &App, name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
     let _progress = app.ui.progress(&format!("asking {name} for its command tree"), None);
     let refused = |error: String| CliError::untrusted(format!("{name} cannot be published: {error}"));
-    let compiled = kf_sandbox::compile(wasm).map_err(|error| refused(error.to_string()))?;
+    let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| refused(error.to_string()))?;
     let tree = kf_sandbox::describe(Code::Compiled(compiled)).map_err(|fault| refused(fault.to_string()))?;
     Ok(tree.to_json())
 }
