@@ -59,7 +59,8 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
         }
         server_of(&admin)
     })?;
-    let state = State { version: STATE_VERSION, profile, server, kubectl, has_controllers: true };
+    let state =
+        State { version: STATE_VERSION, profile, server, kubectl, has_controllers: true, existing: true };
     let cluster = Cluster { directory, state, hold: Hold::Directory };
     block_on(async {
         let client = connect(&admin).await?;

@@ -67,6 +67,7 @@ impl Materials {
             server: endpoints.server(),
             kubectl: self.binaries.path("kubectl"),
             has_controllers: self.binaries.has("kube-controller-manager"),
+            existing: false,
         })
     }
 }

@@ -83,7 +83,7 @@ pub const DIRECTORY_VARIABLE: &str = "KF_TEST_CLUSTER_DIR";
 /// Names the kubeconfig of the administrator of an existing cluster to test against.
 pub const KUBECONFIG_VARIABLE: &str = "KF_TEST_KUBECONFIG";
 
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
 
 /// How much of a cluster is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,6 +122,8 @@ struct State {
     server: String,
     kubectl: PathBuf,
     has_controllers: bool,
+    /// Whether it was there before the tests came.
+    existing: bool,
 }
 
 /// A running cluster. Stopped when dropped, if this process started it and it is not to be kept.
@@ -447,12 +449,24 @@ fn stop_kept(directory: &Path) -> Result<()> {
     supervisor::remove(directory)
 }
 
+/// A lock between those who make a node and those who [`sweep`]: a node that is only half there looks
+/// like one that was left behind.
+pub(crate) fn making_nodes() -> Result<fs::File> {
+    fs::create_dir_all(locations::clusters())?;
+    Ok(fs::File::create(locations::clusters().join("making-nodes.lock"))?)
+}
+
 /// Removes what clusters left whose supervisors were killed.
 pub fn sweep(progress: Progress) -> Result<()> {
+    let lock = making_nodes()?;
+    lock.file().lock()?;
     cgroups::sweep(|number| Link { number }.exists())?;
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
+        if !directory.is_dir() {
+            continue;
+        }
         let supervisor = supervisor::read_json::<ProcessIdentity>(&Files(&directory).supervisor());
         let fresh = fs::metadata(&directory)
             .and_then(|metadata| metadata.modified())

@@ -31,7 +31,7 @@ use super::control_plane::Credentials;
 use super::error::{ClusterError, Result};
 use super::network::Link;
 use super::supervisor::{self, Ending, Files, ProcessIdentity, Program, Programs, StopSignal, read_plan};
-use super::{cgroups, images};
+use super::{cgroups, images, making_nodes};
 
 /// The node's name in the cluster.
 pub(crate) const NAME: &str = "kf-node";
@@ -310,6 +310,8 @@ pub(crate) fn supervise(directory: &Path, node: &Node, stop: &StopSignal) -> Res
 }
 
 fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
+    let making = making_nodes()?;
+    making.file().lock_shared()?;
     cgroups::create(&node.control_group())?;
     let log = fs::File::create(Files(directory).log("node"))?.into_parts().0;
     let mut gate = Command::new(std::env::current_exe()?)
@@ -331,6 +333,7 @@ fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
         let log = fs::read_to_string(Files(directory).log("node")).unwrap_or_default();
         Err(ClusterError::NodeUnsupported(format!("no new namespaces could be entered: {}", log.trim())))
     };
+    drop(making);
     let mut ended = None;
     while opened.is_ok() && !stop.is_set() {
         ended = gate.try_wait()?;

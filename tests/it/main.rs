@@ -5,8 +5,10 @@
 mod common;
 
 mod add_and_remove;
+mod api_server_restarts;
 mod bad_input;
 mod broker;
+mod cluster;
 mod command_line;
 mod completion;
 mod connecting;
@@ -24,7 +26,6 @@ mod pipeline;
 mod reachable;
 mod reasons;
 mod remove;
-mod restarted;
 mod rights;
 mod rows;
 mod running;

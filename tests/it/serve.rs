@@ -49,7 +49,7 @@ spec:
   containers:
     - name: main
       image: {LOAD}
-      args: [-url=http://iris-predictor/v1/models/iris:predict, '-body={{\"instances\":[1]}}', -rate=100, -for=15m]
+      args: [-url=http://iris-predictor/v1/models/iris:predict, '-body={{\"instances\":[1]}}', -rate=250, -for=15m]
 "
         ));
         team.admin(&["wait", "--for=condition=Ready", "--timeout=90s", "pod/load"]);

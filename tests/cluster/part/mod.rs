@@ -18,7 +18,6 @@ use super::client::{block_on, connect};
 use super::error::{ClusterError, Result};
 use super::image::Image;
 use super::stand_ins::StandIn;
-use super::supervisor::Files;
 use super::{Cluster, Profile, User, access, objects, stand_ins};
 
 mod dns;
@@ -180,8 +179,7 @@ impl Cluster {
         if self.profile() != Profile::Node {
             return Err(ClusterError::PartNeedsNode(part));
         }
-        if !Files(self.directory()).node().exists() {
-            // Somebody else's cluster.
+        if self.state.existing {
             return Ok(());
         }
         for needed in part.needs() {

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use kf_toolchains::guests::toolchain::{Machine, Way, resolve};
 use kf_toolchains::{guests, progress};
+use tempfile::TempDir;
 
+use super::registry::Shelf;
 use super::{Home, registry};
 
 const READ_PODS: &str = r#"
@@ -77,22 +79,21 @@ const PUBLISHED: [(&str, &str, &str); 12] = [
     ("held-ports", "held_ports", FORWARD_PORTS),
 ];
 
+static ATTACKS: Shelf = Shelf::of(published);
+
 /// A home in which these were added.
 pub fn home(names: &[&str]) -> Home {
-    static PREPARED: OnceLock<Home> = OnceLock::new();
-    let prepared = PREPARED.get_or_init(|| {
-        let out = tempfile::tempdir().unwrap();
-        publish(out.path());
-        let home = Home::empty();
-        registry::set_up(&home, out.path());
-        for (name, ..) in PUBLISHED {
-            registry::add(&home, name);
-        }
-        home
+    ATTACKS.home(names)
+}
+
+fn published() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::Builder::new().prefix("kf-attacks-").tempdir().unwrap();
+        publish(folder.path());
+        folder
     });
-    let home = Home::empty();
-    registry::copy_home(prepared, home.path(), names);
-    home
+    folder.path()
 }
 
 fn publish(out: &Path) {

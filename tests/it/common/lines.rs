@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use super::Home;
 use super::terminal::PATIENCE;
+use super::{Home, ending_of};
 
 /// kf while it runs, and its lines as they come.
 pub struct Following {
@@ -52,7 +52,7 @@ impl Following {
 
     /// How it ended by itself.
     pub fn finish(mut self) -> ExitStatus {
-        self.kf.wait().unwrap()
+        ending_of(&mut self.kf)
     }
 }
 

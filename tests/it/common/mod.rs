@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -40,9 +40,7 @@ impl Home {
 
     /// With the test registry set up and these commands added from it.
     pub fn with_commands(names: &[&str]) -> Self {
-        let home = Self::empty();
-        registry::copy_prepared_home(home.path(), names);
-        home
+        registry::FIRST_PARTY.home(names)
     }
 
     pub fn kubeconfig(mut self, path: &Path) -> Self {
@@ -236,7 +234,7 @@ fn ended(text: &str) -> String {
     if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}⏎\n") }
 }
 
-/// Looks every fifth of a second until something is there. What is there instead is said where it never
+/// Looks every half second until something is there. What is there instead is said where it never
 /// comes.
 #[track_caller]
 pub fn until<T>(patience: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
@@ -246,7 +244,23 @@ pub fn until<T>(patience: Duration, mut look: impl FnMut() -> Result<T, String>)
             Ok(found) => return found,
             Err(instead) => assert!(begun.elapsed() < patience, "{instead}"),
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// How a program ended by itself, which none needs five minutes for.
+#[track_caller]
+pub fn ending_of(program: &mut Child) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > Duration::from_secs(300) {
+            program.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use super::ending_of;
 use super::terminal::PATIENCE;
 
 /// A running `kf … --no-browser`, and the address it has printed.
@@ -34,7 +35,7 @@ impl Opened {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         let mut opened = Self { child, notes, seen: Vec::new(), url: url.trim_end().to_owned() };
         if !opened.url.starts_with("http://localhost:") {
-            let status = opened.child.wait().unwrap();
+            let status = ending_of(&mut opened.child);
             opened.seen.extend(opened.notes.iter());
             panic!("no address but `{}`, {status}: {}", opened.url, opened.seen.join("\n"));
         }
@@ -73,7 +74,7 @@ impl Opened {
 
     /// Its exit code once it has ended by itself, and all it said.
     pub fn finish(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().unwrap();
+        let status = ending_of(&mut self.child);
         self.seen.extend(self.notes.iter());
         (status.code(), self.seen.join("\n"))
     }
@@ -82,7 +83,7 @@ impl Opened {
     pub fn interrupt(mut self) -> Option<i32> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-        self.child.wait().unwrap().code()
+        ending_of(&mut self.child).code()
     }
 }
 

@@ -1,8 +1,9 @@
-//! One signed registry for the whole run, and a home that has added from it.
+//! One signed registry for the whole run, and homes that have added from it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{Home, Ran};
 
@@ -81,18 +82,46 @@ pub fn set_up(home: &Home, out: &Path) {
     home.run(["registry", "add", "kubeflow", &url, "--root", &root.display().to_string()]).success();
 }
 
-/// A home with the first-party commands of these names.
-pub fn copy_prepared_home(to: &Path, names: &[&str]) {
-    static PREPARED: OnceLock<Home> = OnceLock::new();
-    let prepared = PREPARED.get_or_init(|| {
+/// Homes with commands of one registry. Each command is added once and then only copied.
+pub struct Shelf {
+    published: fn() -> &'static Path,
+    /// A home that knows the registry.
+    empty: OnceLock<Home>,
+    /// For each command a home in which it alone was added.
+    with: Mutex<BTreeMap<String, Arc<OnceLock<Home>>>>,
+}
+
+/// The first-party commands.
+pub static FIRST_PARTY: Shelf = Shelf::of(published);
+
+impl Shelf {
+    pub const fn of(published: fn() -> &'static Path) -> Self {
+        Self { published, empty: OnceLock::new(), with: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// A home in which these commands are added.
+    pub fn home(&self, names: &[&str]) -> Home {
+        let empty = self.empty.get_or_init(|| {
+            let home = Home::empty();
+            set_up(&home, (self.published)());
+            home
+        });
         let home = Home::empty();
-        set_up(&home, published());
-        for entry in fs_err::read_dir(artifacts()).unwrap() {
-            add(&home, entry.unwrap().file_name().to_str().unwrap());
+        copy(&empty.path().join("."), home.path());
+        for name in names {
+            let slot = Arc::clone(self.with.lock().unwrap().entry((*name).to_owned()).or_default());
+            let added = slot.get_or_init(|| {
+                let home = self.home(&[]);
+                add(&home, name);
+                home
+            });
+            for folder in ["compiled", "locks", "receipts", "store"] {
+                let kf = Path::new(".local/share/kf");
+                copy(&added.path().join(kf).join(folder), &home.path().join(kf));
+            }
         }
         home
-    });
-    copy_home(prepared, to, names);
+    }
 }
 
 /// Adds a command and accepts what it asks for.
@@ -103,17 +132,6 @@ pub fn add(home: &Home, name: &str) {
         home.run(hinted(&ran)).success();
     } else {
         ran.success();
-    }
-}
-
-/// Copies a home, without the commands that are not named.
-pub fn copy_home(from: &Home, to: &Path, names: &[&str]) {
-    copy(&from.path().join("."), to);
-    for entry in fs_err::read_dir(to.join(".local/share/kf/receipts")).unwrap() {
-        let path = entry.unwrap().path();
-        if !names.contains(&path.file_stem().unwrap().to_str().unwrap()) {
-            fs_err::remove_file(&path).unwrap();
-        }
     }
 }
 

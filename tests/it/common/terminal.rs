@@ -19,6 +19,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use super::ending_of;
+
 /// How long a person would wait before calling it stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -132,12 +134,13 @@ impl Terminal {
     }
 
     /// Closes the window: the kernel hangs up. How the program ended.
+    #[track_caller]
     pub fn close(self) -> ExitStatus {
         let Self { mut child, keyboard, is_closed, reading, .. } = self;
         is_closed.store(true, Ordering::Relaxed);
         reading.join().unwrap();
         drop(keyboard);
-        child.wait().unwrap()
+        ending_of(&mut child)
     }
 
     /// What is on it so far.
@@ -154,7 +157,7 @@ impl Terminal {
         while let Ok(chunk) = self.chunks.recv_timeout(PATIENCE) {
             self.screen.extend(chunk);
         }
-        (self.child.wait().unwrap(), self.screen)
+        (ending_of(&mut self.child), self.screen)
     }
 }
 

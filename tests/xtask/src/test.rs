@@ -1,21 +1,29 @@
-//! All tests, against one cluster.
+//! All tests, in two lots side by side: those that share one cluster, and all others, which are done
+//! before the cluster's have well begun.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::num::NonZero;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use clap::Args;
+use serde::Deserialize;
 
 use crate::cluster::{Cluster, Profile};
-use crate::setup::{self, Wanted};
+use crate::setup::{self, Wanted, joined};
 use crate::step::{Doing, Failure, Result, cargo_command};
 use crate::summary::Summary;
 use crate::{plugins, say};
 
-/// How many tests run side by side, as Rust's test harness reads it. Most wait for a cluster most of
-/// their time, so there are more of them than cores.
+/// The test programs that use a cluster all have this name.
+const END_TO_END: &str = "it";
+
+/// How many tests run side by side, as Rust's test harness reads it. Most of those with a cluster wait
+/// for it most of their time, so there are more of them than cores.
 const THREADS: &str = "RUST_TEST_THREADS";
+const A_CORE: usize = 3;
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -29,27 +37,114 @@ pub fn run_all(args: &TestArgs) -> Result<()> {
         say::step("without root there is no node; the tests that need one are skipped by name");
     }
     setup::prepare(Wanted::Tests, profile)?;
-    let cluster = Cluster::start(profile)?;
-    let tested = test(args, &cluster);
-    let stopped = cluster.stop();
-    let (summary, succeeded) = tested?;
-    stopped?;
+    let folder = tempfile::Builder::new().prefix("kf-test-").tempdir();
+    let folder = folder.doing("cannot make a folder for the tests")?;
+    let others = others()?;
+    let lots = Lots { filter: args.filter.as_deref(), folder: folder.path(), screen: Mutex::new(()) };
+    let (with_cluster, without) = thread::scope(|scope| {
+        let without = scope.spawn(|| lots.without_cluster(&others));
+        (lots.with_cluster(profile), joined(without.join()))
+    });
+    let (mut summary, mut succeeded) = with_cluster?;
+    let (others, others_succeeded) = without?;
+    summary.add(others);
+    succeeded &= others_succeeded;
     summary.say();
     if succeeded { Ok(()) } else { Err(Failure::said()) }
 }
 
-/// Runs cargo's tests, shows what they say as they say it, and adds it up.
-fn test(args: &TestArgs, cluster: &Cluster) -> Result<(Summary, bool)> {
-    let mut cargo = cargo_command(&["test", "--workspace", "--no-fail-fast"]);
-    cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder()).env("KF_TEST_PLUGINS", plugins::artifacts());
-    cargo.args(&args.filter);
-    if std::env::var_os(THREADS).is_none() {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        cargo.env(THREADS, (2 * cores).to_string());
+/// The names of the test programs that use no cluster.
+fn others() -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
     }
-    if std::io::stdout().is_terminal() {
-        cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);
+    #[derive(Deserialize)]
+    struct Package {
+        targets: Vec<Target>,
     }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+        kind: Vec<String>,
+    }
+
+    let doing = "cannot ask cargo for the tests";
+    let answer = cargo_command(&["metadata", "--no-deps", "--format-version", "1"]).output().doing(doing)?;
+    let metadata: Metadata = serde_json::from_slice(&answer.stdout).doing(doing)?;
+    let targets = metadata.packages.into_iter().flat_map(|package| package.targets);
+    let tests = targets.filter(|target| target.kind.iter().any(|kind| kind == "test"));
+    Ok(tests.map(|target| target.name).filter(|name| name != END_TO_END).collect())
+}
+
+struct Lots<'a> {
+    filter: Option<&'a str>,
+    /// Where test programs leave what they share for as long as they run.
+    folder: &'a Path,
+    /// Held by whoever writes.
+    screen: Mutex<()>,
+}
+
+impl Lots<'_> {
+    /// Shows what the tests say as they say it.
+    fn with_cluster(&self, profile: Profile) -> Result<(Summary, bool)> {
+        let cluster = Cluster::start(profile)?;
+        let mut cargo = self.cargo(&["--test", END_TO_END]);
+        cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder());
+        if std::env::var_os(THREADS).is_none() {
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            cargo.env(THREADS, (A_CORE * cores).to_string());
+        }
+        let tested = listen(cargo, &|line| self.show(&[line]));
+        cluster.stop()?;
+        tested
+    }
+
+    /// Shows what the tests said once they are done.
+    fn without_cluster(&self, programs: &[String]) -> Result<(Summary, bool)> {
+        let lines = Mutex::new(Vec::new());
+        let keep = |line| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        let mut words = vec!["--lib", "--bins"];
+        words.extend(programs.iter().flat_map(|program| ["--test", program]));
+        let tested = listen(self.cargo(&words), &keep);
+        let documented = listen(self.cargo(&["--doc"]), &keep);
+        self.show(&lines.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let ((mut summary, succeeded), (examples, examples_succeeded)) = (tested?, documented?);
+        summary.add(examples);
+        Ok((summary, succeeded && examples_succeeded))
+    }
+
+    fn cargo(&self, words: &[&str]) -> Command {
+        let mut cargo = cargo_command(&["test", "--workspace", "--no-fail-fast"]);
+        cargo.env("TMPDIR", self.folder).env("KF_TEST_PLUGINS", plugins::artifacts());
+        cargo.args(words).args(self.filter);
+        if std::io::stdout().is_terminal() {
+            cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);
+        }
+        cargo
+    }
+
+    fn show(&self, lines: &[Line]) {
+        let _mine = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in lines {
+            match line {
+                Line::Result(text) => {
+                    let _gone = writeln!(std::io::stdout(), "{text}");
+                }
+                Line::Talk(text) => say::line(text),
+            }
+        }
+    }
+}
+
+/// What a test program writes: to stdout, and to stderr.
+enum Line {
+    Result(String),
+    Talk(String),
+}
+
+/// Runs cargo's tests, and adds up what they say.
+fn listen(mut cargo: Command, take: &(dyn Fn(Line) + Sync)) -> Result<(Summary, bool)> {
     let mut child = cargo
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -57,30 +152,23 @@ fn test(args: &TestArgs, cluster: &Cluster) -> Result<(Summary, bool)> {
         .spawn()
         .doing("cannot run cargo test")?;
     let (results, talk) = (child.stdout.take(), child.stderr.take());
-    let mut summary = Summary::default();
-    thread::scope(|scope| {
-        let talk = scope.spawn(|| {
-            let mut heard = Summary::default();
-            read(talk, |line| {
-                say::line(line);
-                heard.hear(line);
-            });
-            heard
-        });
-        let mut stdout = std::io::stdout().lock();
-        read(results, |line| {
-            let _gone = writeln!(stdout, "{line}");
-            summary.hear(line);
-        });
+    let summary = thread::scope(|scope| {
+        let talk = scope.spawn(|| hear(talk, |line| take(Line::Talk(line))));
+        let mut summary = hear(results, |line| take(Line::Result(line)));
         summary.add(talk.join().unwrap_or_default());
+        summary
     });
     let status = child.wait().doing("cannot wait for cargo test")?;
     Ok((summary, status.success()))
 }
 
-fn read(from: Option<impl Read>, mut take: impl FnMut(&str)) {
-    let Some(from) = from else { return };
+fn hear(from: Option<impl Read>, take: impl Fn(String)) -> Summary {
+    let mut summary = Summary::default();
+    let Some(from) = from else { return summary };
     for line in BufReader::new(from).split(b'\n').map_while(std::io::Result::ok) {
-        take(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+        let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+        summary.hear(&line);
+        take(line);
     }
+    summary
 }

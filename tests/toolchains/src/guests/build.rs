@@ -81,7 +81,9 @@ fn cargo(toolchain: &Toolchain, verb: &str, words: &[&str], profile: &str) -> Re
         .args(words)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &toolchain.linker);
     // Flags meant for the host's own build are no flags for a guest.
-    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
+    for variable in
+        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_BOOTSTRAP"]
+    {
         cargo.env_remove(variable);
     }
     if let Some(rustc) = &toolchain.rustc {

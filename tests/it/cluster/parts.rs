@@ -1,18 +1,9 @@
 //! Each optional part of a cluster really works, as the people who use it would see.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at its first surprise"
-)]
-
-mod common;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{apply, cluster, kubectl, kubectl_ok};
+use super::{apply, cluster, kubectl, kubectl_ok};
 use kf_tests::cluster::{Part, QUEUE, TestNamespace, User, skip_without_node};
 use serde_json::Value;
 
@@ -377,9 +368,8 @@ fn waiting_in(queue: &str, kubeconfig: &Path) -> Value {
     loop {
         let answer = kubectl_ok(kubeconfig, &["get", "--raw", queue]);
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
-        let first = answer["items"][0].take();
-        if !first.is_null() {
-            return first;
+        if let Some(first) = answer.pointer_mut("/items/0") {
+            return first.take();
         }
         assert!(started.elapsed() < Duration::from_secs(90), "nothing waits in {queue}");
         std::thread::sleep(Duration::from_millis(200));

@@ -1,10 +1,6 @@
 //! The `node` profile really runs containers, and Kubeflow Trainer on them.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
-mod common;
-
-use common::{apply, cluster, kubectl};
+use super::{apply, cluster, kubectl};
 use kf_tests::cluster::{TestNamespace, User, skip_without_node};
 
 #[test]

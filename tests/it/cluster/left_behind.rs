@@ -1,7 +1,5 @@
 //! Nothing of a cluster outlives the run that started it.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,6 +33,11 @@ impl Holder {
         let there = holder.remains(true);
         assert!(there.len() > 3, "the checks see too little of a running cluster: {there:?}");
         holder
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// What there is of the cluster on this machine, with or without files and control groups.
@@ -101,47 +104,10 @@ fn control_groups(number: u64) -> Vec<String> {
         .collect()
 }
 
-fn killed_harness(profile: &str) {
-    let mut holder = Holder::start(profile);
-    holder.process.kill().unwrap();
-    holder.process.wait().unwrap();
-    holder.expect_nothing_left(true);
-}
-
-fn killed_supervisor(profile: &str) {
-    let mut holder = Holder::start(profile);
-    let supervisor = read_json(&holder.directory.join("supervisor.json"));
-    let pid = supervisor.get("pid").and_then(Value::as_u64).unwrap();
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-    holder.expect_nothing_left(false);
-    // Files and empty control groups are left to the next run.
-    sweep(progress::silent).unwrap();
-    holder.expect_nothing_left(true);
-    holder.process.kill().unwrap();
-    holder.process.wait().unwrap();
-}
-
-#[test]
-fn a_killed_harness_leaves_no_control_plane() {
-    killed_harness("api");
-}
-
-#[test]
-fn a_killed_supervisor_leaves_no_control_plane() {
-    killed_supervisor("api");
-}
-
-#[test]
-fn a_killed_harness_leaves_no_node() {
-    if !skip_without_node("a_killed_harness_leaves_no_node") {
-        killed_harness("node");
-    }
-}
-
 /// The registry is in the node's own network and has files.
 #[test]
-fn two_who_ask_for_a_part_get_one_and_nothing_of_it_is_left() {
-    if skip_without_node("two_who_ask_for_a_part_get_one_and_nothing_of_it_is_left") {
+fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
+    if skip_without_node("two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it") {
         return;
     }
     let mut holder = Holder::start("node");
@@ -162,14 +128,28 @@ fn two_who_ask_for_a_part_get_one_and_nothing_of_it_is_left() {
         installations += said.matches("installing registry").count();
     }
     assert_eq!(installations, 1);
-    holder.process.kill().unwrap();
-    holder.process.wait().unwrap();
+    holder.kill();
     holder.expect_nothing_left(true);
 }
 
 #[test]
-fn a_killed_supervisor_leaves_no_node() {
-    if !skip_without_node("a_killed_supervisor_leaves_no_node") {
-        killed_supervisor("node");
-    }
+fn a_killed_harness_leaves_no_control_plane() {
+    let mut holder = Holder::start("api");
+    holder.kill();
+    holder.expect_nothing_left(true);
+}
+
+#[test]
+fn a_killed_supervisor_leaves_nothing() {
+    let profile =
+        if skip_without_node("a_killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
+    let mut holder = Holder::start(profile);
+    let supervisor = read_json(&holder.directory.join("supervisor.json"));
+    let pid = supervisor["pid"].as_u64().unwrap();
+    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+    holder.expect_nothing_left(false);
+    // Files and empty control groups are left to the next run.
+    sweep(progress::silent).unwrap();
+    holder.expect_nothing_left(true);
+    holder.kill();
 }

@@ -1,7 +1,5 @@
 //! The `api` profile offers what the other tests rely on.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -1,6 +1,10 @@
-//! What the tests of a real node have in common.
+//! The cluster of the tests is what the other tests take it for, and leaves nothing behind.
 
-#![expect(unreachable_pub, reason = "a test program has no outside to reach from")]
+mod api_profile;
+mod left_behind;
+mod node_profile;
+mod other_clusters;
+mod parts;
 
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +12,12 @@ use std::process::Command;
 use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
 
 /// The cluster of this run.
-pub fn cluster() -> &'static Cluster {
+fn cluster() -> &'static Cluster {
     Cluster::attach_or_start(Profile::Node).unwrap()
 }
 
 /// The exit code of a kubectl call, and all it wrote.
-pub fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(cluster().kubectl())
         .arg("--kubeconfig")
         .arg(kubeconfig)
@@ -25,13 +29,13 @@ pub fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 /// What a kubectl call wrote that must succeed.
-pub fn kubectl_ok(kubeconfig: &Path, arguments: &[&str]) -> String {
+fn kubectl_ok(kubeconfig: &Path, arguments: &[&str]) -> String {
     let (code, answer) = kubectl(kubeconfig, arguments);
     assert_eq!(code, Some(0), "kubectl {}: {answer}", arguments.join(" "));
     answer
 }
 
-pub fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
+fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
     let file = namespace.directory().join("manifest.yaml");
     fs_err::write(&file, manifest).unwrap();
     kubectl_ok(&namespace.kubeconfig(user), &["apply", "-f", file.to_str().unwrap()]);

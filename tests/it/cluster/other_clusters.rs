@@ -1,7 +1,5 @@
 //! Clusters other than the one that the harness builds: an existing one, and envtest's programs.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
