@@ -72,7 +72,7 @@ where
                 logs: logs.to_owned(),
             });
         }
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }

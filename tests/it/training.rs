@@ -88,7 +88,7 @@ fn more_code_than_a_config_map_holds_goes_onto_a_volume() {
     let large: String = (0..400_000).map(|number| format!("{number}\n")).collect();
     assert!(large.len() > 2 << 20);
     fs_err::write(home.path().join("src/data/large.txt"), &large).unwrap();
-    let script = "cat data/words.txt; wc -c < data/large.txt; tail -n 1 data/large.txt; touch x\n";
+    let script = "cat data/words.txt; wc -c < data/large.txt; tail -n 1 data/large.txt; touch x 2>&1\n";
     fs_err::write(home.path().join("src/run.sh"), script).unwrap();
     let ran = home.run(train(&["--pvc", "data", "--wait", "--logs"])).code(1);
     assert!(ran.stderr.contains("the code is on data, below kf-code/code-code-"), "{}", ran.transcript());

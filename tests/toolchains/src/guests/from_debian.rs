@@ -37,10 +37,12 @@ pub(super) fn rustc(host: &Host, progress: Progress) -> Result<PathBuf> {
 fn wrapper(root: &Path, host: &Host) -> Result<String> {
     let libraries = entry(&root.join("usr/lib"), |name| name.ends_with("-linux-gnu"))?;
     let loader = entry(&libraries, |name| name.starts_with("ld-linux"))?;
+    // The way there may be another each time, and the script may not.
+    let linkers = fs_err::canonicalize(host.tools())?;
     Ok(format!(
         "#!/bin/sh\nPATH='{linkers}':\"$PATH\"; export PATH\n\
          exec '{loader}' --argv0 rustc --library-path '{libraries}' '{root}/usr/bin/rustc' --sysroot '{root}/usr' \"$@\"\n",
-        linkers = host.tools().join("gcc-ld").display(),
+        linkers = linkers.join("gcc-ld").display(),
         loader = loader.display(),
         libraries = libraries.display(),
         root = root.display(),

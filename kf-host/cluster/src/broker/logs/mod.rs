@@ -74,9 +74,10 @@ impl Inner {
             ready: VecDeque::new(),
             heard: false,
             over: false,
+            previous: false,
             _permit: permit,
         };
-        log.connect(None, false).await?;
+        log.connect(None, Run::GoesOn).await?;
         let chunks = stream::unfold(Some(log), |log| async move {
             let mut log = log?;
             match log.next().await {
@@ -103,6 +104,8 @@ struct Log {
     heard: bool,
     /// The run has ended: what is left of it comes, and no more.
     over: bool,
+    /// The connection is to the log of the run before the present one.
+    previous: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -117,18 +120,19 @@ enum Read {
 }
 
 impl Log {
-    async fn connect(&mut self, since: Option<Timestamp>, previous: bool) -> Result<(), ApiError> {
+    /// Asks for the log of a run that goes on, or for what is left of one that does not.
+    async fn connect(&mut self, since: Option<Timestamp>, run: Run) -> Result<(), ApiError> {
+        self.over = run != Run::GoesOn;
+        self.previous = run == Run::Restarted;
         let mut options = self.options.clone();
+        options.follow &= !self.over;
+        options.previous |= self.previous;
         if self.stamps.is_some() {
             options.timestamps = true;
         }
         if let Some(since) = since {
             options.since = u64::try_from(since.as_millisecond()).ok();
             options.tail_lines = None;
-        }
-        if previous {
-            options.previous = true;
-            options.follow = false;
         }
         let access = self.place.access(&self.inner, Verb::Get);
         let (target, query) = (self.place.object(), query(&options)?);
@@ -154,6 +158,9 @@ impl Log {
                     }
                 }
                 Read::Lost => self.find().await?,
+                Read::Ended if self.over && self.stamps.as_ref().is_some_and(Stamps::holds) => {
+                    self.find().await?;
+                }
                 Read::Ended if !self.can_go_on() || self.over => self.end(),
                 Read::Ended => self.go_on(None).await?,
                 Read::Broke(error) if !self.can_go_on() => return Err(error),
@@ -241,17 +248,19 @@ impl Log {
             Err(error) if error.code == ErrorCode::NotFound && !broken => Run::Ended,
             Err(error) => return Err(error),
         };
-        if !broken && run != Run::GoesOn {
+        if run == Run::Gone || (!broken && run != Run::GoesOn) {
             self.end();
             return Ok(());
         }
         let Some(since) = self.stamps.as_mut().and_then(Stamps::resume) else {
             return Err(broken_stream(&"this log has no times to go on from"));
         };
-        // What is left of a run that has ended in the meantime.
-        self.over = run != Run::GoesOn;
-        match self.connect(since, run == Run::Restarted).await {
-            // The container has not begun to write again, or its log is gone.
+        self.connect_to_run(since, run).await
+    }
+
+    /// What is left of a run that has ended may be gone by now.
+    async fn connect_to_run(&mut self, since: Option<Timestamp>, run: Run) -> Result<(), ApiError> {
+        match self.connect(since, run).await {
             Err(error) if self.over && !error.code.may_pass() => {
                 self.end();
                 Ok(())
@@ -268,17 +277,14 @@ impl Log {
         for look in 1..=LOOKS {
             let Ok(pod) = self.look().await else { break };
             match run_of(&pod, self.options.container.as_deref(), first, last) {
-                Run::Restarted if !self.over => {
-                    self.over = true;
+                Run::Restarted if !self.previous => {
                     let since = self.stamps.as_mut().and_then(Stamps::resume).flatten();
-                    return match self.connect(since, true).await {
-                        // The earlier log is gone.
-                        Err(error) if !error.code.may_pass() => {
-                            self.end();
-                            Ok(())
-                        }
-                        connected => connected,
-                    };
+                    return self.connect_to_run(since, Run::Restarted).await;
+                }
+                Run::Gone => {
+                    self.stamps.as_mut().and_then(Stamps::resume);
+                    self.end();
+                    return Ok(());
                 }
                 Run::GoesOn if look < LOOKS => sleep(LOOK_PAUSE).await,
                 _ => break,
@@ -306,6 +312,8 @@ enum Run {
     Ended,
     /// Another one has begun; its log is another.
     Restarted,
+    /// Another one has begun and ended, and what the last one said is not kept any longer.
+    Gone,
 }
 
 /// `first` and `last` are when the lines were written that have been read. A pod tells its times in whole
@@ -324,7 +332,8 @@ fn run_of(pod: &Value, container: Option<&str>, first: Option<Timestamp>, last: 
     };
     let is = |state: &str| status.pointer(&format!("/state/{state}")).is_some();
     if !is("running") && !is("terminated") {
-        return Run::Ended;
+        let began_before = time("/lastState/terminated/startedAt");
+        return if is_after(began_before, last) { Run::Gone } else { Run::Ended };
     }
     let began = time("/state/running/startedAt").or_else(|| time("/state/terminated/startedAt"));
     let ended_before = time("/lastState/terminated/finishedAt");
@@ -393,7 +402,9 @@ mod tests {
         assert_eq!(run(&running("05", Some("05")), at("05.6"), at("09.5")), Run::GoesOn);
         assert_eq!(run_of(&running("06", Some("05")), None, None, None), Run::GoesOn);
         let crashed = json!({"terminated": {"startedAt": "2026-01-01T12:00:06Z"}});
-        assert_eq!(run(&pod(json!({"state": crashed})), at("00.1"), at("05.5")), Run::Restarted);
+        assert_eq!(run(&pod(json!({"state": crashed.clone()})), at("00.1"), at("05.5")), Run::Restarted);
+        let again = json!({"state": {"waiting": {}}, "lastState": crashed});
+        assert_eq!(run(&pod(again), at("00.1"), at("05.5")), Run::Gone);
         for over in [json!({"terminated": {}}), json!({"waiting": {}}), json!({})] {
             assert_eq!(run(&pod(json!({"state": over})), at("00.1"), at("05.5")), Run::Ended);
         }

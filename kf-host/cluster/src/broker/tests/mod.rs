@@ -6,10 +6,15 @@ mod watching;
 mod writing;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Request, Response, response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tower::service_fn;
@@ -27,11 +32,14 @@ pub(super) struct Sent {
     pub(super) body: Value,
 }
 
+/// Bytes, and how the connection ends.
+type Answer = UnsyncBoxBody<Bytes, io::Error>;
+
 /// Answers in order and remembers what was asked.
 #[derive(Clone, Default)]
 pub(super) struct Server {
     pub(super) sent: Arc<Mutex<Vec<Sent>>>,
-    answers: Arc<Mutex<VecDeque<Response<Body>>>>,
+    answers: Arc<Mutex<VecDeque<Response<Answer>>>>,
 }
 
 impl Server {
@@ -40,14 +48,24 @@ impl Server {
     }
 
     pub(super) fn raw(&self, code: u16, body: Vec<u8>) {
-        let response = Response::builder().status(code).body(Body::from(body)).unwrap();
-        self.answers.lock().unwrap().push_back(response);
+        self.push(Response::builder().status(code), [Ok(body)]);
+    }
+
+    /// The connection breaks after this.
+    pub(super) fn broken(&self, code: u16, body: Vec<u8>) {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        self.push(Response::builder().status(code), [Ok(body), Err(reset)]);
     }
 
     pub(super) fn with_header(&self, code: u16, name: &str, value: &str, body: &Value) {
-        let body = Body::from(body.to_string().into_bytes());
-        let response = Response::builder().status(code).header(name, value).body(body).unwrap();
-        self.answers.lock().unwrap().push_back(response);
+        let body = body.to_string().into_bytes();
+        self.push(Response::builder().status(code).header(name, value), [Ok(body)]);
+    }
+
+    fn push<const N: usize>(&self, head: response::Builder, parts: [io::Result<Vec<u8>>; N]) {
+        let frames = parts.map(|part| part.map(|bytes| Frame::data(Bytes::from(bytes))));
+        let body = StreamBody::new(stream::iter(frames)).boxed_unsync();
+        self.answers.lock().unwrap().push_back(head.body(body).unwrap());
     }
 
     fn connection(&self) -> Arc<Connection> {

@@ -284,6 +284,26 @@ async fn the_next_run_s_lines_are_not_taken_for_the_last_one_s() {
     assert_eq!(requests.len(), 6);
 }
 
+/// The same where the status tells that the run has ended, and the kubelet has begun the next one.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_run_is_not_taken_from_the_next_one() {
+    let server = Server::default();
+    let ended = main(json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z"}}));
+    let mut after = main(json!({"running": {"startedAt": "2026-01-01T12:00:03Z"}}));
+    after["status"]["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"finishedAt": "2026-01-01T12:00:03Z"}});
+    server.broken(200, lines(&[("01", "one"), ("02", "two")]));
+    server.answer(200, &ended);
+    server.raw(200, lines(&[("03", "one of the next")]));
+    server.answer(200, &after);
+    server.raw(200, lines(&[("01", "one"), ("02", "two"), ("02", "three")]));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo\nthree\n");
+    assert!(!requests[2].contains("follow"), "{requests:#?}");
+    assert!(requests[4].contains("previous=true"), "{requests:#?}");
+    assert_eq!(requests.len(), 5);
+}
+
 /// A log that was rotated goes on with the new file.
 #[tokio::test(start_paused = true)]
 async fn a_log_whose_last_line_was_rotated_away_goes_on() {

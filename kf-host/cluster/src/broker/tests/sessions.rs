@@ -23,7 +23,7 @@ fn request() -> PodRequest {
         method: HttpMethod::Get,
         path: "/".into(),
         headers: Vec::new(),
-        body: bytes::Bytes::new(),
+        body: Bytes::new(),
         bearer: None,
     }
 }
