@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -21,7 +22,7 @@ impl NameLock {
     /// Takes the lock, or says at once who holds it ([`Error::Busy`]).
     pub fn try_acquire(home: &Home, name: &PluginName) -> Result<Self> {
         let mut file = Self::open(home, name)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => Self::held(name, file),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::Busy { name: name.to_string(), pid: holder(&mut file) })
@@ -62,6 +63,21 @@ impl NameLock {
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { name: name.clone(), _file: file })
+    }
+}
+
+/// Takes a lock if it is free within a moment: a program that another thread is just starting holds every
+/// file of this one until it runs, and with it locks that were given up in the meantime.
+pub(crate) fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
+    const MOMENT: Duration = Duration::from_millis(200);
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < MOMENT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            answer => return answer,
+        }
     }
 }
 

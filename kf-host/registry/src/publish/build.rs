@@ -13,6 +13,7 @@ use super::metadata::{self, Role};
 use crate::error::{Error, Result};
 use crate::files::{self, Format};
 use crate::index::{self, Entry, Index};
+use crate::lock::try_lock;
 use crate::manifest::Manifest;
 use crate::names::{AuthorId, Digest, PluginName};
 use crate::source::{Expiry, Plugin, Source};
@@ -88,7 +89,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     let metadata_dir = input.published.join("metadata");
     fs_err::create_dir_all(&metadata_dir).map_err(|e| Error::writing(&metadata_dir, e))?;
     let lock = fs_err::File::open(&metadata_dir)?;
-    if lock.file().try_lock().is_err() {
+    if try_lock(lock.file()).is_err() {
         return Err(Error::Busy { name: input.published.display().to_string(), pid: None });
     }
     let before = Before::read(&metadata_dir)?;

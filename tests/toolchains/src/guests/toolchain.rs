@@ -82,7 +82,8 @@ impl Default for Machine {
 /// Finds a Rust that makes guests: by `only` this way, or by the first that works.
 pub fn resolve(machine: &Machine, only: Option<Way>, progress: Progress) -> Result<Toolchain> {
     let host = Host::find(&machine.rustc)?;
-    let found = |way, rustc| Ok(Toolchain { rustc, linker: host.linker(), way });
+    // By its real path: cargo compiles all anew when that changes.
+    let found = |way, rustc| Ok(Toolchain { rustc, linker: fs_err::canonicalize(host.linker())?, way });
     let tries = |way| only.is_none_or(|only| only == way);
     let mut refused = Vec::new();
 
