@@ -59,8 +59,8 @@ struct Bench<'a> {
     namespace: &'a TestNamespace,
 }
 
-/// What `kf status` reads and this cluster serves.
-const KINDS: [&str; 6] = ["pods", "deployments", "statefulsets", "jobs", "trainjobs", "jobsets"];
+/// What `kf status` reads, this cluster serves and a data scientist may list.
+const KINDS: [&str; 6] = ["pods", "deployments", "statefulsets", "jobs", "trainjobs", "events"];
 const OBJECTS: usize = 500;
 
 /// So many lines of 102 bytes are more than 100 MB.
@@ -105,14 +105,14 @@ impl Bench<'_> {
 
     fn status(&self) -> Result<()> {
         let mut objects: Vec<Value> = Vec::new();
-        objects.extend((0..150).map(|number| pod(&format!("pod-{number}"))));
+        objects.extend((0..200).map(|number| pod(&format!("pod-{number}"))));
         objects.extend((0..50).map(|number| job(&format!("job-{number}"))));
         objects.extend((0..100).map(|number| replicated("Deployment", &format!("web-{number}"))));
         objects.extend((0..50).map(|number| replicated("StatefulSet", &format!("db-{number}"))));
         let train_jobs = if self.cluster.profile() == Profile::Node { 50 } else { 150 };
         objects.extend((0..train_jobs).map(|number| train_job(&format!("train-{number}"))));
         self.create(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;
-        // With a node, each training job becomes a job set and a job.
+        // With a node, each training job becomes a job.
         for _ in 0..300 {
             if self.count()? >= OBJECTS {
                 break;
