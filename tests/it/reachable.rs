@@ -4,6 +4,7 @@ use kf_tests::cluster::User;
 use serde_json::Value;
 
 use crate::common::Ran;
+use crate::common::lines::Following;
 use crate::common::team::Team;
 
 fn json(ran: &Ran) -> Value {
@@ -52,6 +53,12 @@ fn addresses_are_listed_and_a_service_without_running_pods_is_unhealthy() {
         assert!(ran.stderr.contains("serves no metrics.k8s.io"), "{}", ran.transcript());
         home.run_in_vain(["services", "list", "wbe"]).code(5);
     }
+    let vic = team.home(User::Viewer, &["services"]);
+    let mut list = Following::start(&vic, &["services", "list", "--watch"]);
+    list.line("web.");
+    team.admin(&["create", "service", "clusterip", "later", "--tcp=80"]);
+    list.line("later.");
+    list.assert_running();
     let ran = team.home(User::Nobody, &["services"]).run_in_vain(["services", "list"]).code(4);
     assert!(ran.stderr.contains("✗ nils has no `list "), "{}", ran.transcript());
 }

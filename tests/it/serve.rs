@@ -5,6 +5,7 @@ use std::time::Duration;
 use kf_tests::cluster::{BROKEN_MODEL_SERVER, LOAD, MODEL_SERVERS, Part, User, skip_without_node};
 use serde_json::Value;
 
+use crate::common::lines::Following;
 use crate::common::team::Team;
 use crate::common::{Home, until};
 
@@ -142,7 +143,11 @@ fn a_service_is_served_stopped_and_started() {
     let again = home.run(iris(MODEL_SERVERS[1], &[])).success();
     assert!(again.stdout.contains("inferenceservice/iris unchanged"), "{}", again.transcript());
 
+    let mut list = Following::start(&home, &["serve", "--list", "--watch"]);
+    list.line("Running");
     home.run(["serve", "iris", "--stop"]).success();
+    list.line("Stopped");
+    list.assert_running();
     home.run(["serve", "iris", "--wait"]).code(1);
     home.run(["serve", "iris", "--start", "--wait"]).success();
     assert_eq!(version(&home), "2");

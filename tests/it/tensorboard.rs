@@ -2,6 +2,7 @@
 
 use kf_tests::cluster::{Cluster, Part, Profile, TENSORBOARD, TRAINER, User, skip_without_node};
 
+use crate::common::lines::Following;
 use crate::common::page::Opened;
 use crate::common::team::Team;
 use crate::common::terminal::PATIENCE;
@@ -95,6 +96,14 @@ fn the_clusters_own_kind_shows_the_scalars_of_a_training_job() {
     drop(again);
 
     let viewer = team.home(User::Viewer, &["tensorboard"]);
+    let mut list = Following::start(&viewer, &["tensorboard", "--list", "--watch"]);
+    list.line("pvc://runs/mnist");
+    team.apply(
+        "{apiVersion: tensorboard.kubeflow.org/v1alpha1, kind: Tensorboard, metadata: {name: later},
+          spec: {logspath: 'pvc://runs/later'}}",
+    );
+    list.line("pvc://runs/later");
+    list.assert_running();
     let ran = viewer.run_in_vain(["tensorboard", "--logs", "pvc://runs/other"]).code(4);
     assert!(ran.stderr.contains("✗ vic has no `create tensorboards`"), "{}", ran.transcript());
     assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());

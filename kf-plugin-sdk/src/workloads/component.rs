@@ -126,6 +126,17 @@ impl Component {
         }
     }
 
+    /// Its pods among these, where they are known by a label, as all but those of deployments and stateful
+    /// sets are.
+    pub fn pods_among<'a>(&self, pods: impl IntoIterator<Item = &'a Object>) -> Vec<Object> {
+        let selected = |pod: &&Object| match self.kind.pods_by() {
+            PodsBy::Label(label) => pod.label(label) == Some(&self.name),
+            PodsBy::Itself => pod.name() == self.name,
+            PodsBy::Selector => false,
+        };
+        pods.into_iter().filter(selected).filter(|pod| self.owns(pod)).cloned().collect()
+    }
+
     /// Its pods, in no order.
     pub fn pods(&self, kf: &Kf) -> Result<Vec<Object>> {
         let mut pods = self.pod_selection(kf).list()?;

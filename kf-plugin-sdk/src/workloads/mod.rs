@@ -26,6 +26,7 @@ mod place;
 mod pod;
 mod ranks;
 mod scheduling;
+mod standing;
 mod verdict;
 
 pub use belonging::component_of;
@@ -41,6 +42,7 @@ pub use outcome::{Outcome, outcome};
 pub use place::{Place, PlaceChoice};
 pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_trouble, restarts};
 pub use ranks::{Rank, rank_of};
+pub use standing::{StandingRow, StandingScreen, StandingTable, mirrored};
 pub use verdict::{Clue, Evidence, State, Verdict, verdict};
 
 /// One line of at most so many characters, cut at a word.

@@ -57,6 +57,9 @@ pub(crate) struct Ls {
     /// How many, the newest first
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+    /// Keep the table up to date
+    #[arg(long, short)]
+    watch: bool,
     #[command(flatten)]
     place: Place,
 }

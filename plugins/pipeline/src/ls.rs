@@ -1,13 +1,15 @@
 //! `kf pipeline ls`.
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{StandingRow, StandingScreen};
 use serde::Serialize;
 
+use crate::run::LOOK;
 use crate::server::Server;
 use crate::state::{State, age, error, took};
 use crate::{Ls, What, find};
 
-#[derive(Serialize, TableRow)]
+#[derive(PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"run/{}\", self.name)")]
 struct RunRow {
     name: String,
@@ -24,7 +26,7 @@ struct RunRow {
     why: Option<String>,
 }
 
-#[derive(Serialize, TableRow)]
+#[derive(PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"pipeline/{}\", self.name)")]
 struct PipelineRow {
     name: String,
@@ -33,13 +35,39 @@ struct PipelineRow {
     about: Option<String>,
 }
 
-#[derive(Serialize, TableRow)]
+#[derive(PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"experiment/{}\", self.name)")]
 struct ExperimentRow {
     name: String,
     age: String,
     id: String,
     about: Option<String>,
+}
+
+impl StandingRow for RunRow {
+    fn age_like(&mut self, shown: &[Self]) {
+        let same = shown.iter().find(|row| row.id == self.id && row.state == self.state);
+        if let Some(before) = same {
+            self.age.clone_from(&before.age);
+            self.took.clone_from(&before.took);
+        }
+    }
+}
+
+impl StandingRow for PipelineRow {
+    fn age_like(&mut self, shown: &[Self]) {
+        if let Some(before) = shown.iter().find(|row| row.id == self.id) {
+            self.age.clone_from(&before.age);
+        }
+    }
+}
+
+impl StandingRow for ExperimentRow {
+    fn age_like(&mut self, shown: &[Self]) {
+        if let Some(before) = shown.iter().find(|row| row.id == self.id) {
+            self.age.clone_from(&before.age);
+        }
+    }
 }
 
 pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
@@ -52,11 +80,11 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
         What::Runs => {
             let experiment = ls.experiment.as_deref().map(|name| experiment(server, name)).transpose()?;
             let query: Vec<_> = experiment.iter().map(|id| ("experiment_id", id.as_str())).collect();
-            show(server, &server.list("runs", "/runs", "runs", &query, limit)?, run_row)
+            show(server, ls.watch, || server.list("runs", "/runs", "runs", &query, limit), run_row)
         }
         What::Pipelines => {
-            let found = server.list("pipelines", "/pipelines", "pipelines", &[], limit)?;
-            show(server, &found, |pipeline, now| PipelineRow {
+            let read = || server.list("pipelines", "/pipelines", "pipelines", &[], limit);
+            show(server, ls.watch, read, |pipeline, now| PipelineRow {
                 name: text(pipeline, "display_name"),
                 age: age(pipeline, "/created_at", now),
                 id: text(pipeline, "pipeline_id"),
@@ -64,8 +92,8 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
             })
         }
         What::Experiments => {
-            let found = server.list("experiments", "/experiments", "experiments", &[], limit)?;
-            show(server, &found, |experiment, now| ExperimentRow {
+            let read = || server.list("experiments", "/experiments", "experiments", &[], limit);
+            show(server, ls.watch, read, |experiment, now| ExperimentRow {
                 name: text(experiment, "display_name"),
                 age: age(experiment, "/created_at", now),
                 id: text(experiment, "experiment_id"),
@@ -75,19 +103,37 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
     }
 }
 
-fn show<T: TableRow>(
+fn show<T: StandingRow>(
     server: &Server,
-    found: &[Object],
+    stays: bool,
+    read: impl Fn() -> Result<Vec<Object>>,
     row: impl Fn(&Object, Timestamp) -> T,
 ) -> Result<Exit> {
     let kf = &server.kf;
-    let now = kf.now();
-    let rows: Vec<_> = found.iter().map(|object| row(object, now)).collect();
+    let rows = || -> Result<Vec<T>> {
+        let now = kf.now();
+        Ok(read()?.iter().map(|object| row(object, now)).collect())
+    };
+    if stays {
+        return keep(kf, rows);
+    }
+    let rows = rows()?;
     kf.table(&rows)?;
     if rows.is_empty() {
         kf.note(format!("nothing to show in {}", kf.namespace()));
     }
     Ok(Exit::OK)
+}
+
+/// Stays until it is stopped from outside. The server has no watch, so it is asked again and again.
+fn keep<T: StandingRow>(kf: &Kf, rows: impl Fn() -> Result<Vec<T>>) -> Result<Exit> {
+    let mut screen = StandingScreen::of(kf);
+    loop {
+        screen.show(rows()?)?;
+        if kf.wait(&[&kf.after(LOOK)]).is_empty() {
+            return Ok(Exit::OK);
+        }
+    }
 }
 
 fn run_row(run: &Object, now: Timestamp) -> RunRow {

@@ -205,6 +205,28 @@ fn every_page_is_listed_up_to_the_limit() {
 }
 
 #[test]
+fn the_list_follows_what_happens() {
+    let (host, _) = cluster("RUNNING");
+    let asked = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&asked);
+    host.on_http(move |request| {
+        let mut body = json!({});
+        if request.path.contains("/runs?") {
+            *count.borrow_mut() += 1;
+            let state = if *count.borrow() <= 3 { "RUNNING" } else { "SUCCEEDED" };
+            body = json!({ "runs": [run(state)] });
+        }
+        Ok(HttpResponse { status: 200, body: body.to_string().into_bytes(), ..HttpResponse::default() })
+    });
+    host.at(Duration::from_secs(12), |_| {});
+    assert_eq!(kf(&host, &["ls", "--watch"]), Ok(Exit::OK));
+    assert!(*asked.borrow() > 4, "{asked:?}");
+    let stdout = host.terminal().stdout.clone();
+    let states: Vec<_> = stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(states, ["STATE", "Running", "STATE", "Succeeded"], "{stdout}");
+}
+
+#[test]
 fn a_run_is_shown_with_its_tasks_in_order() {
     for name in ["iris-2", "1111", ID] {
         let (host, _) = cluster("FAILED");

@@ -109,6 +109,9 @@ pub struct Serve {
     /// Show all services
     #[arg(long, conflicts_with_all = CHANGES, conflicts_with_all = ["name", "rollback", "stop", "start"], help_heading = "Instead")]
     list: bool,
+    /// Keep the list up to date
+    #[arg(long, requires = "list", help_heading = "Instead")]
+    watch: bool,
 }
 
 /// What says how a service is to be, and has no place beside a flag that does something else.
@@ -141,7 +144,7 @@ impl FromStr for Replicas {
 pub fn main(serve: Serve, kf: &Kf) -> Result<Exit> {
     if serve.list {
         preflight::check_served(kf)?;
-        return list::print(kf);
+        return if serve.watch { list::watch(kf) } else { list::print(kf) };
     }
     let name = serve.name()?;
     request::check(&serve)?;

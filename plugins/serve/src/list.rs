@@ -1,14 +1,15 @@
 //! `--list`: every service, and how its newest revision really is.
 
+use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Events, State};
+use kf_plugin_sdk::workloads::{Events, StandingRow, StandingTable, State, mirrored};
 use serde::Serialize;
 
 use crate::predictor::{self, SERVICE_LABEL};
 use crate::rollout::{Truth, View};
 
-#[derive(Serialize, TableRow)]
+#[derive(PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"inferenceservice/{}\", self.name)")]
 struct Row {
     name: String,
@@ -27,32 +28,69 @@ struct Row {
     why: Option<String>,
 }
 
+impl StandingRow for Row {
+    fn age_like(&mut self, shown: &[Self]) {
+        let before = shown.iter().find(|row| row.name == self.name);
+        if let Some(before) = before.filter(|row| row.state == self.state) {
+            self.age.clone_from(&before.age);
+        }
+    }
+}
+
 pub(crate) fn print(kf: &Kf) -> Result<Exit> {
     let services = kf.api(predictor::kind()).list()?;
     let below = |kind: Kind| kf.api(kind).labels(SERVICE_LABEL).list();
-    let deployments = below(Kind::new("apps", "Deployment"))?;
-    let replica_sets = below(Kind::new("apps", "ReplicaSet"))?;
-    let pods = below("Pod".into())?;
+    let [deployments, replica_sets, pods] = BELOW.map(|(group, kind)| below(Kind::new(group, kind)));
+    let (deployments, replica_sets, pods) = (deployments?, replica_sets?, pods?);
     let events = Events::read(kf).unwrap_or_default();
-    let row = |service: &Object| {
-        let mine = |object: &&Object| object.label(SERVICE_LABEL) == Some(service.name());
-        let view = View {
-            service,
-            deployments: deployments.iter().filter(mine).collect(),
-            replica_sets: replica_sets.iter().filter(mine).collect(),
-            pods: pods.iter().filter(mine).collect(),
-            events: &events,
-            outdated: None,
-            settled: true,
-        };
-        row(&view, kf.now())
-    };
-    let rows: Vec<_> = services.iter().map(row).collect();
+    let below = [deployments.iter().collect(), replica_sets.iter().collect(), pods.iter().collect()];
+    let rows = rows(services.iter(), &below, &events, kf.now());
     if rows.is_empty() {
         kf.note(format!("no inference services in {}", kf.namespace()));
     }
     kf.table(&rows)?;
     Ok(Exit::OK)
+}
+
+/// Stays until it is stopped from outside.
+pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
+    let mut mirrors = vec![Mirror::open(kf, kf.api(predictor::kind()))?];
+    for (group, kind) in BELOW {
+        mirrors.push(Mirror::open(kf, kf.api(Kind::new(group, kind)).labels(SERVICE_LABEL))?);
+    }
+    StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
+        let of = |index: usize| mirrored(mirrors.get(index..=index).unwrap_or_default());
+        rows(of(0), &[of(1).collect(), of(2).collect(), of(3).collect()], events, kf.now())
+    })
+}
+
+/// What stands below a service, in the order of [`rows`]' lists.
+const BELOW: [(&str, &str); 3] = [("apps", "Deployment"), ("apps", "ReplicaSet"), ("", "Pod")];
+
+fn rows<'a>(
+    services: impl Iterator<Item = &'a Object>,
+    below: &[Vec<&'a Object>; 3],
+    events: &Events,
+    now: Timestamp,
+) -> Vec<Row> {
+    let row = |service: &Object| {
+        let mine = |objects: &[&'a Object]| {
+            let is = |object: &&&Object| object.label(SERVICE_LABEL) == Some(service.name());
+            objects.iter().filter(is).copied().collect()
+        };
+        let [deployments, replica_sets, pods] = below;
+        let view = View {
+            service,
+            deployments: mine(deployments),
+            replica_sets: mine(replica_sets),
+            pods: mine(pods),
+            events,
+            outdated: None,
+            settled: true,
+        };
+        row(&view, now)
+    };
+    services.map(row).collect()
 }
 
 fn row(view: &View<'_>, now: Timestamp) -> Row {

@@ -396,3 +396,20 @@ fn the_list_says_how_the_newest_revision_is() {
     let why = "the new revision cannot start: image nope:1 cannot be pulled: there is no such image";
     assert!(row.ends_with(why), "{table}");
 }
+
+#[test]
+fn the_list_follows_what_happens() {
+    let host = running();
+    host.at(std::time::Duration::from_secs(600), |cluster| {
+        cluster.change(KIND, "iris", |iris| {
+            iris.set("/metadata/annotations", json!({ "serving.kserve.io/stop": "true" }))
+        });
+    });
+    let before = host.terminal().stdout.len();
+    assert_eq!(host.run::<Plugin>(&["--list", "--watch"]), Ok(Exit::OK));
+    let stdout = host.terminal().stdout[before..].to_owned();
+    let states: Vec<_> = stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let states: Vec<_> = states.into_iter().filter(|state| *state != "STATE").collect();
+    assert_eq!(states, ["Running", "Stopped"], "{stdout}");
+    assert_eq!(host.run::<Plugin>(&["--watch"]).unwrap_err().code, ErrorCode::Invalid);
+}

@@ -12,6 +12,8 @@ mod targets;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, complete_among};
 
+use targets::Scene;
+
 /// Show what can be reached here, and whether it answers
 #[derive(clap::Parser, Describe)]
 #[kf(example("services list", "inference services, notebooks and services with their addresses"))]
@@ -25,7 +27,7 @@ pub struct Services {
 #[derive(clap::Subcommand, Describe)]
 enum Action {
     /// List what can be reached, with addresses and ready endpoints
-    List(Which),
+    List(List),
     /// Ask the pods behind each whether they are ready; exits 1 if one is not
     Health(Which),
     /// Show requests, CPU and memory of each
@@ -42,10 +44,23 @@ struct Which {
     all: bool,
 }
 
+#[derive(clap::Args, Describe)]
+struct List {
+    #[command(flatten)]
+    which: Which,
+    /// Keep the table up to date
+    #[arg(long, short)]
+    watch: bool,
+}
+
 #[kf_plugin_sdk::main(complete = complete)]
 pub fn main(services: Services, kf: &Kf) -> Result<Exit> {
-    let (Action::List(which) | Action::Health(which) | Action::Stats(which)) = &services.action;
-    let targets = targets::read(kf, which.name.as_deref(), which.all)?;
+    let which = match &services.action {
+        Action::List(list) if list.watch => return list::watch(kf, &list.which),
+        Action::List(list) => &list.which,
+        Action::Health(which) | Action::Stats(which) => which,
+    };
+    let targets = Scene::read(kf)?.targets(kf, which.name.as_deref(), which.all)?;
     if targets.is_empty() {
         kf.note(format!("nothing can be reached in {}", kf.namespace()));
     }

@@ -1,11 +1,13 @@
 //! Addresses and ready endpoints.
 
 use kf_plugin_sdk::prelude::*;
+use kf_plugin_sdk::workloads::{StandingRow, StandingTable};
 use serde::Serialize;
 
-use crate::targets::Target;
+use crate::Which;
+use crate::targets::{Live, Target};
 
-#[derive(Debug, Serialize, TableRow)]
+#[derive(Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
 struct Row {
     kind: &'static str,
@@ -24,11 +26,31 @@ struct Row {
     addresses: Vec<String>,
 }
 
+impl StandingRow for Row {
+    /// Nothing in it grows old.
+    fn age_like(&mut self, _: &[Self]) {}
+}
+
 pub(crate) fn run(kf: &Kf, targets: &[Target]) -> Result<Exit> {
-    let wide = kf.output_format() == Format::Wide;
-    let rows: Vec<_> = targets.iter().map(|target| row(target, wide)).collect();
-    kf.table(&rows)?;
+    kf.table(&rows(kf, targets))?;
     Ok(Exit::OK)
+}
+
+/// Stays until it is stopped from outside. What was named and is gone is no row.
+pub(crate) fn watch(kf: &Kf, which: &Which) -> Result<Exit> {
+    let live = Live::open(kf)?;
+    let read = live.reader();
+    let name = which.name.as_deref();
+    read(&live.mirrors).targets(kf, name, which.all)?;
+    StandingTable::of(kf, live.mirrors).show(|mirrors, _| {
+        let targets = read(mirrors).targets(kf, name, which.all).unwrap_or_default();
+        rows(kf, &targets)
+    })
+}
+
+fn rows(kf: &Kf, targets: &[Target]) -> Vec<Row> {
+    let wide = kf.output_format() == Format::Wide;
+    targets.iter().map(|target| row(target, wide)).collect()
 }
 
 fn row(target: &Target, wide: bool) -> Row {

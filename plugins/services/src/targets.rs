@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, PodState, is_ready, pod_state};
 use serde_json::Value;
@@ -12,6 +13,8 @@ use serde_json::Value;
 /// What has an address of its own, besides services.
 const KINDS: [ComponentKind; 3] =
     [ComponentKind::InferenceService, ComponentKind::Notebook, ComponentKind::Workspace];
+
+const SLICE: &str = "discovery.k8s.io/EndpointSlice";
 
 const WORKSPACE_LABEL: &str = "notebooks.kubeflow.org/workspace-name";
 
@@ -37,33 +40,117 @@ impl Target {
     }
 }
 
-/// All of them, or the one that was named.
-pub(crate) fn read(kf: &Kf, named: Option<&str>, all: bool) -> Result<Vec<Target>> {
-    let mut pods = kf.api("Pod").list()?;
-    pods.retain(|pod| !matches!(pod_state(pod), PodState::Complete | PodState::Failed));
-    let services = kf.api("Service").list()?;
-    let endpoints = Endpoints::read(kf)?;
-    let mut targets = Vec::new();
-    let lists = kf.list_many(&KINDS.map(ComponentKind::kind));
-    for (kind, listed) in KINDS.into_iter().zip(lists) {
-        for object in served_and_allowed(listed.map(|listed| listed.items))? {
-            targets.push(component(kf, kind, &object, &pods));
+/// What targets are made of.
+pub(crate) struct Scene {
+    pods: Vec<Object>,
+    services: Vec<Object>,
+    endpoints: Endpoints,
+    components: Vec<(ComponentKind, Vec<Object>)>,
+}
+
+impl Scene {
+    pub(crate) fn read(kf: &Kf) -> Result<Self> {
+        let pods = kf.api("Pod").list()?;
+        let services = kf.api("Service").list()?;
+        let endpoints = Endpoints::read(kf)?;
+        let mut components = Vec::new();
+        let lists = kf.list_many(&KINDS.map(ComponentKind::kind));
+        for (kind, listed) in KINDS.into_iter().zip(lists) {
+            let found = served_and_allowed(listed.map(|listed| listed.items))?;
+            components.push((kind, found.unwrap_or_default()));
+        }
+        Ok(Self { pods, services, endpoints, components })
+    }
+
+    /// All of them, or the one that was named.
+    pub(crate) fn targets(&self, kf: &Kf, named: Option<&str>, all: bool) -> Result<Vec<Target>> {
+        let has_ended = |pod: &&Object| matches!(pod_state(pod), PodState::Complete | PodState::Failed);
+        let pods: Vec<Object> = self.pods.iter().filter(|pod| !has_ended(pod)).cloned().collect();
+        let mut targets = Vec::new();
+        for (kind, objects) in &self.components {
+            targets.extend(objects.iter().map(|object| component(kf, *kind, object, &pods)));
+        }
+        for object in &self.services {
+            let part = part_of(object).is_some_and(|(kind, name)| {
+                targets.iter().any(|target: &Target| target.kind == kind && target.name == name)
+            });
+            // It only gives the ranks of a training job their names.
+            let of_job_set = object.controller().is_some_and(|(kind, _)| kind == "JobSet");
+            let asked_for =
+                named.is_some_and(|named| named == object.name() || named.starts_with("service/"));
+            if all || asked_for || !(part || of_job_set) {
+                targets.push(service(kf, object, &pods, &self.endpoints));
+            }
+        }
+        match named {
+            None => Ok(targets),
+            Some(words) => one(kf, targets, words).map(|target| vec![target]),
         }
     }
-    for object in &services {
-        let part = part_of(object).is_some_and(|(kind, name)| {
-            targets.iter().any(|target| target.kind == kind && target.name == name)
-        });
-        // It only gives the ranks of a training job their names.
-        let of_job_set = object.controller().is_some_and(|(kind, _)| kind == "JobSet");
-        let asked_for = named.is_some_and(|named| named == object.name() || named.starts_with("service/"));
-        if all || asked_for || !(part || of_job_set) {
-            targets.push(service(kf, object, &pods, &endpoints));
+}
+
+/// A [`Scene`] that stays up to date.
+pub(crate) struct Live {
+    pub(crate) mirrors: Vec<Mirror>,
+    /// What each mirror holds.
+    sources: Vec<Source>,
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Pods,
+    Services,
+    Slices,
+    Endpoints,
+    Components(ComponentKind),
+}
+
+impl Live {
+    pub(crate) fn open(kf: &Kf) -> Result<Self> {
+        let mut live = Self { mirrors: Vec::new(), sources: Vec::new() };
+        live.mirror(kf, Source::Pods, "Pod".into())?;
+        live.mirror(kf, Source::Services, "Service".into())?;
+        if !live.mirror_if_allowed(kf, Source::Slices, SLICE.into())? {
+            live.mirror_if_allowed(kf, Source::Endpoints, "Endpoints".into())?;
         }
+        for kind in KINDS {
+            live.mirror_if_allowed(kf, Source::Components(kind), kind.kind())?;
+        }
+        Ok(live)
     }
-    match named {
-        None => Ok(targets),
-        Some(words) => one(kf, targets, words).map(|target| vec![target]),
+
+    fn mirror(&mut self, kf: &Kf, source: Source, kind: Kind) -> Result<()> {
+        self.mirrors.push(Mirror::open(kf, kf.api(kind))?);
+        self.sources.push(source);
+        Ok(())
+    }
+
+    fn mirror_if_allowed(&mut self, kf: &Kf, source: Source, kind: Kind) -> Result<bool> {
+        served_and_allowed(self.mirror(kf, source, kind)).map(|found| found.is_some())
+    }
+
+    /// Reads a scene out of mirrors that were opened by [`Live::open`].
+    pub(crate) fn reader(&self) -> impl Fn(&[Mirror]) -> Scene + use<> {
+        let sources = self.sources.clone();
+        move |mirrors| {
+            let mut scene = Scene {
+                pods: Vec::new(),
+                services: Vec::new(),
+                endpoints: Endpoints::Unknown,
+                components: Vec::new(),
+            };
+            for (source, mirror) in sources.iter().zip(mirrors) {
+                let objects: Vec<_> = mirror.objects().cloned().collect();
+                match source {
+                    Source::Pods => scene.pods = objects,
+                    Source::Services => scene.services = objects,
+                    Source::Slices => scene.endpoints = Endpoints::Known(of_slices(&objects)),
+                    Source::Endpoints => scene.endpoints = Endpoints::Known(of_endpoints(&objects)),
+                    Source::Components(kind) => scene.components.push((*kind, objects)),
+                }
+            }
+            scene
+        }
     }
 }
 
@@ -83,10 +170,10 @@ fn one(kf: &Kf, targets: Vec<Target>, words: &str) -> Result<Target> {
 }
 
 /// Nothing where the kind is not served or may not be listed.
-fn served_and_allowed(listed: Result<Vec<Object>>) -> Result<Vec<Object>> {
-    match listed {
-        Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => Ok(Vec::new()),
-        listed => listed,
+fn served_and_allowed<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => Ok(None),
+        found => found.map(Some),
     }
 }
 
@@ -176,18 +263,11 @@ enum Endpoints {
 
 impl Endpoints {
     fn read(kf: &Kf) -> Result<Self> {
-        match kf.api("discovery.k8s.io/EndpointSlice").list() {
-            Ok(slices) => return Ok(Self::Known(of_slices(&slices))),
-            Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => {}
-            Err(error) => return Err(error),
+        if let Some(slices) = served_and_allowed(kf.api(SLICE).list())? {
+            return Ok(Self::Known(of_slices(&slices)));
         }
-        match kf.api("Endpoints").list() {
-            Ok(endpoints) => Ok(Self::Known(of_endpoints(&endpoints))),
-            Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => {
-                Ok(Self::Unknown)
-            }
-            Err(error) => Err(error),
-        }
+        let endpoints = served_and_allowed(kf.api("Endpoints").list())?;
+        Ok(endpoints.map_or(Self::Unknown, |endpoints| Self::Known(of_endpoints(&endpoints))))
     }
 
     fn of(&self, service: &str, pods: &[Object]) -> (usize, usize) {

@@ -1,10 +1,14 @@
 //! What can be reached, whether it answers, and how often it was asked.
 
+use std::time::Duration;
+
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use kf_plugin_sdk::{HttpResponse, Method};
 use kf_plugin_services::Plugin;
 use serde_json::{Value, json};
+
+const ISVC: &str = "serving.kserve.io/InferenceService";
 
 /// A service with one ready and one unready pod, and an inference service that made one for itself.
 fn cluster() -> FakeHost {
@@ -66,6 +70,25 @@ fn addresses_and_ready_endpoints_are_listed() {
     assert_eq!(lines(&host), shown);
     host.run::<Plugin>(&["list", "--all"]).unwrap();
     assert!(lines(&host).contains(&"service iris-predictor 0/0 iris-predictor.team-a.svc:80".to_owned()));
+}
+
+#[test]
+fn the_list_follows_what_happens() {
+    let host = cluster();
+    host.at(Duration::from_secs(12), |cluster| {
+        cluster.change("discovery.k8s.io/EndpointSlice", "web-x", |slice| {
+            let ready = |pod: &str| json!({ "addresses": [pod], "targetRef": { "name": pod } });
+            slice.set("/endpoints", json!([ready("web-0"), ready("web-1")]))
+        });
+    });
+    host.at(Duration::from_secs(14), |cluster| cluster.remove(ISVC, "iris"));
+    assert_eq!(host.run::<Plugin>(&["list", "--watch"]), Ok(Exit::OK));
+    let stdout = host.terminal().stdout.clone();
+    let web = stdout.lines().filter(|line| line.contains(" web ")).map(|line| line.split_whitespace().nth(2));
+    assert_eq!(web.collect::<Vec<_>>(), [Some("1/2"), Some("2/2"), Some("2/2")], "{stdout}");
+    assert_eq!(stdout.matches("iris-team-a").count(), 2, "{stdout}");
+    let error = host.run::<Plugin>(&["list", "none", "--watch"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub struct Tensorboard {
     /// List the TensorBoards in the namespace
     #[arg(long, conflicts_with_all = ["job", "logs", "rm"])]
     list: bool,
+    /// Keep the list up to date
+    #[arg(long, requires = "list")]
+    watch: bool,
     /// Remove it when you stop looking
     #[arg(long, help_heading = "How it runs")]
     rm: bool,
@@ -64,7 +67,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 #[kf_plugin_sdk::main]
 pub fn main(tensorboard: Tensorboard, kf: &Kf) -> Result<Exit> {
     if tensorboard.list {
-        return list::run(kf);
+        return if tensorboard.watch { list::watch(kf) } else { list::run(kf) };
     }
     if tensorboard.lasts.0 < SHORTEST {
         return Err(Error::invalid("--for is too short; write at least --for 1m"));

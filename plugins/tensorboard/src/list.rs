@@ -1,12 +1,13 @@
+use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Component, Events, State};
+use kf_plugin_sdk::workloads::{Component, Events, StandingRow, StandingTable, State, mirrored};
 use serde::Serialize;
 
 use crate::board::kind;
 use crate::own;
 
-#[derive(Debug, Serialize, TableRow)]
+#[derive(Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
 struct BoardRow {
     name: String,
@@ -26,39 +27,31 @@ struct BoardRow {
     why: Option<String>,
 }
 
+impl StandingRow for BoardRow {
+    fn age_like(&mut self, shown: &[Self]) {
+        let same = |row: &&Self| row.kind == self.kind && row.name == self.name;
+        if let Some(before) = shown.iter().find(same) {
+            self.age.clone_from(&before.age);
+        }
+    }
+}
+
 /// The TensorBoards of the namespace: the cluster's and the user's own.
 pub(crate) fn run(kf: &Kf) -> Result<Exit> {
     let mut objects = kf.api("batch/Job").labels(own::LABELS).list()?;
     if kf.serves(&kind())? {
         match kf.api(kind()).list() {
             Ok(boards) => objects.extend(boards),
-            Err(error) if error.is(ErrorCode::Forbidden) => kf.note("you may not list tensorboards"),
+            Err(error) if error.is(ErrorCode::Forbidden) => tell_forbidden(kf),
             Err(error) => return Err(error),
         }
     }
     let (events, now) = (Events::read(kf)?, kf.now());
-    let mut boards = Vec::new();
-    for component in objects.into_iter().filter_map(Component::of) {
-        let logs = own::shows(&component.object).or(component.object.str("/spec/logspath"));
-        boards.extend(logs.map(str::to_owned).map(|logs| (component, logs)));
-    }
+    let boards: Vec<_> = objects.into_iter().filter_map(board).collect();
     let selections: Vec<_> = boards.iter().map(|(component, _)| component.pod_selection(kf)).collect();
     let mut rows = Vec::new();
     for ((component, logs), pods) in boards.into_iter().zip(kf.list_selections(&selections)) {
-        let mut pods = pods?.items;
-        pods.retain(|pod| component.owns(pod));
-        let verdict = component.judge(&pods, &events);
-        let created = component.object.created();
-        rows.push(BoardRow {
-            name: component.name.clone(),
-            kind: component.kind.word(),
-            state_cell: verdict.state.cell(),
-            state: verdict.state,
-            logs,
-            age: created.map(|created| short_duration(created.age(now))).unwrap_or_default(),
-            created,
-            why: verdict.why,
-        });
+        rows.push(row(&component, logs, &component.pods_among(&pods?.items), &events, now));
     }
     if rows.is_empty() && kf.output_format().is_table() {
         kf.note(format!("no TensorBoards in {}", kf.namespace()));
@@ -66,4 +59,51 @@ pub(crate) fn run(kf: &Kf) -> Result<Exit> {
     }
     kf.table(&rows)?;
     Ok(Exit::OK)
+}
+
+/// Stays until it is stopped from outside.
+pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
+    let mut mirrors =
+        vec![Mirror::open(kf, kf.api("Pod"))?, Mirror::open(kf, kf.api("batch/Job").labels(own::LABELS))?];
+    if kf.serves(&kind())? {
+        match Mirror::open(kf, kf.api(kind())) {
+            Ok(boards) => mirrors.push(boards),
+            Err(error) if error.is(ErrorCode::Forbidden) => tell_forbidden(kf),
+            Err(error) => return Err(error),
+        }
+    }
+    StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
+        let (pods, boards) = mirrors.split_at_checked(1).unwrap_or_default();
+        let boards = mirrored(boards).cloned().filter_map(board);
+        let row = |(component, logs): (Component, String)| {
+            row(&component, logs, &component.pods_among(mirrored(pods)), events, kf.now())
+        };
+        boards.map(row).collect()
+    })
+}
+
+fn tell_forbidden(kf: &Kf) {
+    kf.note("you may not list tensorboards");
+}
+
+/// A TensorBoard, and where the logs are that it shows.
+fn board(object: Object) -> Option<(Component, String)> {
+    let component = Component::of(object)?;
+    let logs = own::shows(&component.object).or(component.object.str("/spec/logspath"))?.to_owned();
+    Some((component, logs))
+}
+
+fn row(component: &Component, logs: String, pods: &[Object], events: &Events, now: Timestamp) -> BoardRow {
+    let verdict = component.judge(pods, events);
+    let created = component.object.created();
+    BoardRow {
+        name: component.name.clone(),
+        kind: component.kind.word(),
+        state_cell: verdict.state.cell(),
+        state: verdict.state,
+        logs,
+        age: created.map(|created| short_duration(created.age(now))).unwrap_or_default(),
+        created,
+        why: verdict.why,
+    }
 }

@@ -243,6 +243,26 @@ fn the_list_shows_both_and_what_they_show() {
 }
 
 #[test]
+fn the_list_follows_what_happens() {
+    let host = with_boards();
+    let board = |name: &str| {
+        json!({
+            "apiVersion": "tensorboard.kubeflow.org/v1alpha1", "kind": "Tensorboard",
+            "metadata": { "name": name }, "spec": { "logspath": "s3://bucket/x" },
+        })
+    };
+    host.put(board("old"));
+    host.at(Duration::from_secs(12), move |cluster| {
+        cluster.put(board("new"));
+    });
+    assert_eq!(host.run::<Plugin>(&["--list", "--watch"]), Ok(Exit::OK));
+    let stdout = host.terminal().stdout.clone();
+    let names: Vec<_> = stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["NAME", "old", "NAME", "new", "old"], "{stdout}");
+    assert_eq!(host.run::<Plugin>(&["--watch"]).unwrap_err().code, ErrorCode::Invalid);
+}
+
+#[test]
 fn a_viewer_makes_nothing() {
     for host in [cluster(), with_boards()] {
         host.cluster(|cluster| {

@@ -1,7 +1,7 @@
 use kf_notebook_server::{ServerState, View};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::is_gpu;
+use kf_plugin_sdk::workloads::{StandingRow, is_gpu};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -87,9 +87,10 @@ impl ServerRow {
     pub(super) fn order(&self) -> (&str, &str) {
         (&self.name, self.kind)
     }
+}
 
-    /// Takes the ages of an earlier row, so that time alone changes nothing.
-    pub(super) fn age_like(&mut self, before: &[Self]) {
+impl StandingRow for ServerRow {
+    fn age_like(&mut self, before: &[Self]) {
         let same = before.iter().find(|row| row.order() == self.order());
         if let Some(before) =
             same.filter(|row| row.last_activity == self.last_activity && row.state == self.state)
