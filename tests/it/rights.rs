@@ -160,6 +160,22 @@ fn each_rule_is_shown_as_the_user_has_it() {
 }
 
 /// A namespace with a pod and a secret, which some would like to have.
+/// `kf command describe` tells rule by rule; whoever adds a command wants to know whether it will work.
+#[test]
+fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
+    let team = Team::new("rights-line");
+    let add = |user, command| team.home(user, &[]).run(["command", "add", command]).code(8);
+    let ran = add(User::DataScientist, "status");
+    let line = format!("You may do all it needs in {}.   ✓ ", team.name());
+    let told: Vec<_> = ran.stderr.lines().skip_while(|told| !told.starts_with(&line)).collect();
+    assert!(told.first().is_some_and(|told| told.ends_with("rules, the rest is optional")), "{told:?}");
+    assert!(told.get(1).is_some_and(|told| told.starts_with("error: ")), "{}", ran.transcript());
+    let ran = add(User::Viewer, "train");
+    let line = format!("You may not do all of this in {}.   ", team.name());
+    assert!(ran.stderr.contains(&line), "{}", ran.transcript());
+    assert!(ran.stderr.contains("\n  ✗ create trainjobs"), "{}", ran.transcript());
+}
+
 fn team_with_a_secret(hint: &str) -> Team {
     let team = Team::new(hint);
     team.apply(

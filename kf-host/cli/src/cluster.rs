@@ -112,13 +112,9 @@ impl OwnRights {
         self.rules.iter().all(OwnRule::held)
     }
 
-    /// What stops the command, or with `optional` what makes it do less.
-    fn missing(&self, optional: bool) -> impl Iterator<Item = &str> {
-        self.rules
-            .iter()
-            .filter(move |rule| rule.optional == optional)
-            .flat_map(|rule| &rule.missing)
-            .map(String::as_str)
+    /// What stops the command. Without an optional rule it only does less.
+    fn missing(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| !rule.optional).flat_map(|rule| &rule.missing).map(String::as_str)
     }
 }
 
@@ -208,7 +204,7 @@ impl Asking {
         }
         match self.rights(rules).await {
             Err(error) => unknown(error),
-            Ok(own) => match own.missing(false).next() {
+            Ok(own) => match own.missing().next() {
                 None => Here::Ready,
                 Some(missing) => Here::NotPermitted { missing: missing.to_owned() },
             },
@@ -255,16 +251,20 @@ pub fn show_own_rights(app: &App, rules: &RuleSet) {
         }
         Ok(rights) => {
             let held = rights.rules.iter().filter(|rule| rule.held()).count();
-            let all = rights.rules.len();
+            let (all, namespace) = (rights.rules.len(), &rights.namespace);
+            if rights.missing().next().is_none() {
+                app.ui.talk_toned(
+                    &format!("You may do all it needs in {namespace}.   ✓ {held} of {all} rules, the rest is optional"),
+                    Tone::Good,
+                );
+                return;
+            }
             app.ui.talk_toned(
-                &format!("You may not do all of this in {}.   {held} of {all} rules", rights.namespace),
+                &format!("You may not do all of this in {namespace}.   {held} of {all} rules"),
                 Tone::Warning,
             );
-            for missing in rights.missing(false) {
+            for missing in rights.missing() {
                 app.ui.note(&format!("  ✗ {missing}"));
-            }
-            for missing in rights.missing(true) {
-                app.ui.note(&format!("  – {missing} (it works without)"));
             }
         }
         Err(error) => app.ui.note(&format!("Whether you may do this was not checked: {}", reason(&error))),

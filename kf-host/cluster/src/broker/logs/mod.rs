@@ -42,9 +42,10 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// How long lines are held back that may have been passed on before.
 const HOLD: Duration = Duration::from_secs(2);
 
-/// A pod's status tells of a restart up to a second or so after the kubelet has the new log: how often it is
-/// looked at before lines that do not go on from the last one count as the same run's, and how far apart.
-const LOOKS: u32 = 4;
+/// A pod's status tells of a restart a second or so after the kubelet has the new log, on a busy node more: how
+/// often it is looked at before lines that do not go on from the last one count as the same run's, and how far
+/// apart.
+const LOOKS: u32 = 10;
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 impl Inner {
@@ -286,7 +287,7 @@ impl Log {
                     self.end();
                     return Ok(());
                 }
-                Run::GoesOn if look < LOOKS => sleep(LOOK_PAUSE).await,
+                Run::GoesOn | Run::Ended if look < LOOKS => sleep(LOOK_PAUSE).await,
                 _ => break,
             }
         }

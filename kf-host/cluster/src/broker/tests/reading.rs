@@ -276,12 +276,13 @@ async fn the_next_run_s_lines_are_not_taken_for_the_last_one_s() {
     server.answer(200, &before);
     server.raw(200, lines(&[("04", "one of the next"), ("05", "two of the next")]));
     server.answer(200, &before);
+    server.answer(200, &main(json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z"}})));
     server.answer(200, &after);
     server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
     let (text, requests) = followed(&server).await;
     assert_eq!(text, "one\ntwo\nthree\n");
-    assert!(requests[5].contains("previous=true"), "{requests:#?}");
-    assert_eq!(requests.len(), 6);
+    assert!(requests[6].contains("previous=true"), "{requests:#?}");
+    assert_eq!(requests.len(), 7);
 }
 
 /// The same where the status tells that the run has ended, and the kubelet has begun the next one.
@@ -312,13 +313,13 @@ async fn a_log_whose_last_line_was_rotated_away_goes_on() {
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &same);
     server.raw(200, lines(&[("04", "three"), ("05", "four")]));
-    for _ in 0..4 {
+    for _ in 0..10 {
         server.answer(200, &same);
     }
     server.answer(200, &main(json!({"terminated": {}})));
     let (text, requests) = followed(&server).await;
     assert_eq!(text, "one\ntwo\nthree\nfour\n");
-    assert_eq!(requests.len(), 8);
+    assert_eq!(requests.len(), 14);
 }
 
 #[tokio::test]
