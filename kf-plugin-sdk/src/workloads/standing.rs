@@ -5,7 +5,6 @@ use crate::border::Pollable;
 use crate::error::{Exit, Result};
 use crate::kf::Kf;
 use crate::objects::{Mirror, Object};
-
 use crate::ui::{LiveTable, TableRow};
 
 /// Events come without a watch of their own, and ages grow.
