@@ -453,7 +453,7 @@ fn stop_kept(directory: &Path) -> Result<()> {
 /// like one that was left behind.
 pub(crate) fn making_nodes() -> Result<fs::File> {
     fs::create_dir_all(locations::clusters())?;
-    Ok(fs::File::create(locations::clusters().join("making-nodes.lock"))?)
+    Ok(fs::File::open(locations::clusters())?)
 }
 
 /// Removes what clusters left whose supervisors were killed.
@@ -464,9 +464,6 @@ pub fn sweep(progress: Progress) -> Result<()> {
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
-        if !directory.is_dir() {
-            continue;
-        }
         let supervisor = supervisor::read_json::<ProcessIdentity>(&Files(&directory).supervisor());
         let fresh = fs::metadata(&directory)
             .and_then(|metadata| metadata.modified())

@@ -79,7 +79,8 @@ fn each_thing_that_does_not_run_says_why() {
     assert!(ran.stderr.starts_with(choices), "{}", ran.transcript());
 }
 
-fn queued(name: &str, epochs: u32) -> String {
+/// A training job in the namespace's queue, of which there is room for one.
+pub fn queued(name: &str, epochs: u32) -> String {
     format!(
         "---
 apiVersion: trainer.kubeflow.org/v1alpha1

@@ -1,11 +1,12 @@
 //! Addresses and ready endpoints.
 
+use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{StandingRow, StandingTable};
 use serde::Serialize;
 
 use crate::Which;
-use crate::targets::{Live, Target};
+use crate::targets::{Live, Scene, Target};
 
 #[derive(Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
@@ -38,14 +39,11 @@ pub(crate) fn run(kf: &Kf, targets: &[Target]) -> Result<Exit> {
 
 /// Stays until it is stopped from outside. What was named and is gone is no row.
 pub(crate) fn watch(kf: &Kf, which: &Which) -> Result<Exit> {
-    let live = Live::open(kf)?;
-    let read = live.reader();
-    let name = which.name.as_deref();
-    read(&live.mirrors).targets(kf, name, which.all)?;
-    StandingTable::of(kf, live.mirrors).show(|mirrors, _| {
-        let targets = read(mirrors).targets(kf, name, which.all).unwrap_or_default();
-        rows(kf, &targets)
-    })
+    let Live { mirrors, sources } = Live::open(kf)?;
+    let targets =
+        |mirrors: &[Mirror]| Scene::of(&sources, mirrors).targets(kf, which.name.as_deref(), which.all);
+    targets(&mirrors)?;
+    StandingTable::of(kf, mirrors).show(|mirrors, _| rows(kf, &targets(mirrors).unwrap_or_default()))
 }
 
 fn rows(kf: &Kf, targets: &[Target]) -> Vec<Row> {

@@ -62,6 +62,27 @@ impl Scene {
         Ok(Self { pods, services, endpoints, components })
     }
 
+    /// What the mirrors of [`Live`] hold.
+    pub(crate) fn of(sources: &[Source], mirrors: &[Mirror]) -> Self {
+        let mut scene = Self {
+            pods: Vec::new(),
+            services: Vec::new(),
+            endpoints: Endpoints::Unknown,
+            components: Vec::new(),
+        };
+        for (source, mirror) in sources.iter().zip(mirrors) {
+            let objects: Vec<_> = mirror.objects().cloned().collect();
+            match source {
+                Source::Pods => scene.pods = objects,
+                Source::Services => scene.services = objects,
+                Source::Slices => scene.endpoints = Endpoints::Known(of_slices(&objects)),
+                Source::Endpoints => scene.endpoints = Endpoints::Known(of_endpoints(&objects)),
+                Source::Components(kind) => scene.components.push((*kind, objects)),
+            }
+        }
+        scene
+    }
+
     /// All of them, or the one that was named.
     pub(crate) fn targets(&self, kf: &Kf, named: Option<&str>, all: bool) -> Result<Vec<Target>> {
         let has_ended = |pod: &&Object| matches!(pod_state(pod), PodState::Complete | PodState::Failed);
@@ -89,15 +110,14 @@ impl Scene {
     }
 }
 
-/// A [`Scene`] that stays up to date.
+/// What a [`Scene`] that stays up to date is read from.
 pub(crate) struct Live {
     pub(crate) mirrors: Vec<Mirror>,
     /// What each mirror holds.
-    sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
 }
 
-#[derive(Clone, Copy)]
-enum Source {
+pub(crate) enum Source {
     Pods,
     Services,
     Slices,
@@ -127,30 +147,6 @@ impl Live {
 
     fn mirror_if_allowed(&mut self, kf: &Kf, source: Source, kind: Kind) -> Result<bool> {
         served_and_allowed(self.mirror(kf, source, kind)).map(|found| found.is_some())
-    }
-
-    /// Reads a scene out of mirrors that were opened by [`Live::open`].
-    pub(crate) fn reader(&self) -> impl Fn(&[Mirror]) -> Scene + use<> {
-        let sources = self.sources.clone();
-        move |mirrors| {
-            let mut scene = Scene {
-                pods: Vec::new(),
-                services: Vec::new(),
-                endpoints: Endpoints::Unknown,
-                components: Vec::new(),
-            };
-            for (source, mirror) in sources.iter().zip(mirrors) {
-                let objects: Vec<_> = mirror.objects().cloned().collect();
-                match source {
-                    Source::Pods => scene.pods = objects,
-                    Source::Services => scene.services = objects,
-                    Source::Slices => scene.endpoints = Endpoints::Known(of_slices(&objects)),
-                    Source::Endpoints => scene.endpoints = Endpoints::Known(of_endpoints(&objects)),
-                    Source::Components(kind) => scene.components.push((*kind, objects)),
-                }
-            }
-            scene
-        }
     }
 }
 

@@ -40,11 +40,7 @@ impl StandingRow for BoardRow {
 pub(crate) fn run(kf: &Kf) -> Result<Exit> {
     let mut objects = kf.api("batch/Job").labels(own::LABELS).list()?;
     if kf.serves(&kind())? {
-        match kf.api(kind()).list() {
-            Ok(boards) => objects.extend(boards),
-            Err(error) if error.is(ErrorCode::Forbidden) => tell_forbidden(kf),
-            Err(error) => return Err(error),
-        }
+        objects.extend(permitted(kf, kf.api(kind()).list())?.unwrap_or_default());
     }
     let (events, now) = (Events::read(kf)?, kf.now());
     let boards: Vec<_> = objects.into_iter().filter_map(board).collect();
@@ -66,11 +62,7 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     let mut mirrors =
         vec![Mirror::open(kf, kf.api("Pod"))?, Mirror::open(kf, kf.api("batch/Job").labels(own::LABELS))?];
     if kf.serves(&kind())? {
-        match Mirror::open(kf, kf.api(kind())) {
-            Ok(boards) => mirrors.push(boards),
-            Err(error) if error.is(ErrorCode::Forbidden) => tell_forbidden(kf),
-            Err(error) => return Err(error),
-        }
+        mirrors.extend(permitted(kf, Mirror::open(kf, kf.api(kind())))?);
     }
     StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
         let (pods, boards) = mirrors.split_at_checked(1).unwrap_or_default();
@@ -82,8 +74,15 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     })
 }
 
-fn tell_forbidden(kf: &Kf) {
-    kf.note("you may not list tensorboards");
+/// What the user may not see is mentioned.
+fn permitted<T>(kf: &Kf, found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.is(ErrorCode::Forbidden) => {
+            kf.note("you may not list tensorboards");
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
 }
 
 /// A TensorBoard, and where the logs are that it shows.

@@ -1,9 +1,10 @@
 //! The `api` profile offers what the other tests rely on.
 
 use std::path::Path;
-use std::process::Command;
 
 use kf_tests::cluster::{Cluster, Profile, TEAM_A, TEAM_B, TestNamespace, User};
+
+use super::kubectl_of;
 
 fn cluster() -> &'static Cluster {
     Cluster::attach_or_start(Profile::Api).unwrap()
@@ -11,14 +12,8 @@ fn cluster() -> &'static Cluster {
 
 /// What `kubectl` prints, and whether it succeeded.
 fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(cluster().kubectl())
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).unwrap())
+    let (code, text) = kubectl_of(cluster(), kubeconfig, arguments);
+    (code == Some(0), text)
 }
 
 fn can(user: User, namespace: &str, verb: &str, resource: &str) -> bool {

@@ -1,12 +1,13 @@
 //! Nothing of a cluster outlives the run that started it.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kf_tests::cluster::{progress, skip_without_node, sweep};
 use serde_json::Value;
+
+use super::hold;
 
 /// A process that holds a cluster, as a test program does.
 struct Holder {
@@ -17,15 +18,7 @@ struct Holder {
 
 impl Holder {
     fn start(profile: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
-            .args(["hold", profile])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let directory = PathBuf::from(line.trim_end());
+        let (process, directory) = hold(profile, &[]);
         let plan: Value = read_json(&directory.join("plan.json"));
         let node = plan.pointer("/node/link/number").and_then(Value::as_u64);
         let holder = Self { process, directory, node };

@@ -6,8 +6,9 @@ mod node_profile;
 mod other_clusters;
 mod parts;
 
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
 
@@ -18,12 +19,12 @@ fn cluster() -> &'static Cluster {
 
 /// The exit code of a kubectl call, and all it wrote.
 fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(cluster().kubectl())
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(arguments)
-        .output()
-        .unwrap();
+    kubectl_of(cluster(), kubeconfig, arguments)
+}
+
+fn kubectl_of(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output =
+        Command::new(cluster.kubectl()).arg("--kubeconfig").arg(kubeconfig).args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
@@ -39,4 +40,18 @@ fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
     let file = namespace.directory().join("manifest.yaml");
     fs_err::write(&file, manifest).unwrap();
     kubectl_ok(&namespace.kubeconfig(user), &["apply", "-f", file.to_str().unwrap()]);
+}
+
+/// A process that holds a cluster, as a test program does, and the cluster's directory.
+fn hold(profile: &str, environment: &[(&str, &Path)]) -> (Child, PathBuf) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
+        .args(["hold", profile])
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (process, PathBuf::from(line.trim_end()))
 }

@@ -1,12 +1,12 @@
 //! Clusters other than the one that the harness builds: an existing one, and envtest's programs.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use kf_tests::cluster::{
     ASSETS_VARIABLE, Cluster, Part, Profile, TEAM_A, TEAM_B, TestNamespace, User, progress,
 };
+
+use super::hold;
 
 fn can(cluster: &Cluster, user: User, verb: &str, resource: &str, namespace: &str) -> bool {
     Command::new(cluster.kubectl())
@@ -49,16 +49,8 @@ fn programs_of_envtest_are_enough_for_the_api() {
         let built = own.kubectl().with_file_name(program);
         std::os::unix::fs::symlink(built, assets.path().join(program)).unwrap();
     }
-    let mut holder = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
-        .args(["hold", "api"])
-        .env(ASSETS_VARIABLE, assets.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut directory = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut directory).unwrap();
-    let cluster = Cluster::attach(Path::new(directory.trim_end())).unwrap();
+    let (mut holder, directory) = hold("api", &[(ASSETS_VARIABLE, assets.path())]);
+    let cluster = Cluster::attach(&directory).unwrap();
     check_users(&cluster);
     assert_eq!(cluster.kubectl(), assets.path().join("kubectl"));
     let refused = cluster.require(Part::Dns).unwrap_err().to_string();

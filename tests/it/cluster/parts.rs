@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::common::team::node_claim;
+use crate::reasons::queued;
+
 use super::{apply, cluster, kubectl, kubectl_ok};
 use kf_tests::cluster::{Part, QUEUE, TestNamespace, User, skip_without_node};
 use serde_json::Value;
@@ -183,42 +186,16 @@ fn a_model_is_served_by_kserve_from_an_image_a_url_and_a_volume() {
     cluster().require(Part::KServe).unwrap();
     let namespace = TestNamespace::new(cluster(), "serving").unwrap();
     let name = namespace.name();
-    apply(
-        &namespace,
-        User::Admin,
-        &format!(
-            "apiVersion: v1
-kind: PersistentVolume
-metadata: {{name: {name}}}
-spec:
-  capacity: {{storage: 1Gi}}
-  accessModes: [ReadWriteMany]
-  storageClassName: ''
-  persistentVolumeReclaimPolicy: Retain
-  hostPath: {{path: /run/{name}, type: DirectoryOrCreate}}
-  claimRef: {{namespace: {name}, name: models}}
-"
-        ),
-    );
+    apply(&namespace, User::Admin, &node_claim(name, "models"));
     apply(
         &namespace,
         User::DataScientist,
-        &format!(
-            "apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {{name: models}}
-spec:
-  accessModes: [ReadWriteMany]
-  storageClassName: ''
-  volumeName: {name}
-  resources: {{requests: {{storage: 1Gi}}}}
----
-apiVersion: v1
+        "apiVersion: v1
 kind: Pod
-metadata: {{name: files, labels: {{app: files}}}}
+metadata: {name: files, labels: {app: files}}
 spec:
   terminationGracePeriodSeconds: 0
-  volumes: [{{name: models, persistentVolumeClaim: {{claimName: models}}}}]
+  volumes: [{name: models, persistentVolumeClaim: {claimName: models}}]
   containers:
     - name: main
       image: kf.test/busybox:1
@@ -229,30 +206,29 @@ spec:
           echo weights > /models/model.bin
           echo .bin:application/octet-stream > /tmp/httpd.conf
           exec httpd -f -p 8080 -h /models -c /tmp/httpd.conf
-      readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
-      volumeMounts: [{{name: models, mountPath: /models}}]
+      readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+      volumeMounts: [{name: models, mountPath: /models}]
 ---
 apiVersion: v1
 kind: Service
-metadata: {{name: files}}
-spec: {{selector: {{app: files}}, ports: [{{port: 80, targetPort: 8080}}]}}
+metadata: {name: files}
+spec: {selector: {app: files}, ports: [{port: 80, targetPort: 8080}]}
 ---
 apiVersion: serving.kserve.io/v1alpha1
 kind: ServingRuntime
-metadata: {{name: sums}}
+metadata: {name: sums}
 spec:
-  supportedModelFormats: [{{name: sum, version: '1', autoSelect: true}}]
+  supportedModelFormats: [{name: sum, version: '1', autoSelect: true}]
   protocolVersions: [v1]
   containers:
     - name: kserve-container
       image: kf.test/model-server:2
-      args: ['--model_name={{{{.Name}}}}']
-      env: [{{name: MODEL_FILE, value: /mnt/models/model.bin}}]
-      ports: [{{containerPort: 8080, protocol: TCP}}]
-      readinessProbe: {{httpGet: {{path: /v2/health/ready, port: 8080}}, periodSeconds: 1}}
-      resources: {{requests: {{cpu: 20m, memory: 16Mi}}}}
-"
-        ),
+      args: ['--model_name={{.Name}}']
+      env: [{name: MODEL_FILE, value: /mnt/models/model.bin}]
+      ports: [{containerPort: 8080, protocol: TCP}]
+      readinessProbe: {httpGet: {path: /v2/health/ready, port: 8080}, periodSeconds: 1}
+      resources: {requests: {cpu: 20m, memory: 16Mi}}
+",
     );
     wait_for(&namespace, "--for=condition=Ready", "pod/files");
     let served = |name: &str, predictor: &str| {
@@ -325,24 +301,10 @@ fn a_queue_holds_a_job_back_until_there_is_room() {
     cluster().require(Part::Kueue).unwrap();
     let namespace = TestNamespace::new(cluster(), "queue").unwrap();
     cluster().make_queue(namespace.name()).unwrap();
-    let job = |name: &str, epochs: u32| {
-        format!(
-            "---
-apiVersion: trainer.kubeflow.org/v1alpha1
-kind: TrainJob
-metadata: {{name: {name}, labels: {{kueue.x-k8s.io/queue-name: {QUEUE}}}}}
-spec:
-  runtimeRef: {{name: kf-test}}
-  trainer:
-    env: [{{name: EPOCHS, value: '{epochs}'}}]
-    resourcesPerNode: {{requests: {{cpu: 600m, memory: 32Mi}}}}
-"
-        )
-    };
     let dana = namespace.kubeconfig(User::DataScientist);
-    apply(&namespace, User::DataScientist, &job("first", 10_000));
+    apply(&namespace, User::DataScientist, &queued("first", 10_000));
     wait_for(&namespace, "--for=condition=Suspended=False", "trainjob/first");
-    apply(&namespace, User::DataScientist, &job("second", 1));
+    apply(&namespace, User::DataScientist, &queued("second", 1));
     wait_for(&namespace, "--for=condition=Suspended=True", "trainjob/second");
 
     let queue = format!(

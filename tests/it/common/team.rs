@@ -124,29 +124,7 @@ impl Team {
 
     /// A volume of the node's own, and a claim of this name on it.
     pub fn make_claim(&self, claim: &str) {
-        let name = self.name();
-        self.apply(&format!(
-            "apiVersion: v1
-kind: PersistentVolume
-metadata: {{name: {name}}}
-spec:
-  capacity: {{storage: 1Gi}}
-  accessModes: [ReadWriteMany]
-  storageClassName: ''
-  persistentVolumeReclaimPolicy: Retain
-  hostPath: {{path: /run/{name}, type: DirectoryOrCreate}}
-  claimRef: {{namespace: {name}, name: {claim}}}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {{name: {claim}, namespace: {name}}}
-spec:
-  accessModes: [ReadWriteMany]
-  storageClassName: ''
-  volumeName: {name}
-  resources: {{requests: {{storage: 1Gi}}}}
-"
-        ));
+        self.apply(&node_claim(self.name(), claim));
     }
 
     /// Every object of the kinds a command may touch, with its version.
@@ -155,4 +133,30 @@ spec:
         let columns = "custom-columns=K:.kind,N:.metadata.name,V:.metadata.resourceVersion";
         self.admin(&["get", kinds, "-o", columns])
     }
+}
+
+/// A volume of the node's own for this namespace, and a claim of this name on it.
+pub fn node_claim(namespace: &str, claim: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {namespace}}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {{path: /run/{namespace}, type: DirectoryOrCreate}}
+  claimRef: {{namespace: {namespace}, name: {claim}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {claim}, namespace: {namespace}}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  volumeName: {namespace}
+  resources: {{requests: {{storage: 1Gi}}}}
+"
+    )
 }

@@ -74,8 +74,7 @@ impl Inner {
             body: None,
             ready: VecDeque::new(),
             heard: false,
-            over: false,
-            previous: false,
+            run: Run::GoesOn,
             _permit: permit,
         };
         log.connect(None, Run::GoesOn).await?;
@@ -103,10 +102,8 @@ struct Log {
     ready: VecDeque<Vec<u8>>,
     /// The connection has brought something.
     heard: bool,
-    /// The run has ended: what is left of it comes, and no more.
-    over: bool,
-    /// The connection is to the log of the run before the present one.
-    previous: bool,
+    /// What became of the run when the connection was made. Of one that does not go on comes what is left.
+    run: Run,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -123,11 +120,10 @@ enum Read {
 impl Log {
     /// Asks for the log of a run that goes on, or for what is left of one that does not.
     async fn connect(&mut self, since: Option<Timestamp>, run: Run) -> Result<(), ApiError> {
-        self.over = run != Run::GoesOn;
-        self.previous = run == Run::Restarted;
+        self.run = run;
         let mut options = self.options.clone();
-        options.follow &= !self.over;
-        options.previous |= self.previous;
+        options.follow &= run == Run::GoesOn;
+        options.previous |= run == Run::Restarted;
         if self.stamps.is_some() {
             options.timestamps = true;
         }
@@ -159,15 +155,19 @@ impl Log {
                     }
                 }
                 Read::Lost => self.find().await?,
-                Read::Ended if self.over && self.stamps.as_ref().is_some_and(Stamps::holds) => {
+                Read::Ended if self.is_over() && self.stamps.as_ref().is_some_and(Stamps::holds) => {
                     self.find().await?;
                 }
-                Read::Ended if !self.can_go_on() || self.over => self.end(),
+                Read::Ended if !self.can_go_on() || self.is_over() => self.end(),
                 Read::Ended => self.go_on(None).await?,
                 Read::Broke(error) if !self.can_go_on() => return Err(error),
                 Read::Broke(error) => self.go_on(Some(error)).await?,
             }
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.run != Run::GoesOn
     }
 
     fn can_go_on(&self) -> bool {
@@ -239,10 +239,8 @@ impl Log {
     }
 
     async fn try_to_go_on(&mut self, broken: bool) -> Result<(), ApiError> {
-        let first = self.stamps.as_ref().and_then(Stamps::first);
-        let last = self.stamps.as_ref().and_then(Stamps::last);
         let run = match self.look().await {
-            Ok(pod) => run_of(&pod, self.options.container.as_deref(), first, last),
+            Ok(run) => run,
             // Who may not see the pod has only the connection's word.
             Err(error) if error.code == ErrorCode::Forbidden && broken => Run::GoesOn,
             Err(error) if error.code == ErrorCode::Forbidden => Run::Ended,
@@ -262,7 +260,7 @@ impl Log {
     /// What is left of a run that has ended may be gone by now.
     async fn connect_to_run(&mut self, since: Option<Timestamp>, run: Run) -> Result<(), ApiError> {
         match self.connect(since, run).await {
-            Err(error) if self.over && !error.code.may_pass() => {
+            Err(error) if self.is_over() && !error.code.may_pass() => {
                 self.end();
                 Ok(())
             }
@@ -273,21 +271,18 @@ impl Log {
     /// The last line is not there any more. Either it was rotated away, and what came is new; or the pod's
     /// status was behind when the connection was made, and this is the next run's log.
     async fn find(&mut self) -> Result<(), ApiError> {
-        let first = self.stamps.as_ref().and_then(Stamps::first);
-        let last = self.stamps.as_ref().and_then(Stamps::last);
         for look in 1..=LOOKS {
-            let Ok(pod) = self.look().await else { break };
-            match run_of(&pod, self.options.container.as_deref(), first, last) {
-                Run::Restarted if !self.previous => {
+            match self.look().await {
+                Ok(Run::Restarted) if self.run != Run::Restarted => {
                     let since = self.stamps.as_mut().and_then(Stamps::resume).flatten();
                     return self.connect_to_run(since, Run::Restarted).await;
                 }
-                Run::Gone => {
+                Ok(Run::Gone) => {
                     self.stamps.as_mut().and_then(Stamps::resume);
                     self.end();
                     return Ok(());
                 }
-                Run::GoesOn | Run::Ended if look < LOOKS => sleep(LOOK_PAUSE).await,
+                Ok(Run::GoesOn | Run::Ended) if look < LOOKS => sleep(LOOK_PAUSE).await,
                 _ => break,
             }
         }
@@ -297,12 +292,15 @@ impl Log {
         Ok(())
     }
 
-    /// The host's own look at the pod.
-    async fn look(&mut self) -> Result<Value, ApiError> {
+    /// The host's own look at the pod: what became of the run.
+    async fn look(&mut self) -> Result<Run, ApiError> {
         let access = self.pod.access(&self.inner, Verb::Get);
         let target = self.pod.object();
         let call = self.inner.call(&self.pod, access, None, Method::GET, &target, &Query::default())?;
-        self.inner.json(&call).await
+        let pod = self.inner.json(&call).await?;
+        let first = self.stamps.as_ref().and_then(Stamps::first);
+        let last = self.stamps.as_ref().and_then(Stamps::last);
+        Ok(run_of(&pod, self.options.container.as_deref(), first, last))
     }
 }
 

@@ -224,6 +224,14 @@ fn main(state: Value) -> Value {
     json!({"status": {"containerStatuses": [{"name": "main", "state": state}]}})
 }
 
+/// A pod whose container `main` ended and began again in the third second.
+fn restarted() -> Value {
+    let mut pod = main(json!({"running": {"startedAt": "2026-01-01T12:00:03Z"}}));
+    pod["status"]["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"finishedAt": "2026-01-01T12:00:03Z"}});
+    pod
+}
+
 /// What is said on a log that is followed, and the requests it took.
 async fn followed(server: &Server) -> (String, Vec<String>) {
     let broker = server.broker(&[rule("", &["pods/log"], &["get"])]);
@@ -269,15 +277,12 @@ async fn a_log_ends_with_its_run() {
 async fn the_next_run_s_lines_are_not_taken_for_the_last_one_s() {
     let server = Server::default();
     let before = main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}));
-    let mut after = main(json!({"running": {"startedAt": "2026-01-01T12:00:03Z"}}));
-    after["status"]["containerStatuses"][0]["lastState"] =
-        json!({"terminated": {"finishedAt": "2026-01-01T12:00:03Z"}});
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &before);
     server.raw(200, lines(&[("04", "one of the next"), ("05", "two of the next")]));
     server.answer(200, &before);
     server.answer(200, &main(json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z"}})));
-    server.answer(200, &after);
+    server.answer(200, &restarted());
     server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
     let (text, requests) = followed(&server).await;
     assert_eq!(text, "one\ntwo\nthree\n");
@@ -290,13 +295,10 @@ async fn the_next_run_s_lines_are_not_taken_for_the_last_one_s() {
 async fn what_is_left_of_a_run_is_not_taken_from_the_next_one() {
     let server = Server::default();
     let ended = main(json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z"}}));
-    let mut after = main(json!({"running": {"startedAt": "2026-01-01T12:00:03Z"}}));
-    after["status"]["containerStatuses"][0]["lastState"] =
-        json!({"terminated": {"finishedAt": "2026-01-01T12:00:03Z"}});
     server.broken(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &ended);
     server.raw(200, lines(&[("03", "one of the next")]));
-    server.answer(200, &after);
+    server.answer(200, &restarted());
     server.raw(200, lines(&[("01", "one"), ("02", "two"), ("02", "three")]));
     let (text, requests) = followed(&server).await;
     assert_eq!(text, "one\ntwo\nthree\n");
