@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use kf_sandbox::Code;
 use kf_toolchains::guests::toolchain::{Machine, Way, resolve};
 use kf_toolchains::{guests, progress};
+use semver::Version;
 
 /// The component of an attack.
 pub(crate) fn wasm(attack: &str) -> Vec<u8> {
@@ -19,6 +20,9 @@ pub(crate) fn wasm(attack: &str) -> Vec<u8> {
     });
     fs_err::read(&built[attack]).unwrap()
 }
+
+/// The version of the ABI they are built for.
+pub(crate) const ABI: Version = Version::new(0, 1, 0);
 
 /// The machine code of an attack.
 pub(crate) fn code(attack: &str) -> Code {

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use kf_cluster::api::{
+use kf_core::api::{
     AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, KubeApi,
     LogOptions, ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair,
-    Selection, ServedKind, Session, SessionOptions, SessionOutput, Trouble, Verdict, WriteOptions,
+    Selection, ServedKind, Session, SessionInput, SessionOptions, SessionOutput, SessionOver, SessionWriter,
+    TerminalSize, Trouble, Verdict, WriteOptions,
 };
-use kf_cluster::grants::{Layer, MissingRule, Refusal};
-use kf_sandbox::terminal::{Input, Stream, Terminal, TerminalSize};
-use kf_sandbox::ui::{Column, Format, Row, WidgetId};
+use kf_core::grants::{Layer, MissingRule, Refusal};
+use kf_core::terminal::{Input, Stream, Terminal};
+use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
 use kf_sandbox::{
-    Candidate, Code, CompletionRequest, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run, Ui,
+    Candidate, Code, CompletionRequest, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run,
 };
 use serde_json::{Value, json};
 
@@ -135,7 +136,7 @@ impl Terminal for Screen {
     }
 
     fn input(&self) -> io::Result<Input> {
-        let (_, chunks) = tokio::sync::mpsc::channel(1);
+        let chunks = futures_util::stream::empty().boxed();
         Ok(Input { chunks, held: Box::new(()) })
     }
 
@@ -191,6 +192,16 @@ impl Cluster {
     }
 }
 
+/// Input that nobody reads.
+struct Unread(tokio::sync::mpsc::Sender<SessionInput>);
+
+#[async_trait]
+impl SessionWriter for Unread {
+    async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
+        self.0.send(input).await.map_err(|_| SessionOver)
+    }
+}
+
 #[async_trait]
 impl KubeApi for Cluster {
     async fn get(&self, object: ObjectRef) -> Result<Value, ApiError> {
@@ -236,7 +247,7 @@ impl KubeApi for Cluster {
     /// A thousand events.
     async fn watch(&self, what: Selection, _: String) -> Result<EventStream, ApiError> {
         self.called(format!("watch {what:?}"));
-        let event = || kf_cluster::api::Event { kind: kf_cluster::api::EventKind::Added, object: json!({}) };
+        let event = || kf_core::api::Event { kind: kf_core::api::EventKind::Added, object: json!({}) };
         Ok(futures_util::stream::repeat_with(move || Ok(event())).take(1000).boxed())
     }
 
@@ -284,6 +295,7 @@ impl KubeApi for Cluster {
             return self.refuse("create", "pods/exec");
         }
         let (input, unread) = tokio::sync::mpsc::channel(1);
+        let input = Arc::new(Unread(input));
         if command == ["exit"] {
             return Ok(Session {
                 output: futures_util::stream::iter([Ok(SessionOutput::Exited(7))]).boxed(),
@@ -380,6 +392,7 @@ pub(crate) fn run_code(code: Code, given: Given) -> Attacked {
 pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Given) -> Attacked {
     let cluster = Cluster::default();
     let result = kf_sandbox::run(Run {
+        abi: guests::ABI,
         code,
         arguments: given.arguments,
         granted: given.granted,
@@ -406,6 +419,7 @@ pub(crate) fn complete(attack: &str) -> Completed {
     let (screen, cluster) = (Screen::default(), Cluster::default());
     let run = Run {
         code: guests::code(attack),
+        abi: guests::ABI,
         arguments: Vec::new(),
         granted: Granted { kube: true, ..Granted::default() },
         limits: Limits::complete(),

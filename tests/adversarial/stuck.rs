@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kf_sandbox::ui::{Column, Format, Row, WidgetId};
-use kf_sandbox::{Fault, Limits, Ui};
+use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
+use kf_sandbox::{Fault, Limits};
 
 use crate::guests;
 use crate::host::{Given, Screen, run_before};

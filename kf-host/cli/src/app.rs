@@ -1,7 +1,7 @@
 //! What every command of the host is handed.
 
 use jiff::Timestamp;
-use kf_registry::Home;
+use kf_home::Home;
 
 use crate::args::GlobalArgs;
 use crate::env;

@@ -7,21 +7,23 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kf_cluster::api::ApiError;
 use kf_cluster::broker::{Broker, BrokerConfig, Budgets, Change, Command, Mark, render_calls};
 use kf_cluster::connection::{Connection, Timeouts};
-use kf_cluster::grants::explain::{Who, explain, to_json};
-use kf_cluster::grants::{Ceiling, Consent, Grants, Refusal, RuleSet, RunFlags};
 use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, Settings, Sources};
-use kf_cluster::names::Namespace;
-use kf_cluster::preflight::{self, Granter};
-use kf_registry::PluginName;
+use kf_cluster::preflight;
+use kf_core::Kind;
+use kf_core::PluginName;
+use kf_core::api::ApiError;
+use kf_core::grants::Granter;
+use kf_core::grants::explain::{Who, explain, to_json};
+use kf_core::grants::{Ceiling, Consent, Grants, Refusal, RuleSet, RunFlags};
+use kf_core::names::Namespace;
 use kf_registry::receipt::Receipt;
 
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::env;
-use crate::error::{CliError, Context, Kind, Result};
+use crate::error::{CliError, Context, Result};
 use crate::plugin::rights::Rights;
 use crate::selection::{ClusterId, RunSelection, Store};
 use crate::ui::{Format, Tone};
@@ -383,7 +385,7 @@ impl ClusterRun {
 
     /// What else the command will need of the user, so that one request to an owner is enough.
     fn also_missing(&self, refusal: &Refusal) -> Vec<String> {
-        if refusal.layer != kf_cluster::grants::Layer::Rbac {
+        if refusal.layer != kf_core::grants::Layer::Rbac {
             return Vec::new();
         }
         let asked = block_on(preflight::preflight(&self.connection, &self.rules, &self.namespace, None));
@@ -405,7 +407,7 @@ impl ClusterRun {
     /// Who can hand out rights, if the user may know.
     fn granters(&self, refusal: &Refusal) -> Vec<Granter> {
         let Some(namespace) = &refusal.rule.namespace else { return Vec::new() };
-        if refusal.layer != kf_cluster::grants::Layer::Rbac {
+        if refusal.layer != kf_core::grants::Layer::Rbac {
             return Vec::new();
         }
         let Ok(namespace) = Namespace::parse(namespace.as_str()) else { return Vec::new() };
@@ -414,7 +416,7 @@ impl ClusterRun {
 }
 
 fn grants(receipt: &Receipt, rules: &RuleSet, flags: &RunArgs) -> Result<Grants> {
-    let parsed = |rules: &[kf_registry::Rule]| {
+    let parsed = |rules: &[serde_json::Value]| {
         RuleSet::parse(rules).map_err(|error| {
             CliError::untrusted(format!("the receipt of {} cannot be used: its {error}", receipt.name))
         })

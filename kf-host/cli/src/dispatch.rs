@@ -6,13 +6,13 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::{Args as _, Command, CommandFactory, FromArgMatches};
+use kf_core::exit;
 
 use crate::app::App;
 use crate::args::{Cli, GlobalArgs, HostCommand, RunArgs, deepest};
 use crate::commands;
 use crate::complete;
 use crate::error::{CliError, Result};
-use crate::exit;
 use crate::interrupt;
 use crate::plugin::{added, argv, run};
 use crate::ui::{ColorChoice, Ui, escape};

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kf_registry::Home;
+use kf_home::Home;
 
 /// One folder for all that kf keeps. Without it the XDG folders are used: settings in
 /// `$XDG_CONFIG_HOME/kf` (`~/.config/kf`), installed commands in `$XDG_DATA_HOME/kf`

@@ -5,56 +5,9 @@
 
 use std::fmt::Display;
 
+use kf_core::Kind;
+use kf_core::names::NameError;
 use serde_json::{Value, json};
-
-use crate::exit;
-
-/// What sort of failure it was; decides the exit code and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Failed,
-    Usage,
-    Unauthenticated,
-    Forbidden,
-    NotFound,
-    TimedOut,
-    Unreachable,
-    Untrusted,
-    PluginFault,
-    Interrupted,
-}
-
-impl Kind {
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed => exit::FAILED,
-            Self::Usage => exit::USAGE,
-            Self::Unauthenticated => exit::UNAUTHENTICATED,
-            Self::Forbidden => exit::FORBIDDEN,
-            Self::NotFound => exit::NOT_FOUND,
-            Self::TimedOut => exit::TIMED_OUT,
-            Self::Unreachable => exit::UNREACHABLE,
-            Self::Untrusted => exit::UNTRUSTED,
-            Self::PluginFault => exit::PLUGIN_FAULT,
-            Self::Interrupted => exit::INTERRUPTED,
-        }
-    }
-
-    fn code(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Usage => "usage",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not-found",
-            Self::TimedOut => "timed-out",
-            Self::Unreachable => "unreachable",
-            Self::Untrusted => "untrusted",
-            Self::PluginFault => "plugin-fault",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
 
 /// A failure as people and scripts get to see it.
 #[derive(Debug)]
@@ -168,15 +121,19 @@ impl<T, E: Display> Context<T> for std::result::Result<T, E> {
 
 impl From<kf_registry::Error> for CliError {
     fn from(error: kf_registry::Error) -> Self {
-        let kind = match error.kind() {
-            kf_registry::Kind::Usage => Kind::Usage,
-            kf_registry::Kind::NotFound => Kind::NotFound,
-            kf_registry::Kind::Refused => Kind::Untrusted,
-            kf_registry::Kind::Unreachable => Kind::Unreachable,
-            kf_registry::Kind::TimedOut => Kind::TimedOut,
-            kf_registry::Kind::Local => Kind::Failed,
-        };
-        Self::new(kind, error.to_string()).maybe_hint(error.hint())
+        Self::new(error.kind(), error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<kf_home::Error> for CliError {
+    fn from(error: kf_home::Error) -> Self {
+        Self::new(error.kind(), error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<NameError> for CliError {
+    fn from(error: NameError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 
@@ -187,8 +144,8 @@ impl From<std::io::Error> for CliError {
     }
 }
 
-impl From<kf_cluster::api::ApiError> for CliError {
-    fn from(error: kf_cluster::api::ApiError) -> Self {
-        Self::new(crate::plugin::run::kind(error.code), error.message).maybe_hint(error.hint)
+impl From<kf_core::api::ApiError> for CliError {
+    fn from(error: kf_core::api::ApiError) -> Self {
+        Self::new(error.code.into(), error.message).maybe_hint(error.hint)
     }
 }

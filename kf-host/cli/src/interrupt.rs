@@ -4,8 +4,10 @@
 //! the line of a wait or a question and to say so. While a command of the sandbox runs, the
 //! sandbox looks out for Ctrl-C instead.
 
-use crate::error::{CliError, Kind};
-use crate::exit;
+use kf_core::Kind;
+use kf_core::exit;
+
+use crate::error::CliError;
 use crate::ui::Ui;
 
 /// Ends the process at the first Ctrl-C from now on.

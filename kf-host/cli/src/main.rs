@@ -10,7 +10,6 @@ mod complete;
 mod dispatch;
 mod env;
 mod error;
-mod exit;
 mod interrupt;
 mod plugin;
 mod selection;
@@ -19,6 +18,8 @@ mod unknown;
 mod usage;
 
 use std::io::Write;
+
+use kf_core::exit;
 
 use ui::{ColorChoice, Format, Ui};
 

@@ -9,16 +9,19 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use kf_cluster::api::{ApiError, ErrorCode};
 use kf_cluster::kubeconfig::Settings;
-use kf_cluster::names::Namespace;
-use kf_registry::Home;
-use kf_registry::files::{self, Format};
-use kf_sandbox::selection::{Selected, Selection};
+use kf_core::Digest;
+use kf_core::Kind;
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::format::{Format, FormatError};
+use kf_core::names::Namespace;
+use kf_core::selection::{Selected, Selection};
+use kf_home::Home;
+use kf_home::files;
 use serde::{Deserialize, Serialize};
 
 use crate::env;
-use crate::error::{CliError, Kind, Result};
+use crate::error::{CliError, Result};
 use crate::ui::Ui;
 
 const FORMAT: u64 = 1;
@@ -37,7 +40,7 @@ pub struct ClusterId {
     server: String,
     /// SHA-256 of the certificates that vouch for the server; absent where the system's do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    authority: Option<String>,
+    authority: Option<Digest>,
 }
 
 impl ClusterId {
@@ -152,19 +155,16 @@ impl Store {
 
     fn read(&self) -> Result<Namespaces> {
         let path = self.file();
-        let unusable = |error: kf_registry::Error| {
+        let unusable = |error: kf_home::Error| {
             let hint = match error {
-                kf_registry::Error::NewerFormat { .. } => "kf -n NAMESPACE …, or a newer kf".to_owned(),
+                kf_home::Error::Format(FormatError::Newer { .. }) => {
+                    "kf -n NAMESPACE …, or a newer kf".to_owned()
+                }
                 _ => format!("kf -n NAMESPACE …, or remove {} and choose again", path.display()),
             };
             CliError::failed(format!("which namespace is in use cannot be read: {error}")).hint(hint)
         };
-        match files::read_own(&path, MOST_BYTES).map_err(unusable)? {
-            None => Ok(Namespaces::default()),
-            Some(bytes) => {
-                files::parse_versioned(&path.display().to_string(), &bytes, FORMAT).map_err(unusable)
-            }
-        }
+        Ok(files::read_json(&path, MOST_BYTES, FORMAT).map_err(unusable)?.unwrap_or_default())
     }
 }
 

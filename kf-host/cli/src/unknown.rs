@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::CommandFactory;
-use kf_registry::nearest::nearest;
-use kf_registry::{Home, receipt, registries, trust};
+use kf_core::nearest::nearest;
+use kf_home::Home;
+use kf_registry::{receipt, registries, trust};
 
 use crate::app::App;
 use crate::args::Cli;

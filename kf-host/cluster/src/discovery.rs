@@ -7,79 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kf_core::api::ServedKind;
+use kf_core::kinds::{Served, built_in};
+use kf_core::names::{Group, KindName, NameError, Plural, Version};
 use serde_json::Value;
 use tokio::sync::OnceCell;
-
-use crate::api::ServedKind;
-use crate::names::{Group, KindName, NameError, Plural, Version};
-
-/// A kind and where it is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
-    pub group: Group,
-    pub version: Version,
-    pub kind: KindName,
-    pub plural: Plural,
-    pub namespaced: bool,
-}
-
-impl Served {
-    /// `v1`, `batch/v1`: as a body spells it.
-    pub fn api_version(&self) -> String {
-        if self.group.is_core() {
-            self.version.to_string()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
-    }
-}
-
-/// Group, version, kind, plural, namespaced: stable kinds every cluster serves.
-const BUILT_IN: &[(&str, &str, &str, &str, bool)] = &[
-    ("", "v1", "ConfigMap", "configmaps", true),
-    ("", "v1", "Event", "events", true),
-    ("", "v1", "Namespace", "namespaces", false),
-    ("", "v1", "Node", "nodes", false),
-    ("", "v1", "PersistentVolume", "persistentvolumes", false),
-    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
-    ("", "v1", "Pod", "pods", true),
-    ("", "v1", "ResourceQuota", "resourcequotas", true),
-    ("", "v1", "LimitRange", "limitranges", true),
-    ("", "v1", "Secret", "secrets", true),
-    ("", "v1", "Service", "services", true),
-    ("", "v1", "ServiceAccount", "serviceaccounts", true),
-    ("apps", "v1", "DaemonSet", "daemonsets", true),
-    ("apps", "v1", "Deployment", "deployments", true),
-    ("apps", "v1", "ReplicaSet", "replicasets", true),
-    ("apps", "v1", "StatefulSet", "statefulsets", true),
-    ("batch", "v1", "CronJob", "cronjobs", true),
-    ("batch", "v1", "Job", "jobs", true),
-    ("networking.k8s.io", "v1", "Ingress", "ingresses", true),
-    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true),
-    ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
-    ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false),
-    ("rbac.authorization.k8s.io", "v1", "Role", "roles", true),
-    ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true),
-    ("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
-];
-
-fn built_in(group: &Group, version: Option<&Version>, kind: &KindName) -> Option<Served> {
-    let (_, known, _, plural, namespaced) = BUILT_IN
-        .iter()
-        .find(|(g, v, k, _, _)| {
-            *g == group.as_str()
-                && *k == kind.as_str()
-                && version.is_none_or(|version| version.as_str() == *v)
-        })
-        .copied()?;
-    Some(Served {
-        group: group.clone(),
-        version: Version::parse(known).ok()?,
-        kind: kind.clone(),
-        plural: Plural::parse(plural).ok()?,
-        namespaced,
-    })
-}
 
 /// How discovery reaches the API server: a path under `/api` or `/apis`, and its document, or
 /// `None` where it is not served.

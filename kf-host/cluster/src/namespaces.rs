@@ -2,9 +2,9 @@
 //!
 //! Kubernetes has no list of "my namespaces". Who may not list all of them sees none here.
 
+use kf_core::api::ApiError;
 use serde_json::Value;
 
-use crate::api::ApiError;
 use crate::connection::Connection;
 
 /// The first of them; a person who looks for one of more has typed its beginning.

@@ -1,52 +1,26 @@
 //! What can go wrong, and how grave it is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::names::{AuthorId, Digest, PluginName, RegistryId};
+use kf_core::format::FormatError;
+use kf_core::manifest::ManifestError;
+use kf_core::names::NameError;
+use kf_core::{AuthorId, Digest, Kind, PluginName, RegistryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What a failure means for the person at the terminal; decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The request itself is wrong: a name, a version, a file that does not parse.
-    Usage,
-    /// No such command, version or registry.
-    NotFound,
-    /// Signatures, digests, versions or the index say no. Nothing was changed.
-    Refused,
-    /// The registry could not be reached.
-    Unreachable,
-    /// The registry answered too slowly.
-    TimedOut,
-    /// The local disk or another process stands in the way.
-    Local,
-}
 
 /// Every failure of this crate. `Display` is one line without a full stop; [`Error::hint`] is the way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("{value:?} is not a {what}: {reason}")]
-    BadName { what: &'static str, value: String, reason: &'static str },
+    #[error(transparent)]
+    Home(#[from] kf_home::Error),
 
-    #[error("cannot read {what}: {reason}")]
-    Parse { what: String, reason: String },
+    #[error(transparent)]
+    Name(#[from] NameError),
 
-    #[error("{what} was written by a newer kf: it has format {found}, and this kf knows {supported}")]
-    NewerFormat { what: String, found: u64, supported: u64 },
-
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-
-    #[error("cannot write to {}: {source}", path.display())]
-    ReadOnly { path: PathBuf, source: std::io::Error },
-
-    #[error("{} is not safe to use: {reason}", path.display())]
-    UnsafePath { path: PathBuf, reason: &'static str },
-
-    #[error("another kf{} is changing {name}", pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
-    Busy { name: String, pid: Option<u32> },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
 
     #[error("no registry {0} is set up")]
     NoRegistry(RegistryId),
@@ -110,11 +84,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// How grave it is.
+    /// Decides the exit code. [`Kind::Untrusted`]: signatures, digests, versions or the index say no, and
+    /// nothing was changed.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::BadName { .. }
-            | Self::Parse { .. }
+            Self::Home(error) => error.kind(),
+            Self::Name(_)
+            | Self::Manifest(_)
             | Self::BadUrl { .. }
             | Self::RegistryExists(_)
             | Self::BadRoot { .. } => Kind::Usage,
@@ -130,23 +106,21 @@ impl Error {
             | Self::WrongOwner { .. }
             | Self::Tampered { .. }
             | Self::BadReceipt { .. }
-            | Self::UnsafePath { .. }
             | Self::Gate { .. }
-            | Self::Publish(_) => Kind::Refused,
+            | Self::Publish(_) => Kind::Untrusted,
             Self::Unreachable { .. } => Kind::Unreachable,
             Self::TimedOut { .. } => Kind::TimedOut,
-            Self::NewerFormat { .. } | Self::Io(_) | Self::ReadOnly { .. } | Self::Busy { .. } => Kind::Local,
         }
     }
 
     /// What to type or do next, where there is one thing that helps.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NewerFormat { .. } | Self::UnsupportedAbi { .. } => "update kf".into(),
+            Self::Home(error) => return error.hint(),
+            Self::Manifest(ManifestError::Format(error)) => return error.hint(),
+            Self::UnsupportedAbi { .. } => "update kf".into(),
             Self::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
             Self::RegistryExists(id) => format!("kf registry remove {id}"),
-            Self::ReadOnly { .. } => "set KF_HOME to a folder of yours".into(),
-            Self::Busy { .. } => "wait for it to finish, then try again".into(),
             Self::UnknownPlugin { nearest, .. } => match nearest.first() {
                 Some(name) => format!("did you mean {name}? `kf command list --available` shows all"),
                 None => "`kf command list --available` shows what can be added".into(),
@@ -159,44 +133,29 @@ impl Error {
             Self::NotInstalled { name } => format!("kf command add {name}"),
             Self::ClockWentBack { .. } => "set the clock, then try again".into(),
             Self::Tampered { .. } => "remove the command and add it again".into(),
-            Self::UnsafePath { path, .. } => {
-                format!("look at who put {} there, and remove it", path.display())
-            }
             _ => return None,
         })
     }
 
-    pub(crate) fn parse(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        Self::Parse { what: what.into(), reason: on_one_line(&reason.to_string()) }
+    /// A document that does not parse; `what` names it.
+    pub(crate) fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        FormatError::invalid(what, reason).into()
     }
 
-    /// An I/O failure while writing under `path`; a read-only place gets its own words.
+    /// An I/O failure while writing under `path`.
     pub(crate) fn writing(path: &Path, source: std::io::Error) -> Self {
-        use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
-        match source.kind() {
-            NotADirectory | PermissionDenied | ReadOnlyFilesystem => {
-                Self::ReadOnly { path: path.to_owned(), source: bare(source) }
-            }
-            _ => Self::Io(source),
-        }
+        kf_home::Error::writing(path, source).into()
     }
 }
 
-/// A parser's complaint without the picture between its first and its last line.
-fn on_one_line(complaint: &str) -> String {
-    let mut lines = complaint.trim().lines().map(str::trim);
-    match (lines.next(), lines.next_back()) {
-        (Some(first), Some(last)) => format!("{first}: {last}"),
-        (first, _) => first.unwrap_or_default().to_owned(),
+impl From<FormatError> for Error {
+    fn from(error: FormatError) -> Self {
+        Self::Home(error.into())
     }
 }
 
-/// `fs_err` names the path in its text; where we name it ourselves the plain text is enough.
-fn bare(error: std::io::Error) -> std::io::Error {
-    match error.get_ref().and_then(|inner| inner.source()).and_then(|s| s.downcast_ref::<std::io::Error>()) {
-        Some(inner) => {
-            inner.raw_os_error().map_or_else(|| inner.kind().into(), std::io::Error::from_raw_os_error)
-        }
-        None => error,
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Home(error.into())
     }
 }

@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use kf_core::format::{self, Format};
+use kf_core::names::NameError;
+use kf_core::nearest::nearest;
+use kf_core::permissions::Permissions;
+use kf_core::{AuthorId, Digest, PluginName, RegistryId};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::{self, Format};
-use crate::names::{AuthorId, Digest, PluginName, RegistryId};
-use crate::nearest::nearest;
-use crate::permissions::Permissions;
 
 /// The format of `index/plugins.json`.
 pub const FORMAT: u64 = 1;
@@ -62,7 +63,7 @@ pub struct Block {
 
 impl Index {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        files::parse_versioned(PATH, bytes, FORMAT)
+        Ok(format::parse_json(PATH, bytes, FORMAT)?)
     }
 }
 
@@ -151,10 +152,10 @@ impl Request {
             None => Want::Newest(VersionReq::STAR),
             Some(text) => match Version::parse(text) {
                 Ok(version) => Want::Exact(version),
-                Err(_) => Want::Newest(VersionReq::parse(text).map_err(|_| Error::BadName {
-                    what: "version",
-                    value: text.chars().take(60).collect(),
-                    reason: "write one like 1.2.3, or a requirement like ^1.2",
+                Err(_) => Want::Newest(VersionReq::parse(text).map_err(|_| NameError {
+                    kind: "version",
+                    value: text.to_owned(),
+                    why: "is neither a version like 1.2.3 nor a requirement like ^1.2",
                 })?),
             },
         };

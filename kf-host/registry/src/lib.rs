@@ -27,14 +27,7 @@
 //! heeds are those every network program does: `HTTPS_PROXY` and its kin, and `SSL_CERT_FILE`.
 
 pub mod error;
-pub mod files;
 pub mod index;
-pub mod lock;
-pub mod manifest;
-pub mod names;
-pub mod nearest;
-pub mod paths;
-pub mod permissions;
 pub mod publish;
 pub mod receipt;
 pub mod registries;
@@ -44,18 +37,10 @@ pub mod store;
 pub mod transport;
 pub mod trust;
 
-pub use error::{Error, Kind, Result};
-pub use names::{AuthorId, Digest, PluginName, RegistryId};
-pub use paths::Home;
-pub use permissions::Permissions;
-
-/// A permission rule in RBAC's grammar. Its meaning is `kf-cluster`'s business; here it is only carried.
-pub type Rule = serde_json::Value;
+pub use error::{Error, Result};
 
 /// The largest component that is published or fetched, in bytes.
 pub const MAX_WASM: u64 = 32 * 1024 * 1024;
-/// The largest `plugin.toml`, in bytes.
-pub const MAX_MANIFEST: u64 = 64 * 1024;
 /// The largest `command.json`, in bytes.
 pub const MAX_COMMANDS: u64 = 1024 * 1024;
 /// The largest `index/plugins.json`, in bytes.

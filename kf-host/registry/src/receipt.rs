@@ -5,16 +5,18 @@
 //! starting a command needs, so that takes one read.
 
 use jiff::Timestamp;
+use kf_core::format::{Format, FormatError};
+use kf_core::permissions::Permissions;
+use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+use kf_home::Home;
+use kf_home::files;
+use kf_home::lock::NameLock;
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use sigstore_tuf::canonical_json::to_canonical_bytes;
 
 use crate::error::{Error, Result};
-use crate::files::{self, Format};
 use crate::index::View;
-use crate::lock::NameLock;
-use crate::names::{AuthorId, Digest, PluginName, RegistryId};
-use crate::paths::Home;
-use crate::permissions::Permissions;
 use crate::trust::Fetched;
 
 /// The receipt format this kf reads and writes.
@@ -95,8 +97,25 @@ pub struct Consent {
 /// how a script consents.
 pub fn consent_digest(wasm: Digest, permissions: &Permissions) -> Digest {
     let mut text = format!("kf-consent-1\n{wasm}\n").into_bytes();
-    text.extend_from_slice(&permissions.canonical());
+    text.extend_from_slice(&canonical(permissions));
     Digest::of(&text)
+}
+
+/// One line for each permission, the same whoever wrote it down. No two sets have the same lines.
+fn canonical(permissions: &Permissions) -> Vec<u8> {
+    let mut text = Vec::new();
+    for rule in &permissions.kubernetes {
+        // Canonical JSON sorts keys, so the digest does not depend on who wrote the rule down. It knows no
+        // fractions, which no rule has either; one that did would still be bound, in its own spelling.
+        let line = to_canonical_bytes(rule).unwrap_or_else(|_| rule.to_string().into_bytes());
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+    }
+    // No JSON document reads so.
+    if permissions.selection {
+        text.extend_from_slice(b"selection\n");
+    }
+    text
 }
 
 impl Receipt {
@@ -106,7 +125,7 @@ impl Receipt {
         let plugin = &fetched.manifest.plugin;
         let permissions = fetched.manifest.permissions.clone();
         let commands = serde_json::from_slice(&fetched.commands)
-            .map_err(|e| Error::parse(format!("command.json of {}", resolved.name), e))?;
+            .map_err(|e| Error::invalid(format!("command.json of {}", resolved.name), e))?;
         Ok(Self {
             format: Format,
             name: resolved.name.clone(),
@@ -161,10 +180,13 @@ impl Receipt {
 /// Reads one receipt; `None` when the command is not installed.
 pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     let path = home.receipt(name);
-    let Some(bytes) = files::read_own(&path, MAX_RECEIPT)? else { return Ok(None) };
     let bad = |reason: String| Error::BadReceipt { name: name.clone(), reason };
-    let receipt: Receipt = files::parse_versioned(&path.display().to_string(), &bytes, FORMAT)
-        .map_err(|error| if let Error::Parse { reason, .. } = error { bad(reason) } else { error })?;
+    let receipt = match files::read_json::<Receipt>(&path, MAX_RECEIPT, FORMAT) {
+        Ok(Some(receipt)) => receipt,
+        Ok(None) => return Ok(None),
+        Err(kf_home::Error::Format(FormatError::Invalid { reason, .. })) => return Err(bad(reason)),
+        Err(error) => return Err(error.into()),
+    };
     if receipt.name != *name {
         return Err(bad(format!("it is that of {}", receipt.name)));
     }
@@ -205,11 +227,11 @@ pub fn list(home: &Home) -> Result<Vec<(PluginName, Result<Receipt>)>> {
 /// A receipt of a newer format is left alone.
 pub fn write(home: &Home, lock: &NameLock, receipt: &Receipt) -> Result<()> {
     if receipt.name != *lock.name() {
-        return Err(Error::Busy { name: receipt.name.to_string(), pid: None });
+        return Err(kf_home::Error::Busy { name: receipt.name.to_string(), pid: None }.into());
     }
     refuse_newer(home, lock.name())?;
     files::private_dir(&home.receipts())?;
-    files::write_json(&home.receipt(&receipt.name), receipt)
+    Ok(files::write_json(&home.receipt(&receipt.name), receipt)?)
 }
 
 /// Removes the receipt of the locked name: from here on the command is not installed.
@@ -238,8 +260,8 @@ pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
         }
         let lock = match NameLock::try_acquire(home, &name) {
             Ok(lock) => lock,
-            Err(Error::Busy { .. }) => continue,
-            Err(error) => return Err(error),
+            Err(kf_home::Error::Busy { .. }) => continue,
+            Err(error) => return Err(error.into()),
         };
         // Read again: it may have changed before the lock was ours.
         if let Some(receipt) = read(home, &name)? {
@@ -263,7 +285,7 @@ fn followed(receipt: &Receipt, view: &View) -> Receipt {
 
 fn refuse_newer(home: &Home, name: &PluginName) -> Result<()> {
     match read(home, name) {
-        Err(error @ Error::NewerFormat { .. }) => Err(error),
+        Err(error @ Error::Home(kf_home::Error::Format(FormatError::Newer { .. }))) => Err(error),
         _ => Ok(()),
     }
 }

@@ -5,14 +5,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use kf_core::format::{self, Format};
+use kf_core::{Digest, RegistryId};
+use kf_home::Home;
+use kf_home::files;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::TrustedMetadataSet;
 
 use crate::error::{Error, Result};
-use crate::files::{self, Format};
-use crate::manifest::parse_toml;
-use crate::names::{Digest, RegistryId};
-use crate::paths::Home;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
 
 const MAX_ROOT: u64 = 512_000;
@@ -79,7 +79,7 @@ pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Dura
         urls: registry.urls.iter().map(ToString::to_string).collect(),
         root_sha256: registry.root_digest(),
     };
-    let text = toml::to_string(&config).map_err(|e| Error::parse("registry.toml", e))?;
+    let text = toml::to_string(&config).map_err(|e| Error::invalid("registry.toml", e))?;
     files::private_dir(&dir)?;
     // What an earlier registry of this name left must not set floors for the new one.
     remove_dir(&home.registry_state(&registry.id))?;
@@ -96,8 +96,8 @@ pub fn load(home: &Home, id: &RegistryId) -> Result<Registry> {
         return Err(Error::NoRegistry(id.clone()));
     };
     let what = path.display().to_string();
-    let text = std::str::from_utf8(&bytes).map_err(|e| Error::parse(&what, e))?;
-    let config: Config = parse_toml(&what, text)?;
+    let text = std::str::from_utf8(&bytes).map_err(|e| Error::invalid(&what, e))?;
+    let config: Config = format::parse_toml(&what, text, 1)?;
     let root = files::read_own(&dir.join("root.json"), MAX_ROOT)?.ok_or_else(|| Error::BadRoot {
         registry: id.clone(),
         reason: format!("{} is missing", dir.join("root.json").display()),

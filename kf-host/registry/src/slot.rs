@@ -4,14 +4,15 @@
 //! that points to `my-train`. Both stay installed, both keep their own rights, and removing the slot brings the
 //! old one back. A slot points to a command, never to another slot.
 
+use kf_core::PluginName;
+use kf_core::format::Format;
+use kf_home::Home;
+use kf_home::files;
+use kf_home::lock::NameLock;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::error::Result;
-use crate::files::{self, Format};
-use crate::lock::NameLock;
-use crate::names::PluginName;
-use crate::paths::Home;
 use crate::receipt;
 
 #[derive(Serialize, Deserialize)]
@@ -30,11 +31,9 @@ pub fn answering(home: &Home, name: &PluginName) -> Result<PluginName> {
 /// The replacement of `name`, where it has one.
 pub fn replacement(home: &Home, name: &PluginName) -> Result<Option<PluginName>> {
     let path = home.slots().join(format!("{name}.json"));
-    let Some(bytes) = files::read_own(&path, 4096)? else { return Ok(None) };
-    let what = path.display().to_string();
-    let slot: Slot = files::parse_versioned(&what, &bytes, 1)?;
+    let Some(slot) = files::read_json::<Slot>(&path, 4096, 1)? else { return Ok(None) };
     if slot.name != *name {
-        return Err(Error::parse(what, format!("it is the slot of {}", slot.name)));
+        return Err(Error::invalid(path.display().to_string(), format!("it is the slot of {}", slot.name)));
     }
     Ok(Some(slot.answered_by))
 }
@@ -62,7 +61,7 @@ pub fn replace(home: &Home, lock: &NameLock, with: &PluginName) -> Result<()> {
     }
     files::private_dir(&home.slots())?;
     let slot = Slot { format: Format, name: lock.name().clone(), answered_by: with.clone() };
-    files::write_json(&home.slots().join(format!("{}.json", lock.name())), &slot)
+    Ok(files::write_json(&home.slots().join(format!("{}.json", lock.name())), &slot)?)
 }
 
 /// Lets the locked name answer for itself again. Without a slot nothing happens.

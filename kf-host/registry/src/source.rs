@@ -11,16 +11,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use kf_core::Permissions;
+use kf_core::format::{self, Format};
+use kf_core::manifest::{check_line, check_version};
+use kf_core::{AuthorId, PluginName, RegistryId};
 use semver::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::Permissions;
 use crate::error::{Error, Result};
-use crate::files::Format;
 use crate::index::Block;
-use crate::manifest::{check_line, check_version, parse_toml};
-use crate::names::{AuthorId, PluginName, RegistryId};
 
 /// `registry.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -148,7 +148,7 @@ fn same_name(stem: &str, name: &str) -> Result<()> {
 }
 
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    parse_toml(&path.display().to_string(), &fs_err::read_to_string(path)?)
+    Ok(format::parse_toml(&path.display().to_string(), &fs_err::read_to_string(path)?, 1)?)
 }
 
 fn read_dir<T: DeserializeOwned>(dir: &Path) -> Result<Vec<(String, T)>> {

@@ -15,12 +15,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kf_core::Digest;
+use kf_core::format::FormatError;
+use kf_core::manifest;
+use kf_core::names::NameError;
+use kf_home::Home;
+use kf_home::files;
+
 use crate::error::{Error, Result};
-use crate::files;
-use crate::names::Digest;
-use crate::paths::Home;
 use crate::trust::Fetched;
-use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM};
+use crate::{MAX_COMMANDS, MAX_WASM};
 
 const FORMAT: u64 = 1;
 
@@ -32,7 +36,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, making it if need be. One that a newer kf wrote is left alone ([`Error::NewerFormat`]).
+    /// Opens the store, making it if need be. One that a newer kf wrote is left alone ([`FormatError::Newer`]).
     pub fn open(home: &Home) -> Result<Self> {
         let dir = home.store();
         files::private_root(&home.data)?;
@@ -62,7 +66,7 @@ impl Store {
 
     /// A manifest as it was signed, checked as it is read.
     pub fn manifest(&self, sha256: Digest) -> Result<Vec<u8>> {
-        self.blob(sha256, "toml", MAX_MANIFEST, "manifest")
+        self.blob(sha256, "toml", manifest::MAX_BYTES, "manifest")
     }
 
     /// A command tree as it was signed, checked as it is read.
@@ -107,18 +111,19 @@ impl Store {
         match files::read_own(&path, bytes.len() as u64) {
             // Its age starts again, so that no sweep takes it before the receipt names it.
             Ok(Some(there)) if there == bytes => files::touch(&path),
-            Ok(_) | Err(Error::Parse { .. }) => files::write_atomic(&path, bytes, true),
+            Ok(_) | Err(kf_home::Error::Format(_)) => files::write_atomic(&path, bytes, true),
             Err(error) => Err(error),
-        }
+        }?;
+        Ok(())
     }
 
     fn blob(&self, sha256: Digest, kind: &str, max: u64, what: &'static str) -> Result<Vec<u8>> {
         let path = self.blobs.join(format!("{sha256}.{kind}"));
         let bytes = files::read_own(&path, max)?.ok_or_else(|| {
-            Error::Io(std::io::Error::new(
+            std::io::Error::new(
                 std::io::ErrorKind::NotFound,
                 format!("the {what} {} is missing from the store", path.display()),
-            ))
+            )
         })?;
         let found = Digest::of(&bytes);
         if found != sha256 {
@@ -136,7 +141,7 @@ pub fn compiled_in(folder: &Path, compat: &str, sha256: Digest) -> Result<Option
     let path = folder.join(compiled_name(compat, sha256)?);
     match path.symlink_metadata() {
         Ok(meta) if meta.is_file() => {}
-        Ok(_) => return Err(Error::UnsafePath { path, reason: "it is not a plain file" }),
+        Ok(_) => return Err(kf_home::Error::UnsafePath { path, reason: "it is not a plain file" }.into()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e.into()),
     }
@@ -148,23 +153,20 @@ pub fn compiled_in(folder: &Path, compat: &str, sha256: Digest) -> Result<Option
 fn compiled_name(compat: &str, sha256: Digest) -> Result<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if compat.is_empty() || compat.len() > 100 || !compat.bytes().all(plain) {
-        return Err(Error::BadName {
-            what: "compatibility key",
-            value: compat.chars().take(60).collect(),
-            reason: "only letters, digits, - and _ are allowed",
-        });
+        let why = "may hold only letters, digits, - and _";
+        return Err(NameError { kind: "compatibility key", value: compat.to_owned(), why }.into());
     }
     Ok(format!("{compat}/{sha256}.cwasm"))
 }
 
 fn check_format(path: &Path, bytes: &[u8]) -> Result<()> {
     let what = path.display().to_string();
-    let text = std::str::from_utf8(bytes).map_err(|e| Error::parse(&what, e))?;
-    let found: u64 = text.trim().parse().map_err(|e| Error::parse(&what, e))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| Error::invalid(&what, e))?;
+    let found: u64 = text.trim().parse().map_err(|e| Error::invalid(&what, e))?;
     match found {
         FORMAT => Ok(()),
-        found if found > FORMAT => Err(Error::NewerFormat { what, found, supported: FORMAT }),
-        _ => Err(Error::parse(what, "there is no format 0")),
+        found if found > FORMAT => Err(FormatError::Newer { what, found, supported: FORMAT }.into()),
+        _ => Err(Error::invalid(what, "there is no format 0")),
     }
 }
 

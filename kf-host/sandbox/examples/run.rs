@@ -9,8 +9,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kf_sandbox::ui::{Column, Format, Row, WidgetId};
-use kf_sandbox::{Code, Context, Fault, Granted, Limits, Run, Ui};
+use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
+use kf_sandbox::{Code, Context, Fault, Granted, Limits, Run};
+use semver::Version;
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the examples are built for.
+const ABI: Version = Version::new(0, 1, 0);
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn compile(wasm: &str, code: &str) -> Result<u8> {
@@ -41,13 +45,14 @@ fn compile(wasm: &str, code: &str) -> Result<u8> {
 }
 
 fn describe(code: &str) -> Result<u8> {
-    io::stdout().write_all(&kf_sandbox::describe(Code::Stored(code.into()))?.to_json())?;
+    io::stdout().write_all(&kf_sandbox::describe(Code::Stored(code.into()), ABI)?.to_json())?;
     Ok(0)
 }
 
 fn run(code: &str, arguments: Vec<String>) -> Result<u8> {
     let run = Run {
         code: Code::Stored(code.into()),
+        abi: ABI,
         arguments,
         granted: Granted::default(),
         limits: Limits::default(),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use kf_core::text;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, ModuleVersionStrategy, OptLevel, WasmFeatures};
 
@@ -215,7 +216,7 @@ fn check_store(path: &Path) -> Result<(), Fault> {
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
     let causes = error.chain().map(ToString::to_string).filter(|cause| Some(cause) != frames.as_ref());
-    crate::plain::line(&causes.collect::<Vec<_>>().join(": "))
+    text::escaped_line(&causes.collect::<Vec<_>>().join(": "))
 }
 
 #[cfg(test)]

@@ -100,5 +100,5 @@ fn what_inspection_refuses_is_not_compiled() {
 #[test]
 fn exports_of_another_shape_do_not_start() {
     let code = Code::Compiled(compile(&wasm()).unwrap());
-    assert!(matches!(crate::describe(code), Err(Fault::Start(_))));
+    assert!(matches!(crate::describe(code, semver::Version::new(0, 1, 0)), Err(Fault::Start(_))));
 }

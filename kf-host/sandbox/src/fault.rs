@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kf_core::size::Binary;
+
 /// A run that was stopped, or could not start. It is the guest's bug, an attack, or the user's
 /// wish, never an error value of the guest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +40,7 @@ pub enum Fault {
     Start(String),
     /// Its description cannot be used.
     #[error(transparent)]
-    Tree(#[from] crate::tree::TreeError),
+    Tree(#[from] kf_core::tree::TreeError),
     /// The host itself failed, such as no thread to be had.
     #[error("kf could not run it: {0}")]
     Host(String),
@@ -97,15 +99,15 @@ impl fmt::Display for Limit {
             Which::Time => write!(f, "it ran for {} without an answer", Seconds(*value)),
             Which::Wall => write!(f, "it did not end within {}", Seconds(*value)),
             Which::Calls => write!(f, "it made {value} calls in a row without waiting for anything"),
-            Which::Memory => write!(f, "it needs more than {} of memory", Bytes(*value)),
+            Which::Memory => write!(f, "it needs more than {} of memory", Binary(*value)),
             Which::Tables => write!(f, "it needs more than {value} table elements"),
             Which::Handles => write!(f, "it holds more than {value} handles"),
             Which::Streams => write!(f, "it has more than {value} watches, logs and sessions open"),
-            Which::Stdout => write!(f, "it printed more than {}", Bytes(*value)),
-            Which::Stderr => write!(f, "it wrote more than {} of notes", Bytes(*value)),
+            Which::Stdout => write!(f, "it printed more than {}", Binary(*value)),
+            Which::Stderr => write!(f, "it wrote more than {} of notes", Binary(*value)),
             Which::StderrLines => write!(f, "it wrote more than {value} notes"),
             Which::Rows => write!(f, "it printed more than {value} rows"),
-            Which::Files => write!(f, "it read more than {} from files", Bytes(*value)),
+            Which::Files => write!(f, "it read more than {} from files", Binary(*value)),
         }?;
         write!(f, " (limit {})", which.name())
     }
@@ -119,18 +121,6 @@ impl fmt::Display for Seconds {
             ms if ms % 3_600_000 == 0 && ms > 0 => write!(f, "{} h", ms / 3_600_000),
             ms if ms % 1000 == 0 => write!(f, "{} s", ms / 1000),
             ms => write!(f, "{ms} ms"),
-        }
-    }
-}
-
-struct Bytes(u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            n if n % (1 << 20) == 0 => write!(f, "{} MiB", n >> 20),
-            n if n % (1 << 10) == 0 => write!(f, "{} KiB", n >> 10),
-            n => write!(f, "{n} bytes"),
         }
     }
 }

@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use kf_cluster::api::{ApiError, ByteStream};
+use kf_core::api::{ApiError, ByteStream};
+use kf_core::text::truncated;
 
 use crate::fault::Fault;
 use crate::output::{OutputError, SharedOutput, Writer};
-use crate::plain::cut;
 use crate::poll::{Flag, Pump, Readiness, now_or_later};
 
 /// How much of a line is held back for its end, in bytes.
@@ -146,7 +146,7 @@ impl Copy {
     fn new(output: SharedOutput, prefix: Option<String>) -> Self {
         let writer = output.lock().writer();
         let prefix = prefix.filter(|prefix| !prefix.is_empty());
-        let prefix = prefix.map(|prefix| cut(prefix, MAX_PREFIX).into_bytes());
+        let prefix = prefix.map(|prefix| truncated(prefix, MAX_PREFIX).into_bytes());
         Self { output, writer, prefix, rest: Vec::new(), ended: false }
     }
 

@@ -2,14 +2,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
-use kf_cluster::api::{ApiError, ByteStream, ErrorCode};
+use kf_core::api::{ApiError, ByteStream, ErrorCode};
+use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
 use proptest::prelude::*;
 
 use super::{CopyError, Forwarding, LogSource, MAX_LINE};
 use crate::Limits;
 use crate::fault::Fault;
 use crate::output::{OutputError, SharedOutput};
-use crate::ui::{Column, Format, Row, Ui, WidgetId};
 
 /// Keeps what was printed; fails from a number of bytes on.
 #[derive(Clone)]

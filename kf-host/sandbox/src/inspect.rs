@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use kf_core::{abi, text};
+use semver::Version;
 use wasmparser::{
     ComponentTypeRef, Encoding, Parser, Payload, TypeBounds, ValidPayload, Validator, WasmFeatures,
 };
@@ -34,7 +36,7 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The version of the ABI it was built for.
-    pub abi: AbiVersion,
+    pub abi: Version,
     /// The interfaces it imports.
     pub imports: BTreeSet<Interface>,
 }
@@ -47,18 +49,6 @@ impl Inspection {
     /// Every interface that is not, by name.
     pub fn check_imports(&self, granted: Granted) -> Result<(), UndeclaredImports> {
         interface::check_imports(&self.imports, granted)
-    }
-}
-
-/// A version of the ABI this kf serves: any `0.1.x`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AbiVersion {
-    pub patch: u32,
-}
-
-impl std::fmt::Display for AbiVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "0.1.{}", self.patch)
     }
 }
 
@@ -105,7 +95,7 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspection, InspectError> {
         return Err(InspectError::CoreModule);
     }
     let invalid =
-        |error: wasmparser::BinaryReaderError| InspectError::Invalid(crate::plain::line(&error.to_string()));
+        |error: wasmparser::BinaryReaderError| InspectError::Invalid(text::escaped_line(&error.to_string()));
 
     let mut validator = Validator::new_with_features(FEATURES);
     let mut outline = Outline::default();
@@ -190,20 +180,15 @@ impl Outline {
     }
 }
 
-/// `0.1.x` in digits and dots, nothing else: no spaces, no newline, no pre-release.
-fn abi_version(text: &str) -> Result<AbiVersion, InspectError> {
+/// `0.1.x` in digits and dots, nothing else: no spaces, no newline, no pre-release, no build metadata.
+fn abi_version(text: &str) -> Result<Version, InspectError> {
     let malformed = || InspectError::MalformedAbi(text.escape_debug().to_string());
-    let mut parts = text.split('.').map(|part| {
-        let plain = !part.is_empty()
-            && part.bytes().all(|b| b.is_ascii_digit())
-            && (part == "0" || !part.starts_with('0'));
-        part.parse::<u32>().ok().filter(|_| plain)
-    });
-    match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten(), parts.next()) {
-        (Some(0), Some(1), Some(patch), None) => Ok(AbiVersion { patch }),
-        (Some(_), Some(_), Some(_), None) => Err(InspectError::UnsupportedAbi(text.to_owned())),
-        _ => Err(malformed()),
+    let version = Version::parse(text).map_err(|_| malformed())?;
+    let too_large = [version.major, version.minor, version.patch].iter().any(|n| u32::try_from(*n).is_err());
+    if too_large || !version.pre.is_empty() || !version.build.is_empty() {
+        return Err(malformed());
     }
+    if abi::is_supported(&version) { Ok(version) } else { Err(InspectError::UnsupportedAbi(text.to_owned())) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{AbiVersion, InspectError, MAX_COMPONENT_BYTES, abi_version, inspect};
+use semver::Version;
+
+use super::{InspectError, MAX_COMPONENT_BYTES, abi_version, inspect};
 use crate::interface::{Granted, Interface, UndeclaredImports, Wasi};
 
 const EXPORTS: &str = r#"
@@ -35,7 +37,7 @@ fn tells_the_abi_and_the_imports() {
            (import "wasi:io/poll@0.2.6" (instance))"#,
     );
     let inspection = inspect(&wasm).unwrap();
-    assert_eq!(inspection.abi, AbiVersion { patch: 0 });
+    assert_eq!(inspection.abi, Version::new(0, 1, 0));
     let imports = [Interface::Ui, Interface::Kube, Interface::Wasi(Wasi::IoPoll)];
     assert_eq!(inspection.imports, BTreeSet::from(imports));
     let undeclared = inspection.check_imports(Granted::default());
@@ -63,7 +65,7 @@ fn there_is_exactly_one_abi() {
 #[test]
 fn sections_of_nested_modules_count() {
     let nested = component(r#"(core module (@custom "kf:abi" "0.1.4"))"#);
-    assert_eq!(inspect(&nested).unwrap().abi, AbiVersion { patch: 4 });
+    assert_eq!(inspect(&nested).unwrap().abi, Version::new(0, 1, 4));
     assert_eq!(inspect(&with_section(nested, "kf:abi", b"0.1.4")), Err(InspectError::SeveralAbis(2)));
 }
 
@@ -127,7 +129,7 @@ fn proposals_a_command_has_no_use_for_are_invalid() {
 
 #[test]
 fn versions_are_digits_and_dots() {
-    assert_eq!(abi_version("0.1.27"), Ok(AbiVersion { patch: 27 }));
+    assert_eq!(abi_version("0.1.27"), Ok(Version::new(0, 1, 27)));
     for other in ["0.2.0", "1.1.0", "0.0.9"] {
         assert_eq!(abi_version(other), Err(InspectError::UnsupportedAbi(other.to_owned())));
     }

@@ -9,10 +9,9 @@
 //!
 //! [`describe`] and [`complete`] are runs with less.
 //!
-//! The sandbox reaches the cluster only through the trait
-//! [`KubeApi`](kf_cluster::api::KubeApi), and a terminal only through the trait [`Ui`]. It knows no
-//! registry, no kubeconfig and no environment variable. [`tree`] can be used without touching the
-//! engine.
+//! The sandbox reaches the cluster only through the trait [`KubeApi`](kf_core::api::KubeApi), and a
+//! terminal only through the trait [`Ui`](kf_core::ui::Ui). It knows no registry, no kubeconfig and no
+//! environment variable.
 
 mod abi;
 mod directory;
@@ -23,27 +22,19 @@ mod fault;
 mod forward;
 mod inspect;
 mod interface;
+mod join;
 pub mod limits;
 mod output;
-mod plain;
 mod poll;
 mod run;
-pub mod selection;
 mod state;
-pub mod terminal;
-pub mod tree;
-pub mod ui;
 mod wasi;
 mod watch;
 
 pub use engine::{COMPATIBILITY, Code, CompileError, Compiled, compile, compile_to_describe};
 pub use fault::{Fault, Limit, Which};
-pub use inspect::{ABI_SECTION, AbiVersion, InspectError, Inspection, MAX_COMPONENT_BYTES, inspect};
+pub use inspect::{ABI_SECTION, InspectError, Inspection, MAX_COMPONENT_BYTES, inspect};
 pub use interface::{Granted, Interface, UndeclaredImports, Wasi, check_imports};
-pub use kf_cluster::api::ErrorCode;
 pub use limits::Limits;
-pub use run::{
-    Candidate, CompletionRequest, GuestError, Kube, Outcome, Run, complete, describe, is_exit_code, run,
-};
+pub use run::{Candidate, CompletionRequest, GuestError, Kube, Outcome, Run, complete, describe, run};
 pub use state::{Context, FileGrant, FileReach};
-pub use ui::Ui;

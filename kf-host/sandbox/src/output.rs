@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kf_core::terminal::Terminal;
+use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
+
 use crate::fault::{Fault, Limit, Which};
 use crate::limits::Limits;
-use crate::terminal::Terminal;
-use crate::ui::{Column, Format, Row, Ui, WidgetId};
 
 /// A line of standard error is cut into notes of this many bytes.
 const MAX_LINE: usize = 8 << 10;

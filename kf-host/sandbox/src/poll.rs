@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, Stream, StreamExt};
-use kf_cluster::api::ApiError;
+use kf_core::api::ApiError;
 use tokio::sync::Notify;
 
 /// Something that becomes ready and then stays so until it is used.

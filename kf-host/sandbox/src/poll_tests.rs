@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
-use kf_cluster::api::{ApiError, ErrorCode};
+use kf_core::api::{ApiError, ErrorCode};
 
 use super::{Flag, Now, Pump, Timer, wait};
 

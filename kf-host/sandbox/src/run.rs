@@ -16,27 +16,30 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kf_cluster::api::{ErrorCode, KubeApi};
-use kf_cluster::grants::Refusal;
+use kf_core::api::{ErrorCode, KubeApi};
+use kf_core::grants::Refusal;
+use kf_core::selection::Selection;
+use kf_core::tree::CommandTree;
+use kf_core::ui::{Silent, Ui};
+use kf_core::{exit, text};
+use semver::Version;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::abi::since_0_1 as abi;
+use crate::abi::Abi;
 use crate::engine::{self, Code, one_line};
 use crate::fault::{Fault, Limit, Stop, Which, limit};
 use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
-use crate::plain::plain;
-use crate::selection::Selection;
 use crate::state::{Context, FileGrant, Meter, State};
-use crate::tree::CommandTree;
-use crate::ui::{Silent, Ui};
 use crate::watch::{self, TICK};
 
 /// A command to be run.
 pub struct Run {
     pub code: Code,
+    /// The version of the ABI it was built for.
+    pub abi: Version,
     /// The words after the command's name, without kf's own flags.
     pub arguments: Vec<String>,
     pub granted: Granted,
@@ -115,14 +118,16 @@ pub fn run(run: Run) -> Result<Outcome, Fault> {
     }
 }
 
-/// Asks a guest for its command tree: with no grants, within two seconds, in silence.
+/// Asks a guest that was built for `abi` for its command tree: with no grants, within two seconds, in
+/// silence.
 ///
 /// # Errors
 ///
 /// As for [`run`], and the tree is one no command line can be built from.
-pub fn describe(code: Code) -> Result<CommandTree, Fault> {
+pub fn describe(code: Code, abi: Version) -> Result<CommandTree, Fault> {
     let run = Run {
         code,
+        abi,
         arguments: Vec::new(),
         granted: Granted::default(),
         limits: Limits::describe(),
@@ -165,6 +170,12 @@ enum Answer {
 }
 
 fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
+    let abi = Abi::serving(&run.abi).ok_or_else(|| {
+        Fault::Start(format!(
+            "it was built for version {} of kf's ABI, which this kf does not serve",
+            run.abi
+        ))
+    })?;
     let engine = engine::runtime(run.backtrace)?;
     let component = engine::load(&engine, &run.code)?;
     let imports = imports(&engine, &component)?;
@@ -190,6 +201,7 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
         State::new(run.limits.clone(), run.context, run.files, api, output.clone(), Arc::clone(&meter));
     state.selection = run.selection;
     let guest = Guest {
+        abi,
         engine: engine.clone(),
         component,
         imports,
@@ -234,6 +246,7 @@ fn waits(imports: &BTreeSet<Interface>) -> bool {
 
 /// A guest that is loaded and not yet started.
 struct Guest {
+    abi: Abi,
     engine: Engine,
     component: Component,
     imports: BTreeSet<Interface>,
@@ -245,7 +258,7 @@ struct Guest {
 
 impl Guest {
     async fn answer(self, ask: Ask, sign: watch::StopSign) -> (Result<Answer, Fault>, impl Send) {
-        let Self { engine, component, imports, granted, state, describing, backtrace } = self;
+        let Self { abi, engine, component, imports, granted, state, describing, backtrace } = self;
         let limits = state.limits.clone();
         let meter = Arc::clone(&state.meter);
         let output = state.output.clone();
@@ -269,7 +282,7 @@ impl Guest {
 
         let linked: BTreeSet<_> =
             imports.into_iter().filter(|i| granted.allows(*i) && !(describing && needs_run(*i))).collect();
-        let answer = Self::call(&engine, &component, &linked, describing, &mut store, ask).await;
+        let answer = Self::call(abi, &engine, &component, &linked, describing, &mut store, ask).await;
         let answer = answer.unwrap_or_else(|error| Err(fault(error, store.data(), backtrace)));
         let answer = match (answer, output.lock().close()) {
             (Ok(_), Err(OutputError::Stop(fault))) => Err(fault),
@@ -279,6 +292,7 @@ impl Guest {
     }
 
     async fn call(
+        abi: Abi,
         engine: &Engine,
         component: &Component,
         linked: &BTreeSet<Interface>,
@@ -288,39 +302,30 @@ impl Guest {
     ) -> wasmtime::Result<Result<Answer, Fault>> {
         let mut linker = Linker::new(engine);
         crate::wasi::link(&mut linker, linked)?;
-        abi::link(&mut linker, linked)?;
+        abi.link(&mut linker, linked)?;
         if describing {
             linker.define_unknown_imports_as_traps(component)?;
         }
-        let command = match abi::Command::instantiate_async(&mut *store, component, &linker).await {
+        let command = match abi.instantiate(store, component, &linker).await {
             Ok(command) => command,
             Err(error) if error.is::<Stop>() || error.is::<wasmtime::Trap>() => return Err(error),
             Err(error) if store.data().space.refused.is_some() => return Err(error),
             Err(error) => return Ok(Err(Fault::Start(one_line(&error)))),
         };
         match ask {
-            Ask::Describe => {
-                let commands = command.call_describe(&mut *store).await?;
-                Ok(abi::tree(commands).map(Answer::Describe).map_err(Fault::from))
-            }
+            Ask::Describe => Ok(command.describe(store).await?.map(Answer::Describe).map_err(Fault::from)),
             Ask::Run(arguments) => {
-                let exit = command.call_run(&mut *store, &arguments).await?;
-                let exit = exit.map_err(GuestError::from);
+                let exit = command.run(store, &arguments).await?;
                 let session = store.data().session_exit;
                 if let Ok(code) = exit
-                    && !is_exit_code(code)
+                    && !exit::is_for_commands(code)
                     && session != Some(code)
                 {
                     return Ok(Err(Fault::ReservedExitCode(code)));
                 }
                 Ok(Ok(Answer::Run(Outcome { exit, refusal: store.data_mut().refusal.take() })))
             }
-            Ask::Complete(request) => {
-                let request = abi::CompletionRequest { words: request.words, argument: request.argument };
-                let candidates = command.call_complete(&mut *store, &request).await?;
-                let candidate = |c: abi::Candidate| Candidate { value: c.value, help: c.help };
-                Ok(Ok(Answer::Complete(candidates.into_iter().map(candidate).collect())))
-            }
+            Ask::Complete(request) => Ok(Ok(Answer::Complete(command.complete(store, request).await?))),
         }
     }
 }
@@ -328,12 +333,6 @@ impl Guest {
 /// What makes no sense while a guest only describes itself; calling it is a trap.
 fn needs_run(interface: Interface) -> bool {
     !matches!(interface, Interface::Wasi(_) | Interface::Types | Interface::Tree)
-}
-
-/// Exit codes a command may choose; the others are kf's own.
-#[must_use]
-pub fn is_exit_code(code: u8) -> bool {
-    matches!(code, 0 | 1 | 10..=63 | 80..=125)
 }
 
 /// What a trap was.
@@ -349,7 +348,7 @@ fn fault(error: wasmtime::Error, state: &State, backtrace: bool) -> Fault {
     }
     let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().filter(|_| backtrace);
     // Names of functions are the guest's to choose.
-    let frames = frames.map(|frames| plain(&frames.to_string(), &['\n']));
+    let frames = frames.map(|frames| text::escaped(&frames.to_string(), &['\n']));
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: frames },
         None => Fault::Trap { message: one_line(&error), backtrace: frames },

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use kf_cluster::api::{ApiError, ErrorCode, KubeApi};
-use kf_cluster::grants::Refusal;
+use kf_core::api::{ApiError, ErrorCode, KubeApi};
+use kf_core::grants::Refusal;
+use kf_core::selection::Selection;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result};
 use wasmtime_wasi::WasiCtx;
@@ -15,7 +16,6 @@ use crate::directory::Directory;
 use crate::fault::{Which, limit, stop};
 use crate::limits::{Limits, MAX_PAGES};
 use crate::output::{OutputError, SharedOutput};
-use crate::selection::Selection;
 
 /// Where and how a command runs; all of it is settled before it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,9 +156,9 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn widget(&mut self) -> crate::ui::WidgetId {
+    pub(crate) fn widget(&mut self) -> kf_core::ui::WidgetId {
         self.widgets = self.widgets.wrapping_add(1);
-        crate::ui::WidgetId(self.widgets)
+        kf_core::ui::WidgetId(self.widgets)
     }
 
     pub(crate) fn cluster(&self) -> std::result::Result<Arc<dyn KubeApi>, ApiError> {

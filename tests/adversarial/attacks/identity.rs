@@ -1,6 +1,6 @@
 //! Attacks that begin before a run: what a component says it is.
 
-use kf_sandbox::{AbiVersion, Fault, InspectError, compile, describe, inspect};
+use kf_sandbox::{Fault, InspectError, compile, describe, inspect};
 
 use crate::guests;
 
@@ -13,7 +13,7 @@ pub(crate) fn wrong_abi() {
 /// Whatever is missing at the end, the answer is a refusal and no panic.
 pub(crate) fn truncated() {
     let wasm = guests::wasm("truncated");
-    assert_eq!(inspect(&wasm).unwrap().abi, AbiVersion { patch: 0 });
+    assert_eq!(inspect(&wasm).unwrap().abi, guests::ABI);
     let cuts = (1..200).chain((200..wasm.len()).step_by(wasm.len() / 20)).chain(wasm.len() - 5..wasm.len());
     for cut in cuts {
         assert!(inspect(&wasm[..cut]).is_err(), "cut at {cut} of {}", wasm.len());
@@ -32,13 +32,13 @@ pub(crate) fn sockets() {
 }
 
 pub(crate) fn describe_acts() {
-    let fault = describe(guests::code("describe_acts")).unwrap_err();
+    let fault = describe(guests::code("describe_acts"), guests::ABI).unwrap_err();
     let Fault::Trap { message, .. } = fault else { panic!("{fault}") };
     assert!(message.contains("kf:plugin/kube"), "{message}");
 }
 
 pub(crate) fn describe_lies() {
-    let fault = describe(guests::code("describe_lies")).unwrap_err();
+    let fault = describe(guests::code("describe_lies"), guests::ABI).unwrap_err();
     assert!(matches!(&fault, Fault::Tree(_)), "{fault}");
     assert!(!fault.to_string().contains('\u{1b}'));
 }

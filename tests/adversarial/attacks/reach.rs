@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kf_cluster::grants::Layer;
-use kf_sandbox::{ErrorCode, Fault, FileGrant, FileReach, Granted, Interface, UndeclaredImports, inspect};
+use kf_core::api::ErrorCode;
+use kf_core::grants::Layer;
+use kf_sandbox::{Fault, FileGrant, FileReach, Granted, Interface, UndeclaredImports, inspect};
 
 use crate::guests;
 use crate::host::{Given, run, run_with, soon};

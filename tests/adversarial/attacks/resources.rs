@@ -74,7 +74,7 @@ pub(crate) fn huge_argument() {
 
 pub(crate) fn deep_json() {
     let error = run("deep_json").result.unwrap().exit.unwrap_err();
-    assert_eq!(error.code, kf_sandbox::ErrorCode::Invalid);
+    assert_eq!(error.code, kf_core::api::ErrorCode::Invalid);
 }
 
 /// What no cluster would take is not even parsed.
@@ -100,7 +100,7 @@ pub(crate) fn watch_flood() {
 }
 
 pub(crate) fn describe_spins() {
-    let fault = kf_sandbox::describe(guests::code("describe_spins")).unwrap_err();
+    let fault = kf_sandbox::describe(guests::code("describe_spins"), guests::ABI).unwrap_err();
     assert!(matches!(fault, Fault::Limit { .. }), "{fault}");
 }
 

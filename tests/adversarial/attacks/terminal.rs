@@ -1,6 +1,7 @@
 //! Attacks on the person at the terminal, and on what the exit code says.
 
-use kf_sandbox::{Fault, Granted, Limits, is_exit_code};
+use kf_core::exit;
+use kf_sandbox::{Fault, Granted, Limits};
 
 use crate::guests;
 use crate::host::{Given, run, run_code, run_with, soon};
@@ -108,11 +109,11 @@ pub(crate) fn exit_codes() {
         let given = Given { arguments: vec![exit.to_string()], limits: soon(), ..Given::default() };
         let attacked = run_code(code.clone(), given);
         match attacked.result {
-            Ok(outcome) => assert!(outcome.exit == Ok(exit) && is_exit_code(exit)),
-            Err(fault) => assert!(fault == Fault::ReservedExitCode(exit) && !is_exit_code(exit)),
+            Ok(outcome) => assert!(outcome.exit == Ok(exit) && exit::is_for_commands(exit)),
+            Err(fault) => assert!(fault == Fault::ReservedExitCode(exit) && !exit::is_for_commands(exit)),
         }
     }
-    let own: Vec<u8> = (0..=u8::MAX).filter(|code| is_exit_code(*code)).collect();
+    let own: Vec<u8> = (0..=u8::MAX).filter(|code| exit::is_for_commands(*code)).collect();
     assert_eq!(own, [0, 1].into_iter().chain(10..=63).chain(80..=125).collect::<Vec<u8>>());
 }
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use kf_cluster::grants::{Access, Rule, Scope, Want, decide};
-use kf_cluster::names::{Group, Namespace, ObjectName, Resource};
+use kf_core::grants::{Access, Rule, Scope, Want, decide};
+use kf_core::names::{Group, Namespace, ObjectName, Resource};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree as _;

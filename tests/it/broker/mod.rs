@@ -9,11 +9,11 @@ mod writes;
 use std::path::Path;
 use std::sync::Arc;
 
-use kf_cluster::api::{Kind, ObjectRef, Reach, Selection, WriteOptions};
 use kf_cluster::broker::{Broker, BrokerConfig, Budgets, Command};
 use kf_cluster::connection::{Connection, Timeouts};
-use kf_cluster::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
 use kf_cluster::kubeconfig::{Choice, Settings, Sources, load};
+use kf_core::api::{Kind, ObjectRef, Reach, Selection, WriteOptions};
+use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
 use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
 use serde_json::{Value, json};
 

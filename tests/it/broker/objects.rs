@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use kf_cluster::api::{
+use kf_core::api::{
     AccessQuestion, DeleteOptions, ErrorCode, EventKind, KubeApi as _, LogOptions, Propagation, Selection,
 };
 

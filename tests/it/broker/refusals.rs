@@ -1,7 +1,7 @@
 //! Who says no: kf's layers before anything is sent, RBAC behind them.
 
-use kf_cluster::api::{Bearer, ErrorCode, HttpMethod, KubeApi as _, PodRef, PodRequest};
-use kf_cluster::grants::Layer;
+use kf_core::api::{Bearer, ErrorCode, HttpMethod, KubeApi as _, PodRef, PodRequest};
+use kf_core::grants::Layer;
 
 use super::*;
 
@@ -32,7 +32,7 @@ async fn rbac_s_no_names_the_user_and_the_missing_rule() {
 async fn a_grant_holds_back_even_an_administrator() {
     let namespace = TestNamespace::new(cluster(), "grant").unwrap();
     let broker = broker(&namespace, User::Admin, &[rule("", &["configmaps"], &["get"])]);
-    let layer = |error: kf_cluster::api::ApiError| error.refusal.unwrap().layer;
+    let layer = |error: kf_core::api::ApiError| error.refusal.unwrap().layer;
     let elsewhere = ObjectRef {
         namespace: Some("kube-system".into()),
         ..config_map("extension-apiserver-authentication")

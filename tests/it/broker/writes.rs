@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kf_cluster::api::{ErrorCode, KubeApi as _, PatchKind};
 use kf_cluster::broker::Action;
+use kf_core::api::{ErrorCode, KubeApi as _, PatchKind};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Names of what is in a cluster, for the shell.
 
-use kf_cluster::api::{self, KubeApi as _, Reach, Selection};
 use kf_cluster::connection::Connection;
+use kf_core::api::{self, KubeApi as _, Reach, Selection};
 use serde_json::Value;
 
 use super::{ClusterRun, block_on, settings, timeouts};

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 
 use clap_complete::CompletionCandidate;
-use kf_registry::{Home, receipt, registries};
+use kf_home::Home;
+use kf_registry::{receipt, registries};
 use kf_sandbox::Candidate;
 
 use super::candidates::fitting;
@@ -46,7 +47,7 @@ fn offer(typed: &OsStr, find: impl Fn(&Home) -> Vec<Candidate>) -> Vec<Completio
 
 fn installed_in(home: &Home) -> Vec<Candidate> {
     let receipts = receipt::list(home).unwrap_or_default();
-    let candidate = |(name, receipt): (kf_registry::PluginName, kf_registry::Result<receipt::Receipt>)| {
+    let candidate = |(name, receipt): (kf_core::PluginName, kf_registry::Result<receipt::Receipt>)| {
         Candidate { value: name.to_string(), help: receipt.ok().map(|receipt| receipt.summary) }
     };
     receipts.into_iter().map(candidate).collect()

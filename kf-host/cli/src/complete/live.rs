@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
-use kf_sandbox::tree::{Argument, Completion};
+use kf_core::tree::{Argument, Completion};
 use kf_sandbox::{Candidate, CompletionRequest};
 
 use super::candidates::fitting;

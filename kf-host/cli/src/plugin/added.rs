@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Arg, Command};
+use kf_core::PluginName;
+use kf_core::tree::{Argument, CommandTree};
 use kf_registry::receipt::{self, Receipt};
-use kf_registry::{PluginName, slot};
-use kf_sandbox::tree::{Argument, CommandTree};
+use kf_registry::slot;
 
 use super::clap_tree::{self, Finish, Frame};
 use super::rights;

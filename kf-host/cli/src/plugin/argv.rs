@@ -7,7 +7,7 @@
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use kf_sandbox::tree::{Argument, ArgumentKind, CommandTree, ValueType};
+use kf_core::tree::{Argument, ArgumentKind, CommandTree, ValueType};
 
 use super::clap_tree::clap_id;
 use super::tree_rules::VARIABLE_PREFIX;

@@ -6,7 +6,7 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args as _, Command, ValueHint};
-use kf_sandbox::tree::{self, Argument, ArgumentKind, CommandTree, ValueType};
+use kf_core::tree::{self, Argument, ArgumentKind, CommandTree, ValueType};
 
 use crate::args::RunArgs;
 

@@ -1,10 +1,12 @@
 //! A component's machine code: made once when it is added, mapped at every run.
 
+use kf_core::Kind;
+use kf_home::Home;
+use kf_registry::receipt::Receipt;
 use kf_registry::store::{self, Store};
-use kf_registry::{Home, receipt::Receipt};
 use kf_sandbox::{Code, Compiled};
 
-use crate::error::{CliError, Kind, Result};
+use crate::error::{CliError, Result};
 use crate::ui::Ui;
 
 /// The store's name for what this kf compiles.
@@ -13,13 +15,7 @@ pub fn compatibility() -> String {
 }
 
 /// Compiles a component and keeps the machine code; its name in the store for the receipt.
-pub fn compile(
-    ui: &Ui,
-    store: &Store,
-    name: &str,
-    digest: kf_registry::Digest,
-    wasm: &[u8],
-) -> Result<String> {
+pub fn compile(ui: &Ui, store: &Store, name: &str, digest: kf_core::Digest, wasm: &[u8]) -> Result<String> {
     let compiled = compiled(ui, name, wasm)?;
     Ok(store.put_compiled(&compatibility(), digest, compiled.as_bytes())?)
 }

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use kf_core::Kind;
+use kf_core::tree::CommandTree;
+use kf_core::ui::Silent;
 use kf_registry::receipt::Receipt;
-use kf_sandbox::tree::CommandTree;
-use kf_sandbox::ui::Silent;
 use kf_sandbox::{Candidate, CompletionRequest, Limits, Run};
 
 use super::examine::granted;
@@ -16,7 +17,7 @@ use super::{code, run};
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::cluster::ClusterRun;
-use crate::error::{CliError, Kind, Result};
+use crate::error::{CliError, Result};
 
 /// Asks the command itself.
 pub fn by_command(
@@ -33,6 +34,7 @@ pub fn by_command(
     let Some(code) = code::stored(&app.home, receipt)? else { return Ok(Vec::new()) };
     let asked = Run {
         code,
+        abi: receipt.abi.clone(),
         arguments: Vec::new(),
         granted: granted(&rights, tree),
         limits: Limits { wall, ..Limits::complete() },

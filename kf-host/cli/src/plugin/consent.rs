@@ -6,7 +6,7 @@
 //! covers growth.
 
 use clap::Args;
-use kf_registry::Digest;
+use kf_core::Digest;
 
 use crate::error::{CliError, Result};
 use crate::ui::Ui;
@@ -71,8 +71,9 @@ fn capitalised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kf_core::Kind;
+
     use super::*;
-    use crate::error::Kind;
     use crate::ui::{ColorChoice, Format};
 
     fn ask(answer: &Answer, grows: bool) -> Result<()> {

@@ -3,10 +3,10 @@
 //! The registry's admins run this when they build the index, and every user's kf runs it on the
 //! bytes that were fetched: a curated registry is no reason to skip it.
 
-use kf_cluster::grants::RuleError;
-use kf_registry::Permissions;
-use kf_registry::manifest::Manifest;
-use kf_sandbox::tree::{CommandTree, TreeError};
+use kf_core::Permissions;
+use kf_core::grants::RuleError;
+use kf_core::manifest::Manifest;
+use kf_core::tree::{CommandTree, TreeError};
 use kf_sandbox::{Granted, InspectError, UndeclaredImports};
 
 use super::rights::{self, Rights};

@@ -6,12 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kf_core::Kind;
+use kf_core::abi::is_supported;
+use kf_core::size::Decimal;
+use kf_core::{PluginName, RegistryId};
+use kf_home::lock::NameLock;
 use kf_registry::index::{Request, Resolved, Want};
-use kf_registry::lock::NameLock;
 use kf_registry::receipt::{self, Receipt};
+use kf_registry::registries;
 use kf_registry::store::Store;
 use kf_registry::trust::{self, Fetched, Options, Session};
-use kf_registry::{PluginName, RegistryId, registries};
 use semver::{Version, VersionReq};
 
 use super::code;
@@ -20,7 +24,7 @@ use super::examine::{Examined, examine};
 use super::rights::{self, Rights};
 use crate::app::App;
 use crate::cluster;
-use crate::error::{CliError, Kind, Result};
+use crate::error::{CliError, Result};
 use crate::ui::Progress;
 
 /// What came of a request.
@@ -97,8 +101,8 @@ impl<'a> Installer<'a> {
         let ui = &self.app.ui;
         let resolved = &fetched.resolved;
         let (name, version) = (&resolved.name, &resolved.version);
-        let size = human_size(resolved.wasm.length);
-        let digest = short_digest(&resolved.wasm.sha256.to_string());
+        let size = Decimal(resolved.wasm.length);
+        let digest = resolved.wasm.sha256.short();
         if let Some(old) = old {
             ui.note(&format!(
                 "{name} {} → {version} by {} ({size}, sha256 {digest})",
@@ -182,7 +186,7 @@ impl<'a> Installer<'a> {
     }
 
     fn resolve(&mut self, registry: &RegistryId, name: &PluginName, want: &Want) -> Result<Resolved> {
-        Ok(self.session(registry)?.view().resolve(name, want, &supported_abi)?)
+        Ok(self.session(registry)?.view().resolve(name, want, &is_supported)?)
     }
 
     fn session(&mut self, id: &RegistryId) -> Result<&Session> {
@@ -217,29 +221,8 @@ pub fn refresh(app: &App, id: &RegistryId) -> Result<Session> {
     Ok(trust::refresh(&app.home, &registry, &options)?)
 }
 
-/// Versions of the ABI this kf runs.
-pub fn supported_abi(abi: &Version) -> bool {
-    abi.major == 0 && abi.minor == 1 && abi.pre.is_empty()
-}
-
 fn accepted(receipt: &Receipt) -> Result<Rights> {
     Rights::parse(&receipt.consent.permissions).map_err(|error| {
         CliError::untrusted(format!("the receipt of {} cannot be used: its {error}", receipt.name))
     })
-}
-
-/// `1.9 MB`, as download pages write it.
-pub fn human_size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
-    }
-}
-
-/// `5f1c…e02b`: enough for the eye, never for a decision.
-pub fn short_digest(digest: &str) -> String {
-    match (digest.get(..4), digest.get(digest.len().saturating_sub(4)..)) {
-        (Some(start), Some(end)) => format!("{start}…{end}"),
-        _ => digest.to_owned(),
-    }
 }

@@ -1,9 +1,9 @@
 //! A command's rights, and the lines in which a person can decide by them.
 
-use kf_cluster::grants::{RuleError, RuleSet, Sentence, sentences};
-use kf_registry::Permissions;
+use kf_core::Permissions;
+use kf_core::grants::{RuleError, RuleSet, Sentence, sentences};
+use kf_core::tree::{CommandTree, ValueType};
 use kf_registry::receipt::Receipt;
-use kf_sandbox::tree::{CommandTree, ValueType};
 
 use crate::ui::{Tone, Ui};
 

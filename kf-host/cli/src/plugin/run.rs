@@ -2,24 +2,26 @@
 
 use std::path::PathBuf;
 
-use kf_cluster::api::ErrorCode;
-use kf_cluster::grants::Refusal;
+use kf_core::Kind;
+use kf_core::api::ErrorCode;
+use kf_core::exit;
+use kf_core::grants::Refusal;
+use kf_core::selection::Selection;
+use kf_core::tree::CommandTree;
 use kf_registry::receipt::Receipt;
-use kf_sandbox::selection::Selection;
-use kf_sandbox::tree::CommandTree;
 use kf_sandbox::{Code, Context, Fault, FileGrant, FileReach, GuestError, Limits, Outcome, Run};
 
 use super::argv::GuestWords;
+use super::code;
 use super::examine::granted;
 use super::rights::Rights;
 use super::ui::GuestUi;
-use super::{code, install};
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::cluster::ClusterRun;
-use crate::error::{CliError, Kind, Result};
+use crate::env;
+use crate::error::{CliError, Result};
 use crate::interrupt::interrupted;
-use crate::{env, exit};
 
 pub fn run(
     app: &App,
@@ -35,6 +37,7 @@ pub fn run(
     let attempt = |code: Code| {
         kf_sandbox::run(Run {
             code,
+            abi: receipt.abi.clone(),
             arguments: words.words.clone(),
             granted: granted(&rights, tree),
             limits: Limits::default(),
@@ -68,7 +71,7 @@ pub fn run(
 /// The rights of a command that may start.
 pub(super) fn startable(receipt: &Receipt) -> Result<Rights> {
     receipt.check_start()?;
-    if !install::supported_abi(&receipt.abi) {
+    if !kf_core::abi::is_supported(&receipt.abi) {
         return Err(CliError::untrusted(format!(
             "{} {} is built for ABI {}, which this kf does not run",
             receipt.name, receipt.version, receipt.abi
@@ -140,25 +143,7 @@ fn guest_error(
     {
         return cluster.explain(receipt, &refusal);
     }
-    CliError::new(kind(error.code), error.message).maybe_hint(error.hint)
-}
-
-/// The exit code that an error of the cluster or of a command comes to.
-pub fn kind(code: ErrorCode) -> Kind {
-    match code {
-        ErrorCode::Invalid => Kind::Usage,
-        ErrorCode::Unauthenticated => Kind::Unauthenticated,
-        ErrorCode::Forbidden => Kind::Forbidden,
-        ErrorCode::NotFound => Kind::NotFound,
-        ErrorCode::TimedOut => Kind::TimedOut,
-        ErrorCode::Unreachable => Kind::Unreachable,
-        ErrorCode::Budget => Kind::PluginFault,
-        ErrorCode::Conflict
-        | ErrorCode::Expired
-        | ErrorCode::Unsupported
-        | ErrorCode::Failed
-        | ErrorCode::Internal => Kind::Failed,
-    }
+    CliError::new(error.code.into(), error.message).maybe_hint(error.hint)
 }
 
 fn stopped(receipt: &Receipt, fault: &Fault) -> CliError {

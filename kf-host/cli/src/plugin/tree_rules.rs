@@ -5,7 +5,7 @@
 //! and one that reads any variable could fetch a secret out of the user's shell. A path that is a grant
 //! to read is typed by the user, so no variable gives one.
 
-use kf_sandbox::tree::{Argument, CommandTree, ValueType};
+use kf_core::tree::{Argument, CommandTree, ValueType};
 
 use crate::env;
 

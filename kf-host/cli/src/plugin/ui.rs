@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use kf_sandbox::terminal::Terminal;
-use kf_sandbox::ui as guest;
-use kf_sandbox::ui::WidgetId;
+use kf_core::terminal::Terminal;
+use kf_core::ui as guest;
+use kf_core::ui::WidgetId;
 
 use crate::ui::terminal::SessionTerminal;
 use crate::ui::{Cell, Column, Format, LiveTable, Progress, Row, Tone, Ui};

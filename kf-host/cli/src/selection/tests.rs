@@ -1,7 +1,11 @@
 use super::*;
 
 fn cluster(context: &str, server: &str, authority: &str) -> ClusterId {
-    ClusterId { context: Some(context.into()), server: server.into(), authority: Some(authority.into()) }
+    ClusterId {
+        context: Some(context.into()),
+        server: server.into(),
+        authority: Some(Digest::of(authority.as_bytes())),
+    }
 }
 
 fn namespace(name: &str) -> Namespace {

@@ -11,10 +11,11 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
+use kf_core::Kind;
 use serde_json::Value;
 
 use crate::env;
-use crate::error::{CliError, Kind};
+use crate::error::CliError;
 use escape::EscapeFilter;
 pub use live_table::LiveTable;
 pub use progress::Progress;

@@ -10,7 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use kf_sandbox::terminal::{Input, Stream, Terminal, TerminalSize};
+use kf_core::api::TerminalSize;
+use kf_core::terminal::{Input, Stream, Terminal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
@@ -90,7 +91,7 @@ fn guard(ui: &Ui) {
         let number = runtime.block_on(ending_signal());
         if let Some(number) = number {
             restore();
-            let code = crate::exit::killed_by(number);
+            let code = kf_core::exit::killed_by(number);
             // Whoever writes to a pipe that nobody reads holds what an orderly end waits for.
             let late = move || {
                 std::thread::sleep(PATIENCE);
@@ -147,9 +148,10 @@ impl Terminal for SessionTerminal {
 
     fn input(&self) -> io::Result<Input> {
         let (stopped, held) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let (sender, chunks) = mpsc::channel(AHEAD);
+        let (sender, mut chunks) = mpsc::channel(AHEAD);
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(&stopped, &sender))?;
-        Ok(Input { chunks, held: Box::new(held) })
+        let chunks = futures_util::stream::poll_fn(move |context| chunks.poll_recv(context));
+        Ok(Input { chunks: Box::pin(chunks), held: Box::new(held) })
     }
 
     fn write(&self, stream: Stream, raw: bool, data: &[u8]) -> io::Result<()> {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kf_core::api::{ApiError, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::api::{ApiError, ErrorCode};
 
 /// The limits of one run. They stop a runaway command, not a busy one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,21 +2,21 @@
 
 use async_trait::async_trait;
 use http::Method;
+use kf_core::api::{
+    AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, Kind, KubeApi,
+    LogOptions, ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair, Reach,
+    Selection, ServedKind, Session, SessionOptions, Verdict, WriteOptions,
+};
+use kf_core::grants::{Access, Verb, Want};
+use kf_core::kinds::Served;
+use kf_core::names::{ContinueToken, Group, KindName, Namespace, ObjectName, Resource, Subresource, Version};
+use kf_core::selectors::{FieldSelector, LabelSelector};
+use kf_core::url::{Query, Target, path};
 use serde_json::Value;
 
 use super::redact::{Sight, clean};
 use super::wire::{About, Call};
 use super::{Broker, Inner};
-use crate::api::{
-    AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, Kind, KubeApi,
-    LogOptions, ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair, Reach,
-    Selection, ServedKind, Session, SessionOptions, Verdict, WriteOptions,
-};
-use crate::discovery::Served;
-use crate::grants::{Access, Verb, Want};
-use crate::names::{ContinueToken, Group, KindName, Namespace, ObjectName, Resource, Subresource, Version};
-use crate::selectors::{FieldSelector, LabelSelector};
-use crate::url::{Query, Target, path};
 
 /// A kind found and placed, perhaps with a name.
 #[derive(Clone, Debug)]

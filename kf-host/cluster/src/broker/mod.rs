@@ -8,7 +8,6 @@
 //! audit log is written before anything is sent, and calls and changes are kept for `--explain`
 //! and `--dry-run`. No command has code for any of these.
 
-mod body;
 mod budget;
 mod calls;
 mod diff;
@@ -35,12 +34,13 @@ pub use diff::{DiffLine, Mark};
 pub(crate) use questions::{access_review, verdict};
 pub use report::{Action, CallRecord, Change, render_calls};
 
-use crate::api::{ApiError, ErrorCode};
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::grants::{Access, Grants, Want, decide};
+use kf_core::names::Namespace;
+
 use crate::audit::AuditLog;
 use crate::connection::Connection;
 use crate::discovery::Discovery;
-use crate::grants::{Access, Grants, Want, decide};
-use crate::names::Namespace;
 use budget::Meter;
 use report::Recorder;
 
@@ -77,7 +77,7 @@ pub enum BrokerError {
     Command { field: &'static str, value: String },
 }
 
-/// Implements [`KubeApi`](crate::api::KubeApi) for one run. Cheap to clone.
+/// Implements [`KubeApi`](kf_core::api::KubeApi) for one run. Cheap to clone.
 #[derive(Clone)]
 pub struct Broker {
     inner: Arc<Inner>,
@@ -172,17 +172,5 @@ impl Inner {
     /// Whether the grant goes beyond the plain access; a no is no refusal.
     fn also(&self, access: &Access, want: Want) -> bool {
         decide(&self.grants, &Access { want, ..access.clone() }).is_ok()
-    }
-}
-
-impl From<crate::names::NameError> for ApiError {
-    fn from(error: crate::names::NameError) -> Self {
-        Self::invalid(error.to_string())
-    }
-}
-
-impl From<crate::url::Misrouted> for ApiError {
-    fn from(error: crate::url::Misrouted) -> Self {
-        Self::invalid(error.to_string())
     }
 }

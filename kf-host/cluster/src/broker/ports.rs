@@ -9,19 +9,19 @@ use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use http::Method;
 use http::header::HeaderValue;
+use kf_core::api::{
+    AccessQuestion, ApiError, Bearer, ErrorCode, Event, EventKind, Kind, PodRef, PodRequest, PodResponse,
+    PortForward, PortPair, Reach,
+};
+use kf_core::grants::{Access, Layer, Refusal, Verb};
+use kf_core::names::{Namespace, ObjectName, ResourceVersion, Subresource};
+use kf_core::url::Query;
 use serde_json::{Value, json};
 
 use super::calls::Place;
 use super::wire::Call;
 use super::{Inner, watch};
-use crate::api::{
-    AccessQuestion, ApiError, Bearer, ErrorCode, Event, EventKind, Kind, PodRef, PodRequest, PodResponse,
-    PortForward, PortPair, Reach,
-};
-use crate::grants::{Access, Layer, Refusal, Verb};
-use crate::names::{Namespace, ObjectName, ResourceVersion, Subresource};
 use crate::streams::{Listening, bind, dial, http as pod_http};
-use crate::url::Query;
 
 /// How long a token asked for on a command's behalf is good, in seconds; the least the API server gives.
 const TOKEN_SECONDS: u32 = 600;

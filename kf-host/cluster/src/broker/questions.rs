@@ -2,12 +2,12 @@
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::Method;
+use kf_core::api::{AccessQuestion, ApiError, ErrorCode, Identity, Verdict};
+use kf_core::names::{Group, Namespace, ObjectName, Resource};
 use serde_json::{Value, json};
 
 use super::Inner;
 use super::wire::{About, Call};
-use crate::api::{AccessQuestion, ApiError, ErrorCode, Identity, Verdict};
-use crate::names::{Group, Namespace, ObjectName, Resource};
 
 /// Questions of one call.
 const MOST_QUESTIONS: usize = 100;
@@ -91,7 +91,7 @@ pub(crate) fn verdict(answer: &Value) -> Verdict {
     let flag =
         |field: &str| answer.pointer(&format!("/status/{field}")).and_then(Value::as_bool) == Some(true);
     let reason = answer.pointer("/status/reason").and_then(Value::as_str).filter(|reason| !reason.is_empty());
-    Verdict { allowed: flag("allowed") && !flag("denied"), reason: reason.map(crate::connection::one_line) }
+    Verdict { allowed: flag("allowed") && !flag("denied"), reason: reason.map(kf_core::text::one_line) }
 }
 
 fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kf_core::grants::RuleSet;
+
 use super::diff::{DiffLine, Mark};
-use crate::grants::RuleSet;
 
 /// One call that left the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +178,7 @@ impl Recorder {
         const MOST: usize = 50;
         let text =
             header.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or(header, |(t, _)| t);
-        let text = crate::connection::one_line(&text.replace("\\\"", "\""));
+        let text = kf_core::text::one_line(&text.replace("\\\"", "\""));
         let mut warnings = locked(&self.warnings);
         if !text.is_empty() && warnings.len() < MOST && !warnings.contains(&text) {
             warnings.push(text);

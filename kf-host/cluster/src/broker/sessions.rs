@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use http::Method;
+use kf_core::api::{
+    ApiError, ErrorCode, Kind, PodRef, Reach, Session, SessionOptions, SessionOutput, SessionStream,
+};
+use kf_core::grants::Verb;
+use kf_core::names::{ContainerName, ObjectName, Subresource};
+use kf_core::url::Query;
 use serde_json::Value;
 
 use super::Inner;
 use super::calls::Place;
 use super::wire::Call;
-use crate::api::{
-    ApiError, ErrorCode, Kind, PodRef, Reach, Session, SessionOptions, SessionOutput, SessionStream,
-};
-use crate::grants::Verb;
-use crate::names::{ContainerName, ObjectName, Subresource};
 use crate::streams::{SessionSettings, session};
-use crate::url::Query;
 
 /// Words of one command.
 const MOST_WORDS: usize = 1000;

@@ -13,6 +13,10 @@ use bytes::{Buf as _, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
+use kf_core::api::{ApiError, Event, EventKind, EventStream, Selection};
+use kf_core::grants::{Access, Verb};
+use kf_core::names::ResourceVersion;
+use kf_core::url::Query;
 use kube::client::Body;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,11 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Inner;
 use super::calls::{Place, typed};
 use super::redact::Sight;
-use crate::api::{ApiError, Event, EventKind, EventStream, Selection};
 use crate::connection::{answered, broken_stream};
-use crate::grants::{Access, Verb};
-use crate::names::ResourceVersion;
-use crate::url::Query;
 
 /// How long the server is asked to keep one watch open.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(290);

@@ -6,17 +6,17 @@ use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, WARNING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::grants::{Access, Layer, Verb};
+use kf_core::names::Group;
 use kube::client::Body;
 use serde_json::Value;
 
 use super::Inner;
 use super::report::CallRecord;
-use crate::api::{ApiError, ErrorCode};
 use crate::audit::{self, Entry, Stage};
 use crate::connection::{answered, broken_stream};
 use crate::discovery::{DiscoveryPath, Fetch};
-use crate::grants::{Access, Layer, Verb};
-use crate::names::Group;
 
 /// A request that has been decided on.
 #[derive(Clone, Debug)]

@@ -1,18 +1,18 @@
 //! Create, apply, patch, delete, and what they would do in a dry run.
 
 use http::Method;
+use kf_core::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, Propagation, WriteOptions};
+use kf_core::body::{Extra, check_patch, fit_object};
+use kf_core::grants::{Access, Verb, Want};
+use kf_core::names::{Resource, Subresource, Uid};
+use kf_core::url::Query;
 use serde_json::{Value, json};
 
 use super::Inner;
-use super::body::{Extra, check_patch, fit_object};
 use super::calls::Place;
 use super::diff;
 use super::redact::{Sight, clean};
 use super::report::{Action, Change};
-use crate::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, Propagation, WriteOptions};
-use crate::grants::{Access, Verb, Want};
-use crate::names::{Resource, Subresource, Uid};
-use crate::url::Query;
 
 /// A write that has been checked.
 struct Write {

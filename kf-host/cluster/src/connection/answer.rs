@@ -4,28 +4,10 @@
 //! webhook or a policy, in one line and without control characters.
 
 use http::StatusCode;
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::grants::{Access, Layer, Refusal};
+use kf_core::text::one_line;
 use kube::core::Status;
-
-use crate::api::{ApiError, ErrorCode};
-use crate::grants::{Access, Layer, Refusal};
-
-/// Text of others as one line that is safe to show.
-pub(crate) fn one_line(text: &str) -> String {
-    const LONGEST: usize = 1000;
-    let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.chars().count() > LONGEST {
-            line = line.chars().take(LONGEST).collect();
-            line.push('…');
-            break;
-        }
-    }
-    line
-}
 
 /// Turns a failed answer into an error. `access` is what was asked for, `object` how a person
 /// would call it: `trainjob mnist in team-a`.
@@ -103,11 +85,11 @@ fn denied_user(words: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use kf_core::grants::{Verb, Want};
+    use kf_core::names::{Group, Namespace, Resource};
     use serde_json::json;
 
     use super::*;
-    use crate::grants::{Verb, Want};
-    use crate::names::{Group, Namespace, Resource};
 
     fn access() -> Access {
         Access {
@@ -187,13 +169,5 @@ mod tests {
     fn a_stranger_s_page_is_not_repeated() {
         let error = answered(StatusCode::FORBIDDEN, b"<html>secret</html>", Some(&access()), "x");
         assert!(!error.message.contains("html"));
-    }
-
-    #[test]
-    fn one_line_is_short_and_printable() {
-        let line = one_line(&format!("a\r\n\tb\u{7}{}", "x ".repeat(5000)));
-        assert!(line.starts_with("a b x"));
-        assert!(line.chars().count() <= 1001);
-        assert!(!line.chars().any(char::is_control));
     }
 }

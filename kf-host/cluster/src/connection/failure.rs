@@ -4,12 +4,13 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::text::one_line;
 use kube::client::AuthError;
 use rustls::CertificateError;
 
+use super::Connection;
 use super::plugin::PluginError;
-use super::{Connection, one_line};
-use crate::api::{ApiError, ErrorCode};
 use crate::kubeconfig::Settings;
 
 /// What helps when the cluster does not accept who asks.

@@ -19,10 +19,12 @@ use serde_json::Value;
 use tokio::runtime;
 use tokio::sync::Mutex;
 
-pub(crate) use answer::{answered, one_line};
+pub(crate) use answer::answered;
 pub(crate) use failure::broken_stream;
 
-use crate::api::{ApiError, ErrorCode};
+use kf_core::Digest;
+use kf_core::api::{ApiError, ErrorCode};
+
 use crate::kubeconfig::Settings;
 
 const JSON: &str = "application/json";
@@ -129,7 +131,7 @@ impl Connection {
     pub fn fingerprint(&self) -> String {
         let auth =
             self.settings.as_ref().map(|s| credentials::bytes(&s.config.auth_info)).unwrap_or_default();
-        crate::digest::sha256_hex_of_parts(&[b"kf connection 1", self.server.as_bytes(), &auth])
+        Digest::of_parts(&[b"kf connection 1", self.server.as_bytes(), &auth]).to_string()
     }
 
     /// Sends one request and returns once the head of the answer is there, whatever its status.

@@ -16,7 +16,8 @@ use kube::config::{AuthInfo, Kubeconfig};
 
 pub use kuberc::{PluginPolicy, PolicyError};
 
-use crate::names::{NameError, Namespace};
+use kf_core::Digest;
+use kf_core::names::{NameError, Namespace};
 
 /// The parts of the process's environment that decide; taken once, so that tests give their own.
 #[derive(Clone, Debug, Default)]
@@ -114,11 +115,11 @@ impl Settings {
         insecure.into_iter().chain(acting).collect()
     }
 
-    /// Hex SHA-256 of the certificates that vouch for the server; none where the system's do.
-    pub fn authority(&self) -> Option<String> {
+    /// The digest of the certificates that vouch for the server; none where the system's do.
+    pub fn authority(&self) -> Option<Digest> {
         let certificates = self.config.root_cert.as_ref()?;
         let parts: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
-        Some(crate::digest::sha256_hex_of_parts(&parts))
+        Some(Digest::of_parts(&parts))
     }
 }
 

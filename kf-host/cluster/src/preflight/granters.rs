@@ -2,21 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use kf_core::grants::Granter;
+use kf_core::names::Namespace;
+use kf_core::text::one_line;
 use serde_json::Value;
 
-use crate::connection::{Connection, one_line};
-use crate::names::Namespace;
-
-/// Somebody who can hand out rights in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Granter {
-    /// As the binding names them: `bob`, `group ml-admins`.
-    pub subject: String,
-    /// What makes them able to.
-    pub role: String,
-    /// The role ordinary work needs, to be asked for.
-    pub enough: Option<String>,
-}
+use crate::connection::Connection;
 
 /// Roles that may bind roles, and the one their holders would give for ordinary work.
 const GRANTING: [(&str, &str); 2] = [("kubeflow-admin", "kubeflow-edit"), ("admin", "edit")];

@@ -14,16 +14,18 @@ use std::path::Path;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
-pub use granters::{Granter, granters};
+pub use granters::granters;
 pub use served::ServedResources;
 
-use crate::api::{ApiError, ErrorCode};
+use kf_core::Digest;
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::grants::rule::{Scope, Verb};
+use kf_core::grants::set::{Permission, spelled_out};
+use kf_core::grants::{MissingRule, RuleSet};
+use kf_core::names::{Namespace, Subresource};
+
 use crate::broker::{access_review, verdict};
 use crate::connection::Connection;
-use crate::grants::rule::{Scope, Verb};
-use crate::grants::set::{Permission, spelled_out};
-use crate::grants::{MissingRule, RuleSet};
-use crate::names::{Namespace, Subresource};
 use cache::Cache;
 
 /// The most reviews one preflight asks for.
@@ -144,7 +146,7 @@ impl Question {
     fn key(&self, fingerprint: &str) -> String {
         let question = serde_json::to_vec(&self.permission).unwrap_or_default();
         let namespace = self.namespace.as_ref().map(Namespace::as_str).unwrap_or_default();
-        crate::digest::sha256_hex_of_parts(&[fingerprint.as_bytes(), &question, namespace.as_bytes()])
+        Digest::of_parts(&[fingerprint.as_bytes(), &question, namespace.as_bytes()]).to_string()
     }
 
     async fn ask(&self, connection: &Connection) -> Result<bool, ApiError> {

@@ -1,12 +1,12 @@
 //! Whether the cluster serves what a command cannot do without.
 
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::grants::RuleSet;
+use kf_core::names::{Group, Plural};
 use serde_json::Value;
 
-use crate::api::{ApiError, ErrorCode};
 use crate::connection::Connection;
 use crate::discovery::{Discovery, DiscoveryPath, Fetch};
-use crate::grants::RuleSet;
-use crate::names::{Group, Plural};
 
 /// What was learnt of the cluster; each group is asked for once.
 #[derive(Debug, Default)]

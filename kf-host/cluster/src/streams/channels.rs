@@ -1,11 +1,10 @@
 //! The channels of a session, `v5.channel.k8s.io`, and the status at its end.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use kf_core::api::{ApiError, ErrorCode, TerminalSize};
+use kf_core::text::one_line;
 use kube::core::Status;
 use kube::core::response::StatusSummary;
-
-use crate::api::{ApiError, ErrorCode, TerminalSize};
-use crate::connection::one_line;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;

@@ -11,15 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use percent_encoding::percent_decode_str;
+use kf_core::api::{ApiError, ErrorCode, HttpMethod, PodRequest, PodResponse};
+use kf_core::{text, url};
 use tokio::io::{AsyncRead, AsyncWrite};
-
-use crate::api::{ApiError, ErrorCode, HttpMethod, PodRequest, PodResponse};
 
 /// The most a body may hold, either way, in bytes.
 pub(crate) const MOST_BODY: usize = 16 << 20;
 
-const MOST_PATH: usize = 8 << 10;
 const MOST_HEADERS: usize = 64;
 const MOST_HEADER_BYTES: usize = 16 << 10;
 
@@ -106,38 +104,10 @@ pub(crate) fn check(request: &PodRequest) -> Result<Checked, ApiError> {
     };
     Ok(Checked {
         method,
-        path: path(&request.path)?,
+        path: url::page_path(&request.path)?,
         headers: headers(&request.headers)?,
         body: request.body.clone(),
     })
-}
-
-/// A path with a query, as it is sent.
-pub(crate) fn path(text: &str) -> Result<PathAndQuery, ApiError> {
-    let bad = |why: &str| ApiError::invalid(format!("the path `{}` {why}", shown(text)));
-    if text.len() > MOST_PATH {
-        return Err(bad("is too long"));
-    }
-    if !text.starts_with('/') {
-        return Err(bad("does not begin with `/`"));
-    }
-    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>`{}|^".contains(&b)) {
-        return Err(bad("holds characters that must be percent-encoded"));
-    }
-    let (before_query, _) = text.split_once('?').unwrap_or((text, ""));
-    let climbs = before_query.split('/').any(|part| {
-        let part = percent_decode_str(part).decode_utf8_lossy();
-        part == "." || part == ".." || part.contains(['/', '\\', '\0', '\r', '\n'])
-    });
-    if climbs || text.starts_with("//") {
-        return Err(bad("does not say plainly where it leads"));
-    }
-    let path = PathAndQuery::try_from(text).map_err(|_| bad("is no path"))?;
-    if path.as_str() == text { Ok(path) } else { Err(bad("is no path")) }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 fn headers(given: &[(String, String)]) -> Result<HeaderMap, ApiError> {
@@ -148,7 +118,7 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, ApiError> {
     let mut headers = HeaderMap::new();
     for (name, value) in given {
         let parsed = HeaderName::try_from(name.as_str())
-            .map_err(|_| ApiError::invalid(format!("`{}` is no name of a header", shown(name))))?;
+            .map_err(|_| ApiError::invalid(format!("`{}` is no name of a header", text::excerpt(name))))?;
         // Some servers take `_` for `-`, and so the next one for this one.
         let meant = parsed.as_str().replace('_', "-");
         if OWN.contains(&meant.as_str()) || OWN_BEGINNINGS.iter().any(|begin| meant.starts_with(begin)) {
@@ -224,11 +194,11 @@ fn unanswered(error: &hyper::Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use kf_core::api::PodRef;
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::api::PodRef;
 
     fn request(path: &str, headers: &[(&str, &str)]) -> PodRequest {
         PodRequest {
@@ -321,7 +291,7 @@ mod tests {
         assert!(check(&large).is_err());
         let many = vec![("x-a", "1"); MOST_HEADERS + 1];
         assert!(check(&request("/", &many)).is_err());
-        assert!(check(&request(&format!("/{}", "a".repeat(MOST_PATH)), &[])).is_err());
+        assert!(check(&request(&format!("/{}", "a".repeat(8 << 10)), &[])).is_err());
         assert!(check(&PodRequest { port: 0, ..request("/", &[]) }).is_err());
     }
 
@@ -380,7 +350,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_path_that_is_taken_is_sent_as_it_is(text in "/[ -~]{0,30}") {
-            if let Ok(path) = path(&text) {
+            if let Ok(path) = url::page_path(&text) {
                 prop_assert_eq!(path.as_str(), text.as_str());
                 prop_assert!(!text.contains(['\r', '\n', ' ', '#']));
             }

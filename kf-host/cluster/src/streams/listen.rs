@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream;
+use kf_core::api::{ApiError, ErrorCode, PortForward, PortPair, Trouble};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -19,7 +20,6 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 
 use super::port::{carry, passes};
-use crate::api::{ApiError, ErrorCode, PortForward, PortPair, Trouble};
 
 /// Ports of one forward.
 const MOST_PORTS: usize = 16;

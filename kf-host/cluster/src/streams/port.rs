@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::text::one_line;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{CHUNK, channels};
-use crate::api::{ApiError, ErrorCode};
-use crate::connection::{broken_stream, one_line};
+use crate::connection::broken_stream;
 
 const DATA: u8 = 0;
 const ERROR: u8 = 1;

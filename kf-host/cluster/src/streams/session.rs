@@ -1,10 +1,13 @@
 //! A session over its WebSocket: two directions, each driven on its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
+use kf_core::api::{ApiError, Session, SessionInput, SessionOutput, SessionOver, SessionWriter};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -14,7 +17,6 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::CHUNK;
 use super::channels::{self, Piece};
-use crate::api::{ApiError, Session, SessionInput, SessionOutput};
 use crate::connection::broken_stream;
 
 /// How often the connection is kept alive. Load balancers drop silent ones after a minute.
@@ -53,7 +55,17 @@ where
         let more = matches!(next, Ok(SessionOutput::Stdout(_) | SessionOutput::Stderr(_)));
         Some((next, more.then_some(reader)))
     });
-    Session { output: output.boxed(), input }
+    Session { output: output.boxed(), input: Arc::new(Input(input)) }
+}
+
+/// The session's end of its input.
+struct Input(mpsc::Sender<SessionInput>);
+
+#[async_trait]
+impl SessionWriter for Input {
+    async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
+        self.0.send(input).await.map_err(|_| SessionOver)
+    }
 }
 
 /// Ends with the reader: then the connection has no owner left and closes.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use kf_core::api::{
+    ApiError, ErrorCode, PortForward, PortPair, Session, SessionInput, SessionOutput, TerminalSize, Trouble,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -15,9 +18,6 @@ use super::channels::on;
 use super::listen::Opener;
 use super::port::carry;
 use super::*;
-use crate::api::{
-    ApiError, ErrorCode, PortForward, PortPair, Session, SessionInput, SessionOutput, TerminalSize, Trouble,
-};
 
 type Socket = WebSocketStream<DuplexStream>;
 

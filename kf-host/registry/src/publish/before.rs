@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kf_core::{AuthorId, Digest, PluginName};
 use semver::Version;
 use serde_json::{Map, Value};
 
 use super::metadata::{self, File};
 use crate::error::{Error, Result};
-use crate::names::{AuthorId, Digest, PluginName};
 use crate::source::Source;
 
 /// What is published before this build.

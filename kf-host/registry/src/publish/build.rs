@@ -4,6 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use kf_core::Permissions;
+use kf_core::format::Format;
+use kf_core::manifest::{self, Manifest};
+use kf_core::{AuthorId, Digest, PluginName};
+use kf_home::files;
+use kf_home::lock::try_lock;
 use semver::Version;
 use serde_json::{Value, json};
 
@@ -11,13 +17,9 @@ use super::before::{AuthorRole, Before};
 use super::keys::KeyRing;
 use super::metadata::{self, Role};
 use crate::error::{Error, Result};
-use crate::files::{self, Format};
 use crate::index::{self, Entry, Index};
-use crate::lock::try_lock;
-use crate::manifest::Manifest;
-use crate::names::{AuthorId, Digest, PluginName};
 use crate::source::{Expiry, Plugin, Source};
-use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM, Permissions};
+use crate::{MAX_COMMANDS, MAX_WASM};
 
 /// What a build works on.
 pub struct BuildInput<'a> {
@@ -90,7 +92,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     fs_err::create_dir_all(&metadata_dir).map_err(|e| Error::writing(&metadata_dir, e))?;
     let lock = fs_err::File::open(&metadata_dir)?;
     if try_lock(lock.file()).is_err() {
-        return Err(Error::Busy { name: input.published.display().to_string(), pid: None });
+        return Err(kf_home::Error::Busy { name: input.published.display().to_string(), pid: None }.into());
     }
     let before = Before::read(&metadata_dir)?;
     let expiry = source.registry.expiry;
@@ -149,7 +151,7 @@ fn admit_one(
     output: &mut Output<'_>,
 ) -> Result<Published> {
     let wasm = read_part(folder, "plugin.wasm", MAX_WASM)?;
-    let toml = read_part(folder, "plugin.toml", MAX_MANIFEST)?;
+    let toml = read_part(folder, "plugin.toml", manifest::MAX_BYTES)?;
     let json = read_part(folder, "command.json", MAX_COMMANDS)?;
     let manifest = Manifest::from_bytes(&toml)?;
     let (name, version) = (&manifest.plugin.name, &manifest.plugin.version);
@@ -178,7 +180,7 @@ fn admit_one(
         return Err(refuse(format!("{previous} is published already; a new version must be higher")));
     }
     let commands: Value =
-        serde_json::from_slice(&json).map_err(|e| Error::parse(format!("command.json of {name}"), e))?;
+        serde_json::from_slice(&json).map_err(|e| Error::invalid(format!("command.json of {name}"), e))?;
     if commands.get("format").and_then(Value::as_u64) != Some(1) {
         return Err(refuse("command.json does not say \"format\": 1".into()));
     }

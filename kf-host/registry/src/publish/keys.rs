@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use kf_core::{AuthorId, Digest};
+use kf_home::files;
 use serde_json::{Value, json};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
 
 use crate::error::{Error, Result};
-use crate::files;
-use crate::names::{AuthorId, Digest};
 
 /// One private key.
 #[derive(Debug)]
@@ -33,16 +33,17 @@ impl SigningKey {
             files::read_own(path, 4096)?.ok_or_else(|| Error::Publish(format!("there is no key {what}")))?;
         #[cfg(unix)]
         if std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(path)?) & 0o077 != 0 {
-            return Err(Error::UnsafePath { path: path.to_owned(), reason: "others may read this key" });
+            let reason = "others may read this key";
+            return Err(kf_home::Error::UnsafePath { path: path.to_owned(), reason }.into());
         }
-        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|e| Error::parse(what, e))?;
+        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|e| Error::invalid(what, e))?;
         Self::from_pair(pair)
     }
 
     /// Writes the key as a PKCS#8 file (DER) with mode 0600.
     pub fn save(&self, path: &Path) -> Result<()> {
         let der = self.pair.to_pkcs8v1().map_err(|_| Error::Publish("the key cannot be encoded".into()))?;
-        files::write_atomic(path, der.as_ref(), true)
+        Ok(files::write_atomic(path, der.as_ref(), true)?)
     }
 
     /// The TUF key id: the digest of the public key's canonical JSON.

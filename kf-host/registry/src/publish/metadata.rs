@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use kf_core::Digest;
 use serde_json::{Map, Value, json};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
 
 use super::keys::{KeyRing, SigningKey};
 use crate::error::{Error, Result};
 use crate::index::SIGNED_AT;
-use crate::names::Digest;
 use crate::source::Source;
 
 /// The one file that is replaced, and without a version in its name.
@@ -51,10 +51,10 @@ pub fn sign(body: &Value, keys: &[&SigningKey]) -> Result<Vec<u8>> {
 
 /// Adds signatures to a metadata file: for admins who sign one after the other, each on their own machine.
 pub fn sign_more(file: &[u8], keys: &[&SigningKey]) -> Result<Vec<u8>> {
-    let value: Value = serde_json::from_slice(file).map_err(|e| Error::parse("the metadata", e))?;
+    let value: Value = serde_json::from_slice(file).map_err(|e| Error::invalid("the metadata", e))?;
     let (Some(body), Some(old)) = (value.get("signed"), value.get("signatures").and_then(Value::as_array))
     else {
-        return Err(Error::parse("the metadata", "`signed` or `signatures` is missing"));
+        return Err(Error::invalid("the metadata", "`signed` or `signatures` is missing"));
     };
     let stays = |signature: &&Value| {
         let id = signature.get("keyid").and_then(Value::as_str);
@@ -84,13 +84,13 @@ pub(super) fn read_body(path: &Path) -> Result<Option<File>> {
         Err(e) => return Err(e.into()),
     };
     let what = path.display().to_string();
-    let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::parse(&what, e))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::invalid(&what, e))?;
     match value {
         Value::Object(mut object) => match object.remove("signed") {
             Some(Value::Object(body)) => Ok(Some((bytes, body))),
-            _ => Err(Error::parse(what, "`signed` is missing")),
+            _ => Err(Error::invalid(what, "`signed` is missing")),
         },
-        _ => Err(Error::parse(what, "it is not a JSON object")),
+        _ => Err(Error::invalid(what, "it is not a JSON object")),
     }
 }
 
@@ -109,7 +109,7 @@ pub(super) fn next(
     let mut version = 1;
     if let Some((bytes, mut old)) = published {
         let old_version = old.remove("version").and_then(|v| v.as_u64());
-        let old_version = old_version.ok_or_else(|| Error::parse(&file, "its version is missing"))?;
+        let old_version = old_version.ok_or_else(|| Error::invalid(&file, "its version is missing"))?;
         old.remove(SIGNED_AT);
         let expires = old.remove("expires").and_then(|v| v.as_str()?.parse::<Timestamp>().ok());
         let fresh = expires.is_some_and(|expires| expires.duration_since(now) > life / 2);
@@ -185,7 +185,7 @@ pub(super) fn delegations(source: &Source, keys: &KeyRing) -> Result<Value> {
 pub(super) fn author_key<'a>(
     source: &Source,
     keys: &'a KeyRing,
-    id: &crate::AuthorId,
+    id: &kf_core::AuthorId,
 ) -> Result<&'a SigningKey> {
     let key =
         keys.authors.get(id).ok_or_else(|| Error::Publish(format!("there is no key of author {id}")))?;

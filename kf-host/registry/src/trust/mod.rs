@@ -22,18 +22,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kf_core::manifest::{self, Manifest};
+use kf_core::{Digest, Kind, RegistryId};
+use kf_home::Home;
 use sigstore_tuf::{Error as TufError, Repository, Updater, UpdaterConfig};
 
 use self::state::{Memory, Offline, Remembering, State};
 use self::view::file_ref;
 use crate::error::{Error, Result};
 use crate::index::{FileRef, Resolved, View};
-use crate::manifest::Manifest;
-use crate::names::{Digest, RegistryId};
-use crate::paths::Home;
 use crate::registries::Registry;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
-use crate::{MAX_COMMANDS, MAX_MANIFEST, MAX_WASM, receipt};
+use crate::{MAX_COMMANDS, MAX_WASM, receipt};
 
 /// How to refresh.
 #[derive(Clone)]
@@ -99,7 +99,7 @@ impl std::fmt::Debug for Session {
 ///
 /// What was seen is remembered under `home` only when everything held. What the registry blocks or allows less than before
 /// is noted in the receipts, so it holds from the next start on, with or without a network. Refresh before taking a
-/// [`crate::lock::NameLock`]: the receipt of a name that is locked is not touched.
+/// [`kf_home::lock::NameLock`]: the receipt of a name that is locked is not touched.
 pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Session> {
     let state = State::load(home, &registry.id)?;
     if let Some(state) = &state {
@@ -115,7 +115,7 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
             }
             // A mirror that lies is worth more words than one that is away.
             Err(error) => {
-                if refused.as_ref().is_none_or(|e| e.kind() != crate::Kind::Refused) {
+                if refused.as_ref().is_none_or(|e| e.kind() != Kind::Untrusted) {
                     refused = Some(error);
                 }
             }
@@ -226,7 +226,7 @@ impl Session {
             }
             Ok(bytes)
         };
-        let manifest_bytes = get(&resolved.manifest, MAX_MANIFEST)?;
+        let manifest_bytes = get(&resolved.manifest, manifest::MAX_BYTES)?;
         let commands = get(&resolved.commands, MAX_COMMANDS)?;
         let wasm = get(&resolved.wasm, MAX_WASM)?;
         let manifest = Manifest::from_bytes(&manifest_bytes)?;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use kf_core::RegistryId;
+use kf_core::format::Format;
+use kf_home::Home;
+use kf_home::files;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{Error as TufError, MetadataStore, Repository};
 
 use crate::error::{Error, Result};
-use crate::files::{self, Format};
-use crate::names::RegistryId;
-use crate::paths::Home;
 use crate::transport::{Failure, Transport};
 
 /// How far a clock may lie behind the last time a registry was seen.
@@ -33,8 +34,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn load(home: &Home, id: &RegistryId) -> Result<Option<Self>> {
         let path = home.registry_state(id).join("state.json");
-        let Some(bytes) = files::read_own(&path, MAX_STATE)? else { return Ok(None) };
-        files::parse_versioned(&path.display().to_string(), &bytes, 1).map(Some)
+        Ok(files::read_json(&path, MAX_STATE, 1)?)
     }
 
     pub(super) fn check_clock(&self, id: &RegistryId, now: Timestamp) -> Result<()> {
@@ -57,7 +57,7 @@ impl State {
             }
             new.last_seen = now.max(old.last_seen);
         }
-        files::write_json(&dir.join("state.json"), &new)
+        Ok(files::write_json(&dir.join("state.json"), &new)?)
     }
 
     /// Root and timestamp version: what orders two states.

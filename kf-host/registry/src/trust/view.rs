@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kf_core::{Digest, PluginName, RegistryId};
 use semver::Version;
 use serde::Deserialize;
 use sigstore_tuf::metadata::{TargetFile, Targets};
@@ -12,7 +13,6 @@ use super::{from_tuf, ready};
 use crate::MAX_INDEX;
 use crate::error::{Error, Result};
 use crate::index::{self, FileRef, Index, Listed, Release, View};
-use crate::names::{Digest, PluginName, RegistryId};
 
 /// Reads the index and every owner's role into a [`View`].
 pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Result<View> {

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+use kf_home::Home;
+use kf_home::lock::NameLock;
+use kf_registry::Result;
 use kf_registry::index::{Resolved, Want};
-use kf_registry::lock::NameLock;
 use kf_registry::publish::{self, BuildInput, Built, KeyRing, SigningKey, Submission};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries::Registry;
 use kf_registry::store::Store;
 use kf_registry::transport::Url;
 use kf_registry::trust::{self, Fetched, Options, Session};
-use kf_registry::{AuthorId, Digest, Home, PluginName, RegistryId, Result};
 use serde_json::{Value, json};
 
 /// The time at which every test starts.

@@ -4,11 +4,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use kf_core::format::FormatError;
+use kf_core::{Digest, Kind, Permissions};
+use kf_home::Home;
+use kf_home::lock::NameLock;
 use kf_registry::index::{Request, Want};
-use kf_registry::lock::NameLock;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::{Store, compiled_in};
-use kf_registry::{Digest, Error, Home, Kind, Permissions, slot};
+use kf_registry::{Error, slot};
 use serde_json::Value;
 
 use crate::fixture::*;
@@ -120,7 +123,7 @@ fn a_second_change_of_one_name_hears_who_is_at_it() {
     let home = Home::under(tempfile::tempdir().unwrap().path().join("home"));
     let held = NameLock::try_acquire(&home, &name("hello")).unwrap();
     let error = NameLock::try_acquire(&home, &name("hello")).unwrap_err();
-    let Error::Busy { pid, .. } = &error else { panic!("{error}") };
+    let kf_home::Error::Busy { pid, .. } = &error else { panic!("{error}") };
     assert_eq!(*pid, Some(std::process::id()));
     NameLock::try_acquire(&home, &name("audit")).unwrap();
 
@@ -176,7 +179,7 @@ fn child_that_adds_until_it_is_killed() {
     let root = fs_err::read(std::path::Path::new(&dir).join("published/metadata/1.root.json")).unwrap();
     let url = format!("file://{}/published", std::path::Path::new(&dir).display());
     let url = kf_registry::transport::Url::parse(&url).unwrap();
-    let id = kf_registry::RegistryId::parse("team").unwrap();
+    let id = kf_core::RegistryId::parse("team").unwrap();
     let registry = kf_registry::registries::Registry::new(id, vec![url], root).unwrap();
     println!("ready");
     loop {
@@ -248,7 +251,8 @@ fn what_a_newer_kf_wrote_is_named_and_left_alone() {
         fs_err::write(&path, text).unwrap();
         let before = tree(&home.data);
         let error = act().unwrap_err();
-        assert!(matches!(error, Error::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+        let newer = FormatError::Newer { what: path.display().to_string(), found: 2, supported: 1 };
+        assert_eq!(error.to_string(), newer.to_string());
         assert_eq!(tree(&home.data), before);
         fs_err::write(&path, old).unwrap();
     };
@@ -276,13 +280,13 @@ fn a_home_that_cannot_be_written_to_is_named() {
     fixture.write("file", "");
     let home = Home::under(fixture.path("file/home"));
     let error = install(&home, &fetched, start()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Local);
-    assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
+    assert_eq!(error.kind(), Kind::Failed);
+    assert!(matches!(error, Error::Home(kf_home::Error::ReadOnly { .. })), "{error}");
     assert!(error.to_string().starts_with("cannot write to "), "{error}");
     let error =
         kf_registry::trust::refresh(&home, &fixture.registry(), &kf_registry::trust::Options::at(start()))
             .unwrap_err();
-    assert_eq!(error.kind(), Kind::Local, "{error}");
+    assert_eq!(error.kind(), Kind::Failed, "{error}");
 }
 
 #[test]
@@ -300,7 +304,7 @@ fn native_code_is_found_for_its_engine_only_and_only_in_a_folder_of_ones_own() {
     assert!(store.put_compiled("../x", sha256, b"native").is_err());
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs_err::set_permissions(home.compiled().join("48-x86_64-1a2b"), open).unwrap();
-    assert!(matches!(found("48-x86_64-1a2b"), Err(Error::UnsafePath { .. })));
+    assert!(matches!(found("48-x86_64-1a2b"), Err(Error::Home(kf_home::Error::UnsafePath { .. }))));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use kf_core::format::FormatError;
+use kf_core::manifest::{Manifest, ManifestError};
+use kf_core::nearest::nearest;
+use kf_core::{AuthorId, Digest, Permissions, PluginName, RegistryId};
 use kf_registry::index::{Block, Entry, FileRef, Listed, Release, View, Want};
-use kf_registry::manifest::Manifest;
-use kf_registry::nearest::nearest;
 use kf_registry::transport::Url;
-use kf_registry::{AuthorId, Digest, Error, Permissions, PluginName, RegistryId};
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
@@ -44,7 +45,7 @@ proptest! {
 
     #[test]
     fn every_well_spelt_name_is_accepted_unless_reserved(text in "[a-z][a-z0-9]{1,12}(-[a-z0-9]{1,8}){0,3}|(com|lpt|nul|con)[0-9a-z]?") {
-        let reserved = kf_registry::names::RESERVED.contains(&text.as_str());
+        let reserved = kf_core::names::RESERVED.contains(&text.as_str());
         let port = text.len() == 4 && (text.starts_with("com") || text.starts_with("lpt"));
         let device = port && text.ends_with(|c: char| c.is_ascii_digit())
             || ["aux", "con", "nul", "prn"].contains(&text.as_str());
@@ -104,7 +105,7 @@ proptest! {
         summary.insert(at, c);
         let escaped = format!("\\u{:04x}", u32::from(c));
         let text = manifest("train", "1.0.0", "SUMMARY", &[]).replace("SUMMARY", &summary.replace(c, &escaped));
-        let refused = matches!(Manifest::parse(&text), Err(Error::Parse { .. }));
+        let refused = matches!(Manifest::parse(&text), Err(ManifestError::Format(FormatError::Invalid { .. })));
         prop_assert!(refused, "{:?}", text);
     }
 
@@ -259,5 +260,6 @@ fn a_manifest_that_lacks_or_bends_something_is_refused() {
         assert!(Manifest::parse(&good.replacen(from, to, 1)).is_err(), "{to}");
     }
     let newer = good.replace("format = 1", "format = 2\nsurprise = true");
-    assert!(matches!(Manifest::parse(&newer), Err(Error::NewerFormat { found: 2, supported: 1, .. })));
+    let newer = Manifest::parse(&newer);
+    assert!(matches!(newer, Err(ManifestError::Format(FormatError::Newer { found: 2, supported: 1, .. }))));
 }

@@ -1,10 +1,11 @@
 //! What admins and authors rely on.
 
 use jiff::SignedDuration;
+use kf_core::{AuthorId, Kind};
+use kf_registry::Error;
 use kf_registry::index::Want;
 use kf_registry::publish::{KeyRing, SigningKey, Submission};
 use kf_registry::source::Source;
-use kf_registry::{AuthorId, Error, Kind};
 
 use crate::fixture::*;
 
@@ -14,7 +15,7 @@ fn hour() -> SignedDuration {
 
 fn refused<T: std::fmt::Debug>(result: kf_registry::Result<T>, words: &str) {
     let error = result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Refused, "{error}");
+    assert_eq!(error.kind(), Kind::Untrusted, "{error}");
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -220,5 +221,5 @@ fn keys_survive_their_files_and_open_files_are_refused() {
 
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs_err::set_permissions(dir.join("root-1.pk8"), open).unwrap();
-    assert!(matches!(KeyRing::load(&dir), Err(Error::UnsafePath { .. })));
+    assert!(matches!(KeyRing::load(&dir), Err(Error::Home(kf_home::Error::UnsafePath { .. }))));
 }

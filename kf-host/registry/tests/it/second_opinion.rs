@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
-use kf_registry::Digest;
+use kf_core::Digest;
 
 use crate::fixture::*;
 

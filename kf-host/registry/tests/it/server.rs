@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kf_core::{Digest, Kind, RegistryId};
 use kf_registry::registries::{self, Pin};
 use kf_registry::transport::Url;
-use kf_registry::{Digest, Error, Kind, RegistryId, trust};
+use kf_registry::{Error, trust};
 
 use crate::fixture::*;
 
@@ -150,7 +151,7 @@ fn t8_endless_data_is_cut_off_at_the_largest_size() {
             let server = serve(&fixture, which, behaviour);
             let result = refresh(&fixture, &server, LONG).and_then(|session| fetch(&session, "hello"));
             let error = result.unwrap_err();
-            assert_eq!(error.kind(), Kind::Refused, "{which}: {error}");
+            assert_eq!(error.kind(), Kind::Untrusted, "{which}: {error}");
             assert!(error.to_string().contains("longer than"), "{which}: {error}");
         }
     }
@@ -185,7 +186,7 @@ fn the_next_mirror_is_tried_and_a_lie_outweighs_an_absence() {
     let lying = serve(&fixture, "timestamp.json", Behaviour::Endless);
     registry.urls = vec![Url::parse(&lying.url).unwrap(), Url::parse(&gone.url).unwrap()];
     let error = trust::refresh(&fixture.home(), &registry, &quick(start(), LONG)).unwrap_err();
-    assert_eq!(error.kind(), Kind::Refused, "{error}");
+    assert_eq!(error.kind(), Kind::Untrusted, "{error}");
 }
 
 #[test]

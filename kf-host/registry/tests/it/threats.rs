@@ -3,17 +3,19 @@
 //! A new [`Fixture::refresh`] is a new process: all it knows is what lies in its home.
 
 use jiff::{SignedDuration, Timestamp};
+use kf_core::Kind;
+use kf_core::format::FormatError;
 use kf_registry::index::Want;
 use kf_registry::publish::{self, SigningKey};
 use kf_registry::store::Store;
-use kf_registry::{Error, Kind, receipt, trust};
+use kf_registry::{Error, receipt, trust};
 use serde_json::{Value, json};
 
 use crate::fixture::*;
 
 fn refused<T: std::fmt::Debug>(result: kf_registry::Result<T>, words: &str) {
     let error = result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Refused, "{error}");
+    assert_eq!(error.kind(), Kind::Untrusted, "{error}");
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -62,7 +64,7 @@ fn t1_a_flipped_byte_of_any_metadata_is_refused() {
         // A version is inside what is signed.
         fs_err::write(&path, text.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
         let error = fixture.refresh(start()).unwrap_err();
-        assert!(matches!(error.kind(), Kind::Refused | Kind::Unreachable), "{role}: {error}");
+        assert!(matches!(error.kind(), Kind::Untrusted | Kind::Unreachable), "{role}: {error}");
         assert!(!fixture.path("home/data").exists(), "{role}: something was remembered");
     }
 }
@@ -156,7 +158,10 @@ fn t3_what_was_seen_is_not_forgotten_when_its_file_is_damaged() {
     let whole = fs_err::read_to_string(&state).unwrap();
     fs_err::write(&state, whole.get(..whole.len() / 2).unwrap()).unwrap();
     fixture.restore("old");
-    assert!(matches!(fixture.refresh(later), Err(Error::Parse { .. })));
+    assert!(matches!(
+        fixture.refresh(later),
+        Err(Error::Home(kf_home::Error::Format(FormatError::Invalid { .. })))
+    ));
 }
 
 #[test]
@@ -283,7 +288,7 @@ fn t12_the_signing_role_must_be_the_owners() {
 /// Puts another index in place, signed by two admins.
 fn publish_index(fixture: &Fixture, index: &Value) {
     let bytes = serde_json::to_vec(index).unwrap();
-    let sha256 = kf_registry::Digest::of(&bytes);
+    let sha256 = kf_core::Digest::of(&bytes);
     fs_err::write(fixture.path(&format!("published/targets/index/{sha256}.plugins.json")), &bytes).unwrap();
     let mut body = fixture.body("targets.json");
     body["version"] = 2.into();
@@ -302,7 +307,13 @@ fn t16_names_that_climb_out_are_refused_wherever_they_stand() {
         index["plugins"][bad] = entry;
         publish_index(&fixture, &index);
         let outside = tree(fixture.dir.path());
-        assert!(matches!(fixture.refresh(start()), Err(Error::Parse { .. })), "{bad}");
+        assert!(
+            matches!(
+                fixture.refresh(start()),
+                Err(Error::Home(kf_home::Error::Format(FormatError::Invalid { .. })))
+            ),
+            "{bad}"
+        );
         assert_eq!(tree(fixture.dir.path()), outside, "{bad}");
     }
     // As a role that the admins delegate to.
@@ -415,7 +426,7 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
 fn t20_what_is_installed_and_blocked_later_is_marked_for_its_next_start() {
     let fixture = Fixture::published();
     add(&fixture, "hello", start()).unwrap();
-    let sha256 = kf_registry::Digest::of(b"\0asm hello");
+    let sha256 = kf_core::Digest::of(b"\0asm hello");
     let block = format!("[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"it phones home\"\n");
     fixture.plugin_toml("hello", "alice", &block);
     fixture.build(start() + hours(1)).unwrap();
@@ -455,7 +466,7 @@ fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
 #[test]
 fn t20_a_blocked_component_is_never_resolved_not_even_by_version() {
     let fixture = Fixture::published();
-    let sha256 = kf_registry::Digest::of(b"\0asm hello");
+    let sha256 = kf_core::Digest::of(b"\0asm hello");
     let block = format!("[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"it phones home\"\n");
     fixture.plugin_toml("hello", "alice", &block);
     fixture.build(start() + hours(1)).unwrap();

@@ -6,8 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kf_core::{Digest, Kind, RegistryId};
+use kf_home::Home;
 use kf_registry::registries::{self, Pin};
-use kf_registry::{Digest, Home, Kind, RegistryId, trust};
+use kf_registry::trust;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::fixture::*;

@@ -1,8 +1,9 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use kf_core::PluginName;
+use kf_core::tree::CommandTree;
+use kf_registry::receipt;
 use kf_registry::receipt::Receipt;
-use kf_registry::{PluginName, receipt};
-use kf_sandbox::tree::CommandTree;
 use serde_json::json;
 
 use crate::app::App;

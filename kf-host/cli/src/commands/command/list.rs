@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use kf_cluster::grants::RuleSet;
+use kf_core::PluginName;
+use kf_core::grants::RuleSet;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::trust::Session;
-use kf_registry::{PluginName, Rule, registries, slot};
+use kf_registry::{registries, slot};
 use serde_json::json;
 
 use crate::app::App;
@@ -88,7 +89,7 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
             Err(error) => app.ui.error(&error),
         }
     }
-    let mut wanted: BTreeMap<PluginName, &[Rule]> = BTreeMap::new();
+    let mut wanted: BTreeMap<PluginName, &[serde_json::Value]> = BTreeMap::new();
     for (name, receipt) in installed {
         wanted.extend(
             receipt.as_ref().ok().map(|receipt| (name.clone(), receipt.permissions.kubernetes.as_slice())),

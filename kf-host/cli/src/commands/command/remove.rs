@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use kf_registry::lock::NameLock;
+use kf_core::PluginName;
+use kf_home::lock::NameLock;
 use kf_registry::store::Store;
-use kf_registry::{PluginName, receipt, slot};
+use kf_registry::{receipt, slot};
 
 use crate::app::App;
 use crate::complete::known;

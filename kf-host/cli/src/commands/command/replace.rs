@@ -1,8 +1,9 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use kf_core::PluginName;
+use kf_home::lock::NameLock;
 use kf_registry::index::Request;
-use kf_registry::lock::NameLock;
-use kf_registry::{PluginName, receipt, slot};
+use kf_registry::{receipt, slot};
 
 use crate::app::App;
 use crate::complete::known;

@@ -1,6 +1,7 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use kf_registry::{PluginName, receipt};
+use kf_core::PluginName;
+use kf_registry::receipt;
 
 use crate::app::App;
 use crate::complete::known;

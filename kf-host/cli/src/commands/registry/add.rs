@@ -2,11 +2,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use kf_core::Kind;
+use kf_core::{Digest, RegistryId};
 use kf_registry::registries::{self, Pin};
-use kf_registry::{Digest, RegistryId};
 
 use crate::app::App;
-use crate::error::{CliError, Context, Kind, Result};
+use crate::error::{CliError, Context, Result};
 use crate::plugin::install;
 
 const FETCH_ROOT: Duration = Duration::from_secs(30);

@@ -1,14 +1,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kf_core::Kind;
+use kf_core::abi::is_supported;
 use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
 use kf_registry::source::Source;
 use kf_sandbox::Code;
 
 use crate::app::App;
-use crate::error::{CliError, Context, Kind, Result};
+use crate::error::{CliError, Context, Result};
 use crate::plugin::examine::examine;
-use crate::plugin::install::supported_abi;
 
 /// Build and sign a registry from its reviewed text
 ///
@@ -87,14 +88,16 @@ fn stage(app: &App, artifacts: &Path, staged: &Path) -> Result<()> {
 fn describe(app: &App, name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
     let _progress = app.ui.progress(&format!("asking {name} for its command tree"), None);
     let refused = |error: String| CliError::untrusted(format!("{name} cannot be published: {error}"));
+    let abi = kf_sandbox::inspect(wasm).map_err(|error| refused(error.to_string()))?.abi;
     let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| refused(error.to_string()))?;
-    let tree = kf_sandbox::describe(Code::Compiled(compiled)).map_err(|fault| refused(fault.to_string()))?;
+    let tree =
+        kf_sandbox::describe(Code::Compiled(compiled), abi).map_err(|fault| refused(fault.to_string()))?;
     Ok(tree.to_json())
 }
 
 fn gate(submission: &Submission<'_>) -> Result<(), String> {
     let plugin = &submission.manifest.plugin;
-    if !supported_abi(&plugin.abi) {
+    if !is_supported(&plugin.abi) {
         return Err(format!("this kf does not run ABI {}", plugin.abi));
     }
     let commands = submission.commands.to_string();

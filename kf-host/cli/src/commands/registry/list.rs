@@ -1,5 +1,6 @@
 use clap::Args;
-use kf_registry::{Digest, registries, trust};
+use kf_core::Digest;
+use kf_registry::{registries, trust};
 use serde_json::json;
 
 use crate::app::App;
@@ -29,12 +30,7 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
                 };
                 Row {
                     object: json!({ "name": id, "urls": urls, "expires": expires.text, "rootSha256": root }),
-                    cells: vec![
-                        id.as_str().into(),
-                        urls.join(" ").into(),
-                        expires,
-                        crate::plugin::install::short_digest(&root.to_string()).into(),
-                    ],
+                    cells: vec![id.as_str().into(), urls.join(" ").into(), expires, root.short().into()],
                     name: format!("registry/{id}"),
                 }
             }

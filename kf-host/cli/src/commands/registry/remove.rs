@@ -1,6 +1,7 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use kf_registry::{RegistryId, registries};
+use kf_core::RegistryId;
+use kf_registry::registries;
 
 use crate::app::App;
 use crate::complete::known;

@@ -15,6 +15,10 @@ use futures_util::stream::{self, StreamExt as _};
 use http::Method;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use kf_core::api::{ApiError, ByteStream, ErrorCode, Kind, LogOptions, Reach};
+use kf_core::grants::Verb;
+use kf_core::names::{ContainerName, ObjectName, Subresource};
+use kf_core::url::Query;
 use kube::client::Body;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -23,11 +27,7 @@ use tokio::time::{sleep, timeout};
 use self::stamps::Stamps;
 use super::Inner;
 use super::calls::Place;
-use crate::api::{ApiError, ByteStream, ErrorCode, Kind, LogOptions, Reach};
 use crate::connection::broken_stream;
-use crate::grants::Verb;
-use crate::names::{ContainerName, ObjectName, Subresource};
-use crate::url::Query;
 
 /// Connections in a row that may fail before the log does: half a minute, in which an API server can
 /// be started again.

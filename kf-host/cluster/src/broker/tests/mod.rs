@@ -15,13 +15,13 @@ use http::{Request, Response, response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
+use kf_core::api::{Kind, ObjectRef, Reach, Selection};
+use kf_core::grants::{Ceiling, Consent, RuleSet, RunFlags};
 use kube::client::Body;
 use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::*;
-use crate::api::{Kind, ObjectRef, Reach, Selection};
-use crate::grants::{Ceiling, Consent, RuleSet, RunFlags};
 
 /// A request as it left, and what to answer.
 #[derive(Clone, Debug)]

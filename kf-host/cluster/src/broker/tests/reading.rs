@@ -1,7 +1,8 @@
-use super::*;
-use crate::api::{AccessQuestion, KubeApi as _, LogOptions};
-use crate::grants::Layer;
 use futures_util::StreamExt as _;
+use kf_core::api::{AccessQuestion, KubeApi as _, LogOptions};
+use kf_core::grants::Layer;
+
+use super::*;
 
 #[tokio::test]
 async fn a_get_is_one_request_with_the_broker_s_headers_and_no_others() {

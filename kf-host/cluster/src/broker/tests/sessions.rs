@@ -1,6 +1,7 @@
+use kf_core::api::{Bearer, HttpMethod, KubeApi as _, PodRef, PodRequest, PortPair, Session, SessionOptions};
+use kf_core::grants::Layer;
+
 use super::*;
-use crate::api::{Bearer, HttpMethod, KubeApi as _, PodRef, PodRequest, PortPair, Session, SessionOptions};
-use crate::grants::Layer;
 
 const BOTH: &[&str] = &["get", "create"];
 

@@ -1,7 +1,7 @@
 use futures_util::StreamExt as _;
+use kf_core::api::{EventKind, KubeApi as _};
 
 use super::*;
-use crate::api::{EventKind, KubeApi as _};
 
 fn event(kind: &str, name: &str, version: &str) -> String {
     let object = json!({"metadata": {"name": name, "resourceVersion": version}});

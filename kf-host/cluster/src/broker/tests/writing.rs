@@ -1,6 +1,7 @@
+use kf_core::api::{DeleteOptions, KubeApi as _, PatchKind, Propagation, WriteOptions};
+use kf_core::grants::Layer;
+
 use super::*;
-use crate::api::{DeleteOptions, KubeApi as _, PatchKind, Propagation, WriteOptions};
-use crate::grants::Layer;
 
 const PLAIN: WriteOptions = WriteOptions { dry_run: false, force: false };
 

@@ -1,9 +1,10 @@
-//! A guest's description, in the words of [`crate::tree`].
+//! A guest's description, in the words of [`kf_core::tree`].
 
-use super::wit::tree as wit;
-use crate::tree::{
+use kf_core::tree::{
     Argument, ArgumentKind, Command, CommandTree, Completion, Example, PossibleValue, TreeError, ValueType,
 };
+
+use super::wit::tree as wit;
 
 /// The checked tree.
 pub(crate) fn tree(commands: Vec<wit::Command>) -> Result<CommandTree, TreeError> {

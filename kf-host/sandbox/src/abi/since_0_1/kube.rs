@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use kf_cluster::api::{self, ApiError, KubeApi};
+use kf_core::api::{self, ApiError, KubeApi};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use kf_cluster::api::{ByteStream, LogOptions};
+use kf_core::api::{ByteStream, LogOptions};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use kf_cluster::api::{ApiError, ErrorCode};
+use kf_core::api::{ApiError, ErrorCode};
+use kf_core::text::truncated;
 use wasmtime::Result;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::interface::Interface;
 use crate::limits::MAX_BODY_BYTES;
-use crate::plain::short;
 use crate::run::GuestError;
 use crate::state::State;
 
@@ -118,8 +118,19 @@ fn code_from_wit(code: wit::types::ErrorCode) -> ErrorCode {
     }
 }
 
+/// The longest message of a failed guest, in bytes: it is not counted with the guest's output.
+const MAX_MESSAGE_BYTES: usize = 8 << 10;
+
+fn message(text: String) -> String {
+    truncated(text, MAX_MESSAGE_BYTES)
+}
+
 impl From<WitError> for GuestError {
     fn from(error: WitError) -> Self {
-        Self { code: code_from_wit(error.code), message: short(error.message), hint: error.hint.map(short) }
+        Self {
+            code: code_from_wit(error.code),
+            message: message(error.message),
+            hint: error.hint.map(message),
+        }
     }
 }

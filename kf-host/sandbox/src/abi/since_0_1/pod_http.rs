@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kf_cluster::api::{self, HttpMethod, KubeApi, PodRef, PodRequest};
+use kf_core::api::{self, HttpMethod, KubeApi, PodRef, PodRequest};
 use wasmtime::Result;
 
 use super::WitError;

@@ -1,6 +1,6 @@
 //! The namespace later runs use.
 
-use kf_cluster::api::{ApiError, ErrorCode};
+use kf_core::api::{ApiError, ErrorCode};
 use wasmtime::Result;
 
 use super::WitError;

@@ -4,22 +4,22 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
-use kf_cluster::api::{
+use kf_core::api::{
     ApiError, ErrorCode, PodRef, PortForward as Forward, PortPair, Session, SessionInput,
-    SessionOptions as Options, SessionOutput, Trouble,
+    SessionOptions as Options, SessionOutput, SessionWriter, Trouble,
 };
-use tokio::sync::mpsc;
+use kf_core::terminal::Terminal;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::wit::sessions::{Host, HostPortForward, HostProcess, Output, Port, SessionOptions};
 use super::{WitError, invalid};
 use crate::fault::stop;
+use crate::join::{JoinError, Joining, join};
 use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
 use crate::output::{OutputError, SharedOutput};
 use crate::poll::{Flag, Now, Pollable, Pump, Readiness, Weight};
 use crate::state::{State, output_error};
-use crate::terminal::{JoinError, Joining, Terminal, join};
 
 impl Weight for SessionOutput {
     fn weight(&self) -> usize {
@@ -35,7 +35,7 @@ pub struct Process {
     pump: Pump<SessionOutput>,
     left: VecDeque<SessionOutput>,
     /// Absent without stdin, and after its end.
-    input: Option<mpsc::Sender<SessionInput>>,
+    input: Option<Arc<dyn SessionWriter>>,
     _slot: Arc<()>,
 }
 

@@ -1,5 +1,6 @@
 //! Talking to the person.
 
+use kf_core::ui::{Cell, Column, Format, Row, Tone, WidgetId};
 use serde_json::Value;
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -9,7 +10,6 @@ use super::{WitError, invalid, parse};
 use crate::fault::stop;
 use crate::output::OutputError;
 use crate::state::{State, written};
-use crate::ui::{Cell, Column, Format, Row, Tone, WidgetId};
 
 pub struct LiveTable {
     id: WidgetId,

@@ -4,7 +4,17 @@
 use serde_json::{Value, json};
 
 use super::{Layer, Refusal};
-use crate::preflight::Granter;
+
+/// Somebody who can hand out rights in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Granter {
+    /// As the binding names them: `bob`, `group ml-admins`.
+    pub subject: String,
+    /// What makes them able to.
+    pub role: String,
+    /// The role ordinary work needs, to be asked for.
+    pub enough: Option<String>,
+}
 
 /// What the host knows around a refusal.
 #[derive(Clone, Copy, Debug)]

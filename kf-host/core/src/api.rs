@@ -1,17 +1,18 @@
 //! The cluster as a command sees it: typed verbs and plain data.
 //!
-//! This is the only module of this crate that the sandbox may name. It mirrors the `kube`, `logs`,
-//! `sessions` and `pod-http` interfaces of the ABI's latest version; the [broker](crate::broker)
-//! implements it, and tests implement it with plain maps.
+//! The sandbox calls [`KubeApi`], and the broker of `kf-cluster` implements it; neither knows the other.
+//! It mirrors the `kube`, `logs`, `sessions` and `pod-http` interfaces of the ABI's latest version.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::mpsc;
+
+use crate::url;
 
 /// Why a call was refused or failed; the same list as the ABI's `error-code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Whether it may be better in a moment: the API server is away, slow or in trouble.
-    pub(crate) fn may_pass(self) -> bool {
+    pub fn may_pass(self) -> bool {
         matches!(self, Self::Unreachable | Self::TimedOut | Self::Internal)
     }
 }
@@ -220,9 +221,20 @@ pub struct SessionOptions {
 /// A session in a container. Dropping `output` ends it.
 pub struct Session {
     pub output: SessionStream,
-    /// Takes no more than the container reads.
-    pub input: mpsc::Sender<SessionInput>,
+    pub input: Arc<dyn SessionWriter>,
 }
+
+/// Where a session's input goes. Dropping the last clone ends it as [`SessionInput::End`] does.
+#[async_trait]
+pub trait SessionWriter: Send + Sync {
+    /// Takes no more than the container reads: waits while it reads nothing.
+    async fn send(&self, input: SessionInput) -> Result<(), SessionOver>;
+}
+
+/// The session ended before its input did; its output says how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session is over")]
+pub struct SessionOver;
 
 /// What a session says; [`SessionOutput::Exited`] is the last.
 pub type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionOutput, ApiError>> + Send>>;
@@ -262,7 +274,7 @@ pub struct PortPair {
 impl PortPair {
     /// The address of a page that the port serves; `path` begins with `/` and may have a query.
     pub fn page(&self, path: &str) -> Result<String, ApiError> {
-        let path = crate::streams::http::path(path)?;
+        let path = url::page_path(path)?;
         Ok(format!("http://localhost:{}{path}", self.local))
     }
 }
@@ -324,7 +336,7 @@ pub struct PodResponse {
 
 /// Typed verbs on one cluster, for one run of one command.
 ///
-/// Futures and streams need a tokio runtime. Strings are as the guest gave them: the
+/// Futures and streams of the broker need a tokio runtime. Strings are as the guest gave them: the
 /// implementation parses each into its name type before anything else.
 #[async_trait]
 pub trait KubeApi: Send + Sync {
@@ -383,4 +395,16 @@ pub trait KubeApi: Send + Sync {
     async fn port_forward(&self, pod: PodRef, ports: Vec<PortPair>) -> Result<PortForward, ApiError>;
 
     async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError>;
+}
+
+impl From<crate::names::NameError> for ApiError {
+    fn from(error: crate::names::NameError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<url::Misrouted> for ApiError {
+    fn from(error: url::Misrouted) -> Self {
+        Self::invalid(error.to_string())
+    }
 }

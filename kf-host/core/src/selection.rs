@@ -1,6 +1,6 @@
 //! Which namespace later runs use when none is named: what a command may know and change of it.
 
-use kf_cluster::api::ApiError;
+use crate::api::ApiError;
 
 /// What is selected for the cluster of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,23 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use futures_util::stream;
+use kf_core::api::SessionOver;
+use kf_core::ui::Silent;
 
 use super::*;
 use crate::limits::Limits;
-use crate::ui::Silent;
+
+/// The session's side of its input.
+struct Heard(tokio::sync::mpsc::Sender<SessionInput>);
+
+#[async_trait]
+impl SessionWriter for Heard {
+    async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
+        self.0.send(input).await.map_err(|_| SessionOver)
+    }
+}
 
 #[derive(Default)]
 struct Recorded {
@@ -42,11 +54,8 @@ impl Terminal for Recorded {
     }
 
     fn input(&self) -> io::Result<Input> {
-        let (sender, chunks) = mpsc::channel(16);
-        for chunk in self.typed.lock().unwrap().drain(..) {
-            sender.try_send(Ok(chunk)).unwrap();
-        }
-        Ok(Input { chunks, held: Box::new(()) })
+        let typed: Vec<_> = self.typed.lock().unwrap().drain(..).map(Ok).collect();
+        Ok(Input { chunks: stream::iter(typed).boxed(), held: Box::new(()) })
     }
 
     fn write(&self, stream: Stream, raw: bool, data: &[u8]) -> io::Result<()> {
@@ -76,7 +85,8 @@ async fn joined(
     hears: usize,
     says: Vec<Result<SessionOutput, ApiError>>,
 ) -> (Result<i32, JoinError>, Vec<SessionInput>) {
-    let (input, mut heard) = mpsc::channel(1);
+    let (input, mut heard) = tokio::sync::mpsc::channel(1);
+    let input = Arc::new(Heard(input));
     let (tell, told) = tokio::sync::oneshot::channel();
     let said = stream::once(async move {
         let mut all = Vec::new();

@@ -4,14 +4,15 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::time::{Duration, Instant};
 
+use kf_core::PluginName;
+
 use crate::error::{Error, Result};
 use crate::files;
-use crate::names::PluginName;
 use crate::paths::Home;
 
 /// The right to change what is installed under one name. Dropping it, or dying, gives it back.
 ///
-/// [`crate::receipt::write`], [`crate::receipt::remove`] and [`crate::slot`] ask for it, so no change can forget it.
+/// Whatever changes a receipt or a slot asks for it, so no change can forget it.
 #[derive(Debug)]
 pub struct NameLock {
     name: PluginName,
@@ -68,7 +69,7 @@ impl NameLock {
 
 /// Takes a lock if it is free within a moment: a program that another thread is just starting holds every
 /// file of this one until it runs, and with it locks that were given up in the meantime.
-pub(crate) fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
+pub fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
     const MOMENT: Duration = Duration::from_millis(200);
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Names as Kubernetes spells them, parsed once at the border.
+//! Names as Kubernetes spells them.
 //!
 //! Every string a command hands to the host becomes one of these types before anything else
 //! happens. Paths and queries are built from them alone, so no string of a guest can add a path
@@ -9,71 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A value that is not a name of its kind.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} `{}` {why}", shown(.value))]
-pub struct NameError {
-    /// What the value was meant to be: `namespace`, `label selector`.
-    pub kind: &'static str,
-    pub value: String,
-    /// The rule it breaks, as the end of a sentence.
-    pub why: &'static str,
-}
-
-/// A value as an error may repeat it: printable and short.
-fn shown(value: &str) -> String {
-    const LONGEST: usize = 80;
-    let mut text: String = value.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if value.chars().nth(LONGEST).is_some() {
-        text.push('…');
-    }
-    text
-}
-
-macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Fails with the rule the text breaks.
-            pub fn parse(text: impl Into<String>) -> Result<Self, NameError> {
-                let value = text.into();
-                let check: fn(&str) -> Result<(), &'static str> = $check;
-                match check(&value) {
-                    Ok(()) => Ok(Self(value)),
-                    Err(why) => Err(NameError { kind: $kind, value, why }),
-                }
-            }
-
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                Self::parse(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
+use super::{Check, NameError};
 
 name_type!(
     /// A namespace: an RFC 1123 label.
@@ -184,8 +120,6 @@ impl fmt::Display for Resource {
         }
     }
 }
-
-type Check = Result<(), &'static str>;
 
 fn label(text: &str) -> Check {
     if text.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::names::{PluginName, RegistryId};
+use kf_core::{PluginName, RegistryId};
 
 /// kf's folders, one for each of the XDG kinds. The caller works them out; this crate reads no environment.
 ///

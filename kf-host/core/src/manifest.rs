@@ -3,13 +3,25 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::files::Format;
-use crate::names::PluginName;
+use crate::format::{self, Format, FormatError};
+use crate::names::{NameError, PluginName};
 use crate::permissions::Permissions;
+use crate::text;
 
 /// The manifest format this kf reads and writes.
 pub const FORMAT: u64 = 1;
+
+/// The largest `plugin.toml`, in bytes.
+pub const MAX_BYTES: u64 = 64 * 1024;
+
+/// Why a `plugin.toml` is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error(transparent)]
+    Version(#[from] NameError),
+}
 
 /// A parsed `plugin.toml`. Unknown fields are refused: a grant that is not understood must not be ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,8 +52,8 @@ pub struct Plugin {
 
 impl Manifest {
     /// Parses the text of a `plugin.toml`.
-    pub fn parse(text: &str) -> Result<Self> {
-        let manifest: Self = parse_toml("plugin.toml", text)?;
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = format::parse_toml("plugin.toml", text, FORMAT)?;
         let plugin = &manifest.plugin;
         check_version(&plugin.version)?;
         check_line("summary", &plugin.summary, 120)?;
@@ -49,57 +61,37 @@ impl Manifest {
         if let Some(homepage) = &plugin.homepage {
             check_line("homepage", homepage, 200)?;
             if !homepage.starts_with("https://") {
-                return Err(Error::parse("plugin.toml", "homepage must start with https://"));
+                return Err(FormatError::invalid("plugin.toml", "homepage must start with https://").into());
             }
         }
         Ok(manifest)
     }
 
     /// Parses what was fetched or read from disk.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::parse(std::str::from_utf8(bytes).map_err(|e| Error::parse("plugin.toml", e))?)
-    }
-}
-
-/// Parses TOML that carries `format = 1`; a higher format has its own error.
-pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        format: u64,
-    }
-    match toml::from_str::<T>(text) {
-        Ok(value) => Ok(value),
-        Err(e) => match toml::from_str::<Envelope>(text) {
-            Ok(Envelope { format }) if format > FORMAT => {
-                Err(Error::NewerFormat { what: what.to_owned(), found: format, supported: FORMAT })
-            }
-            _ => Err(Error::parse(what, e)),
-        },
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| FormatError::invalid("plugin.toml", error))?;
+        Self::parse(text)
     }
 }
 
 /// Two builds of one version cannot be told apart by a person, so build metadata is refused.
-pub(crate) fn check_version(version: &Version) -> Result<()> {
+pub fn check_version(version: &Version) -> Result<(), NameError> {
     if version.build.is_empty() && version.to_string().len() <= 60 {
         return Ok(());
     }
-    Err(Error::BadName {
-        what: "version",
-        value: version.to_string().chars().take(80).collect(),
-        reason: "it must be a semantic version without build metadata, at most 60 characters long",
-    })
+    let why = "must be a semantic version without build metadata, at most 60 characters long";
+    Err(NameError { kind: "version", value: version.to_string(), why })
 }
 
 /// One line of plain text: what ends up on terminals must not steer them.
-pub(crate) fn check_line(field: &str, text: &str, max: usize) -> Result<()> {
-    let steering = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    if text.trim().is_empty() || text.chars().count() > max || text.chars().any(steering) {
-        return Err(Error::parse(
+pub fn check_line(field: &str, line: &str, max_chars: usize) -> Result<(), FormatError> {
+    let hidden = |c: char| text::is_unsafe(c) || text::is_invisible(c);
+    if line.trim().is_empty() || line.chars().count() > max_chars || line.chars().any(hidden) {
+        return Err(FormatError::invalid(
             field,
-            format!("it must be one line of 1 to {max} characters without control or direction characters"),
+            format!(
+                "it must be one line of 1 to {max_chars} characters without control or direction characters"
+            ),
         ));
     }
     Ok(())

@@ -178,7 +178,7 @@ impl CommandTree {
     /// As for [`CommandTree::from_json`].
     pub fn from_value(value: &serde_json::Value) -> Result<Self, TreeError> {
         let tree: Self = Self::deserialize(value)
-            .map_err(|error| TreeError::Json(crate::plain::line(&error.to_string())))?;
+            .map_err(|error| TreeError::Json(crate::text::escaped_line(&error.to_string())))?;
         tree.checked()
     }
 
@@ -189,7 +189,7 @@ impl CommandTree {
     /// It is not JSON, has unknown fields or another format, or [`CommandTree::new`] refuses it.
     pub fn from_json(json: &[u8]) -> Result<Self, TreeError> {
         let tree: Self = serde_json::from_slice(json)
-            .map_err(|error| TreeError::Json(crate::plain::line(&error.to_string())))?;
+            .map_err(|error| TreeError::Json(crate::text::escaped_line(&error.to_string())))?;
         tree.checked()
     }
 

@@ -11,7 +11,7 @@ pub mod words;
 
 pub use danger::{Danger, danger};
 pub use decide::{Access, Allowed, Ceiling, Consent, Grants, RunFlags, Want, decide};
-pub use explain::{Explanation, Step, Who, explain};
+pub use explain::{Explanation, Granter, Step, Who, explain};
 pub use rule::{Rule, RuleError, Scope, Verb};
 pub use set::{Permission, RuleSet};
 pub use words::{Sentence, sentences};

@@ -1,67 +1,19 @@
-//! The user's terminal, lent to a session.
+//! Joins a session to the user's terminal.
 //!
 //! The bytes of a joined session never enter the guest: the host carries them between the
-//! container and the process's own stdin, stdout and stderr. The terminal itself is not this
-//! crate's; whoever shows a run lends it through [`Terminal`].
+//! container and the process's own stdin, stdout and stderr.
 
 use std::io;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-pub use kf_cluster::api::TerminalSize;
-use kf_cluster::api::{ApiError, ErrorCode, Session, SessionInput, SessionOutput, SessionStream};
+use kf_core::api::{
+    ApiError, ErrorCode, Session, SessionInput, SessionOutput, SessionStream, SessionWriter, TerminalSize,
+};
+use kf_core::terminal::{Input, Stream, Terminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 
 use crate::output::{OutputError, SharedOutput};
-
-/// Where a session's output goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    Stdout,
-    Stderr,
-}
-
-/// Bytes as they are typed or piped in. Dropping it stops reading.
-pub struct Input {
-    /// Ends at the end of input.
-    pub chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
-    /// What keeps the reading going.
-    pub held: Box<dyn Send>,
-}
-
-/// The process's stdin, stdout and stderr.
-pub trait Terminal: Send + Sync {
-    /// Whether a person types at stdin.
-    fn is_interactive(&self) -> bool;
-
-    /// None where there is no terminal.
-    fn size(&self) -> Option<TerminalSize>;
-
-    /// Hands every key on as it is, Ctrl-C too, until what is returned is dropped.
-    ///
-    /// # Errors
-    ///
-    /// The terminal is gone.
-    fn raw(&self) -> io::Result<Box<dyn Send>>;
-
-    /// # Errors
-    ///
-    /// stdin cannot be read.
-    fn input(&self) -> io::Result<Input>;
-
-    /// Writes and shows at once; blocks. `raw` bytes are not filtered: in a terminal session the
-    /// container's programs draw, and the person has asked for that.
-    ///
-    /// # Errors
-    ///
-    /// The stream cannot be written.
-    fn write(&self, stream: Stream, raw: bool, data: &[u8]) -> io::Result<()>;
-
-    /// Shows a page of this machine in the person's browser; blocks for some seconds. False if there
-    /// is no browser or no person.
-    fn open_page(&self, url: &str) -> bool;
-}
 
 /// How a session is joined.
 #[derive(Clone, Copy, Debug)]
@@ -169,7 +121,7 @@ impl Sizes {
 async fn listen(
     mut typed: Option<Input>,
     mut sizes: Sizes,
-    input: mpsc::Sender<SessionInput>,
+    input: Arc<dyn SessionWriter>,
 ) -> std::convert::Infallible {
     if let Some(size) = sizes.now() {
         if sizes.redraw {
@@ -202,11 +154,11 @@ async fn listen(
 /// The next bytes; none at the end, also where stdin cannot be read any more.
 async fn chunk(typed: &mut Option<Input>) -> Option<Vec<u8>> {
     match typed {
-        Some(typed) => typed.chunks.recv().await.and_then(Result::ok),
+        Some(typed) => typed.chunks.next().await.and_then(Result::ok),
         None => std::future::pending().await,
     }
 }
 
 #[cfg(test)]
-#[path = "terminal_tests.rs"]
+#[path = "join_tests.rs"]
 mod tests;

@@ -10,12 +10,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, PatchKind};
-use crate::discovery::Served;
+use crate::kinds::Served;
 use crate::names::{Namespace, ObjectName};
 
 /// A part of a body that needs a grant of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Extra {
+pub enum Extra {
     /// `metadata.finalizers` and `metadata.ownerReferences`.
     Finalizers,
     Status,
@@ -23,7 +23,7 @@ pub(super) enum Extra {
 
 /// What a whole object says of itself must be what the request says; what it leaves out is
 /// filled in. Returns the parts that need a grant of their own.
-pub(super) fn fit_object(
+pub fn fit_object(
     body: &mut Value,
     served: &Served,
     namespace: Option<&Namespace>,
@@ -84,7 +84,7 @@ fn extras(object: &Map<String, Value>) -> Result<Vec<Extra>, ApiError> {
 }
 
 /// The same for a patch, which may leave everything out but contradict nothing.
-pub(super) fn check_patch(
+pub fn check_patch(
     kind: PatchKind,
     body: &Value,
     served: &Served,

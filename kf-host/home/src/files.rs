@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use kf_core::format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -94,7 +95,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
 /// Writes a value as indented JSON, atomically, for the owner only.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)
-        .map_err(|e| Error::parse(format!("what was to be written to {}", path.display()), e))?;
+        .map_err(|e| Error::invalid(format!("what was to be written to {}", path.display()), e))?;
     bytes.push(b'\n');
     write_atomic(path, &bytes, true)
 }
@@ -119,7 +120,7 @@ pub fn read_own(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(max)).unwrap_or_default());
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
-        return Err(Error::parse(path.display().to_string(), format!("it is larger than {max} bytes")));
+        return Err(Error::invalid(path.display().to_string(), format!("it is larger than {max} bytes")));
     }
     Ok(Some(bytes))
 }
@@ -134,44 +135,11 @@ pub fn touch(path: &Path) -> Result<()> {
         .map_err(|e| Error::writing(path, e))
 }
 
-/// Parses JSON that carries `"format": supported`. A higher format has its own error, whatever else changed.
-pub fn parse_versioned<T: DeserializeOwned>(what: &str, bytes: &[u8], supported: u64) -> Result<T> {
-    // The right format is the common case and costs one pass; only a failure is worth a second look.
-    let strict = serde_json::from_slice::<T>(bytes);
-    #[derive(serde::Deserialize)]
-    struct Envelope {
-        format: u64,
-    }
-    if let Ok(value) = strict {
-        return Ok(value);
-    }
-    if let Ok(Envelope { format }) = serde_json::from_slice(bytes)
-        && format > supported
-    {
-        return Err(Error::NewerFormat { what: what.to_owned(), found: format, supported });
-    }
-    strict.map_err(|e| Error::parse(what, e))
-}
-
-/// A `format` field that only its own number fits: `Format<1>` reads and writes `1`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Format<const N: u64>;
-
-impl<const N: u64> Serialize for Format<N> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(N)
-    }
-}
-
-impl<'de, const N: u64> serde::Deserialize<'de> for Format<N> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let found = u64::deserialize(deserializer)?;
-        if found == N {
-            Ok(Self)
-        } else {
-            Err(serde::de::Error::custom(format!("format {found} is not supported, only {N}")))
-        }
-    }
+/// Reads a regular file of at most `max` bytes that carries `"format": supported`, or `None` when there
+/// is none.
+pub fn read_json<T: DeserializeOwned>(path: &Path, max: u64, supported: u64) -> Result<Option<T>> {
+    let Some(bytes) = read_own(path, max)? else { return Ok(None) };
+    Ok(Some(format::parse_json(&path.display().to_string(), &bytes, supported)?))
 }
 
 /// Opens (making it if need be) a file to lock. It is never removed: a lock on a removed file protects nothing.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::decide::{Access, Want};
 use super::rule::{MOST_PERMISSIONS, Rule, RuleError, Scope, Verb};
+use crate::digest::Digest;
 use crate::names::{Group, ObjectName, Resource};
 
 /// One verb on one resource: the smallest thing that can be granted.
@@ -94,10 +95,9 @@ impl RuleSet {
         self.permissions.is_empty()
     }
 
-    /// Hex SHA-256 of the canonical JSON; equal for sets that allow the same.
-    pub fn digest(&self) -> String {
-        let canonical = serde_json::to_vec(&self.permissions).unwrap_or_default();
-        crate::digest::sha256_hex(&canonical)
+    /// The digest of the canonical JSON; equal for sets that allow the same.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(&self.permissions).unwrap_or_default())
     }
 
     /// Whether some rule allows the access.

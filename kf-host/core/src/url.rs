@@ -5,9 +5,12 @@
 //! compares it with the target that was checked against the grant. If the two ever disagree
 //! nothing is sent.
 
+use http::uri::PathAndQuery;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::api::ApiError;
 use crate::names::{Group, Namespace, ObjectName, Plural, Resource, Subresource, Version};
+use crate::text;
 
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -89,6 +92,37 @@ impl Query {
         }
         text
     }
+}
+
+/// The longest path of a page or a request to a pod, in bytes.
+const MAX_PAGE_PATH_BYTES: usize = 8 << 10;
+
+/// A path with a query that a guest chose, for a server in a pod: sent as it stands, or refused.
+///
+/// # Errors
+///
+/// It is too long, does not begin with `/`, or could lead elsewhere than it reads.
+pub fn page_path(text: &str) -> Result<PathAndQuery, ApiError> {
+    let bad = |why: &str| ApiError::invalid(format!("the path `{}` {why}", text::excerpt(text)));
+    if text.len() > MAX_PAGE_PATH_BYTES {
+        return Err(bad("is too long"));
+    }
+    if !text.starts_with('/') {
+        return Err(bad("does not begin with `/`"));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>`{}|^".contains(&b)) {
+        return Err(bad("holds characters that must be percent-encoded"));
+    }
+    let (before_query, _) = text.split_once('?').unwrap_or((text, ""));
+    let climbs = before_query.split('/').any(|part| {
+        let part = percent_decode_str(part).decode_utf8_lossy();
+        part == "." || part == ".." || part.contains(['/', '\\', '\0', '\r', '\n'])
+    });
+    if climbs || text.starts_with("//") {
+        return Err(bad("does not say plainly where it leads"));
+    }
+    let path = PathAndQuery::try_from(text).map_err(|_| bad("is no path"))?;
+    if path.as_str() == text { Ok(path) } else { Err(bad("is no path")) }
 }
 
 /// Reads a path the way the API server's router does and compares every part.

@@ -1,0 +1,123 @@
+//! Versions of file formats.
+//!
+//! Every file kf reads back says `format`, a whole number. A file of a newer format has its own error,
+//! whatever else changed in it, so that an old kf leaves it alone and says so.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why a document is not what it should be. `what` names it: a path, or `plugin.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    #[error("cannot read {what}: {reason}")]
+    Invalid { what: String, reason: String },
+    #[error("{what} was written by a newer kf: it has format {found}, and this kf knows {supported}")]
+    Newer { what: String, found: u64, supported: u64 },
+}
+
+impl FormatError {
+    pub fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Self::Invalid { what: what.into(), reason: on_one_line(&reason.to_string()) }
+    }
+
+    /// What to do next, where there is one thing that helps.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Invalid { .. } => None,
+            Self::Newer { .. } => Some("update kf".to_owned()),
+        }
+    }
+}
+
+/// A parser's complaint without the picture between its first and its last line.
+fn on_one_line(complaint: &str) -> String {
+    let mut lines = complaint.trim().lines().map(str::trim);
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{first}: {last}"),
+        (first, _) => first.unwrap_or_default().to_owned(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    format: u64,
+}
+
+/// Parses JSON that carries `"format": supported`.
+pub fn parse_json<T: DeserializeOwned>(what: &str, bytes: &[u8], supported: u64) -> Result<T, FormatError> {
+    // The right format is the common case and costs one pass; only a failure is worth a second look.
+    serde_json::from_slice::<T>(bytes).map_err(|error| {
+        let found = serde_json::from_slice(bytes).ok().map(|Envelope { format }| format);
+        newer_or_invalid(what, found, supported, error)
+    })
+}
+
+/// Parses TOML that carries `format = supported`.
+pub fn parse_toml<T: DeserializeOwned>(what: &str, text: &str, supported: u64) -> Result<T, FormatError> {
+    toml::from_str::<T>(text).map_err(|error| {
+        let found = toml::from_str(text).ok().map(|Envelope { format }| format);
+        newer_or_invalid(what, found, supported, error)
+    })
+}
+
+fn newer_or_invalid(
+    what: &str,
+    found: Option<u64>,
+    supported: u64,
+    error: impl std::fmt::Display,
+) -> FormatError {
+    match found.filter(|found| *found > supported) {
+        Some(found) => FormatError::Newer { what: what.to_owned(), found, supported },
+        None => FormatError::invalid(what, error),
+    }
+}
+
+/// A `format` field that only its own number fits: `Format<1>` reads and writes `1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format<const N: u64>;
+
+impl<const N: u64> Serialize for Format<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(N)
+    }
+}
+
+impl<'de, const N: u64> Deserialize<'de> for Format<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = u64::deserialize(deserializer)?;
+        if found == N {
+            Ok(Self)
+        } else {
+            Err(serde::de::Error::custom(format!("format {found} is not supported, only {N}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        format: Format<2>,
+        name: String,
+    }
+
+    #[test]
+    fn newer_format_is_told_from_invalid_document() {
+        let json = |text: &str| parse_json::<Document>("x.json", text.as_bytes(), 2);
+        assert_eq!(json(r#"{"format":2,"name":"a"}"#).unwrap().name, "a");
+        assert!(matches!(
+            json(r#"{"format":3,"other":1}"#),
+            Err(FormatError::Newer { found: 3, supported: 2, .. })
+        ));
+        for invalid in ["", "{}", r#"{"format":1,"name":"a"}"#, r#"{"name":"a"}"#, r#"{"format":2}"#] {
+            assert!(matches!(json(invalid), Err(FormatError::Invalid { .. })), "{invalid}");
+        }
+        let toml = |text: &str| parse_toml::<Document>("x.toml", text, 2);
+        assert_eq!(toml("format = 2\nname = 'a'").unwrap().name, "a");
+        assert!(matches!(toml("format = 9"), Err(FormatError::Newer { found: 9, .. })));
+        assert!(matches!(toml("format = 2"), Err(FormatError::Invalid { .. })));
+    }
+}

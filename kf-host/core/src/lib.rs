@@ -1,0 +1,31 @@
+//! The vocabulary of kf: names, rules and the decision, and the traits at which the other packages meet.
+//!
+//! Everything here is pure: bytes and facts in, a value or a verdict out. There is no I/O, no async
+//! runtime, no TLS and no clock, so that the decisions can be tested by properties, and so that the SDK's
+//! tests decide with the very code that the host decides with.
+
+pub mod abi;
+pub mod api;
+pub mod body;
+pub mod digest;
+pub mod exit;
+pub mod format;
+pub mod grants;
+pub mod kinds;
+pub mod manifest;
+pub mod names;
+pub mod nearest;
+pub mod permissions;
+pub mod selection;
+pub mod selectors;
+pub mod size;
+pub mod terminal;
+pub mod text;
+pub mod tree;
+pub mod ui;
+pub mod url;
+
+pub use digest::Digest;
+pub use exit::Kind;
+pub use names::{AuthorId, PluginName, RegistryId};
+pub use permissions::Permissions;

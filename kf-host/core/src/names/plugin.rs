@@ -1,0 +1,74 @@
+//! Names of commands, registries and authors. They become file names, target paths and words on a
+//! command line.
+
+use super::Check;
+
+/// Words no plugin may take: the host's own commands, and those clap or people reserve.
+pub const RESERVED: &[&str] = &[
+    "auth",
+    "command",
+    "commands",
+    "complete",
+    "completion",
+    "controller",
+    "doctor",
+    "help",
+    "kf",
+    "login",
+    "logout",
+    "plugin",
+    "plugins",
+    "registry",
+    "self",
+    "update",
+    "upgrade",
+    "version",
+];
+
+/// Device names that Windows gives a meaning in every folder.
+const WINDOWS: &[&str] = &["aux", "con", "nul", "prn"];
+
+name_type!(
+    /// A command's name: 2 to 40 of `a-z`, `0-9` and single hyphens, starting with a letter.
+    PluginName, "command name", |name| {
+        if RESERVED.contains(&name) { Err("is reserved by kf") } else { plain(name) }
+    }
+);
+name_type!(
+    /// A registry's short name on this machine; same alphabet as [`PluginName`].
+    RegistryId, "registry name", plain
+);
+name_type!(
+    /// Who signs a command; same alphabet as [`PluginName`].
+    AuthorId, "author name", plain
+);
+
+impl AuthorId {
+    /// The TUF role this author signs with.
+    pub fn role(&self) -> String {
+        format!("author-{self}")
+    }
+}
+
+/// The spelling rule shared by all names.
+fn plain(value: &str) -> Check {
+    if !(2..=40).contains(&value.len()) {
+        return Err("must be 2 to 40 characters long");
+    }
+    if !value.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Err("must start with a lower-case letter");
+    }
+    if !value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Err("may hold only lower-case letters, digits and hyphens");
+    }
+    if value.contains("--") || value.ends_with('-') {
+        return Err("may have only single hyphens, between letters or digits");
+    }
+    let numbered = value.strip_prefix("com").or_else(|| value.strip_prefix("lpt"));
+    if WINDOWS.contains(&value)
+        || numbered.is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err("is a device name on Windows");
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Text of others in kf's own messages.
+//!
+//! A terminal obeys control characters, and directional formatting characters reorder what a person
+//! reads. [`is_unsafe`] is the one place that says which those are. Everything that shows, stores or
+//! forwards text of a guest, a registry or a cluster asks it.
+
+use std::fmt::Write;
+
+/// Whether a terminal would act on the character instead of showing it: control characters, and
+/// those that change the direction of text.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control() || is_directional(c)
+}
+
+/// Whether the character reorders the text around it.
+pub fn is_directional(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether the character takes no room and says nothing: two texts that differ in it look the same.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text with every [unsafe](is_unsafe) character written out. `keep` are those that may stay.
+pub fn escaped(text: &str, keep: &[char]) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) && !keep.contains(&c) {
+            // Writing to a string does not fail.
+            let _ = write!(plain, "{}", c.escape_unicode());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// [`escaped`], in one line.
+pub fn escaped_line(text: &str) -> String {
+    escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "), &[])
+}
+
+/// The longest message [`one_line`] makes, in characters.
+const MAX_LINE_CHARS: usize = 1000;
+
+/// The words of a text as one line without any [unsafe](is_unsafe) character, at most 1000
+/// characters long.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || is_unsafe(c)).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.chars().count() > MAX_LINE_CHARS {
+            line = line.chars().take(MAX_LINE_CHARS).collect();
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+/// The longest value an error repeats, in characters.
+const MAX_EXCERPT_CHARS: usize = 80;
+
+/// A value as an error may repeat it: printable and short.
+pub fn excerpt(value: &str) -> String {
+    let mut text: String = value.chars().take(MAX_EXCERPT_CHARS).flat_map(char::escape_debug).collect();
+    if value.chars().nth(MAX_EXCERPT_CHARS).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// At most `max_bytes` of a text, and an ellipsis where there were more.
+pub fn truncated(mut text: String, max_bytes: usize) -> String {
+    if text.len() > max_bytes {
+        text.truncate(text.floor_char_boundary(max_bytes));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truncated_cuts_between_characters() {
+        assert_eq!(truncated("x".repeat(8), 8), "x".repeat(8));
+        let cut = truncated("ä".repeat(8), 9);
+        assert_eq!(cut, "ääää…");
+    }
+
+    #[test]
+    fn escaped_writes_out_what_a_terminal_acts_on() {
+        assert_eq!(escaped_line("a\u{1b}[2J\n  b\u{9b}\u{202e}c"), r"a\u{1b}[2J b\u{9b}\u{202e}c");
+        assert_eq!(escaped("Ä\n\t\u{7}日本", &['\n']), "Ä\n\\u{9}\\u{7}日本");
+    }
+
+    #[test]
+    fn one_line_is_short_and_printable() {
+        let line = one_line(&format!("a\r\n\tb\u{7}{}", "x ".repeat(5000)));
+        assert!(line.starts_with("a b x"));
+        assert!(line.chars().count() <= MAX_LINE_CHARS + 1);
+        assert!(!line.chars().any(is_unsafe));
+    }
+
+    #[test]
+    fn excerpt_is_short_and_printable() {
+        assert_eq!(excerpt("a\u{1b}b"), "a\\u{1b}b");
+        assert_eq!(excerpt(&"x".repeat(500)).chars().count(), MAX_EXCERPT_CHARS + 1);
+    }
+}

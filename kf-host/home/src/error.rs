@@ -1,0 +1,78 @@
+use std::path::{Path, PathBuf};
+
+use kf_core::Kind;
+use kf_core::format::FormatError;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something cannot be kept or read back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Format(#[from] FormatError),
+
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+
+    #[error("cannot write to {}: {source}", path.display())]
+    ReadOnly { path: PathBuf, source: std::io::Error },
+
+    #[error("{} is not safe to use: {reason}", path.display())]
+    UnsafePath { path: PathBuf, reason: &'static str },
+
+    #[error("another kf{} is changing {name}", pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
+    Busy { name: String, pid: Option<u32> },
+}
+
+impl Error {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Format(FormatError::Invalid { .. }) => Kind::Usage,
+            Self::UnsafePath { .. } => Kind::Untrusted,
+            Self::Format(FormatError::Newer { .. })
+            | Self::Io(_)
+            | Self::ReadOnly { .. }
+            | Self::Busy { .. } => Kind::Failed,
+        }
+    }
+
+    /// What to type or do next, where there is one thing that helps.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Format(error) => return error.hint(),
+            Self::Io(_) => return None,
+            Self::ReadOnly { .. } => "set KF_HOME to a folder of yours".into(),
+            Self::UnsafePath { path, .. } => {
+                format!("look at who put {} there, and remove it", path.display())
+            }
+            Self::Busy { .. } => "wait for it to finish, then try again".into(),
+        })
+    }
+
+    /// A document that does not parse; `what` names it.
+    pub fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        FormatError::invalid(what, reason).into()
+    }
+
+    /// An I/O failure while writing under `path`; a read-only place gets its own words.
+    pub fn writing(path: &Path, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+        match source.kind() {
+            NotADirectory | PermissionDenied | ReadOnlyFilesystem => {
+                Self::ReadOnly { path: path.to_owned(), source: bare(source) }
+            }
+            _ => Self::Io(source),
+        }
+    }
+}
+
+/// `fs_err` names the path in its text; where we name it ourselves the plain text is enough.
+fn bare(error: std::io::Error) -> std::io::Error {
+    match error.get_ref().and_then(|inner| inner.source()).and_then(|s| s.downcast_ref::<std::io::Error>()) {
+        Some(inner) => {
+            inner.raw_os_error().map_or_else(|| inner.kind().into(), std::io::Error::from_raw_os_error)
+        }
+        None => error,
+    }
+}
