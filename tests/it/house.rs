@@ -89,6 +89,111 @@ fn packages_compile_without_what_they_must_not_know() {
     }
 }
 
+/// The modules of a binary's sources by their paths from the root: `commands::command::add`.
+fn modules(src: &Path) -> BTreeMap<String, PathBuf> {
+    let module = |file: &Path| {
+        let relative = file.strip_prefix(src).unwrap().with_extension("");
+        let words = relative.iter().map(|word| word.to_str().unwrap()).filter(|word| *word != "mod");
+        words.collect::<Vec<_>>().join("::")
+    };
+    rust_sources(src).into_iter().map(|file| (module(&file), file)).collect()
+}
+
+/// Every path of the own package that a source names, braces spelled out: `crate::…`, `super::…`, and for
+/// a `mod.rs` those that begin with a module below it. Comments and tests do not count.
+fn named_paths(source: &str, module: &str, below: &[&str]) -> BTreeSet<String> {
+    let code: Vec<&str> = source.lines().take_while(|line| !line.contains("#[cfg(test)]")).collect();
+    let code = code.iter().filter(|line| !line.trim_start().starts_with("//"));
+    let text = code.copied().collect::<Vec<_>>().join("\n");
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let own = below.iter().map(|child| (format!("{child}::"), format!("{module}::{child}")));
+    let starts = [("crate::".to_owned(), String::new()), ("super::".to_owned(), parent.to_owned())];
+    let mut paths = BTreeSet::new();
+    for (start, base) in starts.into_iter().chain(own) {
+        for (at, _) in text.match_indices(&start) {
+            if text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let rest = &text[at + start.len()..];
+            let head: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || "_:".contains(*c)).collect();
+            let list = rest[head.len()..].strip_prefix('{').and_then(|list| list.split('}').next());
+            let tails =
+                list.unwrap_or_default().split(',').map(|word| word.trim().split([' ', ':', '{']).next());
+            for tail in tails.map(Option::unwrap_or_default) {
+                let words = [base.as_str(), head.trim_end_matches(':'), tail];
+                let words = words.into_iter().filter(|word| !word.is_empty() && *word != "self");
+                paths.insert(words.collect::<Vec<_>>().join("::"));
+            }
+        }
+    }
+    paths
+}
+
+/// Which files each file of a binary imports from, but for a `mod.rs` that its own leaves import from.
+fn imports(src: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+    let modules = modules(src);
+    let file_of = |path: &str| {
+        let words: Vec<&str> = path.split("::").collect();
+        (1..=words.len()).rev().find_map(|length| modules.get(&words[..length].join("::")))
+    };
+    let mut graph = BTreeMap::new();
+    for (module, file) in &modules {
+        let source = fs_err::read_to_string(file).unwrap();
+        let below: Vec<&str> = modules
+            .keys()
+            .filter_map(|other| other.strip_prefix(module.as_str())?.strip_prefix("::"))
+            .filter(|child| !child.contains("::"))
+            .collect();
+        let below = if file.ends_with("mod.rs") { below } else { Vec::new() };
+        let own = file.with_file_name("mod.rs");
+        let named = named_paths(&source, module, &below);
+        let others =
+            named.iter().filter_map(|path| file_of(path)).filter(|other| *other != file && **other != own);
+        graph.insert(file.clone(), others.cloned().collect());
+    }
+    graph
+}
+
+/// A file that can be reached from itself, with the way.
+fn circle(graph: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Option<Vec<PathBuf>> {
+    fn walk(
+        graph: &BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+        way: &mut Vec<PathBuf>,
+        done: &mut BTreeSet<PathBuf>,
+    ) -> Option<Vec<PathBuf>> {
+        let file = way.last()?.clone();
+        for next in graph.get(&file).into_iter().flatten() {
+            if let Some(at) = way.iter().position(|earlier| earlier == next) {
+                let mut found = way[at..].to_vec();
+                found.push(next.clone());
+                return Some(found);
+            }
+            if !done.contains(next) {
+                way.push(next.clone());
+                if let Some(found) = walk(graph, way, done) {
+                    return Some(found);
+                }
+                way.pop();
+            }
+        }
+        done.insert(file);
+        None
+    }
+    let mut done = BTreeSet::new();
+    graph.keys().find_map(|file| walk(graph, &mut vec![file.clone()], &mut done))
+}
+
+#[test]
+fn no_file_of_the_command_line_is_part_of_a_circle_of_imports() {
+    let graph = imports(&root().join("kf-host/cli/src"));
+    assert!(graph.values().map(BTreeSet::len).sum::<usize>() > 50, "the imports were not read");
+    if let Some(circle) = circle(&graph) {
+        let way: Vec<_> = circle.iter().map(|file| file.display().to_string()).collect();
+        panic!("{}", way.join("\n  → "));
+    }
+}
+
 #[test]
 fn the_top_level_holds_what_a_person_looks_for_and_nothing_else() {
     let expected = [

@@ -1,11 +1,16 @@
 //! What every command of the host is handed.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use kf_command::cluster::Target;
+use kf_command::reporter::Reporter;
+use kf_command::run::Setting;
+use kf_core::failure::{Failure, Result};
 use kf_home::Home;
 
-use crate::args::GlobalArgs;
+use crate::args::{GlobalArgs, RunArgs};
 use crate::env;
-use crate::error::{CliError, Result};
 use crate::ui::Ui;
 
 pub struct App {
@@ -17,7 +22,7 @@ pub struct App {
 impl App {
     pub fn new(ui: &Ui, global: GlobalArgs) -> Result<Self> {
         let home = env::kf_home().ok_or_else(|| {
-            CliError::failed("there is no home folder to keep anything in")
+            Failure::failed("there is no home folder to keep anything in")
                 .hint("set KF_HOME to a folder of yours")
         })?;
         Ok(Self { ui: ui.with(global.color, global.output), home, global })
@@ -26,5 +31,37 @@ impl App {
     /// The one place where kf looks at the clock for decisions about trust.
     pub fn now() -> Timestamp {
         Timestamp::now()
+    }
+
+    pub fn reporter(&self) -> Arc<dyn Reporter> {
+        Arc::new(self.ui.clone())
+    }
+
+    /// The cluster that the command line means.
+    pub fn target(&self) -> Target {
+        Target {
+            kubeconfig: self.global.kubeconfig.clone(),
+            context: self.global.context.clone(),
+            namespace: self.global.namespace.clone().or_else(|| env::text(env::KF_NAMESPACE)),
+            request_timeout: self.global.request_timeout,
+            attended: !self.ui.is_mute(),
+        }
+    }
+
+    /// Where and how a run of an added command takes place.
+    pub fn setting(&self, flags: &RunArgs) -> Setting {
+        let first = env::text(env::KF_NAMESPACE);
+        Setting {
+            home: self.home.clone(),
+            target: self.target(),
+            audit_log: env::var(env::KF_AUDIT_LOG).map(Into::into),
+            dry_run: flags.dry_run,
+            read_only: flags.read_only,
+            interactive: self.ui.interactive(),
+            backtrace: env::text(env::KF_BACKTRACE).is_some_and(|value| value == "1"),
+            overridden: first
+                .map(|first| format!("{} is set to {first}, which goes before", env::KF_NAMESPACE)),
+            reporter: self.reporter(),
+        }
     }
 }

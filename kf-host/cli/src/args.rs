@@ -1,24 +1,15 @@
-//! The words and flags of kf itself. What each command does with them stands elsewhere.
+//! The flags of every command, kf's own and added ones.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{ArgMatches, Args};
+use kf_command::reserved::Reserved;
+use kf_core::ui::Format;
 
-use crate::commands;
-use crate::ui::{ColorChoice, Format};
-
-/// The data scientist's command line for Kubeflow
-#[derive(Debug, Parser)]
-#[command(name = "kf", version, disable_help_subcommand = true, subcommand_required = true)]
-pub struct Cli {
-    #[command(flatten)]
-    pub global: GlobalArgs,
-
-    #[command(subcommand)]
-    pub command: HostCommand,
-}
+use crate::env;
+use crate::ui::ColorChoice;
 
 /// Flags of every command, kf's own and added ones.
 #[derive(Clone, Debug, Default, Args)]
@@ -40,7 +31,7 @@ pub struct GlobalArgs {
     pub request_timeout: Option<Duration>,
 
     /// How to print results
-    #[arg(long, short = 'o', global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = GLOBAL)]
+    #[arg(long, short = 'o', global = true, value_parser = format(), default_value = "table", value_name = "FORMAT", help_heading = GLOBAL)]
     pub output: Format,
 
     /// When to use colour
@@ -73,6 +64,41 @@ pub struct RunArgs {
     pub explain: bool,
 }
 
+fn format() -> impl clap::builder::TypedValueParser<Value = Format> {
+    let names = FORMATS.map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(|name| {
+        let known = FORMATS.iter().find(|(known, _)| *known == name);
+        known.map(|(_, format)| *format).unwrap_or_default()
+    })
+}
+
+const FORMATS: [(&str, Format); 5] = [
+    ("table", Format::Table),
+    ("wide", Format::Wide),
+    ("json", Format::Json),
+    ("yaml", Format::Yaml),
+    ("name", Format::Name),
+];
+
+/// Words that no added command may take for itself.
+pub const RESERVED: Reserved = Reserved {
+    long: &[
+        "namespace",
+        "context",
+        "kubeconfig",
+        "request-timeout",
+        "output",
+        "color",
+        "dry-run",
+        "explain",
+        "help",
+        "version",
+        "read-only",
+    ],
+    short: &['n', 'o', 'h', 'V'],
+    variables: &env::OWN,
+};
+
 /// Reads a duration as kubectl does: a plain number is seconds.
 fn timeout(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<u64>() {
@@ -89,23 +115,19 @@ fn timeout(text: &str) -> Result<Duration, String> {
 pub const GLOBAL: &str = "Global options";
 pub const RUN: &str = "How it runs";
 
-/// kf's own commands: the trust root. Everything else is an added command.
-#[derive(Debug, Subcommand)]
-pub enum HostCommand {
-    /// Add, remove and look at commands
-    #[command(subcommand)]
-    Command(commands::command::CommandCommand),
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Set up, build and look at registries of commands
-    #[command(subcommand)]
-    Registry(commands::registry::RegistryCommand),
-
-    /// Print a completion script for a shell
-    Completion(CompletionArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct CompletionArgs {
-    /// The shell to complete in
-    pub shell: Shell,
+    /// Every flag that kf adds is on the list, so that a new one cannot be forgotten.
+    #[test]
+    fn every_flag_of_kf_is_reserved() {
+        let command = RunArgs::augment_args(GlobalArgs::augment_args(clap::Command::new("kf")));
+        for argument in command.get_arguments() {
+            let long = argument.get_long();
+            assert!(long.is_none_or(|long| RESERVED.long.contains(&long)), "{long:?}");
+            let short = argument.get_short();
+            assert!(short.is_none_or(|short| RESERVED.short.contains(&short)), "{short:?}");
+        }
+    }
 }

@@ -3,20 +3,26 @@
 //! Starting an added command reads one receipt and builds one command line. The whole tree, with
 //! every receipt, is built only for help, completion and mistakes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::{Args as _, Command, CommandFactory, FromArgMatches};
-use kf_core::exit;
+use kf_command::installed::{self, Installed};
+use kf_command::run::{Executor as _, Local, Request};
+use kf_core::failure::{Failure, Result};
+use kf_core::{PluginName, exit};
 
+use crate::added;
+use crate::added::argv::{self, GuestWords};
 use crate::app::App;
-use crate::args::{Cli, GlobalArgs, HostCommand, RunArgs, deepest};
-use crate::commands;
+use crate::args::{GlobalArgs, RunArgs, deepest};
+use crate::commands::{self, Cli, HostCommand};
 use crate::complete;
-use crate::error::{CliError, Result};
+use crate::env;
 use crate::interrupt;
-use crate::plugin::{added, argv, run};
+use crate::show::report;
+use crate::ui::guest::GuestUi;
 use crate::ui::{ColorChoice, Ui, escape};
-use crate::usage;
+use crate::{unknown, usage};
 
 /// Runs a command line and gives the exit code. Errors have been shown.
 pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
@@ -25,40 +31,44 @@ pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
         Some(Ok(())) => return exit::OK,
         Some(Err(error)) => return show_clap(ui, &error),
     }
-    let ui = &ui.with(ColorChoice::Auto, usage::format(&words));
-    match try_run(ui, words) {
+    let words = help_last(words);
+    let with_format = || ui.with(ColorChoice::Auto, usage::format(&words));
+    match try_run(ui, &words) {
         Ok(code) => code,
-        Err(Failure::Usage(error)) => show_clap(ui, &error),
-        Err(Failure::Told(ui, error)) => {
-            ui.error(&error);
-            error.kind().exit_code()
-        }
+        Err(Stop::Usage(error)) => show_clap(&with_format(), &error),
+        Err(Stop::Early(error)) => show(&with_format(), &error),
+        Err(Stop::Told(ui, error)) => show(&ui, &error),
     }
 }
 
-/// A failure with the terminal as the command line had it.
-enum Failure {
-    Usage(clap::Error),
-    Told(Box<Ui>, CliError),
+fn show(ui: &Ui, error: &Failure) -> u8 {
+    ui.error(error);
+    error.kind().exit_code()
 }
 
-impl From<clap::Error> for Failure {
+/// Why a line was not carried out.
+enum Stop {
+    Usage(clap::Error),
+    /// Before the flags of the line were read.
+    Early(Failure),
+    /// With the terminal as the command line had it.
+    Told(Box<Ui>, Failure),
+}
+
+impl From<clap::Error> for Stop {
     fn from(error: clap::Error) -> Self {
         Self::Usage(error)
     }
 }
 
-fn told(ui: &Ui) -> impl Fn(CliError) -> Failure + '_ {
-    |error| Failure::Told(Box::new(ui.clone()), error)
+fn told(ui: &Ui) -> impl Fn(Failure) -> Stop + '_ {
+    |error| Stop::Told(Box::new(ui.clone()), error)
 }
 
-fn try_run(ui: &Ui, words: Vec<OsString>) -> Result<u8, Failure> {
-    let words = help_last(words);
-    let name = first_word(&words).and_then(OsStr::to_str).map(str::to_owned);
-    let host = Cli::command();
-    match name {
-        Some(name) if host.find_subcommand(&name).is_none() => run_added(ui, &words, &name),
-        name => run_host(ui, &words, name.is_none()),
+fn try_run(ui: &Ui, words: &[OsString]) -> Result<u8, Stop> {
+    match usage::command(words) {
+        Some(name) if Cli::command().find_subcommand(&name).is_none() => run_added(ui, words, &name),
+        name => run_host(ui, words, name.is_none()),
     }
 }
 
@@ -71,30 +81,16 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-/// kf's own flags whose value may be the next word.
-const WITH_VALUE: [&str; 8] =
-    ["-n", "--namespace", "--context", "--kubeconfig", "--request-timeout", "-o", "--output", "--color"];
-
-/// The first word that is neither a flag of kf nor the value of one.
-fn first_word(words: &[OsString]) -> Option<&OsStr> {
-    let mut words = words.iter().skip(1);
-    while let Some(word) = words.next() {
-        let text = word.to_string_lossy();
-        if WITH_VALUE.contains(&text.as_ref()) {
-            words.next();
-        } else if !text.starts_with('-') {
-            return Some(word);
-        }
-    }
-    None
-}
-
 /// `bare` is a line without a command: help then lists the added ones too.
-fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Failure> {
-    let command = if bare { added::all(Cli::command(), &|_, _, arg| arg) } else { Cli::command() };
+fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
+    let command = if bare {
+        added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg)
+    } else {
+        Cli::command()
+    };
     let matches = command.try_get_matches_from(words)?;
     let cli = Cli::from_arg_matches(&matches)?;
-    let app = App::new(ui, cli.global).map_err(told(ui))?;
+    let app = App::new(ui, cli.global).map_err(Stop::Early)?;
     if !matches!(cli.command, HostCommand::Completion(_)) {
         interrupt::watch(&app.ui);
     }
@@ -106,20 +102,38 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Failure> {
     result.map(|()| exit::OK).map_err(told(&app.ui))
 }
 
-fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Failure> {
-    let app = App::new(ui, GlobalArgs::default()).map_err(told(ui))?;
-    let (receipt, tree) = added::find(&app, name).map_err(told(ui))?;
-    let command =
-        GlobalArgs::augment_args(Command::new("kf")).subcommand(added::command(name, &receipt, &tree));
+fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
+    let app = App::new(ui, GlobalArgs::default()).map_err(Stop::Early)?;
+    let installed = find(&app, name).map_err(Stop::Early)?;
+    let command = GlobalArgs::augment_args(Command::new("kf")).subcommand(added::command(name, &installed));
     let matches = command.try_get_matches_from(words)?;
     let Some((_, own)) = matches.subcommand() else {
-        return Err(told(ui)(CliError::usage(format!("`{name}` could not be read from the command line"))));
+        return Err(Stop::Early(Failure::usage(format!("`{name}` could not be read from the command line"))));
     };
     let deepest = deepest(own);
-    let app = App::new(ui, GlobalArgs::from_arg_matches(deepest)?).map_err(told(ui))?;
+    let app = App::new(ui, GlobalArgs::from_arg_matches(deepest)?).map_err(Stop::Early)?;
     let flags = RunArgs::from_arg_matches(deepest)?;
-    let guest = argv::guest_words(&tree, own, crate::env::text);
-    run::run(&app, &receipt, &tree, flags, guest).map_err(told(&app.ui))
+    let guest = argv::guest_words(&installed.tree, own, env::text);
+    execute(&app, &installed, &flags, guest).map_err(told(&app.ui))
+}
+
+fn find(app: &App, name: &str) -> Result<Installed> {
+    let found = match PluginName::parse(name) {
+        Ok(typed) => installed::find(&app.home, &typed)?,
+        Err(_) => None,
+    };
+    found.ok_or_else(|| unknown::command(app, name))
+}
+
+fn execute(app: &App, installed: &Installed, flags: &RunArgs, guest: GuestWords) -> Result<u8> {
+    let request = Request {
+        files: guest.file_grants(),
+        arguments: guest.words,
+        ui: &|| Box::new(GuestUi::new(app.ui.clone())),
+    };
+    let finished = Local.execute(installed, &app.setting(flags), request)?;
+    report::show(app, flags, &finished)?;
+    finished.exit
 }
 
 /// Help goes to stdout and is a success; a mistake goes to stderr.
@@ -144,30 +158,6 @@ fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn first(line: &str) -> Option<String> {
-        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        first_word(&words).map(|word| word.to_string_lossy().into_owned())
-    }
-
-    #[test]
-    fn the_command_is_found_behind_kfs_flags() {
-        assert_eq!(first("kf -n team-a train mnist").as_deref(), Some("train"));
-        assert_eq!(first("kf --namespace=team-a -ojson train").as_deref(), Some("train"));
-        assert_eq!(first("kf --color never --help"), None);
-    }
-
-    #[test]
-    fn every_flag_with_a_value_is_known() {
-        let command = GlobalArgs::augment_args(Command::new("kf"));
-        for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
-            let long = argument.get_long().map(|long| format!("--{long}"));
-            let short = argument.get_short().map(|short| format!("-{short}"));
-            for name in [long, short].into_iter().flatten() {
-                assert!(WITH_VALUE.contains(&name.as_str()), "{name}");
-            }
-        }
-    }
 
     #[test]
     fn the_trees_of_the_host_are_sound() {

@@ -20,6 +20,8 @@ pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
 pub const KF_BROWSER: &str = "KF_BROWSER";
 /// Browsers, separated by colons; kf takes the first.
 pub const BROWSER: &str = "BROWSER";
+/// By which a completion script tells kf to complete.
+pub const KF_COMPLETE: &str = "KF_COMPLETE";
 /// Any value switches colour off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 const HOME: &str = "HOME";
@@ -27,8 +29,7 @@ const TERM: &str = "TERM";
 
 /// Variables that say something to kf itself. No command may name one for an argument: of one that takes
 /// a path it would make a grant.
-pub const OWN: [&str; 6] =
-    [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_BROWSER, crate::commands::completion::VARIABLE];
+pub const OWN: [&str; 6] = [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_BROWSER, KF_COMPLETE];
 
 /// The variable, unless it is unset or empty.
 pub fn var(name: &str) -> Option<OsString> {

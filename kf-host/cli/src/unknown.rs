@@ -1,19 +1,17 @@
 //! A word that is no command: what was probably meant, and how to get it.
 
-use std::collections::BTreeMap;
-
 use clap::CommandFactory;
+use kf_command::offered;
+use kf_core::failure::Failure;
 use kf_core::nearest::nearest;
-use kf_home::Home;
-use kf_registry::{receipt, registries, trust};
+use kf_registry::receipt;
 
 use crate::app::App;
-use crate::args::Cli;
-use crate::error::CliError;
+use crate::commands::Cli;
 
-pub fn command(app: &App, word: &str) -> CliError {
-    let error = CliError::not_found(format!("no command `{word}`"));
-    let available = available(&app.home);
+pub fn command(app: &App, word: &str) -> Failure {
+    let error = Failure::not_found(format!("no command `{word}`"));
+    let available = offered::available(&app.home, App::now());
     if available.contains_key(word) {
         return error.hint(format!("kf command add {word}"));
     }
@@ -31,19 +29,4 @@ pub fn command(app: &App, word: &str) -> CliError {
         Some(meant) => error.hint(format!("did you mean `{meant}`? kf command add {meant}")),
         None => error.hint("kf command list --available"),
     }
-}
-
-/// What the registries offered when they were last refreshed; nothing is fetched for a typo. Names with what each command is for.
-pub fn available(home: &Home) -> BTreeMap<String, String> {
-    let sessions = registries::list(home).unwrap_or_default().into_iter().filter_map(|id| {
-        let registry = registries::load(home, &id).ok()?;
-        trust::cached(home, &registry, App::now()).ok()
-    });
-    let mut available = BTreeMap::new();
-    for session in sessions {
-        for (name, listed) in &session.view().plugins {
-            available.entry(name.to_string()).or_insert_with(|| listed.entry.summary.clone());
-        }
-    }
-    available
 }

@@ -2,37 +2,56 @@
 
 use std::ffi::OsString;
 
-use clap::ValueEnum;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, Command};
+use kf_core::failure::Failure;
+use kf_core::ui::Format;
 
-use crate::error::CliError;
-use crate::ui::Format;
+use crate::args::GlobalArgs;
 
-/// The format that a line asks for which may not be readable otherwise.
+/// Reads the flags of every command up to the first word that is neither a flag of kf nor the value of
+/// one.
+fn before_command(words: &[OsString]) -> Option<ArgMatches> {
+    let command = GlobalArgs::augment_args(Command::new("kf")).allow_external_subcommands(true);
+    command
+        .disable_help_flag(true)
+        .args_override_self(true)
+        .ignore_errors(true)
+        .try_get_matches_from(words)
+        .ok()
+}
+
+/// The first word that is neither a flag of kf nor the value of one.
+pub fn command(words: &[OsString]) -> Option<String> {
+    before_command(words)?.subcommand_name().map(str::to_owned)
+}
+
+/// The format that a line asks for which cannot be read otherwise. Words that mean nothing here are left
+/// out, one after the other.
 pub fn format(words: &[OsString]) -> Format {
-    let mut words = words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
-    let mut wanted = None;
-    while let Some(word) = words.next() {
-        let value = match word {
-            "-o" | "--output" => words.next(),
-            word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")),
-        };
-        let value = value.map(|value| value.trim_start_matches('='));
-        wanted = wanted.or_else(|| Format::from_str(value?, false).ok());
-    }
-    wanted.unwrap_or_default()
+    /// More words than a person types.
+    const MAX_WORDS: usize = 100;
+    let words: Vec<_> = words.iter().take(MAX_WORDS).take_while(|word| *word != "--").cloned().collect();
+    let asked_for = |from: usize| {
+        let line: Vec<_> = words.iter().take(1).chain(words.iter().skip(from)).cloned().collect();
+        let matches = before_command(&line)?;
+        let given = matches.value_source("output") == Some(ValueSource::CommandLine);
+        matches.get_one("output").copied().filter(|_| given)
+    };
+    (1..words.len()).find_map(asked_for).unwrap_or_default()
 }
 
 /// None for help and versions, which are no mistakes.
-pub fn error(error: &clap::Error) -> Option<CliError> {
+pub fn error(error: &clap::Error) -> Option<Failure> {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let mut told = CliError::usage(lines.next()?.strip_prefix("error: ")?);
+    let mut told = Failure::usage(lines.next()?.strip_prefix("error: ")?);
     let mut help = None;
     for line in lines {
         if let Some(tip) = line.trim_start().strip_prefix("tip: ") {
             told = told.hint(tip);
         } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            help = Some(format!("{} --help", command(usage)));
+            help = Some(format!("{} --help", words_before_arguments(usage)));
             told = told.details([format!("usage: {usage}")]);
         } else if !line.starts_with("For more information") {
             told = told.details([line.trim_start().to_owned()]);
@@ -42,7 +61,7 @@ pub fn error(error: &clap::Error) -> Option<CliError> {
 }
 
 /// The words before the first argument: `kf command add` of `kf command add [OPTIONS] <NAME>`.
-fn command(usage: &str) -> String {
+fn words_before_arguments(usage: &str) -> String {
     let words: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['-', '<', '['])).collect();
     words.join(" ")
 }
@@ -50,8 +69,7 @@ fn command(usage: &str) -> String {
 #[cfg(test)]
 mod tests {
     use clap::{Arg, Command};
-
-    use crate::ui::Format;
+    use kf_core::ui::Format;
 
     fn lines(words: &[&str]) -> Vec<String> {
         let add = Command::new("add").arg(Arg::new("NAME").required(true)).arg(Arg::new("loud").long("loud"));
@@ -81,15 +99,33 @@ mod tests {
         );
     }
 
+    fn words(line: &str) -> Vec<std::ffi::OsString> {
+        line.split(' ').map(Into::into).collect()
+    }
+
     #[test]
-    fn the_format_is_known_even_so() {
-        let format = |line: &str| super::format(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+    fn format_is_known_whatever_else_is_wrong() {
+        let format = |line| super::format(&words(line));
         for line in ["kf trian -o json", "kf -ojson trian", "kf --output=json", "kf --output json --lod"] {
+            assert_eq!(format(line), Format::Json, "{line}");
+        }
+        for line in ["kf x --lod -o json", "kf --bogus=1 train -o=json y", "kf -n a x -n b -o json"] {
             assert_eq!(format(line), Format::Json, "{line}");
         }
         for line in ["kf trian", "kf -o", "kf -o jsno", "kf x -- -o json", "kf -o yam"] {
             assert_eq!(format(line), Format::Table, "{line}");
         }
+    }
+
+    #[test]
+    fn command_is_found_behind_kfs_flags() {
+        let command = |line| super::command(&words(line));
+        assert_eq!(command("kf -n team-a train mnist").as_deref(), Some("train"));
+        assert_eq!(command("kf --namespace=team-a -ojson train").as_deref(), Some("train"));
+        assert_eq!(command("kf -n team-a -n team-b train").as_deref(), Some("train"));
+        assert_eq!(command("kf --color never --help"), None);
+        assert_eq!(command("kf --version"), None);
+        assert_eq!(command("kf"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod api;
 pub mod body;
 pub mod digest;
 pub mod exit;
+pub mod failure;
 pub mod format;
 pub mod grants;
 pub mod kinds;
@@ -27,5 +28,6 @@ pub mod url;
 
 pub use digest::Digest;
 pub use exit::Kind;
+pub use failure::Failure;
 pub use names::{AuthorId, PluginName, RegistryId};
 pub use permissions::Permissions;

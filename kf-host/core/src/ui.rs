@@ -35,12 +35,31 @@ pub struct Cell {
     pub tone: Tone,
 }
 
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+}
+
+impl Cell {
+    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Column {
     /// Upper case by convention.
     pub title: String,
     /// Shown with `-o wide` only.
     pub wide: bool,
+}
+
+impl Column {
+    /// A column that every table shows.
+    pub fn new(title: &str) -> Self {
+        Self { title: title.to_owned(), wide: false }
+    }
 }
 
 /// A line of a table, or a thing with named fields. There are as many cells as columns.

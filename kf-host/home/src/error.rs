@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use kf_core::Kind;
 use kf_core::format::FormatError;
+use kf_core::{Failure, Kind};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -74,5 +74,11 @@ fn bare(error: std::io::Error) -> std::io::Error {
             inner.raw_os_error().map_or_else(|| inner.kind().into(), std::io::Error::from_raw_os_error)
         }
         None => error,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error.to_string()).maybe_hint(error.hint()).caused_by(error)
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use kf_core::format::FormatError;
 use kf_core::manifest::ManifestError;
 use kf_core::names::NameError;
-use kf_core::{AuthorId, Digest, Kind, PluginName, RegistryId};
+use kf_core::{AuthorId, Digest, Failure, Kind, PluginName, RegistryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -157,5 +157,11 @@ impl From<FormatError> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Home(error.into())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error.to_string()).maybe_hint(error.hint()).caused_by(error)
     }
 }

@@ -18,16 +18,18 @@ use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
+use kf_command::{complete, installed};
+use kf_core::PluginName;
 use kf_core::tree::{Argument, Completion};
 use kf_sandbox::{Candidate, CompletionRequest};
 
-use super::candidates::fitting;
 use super::line::Line;
+use crate::added::{self, argv};
 use crate::app::App;
-use crate::args::Cli;
-use crate::cluster;
+use crate::args::RunArgs;
+use crate::candidates::fitting;
+use crate::commands::Cli;
 use crate::env;
-use crate::plugin::{added, argv, complete};
 use crate::ui::Ui;
 
 /// How long a person waits, from the start of kf on and with connecting.
@@ -90,26 +92,29 @@ impl Live {
     }
 
     fn ask(&self, names: &Names, typed: &str) -> Option<Vec<Candidate>> {
-        let line = self.line.typed(added::all(Cli::command(), &|_, _, arg| arg))?;
+        let line = self.line.typed(added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg))?;
         let mut global = line.global;
         global.request_timeout = Some(global.request_timeout.map_or(PATIENCE, |limit| limit.min(PATIENCE)));
         match names {
             Names::Namespaces => {
                 // What is being typed names none yet.
                 global.namespace = None;
-                let names = cluster::namespaces(&App::new(&Ui::mute(), global).ok()?).ok()?;
+                let app = App::new(&Ui::mute(), global).ok()?;
+                let names = app.target().namespaces(&app.home).ok()?;
                 Some(names.into_iter().map(|value| Candidate { value, help: None }).collect())
             }
             Names::Of { command, argument } => {
                 let app = App::new(&Ui::mute(), global).ok()?;
-                let (receipt, tree) = added::find(&app, command).ok()?;
+                let installed =
+                    installed::find(&app.home, &PluginName::parse(command.as_str()).ok()?).ok()??;
+                let setting = app.setting(&RunArgs { read_only: true, ..RunArgs::default() });
                 match &argument.completion {
-                    Completion::Objects(kind) => complete::by_kind(&app, &receipt, kind).ok(),
+                    Completion::Objects(kind) => complete::by_kind(&installed, &setting, kind).ok(),
                     Completion::Dynamic => {
                         let (_, own) = line.matches.subcommand()?;
-                        let words = argv::unfinished_words(&tree, own, env::text, argument, typed);
+                        let words = argv::unfinished_words(&installed.tree, own, env::text, argument, typed);
                         let request = CompletionRequest { words, argument: argument.id.clone() };
-                        complete::by_command(&app, &receipt, &tree, request, self.left()).ok()
+                        complete::by_command(&installed, &setting, request, self.left()).ok()
                     }
                     Completion::None | Completion::Files => None,
                 }

@@ -3,14 +3,12 @@
 //! Commands, flags and fixed values stand in the receipts, and for those no guest is started, however
 //! many commands are added. What lives in the cluster is asked for only while the value of an argument
 //! that names such a thing is completed, and then of one command: [`live`] says how. Names that kf
-//! itself keeps are read from its files by [`known`].
+//! itself keeps are read from its files by [`known`](crate::candidates::known).
 //!
-//! Whoever offers a candidate is not trusted with the command line it lands on: [`candidates`] lets
+//! Whoever offers a candidate is not trusted with the command line it lands on: [`candidates`](crate::candidates) lets
 //! through what a shell takes literally, and no more.
 
 mod bash;
-mod candidates;
-pub mod known;
 mod line;
 mod live;
 
@@ -21,10 +19,9 @@ use clap::{Command, CommandFactory as _};
 use clap_complete::CompleteEnv;
 use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
-use crate::args::Cli;
-use crate::commands::completion::VARIABLE;
+use crate::added;
+use crate::commands::Cli;
 use crate::env;
-use crate::plugin::added;
 use bash::Bash;
 use line::Line;
 use live::Live;
@@ -34,13 +31,13 @@ const INDEX: &str = "_CLAP_COMPLETE_INDEX";
 
 /// Answers the shell if it is the shell that asks. An error is one of how it asks.
 pub fn answer() -> Option<Result<(), clap::Error>> {
-    let shell = env::var(VARIABLE)?;
+    let shell = env::var(env::KF_COMPLETE)?;
     let line = Line::of_call(std::env::args_os(), env::text(INDEX).as_deref());
     let is_bash = Path::new(&shell).file_stem().is_some_and(|name| name == "bash");
     let line = if is_bash { line.joined() } else { line };
     let live = Arc::new(Live::new(line.clone()));
     let shells: [&dyn EnvCompleter; 5] = [&Bash(&line), &Elvish, &Fish, &Powershell, &Zsh];
-    let complete = CompleteEnv::with_factory(|| command(&live)).var(VARIABLE).shells(Shells(&shells));
+    let complete = CompleteEnv::with_factory(|| command(&live)).var(env::KF_COMPLETE).shells(Shells(&shells));
     let directory = std::env::current_dir().ok();
     match complete.try_complete(std::env::args_os(), directory.as_deref()) {
         Ok(true) => Some(Ok(())),
@@ -53,10 +50,14 @@ pub fn answer() -> Option<Result<(), clap::Error>> {
 
 /// Every command there is, with what completes the values of its arguments.
 fn command(live: &Arc<Live>) -> Command {
-    added::all(host(live), &|name, argument, arg| match live.values(name, argument) {
-        Some(completer) => arg.add(completer),
-        None => arg,
-    })
+    added::all(
+        host(live),
+        env::kf_home().as_ref(),
+        &|name, argument, arg| match live.values(name, argument) {
+            Some(completer) => arg.add(completer),
+            None => arg,
+        },
+    )
 }
 
 fn host(live: &Arc<Live>) -> Command {

@@ -8,6 +8,8 @@
 //! what others say after it. A lone carriage return becomes a line end, so that nothing is overwritten.
 //! Pipes and files get every byte as it was.
 
+use kf_core::text::is_unsafe;
+
 /// A filter over a stream that may be cut anywhere, also inside a character or a sequence.
 #[derive(Debug, Default)]
 pub struct EscapeFilter {
@@ -109,18 +111,10 @@ impl EscapeFilter {
             }
             '\n' if after_return => {}
             '\n' | '\t' => output.push(character as u8),
-            _ if character.is_control() || is_bidi_control(character) => {}
+            _ if is_unsafe(character) => {}
             _ => output.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-}
-
-/// Whether the character reorders the text around it.
-fn is_bidi_control(character: char) -> bool {
-    matches!(
-        character,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
 }
 
 /// JSON as it stands on a terminal. What a terminal obeys is in its strings, where it can be written as
@@ -128,7 +122,7 @@ fn is_bidi_control(character: char) -> bool {
 pub fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {
-        if is_bidi_control(character) || (character.is_control() && character != '\n') {
+        if is_unsafe(character) && character != '\n' {
             // Of these all fit into one unit.
             shown.push_str(&format!("\\u{:04x}", u32::from(character)));
         } else {
@@ -177,7 +171,7 @@ mod tests {
     fn json_keeps_its_meaning_and_drives_nothing() {
         let said = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{61c}\n漢";
         let shown = json(&serde_json::json!({ "message": said }).to_string());
-        assert!(!shown.chars().any(|c| c.is_control() || is_bidi_control(c)), "{shown:?}");
+        assert!(!shown.chars().any(|c| is_unsafe(c)), "{shown:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["message"], said);
     }
 
@@ -217,7 +211,7 @@ mod tests {
         #[test]
         fn nothing_a_terminal_obeys_is_left(input: Vec<u8>) {
             let output = shown(&input);
-            prop_assert!(output.chars().all(|c| c == '\n' || c == '\t' || (!c.is_control() && !is_bidi_control(c))));
+            prop_assert!(output.chars().all(|c| c == '\n' || c == '\t' || (!is_unsafe(c))));
         }
 
         #[test]

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use kf_core::ui::{Column, Format, Row};
 use serde_json::Value;
 
-use super::{Column, Format, Row, Ui, table};
+use super::{Ui, table};
 
 pub struct LiveTable {
     ui: Ui,

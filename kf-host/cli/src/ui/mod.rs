@@ -2,9 +2,12 @@
 
 pub mod browser;
 pub mod escape;
+pub mod guest;
 mod live_table;
 mod progress;
+mod reporter;
 mod table;
+pub mod taken;
 pub mod terminal;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -12,25 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use kf_core::Kind;
+use kf_core::failure::Failure;
+use kf_core::ui::{Column, Format, Row, Tone};
 use serde_json::Value;
 
 use crate::env;
-use crate::error::CliError;
 use escape::EscapeFilter;
 pub use live_table::LiveTable;
 pub use progress::Progress;
-pub use table::{Cell, Column, Row, Tone};
-
-/// What `-o` asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    #[default]
-    Table,
-    Wide,
-    Json,
-    Yaml,
-    Name,
-}
 
 /// What `--color` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -276,7 +268,7 @@ impl Ui {
         self.talk(line, Style::new());
     }
 
-    pub fn error(&self, error: &CliError) {
+    pub fn error(&self, error: &Failure) {
         if error.kind() == Kind::Interrupted {
             self.keep_echo();
         }

@@ -1,61 +1,10 @@
 //! Rows for people: aligned columns, two spaces apart, nothing cut off.
 
 use anstyle::{AnsiColor, Style};
-use serde_json::Value;
+use kf_core::ui::{Cell, Column, Row, Tone};
 use unicode_width::UnicodeWidthStr;
 
 use super::escape;
-
-/// How a cell wants to be seen; the words say it all without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tone {
-    #[default]
-    Plain,
-    Good,
-    Warning,
-    Bad,
-    Faint,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Cell {
-    pub text: String,
-    pub tone: Tone,
-}
-
-impl<T: Into<String>> From<T> for Cell {
-    fn from(text: T) -> Self {
-        Self { text: text.into(), tone: Tone::Plain }
-    }
-}
-
-impl Cell {
-    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Column {
-    pub title: String,
-    /// Shown with `-o wide` only.
-    pub wide: bool,
-}
-
-impl Column {
-    pub fn new(title: &str) -> Self {
-        Self { title: title.to_owned(), wide: false }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Row {
-    pub cells: Vec<Cell>,
-    /// What `-o json` and `-o yaml` print.
-    pub object: Value,
-    /// What `-o name` prints.
-    pub name: String,
-}
 
 pub fn style(tone: Tone) -> Style {
     match tone {

@@ -7,18 +7,20 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 use std::time::Duration;
 
 use kf_core::api::TerminalSize;
 use kf_core::terminal::{Input, Stream, Terminal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::taken::{Taken, restore, taken};
 use super::{Line, Ui, browser, lock};
+use crate::leave;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -28,26 +30,6 @@ const AHEAD: usize = 2;
 
 /// How long an orderly end may take once a signal has asked for it.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// What the terminal was, and what the session made of it.
-static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
-
-struct Taken {
-    before: Termios,
-    raw: Termios,
-}
-
-fn taken() -> MutexGuard<'static, Option<Taken>> {
-    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Gives the terminal back, if a session has it.
-pub fn restore() {
-    if let Some(Taken { before, .. }) = taken().take() {
-        // Not after what is still to be written: a stopped terminal would hold kf up.
-        let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &before);
-    }
-}
 
 /// Takes the terminal until dropped.
 struct Raw(Ui);
@@ -95,10 +77,10 @@ fn guard(ui: &Ui) {
             // Whoever writes to a pipe that nobody reads holds what an orderly end waits for.
             let late = move || {
                 std::thread::sleep(PATIENCE);
-                crate::gone(code)
+                leave::gone(code)
             };
             let _thread = std::thread::Builder::new().name("late".to_owned()).spawn(late);
-            crate::leave(&ui, code);
+            leave::leave(&ui, code);
         }
     };
     // Without the thread a signal still ends kf, only less tidily.

@@ -1,12 +1,11 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use kf_core::failure::Result;
 use kf_registry::index::Request;
 
 use crate::app::App;
-use crate::complete::known;
-use crate::error::Result;
-use crate::plugin::consent::Answer;
-use crate::plugin::install::{Installer, Outcome};
+use crate::candidates::known;
+use crate::show::plan::{self, AnswerArgs};
 
 /// Add commands from a registry
 ///
@@ -19,18 +18,17 @@ pub struct AddArgs {
     names: Vec<String>,
 
     #[command(flatten)]
-    answer: Answer,
+    answer: AnswerArgs,
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     let requests = args.names.iter().map(|name| Request::parse(name)).collect::<Result<Vec<_>, _>>()?;
-    let mut installer = Installer::new(app, &args.answer);
+    let mut installer = plan::installer(app);
     for request in requests {
-        match installer.add(&request)? {
-            Outcome::Installed { name, version } => app.ui.data_line(&format!("Added {name} {version}"))?,
-            Outcome::Unchanged { name, version } => {
-                app.ui.note(&format!("{name} {version} is added already"))
-            }
+        let resolved = installer.resolve(&request)?;
+        match plan::install(app, &mut installer, &resolved, &args.answer)? {
+            Some(added) => app.ui.data_line(&format!("Added {} {}", added.name, added.version))?,
+            None => app.ui.note(&format!("{} {} is added already", resolved.name, resolved.version)),
         }
     }
     Ok(())

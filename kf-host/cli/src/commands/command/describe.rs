@@ -1,18 +1,18 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use kf_command::availability::own_rights;
+use kf_command::installed::Installed;
+use kf_command::rights::{Rights, in_words};
 use kf_core::PluginName;
-use kf_core::tree::CommandTree;
-use kf_registry::receipt;
-use kf_registry::receipt::Receipt;
+use kf_core::failure::Result;
+use kf_core::ui::{Column, Format, Row, Tone};
+use kf_registry::receipt::{self, Receipt};
 use serde_json::json;
 
+use crate::added::clap_tree::{self, Frame};
 use crate::app::App;
-use crate::cluster;
-use crate::complete::known;
-use crate::error::{CliError, Result};
-use crate::plugin::clap_tree::{self, Frame};
-use crate::plugin::rights::{self, Rights};
-use crate::ui::{Column, Format, Row, Tone};
+use crate::candidates::known;
+use crate::show::{availability, rights};
 
 /// Show a command: usage, signer, digest, and each of its rights ✓ or ✗ for you
 #[derive(Debug, Args)]
@@ -25,16 +25,15 @@ pub struct DescribeArgs {
 pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     let name = PluginName::parse(&args.name)?;
     let receipt = receipt::require(&app.home, &name)?;
-    let refused =
-        |error: String| CliError::untrusted(format!("the receipt of {name} cannot be used: {error}"));
-    let tree = CommandTree::from_value(&receipt.commands).map_err(|error| refused(error.to_string()))?;
-    let rights = Rights::parse(&receipt.permissions).map_err(|error| refused(error.to_string()))?;
+    let installed = Installed::new(receipt)?;
+    let rights = installed.rights()?;
+    let Installed { receipt, tree } = &installed;
     let rules = &rights.rules;
     let frame = Frame { name: name.as_str(), footer: String::new() };
-    let usage = clap_tree::build(&frame, &tree).bin_name(format!("kf {name}")).render_usage().to_string();
+    let usage = clap_tree::build(&frame, tree).bin_name(format!("kf {name}")).render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let origin = &receipt.origin;
-    let own = if rules.is_empty() { None } else { Some(cluster::own_rights(app, rules)) };
+    let own = if rules.is_empty() { None } else { Some(own_rights(&app.home, &app.target(), rules)) };
 
     let allowed: Vec<_> = match &own {
         Some(Ok(own)) => own
@@ -42,7 +41,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             .iter()
             .map(|own_rule| {
                 json!({
-                    "rule": own_rule.rule, "allowed": own_rule.held(), "missing": own_rule.missing,
+                    "rule": own_rule.rule, "allowed": own_rule.is_held(), "missing": own_rule.missing,
                     "namespace": own.namespace,
                 })
             })
@@ -72,11 +71,11 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     app.ui.record(&fields, &row)?;
     if matches!(app.ui.format(), Format::Table | Format::Wide) {
         app.ui.data_line("")?;
-        for line in rights::lines(name.as_str(), &rights, &tree) {
+        for line in rights::lines(name.as_str(), &rights, tree) {
             app.ui.data_toned(&line.text, line.tone)?;
         }
-        show_ceiling(app, &receipt, &rights)?;
-        show_own(app, own.as_ref())?;
+        show_ceiling(app, receipt, &rights)?;
+        availability::own_rights(app, own.as_ref())?;
     }
     Ok(())
 }
@@ -86,34 +85,9 @@ fn show_ceiling(app: &App, receipt: &Receipt, rights: &Rights) -> Result<()> {
     let above = Rights::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rights));
     let text = match above {
         Ok(above) if above.is_empty() => return Ok(()),
-        Ok(above) => format!("Its registry no longer lets it {}", rights::in_words(&above)),
+        Ok(above) => format!("Its registry no longer lets it {}", in_words(&above)),
         Err(_) => "Its registry's ceiling cannot be read, so it may do nothing".to_owned(),
     };
     app.ui.data_toned(&text, Tone::Bad)?;
-    Ok(())
-}
-
-fn show_own(app: &App, own: Option<&Result<cluster::OwnRights>>) -> Result<()> {
-    match own {
-        None => {}
-        Some(Err(error)) => {
-            app.ui.note(&format!("Whether you may do this was not checked: {}", cluster::reason(error)));
-        }
-        Some(Ok(own)) => {
-            app.ui.data_line("")?;
-            app.ui.data_line(&format!("For you in {}:", own.namespace))?;
-            for own_rule in &own.rules {
-                let (mark, tone) = match (own_rule.held(), own_rule.optional) {
-                    (true, _) => ("✓", Tone::Good),
-                    (false, true) => ("–", Tone::Faint),
-                    (false, false) => ("✗", Tone::Bad),
-                };
-                app.ui.data_toned(&format!("  {mark} {}", own_rule.rule), tone)?;
-                for missing in &own_rule.missing {
-                    app.ui.data_line(&format!("      you lack {missing}"))?;
-                }
-            }
-        }
-    }
     Ok(())
 }

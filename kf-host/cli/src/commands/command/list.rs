@@ -1,18 +1,19 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use kf_command::availability::{self, Availability};
+use kf_command::install;
 use kf_core::PluginName;
+use kf_core::failure::Result;
 use kf_core::grants::RuleSet;
+use kf_core::ui::{Cell, Column, Row, Tone};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::trust::Session;
 use kf_registry::{registries, slot};
 use serde_json::json;
 
 use crate::app::App;
-use crate::cluster::{self, Here};
-use crate::error::Result;
-use crate::plugin::install;
-use crate::ui::{Cell, Column, Row, Tone};
+use crate::show::availability::tone;
 
 /// List the commands that are added, or all there are
 #[derive(Debug, Args)]
@@ -49,7 +50,7 @@ pub fn run(app: &App, args: &ListArgs) -> Result<()> {
     Ok(app.ui.table(&columns, &rows)?)
 }
 
-fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Here>) -> Row {
+fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Availability>) -> Row {
     let object = json!({
         "name": name,
         "version": receipt.version,
@@ -58,15 +59,15 @@ fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Here>) -
         "sha256": receipt.wasm.sha256,
         "installed": true,
         "about": receipt.summary,
-        "here": here.map(Here::code),
-        "why": here.and_then(Here::why),
+        "here": here.map(Availability::as_str),
+        "why": here.and_then(Availability::why),
     });
     let mut cells: Vec<Cell> = vec![
         name.as_str().into(),
         receipt.version.to_string().into(),
         receipt.origin.registry.as_str().into(),
     ];
-    cells.extend(here.map(|here| Cell::toned(here.code(), here.tone())));
+    cells.extend(here.map(|here| Cell::toned(here.as_str(), tone(here))));
     cells.push(about);
     Row { cells, object, name: format!("command/{name}") }
 }
@@ -83,7 +84,7 @@ fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
 fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_registry::Error>>) -> Result<()> {
     let mut sessions: Vec<Session> = Vec::new();
     for id in registries::list(&app.home)? {
-        match install::refresh(app, &id) {
+        match install::refresh(&app.home, &id, app.reporter().as_ref(), App::now()) {
             Ok(session) => sessions.push(session),
             // What another registry offers, and what is added, can still be listed.
             Err(error) => app.ui.error(&error),
@@ -97,7 +98,7 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
     }
     let rules: Vec<(PluginName, RuleSet)> =
         wanted.into_iter().filter_map(|(name, rules)| Some((name, RuleSet::parse(rules).ok()?))).collect();
-    let here = cluster::usable_here(app, &rules);
+    let here = availability::of_all(&app.home, &app.target(), &rules);
     let mut rows: BTreeMap<PluginName, Row> = BTreeMap::new();
     for session in &sessions {
         for (name, listed) in &session.view().plugins {
@@ -126,7 +127,7 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
                 row
             }
             Ok(receipt) => {
-                let here = here.get(name).unwrap_or(&Here::Ready);
+                let here = here.get(name).unwrap_or(&Availability::Ready);
                 let about = here.why().map_or_else(|| Cell::from(receipt.summary.as_str()), Cell::from);
                 row(name, receipt, about, Some(here))
             }

@@ -8,9 +8,9 @@ mod replace;
 mod upgrade;
 
 use clap::Subcommand;
+use kf_core::failure::Result;
 
 use crate::app::App;
-use crate::error::Result;
 
 #[derive(Debug, Subcommand)]
 pub enum CommandCommand {

@@ -1,15 +1,14 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_core::PluginName;
+use kf_core::failure::{Failure, Result};
 use kf_home::lock::NameLock;
 use kf_registry::index::Request;
 use kf_registry::{receipt, slot};
 
 use crate::app::App;
-use crate::complete::known;
-use crate::error::{CliError, Result};
-use crate::plugin::consent::Answer;
-use crate::plugin::install::Installer;
+use crate::candidates::known;
+use crate::show::plan::{self, AnswerArgs};
 
 /// Let another command answer to a name, or the first one again
 #[derive(Debug, Args)]
@@ -27,7 +26,7 @@ pub struct ReplaceArgs {
     restore: bool,
 
     #[command(flatten)]
-    answer: Answer,
+    answer: AnswerArgs,
 }
 
 pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
@@ -40,11 +39,13 @@ pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
     };
     let request = Request::parse(with)?;
     if request.name == name {
-        return Err(CliError::usage(format!("{name} cannot replace itself"))
+        return Err(Failure::usage(format!("{name} cannot replace itself"))
             .hint(format!("kf command replace {name} --restore")));
     }
     if receipt::read(&app.home, &request.name)?.is_none() {
-        Installer::new(app, &args.answer).add(&request)?;
+        let mut installer = plan::installer(app);
+        let resolved = installer.resolve(&request)?;
+        plan::install(app, &mut installer, &resolved, &args.answer)?;
     }
     let lock = NameLock::try_acquire(&app.home, &name)?;
     slot::replace(&app.home, &lock, &request.name)?;

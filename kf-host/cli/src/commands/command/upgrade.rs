@@ -1,13 +1,13 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use kf_command::install::Installer;
 use kf_core::PluginName;
+use kf_core::failure::{Failure, Result};
 use kf_registry::receipt;
 
 use crate::app::App;
-use crate::complete::known;
-use crate::error::{CliError, Result};
-use crate::plugin::consent::Answer;
-use crate::plugin::install::{Installer, Outcome};
+use crate::candidates::known;
+use crate::show::plan::{self, AnswerArgs};
 
 /// Upgrade commands to the newest version
 ///
@@ -27,7 +27,7 @@ pub struct UpgradeArgs {
     dry_run: bool,
 
     #[command(flatten)]
-    answer: Answer,
+    answer: AnswerArgs,
 }
 
 pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
@@ -36,10 +36,10 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     } else {
         args.names.iter().map(|name| PluginName::parse(name)).collect::<Result<Vec<_>, _>>()?
     };
-    let mut installer = Installer::new(app, &args.answer);
+    let mut installer = plan::installer(app);
     let mut refused = None;
     for name in &names {
-        match upgrade(app, &mut installer, name, args.dry_run) {
+        match upgrade(app, &mut installer, name, args) {
             Ok(()) => {}
             // One command that may not grow does not hold up the others.
             Err(error) if args.all => {
@@ -51,15 +51,26 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     }
     match refused {
         None => Ok(()),
-        Some(kind) => Err(CliError::new(kind, "not every command could be upgraded")),
+        Some(kind) => Err(Failure::new(kind, "not every command could be upgraded")),
     }
 }
 
-fn upgrade(app: &App, installer: &mut Installer<'_>, name: &PluginName, dry_run: bool) -> Result<()> {
-    match installer.upgrade(name, dry_run)? {
-        Outcome::Installed { .. } if dry_run => {}
-        Outcome::Installed { name, version } => app.ui.data_line(&format!("Upgraded {name} to {version}"))?,
-        Outcome::Unchanged { name, version } => app.ui.note(&format!("{name} {version} is the newest")),
+fn upgrade(app: &App, installer: &mut Installer<'_>, name: &PluginName, args: &UpgradeArgs) -> Result<()> {
+    let old = receipt::require(&app.home, name)?;
+    let prepared = match installer.resolve_newer(&old)? {
+        Some(resolved) => installer.prepare(&resolved)?,
+        None => None,
+    };
+    let Some(prepared) = prepared else {
+        app.ui.note(&format!("{name} {} is the newest", old.version));
+        return Ok(());
+    };
+    plan::show(app, &prepared);
+    if args.dry_run {
+        app.ui.note("Nothing was changed.");
+        return Ok(());
     }
-    Ok(())
+    plan::agree(app, &prepared, &args.answer)?;
+    let receipt = installer.apply(&prepared)?;
+    Ok(app.ui.data_line(&format!("Upgraded {name} to {}", receipt.version))?)
 }

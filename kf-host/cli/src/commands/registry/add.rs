@@ -2,13 +2,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use kf_command::install;
 use kf_core::Kind;
+use kf_core::failure::{Context, Failure, Result};
 use kf_core::{Digest, RegistryId};
 use kf_registry::registries::{self, Pin};
 
 use crate::app::App;
-use crate::error::{CliError, Context, Result};
-use crate::plugin::install;
 
 const FETCH_ROOT: Duration = Duration::from_secs(30);
 
@@ -46,10 +46,10 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
             let digest = Digest::parse(digest)?;
             registries::add(&app.home, id, &urls, Pin::Sha256(digest), FETCH_ROOT)?
         }
-        (None, None) => return Err(CliError::usage("a registry needs `--root` or `--root-sha256`")),
+        (None, None) => return Err(Failure::usage("a registry needs `--root` or `--root-sha256`")),
     };
     // One that does not answer now stays set up; one that lies does not.
-    match install::refresh(app, &registry.id) {
+    match install::refresh(&app.home, &registry.id, app.reporter().as_ref(), App::now()) {
         Ok(session) => {
             let offered = session.view().plugins.len();
             app.ui.data_line(&format!("Added registry {}, which offers {offered} commands", registry.id))?;

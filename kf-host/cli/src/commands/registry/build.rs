@@ -1,15 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kf_command::publish::{describe, gate};
 use kf_core::Kind;
-use kf_core::abi::is_supported;
+use kf_core::failure::{Context, Result};
 use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
 use kf_registry::source::Source;
-use kf_sandbox::Code;
 
 use crate::app::App;
-use crate::error::{CliError, Context, Result};
-use crate::plugin::examine::examine;
+use crate::args::RESERVED;
 
 /// Build and sign a registry from its reviewed text
 ///
@@ -48,7 +47,7 @@ pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
         published: &args.out,
         keys: &keys,
         now: App::now(),
-        gate: &gate,
+        gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
     })?;
     for plugin in built.plugins.iter().filter(|plugin| plugin.new) {
         app.ui.note(&format!("published {} {}", plugin.name, plugin.version));
@@ -79,29 +78,8 @@ fn stage(app: &App, artifacts: &Path, staged: &Path) -> Result<()> {
         fs_err::create_dir(&to)?;
         fs_err::copy(from.join("plugin.toml"), to.join("plugin.toml"))?;
         let wasm = fs_err::read(from.join("plugin.wasm"))?;
-        fs_err::write(to.join("command.json"), describe(app, name, &wasm)?)?;
+        fs_err::write(to.join("command.json"), describe(name, &wasm, app.reporter().as_ref())?)?;
         fs_err::write(to.join("plugin.wasm"), wasm)?;
     }
     Ok(())
-}
-
-fn describe(app: &App, name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
-    let _progress = app.ui.progress(&format!("asking {name} for its command tree"), None);
-    let refused = |error: String| CliError::untrusted(format!("{name} cannot be published: {error}"));
-    let abi = kf_sandbox::inspect(wasm).map_err(|error| refused(error.to_string()))?.abi;
-    let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| refused(error.to_string()))?;
-    let tree =
-        kf_sandbox::describe(Code::Compiled(compiled), abi).map_err(|fault| refused(fault.to_string()))?;
-    Ok(tree.to_json())
-}
-
-fn gate(submission: &Submission<'_>) -> Result<(), String> {
-    let plugin = &submission.manifest.plugin;
-    if !is_supported(&plugin.abi) {
-        return Err(format!("this kf does not run ABI {}", plugin.abi));
-    }
-    let commands = submission.commands.to_string();
-    examine(submission.wasm, submission.manifest, commands.as_bytes(), submission.ceiling)
-        .map(|_| ())
-        .map_err(|error| error.to_string())
 }

@@ -1,11 +1,11 @@
 use clap::Args;
 use kf_core::Digest;
+use kf_core::failure::Result;
+use kf_core::ui::{Cell, Column, Row, Tone};
 use kf_registry::{registries, trust};
 use serde_json::json;
 
 use crate::app::App;
-use crate::error::Result;
-use crate::ui::{Cell, Column, Row, Tone};
 
 /// List the registries that are set up
 #[derive(Debug, Args)]

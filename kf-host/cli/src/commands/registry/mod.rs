@@ -6,9 +6,9 @@ mod list;
 mod remove;
 
 use clap::Subcommand;
+use kf_core::failure::Result;
 
 use crate::app::App;
-use crate::error::Result;
 
 #[derive(Debug, Subcommand)]
 pub enum RegistryCommand {

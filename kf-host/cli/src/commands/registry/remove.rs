@@ -1,11 +1,11 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_core::RegistryId;
+use kf_core::failure::Result;
 use kf_registry::registries;
 
 use crate::app::App;
-use crate::complete::known;
-use crate::error::Result;
+use crate::candidates::known;
 
 /// Forget a registry; commands added from it stay
 #[derive(Debug, Args)]

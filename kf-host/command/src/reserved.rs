@@ -1,30 +1,22 @@
 //! What kf keeps for itself on every command line.
 //!
-//! That a tree is sound is the sandbox's check ([`CommandTree`]); here stands what only the
-//! command line knows: a tree that takes one of kf's own flags would take it away from the user,
-//! and one that reads any variable could fetch a secret out of the user's shell. A path that is a grant
-//! to read is typed by the user, so no variable gives one.
+//! That a tree is sound is [`CommandTree`]'s own check. A tree that takes one of kf's own flags would take
+//! it away from the user, and one that reads any variable could fetch a secret out of the user's shell. A
+//! path that is a grant to read is typed by the user, so no variable gives one.
 
 use kf_core::tree::{Argument, CommandTree, ValueType};
 
-use crate::env;
+/// The words of a command line that are kf's own. The command line says which they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserved {
+    /// Long flags, without the dashes.
+    pub long: &'static [&'static str],
+    /// Short flags, without the dash.
+    pub short: &'static [char],
+    /// Variables that say something to kf itself.
+    pub variables: &'static [&'static str],
+}
 
-/// Long names that are kf's own on every command.
-const RESERVED_LONG: [&str; 11] = [
-    "namespace",
-    "context",
-    "kubeconfig",
-    "request-timeout",
-    "output",
-    "color",
-    "dry-run",
-    "explain",
-    "help",
-    "version",
-    "read-only",
-];
-/// Short names that are kf's own on every command.
-const RESERVED_SHORT: [char; 4] = ['n', 'o', 'h', 'V'];
 /// The variables a command may name for its arguments.
 pub const VARIABLE_PREFIX: &str = "KF_";
 
@@ -45,27 +37,28 @@ pub enum TreeFault {
     Path { argument: String, variable: String },
 }
 
-pub fn check(tree: &CommandTree) -> Result<(), TreeFault> {
+/// Refuses a tree that takes what is reserved.
+pub fn check(tree: &CommandTree, reserved: &Reserved) -> Result<(), TreeFault> {
     for argument in tree.commands.iter().flat_map(|command| &command.arguments) {
-        let long = argument.long.as_deref().filter(|long| RESERVED_LONG.contains(long));
-        let short = argument.short.filter(|short| RESERVED_SHORT.contains(short));
+        let long = argument.long.as_deref().filter(|long| reserved.long.contains(long));
+        let short = argument.short.filter(|short| reserved.short.contains(short));
         let flag = long.map(|long| format!("--{long}")).or_else(|| short.map(|short| format!("-{short}")));
         if let Some(flag) = flag {
             return Err(TreeFault::Reserved { argument: argument.id.clone(), flag });
         }
         if let Some(variable) = &argument.env {
-            check_variable(argument, variable)?;
+            check_variable(argument, variable, reserved)?;
         }
     }
     Ok(())
 }
 
-fn check_variable(argument: &Argument, variable: &str) -> Result<(), TreeFault> {
+fn check_variable(argument: &Argument, variable: &str, reserved: &Reserved) -> Result<(), TreeFault> {
     let (argument, variable, value) = (argument.id.clone(), variable.to_owned(), argument.value_type);
     if !variable.starts_with(VARIABLE_PREFIX) {
         return Err(TreeFault::Variable { argument, variable });
     }
-    if env::OWN.contains(&variable.as_str()) {
+    if reserved.variables.contains(&variable.as_str()) {
         return Err(TreeFault::OwnVariable { argument, variable });
     }
     if matches!(value, ValueType::File | ValueType::Directory) {
@@ -78,41 +71,32 @@ fn check_variable(argument: &Argument, variable: &str) -> Result<(), TreeFault> 
 mod tests {
     use super::*;
 
+    const RESERVED: Reserved = Reserved {
+        long: &["namespace", "dry-run"],
+        short: &['n', 'o'],
+        variables: &["KF_HOME", "KF_NAMESPACE"],
+    };
+
     fn with(argument: &serde_json::Value) -> Result<(), TreeFault> {
         let tree = serde_json::json!({"format": 1, "commands": [
             {"path": [], "about": "Train", "arguments": [argument]}
         ]});
-        check(&CommandTree::from_value(&tree).unwrap())
+        check(&CommandTree::from_value(&tree).unwrap(), &RESERVED)
     }
 
     #[test]
     fn kfs_own_flags_cannot_be_taken() {
-        for long in RESERVED_LONG.iter().filter(|long| **long != "help") {
+        for long in RESERVED.long {
             let fault = with(&serde_json::json!({"id": "x", "kind": "flag", "long": long})).unwrap_err();
             assert!(fault.to_string().contains(&format!("`--{long}`")), "{fault}");
         }
-        for short in RESERVED_SHORT.iter().filter(|short| **short != 'h') {
+        for short in RESERVED.short {
             assert!(
                 with(&serde_json::json!({"id": "x", "kind": "flag", "short": short})).is_err(),
                 "-{short}"
             );
         }
         with(&serde_json::json!({"id": "x", "kind": "flag", "long": "wait", "short": "w"})).unwrap();
-    }
-
-    /// Every flag that kf adds is on the list, so that a new one cannot be forgotten.
-    #[test]
-    fn the_list_is_complete() {
-        use clap::Args as _;
-        let command = crate::args::RunArgs::augment_args(crate::args::GlobalArgs::augment_args(
-            clap::Command::new("kf"),
-        ));
-        for argument in command.get_arguments() {
-            let long = argument.get_long();
-            assert!(long.is_none_or(|long| RESERVED_LONG.contains(&long)), "{long:?}");
-            let short = argument.get_short();
-            assert!(short.is_none_or(|short| RESERVED_SHORT.contains(&short)), "{short:?}");
-        }
     }
 
     #[test]
@@ -134,7 +118,7 @@ mod tests {
         for value in ["file", "directory"] {
             assert!(matches!(reads("KF_TRAIN_CODE", value), Err(TreeFault::Path { .. })), "{value}");
         }
-        for variable in env::OWN {
+        for variable in RESERVED.variables {
             assert!(matches!(reads(variable, "text"), Err(TreeFault::OwnVariable { .. })), "{variable}");
             assert!(matches!(reads(variable, "directory"), Err(TreeFault::OwnVariable { .. })));
         }

@@ -5,12 +5,15 @@
 //! options as `--name=value`, then positions, then what came after `--`. Only what the user or a
 //! declared variable gave is passed; defaults are the guest's own.
 
+use std::path::PathBuf;
+
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use kf_command::reserved::VARIABLE_PREFIX;
 use kf_core::tree::{Argument, ArgumentKind, CommandTree, ValueType};
+use kf_sandbox::{FileGrant, FileReach};
 
 use super::clap_tree::clap_id;
-use super::tree_rules::VARIABLE_PREFIX;
 
 /// What the guest gets: its words, and the files they name.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,23 @@ pub struct GuestWords {
     pub files: Vec<String>,
     /// Values of arguments declared as directories: each is a grant to read the files below it.
     pub directories: Vec<String>,
+}
+
+impl GuestWords {
+    /// The right to read what the words name.
+    pub fn file_grants(&self) -> Vec<FileGrant> {
+        let grants = |named: &[String], reach| -> Vec<FileGrant> {
+            let grant = |argument: &String| FileGrant {
+                argument: argument.clone(),
+                path: PathBuf::from(argument),
+                reach,
+            };
+            named.iter().map(grant).collect()
+        };
+        let mut all = grants(&self.files, FileReach::File);
+        all.extend(grants(&self.directories, FileReach::Below));
+        all
+    }
 }
 
 /// `lookup` reads the environment; only variables that begin with `KF_` are asked for, so that no
@@ -144,7 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plugin::clap_tree::{Frame, build};
+    use crate::added::clap_tree::{Frame, build};
 
     /// `run NAME [FILE] [-o…] [-- COMMAND…]`, with one argument of each kind.
     fn tree() -> CommandTree {

@@ -1,56 +1,12 @@
-//! A command's rights, and the lines in which a person can decide by them.
+//! A command's rights, in the lines in which a person can decide by them.
 
-use kf_core::Permissions;
-use kf_core::grants::{RuleError, RuleSet, Sentence, sentences};
+use kf_command::installed::Installed;
+use kf_command::rights::{Rights, SELECTION, in_words};
+use kf_core::grants::{RuleSet, Sentence, sentences};
 use kf_core::tree::{CommandTree, ValueType};
-use kf_registry::receipt::Receipt;
+use kf_core::ui::Tone;
 
-use crate::ui::{Tone, Ui};
-
-const SELECTION: &str = "change which namespace later commands use";
-
-/// What a command asks for, what its user accepted, or the most its registry allows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
-    /// On the cluster's objects.
-    pub rules: RuleSet,
-    /// To change which namespace later commands use.
-    pub selection: bool,
-}
-
-impl Rights {
-    pub fn parse(permissions: &Permissions) -> Result<Self, RuleError> {
-        let Permissions { kubernetes, selection } = permissions;
-        Ok(Self { rules: RuleSet::parse(kubernetes)?, selection: *selection })
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty() && !self.selection
-    }
-
-    /// What `new` has beyond these; empty if nobody needs to be asked.
-    pub fn growth(&self, new: &Self) -> Self {
-        Self { rules: self.rules.growth(&new.rules), selection: new.selection && !self.selection }
-    }
-
-    /// How many single permissions they are.
-    pub fn count(&self) -> usize {
-        self.rules.permissions().count() + usize::from(self.selection)
-    }
-}
-
-/// `read pods and their logs (pods, pods/log)`: for errors and lists.
-pub fn short_lines(rights: &Rights) -> Vec<String> {
-    let rules = sentences(&rights.rules);
-    let lines = rules.iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources));
-    lines.chain(rights.selection.then(|| SELECTION.to_owned())).collect()
-}
-
-/// `read pods and their logs; create training jobs`: to stand in a sentence.
-pub fn in_words(rights: &Rights) -> String {
-    let rules = sentences(&rights.rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
-    rules.chain(rights.selection.then(|| SELECTION.to_owned())).collect::<Vec<_>>().join("; ")
-}
+use crate::ui::Ui;
 
 /// A line about rights, and whether it should catch the eye.
 pub struct Line {
@@ -109,9 +65,10 @@ pub fn show(ui: &Ui, lines: &[Line]) {
 }
 
 /// What stands below a command's help: where it comes from, and what it may do.
-pub fn footer(receipt: &Receipt) -> String {
+pub fn footer(installed: &Installed) -> String {
+    let receipt = &installed.receipt;
     let from = format!("{} {}, signed by {}", receipt.name, receipt.version, receipt.origin.owner);
-    let rights = match Rights::parse(&receipt.permissions) {
+    let rights = match installed.rights() {
         Ok(rights) if rights.is_empty() => "It has no rights on the cluster.".to_owned(),
         Ok(rights) => format!("It may {}.", in_words(&rights)),
         Err(_) => "Its rights cannot be read.".to_owned(),

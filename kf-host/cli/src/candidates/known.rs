@@ -3,12 +3,14 @@
 use std::ffi::OsStr;
 
 use clap_complete::CompletionCandidate;
+use kf_command::offered;
 use kf_home::Home;
 use kf_registry::{receipt, registries};
 use kf_sandbox::Candidate;
 
-use super::candidates::fitting;
-use crate::{env, unknown};
+use super::fitting;
+use crate::app::App;
+use crate::env;
 
 /// Commands that are added.
 pub fn installed(typed: &OsStr) -> Vec<CompletionCandidate> {
@@ -54,6 +56,6 @@ fn installed_in(home: &Home) -> Vec<Candidate> {
 }
 
 fn offered_in(home: &Home) -> Vec<Candidate> {
-    let offered = unknown::available(home).into_iter();
+    let offered = offered::available(home, App::now()).into_iter();
     offered.map(|(name, summary)| Candidate { value: name, help: Some(summary) }).collect()
 }

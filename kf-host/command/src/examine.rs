@@ -9,8 +9,8 @@ use kf_core::manifest::Manifest;
 use kf_core::tree::{CommandTree, TreeError};
 use kf_sandbox::{Granted, InspectError, UndeclaredImports};
 
-use super::rights::{self, Rights};
-use super::tree_rules::{self, TreeFault};
+use crate::reserved::{self, Reserved, TreeFault};
+use crate::rights::{self, Rights};
 
 /// A component that keeps to its manifest, and its manifest to the ceiling.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub enum ExamineError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
-    TreeRules(#[from] TreeFault),
+    Reserved(#[from] TreeFault),
     #[error("its manifest's {0}")]
     Rules(RuleError),
     #[error("the registry's ceiling cannot be read: {0}")]
@@ -40,11 +40,18 @@ pub enum ExamineError {
     Imports(#[from] UndeclaredImports),
 }
 
+/// Reads everything and runs nothing.
+///
+/// # Errors
+///
+/// The first thing in which the component, its manifest and its tree do not agree, or go beyond what the
+/// ceiling or the command line allows.
 pub fn examine(
     wasm: &[u8],
     manifest: &Manifest,
     command_json: &[u8],
     ceiling: &Permissions,
+    reserved: &Reserved,
 ) -> Result<Examined, ExamineError> {
     let rights = Rights::parse(&manifest.permissions).map_err(ExamineError::Rules)?;
     let above = Rights::parse(ceiling).map_err(ExamineError::Ceiling)?.growth(&rights);
@@ -52,10 +59,10 @@ pub fn examine(
         return Err(ExamineError::AboveCeiling(rights::short_lines(&above)));
     }
     let tree = CommandTree::from_json(command_json)?;
-    tree_rules::check(&tree)?;
+    reserved::check(&tree, reserved)?;
     let inspection = kf_sandbox::inspect(wasm)?;
     let declared = manifest.plugin.abi.to_string();
-    if inspection.abi.to_string() != declared {
+    if inspection.abi != manifest.plugin.abi {
         return Err(ExamineError::Abi { found: inspection.abi.to_string(), declared });
     }
     inspection.check_imports(granted(&rights, &tree))?;

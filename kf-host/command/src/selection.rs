@@ -8,27 +8,25 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kf_cluster::kubeconfig::Settings;
-use kf_core::Digest;
-use kf_core::Kind;
 use kf_core::api::{ApiError, ErrorCode};
 use kf_core::format::{Format, FormatError};
 use kf_core::names::Namespace;
 use kf_core::selection::{Selected, Selection};
+use kf_core::{Digest, Failure, Kind};
 use kf_home::Home;
 use kf_home::files;
 use serde::{Deserialize, Serialize};
 
-use crate::env;
-use crate::error::{CliError, Result};
-use crate::ui::Ui;
+use crate::reporter::Reporter;
 
 const FORMAT: u64 = 1;
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Clusters that were not chosen on for longest are forgotten beyond so many.
-const MOST_CLUSTERS: usize = 100;
+const MAX_CLUSTERS: usize = 100;
 
 /// What a choice is bound to; all of it stands in the kubeconfig.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +99,7 @@ impl Store {
 
     /// The namespace in use on a cluster, if one was chosen there. One that was chosen for another
     /// cluster under the same context's name is refused.
-    pub fn in_use(&self, cluster: &ClusterId) -> Result<Option<Namespace>> {
+    pub fn in_use(&self, cluster: &ClusterId) -> Result<Option<Namespace>, Failure> {
         match self.find(cluster)? {
             Found::Nothing { .. } => Ok(None),
             Found::Chosen { namespace, .. } => Ok(Some(namespace)),
@@ -109,7 +107,7 @@ impl Store {
         }
     }
 
-    fn find(&self, cluster: &ClusterId) -> Result<Found> {
+    fn find(&self, cluster: &ClusterId) -> Result<Found, Failure> {
         let kept = self.read()?.clusters;
         if let Some(Entry { namespace, previous, .. }) = kept.iter().find(|entry| entry.cluster == *cluster) {
             let previous = previous.clone();
@@ -128,7 +126,7 @@ impl Store {
     }
 
     /// Keeps a choice. What other processes keep at the same time is not lost.
-    fn keep(&self, cluster: &ClusterId, namespace: Option<Namespace>) -> Result<()> {
+    fn keep(&self, cluster: &ClusterId, namespace: Option<Namespace>) -> Result<(), Failure> {
         files::private_dir(&self.dir)?;
         let _lock = self.lock()?;
         let mut all = self.read()?;
@@ -137,7 +135,7 @@ impl Store {
         let (used, previous) = before.map(|entry| (entry.namespace, entry.previous)).unwrap_or_default();
         let previous = if used == namespace { previous } else { used };
         all.clusters.insert(0, Entry { cluster: cluster.clone(), namespace, previous });
-        all.clusters.truncate(MOST_CLUSTERS);
+        all.clusters.truncate(MAX_CLUSTERS);
         Ok(files::write_json(&self.file(), &all)?)
     }
 
@@ -146,14 +144,14 @@ impl Store {
     }
 
     /// Held while the file is read and written anew, which takes no time worth mentioning.
-    fn lock(&self) -> Result<File> {
+    fn lock(&self) -> Result<File, Failure> {
         let path = self.dir.join("lock");
         let file = files::open_lock(&path)?;
-        file.lock().map_err(|error| CliError::failed(format!("cannot lock {}: {error}", path.display())))?;
+        file.lock().map_err(|error| Failure::failed(format!("cannot lock {}: {error}", path.display())))?;
         Ok(file)
     }
 
-    fn read(&self) -> Result<Namespaces> {
+    fn read(&self) -> Result<Namespaces, Failure> {
         let path = self.file();
         let unusable = |error: kf_home::Error| {
             let hint = match error {
@@ -162,17 +160,17 @@ impl Store {
                 }
                 _ => format!("kf -n NAMESPACE …, or remove {} and choose again", path.display()),
             };
-            CliError::failed(format!("which namespace is in use cannot be read: {error}")).hint(hint)
+            Failure::failed(format!("which namespace is in use cannot be read: {error}")).hint(hint)
         };
-        Ok(files::read_json(&path, MOST_BYTES, FORMAT).map_err(unusable)?.unwrap_or_default())
+        Ok(files::read_json(&path, MAX_BYTES, FORMAT).map_err(unusable)?.unwrap_or_default())
     }
 }
 
-fn stale(cluster: &ClusterId, namespace: &Namespace, server: &str) -> CliError {
+fn stale(cluster: &ClusterId, namespace: &Namespace, server: &str) -> Failure {
     let context = cluster.context.as_deref().unwrap_or("this pod");
     let now = &cluster.server;
     let whereto = if server == now { "with another authority".to_owned() } else { format!("at {server}") };
-    CliError::usage(format!(
+    Failure::usage(format!(
         "{namespace} was chosen for another cluster {whereto}, and the context {context} now leads to {now}"
     ))
     .hint(format!("kf use NAMESPACE, to choose one for this cluster, or kf -n {namespace} …"))
@@ -186,7 +184,9 @@ pub struct RunSelection {
     /// Why it may not, where a layer says no.
     pub refused: Option<String>,
     pub read_only: bool,
-    pub ui: Ui,
+    /// What goes before whatever is selected, as a warning.
+    pub overridden: Option<String>,
+    pub reporter: Arc<dyn Reporter>,
 }
 
 impl RunSelection {
@@ -220,8 +220,8 @@ impl Selection for RunSelection {
             return Ok(());
         }
         self.store.keep(&self.cluster, namespace).map_err(told)?;
-        if let Some(first) = env::text(env::KF_NAMESPACE) {
-            self.ui.warn(&format!("{} is set to {first}, which goes before", env::KF_NAMESPACE));
+        if let Some(overridden) = &self.overridden {
+            self.reporter.warn(overridden);
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ fn error(code: ErrorCode, message: String) -> ApiError {
     ApiError::new(code, message)
 }
 
-fn told(failure: CliError) -> ApiError {
+fn told(failure: Failure) -> ApiError {
     let code = if failure.kind() == Kind::Usage { ErrorCode::Invalid } else { ErrorCode::Failed };
     ApiError { hint: failure.first_hint().map(str::to_owned), ..error(code, failure.message().to_owned()) }
 }

@@ -104,14 +104,14 @@ fn choices_made_at_once_are_all_kept() {
 #[test]
 fn a_layer_that_says_no_is_asked_first() {
     let dir = tempfile::tempdir().unwrap();
-    let ui = Ui::new(crate::ui::ColorChoice::Never, crate::ui::Format::Table);
     let mut run = RunSelection {
         store: store(&dir),
         cluster: lab(),
         dry_run: false,
         refused: Some("its registry no longer lets it".into()),
         read_only: false,
-        ui,
+        overridden: None,
+        reporter: Arc::new(crate::reporter::Mute),
     };
     assert_eq!(run.current().unwrap_err().code, ErrorCode::Forbidden);
     assert_eq!(run.select(Some("a".into())).unwrap_err().code, ErrorCode::Forbidden);

@@ -4,6 +4,8 @@
 //! enter. bash puts it there as it is: `$(…)` would be run, a space or a line end would begin another
 //! word, and a dash would be a flag nobody chose. Names of what kf deals with need none of that.
 
+pub mod known;
+
 use clap_complete::CompletionCandidate;
 use kf_sandbox::Candidate;
 

@@ -1,0 +1,76 @@
+//! Whether a command can be used here.
+
+use kf_command::availability::{self, Availability, OwnRights, OwnRule};
+use kf_core::failure::Result;
+use kf_core::grants::RuleSet;
+use kf_core::ui::Tone;
+
+use crate::app::App;
+
+pub fn tone(availability: &Availability) -> Tone {
+    match availability {
+        Availability::Ready => Tone::Good,
+        Availability::NotServed { .. } | Availability::NotPermitted { .. } | Availability::Unknown { .. } => {
+            Tone::Warning
+        }
+    }
+}
+
+/// The line below a command's rights that says whether the user holds them. Nobody needs a cluster to add
+/// a command.
+pub fn own_rights_line(app: &App, rules: &RuleSet) {
+    let rights = match availability::own_rights(&app.home, &app.target(), rules) {
+        Ok(rights) => rights,
+        Err(error) => {
+            app.ui.note(&format!("Whether you may do this was not checked: {}", error.message()));
+            return;
+        }
+    };
+    let held = rights.rules.iter().filter(|rule| rule.is_held()).count();
+    let (all, namespace) = (rights.rules.len(), &rights.namespace);
+    if rights.are_complete() {
+        let line = format!("You may do all of this in {namespace}.   ✓ {all} of {all} rules");
+        app.ui.talk_toned(&line, Tone::Good);
+        return;
+    }
+    if rights.missing().next().is_none() {
+        let line = format!(
+            "You may do all it needs in {namespace}.   ✓ {held} of {all} rules, the rest is optional"
+        );
+        app.ui.talk_toned(&line, Tone::Good);
+        return;
+    }
+    let line = format!("You may not do all of this in {namespace}.   {held} of {all} rules");
+    app.ui.talk_toned(&line, Tone::Warning);
+    for missing in rights.missing() {
+        app.ui.note(&format!("  ✗ {missing}"));
+    }
+}
+
+/// Each rule, and what the user lacks of it.
+pub fn own_rights(app: &App, own: Option<&Result<OwnRights>>) -> Result<()> {
+    let own = match own {
+        None => return Ok(()),
+        Some(Err(error)) => {
+            app.ui.note(&format!("Whether you may do this was not checked: {}", error.message()));
+            return Ok(());
+        }
+        Some(Ok(own)) => own,
+    };
+    app.ui.data_line("")?;
+    app.ui.data_line(&format!("For you in {}:", own.namespace))?;
+    own.rules.iter().try_for_each(|rule| own_rule(app, rule))
+}
+
+fn own_rule(app: &App, rule: &OwnRule) -> Result<()> {
+    let (mark, tone) = match (rule.is_held(), rule.optional) {
+        (true, _) => ("✓", Tone::Good),
+        (false, true) => ("–", Tone::Faint),
+        (false, false) => ("✗", Tone::Bad),
+    };
+    app.ui.data_toned(&format!("  {mark} {}", rule.rule), tone)?;
+    for missing in &rule.missing {
+        app.ui.data_line(&format!("      you lack {missing}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! What is decided elsewhere, in lines for people.
+
+pub mod availability;
+pub mod plan;
+pub mod report;
+pub mod rights;

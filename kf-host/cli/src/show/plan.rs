@@ -1,0 +1,92 @@
+//! A plan, and the question it comes down to.
+
+use clap::Args;
+use kf_command::consent::{Answer, Answers, Question};
+use kf_command::install::{Installer, Prepared};
+use kf_command::plan::Change;
+use kf_command::rights::in_words;
+use kf_core::failure::Result;
+use kf_core::size::Decimal;
+use kf_registry::index::Resolved;
+use kf_registry::receipt::Receipt;
+
+use super::availability::own_rights_line;
+use super::rights;
+use crate::app::App;
+use crate::args;
+
+/// Answers given beforehand.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AnswerArgs {
+    /// Answer yes where no rights grow
+    #[arg(long, short = 'y')]
+    yes: bool,
+
+    /// Accept this very command with these very rights; `kf` prints the digest when it asks
+    #[arg(long, value_name = "DIGEST")]
+    accept: Vec<String>,
+}
+
+pub fn installer(app: &App) -> Installer<'_> {
+    Installer::new(&app.home, &args::RESERVED, app.reporter(), App::now())
+}
+
+/// Shows what installing a release would change, asks, and installs it. None if it is installed just so.
+pub fn install(
+    app: &App,
+    installer: &mut Installer<'_>,
+    resolved: &Resolved,
+    answer: &AnswerArgs,
+) -> Result<Option<Receipt>> {
+    let Some(prepared) = installer.prepare(resolved)? else { return Ok(None) };
+    show(app, &prepared);
+    agree(app, &prepared, answer)?;
+    installer.apply(&prepared).map(Some)
+}
+
+/// The rights, or how they grow, and which of them the user holds.
+pub fn show(app: &App, prepared: &Prepared) {
+    let Prepared { fetched, examined, plan, .. } = prepared;
+    let Resolved { name, version, owner, wasm, yanked, .. } = &fetched.resolved;
+    let what = format!("by {owner} ({}, sha256 {})", Decimal(wasm.length), wasm.sha256.short());
+    match &plan.change {
+        Change::Replace { from } => {
+            app.ui.note(&format!("{name} {from} → {version} {what}"));
+            rights::show(&app.ui, &rights::growth_lines(&plan.growth, plan.kept()));
+        }
+        Change::Add | Change::Unchanged => {
+            app.ui.note(&format!("{name} {version} {what}"));
+            rights::show(&app.ui, &rights::lines(name.as_str(), &plan.rights, &examined.tree));
+        }
+    }
+    if *yanked {
+        app.ui.warn(&format!("{name} {version} was withdrawn by its registry"));
+    }
+    if !plan.rights.rules.is_empty() {
+        own_rights_line(app, &plan.rights.rules);
+    }
+}
+
+/// Returns only if the plan needs no consent, or somebody has given it.
+pub fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
+    let plan = &prepared.plan;
+    let Resolved { name, version, .. } = &prepared.fetched.resolved;
+    let action = match plan.change {
+        Change::Replace { .. } => format!("upgrade {name} and let it {}", in_words(&plan.growth)),
+        Change::Add | Change::Unchanged => format!("add {name}"),
+    };
+    let retry = format!("kf command add {name}@{version}");
+    let question =
+        Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry: &retry };
+    let answers = Answers { yes: given.yes, accept: given.accept.clone(), interactive: app.ui.interactive() };
+    match answers.to(&question)? {
+        Answer::Given => Ok(()),
+        Answer::Ask if app.ui.confirm(&format!("{}?", capitalised(&action)), false) => Ok(()),
+        Answer::Ask => Err(question.declined()),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

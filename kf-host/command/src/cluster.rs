@@ -1,0 +1,90 @@
+//! The cluster that a command line means.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kf_cluster::connection::{Connection, Timeouts};
+use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, Settings, Sources};
+use kf_core::failure::Context as _;
+use kf_core::{Failure, Kind};
+use kf_home::Home;
+
+use crate::selection::{ClusterId, Store};
+
+/// What a command line says about the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    /// Named by a flag or a variable; else the one in use, else the kubeconfig's.
+    pub namespace: Option<String>,
+    pub request_timeout: Option<Duration>,
+    /// Somebody is there whom a credential plugin may ask.
+    pub attended: bool,
+}
+
+impl Target {
+    /// Reads the kubeconfig; no network. The namespace is the one that is named, else the one in use, else
+    /// the kubeconfig's.
+    pub fn settings(&self, home: &Home) -> Result<Settings, Failure> {
+        let mut settings = self.load()?;
+        if self.namespace.is_none()
+            && let Some(in_use) = Store::of(home).in_use(&ClusterId::of(&settings))?
+        {
+            settings.namespace = in_use;
+        }
+        Ok(settings)
+    }
+
+    /// The same for a command that chooses the namespace: what was chosen for another cluster, or cannot be
+    /// read, is not in its way.
+    pub fn settings_to_choose(&self, home: &Home) -> Result<Settings, Failure> {
+        let mut settings = self.load()?;
+        if self.namespace.is_none()
+            && let Ok(Some(in_use)) = Store::of(home).in_use(&ClusterId::of(&settings))
+        {
+            settings.namespace = in_use;
+        }
+        Ok(settings)
+    }
+
+    fn load(&self) -> Result<Settings, Failure> {
+        let choice = Choice {
+            file: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+        };
+        let mut settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)?;
+        settings.attended = self.attended;
+        Ok(settings)
+    }
+
+    pub fn connect(&self, settings: Settings) -> Connection {
+        let of = |limit| Timeouts { connect: limit, answer: limit };
+        Connection::new(settings, self.request_timeout.map(of).unwrap_or_default())
+    }
+
+    /// The namespaces the user may list.
+    pub fn namespaces(&self, home: &Home) -> Result<Vec<String>, Failure> {
+        let connection = self.connect(self.settings(home)?);
+        Ok(block_on(kf_cluster::namespaces::list(&connection))??)
+    }
+}
+
+fn no_cluster(error: KubeconfigError) -> Failure {
+    let kind = match error {
+        KubeconfigError::Missing(_) => Kind::Unauthenticated,
+        _ => Kind::Usage,
+    };
+    Failure::new(kind, error.to_string()).maybe_hint(error.hint()).caused_by(error)
+}
+
+/// Drives the host's own questions to the API server.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(Kind::Failed, || "cannot start the runtime for the network".to_owned())?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,68 @@
+//! What a command offers for an argument's value: with the grant of a run, and changing nothing.
+//!
+//! A run that the shell starts at Tab is one nobody asked for in so many words. So callers hand in a
+//! [read-only](Setting::read_only) setting; it opens no file, is silent, and never compiles: a command
+//! whose machine code is not there offers nothing until it is run.
+
+use std::time::Duration;
+
+use kf_core::api::{self, KubeApi as _, Reach, Selection};
+use kf_core::ui::Silent;
+use kf_core::{Failure, Kind};
+use kf_sandbox::{Candidate, CompletionRequest, Limits, Run};
+use serde_json::Value;
+
+use crate::cluster::block_on;
+use crate::code;
+use crate::examine::granted;
+use crate::installed::Installed;
+use crate::run::{ClusterRun, Setting, context, selection};
+
+/// Asks the command itself.
+pub fn by_command(
+    installed: &Installed,
+    setting: &Setting,
+    request: CompletionRequest,
+    wall: Duration,
+) -> Result<Vec<Candidate>, Failure> {
+    let receipt = &installed.receipt;
+    let rights = installed.startable()?;
+    let cluster = ClusterRun::open(receipt, &rights, setting)?;
+    let Some(code) = code::stored(&setting.home, receipt)? else { return Ok(Vec::new()) };
+    let asked = Run {
+        code,
+        abi: receipt.abi.clone(),
+        arguments: Vec::new(),
+        granted: granted(&rights, &installed.tree),
+        limits: Limits { wall, ..Limits::complete() },
+        context: context(receipt, setting, cluster.as_ref()),
+        kube: cluster.as_ref().map(ClusterRun::kube),
+        selection: selection(receipt, &rights, setting, cluster.as_ref()),
+        files: Vec::new(),
+        ui: Box::new(Silent),
+        backtrace: false,
+    };
+    kf_sandbox::complete(asked, request)
+        .map_err(|fault| Failure::new(Kind::PluginFault, format!("{} stopped: {fault}", receipt.name)))
+}
+
+/// Lists the objects of a kind, as `group/Kind`, on the command's behalf: the first page of them. Its
+/// guest is not started.
+pub fn by_kind(installed: &Installed, setting: &Setting, kind: &str) -> Result<Vec<Candidate>, Failure> {
+    let rights = installed.startable()?;
+    let Some((group, kind)) = kind.rsplit_once('/') else { return Ok(Vec::new()) };
+    let Some(cluster) = ClusterRun::open(&installed.receipt, &rights, setting)? else {
+        return Ok(Vec::new());
+    };
+    let what = Selection {
+        kind: api::Kind { group: group.to_owned(), version: None, kind: kind.to_owned() },
+        reach: Reach::Namespaced,
+        namespace: None,
+        label_selector: None,
+        field_selector: None,
+    };
+    let page = block_on(cluster.broker.list(what, None, None))??;
+    let name = |object: &Value| Some(object.pointer("/metadata/name")?.as_str()?.to_owned());
+    let names = page.items.iter().filter_map(name);
+    Ok(names.map(|value| Candidate { value, help: None }).collect())
+}

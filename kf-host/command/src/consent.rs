@@ -1,0 +1,115 @@
+//! Whether a command may have the rights it wants.
+//!
+//! Consent is bound to the component's digest and its rules. It is needed only where rights grow, and it
+//! can be given in three ways: by a person who is asked, by `--accept` with the digest that names exactly
+//! these bytes with exactly these rights, and not at all otherwise. `--yes` never covers growth.
+
+use kf_core::{Digest, Failure};
+
+/// Answers given beforehand, and whether somebody can be asked.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Yes, where no rights grow.
+    pub yes: bool,
+    /// Digests that were accepted.
+    pub accept: Vec<String>,
+    /// Somebody is at a terminal.
+    pub interactive: bool,
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// `add train`, `upgrade train and let it read secrets`
+    pub action: &'a str,
+    /// The command and rights, in one word.
+    pub digest: Digest,
+    pub grows: bool,
+    /// What to type instead of answering, without the digest.
+    pub retry: &'a str,
+}
+
+/// What comes of a question without asking anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Given,
+    /// A person has to say yes; anything else is a no.
+    Ask,
+}
+
+impl Answers {
+    /// # Errors
+    ///
+    /// Nobody has agreed and nobody can be asked.
+    pub fn to(&self, question: &Question<'_>) -> Result<Answer, Failure> {
+        let digest = question.digest.to_string();
+        if !question.grows || self.accept.contains(&digest) {
+            return Ok(Answer::Given);
+        }
+        let retry = format!("{} --accept {digest}", question.retry);
+        if self.yes {
+            return Err(Failure::untrusted(format!(
+                "`--yes` does not cover the rights it takes to {}",
+                question.action
+            ))
+            .hint(retry));
+        }
+        if !self.interactive {
+            return Err(Failure::untrusted(format!(
+                "nobody can be asked whether to {}, so the answer is no",
+                question.action
+            ))
+            .hint(retry));
+        }
+        Ok(Answer::Ask)
+    }
+}
+
+impl Question<'_> {
+    /// The person said no.
+    pub fn declined(&self) -> Failure {
+        Failure::untrusted(format!("you said no to {}; nothing was changed", self.action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::Kind;
+
+    use super::*;
+
+    fn ask(answers: &Answers, grows: bool) -> Result<Answer, Failure> {
+        let digest = Digest::of(b"train and its rights");
+        answers.to(&Question { action: "add train", digest, grows, retry: "kf command add train@1.4.0" })
+    }
+
+    #[test]
+    fn nothing_is_asked_when_nothing_grows() {
+        assert_eq!(ask(&Answers::default(), false).unwrap(), Answer::Given);
+    }
+
+    #[test]
+    fn growth_without_terminal_is_refused() {
+        let error = ask(&Answers::default(), true).unwrap_err();
+        assert_eq!(error.kind(), Kind::Untrusted);
+        let terminal = Answers { interactive: true, ..Answers::default() };
+        assert_eq!(ask(&terminal, true).unwrap(), Answer::Ask);
+    }
+
+    #[test]
+    fn yes_does_not_cover_growth() {
+        let error = ask(&Answers { yes: true, interactive: true, ..Answers::default() }, true).unwrap_err();
+        assert_eq!(error.kind(), Kind::Untrusted);
+        assert!(error.lines().last().unwrap().starts_with("hint: kf command add train@1.4.0 --accept "));
+    }
+
+    #[test]
+    fn only_the_very_digest_is_accepted() {
+        let right = Digest::of(b"train and its rights").to_string();
+        let wrong = Digest::of(b"train and more rights").to_string();
+        let prefix = right.chars().take(32).collect();
+        let accepting = |accept| Answers { accept, ..Answers::default() };
+        assert_eq!(ask(&accepting(vec![wrong.clone(), right]), true).unwrap(), Answer::Given);
+        assert!(ask(&Answers { yes: true, ..accepting(vec![wrong, prefix]) }, true).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! What one run of a command may do: every layer's word but the cluster's.
+
+use kf_core::Failure;
+use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
+use kf_registry::receipt::Receipt;
+
+use crate::installed::unusable;
+
+/// Manifest ∩ ceiling ∩ consent ∩ the flags of the run. `rules` are the manifest's.
+pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Grants, Failure> {
+    let parsed = |rules: &[serde_json::Value]| {
+        RuleSet::parse(rules).map_err(|error| unusable(receipt, &format_args!("its {error}")))
+    };
+    let component = receipt.wasm.sha256.to_string();
+    let consent =
+        Consent { component: component.clone(), rules: parsed(&receipt.consent.permissions.kubernetes)? };
+    Ok(Grants {
+        component,
+        manifest: rules.clone(),
+        ceiling: Ceiling::Registry(parsed(&receipt.ceiling.kubernetes)?),
+        consent: Some(consent),
+        environment: None,
+        run,
+    })
+}

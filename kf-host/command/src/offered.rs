@@ -1,0 +1,23 @@
+//! What could be added, as the registries were last seen.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kf_home::Home;
+use kf_registry::{registries, trust};
+
+/// The names that the registries offered when they were last refreshed, with what each command is for.
+/// Nothing is fetched.
+pub fn available(home: &Home, now: Timestamp) -> BTreeMap<String, String> {
+    let sessions = registries::list(home).unwrap_or_default().into_iter().filter_map(|id| {
+        let registry = registries::load(home, &id).ok()?;
+        trust::cached(home, &registry, now).ok()
+    });
+    let mut available = BTreeMap::new();
+    for session in sessions {
+        for (name, listed) in &session.view().plugins {
+            available.entry(name.to_string()).or_insert_with(|| listed.entry.summary.clone());
+        }
+    }
+    available
+}

@@ -1,0 +1,162 @@
+//! What would change if a release was installed.
+//!
+//! A plan is pure: facts about what is installed and what is offered in, a verdict out. Showing it, asking
+//! about it and [applying](crate::install::Installer::apply) it come after.
+
+use kf_core::Digest;
+use kf_registry::receipt;
+use semver::Version;
+
+use crate::rights::Rights;
+
+/// What is installed under the name, and what its user accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Old {
+    pub version: Version,
+    /// Of everything the release consists of.
+    pub content: Content,
+    pub accepted: Rights,
+}
+
+/// What is offered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct New {
+    pub version: Version,
+    pub content: Content,
+    /// What its manifest asks for.
+    pub rights: Rights,
+    /// The digest by which a script consents, see [`receipt::consent_digest`].
+    pub consent: Digest,
+}
+
+/// What a release consists of, by digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub program: Digest,
+    pub manifest: Digest,
+    pub commands: Digest,
+}
+
+impl Content {
+    pub fn of(receipt: &receipt::Receipt) -> Self {
+        Self { program: receipt.wasm.sha256, manifest: receipt.manifest, commands: receipt.commands_sha256 }
+    }
+}
+
+/// Which sort of change it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Add,
+    Replace {
+        from: Version,
+    },
+    /// The very bytes are installed, with all the rights they ask for.
+    Unchanged,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub change: Change,
+    pub to: Version,
+    /// What the command may do afterwards.
+    pub rights: Rights,
+    /// What it may do afterwards that nobody has accepted yet.
+    pub growth: Rights,
+    pub consent: Digest,
+}
+
+impl Plan {
+    pub fn new(old: Option<&Old>, new: New) -> Self {
+        let growth = match old {
+            None => new.rights.clone(),
+            Some(old) => old.accepted.growth(&new.rights),
+        };
+        let change = match old {
+            None => Change::Add,
+            Some(old) if old.content == new.content && old.version == new.version && growth.is_empty() => {
+                Change::Unchanged
+            }
+            Some(old) => Change::Replace { from: old.version.clone() },
+        };
+        Self { change, to: new.version, rights: new.rights, growth, consent: new.consent }
+    }
+
+    /// Whether somebody has to agree before it is applied.
+    pub fn needs_consent(&self) -> bool {
+        !self.growth.is_empty()
+    }
+
+    /// How many permissions were accepted before and stay.
+    pub fn kept(&self) -> usize {
+        self.rights.count().saturating_sub(self.growth.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::grants::RuleSet;
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+    use serde_json::json;
+
+    use super::*;
+
+    fn rights() -> impl Strategy<Value = Rights> {
+        let verbs = subsequence(vec!["get", "list", "watch", "create", "patch"], 0..=5);
+        let resources = subsequence(vec!["pods", "pods/log", "jobs", "secrets"], 1..=4);
+        (verbs, resources, any::<bool>(), any::<bool>()).prop_map(|(verbs, resources, cluster, selection)| {
+            let scope = if cluster { "cluster" } else { "environment" };
+            let rule = json!({"apiGroups": [""], "resources": resources, "verbs": verbs, "scope": scope});
+            let rules = if verbs.is_empty() { vec![] } else { vec![rule] };
+            Rights { rules: RuleSet::parse(&rules).unwrap(), selection }
+        })
+    }
+
+    fn content() -> impl Strategy<Value = Content> {
+        (0u8..2, 0u8..2, 0u8..2).prop_map(|(program, manifest, commands)| Content {
+            program: Digest::of(&[program]),
+            manifest: Digest::of(&[manifest]),
+            commands: Digest::of(&[commands]),
+        })
+    }
+
+    fn version() -> impl Strategy<Value = Version> {
+        (0u64..2).prop_map(|patch| Version::new(1, 0, patch))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn growth_is_never_called_unchanged(
+            old in prop::option::of((version(), content(), rights())),
+            version in version(), content in content(), wanted in rights(),
+        ) {
+            let old = old.map(|(version, content, accepted)| Old { version, content, accepted });
+            let consent = Digest::of(b"consent");
+            let plan = Plan::new(old.as_ref(), New { version, content, rights: wanted.clone(), consent });
+            let accepted = old.as_ref().map(|old| old.accepted.clone()).unwrap_or_default();
+            prop_assert_eq!(plan.needs_consent(), !accepted.cover(&wanted));
+            if plan.change == Change::Unchanged {
+                prop_assert!(!plan.needs_consent());
+                prop_assert_eq!(old.map(|old| old.content), Some(content));
+            }
+        }
+
+        #[test]
+        fn what_was_accepted_and_what_grows_make_up_what_is_wanted(accepted in rights(), wanted in rights()) {
+            let content = Content {
+                program: Digest::of(b""), manifest: Digest::of(b""), commands: Digest::of(b""),
+            };
+            let version = Version::new(1, 0, 0);
+            let old = Old { version: version.clone(), content, accepted: accepted.clone() };
+            let new = New { version, content, rights: wanted.clone(), consent: Digest::of(b"") };
+            let plan = Plan::new(Some(&old), new);
+            for permission in wanted.rules.permissions() {
+                let known = accepted.rules.covers_permission(permission);
+                prop_assert!(known || plan.growth.rules.covers_permission(permission));
+            }
+            prop_assert!(plan.kept() + plan.growth.count() == wanted.count());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a command asks for, what its user accepted, and the most its registry allows.
+
+use kf_core::Permissions;
+use kf_core::grants::{RuleError, RuleSet, sentences};
+
+/// The right of `[permissions] selection`, in words.
+pub const SELECTION: &str = "change which namespace later commands use";
+
+/// What a command asks for, what its user accepted, or the most its registry allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// On the cluster's objects.
+    pub rules: RuleSet,
+    /// To change which namespace later commands use.
+    pub selection: bool,
+}
+
+impl Rights {
+    pub fn parse(permissions: &Permissions) -> Result<Self, RuleError> {
+        let Permissions { kubernetes, selection } = permissions;
+        Ok(Self { rules: RuleSet::parse(kubernetes)?, selection: *selection })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && !self.selection
+    }
+
+    /// What `new` has beyond these; empty if nobody needs to be asked.
+    pub fn growth(&self, new: &Self) -> Self {
+        Self { rules: self.rules.growth(&new.rules), selection: new.selection && !self.selection }
+    }
+
+    /// Whether these include all that `other` has.
+    pub fn cover(&self, other: &Self) -> bool {
+        self.growth(other).is_empty()
+    }
+
+    /// How many single permissions they are.
+    pub fn count(&self) -> usize {
+        self.rules.permissions().count() + usize::from(self.selection)
+    }
+}
+
+/// `read pods and their logs (pods, pods/log)`: for errors and lists.
+pub fn short_lines(rights: &Rights) -> Vec<String> {
+    let rules = sentences(&rights.rules);
+    let lines = rules.iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources));
+    lines.chain(rights.selection.then(|| SELECTION.to_owned())).collect()
+}
+
+/// `read pods and their logs; create training jobs`: to stand in a sentence.
+pub fn in_words(rights: &Rights) -> String {
+    let rules = sentences(&rights.rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
+    rules.chain(rights.selection.then(|| SELECTION.to_owned())).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,292 @@
+//! One run of a command: grants in, exit code out.
+//!
+//! Where a command runs is an [`Executor`]'s business; [`Local`] runs it in this process's sandbox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kf_cluster::broker::{Broker, BrokerConfig, Budgets, CallRecord, Change, Command};
+use kf_cluster::connection::Connection;
+use kf_core::api::ErrorCode;
+use kf_core::failure::Context as _;
+use kf_core::grants::{Refusal, RuleSet, RunFlags};
+use kf_core::names::Namespace;
+use kf_core::selection::Selection;
+use kf_core::ui::Ui;
+use kf_core::{Failure, Kind, exit};
+use kf_home::Home;
+use kf_registry::receipt::Receipt;
+use kf_sandbox::{Code, Context, Fault, FileGrant, GuestError, Limits, Outcome, Run};
+
+use crate::cluster::Target;
+use crate::code;
+use crate::examine::granted;
+use crate::explain::explain;
+use crate::grants;
+use crate::installed::Installed;
+use crate::reporter::Reporter;
+use crate::rights::Rights;
+use crate::selection::{ClusterId, RunSelection, Store};
+
+/// An audit log larger than this makes room for a new one; one old one is kept.
+const MAX_AUDIT_LOG_BYTES: u64 = 16 << 20;
+
+/// Where and how runs of one command line take place.
+#[derive(Clone)]
+pub struct Setting {
+    pub home: Home,
+    pub target: Target,
+    /// Where every call is written down; `audit.jsonl` in the state folder if absent.
+    pub audit_log: Option<PathBuf>,
+    /// Every write becomes a server-side dry run.
+    pub dry_run: bool,
+    /// Refuse every write.
+    pub read_only: bool,
+    /// A person is at a terminal.
+    pub interactive: bool,
+    /// Tell the guest's frames when it traps.
+    pub backtrace: bool,
+    /// What is warned of when a command chooses a namespace that something else goes before.
+    pub overridden: Option<String>,
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// What is asked of a command.
+pub struct Request<'a> {
+    /// The words after its name, without kf's own flags.
+    pub arguments: Vec<String>,
+    /// The files that the words name.
+    pub files: Vec<FileGrant>,
+    /// The terminal, made anew where a run starts over because its machine code could not be used.
+    pub ui: &'a dyn Fn() -> Box<dyn Ui>,
+}
+
+/// How a run went, and what the host has to say about it.
+pub struct Finished {
+    /// The exit code, or why there is none.
+    pub exit: Result<u8, Failure>,
+    /// The API server's warnings.
+    pub warnings: Vec<String>,
+    /// What a dry run would have changed.
+    pub changes: Vec<Change>,
+    /// Every call to the API server.
+    pub calls: Vec<CallRecord>,
+    /// The manifest's rules, to which the calls refer.
+    pub rules: RuleSet,
+}
+
+/// Runs a command somewhere.
+pub trait Executor {
+    /// # Errors
+    ///
+    /// The command could not start. Once it has, how it ended is in [`Finished::exit`].
+    fn execute(
+        &self,
+        installed: &Installed,
+        setting: &Setting,
+        request: Request<'_>,
+    ) -> Result<Finished, Failure>;
+}
+
+/// Runs it here, in the sandbox.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Local;
+
+impl Executor for Local {
+    fn execute(
+        &self,
+        installed: &Installed,
+        setting: &Setting,
+        request: Request<'_>,
+    ) -> Result<Finished, Failure> {
+        let receipt = &installed.receipt;
+        let rights = installed.startable()?;
+        let cluster = ClusterRun::open(receipt, &rights, setting)?;
+        let reporter = setting.reporter.as_ref();
+        let code = code::find(reporter, &setting.home, receipt)?;
+        let Request { arguments, files, ui } = request;
+        let attempt = |code: Code| {
+            kf_sandbox::run(Run {
+                code,
+                abi: receipt.abi.clone(),
+                arguments: arguments.clone(),
+                granted: granted(&rights, &installed.tree),
+                limits: Limits::default(),
+                context: context(receipt, setting, cluster.as_ref()),
+                kube: cluster.as_ref().map(ClusterRun::kube),
+                selection: selection(receipt, &rights, setting, cluster.as_ref()),
+                files: files.clone(),
+                ui: ui(),
+                backtrace: setting.backtrace,
+            })
+        };
+        let result = match attempt(code) {
+            // Another kf, another processor, a damaged file: made again from the verified component.
+            Err(Fault::Load(_)) => attempt(code::recompile(reporter, &setting.home, receipt)?),
+            result => result,
+        };
+        let exit = match result {
+            Ok(Outcome { exit: Ok(code), .. }) => Ok(code),
+            Ok(Outcome { exit: Err(error), refusal }) => {
+                Err(guest_error(receipt, cluster.as_ref(), error, refusal))
+            }
+            Err(Fault::OutputClosed) => Ok(exit::OUTPUT_CLOSED),
+            Err(Fault::Interrupted) => Err(interrupted()),
+            Err(fault) => Err(stopped(receipt, fault)),
+        };
+        let (warnings, changes, calls) = match &cluster {
+            Some(ClusterRun { broker, .. }) => (broker.warnings(), broker.changes(), broker.calls()),
+            None => Default::default(),
+        };
+        Ok(Finished { exit, warnings, changes, calls, rules: rights.rules })
+    }
+}
+
+/// One run of a command against the cluster.
+pub(crate) struct ClusterRun {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) broker: Broker,
+    pub(crate) rules: RuleSet,
+    pub(crate) namespace: Namespace,
+    context: Option<String>,
+    id: ClusterId,
+}
+
+impl ClusterRun {
+    /// None for a command without rights. Nothing is connected before the command's first call.
+    pub(crate) fn open(
+        receipt: &Receipt,
+        rights: &Rights,
+        setting: &Setting,
+    ) -> Result<Option<Self>, Failure> {
+        if rights.is_empty() {
+            return Ok(None);
+        }
+        let target = &setting.target;
+        let settings = match rights.selection {
+            true => target.settings_to_choose(&setting.home)?,
+            false => target.settings(&setting.home)?,
+        };
+        for remark in settings.remarks() {
+            setting.reporter.warn(&remark);
+        }
+        let id = ClusterId::of(&settings);
+        let namespace = settings.namespace.clone();
+        let context = settings.context.clone();
+        let connection = Arc::new(target.connect(settings));
+        let run = RunFlags { read_only: setting.read_only };
+        let broker = Broker::new(BrokerConfig {
+            connection: Arc::clone(&connection),
+            grants: grants::compose(receipt, &rights.rules, run)?,
+            namespace: namespace.clone(),
+            command: Command {
+                name: receipt.name.to_string(),
+                version: receipt.version.to_string(),
+                digest: receipt.wasm.sha256.to_string(),
+            },
+            dry_run: setting.dry_run,
+            budgets: Budgets::default(),
+            audit: Some(audit_log(setting)?),
+        })
+        .context(Kind::Failed, || format!("{} cannot run", receipt.name))?;
+        Ok(Some(Self { connection, broker, rules: rights.rules.clone(), namespace, context, id }))
+    }
+
+    pub(crate) fn kube(&self) -> kf_sandbox::Kube {
+        kf_sandbox::Kube { api: Arc::new(self.broker.clone()), runtime: None }
+    }
+}
+
+/// Where every call is written down. The folder is made, and a log that has grown makes room.
+fn audit_log(setting: &Setting) -> Result<PathBuf, Failure> {
+    if let Some(path) = &setting.audit_log {
+        return Ok(path.clone());
+    }
+    let doing = || "the audit log cannot be kept".to_owned();
+    let folder = &setting.home.state;
+    fs_err::create_dir_all(folder)
+        .context(Kind::Failed, doing)
+        .map_err(|error| error.hint("set KF_AUDIT_LOG to a file you can write to"))?;
+    let path = folder.join("audit.jsonl");
+    if fs_err::metadata(&path).is_ok_and(|log| log.len() > MAX_AUDIT_LOG_BYTES) {
+        fs_err::rename(&path, folder.join("audit.old.jsonl")).context(Kind::Failed, doing)?;
+    }
+    Ok(path)
+}
+
+pub(crate) fn context(receipt: &Receipt, setting: &Setting, cluster: Option<&ClusterRun>) -> Context {
+    Context {
+        namespace: match cluster {
+            Some(cluster) => cluster.namespace.to_string(),
+            None => setting.target.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        },
+        environment: None,
+        cluster: cluster.and_then(|cluster| cluster.context.clone()),
+        command: receipt.name.to_string(),
+        version: receipt.version.to_string(),
+        dry_run: setting.dry_run,
+        interactive: setting.interactive,
+    }
+}
+
+/// What a command that asks for it may know and change of the namespace in use.
+pub(crate) fn selection(
+    receipt: &Receipt,
+    rights: &Rights,
+    setting: &Setting,
+    cluster: Option<&ClusterRun>,
+) -> Option<Box<dyn Selection>> {
+    let cluster = cluster.filter(|_| rights.selection)?;
+    let refused = match (receipt.ceiling.selection, receipt.consent.permissions.selection) {
+        (false, _) => Some("the registry no longer lets it choose namespaces"),
+        (true, false) => Some("you have not let it choose namespaces"),
+        (true, true) => None,
+    };
+    Some(Box::new(RunSelection {
+        store: Store::of(&setting.home),
+        cluster: cluster.id.clone(),
+        dry_run: setting.dry_run,
+        refused: refused.map(|why| format!("{} may not do this: {why}", receipt.name)),
+        read_only: setting.read_only,
+        overridden: setting.overridden.clone(),
+        reporter: Arc::clone(&setting.reporter),
+    }))
+}
+
+/// What the guest says failed; where a layer refused, who stands in the way and who can help.
+fn guest_error(
+    receipt: &Receipt,
+    cluster: Option<&ClusterRun>,
+    error: GuestError,
+    refusal: Option<Refusal>,
+) -> Failure {
+    if error.code == ErrorCode::Forbidden
+        && let (Some(refusal), Some(cluster)) = (refusal, cluster)
+    {
+        return explain(receipt, cluster, &refusal);
+    }
+    Failure::new(error.code.into(), error.message).maybe_hint(error.hint)
+}
+
+/// Ended by Ctrl-C.
+pub fn interrupted() -> Failure {
+    Failure::new(Kind::Interrupted, "interrupted")
+}
+
+fn stopped(receipt: &Receipt, fault: Fault) -> Failure {
+    let Receipt { name, version, .. } = receipt;
+    let failure = match &fault {
+        Fault::Trap { message, backtrace } => {
+            let frames = backtrace.iter().flat_map(|text| text.lines()).map(str::to_owned);
+            Failure::new(Kind::PluginFault, format!("{name} {version} stopped: {message}"))
+                .details(frames.collect::<Vec<_>>())
+        }
+        fault => Failure::new(Kind::PluginFault, format!("{name} {version} stopped: {fault}")),
+    };
+    let failure = failure.caused_by(fault);
+    let owner = &receipt.origin.owner;
+    match &receipt.homepage {
+        Some(homepage) => failure.hint(format!("this is a fault of the command; tell {owner} at {homepage}")),
+        None => failure.hint(format!("this is a fault of the command; tell its author, {owner}")),
+    }
+}

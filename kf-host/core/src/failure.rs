@@ -1,0 +1,212 @@
+//! A failure as people and scripts get to see it.
+//!
+//! Libraries have error enums of their own. Where one leaves kf it becomes a [`Failure`]: a kind (the exit
+//! code), a message (what failed, which value), further lines, and hints (the next command to type).
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::api::ApiError;
+use crate::exit::Kind;
+use crate::format::FormatError;
+use crate::manifest::ManifestError;
+use crate::names::NameError;
+
+/// What is shown and what a script reads; see the [module](self).
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    details: Vec<String>,
+    hints: Vec<String>,
+    fields: serde_json::Map<String, Value>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            details: Vec::new(),
+            hints: Vec::new(),
+            fields: serde_json::Map::new(),
+            source: None,
+        }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    pub fn untrusted(message: impl Into<String>) -> Self {
+        Self::new(Kind::Untrusted, message)
+    }
+
+    /// The error it comes from, for whoever wants to see more than the message.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The errors it comes from, the nearest first.
+    pub fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let first = self.source.as_deref().map(|source| source as &(dyn StdError + 'static));
+        std::iter::successors(first, next_cause)
+    }
+
+    /// Lines below the message, indented.
+    #[must_use]
+    pub fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(lines);
+        self
+    }
+
+    /// The next command to type, complete and correct. Said once, however often it is added.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        if !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn maybe_hint(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
+    /// A field of the error's JSON form, beside `code`, `message` and `hint`.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: Value) -> Self {
+        self.fields.insert(name.to_owned(), value);
+        self
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn first_hint(&self) -> Option<&str> {
+        self.hints.first().map(String::as_str)
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The lines for stderr; the first begins with `error:`.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("error: {}", self.message)];
+        lines.extend(self.details.iter().map(|line| format!("  {line}")));
+        lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
+        lines
+    }
+
+    pub fn json(&self) -> Value {
+        let mut error = serde_json::Map::new();
+        error.insert("code".into(), json!(self.kind.code()));
+        error.insert("message".into(), json!(self.message));
+        error.extend(self.fields.clone());
+        if let Some(hint) = self.hints.first() {
+            error.insert("hint".into(), json!(hint));
+        }
+        json!({ "error": error })
+    }
+}
+
+fn next_cause<'e>(error: &&'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    (**error).source()
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Says what was being done when a library failed.
+pub trait Context<T> {
+    fn context(self, kind: Kind, doing: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: StdError + Send + Sync + 'static> Context<T> for std::result::Result<T, E> {
+    fn context(self, kind: Kind, doing: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Failure::new(kind, format!("{}: {error}", doing())).caused_by(error))
+    }
+}
+
+/// Of the local disk or the terminal; `fs_err` has put the path into it.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error.to_string()).caused_by(error)
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::new(error.code.into(), error.message.clone()).maybe_hint(error.hint.clone()).caused_by(error)
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::usage(error.to_string()).caused_by(error)
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let hint = match &error {
+            ManifestError::Format(error) => FormatError::hint(error),
+            ManifestError::Version(_) => None,
+        };
+        Self::usage(error.to_string()).maybe_hint(hint).caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_keeps_what_it_comes_from() {
+        let error: std::result::Result<(), _> =
+            Err(std::io::Error::other(NameError { kind: "name", value: "x".into(), why: "is odd" }));
+        let failure = error.context(Kind::Failed, || "cannot read x".into()).unwrap_err();
+        assert_eq!(failure.to_string(), "cannot read x: name `x` is odd");
+        assert_eq!(failure.causes().count(), 1);
+        assert_eq!(Failure::usage("x").causes().count(), 0);
+    }
+
+    #[test]
+    fn hint_is_said_once() {
+        let failure = Failure::usage("x").hint("kf a").hint("kf b").hint("kf a");
+        assert_eq!(failure.lines(), ["error: x", "hint: kf a", "hint: kf b"]);
+        assert_eq!(failure.json()["error"]["hint"], "kf a");
+        assert_eq!(failure.json()["error"]["code"], "usage");
+    }
+}
