@@ -1,15 +1,75 @@
-//! Logs, as the bytes they are.
+//! Container logs, byte for byte.
 //!
-//! A log that is followed outlives its connection. The host asks for the time of every line and
-//! takes it off again; when the API server, a proxy or the kubelet breaks off, it asks from the
-//! last line on, and a reader sees every line once. It ends when the container's run does: the log
-//! of the next run is another log.
+//! # Following
+//!
+//! A log that is followed outlives its connection. It is the log of *one run* of a container: each of its lines is
+//! emitted once and in order, however often the API server, a proxy or the kubelet drops the connection, and it ends
+//! when the run does. For that the host requests timestamps, and removes them again.
+//!
+//! After a break the log is requested since a moment before the last line that was emitted. The server truncates that
+//! time to a second, so known lines come again. And nothing in the response says which run it is of: the kubelet serves
+//! the next run's log as soon as it knows of that run, and updates the pod's status afterwards, which may take seconds.
+//! So the last line is the proof: **lines of a new connection are held back until the last emitted line was found in
+//! it.** If it is missing, it is searched in the log of the previous run. The kubelet starts to call a run the previous
+//! one when it calls the next one current, so there is no gap between the two. If the last line is there, the container
+//! was restarted, and what follows it is the rest of the run.
+//!
+//! Only if it is in neither log does the pod's status decide, after it has been the same for longer than it can lag.
+//! This is so when the last line was rotated away, and when there is no last line because the connection broke before
+//! the first one. A run without lines is identified by its restart count, which is recorded after half a second of
+//! silence.
+//!
+//! What is not available any more cannot be emitted:
+//!
+//! - lines that were rotated away while there was no connection. This goes unnoticed;
+//! - the rest of a run after two restarts, or of a pod that is gone. The log then fails with the error of the broken
+//!   connection, as it may be incomplete.
+//!
+//! A connection that ends regularly is the end of the log if the pod's status then reports the run as over.
+//!
+//! # States
+//!
+//! [`Follower`] makes all decisions, and [`Log`] carries them out. In every state a request that fails temporarily is
+//! retried, with growing pauses and up to ten times in a row. Any other failure that is not in the table fails the log.
+//!
+//! | state | action | event | next state |
+//! |---|---|---|---|
+//! | Reading | read the current log | lines | Reading: emit them, or hold them back until the last line is found |
+//! | | | newer lines, a timeout or the end instead of the last line | OpeningPrevious |
+//! | | | timeout before the first line ever | Identifying |
+//! | | | end | Ended |
+//! | | | break, or silence for five minutes | Reconnecting |
+//! | Identifying | get the pod's status | any | Reading: record the restart count |
+//! | Ended | get the pod's status | run in progress | Reconnecting |
+//! | | | run over, pod gone, or not permitted | Done |
+//! | | | temporary failure | Reconnecting |
+//! | Reconnecting | open the current log | opened | Reading; OpeningPrevious if there is no last line |
+//! | | | not available | OpeningPrevious |
+//! | OpeningPrevious | open the previous log | opened | Searching; Deciding if there is no last line |
+//! | | | not available | Deciding |
+//! | Searching | read the previous log | last line | Draining |
+//! | | | newer lines or the end instead | Deciding |
+//! | | | break | OpeningPrevious |
+//! | Deciding | get the pod's status | run is the current one | Deciding, until this is certain; then Reading: emit what was held back |
+//! | | | run is the previous one | OpeningRest |
+//! | | | run or pod is gone | Done |
+//! | | | not permitted | Reading, or Done if the previous log has newer lines |
+//! | OpeningRest | open the previous log | opened | Draining |
+//! | | | not available | Done |
+//! | Draining | read the previous log | lines of the run | Draining: emit them |
+//! | | | end | Done |
+//! | | | break | OpeningRest |
+//!
+//! The connection to the current log stays open, unread, while the previous one is searched and the status is read. So
+//! what they show also holds for the earlier time at which that connection was made.
 
+mod follower;
+mod run;
 mod stamps;
+#[cfg(test)]
+mod tests;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use http::Method;
@@ -20,33 +80,14 @@ use kf_core::grants::Verb;
 use kf_core::names::{ContainerName, ObjectName, Subresource};
 use kf_core::url::Query;
 use kube::client::Body;
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
-use self::stamps::Stamps;
+use self::follower::{Action, Event, Follower, Run};
+use self::run::Status;
 use super::Inner;
 use super::calls::Place;
 use crate::connection::broken_stream;
-
-/// Connections in a row that may fail before the log does: half a minute, in which an API server can
-/// be started again.
-const MOST_FAILURES: u32 = 10;
-
-/// The longest pause between two of them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-
-/// Silence after which a connection may be dead without anybody saying so.
-const SILENCE: Duration = Duration::from_secs(300);
-
-/// How long lines are held back that may have been passed on before.
-const HOLD: Duration = Duration::from_secs(2);
-
-/// A pod's status tells of a restart a second or so after the kubelet has the new log, on a busy node more: how
-/// often it is looked at before lines that do not go on from the last one count as the same run's, and how far
-/// apart.
-const LOOKS: u32 = 10;
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 impl Inner {
     pub(super) async fn log(
@@ -63,285 +104,150 @@ impl Inner {
         query(&options)?;
         let rule = self.check(&place.access(self, Verb::Get))?;
         let permit = self.meter.stream()?;
-        let stamps = (options.follow && !options.previous && !options.timestamps).then(Stamps::default);
+        let resumes = options.follow && !options.previous && !options.timestamps;
         let mut log = Log {
             inner: Arc::clone(self),
             pod,
             place,
             rule,
-            options,
-            stamps,
-            body: None,
-            ready: VecDeque::new(),
-            heard: false,
-            run: Run::GoesOn,
+            options: LogOptions { timestamps: resumes || options.timestamps, ..options },
+            follower: Follower::new(resumes),
+            current: None,
+            previous: None,
+            broke: None,
+            refused: None,
             _permit: permit,
         };
-        log.connect(None, Run::GoesOn).await?;
-        let chunks = stream::unfold(Some(log), |log| async move {
-            let mut log = log?;
-            match log.next().await {
-                Ok(Some(chunk)) => Some((Ok(chunk), Some(log))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
+        let options = log.options.clone();
+        log.current = Some(log.connect(&options).await?);
+        let action = log.follower.action();
+        let chunks = stream::unfold(Some((log, action)), |state| async move {
+            let (mut log, mut action) = state?;
+            loop {
+                let event = match action {
+                    Action::Finish => return None,
+                    Action::Fail => return Some((Err(log.error()), None)),
+                    action => log.run(action).await,
+                };
+                let chunk;
+                (chunk, action) = log.follower.on(event);
+                if !chunk.is_empty() {
+                    log.broke = None;
+                    return Some((Ok(chunk), Some((log, action))));
+                }
             }
         });
         Ok(chunks.boxed())
     }
 }
 
+/// Carries out what the follower decides.
 struct Log {
     inner: Arc<Inner>,
     pod: Place,
     place: Place,
     rule: usize,
+    /// Those of the first request.
     options: LogOptions,
-    /// Present where the log can be gone on with.
-    stamps: Option<Stamps>,
-    body: Option<Body>,
-    ready: VecDeque<Vec<u8>>,
-    /// The connection has brought something.
-    heard: bool,
-    /// What became of the run when the connection was made. Of one that does not go on comes what is left.
-    run: Run,
+    follower: Follower,
+    current: Option<Body>,
+    previous: Option<Body>,
+    /// The error of the last connection that broke, until the log is resumed.
+    broke: Option<ApiError>,
+    /// The error of the last request, if it failed.
+    refused: Option<ApiError>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a connection came to.
-enum Read {
-    Data(Vec<u8>),
-    /// Lines, and then silence, where the last line of the connection before should have been.
-    Lost,
-    /// By itself, as far as HTTP can tell.
-    Ended,
-    Broke(ApiError),
-}
-
 impl Log {
-    /// Asks for the log of a run that goes on, or for what is left of one that does not.
-    async fn connect(&mut self, since: Option<Timestamp>, run: Run) -> Result<(), ApiError> {
-        self.run = run;
-        let mut options = self.options.clone();
-        options.follow &= run == Run::GoesOn;
-        options.previous |= run == Run::Restarted;
-        if self.stamps.is_some() {
-            options.timestamps = true;
+    async fn run(&mut self, action: Action) -> Event {
+        let done = match action {
+            Action::Read { run, timeout: limit } => {
+                let read = self.read(run);
+                match limit {
+                    None => Ok(read.await),
+                    Some(limit) => Ok(timeout(limit, read).await.unwrap_or(Event::TimedOut)),
+                }
+            }
+            Action::Connect { run, since } => self.reconnect(run, since).await,
+            Action::GetStatus => self.status().await,
+            Action::Pause(pause) => {
+                sleep(pause).await;
+                Ok(Event::Resumed)
+            }
+            Action::Finish | Action::Fail => Ok(Event::Resumed),
+        };
+        match done {
+            Ok(event) => {
+                self.refused.take_if(|_| !matches!(event, Event::Resumed));
+                event
+            }
+            Err(error) => Event::Refused(self.refused.insert(error).code),
         }
+    }
+
+    async fn read(&mut self, run: Run) -> Event {
+        let slot = match run {
+            Run::Current => &mut self.current,
+            Run::Previous => &mut self.previous,
+        };
+        while let Some(body) = slot {
+            match body.frame().await {
+                None => *slot = None,
+                Some(Err(error)) => {
+                    *slot = None;
+                    self.broke = Some(broken_stream(&error));
+                    return Event::Broken;
+                }
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Event::Data(data);
+                    }
+                }
+            }
+        }
+        Event::Ended
+    }
+
+    async fn reconnect(&mut self, run: Run, since: Option<Timestamp>) -> Result<Event, ApiError> {
+        let mut options = self.options.clone();
         if let Some(since) = since {
             options.since = u64::try_from(since.as_millisecond()).ok();
             options.tail_lines = None;
         }
+        if run == Run::Previous {
+            (options.follow, options.previous) = (false, true);
+        }
+        let body = Some(self.connect(&options).await?);
+        match run {
+            Run::Current => self.current = body,
+            Run::Previous => self.previous = body,
+        }
+        Ok(Event::Connected)
+    }
+
+    async fn connect(&mut self, options: &LogOptions) -> Result<Body, ApiError> {
         let access = self.place.access(&self.inner, Verb::Get);
-        let (target, query) = (self.place.object(), query(&options)?);
+        let (target, query) = (self.place.object(), query(options)?);
         let call = self.inner.call(&self.place, access, Some(self.rule), Method::GET, &target, &query)?;
-        self.body = Some(self.inner.stream(&call).await?.into_body());
-        self.heard = false;
-        Ok(())
+        Ok(self.inner.stream(&call).await?.into_body())
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
-        loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Ok(Some(chunk));
-            }
-            if self.body.is_none() {
-                return Ok(None);
-            }
-            match self.read().await {
-                Read::Data(data) => {
-                    self.take(&data);
-                    if self.stamps.as_ref().is_some_and(Stamps::is_lost) {
-                        self.find().await?;
-                    }
-                }
-                Read::Lost => self.find().await?,
-                Read::Ended if self.is_over() && self.stamps.as_ref().is_some_and(Stamps::holds) => {
-                    self.find().await?;
-                }
-                Read::Ended if !self.can_go_on() || self.is_over() => self.end(),
-                Read::Ended => self.go_on(None).await?,
-                Read::Broke(error) if !self.can_go_on() => return Err(error),
-                Read::Broke(error) => self.go_on(Some(error)).await?,
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.run != Run::GoesOn
-    }
-
-    fn can_go_on(&self) -> bool {
-        self.stamps.as_ref().is_some_and(Stamps::are_there)
-    }
-
-    fn take(&mut self, data: &[u8]) {
-        self.heard = true;
-        let chunk = match &mut self.stamps {
-            Some(stamps) => stamps.take(data),
-            None => data.to_vec(),
-        };
-        if !chunk.is_empty() {
-            self.ready.push_back(chunk);
-        }
-    }
-
-    fn end(&mut self) {
-        self.body = None;
-        if let Some(stamps) = &mut self.stamps {
-            let left = [stamps.give_up(), stamps.rest()].concat();
-            if !left.is_empty() {
-                self.ready.push_back(left);
-            }
-        }
-    }
-
-    async fn read(&mut self) -> Read {
-        loop {
-            let Some(body) = &mut self.body else { return Read::Ended };
-            let holds = self.stamps.as_ref().is_some_and(Stamps::holds);
-            let frame = match &self.stamps {
-                None => body.frame().await,
-                Some(_) => match timeout(if holds { HOLD } else { SILENCE }, body.frame()).await {
-                    Ok(frame) => frame,
-                    Err(_) if holds => return Read::Lost,
-                    Err(_) => return Read::Broke(broken_stream(&"nothing was heard for five minutes")),
-                },
-            };
-            match frame {
-                None => return Read::Ended,
-                Some(Err(error)) => return Read::Broke(broken_stream(&error)),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Read::Data(data.to_vec());
-                    }
-                }
-            }
-        }
-    }
-
-    /// The connection is over. The log goes on if the container's run does.
-    async fn go_on(&mut self, broken: Option<ApiError>) -> Result<(), ApiError> {
-        let mut failures = 0;
-        loop {
-            // A run that goes on is not asked about too often, and one that has just begun may not
-            // have said anything yet.
-            if failures > 0 || !self.heard {
-                sleep(Duration::from_millis(250 << failures).min(LONGEST_PAUSE)).await;
-            }
-            failures += 1;
-            match self.try_to_go_on(broken.is_some()).await {
-                Ok(()) => return Ok(()),
-                Err(error) if failures < MOST_FAILURES && error.code.may_pass() => {}
-                // That it broke is the news; that it cannot be mended is not.
-                Err(error) => return Err(broken.unwrap_or(error)),
-            }
-        }
-    }
-
-    async fn try_to_go_on(&mut self, broken: bool) -> Result<(), ApiError> {
-        let run = match self.look().await {
-            Ok(run) => run,
-            // Who may not see the pod has only the connection's word.
-            Err(error) if error.code == ErrorCode::Forbidden && broken => Run::GoesOn,
-            Err(error) if error.code == ErrorCode::Forbidden => Run::Ended,
-            Err(error) if error.code == ErrorCode::NotFound && !broken => Run::Ended,
-            Err(error) => return Err(error),
-        };
-        if run == Run::Gone || (!broken && run != Run::GoesOn) {
-            self.end();
-            return Ok(());
-        }
-        let Some(since) = self.stamps.as_mut().and_then(Stamps::resume) else {
-            return Err(broken_stream(&"this log has no times to go on from"));
-        };
-        self.connect_to_run(since, run).await
-    }
-
-    /// What is left of a run that has ended may be gone by now.
-    async fn connect_to_run(&mut self, since: Option<Timestamp>, run: Run) -> Result<(), ApiError> {
-        match self.connect(since, run).await {
-            Err(error) if self.is_over() && !error.code.may_pass() => {
-                self.end();
-                Ok(())
-            }
-            connected => connected,
-        }
-    }
-
-    /// The last line is not there any more. Either it was rotated away, and what came is new; or the pod's
-    /// status was behind when the connection was made, and this is the next run's log.
-    async fn find(&mut self) -> Result<(), ApiError> {
-        for look in 1..=LOOKS {
-            match self.look().await {
-                Ok(Run::Restarted) if self.run != Run::Restarted => {
-                    let since = self.stamps.as_mut().and_then(Stamps::resume).flatten();
-                    return self.connect_to_run(since, Run::Restarted).await;
-                }
-                Ok(Run::Gone) => {
-                    self.stamps.as_mut().and_then(Stamps::resume);
-                    self.end();
-                    return Ok(());
-                }
-                Ok(Run::GoesOn | Run::Ended) if look < LOOKS => sleep(LOOK_PAUSE).await,
-                _ => break,
-            }
-        }
-        if let Some(stamps) = &mut self.stamps {
-            self.ready.push_back(stamps.give_up());
-        }
-        Ok(())
-    }
-
-    /// The host's own look at the pod: what became of the run.
-    async fn look(&mut self) -> Result<Run, ApiError> {
+    /// The host's own request, not the command's.
+    async fn status(&mut self) -> Result<Event, ApiError> {
         let access = self.pod.access(&self.inner, Verb::Get);
         let target = self.pod.object();
         let call = self.inner.call(&self.pod, access, None, Method::GET, &target, &Query::default())?;
         let pod = self.inner.json(&call).await?;
-        let first = self.stamps.as_ref().and_then(Stamps::first);
-        let last = self.stamps.as_ref().and_then(Stamps::last);
-        Ok(run_of(&pod, self.options.container.as_deref(), first, last))
+        Ok(Event::Status(Status::of(&pod, self.options.container.as_deref())))
     }
-}
 
-/// What became of the run whose log was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Run {
-    GoesOn,
-    Ended,
-    /// Another one has begun; its log is another.
-    Restarted,
-    /// Another one has begun and ended, and what the last one said is not kept any longer.
-    Gone,
-}
-
-/// `first` and `last` are when the lines were written that have been read. A pod tells its times in whole
-/// seconds, and the last line may have come in the very second of a restart; but the run before it has
-/// ended before the first line of the one that goes on.
-fn run_of(pod: &Value, container: Option<&str>, first: Option<Timestamp>, last: Option<Timestamp>) -> Run {
-    let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
-    let mut statuses =
-        lists.iter().filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array()).flatten().filter(
-            |status| container.is_none_or(|name| status.get("name").is_some_and(|have| have == name)),
-        );
-    let Some(status) = statuses.next() else { return Run::Ended };
-    let time = |pointer: &str| status.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok();
-    let is_after = |time: Option<Timestamp>, line: Option<Timestamp>| {
-        time.zip(line).is_some_and(|(time, line)| time.as_second() > line.as_second())
-    };
-    let is = |state: &str| status.pointer(&format!("/state/{state}")).is_some();
-    if !is("running") && !is("terminated") {
-        let began_before = time("/lastState/terminated/startedAt");
-        return if is_after(began_before, last) { Run::Gone } else { Run::Ended };
-    }
-    let began = time("/state/running/startedAt").or_else(|| time("/state/terminated/startedAt"));
-    let ended_before = time("/lastState/terminated/finishedAt");
-    if is_after(began, last) || is_after(ended_before, first) {
-        Run::Restarted
-    } else if is("running") {
-        Run::GoesOn
-    } else {
-        Run::Ended
+    /// The cause comes before its consequences.
+    fn error(&mut self) -> ApiError {
+        let error = self.broke.take().or_else(|| self.refused.take());
+        error.unwrap_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, "the rest of the log is not available any more")
+        })
     }
 }
 
@@ -366,47 +272,4 @@ fn query(options: &LogOptions) -> Result<Query, ApiError> {
         query.set("tailLines", lines);
     }
     Ok(query)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_run_is_told_from_the_next_by_when_they_began_and_ended() {
-        let pod = |status: Value| {
-            let mut status = status;
-            status["name"] = json!("main");
-            json!({"status": {"containerStatuses": [status]}})
-        };
-        let at = |time: &str| format!("2026-01-01T12:00:{time}Z").parse::<Timestamp>().ok();
-        let running = |began: &str, ended_before: Option<&str>| {
-            let mut status =
-                json!({"state": {"running": {"startedAt": format!("2026-01-01T12:00:{began}Z")}}});
-            if let Some(ended) = ended_before {
-                status["lastState"] =
-                    json!({"terminated": {"finishedAt": format!("2026-01-01T12:00:{ended}Z")}});
-            }
-            pod(status)
-        };
-        let run = |pod: &Value, first, last| run_of(pod, Some("main"), first, last);
-        assert_eq!(run(&running("00", None), at("00.1"), at("05.5")), Run::GoesOn);
-        // The first line may be written before the runtime has noted the begin.
-        assert_eq!(run(&running("01", None), at("00.9"), at("05.5")), Run::GoesOn);
-        assert_eq!(run(&running("06", Some("05")), at("00.1"), at("05.5")), Run::Restarted);
-        // Within a second of its last line the run ended and the next one began.
-        assert_eq!(run(&running("05", Some("05")), at("00.1"), at("05.5")), Run::Restarted);
-        assert_eq!(run(&running("05", Some("05")), at("05.6"), at("09.5")), Run::GoesOn);
-        assert_eq!(run_of(&running("06", Some("05")), None, None, None), Run::GoesOn);
-        let crashed = json!({"terminated": {"startedAt": "2026-01-01T12:00:06Z"}});
-        assert_eq!(run(&pod(json!({"state": crashed.clone()})), at("00.1"), at("05.5")), Run::Restarted);
-        let again = json!({"state": {"waiting": {}}, "lastState": crashed});
-        assert_eq!(run(&pod(again), at("00.1"), at("05.5")), Run::Gone);
-        for over in [json!({"terminated": {}}), json!({"waiting": {}}), json!({})] {
-            assert_eq!(run(&pod(json!({"state": over})), at("00.1"), at("05.5")), Run::Ended);
-        }
-        assert_eq!(run_of(&running("00", None), Some("other"), at("00.1"), at("05.5")), Run::Ended);
-    }
 }

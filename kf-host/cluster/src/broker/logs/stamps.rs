@@ -1,298 +1,374 @@
-//! Lines with their times: taken off on the way out, and used to go on where a log broke off.
+//! The timestamps of a log's lines, and where to resume it by them.
 //!
-//! The kubelet can put the time in front of every line. Two lines of a container have the same one
-//! only if they came in the same nanosecond, and the file keeps their order. So a log that is asked
-//! for again from a moment before the break holds the last line that was passed on, and everything
-//! behind it is new.
+//! The kubelet can put the time in front of every line. Two lines of a container have the same one only if they were
+//! written in the same nanosecond, and the file keeps their order. So the last line that was emitted proves two things
+//! about a log that is requested again since a moment before it: that it is the log of the same run, as no other run
+//! wrote that line, and where the new lines start.
 
-use jiff::Timestamp;
-use memchr::memchr;
+use jiff::{SignedDuration, Timestamp};
+use memchr::{memchr, memchr2};
 
-/// The longest time with the space after it: `2026-11-25T04:00:00.123456789+00:00 `.
-const LONGEST: usize = 40;
+/// The longest timestamp, with the space after it: `2026-11-25T04:00:00.123456789+00:00 `.
+const MAX_STAMP_BYTES: usize = 40;
 
-/// How far the clock may seem to go back between lines: stdout and stderr are written by two hands.
-const SLACK_MS: i64 = 1000;
+/// How far timestamps may go back from one line to the next, as stdout and stderr are copied concurrently.
+const SLACK: SignedDuration = SignedDuration::from_secs(1);
 
-/// What is held back before the last line counts as lost, in bytes.
-const HELD: usize = 256 << 10;
+/// How much of newer lines is held back before the last line counts as missing.
+const MAX_HELD_BYTES: usize = 256 << 10;
 
-/// Takes the times off a log.
-#[derive(Debug, Default)]
-pub(super) struct Stamps {
-    /// The begin of a line whose time has not come whole.
-    head: Vec<u8>,
-    /// In the middle of a line.
-    inside: bool,
-    /// When the first line was written.
+/// How far a log was emitted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position {
+    /// The time of its first line.
     first: Option<Timestamp>,
-    place: Place,
-    /// Looking for the place where the last connection broke off.
-    search: Option<Search>,
-    /// The lines have no times: they go through, and a break is the end.
-    unstamped: bool,
+    last: Line,
 }
 
-/// The last line that was passed on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Place {
-    /// Its time as it was written; empty before the first line.
-    time: Vec<u8>,
-    /// Lines with this very time so far, this one included.
-    same: usize,
-    /// Its end was not passed on.
-    open: bool,
-    /// Bytes of it that were, in that case.
-    part: usize,
+/// The last line that was emitted.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    /// Its timestamp, byte for byte; empty before the first line.
+    stamp: Vec<u8>,
+    /// How many lines so far have this timestamp, including this one.
+    repeats: usize,
+    /// Its end was not emitted.
+    is_open: bool,
+    /// How many bytes of it were emitted.
+    bytes: usize,
 }
 
-#[derive(Debug)]
-struct Search {
-    wanted: Place,
-    at: Option<Timestamp>,
-    same: usize,
-    /// Bytes of the line that were passed on already.
-    skip: usize,
-    /// What to do with the line the stream stands in.
-    line: Fate,
-    /// Lines that would be new if the last one were not there any more.
-    held: Vec<u8>,
-    /// The last line can hardly come any more.
-    lost: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Was passed on.
-    Old,
-    /// Was passed on in part.
-    Partly,
-    /// Newer, but the last line has not come yet.
-    Held,
-}
-
-impl Stamps {
-    /// The connection broke. `None` if the log cannot be gone on with; otherwise the moment to ask
-    /// from, or none to ask from the beginning again.
-    pub(super) fn resume(&mut self) -> Option<Option<Timestamp>> {
-        if self.unstamped {
-            return None;
-        }
-        self.head.clear();
-        self.inside = false;
-        if self.place.time.is_empty() {
-            self.search = None;
-            return Some(None);
-        }
-        let at = time(&self.place.time)?;
-        // A search that broke off itself has passed on nothing, or is over.
-        self.search = Some(Search {
-            wanted: self.place.clone(),
-            at: Some(at),
-            same: 0,
-            skip: 0,
-            line: Fate::Old,
-            held: Vec::new(),
-            lost: false,
-        });
-        Some(Some(at.saturating_sub(jiff::SignedDuration::from_millis(SLACK_MS)).ok()?))
+impl Position {
+    /// Whether no line was emitted yet.
+    pub(super) fn is_start(&self) -> bool {
+        self.last.stamp.is_empty()
     }
 
-    /// Whether the lines have times, as far as that is known.
-    pub(super) fn are_there(&self) -> bool {
-        !self.unstamped
-    }
-
-    /// When the last line that was passed on was written.
-    pub(super) fn last(&self) -> Option<Timestamp> {
-        time(&self.place.time)
-    }
-
-    /// When the first line that was read was written.
     pub(super) fn first(&self) -> Option<Timestamp> {
         self.first
     }
 
-    /// Whether lines are held back that may be new.
-    pub(super) fn holds(&self) -> bool {
-        self.search.as_ref().is_some_and(|search| !search.held.is_empty())
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        time(&self.last.stamp)
     }
 
-    /// Whether newer lines came in the last one's place: it was rotated away, or this is the log of
-    /// another run.
-    pub(super) fn is_lost(&self) -> bool {
-        self.search.as_ref().is_some_and(|search| search.lost)
+    /// Since when to request the log so that the last line is in it.
+    pub(super) fn resume_at(&self) -> Option<Timestamp> {
+        self.last()?.saturating_sub(SLACK).ok()
     }
 
-    /// The last line does not come any more: what is held back is new.
-    pub(super) fn give_up(&mut self) -> Vec<u8> {
-        let Some(search) = self.search.take() else { return Vec::new() };
-        let mut out = Vec::new();
-        if !search.held.is_empty() && search.wanted.open && search.wanted.part > 0 {
-            out.push(b'\n');
-        }
-        self.pass_all(&search.held, &mut out);
-        out
-    }
-
-    /// The log has ended: the begin of a line that has no time.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.head)
-    }
-
-    /// What of a chunk is to be passed on.
-    pub(super) fn take(&mut self, mut chunk: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(chunk.len());
-        if self.unstamped {
-            out.extend_from_slice(chunk);
-            return out;
-        }
-        while !chunk.is_empty() {
-            if !self.inside {
-                let Some(rest) = self.begin(chunk, &mut out) else { return out };
-                chunk = rest;
-                continue;
-            }
-            let end = memchr(b'\n', chunk).map_or(chunk.len(), |newline| newline + 1);
-            let (part, rest) = chunk.split_at(end);
-            chunk = rest;
-            let ended = part.ends_with(b"\n");
-            self.body(part, ended, &mut out);
-            self.inside = !ended;
-        }
-        out
-    }
-
-    /// Reads the time of the next line; `None` if it has not come whole.
-    fn begin<'c>(&mut self, chunk: &'c [u8], out: &mut Vec<u8>) -> Option<&'c [u8]> {
-        let room = LONGEST.saturating_sub(self.head.len()).min(chunk.len());
-        let (near, _) = chunk.split_at(room);
-        let (stamp, rest) = match memchr(b' ', near) {
-            Some(space) => (near.get(..space)?, chunk.get(space + 1..)?),
-            None if self.head.len() + near.len() < LONGEST && memchr(b'\n', near).is_none() => {
-                self.head.extend_from_slice(near);
-                return None;
-            }
-            None => return Some(self.without_times(chunk, out)),
-        };
-        if !self.head.is_empty() || !looks_like_time(stamp) {
-            let mut whole = std::mem::take(&mut self.head);
-            whole.extend_from_slice(stamp);
-            if !looks_like_time(&whole) {
-                self.head = whole;
-                out.append(&mut self.head);
-                self.unstamped = true;
-                out.extend_from_slice(chunk.get(stamp.len()..).unwrap_or_default());
-                return None;
-            }
-            self.line(&whole);
-        } else {
-            self.line(stamp);
-        }
-        self.inside = true;
-        Some(rest)
-    }
-
-    fn without_times<'c>(&mut self, chunk: &'c [u8], out: &mut Vec<u8>) -> &'c [u8] {
-        self.unstamped = true;
-        out.append(&mut self.head);
-        out.extend_from_slice(chunk);
-        &[]
-    }
-
-    /// A line begins.
-    fn line(&mut self, stamp: &[u8]) {
+    fn begin(&mut self, stamp: &[u8]) {
         if self.first.is_none() {
             self.first = time(stamp);
         }
-        let Some(search) = &mut self.search else { return self.place.begin(stamp) };
-        if search.same >= search.wanted.same {
-            // The last line is behind us.
-            self.search = None;
-            return self.place.begin(stamp);
-        }
-        if stamp == search.wanted.time {
-            search.same += 1;
-            search.held.clear();
-            search.lost = false;
-            if search.same < search.wanted.same {
-                search.line = Fate::Old;
-                return;
-            }
-            search.line = if search.wanted.open { Fate::Partly } else { Fate::Old };
-            search.skip = search.wanted.part;
-            return;
-        }
-        let apart = match (time(stamp), search.at) {
-            (Some(now), Some(wanted)) => now.as_millisecond().saturating_sub(wanted.as_millisecond()),
-            _ => 0,
-        };
-        search.lost |= apart > SLACK_MS;
-        let newer = time(stamp) > search.at;
-        search.line = if newer { Fate::Held } else { Fate::Old };
-        if newer {
-            search.held.extend_from_slice(stamp);
-            search.held.push(b' ');
-        }
-    }
-
-    /// A piece of a line.
-    fn body(&mut self, part: &[u8], ended: bool, out: &mut Vec<u8>) {
-        let Some(search) = &mut self.search else {
-            out.extend_from_slice(part);
-            return self.place.add(part.len(), ended);
-        };
-        match search.line {
-            Fate::Old => {}
-            Fate::Held => {
-                search.held.extend_from_slice(part);
-                search.lost |= search.held.len() > HELD;
-            }
-            Fate::Partly => {
-                let skipped = search.skip.min(part.len());
-                search.skip -= skipped;
-                let fresh = part.get(skipped..).unwrap_or_default();
-                out.extend_from_slice(fresh);
-                self.place.add(fresh.len(), ended);
-            }
-        }
-    }
-
-    /// Passes on lines with their times.
-    fn pass_all(&mut self, mut lines: &[u8], out: &mut Vec<u8>) {
-        while let Some(space) = memchr(b' ', lines) {
-            let (stamp, rest) = lines.split_at(space);
-            let rest = rest.get(1..).unwrap_or_default();
-            let end = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
-            let (body, rest) = rest.split_at(end);
-            self.place.begin(stamp);
-            out.extend_from_slice(body);
-            self.place.add(body.len(), body.ends_with(b"\n"));
-            lines = rest;
-        }
-    }
-}
-
-impl Place {
-    fn begin(&mut self, stamp: &[u8]) {
-        self.part = 0;
-        self.open = true;
-        if self.time == stamp {
-            self.same += 1;
+        let last = &mut self.last;
+        last.bytes = 0;
+        last.is_open = true;
+        if last.stamp == stamp {
+            last.repeats += 1;
         } else {
-            self.time.clear();
-            self.time.extend_from_slice(stamp);
-            self.same = 1;
+            last.stamp.clear();
+            last.stamp.extend_from_slice(stamp);
+            last.repeats = 1;
         }
     }
 
     fn add(&mut self, bytes: usize, ended: bool) {
-        self.open = !ended;
-        self.part += bytes;
+        self.last.is_open = !ended;
+        self.last.bytes += bytes;
     }
 }
 
-/// `2026-11-25T04:00:00.123456789Z`, looked at without reading it: every line has one.
+/// The lines of one connection. Removes their timestamps, and skips what was emitted before.
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// Not the first connection: its lines have timestamps, and the first ones may be known.
+    resumed: bool,
+    /// The start of a line, without the end of its timestamp.
+    head: Vec<u8>,
+    /// What to do with the rest of the present line; `None` between lines.
+    fate: Option<Fate>,
+    /// A line with a timestamp was read.
+    stamped: bool,
+    /// The lines of this log have no timestamps, and are emitted as they are.
+    unstamped: bool,
+    /// Present until the last emitted line was found.
+    search: Option<Search>,
+    /// It was found.
+    found: bool,
+    /// Only lines of these seconds are emitted, both included.
+    between: Option<(i64, i64)>,
+}
+
+#[derive(Debug)]
+struct Search {
+    wanted: Line,
+    at: Option<Timestamp>,
+    repeats: usize,
+    /// Newer lines, to be emitted if the last one is not there any more.
+    held: Vec<u8>,
+    /// Newer lines were found where the last one should be.
+    missing: bool,
+    /// The last line may be missing: newer lines are then new ones.
+    accepting: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    New,
+    /// The last line that was emitted, this many bytes of it.
+    Resumed {
+        known: usize,
+    },
+    /// Newer than the last line, which was not found yet.
+    Held,
+    /// Without a timestamp: a message of the kubelet.
+    Message,
+    Skipped,
+}
+
+impl Lines {
+    /// For the first connection.
+    pub(super) fn new() -> Self {
+        Self {
+            resumed: false,
+            head: Vec::new(),
+            fate: None,
+            stamped: false,
+            unstamped: false,
+            search: None,
+            found: false,
+            between: None,
+        }
+    }
+
+    /// For a log that is requested again.
+    pub(super) fn resumed(position: &Position) -> Self {
+        let search = (!position.is_start()).then(|| Search {
+            wanted: position.last.clone(),
+            at: position.last(),
+            repeats: 0,
+            held: Vec::new(),
+            missing: false,
+            accepting: false,
+        });
+        Self { resumed: true, search, ..Self::new() }
+    }
+
+    /// Until the last line is found, which may be missing, skips lines of other seconds than these.
+    pub(super) fn between(mut self, first: Option<Timestamp>, last: Option<Timestamp>) -> Self {
+        let second = |time: Timestamp| time.as_second();
+        self.between = Some((first.map_or(i64::MIN, second), last.map_or(i64::MAX, second)));
+        if let Some(search) = &mut self.search {
+            search.accepting = true;
+        }
+        self
+    }
+
+    /// Whether the last emitted line was found.
+    pub(super) fn has_found(&self) -> bool {
+        self.found
+    }
+
+    /// Whether lines are held back until the last emitted one is found.
+    pub(super) fn is_seeking(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// Whether the last line may be missing.
+    pub(super) fn is_accepting(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.accepting)
+    }
+
+    /// Whether newer lines were found where the last one should be.
+    pub(super) fn is_missing(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.missing && !search.accepting)
+    }
+
+    /// Whether there are newer lines than the last one, which was not found.
+    pub(super) fn has_newer(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| !search.held.is_empty())
+    }
+
+    /// Whether the lines have no timestamps, so that the log cannot be resumed.
+    pub(super) fn is_unstamped(&self) -> bool {
+        self.unstamped
+    }
+
+    /// From now on the last line may be missing.
+    pub(super) fn accept(&mut self, position: &mut Position) -> Vec<u8> {
+        let Some(search) = &mut self.search else { return Vec::new() };
+        search.accepting = true;
+        if search.missing { self.release(position) } else { Vec::new() }
+    }
+
+    /// The last line is missing: emits what was held back.
+    pub(super) fn release(&mut self, position: &mut Position) -> Vec<u8> {
+        let mut out = Vec::new();
+        let Some(search) = self.search.take_if(|search| !search.held.is_empty()) else { return out };
+        if search.wanted.is_open && search.wanted.bytes > 0 {
+            out.push(b'\n');
+        }
+        let mut lines = search.held.as_slice();
+        while let Some(space) = memchr(b' ', lines) {
+            let (stamp, rest) = lines.split_at(space);
+            let rest = rest.get(1..).unwrap_or_default();
+            let (body, rest) = first_line(rest);
+            position.begin(stamp);
+            position.add(body.len(), body.ends_with(b"\n"));
+            out.extend_from_slice(body);
+            lines = rest;
+        }
+        if self.fate == Some(Fate::Held) {
+            self.fate = Some(Fate::New);
+        }
+        out
+    }
+
+    /// At the end of the log, what is left of a line too short for a timestamp.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        if self.resumed || self.stamped { Vec::new() } else { std::mem::take(&mut self.head) }
+    }
+
+    /// What to emit of a chunk.
+    pub(super) fn take(&mut self, mut chunk: &[u8], position: &mut Position) -> Vec<u8> {
+        let mut out = Vec::with_capacity(chunk.len());
+        while !chunk.is_empty() {
+            if self.unstamped {
+                out.extend_from_slice(chunk);
+                break;
+            }
+            let Some(fate) = self.fate else {
+                chunk = self.begin(chunk, position, &mut out);
+                continue;
+            };
+            let (part, rest) = first_line(chunk);
+            chunk = rest;
+            self.body(fate, part, position, &mut out);
+        }
+        if self.search.as_ref().is_some_and(|search| search.accepting && search.missing) {
+            out.extend(self.release(position));
+        }
+        out
+    }
+
+    /// Reads the timestamp of the next line. Returns what follows it.
+    fn begin<'c>(&mut self, chunk: &'c [u8], position: &mut Position, out: &mut Vec<u8>) -> &'c [u8] {
+        let room = MAX_STAMP_BYTES.saturating_sub(self.head.len()).min(chunk.len());
+        let (near, _) = chunk.split_at(room);
+        let Some(end) = memchr2(b' ', b'\n', near) else {
+            if self.head.len() + near.len() < MAX_STAMP_BYTES {
+                self.head.extend_from_slice(near);
+                return &[];
+            }
+            self.without_stamp(out);
+            return chunk;
+        };
+        let (stamp, rest) = near.split_at(end);
+        let is_stamp = rest.starts_with(b" ") && {
+            self.head.extend_from_slice(stamp);
+            let is_stamp = looks_like_time(&self.head);
+            if !is_stamp {
+                self.head.truncate(self.head.len() - stamp.len());
+            }
+            is_stamp
+        };
+        if !is_stamp {
+            self.without_stamp(out);
+            return chunk;
+        }
+        let mut stamp = std::mem::take(&mut self.head);
+        self.stamped = true;
+        self.fate = Some(self.fate_of(&stamp, position));
+        stamp.clear();
+        self.head = stamp;
+        chunk.get(end + 1..).unwrap_or_default()
+    }
+
+    /// Starts a line without a timestamp. It is of a log without any, or an error message of the kubelet. Or it is the
+    /// rest of a long line: the kubelet has a timestamp for each 16 KiB of it, writes out the first one alone, and
+    /// filters by each.
+    fn without_stamp(&mut self, out: &mut Vec<u8>) {
+        self.unstamped = !self.resumed && !self.stamped;
+        let is_shown = !self.is_seeking() && (self.unstamped || self.stamped);
+        self.fate = Some(if is_shown { Fate::Message } else { Fate::Skipped });
+        if is_shown {
+            out.append(&mut self.head);
+        }
+        self.head.clear();
+    }
+
+    fn fate_of(&mut self, stamp: &[u8], position: &mut Position) -> Fate {
+        if let Some(search) = &mut self.search
+            && stamp == search.wanted.stamp
+        {
+            // Whatever precedes it in the file was emitted before it.
+            search.held.clear();
+            search.missing = false;
+            search.repeats += 1;
+            if search.repeats < search.wanted.repeats {
+                return Fate::Skipped;
+            }
+            let is_open = search.wanted.is_open;
+            self.search = None;
+            (self.found, self.between) = (true, None);
+            return if is_open { Fate::Resumed { known: position.last.bytes } } else { Fate::Skipped };
+        }
+        if let Some((first, last)) = self.between
+            && !time(stamp).is_some_and(|time| (first..=last).contains(&time.as_second()))
+        {
+            return Fate::Skipped;
+        }
+        let Some(search) = &mut self.search else {
+            position.begin(stamp);
+            return Fate::New;
+        };
+        let (Some(now), Some(wanted)) = (time(stamp), search.at) else { return Fate::Skipped };
+        if now <= wanted {
+            return Fate::Skipped;
+        }
+        search.missing |= now.duration_since(wanted) > SLACK;
+        search.held.extend_from_slice(stamp);
+        search.held.push(b' ');
+        Fate::Held
+    }
+
+    /// Handles a part of a line.
+    fn body(&mut self, fate: Fate, part: &[u8], position: &mut Position, out: &mut Vec<u8>) {
+        let ended = part.ends_with(b"\n");
+        self.fate = if ended { None } else { Some(fate) };
+        match fate {
+            Fate::Skipped => {}
+            Fate::Message => out.extend_from_slice(part),
+            Fate::New => {
+                out.extend_from_slice(part);
+                position.add(part.len(), ended);
+            }
+            Fate::Resumed { known } => {
+                let skipped = known.min(part.len());
+                let fresh = part.get(skipped..).unwrap_or_default();
+                out.extend_from_slice(fresh);
+                position.add(fresh.len(), ended);
+                if !ended {
+                    self.fate = Some(Fate::Resumed { known: known - skipped });
+                }
+            }
+            Fate::Held => {
+                if let Some(search) = &mut self.search {
+                    search.held.extend_from_slice(part);
+                    search.missing |= search.held.len() > MAX_HELD_BYTES;
+                }
+            }
+        }
+    }
+}
+
+/// Splits after the first line.
+fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(memchr(b'\n', bytes).map_or(bytes.len(), |newline| newline + 1))
+}
+
+/// A cheap check, as every line has one: `2026-11-25T04:00:00.123456789Z`.
 fn looks_like_time(stamp: &[u8]) -> bool {
     matches!(stamp, [a, b, c, d, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, b':', ..]
         if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()))
@@ -308,7 +384,7 @@ mod tests {
 
     use super::*;
 
-    /// A container's log file: nanoseconds and lines, some at the same time, some a little back.
+    /// A container's log file: nanoseconds and lines.
     fn file(lines: &[(u32, String)]) -> Vec<(u64, String)> {
         let mut now = 1_000_000_000_000u64;
         let line = |(step, text): &(u32, String)| {
@@ -322,7 +398,7 @@ mod tests {
         Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap().to_string()
     }
 
-    /// What the kubelet sends for a file from a moment on.
+    /// What the kubelet sends of a file.
     fn sent(file: &[(u64, String)], since: Option<Timestamp>) -> Vec<u8> {
         let since = since.map_or(0, |time| time.as_second().unsigned_abs() * 1_000_000_000);
         let lines = file.iter().filter(|(time, _)| *time >= since);
@@ -333,89 +409,105 @@ mod tests {
         file.iter().map(|(_, text)| format!("{text}\n")).collect::<String>().into_bytes()
     }
 
-    /// What is passed on where it is the same run's log.
-    fn taken(stamps: &mut Stamps, chunk: &[u8]) -> Vec<u8> {
-        let mut out = stamps.take(chunk);
-        if stamps.is_lost() {
-            out.extend(stamps.give_up());
-        }
-        out
-    }
-
     proptest! {
         #[test]
-        fn a_log_that_breaks_off_again_and_again_is_passed_on_once(
+        fn log_resumed_after_each_break_is_emitted_once(
             lines in prop::collection::vec(
                 (prop_oneof![Just(0u32), Just(1), 1..2_000_000_000u32], "[ab ]{0,6}"), 0..30),
             breaks in prop::collection::vec(0..400usize, 0..6),
             size in 1..50usize,
         ) {
             let file = file(&lines);
-            let mut stamps = Stamps::default();
+            let mut position = Position::default();
+            let mut lines = Lines::new();
             let mut out = Vec::new();
-            let mut since = None;
             for length in breaks.into_iter().chain([usize::MAX]) {
-                let bytes = sent(&file, since);
+                let bytes = sent(&file, position.resume_at());
                 for chunk in bytes[..length.min(bytes.len())].chunks(size) {
-                    out.extend(taken(&mut stamps, chunk));
+                    out.extend(lines.take(chunk, &mut position));
                 }
-                if length == usize::MAX {
-                    out.extend(stamps.give_up());
-                } else {
-                    since = stamps.resume().unwrap();
-                }
+                prop_assert!(!lines.is_missing() && !lines.has_newer());
+                lines = Lines::resumed(&position);
             }
             prop_assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(plain(&file)).unwrap());
         }
 
         #[test]
-        fn times_are_taken_off_wherever_the_chunks_end(
+        fn timestamps_are_removed_wherever_chunks_end(
             lines in prop::collection::vec((1..2_000_000_000u32, "\\PC{0,20}"), 0..20),
             size in 1..80usize,
         ) {
             let file = file(&lines);
-            let mut stamps = Stamps::default();
-            let out: Vec<u8> = sent(&file, None).chunks(size).flat_map(|c| stamps.take(c)).collect();
+            let (mut lines, mut position) = (Lines::new(), Position::default());
+            let out: Vec<u8> =
+                sent(&file, None).chunks(size).flat_map(|chunk| lines.take(chunk, &mut position)).collect();
             prop_assert_eq!(out, plain(&file));
         }
 
         #[test]
-        fn a_log_without_times_goes_through(text in "[a-z \n]{0,200}", size in 1..20usize) {
-            let mut stamps = Stamps::default();
-            let mut out: Vec<u8> = text.as_bytes().chunks(size).flat_map(|c| stamps.take(c)).collect();
-            out.extend(stamps.rest());
+        fn log_without_timestamps_is_emitted_unchanged(text in "[a-z \n]{0,200}", size in 1..20usize) {
+            let (mut lines, mut position) = (Lines::new(), Position::default());
+            let mut out: Vec<u8> =
+                text.as_bytes().chunks(size).flat_map(|chunk| lines.take(chunk, &mut position)).collect();
+            out.extend(lines.rest());
             prop_assert_eq!(out, text.into_bytes());
         }
     }
 
-    /// A pod chooses how long its lines are.
-    #[test]
-    fn no_more_than_a_little_is_held_back_of_a_line_without_end() {
-        let mut stamps = Stamps::default();
-        stamps.take(format!("{} first\n", stamp(1_000_000_000_000)).as_bytes());
-        stamps.resume().unwrap();
-        let mut out = stamps.take(format!("{} ", stamp(1_000_000_000_500)).as_bytes());
-        let sizes: Vec<usize> = (0..100)
-            .map(|_| {
-                out.extend(taken(&mut stamps, &[b'x'; 64 << 10]));
-                stamps.search.as_ref().map_or(0, |search| search.held.len())
-            })
-            .collect();
-        assert!(sizes.iter().all(|held| *held <= HELD), "{sizes:?}");
-        assert_eq!(out, vec![b'x'; 100 * (64 << 10)]);
+    fn after_one_line() -> Position {
+        let mut position = Position::default();
+        Lines::new().take(format!("{} first\n", stamp(1_000_000_000_000)).as_bytes(), &mut position);
+        position
     }
 
-    /// After a rotation the kubelet has only the new file.
     #[test]
-    fn a_last_line_that_was_rotated_away_loses_nothing_that_is_left() {
+    fn endless_newer_line_is_held_back_up_to_a_limit() {
+        let mut position = after_one_line();
+        let mut lines = Lines::resumed(&position);
+        let newer = format!("{} ", stamp(1_000_000_000_500));
+        lines.take(newer.as_bytes(), &mut position);
+        let mut fed = 0;
+        while !lines.is_missing() {
+            assert_eq!(lines.take(&[b'x'; 1 << 10], &mut position), b"");
+            fed += 1 << 10;
+            assert!(fed <= MAX_HELD_BYTES);
+        }
+        let mut out = lines.accept(&mut position);
+        out.extend(lines.take(b"yz\n", &mut position));
+        let expected = ["x".repeat(fed), "yz\n".to_owned()].concat();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    /// The kubelet serves only the newest file.
+    #[test]
+    fn lines_after_rotated_last_line_are_emitted() {
         let lines: Vec<_> = (0..6).map(|number| (700_000_000, format!("line {number}"))).collect();
         let file = file(&lines);
-        let mut stamps = Stamps::default();
-        let mut out = stamps.take(&sent(&file[..3], None));
-        stamps.resume().unwrap();
-        out.extend(stamps.take(&sent(&file[3..], None)));
-        assert!(stamps.is_lost());
-        out.extend(stamps.give_up());
+        let mut position = Position::default();
+        let mut out = Lines::new().take(&sent(&file[..3], None), &mut position);
+        let mut lines = Lines::resumed(&position);
+        out.extend(lines.take(&sent(&file[3..], None), &mut position));
+        assert!(lines.is_missing());
+        out.extend(lines.accept(&mut position));
+        assert!(!lines.is_seeking());
         assert_eq!(out, plain(&file));
+    }
+
+    #[test]
+    fn rest_of_long_line_before_the_last_one_is_skipped() {
+        let mut position = after_one_line();
+        let mut lines = Lines::resumed(&position);
+        let again = format!("rest of a line\n{0} first\n{0} second\n", stamp(1_000_000_000_000));
+        assert_eq!(lines.take(again.as_bytes(), &mut position), b"second\n");
+    }
+
+    /// The kubelet sends it with status 200.
+    #[test]
+    fn error_message_instead_of_the_log_is_skipped() {
+        let mut position = after_one_line();
+        let mut lines = Lines::resumed(&position);
+        let message = b"unable to retrieve container logs for containerd://5f1c";
+        assert_eq!(lines.take(message, &mut position), b"");
+        assert!(lines.is_seeking() && !lines.is_missing());
     }
 }

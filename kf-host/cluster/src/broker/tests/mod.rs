@@ -8,6 +8,7 @@ mod writing;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -55,6 +56,16 @@ impl Server {
     pub(super) fn broken(&self, code: u16, body: Vec<u8>) {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         self.push(Response::builder().status(code), [Ok(body), Err(reset)]);
+    }
+
+    /// The connection begins, says nothing, and breaks after a while.
+    pub(super) fn silent(&self) {
+        let silence = stream::once(async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Err(io::Error::from(io::ErrorKind::ConnectionReset))
+        });
+        let body = StreamBody::new(silence).boxed_unsync();
+        self.answers.lock().unwrap().push_back(Response::new(body));
     }
 
     pub(super) fn with_header(&self, code: u16, name: &str, value: &str, body: &Value) {

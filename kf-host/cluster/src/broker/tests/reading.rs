@@ -225,31 +225,44 @@ fn main(state: Value) -> Value {
     json!({"status": {"containerStatuses": [{"name": "main", "state": state}]}})
 }
 
-/// A pod whose container `main` ended and began again in the third second.
-fn restarted() -> Value {
-    let mut pod = main(json!({"running": {"startedAt": "2026-01-01T12:00:03Z"}}));
-    pod["status"]["containerStatuses"][0]["lastState"] =
-        json!({"terminated": {"finishedAt": "2026-01-01T12:00:03Z"}});
-    pod
-}
-
-/// What is said on a log that is followed, and the requests it took.
-async fn followed(server: &Server) -> (String, Vec<String>) {
+/// What is said on a log that is followed until it ends or fails, and the requests it took.
+async fn follow(server: &Server) -> (String, Option<ApiError>, Vec<String>) {
     let broker = server.broker(&[rule("", &["pods/log"], &["get"])]);
     let options = LogOptions { follow: true, ..LogOptions::default() };
     let mut log = broker.log(None, "web-0".into(), options).await.unwrap();
-    let mut text = Vec::new();
+    let (mut text, mut failed) = (Vec::new(), None);
     while let Some(chunk) = log.next().await {
-        text.extend(chunk.unwrap());
+        match chunk {
+            Ok(chunk) => text.extend(chunk),
+            Err(error) => failed = Some(error),
+        }
     }
-    (String::from_utf8(text).unwrap(), server.requests())
+    (String::from_utf8(text).unwrap(), failed, server.requests())
+}
+
+/// The same of a log that ends.
+async fn followed(server: &Server) -> (String, Vec<String>) {
+    let (text, failed, requests) = follow(server).await;
+    assert_eq!(failed, None, "{requests:#?}");
+    (text, requests)
+}
+
+/// The container `main` runs since the beginning of the minute.
+fn running() -> Value {
+    main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}))
+}
+
+/// What the kubelet answers where there was no run before this one.
+fn no_previous(server: &Server) {
+    let message = "previous terminated container \"main\" in pod \"web-0\" not found";
+    server.answer(400, &status(400, "BadRequest", message));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_goes_on_where_its_connection_ended() {
+async fn log_is_resumed_where_its_connection_ended() {
     let server = Server::default();
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
-    server.answer(200, &main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}})));
+    server.answer(200, &running());
     server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
     server.answer(200, &main(json!({"terminated": {}})));
     let (text, requests) = followed(&server).await;
@@ -262,9 +275,9 @@ async fn a_log_goes_on_where_its_connection_ended() {
     assert_eq!(requests.len(), 4);
 }
 
-/// What a run still said is fetched; the log of the next one is another log.
+/// The log of the next run is another log.
 #[tokio::test(start_paused = true)]
-async fn a_log_ends_with_its_run() {
+async fn log_ends_with_its_run() {
     let server = Server::default();
     server.raw(200, lines(&[("01", "one")]));
     server.answer(200, &main(json!({"running": {"startedAt": "2026-01-01T12:00:30Z"}})));
@@ -273,56 +286,101 @@ async fn a_log_ends_with_its_run() {
     assert_eq!(requests.len(), 2);
 }
 
-/// The kubelet has the next run's log a moment before the pod's status tells of the restart.
+/// The kubelet has the next run's log before the pod's status tells of the restart.
 #[tokio::test(start_paused = true)]
-async fn the_next_run_s_lines_are_not_taken_for_the_last_one_s() {
+async fn log_of_the_next_run_behind_an_old_status_is_not_passed_on() {
     let server = Server::default();
-    let before = main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}));
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
-    server.answer(200, &before);
+    server.answer(200, &running());
     server.raw(200, lines(&[("04", "one of the next"), ("05", "two of the next")]));
-    server.answer(200, &before);
-    server.answer(200, &main(json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z"}})));
-    server.answer(200, &restarted());
     server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
     let (text, requests) = followed(&server).await;
     assert_eq!(text, "one\ntwo\nthree\n");
-    assert!(requests[6].contains("previous=true"), "{requests:#?}");
-    assert_eq!(requests.len(), 7);
+    assert!(requests[3].contains("previous=true") && !requests[3].contains("follow"), "{requests:#?}");
+    assert_eq!(requests.len(), 4);
 }
 
-/// The same where the status tells that the run has ended, and the kubelet has begun the next one.
+/// The status is still old when the API server goes away: that nobody answers does not make the next run's lines this
+/// one's.
 #[tokio::test(start_paused = true)]
-async fn what_is_left_of_a_run_is_not_taken_from_the_next_one() {
+async fn log_of_the_next_run_is_not_passed_on_when_the_next_request_fails() {
     let server = Server::default();
-    let ended = main(json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z"}}));
-    server.broken(200, lines(&[("01", "one"), ("02", "two")]));
-    server.answer(200, &ended);
-    server.raw(200, lines(&[("03", "one of the next")]));
-    server.answer(200, &restarted());
-    server.raw(200, lines(&[("01", "one"), ("02", "two"), ("02", "three")]));
-    let (text, requests) = followed(&server).await;
-    assert_eq!(text, "one\ntwo\nthree\n");
-    assert!(!requests[2].contains("follow"), "{requests:#?}");
-    assert!(requests[4].contains("previous=true"), "{requests:#?}");
-    assert_eq!(requests.len(), 5);
-}
-
-/// A log that was rotated goes on with the new file.
-#[tokio::test(start_paused = true)]
-async fn a_log_whose_last_line_was_rotated_away_goes_on() {
-    let server = Server::default();
-    let same = main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}));
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
-    server.answer(200, &same);
+    server.answer(200, &running());
+    server.broken(200, lines(&[("04", "one of the next"), ("05", "two of the next")]));
+    server.answer(503, &status(503, "ServiceUnavailable", "away"));
+    server.raw(200, lines(&[("01", "one"), ("02", "two"), ("03", "three")]));
+    let (text, failed, requests) = follow(&server).await;
+    assert_eq!(text, "one\ntwo\nthree\n");
+    assert_eq!((failed, requests.len()), (None, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rest_of_a_run_after_a_restart_is_read_from_the_previous_log() {
+    let server = Server::default();
+    server.broken(200, lines(&[("01", "one"), ("02", "two")]));
+    server.raw(200, lines(&[("03", "one of the next")]));
+    server.broken(200, lines(&[("01", "one"), ("02", "two"), ("02", "three")]));
+    server.raw(200, lines(&[("01", "one"), ("02", "two"), ("02", "three"), ("03", "four")]));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo\nthree\nfour\n");
+    assert!(requests[1].contains("follow") && !requests[1].contains("previous"), "{requests:#?}");
+    assert!(requests[2..].iter().all(|request| request.contains("previous=true")), "{requests:#?}");
+    assert_eq!(requests.len(), 4);
+}
+
+/// Of two restarts while nobody listened the kubelet keeps the last run alone.
+#[tokio::test(start_paused = true)]
+async fn log_whose_rest_is_not_kept_fails_with_what_broke_it() {
+    let server = Server::default();
+    server.broken(200, lines(&[("01", "one"), ("02", "two")]));
+    server.raw(200, lines(&[("20", "one of the next but one")]));
+    server.raw(200, lines(&[("06", "one of the next")]));
+    let mut pod = main(json!({"running": {"startedAt": "2026-01-01T12:00:19Z"}}));
+    pod["status"]["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"startedAt": "2026-01-01T12:00:05Z", "finishedAt": "2026-01-01T12:00:07Z"}});
+    server.answer(200, &pod);
+    let (text, failed, requests) = follow(&server).await;
+    assert_eq!(text, "one\ntwo\n");
+    assert!(failed.unwrap().message.contains("broke off"));
+    assert_eq!(requests.len(), 4);
+}
+
+/// There was no run before this one, so the new lines are this one's.
+#[tokio::test(start_paused = true)]
+async fn log_whose_last_line_was_rotated_away_goes_on_with_the_new_file() {
+    let server = Server::default();
+    server.raw(200, lines(&[("01", "one"), ("02", "two")]));
+    server.answer(200, &running());
     server.raw(200, lines(&[("04", "three"), ("05", "four")]));
-    for _ in 0..10 {
-        server.answer(200, &same);
-    }
+    no_previous(&server);
+    server.answer(200, &running());
     server.answer(200, &main(json!({"terminated": {}})));
     let (text, requests) = followed(&server).await;
     assert_eq!(text, "one\ntwo\nthree\nfour\n");
-    assert_eq!(requests.len(), 14);
+    assert_eq!(requests.len(), 6);
+}
+
+/// A run that has said nothing has no line to be known by.
+#[tokio::test(start_paused = true)]
+async fn silent_run_is_known_by_its_number_of_restarts() {
+    let server = Server::default();
+    let pod = |restarts: u32| {
+        let mut pod = running();
+        pod["status"]["containerStatuses"][0]["restartCount"] = json!(restarts);
+        pod["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"startedAt": "2026-01-01T12:00:00Z", "finishedAt": "2026-01-01T12:00:02Z"}});
+        pod
+    };
+    server.silent();
+    server.answer(200, &pod(4));
+    server.raw(200, lines(&[("09", "one of the next")]));
+    server.raw(200, lines(&[("01", "one")]));
+    server.answer(200, &pod(4));
+    server.answer(200, &pod(5));
+    server.raw(200, lines(&[("01", "one"), ("02", "two")]));
+    let (text, requests) = followed(&server).await;
+    assert_eq!(text, "one\ntwo\n");
+    assert_eq!(requests.len(), 7, "{requests:#?}");
 }
 
 #[tokio::test]
