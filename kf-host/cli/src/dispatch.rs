@@ -119,7 +119,8 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Failure> {
     let app = App::new(ui, GlobalArgs::from_arg_matches(deepest)?).map_err(told(ui))?;
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&tree, own, crate::env::text);
-    run::run(&app, &receipt, &tree, flags, guest).map_err(told(&app.ui))
+    let typed = words.get(1..).unwrap_or_default();
+    run::run(&app, &receipt, &tree, flags, guest, typed).map_err(told(&app.ui))
 }
 
 /// Help goes to stdout and is a success; a mistake goes to stderr.

@@ -11,7 +11,6 @@ const NOTEBOOK: &str = "kubeflow.org/Notebook";
 
 fn cluster(names: &[&str]) -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "jupyter".into());
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.serve("apps", "v1", "StatefulSet", "statefulsets");
     host.on_http(|_| Ok(kf_plugin_sdk::HttpResponse { status: 302, headers: Vec::new(), body: Vec::new() }));

@@ -16,7 +16,6 @@ const START: &str = "2026-01-01T12:00:00Z";
 /// A cluster that serves both kinds.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "notebook".into());
     host.serve(GROUP, "v1", "Notebook", "notebooks");
     host.serve(GROUP, "v1beta1", "Workspace", "workspaces");
     host.serve_cluster(GROUP, "v1beta1", "WorkspaceKind", "workspacekinds");

@@ -13,7 +13,6 @@ const BOARD: &str = "tensorboard.kubeflow.org/Tensorboard";
 /// A cluster with a training job `mnist` that writes to a claim, and without TensorBoards.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "tensorboard".into());
     host.serve("batch", "v1", "Job", "jobs");
     host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");

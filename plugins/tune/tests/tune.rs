@@ -13,7 +13,6 @@ const KIND: &str = "trainer.kubeflow.org/TrainJob";
 /// A cluster with Trainer and one runtime.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "tune".into());
     host.serve(GROUP, "v1alpha1", "TrainJob", "trainjobs");
     host.serve(GROUP, "v1alpha1", "TrainingRuntime", "trainingruntimes");
     host.serve_cluster(GROUP, "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes");

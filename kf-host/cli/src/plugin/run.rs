@@ -1,5 +1,6 @@
 //! One run of an added command: grants in, exit code out.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use kf_cluster::api::ErrorCode;
@@ -27,6 +28,7 @@ pub fn run(
     tree: &CommandTree,
     flags: RunArgs,
     words: GuestWords,
+    typed: &[OsString],
 ) -> Result<u8> {
     let rights = startable(receipt)?;
     let cluster =
@@ -38,7 +40,10 @@ pub fn run(
             arguments: words.words.clone(),
             granted: granted(&rights, tree),
             limits: Limits::default(),
-            context: context(app, receipt, &flags, cluster.as_ref()),
+            context: Context {
+                command_line: command_line(typed),
+                ..context(app, receipt, &flags, cluster.as_ref())
+            },
             kube: cluster.as_ref().map(ClusterRun::kube),
             selection: selection(app, receipt, &rights, cluster.as_ref()),
             files: file_grants(&words),
@@ -101,7 +106,16 @@ pub(super) fn context(
         version: receipt.version.to_string(),
         dry_run: flags.dry_run,
         interactive: app.ui.interactive(),
+        command_line: Vec::new(),
     }
+}
+
+/// What a command may repeat of the words after `kf`. It could behave better while `--explain` shows
+/// its calls, so it does not learn of that.
+fn command_line(typed: &[OsString]) -> Vec<String> {
+    let escape = typed.iter().position(|word| word == "--").unwrap_or(typed.len());
+    let own = typed.iter().enumerate().filter(|(place, word)| *place > escape || *word != "--explain");
+    own.map(|(_, word)| word.to_string_lossy().into_owned()).collect()
 }
 
 pub(super) fn selection(
@@ -175,5 +189,23 @@ fn stopped(receipt: &Receipt, fault: &Fault) -> CliError {
     match &receipt.homepage {
         Some(homepage) => error.hint(format!("this is a fault of the command; tell {owner} at {homepage}")),
         None => error.hint(format!("this is a fault of the command; tell its author, {owner}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_has_every_typed_word_but_explain() {
+        let line = |text: &str| {
+            let typed: Vec<_> = text.split(' ').map(OsString::from).collect();
+            command_line(&typed).join(" ")
+        };
+        assert_eq!(
+            line("-n team-a train mnist --kubeconfig k.yaml --dry-run --wait"),
+            "-n team-a train mnist --kubeconfig k.yaml --dry-run --wait"
+        );
+        assert_eq!(line("train --explain mnist -- python --explain"), "train mnist -- python --explain");
     }
 }
