@@ -50,9 +50,9 @@ fn the_only_server_is_started_and_shown() {
 
 #[test]
 fn of_several_one_has_to_be_named() {
-    let error = cluster(&["alice", "bob"]).run::<Plugin>(&[]).unwrap_err();
+    let error = cluster(&["alice", "bob"]).run::<Plugin>(&["--no-browser"]).unwrap_err();
     assert_eq!(error.message, "there are notebook/alice, notebook/bob");
-    assert_eq!(error.hint.as_deref(), Some("kf jupyter notebook/alice"));
+    assert_eq!(error.hint.as_deref(), Some("kf jupyter --no-browser notebook/alice"));
 }
 
 #[test]
