@@ -8,6 +8,7 @@ use crate::border::{
     ServedKind, Verdict,
 };
 use crate::clock::Timestamp;
+use crate::command_line::CommandLine;
 use crate::error::{Error, Result};
 use crate::logs::LogRequest;
 use crate::objects::{Api, Document as _, Listed, Object};
@@ -25,12 +26,19 @@ use crate::ui::{Column, Format, LiveRows, LiveTable, Progress, Row, TableRow};
 #[derive(Clone)]
 pub struct Kf {
     host: HostHandle,
+    /// The command's arguments, to tell flags with a value from those without.
+    tree: Option<fn() -> clap::Command>,
 }
 
 impl Kf {
     /// On a host; [`crate::testing::FakeHost::kf`] is how tests get one.
     pub fn new(host: HostHandle) -> Self {
-        Self { host }
+        Self { host, tree: None }
+    }
+
+    /// For a command with these arguments.
+    pub(crate) fn with_tree(&self, tree: fn() -> clap::Command) -> Self {
+        Self { host: self.host.clone(), tree: Some(tree) }
     }
 
     /// Where and how the command runs.
@@ -41,6 +49,19 @@ impl Kf {
     /// The namespace of the run.
     pub fn namespace(&self) -> String {
         self.context().namespace
+    }
+
+    /// The line the user typed, for a hint that repeats it with one thing changed.
+    pub fn command_line(&self) -> CommandLine {
+        let tree = self.tree.map_or_else(|| clap::Command::new("kf"), |tree| tree());
+        CommandLine::new(self.host.command_line(), tree)
+    }
+
+    /// Another command, such as `kf status mnist`, for the cluster and namespace of this run: with the
+    /// `-n`, `--context` and `--kubeconfig` that the user typed. A hint that begins with `kf` gets them
+    /// without this.
+    pub fn same_target(&self, command: &str) -> String {
+        self.command_line().retarget(command)
     }
 
     // ---- the cluster ----

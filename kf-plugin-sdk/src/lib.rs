@@ -50,6 +50,7 @@ pub mod guest;
 mod args;
 pub mod border;
 mod clock;
+mod command_line;
 mod describe;
 mod error;
 mod kf;
@@ -75,6 +76,7 @@ pub use border::{
     Pollable, Port, Selected, ServedKind, Verdict,
 };
 pub use clock::{Timestamp, short_duration};
+pub use command_line::CommandLine;
 pub use describe::{Describe, Notes, describe};
 pub use error::{Error, ErrorCode, Exit, Optional, Result};
 pub use kf::Kf;

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::border::{Access, Kind};
+use crate::command_line::CommandLine;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::{Api, Object};
@@ -59,14 +60,15 @@ pub fn nearest(kf: &Kf, name: &str) -> Vec<String> {
     near.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
-/// There is no such namespace. `verb` is the command in which one of the nearest is proposed.
-pub fn missing(kf: &Kf, name: &str, verb: &str) -> Error {
+/// There is no such namespace. The hint is `line` with the nearest in place of `name`.
+pub fn missing(kf: &Kf, name: &str, line: CommandLine) -> Error {
     let error = Error::not_found(format!("no namespace `{name}`"));
+    let again = |nearest: &str| line.replace(name, nearest);
     match nearest(kf, name).as_slice() {
         [] => error,
-        [only] => error.hint(format!("did you mean {only}? kf {verb} {only}")),
+        [only] => error.hint(format!("did you mean {only}? {}", again(only))),
         [first, others @ ..] => {
-            error.hint(format!("did you mean {first}, or {}? kf {verb} {first}", others.join(" or ")))
+            error.hint(format!("did you mean {first}, or {}? {}", others.join(" or "), again(first)))
         }
     }
 }

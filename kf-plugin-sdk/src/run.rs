@@ -27,11 +27,25 @@ pub trait Command {
 pub fn run<C: Command>(words: &[String], kf: &Kf) -> Result<Exit> {
     let name = kf.context().command;
     match parse::<C::Arguments>(&name, words)? {
-        Parsed::Arguments(arguments) => C::run(arguments, kf),
+        Parsed::Arguments(arguments) => {
+            let kf = &kf.with_tree(<C::Arguments as clap::CommandFactory>::command);
+            C::run(arguments, kf).map_err(|error| retarget(error, kf))
+        }
         Parsed::Text(text) => {
             kf.print(text)?;
             Ok(Exit::OK)
         }
+    }
+}
+
+/// The next command works where this one did.
+fn retarget(error: Error, kf: &Kf) -> Error {
+    match &error.hint {
+        Some(hint) if hint.starts_with("kf ") => {
+            let hint = kf.same_target(hint);
+            error.hint(hint)
+        }
+        _ => error,
     }
 }
 

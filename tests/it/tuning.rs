@@ -216,3 +216,19 @@ fn an_experiment_is_made_and_followed_to_its_end() {
     assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
     assert_eq!(experiment(&viewer, &["--seed", "1"]).code, Some(4));
 }
+
+#[test]
+fn hint_repeats_the_typed_line_with_one_flag_changed() {
+    let team = Team::new("tune-line");
+    let home = team.home(User::DataScientist, &["tune"]);
+    let search = ["tune", "lr", "--engine=trainer", "--param", "lr=1,2", "--objective", "loss", "--minimize"];
+    let more = ["--runtime", "nope", "--explain", "--", "train", "--lr=${lr}"];
+    let words = [&["-n", team.name()][..], &search, &more].concat();
+    let ran = home.run_in_vain(words).code(5);
+    let hint = format!(
+        "hint: kf -n {} {} --runtime kf-test -- train '--lr=${{lr}}'\n",
+        team.name(),
+        search.join(" ")
+    );
+    assert!(ran.stderr.ends_with(&hint), "{}", ran.transcript());
+}

@@ -114,7 +114,8 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
     let app = App::new(ui, GlobalArgs::from_arg_matches(deepest)?).map_err(Stop::Early)?;
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&installed.tree, own, env::text);
-    execute(&app, &installed, &flags, guest).map_err(told(&app.ui))
+    let typed = argv::repeatable(words.get(1..).unwrap_or_default());
+    execute(&app, &installed, &flags, guest, typed).map_err(told(&app.ui))
 }
 
 fn find(app: &App, name: &str) -> Result<Installed> {
@@ -125,10 +126,17 @@ fn find(app: &App, name: &str) -> Result<Installed> {
     found.ok_or_else(|| unknown::command(app, name))
 }
 
-fn execute(app: &App, installed: &Installed, flags: &RunArgs, guest: GuestWords) -> Result<u8> {
+fn execute(
+    app: &App,
+    installed: &Installed,
+    flags: &RunArgs,
+    guest: GuestWords,
+    command_line: Vec<String>,
+) -> Result<u8> {
     let request = Request {
         files: guest.file_grants(),
         arguments: guest.words,
+        command_line,
         ui: &|| Box::new(GuestUi::new(app.ui.clone())),
     };
     let finished = Local.execute(installed, &app.setting(flags), request)?;

@@ -55,6 +55,8 @@ pub struct Setting {
 pub struct Request<'a> {
     /// The words after its name, without kf's own flags.
     pub arguments: Vec<String>,
+    /// The words after `kf`, as far as the command may repeat them in a hint.
+    pub command_line: Vec<String>,
     /// The files that the words name.
     pub files: Vec<FileGrant>,
     /// The terminal, made anew where a run starts over because its machine code could not be used.
@@ -104,7 +106,7 @@ impl Executor for Local {
         let cluster = ClusterRun::open(receipt, &rights, setting)?;
         let reporter = setting.reporter.as_ref();
         let code = code::find(reporter, &setting.home, receipt)?;
-        let Request { arguments, files, ui } = request;
+        let Request { arguments, command_line, files, ui } = request;
         let attempt = |code: Code| {
             kf_sandbox::run(Run {
                 code,
@@ -112,7 +114,10 @@ impl Executor for Local {
                 arguments: arguments.clone(),
                 granted: granted(&rights, &installed.tree),
                 limits: Limits::default(),
-                context: context(receipt, setting, cluster.as_ref()),
+                context: Context {
+                    command_line: command_line.clone(),
+                    ..context(receipt, setting, cluster.as_ref())
+                },
                 kube: cluster.as_ref().map(ClusterRun::kube),
                 selection: selection(receipt, &rights, setting, cluster.as_ref()),
                 files: files.clone(),
@@ -226,6 +231,7 @@ pub(crate) fn context(receipt: &Receipt, setting: &Setting, cluster: Option<&Clu
         version: receipt.version.to_string(),
         dry_run: setting.dry_run,
         interactive: setting.interactive,
+        command_line: Vec::new(),
     }
 }
 

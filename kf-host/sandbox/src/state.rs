@@ -34,6 +34,8 @@ pub struct Context {
     pub dry_run: bool,
     /// There is a person at a terminal.
     pub interactive: bool,
+    /// The words after `kf`, as far as the command may repeat them in a hint.
+    pub command_line: Vec<String>,
 }
 
 /// A file or directory the user named on the command line, which is the grant to read it.

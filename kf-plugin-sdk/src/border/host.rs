@@ -62,6 +62,8 @@ pub trait ProgressSink {
 /// What the world outside offers a command.
 pub trait Host {
     fn context(&self) -> Context;
+    /// The words after `kf`, as typed.
+    fn command_line(&self) -> Vec<String>;
 
     /// Milliseconds since 1970.
     fn now(&self) -> u64;

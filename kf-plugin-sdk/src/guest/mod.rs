@@ -64,6 +64,10 @@ impl Host for Abi {
         }
     }
 
+    fn command_line(&self) -> Vec<String> {
+        abi::context::command_line()
+    }
+
     fn now(&self) -> u64 {
         abi::clock::now()
     }

@@ -24,7 +24,7 @@ pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Res
         objects.push(check_kind(document, path, kinds, &command)?);
     }
     let object = choose(objects, name, path)?;
-    check_namespace(kf, &object, path, name)?;
+    check_namespace(kf, &object, path)?;
     let called = object.name();
     if !called.is_empty() && called != name {
         let path = if path == "-" { "stdin" } else { path };
@@ -70,13 +70,12 @@ fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Res
     .hint("move it to a file of its own"))
 }
 
-fn check_namespace(kf: &Kf, object: &Object, path: &str, name: &str) -> Result<()> {
+fn check_namespace(kf: &Kf, object: &Object, path: &str) -> Result<()> {
     let here = kf.namespace();
     match object.namespace() {
         Some(there) if there != here => {
-            let command = kf.context().command;
             Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
-                .hint(format!("kf -n {there} {command} {name} {path}")))
+                .hint(kf.command_line().set("-n", there)))
         }
         _ => Ok(()),
     }
@@ -150,7 +149,7 @@ mod tests {
         let error = read(&format!("{HEAD}metadata: {{namespace: team-b}}\n"), "iris").unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
         assert_eq!(error.message, "iris.yaml names the namespace team-b, and this is team-a");
-        assert_eq!(error.hint.as_deref(), Some("kf -n team-b serve iris iris.yaml"));
+        assert_eq!(error.hint.as_deref(), Some("kf -n team-b serve"));
     }
 
     #[test]

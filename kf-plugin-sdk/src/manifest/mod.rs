@@ -13,12 +13,3 @@ pub use assignment::{Assignment, Variable, set_variable};
 pub use file::read_manifest;
 pub use refusal::plain_refusal;
 pub use resources::{Amount, Devices, amounts, set_resources};
-
-/// A word as a shell takes it, for hints that repeat a command line.
-pub fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}

@@ -14,6 +14,10 @@ impl Host for FakeHost {
         self.state.context.borrow().clone()
     }
 
+    fn command_line(&self) -> Vec<String> {
+        self.typed_words()
+    }
+
     fn now(&self) -> u64 {
         self.state.now.get()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cluster::FakeCluster;
-use super::rights::Rights;
+use super::rights::{Package, Rights};
 use super::sessions::FakeSessions;
 use super::terminal::Terminal;
 use crate::border::{Context, Selected};
@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) format: Cell<Format>,
     pub(super) now: Cell<u64>,
     pub(super) context: RefCell<Context>,
+    /// On the command line, before the command's name and after it.
+    typed: RefCell<(Vec<String>, Vec<String>)>,
     pub(super) files: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(super) answers: RefCell<Vec<bool>>,
     pub(super) lines: RefCell<Vec<String>>,
@@ -51,13 +53,19 @@ pub(super) struct State {
 }
 
 impl FakeHost {
-    /// An empty cluster that serves pods and events, and a command with the rights that the
-    /// `plugin.toml` of the package under test asks for. A package without one may do everything.
+    /// An empty cluster that serves pods and events, and a command with the name and the rights in the
+    /// `plugin.toml` of the package under test. A package without one may do everything.
     ///
     /// # Panics
     /// When the manifest cannot be read.
     pub fn new(namespace: &str) -> Self {
-        let context = Context { namespace: namespace.into(), version: "0.0.0".into(), ..Context::default() };
+        let package = told(Package::of_this_test());
+        let context = Context {
+            namespace: namespace.into(),
+            command: package.name.unwrap_or_default(),
+            version: "0.0.0".into(),
+            ..Context::default()
+        };
         let cluster = FakeCluster::new(namespace);
         let state = State {
             cluster: RefCell::new(cluster),
@@ -65,6 +73,7 @@ impl FakeHost {
             format: Cell::default(),
             now: Cell::new(START),
             context: RefCell::new(context),
+            typed: RefCell::default(),
             files: RefCell::default(),
             answers: RefCell::default(),
             lines: RefCell::default(),
@@ -77,8 +86,7 @@ impl FakeHost {
         let host = Self { state: Rc::new(state) };
         host.serve("", "v1", "Pod", "pods");
         host.serve("", "v1", "Event", "events");
-        let rights = told(Rights::of_this_package());
-        host.cluster(|cluster| cluster.rights = rights);
+        host.cluster(|cluster| cluster.rights = package.rights);
         host
     }
 
@@ -99,6 +107,7 @@ impl FakeHost {
     /// Runs a command with the words after its name.
     pub fn run<C: Command>(&self, words: &[&str]) -> Result<crate::Exit> {
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.state.typed.borrow_mut().1.clone_from(&words);
         crate::run::run::<C>(&words, &self.kf())
     }
 
@@ -136,6 +145,12 @@ impl FakeHost {
         self.state.files.borrow_mut().insert(path.into(), text.into());
     }
 
+    /// Flags of kf itself, such as `-n team-b`, that the user typed before the command's name. They
+    /// change the command line and nothing else.
+    pub fn kf_flags(&self, words: &[&str]) {
+        self.state.typed.borrow_mut().0 = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Changes the context.
     pub fn change_context(&self, change: impl FnOnce(&mut Context)) {
         change(&mut self.state.context.borrow_mut());
@@ -171,6 +186,14 @@ impl FakeHost {
     /// When the test started.
     pub fn start(&self) -> Timestamp {
         Timestamp(START)
+    }
+
+    /// The words after `kf`.
+    pub(super) fn typed_words(&self) -> Vec<String> {
+        let (before, after) = &*self.state.typed.borrow();
+        let command = self.state.context.borrow().command.clone();
+        let command = Some(command).filter(|command| !command.is_empty());
+        before.iter().cloned().chain(command).chain(after.iter().cloned()).collect()
     }
 
     // ---- time ----

@@ -30,10 +30,45 @@ pub(super) struct Access<'a> {
     pub(super) want: Want,
 }
 
+/// What the package whose tests run says of its command. One without a manifest says nothing.
+#[derive(Default)]
+pub(super) struct Package {
+    pub(super) name: Option<String>,
+    pub(super) rights: Option<Rights>,
+}
+
+impl Package {
+    pub(super) fn of_this_test() -> Result<Self> {
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
+        match fs_err::read_to_string(Path::new(&folder).join("plugin.toml")) {
+            Ok(manifest) => {
+                let Manifest { plugin, permissions } = Manifest::parse(&manifest)?;
+                Ok(Self { name: plugin.name, rights: Some(permissions) })
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::invalid(error.to_string())),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default)]
+    plugin: Plugin,
+    #[serde(default)]
     permissions: Rights,
+}
+
+#[derive(Default, Deserialize)]
+struct Plugin {
+    name: Option<String>,
+}
+
+impl Manifest {
+    fn parse(manifest: &str) -> Result<Self> {
+        toml::from_str(manifest)
+            .map_err(|error| Error::invalid(format!("the manifest cannot be read: {}", error.message())))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -74,19 +109,7 @@ enum Scope {
 impl Rights {
     /// Those of a `plugin.toml`.
     pub(super) fn parse(manifest: &str) -> Result<Self> {
-        let manifest: Manifest = toml::from_str(manifest)
-            .map_err(|error| Error::invalid(format!("the manifest cannot be read: {}", error.message())))?;
-        Ok(manifest.permissions)
-    }
-
-    /// Those of the package whose tests run; none if it has no manifest.
-    pub(super) fn of_this_package() -> Result<Option<Self>> {
-        let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
-        match fs_err::read_to_string(Path::new(&folder).join("plugin.toml")) {
-            Ok(manifest) => Self::parse(&manifest).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::invalid(error.to_string())),
-        }
+        Manifest::parse(manifest).map(|manifest| manifest.permissions)
     }
 
     /// Refuses what no rule asks for. `environment` is the namespace of the run.

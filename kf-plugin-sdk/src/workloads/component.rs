@@ -91,9 +91,8 @@ impl Component {
         if found.len() > 1 {
             let names: Vec<_> = found.iter().map(Self::to_string).collect();
             let first = names.first().cloned().unwrap_or_default();
-            let command = kf.context().command;
             return Err(Error::invalid(format!("`{name}` can be {}", names.join(" or ")))
-                .hint(format!("kf {command} {first}")));
+                .hint(kf.command_line().replace(name, &first)));
         }
         found.pop().ok_or_else(|| nothing_found(kf, name, kinds, refused))
     }
@@ -280,7 +279,6 @@ fn nothing_found(
     if blind {
         return refused.into_iter().next_back().map_or_else(|| Error::not_found(missing), |(_, error)| error);
     }
-    let command = kf.context().command;
     Error::not_found(format!("{missing}, as far as you may look; you may not see {}", unseen.join(", ")))
-        .hint(format!("kf {command} {first}/{name}"))
+        .hint(kf.command_line().replace(name, &format!("{first}/{name}")))
 }

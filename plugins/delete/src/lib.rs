@@ -46,7 +46,9 @@ pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
     }
     let namespace = match namespaces::look(kf, name)? {
         Looked::There(namespace) => namespace,
-        Looked::Missing => return Err(namespaces::missing(kf, name, "delete")),
+        Looked::Missing => {
+            return Err(namespaces::missing(kf, name, kf.command_line().without("--confirm")));
+        }
         Looked::Hidden(error) => return Err(error),
     };
     if namespaces::is_terminating(&namespace) {
@@ -73,7 +75,8 @@ pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
     }
     follow::until_gone(kf, &namespace, delete.timeout.0)?;
     if kf.namespace() == name {
-        kf.note(format!("{name} was the namespace of this run; `kf use NAMESPACE` chooses another"));
+        let choose = kf.same_target("kf use NAMESPACE");
+        kf.note(format!("{name} was the namespace of this run; `{choose}` chooses another"));
     }
     say(kf, name, "deleted")
 }
@@ -119,7 +122,7 @@ fn check_rights(kf: &Kf, name: &str, options: &DeleteOptions) -> Result<()> {
 /// Returns only if the person means it.
 fn confirm(kf: &Kf, delete: &Delete) -> Result<()> {
     let name = &delete.namespace;
-    let hint = format!("kf delete {name} --confirm {name}");
+    let hint = kf.command_line().set("--confirm", name);
     if let Some(given) = &delete.confirm {
         return match given == name {
             true => Ok(()),

@@ -70,8 +70,11 @@ fn only_the_very_name_deletes_it() {
         (error.code, error.hint.as_deref()),
         (ErrorCode::Invalid, Some("kf delete team-b --confirm team-b"))
     );
-    let error = host.run::<Plugin>(&["team-b", "--confirm", "team-a"]).unwrap_err();
-    assert_eq!(error.code, ErrorCode::Invalid);
+    let error = host.run::<Plugin>(&["team-b", "--confirm", "team-a", "--no-wait"]).unwrap_err();
+    assert_eq!(
+        (error.code, error.hint.as_deref()),
+        (ErrorCode::Invalid, Some("kf delete team-b --confirm team-b --no-wait"))
+    );
     assert!(is_there(&host));
     assert_eq!(host.run::<Plugin>(&["team-b", "--confirm", "team-b"]), Ok(Exit::OK));
     assert!(!is_there(&host));
@@ -149,7 +152,7 @@ fn a_dry_run_only_looks() {
 #[test]
 fn a_missing_one_and_a_forbidden_one() {
     let host = cluster();
-    let error = host.run::<Plugin>(&["team-c"]).unwrap_err();
+    let error = host.run::<Plugin>(&["team-c", "--confirm", "team-c"]).unwrap_err();
     assert_eq!(
         (error.code, error.hint.as_deref()),
         (ErrorCode::NotFound, Some("did you mean team-b? kf delete team-b"))

@@ -70,7 +70,7 @@ fn only(kf: &Kf) -> Result<Server> {
         let names: Vec<_> = servers.iter().map(Server::to_string).collect();
         let first = names.first().cloned().unwrap_or_default();
         return Err(
-            Error::invalid(format!("there are {}", names.join(", "))).hint(format!("kf jupyter {first}"))
+            Error::invalid(format!("there are {}", names.join(", "))).hint(kf.command_line().with(&first))
         );
     }
     match (servers.pop(), refused) {

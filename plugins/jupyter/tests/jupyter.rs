@@ -11,7 +11,6 @@ const NOTEBOOK: &str = "kubeflow.org/Notebook";
 
 fn cluster(names: &[&str]) -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "jupyter".into());
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.serve("apps", "v1", "StatefulSet", "statefulsets");
     host.on_http(|_| Ok(kf_plugin_sdk::HttpResponse { status: 302, headers: Vec::new(), body: Vec::new() }));
@@ -51,9 +50,9 @@ fn the_only_server_is_started_and_shown() {
 
 #[test]
 fn of_several_one_has_to_be_named() {
-    let error = cluster(&["alice", "bob"]).run::<Plugin>(&[]).unwrap_err();
+    let error = cluster(&["alice", "bob"]).run::<Plugin>(&["--no-browser"]).unwrap_err();
     assert_eq!(error.message, "there are notebook/alice, notebook/bob");
-    assert_eq!(error.hint.as_deref(), Some("kf jupyter notebook/alice"));
+    assert_eq!(error.hint.as_deref(), Some("kf jupyter --no-browser notebook/alice"));
 }
 
 #[test]

@@ -53,11 +53,10 @@ pub struct Logs {
 pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
     let component = Component::find(kf, &logs.name)?;
     let name = component.name.clone();
-    let choice = logs.choice();
     let full_name = component.to_string();
-    let mut follow = Follow::new(kf, component).with_logs(choice.clone());
+    let mut follow = Follow::new(kf, component).with_logs(logs.choice());
     match follow.run()? {
-        Stop::Printed if !follow.has_printed() => Err(nothing_left(&name, &full_name, &choice, &follow)),
+        Stop::Printed if !follow.has_printed() => Err(nothing_left(kf, &logs, &full_name, &follow)),
         Stop::Printed => Ok(Exit::OK),
         Stop::Deleted => {
             kf.note(format!("{name} was deleted"));
@@ -68,7 +67,7 @@ pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
             kf.note(format!("{name} was stopped"));
             Ok(Exit::OK)
         }
-        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(&name, &full_name, &choice, &follow)),
+        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(kf, &logs, &full_name, &follow)),
         Stop::Ended(_) if !logs.follow => Ok(Exit::OK),
         Stop::Ended(outcome) => Ok(report(kf, &name, &outcome)),
     }
@@ -91,22 +90,25 @@ impl Logs {
 }
 
 /// The workload has ended and there was nothing to print. The full name means no other in a hint.
-fn nothing_left(name: &str, full_name: &str, choice: &LogChoice, follow: &Follow<'_>) -> Error {
+fn nothing_left(kf: &Kf, logs: &Logs, full_name: &str, follow: &Follow<'_>) -> Error {
+    let name = full_name.rsplit('/').next().unwrap_or(full_name);
+    let line = kf.command_line().replace(&logs.name, full_name);
     if follow.pods().next().is_none() {
         return Error::not_found(format!("{name} has ended and its pods are gone, their logs with them"))
             .hint(format!("kf status {full_name}"));
     }
-    if choice.previous {
+    if logs.previous {
         return Error::not_found(format!("{name} was never restarted, there is no earlier run"))
-            .hint(format!("kf logs {full_name}"));
+            .hint(line.without("--previous"));
     }
-    let which = match (choice.rank, &choice.step) {
+    let which = match (logs.rank, &logs.step) {
         (Some(rank), Some(step)) => format!("rank {rank} of step {step}"),
         (Some(rank), None) => format!("rank {rank}"),
         (None, Some(step)) => format!("step {step}"),
         (None, None) => "container that ever started".to_owned(),
     };
-    Error::not_found(format!("{name} has no {which}")).hint(format!("kf logs {full_name}"))
+    Error::not_found(format!("{name} has no {which}"))
+        .hint(line.without("--rank").without("--step").without("--container"))
 }
 
 /// It was stopped before there was anything to print.

@@ -217,9 +217,9 @@ fn an_earlier_run_is_shown_of_those_that_had_one() {
                           "lastState": { "terminated": { "exitCode": 1 } } });
     host.put(pod(0, running()));
     host.cluster(|cluster| cluster.log("mnist-node-0-0", "node", "still the first run\n"));
-    let error = host.run::<Plugin>(&["mnist", "--previous"]).unwrap_err();
+    let error = host.run::<Plugin>(&["mnist", "-p", "--tail", "5"]).unwrap_err();
     let message = "mnist was never restarted, there is no earlier run";
-    assert_eq!(error, Error::not_found(message).hint("kf logs trainjob/mnist"));
+    assert_eq!(error, Error::not_found(message).hint("kf logs trainjob/mnist --tail 5"));
 
     host.put(pod(1, crashed));
     host.cluster(|cluster| cluster.previous_log("mnist-node-0-1", "node", "KeyError\n"));

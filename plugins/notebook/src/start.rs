@@ -38,7 +38,7 @@ pub(crate) struct Start {
 
 pub(crate) fn run(start: &Start, kf: &Kf) -> Result<Exit> {
     let mut server = Server::find(kf, &start.name)?;
-    let change = wanted(start, &server)?.patch(&server)?;
+    let change = wanted(start, &server)?.patch(kf, &server)?;
     let scene = Scene::of(kf, &server)?;
     let view = View::new(&server, &scene, kf.now());
     if view.state == ServerState::Terminating {
@@ -127,26 +127,5 @@ fn ask_about_the_pod(start: &Start, kf: &Kf, server: &Server, pod: &Object) -> R
     if kf.confirm(&format!("{text}. Replace it?"), false) {
         return Ok(());
     }
-    Err(Error::failed(text).hint(start.again()))
-}
-
-impl Start {
-    /// The same command with `--yes`.
-    fn again(&self) -> String {
-        let mut words = vec![format!("kf notebook start {}", self.name)];
-        let options = [
-            ("--image", &self.image),
-            ("--image-option", &self.image_option),
-            ("--pod-option", &self.pod_option),
-        ];
-        words.extend(
-            options.into_iter().filter_map(|(option, value)| Some(format!("{option} {}", value.as_ref()?))),
-        );
-        words.extend(self.resources.words());
-        if self.update {
-            words.push("--update".into());
-        }
-        words.push("--yes".into());
-        words.join(" ")
-    }
+    Err(Error::failed(text).hint(kf.command_line().with("--yes")))
 }

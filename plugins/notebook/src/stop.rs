@@ -61,7 +61,7 @@ fn ask_about_kernels(stop: &Stop, kf: &Kf, server: &Server) -> Result<()> {
             if kf.confirm(&format!("{text}, and what they hold is lost. Stop it?"), false) {
                 return Ok(());
             }
-            Err(Error::failed(text).hint(format!("kf notebook stop {} --yes", stop.name)))
+            Err(Error::failed(text).hint(kf.command_line().with("--yes")))
         }
         Some(kernels) => {
             if kernels.open > 0 {

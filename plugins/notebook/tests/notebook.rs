@@ -16,7 +16,6 @@ const START: &str = "2026-01-01T12:00:00Z";
 /// A cluster that serves both kinds.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "notebook".into());
     host.serve(GROUP, "v1", "Notebook", "notebooks");
     host.serve(GROUP, "v1beta1", "Workspace", "workspaces");
     host.serve_cluster(GROUP, "v1beta1", "WorkspaceKind", "workspacekinds");
@@ -431,9 +430,9 @@ fn a_change_that_never_reaches_its_pod_is_shown_and_healed_by_start() {
 #[test]
 fn a_ready_pod_is_not_replaced_without_asking() {
     let host = with_alice();
-    let error = host.run::<Plugin>(&["start", "alice", "--image", "jupyter:2"]).unwrap_err();
+    let error = host.run::<Plugin>(&["start", "alice", "--image", "jupyter:2", "--wait"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Failed);
-    assert_eq!(error.hint.as_deref(), Some("kf notebook start alice --image jupyter:2 --yes"));
+    assert_eq!(error.hint.as_deref(), Some("kf notebook start alice --image jupyter:2 --wait --yes"));
     assert!(patches(&host).is_empty());
     host.answer(true);
     assert_eq!(host.run::<Plugin>(&["start", "alice", "--image", "jupyter:2"]), Ok(Exit::OK));
@@ -590,7 +589,7 @@ fn busy_kernels_are_not_stopped_without_asking() {
     });
     let error = host.run::<Plugin>(&["stop", "alice", "--no-wait"]).unwrap_err();
     assert_eq!(error.message, "1 of 2 kernels of notebook/alice are busy");
-    assert_eq!(error.hint.as_deref(), Some("kf notebook stop alice --yes"));
+    assert_eq!(error.hint.as_deref(), Some("kf notebook stop alice --no-wait --yes"));
     assert!(patches(&host).is_empty());
     assert_eq!(host.run::<Plugin>(&["stop", "alice", "--no-wait", "--yes"]), Ok(Exit::OK));
     assert_eq!(patches(&host).len(), 1);
@@ -807,8 +806,9 @@ fn create_refuses_before_it_makes_anything() {
     );
     let claim = refused(&["create", "bob", "--image", "i", "--pvc", "nosuch"]);
     assert_eq!((claim.code, claim.message.as_str()), (ErrorCode::NotFound, "no claim `nosuch` in team-a"));
-    let claim = refused(&["create", "bob", "--image", "i", "--size", "1Gi"]);
-    assert_eq!(claim.hint.as_deref(), Some("kf notebook create bob --pvc bob-workspace"));
+    assert_eq!(claim.hint.as_deref(), Some("kf notebook create bob --image i --size 10Gi"));
+    let claim = refused(&["create", "bob", "--image", "i", "--size", "1Gi", "--storage-class", "fast"]);
+    assert_eq!(claim.hint.as_deref(), Some("kf notebook create bob --image i --pvc bob-workspace"));
     assert!(refused(&["create", "bob"]).message.contains("nothing says which to make"));
     assert!(
         refused(&["create", "bob", "--image", "i", "--kind", "k"]).message.contains("cannot be together")
@@ -844,7 +844,7 @@ fn ids_are_taken_as_typed_where_the_kinds_may_not_be_read() {
     let error = host.run::<Plugin>(&["create", "w", "--kind", "jupyterlab"]).unwrap_err();
     assert_eq!(
         error.hint.as_deref(),
-        Some("kf notebook create w --kind KIND --image-option ID --pod-option ID")
+        Some("kf notebook create w --kind jupyterlab --image-option ID --pod-option ID")
     );
     let words = ["create", "w", "--kind", "jupyterlab", "--image-option", "jl4", "--pod-option", "tiny"];
     assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
@@ -869,8 +869,9 @@ fn a_name_of_both_kinds_has_to_be_told_apart() {
     let mut twin = workspace(json!({}), json!({}));
     twin["metadata"]["name"] = json!("alice");
     host.put(twin);
-    let error = host.run::<Plugin>(&["stop", "alice"]).unwrap_err();
+    let error = host.run::<Plugin>(&["stop", "alice", "--no-wait"]).unwrap_err();
     assert_eq!(error.message, "`alice` can be notebook/alice or workspace/alice");
+    assert_eq!(error.hint.as_deref(), Some("kf notebook stop notebook/alice --no-wait"));
     assert_eq!(host.run::<Plugin>(&["stop", "notebook/alice", "--no-wait"]), Ok(Exit::OK));
     let error = host.run::<Plugin>(&["stop", "bob"]).unwrap_err();
     assert_eq!(error.message, "no notebook or workspace `bob` in team-a");

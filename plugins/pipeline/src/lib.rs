@@ -71,6 +71,16 @@ pub(crate) enum What {
     Experiments,
 }
 
+impl What {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Pipelines => "pipelines",
+            Self::Experiments => "experiments",
+        }
+    }
+}
+
 #[derive(clap::Args, Describe)]
 pub(crate) struct Run {
     /// The compiled pipeline (IR YAML); - is stdin

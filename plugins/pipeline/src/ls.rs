@@ -74,7 +74,7 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
     let limit = usize::try_from(ls.limit).unwrap_or(usize::MAX);
     if ls.experiment.is_some() && ls.what != What::Runs {
         return Err(Error::invalid("--experiment picks runs; pipelines and experiments belong to none")
-            .hint("kf pipeline ls runs --experiment NAME"));
+            .hint(server.kf.command_line().replace(ls.what.word(), "runs")));
     }
     match ls.what {
         What::Runs => {

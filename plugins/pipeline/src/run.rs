@@ -135,7 +135,8 @@ fn experiment(server: &Server, name: &str) -> Result<String> {
 fn wait(server: &Server, run: &Run, name: &str, id: &str) -> Result<Exit> {
     let kf = &server.kf;
     if kf.context().interactive {
-        kf.note(format!("Ctrl-C leaves {name} running; `kf pipeline status {id}` comes back to it"));
+        let again = kf.same_target(&format!("kf pipeline status {id}"));
+        kf.note(format!("Ctrl-C leaves {name} running; `{again}` comes back to it"));
     }
     let end = kf.after(run.timeout.0);
     let progress = kf.progress(&format!("waiting for {name}"));
@@ -175,7 +176,8 @@ fn ended(kf: &Kf, run: &Object, state: &State) -> Exit {
         let why = task.why.clone().unwrap_or_else(|| "it does not say why".to_owned());
         kf.note(format!("task {} failed: {why}", task.name));
     }
-    kf.note(format!("kf pipeline logs {} shows more", run.str("/run_id").unwrap_or_default()));
+    let id = run.str("/run_id").unwrap_or_default();
+    kf.note(format!("{} shows more", kf.same_target(&format!("kf pipeline logs {id}"))));
     Exit::FAILED
 }
 

@@ -44,7 +44,6 @@ fn run(state: &str) -> Value {
 /// A cluster with the server of several teams, whose run is in this state.
 fn cluster(state: &'static str) -> (FakeHost, Asked) {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "pipeline".into());
     host.put(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "ml-pipeline-0", "labels": { "app": "ml-pipeline" } },

@@ -52,7 +52,7 @@ struct Removed {
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
     let named = Component::find(kf, &remove.component)?;
-    let component = owner_instead(kf, named)?;
+    let component = owner_instead(kf, &remove, named)?;
     let plan = Plan::of(kf, &component)?;
     plan.tell(kf, remove.keep_pods);
     let propagation = if remove.keep_pods { Propagation::Orphan } else { Propagation::Foreground };
@@ -72,7 +72,7 @@ pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
         {
             return Err(error);
         }
-        agree(kf, &component, running)?;
+        agree(kf, &remove, &component, running)?;
     }
     api.delete_with(&component.name, &options)?;
     if dry_run {
@@ -91,7 +91,7 @@ pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
 }
 
 /// Removing a part is in vain: its owner makes it anew. So the owner is offered.
-fn owner_instead(kf: &Kf, named: Component) -> Result<Component> {
+fn owner_instead(kf: &Kf, remove: &Remove, named: Component) -> Result<Component> {
     let Some(owner) = plan::topmost_owner(kf, &named)? else { return Ok(named) };
     let Some(top) = owner.component else {
         let kind = owner.kind.to_lowercase();
@@ -102,11 +102,13 @@ fn owner_instead(kf: &Kf, named: Component) -> Result<Component> {
     if kf.context().interactive && kf.confirm(&format!("{message}. Remove {top} instead?"), false) {
         return Ok(top);
     }
-    Err(Error::invalid(message).hint(format!("kf remove {top}")))
+    // A yes to the part is none to its owner.
+    let line = kf.command_line().without("--yes").replace(&remove.component, &top.to_string());
+    Err(Error::invalid(message).hint(line))
 }
 
 /// Returns only if the person means it.
-fn agree(kf: &Kf, component: &Component, running: &str) -> Result<()> {
+fn agree(kf: &Kf, remove: &Remove, component: &Component, running: &str) -> Result<()> {
     if kf.confirm(&format!("{component} {running}. Remove it?"), false) {
         return Ok(());
     }
@@ -114,5 +116,5 @@ fn agree(kf: &Kf, component: &Component, running: &str) -> Result<()> {
         return Err(Error::failed(format!("you said no to removing {component}; nothing was changed")));
     }
     Err(Error::invalid(format!("{component} {running}, and nobody can be asked whether to remove it"))
-        .hint(format!("kf remove {component} --yes")))
+        .hint(kf.command_line().replace(&remove.component, &component.to_string()).with("--yes")))
 }

@@ -99,8 +99,8 @@ fn who_may_not_see_job_sets_is_offered_the_training_job() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     host.cluster(|cluster| cluster.deny("*", "jobset.x-k8s.io", "jobsets"));
-    let error = host.run::<Plugin>(&["job/mnist-node-0"]).unwrap_err();
-    assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/mnist"));
+    let error = host.run::<Plugin>(&["job/mnist-node-0", "--keep-pods"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/mnist --keep-pods"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn main(run: Run, kf: &Kf) -> Result<Exit> {
         .container(&place.container)
         .stdin(!run.no_stdin && (run.stdin || run.tty || piped))
         .tty(run.tty);
-    let code = session.exec(&run.command).map_err(|error| tell(error, &run, &place.container))?;
+    let code = session.exec(&run.command).map_err(|error| tell(kf, error, &run))?;
     Ok(Exit::of_session(code))
 }
 
@@ -65,11 +65,11 @@ impl Run {
 }
 
 /// Not every image has the program, and a shell's words are not programs.
-fn tell(error: Error, run: &Run, container: &str) -> Error {
+fn tell(kf: &Kf, error: Error, run: &Run) -> Error {
     let one_word = run.command.first().filter(|word| run.command.len() == 1 && word.contains(' '));
     match one_word {
         Some(line) if error.is(ErrorCode::NotFound) => {
-            error.hint(format!("kf run {} -c {container} -- sh -c '{line}'", run.name))
+            error.hint(kf.command_line().with_last(&["sh", "-c", line]))
         }
         _ => error,
     }

@@ -103,8 +103,8 @@ fn nothing_to_run_in_says_why() {
 fn a_line_for_a_shell_is_told_how_to_get_one() {
     let host = cluster();
     host.on_session(|_| Err(Error::not_found("there is no program `ls -l` in the container")));
-    let error = host.run::<Plugin>(&["web", "--", "ls -l"]).unwrap_err();
-    assert_eq!(error.hint.as_deref(), Some("kf run web -c main -- sh -c 'ls -l'"));
+    let error = host.run::<Plugin>(&["web", "--no-stdin", "--", "ls -l"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf run web --no-stdin -- sh -c 'ls -l'"));
 }
 
 #[test]

@@ -15,7 +15,6 @@ mod preflight;
 mod report;
 mod request;
 mod rollout;
-mod spelling;
 mod submit;
 mod switch;
 mod unbroken;
@@ -157,7 +156,7 @@ pub fn main(serve: Serve, kf: &Kf) -> Result<Exit> {
         (true, _, before) => history::go_back(kf, name, before.as_ref())?,
         (false, Some(file), _) => predictor::normalised(read_manifest(kf, file, name, &[predictor::kind()])?),
         (false, None, Some(before)) => predictor::as_it_is(before),
-        (false, None, None) => serve.new_service(name)?,
+        (false, None, None) => serve.new_service(kf, name)?,
     };
     let submitted = submit::submit(kf, &serve, wanted, before)?;
     if kf.context().dry_run {
@@ -189,12 +188,18 @@ impl Serve {
         Ok(name)
     }
 
-    fn new_service(&self, name: &str) -> Result<Object> {
+    fn new_service(&self, kf: &Kf, name: &str) -> Result<Object> {
         if self.image.is_none() && self.model.is_none() {
+            let line = kf.command_line();
+            let hint = if self.format.is_some() || self.runtime.is_some() {
+                line.set("--model", "URI").to_string()
+            } else {
+                format!("{}, or --model URI --format FORMAT, or a file", line.set("--image", "IMAGE"))
+            };
             return Err(Error::not_found(format!(
                 "no inference service `{name}`, and nothing says what a new one should serve"
             ))
-            .hint(format!("kf serve {name} --image IMAGE, or --model URI --format FORMAT, or a file")));
+            .hint(hint));
         }
         Ok(predictor::empty(name))
     }

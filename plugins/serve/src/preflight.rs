@@ -3,10 +3,9 @@
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::complete_named;
-use kf_plugin_sdk::{Access, Kf};
+use kf_plugin_sdk::{Access, CommandLine, Kf};
 use serde_json::Value;
 
-use crate::Serve;
 use crate::predictor::{self, GROUP, has_model, kind};
 
 /// The cluster has inference services.
@@ -33,27 +32,27 @@ pub(crate) fn check_rights(kf: &Kf, service: &Object) -> Result<()> {
 }
 
 /// The predictor is one that KServe can run. The runtime of a stored model, where it may be read.
-pub(crate) fn check_predictor(kf: &Kf, serve: &Serve, service: &Object) -> Result<Option<Object>> {
+pub(crate) fn check_predictor(kf: &Kf, service: &Object) -> Result<Option<Object>> {
     if !has_model(service) {
         return match predictor::server(service) {
             Some(_) => Ok(None),
             None => Err(Error::invalid(
                 "the service has no predictor that kf knows: neither a model nor a container",
             )
-            .hint(format!("kf serve {} --image IMAGE", service.name()))),
+            .hint(kf.command_line().set("--image", "IMAGE"))),
         };
     }
     let Some(format) = service.str("/spec/predictor/model/modelFormat/name") else {
         return Err(Error::invalid("the model has no format, and KServe finds its runtime by that")
-            .hint(serve.with_format(&formats(&runtimes(kf)))));
+            .hint(with_format(kf, &formats(&runtimes(kf)))));
     };
-    check_stored(service, format)?;
-    runtime(kf, serve, service, format)
+    check_stored(kf, service, format)?;
+    runtime(kf, service, format)
 }
 
 /// Without a place to load from KServe adds an agent that serves several models, from an image that
 /// most clusters cannot pull; the pod would never start.
-fn check_stored(service: &Object, format: &str) -> Result<()> {
+fn check_stored(kf: &Kf, service: &Object, format: &str) -> Result<()> {
     let stored = ["model/storageUri", "model/storage", "storageUris"];
     if format == "huggingface"
         || stored.iter().any(|field| service.at(&format!("/spec/predictor/{field}")).is_some())
@@ -61,15 +60,15 @@ fn check_stored(service: &Object, format: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("the model has no storageUri, and without one its pods cannot start")
-        .hint(format!("kf serve {} --model URI --format {format}", service.name())))
+        .hint(kf.command_line().set("--model", "URI")))
 }
 
-fn runtime(kf: &Kf, serve: &Serve, service: &Object, format: &str) -> Result<Option<Object>> {
+fn runtime(kf: &Kf, service: &Object, format: &str) -> Result<Option<Object>> {
     let all = runtimes(kf);
     let version = service.str("/spec/predictor/model/modelFormat/version");
     if let Some(name) = service.str("/spec/predictor/model/runtime") {
         let Some(runtime) = all.found.iter().find(|runtime| runtime.name() == name) else {
-            return if all.complete { Err(no_such_runtime(serve, &all, name)) } else { Ok(None) };
+            return if all.complete { Err(no_such_runtime(kf, &all, name)) } else { Ok(None) };
         };
         if runtime.bool("/spec/disabled") == Some(true) {
             return Err(Error::invalid(format!("the runtime {name} is disabled")));
@@ -79,7 +78,7 @@ fn runtime(kf: &Kf, serve: &Serve, service: &Object, format: &str) -> Result<Opt
             return Err(Error::invalid(format!(
                 "the runtime {name} does not serve {format}, only {formats}"
             ))
-            .hint(serve.with_format(&formats_of(runtime))));
+            .hint(with_format(kf, &formats_of(runtime))));
         }
         return Ok(Some(runtime.clone()));
     }
@@ -93,19 +92,24 @@ fn runtime(kf: &Kf, serve: &Serve, service: &Object, format: &str) -> Result<Opt
                 if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
             let version = version.map(|version| format!(" {version}")).unwrap_or_default();
             Err(Error::not_found(format!("no runtime here serves the format {format}{version}{others}"))
-                .hint(serve.with_format(&known)))
+                .hint(with_format(kf, &known)))
         }
     }
 }
 
-fn no_such_runtime(serve: &Serve, all: &Runtimes, name: &str) -> Error {
+/// The typed line with a format that is served, if there is one to name.
+fn with_format(kf: &Kf, known: &[String]) -> CommandLine {
+    kf.command_line().set("--format", known.first().map_or("FORMAT", String::as_str))
+}
+
+fn no_such_runtime(kf: &Kf, all: &Runtimes, name: &str) -> Error {
     let names: Vec<_> = all.found.iter().map(|runtime| runtime.name().to_owned()).collect();
     let error = Error::not_found(format!("no serving runtime `{name}`"));
     match names.first() {
         None => error.hint("ask your admin which serving runtimes there are"),
         Some(first) => {
             Error { message: format!("{}; there are {}", error.message, names.join(", ")), ..error }
-                .hint(serve.with_runtime(first))
+                .hint(kf.command_line().set("--runtime", first))
         }
     }
 }

@@ -29,10 +29,10 @@ pub(crate) enum Change {
 pub(crate) fn submit(kf: &Kf, serve: &Serve, wanted: Object, before: Option<Object>) -> Result<Submitted> {
     let mut wanted = wanted;
     if !serve.rollback {
-        overrides::apply(serve, &mut wanted)?;
+        overrides::apply(kf, serve, &mut wanted)?;
     }
     preflight::check_rights(kf, &wanted)?;
-    let runtime = preflight::check_predictor(kf, serve, &wanted)?;
+    let runtime = preflight::check_predictor(kf, &wanted)?;
     let Checked { mut wanted, checked, added } = check(kf, serve, wanted, runtime.as_ref())?;
     let change = match &before {
         None => Change::Created,
@@ -53,7 +53,7 @@ pub(crate) fn submit(kf: &Kf, serve: &Serve, wanted: Object, before: Option<Obje
         history::record_if_ready(kf, before);
     }
     let options = WriteOptions { dry_run: false, force: serve.force_conflicts };
-    let service = kf.api(kind()).apply_with(&wanted, options).map_err(|error| refused(serve, error))?;
+    let service = kf.api(kind()).apply_with(&wanted, options).map_err(|error| refused(kf, serve, error))?;
     let is_new =
         before.as_ref().is_none_or(|before| predictor::content(before) != predictor::content(&service));
     let outdated = before.as_ref().filter(|_| is_new).and_then(latest_of_knative);
@@ -71,8 +71,9 @@ struct Checked {
 fn check(kf: &Kf, serve: &Serve, wanted: Object, runtime: Option<&Object>) -> Result<Checked> {
     let options = WriteOptions { force: serve.force_conflicts, ..WriteOptions::CHECK_ONLY };
     // With `--dry-run` this is all there is, and kf shows what would change.
-    let ask =
-        |wanted: &Object| kf.api(kind()).apply_with(wanted, options).map_err(|error| refused(serve, error));
+    let ask = |wanted: &Object| {
+        kf.api(kind()).apply_with(wanted, options).map_err(|error| refused(kf, serve, error))
+    };
     let mut completed = wanted.clone();
     let added = match serve.as_is || serve.rollback {
         true => Vec::new(),
@@ -128,8 +129,11 @@ fn latest_of_knative(service: &Object) -> Option<String> {
     service.str("/status/components/predictor/latestCreatedRevision").map(str::to_owned)
 }
 
-fn refused(serve: &Serve, error: Error) -> Error {
+fn refused(kf: &Kf, serve: &Serve, error: Error) -> Error {
     let by_another = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
     let error = plain_refusal(error, "the inference service");
-    if by_another && !serve.force_conflicts { error.hint(serve.with_force()) } else { error }
+    if by_another && !serve.force_conflicts {
+        return error.hint(kf.command_line().with("--force-conflicts"));
+    }
+    error
 }

@@ -29,7 +29,8 @@ pub(crate) fn until_ready(kf: &Kf, serve: &Serve, name: &str, outdated: Option<&
     let end = kf.after(serve.timeout.0);
     let progress = kf.progress(&format!("waiting for {name}"));
     if kf.context().interactive {
-        kf.note(format!("Ctrl-C leaves {name} as it is; `kf serve {name} --wait` comes back to it"));
+        let again = kf.same_target(&format!("kf serve {name} --wait"));
+        kf.note(format!("Ctrl-C leaves {name} as it is; `{again}` comes back to it"));
     }
     let mut scene = Scene::open(kf, name)?;
     let mut refresh = kf.after(REFRESH);
@@ -102,6 +103,7 @@ fn last_line(kf: &Kf, pod: &Object) -> Option<String> {
 pub(crate) fn tell_stopped(kf: &Kf, service: &Object) {
     if predictor::is_stopped(service) {
         let name = service.name();
-        kf.note(format!("{name} is stopped and has no pods; `kf serve {name} --start` lets it run"));
+        let start = kf.same_target(&format!("kf serve {name} --start"));
+        kf.note(format!("{name} is stopped and has no pods; `{start}` lets it run"));
     }
 }

@@ -158,6 +158,13 @@ fn a_format_that_nothing_serves_is_answered_with_those_that_are() {
     assert_eq!(error.message, "no runtime here serves the format onnx; there are sklearn, xgboost");
     assert_eq!(error.hint.as_deref(), Some("kf serve iris --model pvc://m/iris --format sklearn"));
     refused(&host, &with(&["xgboost"]));
+    host.kf_flags(&["-n", "team-a"]);
+    let error = refused(&host, &with(&["onnx", "--drain=5s", "--timeout", "2m", "-w"]));
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("kf -n team-a serve iris --model pvc://m/iris --format sklearn --drain=5s --timeout 2m -w")
+    );
+    host.kf_flags(&[]);
     let error = refused(&host, &with(&["onnx", "--runtime", "sk"]));
     assert_eq!(error.message, "the runtime sk does not serve onnx, only sklearn, xgboost");
     let error = refused(&host, &with(&["sklearn", "--runtime", "nope"]));
@@ -193,6 +200,12 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
     let error = refused(&host, &["iris"]);
     assert_eq!(error.code, ErrorCode::NotFound);
     assert!(error.message.contains("nothing says what a new one should serve"));
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("kf serve iris --image IMAGE, or --model URI --format FORMAT, or a file")
+    );
+    let error = refused(&host, &["iris", "--format", "sklearn"]);
+    assert_eq!(error.hint.as_deref(), Some("kf serve iris --format sklearn --model URI"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub fn main(shell: Shell, kf: &Kf) -> Result<Exit> {
         .stdin(true)
         .tty(kf.context().interactive)
         .exec(&shell.words())
-        .map_err(|error| no_shell(error, &shell, &place))?;
+        .map_err(|error| no_shell(kf, error, &shell, &place))?;
     Ok(Exit::of_session(code))
 }
 
@@ -76,20 +76,20 @@ impl Shell {
     }
 }
 
-fn no_shell(error: Error, shell: &Shell, place: &Place) -> Error {
+fn no_shell(kf: &Kf, error: Error, shell: &Shell, place: &Place) -> Error {
     if !error.is(ErrorCode::NotFound) || error.message.starts_with("there is no pod") {
         return error;
     }
     let pod = place.pod.name();
     let container = &place.container;
-    let (name, missing) = (&shell.name, shell.shell.as_deref());
+    let missing = shell.shell.as_deref();
     let message = match missing {
         Some(missing) => format!("the image of container {container} in pod {pod} has no `{missing}`"),
         None => format!("the image of container {container} in pod {pod} has no shell"),
     };
     let hint = match missing {
-        Some(_) => format!("kf shell {name}"),
-        None => format!("kf shell {name} --debug"),
+        Some(_) => kf.command_line().without("--shell"),
+        None => kf.command_line().with("--debug"),
     };
     Error::not_found(message).hint(hint)
 }

@@ -90,7 +90,7 @@ fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>
             let names: Vec<_> = found.iter().map(Component::full_name).collect();
             let first = names.first().cloned().unwrap_or_default();
             Err(Error::invalid(format!("`{words}` can be {}", names.join(" or ")))
-                .hint(format!("kf status {first}")))
+                .hint(kf.command_line().replace(words, &first)))
         }
     }
 }

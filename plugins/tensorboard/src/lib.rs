@@ -76,8 +76,9 @@ pub fn main(tensorboard: Tensorboard, kf: &Kf) -> Result<Exit> {
         (Some(job), _) => logs::of_job(kf, job)?,
         (None, Some(uri)) => logs::of_uri(kf, uri)?,
         (None, None) => {
+            let line = kf.command_line().with("JOB");
             return Err(Error::invalid("nothing says whose logs to show")
-                .hint("kf tensorboard JOB, or kf tensorboard --logs pvc://CLAIM/PATH"));
+                .hint(format!("{line}, or --logs pvc://CLAIM/PATH")));
         }
     };
     let board = board::find_or_make(kf, &tensorboard, &place)?;

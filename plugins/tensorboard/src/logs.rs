@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kf_plugin_sdk::CommandLine;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
 use serde_json::Value;
@@ -81,7 +82,7 @@ impl Logs {
 
 /// What `--logs` says.
 pub(crate) fn of_uri(kf: &Kf, uri: &str) -> Result<Place> {
-    let logs = Logs::parse(uri)?;
+    let logs = Logs::parse(uri).map_err(|error| error.hint(with_uri(kf.command_line())))?;
     if let Logs::Claim { claim, .. } = &logs {
         // Without it the pod would wait for ever. Who may not look takes the risk.
         match kf.api("PersistentVolumeClaim").find(claim) {
@@ -91,6 +92,10 @@ pub(crate) fn of_uri(kf: &Kf, uri: &str) -> Result<Place> {
         }
     }
     Ok(Place { logs, of: None, node: None })
+}
+
+fn with_uri(line: CommandLine) -> CommandLine {
+    line.set("--logs", "pvc://CLAIM/PATH")
 }
 
 /// Where a job writes its logs, as its pods or what they are made from say.
@@ -109,7 +114,6 @@ pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
         _ => {}
     }
     pod_specs(job.object.value(), &mut specs);
-    let hint = "kf tensorboard --logs pvc://CLAIM/PATH";
     let mut elsewhere = None;
     for spec in &specs {
         for container in list(spec, "/containers") {
@@ -131,7 +135,7 @@ pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
             "nothing says where {job} writes its logs: it has neither LOG_DIR nor --logdir"
         )),
     }
-    .hint(hint))
+    .hint(with_uri(kf.command_line().without(words))))
 }
 
 /// Every pod spec below a document, outermost first: those that have containers.

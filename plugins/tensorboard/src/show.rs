@@ -104,15 +104,16 @@ fn tell(
             port: local,
         })?;
     }
+    let remove = kf.same_target(&format!("kf remove {name}"));
     if wanted.rm {
         kf.note(format!("after Ctrl-C {name} is gone within {}", short_duration(LEASE)));
     } else if board.is_own {
         kf.note(format!(
-            "Ctrl-C leaves {name} running, at most for {}; kf remove {name}",
+            "Ctrl-C leaves {name} running, at most for {}; {remove}",
             short_duration(wanted.lasts.0)
         ));
     } else {
-        kf.note(format!("Ctrl-C leaves {name} running; kf remove {name}"));
+        kf.note(format!("Ctrl-C leaves {name} running; {remove}"));
     }
     Ok(())
 }

@@ -13,7 +13,6 @@ const BOARD: &str = "tensorboard.kubeflow.org/Tensorboard";
 /// A cluster with a training job `mnist` that writes to a claim, and without TensorBoards.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "tensorboard".into());
     host.serve("batch", "v1", "Job", "jobs");
     host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
@@ -195,12 +194,12 @@ fn what_cannot_be_found_is_said_with_the_way_out() {
     assert_eq!(refused(&["--logs", "pvc://nosuch/x"]).message, "no claim `nosuch` in team-a");
     assert_eq!(refused(&["mnist", "--for", "10s"]).message, "--for is too short; write at least --for 1m");
     host.put(job_set("/tmp/logs"));
-    let error = refused(&["mnist"]);
+    let error = refused(&["mnist", "--rm"]);
     assert_eq!(
         error.message,
         "trainjob/mnist writes its logs to /tmp/logs, which is on no volume claim and goes with its pod"
     );
-    assert_eq!(error.hint.as_deref(), Some("kf tensorboard --logs pvc://CLAIM/PATH"));
+    assert_eq!(error.hint.as_deref(), Some("kf tensorboard --rm --logs pvc://CLAIM/PATH"));
     host.put(job_set(""));
     assert!(refused(&["mnist"]).message.starts_with("nothing says where trainjob/mnist writes its logs"));
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));

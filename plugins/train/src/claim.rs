@@ -9,7 +9,6 @@ use kf_training_job::{Volume, files, training_pod};
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::Train;
 use crate::loader::{Loader, Sent};
 
 const CLAIM: &str = "PersistentVolumeClaim";
@@ -60,10 +59,10 @@ impl OnClaim {
     }
 
     /// Whether there is such a claim, and whether the loader may be made.
-    pub(crate) fn check(&self, kf: &Kf, train: &Train) -> Result<()> {
+    pub(crate) fn check(&self, kf: &Kf) -> Result<()> {
         let claim = &self.claim;
         match kf.api(CLAIM).find(claim) {
-            Ok(None) => return Err(missing(kf, claim, train)),
+            Ok(None) => return Err(missing(kf, claim)),
             Ok(Some(found)) => self.check_claim(kf, &found)?,
             // Without a look at it the loader's pod will tell.
             Err(error) if error.is(ErrorCode::Forbidden) => {}
@@ -111,7 +110,7 @@ impl OnClaim {
     }
 }
 
-fn missing(kf: &Kf, claim: &str, train: &Train) -> Error {
+fn missing(kf: &Kf, claim: &str) -> Error {
     let message = format!("no volume claim `{claim}` in {}", kf.namespace());
     // Only for a hint: what cannot be listed is not named.
     let there = kf.api(CLAIM).list().unwrap_or_default();
@@ -119,7 +118,7 @@ fn missing(kf: &Kf, claim: &str, train: &Train) -> Error {
     match names.first() {
         None => Error::not_found(message).hint("ask an owner of the namespace for a volume claim"),
         Some(first) => Error::not_found(format!("{message}; there are {}", names.join(", ")))
-            .hint(train.with_claim(first)),
+            .hint(kf.command_line().set("--pvc", first)),
     }
 }
 

@@ -28,7 +28,7 @@ impl Code {
                 (Self::OnClaim(Box::new(code)), summary)
             }
             None => {
-                let code = ConfigMap::read(kf, directory, job.name(), &instead(train))?;
+                let code = ConfigMap::read(kf, directory, job.name(), &instead(kf))?;
                 let summary = code.summary(directory);
                 (Self::ConfigMap(code), summary)
             }
@@ -40,10 +40,10 @@ impl Code {
     }
 
     /// Lets the server check what will be made, storing nothing.
-    pub(crate) fn check(&self, kf: &Kf, train: &Train) -> Result<()> {
+    pub(crate) fn check(&self, kf: &Kf) -> Result<()> {
         match self {
             Self::ConfigMap(code) => code.check(kf),
-            Self::OnClaim(code) => code.check(kf, train),
+            Self::OnClaim(code) => code.check(kf),
         }
     }
 
@@ -73,9 +73,7 @@ impl Code {
 }
 
 /// What to do with more code than a ConfigMap holds.
-fn instead(train: &Train) -> String {
-    format!(
-        "{}, to put it on a volume claim; or build an image and name it with --image",
-        train.with_claim("CLAIM")
-    )
+fn instead(kf: &Kf) -> String {
+    let line = kf.command_line().set("--pvc", "CLAIM");
+    format!("{line}, to put it on a volume claim; or build an image and name it with --image")
 }

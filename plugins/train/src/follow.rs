@@ -9,7 +9,8 @@ use kf_training_job::{first_pod, metrics};
 pub(crate) fn follow(kf: &Kf, job: Component, ranks: Option<i64>, logs: bool) -> Result<Exit> {
     let name = job.name.clone();
     if kf.context().interactive {
-        kf.note(format!("Ctrl-C leaves {name} running; `kf logs {job} -f` comes back to it"));
+        let again = kf.same_target(&format!("kf logs {job} -f"));
+        kf.note(format!("Ctrl-C leaves {name} running; `{again}` comes back to it"));
     }
     let mut follow = Follow::new(kf, job);
     if let Some(ranks) = ranks {

@@ -12,7 +12,6 @@ mod legacy;
 mod loader;
 mod names;
 mod runtimes;
-mod spelling;
 mod submit;
 
 use kf_plugin_sdk::manifest::read_manifest;
@@ -81,7 +80,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     if train.list_runtimes {
         return runtimes::list(kf);
     }
-    let named = train.name.clone().unwrap_or_default();
+    let named = train.typed_name().to_owned();
     let name = if train.generate_name { names::generate(&named, kf.now()) } else { named.clone() };
     kf_training_job::check_name(&name)?;
     let mut job = match &train.file {
@@ -95,10 +94,16 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     }
 }
 
+impl Train {
+    fn typed_name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
 fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     overrides::apply(&train.job, &mut job)?;
     submit::preflight(kf, ComponentKind::TrainJob, &job)?;
-    let runtime = runtime::settle(kf, train.job.runtime.as_deref(), &mut job, train)?;
+    let runtime = runtime::settle(kf, train.job.runtime.as_deref(), &mut job)?;
     let code = Code::read(kf, train, &job, runtime.as_ref())?;
     let mount = code.as_ref().map(|code| Mount::new(code.volume(), runtime.as_ref()));
     if let Some(mount) = &mount {

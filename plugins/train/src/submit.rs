@@ -4,7 +4,7 @@ use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{Mount, Spelling, check_access, fit};
+use kf_training_job::{Mount, check_access, fit, renamed};
 use serde::Serialize;
 
 use crate::Train;
@@ -50,11 +50,11 @@ pub(crate) fn submit(
     let jobs = kf.api(kind.kind());
     let before = jobs.find(job.name())?;
     if let Some(before) = &before {
-        check_existing(train, kind, job, before)?;
+        check_existing(kf, train, kind, job, before)?;
     }
-    let refused = |error| explain(error, job.name(), train);
+    let refused = |error| explain(kf, error, job.name(), train.typed_name());
     if let Some(code) = code {
-        code.check(kf, train)?;
+        code.check(kf)?;
     }
     // With `--dry-run` this stores nothing either, and kf shows what would change.
     let (job, checked) = match kind {
@@ -65,7 +65,7 @@ pub(crate) fn submit(
         None => Change::Created,
         Some(before) if before.at("/spec") == checked.at("/spec") => Change::Unchanged,
         Some(before) => {
-            check_change(train, kind, before)?;
+            check_change(kf, train, kind, before)?;
             Change::Changed
         }
     };
@@ -83,7 +83,7 @@ pub(crate) fn submit(
 }
 
 /// A job's pods are made when it starts. Changing it later would look done and do nothing.
-fn check_change(train: &Train, kind: ComponentKind, before: &Object) -> Result<()> {
+fn check_change(kf: &Kf, train: &Train, kind: ComponentKind, before: &Object) -> Result<()> {
     let held =
         ["/spec/suspend", "/spec/runPolicy/suspend"].iter().any(|field| before.bool(field) == Some(true));
     if held || before.condition_holds("Suspended") {
@@ -94,13 +94,13 @@ fn check_change(train: &Train, kind: ComponentKind, before: &Object) -> Result<(
         ErrorCode::Conflict,
         format!("{} {name} has started otherwise, and a change would not reach its pods", spoken(kind)),
     )
-    .hint(train.under_a_new_name()))
+    .hint(renamed(kf, train.typed_name())))
 }
 
 /// A job that has ended never runs again, and one that runs keeps its runtime.
-fn check_existing(train: &Train, kind: ComponentKind, job: &Object, before: &Object) -> Result<()> {
+fn check_existing(kf: &Kf, train: &Train, kind: ComponentKind, job: &Object, before: &Object) -> Result<()> {
     let name = job.name();
-    let another = train.under_a_new_name();
+    let another = renamed(kf, train.typed_name());
     if let Some(outcome) = outcome(before) {
         let how = if outcome.succeeded { "is complete" } else { "has failed" };
         return Err(Error::new(

@@ -18,7 +18,6 @@ const PODS: &str =
 /// A cluster with a runtime, a claim, and a directory `src`.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "train".into());
     host.serve(GROUP, "v1alpha1", "TrainJob", "trainjobs");
     host.serve(GROUP, "v1alpha1", "TrainingRuntime", "trainingruntimes");
     host.serve_cluster(GROUP, "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes");

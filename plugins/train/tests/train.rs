@@ -20,7 +20,6 @@ fn runtime(name: &str, labels: Value) -> Value {
 /// A cluster with the runtimes `torch` and `mpi`.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "train".into());
     host.serve(GROUP, "v1alpha1", "TrainJob", "trainjobs");
     host.serve(GROUP, "v1alpha1", "TrainingRuntime", "trainingruntimes");
     host.serve_cluster(GROUP, "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes");
@@ -441,7 +440,6 @@ const PYTORCH: &str = "apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: 
 /// A cluster of the generation before.
 fn legacy() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "train".into());
     host.serve("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs");
     host.file("job.yaml", PYTORCH);
     host

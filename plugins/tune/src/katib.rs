@@ -8,7 +8,7 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::outcome;
 use kf_training_job::metrics::Observed;
 use kf_training_job::refusal::explain;
-use kf_training_job::{Spelling, check_access, overrides, runtime};
+use kf_training_job::{check_access, overrides, renamed, runtime};
 use serde_json::{Value, json};
 
 use crate::Tune;
@@ -50,18 +50,19 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     check_access(kf, GROUP, "experiments", &["create", "patch"], || {
         experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map(drop)
     })?;
-    let refused = |error| explain(error, &tune.name, tune);
+    let refused = |error| explain(kf, error, &tune.name, &tune.name);
     let before = experiments.find(&tune.name)?;
     let checked = experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map_err(refused)?;
     if let Some(before) = &before {
-        check_same(tune, before, &checked)?;
+        check_same(kf, tune, before, &checked)?;
     }
     if kf.context().dry_run {
         return Ok(Exit::OK);
     }
     let applied = experiments.apply(&experiment).map_err(refused)?;
     if kf.context().interactive {
-        kf.note(format!("Ctrl-C leaves {} running; `kf tune {}` comes back to it", tune.name, tune.name));
+        let again = kf.same_target(&format!("kf tune {}", tune.name));
+        kf.note(format!("Ctrl-C leaves {} running; `{again}` comes back to it", tune.name));
     }
     follow(kf, applied, tune.watch)
 }
@@ -103,12 +104,13 @@ fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
 fn from_flags(kf: &Kf, tune: &Tune, template: Option<Object>) -> Result<Object> {
     let plan = Plan::of(tune)?;
     if tune.job.from_dir.is_some() {
+        let line = kf.command_line().set("--engine", "trainer");
         return Err(Error::new(ErrorCode::Unsupported, "an Experiment cannot take local code along")
-            .hint("build an image and name it with --image, or let kf run the trials: --engine trainer"));
+            .hint(format!("{line}, to let kf run the trials; or build an image and name it with --image")));
     }
     let mut template = template.unwrap_or_else(|| kf_training_job::empty(&tune.name));
     overrides::apply(&tune.job, &mut template)?;
-    runtime::settle(kf, tune.job.runtime.as_deref(), &mut template, tune)?;
+    runtime::settle(kf, tune.job.runtime.as_deref(), &mut template)?;
     template::check_places(&template, &plan.parameters)?;
     // Katib fills `${trialParameters.…}` and nothing else.
     let places: Assignment = plan
@@ -189,7 +191,7 @@ fn feasible(parameter: &Parameter) -> Value {
 /// Only how far an experiment goes may change.
 const BUDGET: [&str; 3] = ["maxTrialCount", "parallelTrialCount", "maxFailedTrialCount"];
 
-fn check_same(tune: &Tune, before: &Object, after: &Object) -> Result<()> {
+fn check_same(kf: &Kf, tune: &Tune, before: &Object, after: &Object) -> Result<()> {
     let rest = |experiment: &Object| {
         let mut spec = experiment.at("/spec").cloned().unwrap_or_default();
         if let Some(fields) = spec.as_object_mut() {
@@ -212,7 +214,7 @@ fn check_same(tune: &Tune, before: &Object, after: &Object) -> Result<()> {
         ErrorCode::Conflict,
         format!("experiment {} exists and is another one: {} differ", tune.name, changed.join(", ")),
     )
-    .hint(tune.under_a_new_name()))
+    .hint(renamed(kf, &tune.name)))
 }
 
 /// What an experiment is tuned for.

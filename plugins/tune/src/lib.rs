@@ -14,7 +14,6 @@ mod plot;
 mod screen;
 mod search;
 mod space;
-mod spelling;
 mod table;
 mod template;
 mod trainer;
@@ -206,8 +205,9 @@ impl Tune {
             }
             Some(Engine::Trainer) if is_experiment => Err(Error::invalid("an Experiment is Katib's to run")
                 .hint("leave out --engine, or name a TrainJob to make the trials from")),
-            Some(Engine::Katib) if !is_served => Err(Error::not_found("this cluster has no Katib")
-                .hint("leave out --engine: then kf runs the trials as training jobs")),
+            Some(Engine::Katib) if !is_served => {
+                Err(Error::not_found("this cluster has no Katib").hint(kf.command_line().without("--engine")))
+            }
             Some(engine) => Ok(engine),
             None if is_experiment => Ok(Engine::Katib),
             // What was begun without Katib goes on without it.
@@ -233,9 +233,16 @@ fn show(kf: &Kf, tune: &Tune) -> Result<Exit> {
         return present(kf, tune, &katib::objective(&experiment), "trial", &trials, names);
     }
     let Some((definition, trials)) = trainer::find(kf, &tune.name)? else {
-        return Err(Error::not_found(format!("no experiment `{}` in {}", tune.name, kf.namespace())).hint(
-            format!("kf tune {} --param lr=0.001:0.1:log --objective loss --minimize -- COMMAND", tune.name),
-        ));
+        let define = kf
+            .command_line()
+            .without("--compare")
+            .set("--param", "lr=0.001:0.1:log")
+            .set("--objective", "loss")
+            .with("--minimize")
+            .with_last(&["COMMAND"]);
+        return Err(
+            Error::not_found(format!("no experiment `{}` in {}", tune.name, kf.namespace())).hint(define)
+        );
     };
     if tune.watch {
         return trainer::watch(kf, &tune.name, &definition);

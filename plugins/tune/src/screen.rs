@@ -187,7 +187,8 @@ impl<'a> Screen<'a> {
             let last = trials.iter().rev().find(|trial| trial.state == State::Failed);
             self.kf.warn(format!("{failed} trials failed, which is more than may"));
             if let Some(trial) = last.or_else(|| trials.iter().rev().find(|t| t.state == State::Unmeasured)) {
-                self.kf.note(format!("kf logs {}/{} shows the last of them", self.kind, trial.name));
+                let logs = self.kf.same_target(&format!("kf logs {}/{}", self.kind, trial.name));
+                self.kf.note(format!("{logs} shows the last of them"));
             }
             return Exit::FAILED;
         }

@@ -12,7 +12,7 @@ use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{Code, GROUP, Mount, Spelling, check_access, fit, overrides, runtime, train_job};
+use kf_training_job::{Code, GROUP, Mount, check_access, fit, overrides, renamed, runtime, train_job};
 
 use crate::definition::{self, Definition};
 use crate::observation::{self, trial};
@@ -55,7 +55,7 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     check_access(kf, GROUP, "trainjobs", &["create", "patch"], || {
         kf.api(train_job()).apply_with(&template, WriteOptions::CHECK_ONLY).map(drop)
     })?;
-    let runtime = runtime::settle(kf, tune.job.runtime.as_deref(), &mut template, tune)?;
+    let runtime = runtime::settle(kf, tune.job.runtime.as_deref(), &mut template)?;
     template::check_places(&template, &plan.parameters)?;
     let code = match &tune.job.from_dir {
         Some(directory) => Some(Code::read(kf, directory, &tune.name, TOO_LARGE)?),
@@ -132,7 +132,7 @@ impl Controller<'_> {
                     ErrorCode::Conflict,
                     format!("{name} has trials that were made otherwise: {}", differences.join("; ")),
                 )
-                .hint(self.tune.under_a_new_name()));
+                .hint(renamed(self.kf, &self.tune.name)));
             }
         }
         Ok(())
@@ -263,11 +263,11 @@ impl Controller<'_> {
             ErrorCode::Conflict,
             format!("training job {name} exists and is no trial of {}", self.tune.name),
         )
-        .hint(self.tune.under_a_new_name()))
+        .hint(renamed(self.kf, &self.tune.name)))
     }
 
     fn refused(&self, job: &Object, error: Error) -> Error {
-        explain(error, job.name(), self.tune)
+        explain(self.kf, error, job.name(), &self.tune.name)
     }
 
     fn trial_name(&self, number: usize) -> String {

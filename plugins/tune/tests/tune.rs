@@ -13,7 +13,6 @@ const KIND: &str = "trainer.kubeflow.org/TrainJob";
 /// A cluster with Trainer and one runtime.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "tune".into());
     host.serve(GROUP, "v1alpha1", "TrainJob", "trainjobs");
     host.serve(GROUP, "v1alpha1", "TrainingRuntime", "trainingruntimes");
     host.serve_cluster(GROUP, "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes");
@@ -155,7 +154,7 @@ fn another_definition_under_the_name_is_refused_with_what_differs() {
     let host = cluster();
     all_four(&host);
     host.run::<Plugin>(&words(&[])).unwrap();
-    let mut other = words(&["--seed", "2", "--image", "train:2"]);
+    let mut other = words(&["--seed", "2", "--image", "train:2", "--engine", "trainer"]);
     other[2] = "lr=0.1,0.2,0.3,0.5";
     let error = host.run::<Plugin>(&other).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
@@ -164,9 +163,8 @@ fn another_definition_under_the_name_is_refused_with_what_differs() {
         "lr has trials that were made otherwise: --image is train:2 and was none; \
          --param lr is 0.1,0.2,0.3,0.5 and was 0.1,0.2,0.3,0.4"
     );
-    let hint = error.hint.unwrap();
-    assert!(hint.starts_with("kf tune lr-2 --param lr=0.1,0.2,0.3,0.5 --objective loss"), "{hint}");
-    assert!(hint.ends_with("-- train '--lr=${lr}'"), "{hint}");
+    let line = other.join(" ").replace("lr --param", "lr-2 --param").replace("--lr=${lr}", "'--lr=${lr}'");
+    assert_eq!(error.hint, Some(format!("kf tune {line}")));
     let error = host.run::<Plugin>(&words(&["--cpu", "2"])).unwrap_err();
     assert_eq!(error.message, "lr has trials that were made otherwise: its job has other fields");
     // How far it goes is no part of what it is.

@@ -85,7 +85,7 @@ fn choose(kf: &Kf, namespace: &str) -> Result<()> {
 /// Whether it can be worked in. Who may not look at a namespace may be allowed to use it.
 fn check(kf: &Kf, namespace: &str) -> Result<()> {
     match namespaces::look(kf, namespace)? {
-        Looked::Missing => Err(namespaces::missing(kf, namespace, "use")),
+        Looked::Missing => Err(namespaces::missing(kf, namespace, kf.command_line())),
         Looked::There(found) if namespaces::is_terminating(&found) => {
             Err(Error::failed(format!("namespace {namespace} is being deleted")).hint("kf use NAMESPACE"))
         }

@@ -5,6 +5,7 @@
 //! options as `--name=value`, then positions, then what came after `--`. Only what the user or a
 //! declared variable gave is passed; defaults are the guest's own.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
@@ -88,6 +89,14 @@ pub fn guest_words(
         }
         return guest;
     }
+}
+
+/// What a command may repeat of the words after `kf`. It could behave better while `--explain` shows its
+/// calls, so it does not learn of that.
+pub fn repeatable(typed: &[OsString]) -> Vec<String> {
+    let escape = typed.iter().position(|word| word == "--").unwrap_or(typed.len());
+    let own = typed.iter().enumerate().filter(|(place, word)| *place > escape || *word != "--explain");
+    own.map(|(_, word)| word.to_string_lossy().into_owned()).collect()
 }
 
 /// The words a command is asked with for candidates: those of a run, and last what is typed so far of
@@ -191,6 +200,19 @@ mod tests {
 
     fn words(line: &[&str]) -> Vec<String> {
         guest_words(&tree(), &parsed(line), |_| None).words
+    }
+
+    #[test]
+    fn command_line_has_every_typed_word_but_explain() {
+        let line = |text: &str| {
+            let typed: Vec<_> = text.split(' ').map(OsString::from).collect();
+            repeatable(&typed).join(" ")
+        };
+        assert_eq!(
+            line("-n team-a train mnist --kubeconfig k.yaml --dry-run --wait"),
+            "-n team-a train mnist --kubeconfig k.yaml --dry-run --wait"
+        );
+        assert_eq!(line("train --explain mnist -- python --explain"), "train mnist -- python --explain");
     }
 
     #[test]

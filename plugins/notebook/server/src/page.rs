@@ -67,7 +67,7 @@ fn workspace(kf: &Kf, server: &Server, container: &Value, wanted: Option<&str>) 
             return Err(Error::invalid(format!(
                 "the path of {server} is not known: you may not read its kind, and its pod does not say"
             ))
-            .hint(format!("kf notebook open {} --port-id ID", server.name())));
+            .hint(kf.command_line().set("--port-id", "ID")));
         };
         return Ok((port, format!("{base}{id}/")));
     };

@@ -66,16 +66,19 @@ pub struct Change {
 
 impl Change {
     /// As a merge patch; none if it changes nothing. What the kind does not have is refused.
-    pub fn patch(&self, server: &Server) -> Result<Option<Value>> {
+    pub fn patch(&self, kf: &Kf, server: &Server) -> Result<Option<Value>> {
         let for_notebooks = self.image.is_some() || !self.resources.is_empty();
         let for_workspaces = self.image_option.is_some() || self.pod_option.is_some();
         if server.is_notebook() && for_workspaces {
+            let line = kf.command_line().without("--image-option").without("--pod-option");
             return Err(Error::invalid(format!("{server} is no workspace: it has no options to choose"))
-                .hint(format!("kf notebook start {} --image IMAGE", server.name())));
+                .hint(line.set("--image", "IMAGE")));
         }
         if !server.is_notebook() && for_notebooks {
+            let notebooks = ["--image", "--cpu", "--memory", "--gpu"];
+            let line = notebooks.into_iter().fold(kf.command_line(), |line, flag| line.without(flag));
             return Err(Error::invalid(format!("{server} is a workspace: its kind says what it can run"))
-                .hint(format!("kf notebook start {} --image-option ID --pod-option ID", server.name())));
+                .hint(line.set("--image-option", "ID").set("--pod-option", "ID")));
         }
         if server.is_notebook() { Ok(self.of_notebook(server)) } else { Ok(self.of_workspace(server)) }
     }

@@ -26,7 +26,7 @@ pub(super) fn home(kf: &Kf, create: &Create) -> Result<Home> {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     return Err(Error::not_found(format!("no claim `{claim}` in {}", kf.namespace()))
-                        .hint(format!("kf notebook create {name} --size 10Gi")));
+                        .hint(kf.command_line().without("--pvc").set("--size", "10Gi")));
                 }
                 Err(error) if error.is(ErrorCode::Forbidden) => {}
                 Err(error) => return Err(error),
@@ -37,8 +37,8 @@ pub(super) fn home(kf: &Kf, create: &Create) -> Result<Home> {
             let claim = format!("{name}-workspace");
             if kf.api(CLAIM).find(&claim)?.is_some() {
                 let text = format!("claim {claim} exists already, perhaps of an earlier {name}");
-                return Err(Error::new(ErrorCode::Conflict, text)
-                    .hint(format!("kf notebook create {name} --pvc {claim}")));
+                let line = kf.command_line().without("--size").without("--storage-class");
+                return Err(Error::new(ErrorCode::Conflict, text).hint(line.set("--pvc", &claim)));
             }
             Ok(Home::New { name: claim, size: size.to_string() })
         }

@@ -56,7 +56,7 @@ pub(crate) struct Create {
 }
 
 pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
-    let kind = create.choose(&served(kf)?)?;
+    let kind = create.choose(kf, &served(kf)?)?;
     check_name(kind, &create.name)?;
     if create.storage_class.is_some() && create.size.is_none() {
         return Err(Error::invalid("--storage-class is for a claim that --size makes"));
@@ -95,7 +95,7 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
 
 impl Create {
     /// Which of the kinds that are served the flags mean.
-    fn choose(&self, served: &[ComponentKind]) -> Result<ComponentKind> {
+    fn choose(&self, kf: &Kf, served: &[ComponentKind]) -> Result<ComponentKind> {
         let notebook = self.image.is_some() || !self.env.is_empty() || !self.resources.is_empty();
         let workspace = self.kind.is_some() || self.image_option.is_some() || self.pod_option.is_some();
         let kind = match (notebook, workspace, served) {
@@ -109,8 +109,8 @@ impl Create {
             (false, false, [only]) => *only,
             (false, false, _) => {
                 let text = "notebooks and workspaces are both served here, and nothing says which to make";
-                return Err(Error::invalid(text)
-                    .hint(format!("kf notebook create {} --image IMAGE, or --kind KIND", self.name)));
+                let line = kf.command_line().set("--image", "IMAGE");
+                return Err(Error::invalid(text).hint(format!("{line}, or --kind KIND")));
             }
         };
         if !served.contains(&kind) {

@@ -24,12 +24,4 @@ impl Resources {
     pub(crate) fn amounts(&self) -> Vec<(String, String)> {
         amounts(self.cpu.as_ref(), self.memory.as_ref(), self.gpu.as_ref())
     }
-
-    /// As they were typed.
-    pub(crate) fn words(&self) -> impl Iterator<Item = String> {
-        let cpu = self.cpu.iter().map(|amount| format!("--cpu {amount}"));
-        let memory = self.memory.iter().map(|amount| format!("--memory {amount}"));
-        let gpu = self.gpu.iter().map(|devices| format!("--gpu {devices}"));
-        cpu.chain(memory).chain(gpu)
-    }
 }

@@ -19,10 +19,14 @@ pub(super) fn object(kf: &Kf, create: &Create, home: Option<&str>) -> Result<Obj
                 (&create.kind, &create.image_option, &create.pod_option)
             else {
                 let text = "you may not read the kinds of workspaces, so kind and options have to be named";
-                let name = &create.name;
-                return Err(Error::invalid(text).hint(format!(
-                    "kf notebook create {name} --kind KIND --image-option ID --pod-option ID"
-                )));
+                let missing = [
+                    ("--kind", "KIND", &create.kind),
+                    ("--image-option", "ID", &create.image_option),
+                    ("--pod-option", "ID", &create.pod_option),
+                ];
+                let missing = missing.into_iter().filter(|(_, _, typed)| typed.is_none());
+                let line = missing.fold(kf.command_line(), |line, (flag, value, _)| line.set(flag, value));
+                return Err(Error::invalid(text).hint(line));
             };
             (kind.as_str(), image.clone(), pod.clone())
         }
@@ -67,9 +71,8 @@ fn kind(kf: &Kf, create: &Create) -> Result<Catalogue> {
         (None, [only]) => *only,
         (None, _) => {
             let first = names.first().copied().unwrap_or("KIND");
-            let name = &create.name;
             return Err(Error::invalid(format!("no kind of workspace is named; {there_are}"))
-                .hint(format!("kf notebook create {name} --kind {first}")));
+                .hint(kf.command_line().set("--kind", first)));
         }
     };
     if found.bool("/spec/spawner/deprecated") == Some(true) {

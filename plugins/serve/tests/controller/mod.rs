@@ -13,7 +13,6 @@ const MODE: &str = "serving.kserve.io/deploymentMode";
 /// A cluster with KServe, whose services are Standard if they do not say.
 pub(crate) fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
-    host.change_context(|context| context.command = "serve".into());
     host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
     host.serve("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes");
     host.serve_cluster("serving.kserve.io", "v1alpha1", "ClusterServingRuntime", "clusterservingruntimes");

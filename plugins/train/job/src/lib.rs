@@ -13,15 +13,13 @@ mod mount;
 pub mod overrides;
 pub mod refusal;
 pub mod runtime;
-mod spelling;
 
 pub use code::Code;
 pub use first_pod::first_pod;
 pub use flags::JobFlags;
 pub use mount::{Mount, Volume, fit, training_pod};
-pub use spelling::Spelling;
 
-use kf_plugin_sdk::{Access, Error, Kf, Kind, Object, Result};
+use kf_plugin_sdk::{Access, CommandLine, Error, Kf, Kind, Object, Result};
 
 pub const GROUP: &str = "trainer.kubeflow.org";
 pub const KIND: &str = "TrainJob";
@@ -55,6 +53,11 @@ pub fn check_name(name: &str) -> Result<()> {
     Err(Error::invalid(format!(
         "`{name}` is no name for a training job: at most 63 of a-z, 0-9 and -, a letter first, no - last"
     )))
+}
+
+/// The typed line with a name that is probably free in place of this one.
+pub fn renamed(kf: &Kf, name: &str) -> CommandLine {
+    kf.command_line().replace(name, &format!("{name}-2"))
 }
 
 /// Whether the user may do all of this to the objects of a resource. If not, `refused` makes a call

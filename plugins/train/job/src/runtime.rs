@@ -1,9 +1,10 @@
 //! The training runtime: chosen, and known to exist before anything is created.
 
+use kf_plugin_sdk::CommandLine;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::complete_named;
 
-use crate::{GROUP, Spelling};
+use crate::GROUP;
 
 pub const CLUSTER_WIDE: &str = "ClusterTrainingRuntime";
 pub const OF_NAMESPACE: &str = "TrainingRuntime";
@@ -15,14 +16,9 @@ pub fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> 
 
 /// Settles which runtime the job uses, and returns it if it may be read; who may not read runtimes
 /// leaves the check to the server.
-pub fn settle(
-    kf: &Kf,
-    flag: Option<&str>,
-    job: &mut Object,
-    spelling: &impl Spelling,
-) -> Result<Option<Object>> {
+pub fn settle(kf: &Kf, flag: Option<&str>, job: &mut Object) -> Result<Option<Object>> {
     let named = flag.or_else(|| job.str("/spec/runtimeRef/name")).map(str::to_owned);
-    let Some(name) = named else { return choose(kf, job, spelling) };
+    let Some(name) = named else { return choose(kf, job) };
     // A runtime named by a flag may be of either kind; the file says which it means.
     let kinds = match (flag, job.str("/spec/runtimeRef/kind")) {
         (None, Some(OF_NAMESPACE)) => vec![OF_NAMESPACE],
@@ -50,11 +46,11 @@ pub fn settle(
         }
         return Ok(None);
     }
-    Err(missing(kf, spelling, &name))
+    Err(missing(kf, &name))
 }
 
 /// Without a name the only runtime there is will do.
-fn choose(kf: &Kf, job: &mut Object, spelling: &impl Spelling) -> Result<Option<Object>> {
+fn choose(kf: &Kf, job: &mut Object) -> Result<Option<Object>> {
     let runtimes = available(kf);
     match runtimes.as_slice() {
         [(kind, runtime)] => {
@@ -62,29 +58,35 @@ fn choose(kf: &Kf, job: &mut Object, spelling: &impl Spelling) -> Result<Option<
             use_runtime(job, kind, runtime.name());
             Ok(Some(runtime.clone()))
         }
-        [] => Err(Error::invalid("no runtime is named, and none can be seen here")
-            .hint(spelling.with_runtime("NAME"))),
+        [] => {
+            Err(Error::invalid("no runtime is named, and none can be seen here")
+                .hint(with_runtime(kf, "NAME")))
+        }
         several => {
             let names: Vec<_> = several.iter().map(|(_, runtime)| runtime.name()).collect();
             let first = names.first().copied().unwrap_or("NAME");
             Err(Error::invalid(format!("no runtime is named; there are {}", names.join(", ")))
-                .hint(spelling.with_runtime(first)))
+                .hint(with_runtime(kf, first)))
         }
     }
+}
+
+fn with_runtime(kf: &Kf, name: &str) -> CommandLine {
+    kf.command_line().set("--runtime", name)
 }
 
 fn use_runtime(job: &mut Object, kind: &str, name: &str) {
     job.set("/spec/runtimeRef", serde_json::json!({ "apiGroup": GROUP, "kind": kind, "name": name }));
 }
 
-fn missing(kf: &Kf, spelling: &impl Spelling, name: &str) -> Error {
+fn missing(kf: &Kf, name: &str) -> Error {
     let error = Error::not_found(format!("no training runtime `{name}`"));
     let names: Vec<_> = available(kf).into_iter().map(|(_, runtime)| runtime.name().to_owned()).collect();
     match names.first() {
         None => error.hint("ask your admin which training runtimes there are"),
         Some(first) => {
             Error { message: format!("{}; there are {}", error.message, names.join(", ")), ..error }
-                .hint(spelling.with_runtime(first))
+                .hint(with_runtime(kf, first))
         }
     }
 }

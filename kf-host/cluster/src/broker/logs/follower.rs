@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use kf_core::api::ErrorCode;
 
 use super::run::{Ended, RunId, State, Status, Verdict, verdict_by_lines, verdict_by_restarts};
 use super::stamps::{Lines, Position};
-use crate::api::ErrorCode;
 
 /// Failures in a row before the log fails. With the pauses that is half a minute: enough to restart an API server.
 const MAX_FAILURES: u32 = 10;

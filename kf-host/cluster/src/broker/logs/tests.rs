@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use kf_core::api::ErrorCode;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::follower::{Action, Event, Follower, Run};
 use super::run::{Ended, RunId, State, Status};
-use crate::api::ErrorCode;
 
 /// Nanoseconds since 1970.
 type Time = i64;

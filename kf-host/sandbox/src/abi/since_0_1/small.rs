@@ -54,16 +54,21 @@ impl wit::clock::Host for State {
 impl wit::context::Host for State {
     fn current(&mut self) -> Result<wit::context::Context> {
         self.call()?;
-        let context = self.context.clone();
+        let context = &self.context;
         Ok(wit::context::Context {
-            namespace: context.namespace,
-            environment: context.environment,
-            cluster: context.cluster,
-            command: context.command,
-            version: context.version,
+            namespace: context.namespace.clone(),
+            environment: context.environment.clone(),
+            cluster: context.cluster.clone(),
+            command: context.command.clone(),
+            version: context.version.clone(),
             dry_run: context.dry_run,
             interactive: context.interactive,
         })
+    }
+
+    fn command_line(&mut self) -> Result<Vec<String>> {
+        self.call()?;
+        Ok(self.context.command_line.clone())
     }
 }
 
