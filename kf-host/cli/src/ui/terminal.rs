@@ -18,8 +18,9 @@ use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetatt
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::line::Line;
 use super::taken::{Taken, restore, taken};
-use super::{Line, Ui, browser, lock};
+use super::{Ui, browser, lock};
 use crate::leave;
 
 /// Bytes read at once.

@@ -1,22 +1,26 @@
 //! Yes-answers of the last minute, on disk.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use kf_core::format::Format;
+use kf_home::files;
 use serde::{Deserialize, Serialize};
 
 /// Seconds an answer is good for.
 const FRESH: i64 = 60;
 
 /// The version of the file's form; another version is an empty cache.
-const FORMAT: u32 = 1;
+const FORMAT: u64 = 1;
+
+/// The largest file that is read back, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    format: u32,
+    format: Format<FORMAT>,
     /// Digests of questions, and when each was answered, in seconds since 1970.
     yes: BTreeMap<String, i64>,
 }
@@ -48,26 +52,18 @@ impl Cache {
         self.yes.entry(key).or_insert(self.now);
     }
 
-    /// Written aside and renamed, so that another run reads the old file or the new one.
+    /// Losing it costs the next run some questions, so a failure to write it is let go.
     pub(super) fn save(&self) {
         let Some(path) = self.path.as_deref().filter(|_| self.changed) else { return };
         let Some(folder) = path.parent() else { return };
-        let file = File { format: FORMAT, yes: self.yes.clone() };
-        let written = || -> std::io::Result<()> {
-            fs_err::create_dir_all(folder)?;
-            let mut aside = tempfile::NamedTempFile::new_in(folder)?;
-            aside.write_all(&serde_json::to_vec(&file)?)?;
-            aside.persist(path)?;
-            Ok(())
-        };
-        // Losing it costs the next run some questions.
-        let _ = written();
+        let file = File { format: Format, yes: self.yes.clone() };
+        let _lost = files::private_dir(folder).and_then(|()| files::write_json(path, &file));
     }
 }
 
 fn read(path: &Path) -> Option<BTreeMap<String, i64>> {
-    let file: File = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
-    (file.format == FORMAT).then_some(file.yes)
+    let file: File = files::read_json(path, MAX_BYTES, FORMAT).ok()??;
+    Some(file.yes)
 }
 
 #[cfg(test)]

@@ -1,0 +1,62 @@
+//! The last line of the terminal, which waits and questions share.
+
+use std::io::Write;
+
+use super::{Ui, lock};
+
+/// What the last line of the terminal is taken by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Free,
+    /// A wait, which goes before anything else is written.
+    Wait,
+    /// Something that stays, such as a question; what is written next starts below it.
+    Kept,
+    /// A session has the whole terminal, in raw mode.
+    Lent,
+    /// kf is leaving; nothing is drawn any more.
+    Closed,
+}
+
+impl Ui {
+    pub(super) fn draw(&self, text: &str) {
+        let mut line = lock(&self.shared.line);
+        if matches!(*line, Line::Free | Line::Wait) {
+            let _gone = lock(&self.shared.stderr).writer.write_all(format!("\r\x1b[2K{text}").as_bytes());
+            *line = Line::Wait;
+        }
+    }
+
+    pub(super) fn erase(&self) {
+        self.clear(Line::Free);
+    }
+
+    /// Leaves the terminal as a shell wants to find it. Nothing is drawn afterwards.
+    pub fn close(&self) {
+        self.clear(Line::Closed);
+    }
+
+    /// The terminal has written `^C` where the cursor was.
+    pub(super) fn keep_echo(&self) {
+        let mut line = lock(&self.shared.line);
+        if self.shared.stderr_terminal && *line == Line::Free {
+            *line = Line::Kept;
+        }
+    }
+
+    fn clear(&self, next: Line) {
+        let mut line = lock(&self.shared.line);
+        let end: &[u8] = match *line {
+            Line::Closed => return,
+            Line::Lent if next != Line::Closed => return,
+            Line::Lent => b"",
+            Line::Free => b"",
+            Line::Wait => b"\r\x1b[2K",
+            Line::Kept => b"\n",
+        };
+        if !end.is_empty() {
+            let _gone = lock(&self.shared.stderr).writer.write_all(end);
+        }
+        *line = next;
+    }
+}
