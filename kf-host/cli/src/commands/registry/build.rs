@@ -1,14 +1,14 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use kf_core::Kind;
+use kf_core::PluginName;
 use kf_core::abi::is_supported;
 use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
 use kf_registry::source::Source;
 use kf_sandbox::Code;
 
 use crate::app::App;
-use crate::error::{CliError, Context, Result};
+use crate::error::Result;
 use crate::plugin::examine::examine;
 
 /// Build and sign a registry from its reviewed text
@@ -39,15 +39,13 @@ pub struct BuildArgs {
 }
 
 pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
-    let keys = keys(args)?;
-    let staged = tempfile::tempdir().context(Kind::Failed, || "cannot make a temporary folder".to_owned())?;
-    stage(app, &args.artifacts, staged.path())?;
     let built = publish::build(&BuildInput {
         source: &args.index,
-        artifacts: staged.path(),
+        artifacts: &args.artifacts,
         published: &args.out,
-        keys: &keys,
+        keys: &keys(args)?,
         now: App::now(),
+        describe: &|name: &PluginName, wasm: &[u8]| describe(app, name, wasm),
         gate: &gate,
     })?;
     for plugin in built.plugins.iter().filter(|plugin| plugin.new) {
@@ -67,31 +65,11 @@ fn keys(args: &BuildArgs) -> Result<KeyRing> {
     Ok(keys)
 }
 
-/// Copies each command's files and adds its command tree.
-fn stage(app: &App, artifacts: &Path, staged: &Path) -> Result<()> {
-    let reading = || format!("cannot read the artifacts in {}", artifacts.display());
-    for entry in fs_err::read_dir(artifacts).context(Kind::Usage, reading)? {
-        let from = entry.context(Kind::Usage, reading)?.path();
-        let Some(name) = from.file_name().and_then(|name| name.to_str()).filter(|_| from.is_dir()) else {
-            continue;
-        };
-        let to = staged.join(name);
-        fs_err::create_dir(&to)?;
-        fs_err::copy(from.join("plugin.toml"), to.join("plugin.toml"))?;
-        let wasm = fs_err::read(from.join("plugin.wasm"))?;
-        fs_err::write(to.join("command.json"), describe(app, name, &wasm)?)?;
-        fs_err::write(to.join("plugin.wasm"), wasm)?;
-    }
-    Ok(())
-}
-
-fn describe(app: &App, name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
+fn describe(app: &App, name: &PluginName, wasm: &[u8]) -> Result<Vec<u8>, String> {
     let _progress = app.ui.progress(&format!("asking {name} for its command tree"), None);
-    let refused = |error: String| CliError::untrusted(format!("{name} cannot be published: {error}"));
-    let abi = kf_sandbox::inspect(wasm).map_err(|error| refused(error.to_string()))?.abi;
-    let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| refused(error.to_string()))?;
-    let tree =
-        kf_sandbox::describe(Code::Compiled(compiled), abi).map_err(|fault| refused(fault.to_string()))?;
+    let abi = kf_sandbox::inspect(wasm).map_err(|error| error.to_string())?.abi;
+    let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| error.to_string())?;
+    let tree = kf_sandbox::describe(Code::Compiled(compiled), abi).map_err(|fault| fault.to_string())?;
     Ok(tree.to_json())
 }
 
