@@ -3,7 +3,7 @@
 //! The registry carries commands as bytes. What it cannot judge is judged here, by the same checks that
 //! every user's kf makes.
 
-use kf_core::{Failure, abi};
+use kf_core::{PluginName, abi};
 use kf_registry::publish::Submission;
 use kf_sandbox::Code;
 
@@ -13,15 +13,16 @@ use crate::reserved::Reserved;
 
 /// Asks a component for its command tree, as `command.json`. Hostile bytes are inspected before any of
 /// them is compiled.
-pub fn describe(name: &str, wasm: &[u8], reporter: &dyn Reporter) -> Result<Vec<u8>, Failure> {
+///
+/// # Errors
+///
+/// In one line, why there is no tree.
+pub fn describe(name: &PluginName, wasm: &[u8], reporter: &dyn Reporter) -> Result<Vec<u8>, String> {
     let _step = reporter.begin(&format!("asking {name} for its command tree"));
-    let refused =
-        |error: &dyn std::fmt::Display| Failure::untrusted(format!("{name} cannot be published: {error}"));
-    let inspection = kf_sandbox::inspect(wasm).map_err(|error| refused(&error))?;
-    let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| refused(&error))?;
-    let tree =
-        kf_sandbox::describe(Code::Compiled(compiled), inspection.abi).map_err(|fault| refused(&fault))?;
-    Ok(tree.to_json())
+    let inspection = kf_sandbox::inspect(wasm).map_err(|error| error.to_string())?;
+    let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| error.to_string())?;
+    let tree = kf_sandbox::describe(Code::Compiled(compiled), inspection.abi);
+    Ok(tree.map_err(|fault| fault.to_string())?.to_json())
 }
 
 /// Why a new version may not be published, in one line.

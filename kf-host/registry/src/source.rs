@@ -4,6 +4,7 @@
 //! registry.toml       what the registry is called and how long its signatures live
 //! authors/ID.toml     who an author is, and the names that are theirs
 //! plugins/NAME.toml   what a command is, who owns it, and the most it may ask for
+//! root/N.root.json    the registry's roots, the newest of which may still lack signatures
 //! ```
 //!
 //! People change these files by pull request. [`crate::publish`] signs what they say.
@@ -57,6 +58,13 @@ pub struct Author {
     /// Ed25519 public keys as 64 hexadecimal digits. With none, the keys at hand when building count.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// How many of the keys must sign.
+    #[serde(default = "one")]
+    pub threshold: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// `plugins/NAME.toml`.
@@ -84,6 +92,8 @@ pub struct Source {
     pub registry: RegistryToml,
     pub authors: BTreeMap<AuthorId, Author>,
     pub plugins: BTreeMap<PluginName, Plugin>,
+    /// The files in `root/` by version. There need not be any: a published root is kept as it is.
+    pub roots: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Source {
@@ -95,6 +105,7 @@ impl Source {
         for (stem, author) in &authors {
             same_name(stem, author.id.as_str())?;
             check_line(&format!("the contact of {stem}"), &author.contact, 120)?;
+            check_keys(author)?;
         }
         for (stem, plugin) in &plugins {
             same_name(stem, plugin.name.as_str())?;
@@ -106,6 +117,7 @@ impl Source {
             registry,
             authors: authors.into_iter().map(|(_, author)| (author.id.clone(), author)).collect(),
             plugins: plugins.into_iter().map(|(_, plugin)| (plugin.name.clone(), plugin)).collect(),
+            roots: read_roots(&dir.join("root"))?,
         };
         source.check()?;
         Ok(source)
@@ -140,11 +152,50 @@ impl Source {
     }
 }
 
+/// A key that is listed twice would sign twice.
+fn check_keys(author: &Author) -> Result<()> {
+    let refuse = |reason: &str| Err(Error::Publish(format!("authors/{}.toml {reason}", author.id)));
+    let is_key =
+        |key: &String| key.len() == 64 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !author.keys.iter().all(is_key) {
+        return refuse("lists a key that is not 64 hexadecimal digits");
+    }
+    if author.keys.iter().collect::<BTreeSet<_>>().len() != author.keys.len() {
+        return refuse("lists a key twice");
+    }
+    if !(1..=author.keys.len().max(1)).contains(&author.threshold) {
+        return refuse("must have a threshold between 1 and the number of its keys");
+    }
+    Ok(())
+}
+
 fn same_name(stem: &str, name: &str) -> Result<()> {
     if stem == name {
         return Ok(());
     }
     Err(Error::Publish(format!("the file {stem}.toml is about {name}; name it {name}.toml")))
+}
+
+fn read_roots(dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>> {
+    let mut roots = BTreeMap::new();
+    let entries = match fs_err::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(roots),
+        Err(e) => return Err(e.into()),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let version = name.strip_suffix(".root.json").and_then(|version| version.parse::<u64>().ok());
+        let version = version
+            .filter(|version| format!("{version}.root.json") == name)
+            .ok_or_else(|| Error::Publish(format!("root/{name} is not a root; name it like 1.root.json")))?;
+        roots.insert(version, fs_err::read(&path)?);
+    }
+    Ok(roots)
 }
 
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use kf_core::{AuthorId, Digest};
+use kf_core::AuthorId;
 use kf_home::files;
-use serde_json::{Value, json};
-use sigstore_tuf::canonical_json::to_canonical_bytes;
+use sigstore_tuf::Key;
 
+use super::metadata;
+use super::role::RoleName;
 use crate::error::{Error, Result};
 
 /// One private key.
 #[derive(Debug)]
 pub struct SigningKey {
     pair: Ed25519KeyPair,
+    public: Key,
     id: String,
 }
 
@@ -53,27 +55,24 @@ impl SigningKey {
 
     /// The public key as 64 hexadecimal digits.
     pub fn public_hex(&self) -> String {
-        hex(self.pair.public_key().as_ref())
+        self.public.keyval.public.clone()
     }
 
     /// The public key as TUF writes it.
-    pub fn public(&self) -> Value {
-        public_key(&self.public_hex())
+    pub fn public(&self) -> &Key {
+        &self.public
     }
 
-    pub(super) fn sign(&self, bytes: &[u8]) -> String {
+    /// The signature of `bytes`, in hexadecimal.
+    pub fn sign(&self, bytes: &[u8]) -> String {
         hex(self.pair.sign(bytes).as_ref())
     }
 
     fn from_pair(pair: Ed25519KeyPair) -> Result<Self> {
-        let public = public_key(&hex(pair.public_key().as_ref()));
-        let canonical = to_canonical_bytes(&public).map_err(|e| Error::Publish(e.to_string()))?;
-        Ok(Self { pair, id: Digest::of(&canonical).to_string() })
+        let public = metadata::key(&hex(pair.public_key().as_ref()))?;
+        let id = metadata::key_id(&public)?;
+        Ok(Self { pair, public, id })
     }
-}
-
-fn public_key(hex: &str) -> Value {
-    json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": hex } })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -84,7 +83,37 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Every key a build needs. Two of three sign for root and targets, one for each other role.
+/// The public keys of one role, and how many of them must sign.
+#[derive(Clone, Debug)]
+pub struct Holders {
+    pub keys: Vec<Key>,
+    pub threshold: usize,
+}
+
+/// Everybody who signs, by public key: what a registry starts with.
+#[derive(Clone, Debug)]
+pub struct PublicKeys {
+    pub root: Holders,
+    pub targets: Holders,
+    pub snapshot: Holders,
+    pub timestamp: Holders,
+    /// For authors whose file in the reviewed text lists no keys.
+    pub authors: BTreeMap<AuthorId, Holders>,
+}
+
+impl PublicKeys {
+    pub(super) fn top_level(&self) -> [(&'static str, &Holders); 4] {
+        [
+            ("root", &self.root),
+            ("targets", &self.targets),
+            ("snapshot", &self.snapshot),
+            ("timestamp", &self.timestamp),
+        ]
+    }
+}
+
+/// Every private key of a registry in one place, for tests and first steps. Two of three sign for root and
+/// targets, one for each other role.
 #[derive(Debug)]
 pub struct KeyRing {
     pub root: Vec<SigningKey>,
@@ -113,6 +142,31 @@ impl KeyRing {
                 .map(|id| Ok((id.clone(), SigningKey::generate()?)))
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKeys {
+        let holders = |keys: &[SigningKey], threshold| Holders {
+            keys: keys.iter().map(|key| key.public().clone()).collect(),
+            threshold,
+        };
+        let one = |key: &SigningKey| Holders { keys: vec![key.public().clone()], threshold: 1 };
+        PublicKeys {
+            root: holders(&self.root, Self::THRESHOLD),
+            targets: holders(&self.targets, Self::THRESHOLD),
+            snapshot: one(&self.snapshot),
+            timestamp: one(&self.timestamp),
+            authors: self.authors.iter().map(|(id, key)| (id.clone(), one(key))).collect(),
+        }
+    }
+
+    /// The keys that sign for `role`.
+    pub fn of(&self, role: &RoleName) -> Vec<&SigningKey> {
+        match role {
+            RoleName::Root => self.root.iter().collect(),
+            RoleName::Targets => self.targets.iter().collect(),
+            RoleName::Author(id) => self.authors.get(id).into_iter().collect(),
+        }
     }
 
     /// Reads the keys in `dir`, or makes them there; authors without a key get one. For test registries and demos:

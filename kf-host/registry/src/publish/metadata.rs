@@ -1,197 +1,317 @@
-//! Signed metadata files: how they are read back, changed and signed.
+//! TUF metadata: how it is made, compared, and turned into the bytes that are signed.
+//!
+//! The types are those of `sigstore-tuf`, so what is written here is what its verifier reads. They are
+//! `#[non_exhaustive]` and have no constructors: each is created in this file by deserializing its fields, and
+//! read and changed through its fields everywhere else. Unknown fields survive in `extra`.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Digest;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
+use sigstore_tuf::metadata::{
+    DelegatedRole, Delegations, MetaFile, Metadata, Role, RoleKeys, Root, Signature, Snapshot, TargetFile,
+    Targets, Timestamp as TimestampRole,
+};
+use sigstore_tuf::{Error as TufError, Key};
 
-use super::keys::{KeyRing, SigningKey};
+use super::keys::{Holders, PublicKeys};
 use crate::error::{Error, Result};
 use crate::index::SIGNED_AT;
-use crate::source::Source;
+use crate::trust::chain;
 
-/// The one file that is replaced, and without a version in its name.
-pub(super) const TIMESTAMP: &str = "timestamp.json";
+const SPEC_VERSION: &str = "1.0.31";
 
-/// A file that is published already: its bytes and its `signed` object.
-pub(super) type File = (Vec<u8>, Map<String, Value>);
+/// The top-level roles, in the order in which a client loads them.
+pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 
-/// A role's signed file, and whether it differs from what is published.
-#[derive(Debug)]
-pub(super) struct Role {
-    /// The name without version, such as `targets.json`.
-    pub(super) file: String,
-    pub(super) version: u64,
-    pub(super) bytes: Vec<u8>,
-    pub(super) changed: bool,
+/// The fields that every role has.
+pub(super) struct Head<'a> {
+    version: &'a mut u64,
+    expires: &'a mut Timestamp,
+    extra: &'a mut BTreeMap<String, Value>,
 }
 
-impl Role {
-    /// How the role above refers to it.
-    pub(super) fn pin(&self) -> Value {
-        json!({
-            "version": self.version,
-            "length": self.bytes.len(),
-            "hashes": { "sha256": Digest::of(&self.bytes) },
-        })
-    }
-
-    /// Its file name with consistent snapshots; the timestamp alone has none.
-    pub(super) fn versioned_file(&self) -> String {
-        format!("{}.{}", self.version, self.file)
-    }
+/// What a role signs.
+pub(super) trait Body: Role + Serialize + Clone + PartialEq {
+    fn head(&mut self) -> Head<'_>;
 }
 
-/// Signs `body` (a TUF `signed` object) with `keys` and gives the metadata file.
-pub fn sign(body: &Value, keys: &[&SigningKey]) -> Result<Vec<u8>> {
-    envelope(body, keys.iter().copied(), Vec::new())
+macro_rules! body {
+    ($($type:ty),*) => {$(
+        impl Body for $type {
+            fn head(&mut self) -> Head<'_> {
+                Head { version: &mut self.version, expires: &mut self.expires, extra: &mut self.extra }
+            }
+        }
+    )*};
 }
 
-/// Adds signatures to a metadata file: for admins who sign one after the other, each on their own machine.
-pub fn sign_more(file: &[u8], keys: &[&SigningKey]) -> Result<Vec<u8>> {
-    let value: Value = serde_json::from_slice(file).map_err(|e| Error::invalid("the metadata", e))?;
-    let (Some(body), Some(old)) = (value.get("signed"), value.get("signatures").and_then(Value::as_array))
-    else {
-        return Err(Error::invalid("the metadata", "`signed` or `signatures` is missing"));
+body!(Root, TimestampRole, Snapshot, Targets);
+
+/// Makes `body` a new version, signed `now` and valid for `life`.
+pub(super) fn stamp<T: Body>(body: &mut T, version: u64, now: Timestamp, life: SignedDuration) -> Result<()> {
+    // TUF writes times in whole seconds.
+    let now = Timestamp::from_second(now.as_second()).map_err(publish)?;
+    let head = body.head();
+    *head.version = version;
+    *head.expires = now.checked_add(life).map_err(publish)?;
+    head.extra.insert(SIGNED_AT.into(), now.to_string().into());
+    Ok(())
+}
+
+/// Whether two versions of a role say the same, apart from their number and their dates.
+pub(super) fn same<T: Body>(one: &T, other: &T) -> bool {
+    let undated = |body: &T| {
+        let mut body = body.clone();
+        let head = body.head();
+        *head.version = 0;
+        *head.expires = Timestamp::UNIX_EPOCH;
+        head.extra.remove(SIGNED_AT);
+        body
     };
-    let stays = |signature: &&Value| {
-        let id = signature.get("keyid").and_then(Value::as_str);
-        !keys.iter().any(|key| Some(key.id()) == id)
-    };
-    envelope(body, keys.iter().copied(), old.iter().filter(stays).cloned().collect())
+    undated(one) == undated(other)
 }
 
-fn envelope<'a>(
-    body: &Value,
-    keys: impl Iterator<Item = &'a SigningKey>,
-    mut signatures: Vec<Value>,
-) -> Result<Vec<u8>> {
-    let canonical = to_canonical_bytes(body).map_err(|e| Error::Publish(e.to_string()))?;
-    signatures.extend(keys.map(|key| json!({ "keyid": key.id(), "sig": key.sign(&canonical) })));
-    let mut bytes = serde_json::to_vec_pretty(&json!({ "signed": body, "signatures": signatures }))
-        .map_err(|e| Error::Publish(e.to_string()))?;
+pub(super) fn days(days: u16) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
+}
+
+/// The `signed` object of a role. Optional fields that are not set are left out: the types would write them as
+/// `null`, which not every client reads as absent.
+pub(super) fn to_signed<T: Body>(body: &T) -> Result<Value> {
+    let mut value = serde_json::to_value(body).map_err(publish)?;
+    remove_unset(&mut value);
+    Ok(value)
+}
+
+fn remove_unset(value: &mut Value) {
+    const OPTIONAL: [&str; 6] = ["custom", "delegations", "paths", "path_hash_prefixes", "length", "hashes"];
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| !(value.is_null() && OPTIONAL.contains(&name.as_str())));
+            // `custom` belongs to whoever wrote it.
+            fields
+                .iter_mut()
+                .filter(|(name, _)| *name != "custom")
+                .for_each(|(_, value)| remove_unset(value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_unset),
+        _ => {}
+    }
+}
+
+/// The bytes that signatures cover.
+pub(super) fn canonical(signed: &Value) -> Result<Vec<u8>> {
+    to_canonical_bytes(signed).map_err(publish)
+}
+
+/// A metadata file.
+pub(super) fn envelope(signed: &Value, signatures: &[Signature]) -> Result<Vec<u8>> {
+    pretty(&json!({ "signed": signed, "signatures": signatures }))
+}
+
+pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(publish)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-/// The `signed` object of a published file; `None` when there is no such file.
-pub(super) fn read_body(path: &Path) -> Result<Option<File>> {
-    let bytes = match fs_err::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e.into()),
-    };
-    let what = path.display().to_string();
-    let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::invalid(&what, e))?;
-    match value {
-        Value::Object(mut object) => match object.remove("signed") {
-            Some(Value::Object(body)) => Ok(Some((bytes, body))),
-            _ => Err(Error::invalid(what, "`signed` is missing")),
-        },
-        _ => Err(Error::invalid(what, "it is not a JSON object")),
+/// A metadata file and what it says. Whether its signatures are enough is for an [`Authority`] to decide.
+#[derive(Clone, Debug)]
+pub(super) struct Signed<T> {
+    pub(super) bytes: Vec<u8>,
+    pub(super) metadata: Metadata<T>,
+}
+
+impl<T: Body> Signed<T> {
+    pub(super) fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
+        let metadata = Metadata::from_slice(&bytes).map_err(|e| Error::invalid(what, chain(&e)))?;
+        Ok(Self { bytes, metadata })
+    }
+
+    pub(super) fn body(&self) -> &T {
+        self.metadata.signed()
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.body().version()
+    }
+
+    /// How the role above refers to this file.
+    pub(super) fn pin(&self) -> Result<MetaFile> {
+        from_fields(json!({
+            "version": self.version(),
+            "length": self.bytes.len(),
+            "hashes": { "sha256": Digest::of(&self.bytes) },
+        }))
     }
 }
 
-/// Signs `body` as the next version of a role, or keeps the published file when nothing changed and more than
-/// half of its life is left. Offline keys are not asked without need; the timestamp is always signed anew, for
-/// its age is what tells a reader that the registry is alive.
-pub(super) fn next(
-    file: String,
-    mut body: Map<String, Value>,
-    published: Option<File>,
-    keys: &[&SigningKey],
-    now: Timestamp,
-    days: u16,
-) -> Result<Role> {
-    let life = SignedDuration::from_hours(24 * i64::from(days));
-    let mut version = 1;
-    if let Some((bytes, mut old)) = published {
-        let old_version = old.remove("version").and_then(|v| v.as_u64());
-        let old_version = old_version.ok_or_else(|| Error::invalid(&file, "its version is missing"))?;
-        old.remove(SIGNED_AT);
-        let expires = old.remove("expires").and_then(|v| v.as_str()?.parse::<Timestamp>().ok());
-        let fresh = expires.is_some_and(|expires| expires.duration_since(now) > life / 2);
-        if old == body && fresh && file != TIMESTAMP {
-            return Ok(Role { file, version: old_version, bytes, changed: false });
+/// Who may sign a role, and how many of them must.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    pub(super) keys: BTreeMap<String, Key>,
+    pub(super) role: RoleKeys,
+}
+
+impl Authority {
+    /// Of a top-level role.
+    pub(super) fn in_root(root: &Root, role: &str) -> Result<Self> {
+        let keys = root.role(role).ok_or_else(|| Error::Publish(format!("the root names no {role} keys")))?;
+        Ok(Self::new(&root.keys, keys.clone()))
+    }
+
+    /// Of a role that the targets role delegates to.
+    pub(super) fn in_targets(targets: &Targets, role: &str) -> Option<Self> {
+        let delegations = targets.delegations.as_ref()?;
+        let delegated = delegations.roles.iter().find(|delegated| delegated.name == role)?;
+        Some(Self::new(&delegations.keys, delegated.role_keys()))
+    }
+
+    fn new(keys: &BTreeMap<String, Key>, role: RoleKeys) -> Self {
+        let keys = keys.iter().filter(|(id, _)| role.keyids.contains(id));
+        Self { keys: keys.map(|(id, key)| (id.clone(), key.clone())).collect(), role }
+    }
+
+    /// The id under which `key` may sign.
+    pub(super) fn id_of(&self, key: &Key) -> Option<&str> {
+        let is_it = |candidate: &Key| (&candidate.scheme, &candidate.keyval) == (&key.scheme, &key.keyval);
+        self.keys.iter().find(|(_, candidate)| is_it(candidate)).map(|(id, _)| id.as_str())
+    }
+
+    pub(super) fn verify<T: Role>(&self, file: &Metadata<T>, role: &str) -> Result<(), TufError> {
+        file.verify_threshold(&self.keys, &self.role, role)
+    }
+
+    /// Whether the one key `id` has signed `file`.
+    pub(super) fn has_signed<T: Role>(&self, file: &Metadata<T>, id: &str) -> bool {
+        let mut alone = self.role.clone();
+        alone.keyids.retain(|known| known == id);
+        alone.threshold = 1;
+        file.verify_threshold(&self.keys, &alone, id).is_ok()
+    }
+
+    /// Refuses a threshold that cannot be met, or that one person could meet alone with one key under two ids.
+    pub(super) fn check(&self, role: &str) -> Result<()> {
+        let refuse =
+            |reason: &str| Err(Error::Publish(format!("the keys of {role} cannot be used: {reason}")));
+        let listed: BTreeSet<&String> = self.role.keyids.iter().collect();
+        if listed.len() != self.role.keyids.len() || listed.len() != self.keys.len() {
+            return refuse("every key id must be listed once and have its key");
         }
-        version = old_version + 1;
+        if !(1..=listed.len()).contains(&self.role.threshold) {
+            return refuse("the threshold must be between 1 and the number of keys");
+        }
+        for (id, key) in &self.keys {
+            if key.key_id().is_ok_and(|expected| expected != *id) {
+                return refuse("a key id is not the digest of its key");
+            }
+            if let Err(e) = key.verification_key() {
+                return refuse(&chain(&e));
+            }
+        }
+        Ok(())
     }
-    body.insert("version".into(), version.into());
-    body.insert("expires".into(), expiry(now, life)?.into());
-    body.insert(SIGNED_AT.into(), whole_seconds(now)?.into());
-    let bytes = sign(&Value::Object(body), keys)?;
-    Ok(Role { file, version, bytes, changed: true })
 }
 
-fn expiry(now: Timestamp, life: SignedDuration) -> Result<String> {
-    whole_seconds(now.checked_add(life).map_err(|e| Error::Publish(e.to_string()))?)
-}
-
-/// TUF writes times in whole seconds, UTC.
-fn whole_seconds(at: Timestamp) -> Result<String> {
-    let at = Timestamp::from_second(at.as_second()).map_err(|e| Error::Publish(e.to_string()))?;
-    Ok(at.to_string())
-}
-
-/// A new role's body, without version and expiry.
-pub(super) fn body(kind: &str, fields: Value) -> Map<String, Value> {
-    let mut body = Map::new();
-    body.insert("_type".into(), kind.into());
-    body.insert("spec_version".into(), "1.0.31".into());
-    if let Value::Object(fields) = fields {
-        body.extend(fields);
+/// Refuses a root that clients of a registry could not work with.
+pub(super) fn check_root(root: &Root) -> Result<()> {
+    if !root.consistent_snapshot {
+        return Err(Error::Publish("the root must set consistent_snapshot".into()));
     }
-    body
+    TOP_LEVEL.iter().try_for_each(|role| Authority::in_root(root, role)?.check(role))
 }
 
-/// The root's body: all keys, and who signs for what.
-pub(super) fn root_body(keys: &KeyRing) -> Map<String, Value> {
-    let mut all = Map::new();
-    let mut roles = Map::new();
-    let mut role = |name: &str, threshold: usize, holders: &[&SigningKey]| {
-        let ids: Vec<&str> = holders.iter().map(|key| key.id()).collect();
-        roles.insert(name.into(), json!({ "keyids": ids, "threshold": threshold }));
-        all.extend(holders.iter().map(|key| (key.id().to_owned(), key.public())));
-    };
-    role("root", KeyRing::THRESHOLD, &keys.root.iter().collect::<Vec<_>>());
-    role("targets", KeyRing::THRESHOLD, &keys.targets.iter().collect::<Vec<_>>());
-    role("snapshot", 1, &[&keys.snapshot]);
-    role("timestamp", 1, &[&keys.timestamp]);
-    body("root", json!({ "consistent_snapshot": true, "keys": all, "roles": roles }))
+/// An Ed25519 public key, given as 64 hexadecimal digits.
+pub(super) fn key(public: &str) -> Result<Key> {
+    from_fields(json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": public } }))
 }
 
-/// The delegations of the targets role: one terminating role for each author, one path for each name.
-pub(super) fn delegations(source: &Source, keys: &KeyRing) -> Result<Value> {
-    let mut all = Map::new();
-    let mut roles = Vec::new();
-    for author in source.authors.values().filter(|author| !author.plugins.is_empty()) {
-        let key = author_key(source, keys, &author.id)?;
-        let paths: Vec<String> = author.plugins.iter().map(|name| format!("plugins/{name}/*/*")).collect();
-        all.insert(key.id().to_owned(), key.public());
-        roles.push(json!({
-            "name": author.id.role(),
-            "keyids": [key.id()],
-            "threshold": 1,
-            "terminating": true,
-            "paths": paths,
-        }));
+pub(super) fn key_id(key: &Key) -> Result<String> {
+    key.key_id().map_err(publish)
+}
+
+pub(super) fn signature(keyid: &str, sig: &str) -> Result<Signature> {
+    from_fields(json!({ "keyid": keyid, "sig": sig }))
+}
+
+pub(super) fn root(keys: &PublicKeys) -> Result<Root> {
+    let mut all = BTreeMap::new();
+    let mut roles = BTreeMap::new();
+    for (role, holders) in keys.top_level() {
+        roles.insert(role, role_keys(holders)?);
+        all.extend(by_id(&holders.keys)?);
     }
-    Ok(json!({ "keys": all, "roles": roles }))
+    let fields = json!({ "consistent_snapshot": true, "keys": all, "roles": roles });
+    new_role(Root::TYPE, fields)
 }
 
-/// The author's key, which must be one that the reviewed text names, where it names any.
-pub(super) fn author_key<'a>(
-    source: &Source,
-    keys: &'a KeyRing,
-    id: &kf_core::AuthorId,
-) -> Result<&'a SigningKey> {
-    let key =
-        keys.authors.get(id).ok_or_else(|| Error::Publish(format!("there is no key of author {id}")))?;
-    let listed = source.authors.get(id).map(|author| author.keys.as_slice()).unwrap_or_default();
-    if !listed.is_empty() && !listed.contains(&key.public_hex()) {
-        return Err(Error::Publish(format!("the key at hand is not one that authors/{id}.toml lists")));
+fn role_keys(holders: &Holders) -> Result<RoleKeys> {
+    let ids = holders.keys.iter().map(key_id).collect::<Result<Vec<_>>>()?;
+    from_fields(json!({ "keyids": ids, "threshold": holders.threshold }))
+}
+
+/// A targets role without targets.
+pub(super) fn targets() -> Result<Targets> {
+    new_role(Targets::TYPE, json!({ "targets": {} }))
+}
+
+pub(super) fn snapshot() -> Result<Snapshot> {
+    new_role(Snapshot::TYPE, json!({ "meta": {} }))
+}
+
+pub(super) fn timestamp() -> Result<TimestampRole> {
+    new_role(TimestampRole::TYPE, json!({ "meta": {} }))
+}
+
+pub(super) fn target_file(bytes: &[u8]) -> Result<TargetFile> {
+    from_fields(json!({ "length": bytes.len(), "hashes": { "sha256": Digest::of(bytes) } }))
+}
+
+/// Delegations to no one.
+pub(super) fn delegations() -> Result<Delegations> {
+    from_fields(json!({ "keys": {}, "roles": [] }))
+}
+
+/// A terminating delegation of `paths`.
+pub(super) fn delegated_role(name: &str, holders: &Holders, paths: Vec<String>) -> Result<DelegatedRole> {
+    let role = role_keys(holders)?;
+    from_fields(json!({
+        "name": name,
+        "keyids": role.keyids,
+        "threshold": role.threshold,
+        "terminating": true,
+        "paths": paths,
+    }))
+}
+
+pub(super) fn by_id(keys: &[Key]) -> Result<BTreeMap<String, Key>> {
+    keys.iter().map(|key| Ok((key_id(key)?, key.clone()))).collect()
+}
+
+fn new_role<T: DeserializeOwned>(kind: &str, mut fields: Value) -> Result<T> {
+    if let Value::Object(fields) = &mut fields {
+        fields.insert("_type".into(), kind.into());
+        fields.insert("spec_version".into(), SPEC_VERSION.into());
+        fields.insert("version".into(), 0.into());
+        fields.insert("expires".into(), Timestamp::UNIX_EPOCH.to_string().into());
     }
-    Ok(key)
+    from_fields(fields)
+}
+
+fn from_fields<T: DeserializeOwned>(fields: Value) -> Result<T> {
+    serde_json::from_value(fields).map_err(publish)
+}
+
+pub(super) fn publish(error: impl std::fmt::Display) -> Error {
+    Error::Publish(error.to_string())
+}
+
+/// The digest that a target or a pin is stored under.
+pub(super) fn sha256(hashes: &BTreeMap<String, String>) -> Option<Digest> {
+    Digest::parse(hashes.get("sha256")?).ok()
 }

@@ -1,18 +1,22 @@
 //! A small registry with its keys, a user's home, and the means to tamper with both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+use kf_core::{AuthorId, Digest, Kind, PluginName, RegistryId};
 use kf_home::Home;
 use kf_home::lock::NameLock;
 use kf_registry::Result;
 use kf_registry::index::{Resolved, Want};
-use kf_registry::publish::{self, BuildInput, Built, KeyRing, SigningKey, Submission};
+use kf_registry::publish::{
+    self, AssembleInput, BuildInput, Built, KeyRing, PublicKeys, Publication, RoleName, SigningKey,
+    StageInput, Staged, Submission,
+};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries::Registry;
+use kf_registry::source::Source;
 use kf_registry::store::Store;
 use kf_registry::transport::Url;
 use kf_registry::trust::{self, Fetched, Options, Session};
@@ -75,6 +79,11 @@ impl Fixture {
         fixture
     }
 
+    /// An empty one with the keys that another has saved in its folder `keys`.
+    pub(crate) fn with_keys_of(other: &Self) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), keys: KeyRing::load(&other.path("keys")).unwrap() }
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
@@ -92,6 +101,14 @@ impl Fixture {
         );
     }
 
+    pub(crate) fn author(&self, id: &str, plugins: &[&str], keys: &[&SigningKey]) {
+        let keys: Vec<String> = keys.iter().map(|key| key.public_hex()).collect();
+        let text = format!(
+            "format = 1\nid = \"{id}\"\ncontact = \"{id}@example.org\"\nplugins = {plugins:?}\nkeys = {keys:?}\n"
+        );
+        self.write(&format!("source/authors/{id}.toml"), &text);
+    }
+
     pub(crate) fn artifact(&self, plugin: &str, version: &str, wasm: &[u8]) {
         self.artifact_with(plugin, version, wasm, "");
     }
@@ -105,7 +122,6 @@ impl Fixture {
                  summary = \"The {plugin} command\"\nlicense = \"Apache-2.0\"\n{permissions}"
             ),
         );
-        self.write(&format!("{dir}/command.json"), &json!({ "format": 1, "commands": [] }).to_string());
         fs_err::write(self.path(&dir).join("plugin.wasm"), wasm).unwrap();
     }
 
@@ -114,14 +130,102 @@ impl Fixture {
     }
 
     pub(crate) fn build_with(&self, now: Timestamp, gate: &dyn publish::Gate) -> Result<Built> {
+        self.build_by(now, &describe, gate)
+    }
+
+    pub(crate) fn build_describing(&self, now: Timestamp, describe: &dyn publish::Describe) -> Result<Built> {
+        self.build_by(now, describe, &|_: &Submission<'_>| Ok(()))
+    }
+
+    fn build_by(
+        &self,
+        now: Timestamp,
+        describe: &dyn publish::Describe,
+        gate: &dyn publish::Gate,
+    ) -> Result<Built> {
         publish::build(&BuildInput {
             source: &self.path("source"),
             artifacts: &self.path("artifacts"),
             published: &self.path("published"),
             keys: &self.keys,
             now,
+            describe,
             gate,
         })
+    }
+
+    /// Stages everything that is new into the folder `to`.
+    pub(crate) fn stage(&self, to: &str, now: Timestamp) -> Result<Staged> {
+        self.stage_only(None, Some(&self.keys.public()), to, now)
+    }
+
+    pub(crate) fn stage_only(
+        &self,
+        only: Option<&[&str]>,
+        keys: Option<&PublicKeys>,
+        to: &str,
+        now: Timestamp,
+    ) -> Result<Staged> {
+        let only: Option<BTreeSet<RoleName>> =
+            only.map(|roles| roles.iter().map(|role| role.parse().unwrap()).collect());
+        publish::stage(&StageInput {
+            source: &self.path("source"),
+            artifacts: Some(&self.path("artifacts")),
+            published: &self.path("published"),
+            staging: &self.path(to),
+            only: only.as_ref(),
+            keys,
+            now,
+            describe: &describe,
+            gate: &|_: &Submission<'_>| Ok(()),
+        })
+    }
+
+    /// Signs every staged role with all of its keys in the ring.
+    pub(crate) fn sign_all(&self, staging: &str) {
+        let opened = publish::Staging::open(&self.path(staging)).unwrap();
+        for role in opened.roles() {
+            for key in self.keys.of(role) {
+                publish::sign(&self.path(staging), role, key).unwrap();
+            }
+        }
+    }
+
+    pub(crate) fn assemble(&self, staging: &str, now: Timestamp) -> Result<Built> {
+        self.prepare(Some(staging), now)?.write()
+    }
+
+    pub(crate) fn prepare(&self, staging: Option<&str>, now: Timestamp) -> Result<Publication> {
+        let online = [&self.keys.snapshot, &self.keys.timestamp];
+        self.prepare_with(staging, now, &online, &|_: &Submission<'_>| Ok(()))
+    }
+
+    pub(crate) fn prepare_with(
+        &self,
+        staging: Option<&str>,
+        now: Timestamp,
+        online: &[&SigningKey],
+        gate: &dyn publish::Gate,
+    ) -> Result<Publication> {
+        Publication::prepare(&AssembleInput {
+            staging: staging.map(|staging| self.path(staging)).as_deref(),
+            published: &self.path("published"),
+            online,
+            expiry: Source::read(&self.path("source"))?.registry.expiry,
+            now,
+            gate,
+        })
+    }
+
+    /// Puts the next root into the reviewed text: the published one with a change, and without signatures.
+    pub(crate) fn next_root(&self, now: Timestamp, change: impl FnOnce(&mut Value)) {
+        let mut body = self.body("root.json");
+        let version = body["version"].as_u64().unwrap() + 1;
+        body["version"] = version.into();
+        body["expires"] = (now + days(365)).to_string().into();
+        change(&mut body);
+        let file = json!({ "signed": body, "signatures": [] });
+        self.write(&format!("source/root/{version}.root.json"), &file.to_string());
     }
 
     pub(crate) fn root(&self) -> Vec<u8> {
@@ -147,7 +251,11 @@ impl Fixture {
 
     /// Keeps a copy of what is published, to serve it again later.
     pub(crate) fn save(&self, to: &str) {
-        copy_dir(&self.path("published"), &self.path(to));
+        self.save_dir("published", to);
+    }
+
+    pub(crate) fn save_dir(&self, from: &str, to: &str) {
+        copy_dir(&self.path(from), &self.path(to));
     }
 
     pub(crate) fn restore(&self, from: &str) {
@@ -173,7 +281,7 @@ impl Fixture {
     /// Publishes an attacker's `body` as the next version of the online roles require it: `role` is written
     /// with its own version, and snapshot and timestamp follow, properly signed, as by stolen online keys.
     pub(crate) fn publish_role(&self, role: &str, body: &Value, keys: &[&SigningKey]) {
-        let bytes = publish::sign(body, keys).unwrap();
+        let bytes = signed(body, keys);
         let version = body["version"].as_u64().unwrap();
         fs_err::write(self.path("published/metadata").join(format!("{version}.{role}")), &bytes).unwrap();
         let mut snapshot = self.body("snapshot.json");
@@ -184,13 +292,13 @@ impl Fixture {
     pub(crate) fn publish_snapshot(&self, mut snapshot: Value) {
         let version = self.body("snapshot.json")["version"].as_u64().unwrap() + 1;
         snapshot["version"] = version.into();
-        let bytes = publish::sign(&snapshot, &[&self.keys.snapshot]).unwrap();
+        let bytes = signed(&snapshot, &[&self.keys.snapshot]);
         fs_err::write(self.path("published/metadata").join(format!("{version}.snapshot.json")), &bytes)
             .unwrap();
         let mut timestamp = self.body("timestamp.json");
         timestamp["version"] = (timestamp["version"].as_u64().unwrap() + 1).into();
         timestamp["meta"]["snapshot.json"] = pin(version, &bytes);
-        let bytes = publish::sign(&timestamp, &[&self.keys.timestamp]).unwrap();
+        let bytes = signed(&timestamp, &[&self.keys.timestamp]);
         fs_err::write(self.metadata("timestamp.json"), &bytes).unwrap();
     }
 
@@ -209,6 +317,25 @@ impl Fixture {
         let found = fs_err::read_dir(dir).unwrap().map(|e| e.unwrap().path());
         found.into_iter().find(|p| p.to_string_lossy().ends_with(file)).unwrap()
     }
+}
+
+/// Stands for the sandbox.
+fn describe(_: &PluginName, _: &[u8]) -> Result<Vec<u8>, String> {
+    Ok(json!({ "format": 1, "commands": [] }).to_string().into_bytes())
+}
+
+/// A metadata file with `body`, signed by anybody.
+pub(crate) fn signed(body: &Value, keys: &[&SigningKey]) -> Vec<u8> {
+    let canonical = sigstore_tuf::canonical_json::to_canonical_bytes(body).unwrap();
+    let signatures: Vec<Value> =
+        keys.iter().map(|key| json!({ "keyid": key.id(), "sig": key.sign(&canonical) })).collect();
+    serde_json::to_vec_pretty(&json!({ "signed": body, "signatures": signatures })).unwrap()
+}
+
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T>, words: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Untrusted, "{error}");
+    assert!(error.to_string().contains(words), "{error}");
 }
 
 pub(crate) fn pin(version: u64, bytes: &[u8]) -> Value {

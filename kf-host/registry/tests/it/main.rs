@@ -6,11 +6,14 @@
     reason = "helpers of tests fail like tests; clippy only excuses functions marked as tests"
 )]
 
+mod assembling;
 mod fixture;
 mod install;
 mod properties;
 mod publishing;
+mod rotation;
 mod second_opinion;
 mod server;
+mod staging;
 mod threats;
 mod tls;

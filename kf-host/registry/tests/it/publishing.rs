@@ -1,7 +1,8 @@
 //! What admins and authors rely on.
 
 use jiff::SignedDuration;
-use kf_core::{AuthorId, Kind};
+use kf_core::format::FormatError;
+use kf_core::{AuthorId, PluginName};
 use kf_registry::Error;
 use kf_registry::index::Want;
 use kf_registry::publish::{KeyRing, SigningKey, Submission};
@@ -11,12 +12,6 @@ use crate::fixture::*;
 
 fn hour() -> SignedDuration {
     SignedDuration::from_hours(1)
-}
-
-fn refused<T: std::fmt::Debug>(result: kf_registry::Result<T>, words: &str) {
-    let error = result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Untrusted, "{error}");
-    assert!(error.to_string().contains(words), "{error}");
 }
 
 #[test]
@@ -141,8 +136,34 @@ fn a_command_nobody_reviewed_or_under_a_false_name_is_refused() {
     refused(fixture.build(start()), "another command's");
 
     let fixture = Fixture::new();
-    fs_err::remove_file(fixture.path("artifacts/hello/command.json")).unwrap();
-    refused(fixture.build(start()), "command.json is missing");
+    fs_err::remove_file(fixture.path("artifacts/hello/plugin.toml")).unwrap();
+    refused(fixture.build(start()), "plugin.toml is missing");
+}
+
+#[test]
+fn component_without_valid_description_is_refused() {
+    let fixture = Fixture::new();
+    let silent = |_: &PluginName, _: &[u8]| Err("it stopped".to_owned());
+    refused(
+        fixture.build_describing(start(), &silent),
+        "hello 0.1.0 may not be published: it does not describe its commands: it stopped",
+    );
+    let newer = |_: &PluginName, _: &[u8]| Ok(b"{\"format\":2}".to_vec());
+    refused(fixture.build_describing(start(), &newer), "does not say \"format\": 1");
+    let broken = |_: &PluginName, _: &[u8]| Ok(b"{".to_vec());
+    assert!(matches!(
+        fixture.build_describing(start(), &broken),
+        Err(Error::Home(kf_home::Error::Format(FormatError::Invalid { .. })))
+    ));
+    assert!(tree(&fixture.path("published")).is_empty());
+}
+
+#[test]
+fn published_component_is_not_described_again() {
+    let fixture = Fixture::published();
+    let newer_kf = |_: &PluginName, _: &[u8]| panic!("hello is published");
+    let built = fixture.build_describing(start() + hour(), &newer_kf).unwrap();
+    assert!(!built.plugins[0].new);
 }
 
 #[test]

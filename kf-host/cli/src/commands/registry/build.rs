@@ -1,9 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use kf_command::publish::{describe, gate};
-use kf_core::Kind;
-use kf_core::failure::{Context, Result};
+use kf_core::PluginName;
+use kf_core::failure::Result;
 use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
 use kf_registry::source::Source;
 
@@ -38,15 +38,13 @@ pub struct BuildArgs {
 }
 
 pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
-    let keys = keys(args)?;
-    let staged = tempfile::tempdir().context(Kind::Failed, || "cannot make a temporary folder".to_owned())?;
-    stage(app, &args.artifacts, staged.path())?;
     let built = publish::build(&BuildInput {
         source: &args.index,
-        artifacts: staged.path(),
+        artifacts: &args.artifacts,
         published: &args.out,
-        keys: &keys,
+        keys: &keys(args)?,
         now: App::now(),
+        describe: &|name: &PluginName, wasm: &[u8]| describe(name, wasm, app.reporter().as_ref()),
         gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
     })?;
     for plugin in built.plugins.iter().filter(|plugin| plugin.new) {
@@ -64,22 +62,4 @@ fn keys(args: &BuildArgs) -> Result<KeyRing> {
     let keys = KeyRing::generate(Source::read(&args.index)?.authors.keys())?;
     keys.save(&args.keys)?;
     Ok(keys)
-}
-
-/// Copies each command's files and adds its command tree.
-fn stage(app: &App, artifacts: &Path, staged: &Path) -> Result<()> {
-    let reading = || format!("cannot read the artifacts in {}", artifacts.display());
-    for entry in fs_err::read_dir(artifacts).context(Kind::Usage, reading)? {
-        let from = entry.context(Kind::Usage, reading)?.path();
-        let Some(name) = from.file_name().and_then(|name| name.to_str()).filter(|_| from.is_dir()) else {
-            continue;
-        };
-        let to = staged.join(name);
-        fs_err::create_dir(&to)?;
-        fs_err::copy(from.join("plugin.toml"), to.join("plugin.toml"))?;
-        let wasm = fs_err::read(from.join("plugin.wasm"))?;
-        fs_err::write(to.join("command.json"), describe(name, &wasm, app.reporter().as_ref())?)?;
-        fs_err::write(to.join("plugin.wasm"), wasm)?;
-    }
-    Ok(())
 }

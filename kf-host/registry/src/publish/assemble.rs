@@ -1,0 +1,581 @@
+//! Assemble: from signed roles to a published registry.
+//!
+//! Whatever is staged may have been made by anybody, so all of it is checked again here: the signatures, that it
+//! continues what is published, and every new version. Only then are snapshot and timestamp signed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use kf_core::{AuthorId, Digest};
+use kf_home::lock::try_lock;
+use sigstore_tuf::metadata::{Root, Signature, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
+use sigstore_tuf::{Error as TufError, TrustedMetadataSet, UpdaterConfig};
+
+use super::current::{Current, TIMESTAMP};
+use super::keys::SigningKey;
+use super::metadata::{self, Authority, Body, Signed, canonical, days, envelope, stamp, to_signed};
+use super::release::{self, Gate, Published, Release};
+use super::role::RoleName;
+use super::stage::is_fresh;
+use super::staging::{Staging, max_length};
+use crate::MAX_INDEX;
+use crate::error::{Error, Result};
+use crate::index::{self, Index};
+use crate::source::Expiry;
+use crate::trust::chain;
+
+/// How far ahead the clock of whoever staged may have been.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is published, on top of what.
+pub struct AssembleInput<'a> {
+    /// The folder with the signed roles. Without it, only snapshot and timestamp are renewed.
+    pub staging: Option<&'a Path>,
+    /// Where the registry is published. What is there already is added to.
+    pub published: &'a Path,
+    /// The keys of snapshot and timestamp. While these keys change, the old ones may be among them.
+    pub online: &'a [&'a SigningKey],
+    /// How long signatures may live.
+    pub expiry: Expiry,
+    pub now: Timestamp,
+    pub gate: &'a dyn Gate,
+}
+
+/// What was published.
+#[derive(Clone, Debug)]
+pub struct Built {
+    pub plugins: Vec<Published>,
+    /// The first root, which users pin.
+    pub root: PathBuf,
+    pub root_sha256: Digest,
+    /// The version of each role, by file name without version.
+    pub versions: BTreeMap<String, u64>,
+}
+
+/// Publishes what is staged and signed, with a new timestamp. See the [module](super) for what holds when it fails
+/// halfway.
+pub fn assemble(input: &AssembleInput<'_>) -> Result<Built> {
+    Publication::prepare(input)?.write()
+}
+
+/// A publication that is decided and signed, but not written. While it exists, no other can be prepared.
+#[derive(Debug)]
+pub struct Publication {
+    published: PathBuf,
+    /// Below `published`, in the order in which they refer to each other.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    plugins: Vec<Published>,
+    root_sha256: Digest,
+    versions: BTreeMap<String, u64>,
+    _lock: fs_err::File,
+}
+
+impl Publication {
+    /// Checks everything and signs snapshot and timestamp.
+    pub fn prepare(input: &AssembleInput<'_>) -> Result<Self> {
+        let metadata_dir = input.published.join("metadata");
+        fs_err::create_dir_all(&metadata_dir).map_err(|e| Error::writing(&metadata_dir, e))?;
+        let lock = fs_err::File::open(&metadata_dir)?;
+        if try_lock(lock.file()).is_err() {
+            return Err(
+                kf_home::Error::Busy { name: input.published.display().to_string(), pid: None }.into()
+            );
+        }
+        let current = Current::read(input.published)?;
+        let staging = input.staging.map(Staging::open).transpose()?;
+        let next = Next::new(input, &current, staging.as_ref())?;
+        let Checked { plugins, targets } = next.check(staging.as_ref())?;
+        let (snapshot, timestamp) = next.sign()?;
+        let files = next.files(targets, &snapshot, &timestamp)?;
+
+        let mut versions: BTreeMap<String, u64> =
+            snapshot.body().meta.iter().map(|(file, pin)| (file.clone(), pin.version)).collect();
+        versions.insert(RoleName::Root.file(), next.root()?.version());
+        versions.insert("snapshot.json".into(), snapshot.version());
+        versions.insert(TIMESTAMP.into(), timestamp.version());
+        let first = next.roots.first().map(|root| Digest::of(&root.bytes));
+        Ok(Self {
+            published: input.published.to_owned(),
+            files,
+            plugins,
+            root_sha256: first.ok_or_else(no_root)?,
+            versions,
+            _lock: lock,
+        })
+    }
+
+    /// The files to be written below the published folder, in this order.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
+    }
+
+    /// Publishes. Every file is written aside and renamed.
+    pub fn write(self) -> Result<Built> {
+        for (path, bytes) in &self.files {
+            let path = self.published.join(path);
+            if let Some(folder) = path.parent() {
+                fs_err::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+            }
+            kf_home::files::write_atomic(&path, bytes, false)?;
+        }
+        Ok(Built {
+            plugins: self.plugins,
+            root: self.published.join("metadata/1.root.json"),
+            root_sha256: self.root_sha256,
+            versions: self.versions,
+        })
+    }
+}
+
+/// The state to be published, before snapshot and timestamp.
+struct Next<'a> {
+    input: &'a AssembleInput<'a>,
+    current: &'a Current,
+    /// The published roots, and the staged one.
+    roots: Vec<Signed<Root>>,
+    targets: Signed<Targets>,
+    /// The staged author roles.
+    authors: BTreeMap<AuthorId, Signed<Targets>>,
+    /// Whether `targets` is new.
+    new_targets: bool,
+}
+
+/// What the new versions come to.
+struct Checked {
+    plugins: Vec<Published>,
+    /// Path as stored below `targets/`, and bytes.
+    targets: Vec<(String, Vec<u8>)>,
+}
+
+impl<'a> Next<'a> {
+    fn new(input: &'a AssembleInput<'a>, current: &'a Current, staging: Option<&Staging>) -> Result<Self> {
+        let expiry = input.expiry;
+        let incoming = Incoming { staging, now: input.now };
+        let root = incoming.role(RoleName::Root, current.root(), expiry.root_days)?;
+        let targets = incoming.role(RoleName::Targets, current.targets.as_ref(), expiry.targets_days)?;
+        let mut authors = BTreeMap::new();
+        for role in staging.iter().flat_map(|staging| staging.roles()) {
+            if let RoleName::Author(id) = role {
+                let published = current.authors.get(id);
+                if let Some(file) = incoming.role(role.clone(), published, expiry.author_days)? {
+                    authors.insert(id.clone(), file);
+                }
+            }
+        }
+        let mut roots = current.roots.clone();
+        roots.extend(root);
+        if roots.is_empty() {
+            return Err(no_root());
+        }
+        let new_targets = targets.is_some();
+        let targets = targets.or_else(|| current.targets.clone());
+        let targets =
+            targets.ok_or_else(|| Error::Publish("there is no targets role; stage it first".into()))?;
+        Ok(Self { input, current, roots, targets, authors, new_targets })
+    }
+
+    fn root(&self) -> Result<&Signed<Root>> {
+        self.roots.last().ok_or_else(no_root)
+    }
+
+    /// The published root, if another one replaces it.
+    fn old_root(&self) -> Option<&Signed<Root>> {
+        self.current.root().filter(|_| self.roots.len() > self.current.roots.len())
+    }
+
+    /// Checks what is staged against what is published, and puts the new versions before the gate.
+    fn check(&self, staging: Option<&Staging>) -> Result<Checked> {
+        let mut checked = Checked { plugins: Vec::new(), targets: Vec::new() };
+        let index = self.index(staging, &mut checked)?;
+        if let Some((_, published)) = &self.current.index
+            && published.registry != index.registry
+        {
+            return Err(refuse(RoleName::Targets, "its index belongs to another registry"));
+        }
+        if let Some(staging) = staging
+            && *staging.registry() != index.registry
+        {
+            return Err(Error::Publish(format!(
+                "the staging is for registry {}, not {}",
+                staging.registry(),
+                index.registry
+            )));
+        }
+        if self.new_targets {
+            self.check_targets(&index)?;
+        }
+        for (id, role) in &self.authors {
+            self.check_author(id, role, &index, staging, &mut checked)?;
+        }
+        Ok(checked)
+    }
+
+    fn index(&self, staging: Option<&Staging>, checked: &mut Checked) -> Result<Index> {
+        if !self.new_targets {
+            let index = self.current.index.as_ref().map(|(_, index)| index.clone());
+            return index.ok_or_else(|| refuse(RoleName::Targets, "it signs no index"));
+        }
+        let entry = self.targets.body().target(index::PATH);
+        let (Some(entry), Some(staging)) = (entry, staging) else {
+            return Err(refuse(RoleName::Targets, "it signs no index"));
+        };
+        let bytes = checked.take(staging, index::PATH, entry, MAX_INDEX)?;
+        Index::parse(&bytes)
+    }
+
+    /// The admins' role: the index, and for every command in it exactly its owner.
+    fn check_targets(&self, index: &Index) -> Result<()> {
+        let refuse = |reason: &str| refuse(RoleName::Targets, reason);
+        let body = self.targets.body();
+        let none = BTreeMap::new();
+        let published = self.current.targets.as_ref().map_or(&none, |targets| &targets.body().targets);
+        let others = |targets: &BTreeMap<String, TargetFile>| {
+            targets
+                .iter()
+                .filter(|(path, _)| *path != index::PATH)
+                .map(|(p, t)| (p.clone(), t.clone()))
+                .collect()
+        };
+        let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (others(published), others(&body.targets));
+        if old != new {
+            return Err(refuse("it changes a target other than the index"));
+        }
+        let delegations = body.delegations.as_ref().ok_or_else(|| refuse("it delegates nothing"))?;
+        let mut owners = BTreeMap::new();
+        for role in &delegations.roles {
+            let RoleName::Author(id) = role.name.parse()? else {
+                return Err(refuse("it delegates to a role that is not an author's"));
+            };
+            let authority = Authority::in_targets(body, &role.name);
+            authority.ok_or_else(|| refuse("it delegates to nobody"))?.check(&role.name)?;
+            if !role.terminating || role.path_hash_prefixes.is_some() {
+                return Err(refuse("a delegation must be terminating, and by path"));
+            }
+            for path in role.paths.iter().flatten() {
+                let name = path.strip_prefix("plugins/").and_then(|rest| rest.strip_suffix("/*/*"));
+                let name = name.ok_or_else(|| refuse("it delegates a path other than plugins/NAME/*/*"))?;
+                if owners.insert(name.to_owned(), id.clone()).is_some() {
+                    return Err(refuse(&format!("it delegates {name} twice")));
+                }
+            }
+        }
+        let named: BTreeMap<String, AuthorId> =
+            index.plugins.iter().map(|(name, entry)| (name.to_string(), entry.owner.clone())).collect();
+        if owners != named {
+            return Err(refuse("its delegations do not match the owners in the index"));
+        }
+        Ok(())
+    }
+
+    /// An author's role: everything that was in it, and complete new versions of the author's own commands.
+    fn check_author(
+        &self,
+        id: &AuthorId,
+        role: &Signed<Targets>,
+        index: &Index,
+        staging: Option<&Staging>,
+        checked: &mut Checked,
+    ) -> Result<()> {
+        let refuse = |reason: &str| refuse(RoleName::Author(id.clone()), reason);
+        let body = role.body();
+        let authority = Authority::in_targets(self.targets.body(), &id.role());
+        authority
+            .ok_or_else(|| refuse("targets does not delegate to it"))?
+            .verify(&role.metadata, &id.role())
+            .map_err(|e| refuse(&chain(&e)))?;
+        if body.expires < self.input.now {
+            return Err(refuse(&format!("it expired at {}", body.expires)));
+        }
+        if body.delegations.is_some() {
+            return Err(refuse("an author must not delegate"));
+        }
+        let none = BTreeMap::new();
+        let published = self.current.authors.get(id).map_or(&none, |role| &role.body().targets);
+        if let Some((path, _)) = published.iter().find(|(path, entry)| body.target(path) != Some(entry)) {
+            return Err(refuse(&format!("it changes {path}, which is published")));
+        }
+        let staging = staging.ok_or_else(|| refuse("it is not staged"))?;
+        for (name, version) in release::added(&body.targets, published)? {
+            let path = |part: &str| format!("plugins/{name}/{version}/{part}");
+            let entry = index.plugins.get(&name).filter(|entry| entry.owner == *id);
+            let entry = entry.ok_or_else(|| refuse(&format!("{id} does not own {name}")))?;
+            let mut parts = BTreeMap::new();
+            for (part, max) in release::PARTS {
+                let target = body.target(&path(part)).ok_or_else(|| refuse("a file is missing"))?;
+                parts.insert(part, checked.take(staging, &path(part), target, max)?);
+            }
+            let mut part = |name: &str| parts.remove(name).unwrap_or_default();
+            let release =
+                Release::new(part(release::WASM), part(release::MANIFEST), part(release::COMMANDS))?;
+            let plugin = &release.manifest().plugin;
+            if (&plugin.name, &plugin.version) != (&name, &version) {
+                return Err(refuse(&format!(
+                    "{} describes {} {}",
+                    path(release::MANIFEST),
+                    plugin.name,
+                    plugin.version
+                )));
+            }
+            let previous = self.current.newest(&name);
+            let before = |part: &str| self.current.target(&path(part));
+            if before(release::WASM).is_some() {
+                for (part, _) in release::PARTS {
+                    let same = body.target(&path(part)).zip(before(part));
+                    if !same.is_some_and(|(new, old)| release::same_bytes(new, old)) {
+                        return Err(release.refuse(format!("it is published already with another {part}")));
+                    }
+                }
+            } else if let Some(previous) = previous.as_ref().filter(|previous| **previous >= version) {
+                return Err(
+                    release.refuse(format!("{previous} is published already; a new version must be higher"))
+                );
+            }
+            release.check(self.input.gate, &entry.ceiling, previous.as_ref())?;
+            checked.plugins.push(release.published(true));
+            for (path, entry, _) in release.targets()? {
+                if body.target(&path) != Some(&entry) {
+                    return Err(refuse(&format!("the entry for {path} does not match the file")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs snapshot, if it has to change, and timestamp.
+    fn sign(&self) -> Result<(Signed<Snapshot>, Signed<TimestampRole>)> {
+        self.check_online_keys()?;
+        let expiry = self.input.expiry;
+        let published = self.current.snapshot.as_ref();
+        let mut snapshot = match published {
+            Some(published) => published.body().clone(),
+            None => metadata::snapshot()?,
+        };
+        snapshot.meta.insert(RoleName::Targets.file(), self.targets.pin()?);
+        for (id, role) in &self.authors {
+            snapshot.meta.insert(RoleName::Author(id.clone()).file(), role.pin()?);
+        }
+        let authority = Authority::in_root(self.root()?.body(), "snapshot")?;
+        let settled = published.filter(|published| {
+            metadata::same(published.body(), &snapshot)
+                && is_fresh(published.body(), self.input.now, expiry.snapshot_days)
+                && authority.verify(&published.metadata, "snapshot").is_ok()
+        });
+        let snapshot = match settled {
+            Some(published) => published.clone(),
+            None => self.sign_online("snapshot", snapshot, published, expiry.snapshot_days)?,
+        };
+
+        let published = self.current.timestamp.as_ref();
+        let mut timestamp = match published {
+            Some(published) => published.body().clone(),
+            None => metadata::timestamp()?,
+        };
+        timestamp.meta.insert("snapshot.json".into(), snapshot.pin()?);
+        // Always signed anew: its age tells a reader that the registry is alive.
+        let timestamp = self.sign_online("timestamp", timestamp, published, expiry.timestamp_days)?;
+        Ok((snapshot, timestamp))
+    }
+
+    /// The published root's keys for `role`, and the new one's.
+    fn online_authorities(&self, role: &str) -> Result<Vec<Authority>> {
+        let roots = self.old_root().into_iter().chain([self.root()?]);
+        roots.map(|root| Authority::in_root(root.body(), role)).collect()
+    }
+
+    /// A key that signs nothing is a mix-up.
+    fn check_online_keys(&self) -> Result<()> {
+        let mut authorities = self.online_authorities("snapshot")?;
+        authorities.extend(self.online_authorities("timestamp")?);
+        let stranger =
+            self.input.online.iter().find(|key| authorities.iter().all(|a| a.id_of(key.public()).is_none()));
+        match stranger {
+            Some(key) => {
+                Err(Error::Publish(format!("key {} is neither a snapshot nor a timestamp key", key.id())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sign_online<T: Body>(
+        &self,
+        role: &str,
+        mut body: T,
+        published: Option<&Signed<T>>,
+        life: u16,
+    ) -> Result<Signed<T>> {
+        let authorities = self.online_authorities(role)?;
+        let version = published.map_or(1, |published| published.version() + 1);
+        stamp(&mut body, version, self.input.now, days(life))?;
+        let signed = to_signed(&body)?;
+        let bytes = canonical(&signed)?;
+        let mut signatures: BTreeMap<&str, Signature> = BTreeMap::new();
+        for key in self.input.online {
+            if let Some(id) = authorities.iter().find_map(|authority| authority.id_of(key.public())) {
+                signatures.insert(id, metadata::signature(id, &key.sign(&bytes))?);
+            }
+        }
+        let signatures: Vec<Signature> = signatures.into_values().collect();
+        let file = Signed::parse(role, envelope(&signed, &signatures)?)?;
+        let authority = Authority::in_root(self.root()?.body(), role)?;
+        authority.verify(&file.metadata, role).map_err(|e| Error::Publish(chain(&e)))?;
+        Ok(file)
+    }
+
+    /// All files in the order in which they refer to each other, once a client has accepted them.
+    fn files(
+        &self,
+        targets: Vec<(String, Vec<u8>)>,
+        snapshot: &Signed<Snapshot>,
+        timestamp: &Signed<TimestampRole>,
+    ) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        let new = State { timestamp, snapshot, targets: &self.targets };
+        new.check_sizes()?;
+        let now = self.input.now;
+        new.accept(&self.roots, now).map_err(|e| Error::Publish(chain(&e)))?;
+
+        let targets = targets.into_iter().map(|(path, bytes)| (Path::new("targets").join(path), bytes));
+        let mut files: Vec<(PathBuf, Vec<u8>)> = targets.collect();
+        let metadata = Path::new("metadata");
+        let mut add = |version: u64, file: &str, bytes: &Vec<u8>| {
+            files.push((metadata.join(format!("{version}.{file}")), bytes.clone()));
+        };
+        for (id, role) in &self.authors {
+            add(role.version(), &RoleName::Author(id.clone()).file(), &role.bytes);
+        }
+        if self.new_targets {
+            add(self.targets.version(), &RoleName::Targets.file(), &self.targets.bytes);
+        }
+        if self.current.snapshot.as_ref().is_none_or(|published| published.bytes != snapshot.bytes) {
+            add(snapshot.version(), "snapshot.json", &snapshot.bytes);
+        }
+        let mut visible = vec![(metadata.join(TIMESTAMP), timestamp.bytes.clone())];
+        if self.roots.len() > self.current.roots.len() {
+            let root = self.root()?;
+            let file = (metadata.join(format!("{}.root.json", root.version())), root.bytes.clone());
+            let at = if self.root_comes_first(&new)? { 0 } else { 1 };
+            visible.insert(at, file);
+        }
+        files.extend(visible);
+        Ok(files)
+    }
+
+    /// Whether a new root is written before the timestamp, or after it.
+    ///
+    /// A client sees a root as soon as it is there, and everything else with the timestamp. Between the two, what it sees
+    /// must hold, too: the published state under the new root, or the new state under the published root.
+    fn root_comes_first(&self, new: &State<'_>) -> Result<bool> {
+        let Current { timestamp: Some(timestamp), snapshot: Some(snapshot), targets: Some(targets), .. } =
+            self.current
+        else {
+            return Ok(true);
+        };
+        let old = State { timestamp, snapshot, targets };
+        // What has expired was out of use before.
+        if old.accept(&self.roots, Timestamp::MIN).is_ok() {
+            return Ok(true);
+        }
+        if new.accept(&self.current.roots, self.input.now).is_ok() {
+            return Ok(false);
+        }
+        Err(refuse(
+            RoleName::Root,
+            "it removes keys that the published metadata still needs; keep them in this root and remove them in the \
+             next one, or sign with both the old and the new keys",
+        ))
+    }
+}
+
+impl Checked {
+    /// Notes a staged file to be published and gives its bytes.
+    fn take(&mut self, staging: &Staging, path: &str, entry: &TargetFile, max: u64) -> Result<Vec<u8>> {
+        let sha256 = metadata::sha256(&entry.hashes);
+        let bytes = staging.target(path, entry.length, sha256, max)?;
+        let sha256 = sha256.ok_or_else(|| Error::Publish(format!("{path} has no sha256")))?;
+        self.targets.push((release::stored(path, sha256), bytes.clone()));
+        Ok(bytes)
+    }
+}
+
+/// Roles as they come out of a staging folder.
+struct Incoming<'a> {
+    staging: Option<&'a Staging>,
+    now: Timestamp,
+}
+
+impl Incoming<'_> {
+    /// The staged file of `role`, which continues `published`; `None` where there is none, or it is published already.
+    fn role<T: Body>(
+        &self,
+        role: RoleName,
+        published: Option<&Signed<T>>,
+        life: u16,
+    ) -> Result<Option<Signed<T>>> {
+        let Some(staging) = self.staging.filter(|staging| staging.has(&role)) else { return Ok(None) };
+        let bytes = canonical(staging.signed(&role)?)?;
+        // An earlier attempt may have come this far.
+        if published.is_some_and(|published| published.metadata.signed_canonical() == bytes) {
+            return Ok(None);
+        }
+        let expected = published.map_or(1, |published| published.version() + 1);
+        let file: Signed<T> = staging.role(&role)?;
+        if file.version() != expected || staging.base_of(&role)?.as_ref() != published.map(|file| &file.bytes)
+        {
+            return Err(refuse(role, "it was staged against an older published state; stage it again"));
+        }
+        let limit = self.now.checked_add(days(life) + CLOCK_SLACK).map_err(metadata::publish)?;
+        if file.body().expires() > limit {
+            return Err(refuse(role, &format!("it expires more than {life} days from now")));
+        }
+        if file.bytes.len() as u64 > max_length(&role) {
+            return Err(refuse(role, "it is larger than clients accept"));
+        }
+        Ok(Some(file))
+    }
+}
+
+/// Everything below the root that a client loads.
+struct State<'a> {
+    timestamp: &'a Signed<TimestampRole>,
+    snapshot: &'a Signed<Snapshot>,
+    targets: &'a Signed<Targets>,
+}
+
+impl State<'_> {
+    /// What a client does that starts from the first root.
+    fn accept(&self, roots: &[Signed<Root>], now: Timestamp) -> Result<(), TufError> {
+        let (first, later) = roots.split_first().ok_or(TufError::NotRefreshed)?;
+        let mut trusted = TrustedMetadataSet::from_root(&first.bytes)?;
+        for root in later {
+            trusted.update_root(&root.bytes)?;
+        }
+        trusted.check_root_expired(now)?;
+        trusted.update_timestamp(&self.timestamp.bytes, now)?;
+        trusted.update_snapshot(&self.snapshot.bytes, now)?;
+        trusted.update_targets(&self.targets.bytes, now)?;
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let limits = UpdaterConfig::default();
+        for (file, bytes, max) in [
+            (TIMESTAMP, &self.timestamp.bytes, limits.timestamp_max_length),
+            ("snapshot.json", &self.snapshot.bytes, limits.snapshot_max_length),
+        ] {
+            if bytes.len() as u64 > max {
+                return Err(Error::Publish(format!(
+                    "{file} is larger than the {max} bytes that clients accept"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refuse(role: RoleName, reason: &str) -> Error {
+    Error::Publish(format!("{role} cannot be published: {reason}"))
+}
+
+fn no_root() -> Error {
+    Error::Publish("there is no root; stage one first".into())
+}

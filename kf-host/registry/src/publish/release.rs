@@ -1,0 +1,265 @@
+//! A version of a command: its files, and whether they may be published.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use kf_core::Permissions;
+use kf_core::manifest::{self, Manifest, check_version};
+use kf_core::{Digest, PluginName};
+use semver::Version;
+use serde_json::{Value, json};
+use sigstore_tuf::metadata::TargetFile;
+
+use super::metadata;
+use crate::error::{Error, Result};
+use crate::{MAX_COMMANDS, MAX_WASM};
+
+pub(super) const WASM: &str = "plugin.wasm";
+pub(super) const MANIFEST: &str = "plugin.toml";
+pub(super) const COMMANDS: &str = "command.json";
+
+/// The files of a version, and how large each may be.
+pub(super) const PARTS: [(&str, u64); 3] =
+    [(WASM, MAX_WASM), (MANIFEST, manifest::MAX_BYTES), (COMMANDS, MAX_COMMANDS)];
+
+/// A new version, as the gate sees it.
+#[derive(Debug)]
+pub struct Submission<'a> {
+    pub manifest: &'a Manifest,
+    /// The most the command may ask for.
+    pub ceiling: &'a Permissions,
+    pub wasm: &'a [u8],
+    /// `command.json`: JSON with `"format": 1`; what is in it is the gate's to judge.
+    pub commands: &'a Value,
+    /// The newest version published so far.
+    pub previous: Option<&'a Version>,
+}
+
+/// Decides whether a new version may be published.
+///
+/// Ownership, version order and immutability are checked before. Left to the gate is what this crate does not
+/// understand: the ABI, the component, and whether the rights asked for are within the ceiling. It is asked twice:
+/// when a version is staged, and again when it is assembled, because whoever staged it may have had another gate.
+pub trait Gate {
+    /// `Err` says why not, in one line.
+    fn check(&self, submission: &Submission<'_>) -> Result<(), String>;
+}
+
+impl<F: Fn(&Submission<'_>) -> Result<(), String>> Gate for F {
+    fn check(&self, submission: &Submission<'_>) -> Result<(), String> {
+        self(submission)
+    }
+}
+
+/// Asks a component for its command tree.
+pub trait Describe {
+    /// The bytes of `command.json`; `Err` says in one line why there is none.
+    fn describe(&self, name: &PluginName, wasm: &[u8]) -> Result<Vec<u8>, String>;
+}
+
+impl<F: Fn(&PluginName, &[u8]) -> Result<Vec<u8>, String>> Describe for F {
+    fn describe(&self, name: &PluginName, wasm: &[u8]) -> Result<Vec<u8>, String> {
+        self(name, wasm)
+    }
+}
+
+/// One version that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub name: PluginName,
+    pub version: Version,
+    /// Of the component.
+    pub sha256: Digest,
+    /// Whether it is being added; otherwise it was there already, with the same bytes.
+    pub new: bool,
+}
+
+/// What an author hands in: a folder with `plugin.wasm` and `plugin.toml`, named like the command.
+pub(super) struct Artifact {
+    pub(super) wasm: Vec<u8>,
+    pub(super) toml: Vec<u8>,
+    pub(super) manifest: Manifest,
+}
+
+impl Artifact {
+    pub(super) fn read(folder: &Path, name: &PluginName) -> Result<Self> {
+        let wasm = read_part(&folder.join(WASM), MAX_WASM)?;
+        let toml = read_part(&folder.join(MANIFEST), manifest::MAX_BYTES)?;
+        let manifest = Manifest::from_bytes(&toml)?;
+        let artifact = Self { wasm, toml, manifest };
+        if artifact.manifest.plugin.name != *name {
+            return Err(artifact.refuse(format!("the folder {} is another command's", folder.display())));
+        }
+        Ok(artifact)
+    }
+
+    pub(super) fn refuse(&self, reason: String) -> Error {
+        refuse(&self.manifest, reason)
+    }
+
+    pub(super) fn describe(&self, describe: &dyn Describe) -> Result<Vec<u8>> {
+        let name = &self.manifest.plugin.name;
+        describe
+            .describe(name, &self.wasm)
+            .map_err(|reason| self.refuse(format!("it does not describe its commands: {reason}")))
+    }
+
+    pub(super) fn published(&self, new: bool) -> Published {
+        published(&self.manifest, &self.wasm, new)
+    }
+
+    pub(super) fn with(self, commands: Vec<u8>) -> Release {
+        Release { wasm: self.wasm, toml: self.toml, commands, manifest: self.manifest }
+    }
+}
+
+/// The folders of all artifacts with the commands they are named after.
+pub(super) fn artifacts(dir: &Path) -> Result<Vec<(PluginName, PathBuf)>> {
+    let unreadable = |e| Error::invalid(format!("the artifacts in {}", dir.display()), e);
+    let mut folders = Vec::new();
+    for entry in fs_err::read_dir(dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_dir() {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            folders.push((PluginName::parse(name)?, path));
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// A complete version.
+pub(super) struct Release {
+    wasm: Vec<u8>,
+    toml: Vec<u8>,
+    commands: Vec<u8>,
+    manifest: Manifest,
+}
+
+impl Release {
+    /// Puts a version together from its files.
+    pub(super) fn new(wasm: Vec<u8>, toml: Vec<u8>, commands: Vec<u8>) -> Result<Self> {
+        let manifest = Manifest::from_bytes(&toml)?;
+        Ok(Self { wasm, toml, commands, manifest })
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn refuse(&self, reason: String) -> Error {
+        refuse(&self.manifest, reason)
+    }
+
+    pub(super) fn published(&self, new: bool) -> Published {
+        published(&self.manifest, &self.wasm, new)
+    }
+
+    /// Asks the gate.
+    pub(super) fn check(
+        &self,
+        gate: &dyn Gate,
+        ceiling: &Permissions,
+        previous: Option<&Version>,
+    ) -> Result<()> {
+        let name = &self.manifest.plugin.name;
+        let commands: Value = serde_json::from_slice(&self.commands)
+            .map_err(|e| Error::invalid(format!("{COMMANDS} of {name}"), e))?;
+        if commands.get("format").and_then(Value::as_u64) != Some(1) {
+            return Err(self.refuse("command.json does not say \"format\": 1".into()));
+        }
+        let submission =
+            Submission { manifest: &self.manifest, ceiling, wasm: &self.wasm, commands: &commands, previous };
+        gate.check(&submission).map_err(|reason| self.refuse(reason))
+    }
+
+    /// What its author signs: path, entry and bytes of each file.
+    pub(super) fn targets(self) -> Result<Vec<(String, TargetFile, Vec<u8>)>> {
+        let plugin = &self.manifest.plugin;
+        let folder = format!("plugins/{}/{}", plugin.name, plugin.version);
+        let mut wasm = metadata::target_file(&self.wasm)?;
+        wasm.custom = Some(json!({ "abi": plugin.abi }));
+        Ok(vec![
+            (format!("{folder}/{WASM}"), wasm, self.wasm),
+            (format!("{folder}/{MANIFEST}"), metadata::target_file(&self.toml)?, self.toml),
+            (format!("{folder}/{COMMANDS}"), metadata::target_file(&self.commands)?, self.commands),
+        ])
+    }
+}
+
+fn published(manifest: &Manifest, wasm: &[u8], new: bool) -> Published {
+    let plugin = &manifest.plugin;
+    Published { name: plugin.name.clone(), version: plugin.version.clone(), sha256: Digest::of(wasm), new }
+}
+
+fn refuse(manifest: &Manifest, reason: String) -> Error {
+    let (name, version) = (manifest.plugin.name.clone(), manifest.plugin.version.clone());
+    Error::Gate { name, version, reason }
+}
+
+/// Reads an author's file, wherever it may be linked to.
+fn read_part(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let file = match fs_err::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::Publish(format!("{} is missing", path.display())));
+        }
+        Err(e) => return Err(e.into()),
+    };
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(Error::invalid(path.display().to_string(), format!("it is larger than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Where a target is stored below `targets/`: under its digest, so that no file ever changes.
+pub(super) fn stored(path: &str, sha256: Digest) -> String {
+    match path.rsplit_once('/') {
+        Some((folder, name)) => format!("{folder}/{sha256}.{name}"),
+        None => format!("{sha256}.{path}"),
+    }
+}
+
+/// Takes `plugins/NAME/VERSION/PART` apart.
+pub(super) fn parse_path(path: &str) -> Option<(PluginName, Version, &str)> {
+    let mut segments = path.split('/');
+    let (Some("plugins"), Some(name), Some(version), Some(part), None) =
+        (segments.next(), segments.next(), segments.next(), segments.next(), segments.next())
+    else {
+        return None;
+    };
+    let version = Version::parse(version).ok().filter(|version| check_version(version).is_ok())?;
+    let (part, _) = PARTS.into_iter().find(|(known, _)| *known == part)?;
+    Some((PluginName::parse(name).ok()?, version, part))
+}
+
+/// Whether two entries stand for the same bytes.
+pub(super) fn same_bytes(one: &TargetFile, other: &TargetFile) -> bool {
+    (one.length, metadata::sha256(&one.hashes)) == (other.length, metadata::sha256(&other.hashes))
+        && metadata::sha256(&one.hashes).is_some()
+}
+
+/// The versions among `targets` that are not in `published`, and the paths of their files. Every one is complete.
+pub(super) fn added(
+    targets: &BTreeMap<String, TargetFile>,
+    published: &BTreeMap<String, TargetFile>,
+) -> Result<Vec<(PluginName, Version)>> {
+    let mut found: BTreeMap<(PluginName, Version), usize> = BTreeMap::new();
+    for path in targets.keys().filter(|path| !published.contains_key(*path)) {
+        let (name, version, _) =
+            parse_path(path).ok_or_else(|| Error::Publish(format!("{path:?} is not a file of a release")))?;
+        *found.entry((name, version)).or_default() += 1;
+    }
+    for ((name, version), parts) in &found {
+        if *parts != PARTS.len() {
+            return Err(Error::Publish(format!(
+                "{name} {version} is incomplete: {parts} of {} files",
+                PARTS.len()
+            )));
+        }
+    }
+    Ok(found.into_keys().collect())
+}

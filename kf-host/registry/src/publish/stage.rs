@@ -1,0 +1,399 @@
+//! Stage: everything that is new, ready to be signed. No private key is needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use kf_core::AuthorId;
+use kf_core::format::Format;
+use serde_json::Value;
+use sigstore_tuf::Key;
+use sigstore_tuf::metadata::{Delegations, Root, Targets};
+
+use super::current::Current;
+use super::keys::{Holders, PublicKeys};
+use super::metadata::{self, Authority, Body, Signed, days, stamp, to_signed};
+use super::release::{self, Artifact, Describe, Gate, Published};
+use super::role::RoleName;
+use super::staging::Draft;
+use crate::error::{Error, Result};
+use crate::index::{self, Entry, Index};
+use crate::source::{Author, Plugin, Source};
+
+/// What is staged, from what.
+pub struct StageInput<'a> {
+    /// The reviewed text, `registry-index/`.
+    pub source: &'a Path,
+    /// One folder for each command that may have a new version, named like it, with `plugin.wasm` and `plugin.toml`.
+    pub artifacts: Option<&'a Path>,
+    /// Where the registry is published. It is only read.
+    pub published: &'a Path,
+    /// The folder to make. It must be empty, if it exists.
+    pub staging: &'a Path,
+    /// The roles to stage, if they have something new; all without it. An author stages hers alone, and so do
+    /// admins who take a key away without waiting for its author.
+    pub only: Option<&'a BTreeSet<RoleName>>,
+    /// Keys for what the reviewed text leaves open: the first root, and authors whose file lists none.
+    pub keys: Option<&'a PublicKeys>,
+    pub now: Timestamp,
+    pub describe: &'a dyn Describe,
+    pub gate: &'a dyn Gate,
+}
+
+/// What was staged.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// The folder, to be opened with [`Staging::open`](super::Staging::open).
+    pub staging: PathBuf,
+    /// The roles that wait for signatures. None of them, when there is nothing new.
+    pub roles: Vec<RoleName>,
+    /// Every version among the artifacts.
+    pub plugins: Vec<Published>,
+}
+
+/// Stages what the reviewed text and the artifacts add to what is published, and roles that are past half of their life.
+///
+/// Every new version passes ownership, version order, immutability and the gate first. See [`Staging`](super::Staging)
+/// for the folder.
+pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
+    let source = Source::read(input.source)?;
+    let current = Current::read(input.published)?;
+    if let Some((_, index)) = &current.index
+        && index.registry != source.registry.name
+    {
+        return Err(Error::Publish(format!(
+            "{} holds registry {}, not {}",
+            input.published.display(),
+            index.registry,
+            source.registry.name
+        )));
+    }
+    let mut stage = Stage {
+        input,
+        source: &source,
+        current: &current,
+        draft: Draft {
+            registry: source.registry.name.clone(),
+            roles: BTreeMap::new(),
+            signatures: Vec::new(),
+            targets: Vec::new(),
+        },
+    };
+    let root = stage.root()?;
+    let mut authors = stage.authors();
+    let plugins = stage.admit(&mut authors)?;
+    let targets = stage.targets(&root)?;
+    for (id, body) in authors {
+        stage.author(&id, body, &targets)?;
+    }
+    let draft = stage.draft;
+    draft.write(input.staging, &current)?;
+    Ok(Staged { staging: input.staging.to_owned(), roles: draft.roles.into_keys().collect(), plugins })
+}
+
+struct Stage<'a> {
+    input: &'a StageInput<'a>,
+    source: &'a Source,
+    current: &'a Current,
+    draft: Draft,
+}
+
+impl Stage<'_> {
+    fn wanted(&self, role: &RoleName) -> bool {
+        self.input.only.is_none_or(|only| only.contains(role))
+    }
+
+    /// Stages `body` as the next version of `role`, if it says something new, is past half of its life, or is not
+    /// signed by those who must sign it now.
+    fn put<T: Body>(
+        &mut self,
+        role: RoleName,
+        mut body: T,
+        published: Option<&Signed<T>>,
+        authority: &Authority,
+        life: u16,
+    ) -> Result<bool> {
+        let settled = published.is_some_and(|published| {
+            metadata::same(published.body(), &body)
+                && is_fresh(published.body(), self.input.now, life)
+                && authority.verify(&published.metadata, T::TYPE).is_ok()
+        });
+        if settled || !self.wanted(&role) {
+            return Ok(false);
+        }
+        let version = published.map_or(1, |published| published.version() + 1);
+        stamp(&mut body, version, self.input.now, days(life))?;
+        self.draft.roles.insert(role, to_signed(&body)?);
+        Ok(true)
+    }
+
+    /// The root that will be in force: a new one of the reviewed text, the published one, or the first one.
+    fn root(&mut self) -> Result<Root> {
+        let published = self.current.root();
+        let newest = published.map_or(0, Signed::version);
+        let mut next = None;
+        for (version, bytes) in &self.source.roots {
+            let name = format!("root/{version}.root.json");
+            let file = Signed::<Root>::parse(&name, bytes.clone())?;
+            let published =
+                version.checked_sub(1).and_then(|n| self.current.roots.get(usize::try_from(n).ok()?));
+            match published {
+                Some(published) if same_bytes(published, &file) => {}
+                Some(_) => return Err(Error::Publish(format!("{name} is not the root that is published"))),
+                None if *version == newest + 1 && file.version() == *version => next = Some(file),
+                None => {
+                    return Err(Error::Publish(format!("{name} cannot follow the published root {newest}")));
+                }
+            }
+        }
+        let life = self.source.registry.expiry.root_days;
+        let in_force = match (next, published) {
+            (Some(next), _) => {
+                metadata::check_root(next.body())?;
+                if self.wanted(&RoleName::Root) {
+                    self.draft.roles.insert(RoleName::Root, signed_value(&next)?);
+                    let signatures = next.metadata.signatures().iter().filter(|s| !s.sig.is_empty());
+                    self.draft.signatures.extend(signatures.map(|s| (RoleName::Root, s.clone())));
+                    next.body().clone()
+                } else {
+                    published.ok_or_else(nothing_published)?.body().clone()
+                }
+            }
+            (None, Some(published)) => {
+                let body = published.body();
+                let authority = Authority::in_root(body, "root")?;
+                self.put(RoleName::Root, body.clone(), Some(published), &authority, life)?;
+                body.clone()
+            }
+            (None, None) => {
+                let keys = self.input.keys.ok_or_else(|| {
+                    Error::Publish("there is no root; add root/1.root.json to the reviewed text".into())
+                })?;
+                let body = metadata::root(keys)?;
+                metadata::check_root(&body)?;
+                let authority = Authority::in_root(&body, "root")?;
+                if !self.put(RoleName::Root, body.clone(), None, &authority, life)? {
+                    return Err(nothing_published());
+                }
+                body
+            }
+        };
+        if let Some(keys) = self.input.keys {
+            for (role, holders) in keys.top_level() {
+                if !holds(&Authority::in_root(&in_force, role)?, holders)? {
+                    return Err(Error::Publish("these are not the keys of the published root".into()));
+                }
+            }
+        }
+        Ok(in_force)
+    }
+
+    /// What every author signs so far.
+    fn authors(&self) -> BTreeMap<AuthorId, Option<Targets>> {
+        let publishing = self.source.authors.values().filter(|author| !author.plugins.is_empty());
+        publishing
+            .map(|author| {
+                let published = self.current.authors.get(&author.id);
+                (author.id.clone(), published.map(|role| role.body().clone()))
+            })
+            .collect()
+    }
+
+    /// Puts every artifact before the gate and adds the new ones to their author's role.
+    fn admit(&mut self, authors: &mut BTreeMap<AuthorId, Option<Targets>>) -> Result<Vec<Published>> {
+        let Some(dir) = self.input.artifacts else { return Ok(Vec::new()) };
+        let mut plugins = Vec::new();
+        for (name, folder) in release::artifacts(dir)? {
+            let plugin = self.source.plugins.get(&name).ok_or_else(|| {
+                Error::Publish(format!("{name} was built, but plugins/{name}.toml does not exist"))
+            })?;
+            let role = authors
+                .get_mut(&plugin.owner)
+                .ok_or_else(|| Error::Publish(format!("{name} has no owner who can sign")))?;
+            let mut body = match role.take() {
+                Some(body) => body,
+                None => metadata::targets()?,
+            };
+            plugins.push(self.admit_one(&folder, plugin, &mut body)?);
+            *role = Some(body);
+        }
+        Ok(plugins)
+    }
+
+    fn admit_one(&mut self, folder: &Path, plugin: &Plugin, role: &mut Targets) -> Result<Published> {
+        let artifact = Artifact::read(folder, &plugin.name)?;
+        let version = artifact.manifest.plugin.version.clone();
+        let path = |part: &str| format!("plugins/{}/{version}/{part}", plugin.name);
+        let previous = self.current.newest(&plugin.name);
+        let before = self.current.target(&path(release::WASM)).is_some();
+        if before {
+            for (part, bytes) in [(release::WASM, &artifact.wasm), (release::MANIFEST, &artifact.toml)] {
+                let entry = metadata::target_file(bytes)?;
+                if !self.current.target(&path(part)).is_some_and(|old| release::same_bytes(old, &entry)) {
+                    return Err(artifact.refuse(format!(
+                        "it is published already with another {part}; a version never changes, raise the version"
+                    )));
+                }
+            }
+        } else if let Some(previous) = previous.as_ref().filter(|previous| **previous >= version) {
+            return Err(
+                artifact.refuse(format!("{previous} is published already; a new version must be higher"))
+            );
+        }
+        if role.target(&path(release::WASM)).is_some() {
+            return Ok(artifact.published(false));
+        }
+        // A version that moves to a new owner keeps the description it was published with.
+        let commands = match self.current.target(&path(release::COMMANDS)).filter(|_| before) {
+            Some(entry) => self.current.read_target(&path(release::COMMANDS), entry)?,
+            None => artifact.describe(self.input.describe)?,
+        };
+        let published = artifact.published(true);
+        let release = artifact.with(commands);
+        release.check(self.input.gate, &plugin.ceiling, previous.as_ref())?;
+        let owner = RoleName::Author(plugin.owner.clone());
+        if !self.wanted(&owner) {
+            return Err(release.refuse(format!("{owner} is not among the roles to stage")));
+        }
+        for (path, entry, bytes) in release.targets()? {
+            self.add_target(&path, &entry, bytes)?;
+            role.targets.insert(path, entry);
+        }
+        Ok(published)
+    }
+
+    fn add_target(&mut self, path: &str, entry: &sigstore_tuf::TargetFile, bytes: Vec<u8>) -> Result<()> {
+        let sha256 =
+            metadata::sha256(&entry.hashes).ok_or_else(|| Error::Publish(format!("{path} has no sha256")))?;
+        self.draft.targets.push((release::stored(path, sha256), bytes));
+        Ok(())
+    }
+
+    /// The targets role that will be in force: the index, and who may sign what.
+    fn targets(&mut self, root: &Root) -> Result<Targets> {
+        let published = self.current.targets.as_ref();
+        if !self.wanted(&RoleName::Targets) {
+            return Ok(published.ok_or_else(nothing_published)?.body().clone());
+        }
+        let mut body = match published {
+            Some(published) => published.body().clone(),
+            None => metadata::targets()?,
+        };
+        let index = index_bytes(self.source)?;
+        let entry = metadata::target_file(&index)?;
+        body.targets.insert(index::PATH.into(), entry.clone());
+        body.delegations = Some(self.delegations(body.delegations.as_ref())?);
+        let authority = Authority::in_root(root, "targets")?;
+        let life = self.source.registry.expiry.targets_days;
+        if self.put(RoleName::Targets, body.clone(), published, &authority, life)? {
+            self.add_target(index::PATH, &entry, index)?;
+        }
+        Ok(body)
+    }
+
+    /// One terminating role for each author, one path for each name.
+    fn delegations(&self, published: Option<&Delegations>) -> Result<Delegations> {
+        let mut delegations = metadata::delegations()?;
+        if let Some(published) = published {
+            delegations.extra.clone_from(&published.extra);
+        }
+        for author in self.source.authors.values().filter(|author| !author.plugins.is_empty()) {
+            let holders = self.holders(author)?;
+            delegations.keys.extend(metadata::by_id(&holders.keys)?);
+            let name = author.id.role();
+            let paths = author.plugins.iter().map(|plugin| format!("plugins/{plugin}/*/*")).collect();
+            let mut role = metadata::delegated_role(&name, &holders, paths)?;
+            let before =
+                published.and_then(|published| published.roles.iter().find(|role| role.name == name));
+            if let Some(before) = before {
+                role.extra.clone_from(&before.extra);
+            }
+            delegations.roles.push(role);
+        }
+        Ok(delegations)
+    }
+
+    /// An author's keys: those that the reviewed text lists, or, where it lists none, those at hand. Never those that
+    /// are published, or a key could not be taken away.
+    fn holders(&self, author: &Author) -> Result<Holders> {
+        let id = &author.id;
+        let at_hand = self.input.keys.and_then(|keys| keys.authors.get(id));
+        let listed = author.keys.iter().map(|key| metadata::key(key)).collect::<Result<Vec<Key>>>()?;
+        if listed.is_empty() {
+            let none =
+                || Error::Publish(format!("authors/{id}.toml lists no key, and there is none at hand"));
+            return at_hand.cloned().ok_or_else(none);
+        }
+        if at_hand.is_some_and(|at_hand| at_hand.keys.iter().any(|key| !listed.contains(key))) {
+            return Err(Error::Publish(format!("the key at hand is not one that authors/{id}.toml lists")));
+        }
+        Ok(Holders { keys: listed, threshold: author.threshold })
+    }
+
+    fn author(&mut self, id: &AuthorId, body: Option<Targets>, targets: &Targets) -> Result<()> {
+        let role = RoleName::Author(id.clone());
+        let Some(authority) = Authority::in_targets(targets, &id.role()) else {
+            // Only possible where the targets role is left out; nothing of this author can be published then.
+            if self.wanted(&role) && body.is_some() {
+                return Err(Error::Publish(format!("the published targets do not delegate to {role} yet")));
+            }
+            return Ok(());
+        };
+        let body = match body {
+            Some(body) => body,
+            None => metadata::targets()?,
+        };
+        let published = self.current.authors.get(id);
+        let life = self.source.registry.expiry.author_days;
+        self.put(role, body, published, &authority, life)?;
+        Ok(())
+    }
+}
+
+/// Whether more than half of a role's life is left: offline keys are not asked for without need.
+pub(super) fn is_fresh<T: Body>(body: &T, now: Timestamp, life: u16) -> bool {
+    body.expires().duration_since(now) > days(life) / 2
+}
+
+fn nothing_published() -> Error {
+    Error::Publish("nothing is published yet: root and targets must be staged".into())
+}
+
+/// Whether two files carry the same signed bytes, whoever signed them.
+pub(super) fn same_bytes<T: Body>(one: &Signed<T>, other: &Signed<T>) -> bool {
+    one.metadata.signed_canonical() == other.metadata.signed_canonical()
+}
+
+fn signed_value<T: Body>(file: &Signed<T>) -> Result<Value> {
+    let value: Value = serde_json::from_slice(&file.bytes).map_err(metadata::publish)?;
+    Ok(value.get("signed").cloned().unwrap_or_default())
+}
+
+/// Whether an authority is exactly these holders.
+fn holds(authority: &Authority, holders: &Holders) -> Result<bool> {
+    let theirs: BTreeSet<String> = metadata::by_id(&holders.keys)?.into_keys().collect();
+    Ok(authority.role.threshold == holders.threshold && authority.keys.keys().eq(theirs.iter()))
+}
+
+fn index_bytes(source: &Source) -> Result<Vec<u8>> {
+    let index = Index {
+        format: Format,
+        registry: source.registry.name.clone(),
+        plugins: source
+            .plugins
+            .values()
+            .map(|plugin| {
+                let entry = Entry {
+                    owner: plugin.owner.clone(),
+                    summary: plugin.summary.clone(),
+                    homepage: plugin.homepage.clone(),
+                    ceiling: plugin.ceiling.clone(),
+                    yanked: plugin.yanked.clone(),
+                };
+                (plugin.name.clone(), entry)
+            })
+            .collect(),
+        blocked: source.plugins.values().flat_map(|plugin| plugin.blocked.clone()).collect(),
+    };
+    metadata::pretty(&index)
+}
