@@ -2,6 +2,7 @@
 
 use kf_core::{Digest, Failure};
 use kf_home::Home;
+use kf_registry::parts::PartKind;
 use kf_registry::receipt::Receipt;
 use kf_registry::store::{self, Store};
 use kf_sandbox::{Code, Compiled};
@@ -41,16 +42,16 @@ pub(crate) fn find(reporter: &dyn Reporter, home: &Home, receipt: &Receipt) -> R
 
 /// The machine code that is there already.
 pub(crate) fn stored(home: &Home, receipt: &Receipt) -> Result<Option<Code>, Failure> {
-    let path = store::compiled_in(&home.compiled(), &compatibility(), receipt.wasm.sha256)?;
+    let path = store::compiled_in(&home.compiled(), &compatibility(), receipt.program_digest())?;
     Ok(path.map(Code::Stored))
 }
 
 /// Makes the machine code again. A home that cannot be written to does not keep it, but runs.
 pub(crate) fn recompile(reporter: &dyn Reporter, home: &Home, receipt: &Receipt) -> Result<Code, Failure> {
     let store = Store::open(home)?;
-    let wasm = store.wasm(receipt.wasm.sha256)?;
+    let wasm = store.read(PartKind::Component, receipt.program_digest())?;
     let compiled = compiled(reporter, receipt.name.as_str(), &wasm)?;
-    if let Err(error) = store.put_compiled(&compatibility(), receipt.wasm.sha256, compiled.as_bytes()) {
+    if let Err(error) = store.put_compiled(&compatibility(), receipt.program_digest(), compiled.as_bytes()) {
         reporter.warn(&format!("the compiled {} is not kept: {error}", receipt.name));
     }
     Ok(Code::Compiled(compiled))

@@ -4,13 +4,22 @@
 //! bytes that were fetched: a curated registry is no reason to skip it.
 
 use kf_core::Permissions;
-use kf_core::grants::RuleError;
+use kf_core::grants::{RuleError, RuleSet, danger};
 use kf_core::manifest::Manifest;
 use kf_core::tree::{CommandTree, TreeError};
 use kf_sandbox::{Granted, InspectError, UndeclaredImports};
 
 use crate::reserved::{self, Reserved, TreeFault};
 use crate::rights::{self, Rights};
+
+/// The most a command may ask for.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound<'a> {
+    /// What a signed index allows it.
+    Permissions(&'a Permissions),
+    /// Everything but the dangerous class: nobody vouches for a local file.
+    Local,
+}
 
 /// A component that keeps to its manifest, and its manifest to the ceiling.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub enum ExamineError {
     Ceiling(RuleError),
     #[error("it asks for more than the registry allows: {}", .0.join("; "))]
     AboveCeiling(Vec<String>),
+    #[error("a local file may not ask for dangerous rights: {}", .0.join("; "))]
+    Dangerous(Vec<String>),
     #[error(transparent)]
     Imports(#[from] UndeclaredImports),
 }
@@ -50,13 +61,25 @@ pub fn examine(
     wasm: &[u8],
     manifest: &Manifest,
     command_json: &[u8],
-    ceiling: &Permissions,
+    ceiling: &Bound<'_>,
     reserved: &Reserved,
 ) -> Result<Examined, ExamineError> {
     let rights = Rights::parse(&manifest.permissions).map_err(ExamineError::Rules)?;
-    let above = Rights::parse(ceiling).map_err(ExamineError::Ceiling)?.growth(&rights);
-    if !above.is_empty() {
-        return Err(ExamineError::AboveCeiling(rights::short_lines(&above)));
+    match ceiling {
+        Bound::Permissions(ceiling) => {
+            let above = Rights::parse(ceiling).map_err(ExamineError::Ceiling)?.growth(&rights);
+            if !above.is_empty() {
+                return Err(ExamineError::AboveCeiling(rights::short_lines(&above)));
+            }
+        }
+        Bound::Local => {
+            let dangerous = rights.rules.permissions().filter(|permission| danger(permission).is_some());
+            let dangerous = RuleSet::from_permissions(dangerous.cloned());
+            if !dangerous.is_empty() {
+                let dangerous = Rights { rules: dangerous, selection: false };
+                return Err(ExamineError::Dangerous(rights::short_lines(&dangerous)));
+            }
+        }
     }
     let tree = CommandTree::from_json(command_json)?;
     reserved::check(&tree, reserved)?;

@@ -7,6 +7,7 @@ use kf_core::grants::explain::{self as words, Who};
 use kf_core::grants::{Granter, Layer, Refusal};
 use kf_core::names::Namespace;
 use kf_core::{Failure, Kind};
+use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 
 use crate::cluster::block_on;
@@ -19,7 +20,7 @@ pub(crate) fn explain(receipt: &Receipt, cluster: &ClusterRun, refusal: &Refusal
         command: receipt.name.as_str(),
         version: Some(&version),
         environment: cluster.namespace.as_str(),
-        from_registry: true,
+        from_registry: !matches!(receipt.origin, Origin::Local { .. }),
         granters: &granters,
     };
     let explained = words::explain(refusal, who);

@@ -2,6 +2,7 @@
 
 use kf_core::Failure;
 use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
+use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 
 use crate::installed::unusable;
@@ -11,13 +12,18 @@ pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Gran
     let parsed = |rules: &[serde_json::Value]| {
         RuleSet::parse(rules).map_err(|error| unusable(receipt, &format_args!("its {error}")))
     };
-    let component = receipt.wasm.sha256.to_string();
+    let component = receipt.program_digest().to_string();
     let consent =
         Consent { component: component.clone(), rules: parsed(&receipt.consent.permissions.kubernetes)? };
     Ok(Grants {
         component,
         manifest: rules.clone(),
-        ceiling: Ceiling::Registry(parsed(&receipt.ceiling.kubernetes)?),
+        ceiling: match receipt.origin {
+            Origin::Registry { .. } | Origin::BuiltIn => {
+                Ceiling::Registry(parsed(&receipt.ceiling.kubernetes)?)
+            }
+            Origin::Local { .. } => Ceiling::Local,
+        },
         consent: Some(consent),
         environment: None,
         run,

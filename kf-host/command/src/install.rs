@@ -4,14 +4,16 @@
 //! goes wrong, what was installed before is still installed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kf_core::abi::is_supported;
-use kf_core::{Failure, PluginName, RegistryId};
+use kf_core::{Failure, Permissions, PluginName, RegistryId};
 use kf_home::Home;
 use kf_home::lock::NameLock;
-use kf_registry::index::{Request, Resolved, Want};
+use kf_registry::index::{Origin, Request, Resolved, Want};
+use kf_registry::parts::Program;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries;
 use kf_registry::store::Store;
@@ -19,9 +21,10 @@ use kf_registry::trust::{self, Fetched, Options, Session};
 use semver::VersionReq;
 
 use crate::code;
-use crate::examine::{Examined, examine};
+use crate::examine::{Bound, Examined, examine};
 use crate::installed::unusable;
-use crate::plan::{Change, Content, New, Old, Plan};
+use crate::local;
+use crate::plan::{Change, New, Old, Plan};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 use crate::rights::Rights;
@@ -52,66 +55,87 @@ impl<'a> Installer<'a> {
     /// The release that a request to add means. A name stays with the registry it was added from.
     pub fn resolve(&mut self, request: &Request) -> Result<Resolved, Failure> {
         let old = receipt::read(self.home, &request.name)?;
-        let registry = match (&request.registry, &old) {
-            (Some(wanted), Some(old)) if *wanted != old.origin.registry => {
-                return Err(Failure::untrusted(format!(
-                    "{} was added from registry {}, and a name stays with its registry",
-                    old.name, old.origin.registry
-                ))
-                .hint(format!("kf command remove {}", old.name)));
+        let registry = match (&request.registry, old.as_ref().map(|old| old.origin.registry())) {
+            (Some(wanted), Some(Some(registry))) if wanted != registry => {
+                return Err(stays(&request.name, &format_args!("from registry {registry}"), "registry"));
             }
+            (_, Some(None)) => return Err(stays(&request.name, &"from a local file", "origin")),
             (Some(wanted), _) => wanted.clone(),
-            (None, Some(old)) => old.origin.registry.clone(),
+            (None, Some(Some(registry))) => registry.clone(),
             (None, None) => self.registry_with(&request.name)?,
         };
         self.resolve_in(&registry, &request.name, &request.want)
     }
 
-    /// The release to upgrade an installed command to; none if there is nothing newer.
+    /// The release to upgrade an installed command to; none if there is nothing newer. A local file is
+    /// upgraded by adding it again.
     pub fn resolve_newer(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
+        let Some(registry) = old.origin.registry().cloned() else { return Ok(None) };
         let newest = Want::Newest(VersionReq::STAR);
-        let resolved = self.resolve_in(&old.origin.registry, &old.name, &newest)?;
+        let resolved = self.resolve_in(&registry, &old.name, &newest)?;
         Ok((resolved.version > old.version).then_some(resolved))
     }
 
     /// Fetches and examines a release; none if it is installed just so.
     pub fn prepare(&mut self, resolved: &Resolved) -> Result<Option<Prepared>, Failure> {
-        let Resolved { name, version, .. } = resolved;
-        let lock = NameLock::try_acquire(self.home, name)?;
-        let receipt = receipt::read(self.home, name)?;
-        let old = receipt.as_ref().map(old).transpose()?;
-        let content = Content {
-            program: resolved.wasm.sha256,
-            manifest: resolved.manifest.sha256,
-            commands: resolved.commands.sha256,
-        };
+        let (lock, receipt, old) = self.lock(&resolved.name)?;
         if let (Some(receipt), Some(old)) = (&receipt, &old)
-            && old.content == content
+            && old.parts == resolved.parts
         {
             // The manifest is the one that is installed, so what it asks for is known.
             let permissions = &receipt.permissions;
             let rights = Rights::parse(permissions)
                 .map_err(|error| unusable(receipt, &format_args!("its {error}")))?;
-            let consent = receipt::consent_digest(content.program, permissions);
-            let plan = Plan::new(Some(old), New { version: version.clone(), content, rights, consent });
-            if plan.change == Change::Unchanged {
+            if Plan::new(Some(old), offer(resolved, rights, permissions)).change == Change::Unchanged {
                 return Ok(None);
             }
         }
         let fetched = self.fetch(resolved)?;
+        self.examined(lock, old.as_ref(), fetched).map(Some)
+    }
+
+    /// Reads and examines a component of this machine, with its manifest beside it; none if it is
+    /// installed just so. It is asked for its command tree in the sandbox, without any grant.
+    pub fn prepare_local(&mut self, path: &Path) -> Result<Option<Prepared>, Failure> {
+        let fetched = local::read(path, self.reporter.as_ref())?;
+        let (lock, receipt, old) = self.lock(&fetched.resolved.name)?;
+        if let Some(registry) = receipt.as_ref().and_then(|receipt| receipt.origin.registry()) {
+            let name = &fetched.resolved.name;
+            return Err(stays(name, &format_args!("from registry {registry}"), "registry"));
+        }
+        let prepared = self.examined(lock, old.as_ref(), fetched)?;
+        Ok((prepared.plan.change != Change::Unchanged).then_some(prepared))
+    }
+
+    /// From here on nobody else changes what is installed under the name.
+    fn lock(&self, name: &PluginName) -> Result<(NameLock, Option<Receipt>, Option<Old>), Failure> {
+        let lock = NameLock::try_acquire(self.home, name)?;
+        let receipt = receipt::read(self.home, name)?;
+        let old = receipt.as_ref().map(old).transpose()?;
+        Ok((lock, receipt, old))
+    }
+
+    fn examined(&self, lock: NameLock, old: Option<&Old>, fetched: Fetched) -> Result<Prepared, Failure> {
+        let resolved = &fetched.resolved;
+        let (name, version) = (&resolved.name, &resolved.version);
+        if let Program::Script { .. } = resolved.program {
+            return Err(Failure::untrusted(format!(
+                "{name} {version} is a script, which this kf does not run"
+            ))
+            .hint("update kf"));
+        }
+        let bound = match &resolved.origin {
+            Origin::Registry { .. } | Origin::BuiltIn => Bound::Permissions(&resolved.ceiling),
+            Origin::Local { .. } => Bound::Local,
+        };
         let examined =
-            examine(&fetched.wasm, &fetched.manifest, &fetched.commands, &resolved.ceiling, self.reserved)
+            examine(fetched.program(), &fetched.manifest, fetched.commands(), &bound, self.reserved)
                 .map_err(|error| {
                     Failure::untrusted(format!("{name} {version} is refused: {error}")).caused_by(error)
                 })?;
-        let new = New {
-            version: version.clone(),
-            content,
-            rights: examined.rights.clone(),
-            consent: receipt::consent_digest(content.program, &fetched.manifest.permissions),
-        };
-        let plan = Plan::new(old.as_ref(), new);
-        Ok(Some(Prepared { lock, fetched, examined, plan }))
+        let new = offer(resolved, examined.rights.clone(), &fetched.manifest.permissions);
+        let plan = Plan::new(old, new);
+        Ok(Prepared { lock, fetched, examined, plan })
     }
 
     /// Installs what was prepared, with all the rights it asks for. Call it only where the plan needs no
@@ -120,9 +144,10 @@ impl<'a> Installer<'a> {
         let Prepared { lock, fetched, .. } = prepared;
         let store = Store::open(self.home)?;
         store.put(fetched)?;
-        let Resolved { name, wasm, .. } = &fetched.resolved;
+        let Resolved { name, parts, .. } = &fetched.resolved;
+        let digest = parts.program().sha256;
         let compiled =
-            code::compile(self.reporter.as_ref(), &store, name.as_str(), wasm.sha256, &fetched.wasm)?;
+            code::compile(self.reporter.as_ref(), &store, name.as_str(), digest, fetched.program())?;
         let receipt = Receipt::new(fetched, Some(compiled), self.now)?;
         receipt::write(self.home, lock, &receipt)?;
         Ok(receipt)
@@ -178,7 +203,10 @@ impl<'a> Installer<'a> {
     fn fetch(&mut self, resolved: &Resolved) -> Result<Fetched, Failure> {
         let label = format!("fetching {} {}", resolved.name, resolved.version);
         let _step = self.reporter.begin(&label);
-        Ok(self.session(&resolved.registry)?.fetch(resolved)?)
+        let registry = resolved.origin.registry().cloned();
+        let registry =
+            registry.ok_or_else(|| Failure::failed(format!("{} has no registry", resolved.name)))?;
+        Ok(self.session(&registry)?.fetch(resolved)?)
     }
 }
 
@@ -202,5 +230,20 @@ pub fn refresh(
 fn old(receipt: &Receipt) -> Result<Old, Failure> {
     let accepted = Rights::parse(&receipt.consent.permissions)
         .map_err(|error| unusable(receipt, &format_args!("its {error}")))?;
-    Ok(Old { version: receipt.version.clone(), content: Content::of(receipt), accepted })
+    Ok(Old { version: receipt.version.clone(), parts: receipt.parts.clone(), accepted })
+}
+
+fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions) -> New {
+    New {
+        version: resolved.version.clone(),
+        parts: resolved.parts.clone(),
+        rights,
+        consent: receipt::consent_digest(resolved.parts.program().sha256, permissions),
+    }
+}
+
+/// A name does not change its origin by itself.
+fn stays(name: &PluginName, from: &dyn std::fmt::Display, what: &str) -> Failure {
+    Failure::untrusted(format!("{name} was added {from}, and a name stays with its {what}"))
+        .hint(format!("kf command remove {name}"))
 }

@@ -4,7 +4,7 @@
 //! about it and [applying](crate::install::Installer::apply) it come after.
 
 use kf_core::Digest;
-use kf_registry::receipt;
+use kf_registry::parts::Parts;
 use semver::Version;
 
 use crate::rights::Rights;
@@ -13,8 +13,8 @@ use crate::rights::Rights;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Old {
     pub version: Version,
-    /// Of everything the release consists of.
-    pub content: Content,
+    /// Everything the installed release consists of.
+    pub parts: Parts,
     pub accepted: Rights,
 }
 
@@ -22,25 +22,11 @@ pub struct Old {
 #[derive(Clone, Debug, PartialEq)]
 pub struct New {
     pub version: Version,
-    pub content: Content,
+    pub parts: Parts,
     /// What its manifest asks for.
     pub rights: Rights,
-    /// The digest by which a script consents, see [`receipt::consent_digest`].
+    /// The digest by which a script consents, see [`consent_digest`](kf_registry::receipt::consent_digest).
     pub consent: Digest,
-}
-
-/// What a release consists of, by digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
-    pub program: Digest,
-    pub manifest: Digest,
-    pub commands: Digest,
-}
-
-impl Content {
-    pub fn of(receipt: &receipt::Receipt) -> Self {
-        Self { program: receipt.wasm.sha256, manifest: receipt.manifest, commands: receipt.commands_sha256 }
-    }
 }
 
 /// Which sort of change it is.
@@ -73,7 +59,7 @@ impl Plan {
         };
         let change = match old {
             None => Change::Add,
-            Some(old) if old.content == new.content && old.version == new.version && growth.is_empty() => {
+            Some(old) if old.parts == new.parts && old.version == new.version && growth.is_empty() => {
                 Change::Unchanged
             }
             Some(old) => Change::Replace { from: old.version.clone() },
@@ -95,6 +81,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use kf_core::grants::RuleSet;
+    use kf_registry::parts::{Part, PartKind};
     use proptest::prelude::*;
     use proptest::sample::subsequence;
     use serde_json::json;
@@ -112,11 +99,14 @@ mod tests {
         })
     }
 
-    fn content() -> impl Strategy<Value = Content> {
-        (0u8..2, 0u8..2, 0u8..2).prop_map(|(program, manifest, commands)| Content {
-            program: Digest::of(&[program]),
-            manifest: Digest::of(&[manifest]),
-            commands: Digest::of(&[commands]),
+    fn parts() -> impl Strategy<Value = Parts> {
+        (0u8..2, 0u8..2, 0u8..2).prop_map(|(program, manifest, commands)| {
+            let parts = [
+                Part::of(PartKind::Component, &[program]),
+                Part::of(PartKind::Manifest, &[manifest]),
+                Part::of(PartKind::Commands, &[commands]),
+            ];
+            Parts::try_from(parts.to_vec()).unwrap()
         })
     }
 
@@ -129,28 +119,25 @@ mod tests {
 
         #[test]
         fn growth_is_never_called_unchanged(
-            old in prop::option::of((version(), content(), rights())),
-            version in version(), content in content(), wanted in rights(),
+            old in prop::option::of((version(), parts(), rights())),
+            version in version(), parts in parts(), wanted in rights(),
         ) {
-            let old = old.map(|(version, content, accepted)| Old { version, content, accepted });
+            let old = old.map(|(version, parts, accepted)| Old { version, parts, accepted });
             let consent = Digest::of(b"consent");
-            let plan = Plan::new(old.as_ref(), New { version, content, rights: wanted.clone(), consent });
+            let plan = Plan::new(old.as_ref(), New { version, parts: parts.clone(), rights: wanted.clone(), consent });
             let accepted = old.as_ref().map(|old| old.accepted.clone()).unwrap_or_default();
             prop_assert_eq!(plan.needs_consent(), !accepted.cover(&wanted));
             if plan.change == Change::Unchanged {
                 prop_assert!(!plan.needs_consent());
-                prop_assert_eq!(old.map(|old| old.content), Some(content));
+                prop_assert_eq!(old.map(|old| old.parts), Some(parts));
             }
         }
 
         #[test]
-        fn what_was_accepted_and_what_grows_make_up_what_is_wanted(accepted in rights(), wanted in rights()) {
-            let content = Content {
-                program: Digest::of(b""), manifest: Digest::of(b""), commands: Digest::of(b""),
-            };
+        fn what_was_accepted_and_what_grows_make_up_what_is_wanted(accepted in rights(), wanted in rights(), parts in parts()) {
             let version = Version::new(1, 0, 0);
-            let old = Old { version: version.clone(), content, accepted: accepted.clone() };
-            let new = New { version, content, rights: wanted.clone(), consent: Digest::of(b"") };
+            let old = Old { version: version.clone(), parts: parts.clone(), accepted: accepted.clone() };
+            let new = New { version, parts, rights: wanted.clone(), consent: Digest::of(b"") };
             let plan = Plan::new(Some(&old), new);
             for permission in wanted.rules.permissions() {
                 let known = accepted.rules.covers_permission(permission);

@@ -7,7 +7,7 @@ use kf_core::{PluginName, abi};
 use kf_registry::publish::Submission;
 use kf_sandbox::Code;
 
-use crate::examine::examine;
+use crate::examine::{Bound, examine};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 
@@ -32,7 +32,13 @@ pub fn gate(submission: &Submission<'_>, reserved: &Reserved) -> Result<(), Stri
         return Err(format!("this kf does not run ABI {}", plugin.abi));
     }
     let commands = submission.commands.to_string();
-    examine(submission.wasm, submission.manifest, commands.as_bytes(), submission.ceiling, reserved)
-        .map(drop)
-        .map_err(|error| error.to_string())
+    examine(
+        submission.wasm,
+        submission.manifest,
+        commands.as_bytes(),
+        &Bound::Permissions(submission.ceiling),
+        reserved,
+    )
+    .map(drop)
+    .map_err(|error| error.to_string())
 }

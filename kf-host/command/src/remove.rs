@@ -33,7 +33,7 @@ pub fn sweep(home: &Home) -> Result<(), Failure> {
     let in_use: Vec<_> = receipts
         .into_iter()
         .filter_map(|(_, receipt)| receipt.ok())
-        .flat_map(|receipt| [receipt.wasm.sha256, receipt.manifest, receipt.commands_sha256])
+        .flat_map(|receipt| receipt.parts.iter().map(|part| part.sha256).collect::<Vec<_>>())
         .collect();
     Store::open(home)?.sweep(&|digest| in_use.contains(&digest), YOUNG)?;
     Ok(())

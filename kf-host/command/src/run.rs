@@ -15,6 +15,7 @@ use kf_core::selection::Selection;
 use kf_core::ui::Ui;
 use kf_core::{Failure, Kind, exit};
 use kf_home::Home;
+use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 use kf_sandbox::{Code, Context, Fault, FileGrant, GuestError, Limits, Outcome, Run};
 
@@ -187,7 +188,7 @@ impl ClusterRun {
             command: Command {
                 name: receipt.name.to_string(),
                 version: receipt.version.to_string(),
-                digest: receipt.wasm.sha256.to_string(),
+                digest: receipt.program_digest().to_string(),
             },
             dry_run: setting.dry_run,
             budgets: Budgets::default(),
@@ -243,7 +244,9 @@ pub(crate) fn selection(
     cluster: Option<&ClusterRun>,
 ) -> Option<Box<dyn Selection>> {
     let cluster = cluster.filter(|_| rights.selection)?;
-    let refused = match (receipt.ceiling.selection, receipt.consent.permissions.selection) {
+    // Choosing a namespace is not dangerous, so a local file may ask for it.
+    let allowed = receipt.ceiling.selection || matches!(receipt.origin, Origin::Local { .. });
+    let refused = match (allowed, receipt.consent.permissions.selection) {
         (false, _) => Some("the registry no longer lets it choose namespaces"),
         (true, false) => Some("you have not let it choose namespaces"),
         (true, true) => None,
@@ -290,9 +293,17 @@ fn stopped(receipt: &Receipt, fault: Fault) -> Failure {
         fault => Failure::new(Kind::PluginFault, format!("{name} {version} stopped: {fault}")),
     };
     let failure = failure.caused_by(fault);
-    let owner = &receipt.origin.owner;
+    let author = match &receipt.origin {
+        Origin::Registry { owner, .. } => owner.as_str(),
+        Origin::BuiltIn => "the authors of kf",
+        Origin::Local { .. } => {
+            return failure.hint("this is a fault of the command; KF_BACKTRACE=1 shows where");
+        }
+    };
     match &receipt.homepage {
-        Some(homepage) => failure.hint(format!("this is a fault of the command; tell {owner} at {homepage}")),
-        None => failure.hint(format!("this is a fault of the command; tell its author, {owner}")),
+        Some(homepage) => {
+            failure.hint(format!("this is a fault of the command; tell {author} at {homepage}"))
+        }
+        None => failure.hint(format!("this is a fault of the command; tell its author, {author}")),
     }
 }

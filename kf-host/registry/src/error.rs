@@ -7,6 +7,8 @@ use kf_core::manifest::ManifestError;
 use kf_core::names::NameError;
 use kf_core::{AuthorId, Digest, Failure, Kind, PluginName, RegistryId};
 
+use crate::index::Origin;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Every failure of this crate. `Display` is one line without a full stop; [`Error::hint`] is the way out.
@@ -61,8 +63,8 @@ pub enum Error {
     #[error("{name} {version} is built for ABI {abi}, which this kf does not run")]
     UnsupportedAbi { name: PluginName, version: semver::Version, abi: semver::Version },
 
-    #[error("{name} {version} is blocked by registry {registry}: {reason}")]
-    Blocked { registry: RegistryId, name: PluginName, version: semver::Version, reason: String },
+    #[error("{name} {version} is blocked{}: {reason}", by(origin))]
+    Blocked { origin: Origin, name: PluginName, version: semver::Version, reason: String },
 
     #[error("{path} belongs to {owner}, but the registry lets {found} sign it")]
     WrongOwner { path: String, owner: AuthorId, found: String },
@@ -76,11 +78,19 @@ pub enum Error {
     #[error("the stored {what} has sha256 {found}, not {expected}: it was changed after it was verified")]
     Tampered { what: &'static str, expected: Digest, found: Digest },
 
+    #[error("{name} is not what it says: {reason}")]
+    Mismatch { name: PluginName, reason: String },
+
     #[error("{name} {version} may not be published: {reason}")]
     Gate { name: PluginName, version: semver::Version, reason: String },
 
     #[error("{0}")]
     Publish(String),
+}
+
+/// Who blocks it.
+fn by(origin: &Origin) -> String {
+    origin.registry().map(|registry| format!(" by registry {registry}")).unwrap_or_default()
 }
 
 impl Error {
@@ -107,6 +117,7 @@ impl Error {
             | Self::Tampered { .. }
             | Self::BadReceipt { .. }
             | Self::Gate { .. }
+            | Self::Mismatch { .. }
             | Self::Publish(_) => Kind::Untrusted,
             Self::Unreachable { .. } => Kind::Unreachable,
             Self::TimedOut { .. } => Kind::TimedOut,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use kf_core::format::{self, Format};
 use kf_core::names::NameError;
@@ -16,6 +17,7 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::parts::{Parts, Program};
 
 /// The format of `index/plugins.json`.
 pub const FORMAT: u64 = 1;
@@ -67,24 +69,13 @@ impl Index {
     }
 }
 
-/// One file of a release, as its author signed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRef {
-    /// The path among the targets, such as `plugins/train/0.1.0/plugin.wasm`.
-    pub path: String,
-    pub sha256: Digest,
-    /// In bytes.
-    pub length: u64,
-}
-
 /// One version of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Release {
     pub version: Version,
     pub abi: Version,
-    pub wasm: FileRef,
-    pub manifest: FileRef,
-    pub commands: FileRef,
+    pub program: Program,
+    pub parts: Parts,
     pub yanked: bool,
     /// Why it is blocked, where it is.
     pub blocked: Option<String>,
@@ -163,24 +154,63 @@ impl Request {
     }
 }
 
-/// The version a request came to, with everything that is needed to fetch it and to ask for consent.
-#[derive(Clone, Debug, PartialEq)]
+/// A release that was chosen, with everything that is needed to fetch it and to ask for consent: what a
+/// request came to, and a row of a lock file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resolved {
-    pub registry: RegistryId,
     pub name: PluginName,
     pub version: Version,
     pub abi: Version,
-    pub owner: AuthorId,
-    /// Key ids that may sign for the owner.
-    pub keyids: Vec<String>,
     pub summary: String,
+    pub origin: Origin,
+    /// The most it may ever ask for.
     pub ceiling: Permissions,
-    pub wasm: FileRef,
-    pub manifest: FileRef,
-    pub commands: FileRef,
+    pub program: Program,
+    pub parts: Parts,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yanked: bool,
-    /// The snapshot it was resolved from.
-    pub snapshot: u64,
+}
+
+/// Where a release comes from, and who vouches for it. A name stays bound to its origin: no other can
+/// upgrade it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Origin {
+    /// A registry's admins and one of its authors.
+    Registry {
+        registry: RegistryId,
+        owner: AuthorId,
+        /// Key ids that could sign for the owner.
+        keyids: Vec<String>,
+        /// The snapshot it was resolved from.
+        snapshot: u64,
+    },
+    /// It came with kf itself.
+    BuiltIn,
+    /// A file of this machine, for which nobody vouches.
+    Local { path: PathBuf },
+}
+
+impl Origin {
+    /// The registry it comes from, if it comes from one.
+    pub fn registry(&self) -> Option<&RegistryId> {
+        match self {
+            Self::Registry { registry, .. } => Some(registry),
+            Self::BuiltIn | Self::Local { .. } => None,
+        }
+    }
+}
+
+/// As a list shows it: `kubeflow`, `built in`, `local`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry { registry, .. } => registry.fmt(f),
+            Self::BuiltIn => f.pad("built in"),
+            Self::Local { .. } => f.pad("local"),
+        }
+    }
 }
 
 /// Everything one verified snapshot of a registry offers.
@@ -232,7 +262,7 @@ impl View {
         Err(match matching.first() {
             Some(release) => match &release.blocked {
                 Some(reason) => Error::Blocked {
-                    registry: self.registry.clone(),
+                    origin: self.resolved(name, listed, release).origin,
                     name: name.clone(),
                     version: release.version.clone(),
                     reason: reason.clone(),
@@ -268,19 +298,20 @@ impl View {
 
     fn resolved(&self, name: &PluginName, listed: &Listed, release: &Release) -> Resolved {
         Resolved {
-            registry: self.registry.clone(),
             name: name.clone(),
             version: release.version.clone(),
             abi: release.abi.clone(),
-            owner: listed.entry.owner.clone(),
-            keyids: listed.keyids.clone(),
             summary: listed.entry.summary.clone(),
+            origin: Origin::Registry {
+                registry: self.registry.clone(),
+                owner: listed.entry.owner.clone(),
+                keyids: listed.keyids.clone(),
+                snapshot: self.snapshot,
+            },
             ceiling: listed.entry.ceiling.clone(),
-            wasm: release.wasm.clone(),
-            manifest: release.manifest.clone(),
-            commands: release.commands.clone(),
+            program: release.program.clone(),
+            parts: release.parts.clone(),
             yanked: release.yanked,
-            snapshot: self.snapshot,
         }
     }
 }

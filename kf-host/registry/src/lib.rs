@@ -28,6 +28,7 @@
 
 pub mod error;
 pub mod index;
+pub mod parts;
 pub mod publish;
 pub mod receipt;
 pub mod registries;

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use kf_core::format::{Format, FormatError};
 use kf_core::permissions::Permissions;
-use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+use kf_core::{Digest, PluginName};
 use kf_home::Home;
 use kf_home::files;
 use kf_home::lock::NameLock;
@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
 
 use crate::error::{Error, Result};
-use crate::index::View;
+use crate::index::{Origin, View};
+use crate::parts::{Parts, Program};
 use crate::trust::Fetched;
 
 /// The receipt format this kf reads and writes.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 const MAX_RECEIPT: u64 = 4 * 1024 * 1024;
 
 /// An installed command.
@@ -36,15 +37,14 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
     pub origin: Origin,
-    /// The component.
-    pub wasm: Blob,
-    /// `plugin.toml`, in the store.
-    pub manifest: Digest,
-    /// `command.json`, in the store.
-    pub commands_sha256: Digest,
+    /// When it was installed.
+    pub at: Timestamp,
+    pub program: Program,
+    /// Its files, in the store.
+    pub parts: Parts,
     /// What the manifest asks for.
     pub permissions: Permissions,
-    /// The most the registry allows it.
+    /// The most its origin allows it; of no account for a local file, see [`Origin::Local`].
     pub ceiling: Permissions,
     pub consent: Consent,
     /// The registry's reason to stop it, learnt at a later refresh.
@@ -58,29 +58,6 @@ pub struct Receipt {
     pub compiled: Option<String>,
     /// The command tree, as in `command.json`.
     pub commands: serde_json::Value,
-}
-
-/// Where it came from and who signed it. A name stays bound to its registry: no other can upgrade it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Origin {
-    pub registry: RegistryId,
-    pub owner: AuthorId,
-    /// Key ids that could sign for the owner.
-    pub keyids: Vec<String>,
-    /// The snapshot it was resolved from.
-    pub snapshot: u64,
-    /// When it was installed.
-    pub at: Timestamp,
-}
-
-/// A file in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Blob {
-    pub sha256: Digest,
-    /// In bytes.
-    pub length: u64,
 }
 
 /// What the user accepted, when, and for exactly which bytes.
@@ -124,7 +101,7 @@ impl Receipt {
         let resolved = &fetched.resolved;
         let plugin = &fetched.manifest.plugin;
         let permissions = fetched.manifest.permissions.clone();
-        let commands = serde_json::from_slice(&fetched.commands)
+        let commands = serde_json::from_slice(fetched.commands())
             .map_err(|e| Error::invalid(format!("command.json of {}", resolved.name), e))?;
         Ok(Self {
             format: Format,
@@ -134,19 +111,13 @@ impl Receipt {
             summary: plugin.summary.clone(),
             license: plugin.license.clone(),
             homepage: plugin.homepage.clone(),
-            origin: Origin {
-                registry: resolved.registry.clone(),
-                owner: resolved.owner.clone(),
-                keyids: resolved.keyids.clone(),
-                snapshot: resolved.snapshot,
-                at: now,
-            },
-            wasm: Blob { sha256: resolved.wasm.sha256, length: resolved.wasm.length },
-            manifest: resolved.manifest.sha256,
-            commands_sha256: resolved.commands.sha256,
+            origin: resolved.origin.clone(),
+            at: now,
+            program: resolved.program.clone(),
+            parts: resolved.parts.clone(),
             ceiling: resolved.ceiling.clone(),
             consent: Consent {
-                digest: consent_digest(resolved.wasm.sha256, &permissions),
+                digest: consent_digest(resolved.parts.program().sha256, &permissions),
                 permissions: permissions.clone(),
                 at: now,
             },
@@ -163,7 +134,7 @@ impl Receipt {
         match &self.blocked {
             None => Ok(()),
             Some(reason) => Err(Error::Blocked {
-                registry: self.origin.registry.clone(),
+                origin: self.origin.clone(),
                 name: self.name.clone(),
                 version: self.version.clone(),
                 reason: reason.clone(),
@@ -171,9 +142,14 @@ impl Receipt {
         }
     }
 
+    /// Of what runs.
+    pub fn program_digest(&self) -> Digest {
+        self.parts.program().sha256
+    }
+
     /// Whether the consent on file is for these bytes and these permissions. A receipt edited by hand fails.
     pub fn consent_holds(&self) -> bool {
-        self.consent.digest == consent_digest(self.wasm.sha256, &self.consent.permissions)
+        self.consent.digest == consent_digest(self.program_digest(), &self.consent.permissions)
     }
 }
 
@@ -255,7 +231,7 @@ pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
 pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
     for (name, receipt) in list(home)? {
         let Ok(receipt) = receipt else { continue };
-        if receipt.origin.registry != view.registry || followed(&receipt, view) == receipt {
+        if receipt.origin.registry() != Some(&view.registry) || followed(&receipt, view) == receipt {
             continue;
         }
         let lock = match NameLock::try_acquire(home, &name) {
@@ -274,7 +250,7 @@ pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
 /// The receipt as the registry would have it now.
 fn followed(receipt: &Receipt, view: &View) -> Receipt {
     let mut new = receipt.clone();
-    let block = view.blocked.iter().find(|block| block.sha256 == receipt.wasm.sha256);
+    let block = view.blocked.iter().find(|block| block.sha256 == receipt.program_digest());
     new.blocked = block.map(|block| block.reason.clone());
     if let Some(listed) = view.plugins.get(&receipt.name) {
         new.ceiling = listed.entry.ceiling.clone();

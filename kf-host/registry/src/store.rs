@@ -17,14 +17,13 @@ use std::time::Duration;
 
 use kf_core::Digest;
 use kf_core::format::FormatError;
-use kf_core::manifest;
 use kf_core::names::NameError;
 use kf_home::Home;
 use kf_home::files;
 
 use crate::error::{Error, Result};
+use crate::parts::{Part, PartKind};
 use crate::trust::Fetched;
-use crate::{MAX_COMMANDS, MAX_WASM};
 
 const FORMAT: u64 = 1;
 
@@ -53,25 +52,24 @@ impl Store {
 
     /// Keeps what was fetched. Keeping it twice is the same as once.
     pub fn put(&self, fetched: &Fetched) -> Result<()> {
-        let resolved = &fetched.resolved;
-        self.put_blob(resolved.wasm.sha256, "wasm", &fetched.wasm)?;
-        self.put_blob(resolved.manifest.sha256, "toml", &fetched.manifest_bytes)?;
-        self.put_blob(resolved.commands.sha256, "json", &fetched.commands)
+        fetched.files().try_for_each(|(part, bytes)| self.put_part(part, bytes))
     }
 
-    /// A component's bytes, checked against `sha256` as they are read.
-    pub fn wasm(&self, sha256: Digest) -> Result<Vec<u8>> {
-        self.blob(sha256, "wasm", MAX_WASM, "component")
-    }
-
-    /// A manifest as it was signed, checked as it is read.
-    pub fn manifest(&self, sha256: Digest) -> Result<Vec<u8>> {
-        self.blob(sha256, "toml", manifest::MAX_BYTES, "manifest")
-    }
-
-    /// A command tree as it was signed, checked as it is read.
-    pub fn commands(&self, sha256: Digest) -> Result<Vec<u8>> {
-        self.blob(sha256, "json", MAX_COMMANDS, "command tree")
+    /// The bytes of a part, checked against its digest as they are read.
+    pub fn read(&self, kind: PartKind, sha256: Digest) -> Result<Vec<u8>> {
+        let path = self.path(kind, sha256);
+        let what = kind.noun();
+        let bytes = files::read_own(&path, kind.max_bytes())?.ok_or_else(|| {
+            std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                format!("the {what} {} is missing from the store", path.display()),
+            )
+        })?;
+        let found = Digest::of(&bytes);
+        if found != sha256 {
+            return Err(Error::Tampered { what, expected: sha256, found });
+        }
+        Ok(bytes)
     }
 
     /// Keeps native code made from component `sha256`; `compat` names the engine and settings it fits.
@@ -101,12 +99,12 @@ impl Store {
         Ok(freed)
     }
 
-    fn put_blob(&self, sha256: Digest, kind: &'static str, bytes: &[u8]) -> Result<()> {
+    fn put_part(&self, part: Part, bytes: &[u8]) -> Result<()> {
         let found = Digest::of(bytes);
-        if found != sha256 {
-            return Err(Error::Tampered { what: "file", expected: sha256, found });
+        if found != part.sha256 {
+            return Err(Error::Tampered { what: part.kind.noun(), expected: part.sha256, found });
         }
-        let path = self.blobs.join(format!("{sha256}.{kind}"));
+        let path = self.path(part.kind, part.sha256);
         // Written again unless it is there and whole: what lies there may be damaged or planted.
         match files::read_own(&path, bytes.len() as u64) {
             // Its age starts again, so that no sweep takes it before the receipt names it.
@@ -117,19 +115,8 @@ impl Store {
         Ok(())
     }
 
-    fn blob(&self, sha256: Digest, kind: &str, max: u64, what: &'static str) -> Result<Vec<u8>> {
-        let path = self.blobs.join(format!("{sha256}.{kind}"));
-        let bytes = files::read_own(&path, max)?.ok_or_else(|| {
-            std::io::Error::new(
-                std::io::ErrorKind::NotFound,
-                format!("the {what} {} is missing from the store", path.display()),
-            )
-        })?;
-        let found = Digest::of(&bytes);
-        if found != sha256 {
-            return Err(Error::Tampered { what, expected: sha256, found });
-        }
-        Ok(bytes)
+    fn path(&self, kind: PartKind, sha256: Digest) -> PathBuf {
+        self.blobs.join(format!("{sha256}.{}", kind.extension()))
     }
 }
 

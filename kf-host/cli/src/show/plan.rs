@@ -7,7 +7,7 @@ use kf_command::plan::Change;
 use kf_command::rights::in_words;
 use kf_core::failure::Result;
 use kf_core::size::Decimal;
-use kf_registry::index::Resolved;
+use kf_registry::index::{Origin, Resolved};
 use kf_registry::receipt::Receipt;
 
 use super::availability::own_rights_line;
@@ -38,17 +38,35 @@ pub fn install(
     resolved: &Resolved,
     answer: &AnswerArgs,
 ) -> Result<Option<Receipt>> {
-    let Some(prepared) = installer.prepare(resolved)? else { return Ok(None) };
-    show(app, &prepared);
-    agree(app, &prepared, answer)?;
-    installer.apply(&prepared).map(Some)
+    match installer.prepare(resolved)? {
+        Some(prepared) => finish(app, installer, &prepared, answer).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Shows what was prepared, asks, and installs it.
+pub fn finish(
+    app: &App,
+    installer: &Installer<'_>,
+    prepared: &Prepared,
+    answer: &AnswerArgs,
+) -> Result<Receipt> {
+    show(app, prepared);
+    agree(app, prepared, answer)?;
+    installer.apply(prepared)
 }
 
 /// The rights, or how they grow, and which of them the user holds.
 pub fn show(app: &App, prepared: &Prepared) {
     let Prepared { fetched, examined, plan, .. } = prepared;
-    let Resolved { name, version, owner, wasm, yanked, .. } = &fetched.resolved;
-    let what = format!("by {owner} ({}, sha256 {})", Decimal(wasm.length), wasm.sha256.short());
+    let Resolved { name, version, origin, parts, yanked, .. } = &fetched.resolved;
+    let from = match origin {
+        Origin::Registry { owner, .. } => format!("by {owner}"),
+        Origin::BuiltIn => "built in".to_owned(),
+        Origin::Local { path } => format!("from {}", path.display()),
+    };
+    let program = parts.program();
+    let what = format!("{from} ({}, sha256 {})", Decimal(program.length), program.sha256.short());
     match &plan.change {
         Change::Replace { from } => {
             app.ui.note(&format!("{name} {from} → {version} {what}"));
@@ -70,12 +88,15 @@ pub fn show(app: &App, prepared: &Prepared) {
 /// Returns only if the plan needs no consent, or somebody has given it.
 pub fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
     let plan = &prepared.plan;
-    let Resolved { name, version, .. } = &prepared.fetched.resolved;
+    let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
     let action = match plan.change {
         Change::Replace { .. } => format!("upgrade {name} and let it {}", in_words(&plan.growth)),
         Change::Add | Change::Unchanged => format!("add {name}"),
     };
-    let retry = format!("kf command add {name}@{version}");
+    let retry = match origin {
+        Origin::Local { path } => format!("kf command add {}", path.display()),
+        Origin::Registry { .. } | Origin::BuiltIn => format!("kf command add {name}@{version}"),
+    };
     let question =
         Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry: &retry };
     let answers = Answers { yes: given.yes, accept: given.accept.clone(), interactive: app.ui.interactive() };

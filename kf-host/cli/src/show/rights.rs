@@ -5,6 +5,7 @@ use kf_command::rights::{Rights, SELECTION, in_words};
 use kf_core::grants::{RuleSet, Sentence, sentences};
 use kf_core::tree::{CommandTree, ValueType};
 use kf_core::ui::Tone;
+use kf_registry::index::Origin;
 
 use crate::ui::Ui;
 
@@ -67,7 +68,12 @@ pub fn show(ui: &Ui, lines: &[Line]) {
 /// What stands below a command's help: where it comes from, and what it may do.
 pub fn footer(installed: &Installed) -> String {
     let receipt = &installed.receipt;
-    let from = format!("{} {}, signed by {}", receipt.name, receipt.version, receipt.origin.owner);
+    let vouches = match &receipt.origin {
+        Origin::Registry { owner, .. } => format!("signed by {owner}"),
+        Origin::BuiltIn => "built in".to_owned(),
+        Origin::Local { path } => format!("from {}", path.display()),
+    };
+    let from = format!("{} {}, {vouches}", receipt.name, receipt.version);
     let rights = match installed.rights() {
         Ok(rights) if rights.is_empty() => "It has no rights on the cluster.".to_owned(),
         Ok(rights) => format!("It may {}.", in_words(&rights)),

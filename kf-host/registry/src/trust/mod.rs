@@ -14,7 +14,7 @@
 mod state;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,18 +22,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kf_core::manifest::{self, Manifest};
+use kf_core::manifest::Manifest;
 use kf_core::{Digest, Kind, RegistryId};
 use kf_home::Home;
 use sigstore_tuf::{Error as TufError, Repository, Updater, UpdaterConfig};
 
 use self::state::{Memory, Offline, Remembering, State};
-use self::view::file_ref;
+use self::view::part;
 use crate::error::{Error, Result};
-use crate::index::{FileRef, Resolved, View};
+use crate::index::{Origin, Resolved, View};
+use crate::parts::{Part, PartKind};
 use crate::registries::Registry;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
-use crate::{MAX_COMMANDS, MAX_WASM, receipt};
+use crate::{MAX_WASM, receipt};
 
 /// How to refresh.
 #[derive(Clone)]
@@ -59,16 +60,68 @@ impl Options {
     }
 }
 
-/// A command's verified files.
+/// A release with its verified files.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub resolved: Resolved,
-    pub wasm: Vec<u8>,
     pub manifest: Manifest,
-    /// `plugin.toml` as signed.
-    pub manifest_bytes: Vec<u8>,
+    files: BTreeMap<PartKind, Vec<u8>>,
+}
+
+impl Fetched {
+    /// Holds the files against the digests and lengths of the release, and the manifest against what the
+    /// release says of itself.
+    pub fn new(resolved: Resolved, files: BTreeMap<PartKind, Vec<u8>>) -> Result<Self> {
+        let wanted: Vec<PartKind> = resolved.parts.iter().map(|part| part.kind).collect();
+        if !files.keys().all(|kind| wanted.contains(kind)) {
+            return Err(Error::Mismatch {
+                name: resolved.name,
+                reason: "it has a file of another kind".into(),
+            });
+        }
+        for part in resolved.parts.iter() {
+            let what = part.kind.noun();
+            let bytes = files.get(&part.kind).map(Vec::as_slice).unwrap_or_default();
+            let found = Digest::of(bytes);
+            if found != part.sha256 {
+                return Err(Error::Tampered { what, expected: part.sha256, found });
+            }
+        }
+        let bytes = files.get(&PartKind::Manifest).map(Vec::as_slice).unwrap_or_default();
+        let manifest = Manifest::from_bytes(bytes)?;
+        let plugin = &manifest.plugin;
+        if (&plugin.name, &plugin.version, &plugin.abi) != (&resolved.name, &resolved.version, &resolved.abi)
+        {
+            let reason = format!(
+                "{} describes {} {} for ABI {}",
+                PartKind::Manifest.path(&resolved.name, &resolved.version),
+                plugin.name,
+                plugin.version,
+                plugin.abi
+            );
+            return Err(Error::Mismatch { name: resolved.name, reason });
+        }
+        Ok(Self { resolved, manifest, files })
+    }
+
+    /// What runs.
+    pub fn program(&self) -> &[u8] {
+        self.file(self.resolved.parts.program().kind)
+    }
+
     /// `command.json` as signed.
-    pub commands: Vec<u8>,
+    pub fn commands(&self) -> &[u8] {
+        self.file(PartKind::Commands)
+    }
+
+    pub fn file(&self, kind: PartKind) -> &[u8] {
+        self.files.get(&kind).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Every file, with what it should be.
+    pub fn files(&self) -> impl Iterator<Item = (Part, &[u8])> {
+        self.resolved.parts.iter().map(|part| (part, self.file(part.kind)))
+    }
 }
 
 /// One role's metadata, as it was verified.
@@ -203,42 +256,47 @@ impl Session {
 
     /// Fetches one command's files. Each is checked against its signed length and digest before anything parses it.
     pub fn fetch(&self, resolved: &Resolved) -> Result<Fetched> {
-        self.deadline.restart(self.fetch_limit);
-        let role = resolved.owner.role();
-        let get = |file: &FileRef, max: u64| -> Result<Vec<u8>> {
-            let target = self
-                .updater
-                .trusted()
-                .targets_role(&role)
-                .and_then(|role| role.target(&file.path))
-                .filter(|target| file_ref(&file.path, target).as_ref() == Some(file))
-                .ok_or_else(|| self.untrusted(format!("{role} does not sign {} any more", file.path)))?;
-            if file.length > max {
-                return Err(
-                    self.untrusted(format!("{} has {} bytes, more than {max}", file.path, file.length))
-                );
-            }
-            let bytes = ready(self.updater.download_target(target, &file.path))
-                .map_err(|e| from_tuf(&self.registry, &e))?;
-            let found = Digest::of(&bytes);
-            if found != file.sha256 {
-                return Err(self.untrusted(format!("{} has sha256 {found}, not {}", file.path, file.sha256)));
-            }
-            Ok(bytes)
+        let Origin::Registry { registry, owner, .. } = &resolved.origin else {
+            return Err(self.untrusted(format!("{} is not from a registry", resolved.name)));
         };
-        let manifest_bytes = get(&resolved.manifest, manifest::MAX_BYTES)?;
-        let commands = get(&resolved.commands, MAX_COMMANDS)?;
-        let wasm = get(&resolved.wasm, MAX_WASM)?;
-        let manifest = Manifest::from_bytes(&manifest_bytes)?;
-        let plugin = &manifest.plugin;
-        if (&plugin.name, &plugin.version, &plugin.abi) != (&resolved.name, &resolved.version, &resolved.abi)
-        {
-            return Err(self.untrusted(format!(
-                "{} describes {} {} for ABI {}",
-                resolved.manifest.path, plugin.name, plugin.version, plugin.abi
-            )));
+        if *registry != self.registry {
+            return Err(self.untrusted(format!("{} is from registry {registry}", resolved.name)));
         }
-        Ok(Fetched { resolved: resolved.clone(), wasm, manifest, manifest_bytes, commands })
+        self.deadline.restart(self.fetch_limit);
+        let role = owner.role();
+        let mut files = BTreeMap::new();
+        // Small ones first: what they say may end it early.
+        let mut parts: Vec<Part> = resolved.parts.iter().collect();
+        parts.sort_by_key(|part| part.kind.is_program());
+        for wanted in parts {
+            let path = wanted.kind.path(&resolved.name, &resolved.version);
+            files.insert(wanted.kind, self.fetch_part(&role, &path, wanted)?);
+        }
+        Fetched::new(resolved.clone(), files).map_err(|error| match error {
+            Error::Mismatch { reason, .. } => self.untrusted(reason),
+            error => error,
+        })
+    }
+
+    fn fetch_part(&self, role: &str, path: &str, wanted: Part) -> Result<Vec<u8>> {
+        let target = self
+            .updater
+            .trusted()
+            .targets_role(role)
+            .and_then(|role| role.target(path))
+            .filter(|target| part(wanted.kind, target) == Some(wanted))
+            .ok_or_else(|| self.untrusted(format!("{role} does not sign {path} any more")))?;
+        let max = wanted.kind.max_bytes();
+        if wanted.length > max {
+            return Err(self.untrusted(format!("{path} has {} bytes, more than {max}", wanted.length)));
+        }
+        let bytes =
+            ready(self.updater.download_target(target, path)).map_err(|e| from_tuf(&self.registry, &e))?;
+        let found = Digest::of(&bytes);
+        if found != wanted.sha256 {
+            return Err(self.untrusted(format!("{path} has sha256 {found}, not {}", wanted.sha256)));
+        }
+        Ok(bytes)
     }
 
     fn untrusted(&self, reason: String) -> Error {

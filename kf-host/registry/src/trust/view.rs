@@ -12,7 +12,8 @@ use sigstore_tuf::{Error as TufError, Updater};
 use super::{from_tuf, ready};
 use crate::MAX_INDEX;
 use crate::error::{Error, Result};
-use crate::index::{self, FileRef, Index, Listed, Release, View};
+use crate::index::{self, Index, Listed, Release, View};
+use crate::parts::{Part, PartKind, Parts, Program, Runtime};
 
 /// Reads the index and every owner's role into a [`View`].
 pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Result<View> {
@@ -48,8 +49,11 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         }
         for release in listed.releases.values_mut() {
             release.yanked = listed.entry.yanked.contains(&release.version);
-            release.blocked =
-                index.blocked.iter().find(|b| b.sha256 == release.wasm.sha256).map(|b| b.reason.clone());
+            release.blocked = index
+                .blocked
+                .iter()
+                .find(|b| b.sha256 == release.parts.program().sha256)
+                .map(|b| b.reason.clone());
         }
         plugins.insert(name, listed);
     }
@@ -121,42 +125,48 @@ fn targets<'a>(updater: &'a Updater, role: &str) -> Option<&'a Targets> {
 /// The complete releases of `name` that a role signs. A release with a missing or malformed part does not exist.
 fn releases(name: &PluginName, targets: &Targets) -> BTreeMap<Version, Release> {
     let prefix = format!("plugins/{name}/");
+    let programs = PartKind::ALL.into_iter().filter(|kind| kind.is_program());
+    let endings: Vec<String> = programs.map(|kind| format!("/{}", kind.file_name())).collect();
     let mut found = BTreeMap::new();
     for path in targets.targets.keys() {
-        let Some(text) = path.strip_prefix(&prefix).and_then(|p| p.strip_suffix("/plugin.wasm")) else {
+        let Some(rest) = path.strip_prefix(&prefix) else { continue };
+        let Some(text) = endings.iter().find_map(|ending| rest.strip_suffix(ending.as_str())) else {
             continue;
         };
         let Ok(version) = Version::parse(text) else { continue };
-        if let Some(release) = release(&format!("{prefix}{text}"), version.clone(), targets) {
+        if let Some(release) = release(name, &version, targets) {
             found.insert(version, release);
         }
     }
     found
 }
 
-fn release(folder: &str, version: Version, targets: &Targets) -> Option<Release> {
+fn release(name: &PluginName, version: &Version, targets: &Targets) -> Option<Release> {
     #[derive(Deserialize)]
     struct Custom {
         abi: Version,
+        #[serde(default)]
+        runtime: Option<Runtime>,
     }
-    let file = |name: &str| {
-        let path = format!("{folder}/{name}");
-        file_ref(&path, targets.target(&path)?)
+    let mut parts = Vec::new();
+    for kind in PartKind::ALL {
+        if let Some(target) = targets.target(&kind.path(name, version)) {
+            parts.push(part(kind, target)?);
+        }
+    }
+    let parts = Parts::try_from(parts).ok()?;
+    let kind = parts.program().kind;
+    let custom = targets.target(&kind.path(name, version))?.custom.clone()?;
+    let Custom { abi, runtime } = serde_json::from_value(custom).ok()?;
+    let program = match (kind, runtime) {
+        (PartKind::Script, Some(runtime)) => Program::Script { runtime },
+        (PartKind::Component, None) => Program::Component,
+        _ => return None,
     };
-    let custom = targets.target(&format!("{folder}/plugin.wasm"))?.custom.clone()?;
-    let Custom { abi } = serde_json::from_value(custom).ok()?;
-    Some(Release {
-        version,
-        abi,
-        wasm: file("plugin.wasm")?,
-        manifest: file("plugin.toml")?,
-        commands: file("command.json")?,
-        yanked: false,
-        blocked: None,
-    })
+    Some(Release { version: version.clone(), abi, program, parts, yanked: false, blocked: None })
 }
 
-pub(super) fn file_ref(path: &str, target: &TargetFile) -> Option<FileRef> {
+pub(super) fn part(kind: PartKind, target: &TargetFile) -> Option<Part> {
     let sha256 = Digest::parse(target.hashes.get("sha256")?).ok()?;
-    Some(FileRef { path: path.to_owned(), sha256, length: target.length })
+    Some(Part { kind, sha256, length: target.length })
 }

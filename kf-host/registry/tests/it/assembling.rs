@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use jiff::{SignedDuration, Timestamp};
 use kf_core::AuthorId;
 use kf_registry::Result;
-use kf_registry::index::{FileRef, View};
+use kf_registry::index::View;
+use kf_registry::parts::Parts;
 use kf_registry::publish::{Publication, SigningKey, Submission};
 use kf_registry::registries::Registry;
 use kf_registry::transport::Url;
@@ -368,11 +369,11 @@ impl Mutation {
     }
 }
 
-fn releases(view: &View) -> Vec<(String, FileRef)> {
+fn releases(view: &View) -> Vec<(String, Parts)> {
     let listed = view.plugins.iter();
     let releases =
         listed.flat_map(|(name, listed)| listed.releases.values().map(move |release| (name, release)));
-    releases.map(|(name, release)| (format!("{name} {}", release.version), release.wasm.clone())).collect()
+    releases.map(|(name, release)| (format!("{name} {}", release.version), release.parts.clone())).collect()
 }
 
 proptest! {
@@ -413,7 +414,8 @@ proptest! {
                 let new = releases(session.view());
                 // Nothing that was published is gone or different, and what is new arrives.
                 prop_assert!(old.iter().all(|release| new.contains(release)), "{:?} {:?}", old, new);
-                prop_assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+                let fetched = fetch(&session, "hello").unwrap();
+                prop_assert_eq!(fetched.program(), b"\0asm hello 2");
             }
         }
     }

@@ -8,7 +8,8 @@ use kf_core::format::FormatError;
 use kf_core::{Digest, Kind, Permissions};
 use kf_home::Home;
 use kf_home::lock::NameLock;
-use kf_registry::index::{Request, Want};
+use kf_registry::index::{Origin, Request, Want};
+use kf_registry::parts::PartKind;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::{Store, compiled_in};
 use kf_registry::{Error, slot};
@@ -30,24 +31,28 @@ fn a_command_is_found_verified_kept_and_read_back() {
     let session = fixture.refresh(start()).unwrap();
     let resolved = resolve(&session, "hello").unwrap();
     assert_eq!(resolved.version, semver::Version::new(0, 1, 0));
-    assert_eq!(resolved.owner.as_str(), "alice");
-    assert_eq!(resolved.keyids, [fixture.alice().id()]);
+    let Origin::Registry { owner, keyids, .. } = &resolved.origin else { panic!("{:?}", resolved.origin) };
+    assert_eq!(owner.as_str(), "alice");
+    assert_eq!(*keyids, [fixture.alice().id()]);
     assert_eq!(session.view().signed, Some(start()));
     assert_eq!(session.view().expires, start() + days(1));
     let roles: Vec<_> = session.roles().into_iter().map(|role| (role.name, role.expires)).collect();
     assert_eq!(roles[1], ("timestamp".to_owned(), start() + days(1)));
     assert_eq!(roles.last().unwrap(), &("author-bob".to_owned(), start() + days(180)));
     let fetched = session.fetch(&resolved).unwrap();
-    assert_eq!(fetched.wasm, b"\0asm hello");
+    assert_eq!(fetched.program(), b"\0asm hello");
 
     let home = fixture.home();
     let written = install(&home, &fetched, start()).unwrap();
     let read = receipt::require(&home, &name("hello")).unwrap();
     assert_eq!(read, written);
     let store = Store::open(&home).unwrap();
-    assert_eq!(store.wasm(read.wasm.sha256).unwrap(), b"\0asm hello");
-    assert_eq!(store.manifest(read.manifest).unwrap(), fetched.manifest_bytes);
-    assert_eq!(store.commands(read.commands_sha256).unwrap(), fetched.commands);
+    assert_eq!(store.read(PartKind::Component, read.program_digest()).unwrap(), b"\0asm hello");
+    assert_eq!(
+        store.read(PartKind::Manifest, read.parts.manifest().sha256).unwrap(),
+        fetched.file(PartKind::Manifest)
+    );
+    assert_eq!(store.read(PartKind::Commands, read.parts.commands().sha256).unwrap(), fetched.commands());
 
     let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
     receipt::remove(&home, &lock).unwrap();
@@ -164,7 +169,7 @@ fn sixteen_adds_at_once_end_as_one_after_the_other_would() {
     let installed = receipt::list(&home).unwrap();
     assert_eq!(installed.len(), 2);
     for (_, receipt) in installed {
-        store.wasm(receipt.unwrap().wasm.sha256).unwrap();
+        store.read(PartKind::Component, receipt.unwrap().program_digest()).unwrap();
     }
     let leftovers = tree(&home.data).into_keys().filter(|p| p.to_string_lossy().contains(".tmp-"));
     assert_eq!(leftovers.count(), 0);
@@ -214,9 +219,12 @@ fn a_kill_at_any_moment_leaves_the_old_state_or_the_new() {
         if home.store().exists() {
             let store = Store::open(&home).unwrap();
             if let Some(receipt) = receipt::read(&home, &name("hello")).unwrap() {
-                assert_eq!(store.wasm(receipt.wasm.sha256).unwrap(), b"\0asm hello");
-                store.manifest(receipt.manifest).unwrap();
-                store.commands(receipt.commands_sha256).unwrap();
+                assert_eq!(
+                    store.read(PartKind::Component, receipt.program_digest()).unwrap(),
+                    b"\0asm hello"
+                );
+                store.read(PartKind::Manifest, receipt.parts.manifest().sha256).unwrap();
+                store.read(PartKind::Commands, receipt.parts.commands().sha256).unwrap();
             }
         }
         add(&fixture, "hello", start()).unwrap();
@@ -295,7 +303,7 @@ fn native_code_is_found_for_its_engine_only_and_only_in_a_folder_of_ones_own() {
     let home = fixture.home();
     let receipt = add(&fixture, "hello", start()).unwrap();
     let store = Store::open(&home).unwrap();
-    let sha256 = receipt.wasm.sha256;
+    let sha256 = receipt.program_digest();
     let relative = store.put_compiled("48-x86_64-1a2b", sha256, b"native").unwrap();
     assert_eq!(relative, format!("48-x86_64-1a2b/{sha256}.cwasm"));
     let found = |engine: &str| compiled_in(&home.compiled(), engine, sha256);
@@ -314,13 +322,13 @@ fn sweeping_keeps_what_is_wanted() {
     let keep = add(&fixture, "hello", start()).unwrap();
     let drop = add(&fixture, "audit", start()).unwrap();
     let store = Store::open(&home).unwrap();
-    let wanted = |r: &Receipt| [r.wasm.sha256, r.manifest, r.commands_sha256];
+    let wanted = |r: &Receipt| [r.program_digest(), r.parts.manifest().sha256, r.parts.commands().sha256];
     let keep_wanted = |digest| wanted(&keep).contains(&digest);
     assert_eq!(store.sweep(&keep_wanted, Duration::from_secs(3600)).unwrap(), 0, "too young");
     assert!(store.sweep(&keep_wanted, Duration::ZERO).unwrap() > 0);
-    store.wasm(keep.wasm.sha256).unwrap();
-    store.manifest(keep.manifest).unwrap();
-    assert!(store.wasm(drop.wasm.sha256).is_err());
+    store.read(PartKind::Component, keep.program_digest()).unwrap();
+    store.read(PartKind::Manifest, keep.parts.manifest().sha256).unwrap();
+    assert!(store.read(PartKind::Component, drop.program_digest()).is_err());
     assert!(home.store().join("format").exists());
 }
 

@@ -7,7 +7,8 @@ use kf_core::format::FormatError;
 use kf_core::manifest::{Manifest, ManifestError};
 use kf_core::nearest::nearest;
 use kf_core::{AuthorId, Digest, Permissions, PluginName, RegistryId};
-use kf_registry::index::{Block, Entry, FileRef, Listed, Release, View, Want};
+use kf_registry::index::{Block, Entry, Listed, Release, View, Want};
+use kf_registry::parts::{Part, PartKind, Parts, Program};
 use kf_registry::transport::Url;
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
@@ -164,15 +165,11 @@ fn manifest(name: &str, version: &str, summary: &str, verbs: &[String]) -> Strin
 }
 
 fn release(version: Version, yanked: bool, blocked: bool, old_abi: bool) -> Release {
-    let file = |name: &str| FileRef {
-        path: format!("plugins/train/{version}/{name}"),
-        sha256: Digest::of(version.to_string().as_bytes()),
-        length: 1,
-    };
+    let parts = [PartKind::Component, PartKind::Manifest, PartKind::Commands];
+    let parts = parts.map(|kind| Part::of(kind, kind.file_name().as_bytes()));
     Release {
-        wasm: file("plugin.wasm"),
-        manifest: file("plugin.toml"),
-        commands: file("command.json"),
+        program: Program::Component,
+        parts: Parts::try_from(parts.to_vec()).unwrap(),
         abi: Version::new(0, if old_abi { 0 } else { 1 }, 0),
         yanked,
         blocked: blocked.then(|| "bad".to_owned()),

@@ -83,8 +83,8 @@ fn old_versions_stay() {
     let session = fixture.refresh(start() + hour()).unwrap();
     let exact = Want::Exact(semver::Version::new(0, 1, 0));
     let old = session.view().resolve(&name("hello"), &exact, &any_abi).unwrap();
-    assert_eq!(session.fetch(&old).unwrap().wasm, b"\0asm hello");
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+    assert_eq!(session.fetch(&old).unwrap().program(), b"\0asm hello");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello 2");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_build_broken_off_before_its_timestamp_published_nothing() {
     // The next build publishes it after all.
     fixture.build(start() + hour() * 2).unwrap();
     let session = fixture.refresh(start() + hour() * 2).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello 2");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn a_registry_works_the_same_over_http() {
     let fixture = Fixture::published();
     let server = serve(&fixture, "", Behaviour::Serve);
     let session = refresh(&fixture, &server, LONG).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello");
 }
 
 #[test]

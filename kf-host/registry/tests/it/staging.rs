@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kf_core::format::FormatError;
 use kf_core::{AuthorId, Digest, PluginName};
 use kf_registry::Error;
-use kf_registry::index::Want;
+use kf_registry::index::{Origin, Want};
 use kf_registry::publish::{self, Review, RoleName, SigningKey, Staging, Submission};
 use semver::Version;
 use serde_json::{Value, json};
@@ -156,7 +156,7 @@ fn signatures_from_separate_machines_are_assembled() {
     assert_eq!(built.versions["targets.json"], 2);
     assert_eq!(built.versions["author-bob.json"], 1);
     let session = fixture.refresh(later()).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello 2");
     let listed = &session.view().plugins[&name("audit")];
     assert_eq!(listed.entry.homepage.as_deref(), Some("https://example.org"));
 }
@@ -172,7 +172,7 @@ fn author_role_is_staged_and_published_alone() {
     sign(&fixture, "staging", "author-alice", fixture.alice()).unwrap();
     let built = fixture.assemble("staging", later()).unwrap();
     assert_eq!((built.versions["author-alice.json"], built.versions["targets.json"]), (2, 1));
-    assert_eq!(fetch(&fixture.refresh(later()).unwrap(), "hello").unwrap().wasm, b"\0asm hello 2");
+    assert_eq!(fetch(&fixture.refresh(later()).unwrap(), "hello").unwrap().program(), b"\0asm hello 2");
 
     // Another author's artifacts do not slip in.
     fixture.artifact("audit", "1.0.0", b"\0asm audit");
@@ -435,8 +435,8 @@ fn staging_survives_what_others_publish_meanwhile() {
     fixture.prepare(None, week).unwrap().write().unwrap();
     fixture.assemble("staging", week).unwrap();
     let session = fixture.refresh(week).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
-    assert_eq!(fetch(&session, "audit").unwrap().wasm, b"\0asm audit");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello 2");
+    assert_eq!(fetch(&session, "audit").unwrap().program(), b"\0asm audit");
 }
 
 #[test]
@@ -745,7 +745,7 @@ fn author_key_is_revoked_by_admins_alone() {
     sign(&fixture, "alices", "author-alice", &fresh).unwrap();
     fixture.assemble("alices", later() + hour()).unwrap();
     let session = fixture.refresh(later() + hour()).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello");
 
     // A text without keys does not bring the old one back.
     fixture.author("alice", &["hello", "train"], &[]);
@@ -770,11 +770,12 @@ fn transferred_command_keeps_its_versions() {
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
     fixture.build(later()).unwrap();
     let session = fixture.refresh(later()).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello 2");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello 2");
     let exact = Want::Exact(Version::new(0, 1, 0));
     let old = session.view().resolve(&name("hello"), &exact, &any_abi).unwrap();
-    assert_eq!(old.owner, AuthorId::parse("bob").unwrap());
-    assert_eq!(session.fetch(&old).unwrap().wasm, b"\0asm hello");
+    let Origin::Registry { owner, .. } = &old.origin else { panic!("{:?}", old.origin) };
+    assert_eq!(owner.as_str(), "bob");
+    assert_eq!(session.fetch(&old).unwrap().program(), b"\0asm hello");
 }
 
 #[test]

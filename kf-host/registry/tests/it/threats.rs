@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kf_core::Kind;
 use kf_core::format::FormatError;
 use kf_registry::index::Want;
+use kf_registry::parts::PartKind;
 use kf_registry::publish::SigningKey;
 use kf_registry::store::Store;
 use kf_registry::{Error, receipt, trust};
@@ -374,15 +375,15 @@ fn t17_a_planted_blob_is_not_taken_for_the_real_one() {
     let fetched = fetch(&session, "hello").unwrap();
     let home = fixture.home();
     let store = Store::open(&home).unwrap();
-    let sha256 = fetched.resolved.wasm.sha256;
+    let sha256 = fetched.resolved.parts.program().sha256;
     let path = home.store().join(format!("v1/{sha256}.wasm"));
     fs_err::write(&path, b"\0asm evil!").unwrap();
     store.put(&fetched).unwrap();
-    assert_eq!(store.wasm(sha256).unwrap(), fetched.wasm);
+    assert_eq!(store.read(PartKind::Component, sha256).unwrap(), fetched.program());
     fs_err::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
     refused(store.put(&fetched), "not a plain file");
-    refused(store.wasm(sha256), "not a plain file");
+    refused(store.read(PartKind::Component, sha256), "not a plain file");
 }
 
 #[test]
@@ -391,9 +392,10 @@ fn t18_a_component_swapped_after_it_was_added_is_not_handed_out() {
     let receipt = add(&fixture, "hello", start()).unwrap();
     let home = fixture.home();
     let store = Store::open(&home).unwrap();
-    assert_eq!(store.wasm(receipt.wasm.sha256).unwrap(), b"\0asm hello");
-    fs_err::write(home.store().join(format!("v1/{}.wasm", receipt.wasm.sha256)), b"\0asm evil!").unwrap();
-    let error = store.wasm(receipt.wasm.sha256).unwrap_err();
+    assert_eq!(store.read(PartKind::Component, receipt.program_digest()).unwrap(), b"\0asm hello");
+    fs_err::write(home.store().join(format!("v1/{}.wasm", receipt.program_digest())), b"\0asm evil!")
+        .unwrap();
+    let error = store.read(PartKind::Component, receipt.program_digest()).unwrap_err();
     assert!(matches!(error, Error::Tampered { .. }), "{error}");
 }
 
@@ -449,7 +451,7 @@ fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
     fixture.refresh(start() + hours(1)).unwrap();
     let after = receipt::require(&fixture.home(), &name("hello")).unwrap();
     assert_eq!(after.ceiling.kubernetes[0]["verbs"], json!(["list"]));
-    assert_eq!((after.consent, after.wasm), (before.consent, before.wasm));
+    assert_eq!((after.consent, after.parts), (before.consent, before.parts));
     assert_eq!(after.blocked, None);
 }
 

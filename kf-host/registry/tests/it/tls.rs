@@ -96,6 +96,6 @@ fn child_that_trusts_the_certificate() {
     let pin = Pin::Sha256(Digest::of(&root));
     let registry = registries::add(&home, id, &[url.to_str().unwrap()], pin, limit).unwrap();
     let session = trust::refresh(&home, &registry, &quick(start(), limit)).unwrap();
-    assert_eq!(fetch(&session, "hello").unwrap().wasm, b"\0asm hello");
+    assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello");
     println!("fetched hello over TLS");
 }

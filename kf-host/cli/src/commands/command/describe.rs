@@ -6,6 +6,7 @@ use kf_command::rights::{Rights, in_words};
 use kf_core::PluginName;
 use kf_core::failure::Result;
 use kf_core::ui::{Column, Format, Row, Tone};
+use kf_registry::index::Origin;
 use kf_registry::receipt::{self, Receipt};
 use serde_json::json;
 
@@ -33,6 +34,17 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     let usage = clap_tree::build(&frame, tree).bin_name(format!("kf {name}")).render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let origin = &receipt.origin;
+    let (owner, keyids) = match origin {
+        Origin::Registry { owner, keyids, .. } => (Some(owner), keyids.as_slice()),
+        Origin::BuiltIn | Origin::Local { .. } => (None, [].as_slice()),
+    };
+    let source = match origin {
+        Origin::Registry { registry, snapshot, .. } => format!("{registry}, snapshot {snapshot}"),
+        Origin::BuiltIn => "built in".to_owned(),
+        Origin::Local { path } => path.display().to_string(),
+    };
+    let signer =
+        owner.map_or_else(|| "nobody".to_owned(), |owner| format!("{owner} ({})", keyids.join(", ")));
     let own = if rules.is_empty() { None } else { Some(own_rights(&app.home, &app.target(), rules)) };
 
     let allowed: Vec<_> = match &own {
@@ -55,15 +67,15 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             format!("{name} {}", receipt.version).into(),
             receipt.summary.as_str().into(),
             usage.as_str().into(),
-            format!("{}, snapshot {}", origin.registry, origin.snapshot).into(),
-            format!("{} ({})", origin.owner, origin.keyids.join(", ")).into(),
-            format!("sha256 {}", receipt.wasm.sha256).into(),
-            format!("{:.0}", origin.at).into(),
+            source.into(),
+            signer.into(),
+            format!("sha256 {}", receipt.program_digest()).into(),
+            format!("{:.0}", receipt.at).into(),
         ],
         object: json!({
             "name": name, "version": receipt.version, "about": receipt.summary, "usage": usage,
-            "registry": origin.registry, "owner": origin.owner, "keyids": origin.keyids,
-            "sha256": receipt.wasm.sha256, "installed": origin.at, "rights": allowed,
+            "registry": origin.registry(), "owner": owner, "keyids": keyids, "origin": origin,
+            "sha256": receipt.program_digest(), "installed": receipt.at, "rights": allowed,
             "selection": rights.selection,
         }),
         name: format!("command/{name}"),
@@ -82,6 +94,9 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
 
 /// A ceiling that has come down since takes rights away.
 fn show_ceiling(app: &App, receipt: &Receipt, rights: &Rights) -> Result<()> {
+    if matches!(receipt.origin, Origin::Local { .. }) {
+        return Ok(());
+    }
     let above = Rights::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rights));
     let text = match above {
         Ok(above) if above.is_empty() => return Ok(()),

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use clap::Args;
 use kf_command::availability::{self, Availability};
 use kf_command::install;
-use kf_core::PluginName;
 use kf_core::failure::Result;
 use kf_core::grants::RuleSet;
 use kf_core::ui::{Cell, Column, Row, Tone};
+use kf_core::{AuthorId, PluginName};
+use kf_registry::index::Origin;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::trust::Session;
 use kf_registry::{registries, slot};
@@ -54,22 +55,27 @@ fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Availabi
     let object = json!({
         "name": name,
         "version": receipt.version,
-        "source": receipt.origin.registry,
-        "owner": receipt.origin.owner,
-        "sha256": receipt.wasm.sha256,
+        "source": receipt.origin.to_string(),
+        "owner": owner(&receipt.origin),
+        "sha256": receipt.program_digest(),
         "installed": true,
         "about": receipt.summary,
         "here": here.map(Availability::as_str),
         "why": here.and_then(Availability::why),
     });
-    let mut cells: Vec<Cell> = vec![
-        name.as_str().into(),
-        receipt.version.to_string().into(),
-        receipt.origin.registry.as_str().into(),
-    ];
+    let mut cells: Vec<Cell> =
+        vec![name.as_str().into(), receipt.version.to_string().into(), receipt.origin.to_string().into()];
     cells.extend(here.map(|here| Cell::toned(here.as_str(), tone(here))));
     cells.push(about);
     Row { cells, object, name: format!("command/{name}") }
+}
+
+/// Who signed it, if anybody did.
+fn owner(origin: &Origin) -> Option<&AuthorId> {
+    match origin {
+        Origin::Registry { owner, .. } => Some(owner),
+        Origin::BuiltIn | Origin::Local { .. } => None,
+    }
 }
 
 fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
@@ -106,7 +112,7 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
             let hint = format!("{}: kf command add {name}", listed.entry.summary);
             let object = json!({
                 "name": name, "version": release.version, "source": session.view().registry,
-                "owner": listed.entry.owner, "sha256": release.wasm.sha256, "installed": false,
+                "owner": listed.entry.owner, "sha256": release.parts.program().sha256, "installed": false,
                 "about": listed.entry.summary, "here": "not installed",
             });
             let cells = vec![

@@ -1,0 +1,74 @@
+//! A component of this machine, for its author: no registry vouches for it.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+use kf_core::failure::Context as _;
+use kf_core::manifest::Manifest;
+use kf_core::{Failure, Kind, Permissions};
+use kf_registry::index::{Origin, Resolved};
+use kf_registry::parts::{Part, PartKind, Parts, Program};
+use kf_registry::trust::Fetched;
+
+use crate::publish::describe;
+use crate::reporter::Reporter;
+
+/// Reads `x.wasm` and the manifest beside it, `x.toml` or else `plugin.toml`, and asks the component for
+/// its command tree.
+pub(crate) fn read(path: &Path, reporter: &dyn Reporter) -> Result<Fetched, Failure> {
+    let path = fs_err::canonicalize(path).context(Kind::Usage, || "cannot read the component".to_owned())?;
+    let program = read_part(&path, PartKind::Component)?;
+    let own = path.with_extension("toml");
+    let beside = if own.exists() { own } else { path.with_file_name(PartKind::Manifest.file_name()) };
+    if !beside.exists() {
+        let own = own_name(&path);
+        return Err(Failure::usage(format!("{} has no manifest beside it", path.display()))
+            .hint(format!("put plugin.toml or {own} into the same folder")));
+    }
+    let text = read_part(&beside, PartKind::Manifest)?;
+    let manifest = Manifest::from_bytes(&text)
+        .map_err(|error| Failure::usage(format!("{}: {error}", beside.display())).caused_by(error))?;
+    let plugin = &manifest.plugin;
+    let commands = describe(&plugin.name, &program, reporter).map_err(|reason| {
+        Failure::untrusted(format!("{} does not describe itself: {reason}", plugin.name))
+    })?;
+    let parts = vec![
+        Part::of(PartKind::Component, &program),
+        Part::of(PartKind::Manifest, &text),
+        Part::of(PartKind::Commands, &commands),
+    ];
+    let parts = Parts::try_from(parts).context(Kind::Failed, || format!("cannot add {}", plugin.name))?;
+    let resolved = Resolved {
+        name: plugin.name.clone(),
+        version: plugin.version.clone(),
+        abi: plugin.abi.clone(),
+        summary: plugin.summary.clone(),
+        origin: Origin::Local { path },
+        ceiling: Permissions::default(),
+        program: Program::Component,
+        parts,
+        yanked: false,
+    };
+    let files = BTreeMap::from([
+        (PartKind::Component, program),
+        (PartKind::Manifest, text),
+        (PartKind::Commands, commands),
+    ]);
+    Ok(Fetched::new(resolved, files)?)
+}
+
+fn own_name(path: &Path) -> String {
+    path.with_extension("toml").file_name().map(|name| name.display().to_string()).unwrap_or_default()
+}
+
+fn read_part(path: &Path, kind: PartKind) -> Result<Vec<u8>, Failure> {
+    let max = kind.max_bytes();
+    let mut bytes = Vec::new();
+    let file = fs_err::File::open(path).context(Kind::Usage, || "cannot read the component".to_owned())?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(Failure::usage(format!("{} is larger than {max} bytes", path.display())));
+    }
+    Ok(bytes)
+}
