@@ -9,9 +9,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, PatchKind};
+use crate::api::{ApiError, DeleteOptions, PatchKind, Propagation};
 use crate::kinds::Served;
-use crate::names::{Namespace, ObjectName};
+use crate::names::{Namespace, ObjectName, Uid};
 
 /// A part of a body that needs a grant of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +156,27 @@ fn pointed_at(pointer: &str) -> Result<Option<Extra>, ApiError> {
         }
         _ => Ok(None),
     }
+}
+
+/// The body of a delete.
+pub fn delete_options(options: &DeleteOptions, dry_run: bool) -> Result<Value, ApiError> {
+    if options.grace_period_seconds == Some(0) {
+        return Err(ApiError::invalid("a grace period of 0 s can leave containers running unseen"));
+    }
+    let propagation = match options.propagation {
+        Propagation::Background => "Background",
+        Propagation::Foreground => "Foreground",
+        Propagation::Orphan => "Orphan",
+    };
+    let uid = options.uid.as_deref().map(Uid::parse).transpose()?;
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": propagation,
+        "gracePeriodSeconds": options.grace_period_seconds,
+        "preconditions": uid.map(|uid| json!({"uid": uid})),
+        "dryRun": if dry_run { json!(["All"]) } else { json!([]) },
+    }))
 }
 
 #[cfg(test)]

@@ -70,3 +70,37 @@ pub fn built_in(group: &Group, version: Option<&Version>, kind: &KindName) -> Op
         namespaced,
     })
 }
+
+/// The fields by which the API server selects objects of a kind, beyond the name and the namespace.
+pub fn selectable_fields(group: &Group, kind: &KindName) -> &'static [&'static str] {
+    match (group.as_str(), kind.as_str()) {
+        ("", "Pod") => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        ("", "Event") => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        ("", "Namespace") => &["status.phase"],
+        ("", "Node") => &["spec.unschedulable"],
+        ("", "Secret") => &["type"],
+        ("batch", "Job") => &["status.successful"],
+        _ => &[],
+    }
+}

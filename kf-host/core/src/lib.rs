@@ -17,6 +17,8 @@ pub mod manifest;
 pub mod names;
 pub mod nearest;
 pub mod permissions;
+pub mod pod_http;
+pub mod request;
 pub mod selection;
 pub mod selectors;
 pub mod size;

@@ -44,6 +44,28 @@ impl LabelSelector {
         }
         Ok(Self(conditions))
     }
+
+    /// Whether labels are so; `label` gives the value of a key. As in the API server, an absent label
+    /// differs from every value, and a number is compared only where there is one.
+    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.0.iter().all(|condition| condition.test.holds(label(&condition.key)))
+    }
+}
+
+impl LabelTest {
+    fn holds(&self, value: Option<&str>) -> bool {
+        let number = || value.and_then(|value| value.parse::<i64>().ok());
+        match self {
+            Self::Exists => value.is_some(),
+            Self::Absent => value.is_none(),
+            Self::Equals(wanted) => value == Some(wanted),
+            Self::Differs(other) => value != Some(other),
+            Self::In(wanted) => value.is_some_and(|value| wanted.iter().any(|one| one == value)),
+            Self::NotIn(others) => value.is_none_or(|value| others.iter().all(|one| one != value)),
+            Self::Above(limit) => number().is_some_and(|number| number > *limit),
+            Self::Below(limit) => number().is_some_and(|number| number < *limit),
+        }
+    }
 }
 
 /// Splits at the commas that do not stand between parentheses.
@@ -174,6 +196,16 @@ impl FieldSelector {
     pub fn selected_name(&self) -> Option<&str> {
         self.0.iter().find(|c| c.equal && c.path == "metadata.name").map(|c| c.value.as_str())
     }
+
+    /// The fields it selects by, such as `status.phase`.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|condition| condition.path.as_str())
+    }
+
+    /// Whether fields are so; `field` gives the value of a path, which is empty where there is none.
+    pub fn matches(&self, field: impl Fn(&str) -> String) -> bool {
+        self.0.iter().all(|condition| (field(&condition.path) == condition.value) == condition.equal)
+    }
 }
 
 fn split_at_bare_commas(text: &str) -> Vec<String> {
@@ -268,6 +300,69 @@ mod tests {
         }
         for bad in ["", "metadata.name", "a b=c", "a=b=c", "a=\\x", "a&b=c"] {
             assert!(FieldSelector::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_match_as_in_the_api_server() {
+        let labels = |key: &str| match key {
+            "app" => Some("web"),
+            "size" => Some("4"),
+            "empty" => Some(""),
+            _ => None,
+        };
+        for matching in [
+            "app",
+            "app=web",
+            "app==web",
+            "app!=db",
+            "app in (web,db)",
+            "app notin (db)",
+            "!absent",
+            "absent!=db",
+            "absent notin (db)",
+            "size>3",
+            "size<5",
+            "empty=",
+            "empty",
+            "app=web,size>-1",
+        ] {
+            assert!(LabelSelector::parse(matching).unwrap().matches(labels), "{matching}");
+        }
+        for other in [
+            "absent",
+            "absent=",
+            "absent in (web)",
+            "absent>1",
+            "!app",
+            "app=db",
+            "app!=web",
+            "app in (db)",
+            "app notin (web,db)",
+            "size>4",
+            "size<4",
+            "app>1",
+            "app<1",
+            "empty>1",
+            "app=web,absent",
+        ] {
+            assert!(!LabelSelector::parse(other).unwrap().matches(labels), "{other}");
+        }
+    }
+
+    #[test]
+    fn fields_match_where_every_condition_holds() {
+        let fields = |path: &str| match path {
+            "metadata.name" => "web-0".to_owned(),
+            "status.phase" => "Running".to_owned(),
+            _ => String::new(),
+        };
+        for matching in ["metadata.name=web-0", "metadata.name==web-0,status.phase!=Failed", "spec.nodeName="]
+        {
+            assert!(FieldSelector::parse(matching).unwrap().matches(fields), "{matching}");
+        }
+        for other in ["metadata.name=web", "metadata.name=web-0,status.phase=Failed", "spec.nodeName!="] {
+            assert!(!FieldSelector::parse(other).unwrap().matches(fields), "{other}");
         }
     }
 

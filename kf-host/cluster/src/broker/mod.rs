@@ -34,9 +34,10 @@ pub use diff::{DiffLine, Mark};
 pub(crate) use questions::{access_review, verdict};
 pub use report::{Action, CallRecord, Change, render_calls};
 
-use kf_core::api::{ApiError, ErrorCode};
-use kf_core::grants::{Access, Grants, Want, decide};
+use kf_core::api::ApiError;
+use kf_core::grants::Grants;
 use kf_core::names::Namespace;
+use kf_core::request::{Denial, Request};
 
 use crate::audit::AuditLog;
 use crate::connection::Connection;
@@ -153,24 +154,16 @@ impl Broker {
 }
 
 impl Inner {
-    /// The grant's word on an access: the rule that allows it, or the refusal as an error.
-    fn check(&self, access: &Access) -> Result<usize, ApiError> {
-        match decide(&self.grants, access) {
+    /// The rule that allows a request, or the refusal as an error.
+    fn check(&self, request: &Request) -> Result<usize, ApiError> {
+        match request.decide(&self.grants) {
             Ok(allowed) => Ok(allowed.rule),
-            Err(refusal) => {
-                self.audit_refusal(access, refusal.layer)?;
-                Err(ApiError {
-                    code: ErrorCode::Forbidden,
-                    message: format!("{} may not {}", self.command.name, refusal.rule),
-                    hint: None,
-                    refusal: Some(refusal),
-                })
+            Err(denial) => {
+                if let Denial::Access(access, refusal) = &denial {
+                    self.audit_refusal(access, refusal.layer)?;
+                }
+                Err(denial.error(&self.command.name, &request.place))
             }
         }
-    }
-
-    /// Whether the grant goes beyond the plain access; a no is no refusal.
-    fn also(&self, access: &Access, want: Want) -> bool {
-        decide(&self.grants, &Access { want, ..access.clone() }).is_ok()
     }
 }

@@ -10,15 +10,16 @@ use futures_util::StreamExt as _;
 use http::Method;
 use http::header::HeaderValue;
 use kf_core::api::{
-    AccessQuestion, ApiError, Bearer, ErrorCode, Event, EventKind, Kind, PodRef, PodRequest, PodResponse,
-    PortForward, PortPair, Reach,
+    AccessQuestion, ApiError, Bearer, ErrorCode, Event, EventKind, PodRef, PodRequest, PodResponse,
+    PortForward, PortPair,
 };
 use kf_core::grants::{Access, Layer, Refusal, Verb};
-use kf_core::names::{Namespace, ObjectName, ResourceVersion, Subresource};
+use kf_core::names::{Namespace, ObjectName, ResourceVersion};
+use kf_core::pod_http::check;
+use kf_core::request::{Place, Reference, Request, check_audience};
 use kf_core::url::Query;
 use serde_json::{Value, json};
 
-use super::calls::Place;
 use super::wire::Call;
 use super::{Inner, watch};
 use crate::streams::{Listening, bind, dial, http as pod_http};
@@ -113,13 +114,13 @@ impl Inner {
 
     /// The host's own look at a pod.
     async fn look(&self, place: &Place) -> Result<Value, ApiError> {
-        let access = place.access(self, Verb::Get);
+        let access = place.access(Verb::Get);
         let call = self.call(place, access, None, Method::GET, &place.object(), &Query::default())?;
         self.json(&call).await
     }
 
     pub(super) async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError> {
-        let checked = pod_http::check(&request)?;
+        let checked = check(&request)?;
         let mut query = Query::default();
         query.set("ports", request.port);
         let (call, place) = self.door(&request.pod, "portforward", &query).await?;
@@ -174,18 +175,17 @@ impl Inner {
     /// A bearer token of a service account of the run's namespace, as the value of a header. The pod may
     /// be in another: a server that many teams share asks who calls.
     async fn token(&self, bearer: &Bearer) -> Result<HeaderValue, ApiError> {
-        let name = ObjectName::parse(bearer.service_account.as_str())?;
+        let account = Reference::service_account(&bearer.service_account)?;
+        check_audience(bearer)?;
+        let account = self.place(account).await?;
+        let request = Request::token(&account)?;
+        let rule = self.check(&request)?;
+        let Request { place, access, .. } = request;
+        let Place { namespace: Some(namespace), name: Some(name), .. } = account else {
+            return Err(ApiError::invalid("a token needs a service account of a namespace"));
+        };
         let audience = &bearer.audience;
-        if audience.is_empty() || audience.len() > 256 || !audience.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(ApiError::invalid("an audience is 1 to 256 printable characters without spaces"));
-        }
-        let accounts = Kind { group: String::new(), version: None, kind: "ServiceAccount".into() };
-        let place = self.place(&accounts, None, Reach::Namespaced, None).await?;
-        let place =
-            Place { name: Some(name.clone()), subresource: Some(Subresource::parse("token")?), ..place };
-        let access = place.access(self, Verb::Create);
-        let rule = self.check(&access)?;
-        let key = (place.namespace.clone().unwrap_or_else(|| self.namespace.clone()), name, audience.clone());
+        let key = (namespace, name, audience.clone());
         let mut tokens = self.tokens.lock().await;
         if let Some((token, asked)) = tokens.given.get(&key)
             && asked.elapsed() < TOKEN_REUSE

@@ -4,46 +4,24 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::Method;
 use kf_core::api::{AccessQuestion, ApiError, ErrorCode, Identity, Verdict};
 use kf_core::names::{Group, Namespace, ObjectName, Resource};
+use kf_core::request::Question;
 use serde_json::{Value, json};
 
 use super::Inner;
 use super::wire::{About, Call};
-
-/// Questions of one call.
-const MOST_QUESTIONS: usize = 100;
 
 /// Reviews asked at the same time; each may need a connection of its own.
 const AT_ONCE: usize = 8;
 
 impl Inner {
     pub(super) async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
-        if questions.len() > MOST_QUESTIONS {
-            return Err(ApiError::invalid(format!(
-                "{} questions at once, more than {MOST_QUESTIONS}",
-                questions.len()
-            )));
-        }
-        let reviews = questions.iter().map(|q| self.review(q)).collect::<Result<Vec<_>, _>>()?;
+        let questions = Question::parse_all(&questions, &self.namespace)?;
+        let reviews: Vec<Call> = questions.iter().map(review).collect();
         stream::iter(reviews)
             .map(|call| async move { self.json(&call).await.map(|answer| verdict(&answer)) })
             .buffered(AT_ONCE)
             .try_collect()
             .await
-    }
-
-    fn review(&self, question: &AccessQuestion) -> Result<Call, ApiError> {
-        let group = Group::parse(question.group.as_str())?;
-        let resource = Resource::parse(&question.resource)?;
-        let namespace = match &question.namespace {
-            Some(namespace) => Namespace::parse(namespace.as_str())?,
-            None => self.namespace.clone(),
-        };
-        let name = question.name.as_deref().map(ObjectName::parse).transpose()?;
-        if question.verb.is_empty() || !question.verb.bytes().all(|b| b.is_ascii_lowercase()) {
-            return Err(ApiError::invalid("a verb is one word of lower case letters"));
-        }
-        let review = access_review(&question.verb, &group, &resource, Some(&namespace), name.as_ref());
-        Ok(posted("can-i", "authorization.k8s.io", "selfsubjectaccessreviews", &review))
     }
 
     pub(super) async fn whoami(&self) -> Result<Identity, ApiError> {
@@ -62,6 +40,12 @@ impl Inner {
             expires: self.connection.credentials_expire(),
         })
     }
+}
+
+fn review(question: &Question) -> Call {
+    let Question { verb, group, resource, namespace, name } = question;
+    let review = access_review(verb, group, resource, Some(namespace), name.as_ref());
+    posted("can-i", "authorization.k8s.io", "selfsubjectaccessreviews", &review)
 }
 
 /// The body of a SelfSubjectAccessReview.

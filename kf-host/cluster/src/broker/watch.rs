@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use kf_core::api::{ApiError, Event, EventKind, EventStream, Selection};
 use kf_core::grants::{Access, Verb};
 use kf_core::names::ResourceVersion;
+use kf_core::request::{Place, Request};
 use kf_core::url::Query;
 use kube::client::Body;
 use serde_json::Value;
@@ -23,7 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
-use super::calls::{Place, typed};
+use super::calls::typed;
 use super::redact::Sight;
 use crate::connection::{answered, broken_stream};
 
@@ -46,10 +47,11 @@ pub(super) async fn open(
     resource_version: String,
 ) -> Result<EventStream, ApiError> {
     let version = ResourceVersion::parse(resource_version)?;
-    let (place, access, query) = inner.selection(&what, Verb::Watch).await?;
-    let rule = inner.check(&access)?;
+    let (request, query) = inner.selection(&what, Verb::Watch).await?;
+    let rule = inner.check(&request)?;
     let permit = inner.meter.stream()?;
-    let sight = place.sight(inner, &access);
+    let Request { place, access, .. } = request;
+    let sight = inner.sight(&place, &access);
     let watch =
         Watch { rule: Some(rule), _permit: Some(permit), ..Watch::new(inner, place, access, version) };
     events(Watch { query, sight, ..watch }).await
@@ -61,7 +63,7 @@ pub(super) async fn one(
     place: &Place,
     version: ResourceVersion,
 ) -> Result<EventStream, ApiError> {
-    let access = place.access(inner, Verb::Watch);
+    let access = place.access(Verb::Watch);
     let mut query = Query::default();
     if let Some(name) = &place.name {
         query.set("fieldSelector", format!("metadata.name={name}"));

@@ -1,23 +1,21 @@
 //! Create, apply, patch, delete, and what they would do in a dry run.
 
 use http::Method;
-use kf_core::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, Propagation, WriteOptions};
-use kf_core::body::{Extra, check_patch, fit_object};
-use kf_core::grants::{Access, Verb, Want};
-use kf_core::names::{Resource, Subresource, Uid};
+use kf_core::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, WriteOptions};
+use kf_core::body::delete_options;
+use kf_core::grants::Verb;
+use kf_core::request::{Place, Reference, Request};
 use kf_core::url::Query;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Inner;
-use super::calls::Place;
 use super::diff;
 use super::redact::{Sight, clean};
 use super::report::{Action, Change};
 
 /// A write that has been checked.
 struct Write {
-    place: Place,
-    access: Access,
+    request: Request,
     rule: usize,
     method: Method,
     content_type: &'static str,
@@ -33,17 +31,11 @@ impl Inner {
         mut body: Value,
         options: WriteOptions,
     ) -> Result<Value, ApiError> {
-        let (place, extras) = self.fitted(&object, &mut body).await?;
-        // A POST names no object, and RBAC's rules with names never match it. One that makes a
-        // namespace is in none.
-        let access =
-            Access { name: None, namespace: place.namespace.clone(), ..place.access(self, Verb::Create) };
-        let rule = self.check(&access)?;
-        self.check_extras(&place, &extras)?;
+        let place = self.place(Reference::whole(&object, Some(&body))?).await?;
+        let request = Request::create(place, &mut body)?;
         self.write(Write {
-            place,
-            access,
-            rule,
+            rule: self.check(&request)?,
+            request,
             method: Method::POST,
             content_type: "application/json",
             body,
@@ -53,30 +45,18 @@ impl Inner {
         .await
     }
 
-    /// Server-side apply makes the object if it is not there, so it needs both verbs.
     pub(super) async fn apply(
         &self,
         object: ObjectRef,
         mut body: Value,
         options: WriteOptions,
     ) -> Result<Value, ApiError> {
-        let (place, extras) = self.fitted(&object, &mut body).await?;
-        let access = place.access(self, Verb::Patch);
-        let rule = self.check(&access)?;
-        self.check(&place.access(self, Verb::Create))?;
-        if options.force && !self.also(&access, Want::Force) {
-            return Err(ApiError::new(
-                ErrorCode::Forbidden,
-                format!("{} may not take over fields of {}", self.command.name, place.words()),
-            )
-            .hint("the manifest's rule needs `force = true`"));
-        }
-        self.check_extras(&place, &extras)?;
+        let place = self.place(Reference::whole(&object, Some(&body))?).await?;
+        let request = Request::apply(place, &mut body, options.force)?;
         self.write(Write {
-            access,
-            rule,
+            rule: self.check(&request)?,
+            request,
             method: Method::PATCH,
-            place,
             content_type: "application/apply-patch+yaml",
             body,
             force: options.force,
@@ -92,22 +72,11 @@ impl Inner {
         body: Value,
         options: WriteOptions,
     ) -> Result<Value, ApiError> {
-        let place = self.object(&object, None).await?;
-        let name = place.name.clone().ok_or_else(|| ApiError::invalid("a patch needs a name"))?;
-        let extras = check_patch(kind, &body, &place.served, place.namespace.as_ref(), &name)?;
-        let access = place.access(self, Verb::Patch);
-        let rule = self.check(&access)?;
-        self.check_extras(&place, &extras)?;
-        // `copy` moves data into what is shown, and `test` tells whether a guess is right.
-        if kind == PatchKind::Json && place.is_secret() && self.secret_sight(&place) == Sight::WithoutData {
-            return Err(ApiError::invalid(
-                "secrets take no JSON patch from a command that may not read their data",
-            ));
-        }
+        let place = self.place(Reference::object(&object)?).await?;
+        let request = Request::patch(place, kind, &body)?;
         self.write(Write {
-            place,
-            access,
-            rule,
+            rule: self.check(&request)?,
+            request,
             method: Method::PATCH,
             content_type: match kind {
                 PatchKind::Merge => "application/merge-patch+json",
@@ -122,12 +91,11 @@ impl Inner {
     }
 
     pub(super) async fn delete(&self, object: ObjectRef, options: DeleteOptions) -> Result<(), ApiError> {
-        whole(&object)?;
-        let place = self.object(&object, None).await?;
-        let access = place.access(self, Verb::Delete);
-        let rule = self.check(&access)?;
+        let request = Request::delete(self.place(Reference::whole(&object, None)?).await?);
+        let rule = self.check(&request)?;
+        let Request { place, access, .. } = request;
         let dry_run = self.dry_run || options.dry_run;
-        let body = delete_options(options, dry_run)?;
+        let body = delete_options(&options, dry_run)?;
         let target = place.object();
         let mut call = self.call(&place, access, Some(rule), Method::DELETE, &target, &Query::default())?;
         call.content_type = Some("application/json");
@@ -139,42 +107,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Finds the place of a whole object and makes the body say the same.
-    async fn fitted(&self, object: &ObjectRef, body: &mut Value) -> Result<(Place, Vec<Extra>), ApiError> {
-        whole(object)?;
-        let version = body
-            .get("apiVersion")
-            .and_then(Value::as_str)
-            .map(|text| text.rsplit_once('/').map_or(text, |(_, version)| version).to_owned());
-        let place = self.object(object, version.as_deref()).await?;
-        let name = place.name.as_ref().ok_or_else(|| ApiError::invalid("a write needs a name"))?;
-        let extras = fit_object(body, &place.served, place.namespace.as_ref(), name)?;
-        Ok((place, extras))
-    }
-
-    fn check_extras(&self, place: &Place, extras: &[Extra]) -> Result<(), ApiError> {
-        for extra in extras {
-            let (verb, subresource) = match extra {
-                Extra::Finalizers => (Verb::Update, "finalizers"),
-                Extra::Status => (Verb::Patch, "status"),
-            };
-            let resource = Resource {
-                plural: place.served.plural.clone(),
-                subresource: Some(Subresource::parse(subresource)?),
-            };
-            self.check(&Access { resource, ..place.access(self, verb) })?;
-        }
-        Ok(())
-    }
-
-    /// Answers to writes show what a read would.
-    fn secret_sight(&self, place: &Place) -> Sight {
-        place.sight(self, &place.access(self, Verb::Get))
-    }
-
     async fn write(&self, write: Write) -> Result<Value, ApiError> {
-        let Write { place, access, rule, method, content_type, body, force, dry_run } = write;
-        let sight = self.secret_sight(&place);
+        let Write { request, rule, method, content_type, body, force, dry_run } = write;
+        let target = request.target();
+        let Request { place, access, .. } = request;
+        // Answers to writes show what a read would.
+        let sight = self.sight(&place, &place.access(Verb::Get));
         let before = if self.dry_run { Some(self.live(&place).await) } else { None };
         let mut query = Query::default();
         query.set("fieldManager", &self.field_manager);
@@ -185,7 +123,6 @@ impl Inner {
         if self.dry_run || dry_run {
             query.set("dryRun", "All");
         }
-        let target = if method == Method::POST { place.collection() } else { place.object() };
         let mut call = self.call(&place, access, Some(rule), method, &target, &query)?;
         call.content_type = Some(content_type);
         call.body = bytes(&body);
@@ -200,7 +137,7 @@ impl Inner {
     /// The object as it is, for the diff of a dry run. The host asks for the user's eyes; the
     /// guest never sees it.
     async fn live(&self, place: &Place) -> Result<Option<Value>, ApiError> {
-        let access = place.access(self, Verb::Get);
+        let access = place.access(Verb::Get);
         let target = place.object();
         let call = self.call(place, access, None, Method::GET, &target, &Query::default())?;
         match self.json(&call).await {
@@ -259,36 +196,6 @@ impl Inner {
             note,
         }
     }
-}
-
-/// Only a whole object is made, applied or deleted.
-fn whole(object: &ObjectRef) -> Result<(), ApiError> {
-    match &object.subresource {
-        None => Ok(()),
-        Some(subresource) => {
-            Err(ApiError::invalid(format!("the subresource {subresource} can be read and patched only")))
-        }
-    }
-}
-
-fn delete_options(options: DeleteOptions, dry_run: bool) -> Result<Value, ApiError> {
-    if options.grace_period_seconds == Some(0) {
-        return Err(ApiError::invalid("a grace period of 0 s can leave containers running unseen"));
-    }
-    let propagation = match options.propagation {
-        Propagation::Background => "Background",
-        Propagation::Foreground => "Foreground",
-        Propagation::Orphan => "Orphan",
-    };
-    let uid = options.uid.map(Uid::parse).transpose()?;
-    Ok(json!({
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "propagationPolicy": propagation,
-        "gracePeriodSeconds": options.grace_period_seconds,
-        "preconditions": uid.map(|uid| json!({"uid": uid})),
-        "dryRun": if dry_run { json!(["All"]) } else { json!([]) },
-    }))
 }
 
 fn bytes(body: &Value) -> Vec<u8> {

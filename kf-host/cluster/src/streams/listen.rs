@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream;
 use kf_core::api::{ApiError, ErrorCode, PortForward, PortPair, Trouble};
+use kf_core::request::check_ports;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -20,9 +21,6 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 
 use super::port::{carry, passes};
-
-/// Ports of one forward.
-const MOST_PORTS: usize = 16;
 
 /// Connections of one forward at once. More of them wait to be accepted.
 const MOST_CONNECTIONS: usize = 256;
@@ -48,17 +46,9 @@ pub(crate) type Opener<S> =
 
 /// Binds every port, or none.
 pub(crate) async fn bind(wanted: &[PortPair]) -> Result<Listening, ApiError> {
-    if wanted.is_empty() || wanted.len() > MOST_PORTS {
-        return Err(ApiError::new(
-            ErrorCode::Invalid,
-            format!("a port-forward takes 1 to {MOST_PORTS} ports, not {}", wanted.len()),
-        ));
-    }
+    check_ports(wanted)?;
     let mut listening = Listening { ports: Vec::new(), listeners: Vec::new() };
     for pair in wanted {
-        if pair.remote == 0 {
-            return Err(ApiError::invalid("0 is no port of a pod"));
-        }
         let (listeners, local) = both(pair.local).await.map_err(|error| taken(pair.local, &error))?;
         listening.ports.push(PortPair { local, ..*pair });
         listening.listeners.extend(listeners.into_iter().map(|listener| (listener, pair.remote)));

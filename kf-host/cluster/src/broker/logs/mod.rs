@@ -75,9 +75,10 @@ use futures_util::stream::{self, StreamExt as _};
 use http::Method;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use kf_core::api::{ApiError, ByteStream, ErrorCode, Kind, LogOptions, Reach};
+use kf_core::api::{ApiError, ByteStream, ErrorCode, LogOptions};
 use kf_core::grants::Verb;
-use kf_core::names::{ContainerName, ObjectName, Subresource};
+use kf_core::names::ContainerName;
+use kf_core::request::{Place, Reference, Request};
 use kf_core::url::Query;
 use kube::client::Body;
 use tokio::sync::OwnedSemaphorePermit;
@@ -86,7 +87,6 @@ use tokio::time::{sleep, timeout};
 use self::follower::{Action, Event, Follower, Run};
 use self::run::Status;
 use super::Inner;
-use super::calls::Place;
 use crate::connection::broken_stream;
 
 impl Inner {
@@ -96,13 +96,11 @@ impl Inner {
         pod: String,
         options: LogOptions,
     ) -> Result<ByteStream, ApiError> {
-        let name = ObjectName::parse(pod)?;
-        let pods = Kind { group: String::new(), version: None, kind: "Pod".into() };
-        let pod = self.place(&pods, namespace.as_deref(), Reach::Namespaced, None).await?;
-        let pod = Place { name: Some(name), ..pod };
-        let place = Place { subresource: Some(Subresource::parse("log")?), ..pod.clone() };
+        let pod = self.place(Reference::pod(namespace.as_deref(), &pod)?).await?;
+        let request = Request::log(&pod)?;
         query(&options)?;
-        let rule = self.check(&place.access(self, Verb::Get))?;
+        let rule = self.check(&request)?;
+        let place = request.place;
         let permit = self.meter.stream()?;
         let resumes = options.follow && !options.previous && !options.timestamps;
         let mut log = Log {
@@ -227,7 +225,7 @@ impl Log {
     }
 
     async fn connect(&mut self, options: &LogOptions) -> Result<Body, ApiError> {
-        let access = self.place.access(&self.inner, Verb::Get);
+        let access = self.place.access(Verb::Get);
         let (target, query) = (self.place.object(), query(options)?);
         let call = self.inner.call(&self.place, access, Some(self.rule), Method::GET, &target, &query)?;
         Ok(self.inner.stream(&call).await?.into_body())
@@ -235,7 +233,7 @@ impl Log {
 
     /// The host's own request, not the command's.
     async fn status(&mut self) -> Result<Event, ApiError> {
-        let access = self.pod.access(&self.inner, Verb::Get);
+        let access = self.pod.access(Verb::Get);
         let target = self.pod.object();
         let call = self.inner.call(&self.pod, access, None, Method::GET, &target, &Query::default())?;
         let pod = self.inner.json(&call).await?;

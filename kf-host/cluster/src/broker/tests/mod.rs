@@ -16,7 +16,7 @@ use http::{Request, Response, response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use kf_core::api::{Kind, ObjectRef, Reach, Selection};
+use kf_core::api::{ErrorCode, Kind, ObjectRef, Reach, Selection};
 use kf_core::grants::{Ceiling, Consent, RuleSet, RunFlags};
 use kube::client::Body;
 use serde_json::{Value, json};
