@@ -102,7 +102,7 @@ fn absence_is_told_from_a_kind_that_is_not_served() {
     let hint = "kf status";
     assert_eq!(nothing("mnist"), Error::not_found("no component `mnist` in team-a").hint(hint));
     assert_eq!(nothing("job/mnist"), Error::not_found("no job `mnist` in team-a").hint(hint));
-    assert_eq!(nothing("workspace/mnist").message, "the cluster does not serve Workspace of kubeflow.org");
+    assert_eq!(nothing("workspace/mnist").message, "the cluster does not serve Workspace.kubeflow.org");
     assert_eq!(nothing("cronjob/mnist").code, ErrorCode::Invalid);
 }
 

@@ -116,7 +116,7 @@ fn a_body_says_what_its_request_says() {
     let jobs = kf.api("batch/Job");
     for (pointer, value) in [
         ("/kind", "Pod"),
-        ("/apiVersion", "batch/v1beta1"),
+        ("/apiVersion", "apps/v1"),
         ("/metadata/namespace", "team-b"),
         ("/metadata/generateName", "x-"),
     ] {
@@ -125,6 +125,9 @@ fn a_body_says_what_its_request_says() {
         refused(jobs.create(&body), ErrorCode::Invalid);
         refused(jobs.apply(&body), ErrorCode::Invalid);
     }
+    let mut old = Object::from(job("new"));
+    old.set("/apiVersion", "batch/v1beta1");
+    refused(jobs.create(&old), ErrorCode::NotFound);
     refused(jobs.merge("mnist", &json!({ "metadata": { "name": "other" } })), ErrorCode::Invalid);
     refused(jobs.get("../secrets/token"), ErrorCode::Invalid);
     refused(jobs.get_below("mnist", "proxy"), ErrorCode::Invalid);
@@ -136,7 +139,7 @@ fn owners_and_status_take_rights_of_their_own() {
     let jobs = kf.api("batch/Job");
     let owned = json!({ "metadata": { "ownerReferences": [] } });
     let message = refused(jobs.merge("mnist", &owned), ErrorCode::Forbidden);
-    assert!(message.contains("`update jobs/finalizers.batch`"), "{message}");
+    assert!(message.contains("`update jobs.batch/finalizers`"), "{message}");
     refused(jobs.merge("mnist", &json!({ "status": {} })), ErrorCode::Forbidden);
     let forced = WriteOptions { force: true, ..WriteOptions::default() };
     refused(jobs.apply_with(&job("mnist").into(), forced), ErrorCode::Forbidden);
@@ -173,6 +176,56 @@ fn another_object_of_the_name_is_not_deleted() {
     let earlier = DeleteOptions { uid: Some("of-an-earlier-one".into()), ..DeleteOptions::default() };
     refused(jobs.delete_with("mnist", &earlier), ErrorCode::Conflict);
     jobs.delete("mnist").unwrap();
+}
+
+#[test]
+fn selectors_are_read_as_the_api_server_reads_them() {
+    let host = host(JOBS);
+    for (name, size) in [("small", "2"), ("large", "4")] {
+        let mut sized = Object::from(job(name));
+        sized.set("/metadata/labels", json!({ "size": size }));
+        host.put(sized.into_value());
+    }
+    let jobs = host.kf().api("batch/Job");
+    let selected = |labels: &str| -> Vec<String> {
+        let found = jobs.clone().labels(labels).list().unwrap();
+        found.iter().map(|job| job.name().to_owned()).collect()
+    };
+    assert_eq!(selected("size>3"), ["large"]);
+    assert_eq!(selected("size!=4"), ["mnist", "small"]);
+    assert_eq!(selected("size notin (2)"), ["large", "mnist"]);
+    for invalid in ["size>x", "size in 2", "a b", "size=2,"] {
+        refused(jobs.clone().labels(invalid).list(), ErrorCode::Invalid);
+    }
+    refused(jobs.clone().fields("spec.priority=1").list(), ErrorCode::Invalid);
+    refused(jobs.clone().fields("status.phase").watch("0").map(drop), ErrorCode::Invalid);
+}
+
+#[test]
+fn kind_of_kubernetes_itself_is_served_without_a_word() {
+    let host = FakeHost::new("team-a");
+    assert_eq!(host.kf().api("apps/Deployment").list().unwrap(), []);
+    refused(host.kf().api("apps/Deployment").get("web"), ErrorCode::NotFound);
+    refused(host.kf().api("kubeflow.org/Notebook").list(), ErrorCode::NotFound);
+}
+
+#[test]
+fn question_that_is_no_question_is_invalid() {
+    let kf = host(JOBS).kf();
+    refused(kf.can_i(&[Access::new("read", "", "pods/log/x")]), ErrorCode::Invalid);
+    refused(kf.can_i(&[Access::new("*", "", "pods")]), ErrorCode::Invalid);
+}
+
+#[test]
+#[should_panic(expected = "unknown variant `fetch`")]
+fn manifest_with_unknown_verb_is_refused() {
+    host(&JOBS.replace("\"list\"", "\"fetch\""));
+}
+
+#[test]
+#[should_panic(expected = "wildcard")]
+fn manifest_with_wildcard_is_refused() {
+    host(&JOBS.replace("\"pods/exec\"", "\"*\""));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a fake host answers a command.
 
+use kf_core::names::{ContainerName, ResourceVersion};
 use serde_json::Value;
 
 use super::host::FakeHost;
@@ -87,15 +88,15 @@ impl Host for FakeHost {
     }
 
     fn open_watch(&self, what: &Selection, resource_version: &str) -> Result<Box<dyn WatchSource>> {
-        self.cluster(|cluster| cluster.selected("watch", what))?;
-        let from = resource_version
-            .parse()
-            .map_err(|_| Error::invalid(format!("`{resource_version}` is no resource version")))?;
-        Ok(Box::new(FakeWatch::new(self.clone(), what.clone(), from)))
+        let version = ResourceVersion::parse(resource_version)?;
+        let listing = self.cluster(|cluster| cluster.watched(what))?;
+        let from = version.as_str().parse();
+        let from = from.map_err(|_| Error::invalid(format!("invalid resource version {version}")))?;
+        Ok(Box::new(FakeWatch::new(self.clone(), listing, from)))
     }
 
     fn can_i(&self, questions: &[Access]) -> Result<Vec<Verdict>> {
-        Ok(self.cluster(|cluster| cluster.can_i(questions)))
+        self.cluster(|cluster| cluster.can_i(questions))
     }
 
     fn whoami(&self) -> Result<Identity> {
@@ -103,7 +104,7 @@ impl Host for FakeHost {
     }
 
     fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
-        Ok(self.cluster(|cluster| cluster.discover(group)))
+        self.cluster(|cluster| cluster.discover(group))
     }
 
     fn open_log(
@@ -112,8 +113,11 @@ impl Host for FakeHost {
         pod: &str,
         options: &LogOptions,
     ) -> Result<Box<dyn LogSource>> {
-        self.cluster(|cluster| cluster.door(namespace, pod, "log"))?;
-        Ok(Box::new(FakeLogStream::open(self.clone(), pod, options)?))
+        if let Some(container) = &options.container {
+            ContainerName::parse(container.as_str())?;
+        }
+        self.cluster(|cluster| cluster.permit(&cluster.stream(namespace, pod, "log")?))?;
+        Ok(Box::new(FakeLogStream::open(self.clone(), namespace, pod, options)?))
     }
 
     fn forward(&self, log: Box<dyn LogSource>, prefix: Option<&str>) -> Result<Box<dyn ForwardSource>> {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use kf_core::kinds::{Served, built_in};
+use kf_core::names::{Group, KindName, NameError, Plural, Version};
 use serde_json::Value;
 
-use super::rights::Rights;
+use super::manifest::Rights;
 use crate::border::{DeleteOptions, Event, EventKind, Identity, Kind, ObjectRef, ServedKind};
 use crate::error::Error;
 use crate::objects::Object;
@@ -79,7 +81,7 @@ impl FakeCluster {
             false => String::new(),
         };
         assert!(!object.name().is_empty(), "the object has no name: {object:?}");
-        let key = (served.group, served.kind, namespace, object.name().to_owned());
+        let key = (served.group.into(), served.kind.into(), namespace, object.name().to_owned());
         self.store(key, object.into_value());
     }
 
@@ -195,22 +197,42 @@ impl FakeCluster {
         self.fields.push((kind.into(), pointer.into(), error));
     }
 
-    pub(super) fn find_served(&self, group: &str, kind: &str) -> Option<&ServedKind> {
-        self.served.iter().find(|served| served.group == group && served.kind == kind)
+    /// The resource of a kind, found as kf finds it: Kubernetes' own are known beforehand, and a kind may be
+    /// spelled as its singular is.
+    pub(super) fn resolve(
+        &self,
+        group: &Group,
+        version: Option<&Version>,
+        kind: &KindName,
+    ) -> Option<Served> {
+        built_in(group, version, kind).or_else(|| {
+            let fits = |served: &&ServedKind| {
+                served.group == group.as_str() && version.is_none_or(|it| served.version == it.as_str())
+            };
+            let mut served = self.served.iter().filter(fits);
+            let found = served.clone().find(|served| served.kind == kind.as_str());
+            parsed(found.or_else(|| served.find(|it| it.kind.eq_ignore_ascii_case(kind.as_str())))?).ok()
+        })
+    }
+
+    fn find_served(&self, group: &str, kind: &str) -> Option<Served> {
+        self.resolve(&Group::parse(group).ok()?, None, &KindName::parse(kind).ok()?)
     }
 
     #[expect(clippy::panic, reason = "only tests reach it, and it is the test that is wrong")]
-    fn must_serve(&self, group: &str, kind: &str) -> ServedKind {
+    fn must_serve(&self, group: &str, kind: &str) -> Served {
         match self.find_served(group, kind) {
-            Some(served) => served.clone(),
+            Some(served) => served,
             None => panic!("the test puts a {kind} of group `{group}` there, but does not serve it"),
         }
     }
 
     pub(super) fn key(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> Key {
-        let namespaced = self.find_served(&kind.group, &kind.kind).is_none_or(|served| served.namespaced);
+        let served = self.find_served(&kind.group, &kind.kind);
+        let namespaced = served.as_ref().is_none_or(|served| served.namespaced);
         let namespace = if namespaced { namespace.unwrap_or(&self.namespace) } else { "" };
-        (kind.group.clone(), kind.kind.clone(), namespace.to_owned(), name.to_owned())
+        let kind_name = served.map_or_else(|| kind.kind.clone(), |served| served.kind.to_string());
+        (kind.group.clone(), kind_name, namespace.to_owned(), name.to_owned())
     }
 
     pub(super) fn store(&mut self, key: Key, object: Value) {
@@ -235,6 +257,16 @@ impl FakeCluster {
             self.changes.push((self.version, key.clone(), Event { kind: EventKind::Deleted, object }));
         }
     }
+}
+
+fn parsed(served: &ServedKind) -> Result<Served, NameError> {
+    Ok(Served {
+        group: Group::parse(served.group.as_str())?,
+        version: Version::parse(served.version.as_str())?,
+        kind: KindName::parse(served.kind.as_str())?,
+        plural: Plural::parse(served.plural.as_str())?,
+        namespaced: served.namespaced,
+    })
 }
 
 #[expect(clippy::panic, reason = "only tests reach it, and it is the test that is wrong")]

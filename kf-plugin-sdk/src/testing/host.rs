@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cluster::FakeCluster;
-use super::rights::{Package, Rights};
+use super::manifest::{Package, Rights};
 use super::sessions::FakeSessions;
 use super::terminal::Terminal;
 use crate::border::{Context, Selected};
@@ -53,7 +53,7 @@ pub(super) struct State {
 }
 
 impl FakeHost {
-    /// An empty cluster that serves pods and events, and a command with the name and the rights in the
+    /// An empty cluster that serves Kubernetes' own kinds, and a command with the name and the rights in the
     /// `plugin.toml` of the package under test. A package without one may do everything.
     ///
     /// # Panics

@@ -25,17 +25,17 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! It refuses what kf refuses: a call that no rule of the package's `plugin.toml` allows, a place
-//! outside the namespace of the run without `scope = "cluster"`, a body that says something else than
-//! its request. So a test that passes here does not fail there for want of a right. What the *user* may
-//! not do is [`FakeCluster::deny`]. It counts no budgets, checks no schema, and takes no JSON patch.
+//! It decides with kf's own code, so it refuses what kf refuses: a call that no rule of the package's
+//! `plugin.toml` allows, a place outside the namespace of the run without `scope = "cluster"`, an invalid
+//! name or selector, a body that says something else than its request. So a test that passes here does not
+//! fail there for want of a right. What the *user* may not do is [`FakeCluster::deny`]. It counts no budgets,
+//! checks no schema, and takes no JSON patch.
 
 mod answers;
-mod bodies;
 mod cluster;
+mod convert;
 mod host;
-mod rights;
-mod selectors;
+mod manifest;
 mod sessions;
 mod streams;
 mod terminal;

@@ -1,5 +1,10 @@
 use std::cell::Cell;
 
+use kf_core::names::ContainerName;
+use kf_core::pod_http;
+use kf_core::request::{Place, Request, check_command, check_ports};
+
+use super::convert;
 use super::host::FakeHost;
 use super::streams::when;
 use crate::border::*;
@@ -60,18 +65,18 @@ impl FakeHost {
         act(&mut self.state.sessions.borrow_mut())
     }
 
-    /// Whether a door of a pod may be opened; a session cannot be tried without being done.
+    /// Whether a stream into a pod may be opened; a session cannot be tried without being done.
     fn may_open(&self, what: &str, namespace: Option<&str>, pod: &str) -> Result<()> {
-        self.cluster(|cluster| cluster.door(namespace, pod, what))?;
-        self.no_dry_run(what, pod)
+        let request = self.cluster(|cluster| cluster.stream(namespace, pod, what))?;
+        self.no_dry_run(what, &request)?;
+        self.cluster(|cluster| cluster.permit(&request))
     }
 
-    fn no_dry_run(&self, what: &str, pod: &str) -> Result<()> {
-        if !self.context().dry_run {
-            return Ok(());
+    fn no_dry_run(&self, what: &str, request: &Request) -> Result<()> {
+        match self.context().dry_run {
+            true => Err(Place { subresource: None, ..request.place.clone() }.no_dry_run(what).into()),
+            false => Ok(()),
         }
-        let error = Error::invalid(format!("{what} of pod {pod} cannot be tried without being done"));
-        Err(error.hint("leave --dry-run out"))
     }
 
     fn pod(&self, namespace: Option<&str>, pod: &str) -> Result<Object> {
@@ -85,9 +90,7 @@ impl FakeHost {
         command: &[String],
         options: &SessionOptions,
     ) -> Result<Said> {
-        if command.first().is_none_or(String::is_empty) {
-            return Err(Error::invalid("there is no command to run"));
-        }
+        check_command(command)?;
         self.session("exec", namespace, pod, command, options)
     }
 
@@ -99,6 +102,9 @@ impl FakeHost {
         command: &[String],
         options: &SessionOptions,
     ) -> Result<Said> {
+        if let Some(container) = &options.container {
+            ContainerName::parse(container.as_str())?;
+        }
         self.may_open(subresource, namespace, pod)?;
         self.pod(namespace, pod)?;
         let opened = OpenedSession { pod: pod.into(), command: command.to_vec(), options: options.clone() };
@@ -113,18 +119,18 @@ impl FakeHost {
     }
 
     pub(super) fn http(&self, request: &HttpRequest) -> Result<HttpResponse> {
-        check_path(&request.path)?;
-        if request.port == 0 {
-            return Err(Error::invalid("0 is no port of a pod"));
+        let asked = convert::pod_request(request);
+        let checked = pod_http::check(&asked)?;
+        let (namespace, pod) = (request.namespace.as_deref(), request.pod.as_str());
+        let opened = self.cluster(|cluster| cluster.stream(namespace, pod, "portforward"))?;
+        if !checked.reads() {
+            self.no_dry_run("a request that changes something in a port", &opened)?;
         }
-        self.cluster(|cluster| cluster.door(request.namespace.as_deref(), &request.pod, "portforward"))?;
-        if !matches!(request.method, Method::Get | Method::Head) {
-            self.no_dry_run("a request that changes something in a port", &request.pod)?;
+        if let Some(bearer) = &asked.bearer {
+            self.cluster(|cluster| cluster.token(bearer))?;
         }
-        if let Some(bearer) = &request.bearer {
-            self.cluster(|cluster| cluster.token(&bearer.service_account))?;
-        }
-        self.pod(request.namespace.as_deref(), &request.pod)?;
+        self.cluster(|cluster| cluster.permit(&opened))?;
+        self.pod(namespace, pod)?;
         self.sessions(|sessions| match &mut sessions.http {
             Some(http) => http(request),
             None => {
@@ -140,9 +146,12 @@ impl FakeHost {
         ports: &[Port],
     ) -> Result<Box<dyn PortForwardSource>> {
         self.may_open("portforward", namespace, pod)?;
-        if self.pod(namespace, pod)?.str("/status/phase") != Some("Running") {
+        // Who may not see the pod is not told how it is.
+        let visible = self.cluster(|cluster| !cluster.is_denied("get", "", "pods"));
+        if visible && self.pod(namespace, pod)?.str("/status/phase") != Some("Running") {
             return Err(Error::failed(format!("pod {pod} is not running yet")));
         }
+        check_ports(&convert::ports(ports))?;
         let bound = ports.iter().zip(40_001..).map(|(port, free)| match port.local {
             0 => Port { local: free, ..*port },
             _ => *port,
@@ -154,16 +163,6 @@ impl FakeHost {
             pod: pod.into(),
             ports: bound.collect(),
         }))
-    }
-}
-
-fn check_path(path: &str) -> Result<()> {
-    let before_query = path.split('?').next().unwrap_or_default();
-    let climbs = path.starts_with("//") || before_query.split('/').any(|part| matches!(part, "." | ".."));
-    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>`{}|^".contains(&byte));
-    match path.starts_with('/') && plain && !climbs {
-        true => Ok(()),
-        false => Err(Error::invalid(format!("`{path}` is no path of a pod's server"))),
     }
 }
 

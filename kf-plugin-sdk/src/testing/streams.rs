@@ -2,6 +2,7 @@ use std::any::Any;
 use std::cell::Cell;
 
 use super::host::FakeHost;
+use super::verbs::Listing;
 use crate::border::*;
 use crate::error::{Error, Result};
 use crate::ui::{Column, Row};
@@ -13,12 +14,12 @@ pub(super) fn when(ready: impl Fn() -> bool + 'static) -> Pollable {
 
 pub(super) struct FakeWatch {
     host: FakeHost,
-    what: Selection,
+    what: Listing,
     seen: Cell<u64>,
 }
 
 impl FakeWatch {
-    pub(super) fn new(host: FakeHost, what: Selection, seen: u64) -> Self {
+    pub(super) fn new(host: FakeHost, what: Listing, seen: u64) -> Self {
         Self { host, what, seen: Cell::new(seen) }
     }
 }
@@ -27,7 +28,7 @@ impl WatchSource for FakeWatch {
     fn next(&self) -> Result<Vec<Event>> {
         let changes = || self.host.cluster(|cluster| cluster.changes(&self.what, self.seen.get()));
         let broken = || self.host.cluster(|cluster| cluster.break_of(&self.what, self.seen.get()));
-        let what = format!("a change of {}", self.what.kind.kind);
+        let what = format!("a change of {}", self.what.kind());
         self.host.block_until(&what, || broken().is_some() || !changes().0.is_empty())?;
         if let Some(error) = broken() {
             return Err(error);
@@ -56,8 +57,14 @@ pub(super) struct FakeLogStream {
 }
 
 impl FakeLogStream {
-    pub(super) fn open(host: FakeHost, pod: &str, options: &LogOptions) -> Result<Self> {
+    pub(super) fn open(
+        host: FakeHost,
+        namespace: Option<&str>,
+        pod: &str,
+        options: &LogOptions,
+    ) -> Result<Self> {
         let key = host.cluster(|cluster| -> Result<(String, String)> {
+            cluster.pod(namespace, pod)?;
             let mut containers = cluster.logs.keys().filter(|(of, container)| {
                 of == pod && options.container.as_ref().is_none_or(|wanted| wanted == container)
             });

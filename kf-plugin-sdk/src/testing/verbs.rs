@@ -1,172 +1,156 @@
-//! What the fake cluster answers, and refuses.
+//! What the fake cluster answers, and refuses. Names, bodies and rights are checked by `kf-core`, as in kf;
+//! what comes after it is what the API server would do.
 
-use serde_json::Value;
+use kf_core::body;
+use kf_core::grants::{Access, Verb};
+use kf_core::kinds::{Served, selectable_fields};
+use kf_core::names::{ContinueToken, Group, Namespace};
+use kf_core::request::{Denial, Place, Question, Reference, Request, Selectors, check_audience};
+use kf_core::url;
+use serde_json::{Map, Value};
 
-use super::bodies::{self, Extra, check_body, check_name, check_subresource, merge};
 use super::cluster::{FakeCluster, Key, Write};
-use super::rights::{Access, Want, in_group};
-use super::selectors::{fields_fit, labels_fit, selected_name};
+use super::convert;
 use crate::border::{
-    Access as Question, DeleteOptions, Event, Kind, ObjectRef, Page, PatchKind, Selection, ServedKind,
+    Access as AccessQuestion, DeleteOptions, Event, Kind, ObjectRef, Page, PatchKind, Selection, ServedKind,
     Verdict, WriteOptions,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::objects::Object;
 
-/// A kind that was found, and where in the cluster.
+/// What a list or a watch reads.
 #[derive(Clone)]
-pub(super) struct Place {
-    served: ServedKind,
-    /// Absent for cluster-scoped kinds and all namespaces.
-    namespace: Option<String>,
-    name: Option<String>,
-    subresource: Option<String>,
+pub(super) struct Listing {
+    request: Request,
+    selectors: Selectors,
 }
 
-impl Place {
-    fn resource(&self) -> String {
-        match &self.subresource {
-            Some(subresource) => format!("{}/{subresource}", self.served.plural),
-            None => self.served.plural.clone(),
-        }
+impl Listing {
+    pub(super) fn kind(&self) -> &str {
+        self.request.place.served.kind.as_str()
     }
 
-    fn key(&self) -> Key {
-        let namespace = self.namespace.clone().unwrap_or_default();
-        let name = self.name.clone().unwrap_or_default();
-        (self.served.group.clone(), self.served.kind.clone(), namespace, name)
+    fn selects(&self, key: &Key, object: &Value) -> bool {
+        let (group, kind, namespace, _) = key;
+        let Place { served, namespace: wanted, .. } = &self.request.place;
+        let object = Object::from(object.clone());
+        let Selectors { labels, fields } = &self.selectors;
+        group == served.group.as_str()
+            && kind == served.kind.as_str()
+            && wanted.as_ref().is_none_or(|wanted| wanted.as_str() == namespace)
+            && labels.as_ref().is_none_or(|labels| labels.matches(|key| object.label(key)))
+            && fields.as_ref().is_none_or(|fields| fields.matches(|path| field(&object, path)))
     }
+}
 
-    fn is_secret(&self) -> bool {
-        self.served.group.is_empty() && self.served.kind == "Secret"
+/// The value of a field as the API server's selectors see it.
+fn field(object: &Object, path: &str) -> String {
+    let (path, absent) = match path {
+        "source" => ("source.component", ""),
+        "spec.hostNetwork" | "spec.unschedulable" => (path, "false"),
+        "status.successful" => ("status.succeeded", "0"),
+        _ => (path, ""),
+    };
+    match object.at(&format!("/{}", path.replace('.', "/"))) {
+        None | Some(Value::Null) => absent.to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
+}
 
-    fn below(self, subresource: &str) -> Self {
-        Self { subresource: Some(subresource.into()), ..self }
-    }
-
-    /// `Pod `web` in team-a`
-    fn words(&self) -> String {
-        let name = self.name.as_deref().unwrap_or_default();
-        let place = self.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        format!("{} `{name}`{place}", self.served.kind)
-    }
+fn key(place: &Place) -> Key {
+    let namespace = place.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
+    let name = place.name.as_ref().map(ToString::to_string).unwrap_or_default();
+    (place.served.group.to_string(), place.served.kind.to_string(), namespace, name)
 }
 
 impl FakeCluster {
     // ---- where, and whether ----
 
-    /// An unknown kind is not found.
-    fn place(&self, kind: &Kind, namespace: Option<&str>, everywhere: bool) -> Result<Place> {
-        let served = self.find_served(&kind.group, &kind.kind).cloned();
-        let served = served.filter(|served| kind.version.as_ref().is_none_or(|it| *it == served.version));
-        let served = served.ok_or_else(|| {
-            let group = if kind.group.is_empty() { "core" } else { &kind.group };
-            Error::not_found(format!("the cluster does not serve {} of {group}", kind.kind))
-        })?;
-        let namespace = match served.namespaced && !everywhere {
-            true => Some(namespace.unwrap_or(&self.namespace).to_owned()),
-            false => None,
-        };
-        Ok(Place { served, namespace, name: None, subresource: None })
+    fn place(&self, reference: Reference) -> Result<Place> {
+        let environment = Namespace::parse(self.namespace.as_str())?;
+        let served = self.resolve(&reference.group, reference.version.as_ref(), &reference.kind);
+        let served = served.ok_or_else(|| reference.not_served())?;
+        Ok(reference.place(served, &environment))
     }
 
     fn object_at(&self, object: &ObjectRef) -> Result<Place> {
-        check_name(&object.name)?;
-        check_subresource(object.subresource.as_deref())?;
-        let place = self.place(&object.kind, object.namespace.as_deref(), false)?;
-        Ok(Place { name: Some(object.name.clone()), subresource: object.subresource.clone(), ..place })
+        self.place(Reference::object(&convert::object(object))?)
     }
 
-    /// What a list or a watch reads.
-    pub(super) fn selected(&self, verb: &str, what: &Selection) -> Result<Place> {
-        let place = self.place(&what.kind, what.namespace.as_deref(), what.everywhere)?;
-        // A malformed selector is refused however few objects there are.
-        labels_fit(&Object::default(), what.labels.as_deref().unwrap_or_default())?;
-        let mut sample = Object::default();
-        sample.set("/kind", place.served.kind.as_str());
-        fields_fit(&sample, what.fields.as_deref().unwrap_or_default())?;
-        // The authorizer takes a selected name for the request's.
-        let name = what.fields.as_deref().and_then(selected_name).map(str::to_owned);
-        self.check(verb, &Place { name, ..place.clone() })?;
-        Ok(place)
+    fn whole(&self, object: &ObjectRef, body: Option<&Value>) -> Result<Place> {
+        self.place(Reference::whole(&convert::object(object), body)?)
     }
 
-    /// A stream of a pod, such as `exec`; it takes both verbs to open a door.
-    pub(super) fn door(&self, namespace: Option<&str>, pod: &str, subresource: &str) -> Result<()> {
-        let reference = ObjectRef {
-            kind: Kind::new("", "Pod"),
-            namespace: namespace.map(str::to_owned),
-            name: pod.into(),
-            subresource: None,
+    fn listing(&self, verb: Verb, what: &Selection) -> Result<Listing> {
+        let what = convert::selection(what);
+        let selectors = Selectors::parse(&what)?;
+        let request = Request::select(self.place(Reference::selection(&what)?)?, verb, &selectors);
+        Ok(Listing { request, selectors })
+    }
+
+    fn check_listing(&self, listing: &Listing) -> Result<()> {
+        self.check(&listing.request)?;
+        let Served { group, kind, .. } = &listing.request.place.served;
+        let known = |path: &str| {
+            matches!(path, "metadata.name" | "metadata.namespace")
+                || selectable_fields(group, kind).contains(&path)
         };
-        let place = self.object_at(&reference)?;
-        let below = place.clone().below(subresource);
-        if subresource != "log" {
-            self.check("create", &below)?;
+        let mut paths = listing.selectors.fields.iter().flat_map(|fields| fields.paths());
+        match paths.find(|path| !known(path)) {
+            Some(path) => Err(Error::invalid(format!("field label not supported: {path}"))),
+            None => Ok(()),
         }
-        self.check("get", &below)?;
-        Ok(())
+    }
+
+    /// A stream into a pod, such as `exec`, that the manifest allows.
+    pub(super) fn stream(&self, namespace: Option<&str>, pod: &str, subresource: &str) -> Result<Request> {
+        let pod = self.place(Reference::pod(namespace, pod)?)?;
+        let request = match subresource {
+            "log" => Request::log(&pod)?,
+            _ => Request::session(&pod, subresource)?,
+        };
+        self.decide(&request)?;
+        Ok(request)
     }
 
     /// A token that kf asks for in the command's place.
-    pub(super) fn token(&self, service_account: &str) -> Result<()> {
-        check_name(service_account)?;
-        let served = ServedKind {
-            group: String::new(),
-            version: "v1".into(),
-            kind: "ServiceAccount".into(),
-            plural: "serviceaccounts".into(),
-            namespaced: true,
-            verbs: Vec::new(),
-        };
-        let (namespace, name) = (Some(self.namespace.clone()), Some(service_account.to_owned()));
-        self.check("create", &Place { served, namespace, name, subresource: Some("token".into()) })
+    pub(super) fn token(&self, bearer: &kf_core::api::Bearer) -> Result<()> {
+        let account = Reference::service_account(&bearer.service_account)?;
+        check_audience(bearer)?;
+        self.check(&Request::token(&self.place(account)?)?)
     }
 
     /// What the manifest does not ask for is refused first, then what the user may not.
-    fn check(&self, verb: &str, place: &Place) -> Result<()> {
-        self.granted(verb, place, Want::Plain)?;
-        self.permitted(verb, place)?;
-        let kind = &place.served.kind;
+    fn check(&self, request: &Request) -> Result<()> {
+        self.decide(request)?;
+        self.permit(request)
+    }
+
+    fn decide(&self, request: &Request) -> Result<()> {
+        if let Some(rights) = &self.rights {
+            request.decide(&rights.grants).map_err(|denial| not_granted(denial, &request.place))?;
+        }
+        url::path(&request.target())?;
+        Ok(())
+    }
+
+    pub(super) fn permit(&self, request: &Request) -> Result<()> {
+        request.authorized().try_for_each(|access| self.permitted(access))?;
+        let (verb, kind) = (request.access.verb.as_str(), request.place.served.kind.as_str());
         match self.failures.iter().find(|(failing, of, _)| failing == verb && of == kind) {
             Some((_, _, error)) => Err(error.clone()),
             None => Ok(()),
         }
     }
 
-    fn permitted(&self, verb: &str, place: &Place) -> Result<()> {
-        let (group, resource) = (&place.served.group, place.resource());
-        if !self.is_denied(verb, group, &resource) {
+    fn permitted(&self, access: &Access) -> Result<()> {
+        let rule = access.missing_rule();
+        if !self.is_denied(&rule.verb, &rule.group, &rule.resource) {
             return Ok(());
         }
-        let resource = in_group(&resource, group);
-        Err(Error::forbidden(format!("you may not {verb} {resource} in {}", self.namespace)))
-    }
-
-    fn granted(&self, verb: &str, place: &Place, want: Want) -> Result<()> {
-        let Some(rights) = &self.rights else { return Ok(()) };
-        let resource = place.resource();
-        // A POST names no object.
-        let name = place.name.as_deref().filter(|_| verb != "create" || place.subresource.is_some());
-        // A role in a namespace can show the namespace itself.
-        let own = name.filter(|_| place.served.group.is_empty() && place.served.plural == "namespaces");
-        let access = Access {
-            verb,
-            group: &place.served.group,
-            resource: &resource,
-            namespace: place.namespace.as_deref().or(own),
-            name,
-            want,
-        };
-        rights.check(access, &self.namespace)
-    }
-
-    fn check_extras(&self, place: &Place, extras: &[Extra]) -> Result<()> {
-        extras.iter().try_for_each(|extra| {
-            let (verb, subresource) = extra.right();
-            self.granted(verb, &place.clone().below(subresource), Want::Plain)
-        })
+        let resource = rule.full_resource();
+        Err(Error::forbidden(format!("you may not {} {resource} in {}", rule.verb, self.namespace)))
     }
 
     pub(super) fn is_denied(&self, verb: &str, group: &str, resource: &str) -> bool {
@@ -178,24 +162,24 @@ impl FakeCluster {
     // ---- reading ----
 
     /// Secrets arrive without their data unless the manifest asks for it.
-    fn shown(&self, place: &Place, verb: &str, mut object: Value) -> Value {
-        if place.is_secret() && self.granted(verb, place, Want::Data).is_err() {
-            bodies::redact(&mut object);
+    fn shown(&self, place: &Place, read: &Access, mut object: Value) -> Value {
+        if self.rights.as_ref().is_some_and(|rights| place.hides_data(&rights.grants, read)) {
+            redact(&mut object);
         }
         object
     }
 
     pub(super) fn get(&self, object: &ObjectRef) -> Result<Value> {
-        let place = self.object_at(object)?;
-        self.check("get", &place)?;
+        let request = Request::get(self.object_at(object)?);
+        self.check(&request)?;
+        let place = &request.place;
         if let Some(subresource) = &object.subresource {
-            let key = (object.kind.kind.clone(), object.name.clone(), subresource.clone());
+            let key = (place.served.kind.to_string(), object.name.clone(), subresource.clone());
             let found = self.below.get(&key).cloned();
-            return found.ok_or_else(|| {
-                Error::not_found(format!("no {subresource} of {} `{}`", object.kind.kind, object.name))
-            });
+            return found
+                .ok_or_else(|| Error::not_found(format!("there is no {subresource} of {}", place.words())));
         }
-        self.live(&place).map(|found| self.shown(&place, "get", found))
+        self.live(place).map(|found| self.shown(place, &request.access, found))
     }
 
     /// A pod as kf itself looks at it.
@@ -206,73 +190,74 @@ impl FakeCluster {
     }
 
     fn live(&self, place: &Place) -> Result<Value> {
-        let found = self.objects.get(&place.key()).cloned();
-        found.ok_or_else(|| Error::not_found(format!("no {}", place.words())))
+        let found = self.objects.get(&key(place)).cloned();
+        found.ok_or_else(|| Error::not_found(format!("there is no {}", place.words())))
     }
 
     /// Pages as the API server does; the token is the position.
     pub(super) fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
-        let place = self.selected("list", what)?;
-        let start = next.and_then(|token| token.parse().ok()).unwrap_or(0);
-        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+        let listing = self.listing(Verb::List, what)?;
+        let next = next.map(ContinueToken::parse).transpose()?;
+        self.check_listing(&listing)?;
+        let position = |token: ContinueToken| {
+            token.as_str().parse().map_err(|_| Error::invalid(format!("invalid continue token {token}")))
+        };
+        let start = next.map(position).transpose()?.unwrap_or(0);
+        let limit = limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+        let Request { place, access, .. } = &listing.request;
         let mut rest = self
             .objects
             .iter()
-            .filter(|(key, object)| self.selects(what, key, object))
-            .map(|(_, object)| self.shown(&place, "list", object.clone()))
+            .filter(|(key, object)| listing.selects(key, object))
+            .map(|(_, object)| self.shown(place, access, object.clone()))
             .skip(start);
         let items: Vec<_> = rest.by_ref().take(limit).collect();
         let next = rest.next().map(|_| (start + items.len()).to_string());
         Ok(Page { items, next, resource_version: self.version.to_string() })
     }
 
+    pub(super) fn watched(&self, what: &Selection) -> Result<Listing> {
+        let listing = self.listing(Verb::Watch, what)?;
+        self.check_listing(&listing)?;
+        Ok(listing)
+    }
+
     /// The changes after a version, and the version they lead to.
-    pub(super) fn changes(&self, what: &Selection, after: u64) -> (Vec<Event>, u64) {
-        let place = self.place(&what.kind, what.namespace.as_deref(), what.everywhere);
+    pub(super) fn changes(&self, listing: &Listing, after: u64) -> (Vec<Event>, u64) {
+        let Request { place, access, .. } = &listing.request;
         let changes = self
             .changes
             .iter()
-            .filter(|(version, key, event)| *version > after && self.selects(what, key, &event.object))
-            .map(|(_, _, event)| match &place {
-                Ok(place) => {
-                    Event { kind: event.kind, object: self.shown(place, "watch", event.object.clone()) }
-                }
-                Err(_) => event.clone(),
+            .filter(|(version, key, event)| *version > after && listing.selects(key, &event.object))
+            .map(|(_, _, event)| Event {
+                kind: event.kind,
+                object: self.shown(place, access, event.object.clone()),
             })
             .collect();
         (changes, self.version)
     }
 
     /// How a watch that has seen so much broke, if it did.
-    pub(super) fn break_of(&self, what: &Selection, after: u64) -> Option<Error> {
-        let broken =
-            self.broken.iter().find(|(version, kind, _)| *version > after && *kind == what.kind.kind);
+    pub(super) fn break_of(&self, listing: &Listing, after: u64) -> Option<Error> {
+        let broken = self.broken.iter().find(|(version, kind, _)| *version > after && kind == listing.kind());
         broken.map(|(_, _, error)| error.clone())
     }
 
-    fn selects(&self, what: &Selection, key: &Key, object: &Value) -> bool {
-        let (group, kind, namespace, _) = key;
-        let wanted = what.namespace.as_deref().unwrap_or(&self.namespace);
-        let object = Object::from(object.clone());
-        *group == what.kind.group
-            && *kind == what.kind.kind
-            && (namespace.is_empty() || what.everywhere || namespace == wanted)
-            && labels_fit(&object, what.labels.as_deref().unwrap_or_default()) == Ok(true)
-            && fields_fit(&object, what.fields.as_deref().unwrap_or_default()) == Ok(true)
+    pub(super) fn can_i(&self, questions: &[AccessQuestion]) -> Result<Vec<Verdict>> {
+        let environment = Namespace::parse(self.namespace.as_str())?;
+        let questions: Vec<_> = questions.iter().map(convert::question).collect();
+        let questions = Question::parse_all(&questions, &environment)?;
+        let verdict = |question: &Question| {
+            let Question { verb, group, resource, .. } = question;
+            let allowed = !self.is_denied(verb, group.as_str(), &resource.to_string());
+            Verdict { allowed, reason: None }
+        };
+        Ok(questions.iter().map(verdict).collect())
     }
 
-    pub(super) fn can_i(&self, questions: &[Question]) -> Vec<Verdict> {
-        questions
-            .iter()
-            .map(|question| Verdict {
-                allowed: !self.is_denied(&question.verb, &question.group, &question.resource),
-                reason: None,
-            })
-            .collect()
-    }
-
-    pub(super) fn discover(&self, group: &str) -> Vec<ServedKind> {
-        self.served.iter().filter(|served| served.group == group).cloned().collect()
+    pub(super) fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
+        Group::parse(group)?;
+        Ok(self.served.iter().filter(|served| served.group == group).cloned().collect())
     }
 
     // ---- writing ----
@@ -283,33 +268,32 @@ impl FakeCluster {
         body: &Value,
         options: WriteOptions,
     ) -> Result<Value> {
-        let place = self.fitted(object, body, "create")?;
+        let mut fitted = body.clone();
+        let request = Request::create(self.whole(object, Some(body))?, &mut fitted)?;
+        self.check(&request)?;
         self.wrote("create", object, body, options.dry_run);
-        self.check_fields(&object.kind, body)?;
-        if self.objects.contains_key(&place.key()) {
-            let message = format!("{} `{}` exists already", object.kind.kind, object.name);
+        self.check_fields(&request.place, body)?;
+        if self.objects.contains_key(&key(&request.place)) {
+            let message = format!("{} exists already", request.place.words());
             return Err(Error::new(ErrorCode::Conflict, message));
         }
-        Ok(self.write(&place, body.clone(), options.dry_run))
+        Ok(self.write(&request.place, fitted, options.dry_run))
     }
 
-    /// Makes the object if it is not there, so the manifest needs both verbs.
     pub(super) fn apply(&mut self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
-        let place = self.fitted(object, body, "patch")?;
-        self.granted("create", &place, Want::Plain)?;
-        if options.force {
-            self.granted("patch", &place, Want::Force)?;
-        }
+        let mut fitted = body.clone();
+        let request = Request::apply(self.whole(object, Some(body))?, &mut fitted, options.force)?;
+        self.check(&request)?;
         self.wrote("apply", object, body, options.dry_run);
-        self.check_fields(&object.kind, body)?;
-        let live = self.objects.get(&place.key()).cloned();
+        self.check_fields(&request.place, body)?;
+        let live = self.objects.get(&key(&request.place)).cloned();
         if live.is_none() {
-            self.permitted("create", &place)?;
+            self.permitted(&request.place.access(Verb::Create))?;
         }
         let mut merged = live.unwrap_or_default();
-        bodies::check_version(&merged, body)?;
-        merge(&mut merged, body);
-        Ok(self.write(&place, merged, options.dry_run))
+        check_version(&merged, &fitted)?;
+        merge(&mut merged, &fitted);
+        Ok(self.write(&request.place, merged, options.dry_run))
     }
 
     pub(super) fn patch(
@@ -319,31 +303,32 @@ impl FakeCluster {
         body: &Value,
         options: WriteOptions,
     ) -> Result<Value> {
-        let place = self.object_at(object)?;
+        let request = Request::patch(self.object_at(object)?, convert::patch_kind(kind), body)?;
+        self.check(&request)?;
+        let Request { place, .. } = request;
         if kind == PatchKind::Json {
             return Err(Error::unsupported("the fake cluster knows merge patches only"));
         }
-        if kind == PatchKind::Strategic && !bodies::is_built_in(&place.served) {
+        if kind == PatchKind::Strategic && !is_built_in(&place.served) {
             let what = &place.served.kind;
             return Err(Error::invalid(format!("{what} is a custom resource and takes no strategic patch")));
         }
-        let extras = check_body(body, &place.served, place.namespace.as_deref(), &object.name)?;
-        self.check("patch", &place)?;
-        self.check_extras(&place, &extras)?;
         self.wrote("patch", object, body, options.dry_run);
-        self.check_fields(&object.kind, body)?;
+        self.check_fields(&place, body)?;
         // A patch of what is below an object changes the object.
         let place = Place { subresource: None, ..place };
         let mut merged = self.live(&place)?;
-        bodies::check_version(&merged, body)?;
+        check_version(&merged, body)?;
         merge(&mut merged, body);
         Ok(self.write(&place, merged, options.dry_run))
     }
 
     pub(super) fn delete(&mut self, object: &ObjectRef, options: &DeleteOptions) -> Result<()> {
-        whole(object)?;
-        let place = self.object_at(object)?;
-        self.check("delete", &place)?;
+        let request = Request::delete(self.whole(object, None)?);
+        self.decide(&request)?;
+        body::delete_options(&convert::delete_options(options), options.dry_run)?;
+        self.permit(&request)?;
+        let Request { place, .. } = request;
         let live = Object::from(self.live(&place)?);
         if options.uid.as_deref().is_some_and(|uid| live.uid() != Some(uid)) {
             let message = format!("{} is another object of the name", place.words());
@@ -352,23 +337,14 @@ impl FakeCluster {
         self.wrote("delete", object, &Value::Null, options.dry_run);
         if !options.dry_run {
             self.deletions.push(options.clone());
-            self.forget(&place.key());
+            self.forget(&key(&place));
         }
         Ok(())
     }
 
-    /// The place of a whole object, if its body says the same and the command may write it.
-    fn fitted(&self, object: &ObjectRef, body: &Value, verb: &str) -> Result<Place> {
-        whole(object)?;
-        let place = self.object_at(object)?;
-        let extras = check_body(body, &place.served, place.namespace.as_deref(), &object.name)?;
-        self.check(verb, &place)?;
-        self.check_extras(&place, &extras)?;
-        Ok(place)
-    }
-
-    fn check_fields(&self, kind: &Kind, body: &Value) -> Result<()> {
-        let wrong = self.fields.iter().find(|(of, at, _)| *of == kind.kind && body.pointer(at).is_some());
+    fn check_fields(&self, place: &Place, body: &Value) -> Result<()> {
+        let kind = place.served.kind.as_str();
+        let wrong = self.fields.iter().find(|(of, at, _)| of == kind && body.pointer(at).is_some());
         wrong.map_or(Ok(()), |(_, _, error)| Err(error.clone()))
     }
 
@@ -377,15 +353,8 @@ impl FakeCluster {
     }
 
     fn write(&mut self, place: &Place, object: Value, dry_run: bool) -> Value {
-        let key = place.key();
+        let key = key(place);
         let mut object = Object::from(object);
-        for (pointer, value) in
-            [("/apiVersion", bodies::api_version(&place.served)), ("/kind", place.served.kind.clone())]
-        {
-            if object.at(pointer).is_none() {
-                object.set(pointer, value);
-            }
-        }
         self.webhooks.iter().filter(|(kind, _)| *kind == key.1).for_each(|(_, webhook)| webhook(&mut object));
         let object = object.into_value();
         let answer = match dry_run {
@@ -395,16 +364,60 @@ impl FakeCluster {
                 self.objects.get(&key).cloned().unwrap_or_default()
             }
         };
-        self.shown(place, "get", answer)
+        self.shown(place, &place.access(Verb::Get), answer)
     }
 }
 
-/// Only a whole object is made, applied or deleted.
-fn whole(object: &ObjectRef) -> Result<()> {
-    match &object.subresource {
-        None => Ok(()),
-        Some(subresource) => {
-            Err(Error::invalid(format!("the subresource {subresource} can be read and patched only")))
+/// The author of a command is told which rule its manifest lacks.
+fn not_granted(denial: Denial, place: &Place) -> Error {
+    let Denial::Access(_, refusal) = denial else { return denial.error("the command", place).into() };
+    let rule = refusal.rule;
+    let name = rule.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
+    let (verb, resource, place) = (&rule.verb, rule.full_resource(), rule.place());
+    Error::forbidden(format!("the manifest has no rule for `{verb} {resource}`{name} {place}"))
+        .hint("add the rule to plugin.toml, or leave the call out")
+}
+
+/// Whether the API server itself serves the kind, and knows how its lists merge.
+fn is_built_in(served: &Served) -> bool {
+    let group = served.group.as_str();
+    !group.contains('.') || (group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io"))
+}
+
+/// Who names a version means that one.
+fn check_version(live: &Value, body: &Value) -> Result<()> {
+    let version = |value: &Value| value.pointer("/metadata/resourceVersion").cloned();
+    match version(body) {
+        Some(meant) if version(live).is_some_and(|now| now != meant) => {
+            Err(Error::new(ErrorCode::Conflict, "the object has been modified"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the keys of a secret's data, and nothing of its values.
+fn redact(secret: &mut Value) {
+    for field in ["data", "stringData"] {
+        let entries = secret.get_mut(field).and_then(Value::as_object_mut);
+        entries.into_iter().flat_map(Map::values_mut).for_each(|value| *value = "redacted".into());
+    }
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(fields) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            fields.remove(name);
+        } else {
+            merge(fields.entry(name.clone()).or_insert(Value::Null), value);
         }
     }
 }

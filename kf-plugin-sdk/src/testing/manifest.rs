@@ -1,0 +1,82 @@
+//! The rights that a `plugin.toml` asks for, as the grant of a run: whatever it asks for is allowed by the
+//! registry and accepted by the user.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use kf_core::Permissions;
+use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// What the package whose tests run says of its command. One without a manifest says nothing.
+#[derive(Default)]
+pub(super) struct Package {
+    pub(super) name: Option<String>,
+    pub(super) rights: Option<Rights>,
+}
+
+pub(super) struct Rights {
+    pub(super) grants: Grants,
+    pub(super) selection: bool,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    plugin: Plugin,
+    #[serde(default)]
+    permissions: Permissions,
+}
+
+#[derive(Default, Deserialize)]
+struct Plugin {
+    name: Option<String>,
+}
+
+impl Package {
+    pub(super) fn of_this_test() -> Result<Self> {
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
+        match fs_err::read_to_string(Path::new(&folder).join("plugin.toml")) {
+            Ok(manifest) => {
+                let Manifest { plugin, permissions } = Manifest::parse(&manifest)?;
+                Ok(Self { name: plugin.name, rights: Some(Rights::of(&permissions)?) })
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::invalid(error.to_string())),
+        }
+    }
+}
+
+impl Manifest {
+    fn parse(manifest: &str) -> Result<Self> {
+        toml::from_str(manifest).map_err(|error| unreadable(error.message()))
+    }
+}
+
+impl Rights {
+    /// Those of a `plugin.toml`.
+    pub(super) fn parse(manifest: &str) -> Result<Self> {
+        Self::of(&Manifest::parse(manifest)?.permissions)
+    }
+
+    fn of(permissions: &Permissions) -> Result<Self> {
+        let rules =
+            RuleSet::parse(&permissions.kubernetes).map_err(|error| unreadable(&error.to_string()))?;
+        let component = String::new();
+        let grants = Grants {
+            component: component.clone(),
+            manifest: rules.clone(),
+            ceiling: Ceiling::Registry(rules.clone()),
+            consent: Some(Consent { component, rules }),
+            environment: None,
+            run: RunFlags::default(),
+        };
+        Ok(Self { grants, selection: permissions.selection })
+    }
+}
+
+fn unreadable(why: &str) -> Error {
+    Error::invalid(format!("cannot read the manifest: {why}"))
+}
