@@ -218,6 +218,16 @@ impl Authority {
     }
 }
 
+/// Refuses an expiry that this crate can read, but other clients cannot: TUF knows only whole seconds, in UTC.
+pub(super) fn check_expires<T: Body>(signed: &Value, body: &T) -> Result<()> {
+    if signed.get("expires").and_then(Value::as_str) == Some(body.expires().to_string().as_str())
+        && body.expires().subsec_nanosecond() == 0
+    {
+        return Ok(());
+    }
+    Err(Error::Publish(format!("the {} must expire at a time like 2030-01-31T00:00:00Z", T::TYPE)))
+}
+
 /// Refuses a root that clients of a registry could not work with.
 pub(super) fn check_root(root: &Root) -> Result<()> {
     if !root.consistent_snapshot {

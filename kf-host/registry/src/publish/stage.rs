@@ -150,8 +150,10 @@ impl Stage<'_> {
         let in_force = match (next, published) {
             (Some(next), _) => {
                 metadata::check_root(next.body())?;
+                let signed = signed_value(&next)?;
+                metadata::check_expires(&signed, next.body())?;
                 if self.wanted(&RoleName::Root) {
-                    self.draft.roles.insert(RoleName::Root, signed_value(&next)?);
+                    self.draft.roles.insert(RoleName::Root, signed);
                     let signatures = next.metadata.signatures().iter().filter(|s| !s.sig.is_empty());
                     self.draft.signatures.extend(signatures.map(|s| (RoleName::Root, s.clone())));
                     next.body().clone()

@@ -310,7 +310,9 @@ impl Staging {
             }
             signatures.push(signature);
         }
-        Signed::parse(&what, envelope(signed, &signatures)?)
+        let file: Signed<T> = Signed::parse(&what, envelope(signed, &signatures)?)?;
+        metadata::check_expires(signed, file.body())?;
+        Ok(file)
     }
 
     /// Those who must agree before `role` is published.

@@ -293,7 +293,7 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn clients_accept_every_publication_stopped_at_any_file(events in prop::collection::vec(event(), 1..4)) {
@@ -377,7 +377,7 @@ fn releases(view: &View) -> Vec<(String, Parts)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
     /// Even if everybody who must sign does sign it.
     #[test]

@@ -222,7 +222,8 @@ impl Fixture {
         let mut body = self.body("root.json");
         let version = body["version"].as_u64().unwrap() + 1;
         body["version"] = version.into();
-        body["expires"] = (now + days(365)).to_string().into();
+        let expires = Timestamp::from_second((now + days(365)).as_second()).unwrap();
+        body["expires"] = expires.to_string().into();
         change(&mut body);
         let file = json!({ "signed": body, "signatures": [] });
         self.write(&format!("source/root/{version}.root.json"), &file.to_string());

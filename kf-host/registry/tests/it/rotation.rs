@@ -83,7 +83,9 @@ fn root_change_needs_old_and_new_admins() {
 #[test]
 fn invalid_root_is_not_staged() {
     type Edit = fn(&mut Value);
-    let cases: [(&str, Edit); 8] = [
+    let cases: [(&str, Edit); 10] = [
+        ("must expire at a time like", |root| root["expires"] = "2027-01-01T00:00:00.5Z".into()),
+        ("must expire at a time like", |root| root["expires"] = "2027-01-01T01:00:00+01:00".into()),
         ("threshold must be between", |root| root["roles"]["root"]["threshold"] = 0.into()),
         ("threshold must be between", |root| root["roles"]["targets"]["threshold"] = 4.into()),
         ("every key id must be listed once", |root| {

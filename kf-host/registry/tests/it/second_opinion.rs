@@ -8,6 +8,7 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Digest;
+use kf_registry::publish::{SigningKey, Submission};
 
 use crate::fixture::*;
 
@@ -88,4 +89,39 @@ fn python_tuf_follows_our_roots() {
     let built = fixture.build(now).unwrap();
     assert_eq!(built.versions["root.json"], 2);
     assert!(ask(&fixture, "plugins/hello/0.1.0/plugin.wasm").is_ok());
+}
+
+#[test]
+fn python_tuf_accepts_what_is_staged_signed_and_assembled() {
+    if skip_without_python_tuf("python_tuf_accepts_what_is_staged_signed_and_assembled") {
+        return;
+    }
+    let now = Timestamp::now();
+    let fixture = Fixture::new();
+    fixture.build(now - SignedDuration::from_hours(2)).unwrap();
+    // It has the first root before the second replaces the timestamp key.
+    assert!(ask(&fixture, "plugins/hello/0.1.0/plugin.wasm").is_ok());
+    let new = SigningKey::generate().unwrap();
+    let old = &fixture.keys.timestamp;
+    fixture.next_root(now, |root| {
+        root["keys"].as_object_mut().unwrap().remove(old.id());
+        root["keys"][new.id()] = serde_json::to_value(new.public()).unwrap();
+        root["roles"]["timestamp"]["keyids"] = serde_json::json!([new.id()]);
+        root["x-note"] = "rotated".into();
+    });
+    fixture.stage_only(Some(&["root"]), None, "root", now).unwrap();
+    fixture.sign_all("root");
+    let online = [&fixture.keys.snapshot, old, &new];
+    fixture.prepare_with(Some("root"), now, &online, &|_: &Submission<'_>| Ok(())).unwrap().write().unwrap();
+    fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
+    fixture.stage_only(Some(&["author-alice"]), None, "alices", now).unwrap();
+    fixture.sign_all("alices");
+    let online = [&fixture.keys.snapshot, &new];
+    fixture
+        .prepare_with(Some("alices"), now, &online, &|_: &Submission<'_>| Ok(()))
+        .unwrap()
+        .write()
+        .unwrap();
+    let digest = Digest::of(b"\0asm hello 2").to_string();
+    assert_eq!(ask(&fixture, "plugins/hello/0.2.0/plugin.wasm"), Ok(digest));
 }

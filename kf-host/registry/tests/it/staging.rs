@@ -476,6 +476,17 @@ fn expired_and_everlasting_roles_are_refused() {
 }
 
 #[test]
+fn expiry_that_other_clients_cannot_read_is_not_signed() {
+    for expires in ["2027-01-01T00:00:00.5Z", "2027-01-01T00:00:00.000Z", "2027-01-01T01:00:00+01:00"] {
+        let fixture = signed_by_all();
+        edit(&fixture, "author-alice", |body| body["expires"] = expires.into());
+        let signed = sign(&fixture, "staging", "author-alice", fixture.alice());
+        refused(signed, "must expire at a time like");
+        assemble_is_refused(&fixture, "must expire at a time like");
+    }
+}
+
+#[test]
 fn author_role_that_changes_published_files_is_refused() {
     let forged = json!({ "length": 3, "hashes": { "sha256": Digest::of(b"bad") } });
     let wasm = "plugins/hello/0.1.0/plugin.wasm";
