@@ -84,6 +84,12 @@ pub enum ClusterError {
     )]
     AlreadyUp(PathBuf),
 
+    /// The kept cluster cannot be used yet, or will never be.
+    #[error(
+        "the cluster in {0} is not ready: it is still starting, or its start was interrupted\nhint: `cargo xtask cluster down` stops it"
+    )]
+    NotReady(PathBuf),
+
     /// A part was asked for in a cluster without a node.
     #[error(
         "{0} runs only on a node, and this cluster has none\nhint: as root, `cargo xtask cluster up --profile node` starts one with a node"

@@ -42,10 +42,7 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
     let users_directory = directory.join("pki");
     fs::create_dir_all(&users_directory)?;
     // The directory belongs to this process, and is swept away by a later run.
-    let own = i32::try_from(std::process::id()).map_err(std::io::Error::other)?;
-    if let Some(identity) = ProcessIdentity::of(own) {
-        supervisor::write_json(&Files(&directory).supervisor(), &identity)?;
-    }
+    supervisor::write_json(&Files(&directory).supervisor(), &ProcessIdentity::own()?)?;
     let admin = User::Admin.kubeconfig(&users_directory);
     users::copy_kubeconfig(kubeconfig, &admin, User::Admin.home())?;
     let server = block_on(async {

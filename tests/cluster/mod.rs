@@ -189,11 +189,8 @@ impl Cluster {
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
         let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
         if let Err(error) = block_on(cluster.prepare(&materials)) {
-            // Tells the supervisor to leave the logs.
-            let failed = Files(&cluster.directory).failed();
-            if !failed.exists() {
-                fs::write(failed, error.to_string())?;
-            }
+            // Tells the supervisor to leave the logs; why it failed matters more than that.
+            let _ = Files(&cluster.directory).report_failure(&error.to_string());
             return Err(error);
         }
         supervisor::write_json(&Files(&cluster.directory).state(), &cluster.state)?;
@@ -432,16 +429,28 @@ impl Supervisor {
     fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         signal::kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
-        self.child.wait()?;
+        let deadline = Instant::now() + STOPPED_WITHIN;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                // Its programs end with it.
+                self.child.kill()?;
+                self.child.wait()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(())
     }
 }
 
+/// How long a supervisor may take to stop its programs before it is killed.
+const STOPPED_WITHIN: Duration = Duration::from_secs(120);
+
 /// Stops the cluster of another process that is to be kept.
 fn stop_kept(directory: &Path) -> Result<()> {
-    if let Ok(identity) = supervisor::read_json::<ProcessIdentity>(&Files(directory).supervisor()) {
+    if let Some(identity) = Files(directory).read_supervisor()? {
         identity.signal(Signal::SIGTERM);
-        if !identity.wait_for_end(Duration::from_secs(60)) {
+        if !identity.wait_for_end(STOPPED_WITHIN) {
             identity.signal(Signal::SIGKILL);
             identity.wait_for_end(Duration::from_secs(10));
         }
@@ -450,8 +459,13 @@ fn stop_kept(directory: &Path) -> Result<()> {
 }
 
 /// A lock between those who make a node and those who [`sweep`]: a node that is only half there looks
-/// like one that was left behind.
+/// like one that was left behind. It covers the machine, as control groups and links do: other checkouts
+/// sweep, too.
 pub(crate) fn making_nodes() -> Result<fs::File> {
+    let of_machine = Path::new("/sys/fs/cgroup");
+    if of_machine.is_dir() {
+        return Ok(fs::File::open(of_machine)?);
+    }
     fs::create_dir_all(locations::clusters())?;
     Ok(fs::File::open(locations::clusters())?)
 }
@@ -464,11 +478,14 @@ pub fn sweep(progress: Progress) -> Result<()> {
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
-        let supervisor = supervisor::read_json::<ProcessIdentity>(&Files(&directory).supervisor());
         let fresh = fs::metadata(&directory)
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
-        let dead = supervisor.map_or(!fresh, |identity| !identity.is_alive());
+        let dead = match Files(&directory).read_supervisor() {
+            Ok(Some(supervisor)) => !supervisor.is_alive(),
+            // It is written atomically, so it is unreadable only after a crash of the machine.
+            Ok(None) | Err(_) => !fresh,
+        };
         if dead {
             progress(&format!("removing what is left of {}", directory.display()));
             supervisor::remove(&directory)?;

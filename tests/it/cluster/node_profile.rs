@@ -1,7 +1,39 @@
 //! The `node` profile really runs containers, and Kubeflow Trainer on them.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+
 use super::{apply, cluster, kubectl};
+use crate::common::ending_of;
 use kf_tests::cluster::{TestNamespace, User, skip_without_node};
+
+/// Once it has mounted a `/proc` of its own, its identity can no longer be looked up by PID.
+#[test]
+fn first_process_of_a_node_does_nothing_before_it_is_recorded() {
+    if skip_without_node("first_process_of_a_node_does_nothing_before_it_is_recorded") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let plan = serde_json::json!({"programs": [], "node": {"link": {"number": 0}}});
+    fs_err::write(directory.path().join("plan.json"), plan.to_string()).unwrap();
+    let mut gate = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
+        .arg("node-gate")
+        .arg(directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut supervisor = gate.stdin.take().unwrap();
+    let mut said = BufReader::new(gate.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().as_deref(), Some("unshared"));
+    supervisor.write_all(b"connected\n").unwrap();
+    let first = said.next().unwrap_or_default();
+    // The supervisor ends instead of recording it.
+    drop(supervisor);
+    assert_eq!(ending_of(&mut gate).code(), Some(1));
+    assert!(!directory.path().join("mounts").exists(), "it mounted something");
+    assert!(first.starts_with("first "), "{first}");
+}
 
 #[test]
 fn a_train_job_of_two_nodes_trains() {
