@@ -7,7 +7,6 @@
 //! Kubeflow Trainer already and have the images `kf.test/trainer:1` and `kf.test/busybox:1`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use fs_err as fs;
 use k8s_openapi::ByteString;
@@ -21,7 +20,7 @@ use kube::{Api, Client};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 
-use super::client::{block_on, connect, wait_until};
+use super::client::{block_on, connect, wait_for};
 use super::error::{ClusterError, Result};
 use super::pki::{Identity, subject};
 use super::supervisor::{self, Files, ProcessIdentity};
@@ -106,21 +105,15 @@ async fn request_identity(client: &Client, user: User, directory: &Path) -> Resu
         .patch_approval(&name, &PatchParams::default(), &Patch::Merge(approval))
         .await
         .map_err(ClusterError::api(doing.clone()))?;
-    let mut certificate = None;
-    let signed = std::sync::Mutex::new(&mut certificate);
-    wait_until(&doing, Duration::from_secs(30), directory, || async {
+    let certificate = wait_for(&doing, directory, || async {
         let request = requests.get(&name).await.map_err(ClusterError::api(doing.clone()))?;
-        let issued = request.status.and_then(|status| status.certificate);
-        let done = issued.is_some();
-        if let Ok(mut slot) = signed.lock() {
-            **slot = issued;
-        }
-        Ok(done)
+        Ok(request.status.and_then(|status| status.certificate))
     })
     .await?;
     let _ = requests.delete(&name, &DeleteParams::default()).await;
-    let certificate = certificate.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned());
-    Ok(Identity { certificate: certificate.unwrap_or_default(), key: key.serialize_pem() })
+    let certificate = String::from_utf8(certificate.0)
+        .map_err(|error| ClusterError::malformed(format!("the certificate of {}", user.name()), error))?;
+    Ok(Identity { certificate, key: key.serialize_pem() })
 }
 
 /// The administrator's kubeconfig with the user replaced.

@@ -231,17 +231,20 @@ impl Cluster {
             if let Some(controllers) = controllers {
                 objects::apply_all(client, &controllers.objects).await?;
                 objects::wait_until_available(client, &controllers.objects, &logs).await?;
+                // A controller is available a moment before its webhook can be reached.
+                objects::wait_until_admitted(client, &controllers::examples()).await?;
             }
             Ok(())
         };
         let access = async {
             tokio::try_join!(access::grant_roles(client), access::make_teams(client))?;
             if self.state.has_controllers {
-                access::wait_for_controllers(client, TEAM_A, &logs).await
+                access::wait_for_controllers(client, TEAM_A, &logs).await?;
             } else {
                 access::aggregate_roles(client).await?;
-                access::make_service_account(client, TEAM_A).await
+                access::make_service_account(client, TEAM_A).await?;
             }
+            access::wait_for_bindings(client, TEAM_A, &logs).await
         };
         tokio::try_join!(resources, access).map(drop)
     }
@@ -265,7 +268,7 @@ impl Cluster {
     }
 
     async fn wait_until_ready(&self, client: &Client) -> Result<()> {
-        client::wait_until("the API server", Duration::from_secs(120), &self.logs(), || async {
+        client::wait_until("the API server", &self.logs(), || async {
             Ok(client::get_bytes(client, "/readyz", "text/plain").await.is_ok())
         })
         .await

@@ -183,6 +183,8 @@ pub(crate) fn programs(
                 format!("--root-dir={}", directory.join("kubelet").display()),
                 node_name.clone(),
                 format!("--node-ip={address}"),
+                // On a busy machine a test may read the log of an earlier run late.
+                "--maximum-dead-containers-per-container=4".to_owned(),
                 "--v=2".to_owned(),
             ])
             .after([api_answers.clone(), files.task(IMPORT_IMAGES)]),

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::common::registry::{hinted, published, set_up};
 use crate::common::servers::kubeconfig_for;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, output_of};
 use crate::kf_snapshot;
 
 /// Runs kf in a home that nobody can write to, not even root.
@@ -20,7 +20,7 @@ fn run_read_only(home: &Home, arguments: &[&str]) -> Ran {
     for (name, value) in kf.get_envs() {
         command.env(name, value.unwrap());
     }
-    Ran::of(&command.output().unwrap(), home.path())
+    Ran::of(&output_of(&mut command), home.path())
 }
 
 /// Containers may forbid what [`run_read_only`] needs.

@@ -52,6 +52,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: bindings-view}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
 ",
     );
+    team.wait_until_allowed("vic", "list", "rolebindings.rbac.authorization.k8s.io");
     let ran = home.run_in_vain(TRAIN).code(4);
     let hint = ran.stderr.lines().find(|line| line.starts_with("hint:")).unwrap();
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use super::{apply, cluster, kubectl};
+use super::{apply, cluster, kubectl, wait_for};
 use crate::common::ending_of;
 use kf_tests::cluster::{TestNamespace, User, skip_without_node};
 
@@ -55,9 +55,7 @@ spec:
     env: [{name: EPOCHS, value: '3'}, {name: EPOCH_SECONDS, value: '0.1'}]
 ",
     );
-    let (code, answer) =
-        kubectl(&dana, &["wait", "--for=condition=Complete", "--timeout=60s", "trainjob/pair"]);
-    assert_eq!(code, Some(0), "{answer}");
+    wait_for(&namespace, "--for=condition=Complete", "trainjob/pair");
     for rank in 0..2 {
         let (code, log) =
             kubectl(&dana, &["logs", "-l", &format!("batch.kubernetes.io/job-completion-index={rank}")]);
@@ -76,7 +74,6 @@ fn a_train_job_that_fails_is_reported_as_failed() {
         return;
     }
     let namespace = TestNamespace::new(cluster(), "failing").unwrap();
-    let dana = namespace.kubeconfig(User::DataScientist);
     apply(
         &namespace,
         User::DataScientist,
@@ -89,9 +86,7 @@ spec:
     env: [{name: FAIL_AT, value: '2'}, {name: EPOCH_SECONDS, value: '0.1'}]
 ",
     );
-    let (code, answer) =
-        kubectl(&dana, &["wait", "--for=condition=Failed", "--timeout=60s", "trainjob/fails"]);
-    assert_eq!(code, Some(0), "{answer}");
+    wait_for(&namespace, "--for=condition=Failed", "trainjob/fails");
 }
 
 #[test]
@@ -112,8 +107,7 @@ spec:
 ",
     );
     let dana = namespace.kubeconfig(User::DataScientist);
-    let (code, answer) = kubectl(&dana, &["wait", "--for=condition=Ready", "--timeout=60s", "pod/shell"]);
-    assert_eq!(code, Some(0), "{answer}");
+    wait_for(&namespace, "--for=condition=Ready", "pod/shell");
     let (code, answer) = kubectl(&dana, &["exec", "shell", "--", "sh", "-c", "echo hello; exit 7"]);
     assert_eq!(code, Some(7), "{answer}");
     assert!(answer.starts_with("hello\n"), "{answer}");
