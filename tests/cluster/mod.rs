@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fs_err as fs;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kf_toolchains::locations;
+use kf_toolchains::{locations, skip};
 use kube::Client;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -384,17 +384,11 @@ impl Cluster {
     }
 }
 
-/// Says that `test` is skipped, and why, where this machine or this user cannot run a node.
-///
-/// The message goes past the capture of the test runner, so that it is seen although the test passes.
+/// Whether `test` is to be skipped because this machine or this user cannot run a node. Fails the test
+/// unless skips are wanted, as [`skip`] says.
+#[track_caller]
 pub fn skip_without_node(test: &str) -> bool {
-    match node::check() {
-        Ok(()) => false,
-        Err(error) => {
-            progress::skipped(test, error);
-            true
-        }
-    }
+    skip::unless(node::check(), test)
 }
 
 impl Drop for Cluster {

@@ -1,8 +1,9 @@
 //! What kf keeps on disk: where it may not write, where another kf writes, and what a newer kf wrote.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+
+use kf_toolchains::skip;
 
 use crate::common::registry::{hinted, published, set_up};
 use crate::common::servers::kubeconfig_for;
@@ -29,13 +30,7 @@ fn skip_without_namespaces(test: &str) -> bool {
         .args(["--user", "--map-root-user", "--mount", "true"])
         .output()
         .is_ok_and(|output| output.status.success());
-    if !possible {
-        // Past the capture of the test runner, like every other skip.
-        std::io::stderr()
-            .write_all(format!("SKIPPED {test}: user namespaces are not allowed here\n").as_bytes())
-            .unwrap();
-    }
-    !possible
+    skip::unless(possible.then_some(()).ok_or("user namespaces are not allowed here"), test)
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use clap::Args;
+use kf_toolchains::skip;
 use serde::Deserialize;
 
 use crate::cluster::{Cluster, Profile};
@@ -34,6 +35,13 @@ pub struct TestArgs {
 pub fn run_all(args: &TestArgs) -> Result<()> {
     let profile = Profile::best();
     if profile == Profile::Api {
+        if !skip::is_allowed() {
+            let hint = format!(
+                "run this as root, or set {}=1 to skip the tests that need a node",
+                skip::ALLOW_SKIPS_VARIABLE
+            );
+            return Err(Failure(format!("without root there is no node to test on\nhint: {hint}")));
+        }
         say::step("without root there is no node; the tests that need one are skipped by name");
     }
     setup::prepare(Wanted::Tests, profile)?;
