@@ -69,6 +69,10 @@ pub enum ClusterError {
     #[error("this machine cannot run a Kubernetes node: {0}")]
     NodeUnsupported(String),
 
+    /// The existing cluster cannot run the pods of tests.
+    #[error("the existing cluster has no {0}, which tests that run pods need")]
+    ExistingLacks(&'static str),
+
     /// A file of the harness, or one it read, does not hold what it should.
     #[error("{path} is not as expected: {reason}")]
     Malformed {

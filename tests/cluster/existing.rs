@@ -4,12 +4,14 @@
 //! The users of the tests are made with that cluster's own certificate API, so they are the same
 //! people there. What tests need is applied to it and stays: roles, the two teams' namespaces, the
 //! custom resource definitions and the runtime `kf-test`. For [`Profile::Node`] the cluster must run
-//! Kubeflow Trainer already and have the images `kf.test/trainer:1` and `kf.test/busybox:1`.
+//! Kubeflow Trainer already and have the images `kf.test/trainer:1` and `kf.test/busybox:1`; a test that
+//! asks for a [`Part`](super::Part) takes the cluster to have that, too.
 
 use std::path::Path;
 
 use fs_err as fs;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
 use k8s_openapi::api::core::v1::Node;
 use kf_toolchains::kubernetes::Binaries;
@@ -28,6 +30,9 @@ use super::users::{self, User};
 use super::{Cluster, Hold, Profile, STATE_VERSION, State, manifests, new_directory};
 
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
+
+/// The Deployment of upstream's manifests.
+const TRAINER: &str = "kubeflow-trainer-controller-manager";
 
 /// Prepares the cluster that `kubeconfig` leads to.
 pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Cluster> {
@@ -65,11 +70,22 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
     Ok(cluster)
 }
 
+/// Why tests cannot run pods in the cluster that `kubeconfig` leads to.
+pub(crate) fn check_nodes(kubeconfig: &Path) -> Result<()> {
+    block_on(async { expect_nodes(&connect(kubeconfig).await?).await })
+}
+
 async fn expect_nodes(client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await.map_err(ClusterError::api("list the nodes"))?;
     if nodes.items.is_empty() {
-        return Err(ClusterError::NodeUnsupported("the existing cluster has no nodes".to_owned()));
+        return Err(ClusterError::ExistingLacks("node"));
+    }
+    let deployments: Api<Deployment> = Api::all(client.clone());
+    let trainer = ListParams::default().fields(&format!("metadata.name={TRAINER}"));
+    let trainer = deployments.list(&trainer).await.map_err(ClusterError::api("list the Deployments"))?;
+    if trainer.items.is_empty() {
+        return Err(ClusterError::ExistingLacks("Kubeflow Trainer"));
     }
     Ok(())
 }

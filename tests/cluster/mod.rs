@@ -285,8 +285,8 @@ impl Cluster {
         if let Some(cluster) = offering.iter().find_map(|slot| slot.get()) {
             return Ok(cluster);
         }
-        if let Some(kubeconfig) = env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()) {
-            let cluster = Self::existing(Path::new(&kubeconfig), profile, progress::to_stderr)?;
+        if let Some(kubeconfig) = existing_kubeconfig() {
+            let cluster = Self::existing(&kubeconfig, profile, progress::to_stderr)?;
             return Ok(if profile == Profile::Node { node } else { api }.get_or_init(|| cluster));
         }
         let shared = env::var_os(DIRECTORY_VARIABLE).filter(|directory| !directory.is_empty());
@@ -384,10 +384,28 @@ impl Cluster {
     }
 }
 
-/// Whether `test` is to be skipped because this machine or this user cannot run a node. Fails the test
-/// unless skips are wanted, as [`skip`] says.
+fn existing_kubeconfig() -> Option<PathBuf> {
+    env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Whether `test` is to be skipped because the cluster of [`Cluster::attach_or_start`] cannot have a node:
+/// this machine or this user cannot run one, or the existing cluster lacks what tests need of its nodes.
+/// Fails the test unless skips are wanted, as [`skip`] says.
 #[track_caller]
 pub fn skip_without_node(test: &str) -> bool {
+    static OF_EXISTING: OnceLock<Result<(), String>> = OnceLock::new();
+    match existing_kubeconfig() {
+        None => skip_without_own_node(test),
+        Some(kubeconfig) => {
+            let check = || existing::check_nodes(&kubeconfig).map_err(|error| error.to_string());
+            skip::unless(OF_EXISTING.get_or_init(check).clone(), test)
+        }
+    }
+}
+
+/// The same for a test that starts a node of its own, whatever cluster the others use.
+#[track_caller]
+pub fn skip_without_own_node(test: &str) -> bool {
     skip::unless(node::check(), test)
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use kf_tests::cluster::{progress, skip_without_node, sweep};
+use kf_tests::cluster::{progress, skip_without_own_node, sweep};
 use serde_json::Value;
 
 use super::hold;
@@ -95,7 +95,7 @@ fn control_groups(number: u64) -> Vec<String> {
 /// The registry is in the node's own network and has files.
 #[test]
 fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
-    if skip_without_node("two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it") {
+    if skip_without_own_node("two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it") {
         return;
     }
     let mut holder = Holder::start("node");
@@ -130,7 +130,7 @@ fn a_killed_harness_leaves_no_control_plane() {
 #[test]
 fn a_killed_supervisor_leaves_nothing() {
     let profile =
-        if skip_without_node("a_killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
+        if skip_without_own_node("a_killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
     let mut holder = Holder::start(profile);
     let supervisor = read_json(&holder.directory.join("supervisor.json"));
     let pid = supervisor["pid"].as_u64().unwrap();

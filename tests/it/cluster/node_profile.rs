@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 
 use super::{apply, cluster, kubectl, wait_for};
 use crate::common::ending_of;
-use kf_tests::cluster::{TestNamespace, User, skip_without_node};
+use kf_tests::cluster::{TestNamespace, User, skip_without_node, skip_without_own_node};
 
 /// Once it has mounted a `/proc` of its own, its identity can no longer be looked up by PID.
 #[test]
 fn first_process_of_a_node_does_nothing_before_it_is_recorded() {
-    if skip_without_node("first_process_of_a_node_does_nothing_before_it_is_recorded") {
+    if skip_without_own_node("first_process_of_a_node_does_nothing_before_it_is_recorded") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
