@@ -361,7 +361,6 @@ impl Attacked {
 }
 
 /// Everything an attack may be given.
-#[derive(Default)]
 pub(crate) struct Given {
     pub(crate) arguments: Vec<String>,
     pub(crate) granted: Granted,
@@ -369,14 +368,31 @@ pub(crate) struct Given {
     pub(crate) files: Vec<FileGrant>,
 }
 
-/// Limits that are reached soon.
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            arguments: Vec::new(),
+            granted: Granted::default(),
+            limits: patient(Limits::default()),
+            files: Vec::new(),
+        }
+    }
+}
+
+/// The same limits with so much time that a busy machine does not reach them.
+pub(crate) fn patient(limits: Limits) -> Limits {
+    const LONG: Duration = Duration::from_secs(300);
+    Limits { time: LONG, wall: LONG, ..limits }
+}
+
+/// A limit of computing that is reached soon, for the attacks that reach it on any machine.
 pub(crate) fn soon() -> Limits {
-    Limits { time: Duration::from_millis(300), wall: Duration::from_secs(20), ..Limits::default() }
+    Limits { time: Duration::from_millis(300), ..patient(Limits::default()) }
 }
 
 /// Runs an attack with what every command gets, and nothing else.
 pub(crate) fn run(attack: &str) -> Attacked {
-    run_with(attack, Given { limits: soon(), ..Given::default() })
+    run_with(attack, Given::default())
 }
 
 pub(crate) fn run_with(attack: &str, given: Given) -> Attacked {
@@ -415,14 +431,14 @@ pub(crate) struct Completed {
 }
 
 /// Asks an attack for candidates as kf does, with the whole cluster linked.
-pub(crate) fn complete(attack: &str) -> Completed {
+pub(crate) fn complete(attack: &str, limits: Limits) -> Completed {
     let (screen, cluster) = (Screen::default(), Cluster::default());
     let run = Run {
         code: guests::code(attack),
         abi: guests::ABI,
         arguments: Vec::new(),
         granted: Granted { kube: true, ..Granted::default() },
-        limits: Limits::complete(),
+        limits,
         context: Context { namespace: "team-a".to_owned(), ..Context::default() },
         kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
         selection: None,

@@ -1,14 +1,14 @@
 //! A run ends although the host's own side does not answer, and when the user says so.
 
-use std::io::{self, BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::io::{self, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
 use kf_sandbox::{Fault, Limits};
 
 use crate::guests;
-use crate::host::{Given, Screen, run_before};
+use crate::host::{Given, Screen, patient, run_before};
 
 /// A terminal nobody reads: closed, or full for ever.
 enum Dead {
@@ -70,7 +70,11 @@ impl Ui for Dead {
 }
 
 fn run(dead: Dead, attack: &str) -> Result<(), Fault> {
-    let limits = Limits { wall: Duration::from_millis(500), stdout_bytes: u64::MAX, ..Limits::default() };
+    let limits = Limits { stdout_bytes: u64::MAX, ..patient(Limits::default()) };
+    let limits = match dead {
+        Dead::Closed => limits,
+        Dead::Stuck => Limits { wall: Duration::from_millis(500), ..limits },
+    };
     let given = Given { limits, ..Given::default() };
     run_before(Box::new(dead), Screen::default(), guests::code(attack), given).result.map(drop)
 }
@@ -96,31 +100,47 @@ fn a_closed_stdout_ends_the_run() {
 #[test]
 #[ignore = "run by ctrl_c_ends_a_wait"]
 fn interrupted() {
-    let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
-    let given = Given { limits, ..Given::default() };
+    let given = Given::default();
     let code = guests::code("sleep_for_ever");
     let result = run_before(Box::new(Screen::default()), Screen::default(), code, given).result;
     println!("ended: {}", result.map(drop).unwrap_err());
 }
 
-/// An interrupt before the run has begun just ends the process, or is not heard where the tests
-/// were started without a terminal. So the process is started and interrupted until it was a run.
+/// How long a busy machine may take for either.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Looks until something is there.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "timed out waiting for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether the process has got so far as to look out for Ctrl-C: before that it just ends of one.
+fn catches_interrupts(process: &Child) -> bool {
+    const INTERRUPT: u64 = 1 << 1;
+    let status = fs_err::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & INTERRUPT != 0
+}
+
+/// One is enough, from the moment on that the run listens.
 #[test]
 fn ctrl_c_ends_a_wait() {
-    let ended = (1..=10).find_map(|patience| {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["stuck::interrupted", "--exact", "--ignored", "--nocapture"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let pid = child.id().to_string();
-        std::thread::sleep(Duration::from_millis(300 * patience));
-        while child.try_wait().unwrap().is_none() {
-            Command::new("kill").args(["-INT", &pid]).status().unwrap();
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        lines.into_iter().find(|line| line.contains("ended: "))
-    });
-    assert!(ended.as_deref().is_some_and(|line| line.ends_with("ended: interrupted")), "{ended:?}");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["stuck::interrupted", "--exact", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the run to listen", || catches_interrupts(&child).then_some(()));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    until("the run to end", || child.try_wait().unwrap());
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.lines().any(|line| line.ends_with("ended: interrupted")), "{said}");
 }

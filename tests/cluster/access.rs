@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef, Subject,
 };
-use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
@@ -74,6 +74,34 @@ pub(crate) async fn bind_users(client: &Client, namespace: &str) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the API server's authorizer has heard of the bindings of [`bind_users`].
+pub(crate) async fn wait_for_bindings(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
+    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+    for (user, verb) in [(User::DataScientist, "create"), (User::Viewer, "list")] {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(user.name().to_owned()),
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(namespace.to_owned()),
+                    verb: Some(verb.to_owned()),
+                    resource: Some("pods".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let what = format!("{} to be let {verb} pods in {namespace}", user.name());
+        wait_until(&what, logs, || async {
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            let answer = answer.map_err(ClusterError::api(format!("ask for {what}")))?;
+            Ok(answer.status.is_some_and(|status| status.allowed))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// Waits for what the controller manager provides: rules in the aggregated roles, which have none of
 /// their own, and a default service account in `namespace`, without which no pod can be made.
 pub(crate) async fn wait_for_controllers(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
@@ -86,7 +114,7 @@ pub(crate) async fn wait_for_rules(client: &Client, group: &str, logs: &Path) ->
     let covers = |rule: &PolicyRule| rule.api_groups.iter().flatten().any(|known| known == group);
     let roles: Api<ClusterRole> = Api::all(client.clone());
     let what = format!("the roles `edit` and `view` to have their rules for {group}");
-    wait_until(&what, Duration::from_secs(60), logs, || async {
+    wait_until(&what, logs, || async {
         for name in ["edit", "view"] {
             let role = roles.get(name).await.map_err(ClusterError::api(format!("read the role {name}")))?;
             if !role.rules.iter().flatten().any(covers) {
@@ -101,7 +129,7 @@ pub(crate) async fn wait_for_rules(client: &Client, group: &str, logs: &Path) ->
 pub(crate) async fn wait_for_service_account(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let what = format!("the default service account of {namespace}");
-    wait_until(&what, Duration::from_secs(60), logs, || async {
+    wait_until(&what, logs, || async {
         let account = accounts.get_opt("default").await;
         Ok(account.map_err(ClusterError::api(format!("read {what}")))?.is_some())
     })

@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::net::TcpStream;
-use std::time::Duration;
 
 use fs_err as fs;
 use nix::sys::signal::Signal;
@@ -53,8 +52,7 @@ impl Cluster {
         fs::write(&aside, with.as_str())?;
         fs::rename(&aside, &held)?;
         let address = self.server().trim_start_matches("https://").to_owned();
-        let limit = Duration::from_secs(90);
-        block_on(wait_until("the API server to go", limit, &self.logs(), || async {
+        block_on(wait_until("the API server to go", &self.logs(), || async {
             Ok(TcpStream::connect(&address).is_err())
         }))
     }

@@ -57,24 +57,42 @@ pub(crate) async fn get_bytes(client: &Client, path: &str, media_type: &str) -> 
     Ok(body)
 }
 
+/// How long each part of a cluster may take to become ready. Generous, as the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Asks `check` again until it says `true`.
-pub(crate) async fn wait_until<F, Fut>(what: &str, limit: Duration, logs: &Path, mut check: F) -> Result<()>
+pub(crate) async fn wait_until<F, Fut>(what: &str, logs: &Path, mut check: F) -> Result<()>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<bool>>,
 {
-    let deadline = Instant::now() + limit;
-    while !check().await? {
+    wait_for(what, logs, || {
+        let checked = check();
+        async { Ok(checked.await?.then_some(())) }
+    })
+    .await
+}
+
+/// Looks again until `look` has found something.
+pub(crate) async fn wait_for<T, F, Fut>(what: &str, logs: &Path, mut look: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<T>>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
         if Instant::now() > deadline {
             return Err(ClusterError::TimedOut {
                 what: what.to_owned(),
-                seconds: limit.as_secs(),
+                seconds: PATIENCE.as_secs(),
                 logs: logs.to_owned(),
             });
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(())
 }
 
 /// Applies an object of the whole cluster.

@@ -70,6 +70,28 @@ pub(crate) fn cached(
     read_json(&entry.join("objects.json"))
 }
 
+/// An object of each kind that the webhooks of the controllers are asked about.
+pub(crate) fn examples() -> [Value; 2] {
+    let pod = json!({"spec": {
+        "restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "example"}],
+    }});
+    let job = json!({"name": "node", "replicas": 1, "template": {"spec": {"template": pod}}});
+    let job_set = json!({
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": "example", "namespace": "default"},
+        "spec": {"replicatedJobs": [job]},
+    });
+    let train_job = json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {"name": "example", "namespace": "default"},
+        "spec": {"runtimeRef": {"name": "kf-test"}},
+    });
+    [job_set, train_job]
+}
+
 fn render_one(upstream: &Upstream, binaries: &Binaries, scratch: &Path) -> Result<Vec<Value>> {
     let sources = upstream.sources()?;
     let overlay = if upstream.directory == TRAINER.directory {

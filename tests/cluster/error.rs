@@ -69,6 +69,10 @@ pub enum ClusterError {
     #[error("this machine cannot run a Kubernetes node: {0}")]
     NodeUnsupported(String),
 
+    /// The existing cluster cannot run the pods of tests.
+    #[error("the existing cluster has no {0}, which tests that run pods need")]
+    ExistingLacks(&'static str),
+
     /// A file of the harness, or one it read, does not hold what it should.
     #[error("{path} is not as expected: {reason}")]
     Malformed {
@@ -83,6 +87,12 @@ pub enum ClusterError {
         "a cluster is up already, without a node or without an answer, in {0}\nhint: `cargo xtask cluster down` stops it"
     )]
     AlreadyUp(PathBuf),
+
+    /// The kept cluster cannot be used yet, or will never be.
+    #[error(
+        "the cluster in {0} is not ready: it is still starting, or its start was interrupted\nhint: `cargo xtask cluster down` stops it"
+    )]
+    NotReady(PathBuf),
 
     /// A part was asked for in a cluster without a node.
     #[error(

@@ -4,13 +4,14 @@
 //! The users of the tests are made with that cluster's own certificate API, so they are the same
 //! people there. What tests need is applied to it and stays: roles, the two teams' namespaces, the
 //! custom resource definitions and the runtime `kf-test`. For [`Profile::Node`] the cluster must run
-//! Kubeflow Trainer already and have the images `kf.test/trainer:1` and `kf.test/busybox:1`.
+//! Kubeflow Trainer already and have the images `kf.test/trainer:1` and `kf.test/busybox:1`; a test that
+//! asks for a [`Part`](super::Part) takes the cluster to have that, too.
 
 use std::path::Path;
-use std::time::Duration;
 
 use fs_err as fs;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
 use k8s_openapi::api::core::v1::Node;
 use kf_toolchains::kubernetes::Binaries;
@@ -21,7 +22,7 @@ use kube::{Api, Client};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 
-use super::client::{block_on, connect, wait_until};
+use super::client::{block_on, connect, wait_for};
 use super::error::{ClusterError, Result};
 use super::pki::{Identity, subject};
 use super::supervisor::{self, Files, ProcessIdentity};
@@ -29,6 +30,9 @@ use super::users::{self, User};
 use super::{Cluster, Hold, Profile, STATE_VERSION, State, manifests, new_directory};
 
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
+
+/// The Deployment of upstream's manifests.
+const TRAINER: &str = "kubeflow-trainer-controller-manager";
 
 /// Prepares the cluster that `kubeconfig` leads to.
 pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Cluster> {
@@ -42,10 +46,7 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
     let users_directory = directory.join("pki");
     fs::create_dir_all(&users_directory)?;
     // The directory belongs to this process, and is swept away by a later run.
-    let own = i32::try_from(std::process::id()).map_err(std::io::Error::other)?;
-    if let Some(identity) = ProcessIdentity::of(own) {
-        supervisor::write_json(&Files(&directory).supervisor(), &identity)?;
-    }
+    supervisor::write_json(&Files(&directory).supervisor(), &ProcessIdentity::own()?)?;
     let admin = User::Admin.kubeconfig(&users_directory);
     users::copy_kubeconfig(kubeconfig, &admin, User::Admin.home())?;
     let server = block_on(async {
@@ -69,11 +70,22 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
     Ok(cluster)
 }
 
+/// Why tests cannot run pods in the cluster that `kubeconfig` leads to.
+pub(crate) fn check_nodes(kubeconfig: &Path) -> Result<()> {
+    block_on(async { expect_nodes(&connect(kubeconfig).await?).await })
+}
+
 async fn expect_nodes(client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await.map_err(ClusterError::api("list the nodes"))?;
     if nodes.items.is_empty() {
-        return Err(ClusterError::NodeUnsupported("the existing cluster has no nodes".to_owned()));
+        return Err(ClusterError::ExistingLacks("node"));
+    }
+    let deployments: Api<Deployment> = Api::all(client.clone());
+    let trainer = ListParams::default().fields(&format!("metadata.name={TRAINER}"));
+    let trainer = deployments.list(&trainer).await.map_err(ClusterError::api("list the Deployments"))?;
+    if trainer.items.is_empty() {
+        return Err(ClusterError::ExistingLacks("Kubeflow Trainer"));
     }
     Ok(())
 }
@@ -109,21 +121,15 @@ async fn request_identity(client: &Client, user: User, directory: &Path) -> Resu
         .patch_approval(&name, &PatchParams::default(), &Patch::Merge(approval))
         .await
         .map_err(ClusterError::api(doing.clone()))?;
-    let mut certificate = None;
-    let signed = std::sync::Mutex::new(&mut certificate);
-    wait_until(&doing, Duration::from_secs(30), directory, || async {
+    let certificate = wait_for(&doing, directory, || async {
         let request = requests.get(&name).await.map_err(ClusterError::api(doing.clone()))?;
-        let issued = request.status.and_then(|status| status.certificate);
-        let done = issued.is_some();
-        if let Ok(mut slot) = signed.lock() {
-            **slot = issued;
-        }
-        Ok(done)
+        Ok(request.status.and_then(|status| status.certificate))
     })
     .await?;
     let _ = requests.delete(&name, &DeleteParams::default()).await;
-    let certificate = certificate.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned());
-    Ok(Identity { certificate: certificate.unwrap_or_default(), key: key.serialize_pem() })
+    let certificate = String::from_utf8(certificate.0)
+        .map_err(|error| ClusterError::malformed(format!("the certificate of {}", user.name()), error))?;
+    Ok(Identity { certificate, key: key.serialize_pem() })
 }
 
 /// The administrator's kubeconfig with the user replaced.

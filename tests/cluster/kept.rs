@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use fs_err as fs;
 use kf_toolchains::{Progress, locations};
 
 use super::error::{ClusterError, Result};
-use super::supervisor::{Files, ProcessIdentity, read_json};
+use super::supervisor::{Files, ProcessIdentity};
 use super::{Cluster, Options, Profile, User, stop_kept, sweep};
 
 fn directory() -> PathBuf {
@@ -21,8 +22,11 @@ pub struct Status {
     pub answers: bool,
 }
 
-/// The kept cluster; started if it is not there.
+/// The kept cluster; started if it is not there. One caller at a time starts it, others wait for it.
 pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
+    fs::create_dir_all(locations::clusters())?;
+    let lock = fs::File::create(locations::clusters().with_extension("lock"))?;
+    lock.file().lock()?;
     if let Some(status) = status()? {
         if !status.answers || status.cluster.profile() < profile {
             return Err(ClusterError::AlreadyUp(directory()));
@@ -37,7 +41,8 @@ pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
 
 /// Stops the kept cluster and removes what killed runs left; `false` when there was none.
 pub fn down(progress: Progress) -> Result<bool> {
-    let running = is_running();
+    // An unreadable state is swept below.
+    let running = is_running().unwrap_or(false);
     if running {
         stop_kept(&directory())?;
     }
@@ -47,14 +52,17 @@ pub fn down(progress: Progress) -> Result<bool> {
 
 /// The kept cluster, if there is one.
 pub fn status() -> Result<Option<Status>> {
-    if !is_running() {
+    if !is_running()? {
         return Ok(None);
+    }
+    if !Files(&directory()).state().exists() {
+        return Err(ClusterError::NotReady(directory()));
     }
     let cluster = Cluster::attach(&directory())?;
     let answers = cluster.get(User::Admin, "/readyz", "text/plain").is_ok();
     Ok(Some(Status { cluster, answers }))
 }
 
-fn is_running() -> bool {
-    read_json::<ProcessIdentity>(&Files(&directory()).supervisor()).is_ok_and(ProcessIdentity::is_alive)
+fn is_running() -> Result<bool> {
+    Ok(Files(&directory()).read_supervisor()?.is_some_and(ProcessIdentity::is_alive))
 }

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fs_err as fs;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kf_toolchains::locations;
+use kf_toolchains::{locations, skip};
 use kube::Client;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -189,11 +189,8 @@ impl Cluster {
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
         let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
         if let Err(error) = block_on(cluster.prepare(&materials)) {
-            // Tells the supervisor to leave the logs.
-            let failed = Files(&cluster.directory).failed();
-            if !failed.exists() {
-                fs::write(failed, error.to_string())?;
-            }
+            // Tells the supervisor to leave the logs; why it failed matters more than that.
+            let _ = Files(&cluster.directory).report_failure(&error.to_string());
             return Err(error);
         }
         supervisor::write_json(&Files(&cluster.directory).state(), &cluster.state)?;
@@ -234,17 +231,20 @@ impl Cluster {
             if let Some(controllers) = controllers {
                 objects::apply_all(client, &controllers.objects).await?;
                 objects::wait_until_available(client, &controllers.objects, &logs).await?;
+                // A controller is available a moment before its webhook can be reached.
+                objects::wait_until_admitted(client, &controllers::examples()).await?;
             }
             Ok(())
         };
         let access = async {
             tokio::try_join!(access::grant_roles(client), access::make_teams(client))?;
             if self.state.has_controllers {
-                access::wait_for_controllers(client, TEAM_A, &logs).await
+                access::wait_for_controllers(client, TEAM_A, &logs).await?;
             } else {
                 access::aggregate_roles(client).await?;
-                access::make_service_account(client, TEAM_A).await
+                access::make_service_account(client, TEAM_A).await?;
             }
+            access::wait_for_bindings(client, TEAM_A, &logs).await
         };
         tokio::try_join!(resources, access).map(drop)
     }
@@ -268,7 +268,7 @@ impl Cluster {
     }
 
     async fn wait_until_ready(&self, client: &Client) -> Result<()> {
-        client::wait_until("the API server", Duration::from_secs(120), &self.logs(), || async {
+        client::wait_until("the API server", &self.logs(), || async {
             Ok(client::get_bytes(client, "/readyz", "text/plain").await.is_ok())
         })
         .await
@@ -285,8 +285,8 @@ impl Cluster {
         if let Some(cluster) = offering.iter().find_map(|slot| slot.get()) {
             return Ok(cluster);
         }
-        if let Some(kubeconfig) = env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()) {
-            let cluster = Self::existing(Path::new(&kubeconfig), profile, progress::to_stderr)?;
+        if let Some(kubeconfig) = existing_kubeconfig() {
+            let cluster = Self::existing(&kubeconfig, profile, progress::to_stderr)?;
             return Ok(if profile == Profile::Node { node } else { api }.get_or_init(|| cluster));
         }
         let shared = env::var_os(DIRECTORY_VARIABLE).filter(|directory| !directory.is_empty());
@@ -384,17 +384,29 @@ impl Cluster {
     }
 }
 
-/// Says that `test` is skipped, and why, where this machine or this user cannot run a node.
-///
-/// The message goes past the capture of the test runner, so that it is seen although the test passes.
+fn existing_kubeconfig() -> Option<PathBuf> {
+    env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Whether `test` is to be skipped because the cluster of [`Cluster::attach_or_start`] cannot have a node:
+/// this machine or this user cannot run one, or the existing cluster lacks what tests need of its nodes.
+/// Fails the test unless skips are wanted, as [`skip`] says.
+#[track_caller]
 pub fn skip_without_node(test: &str) -> bool {
-    match node::check() {
-        Ok(()) => false,
-        Err(error) => {
-            progress::skipped(test, error);
-            true
+    static OF_EXISTING: OnceLock<Result<(), String>> = OnceLock::new();
+    match existing_kubeconfig() {
+        None => skip_without_own_node(test),
+        Some(kubeconfig) => {
+            let check = || existing::check_nodes(&kubeconfig).map_err(|error| error.to_string());
+            skip::unless(OF_EXISTING.get_or_init(check).clone(), test)
         }
     }
+}
+
+/// The same for a test that starts a node of its own, whatever cluster the others use.
+#[track_caller]
+pub fn skip_without_own_node(test: &str) -> bool {
+    skip::unless(node::check(), test)
 }
 
 impl Drop for Cluster {
@@ -432,16 +444,28 @@ impl Supervisor {
     fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         signal::kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
-        self.child.wait()?;
+        let deadline = Instant::now() + STOPPED_WITHIN;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                // Its programs end with it.
+                self.child.kill()?;
+                self.child.wait()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(())
     }
 }
 
+/// How long a supervisor may take to stop its programs before it is killed.
+const STOPPED_WITHIN: Duration = Duration::from_secs(120);
+
 /// Stops the cluster of another process that is to be kept.
 fn stop_kept(directory: &Path) -> Result<()> {
-    if let Ok(identity) = supervisor::read_json::<ProcessIdentity>(&Files(directory).supervisor()) {
+    if let Some(identity) = Files(directory).read_supervisor()? {
         identity.signal(Signal::SIGTERM);
-        if !identity.wait_for_end(Duration::from_secs(60)) {
+        if !identity.wait_for_end(STOPPED_WITHIN) {
             identity.signal(Signal::SIGKILL);
             identity.wait_for_end(Duration::from_secs(10));
         }
@@ -450,8 +474,13 @@ fn stop_kept(directory: &Path) -> Result<()> {
 }
 
 /// A lock between those who make a node and those who [`sweep`]: a node that is only half there looks
-/// like one that was left behind.
+/// like one that was left behind. It covers the machine, as control groups and links do: other checkouts
+/// sweep, too.
 pub(crate) fn making_nodes() -> Result<fs::File> {
+    let of_machine = Path::new("/sys/fs/cgroup");
+    if of_machine.is_dir() {
+        return Ok(fs::File::open(of_machine)?);
+    }
     fs::create_dir_all(locations::clusters())?;
     Ok(fs::File::open(locations::clusters())?)
 }
@@ -464,11 +493,14 @@ pub fn sweep(progress: Progress) -> Result<()> {
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
-        let supervisor = supervisor::read_json::<ProcessIdentity>(&Files(&directory).supervisor());
         let fresh = fs::metadata(&directory)
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
-        let dead = supervisor.map_or(!fresh, |identity| !identity.is_alive());
+        let dead = match Files(&directory).read_supervisor() {
+            Ok(Some(supervisor)) => !supervisor.is_alive(),
+            // It is written atomically, so it is unreadable only after a crash of the machine.
+            Ok(None) | Err(_) => !fresh,
+        };
         if dead {
             progress(&format!("removing what is left of {}", directory.display()));
             supervisor::remove(&directory)?;

@@ -27,7 +27,7 @@ pub struct TestNamespace {
 }
 
 impl TestNamespace {
-    /// Makes a namespace whose name starts with `hint`, and waits until pods can be made in it.
+    /// Makes a namespace whose name starts with `hint`, and waits until dana can make pods in it.
     pub fn new(cluster: &Cluster, hint: &str) -> Result<Self> {
         let name = unique_name(hint);
         let directory = cluster.directory().join("namespaces").join(&name);
@@ -45,7 +45,8 @@ impl TestNamespace {
             if !has_controllers {
                 access::make_service_account(&client, &namespace.name).await?;
             }
-            access::wait_for_service_account(&client, &namespace.name, &logs).await
+            access::wait_for_service_account(&client, &namespace.name, &logs).await?;
+            access::wait_for_bindings(&client, &namespace.name, &logs).await
         })?;
         Ok(namespace)
     }

@@ -8,10 +8,22 @@
 //!    waits for the link;
 //! 3. the node's first process (`node-init`): mounts what a node needs, then runs the plan.
 //!
+//! They synchronise over the gate's stdin and stdout, line by line:
+//!
+//! | from | line | meaning |
+//! |---|---|---|
+//! | gate | `unshared` | the namespaces exist |
+//! | supervisor | `connected` | the link leads into them |
+//! | gate | `first PID` | the first process exists and waits |
+//! | supervisor | `recorded` | `node.json` names the first process, which may begin |
+//!
+//! Only the supervisor can record it, and only before it begins: the gate shares the first process's
+//! mount namespace, and with it the `/proc` that is mounted there, where PIDs are the node's.
+//!
 //! The kernel kills each when the one before it ends, and everything in a process namespace when its
 //! first process ends: containers, mounts and network go with it. Nothing listens on the machine.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -171,6 +183,8 @@ pub(crate) fn programs(
                 format!("--root-dir={}", directory.join("kubelet").display()),
                 node_name.clone(),
                 format!("--node-ip={address}"),
+                // On a busy machine a test may read the log of an earlier run late.
+                "--maximum-dead-containers-per-container=4".to_owned(),
                 "--v=2".to_owned(),
             ])
             .after([api_answers.clone(), files.task(IMPORT_IMAGES)]),
@@ -299,14 +313,12 @@ fn kubelet_configuration(directory: &Path, node: &Node, credentials: &Credential
 
 /// The supervisor's part: control group, link, gate, and afterwards their removal.
 pub(crate) fn supervise(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
-    let result = run_gate(directory, node, stop);
-    if let Err(error) = &result {
-        let failed = Files(directory).failed();
-        if !failed.exists() {
-            fs::write(failed, error.to_string())?;
-        }
-    }
-    node.remove(directory)
+    let reported = match run_gate(directory, node, stop) {
+        Err(error) => Files(directory).report_failure(&error.to_string()),
+        Ok(()) => Ok(()),
+    };
+    node.remove(directory)?;
+    reported
 }
 
 fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
@@ -325,14 +337,7 @@ fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
     let mut lifeline = gate.stdin.take().ok_or_else(|| std::io::Error::other("the gate has no stdin"))?;
     let mut answers =
         BufReader::new(gate.stdout.take().ok_or_else(|| std::io::Error::other("the gate has no stdout"))?);
-    let mut line = String::new();
-    answers.read_line(&mut line)?;
-    let opened = if line == "unshared\n" {
-        node.link.create(gate.id(), directory).and_then(|()| Ok(lifeline.write_all(b"connected\n")?))
-    } else {
-        let log = fs::read_to_string(Files(directory).log("node")).unwrap_or_default();
-        Err(ClusterError::NodeUnsupported(format!("no new namespaces could be entered: {}", log.trim())))
-    };
+    let opened = open_gate(directory, node, gate.id(), &mut lifeline, &mut answers);
     drop(making);
     let mut ended = None;
     while opened.is_ok() && !stop.is_set() {
@@ -354,14 +359,66 @@ fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
     opened?;
     match ended {
         Some(status) if !status.success() => {
-            let log = fs::read_to_string(Files(directory).log("node")).unwrap_or_default();
-            Err(ClusterError::Stopped {
-                reason: format!("the node's first process ended with {status}: {}", log.trim()),
-                logs: Files(directory).logs(),
-            })
+            Err(stopped(directory, &format!("the node's first process ended with {status}")))
         }
         _ => Ok(()),
     }
+}
+
+/// The supervisor's side of the start: returns once the first process is recorded and may begin.
+fn open_gate(
+    directory: &Path,
+    node: &Node,
+    gate: u32,
+    lifeline: &mut impl Write,
+    answers: &mut BufReader<impl Read>,
+) -> Result<()> {
+    let mut answer = || -> Result<String> {
+        let mut line = String::new();
+        answers.read_line(&mut line)?;
+        Ok(line)
+    };
+    if answer()? != UNSHARED {
+        let log = log(directory);
+        return Err(ClusterError::NodeUnsupported(format!("cannot enter new namespaces: {log}")));
+    }
+    node.link.create(gate, directory)?;
+    lifeline.write_all(CONNECTED.as_bytes())?;
+    let first = answer()?.strip_prefix(FIRST).and_then(|pid| pid.trim_end().parse().ok());
+    let first = first.and_then(ProcessIdentity::of);
+    let first = first.ok_or_else(|| stopped(directory, "the node's first process did not start"))?;
+    supervisor::write_json(&Files(directory).node(), &first)?;
+    Ok(lifeline.write_all(RECORDED.as_bytes())?)
+}
+
+fn stopped(directory: &Path, reason: &str) -> ClusterError {
+    ClusterError::Stopped { reason: format!("{reason}: {}", log(directory)), logs: Files(directory).logs() }
+}
+
+/// What the gate and the first process have said.
+fn log(directory: &Path) -> String {
+    fs::read_to_string(Files(directory).log("node")).unwrap_or_default().trim().to_owned()
+}
+
+const UNSHARED: &str = "unshared\n";
+const CONNECTED: &str = "connected\n";
+/// Is followed by the process's PID in the machine's namespace.
+const FIRST: &str = "first ";
+const RECORDED: &str = "recorded\n";
+
+/// Waits until the supervisor has said `line`. Reads nothing beyond it: what follows is for the first
+/// process, which inherits this pipe, and its end is the node's.
+fn wait_for(line: &str) -> Result<()> {
+    let mut stdin = fs::File::open("/proc/self/fd/0")?;
+    let mut told = vec![0; line.len()];
+    stdin.read_exact(&mut told).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("the supervisor ended without `{}`", line.trim_end()))
+    })?;
+    if told == line.as_bytes() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&told);
+    Err(std::io::Error::other(format!("the supervisor said `{told}`, not `{}`", line.trim_end())).into())
 }
 
 /// The gate's part: new namespaces, and the node's first process in them.
@@ -375,20 +432,12 @@ pub fn gate(directory: &Path) -> Result<i32> {
             | CloneFlags::CLONE_NEWIPC,
     )?;
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(b"unshared\n")?;
+    stdout.write_all(UNSHARED.as_bytes())?;
     stdout.flush()?;
-    // Byte by byte: what follows the line is for the first process, which inherits this pipe.
-    let mut stdin = fs::File::open("/proc/self/fd/0")?;
-    let mut byte = [0];
-    while byte != *b"\n" {
-        if stdin.read(&mut byte)? == 0 {
-            return Err(std::io::Error::other("the supervisor gave up").into());
-        }
-    }
+    wait_for(CONNECTED)?;
     let mut first = Command::new(std::env::current_exe()?).arg("node-init").arg(directory).spawn()?;
-    if let Some(identity) = ProcessIdentity::of(i32::try_from(first.id()).unwrap_or(i32::MAX)) {
-        supervisor::write_json(&Files(directory).node(), &identity)?;
-    }
+    writeln!(stdout, "{FIRST}{}", first.id())?;
+    stdout.flush()?;
     // The supervisor's end of the pipe is the node's lifeline; this process only waits.
     let status = first.wait()?;
     Ok(status.code().unwrap_or(1))
@@ -397,6 +446,7 @@ pub fn gate(directory: &Path) -> Result<i32> {
 /// The first process's part.
 pub fn init(directory: &Path) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    wait_for(RECORDED)?;
     let plan = read_plan(directory)?;
     let node = plan
         .node

@@ -12,7 +12,7 @@ use kube::discovery::{self, Scope};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::client::wait_until;
+use super::client::{PATIENCE, wait_until};
 use super::error::{ClusterError, Result};
 
 pub(crate) const DEPLOYMENT: &str = "Deployment";
@@ -37,7 +37,7 @@ pub(crate) async fn apply_definitions(
             .map_err(ClusterError::api(format!("apply the definition {name}")))?;
         waiting.push(name);
     }
-    wait_until("the custom resources to be served", Duration::from_secs(60), logs, || async {
+    wait_until("the custom resources to be served", logs, || async {
         for name in &waiting {
             let definition = api.get(name).await.map_err(ClusterError::api(format!("read {name}")))?;
             let conditions = definition.status.and_then(|status| status.conditions).unwrap_or_default();
@@ -73,7 +73,7 @@ pub(crate) async fn wait_until_admitted(client: &Client, objects: &[Value]) -> R
 }
 
 async fn apply_patiently(client: &Client, objects: &[Value], parameters: &PatchParams) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     for object in objects {
         loop {
             match apply(client, object, parameters).await {
@@ -123,7 +123,7 @@ pub(crate) async fn wait_until_available(client: &Client, objects: &[Value], log
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
         let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
         let what = format!("the Deployment {name} to be available");
-        wait_until(&what, Duration::from_secs(120), logs, || async {
+        wait_until(&what, logs, || async {
             let deployment = api.get(name).await.map_err(ClusterError::api(what.clone()))?;
             let conditions = deployment.status.and_then(|status| status.conditions).unwrap_or_default();
             Ok(conditions.iter().any(|c| c.type_ == "Available" && c.status == "True"))

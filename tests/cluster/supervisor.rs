@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -135,6 +135,24 @@ impl Files<'_> {
         self.0.join("supervisor.json")
     }
 
+    /// Which process supervises the cluster; `None` if the file does not exist.
+    pub(crate) fn read_supervisor(&self) -> Result<Option<ProcessIdentity>> {
+        match read_json(&self.supervisor()) {
+            Err(ClusterError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Reports why the cluster broke. The first report is kept, as later failures follow from it.
+    pub(crate) fn report_failure(&self, reason: &str) -> Result<()> {
+        let mut report = tempfile::NamedTempFile::new_in(self.0)?;
+        report.write_all(reason.as_bytes())?;
+        match report.persist_noclobber(self.failed()) {
+            Err(error) if error.error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Which process is the first of the node.
     pub(crate) fn node(&self) -> PathBuf {
         self.0.join("node.json")
@@ -160,6 +178,12 @@ impl ProcessIdentity {
         let state = fields.next()?;
         let started = fields.nth(18)?.parse().ok()?;
         (state != "Z" && state != "X").then_some(Self { pid, started })
+    }
+
+    /// This process.
+    pub(crate) fn own() -> Result<Self> {
+        Self::of(getpid().as_raw())
+            .ok_or_else(|| ClusterError::malformed("/proc/self/stat", "it does not name this process"))
     }
 
     pub(crate) fn pid(self) -> i32 {
@@ -299,10 +323,10 @@ impl<'a> Programs<'a> {
             self.start_due()?;
             std::thread::sleep(TICK);
         };
-        if let Some(reason) = failure {
-            fs::write(Files(self.directory).failed(), reason)?;
+        match failure {
+            Some(reason) => Files(self.directory).report_failure(&reason),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn stop_held(&mut self) {
@@ -412,9 +436,7 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 pub fn supervise(directory: &Path, keep: bool) -> Result<()> {
     let stop = StopSignal::new(!keep)?;
     let files = Files(directory);
-    let identity = ProcessIdentity::of(getpid().as_raw())
-        .ok_or_else(|| ClusterError::malformed("/proc/self/stat", "it does not name this process"))?;
-    write_json(&files.supervisor(), &identity)?;
+    write_json(&files.supervisor(), &ProcessIdentity::own()?)?;
     let plan = read_plan(directory)?;
     match &plan.node {
         Some(node) => node::supervise(directory, node, &stop)?,
@@ -443,7 +465,8 @@ fn remove_all_but_logs(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a cluster whose programs have ended leaves on the machine.
+/// Removes what a cluster whose programs have ended leaves on the machine. Without a readable plan no
+/// program was started.
 pub(crate) fn remove(directory: &Path) -> Result<()> {
     if let Ok(Plan { node: Some(node), .. }) = read_plan(directory) {
         node.remove(directory)?;

@@ -3,26 +3,17 @@
 //! The server is a real one of the test's own, and its audit log tells what it was asked.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use kf_tests::cluster::{Request, User};
 use nix::sys::signal::Signal;
 
 use crate::common::lines::{Following, waiting_pod};
 use crate::common::team::Team;
-use crate::common::terminal::PATIENCE;
+use crate::common::until_true;
 
 fn asked(team: &Team, user: User) -> Vec<Request> {
     let all = team.cluster().audited().unwrap();
     all.into_iter().filter(|request| request.user == user.name()).collect()
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn count(team: &Team, user: User, verb: &str, resource: &str) -> usize {
@@ -71,7 +62,7 @@ fn who_waits_survives_restarts_of_the_api_server() {
     let mut logs = Following::start(&dana, &["logs", "pod/before-1", "-f"]);
     let mut train = Following::start(&dana, &TRAIN);
     // Each watches itself and its pods, and has then read the events once.
-    wait_until("both wait", || {
+    until_true("both wait", || {
         let dana = |verb, resource| count(&team, User::DataScientist, verb, resource);
         dana("watch", "trainjobs") >= 1 && dana("watch", "pods") >= 3 && dana("list", "events") >= 2
     });

@@ -1,6 +1,6 @@
 //! Help, completion and mistakes: all from receipts, no guest is started.
 
-use crate::common::Home;
+use crate::common::{Home, output_of};
 use crate::kf_snapshot;
 
 /// Commands whose component and machine code are gone: whoever starts one fails.
@@ -89,7 +89,7 @@ fn complete(home: &Home, words: &[&str]) -> Vec<String> {
     let index = (words.len() - 1).to_string();
     let mut command = home.kf(["--"].iter().chain(words));
     command.env("KF_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
-    let output = command.output().unwrap();
+    let output = output_of(&mut command);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }

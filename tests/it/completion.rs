@@ -5,7 +5,7 @@ use kf_tests::cluster::User;
 
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran, attacks, servers};
+use crate::common::{Home, Ran, attacks, output_of, servers};
 
 const PODS: &str = "
 ---
@@ -30,10 +30,16 @@ spec: {{suspend: true, runtimeRef: {{name: kf-test}}}}
     names.iter().map(job).collect()
 }
 
+/// How many seconds kf may take for an answer that has to come.
+const LONG: &str = "300";
+/// And for one that never comes.
+const SHORT: &str = "1";
+
 /// The call of the script while the last word is being completed.
-fn call(home: &Home, words: &[&str]) -> std::process::Command {
+fn call(home: &Home, words: &[&str], limit: &str) -> std::process::Command {
     let mut command = home.kf(["--"].iter().chain(words));
     command
+        .env("KF_COMPLETE_TIMEOUT", limit)
         .env("KF_COMPLETE", "bash")
         .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
         .env("_CLAP_COMPLETE_COMP_TYPE", "9")
@@ -45,7 +51,18 @@ fn call(home: &Home, words: &[&str]) -> std::process::Command {
 /// What is offered, and nothing is said.
 #[track_caller]
 fn offered(home: &Home, words: &[&str]) -> Vec<String> {
-    let ran = Ran::of(&call(home, words).output().unwrap(), home.path()).success();
+    offered_within(home, words, LONG)
+}
+
+/// What is offered where something hangs.
+#[track_caller]
+fn offered_in_time(home: &Home, words: &[&str]) -> Vec<String> {
+    offered_within(home, words, SHORT)
+}
+
+#[track_caller]
+fn offered_within(home: &Home, words: &[&str], limit: &str) -> Vec<String> {
+    let ran = Ran::of(&output_of(&mut call(home, words, limit)), home.path()).success();
     assert_eq!(ran.stderr, "", "{words:?}");
     ran.stdout.split('\u{b}').filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
@@ -148,11 +165,11 @@ fn without_a_cluster_nothing_is_offered_and_nothing_said() {
     for server in [format!("https://{}", servers::closed()), format!("http://{}", servers::silent())] {
         kubeconfig(&home, &server, "token: secret");
         for line in lines {
-            assert_eq!(offered(&home, line), NOTHING, "{server}");
+            assert_eq!(offered_in_time(&home, line), NOTHING, "{server}");
         }
     }
     // Others are waited for at most as long as a person waits, whatever the line says.
-    assert_eq!(offered(&home, &["kf", "logs", "--request-timeout", "0", "m"]), NOTHING);
+    assert_eq!(offered_in_time(&home, &["kf", "logs", "--request-timeout", "0", "m"]), NOTHING);
 }
 
 #[test]
@@ -168,15 +185,15 @@ fn a_credential_plugin_has_no_terminal_to_ask_on() {
     };
     for (mode, starts) in [("Always", false), ("IfAvailable", true)] {
         plugin(mode, "echo Password: >&2; read password; exit 1");
-        let (status, screen) = Terminal::start(call(&home, &["kf", "logs", "m"])).finish();
+        let (status, screen) = Terminal::start(call(&home, &["kf", "logs", "m"], LONG)).finish();
         assert!(status.success());
         assert_eq!(String::from_utf8_lossy(&screen), "", "{mode}");
         assert_eq!(started.exists(), starts, "{mode}");
     }
     let told = fs_err::read_to_string(&started).unwrap();
     assert!(told.contains("\"interactive\":false"), "{told}");
-    plugin("Never", "exec sleep 20");
-    assert_eq!(offered(&home, &["kf", "logs", "m"]), NOTHING);
+    plugin("Never", "exec sleep 1000");
+    assert_eq!(offered_in_time(&home, &["kf", "logs", "m"]), NOTHING);
 }
 
 #[test]
@@ -198,18 +215,16 @@ fn what_a_command_does_at_tab_changes_nothing() {
 #[test]
 fn what_a_command_offers_is_not_trusted() {
     let home = attacks::home(&["complete-injects", "complete-prints", "complete-spins"]);
-    let words = |line: &[&str]| -> Vec<String> {
-        offered(&home, line)
-            .into_iter()
-            .filter(|word| !["-", "--"].iter().any(|dash| word.starts_with(dash)))
-            .collect()
+    let without_flags = |offered: Vec<String>| -> Vec<String> {
+        offered.into_iter().filter(|word| !word.starts_with('-')).collect()
     };
+    let words = |line: &[&str]| without_flags(offered(&home, line));
     assert_eq!(words(&["kf", "complete-injects", ""]), ["xylophone"]);
     assert_eq!(words(&["kf", "complete-injects", "x"]), ["xylophone"]);
     assert_eq!(words(&["kf", "complete-injects", "y"]), NOTHING);
     assert!(!offered(&home, &["kf", "complete-injects", "--y"]).contains(&"--yes".to_owned()));
     assert_eq!(words(&["kf", "complete-prints", "r"]), NOTHING);
-    assert_eq!(words(&["kf", "complete-spins", "x"]), NOTHING);
+    assert_eq!(without_flags(offered_in_time(&home, &["kf", "complete-spins", "x"])), NOTHING);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
     }
     let team = Team::with_node("web-logs");
     team.apply(WEB);
-    team.admin(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    team.wait("condition=Available", &["deployment/web"]);
     let vic = team.home(User::Viewer, &["logs"]);
     let pods = team.admin(&["get", "pods", "-o", "name", "--sort-by=.metadata.name"]);
     let pods: Vec<_> = pods.lines().filter_map(|line| line.strip_prefix("pod/")).collect();

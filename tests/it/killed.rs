@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, page};
+use crate::common::{Home, page, until_true};
 use crate::sessions::SERVER;
 
 #[derive(Clone, Copy, Debug)]
@@ -126,9 +126,7 @@ fn searching(team: &Team) {
     end(terminal, Way::Signal(Signal::SIGTERM));
     for way in [Way::Closed, Way::Signal(Signal::SIGHUP), Way::Typed] {
         let terminal = Terminal::start(home.kf(&words));
-        while trials() < 2 {
-            thread::sleep(std::time::Duration::from_millis(200));
-        }
+        until_true("two trials have begun", || trials() >= 2);
         end(terminal, way);
     }
     let terminal = started(&home, &words, "", "lr goes on: 0 of 6 trials are done");
@@ -153,7 +151,7 @@ spec: {{template: {{spec: {{containers: [{{name: pages, image: '{BUSYBOX}', comm
         let screen = terminal.screen();
         let address = screen.split_once("http://localhost:").unwrap().1;
         let port = address.split('/').next().unwrap().parse().unwrap();
-        assert_eq!(page::get_soon(port, "/").0, 404, "{screen}");
+        assert_eq!(page::get(port, "/").unwrap().0, 404, "{screen}");
         end(terminal, way);
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{way:?} left {port} bound");
     }
@@ -166,14 +164,14 @@ fn however_kf_ends_it_leaves_nothing_here_and_everything_there() {
     }
     let team = Team::with_node("killed");
     team.apply(SERVER);
-    team.admin(&["wait", "--for=condition=Ready", "pod/server", "--timeout=60s"]);
+    team.wait("condition=Ready", &["pod/server"]);
     thread::scope(|threads| {
         for part in [sessions, training, searching, opening] {
             let team = &team;
             threads.spawn(move || part(team));
         }
     });
-    team.admin(&["wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"]);
+    team.wait("condition=Ready", &["pods", "--all"]);
     let pods: Value = serde_json::from_str(&team.admin(&["get", "pods", "-o", "json"])).unwrap();
     let pods = pods["items"].as_array().unwrap();
     // The server's, the notebook's, the four jobs' and the two trials'.

@@ -3,35 +3,47 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kf_tests::cluster::{BUSYBOX, User, skip_without_node};
 
+use crate::common::lines::Following;
 use crate::common::servers::Proxy;
 use crate::common::team::Team;
-use crate::common::{Home, until};
+use crate::common::{Home, ending_of, until};
 
 /// Of 102 bytes each, so that it is more than 100 MB.
 const LINES: u32 = 1_000_000;
 
-/// A digest of all a program prints, and how much that was.
-fn printed(mut command: Command) -> (String, u64) {
+/// The length of what comes before them, and of all.
+const FIRST_LINE: u64 = "waiting\n".len() as u64;
+const ALL: u64 = FIRST_LINE + LINES as u64 * 102;
+
+/// A digest of all a program prints, and how much that was, which `bytes` counts meanwhile.
+fn printed(mut command: Command, bytes: &AtomicU64) -> (String, u64) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
-    let mut sum = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut into = sum.stdin.take().unwrap();
-    let (mut bytes, mut buffer) = (0, vec![0; 1 << 16]);
-    loop {
-        let read = out.read(&mut buffer).unwrap();
-        if read == 0 {
-            break;
+    let digest = || {
+        let mut sum = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut into = sum.stdin.take().unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = out.read(&mut buffer).unwrap();
+            if read == 0 {
+                break;
+            }
+            bytes.fetch_add(read as u64, Ordering::Relaxed);
+            into.write_all(&buffer[..read]).unwrap();
         }
-        bytes += read as u64;
-        into.write_all(&buffer[..read]).unwrap();
-    }
-    drop(into);
-    assert!(child.wait().unwrap().success(), "{command:?}");
-    (String::from_utf8(sum.wait_with_output().unwrap().stdout).unwrap(), bytes)
+        drop(into);
+        String::from_utf8(sum.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let digest = std::thread::scope(|scope| {
+        let digest = scope.spawn(digest);
+        assert!(ending_of(&mut child).success(), "{command:?}");
+        digest.join().unwrap()
+    });
+    (digest, bytes.load(Ordering::Relaxed))
 }
 
 #[test]
@@ -41,7 +53,6 @@ fn a_long_log_is_followed_to_the_byte_as_kubectl_does() {
     }
     let team = Team::with_node("long");
     let home = team.home(User::DataScientist, &["logs"]);
-    // It begins when both have had time to follow.
     team.apply(&format!(
         "apiVersion: v1
 kind: Pod
@@ -55,24 +66,40 @@ spec:
       command: [sh, -c]
       args:
         - >-
-          sleep 5; awk 'BEGIN {{ for (i = 0; i < {LINES}; i++)
-          printf \"%08d the quick brown fox jumps over the lazy dog and trains a small model until it learns at last\\n\", i }}'
+          echo waiting; until [ -e /tmp/go ]; do sleep 0.1; done; awk 'BEGIN {{ for (i = 0; i < {LINES}; i++)
+          printf \"%08d the quick brown fox jumps over the lazy dog and trains a small model until it learns at last\\n\", i }}';
+          until [ -e /tmp/end ]; do sleep 0.1; done
 "
     ));
-    team.admin(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/long"]);
+    team.wait("condition=Ready", &["pod/long"]);
     let mut kubectl = Command::new(team.kubectl_path());
     kubectl.arg("--kubeconfig").arg(team.kubeconfig(User::DataScientist)).args(["logs", "-f", "long"]);
     let kf = home.kf(["logs", "pod/long", "-f"]);
+    let counts = [AtomicU64::new(0), AtomicU64::new(0)];
+    let [of_kubectl, of_kf] = &counts;
     let (theirs, ours) = std::thread::scope(|scope| {
-        let theirs = scope.spawn(|| printed(kubectl));
-        let ours = scope.spawn(|| printed(kf));
+        let theirs = scope.spawn(|| printed(kubectl, of_kubectl));
+        let ours = scope.spawn(|| printed(kf, of_kf));
+        let both_have = |bytes: u64| {
+            let now = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+            if now.iter().all(|count| *count >= bytes) {
+                Ok(())
+            } else {
+                Err(format!("{now:?} of {bytes} bytes"))
+            }
+        };
+        until(|| both_have(FIRST_LINE));
+        team.admin(&["exec", "long", "--", "touch", "/tmp/go"]);
+        // The kubelet may miss the end of a log whose container ends at once.
+        until(|| both_have(ALL));
+        team.admin(&["exec", "long", "--", "touch", "/tmp/end"]);
         (theirs.join().unwrap(), ours.join().unwrap())
     });
-    assert_eq!(theirs.1, u64::from(LINES) * 102);
+    assert_eq!(theirs.1, ALL);
     assert_eq!(ours, theirs);
 }
 
-/// Sixteen pods of a job whose sixth is restarted in the middle.
+/// Sixteen pods that print until they are told to end. The sixth fails once when it is told to.
 fn sixteen() -> String {
     format!(
         "apiVersion: batch/v1
@@ -86,22 +113,69 @@ spec:
     spec:
       restartPolicy: OnFailure
       terminationGracePeriodSeconds: 0
-      volumes: [{{name: marks, emptyDir: {{}}}}]
+      volumes: [{{name: marks, emptyDir: {{}}}}, {{name: told, configMap: {{name: told, optional: true}}}}]
       containers:
         - name: main
           image: {BUSYBOX}
-          volumeMounts: [{{name: marks, mountPath: /marks}}]
+          volumeMounts: [{{name: marks, mountPath: /marks}}, {{name: told, mountPath: /told}}]
           command: [sh, -c]
           args:
             - |
               run=first; [ -e /marks/seen ] && run=second; touch /marks/seen
               n=0
-              while [ $n -lt 60 ]; do
+              until [ -e /told/end ]; do
                 n=$((n + 1)); echo \"$run run, line $n\"; sleep 0.2
-                if [ $run = first ] && [ $JOB_COMPLETION_INDEX = 5 ] && [ $n = 30 ]; then exit 1; fi
+                if [ $run = first ] && [ $JOB_COMPLETION_INDEX = 5 ] && [ -e /told/fail ]; then
+                  echo \"$run run ends\"; exit 1
+                fi
               done
+              echo \"$run run ends\"
 "
     )
+}
+
+/// Tells the pods something.
+fn tell(team: &Team, words: &[&str]) {
+    let data: Vec<String> = words.iter().map(|word| format!("{word}: ''")).collect();
+    team.apply(&format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: told}}\ndata: {{{}}}\n",
+        data.join(", ")
+    ));
+}
+
+/// What each rank has said, in order.
+fn by_rank(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
+    let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for line in lines {
+        let (rank, words) = line.split_once("] ").unwrap_or_else(|| panic!("{line}"));
+        said.entry(rank.trim_start_matches('[')).or_default().push(words);
+    }
+    said
+}
+
+/// Waits until every rank has said so many more lines.
+#[track_caller]
+fn wait_for_lines_of_all(kf: &Following, more: usize) {
+    let counts = || -> BTreeMap<String, usize> {
+        by_rank(&kf.lines()).into_iter().map(|(rank, said)| (rank.to_owned(), said.len())).collect()
+    };
+    let before = counts();
+    until(|| {
+        let now = counts();
+        let done = now.iter().filter(|(rank, count)| **count >= before.get(*rank).unwrap_or(&0) + more);
+        if done.count() == 16 {
+            Ok(())
+        } else {
+            Err(format!("not all of 16 said {more} lines more: {now:?}"))
+        }
+    });
+}
+
+/// Breaks every connection, and lets new ones through once one has been tried.
+fn break_connections(proxy: &Proxy) {
+    proxy.cut();
+    proxy.wait_until_tried();
+    proxy.mend();
 }
 
 #[test]
@@ -113,34 +187,36 @@ fn the_logs_of_sixteen_pods_hold_each_line_once_and_in_order() {
     let proxy = Proxy::before(&team.kubeconfig(User::DataScientist));
     let home = Home::with_commands(&["logs"]).kubeconfig(proxy.kubeconfig());
     team.apply(&sixteen());
-    let mut kf = home.kf(["logs", "job/many", "--all", "-f"]);
-    let child = kf.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Every pod is in the middle of its lines when the connections break.
-    until(Duration::from_secs(120), || {
-        let ready = team.admin(&["get", "job/many", "-o", "jsonpath={.status.ready}"]);
-        if ready == "16" { Ok(()) } else { Err(format!("{ready} pods of 16 came")) }
-    });
-    std::thread::sleep(Duration::from_secs(3));
-    proxy.cut();
-    std::thread::sleep(Duration::from_millis(500));
-    proxy.mend();
-    let ended = child.wait_with_output().unwrap();
-    let (stdout, stderr) = (String::from_utf8(ended.stdout).unwrap(), String::from_utf8_lossy(&ended.stderr));
-    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    let kf = Following::start(&home, &["logs", "job/many", "--all", "-f"]);
 
-    let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for line in stdout.lines() {
-        let (rank, words) = line.split_once("] ").unwrap_or_else(|| panic!("{line}"));
-        said.entry(rank.trim_start_matches('[')).or_default().push(words);
-    }
+    // The connections break before the sixth pod is started again, just then, and after.
+    wait_for_lines_of_all(&kf, 10);
+    break_connections(&proxy);
+    wait_for_lines_of_all(&kf, 10);
+    tell(&team, &["fail"]);
+    kf.line("[rank-5] first run ends");
+    break_connections(&proxy);
+    kf.line("[rank-5] second run, line 20");
+    break_connections(&proxy);
+    wait_for_lines_of_all(&kf, 10);
+    tell(&team, &["end"]);
+
+    let (status, stdout, stderr) = kf.finish_with_lines();
+    assert_eq!(status.code(), Some(0), "{stderr:#?}");
+    let said = by_rank(&stdout);
     assert_eq!(said.len(), 16, "{:?}", said.keys());
-    let lines =
-        |run: &str, count: u32| (1..=count).map(|n| format!("{run} run, line {n}")).collect::<Vec<_>>();
     for (rank, words) in said {
-        let expected = match rank {
-            "rank-5" => [lines("first", 30), lines("second", 60)].concat(),
-            _ => lines("first", 60),
-        };
-        assert_eq!(words, expected, "{rank}\n{stderr}");
+        let runs: &[&str] = if rank == "rank-5" { &["first", "second"] } else { &["first"] };
+        let mut rest = words.as_slice();
+        for run in runs {
+            let end = format!("{run} run ends");
+            let length = rest.iter().position(|line| *line == end).unwrap_or(rest.len());
+            let expected: Vec<_> =
+                (1..=length).map(|n| format!("{run} run, line {n}")).chain([end]).collect();
+            let (of_run, of_next) = rest.split_at(rest.len().min(length + 1));
+            assert_eq!(of_run, expected, "{rank}\n{stderr:#?}");
+            rest = of_next;
+        }
+        assert!(rest.is_empty(), "{rank} said more: {rest:?}");
     }
 }

@@ -25,6 +25,7 @@ mod own_files;
 mod pipeline;
 mod reachable;
 mod reasons;
+mod reference;
 mod remove;
 mod rights;
 mod rows;

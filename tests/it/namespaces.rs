@@ -48,6 +48,7 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}
 subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]
 "
         ));
+        team.wait_until_allowed(&name, "create", "namespaces");
         Self { team, name, made }
     }
 
@@ -66,6 +67,7 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]
     fn let_edit(&self) {
         let user = format!("--user={}", self.name);
         self.team.admin(&["-n", &self.made, "create", "rolebinding", "mia", "--clusterrole=edit", &user]);
+        self.team.wait_until_allowed_in(&self.made, &self.name, "list", "pods");
     }
 
     fn is_there(&self) -> bool {

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::common::page::{self, Opened};
 use crate::common::team::Team;
-use crate::common::terminal::PATIENCE;
 use crate::common::{Home, Ran};
 
 fn team(hint: &str) -> Team {
@@ -29,7 +28,7 @@ fn listed(home: &Home, name: &str) -> (String, String) {
 /// Looks until the server has got there.
 #[track_caller]
 fn until(home: &Home, name: &str, state: &str, why: &str) {
-    crate::common::until(2 * PATIENCE, || {
+    crate::common::until(|| {
         let now_is = listed(home, name);
         let is_there = now_is.0 == state && now_is.1.contains(why);
         if is_there { Ok(()) } else { Err(format!("{name} is {now_is:?}, not {state} {why}")) }

@@ -1,13 +1,14 @@
 //! What kf keeps on disk: where it may not write, where another kf writes, and what a newer kf wrote.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+
+use kf_toolchains::skip;
 
 use crate::common::registry::{hinted, published, set_up};
 use crate::common::servers::kubeconfig_for;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, output_of};
 use crate::kf_snapshot;
 
 /// Runs kf in a home that nobody can write to, not even root.
@@ -20,7 +21,7 @@ fn run_read_only(home: &Home, arguments: &[&str]) -> Ran {
     for (name, value) in kf.get_envs() {
         command.env(name, value.unwrap());
     }
-    Ran::of(&command.output().unwrap(), home.path())
+    Ran::of(&output_of(&mut command), home.path())
 }
 
 /// Containers may forbid what [`run_read_only`] needs.
@@ -29,13 +30,7 @@ fn skip_without_namespaces(test: &str) -> bool {
         .args(["--user", "--map-root-user", "--mount", "true"])
         .output()
         .is_ok_and(|output| output.status.success());
-    if !possible {
-        // Past the capture of the test runner, like every other skip.
-        std::io::stderr()
-            .write_all(format!("SKIPPED {test}: user namespaces are not allowed here\n").as_bytes())
-            .unwrap();
-    }
-    !possible
+    skip::unless(possible.then_some(()).ok_or("user namespaces are not allowed here"), test)
 }
 
 #[test]

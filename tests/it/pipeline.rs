@@ -96,7 +96,7 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}}
 subjects: [{{kind: ServiceAccount, name: ml-pipeline, namespace: {server}}}]
 "
         ));
-        self.server.admin(&["wait", "--for=condition=Ready", "--timeout=90s", "pod/ml-pipeline"]);
+        self.server.wait("condition=Ready", &["pod/ml-pipeline"]);
     }
 
     fn home(&self, user: User) -> Home {
@@ -179,6 +179,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: pipelines}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
 ",
     );
+    pipelines.team.wait_until_allowed("vic", "list", "runs.pipelines.kubeflow.org");
     let ran = pipelines.run(&home, &["ls"]).code(4);
     assert!(ran.stderr.contains("✗ vic has no `create serviceaccounts/token`"), "{}", ran.transcript());
 }

@@ -35,7 +35,7 @@ spec:
         resources: {requests: {cpu: 250m, memory: 64Mi}, limits: {memory: 128Mi}}
 ",
     );
-    team.admin(&["wait", "--for=create", "pod", "-l", "app=web", "--timeout=60s"]);
+    team.wait("create", &["pod", "-l", "app=web"]);
     team
 }
 

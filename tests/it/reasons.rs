@@ -1,15 +1,10 @@
 //! Why something is not running: what `kf status` says on a node where it really does not.
 
-use std::time::Duration;
-
 use kf_tests::cluster::{Part, QUEUE, User, skip_without_node};
 use serde_json::Value;
 
 use crate::common::team::Team;
 use crate::common::{Home, until};
-
-/// How long a busy node may take to pull, crash and back off.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until the status of a component has a reason that holds, and answers with it.
 #[track_caller]
@@ -20,7 +15,7 @@ fn reason(home: &Home, component: &str, holds: impl Fn(&str) -> bool) -> String 
 /// Waits until state and reason of a component are what holds.
 #[track_caller]
 fn status(home: &Home, component: &str, holds: impl Fn(&str, &str) -> bool) -> (String, String) {
-    until(PATIENCE, || {
+    until(|| {
         let ran = home.run(["status", component, "-o", "json"]).success();
         let status: Value = serde_json::from_str(&ran.stdout).unwrap();
         let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();

@@ -25,14 +25,7 @@ spec:
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ",
     );
-    team.admin(&[
-        "wait",
-        "--for=create",
-        "pod",
-        "-l",
-        "batch.kubernetes.io/job-name=prepare",
-        "--timeout=60s",
-    ]);
+    team.wait("create", &["pod", "-l", "batch.kubernetes.io/job-name=prepare"]);
     team
 }
 

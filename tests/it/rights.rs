@@ -52,6 +52,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: bindings-view}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
 ",
     );
+    team.wait_until_allowed("vic", "list", "rolebindings.rbac.authorization.k8s.io");
     let ran = home.run_in_vain(TRAIN).code(4);
     let hint = ran.stderr.lines().find(|line| line.starts_with("hint:")).unwrap();
     assert_eq!(
@@ -159,7 +160,6 @@ fn each_rule_is_shown_as_the_user_has_it() {
     assert_eq!(listed.row("whoami"), hint);
 }
 
-/// A namespace with a pod and a secret, which some would like to have.
 /// `kf command describe` tells rule by rule; whoever adds a command wants to know whether it will work.
 #[test]
 fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
@@ -176,6 +176,7 @@ fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
     assert!(ran.stderr.contains("\n  ✗ create trainjobs"), "{}", ran.transcript());
 }
 
+/// A namespace with a pod and a secret, which some would like to have.
 fn team_with_a_secret(hint: &str) -> Team {
     let team = Team::new(hint);
     team.apply(

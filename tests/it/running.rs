@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::common::team::Team;
 use crate::common::terminal::{Terminal, shown};
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, Streams, output_of};
 use crate::kf_snapshot;
 
 fn json(ran: Ran) -> Value {
@@ -98,7 +98,7 @@ fn a_reader_that_has_had_enough_ends_it_quietly() {
     let home = team.home(User::DataScientist, &["status"]);
     let mut kf = home.kf(["status"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(kf.stdout.take());
-    let ended = Ran::of(&kf.wait_with_output().unwrap(), home.path());
+    let ended = Ran::of(&Streams::of(&mut kf).output(&mut kf), home.path());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(141), ""), "{}", ended.transcript());
 }
 
@@ -137,7 +137,7 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
     let selector = "-lbatch.kubernetes.io/job-completion-index=1";
     let pod = team.admin(&["get", "pods", selector, "-o", "jsonpath={.items[0].metadata.name}"]);
     let theirs = team.kubectl(User::DataScientist, &["logs", &pod]).stdout;
-    let ours = home.kf(["logs", &format!("pod/{pod}")]).output().unwrap();
+    let ours = output_of(&mut home.kf(["logs", &format!("pod/{pod}")]));
     assert_eq!(String::from_utf8_lossy(&ours.stdout), String::from_utf8_lossy(&theirs));
     let ranked = home.run(["logs", "pair", "--rank", "1"]).success();
     assert_eq!(ranked.stdout.as_bytes(), theirs);

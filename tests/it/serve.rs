@@ -1,16 +1,11 @@
 //! `kf serve` with KServe's own controller, on a real node.
 
-use std::time::Duration;
-
 use kf_tests::cluster::{BROKEN_MODEL_SERVER, LOAD, MODEL_SERVERS, Part, User, skip_without_node};
 use serde_json::Value;
 
 use crate::common::lines::Following;
 use crate::common::team::Team;
 use crate::common::{Home, until};
-
-/// What a part of the load test may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 fn team(hint: &str) -> Team {
     let team = Team::with_node(hint);
@@ -53,13 +48,13 @@ spec:
       args: [-url=http://iris-predictor/v1/models/iris:predict, '-body={{\"instances\":[1]}}', -rate=250, -for=15m]
 "
         ));
-        team.admin(&["wait", "--for=condition=Ready", "--timeout=90s", "pod/load"]);
+        team.wait("condition=Ready", &["pod/load"]);
         Self(team)
     }
 
     #[track_caller]
     fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        until(PATIENCE, || {
+        until(|| {
             let line = self.0.admin(&["logs", "load", "--tail=1"]);
             let said = serde_json::from_str(&line).ok().filter(&holds);
             said.ok_or_else(|| format!("{what}: {line}"))

@@ -1,6 +1,6 @@
 //! `kf run`, `kf shell` and forwarded ports on a real node, beside kubectl on the same pods.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -9,9 +9,10 @@ use kf_tests::cluster::{User, skip_without_node};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::common::lines::lines_of;
 use crate::common::team::Team;
 use crate::common::terminal::{Terminal, shown};
-use crate::common::{Home, attacks, ending_of};
+use crate::common::{Home, PATIENCE, Streams, attacks, ending_of, output_of};
 
 /// A pod that serves a page, and has a shell.
 pub const SERVER: &str = r#"
@@ -29,7 +30,7 @@ spec:
 fn team(hint: &str) -> Team {
     let team = Team::with_node(hint);
     team.apply(SERVER);
-    team.admin(&["wait", "--for=condition=Ready", "pod/server", "--timeout=60s"]);
+    team.wait("condition=Ready", &["pod/server"]);
     team
 }
 
@@ -43,7 +44,7 @@ fn fed(mut command: Command, input: &[u8]) -> Output {
         // A command that reads only the beginning closes the pipe.
         let _closed = stdin.write_all(&input);
     });
-    let output = child.wait_with_output().unwrap();
+    let output = Streams::of(&mut child).output(&mut child);
     feeding.join().unwrap();
     output
 }
@@ -66,7 +67,7 @@ fn what_runs_in_a_pod_is_what_kubectl_runs() {
         ("exit 255", 255),
         ("kill -9 $$", 137),
     ] {
-        let ours = home.kf(["run", "server", "--", "sh", "-c", script]).output().unwrap();
+        let ours = output_of(&mut home.kf(["run", "server", "--", "sh", "-c", script]));
         let theirs = team.kubectl(User::DataScientist, &["exec", "server", "--", "sh", "-c", script]);
         assert_eq!((code_of(&ours), code_of(&theirs)), (expected, expected), "{script}: {ours:?}");
         assert_eq!(ours.stdout, theirs.stdout, "{script}");
@@ -186,14 +187,15 @@ fn whatever_ends_kf_gives_the_terminal_back() {
 /// kf that holds ports of `server`, and the local numbers.
 fn holding(home: &Home) -> (Child, Vec<u16>) {
     let mut kf = home.kf(["held-ports"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(kf.stdout.take().unwrap()).lines();
-    let mut port = || lines.next().unwrap().unwrap().parse().unwrap();
+    let lines = lines_of(kf.stdout.take().unwrap());
+    let port = || lines.recv_timeout(PATIENCE).unwrap().parse().unwrap();
     let ports = vec![port(), port()];
     (kf, ports)
 }
 
 fn page(port: u16) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"GET /page HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
@@ -220,8 +222,7 @@ fn forwarded_ports_lose_no_request_and_close_with_kf() {
     assert_eq!(lost, 0);
     // A port nobody serves is one clear line, and the others go on.
     assert_eq!(page(ports[1]).unwrap_or_default(), b"");
-    let mut told = String::new();
-    BufReader::new(kf.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    let told = lines_of(kf.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     assert!(told.contains(&format!("nothing listens on port 9 of pod server in {}", team.name())), "{told}");
     assert_eq!(page(served).unwrap(), expected);
     // The pod's end is the forward's.

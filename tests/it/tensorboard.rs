@@ -5,7 +5,6 @@ use kf_tests::cluster::{Cluster, Part, Profile, TENSORBOARD, TRAINER, User, skip
 use crate::common::lines::Following;
 use crate::common::page::Opened;
 use crate::common::team::Team;
-use crate::common::terminal::PATIENCE;
 use crate::common::until;
 
 /// A claim `runs`, and a job `mnist` that trains and writes its events there.
@@ -37,7 +36,7 @@ spec:
       volumes: [{{name: data, persistentVolumeClaim: {{claimName: runs}}}}]
 "
     ));
-    team.admin(&["wait", "--for=condition=complete", "job/mnist", "-n", name, "--timeout=120s"]);
+    team.wait("condition=complete", &["job/mnist"]);
     team
 }
 
@@ -46,7 +45,7 @@ fn shows_scalars(opened: &Opened) {
     let (status, body) = opened.get("/");
     assert_eq!(status, 200);
     assert!(body.contains("TensorBoard"), "{body}");
-    until(PATIENCE, || {
+    until(|| {
         let (status, tags) = opened.get("/data/plugin/scalars/tags");
         assert_eq!(status, 200, "{tags}");
         if tags.contains("loss") { Ok(()) } else { Err(tags) }
@@ -74,7 +73,7 @@ fn a_job_of_ones_own_shows_the_scalars_of_a_training_job() {
     let short = r#"{"spec": {"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 0}}"#;
     let job = team.admin(&["get", "jobs", label, "-n", team.name(), "-o", "name"]);
     team.admin(&["patch", job.trim(), "-n", team.name(), "--type=merge", "-p", short]);
-    team.admin(&["wait", "--for=delete", job.trim(), "-n", team.name(), "--timeout=60s"]);
+    team.wait("delete", &[job.trim()]);
 }
 
 #[test]

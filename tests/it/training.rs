@@ -6,7 +6,6 @@ use kf_tests::cluster::{Part, User, skip_without_node};
 use serde_json::Value;
 
 use crate::common::team::Team;
-use crate::common::terminal::PATIENCE;
 use crate::common::{Home, until};
 use crate::kf_snapshot;
 
@@ -70,7 +69,7 @@ fn local_code_runs_on_the_node_and_goes_with_its_job() {
     };
     assert_eq!(maps().len(), 1);
     team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
-    until(PATIENCE, || match maps() {
+    until(|| match maps() {
         left if left.is_empty() => Ok(()),
         left => Err(format!("the code outlives its job: {left:?}")),
     });

@@ -1,13 +1,11 @@
 //! `kf tune`: trials on a real node, and an experiment of a stand-in for Katib.
 
-use std::time::Duration;
-
 use kf_tests::cluster::{User, skip_without_node};
 use serde_json::{Value, json};
 
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran, until};
+use crate::common::{Home, Ran, until_true};
 
 /// A random search of six trials, two at a time, over how fast the regression learns.
 const TUNE: [&str; 25] = [
@@ -48,11 +46,6 @@ fn jobs(team: &Team) -> usize {
     team.admin(&["get", "trainjobs", "-o", "name"]).lines().count()
 }
 
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    until(Duration::from_secs(120), || if holds() { Ok(()) } else { Err(what.to_owned()) });
-}
-
 #[test]
 fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
     if skip_without_node("a_search_stopped_in_the_middle_goes_on_to_its_best_trial") {
@@ -61,7 +54,7 @@ fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
     let team = Team::with_node("tune");
     let home = team.home(User::DataScientist, &["tune"]);
     let terminal = Terminal::start(home.kf(TUNE));
-    wait_until("three trials", || jobs(&team) >= 3);
+    until_true("three trials have begun", || jobs(&team) >= 3);
     terminal.interrupt();
     let begun = jobs(&team);
     assert!(begun < 6, "{begun} trials were begun, two at a time");
@@ -135,14 +128,9 @@ fn stand_in_for_katib(team: &Team) {
     ];
     let manifests: Vec<_> = objects.iter().map(Value::to_string).collect();
     team.apply(&manifests.join("\n---\n"));
-    for name in ["experiments", "trials"] {
-        team.admin(&["wait", "--for=condition=Established", &format!("crd/{name}.kubeflow.org")]);
-    }
-    wait_until("dana may make experiments", || {
-        team.kubectl(User::DataScientist, &["auth", "can-i", "patch", "experiments.kubeflow.org"])
-            .status
-            .success()
-    });
+    team.wait("condition=Established", &["crd/experiments.kubeflow.org", "crd/trials.kubeflow.org"]);
+    team.wait_until_allowed("dana", "patch", "experiments.kubeflow.org");
+    team.wait_until_allowed("vic", "list", "trials.kubeflow.org");
 }
 
 fn set_status(team: &Team, object: &str, status: &Value) {
@@ -152,7 +140,7 @@ fn set_status(team: &Team, object: &str, status: &Value) {
 
 /// Plays Katib's controller: two trials, the second the better, and the end.
 fn play_katib(team: &Team) {
-    wait_until("the experiment", || {
+    until_true("the experiment exists", || {
         team.kubectl(User::Admin, &["get", "experiment.kubeflow.org/lr"]).status.success()
     });
     let done = json!([{ "type": "Running", "status": "False" }, { "type": "Succeeded", "status": "True" }]);
@@ -169,8 +157,6 @@ fn play_katib(team: &Team) {
             "startTime": "2026-01-01T12:00:00Z", "completionTime": "2026-01-01T12:00:30Z",
         });
         set_status(team, &format!("trial.kubeflow.org/{name}"), &status);
-        // Creation times have seconds, and decide the order.
-        std::thread::sleep(Duration::from_millis(1100));
     }
     set_status(team, "experiment.kubeflow.org/lr", &json!({ "conditions": done, "trials": 2 }));
 }

@@ -34,7 +34,7 @@ pub fn by_command(
         abi: receipt.abi.clone(),
         arguments: Vec::new(),
         granted: granted(&rights, &installed.tree),
-        limits: Limits { wall, ..Limits::complete() },
+        limits: Limits { time: wall, wall, ..Limits::complete() },
         context: context(receipt, setting, cluster.as_ref()),
         kube: cluster.as_ref().map(ClusterRun::kube),
         selection: selection(receipt, &rights, setting, cluster.as_ref()),

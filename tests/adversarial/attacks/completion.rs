@@ -3,9 +3,13 @@
 //! What a shell is spared of it is the host's to see to: `tests/it/completion.rs` tries the same guests
 //! with kf itself before a real API server.
 
-use kf_sandbox::{Fault, Which};
+use kf_sandbox::{Fault, Limits, Which};
 
-use crate::host::complete;
+use crate::host::{Completed, patient};
+
+fn complete(attack: &str) -> Completed {
+    crate::host::complete(attack, patient(Limits::complete()))
+}
 
 pub(crate) fn complete_writes() {
     let completed = complete("complete_writes");
@@ -15,7 +19,7 @@ pub(crate) fn complete_writes() {
 }
 
 pub(crate) fn complete_spins() {
-    let completed = complete("complete_spins");
+    let completed = crate::host::complete("complete_spins", Limits::complete());
     let Err(Fault::Limit { limit }) = completed.result else { panic!("{:?}", completed.result) };
     assert!(matches!(limit.which, Which::Time | Which::Wall), "{limit:?}");
 }

@@ -8,7 +8,7 @@ use kf_core::grants::Layer;
 use kf_sandbox::{Fault, FileGrant, FileReach, Granted, Interface, UndeclaredImports, inspect};
 
 use crate::guests;
-use crate::host::{Given, run, run_with, soon};
+use crate::host::{Given, run, run_with};
 
 pub(crate) fn environment_and_home() {
     let attacked = run("environment_and_home");
@@ -28,7 +28,7 @@ pub(crate) fn open_files() {
             files: vec![FileGrant { argument: arguments[0].clone(), path: named, reach: FileReach::File }],
             arguments,
             granted: Granted { files: true, ..Granted::default() },
-            limits: soon(),
+            ..Given::default()
         },
     );
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
@@ -65,7 +65,7 @@ pub(crate) fn directory_escape() {
             files: vec![FileGrant { argument: argument.clone(), path: directory, reach: FileReach::Below }],
             arguments: vec![argument, home.path().join("secret").to_str().unwrap().to_owned()],
             granted: Granted { files: true, ..Granted::default() },
-            limits: soon(),
+            ..Given::default()
         },
     );
     stop.store(true, Ordering::Relaxed);
@@ -89,7 +89,7 @@ pub(crate) fn undeclared_import() {
 /// it, the host remembers, and no call takes another way.
 pub(crate) fn lying_manifest() {
     let granted = Granted { kube: true, ..Granted::default() };
-    let attacked = run_with("lying_manifest", Given { granted, limits: soon(), ..Given::default() });
+    let attacked = run_with("lying_manifest", Given { granted, ..Given::default() });
     let outcome = attacked.result.unwrap();
     assert_eq!(outcome.exit.unwrap_err().code, ErrorCode::Forbidden);
     let refusal = outcome.refusal.unwrap();
@@ -105,7 +105,7 @@ pub(crate) fn lying_manifest() {
 /// so that there is one place to refuse it and nothing was made of it before.
 pub(crate) fn namespace_escape() {
     let granted = Granted { kube: true, logs: true, ..Granted::default() };
-    let attacked = run_with("namespace_escape", Given { granted, limits: soon(), ..Given::default() });
+    let attacked = run_with("namespace_escape", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
     let has = |start: &str, word: &str| {
         attacked.calls.iter().any(|call| call.starts_with(start) && call.contains(&format!("{word:?}")))
@@ -135,8 +135,7 @@ pub(crate) fn undeclared_session() {
 
 /// As for [`namespace_escape`]: what the broker is to refuse arrives there unchanged.
 pub(crate) fn session_elsewhere() {
-    let attacked =
-        run_with("session_elsewhere", Given { granted: sessions(), limits: soon(), ..Given::default() });
+    let attacked = run_with("session_elsewhere", Given { granted: sessions(), ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
     for (verb, word) in [("exec", "%2e%2e"), ("portforward", "web?ports=22"), ("attach", "web\0")] {
         let has = |call: &String| call.starts_with(verb) && call.contains(&format!("{word:?}"));
@@ -147,15 +146,14 @@ pub(crate) fn session_elsewhere() {
 /// Here: headers and path arrive in fields of their own. That the broker refuses them is tried where it is.
 pub(crate) fn http_smuggling() {
     let granted = Granted { pod_http: true, ..Granted::default() };
-    let attacked = run_with("http_smuggling", Given { granted, limits: soon(), ..Given::default() });
+    let attacked = run_with("http_smuggling", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
     let has = |word: &str| attacked.calls.iter().any(|call| call.contains(&format!("{word:?}")));
     assert!(has("1\r\nhost: evil") && has("/x HTTP/1.1\r\nhost: evil\r\n\r\nGET /"));
 }
 
 pub(crate) fn page_elsewhere() {
-    let attacked =
-        run_with("page_elsewhere", Given { granted: sessions(), limits: soon(), ..Given::default() });
+    let attacked = run_with("page_elsewhere", Given { granted: sessions(), ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
     let pages: Vec<_> = attacked.screen.words.iter().filter(|word| word.starts_with("page ")).collect();
     assert_eq!(pages, ["page http://localhost:8080/lab?token=x"]);

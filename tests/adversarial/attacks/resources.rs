@@ -5,10 +5,10 @@ use std::time::Duration;
 use kf_sandbox::{Fault, Granted, Limits};
 
 use crate::guests;
-use crate::host::{Given, run, run_with, soon};
+use crate::host::{Given, patient, run, run_with, soon};
 
 pub(crate) fn spin() {
-    let attacked = run("spin");
+    let attacked = run_with("spin", Given { limits: soon(), ..Given::default() });
     assert_eq!(attacked.limit(), "run.time");
     let Err(fault) = attacked.result else { unreachable!() };
     assert_eq!(fault.to_string(), "it ran for 300 ms without an answer (limit run.time)");
@@ -19,20 +19,20 @@ pub(crate) fn recursion() {
 }
 
 pub(crate) fn grow_memory() {
-    let limits = Limits { memory: 64 << 20, ..Limits::default() };
+    let limits = Limits { memory: 64 << 20, ..patient(Limits::default()) };
     let attacked = run_with("grow_memory", Given { limits, ..Given::default() });
     assert_eq!(attacked.limit(), "run.memory");
 }
 
 pub(crate) fn born_large() {
-    let limits = Limits { memory: 32 << 20, ..Limits::default() };
+    let limits = Limits { memory: 32 << 20, ..patient(Limits::default()) };
     let attacked = run_with("born_large", Given { limits, ..Given::default() });
     assert_eq!(attacked.limit(), "run.memory");
     assert!(run("born_large").result.is_ok(), "with enough of it, it runs");
 }
 
 pub(crate) fn host_call_loop() {
-    let limits = Limits { calls: 10_000, ..Limits::default() };
+    let limits = Limits { calls: 10_000, ..patient(Limits::default()) };
     assert_eq!(run_with("host_call_loop", Given { limits, ..Given::default() }).limit(), "run.calls");
     // Without that limit the time of the calls is the guest's.
     let limits = Limits { calls: u64::MAX, ..soon() };
@@ -51,8 +51,7 @@ pub(crate) fn poll_flood() {
 
 /// Waiting is no computing, so only the clock on the wall ends it; and it ends the host call.
 pub(crate) fn sleep_for_ever() {
-    let limits =
-        Limits { time: Duration::from_millis(300), wall: Duration::from_millis(600), ..Limits::default() };
+    let limits = Limits { wall: Duration::from_millis(600), ..patient(Limits::default()) };
     assert_eq!(run_with("sleep_for_ever", Given { limits, ..Given::default() }).limit(), "run.wall");
 }
 
@@ -80,8 +79,7 @@ pub(crate) fn deep_json() {
 /// What no cluster would take is not even parsed.
 pub(crate) fn json_flood() {
     let granted = Granted { kube: true, ..Granted::default() };
-    let limits = Limits { time: Duration::from_secs(10), ..soon() };
-    let attacked = run_with("json_flood", Given { granted, limits, ..Given::default() });
+    let attacked = run_with("json_flood", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
     assert!(attacked.calls.is_empty());
 }
@@ -93,7 +91,7 @@ pub(crate) fn random_flood() {
 
 pub(crate) fn watch_flood() {
     let granted = Granted { kube: true, ..Granted::default() };
-    let limits = Limits { streams: 20, ..soon() };
+    let limits = Limits { streams: 20, ..patient(Limits::default()) };
     let attacked = run_with("watch_flood", Given { granted, limits, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "one more could be opened");
     assert_eq!(attacked.calls.len(), 21, "twenty, and one for the one that was closed");
@@ -104,30 +102,32 @@ pub(crate) fn describe_spins() {
     assert!(matches!(fault, Fault::Limit { .. }), "{fault}");
 }
 
-fn sessions(limits: Limits) -> Given {
-    Given { granted: Granted { sessions: true, ..Granted::default() }, limits, ..Given::default() }
+fn sessions() -> Given {
+    Given { granted: Granted { sessions: true, ..Granted::default() }, ..Given::default() }
 }
 
 /// The pod's side is only asked for as much as fits between it and the guest.
 pub(crate) fn process_flood() {
-    let attacked = run_with("process_flood", sessions(soon()));
+    let attacked = run_with("process_flood", sessions());
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "a piece was larger than promised");
     let said = attacked.calls.iter().filter(|call| *call == "said").count();
     assert!(said < 10, "{said} pieces of 200 KiB were taken in");
 }
 
 pub(crate) fn process_stuffing() {
-    let limits = Limits { wall: Duration::from_millis(600), ..Limits::default() };
-    assert_eq!(run_with("process_stuffing", sessions(limits)).limit(), "run.wall");
+    let limits = Limits { wall: Duration::from_millis(600), ..patient(Limits::default()) };
+    let given = Given { limits, ..sessions() };
+    assert_eq!(run_with("process_stuffing", given).limit(), "run.wall");
 }
 
 pub(crate) fn session_flood() {
-    let attacked = run_with("session_flood", sessions(Limits { streams: 20, ..soon() }));
+    let limits = Limits { streams: 20, ..patient(Limits::default()) };
+    let attacked = run_with("session_flood", Given { limits, ..sessions() });
     assert_eq!(attacked.result.unwrap().exit, Ok(20));
 }
 
 pub(crate) fn page_flood() {
-    let attacked = run_with("page_flood", sessions(soon()));
+    let attacked = run_with("page_flood", sessions());
     assert_eq!(attacked.result.unwrap().exit, Ok(10));
     let pages = attacked.screen.words.iter().filter(|word| word.starts_with("page "));
     assert_eq!(pages.count(), 10);
@@ -135,8 +135,9 @@ pub(crate) fn page_flood() {
 
 /// The run owns them. That they close with it is tried where they are real, with this very guest.
 pub(crate) fn held_ports() {
-    let limits = Limits { wall: Duration::from_millis(600), ..Limits::default() };
-    let attacked = run_with("held_ports", sessions(limits));
+    // Time enough for both lines.
+    let limits = Limits { wall: Duration::from_secs(10), ..patient(Limits::default()) };
+    let attacked = run_with("held_ports", Given { limits, ..sessions() });
     assert_eq!(attacked.limit(), "run.wall");
     assert_eq!(attacked.screen.stdout, b"8080\n8080\n");
 }

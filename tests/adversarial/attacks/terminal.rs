@@ -4,19 +4,19 @@ use kf_core::exit;
 use kf_sandbox::{Fault, Granted, Limits};
 
 use crate::guests;
-use crate::host::{Given, run, run_code, run_with, soon};
+use crate::host::{Given, patient, run, run_code, run_with};
 
 const MIB: u64 = 1 << 20;
 
 pub(crate) fn output_flood() {
-    let limits = Limits { stdout_bytes: MIB, ..soon() };
+    let limits = Limits { stdout_bytes: MIB, ..patient(Limits::default()) };
     let attacked = run_with("output_flood", Given { limits, ..Given::default() });
     assert_eq!(attacked.limit(), "run.stdout");
     assert!(attacked.screen.stdout.len() as u64 <= MIB);
 }
 
 pub(crate) fn wasi_output_flood() {
-    let limits = Limits { stdout_bytes: MIB, ..Limits::default() };
+    let limits = Limits { stdout_bytes: MIB, ..patient(Limits::default()) };
     let attacked = run_with("wasi_output_flood", Given { limits, ..Given::default() });
     assert_eq!(attacked.limit(), "run.stdout");
     assert!(attacked.screen.stdout.len() as u64 <= MIB);
@@ -31,7 +31,7 @@ pub(crate) fn note_flood() {
 /// A log's bytes are not counted, but what stands before its lines is the guest's.
 pub(crate) fn prefix_flood() {
     let granted = Granted { logs: true, ..Granted::default() };
-    let attacked = run_with("prefix_flood", Given { granted, limits: soon(), ..Given::default() });
+    let attacked = run_with("prefix_flood", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
     let said = String::from_utf8(attacked.screen.stdout).unwrap();
     assert_eq!(said.lines().filter(|line| line.starts_with('ä')).count(), 4, "{} bytes", said.len());
@@ -46,7 +46,7 @@ pub(crate) fn error_flood() {
 }
 
 pub(crate) fn table_flood() {
-    let limits = Limits { rows: 10_000, ..Limits::default() };
+    let limits = Limits { rows: 10_000, ..patient(Limits::default()) };
     let attacked = run_with("table_flood", Given { limits, ..Given::default() });
     assert_eq!(attacked.limit(), "run.rows");
     assert_eq!(attacked.screen.rows, 10_000);
@@ -68,7 +68,7 @@ pub(crate) fn escape_sequences() {
 /// Every line stands under its own pod's prefix, whole.
 pub(crate) fn log_mixer() {
     let granted = Granted { kube: true, logs: true, ..Granted::default() };
-    let attacked = run_with("log_mixer", Given { granted, limits: soon(), ..Given::default() });
+    let attacked = run_with("log_mixer", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
     let mut lines: Vec<_> = std::str::from_utf8(&attacked.screen.stdout).unwrap().lines().collect();
     lines.sort_unstable();
@@ -89,7 +89,7 @@ pub(crate) fn log_mixer() {
 /// When the run has answered, the screen is tidy and nothing is written any more.
 pub(crate) fn abandoned_widgets() {
     let granted = Granted { logs: true, ..Granted::default() };
-    let attacked = run_with("abandoned_widgets", Given { granted, limits: soon(), ..Given::default() });
+    let attacked = run_with("abandoned_widgets", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
     assert_eq!(attacked.screen.words, ["waiting", "end of progress"]);
     assert!(attacked.screen.stdout.ends_with(b"done\n"));
@@ -106,7 +106,7 @@ pub(crate) fn panics() {
 pub(crate) fn exit_codes() {
     let code = guests::code("exit_codes");
     for exit in 0..=u8::MAX {
-        let given = Given { arguments: vec![exit.to_string()], limits: soon(), ..Given::default() };
+        let given = Given { arguments: vec![exit.to_string()], ..Given::default() };
         let attacked = run_code(code.clone(), given);
         match attacked.result {
             Ok(outcome) => assert!(outcome.exit == Ok(exit) && exit::is_for_commands(exit)),
@@ -126,8 +126,7 @@ pub(crate) fn borrowed_exit_code() {
     let ended = |code: &str| {
         let granted = Granted { sessions: true, ..Granted::default() };
         let arguments = vec![code.to_owned()];
-        run_with("borrowed_exit_code", Given { granted, arguments, limits: soon(), ..Given::default() })
-            .result
+        run_with("borrowed_exit_code", Given { granted, arguments, ..Given::default() }).result
     };
     assert_eq!(ended("7").unwrap().exit, Ok(7), "the session's own is passed on");
     assert_eq!(ended("4").unwrap_err(), Fault::ReservedExitCode(4));

@@ -14,6 +14,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::common::PATIENCE;
 
 const USERS: usize = 10;
 const QUESTIONS: usize = 40;
@@ -137,15 +138,13 @@ impl Server {
     async fn wait_for(&self, user: &str, namespace: &str) {
         for (resource, namespace) in [("clusters", ""), ("environments", namespace)] {
             let attributes = json!({"verb": "get", "group": "sentinel.test", "resource": resource, "namespace": namespace});
-            let mut seen = false;
-            for _ in 0..200 {
-                seen = self.review(user, &attributes).await;
-                if seen {
-                    break;
+            let arrived = async {
+                while !self.review(user, &attributes).await {
+                    tokio::time::sleep(Duration::from_millis(25)).await;
                 }
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-            assert!(seen, "the roles of {user} never arrived");
+            };
+            let waited = tokio::time::timeout(PATIENCE, arrived).await;
+            assert!(waited.is_ok(), "the roles of {user} never arrived");
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Reading: get, list, watch, discovery, identity.
 
-use std::time::Duration;
-
 use futures_util::StreamExt as _;
 use kf_core::api::{
     AccessQuestion, DeleteOptions, ErrorCode, EventKind, KubeApi as _, LogOptions, Propagation, Selection,
 };
 
 use super::*;
+use crate::common::PATIENCE;
 
 const DELETE: DeleteOptions = DeleteOptions {
     dry_run: false,
@@ -87,7 +86,7 @@ async fn a_watch_tells_what_happens_after_a_list() {
     broker.delete(config_map("a"), DELETE).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < 3 {
-        let event = events.next().await.unwrap().unwrap();
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(event.object["metadata"]["name"], "a");
         assert!(event.object["metadata"].get("managedFields").is_none());
         seen.push(event.kind);
@@ -103,7 +102,7 @@ async fn a_version_the_server_has_forgotten_is_expired() {
     let error = match broker.watch(all(TRAINER, "TrainJob"), "1".into()).await {
         Err(error) => error,
         Ok(mut events) => {
-            let first = tokio::time::timeout(Duration::from_secs(30), events.next()).await;
+            let first = tokio::time::timeout(PATIENCE, events.next()).await;
             first.unwrap().unwrap().unwrap_err()
         }
     };

@@ -6,6 +6,7 @@ use kf_cluster::broker::Action;
 use kf_core::api::{ErrorCode, KubeApi as _, PatchKind};
 
 use super::*;
+use crate::common::PATIENCE;
 
 #[tokio::test]
 async fn a_dry_run_shows_the_change_and_makes_none() {
@@ -87,16 +88,17 @@ async fn a_policy_s_no_is_told_in_its_own_words() {
     .await;
     let broker = broker(&namespace, User::DataScientist, &everything());
     // The server takes a moment to heed a new policy.
-    let mut refused = None;
-    for attempt in 0..200 {
-        match broker.create(config_map(&format!("big-{attempt}")), json!({}), PLAIN).await {
-            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Err(error) => {
-                refused = Some(error);
-                break;
+    let refused = async {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match broker.create(config_map(&format!("big-{attempt}")), json!({}), PLAIN).await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => break error,
             }
         }
-    }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await;
     for kind in ["validatingadmissionpolicybindings", "validatingadmissionpolicies"] {
         let request = http::Request::delete(format!("{base}/{kind}/{name}")).body(Vec::new()).unwrap();
         let _: Value = admin.request(request).await.unwrap();

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use kf_tests::cluster::{progress, skip_without_node, sweep};
+use kf_tests::cluster::{progress, skip_without_own_node, sweep};
 use serde_json::Value;
 
 use super::hold;
+use crate::common::{Streams, until};
 
 /// A process that holds a cluster, as a test program does.
 struct Holder {
@@ -52,15 +52,10 @@ impl Holder {
     }
 
     fn expect_nothing_left(&self, everything: bool) {
-        let deadline = Instant::now() + Duration::from_secs(15);
-        loop {
-            let remains = self.remains(everything);
-            if remains.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < deadline, "left behind: {remains:#?}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until(|| match self.remains(everything) {
+            nothing if nothing.is_empty() => Ok(()),
+            remains => Err(format!("left behind: {remains:#?}")),
+        });
     }
 }
 
@@ -100,7 +95,7 @@ fn control_groups(number: u64) -> Vec<String> {
 /// The registry is in the node's own network and has files.
 #[test]
 fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
-    if skip_without_node("two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it") {
+    if skip_without_own_node("two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it") {
         return;
     }
     let mut holder = Holder::start("node");
@@ -114,8 +109,8 @@ fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
             .unwrap()
     };
     let mut installations = 0;
-    for asking in [ask(), ask()] {
-        let output = asking.wait_with_output().unwrap();
+    for mut asking in [ask(), ask()] {
+        let output = Streams::of(&mut asking).output(&mut asking);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         installations += said.matches("installing registry").count();
@@ -135,7 +130,7 @@ fn a_killed_harness_leaves_no_control_plane() {
 #[test]
 fn a_killed_supervisor_leaves_nothing() {
     let profile =
-        if skip_without_node("a_killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
+        if skip_without_own_node("a_killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
     let mut holder = Holder::start(profile);
     let supervisor = read_json(&holder.directory.join("supervisor.json"));
     let pid = supervisor["pid"].as_u64().unwrap();

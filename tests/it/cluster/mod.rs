@@ -6,11 +6,13 @@ mod node_profile;
 mod other_clusters;
 mod parts;
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
+
+use crate::common::lines::lines_of;
+use crate::common::{PATIENCE, output_of};
 
 /// The cluster of this run.
 fn cluster() -> &'static Cluster {
@@ -23,8 +25,8 @@ fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 fn kubectl_of(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output =
-        Command::new(cluster.kubectl()).arg("--kubeconfig").arg(kubeconfig).args(arguments).output().unwrap();
+    let mut kubectl = Command::new(cluster.kubectl());
+    let output = output_of(kubectl.arg("--kubeconfig").arg(kubeconfig).args(arguments));
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
@@ -42,6 +44,17 @@ fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
     kubectl_ok(&namespace.kubeconfig(user), &["apply", "-f", file.to_str().unwrap()]);
 }
 
+#[track_caller]
+fn wait_for(namespace: &TestNamespace, condition: &str, object: &str) {
+    let dana = namespace.kubeconfig(User::DataScientist);
+    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+    let (code, answer) = kubectl(&dana, &["wait", condition, &timeout, object]);
+    if code != Some(0) {
+        let (_, described) = kubectl(&dana, &["describe", "pods"]);
+        panic!("{object}: {answer}\n{described}");
+    }
+}
+
 /// A process that holds a cluster, as a test program does, and the cluster's directory.
 fn hold(profile: &str, environment: &[(&str, &Path)]) -> (Child, PathBuf) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
@@ -51,7 +64,8 @@ fn hold(profile: &str, environment: &[(&str, &Path)]) -> (Child, PathBuf) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (process, PathBuf::from(line.trim_end()))
+    let said = lines_of(process.stdout.take().unwrap());
+    // Each step of a start has a deadline of its own.
+    let directory = said.recv_timeout(3 * PATIENCE).unwrap_or_else(|_| panic!("the cluster did not start"));
+    (process, PathBuf::from(directory))
 }

@@ -1,7 +1,39 @@
 //! The `node` profile really runs containers, and Kubeflow Trainer on them.
 
-use super::{apply, cluster, kubectl};
-use kf_tests::cluster::{TestNamespace, User, skip_without_node};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+
+use super::{apply, cluster, kubectl, wait_for};
+use crate::common::ending_of;
+use kf_tests::cluster::{TestNamespace, User, skip_without_node, skip_without_own_node};
+
+/// Once it has mounted a `/proc` of its own, its identity can no longer be looked up by PID.
+#[test]
+fn first_process_of_a_node_does_nothing_before_it_is_recorded() {
+    if skip_without_own_node("first_process_of_a_node_does_nothing_before_it_is_recorded") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let plan = serde_json::json!({"programs": [], "node": {"link": {"number": 0}}});
+    fs_err::write(directory.path().join("plan.json"), plan.to_string()).unwrap();
+    let mut gate = Command::new(env!("CARGO_BIN_EXE_kf-test-cluster"))
+        .arg("node-gate")
+        .arg(directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut supervisor = gate.stdin.take().unwrap();
+    let mut said = BufReader::new(gate.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().as_deref(), Some("unshared"));
+    supervisor.write_all(b"connected\n").unwrap();
+    let first = said.next().unwrap_or_default();
+    // The supervisor ends instead of recording it.
+    drop(supervisor);
+    assert_eq!(ending_of(&mut gate).code(), Some(1));
+    assert!(!directory.path().join("mounts").exists(), "it mounted something");
+    assert!(first.starts_with("first "), "{first}");
+}
 
 #[test]
 fn a_train_job_of_two_nodes_trains() {
@@ -23,9 +55,7 @@ spec:
     env: [{name: EPOCHS, value: '3'}, {name: EPOCH_SECONDS, value: '0.1'}]
 ",
     );
-    let (code, answer) =
-        kubectl(&dana, &["wait", "--for=condition=Complete", "--timeout=60s", "trainjob/pair"]);
-    assert_eq!(code, Some(0), "{answer}");
+    wait_for(&namespace, "--for=condition=Complete", "trainjob/pair");
     for rank in 0..2 {
         let (code, log) =
             kubectl(&dana, &["logs", "-l", &format!("batch.kubernetes.io/job-completion-index={rank}")]);
@@ -44,7 +74,6 @@ fn a_train_job_that_fails_is_reported_as_failed() {
         return;
     }
     let namespace = TestNamespace::new(cluster(), "failing").unwrap();
-    let dana = namespace.kubeconfig(User::DataScientist);
     apply(
         &namespace,
         User::DataScientist,
@@ -57,9 +86,7 @@ spec:
     env: [{name: FAIL_AT, value: '2'}, {name: EPOCH_SECONDS, value: '0.1'}]
 ",
     );
-    let (code, answer) =
-        kubectl(&dana, &["wait", "--for=condition=Failed", "--timeout=60s", "trainjob/fails"]);
-    assert_eq!(code, Some(0), "{answer}");
+    wait_for(&namespace, "--for=condition=Failed", "trainjob/fails");
 }
 
 #[test]
@@ -80,8 +107,7 @@ spec:
 ",
     );
     let dana = namespace.kubeconfig(User::DataScientist);
-    let (code, answer) = kubectl(&dana, &["wait", "--for=condition=Ready", "--timeout=60s", "pod/shell"]);
-    assert_eq!(code, Some(0), "{answer}");
+    wait_for(&namespace, "--for=condition=Ready", "pod/shell");
     let (code, answer) = kubectl(&dana, &["exec", "shell", "--", "sh", "-c", "echo hello; exit 7"]);
     assert_eq!(code, Some(7), "{answer}");
     assert!(answer.starts_with("hello\n"), "{answer}");

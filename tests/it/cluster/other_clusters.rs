@@ -7,6 +7,7 @@ use kf_tests::cluster::{
 };
 
 use super::hold;
+use crate::common::ending_of;
 
 fn can(cluster: &Cluster, user: User, verb: &str, resource: &str, namespace: &str) -> bool {
     Command::new(cluster.kubectl())
@@ -56,6 +57,6 @@ fn programs_of_envtest_are_enough_for_the_api() {
     let refused = cluster.require(Part::Dns).unwrap_err().to_string();
     assert!(refused.starts_with("dns runs only on a node, and this cluster has none\nhint: "), "{refused}");
     drop(holder.stdin.take());
-    assert!(holder.wait().unwrap().success());
+    assert!(ending_of(&mut holder).success());
     assert!(!cluster.directory().exists());
 }

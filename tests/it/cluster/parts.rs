@@ -1,12 +1,12 @@
 //! Each optional part of a cluster really works, as the people who use it would see.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::common::team::node_claim;
+use crate::common::until;
 use crate::reasons::queued;
 
-use super::{apply, cluster, kubectl, kubectl_ok};
+use super::{apply, cluster, kubectl, kubectl_ok, wait_for};
 use kf_tests::cluster::{Part, QUEUE, TestNamespace, User, skip_without_node};
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ spec:
     let full = format!("http://page.{}.svc.cluster.local/", namespace.name());
     for url in ["http://page/", &full] {
         let fetch = format!("until wget -q -O - {url}; do sleep 0.2; done");
-        let answer = in_pod(&namespace, "web", &["timeout", "30", "sh", "-c", &fetch]);
+        let answer = in_pod(&namespace, "web", &["timeout", "300", "sh", "-c", &fetch]);
         assert!(answer.ends_with("found\n"), "{answer}");
     }
 }
@@ -57,15 +57,6 @@ fn in_pod(namespace: &TestNamespace, pod: &str, command: &[&str]) -> String {
 fn json_in_pod(namespace: &TestNamespace, pod: &str, command: &[&str]) -> Value {
     let answer = in_pod(namespace, pod, command);
     serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
-}
-
-fn wait_for(namespace: &TestNamespace, condition: &str, object: &str) {
-    let dana = namespace.kubeconfig(User::DataScientist);
-    let (code, answer) = kubectl(&dana, &["wait", condition, "--timeout=90s", object]);
-    if code != Some(0) {
-        let (_, described) = kubectl(&dana, &["describe", "pods"]);
-        panic!("{object}: {answer}\n{described}");
-    }
 }
 
 #[test]
@@ -100,7 +91,7 @@ spec:
     wait_for(&namespace, "--for=condition=Ready", "pod/board");
     let url = "http://127.0.0.1:6006/data/plugin/scalars/scalars?run=first&tag=loss";
     let fetch = format!("until wget -q -O - '{url}'; do sleep 0.2; done");
-    let read = json_in_pod(&namespace, "board", &["timeout", "30", "sh", "-c", &fetch]);
+    let read = json_in_pod(&namespace, "board", &["timeout", "300", "sh", "-c", &fetch]);
     let read: Vec<(u64, f64)> = read
         .as_array()
         .unwrap()
@@ -165,7 +156,7 @@ client.load_connection_file(glob.glob(f'/home/jovyan/.local/share/jupyter/runtim
 client.start_channels()
 while True:
     try:
-        client.wait_for_ready(timeout=30)
+        client.wait_for_ready(timeout=300)
         break
     except RuntimeError as starting:
         time.sleep(0.2)
@@ -173,7 +164,7 @@ client.execute_interactive(
     'print(6 * 7)', output_hook=lambda message: print(message['content'].get('text', ''), end='')
 )
 ";
-    let answer = in_pod(&namespace, "lab", &["timeout", "60", "python", "-c", code]);
+    let answer = in_pod(&namespace, "lab", &["timeout", "300", "python", "-c", code]);
     assert_eq!(answer.trim(), "42");
 }
 
@@ -326,16 +317,12 @@ fn a_queue_holds_a_job_back_until_there_is_room() {
 /// The first in a queue. A job is suspended a moment before Kueue has it in its queue.
 #[track_caller]
 fn waiting_in(queue: &str, kubeconfig: &Path) -> Value {
-    let started = Instant::now();
-    loop {
+    until(|| {
         let answer = kubectl_ok(kubeconfig, &["get", "--raw", queue]);
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
-        if let Some(first) = answer.pointer_mut("/items/0") {
-            return first.take();
-        }
-        assert!(started.elapsed() < Duration::from_secs(90), "nothing waits in {queue}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        let first = answer.pointer_mut("/items/0").map(Value::take);
+        first.ok_or_else(|| format!("nothing waits in {queue}"))
+    })
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
 
-use super::terminal::PATIENCE;
-use super::{Home, ending_of};
+use super::{Home, PATIENCE, ending_of};
 
 /// kf while it runs, and its lines as they come.
 pub struct Following {
@@ -54,6 +54,12 @@ impl Following {
     pub fn finish(mut self) -> ExitStatus {
         ending_of(&mut self.kf)
     }
+
+    /// How it ended by itself, and all lines on stdout and on stderr.
+    pub fn finish_with_lines(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
+        let status = ending_of(&mut self.kf);
+        (status, self.stdout.rest(), self.stderr.rest())
+    }
 }
 
 impl Drop for Following {
@@ -63,6 +69,19 @@ impl Drop for Following {
     }
 }
 
+/// The lines of a stream as they come, so that each can be waited for with a deadline.
+pub fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, coming) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    coming
+}
+
 struct Lines {
     coming: Receiver<String>,
     seen: RefCell<Vec<String>>,
@@ -70,21 +89,14 @@ struct Lines {
 
 impl Lines {
     fn of(stream: impl Read + Send + 'static) -> Self {
-        let (sender, coming) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { coming, seen: RefCell::default() }
+        Self { coming: lines_of(stream), seen: RefCell::default() }
     }
 
     #[track_caller]
     fn expect(&self, with: &str) -> String {
+        let begun = Instant::now();
         loop {
-            let Ok(line) = self.coming.recv_timeout(PATIENCE) else {
+            let Ok(line) = self.coming.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) else {
                 panic!("no line with `{with}` in {:#?}", self.seen.borrow());
             };
             self.seen.borrow_mut().push(line.clone());
@@ -96,6 +108,14 @@ impl Lines {
 
     fn all(&self) -> Vec<String> {
         self.seen.borrow_mut().extend(self.coming.try_iter());
+        self.seen.borrow().clone()
+    }
+
+    /// Every line once the program has ended.
+    fn rest(&self) -> Vec<String> {
+        while let Ok(line) = self.coming.recv_timeout(PATIENCE) {
+            self.seen.borrow_mut().push(line);
+        }
         self.seen.borrow().clone()
     }
 }

@@ -10,12 +10,18 @@ pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+/// How long a test waits for something that has to happen. Generous, as the machine may be busy: only a
+/// failing test waits that long.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The built `kf`, which lies beside the directory of the test programs.
 pub fn kf_program() -> PathBuf {
@@ -76,7 +82,7 @@ impl Home {
     }
 
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
-        Ran::of(&self.kf(arguments).output().unwrap(), self.path())
+        Ran::of(&output_of(&mut self.kf(arguments)), self.path())
     }
 
     /// Runs kf and sees to it that nothing in the home is another than before.
@@ -234,34 +240,94 @@ fn ended(text: &str) -> String {
     if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}⏎\n") }
 }
 
-/// Looks every half second until something is there. What is there instead is said where it never
-/// comes.
+/// Looks every quarter of a second until something is there. What is there instead is said where it
+/// never comes.
 #[track_caller]
-pub fn until<T>(patience: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
     let begun = Instant::now();
     loop {
         match look() {
             Ok(found) => return found,
-            Err(instead) => assert!(begun.elapsed() < patience, "{instead}"),
+            Err(instead) => assert!(begun.elapsed() < PATIENCE, "{instead}"),
         }
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(250));
     }
 }
 
-/// How a program ended by itself, which none needs five minutes for.
+/// Looks until something is true.
+#[track_caller]
+pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
+    until(|| if holds() { Ok(()) } else { Err(format!("timed out waiting until {what}")) });
+}
+
+/// How a program ended by itself.
 #[track_caller]
 pub fn ending_of(program: &mut Child) -> ExitStatus {
+    ending_or_killed(program).unwrap_or_else(|| panic!("it does not end"))
+}
+
+/// How a program ended; none if it had to be killed. It may wait for several things, one after another.
+fn ending_or_killed(program: &mut Child) -> Option<ExitStatus> {
     let begun = Instant::now();
     loop {
         if let Some(status) = program.try_wait().unwrap() {
-            return status;
+            return Some(status);
         }
-        if begun.elapsed() > Duration::from_secs(300) {
+        if begun.elapsed() > 3 * PATIENCE {
             program.kill().unwrap();
-            panic!("it does not end");
+            program.wait().unwrap();
+            return None;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// How a program ended by itself, and all it wrote.
+#[track_caller]
+pub fn output_of(command: &mut Command) -> Output {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    Streams::of(&mut child).output(&mut child)
+}
+
+/// What a program writes, taken in as it comes.
+pub struct Streams {
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
+}
+
+impl Streams {
+    /// Of a program whose stdout or stderr is a pipe.
+    pub fn of(program: &mut Child) -> Self {
+        Self { stdout: read(program.stdout.take()), stderr: read(program.stderr.take()) }
+    }
+
+    /// How the program ended by itself, and all it wrote.
+    #[track_caller]
+    pub fn output(self, program: &mut Child) -> Output {
+        let status = ending_or_killed(program);
+        // Another process may hold them open.
+        let all = |stream: Receiver<Vec<u8>>| {
+            stream.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("its output has no end"))
+        };
+        let (stdout, stderr) = (all(self.stdout), all(self.stderr));
+        let Some(status) = status else {
+            panic!("it does not end: {}", String::from_utf8_lossy(&[stdout, stderr].concat()));
+        };
+        Output { status, stdout, stderr }
+    }
+}
+
+fn read(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, all) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            stream.read_to_end(&mut bytes).unwrap();
+        }
+        let _given_up = sender.send(bytes);
+    });
+    all
 }
 
 /// Compares a run with a snapshot in the source; what differs from run to run is masked.

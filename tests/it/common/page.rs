@@ -1,13 +1,13 @@
 //! A command that leads a port of this machine to a page, and what the page answers.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
-use super::ending_of;
-use super::terminal::PATIENCE;
+use super::lines::lines_of;
+use super::{PATIENCE, ending_of};
 
 /// A running `kf … --no-browser`, and the address it has printed.
 pub struct Opened {
@@ -22,18 +22,9 @@ impl Opened {
     #[track_caller]
     pub fn start(mut program: Command) -> Self {
         let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, notes) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        let mut opened = Self { child, notes, seen: Vec::new(), url: url.trim_end().to_owned() };
+        let notes = lines_of(child.stderr.take().unwrap());
+        let url = lines_of(child.stdout.take().unwrap()).recv_timeout(PATIENCE).unwrap_or_default();
+        let mut opened = Self { child, notes, seen: Vec::new(), url };
         if !opened.url.starts_with("http://localhost:") {
             let status = ending_of(&mut opened.child);
             opened.seen.extend(opened.notes.iter());
@@ -53,10 +44,10 @@ impl Opened {
         format!("/{}{more}", rest.split_once('/').map_or("", |(_, path)| path))
     }
 
-    /// Status and body of a GET, as soon as there is one.
+    /// Status and body of a GET. The address is shown once the page answers, so the first one does.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
-        get_soon(self.port(), path)
+        get(self.port(), path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
     /// Waits for a line of talk that has this in it.
@@ -64,7 +55,7 @@ impl Opened {
     pub fn expect(&mut self, text: &str) {
         let started = Instant::now();
         while !self.seen.iter().any(|line| line.contains(text)) {
-            let left = (2 * PATIENCE).saturating_sub(started.elapsed());
+            let left = PATIENCE.saturating_sub(started.elapsed());
             match self.notes.recv_timeout(left) {
                 Ok(line) => self.seen.push(line),
                 Err(error) => panic!("no `{text}`, {error}: {}", self.seen.join("\n")),
@@ -91,19 +82,6 @@ impl Drop for Opened {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Asks until there is an answer.
-#[track_caller]
-pub fn get_soon(port: u16, path: &str) -> (u16, String) {
-    let started = Instant::now();
-    loop {
-        match get(port, path) {
-            Ok(answer) => return answer,
-            Err(error) if started.elapsed() > PATIENCE => panic!("GET {path}: {error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(200)),
-        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Dripping {
 
     /// Waits until kf hangs.
     pub fn wait_until_stuck(&self) {
-        self.reached.recv_timeout(super::terminal::PATIENCE).unwrap();
+        self.reached.recv_timeout(super::PATIENCE).unwrap();
     }
 }
 
@@ -134,6 +134,8 @@ pub struct Proxy {
     _folder: tempfile::TempDir,
     kubeconfig: PathBuf,
     is_cut: Arc<AtomicBool>,
+    /// Told of every connection that was refused.
+    tried: Receiver<()>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -149,11 +151,15 @@ impl Proxy {
         let text = text.replace(server, &listener.local_addr().unwrap().to_string());
         let path = folder.path().join("kubeconfig");
         fs_err::write(&path, text).unwrap();
-        let proxy = Self { _folder: folder, kubeconfig: path, is_cut: Arc::default(), open: Arc::default() };
+        let (refused, tried) = channel();
+        let (is_cut, open) = (Arc::default(), Arc::default());
+        let proxy = Self { _folder: folder, kubeconfig: path, is_cut, tried, open };
         let (is_cut, open, server) = (Arc::clone(&proxy.is_cut), Arc::clone(&proxy.open), server.to_owned());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if !is_cut.load(Ordering::SeqCst) {
+                if is_cut.load(Ordering::SeqCst) {
+                    let _test_is_over = refused.send(());
+                } else {
                     pass_on(client, TcpStream::connect(&server).unwrap(), &open);
                 }
             }
@@ -167,10 +173,17 @@ impl Proxy {
     }
 
     pub fn cut(&self) {
+        self.tried.try_iter().for_each(drop);
         self.is_cut.store(true, Ordering::SeqCst);
         for stream in self.open.lock().unwrap().drain(..) {
             let _gone = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Waits until somebody has been refused since it was cut.
+    #[track_caller]
+    pub fn wait_until_tried(&self) {
+        self.tried.recv_timeout(super::PATIENCE).unwrap();
     }
 
     pub fn mend(&self) {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use kf_tests::cluster::{Cluster, Options, Part, Profile, TestNamespace, User};
+use serde_json::json;
 
-use super::Home;
+use super::{Home, PATIENCE, output_of, until_true};
 
 /// A namespace of the test's own: dana edits, vic looks, nils may do nothing.
 pub struct Team {
@@ -99,12 +100,8 @@ impl Team {
     }
 
     pub fn kubectl(&self, user: User, arguments: &[&str]) -> Output {
-        Command::new(self.kubectl_path())
-            .arg("--kubeconfig")
-            .arg(self.kubeconfig(user))
-            .args(arguments)
-            .output()
-            .unwrap()
+        let mut kubectl = Command::new(self.kubectl_path());
+        output_of(kubectl.arg("--kubeconfig").arg(self.kubeconfig(user)).args(arguments))
     }
 
     /// What kubectl prints as the administrator, who must succeed.
@@ -113,6 +110,40 @@ impl Team {
         let output = self.kubectl(User::Admin, arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Waits as `kubectl wait` does, for as long as a busy machine needs.
+    #[track_caller]
+    pub fn wait(&self, condition: &str, objects: &[&str]) {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let condition = format!("--for={condition}");
+        self.admin(&[&["wait", &condition, &timeout], objects].concat());
+    }
+
+    /// Waits until the API server lets somebody do something here: a role reaches its authorizer a moment
+    /// after it was stored. The resource is named as in `trainjobs.trainer.kubeflow.org`.
+    #[track_caller]
+    pub fn wait_until_allowed(&self, who: &str, verb: &str, resource: &str) {
+        self.wait_until_allowed_in(self.name(), who, verb, resource);
+    }
+
+    /// The same, for a namespace that is not the team's.
+    #[track_caller]
+    pub fn wait_until_allowed_in(&self, namespace: &str, who: &str, verb: &str, resource: &str) {
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": who, "resourceAttributes": {
+                "namespace": namespace, "verb": verb, "group": group, "resource": plural,
+            }},
+        });
+        let file = self.namespace.directory().join("review.json");
+        fs_err::write(&file, review.to_string()).unwrap();
+        until_true(&format!("{who} may {verb} {resource} in {namespace}"), || {
+            let file = file.to_str().unwrap();
+            self.admin(&["create", "-f", file, "-o", "jsonpath={.status.allowed}"]) == "true"
+        });
     }
 
     #[track_caller]

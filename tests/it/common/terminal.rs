@@ -19,10 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::ending_of;
-
-/// How long a person would wait before calling it stuck.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use super::{PATIENCE, ending_of};
 
 /// How often a reader sees whether the terminal is still wanted.
 const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -112,7 +109,9 @@ impl Terminal {
     #[track_caller]
     pub fn interrupt(mut self) -> String {
         let (before, keyboard) = (self.before.clone(), self.keyboard.try_clone().unwrap());
+        let started = Instant::now();
         while !catches_interrupts(self.child.id()) {
+            assert!(started.elapsed() < PATIENCE, "Ctrl-C is not caught:\n{}", shown(&self.screen));
             std::thread::sleep(Duration::from_millis(10));
         }
         self.type_text("\x03");
@@ -154,10 +153,11 @@ impl Terminal {
 
     /// Everything written until the program ended, and how it ended.
     pub fn finish(mut self) -> (ExitStatus, Vec<u8>) {
+        let status = ending_of(&mut self.child);
         while let Ok(chunk) = self.chunks.recv_timeout(PATIENCE) {
             self.screen.extend(chunk);
         }
-        (ending_of(&mut self.child), self.screen)
+        (status, self.screen)
     }
 }
 

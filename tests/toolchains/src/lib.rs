@@ -18,6 +18,7 @@ pub mod optional;
 pub mod pods;
 pub mod progress;
 pub mod python;
+pub mod skip;
 pub mod upstream;
 
 pub use error::{Error, Result};

@@ -14,14 +14,6 @@ pub fn to_stderr(step: &str) {
 /// Says nothing.
 pub fn silent(_step: &str) {}
 
-/// Says that `test` is skipped, and why: one line, past the capture of the test runner.
-///
-/// `cargo xtask test` collects these lines and names the tests again at the end.
-pub fn skipped(test: &str, reason: impl std::fmt::Display) {
-    let reason = reason.to_string().replace('\n', " ");
-    let _ = writeln!(io::stderr().lock(), "SKIPPED {test}: {reason}");
-}
-
 /// How long work of so many seconds on one core takes here, in words.
 #[must_use]
 pub fn estimate(core_seconds: u64) -> String {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kf_toolchains::guests::toolchain::{Machine, TARGET, Toolchain, Way, resolve};
-use kf_toolchains::{command, guests, progress};
+use kf_toolchains::{command, guests, progress, skip};
 
 /// The `kf:abi` section as kf looks for it: name and text, length-prefixed.
 const ABI: &[u8] = b"\x06kf:abi0.1.0";
@@ -30,8 +30,8 @@ fn by_the_first_way_that_works_here() {
 
 #[test]
 fn from_debians_packages_where_the_target_is_missing_and_rustup_cannot_add_it() {
-    if command::find("apt-get").is_none() {
-        progress::skipped("guests_from_debians_packages", "this machine has no apt-get");
+    let apt = command::find("apt-get").map(drop).ok_or("this machine has no apt-get");
+    if skip::unless(apt, "from_debians_packages_where_the_target_is_missing_and_rustup_cannot_add_it") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

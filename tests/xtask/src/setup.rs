@@ -14,7 +14,7 @@ use kf_toolchains::kubernetes::Binaries;
 use kf_toolchains::optional::{self, Extent};
 use kf_toolchains::pods::PodPrograms;
 use kf_toolchains::progress::estimate;
-use kf_toolchains::{command, debian, guests, locations};
+use kf_toolchains::{command, debian, guests, locations, skip};
 
 use crate::cluster::Profile;
 use crate::step::{self, Doing, Failure, Result, cargo_command, quietly};
@@ -159,7 +159,8 @@ fn rust_of_debian(wanted: Wanted) -> Result<()> {
         .doing("cannot fetch Debian's Rust")
 }
 
-/// The other implementation of TUF, against which ours is tried. Without it those tests are skipped.
+/// The other implementation of TUF, against which ours is tried. Without it those tests fail, or are skipped
+/// where that is wanted.
 fn python_tuf(wanted: Wanted) -> Result<()> {
     let folder = locations::target().join("python-tuf");
     let installed = folder.join("installed");
@@ -176,8 +177,12 @@ fn python_tuf(wanted: Wanted) -> Result<()> {
     match made {
         Ok(_) => fs_err::write(installed, PYTHON_TUF).doing("cannot note that python-tuf is there"),
         Err(error) => {
-            say::step(&format!("python-tuf could not be installed, so its tests are skipped: {error}"));
             let _absent = fs_err::remove_dir_all(&folder);
+            if !skip::is_allowed() {
+                let hint = format!("hint: {}=1 skips the tests that need it", skip::ALLOW_SKIPS_VARIABLE);
+                return Err(Failure(format!("python-tuf could not be installed: {error}\n{hint}")));
+            }
+            say::step(&format!("python-tuf could not be installed, so its tests are skipped: {error}"));
             Ok(())
         }
     }

@@ -1,5 +1,7 @@
 //! What became of the tests, from the lines of the test programs.
 
+use kf_toolchains::skip;
+
 use crate::say;
 
 /// How the reason of an ignored test begins when another test runs it, as a process of its own.
@@ -31,7 +33,7 @@ impl Summary {
             line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
         {
             self.failures.push(name.to_owned());
-        } else if let Some((_, skipped)) = line.split_once("SKIPPED ") {
+        } else if let Some((_, skipped)) = line.split_once(skip::MARK) {
             self.skipped.push(skipped.to_owned());
         } else if let Some((name, reason)) =
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))

@@ -3,12 +3,13 @@
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use clap::Args;
+use kf_toolchains::skip;
 use serde::Deserialize;
 
 use crate::cluster::{Cluster, Profile};
@@ -31,16 +32,28 @@ pub struct TestArgs {
     filter: Option<String>,
 }
 
+/// Names the kubeconfig of an existing cluster to test against, for the tests.
+const KUBECONFIG: &str = "KF_TEST_KUBECONFIG";
+
 pub fn run_all(args: &TestArgs) -> Result<()> {
-    let profile = Profile::best();
-    if profile == Profile::Api {
+    let existing = existing_cluster()?;
+    let profile = if existing.is_some() { Profile::Api } else { Profile::best() };
+    if existing.is_none() && profile == Profile::Api {
+        if !skip::is_allowed() {
+            let hint = format!(
+                "run this as root, or set {}=1 to skip the tests that need a node",
+                skip::ALLOW_SKIPS_VARIABLE
+            );
+            return Err(Failure(format!("without root there is no node to test on\nhint: {hint}")));
+        }
         say::step("without root there is no node; the tests that need one are skipped by name");
     }
     setup::prepare(Wanted::Tests, profile)?;
     let folder = tempfile::Builder::new().prefix("kf-test-").tempdir();
     let folder = folder.doing("cannot make a folder for the tests")?;
     let others = others()?;
-    let lots = Lots { filter: args.filter.as_deref(), folder: folder.path(), screen: Mutex::new(()) };
+    let filter = args.filter.as_deref();
+    let lots = Lots { filter, existing: existing.as_deref(), folder: folder.path(), screen: Mutex::new(()) };
     let (with_cluster, without) = thread::scope(|scope| {
         let without = scope.spawn(|| lots.without_cluster(&others));
         (lots.with_cluster(profile), joined(without.join()))
@@ -51,6 +64,13 @@ pub fn run_all(args: &TestArgs) -> Result<()> {
     succeeded &= others_succeeded;
     summary.say();
     if succeeded { Ok(()) } else { Err(Failure::said()) }
+}
+
+/// Where its kubeconfig is, for programs that run in another folder.
+fn existing_cluster() -> Result<Option<PathBuf>> {
+    let named = std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty());
+    let found = named.map(|path| fs_err::canonicalize(&path)).transpose();
+    found.doing("cannot use the existing cluster")
 }
 
 /// The names of the test programs that use no cluster.
@@ -79,6 +99,8 @@ fn others() -> Result<Vec<String>> {
 
 struct Lots<'a> {
     filter: Option<&'a str>,
+    /// The kubeconfig of a cluster that is tested against instead of one for this run.
+    existing: Option<&'a Path>,
     /// Where test programs leave what they share for as long as they run.
     folder: &'a Path,
     /// Held by whoever writes.
@@ -88,15 +110,22 @@ struct Lots<'a> {
 impl Lots<'_> {
     /// Shows what the tests say as they say it.
     fn with_cluster(&self, profile: Profile) -> Result<(Summary, bool)> {
-        let cluster = Cluster::start(profile)?;
+        let cluster = match self.existing {
+            Some(_) => None,
+            None => Some(Cluster::start(profile)?),
+        };
         let mut cargo = self.cargo(&["--test", END_TO_END]);
-        cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder());
+        if let Some(cluster) = &cluster {
+            cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder());
+        }
         if std::env::var_os(THREADS).is_none() {
             let cores = thread::available_parallelism().map_or(1, NonZero::get);
             cargo.env(THREADS, (A_CORE * cores).to_string());
         }
         let tested = listen(cargo, &|line| self.show(&[line]));
-        cluster.stop()?;
+        if let Some(cluster) = cluster {
+            cluster.stop()?;
+        }
         tested
     }
 
@@ -117,6 +146,7 @@ impl Lots<'_> {
     fn cargo(&self, words: &[&str]) -> Command {
         let mut cargo = cargo_command(&["test", "--workspace", "--no-fail-fast"]);
         cargo.env("TMPDIR", self.folder).env("KF_TEST_PLUGINS", plugins::artifacts());
+        cargo.envs(self.existing.map(|path| (KUBECONFIG, path)));
         cargo.args(words).args(self.filter);
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);

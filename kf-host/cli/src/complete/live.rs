@@ -32,12 +32,14 @@ use crate::commands::Cli;
 use crate::env;
 use crate::ui::Ui;
 
-/// How long a person waits, from the start of kf on and with connecting.
+/// How long a person waits, from the start of kf on and with connecting, unless
+/// [`KF_COMPLETE_TIMEOUT`](env::KF_COMPLETE_TIMEOUT) says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The one answer that a call of the shell is worth.
 pub struct Live {
     line: Line,
+    patience: Duration,
     begun: Instant,
     /// One value is completed in a call, so one command is started at most.
     asked: AtomicBool,
@@ -56,7 +58,8 @@ enum Names {
 
 impl Live {
     pub fn new(line: Line) -> Self {
-        Self { line, begun: Instant::now(), asked: AtomicBool::new(false) }
+        let patience = patience(env::text(env::KF_COMPLETE_TIMEOUT).as_deref());
+        Self { line, patience, begun: Instant::now(), asked: AtomicBool::new(false) }
     }
 
     /// Completes the host's own `--namespace`.
@@ -88,13 +91,14 @@ impl Live {
     }
 
     fn left(&self) -> Duration {
-        PATIENCE.saturating_sub(self.begun.elapsed())
+        self.patience.saturating_sub(self.begun.elapsed())
     }
 
     fn ask(&self, names: &Names, typed: &str) -> Option<Vec<Candidate>> {
         let line = self.line.typed(added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg))?;
         let mut global = line.global;
-        global.request_timeout = Some(global.request_timeout.map_or(PATIENCE, |limit| limit.min(PATIENCE)));
+        let limit = global.request_timeout.map_or(self.patience, |limit| limit.min(self.patience));
+        global.request_timeout = Some(limit);
         match names {
             Names::Namespaces => {
                 // What is being typed names none yet.
@@ -123,6 +127,13 @@ impl Live {
     }
 }
 
+/// An invalid value counts as unset: while a line is completed there is no place for an error.
+fn patience(seconds: Option<&str>) -> Duration {
+    seconds
+        .and_then(|seconds| seconds.parse().ok())
+        .map_or(PATIENCE, |seconds: u32| Duration::from_secs(seconds.into()))
+}
+
 /// The answer of some work, if it comes in time; else the work goes on until the process ends.
 fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, answer) = mpsc::sync_channel(1);
@@ -144,6 +155,14 @@ mod tests {
             thread::park();
         };
         assert_eq!(within::<()>(Duration::from_millis(1), never), None);
+    }
+
+    #[test]
+    fn patience_is_two_seconds_unless_a_number_of_seconds_is_set() {
+        for unset in [None, Some(""), Some("soon"), Some("-1"), Some("1.5")] {
+            assert_eq!(patience(unset), Duration::from_secs(2), "{unset:?}");
+        }
+        assert_eq!(patience(Some("30")), Duration::from_secs(30));
     }
 
     #[test]

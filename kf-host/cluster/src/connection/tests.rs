@@ -65,7 +65,12 @@ fn serve(authority: &Authority, until: i32, answer: &'static str) -> SocketAddr 
     address
 }
 
+/// To a server that answers, however busy the machine is.
 fn connection(server: &str, authority: Option<&Authority>, user: &str) -> Connection {
+    connection_within(Duration::from_secs(300), server, authority, user)
+}
+
+fn connection_within(limit: Duration, server: &str, authority: Option<&Authority>, user: &str) -> Connection {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config");
     let authority = authority
@@ -79,8 +84,7 @@ fn connection(server: &str, authority: Option<&Authority>, user: &str) -> Connec
     );
     fs_err::write(&file, text).unwrap();
     let settings = load(&Sources::default(), &Choice { file: Some(file), ..Choice::default() }).unwrap();
-    let timeouts = Timeouts { connect: Duration::from_millis(500), answer: Duration::from_millis(500) };
-    Connection::new(settings, timeouts)
+    Connection::new(settings, Timeouts { connect: limit, answer: limit })
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{\"major\": \"1\"}";
@@ -149,7 +153,9 @@ async fn a_server_that_says_nothing_is_slow() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     for scheme in ["http", "https"] {
-        let error = connection(&format!("{scheme}://{address}"), None, "").get("/version").await.unwrap_err();
+        let server = format!("{scheme}://{address}");
+        let connection = connection_within(Duration::from_millis(500), &server, None, "");
+        let error = connection.get("/version").await.unwrap_err();
         assert_eq!(error.code, ErrorCode::TimedOut, "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! python-tuf, written by others from the same specification, must agree with us about what we publish.
 //!
-//! `cargo xtask test` installs it into `target/python-tuf`. Where that is missing, these tests are
-//! skipped by name.
+//! `cargo xtask test` installs it into `target/python-tuf`. Where that is missing, these tests fail or
+//! are skipped, as [`skip`] says.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +9,7 @@ use std::process::Command;
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Digest;
 use kf_registry::publish::{SigningKey, Submission};
+use kf_toolchains::skip;
 
 use crate::fixture::*;
 
@@ -17,13 +18,9 @@ fn python() -> PathBuf {
     kf_toolchains::locations::target().join("python-tuf/bin/python")
 }
 
-/// Whether `test` is skipped because it is not installed.
 fn skip_without_python_tuf(test: &str) -> bool {
-    let missing = !python().exists();
-    if missing {
-        kf_toolchains::progress::skipped(test, "python-tuf is not installed; `cargo xtask test` does it");
-    }
-    missing
+    let missing = "python-tuf is not installed; `cargo xtask test` does it";
+    skip::unless(python().exists().then_some(()).ok_or(missing), test)
 }
 
 /// What python-tuf says about `target`: its digest, or its complaint.

@@ -1,0 +1,71 @@
+//! The whole command line as its users read it, in one file: `reference.snap`.
+//!
+//! It holds the help of every command, of the host and of the first-party plugins, so that a review of a
+//! change sees every word of it. `INSTA_UPDATE=always cargo xtask test reference` writes it again.
+
+use std::collections::BTreeSet;
+
+use crate::common::Home;
+use crate::common::registry::artifacts;
+
+/// The first-party commands.
+fn plugins() -> Vec<String> {
+    let folders = fs_err::read_dir(artifacts()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = folders.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// What most commands say in the same words; it is shown in full only where it differs.
+const GLOBAL: &str = "Global options:\n";
+
+/// Adds the help of a command and of all below it.
+fn collect(home: &Home, command: &[&str], shown: &mut BTreeSet<String>, reference: &mut String) {
+    let help = home.run(command.iter().chain(&["--help"])).success();
+    assert_eq!(help.stderr, "", "{command:?}");
+    let global = global_options(&help.stdout);
+    let text = if shown.contains(&global) {
+        help.stdout.replace(&global, &format!("{GLOBAL}  as above\n"))
+    } else {
+        help.stdout.clone()
+    };
+    shown.insert(global);
+    let line = [&["kf"], command, &["--help"]].concat().join(" ");
+    reference.push_str(&format!("$ {line}\n{text}\n"));
+    for name in subcommands(&help.stdout) {
+        collect(home, &[command, &[name]].concat(), shown, reference);
+    }
+}
+
+/// The section of the global options, up to the next one or the end.
+fn global_options(help: &str) -> String {
+    let (_, section) = help.split_once(GLOBAL).unwrap();
+    let lines = section.split_inclusive('\n').take_while(|line| line.starts_with([' ', '\n']));
+    let section: String = std::iter::once(GLOBAL).chain(lines).collect();
+    format!("{}\n", section.trim_end())
+}
+
+/// The first words of the lines below `Commands:`, but for `help`, which says the same.
+fn subcommands(help: &str) -> impl Iterator<Item = &str> {
+    let section = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed = section.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  "));
+    listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help")
+}
+
+#[test]
+fn the_reference_holds_the_help_of_every_command() {
+    let names = plugins();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let home = Home::with_commands(&names);
+    let mut reference = String::new();
+    collect(&home, &[], &mut BTreeSet::new(), &mut reference);
+    for name in names {
+        assert!(reference.contains(&format!("$ kf {name} --help\n")), "{name} is not reached from kf --help");
+    }
+    let reference = reference.replace(&home.path().display().to_string(), "[HOME]");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(".");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("reference", reference));
+}
