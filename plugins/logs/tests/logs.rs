@@ -128,6 +128,30 @@ fn a_restart_is_told_and_followed() {
     assert_eq!(host.terminal().notes[0], "node-0 restarted (exit 1); its new logs follow");
 }
 
+/// After a broken connection the host may still fetch the rest of the run that ended.
+#[test]
+fn restarted_container_is_followed_once_the_log_before_is_complete() {
+    let host = cluster();
+    host.put(train_job(1));
+    host.put(pod(0, running()));
+    host.cluster(|cluster| cluster.log("mnist-node-0-0", "node", "first\n"));
+    host.at(seconds(10), |cluster| {
+        cluster.put(pod(
+            0,
+            json!({ "name": "node", "restartCount": 1, "state": { "running": {} },
+            "lastState": { "terminated": { "exitCode": 1, "reason": "Error" } } }),
+        ));
+    });
+    let before = host.clone();
+    host.at(seconds(20), move |cluster| {
+        assert_eq!(before.terminal().notes, [""; 0]);
+        cluster.end_log("mnist-node-0-0", "node");
+    });
+    host.at(seconds(30), |cluster| end(cluster, "Complete"));
+    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes[0], "node-0 restarted (exit 1); its new logs follow");
+}
+
 #[test]
 fn without_follow_prints_what_is_there() {
     let host = cluster();

@@ -21,10 +21,18 @@ pub(super) struct Streams {
     opened: BTreeMap<(String, String), Run>,
     /// What they were called: a rank may get another pod.
     labels: BTreeSet<String>,
-    open: Vec<(String, Forwarding)>,
+    open: Vec<Open>,
     prefixed: bool,
     told_of_most: bool,
     told_of_left_out: bool,
+}
+
+/// A log that is being copied.
+struct Open {
+    /// The pod and its container.
+    key: (String, String),
+    label: String,
+    log: Forwarding,
 }
 
 impl Streams {
@@ -51,7 +59,7 @@ impl Streams {
 
     /// One for each open log, ready at its end.
     pub(super) fn ends(&self) -> Vec<Pollable> {
-        self.open.iter().map(|(_, log)| log.subscribe()).collect()
+        self.open.iter().map(|open| open.log.subscribe()).collect()
     }
 
     /// Opens the log of every chosen container that has started and is not open yet.
@@ -90,7 +98,8 @@ impl Streams {
         }
         let key = (pod.uid().unwrap_or(pod.name()).to_owned(), container.to_owned());
         let before = self.opened.get(&key).copied();
-        if before == Some(run) {
+        // The lines of a run precede those of the next one.
+        if before == Some(run) || self.open.iter().any(|open| open.key == key) {
             return Ok(true);
         }
         if self.open.len() >= MOST_LOGS {
@@ -109,10 +118,10 @@ impl Streams {
         }
         if before.is_some_and(|before| before.saturating_add(1) < run) {
             // A run that began and ended in between.
-            self.copy(kf, pod, container, &label, Part { again, previous: true })?;
+            self.copy(kf, pod, &key, &label, Part { again, previous: true })?;
         }
         let part = Part { again, previous: self.choice.previous };
-        if self.copy(kf, pod, container, &label, part)? {
+        if self.copy(kf, pod, &key, &label, part)? {
             self.opened.insert(key, run);
             self.labels.insert(label);
         }
@@ -120,12 +129,19 @@ impl Streams {
     }
 
     /// False if the container is not far enough yet.
-    fn copy(&mut self, kf: &Kf, pod: &Object, container: &str, label: &str, part: Part) -> Result<bool> {
+    fn copy(
+        &mut self,
+        kf: &Kf,
+        pod: &Object,
+        key: &(String, String),
+        label: &str,
+        part: Part,
+    ) -> Result<bool> {
         let missed = part.previous && !self.choice.previous;
         let follow = self.choice.follow && !part.previous;
         let mut request = kf
             .log(pod.name())
-            .container(container)
+            .container(key.1.as_str())
             .follow(follow)
             .timestamps(self.choice.timestamps)
             .previous(part.previous);
@@ -145,7 +161,7 @@ impl Streams {
         let prefix = self.prefixed.then(|| format!("[{label}] "));
         let forwarding = log.forward(prefix.as_deref())?;
         if follow {
-            self.open.push((label.to_owned(), forwarding));
+            self.open.push(Open { key: key.clone(), label: label.to_owned(), log: forwarding });
         } else {
             // One after the other: what is there is read by rank, not by time.
             forwarding.finish()?;
@@ -157,7 +173,7 @@ impl Streams {
         if index >= self.open.len() {
             return Ok(());
         }
-        let (label, log) = self.open.remove(index);
+        let Open { label, log, .. } = self.open.remove(index);
         match log.finish() {
             Ok(_) => Ok(()),
             Err(error) if is_fatal(&error) => Err(error),
