@@ -254,29 +254,46 @@ fn what_a_newer_kf_wrote_is_named_and_left_alone() {
     let fixture = Fixture::published();
     let home = fixture.home();
     let receipt = add(&fixture, "hello", start()).unwrap();
-    let newer = |path: std::path::PathBuf, text: &str, act: &dyn Fn() -> kf_registry::Result<()>| {
+    let newer = |path: std::path::PathBuf, supported: u64, act: &dyn Fn() -> kf_registry::Result<()>| {
         let old = fs_err::read(&path).unwrap();
+        let found = supported + 1;
+        let document = format!("{{ \"format\": {found}, \"something\": \"else\" }}");
+        let text = if path.extension().is_some() { document } else { format!("{found}\n") };
         fs_err::write(&path, text).unwrap();
         let before = tree(&home.data);
         let error = act().unwrap_err();
-        let newer = FormatError::Newer { what: path.display().to_string(), found: 2, supported: 1 };
+        let newer = FormatError::Newer { what: path.display().to_string(), found, supported };
         assert_eq!(error.to_string(), newer.to_string());
         assert_eq!(tree(&home.data), before);
         fs_err::write(&path, old).unwrap();
     };
-    newer(home.store().join("format"), "2\n", &|| add(&fixture, "hello", start()).map(drop));
-    let future = "{ \"format\": 2, \"something\": \"else\" }";
-    newer(home.receipt(&name("hello")), future, &|| receipt::read(&home, &name("hello")).map(drop));
-    newer(home.receipt(&name("hello")), future, &|| {
+    newer(home.store().join("format"), 1, &|| add(&fixture, "hello", start()).map(drop));
+    let format = receipt::FORMAT;
+    newer(home.receipt(&name("hello")), format, &|| receipt::read(&home, &name("hello")).map(drop));
+    newer(home.receipt(&name("hello")), format, &|| {
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
         receipt::write(&home, &lock, &receipt)
     });
-    newer(home.receipt(&name("hello")), future, &|| {
+    newer(home.receipt(&name("hello")), format, &|| {
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
         receipt::remove(&home, &lock)
     });
     let state = fixture.path("home/data/registries/team/state.json");
-    newer(state, future, &|| fixture.refresh(start()).map(drop));
+    newer(state, 1, &|| fixture.refresh(start()).map(drop));
+}
+
+/// What an older kf wrote before the format changed is not guessed at.
+#[test]
+fn receipt_of_an_older_format_says_how_to_add_the_command_again() {
+    let fixture = Fixture::published();
+    let home = fixture.home();
+    add(&fixture, "hello", start()).unwrap();
+    fs_err::write(home.receipt(&name("hello")), "{ \"format\": 1, \"name\": \"hello\" }").unwrap();
+    let error = receipt::read(&home, &name("hello")).unwrap_err();
+    assert_eq!(error.kind(), Kind::Untrusted, "{error}");
+    assert_eq!(error.hint().unwrap(), "kf command remove hello && kf command add hello");
+    let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
+    receipt::remove(&home, &lock).unwrap();
 }
 
 #[test]

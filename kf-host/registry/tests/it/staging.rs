@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::format::FormatError;
-use kf_core::{AuthorId, Digest, PluginName};
+use kf_core::{Digest, PluginName};
 use kf_registry::Error;
 use kf_registry::index::{Origin, Want};
 use kf_registry::publish::{self, Review, RoleName, SigningKey, Staging, Submission};
