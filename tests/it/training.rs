@@ -126,7 +126,7 @@ fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
     ----- stdout -----
     ----- stderr -----
     error: src holds 2.0 MiB, and 1 MiB at most can be taken along; the largest is large.bin (2.0 MiB)
-    hint: kf train code --runtime kf-test --from-dir src --cpu 100m --memory 64Mi --pvc CLAIM -- sh run.sh hello, to put it on a volume claim; or build an image and name it with --image
+    hint: kf train code --runtime kf-test --from-dir src --cpu 100m --memory=64Mi --pvc CLAIM -- sh run.sh hello, to put it on a volume claim; or build an image and name it with --image
     ");
     assert_eq!(team.versions(), before);
 }
