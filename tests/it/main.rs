@@ -18,6 +18,7 @@ mod hostile_text;
 mod house;
 mod interrupted;
 mod killed;
+mod local_components;
 mod long_logs;
 mod namespaces;
 mod notebooks;

@@ -247,3 +247,6 @@ fn stays(name: &PluginName, from: &dyn std::fmt::Display, what: &str) -> Failure
     Failure::untrusted(format!("{name} was added {from}, and a name stays with its {what}"))
         .hint(format!("kf command remove {name}"))
 }
+
+#[cfg(test)]
+mod tests;

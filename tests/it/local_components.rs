@@ -1,0 +1,84 @@
+//! `kf command add ./x.wasm`: a component of this machine, for its author.
+
+use std::path::{Path, PathBuf};
+
+use crate::common::registry::{self, published, set_up};
+use crate::common::{Home, Ran};
+
+/// A folder with a built command, its manifest beside it.
+fn component(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = registry::only(name, folder.path()).join(name).join("plugin.wasm");
+    (folder, wasm)
+}
+
+fn add(home: &Home, wasm: &Path, more: &[&str]) -> Ran {
+    let words = ["command", "add"].map(str::to_owned).into_iter();
+    home.run(words.chain([wasm.display().to_string()]).chain(more.iter().map(|word| (*word).to_owned())))
+}
+
+#[test]
+fn component_without_rights_is_added_and_runs() {
+    let (home, (_folder, wasm)) = (Home::empty(), component("hello"));
+    let added = add(&home, &wasm, &[]).success();
+    assert!(added.stdout.contains("Added hello"), "{}", added.transcript());
+    assert!(home.run(["hello", "Ada"]).success().stdout.contains("hello Ada"));
+    let listed = home.run(["command", "list", "-o", "json"]).success();
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["source"], "local");
+    assert_eq!(listed[0]["owner"], serde_json::Value::Null);
+    let described = home.run(["command", "describe", "hello"]).success();
+    assert!(described.stdout.contains("plugin.wasm"), "{}", described.transcript());
+    let again = add(&home, &wasm, &[]).success();
+    assert!(again.stderr.contains("is added already"), "{}", again.transcript());
+    home.run(["command", "upgrade", "--all"]).success();
+}
+
+#[test]
+fn rights_need_consent_and_dangerous_ones_are_refused() {
+    let (home, (_folder, wasm)) = (Home::empty(), component("events"));
+    let refused = add(&home, &wasm, &[]).code(8);
+    let accept = registry::hinted(&refused);
+    home.run(accept).success();
+    assert!(home.run(["command", "list", "-o", "name"]).success().stdout.contains("command/events"));
+
+    let manifest = wasm.with_file_name("plugin.toml");
+    let text = fs_err::read_to_string(&manifest).unwrap();
+    let rule =
+        "\n[[permissions.kubernetes]]\napiGroups = [\"\"]\nresources = [\"secrets\"]\nverbs = [\"get\"]\n";
+    fs_err::write(&manifest, text + rule).unwrap();
+    let refused = add(&home, &wasm, &["--yes"]).code(8);
+    assert!(refused.stderr.contains("dangerous rights: read secrets"), "{}", refused.transcript());
+}
+
+#[test]
+fn name_stays_with_its_registry() {
+    let home = Home::empty();
+    set_up(&home, published());
+    home.run(["command", "add", "hello"]).success();
+    let (_folder, wasm) = component("hello");
+    let refused = add(&home, &wasm, &[]).code(8);
+    assert!(refused.stderr.contains("a name stays with its registry"), "{}", refused.transcript());
+    home.run(["command", "remove", "hello"]).success();
+    add(&home, &wasm, &[]).success();
+    let refused = home.run(["command", "add", "hello"]).code(8);
+    assert!(refused.stderr.contains("hint: kf command remove hello"), "{}", refused.transcript());
+}
+
+#[test]
+fn what_is_no_command_is_refused_and_changes_nothing() {
+    let (home, (_folder, wasm)) = (Home::empty(), component("hello"));
+    add(&home, &wasm.with_file_name("absent.wasm"), &[]).code(2);
+    add(&home, &wasm.with_file_name("script.py"), &[]).code(2);
+    let manifest = wasm.with_file_name("plugin.toml");
+    let text = fs_err::read_to_string(&manifest).unwrap();
+    fs_err::write(&manifest, "format = 1\n").unwrap();
+    add(&home, &wasm, &[]).code(2);
+    fs_err::remove_file(&manifest).unwrap();
+    let refused = add(&home, &wasm, &[]).code(2);
+    assert!(refused.stderr.contains("has no manifest beside it"), "{}", refused.transcript());
+    fs_err::write(&manifest, text).unwrap();
+    fs_err::write(&wasm, b"\0asm not a component").unwrap();
+    add(&home, &wasm, &[]).code(8);
+    assert_eq!(home.run(["command", "list", "-o", "json"]).success().stdout.trim(), "[]");
+}
