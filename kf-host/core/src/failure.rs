@@ -16,7 +16,10 @@ use crate::names::NameError;
 
 /// What is shown and what a script reads; see the [module](self).
 #[derive(Debug)]
-pub struct Failure {
+pub struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     kind: Kind,
     message: String,
     details: Vec<String>,
@@ -29,14 +32,14 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             kind,
             message: message.into(),
             details: Vec::new(),
             hints: Vec::new(),
             fields: serde_json::Map::new(),
             source: None,
-        }
+        }))
     }
 
     pub fn usage(message: impl Into<String>) -> Self {
@@ -58,20 +61,20 @@ impl Failure {
     /// The error it comes from, for whoever wants to see more than the message.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
+        self.0.source = Some(Box::new(source));
         self
     }
 
     /// The errors it comes from, the nearest first.
     pub fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-        let first = self.source.as_deref().map(|source| source as &(dyn StdError + 'static));
+        let first = self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static));
         std::iter::successors(first, next_cause)
     }
 
     /// Lines below the message, indented.
     #[must_use]
     pub fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.details.extend(lines);
+        self.0.details.extend(lines);
         self
     }
 
@@ -79,8 +82,8 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         let hint = hint.into();
-        if !self.hints.contains(&hint) {
-            self.hints.push(hint);
+        if !self.0.hints.contains(&hint) {
+            self.0.hints.push(hint);
         }
         self
     }
@@ -96,36 +99,36 @@ impl Failure {
     /// A field of the error's JSON form, beside `code`, `message` and `hint`.
     #[must_use]
     pub fn field(mut self, name: &str, value: Value) -> Self {
-        self.fields.insert(name.to_owned(), value);
+        self.0.fields.insert(name.to_owned(), value);
         self
     }
 
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     pub fn first_hint(&self) -> Option<&str> {
-        self.hints.first().map(String::as_str)
+        self.0.hints.first().map(String::as_str)
     }
 
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// The lines for stderr; the first begins with `error:`.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("error: {}", self.message)];
-        lines.extend(self.details.iter().map(|line| format!("  {line}")));
-        lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
+        let mut lines = vec![format!("error: {}", self.0.message)];
+        lines.extend(self.0.details.iter().map(|line| format!("  {line}")));
+        lines.extend(self.0.hints.iter().map(|hint| format!("hint: {hint}")));
         lines
     }
 
     pub fn json(&self) -> Value {
         let mut error = serde_json::Map::new();
-        error.insert("code".into(), json!(self.kind.code()));
-        error.insert("message".into(), json!(self.message));
-        error.extend(self.fields.clone());
-        if let Some(hint) = self.hints.first() {
+        error.insert("code".into(), json!(self.0.kind.code()));
+        error.insert("message".into(), json!(self.0.message));
+        error.extend(self.0.fields.clone());
+        if let Some(hint) = self.0.hints.first() {
             error.insert("hint".into(), json!(hint));
         }
         json!({ "error": error })
@@ -138,13 +141,13 @@ fn next_cause<'e>(error: &&'e (dyn StdError + 'static)) -> Option<&'e (dyn StdEr
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 

@@ -7,8 +7,6 @@ use kf_core::manifest::ManifestError;
 use kf_core::names::NameError;
 use kf_core::{AuthorId, Digest, Failure, Kind, PluginName, RegistryId};
 
-use crate::index::Origin;
-
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Every failure of this crate. `Display` is one line without a full stop; [`Error::hint`] is the way out.
@@ -63,8 +61,8 @@ pub enum Error {
     #[error("{name} {version} is built for ABI {abi}, which this kf does not run")]
     UnsupportedAbi { name: PluginName, version: semver::Version, abi: semver::Version },
 
-    #[error("{name} {version} is blocked{}: {reason}", by(origin))]
-    Blocked { origin: Origin, name: PluginName, version: semver::Version, reason: String },
+    #[error("{name} {version} is blocked{}: {reason}", by(registry.as_ref()))]
+    Blocked { registry: Option<RegistryId>, name: PluginName, version: semver::Version, reason: String },
 
     #[error("{path} belongs to {owner}, but the registry lets {found} sign it")]
     WrongOwner { path: String, owner: AuthorId, found: String },
@@ -89,8 +87,8 @@ pub enum Error {
 }
 
 /// Who blocks it.
-fn by(origin: &Origin) -> String {
-    origin.registry().map(|registry| format!(" by registry {registry}")).unwrap_or_default()
+fn by(registry: Option<&RegistryId>) -> String {
+    registry.map(|registry| format!(" by registry {registry}")).unwrap_or_default()
 }
 
 impl Error {

@@ -262,7 +262,7 @@ impl View {
         Err(match matching.first() {
             Some(release) => match &release.blocked {
                 Some(reason) => Error::Blocked {
-                    origin: self.resolved(name, listed, release).origin,
+                    registry: Some(self.registry.clone()),
                     name: name.clone(),
                     version: release.version.clone(),
                     reason: reason.clone(),

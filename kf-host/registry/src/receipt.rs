@@ -134,7 +134,7 @@ impl Receipt {
         match &self.blocked {
             None => Ok(()),
             Some(reason) => Err(Error::Blocked {
-                origin: self.origin.clone(),
+                registry: self.origin.registry().cloned(),
                 name: self.name.clone(),
                 version: self.version.clone(),
                 reason: reason.clone(),

@@ -16,7 +16,7 @@ pub struct RemoveArgs {
 }
 
 pub fn run(app: &App, args: &RemoveArgs) -> Result<()> {
-    let names = args.names.iter().map(|name| PluginName::parse(name)).collect::<Result<Vec<_>, _>>()?;
+    let names = args.names.iter().map(PluginName::parse).collect::<Result<Vec<_>, _>>()?;
     for name in &names {
         remove::remove(&app.home, name)?;
         app.ui.data_line(&format!("Removed {name}"))?;

@@ -34,7 +34,7 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     let names = if args.all {
         receipt::list(&app.home)?.into_iter().map(|(name, _)| name).collect()
     } else {
-        args.names.iter().map(|name| PluginName::parse(name)).collect::<Result<Vec<_>, _>>()?
+        args.names.iter().map(PluginName::parse).collect::<Result<Vec<_>, _>>()?
     };
     let mut installer = plan::installer(app);
     let mut refused = None;
