@@ -97,7 +97,7 @@ fn two_adds_at_once() {
 /// Raises the format that a file of kf's begins with.
 fn of_a_newer_kf(file: &Path) {
     let text = fs_err::read_to_string(file).unwrap();
-    let newer = text.replacen("\"format\": 1", "\"format\": 2", 1);
+    let newer = text.replacen("\"format\": 2", "\"format\": 3", 1);
     assert_ne!(newer, text);
     fs_err::write(file, newer).unwrap();
 }
@@ -110,7 +110,7 @@ fn a_command_added_by_a_newer_kf() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 2, and this kf knows 1
+    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 3, and this kf knows 2
     hint: update kf
     ");
     for change in [["command", "add", "hello"], ["command", "remove", "hello"]] {
@@ -123,7 +123,7 @@ fn a_command_added_by_a_newer_kf() {
     exit: 0
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
-    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 2, and this kf knows 1
+    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 3, and this kf knows 2
     whoami  0.1.0    kubeflow  Show who the cluster thinks you are
     ----- stderr -----
     ");
