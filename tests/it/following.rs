@@ -48,9 +48,11 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
 
     // It stays while the deployment does, and takes in a pod that comes in place of another.
     let mut following = Following::start(&vic, &["logs", "web", "-f"]);
-    for pod in &pods {
-        following.line(&format!("serving on {pod}"));
-    }
+    // Which of them is heard first is not promised.
+    let mut heard: Vec<String> = pods.iter().map(|_| following.line("serving on web-")).collect();
+    heard.sort();
+    let expected: Vec<String> = pods.iter().map(|pod| format!("[{pod}] serving on {pod}")).collect();
+    assert_eq!(heard, expected);
     team.admin(&["delete", "pod", pods[0], "--wait=false"]);
     let line = following.line("serving on web-");
     assert!(!pods.iter().any(|pod| line.contains(pod)), "{line}");
