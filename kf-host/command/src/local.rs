@@ -1,12 +1,12 @@
 //! A component of this machine, for its author: no registry vouches for it.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 
 use kf_core::failure::Context as _;
 use kf_core::manifest::Manifest;
 use kf_core::{Failure, Kind, Permissions};
+use kf_home::files;
 use kf_registry::index::{Origin, Resolved};
 use kf_registry::parts::{Part, PartKind, Parts, Program};
 use kf_registry::trust::Fetched;
@@ -63,12 +63,6 @@ fn own_name(path: &Path) -> String {
 }
 
 fn read_part(path: &Path, kind: PartKind) -> Result<Vec<u8>, Failure> {
-    let max = kind.max_bytes();
-    let mut bytes = Vec::new();
-    let file = fs_err::File::open(path).context(Kind::Usage, || "cannot read the component".to_owned())?;
-    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max {
-        return Err(Failure::usage(format!("{} is larger than {max} bytes", path.display())));
-    }
-    Ok(bytes)
+    files::read_bounded(path, kind.max_bytes())?
+        .ok_or_else(|| Failure::usage(format!("{} is missing", path.display())))
 }

@@ -112,12 +112,18 @@ pub fn read_own(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     if !meta.is_file() {
         return Err(Error::UnsafePath { path: path.to_owned(), reason: "it is not a plain file" });
     }
+    read_bounded(path, max)
+}
+
+/// Reads a file of at most `max` bytes, wherever it may be linked to, or `None` when there is none.
+pub fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let file = match fs_err::File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e.into()),
     };
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(max)).unwrap_or_default());
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(max)).unwrap_or_default());
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(Error::invalid(path.display().to_string(), format!("it is larger than {max} bytes")));

@@ -22,6 +22,7 @@ use super::staging::{Staging, max_length};
 use crate::MAX_INDEX;
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
+use crate::parts::PartKind;
 use crate::source::Expiry;
 use crate::trust::chain;
 
@@ -297,33 +298,34 @@ impl<'a> Next<'a> {
         }
         let staging = staging.ok_or_else(|| refuse("it is not staged"))?;
         for (name, version) in release::added(&body.targets, published)? {
-            let path = |part: &str| format!("plugins/{name}/{version}/{part}");
+            let path = |kind: PartKind| kind.path(&name, &version);
             let entry = index.plugins.get(&name).filter(|entry| entry.owner == *id);
             let entry = entry.ok_or_else(|| refuse(&format!("{id} does not own {name}")))?;
             let mut parts = BTreeMap::new();
-            for (part, max) in release::PARTS {
+            for part in release::PARTS {
                 let target = body.target(&path(part)).ok_or_else(|| refuse("a file is missing"))?;
-                parts.insert(part, checked.take(staging, &path(part), target, max)?);
+                parts.insert(part, checked.take(staging, &path(part), target, part.max_bytes())?);
             }
-            let mut part = |name: &str| parts.remove(name).unwrap_or_default();
+            let mut part = |kind: PartKind| parts.remove(&kind).unwrap_or_default();
             let release =
-                Release::new(part(release::WASM), part(release::MANIFEST), part(release::COMMANDS))?;
+                Release::new(part(PartKind::Component), part(PartKind::Manifest), part(PartKind::Commands))?;
             let plugin = &release.manifest().plugin;
             if (&plugin.name, &plugin.version) != (&name, &version) {
                 return Err(refuse(&format!(
                     "{} describes {} {}",
-                    path(release::MANIFEST),
+                    path(PartKind::Manifest),
                     plugin.name,
                     plugin.version
                 )));
             }
             let previous = self.current.newest(&name);
-            let before = |part: &str| self.current.target(&path(part));
-            if before(release::WASM).is_some() {
-                for (part, _) in release::PARTS {
+            let before = |kind: PartKind| self.current.target(&path(kind));
+            if before(PartKind::Component).is_some() {
+                for part in release::PARTS {
                     let same = body.target(&path(part)).zip(before(part));
                     if !same.is_some_and(|(new, old)| release::same_bytes(new, old)) {
-                        return Err(release.refuse(format!("it is published already with another {part}")));
+                        return Err(release
+                            .refuse(format!("it is published already with another {}", part.file_name())));
                     }
                 }
             } else if let Some(previous) = previous.as_ref().filter(|previous| **previous >= version) {

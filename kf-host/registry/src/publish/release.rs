@@ -1,27 +1,22 @@
 //! A version of a command: its files, and whether they may be published.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kf_core::Permissions;
-use kf_core::manifest::{self, Manifest, check_version};
+use kf_core::manifest::{Manifest, check_version};
 use kf_core::{Digest, PluginName};
+use kf_home::files;
 use semver::Version;
 use serde_json::{Value, json};
 use sigstore_tuf::metadata::TargetFile;
 
 use super::metadata;
 use crate::error::{Error, Result};
-use crate::{MAX_COMMANDS, MAX_WASM};
+use crate::parts::PartKind;
 
-pub(super) const WASM: &str = "plugin.wasm";
-pub(super) const MANIFEST: &str = "plugin.toml";
-pub(super) const COMMANDS: &str = "command.json";
-
-/// The files of a version, and how large each may be.
-pub(super) const PARTS: [(&str, u64); 3] =
-    [(WASM, MAX_WASM), (MANIFEST, manifest::MAX_BYTES), (COMMANDS, MAX_COMMANDS)];
+/// The files of a version that is published.
+pub(super) const PARTS: [PartKind; 3] = [PartKind::Component, PartKind::Manifest, PartKind::Commands];
 
 /// A new version, as the gate sees it.
 #[derive(Debug)]
@@ -84,8 +79,8 @@ pub(super) struct Artifact {
 
 impl Artifact {
     pub(super) fn read(folder: &Path, name: &PluginName) -> Result<Self> {
-        let wasm = read_part(&folder.join(WASM), MAX_WASM)?;
-        let toml = read_part(&folder.join(MANIFEST), manifest::MAX_BYTES)?;
+        let wasm = read_part(folder, PartKind::Component)?;
+        let toml = read_part(folder, PartKind::Manifest)?;
         let manifest = Manifest::from_bytes(&toml)?;
         let artifact = Self { wasm, toml, manifest };
         if artifact.manifest.plugin.name != *name {
@@ -165,7 +160,7 @@ impl Release {
     ) -> Result<()> {
         let name = &self.manifest.plugin.name;
         let commands: Value = serde_json::from_slice(&self.commands)
-            .map_err(|e| Error::invalid(format!("{COMMANDS} of {name}"), e))?;
+            .map_err(|e| Error::invalid(format!("command.json of {name}"), e))?;
         if commands.get("format").and_then(Value::as_u64) != Some(1) {
             return Err(self.refuse("command.json does not say \"format\": 1".into()));
         }
@@ -177,13 +172,13 @@ impl Release {
     /// What its author signs: path, entry and bytes of each file.
     pub(super) fn targets(self) -> Result<Vec<(String, TargetFile, Vec<u8>)>> {
         let plugin = &self.manifest.plugin;
-        let folder = format!("plugins/{}/{}", plugin.name, plugin.version);
+        let path = |kind: PartKind| kind.path(&plugin.name, &plugin.version);
         let mut wasm = metadata::target_file(&self.wasm)?;
         wasm.custom = Some(json!({ "abi": plugin.abi }));
         Ok(vec![
-            (format!("{folder}/{WASM}"), wasm, self.wasm),
-            (format!("{folder}/{MANIFEST}"), metadata::target_file(&self.toml)?, self.toml),
-            (format!("{folder}/{COMMANDS}"), metadata::target_file(&self.commands)?, self.commands),
+            (path(PartKind::Component), wasm, self.wasm),
+            (path(PartKind::Manifest), metadata::target_file(&self.toml)?, self.toml),
+            (path(PartKind::Commands), metadata::target_file(&self.commands)?, self.commands),
         ])
     }
 }
@@ -199,20 +194,10 @@ fn refuse(manifest: &Manifest, reason: String) -> Error {
 }
 
 /// Reads an author's file, wherever it may be linked to.
-fn read_part(path: &Path, max: u64) -> Result<Vec<u8>> {
-    let file = match fs_err::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::Publish(format!("{} is missing", path.display())));
-        }
-        Err(e) => return Err(e.into()),
-    };
-    let mut bytes = Vec::new();
-    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max {
-        return Err(Error::invalid(path.display().to_string(), format!("it is larger than {max} bytes")));
-    }
-    Ok(bytes)
+fn read_part(folder: &Path, kind: PartKind) -> Result<Vec<u8>> {
+    let path = folder.join(kind.file_name());
+    files::read_bounded(&path, kind.max_bytes())?
+        .ok_or_else(|| Error::Publish(format!("{} is missing", path.display())))
 }
 
 /// Where a target is stored below `targets/`: under its digest, so that no file ever changes.
@@ -224,7 +209,7 @@ pub(super) fn stored(path: &str, sha256: Digest) -> String {
 }
 
 /// Takes `plugins/NAME/VERSION/PART` apart.
-pub(super) fn parse_path(path: &str) -> Option<(PluginName, Version, &str)> {
+pub(super) fn parse_path(path: &str) -> Option<(PluginName, Version, PartKind)> {
     let mut segments = path.split('/');
     let (Some("plugins"), Some(name), Some(version), Some(part), None) =
         (segments.next(), segments.next(), segments.next(), segments.next(), segments.next())
@@ -232,7 +217,7 @@ pub(super) fn parse_path(path: &str) -> Option<(PluginName, Version, &str)> {
         return None;
     };
     let version = Version::parse(version).ok().filter(|version| check_version(version).is_ok())?;
-    let (part, _) = PARTS.into_iter().find(|(known, _)| *known == part)?;
+    let part = PARTS.into_iter().find(|kind| kind.file_name() == part)?;
     Some((PluginName::parse(name).ok()?, version, part))
 }
 

@@ -18,6 +18,7 @@ use super::role::RoleName;
 use super::staging::Draft;
 use crate::error::{Error, Result};
 use crate::index::{self, Entry, Index};
+use crate::parts::PartKind;
 use crate::source::{Author, Plugin, Source};
 
 /// What is staged, from what.
@@ -225,15 +226,17 @@ impl Stage<'_> {
     fn admit_one(&mut self, folder: &Path, plugin: &Plugin, role: &mut Targets) -> Result<Published> {
         let artifact = Artifact::read(folder, &plugin.name)?;
         let version = artifact.manifest.plugin.version.clone();
-        let path = |part: &str| format!("plugins/{}/{version}/{part}", plugin.name);
+        let path = |kind: PartKind| kind.path(&plugin.name, &version);
         let previous = self.current.newest(&plugin.name);
-        let before = self.current.target(&path(release::WASM)).is_some();
+        let before = self.current.target(&path(PartKind::Component)).is_some();
         if before {
-            for (part, bytes) in [(release::WASM, &artifact.wasm), (release::MANIFEST, &artifact.toml)] {
+            for (part, bytes) in [(PartKind::Component, &artifact.wasm), (PartKind::Manifest, &artifact.toml)]
+            {
                 let entry = metadata::target_file(bytes)?;
                 if !self.current.target(&path(part)).is_some_and(|old| release::same_bytes(old, &entry)) {
                     return Err(artifact.refuse(format!(
-                        "it is published already with another {part}; a version never changes, raise the version"
+                        "it is published already with another {}; a version never changes, raise the version",
+                        part.file_name()
                     )));
                 }
             }
@@ -242,12 +245,12 @@ impl Stage<'_> {
                 artifact.refuse(format!("{previous} is published already; a new version must be higher"))
             );
         }
-        if role.target(&path(release::WASM)).is_some() {
+        if role.target(&path(PartKind::Component)).is_some() {
             return Ok(artifact.published(false));
         }
         // A version that moves to a new owner keeps the description it was published with.
-        let commands = match self.current.target(&path(release::COMMANDS)).filter(|_| before) {
-            Some(entry) => self.current.read_target(&path(release::COMMANDS), entry)?,
+        let commands = match self.current.target(&path(PartKind::Commands)).filter(|_| before) {
+            Some(entry) => self.current.read_target(&path(PartKind::Commands), entry)?,
             None => artifact.describe(self.input.describe)?,
         };
         let published = artifact.published(true);
