@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args as _, Command, CommandFactory, FromArgMatches};
+use clap::{Args as _, Command, CommandFactory, FromArgMatches, Subcommand as _};
 use kf_command::installed::{self, Installed};
 use kf_command::run::{Executor as _, Local, Request};
 use kf_core::failure::{Failure, Result};
@@ -67,7 +67,7 @@ fn told(ui: &Ui) -> impl Fn(Failure) -> Stop + '_ {
 
 fn try_run(ui: &Ui, words: &[OsString]) -> Result<u8, Stop> {
     match usage::command(words) {
-        Some(name) if Cli::command().find_subcommand(&name).is_none() => run_added(ui, words, &name),
+        Some(name) if !HostCommand::has_subcommand(&name) => run_added(ui, words, &name),
         name => run_host(ui, words, name.is_none()),
     }
 }
