@@ -50,7 +50,7 @@ fn without_a_person_the_answer_is_no() {
     It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
     What it creates runs containers: they can use what the namespace's pods can use.
     Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    error: nobody can be asked whether to add train, so the answer is no
+    error: not a terminal: refusing to add train without confirmation
     hint: kf command add train@0.1.0 --accept [DIGEST]
     ");
     assert_eq!(home.run(["train", "x"]).code, Some(5));
@@ -154,7 +154,7 @@ fn of_several_each_is_added_or_says_why_not() {
     It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
     What it creates runs containers: they can use what the namespace's pods can use.
     Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    error: nobody can be asked whether to add train, so the answer is no
+    error: not a terminal: refusing to add train without confirmation
     hint: kf command add train@0.1.0 --accept [DIGEST]
     ");
     home.run(["hello"]).success();

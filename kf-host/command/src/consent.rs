@@ -6,7 +6,7 @@
 
 use kf_core::{Digest, Failure};
 
-/// Answers given beforehand, and whether somebody can be asked.
+/// Answers given beforehand, and whether there is a terminal to ask at.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// Yes, where no rights grow.
@@ -40,7 +40,7 @@ pub enum Answer {
 impl Answers {
     /// # Errors
     ///
-    /// Nobody has agreed and nobody can be asked.
+    /// Consent is needed and was not given, and there is no terminal to ask at.
     pub fn to(&self, question: &Question<'_>) -> Result<Answer, Failure> {
         let digest = question.digest.to_string();
         if !question.grows || self.accept.contains(&digest) {
@@ -56,7 +56,7 @@ impl Answers {
         }
         if !self.interactive {
             return Err(Failure::untrusted(format!(
-                "nobody can be asked whether to {}, so the answer is no",
+                "not a terminal: refusing to {} without confirmation",
                 question.action
             ))
             .hint(retry));
@@ -68,7 +68,7 @@ impl Answers {
 impl Question<'_> {
     /// The person said no.
     pub fn declined(&self) -> Failure {
-        Failure::untrusted(format!("you said no to {}; nothing was changed", self.action))
+        Failure::untrusted(format!("cancelled: did not {}", self.action))
     }
 }
 

@@ -2,15 +2,14 @@
 
 /// Whoever shows what happens. Told from any thread.
 pub trait Reporter: Send + Sync {
-    /// Something that may take a while begins: `compiling train`. It goes on until what is returned is
-    /// dropped.
+    /// Starts a step that may take a while: `compiling train`. Dropping the returned value ends it.
     fn begin(&self, label: &str) -> Box<dyn Step>;
 
     /// One line that a person should not miss.
     fn warn(&self, text: &str);
 }
 
-/// Something that goes on.
+/// A step in progress.
 pub trait Step: Send + Sync {
     /// What is being done now, and how far it is.
     fn set(&self, label: &str, done: u64);

@@ -60,7 +60,7 @@ pub struct Request<'a> {
     pub command_line: Vec<String>,
     /// The files that the words name.
     pub files: Vec<FileGrant>,
-    /// The terminal, made anew where a run starts over because its machine code could not be used.
+    /// Creates the UI of the run. Called again if the run is retried with recompiled machine code.
     pub ui: &'a dyn Fn() -> Box<dyn Ui>,
 }
 
