@@ -37,27 +37,37 @@ fn rules() -> impl Strategy<Value = Vec<Value>> {
     prop::collection::vec(rule, 1..4)
 }
 
-fn accesses(environment: Namespace) -> impl Strategy<Value = Access> {
-    (
-        select(VERBS.to_vec()),
-        select(GROUPS.to_vec()),
-        select(RESOURCES.to_vec()),
-        select(vec!["", "here", "here", "elsewhere"]),
-        select(vec![None, None, Some("a"), Some("c")]),
-    )
-        .prop_map(move |(verb, group, resource, namespace, name)| Access {
-            verb: serde_json::from_value(json!(verb)).unwrap(),
-            group: Group::parse(group).unwrap(),
-            resource: Resource::parse(resource).unwrap(),
-            namespace: match namespace {
-                "here" => Some(environment.clone()),
-                "elsewhere" => Some(Namespace::parse("kf-elsewhere").unwrap()),
-                _ => None,
-            },
-            name: name.map(|n| ObjectName::parse(n).unwrap()),
-            environment: environment.clone(),
-            want: Want::Plain,
-        })
+/// Questions of which about half keep to what one of the rules names. Of purely random ones so few
+/// are allowed that a run may see next to none.
+fn accesses(rules: &[Rule], environment: &Namespace) -> impl Strategy<Value = Access> + use<> {
+    let here = environment.clone();
+    let named_by_a_rule = select(rules.to_vec()).prop_flat_map(move |rule| {
+        let cluster = rule.scope == Scope::Cluster;
+        let namespaces = if cluster { vec![None, Some(here.clone())] } else { vec![Some(here.clone())] };
+        let mut names: Vec<_> = rule.resource_names.iter().cloned().map(Some).collect();
+        names.push(None);
+        (select(rule.verbs), select(rule.api_groups), select(rule.resources), select(namespaces), select(names))
+    });
+    let here = Some(environment.clone());
+    let elsewhere = Some(Namespace::parse("kf-elsewhere").unwrap());
+    let any = (
+        select(VERBS.map(|verb| serde_json::from_value(json!(verb)).unwrap()).to_vec()),
+        select(GROUPS.map(|group| Group::parse(group).unwrap()).to_vec()),
+        select(RESOURCES.map(|resource| Resource::parse(resource).unwrap()).to_vec()),
+        select(vec![None, here.clone(), here, elsewhere]),
+        select(vec![None, None, Some("a"), Some("c")])
+            .prop_map(|name| name.map(|name| ObjectName::parse(name).unwrap())),
+    );
+    let environment = environment.clone();
+    prop_oneof![named_by_a_rule, any].prop_map(move |(verb, group, resource, namespace, name)| Access {
+        verb,
+        group,
+        resource,
+        namespace,
+        name,
+        environment: environment.clone(),
+        want: Want::Plain,
+    })
 }
 
 /// The rules of one scope as RBAC takes them, with one by which their arrival is noticed.
@@ -162,8 +172,9 @@ async fn the_grant_decides_as_rbac_does() {
         server.bind(&user, namespace.name(), set.rules()).await;
         server.wait_for(&user, namespace.name()).await;
         let grants = grants(&set);
+        let questions = accesses(set.rules(), &environment);
         for _ in 0..QUESTIONS {
-            let access = accesses(environment.clone()).new_tree(&mut runner).unwrap().current();
+            let access = questions.new_tree(&mut runner).unwrap().current();
             let theirs = server.allows(&user, &access).await;
             let ours = decide(&grants, &access).is_ok();
             assert_eq!(ours, theirs, "{access:?}\n{:?}", set.rules());
