@@ -22,7 +22,7 @@ use crate::interrupt;
 use crate::show::report;
 use crate::ui::guest::GuestUi;
 use crate::ui::{ColorChoice, Ui, escape};
-use crate::{unknown, usage};
+use crate::{before_command, unknown, usage};
 
 /// Runs a command line and gives the exit code. Errors have been shown.
 pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
@@ -32,7 +32,7 @@ pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
         Some(Err(error)) => return show_clap(ui, &error),
     }
     let words = help_last(words);
-    let with_format = || ui.with(ColorChoice::Auto, usage::format(&words));
+    let with_format = || ui.with(ColorChoice::Auto, before_command::format(&words));
     match try_run(ui, &words) {
         Ok(code) => code,
         Err(Stop::Usage(error)) => show_clap(&with_format(), &error),
@@ -66,7 +66,7 @@ fn told(ui: &Ui) -> impl Fn(Failure) -> Stop + '_ {
 }
 
 fn try_run(ui: &Ui, words: &[OsString]) -> Result<u8, Stop> {
-    match usage::command(words) {
+    match before_command::command_name(words) {
         Some(name) if !HostCommand::has_subcommand(&name) => run_added(ui, words, &name),
         name => run_host(ui, words, name.is_none()),
     }
@@ -146,11 +146,10 @@ fn execute(
 
 /// Help goes to stdout and is a success; a mistake goes to stderr.
 fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
-    let text = error.render().to_string();
     if let Some(error) = usage::error(error) {
-        ui.error(&error);
-        return error.kind().exit_code();
+        return show(ui, &error);
     }
+    let text = error.to_string();
     if error.use_stderr() {
         for line in text.trim_end().lines() {
             ui.talk_plain(&escape::filtered(line));

@@ -5,6 +5,7 @@
 mod added;
 mod app;
 mod args;
+mod before_command;
 mod candidates;
 mod commands;
 mod complete;

@@ -1,63 +1,146 @@
 //! What the parser says of a command line it cannot read, in the form of kf's own errors.
 
-use std::ffi::OsString;
+use std::error::Error as _;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command};
+use clap::Error;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use kf_core::failure::Failure;
-use kf_core::ui::Format;
-
-use crate::args::GlobalArgs;
-
-/// Reads the flags of every command up to the first word that is neither a flag of kf nor the value of
-/// one.
-fn before_command(words: &[OsString]) -> Option<ArgMatches> {
-    let command = GlobalArgs::augment_args(Command::new("kf")).allow_external_subcommands(true);
-    command
-        .disable_help_flag(true)
-        .args_override_self(true)
-        .ignore_errors(true)
-        .try_get_matches_from(words)
-        .ok()
-}
-
-/// The first word that is neither a flag of kf nor the value of one.
-pub fn command(words: &[OsString]) -> Option<String> {
-    before_command(words)?.subcommand_name().map(str::to_owned)
-}
-
-/// The format that a line asks for which cannot be read otherwise. Words that mean nothing here are left
-/// out, one after the other.
-pub fn format(words: &[OsString]) -> Format {
-    /// More words than a person types.
-    const MAX_WORDS: usize = 100;
-    let words: Vec<_> = words.iter().take(MAX_WORDS).take_while(|word| *word != "--").cloned().collect();
-    let asked_for = |from: usize| {
-        let line: Vec<_> = words.iter().take(1).chain(words.iter().skip(from)).cloned().collect();
-        let matches = before_command(&line)?;
-        let given = matches.value_source("output") == Some(ValueSource::CommandLine);
-        matches.get_one("output").copied().filter(|_| given)
-    };
-    (1..words.len()).find_map(asked_for).unwrap_or_default()
-}
 
 /// None for help and versions, which are no mistakes.
-pub fn error(error: &clap::Error) -> Option<Failure> {
-    let text = error.render().to_string();
-    let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let mut told = Failure::usage(lines.next()?.strip_prefix("error: ")?);
-    let mut help = None;
-    for line in lines {
-        if let Some(tip) = line.trim_start().strip_prefix("tip: ") {
-            told = told.hint(tip);
-        } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            help = Some(format!("{} --help", words_before_arguments(usage)));
-            told = told.details([format!("usage: {usage}")]);
-        } else if !line.starts_with("For more information") {
-            told = told.details([line.trim_start().to_owned()]);
-        }
+pub fn error(error: &Error) -> Option<Failure> {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    if let DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion = error.kind() {
+        return None;
     }
-    Some(told.maybe_hint(help))
+    let mut failure = Failure::usage(message(error)).details(listed(error));
+    for tip in tips(error) {
+        failure = failure.hint(tip);
+    }
+    let Some(usage) = texts(error, ContextKind::Usage).pop() else { return Some(failure) };
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
+    let help = format!("{} --help", words_before_arguments(usage));
+    Some(failure.details([format!("usage: {usage}")]).hint(help))
+}
+
+/// What failed and which value, in clap's words.
+fn message(error: &Error) -> String {
+    let text = |kind| texts(error, kind).join(", ");
+    let number = |kind| match error.get(kind) {
+        Some(ContextValue::Number(number)) => *number,
+        _ => 0,
+    };
+    let argument = text(ContextKind::InvalidArg);
+    let value = text(ContextKind::InvalidValue);
+    let provided = || match number(ContextKind::ActualNumValues) {
+        many @ 2.. => format!("{many} were provided"),
+        few => format!("{few} was provided"),
+    };
+    match error.kind() {
+        // An error that was made by hand has nothing but its text.
+        _ if error.context().next().is_none() => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+        ErrorKind::UnknownArgument => format!("unexpected argument '{argument}' found"),
+        ErrorKind::InvalidSubcommand => {
+            format!("unrecognized subcommand '{}'", text(ContextKind::InvalidSubcommand))
+        }
+        ErrorKind::MissingSubcommand => {
+            let command = text(ContextKind::InvalidSubcommand);
+            format!("'{command}' requires a subcommand but one was not provided")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            "the following required arguments were not provided:".to_owned()
+        }
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("a value is required for '{argument}' but none was supplied")
+        }
+        ErrorKind::InvalidValue => format!("invalid value '{value}' for '{argument}'"),
+        ErrorKind::ValueValidation => match error.source() {
+            Some(why) => format!("invalid value '{value}' for '{argument}': {why}"),
+            None => format!("invalid value '{value}' for '{argument}'"),
+        },
+        ErrorKind::NoEquals => format!("equal sign is needed when assigning values to '{argument}'"),
+        ErrorKind::TooManyValues => {
+            format!("unexpected value '{value}' for '{argument}' found; no more were expected")
+        }
+        ErrorKind::TooFewValues => {
+            let min = number(ContextKind::MinValues);
+            format!("{min} values required by '{argument}'; only {}", provided())
+        }
+        ErrorKind::WrongNumberOfValues => {
+            let expected = number(ContextKind::ExpectedNumValues);
+            format!("{expected} values required for '{argument}' but {}", provided())
+        }
+        ErrorKind::ArgumentConflict => conflict(error),
+        other => match error.source() {
+            Some(why) => why.to_string(),
+            None => other.to_string(),
+        },
+    }
+}
+
+fn conflict(error: &Error) -> String {
+    let argument = texts(error, ContextKind::InvalidArg);
+    let (what, name) = match argument.first() {
+        Some(name) => ("argument", name.clone()),
+        None => ("subcommand", texts(error, ContextKind::InvalidSubcommand).join(", ")),
+    };
+    match error.get(ContextKind::PriorArg) {
+        Some(ContextValue::String(prior)) if *prior == name => {
+            format!("the {what} '{name}' cannot be used multiple times")
+        }
+        Some(ContextValue::String(prior)) => format!("the {what} '{name}' cannot be used with '{prior}'"),
+        Some(ContextValue::Strings(_)) => format!("the {what} '{name}' cannot be used with:"),
+        _ => format!("the {what} '{name}' cannot be used with one or more of the other specified arguments"),
+    }
+}
+
+/// What the message announces: the missing arguments, the conflicting ones, or the values to choose from.
+fn listed(error: &Error) -> Vec<String> {
+    let choice = |what, kind| {
+        let values = texts(error, kind);
+        if values.is_empty() { vec![] } else { vec![format!("[{what}: {}]", values.join(", "))] }
+    };
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => texts(error, ContextKind::InvalidArg),
+        ErrorKind::ArgumentConflict => match error.get(ContextKind::PriorArg) {
+            Some(ContextValue::Strings(prior)) => prior.clone(),
+            _ => Vec::new(),
+        },
+        ErrorKind::InvalidValue => choice("possible values", ContextKind::ValidValue),
+        ErrorKind::MissingSubcommand => choice("subcommands", ContextKind::ValidSubcommand),
+        _ => Vec::new(),
+    }
+}
+
+fn tips(error: &Error) -> Vec<String> {
+    let similar = [
+        ("subcommand", ContextKind::SuggestedSubcommand),
+        ("argument", ContextKind::SuggestedArg),
+        ("value", ContextKind::SuggestedValue),
+    ];
+    let similar = similar.into_iter().filter_map(|(what, kind)| {
+        let names: Vec<String> = texts(error, kind).iter().map(|name| format!("'{name}'")).collect();
+        match names.as_slice() {
+            [] => None,
+            [name] => Some(format!("a similar {what} exists: {name}")),
+            names => Some(format!("some similar {what}s exist: {}", names.join(", "))),
+        }
+    });
+    similar.chain(texts(error, ContextKind::Suggested)).collect()
+}
+
+/// The values of one kind, without colours.
+fn texts(error: &Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        Some(ContextValue::StyledStr(text)) => vec![text.to_string()],
+        Some(ContextValue::StyledStrs(texts)) => texts.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The words before the first argument: `kf command add` of `kf command add [OPTIONS] <NAME>`.
@@ -68,28 +151,40 @@ fn words_before_arguments(usage: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, Command};
-    use kf_core::ui::Format;
+    use clap::{Arg, ArgAction, Command, value_parser};
 
-    fn lines(words: &[&str]) -> Vec<String> {
-        let add = Command::new("add").arg(Arg::new("NAME").required(true)).arg(Arg::new("loud").long("loud"));
-        let command = Command::new("kf").subcommand_required(true).subcommand(add);
-        super::error(&command.try_get_matches_from(words).unwrap_err()).map(|e| e.lines()).unwrap_or_default()
+    fn command() -> Command {
+        let add = Command::new("add").args([
+            Arg::new("NAME").required(true),
+            Arg::new("loud").long("loud").action(ArgAction::SetTrue).conflicts_with("mute"),
+            Arg::new("mute").long("mute").action(ArgAction::SetTrue),
+            Arg::new("shy").long("shy").action(ArgAction::SetTrue).conflicts_with_all(["mute", "loud"]),
+            Arg::new("size").long("size").value_parser(value_parser!(u8)),
+            Arg::new("color").long("color").value_parser(["red", "green"]).require_equals(true),
+            Arg::new("pair").long("pair").num_args(2).value_names(["A", "B"]),
+            Arg::new("few").long("few").num_args(2..=3),
+        ]);
+        Command::new("kf").subcommand_required(true).subcommand(add).subcommand(Command::new("remove"))
+    }
+
+    fn lines(line: &str) -> Vec<String> {
+        let error = command().try_get_matches_from(line.split(' ')).unwrap_err();
+        super::error(&error).map(|e| e.lines()).unwrap_or_default()
     }
 
     #[test]
     fn a_mistake_has_one_line_and_the_way_on() {
         assert_eq!(
-            lines(&["kf", "add", "x", "--lod"]),
+            lines("kf add x --lod"),
             [
                 "error: unexpected argument '--lod' found",
-                "  usage: kf add --loud <loud> <NAME>",
+                "  usage: kf add --loud <NAME>",
                 "hint: a similar argument exists: '--loud'",
                 "hint: kf add --help",
             ]
         );
         assert_eq!(
-            lines(&["kf", "add"]),
+            lines("kf add"),
             [
                 "error: the following required arguments were not provided:",
                 "  <NAME>",
@@ -99,37 +194,52 @@ mod tests {
         );
     }
 
-    fn words(line: &str) -> Vec<std::ffi::OsString> {
-        line.split(' ').map(Into::into).collect()
+    /// The lines of clap's own rendering that say what is wrong.
+    fn in_claps_words(line: &str) -> Vec<String> {
+        let error = command().try_get_matches_from(line.split(' ')).unwrap_err().to_string();
+        let lines = error.lines().take_while(|line| !line.is_empty()).map(str::trim);
+        lines.map(str::to_owned).collect()
     }
 
     #[test]
-    fn format_is_known_whatever_else_is_wrong() {
-        let format = |line| super::format(&words(line));
-        for line in ["kf trian -o json", "kf -ojson trian", "kf --output=json", "kf --output json --lod"] {
-            assert_eq!(format(line), Format::Json, "{line}");
-        }
-        for line in ["kf x --lod -o json", "kf --bogus=1 train -o=json y", "kf -n a x -n b -o json"] {
-            assert_eq!(format(line), Format::Json, "{line}");
-        }
-        for line in ["kf trian", "kf -o", "kf -o jsno", "kf x -- -o json", "kf -o yam"] {
-            assert_eq!(format(line), Format::Table, "{line}");
+    fn every_mistake_is_told_in_claps_words() {
+        for line in [
+            "kf",
+            "kf ad",
+            "kf nothing",
+            "kf add",
+            "kf add x y",
+            "kf add x --bogus",
+            "kf add x --size",
+            "kf add x --size 300",
+            "kf add x --size abc",
+            "kf add x --color red",
+            "kf add x --color=blue",
+            "kf add x --color=gren",
+            "kf add x --loud --mute",
+            "kf add x --loud --loud",
+            "kf add x --shy --mute --loud",
+            "kf add x --pair a",
+            "kf add x --few a",
+            "kf add x --loud=yes",
+        ] {
+            let told: Vec<String> = lines(line)
+                .into_iter()
+                .map(|line| line.trim().to_owned())
+                .filter(|line| !line.starts_with("usage:") && !line.starts_with("hint:"))
+                .collect();
+            assert_eq!(told, in_claps_words(line), "{line}");
         }
     }
 
     #[test]
-    fn command_is_found_behind_kfs_flags() {
-        let command = |line| super::command(&words(line));
-        assert_eq!(command("kf -n team-a train mnist").as_deref(), Some("train"));
-        assert_eq!(command("kf --namespace=team-a -ojson train").as_deref(), Some("train"));
-        assert_eq!(command("kf -n team-a -n team-b train").as_deref(), Some("train"));
-        assert_eq!(command("kf --color never --help"), None);
-        assert_eq!(command("kf --version"), None);
-        assert_eq!(command("kf"), None);
+    fn error_made_by_hand_keeps_its_text() {
+        let error = command().error(clap::error::ErrorKind::Io, "the disk is full");
+        assert_eq!(super::error(&error).unwrap().lines(), ["error: the disk is full"]);
     }
 
     #[test]
     fn help_is_no_mistake() {
-        assert!(lines(&["kf", "--help"]).is_empty());
+        assert!(lines("kf --help").is_empty());
     }
 }

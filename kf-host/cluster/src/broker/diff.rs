@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_saphyr::{FlowMap, FlowSeq};
 
 /// What happens to a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +38,10 @@ impl DiffLine {
 /// A new object: what was sent as YAML, then what the server made of it.
 pub(super) fn created(sent: &Value, after: &Value) -> Vec<DiffLine> {
     let (sent, after) = (without_noise(sent), without_noise(after));
-    let mut text = Vec::new();
-    yaml(&sent, 0, &mut text);
-    let mut lines: Vec<DiffLine> =
-        text.into_iter().map(|text| DiffLine { mark: Mark::Added, text, by_server: false }).collect();
+    let mut lines: Vec<DiffLine> = yaml(&sent)
+        .lines()
+        .map(|text| DiffLine { mark: Mark::Added, text: text.to_owned(), by_server: false })
+        .collect();
     lines.extend(fields(&sent, &after).into_iter().map(|line| DiffLine {
         by_server: true,
         mark: Mark::Changed,
@@ -126,76 +128,46 @@ fn leaves(value: &Value) -> BTreeMap<String, &Value> {
     all
 }
 
-/// Block YAML, small collections in one line.
-fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
-    let pad = "  ".repeat(indent);
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                if small(value) {
-                    lines.push(format!("{pad}{}: {}", scalar(key), inline(value)));
-                } else {
-                    lines.push(format!("{pad}{}:", scalar(key)));
-                    yaml(value, indent + 1, lines);
-                }
+/// Block YAML, small collections on the line of their key.
+fn yaml(object: &Value) -> String {
+    // JSON is YAML too.
+    serde_saphyr::to_string(&Compact(object)).unwrap_or_else(|_| format!("{object:#}"))
+}
+
+struct Compact<'v>(&'v Value);
+
+impl Serialize for Compact<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) if fits_on_a_line(self.0) => FlowMap(fields).serialize(serializer),
+            Value::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(key, value)| (key, Compact(value))))
             }
+            Value::Array(items) if fits_on_a_line(self.0) => FlowSeq(items).serialize(serializer),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Compact)),
+            scalar => scalar.serialize(serializer),
         }
-        Value::Array(items) => {
-            for item in items {
-                if small(item) {
-                    lines.push(format!("{pad}- {}", inline(item)));
-                    continue;
-                }
-                let from = lines.len();
-                yaml(item, indent + 1, lines);
-                if let Some(first) = lines.get_mut(from) {
-                    *first = format!("{pad}- {}", first.trim_start());
-                }
-            }
-        }
-        other => lines.push(format!("{pad}{}", inline(other))),
     }
 }
 
-/// Whether it fits on the line of its key.
-fn small(value: &Value) -> bool {
-    const LONGEST: usize = 60;
+/// Whether a collection is short enough for one line.
+fn fits_on_a_line(collection: &Value) -> bool {
+    const MAX_WIDTH: usize = 60;
+    const MAX_FIELDS: usize = 3;
     let is_scalar = |value: &Value| !value.is_object() && !value.is_array();
-    match value {
-        Value::Object(fields) => {
-            fields.is_empty()
-                || (fields.values().all(is_scalar) && inline(value).len() <= LONGEST && fields.len() <= 3)
-        }
-        Value::Array(items) => {
-            items.is_empty() || (items.iter().all(is_scalar) && inline(value).len() <= LONGEST)
-        }
+    let scalars = match collection {
+        Value::Object(fields) => fields.len() <= MAX_FIELDS && fields.values().all(is_scalar),
+        Value::Array(items) => items.iter().all(is_scalar),
         _ => true,
-    }
+    };
+    scalars && collection.to_string().len() <= MAX_WIDTH
 }
 
-fn inline(value: &Value) -> String {
-    match value {
-        Value::String(text) => scalar(text),
-        Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(key, value)| format!("{}: {}", scalar(key), inline(value))).collect();
-            format!("{{{}}}", fields.join(", "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
-    }
-}
-
-/// A string as YAML needs it: plain if nothing could take it for something else.
-fn scalar(text: &str) -> String {
-    let plain = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'/' || b == b'.')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b))
-        && !text.ends_with(':')
-        && !matches!(
-            text.to_ascii_lowercase().as_str(),
-            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
-        );
-    if plain { text.to_owned() } else { Value::String(text.to_owned()).to_string() }
+/// One scalar or empty collection, as YAML on one line.
+fn inline(leaf: &Value) -> String {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let text = serde_saphyr::to_string_with_options(leaf, options);
+    text.map_or_else(|_| leaf.to_string(), |text| text.trim_end().to_owned())
 }
 
 #[cfg(test)]
@@ -229,10 +201,10 @@ mod tests {
                 "+ metadata: {name: web}",
                 "+ spec:",
                 "+   containers:",
-                "+     - args: [sleep, \"1\"]",
-                "+       env: []",
-                "+       image: busybox:1",
-                "+       name: c",
+                "+   - args: [sleep, \"1\"]",
+                "+     env: []",
+                "+     image: busybox:1",
+                "+     name: c",
                 "~ spec.restartPolicy: Always  set by the server",
             ]
         );
@@ -276,10 +248,18 @@ mod tests {
         #[test]
         fn the_yaml_reads_back_as_the_object(tree in trees()) {
             let object = json!({"spec": {"x": tree}});
-            let mut lines = Vec::new();
-            yaml(&object, 0, &mut lines);
-            let back: Value = serde_saphyr::from_str(&lines.join("\n")).unwrap();
+            let shown: Vec<String> = created(&object, &object).into_iter().map(|line| line.text).collect();
+            let back: Value = serde_saphyr::from_str(&shown.join("\n")).unwrap();
             prop_assert_eq!(back, object);
+        }
+
+        #[test]
+        fn a_field_is_one_line_that_reads_back_as_its_value(text in ".{0,200}|(?s).{0,9}\n.{0,9}") {
+            let (before, after) = (json!({"spec": null}), json!({"spec": text}));
+            let lines = changed(&before, &after, &after);
+            let value = lines[0].text.strip_prefix("spec: null → ").unwrap();
+            prop_assert!(!value.contains('\n'));
+            prop_assert_eq!(serde_saphyr::from_str::<Value>(value).unwrap(), after["spec"].clone());
         }
     }
 }

@@ -6,6 +6,7 @@
 //! service account of the pod kf runs in. The `KUBE_RS_DEBUG_*` overrides of the client library
 //! are not loaded.
 
+mod config;
 mod kuberc;
 mod proxy;
 
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use kube::config::{AuthInfo, Kubeconfig};
 
 pub use kuberc::{PluginPolicy, PolicyError};
+pub use proxy::ProxyVariables;
 
 use kf_core::Digest;
 use kf_core::names::{NameError, Namespace};
@@ -31,8 +33,7 @@ pub struct Sources {
     pub kuberc_switch: Option<OsString>,
     /// `PATH`, to find credential plugins.
     pub path: Option<OsString>,
-    /// `NO_PROXY`: hosts that are reached without a proxy.
-    pub no_proxy: Option<OsString>,
+    pub proxies: ProxyVariables,
     /// Whether the environment of a pod is there.
     pub in_cluster: bool,
 }
@@ -46,7 +47,7 @@ impl Sources {
             kuberc: var("KUBERC"),
             kuberc_switch: var("KUBECTL_KUBERC"),
             path: var("PATH"),
-            no_proxy: var("NO_PROXY").or_else(|| var("no_proxy")),
+            proxies: ProxyVariables::from_env(),
             in_cluster: var("KUBERNETES_SERVICE_HOST").is_some(),
         }
     }
@@ -225,7 +226,7 @@ fn read(files: &[PathBuf], explicit: bool) -> Result<(Kubeconfig, Vec<PathBuf>),
 }
 
 fn from_context(
-    mut merged: Kubeconfig,
+    merged: Kubeconfig,
     files: Vec<PathBuf>,
     sources: &Sources,
     choice: &Choice,
@@ -242,9 +243,10 @@ fn from_context(
         .find(|c| c.name == name)
         .and_then(|c| c.context.clone())
         .ok_or_else(|| KubeconfigError::UnknownContext { name: name.clone(), known: known() })?;
-    if !merged.clusters.iter().any(|c| c.name == context.cluster && c.cluster.is_some()) {
+    let cluster = merged.clusters.iter().find(|c| c.name == context.cluster).and_then(|c| c.cluster.clone());
+    let Some(cluster) = cluster else {
         return Err(KubeconfigError::UnknownCluster { context: name, cluster: context.cluster });
-    }
+    };
     let auth = match context.user.as_deref().filter(|user| !user.is_empty()) {
         None => AuthInfo::default(),
         Some(user) => merged
@@ -261,18 +263,7 @@ fn from_context(
         .or(context.namespace.clone())
         .filter(|n| !n.is_empty())
         .unwrap_or_else(|| "default".into());
-    let named_proxy = merged
-        .clusters
-        .iter()
-        .find(|c| c.name == context.cluster)
-        .and_then(|c| c.cluster.as_ref())
-        .is_some_and(|c| c.proxy_url.as_ref().is_some_and(|url| !url.is_empty()));
-    merged.current_context = Some(name.clone());
-    let mut config = kube::Config::try_from(merged)
-        .map_err(|error| KubeconfigError::Incomplete(first_line(&error.to_string())))?;
-    if !named_proxy && proxy::bypassed(&config.cluster_url, sources.no_proxy.as_deref()) {
-        config.proxy_url = None;
-    }
+    let config = config::config(&cluster, auth, &sources.proxies)?;
     settings(config, Some(name), context.user, files, namespace, credential_plugin)
 }
 

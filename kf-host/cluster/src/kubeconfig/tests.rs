@@ -139,3 +139,48 @@ fn a_credential_plugin_runs_only_if_the_kuberc_lets_it() {
     let elsewhere = Sources { kuberc: Some("/nonexistent/kuberc".into()), ..home.sources() };
     assert!(load(&elsewhere).is_err());
 }
+
+fn proxied(kubeconfig: &str, no_proxy: &str) -> Option<String> {
+    let home = Home::new(kubeconfig);
+    let mut sources = home.sources();
+    sources.proxies.https = Some("http://proxy.example:3128".into());
+    sources.proxies.no_proxy = Some(no_proxy.into());
+    let settings = load(&sources, &Choice::default()).unwrap();
+    settings.config.proxy_url.map(|url| url.to_string())
+}
+
+#[test]
+fn no_proxy_lists_servers_and_may_have_empty_entries() {
+    assert_eq!(proxied(FILE, "a,,b").as_deref(), Some("http://proxy.example:3128/"));
+    assert_eq!(proxied(FILE, "a,,lab.example"), None);
+    // The proxy's own address is no server's.
+    assert_eq!(proxied(FILE, "proxy.example").as_deref(), Some("http://proxy.example:3128/"));
+    let ipv6 = FILE.replace("lab.example", "[2001:db8::1]");
+    assert_eq!(proxied(&ipv6, "2001:db8::/32"), None);
+    assert_eq!(proxied(&ipv6, "2001:db9::/32").as_deref(), Some("http://proxy.example:3128/"));
+}
+
+#[test]
+fn proxy_of_the_kubeconfig_is_used_whatever_the_environment_says() {
+    let named = FILE.replace(":6443\"}", ":6443\", proxy-url: \"socks5://tunnel.example:1080\"}");
+    assert_eq!(proxied(&named, "*").as_deref(), Some("socks5://tunnel.example:1080/"));
+}
+
+#[test]
+fn server_and_certificates_that_cannot_be_read_are_named() {
+    let message = |kubeconfig: &str| {
+        load(&Home::new(kubeconfig).sources(), &Choice::default()).unwrap_err().to_string()
+    };
+    let of_cluster = |fields: &str| FILE.replace("{server: \"https://lab.example:6443\"}", fields);
+    assert_eq!(
+        message(&of_cluster("{insecure-skip-tls-verify: true}")),
+        "the kubeconfig's cluster or user is incomplete: cluster url is missing on selected cluster"
+    );
+    let broken = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+    let home = Home::new("");
+    let file = home.write("ca.pem", broken);
+    let cluster = format!("{{server: \"https://lab.example\", certificate-authority: {}}}", file.display());
+    assert!(message(&of_cluster(&cluster)).contains("failed to parse the certificate authority"));
+    let cluster = "{server: \"https://lab.example\", certificate-authority: /nowhere/ca.pem}";
+    assert!(message(&of_cluster(cluster)).contains("/nowhere/ca.pem"));
+}

@@ -1,0 +1,75 @@
+//! What can be known of a command line before the command it names is.
+
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, Command};
+use kf_core::ui::Format;
+
+use crate::args::GlobalArgs;
+
+/// Reads the flags of every command up to the first word that is neither a flag of kf nor the value of
+/// one.
+fn parse(words: &[OsString]) -> Option<ArgMatches> {
+    let command = GlobalArgs::augment_args(Command::new("kf")).allow_external_subcommands(true);
+    command
+        .disable_help_flag(true)
+        .args_override_self(true)
+        .ignore_errors(true)
+        .try_get_matches_from(words)
+        .ok()
+}
+
+/// The first word that is neither a flag of kf nor the value of one.
+pub fn command_name(words: &[OsString]) -> Option<String> {
+    parse(words)?.subcommand_name().map(str::to_owned)
+}
+
+/// The format that a line asks for which cannot be read otherwise. Words that mean nothing here are left
+/// out, one after the other.
+pub fn format(words: &[OsString]) -> Format {
+    /// More words than a person types.
+    const MAX_WORDS: usize = 100;
+    let words: Vec<_> = words.iter().take(MAX_WORDS).take_while(|word| *word != "--").cloned().collect();
+    let asked_for = |from: usize| {
+        let line: Vec<_> = words.iter().take(1).chain(words.iter().skip(from)).cloned().collect();
+        let matches = parse(&line)?;
+        let given = matches.value_source("output") == Some(ValueSource::CommandLine);
+        matches.get_one("output").copied().filter(|_| given)
+    };
+    (1..words.len()).find_map(asked_for).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::ui::Format;
+
+    fn words(line: &str) -> Vec<std::ffi::OsString> {
+        line.split(' ').map(Into::into).collect()
+    }
+
+    #[test]
+    fn format_is_known_whatever_else_is_wrong() {
+        let format = |line| super::format(&words(line));
+        for line in ["kf trian -o json", "kf -ojson trian", "kf --output=json", "kf --output json --lod"] {
+            assert_eq!(format(line), Format::Json, "{line}");
+        }
+        for line in ["kf x --lod -o json", "kf --bogus=1 train -o=json y", "kf -n a x -n b -o json"] {
+            assert_eq!(format(line), Format::Json, "{line}");
+        }
+        for line in ["kf trian", "kf -o", "kf -o jsno", "kf x -- -o json", "kf -o yam"] {
+            assert_eq!(format(line), Format::Table, "{line}");
+        }
+    }
+
+    #[test]
+    fn command_is_found_behind_kfs_flags() {
+        let command = |line| super::command_name(&words(line));
+        assert_eq!(command("kf -n team-a train mnist").as_deref(), Some("train"));
+        assert_eq!(command("kf --namespace=team-a -ojson train").as_deref(), Some("train"));
+        assert_eq!(command("kf -n team-a -n team-b train").as_deref(), Some("train"));
+        assert_eq!(command("kf --color never --help"), None);
+        assert_eq!(command("kf --version"), None);
+        assert_eq!(command("kf"), None);
+    }
+}
