@@ -56,6 +56,7 @@ fn help_of_a_command_says_what_it_does_and_what_it_may() {
                                         2m; default: 30s, 0: for ever
       -o, --output <FORMAT>             How to print results [default: table] [possible values: table,
                                         wide, json, yaml, name]
+      -v, --verbose...                  Use verbose output; -vv for more detail
           --color <WHEN>                When to use colour [default: auto] [possible values: auto,
                                         always, never]
 

@@ -36,3 +36,4 @@ mod sessions;
 mod tensorboard;
 mod training;
 mod tuning;
+mod verbose;

@@ -25,7 +25,7 @@ impl App {
             Failure::failed("there is no home folder to keep anything in")
                 .hint("set KF_HOME to a folder of yours")
         })?;
-        Ok(Self { ui: ui.with(global.color, global.output), home, global })
+        Ok(Self { ui: ui.with(global.color, global.output, global.verbose > 0), home, global })
     }
 
     /// The one place where kf looks at the clock for decisions about trust.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{ArgMatches, Args};
+use clap::{ArgAction, ArgMatches, Args};
 use kf_command::reserved::Reserved;
 use kf_core::ui::Format;
 
@@ -33,6 +33,10 @@ pub struct GlobalArgs {
     /// How to print results
     #[arg(long, short = 'o', global = true, value_parser = format(), default_value = "table", value_name = "FORMAT", help_heading = GLOBAL)]
     pub output: Format,
+
+    /// Use verbose output; -vv for more detail
+    #[arg(long, short = 'v', global = true, action = ArgAction::Count, help_heading = GLOBAL)]
+    pub verbose: u8,
 
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = GLOBAL)]
@@ -94,8 +98,9 @@ pub const RESERVED: Reserved = Reserved {
         "help",
         "version",
         "read-only",
+        "verbose",
     ],
-    short: &['n', 'o', 'h', 'V'],
+    short: &['n', 'o', 'v', 'h', 'V'],
     variables: &env::OWN,
 };
 

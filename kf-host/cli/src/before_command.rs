@@ -25,19 +25,25 @@ pub fn command_name(words: &[OsString]) -> Option<String> {
     parse(words)?.subcommand_name().map(str::to_owned)
 }
 
-/// The format that a line asks for which cannot be read otherwise. Words that mean nothing here are left
-/// out, one after the other.
-pub fn format(words: &[OsString]) -> Format {
+/// What a line asks for that cannot be read otherwise: how to print, and whether to show causes. Words
+/// that mean nothing here are left out, one after the other.
+pub fn output(words: &[OsString]) -> (Format, bool) {
+    let format = find(words, |matches| {
+        let given = matches.value_source("output") == Some(ValueSource::CommandLine);
+        matches.get_one("output").copied().filter(|_| given)
+    });
+    let verbose = find(words, |matches| (matches.get_count("verbose") > 0).then_some(()));
+    (format.unwrap_or_default(), verbose.is_some())
+}
+
+fn find<T>(words: &[OsString], wanted: impl Fn(&ArgMatches) -> Option<T>) -> Option<T> {
     /// More words than a person types.
     const MAX_WORDS: usize = 100;
     let words: Vec<_> = words.iter().take(MAX_WORDS).take_while(|word| *word != "--").cloned().collect();
-    let asked_for = |from: usize| {
+    (1..words.len()).find_map(|from| {
         let line: Vec<_> = words.iter().take(1).chain(words.iter().skip(from)).cloned().collect();
-        let matches = parse(&line)?;
-        let given = matches.value_source("output") == Some(ValueSource::CommandLine);
-        matches.get_one("output").copied().filter(|_| given)
-    };
-    (1..words.len()).find_map(asked_for).unwrap_or_default()
+        wanted(&parse(&line)?)
+    })
 }
 
 #[cfg(test)]
@@ -50,7 +56,7 @@ mod tests {
 
     #[test]
     fn format_is_known_whatever_else_is_wrong() {
-        let format = |line| super::format(&words(line));
+        let format = |line| super::output(&words(line)).0;
         for line in ["kf trian -o json", "kf -ojson trian", "kf --output=json", "kf --output json --lod"] {
             assert_eq!(format(line), Format::Json, "{line}");
         }
@@ -63,10 +69,22 @@ mod tests {
     }
 
     #[test]
+    fn verbosity_is_known_whatever_else_is_wrong() {
+        let verbose = |line| super::output(&words(line)).1;
+        for line in ["kf -v trian", "kf trian -v", "kf x --bogus -vv", "kf -n a --verbose"] {
+            assert!(verbose(line), "{line}");
+        }
+        for line in ["kf trian", "kf x -- -v", "kf -n -v x", "kf -V"] {
+            assert!(!verbose(line), "{line}");
+        }
+    }
+
+    #[test]
     fn command_is_found_behind_kfs_flags() {
         let command = |line| super::command_name(&words(line));
         assert_eq!(command("kf -n team-a train mnist").as_deref(), Some("train"));
         assert_eq!(command("kf --namespace=team-a -ojson train").as_deref(), Some("train"));
+        assert_eq!(command("kf -v -vv --verbose train").as_deref(), Some("train"));
         assert_eq!(command("kf -n team-a -n team-b train").as_deref(), Some("train"));
         assert_eq!(command("kf --color never --help"), None);
         assert_eq!(command("kf --version"), None);

@@ -19,6 +19,7 @@ use crate::commands::{self, Cli, HostCommand};
 use crate::complete;
 use crate::env;
 use crate::interrupt;
+use crate::log;
 use crate::show::report;
 use crate::ui::guest::GuestUi;
 use crate::ui::{ColorChoice, Ui, escape};
@@ -32,11 +33,14 @@ pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
         Some(Err(error)) => return show_clap(ui, &error),
     }
     let words = help_last(words);
-    let with_format = || ui.with(ColorChoice::Auto, before_command::format(&words));
+    let as_asked = || {
+        let (format, verbose) = before_command::output(&words);
+        ui.with(ColorChoice::Auto, format, verbose)
+    };
     match try_run(ui, &words) {
         Ok(code) => code,
-        Err(Stop::Usage(error)) => show_clap(&with_format(), &error),
-        Err(Stop::Early(error)) => show(&with_format(), &error),
+        Err(Stop::Usage(error)) => show_clap(&as_asked(), &error),
+        Err(Stop::Early(error)) => show(&as_asked(), &error),
         Err(Stop::Told(ui, error)) => show(&ui, &error),
     }
 }
@@ -91,6 +95,7 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
     let matches = command.try_get_matches_from(words)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let app = App::new(ui, cli.global).map_err(Stop::Early)?;
+    log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
     if !matches!(cli.command, HostCommand::Completion(_)) {
         interrupt::watch(&app.ui);
     }
@@ -112,6 +117,7 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
     };
     let deepest = deepest(own);
     let app = App::new(ui, GlobalArgs::from_arg_matches(deepest)?).map_err(Stop::Early)?;
+    log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&installed.tree, own, env::text);
     let typed = argv::repeatable(words.get(1..).unwrap_or_default());

@@ -1,4 +1,5 @@
-//! Every environment variable that kf reads.
+//! The environment variables that are kf's own, and those that it shares with other programs. Kubernetes' own are
+//! read in `kf_cluster::kubeconfig`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub const KF_NAMESPACE: &str = "KF_NAMESPACE";
 pub const KF_AUDIT_LOG: &str = "KF_AUDIT_LOG";
 /// `1` shows where a command trapped.
 pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
+/// What to log to stderr, such as `debug` or `info,kf_cluster=trace`; takes precedence over `-v`.
+pub const KF_LOG: &str = "KF_LOG";
 /// The browser that pages are shown in, before [`BROWSER`]; `none` for none.
 pub const KF_BROWSER: &str = "KF_BROWSER";
 /// Browsers, separated by colons; kf takes the first.
@@ -32,8 +35,8 @@ const TERM: &str = "TERM";
 
 /// Variables that say something to kf itself. No command may name one for an argument: of one that takes
 /// a path it would make a grant.
-pub const OWN: [&str; 7] =
-    [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_BROWSER, KF_COMPLETE, KF_COMPLETE_TIMEOUT];
+pub const OWN: [&str; 8] =
+    [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_LOG, KF_BROWSER, KF_COMPLETE, KF_COMPLETE_TIMEOUT];
 
 /// The variable, unless it is unset or empty.
 pub fn var(name: &str) -> Option<OsString> {

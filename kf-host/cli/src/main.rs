@@ -13,6 +13,7 @@ mod dispatch;
 mod env;
 mod interrupt;
 mod leave;
+mod log;
 mod show;
 mod ui;
 mod unknown;

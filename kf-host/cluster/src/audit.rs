@@ -12,6 +12,7 @@ use std::sync::Mutex;
 
 use kf_core::grants::Layer;
 use serde::Serialize;
+use tracing::{Span, field};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +56,17 @@ pub struct Entry<'a> {
     /// The HTTP status; absent if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+}
+
+impl Entry<'_> {
+    /// A span with the fields of the line, except for those that every line of a run has. Its status is
+    /// recorded when there is an answer.
+    pub fn span(&self) -> Span {
+        let Self { verb, group, resource, namespace, name, decision, rule, .. } = *self;
+        let layer = self.layer.map(Layer::as_str);
+        let status = field::Empty;
+        tracing::info_span!("call", verb, group, resource, namespace, name, decision, rule, layer, status)
+    }
 }
 
 /// The version of the lines' form.

@@ -57,6 +57,7 @@ impl Target {
         };
         let mut settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)?;
         settings.attended = self.attended;
+        tracing::debug!(files = ?settings.files, user = settings.user, "read the kubeconfig");
         Ok(settings)
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn compile(
 
 fn compiled(reporter: &dyn Reporter, name: &str, wasm: &[u8]) -> Result<Compiled, Failure> {
     let _step = reporter.begin(&format!("compiling {name}"));
+    let _span = tracing::info_span!("compile", command = name, bytes = wasm.len()).entered();
     kf_sandbox::compile(wasm)
         .map_err(|error| Failure::untrusted(format!("{name} cannot be compiled: {error}")).caused_by(error))
 }

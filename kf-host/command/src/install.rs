@@ -218,6 +218,7 @@ pub fn refresh(
     now: Timestamp,
 ) -> Result<Session, Failure> {
     let registry = registries::load(home, id)?;
+    let _span = tracing::info_span!("refresh", registry = %id, urls = ?registry.urls).entered();
     let step: Arc<dyn crate::reporter::Step> = reporter.begin(&format!("refreshing registry {id}")).into();
     let mut options = Options::at(now);
     options.progress = {

@@ -104,6 +104,10 @@ impl Executor for Local {
     ) -> Result<Finished, Failure> {
         let receipt = &installed.receipt;
         let rights = installed.startable()?;
+        tracing::info!(
+            command = %receipt.name, version = %receipt.version, digest = %receipt.program_digest(),
+            origin = %receipt.origin, "starting"
+        );
         let cluster = ClusterRun::open(receipt, &rights, setting)?;
         let reporter = setting.reporter.as_ref();
         let code = code::find(reporter, &setting.home, receipt)?;
@@ -179,6 +183,10 @@ impl ClusterRun {
         let id = ClusterId::of(&settings);
         let namespace = settings.namespace.clone();
         let context = settings.context.clone();
+        tracing::info!(
+            server = settings.server, context, namespace = %namespace, dry_run = setting.dry_run,
+            "using cluster"
+        );
         let connection = Arc::new(target.connect(settings));
         let run = RunFlags { read_only: setting.read_only };
         let broker = Broker::new(BrokerConfig {

@@ -117,13 +117,42 @@ impl Failure {
 
     /// The lines for stderr; the first begins with `error:`.
     pub fn lines(&self) -> Vec<String> {
+        self.lines_and(&[])
+    }
+
+    /// The same with a line for each cause that the message does not tell already.
+    pub fn lines_with_causes(&self) -> Vec<String> {
+        self.lines_and(&self.further_causes())
+    }
+
+    fn lines_and(&self, causes: &[String]) -> Vec<String> {
         let mut lines = vec![format!("error: {}", self.0.message)];
         lines.extend(self.0.details.iter().map(|line| format!("  {line}")));
+        for cause in causes {
+            let heads = std::iter::once("  caused by: ").chain(std::iter::repeat("    "));
+            lines.extend(heads.zip(cause.lines()).map(|(head, line)| format!("{head}{line}")));
+        }
         lines.extend(self.0.hints.iter().map(|hint| format!("hint: {hint}")));
         lines
     }
 
+    fn further_causes(&self) -> Vec<String> {
+        let causes = self.causes().map(ToString::to_string);
+        causes.filter(|cause| !self.0.message.contains(cause.as_str())).collect()
+    }
+
     pub fn json(&self) -> Value {
+        json!({ "error": self.fields() })
+    }
+
+    /// The same with a field `causes`, the nearest first.
+    pub fn json_with_causes(&self) -> Value {
+        let mut error = self.fields();
+        error.insert("causes".into(), json!(self.further_causes()));
+        json!({ "error": error })
+    }
+
+    fn fields(&self) -> serde_json::Map<String, Value> {
         let mut error = serde_json::Map::new();
         error.insert("code".into(), json!(self.0.kind.code()));
         error.insert("message".into(), json!(self.0.message));
@@ -131,7 +160,7 @@ impl Failure {
         if let Some(hint) = self.0.hints.first() {
             error.insert("hint".into(), json!(hint));
         }
-        json!({ "error": error })
+        error
     }
 }
 
@@ -194,6 +223,31 @@ impl From<ManifestError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_told_unless_the_message_has_them() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the outer one")]
+        struct Outer(#[source] std::io::Error);
+        let failure = || Failure::failed("no file").caused_by(Outer(std::io::Error::other("first\nsecond")));
+        let failure = failure().details(["of two".to_owned()]).hint("look again");
+        assert_eq!(failure.lines(), ["error: no file", "  of two", "hint: look again"]);
+        assert_eq!(
+            failure.lines_with_causes(),
+            [
+                "error: no file",
+                "  of two",
+                "  caused by: the outer one",
+                "  caused by: first",
+                "    second",
+                "hint: look again"
+            ]
+        );
+        assert_eq!(failure.json()["error"].get("causes"), None);
+        assert_eq!(failure.json_with_causes()["error"]["causes"], json!(["the outer one", "first\nsecond"]));
+        let told: Failure = std::io::Error::other("disk full").into();
+        assert_eq!(told.lines_with_causes(), ["error: disk full"]);
+    }
 
     #[test]
     fn failure_keeps_what_it_comes_from() {

@@ -10,14 +10,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     #[error("cannot read {what}: {reason}")]
-    Invalid { what: String, reason: String },
+    Invalid { what: String, reason: String, source: Option<Complaint> },
     #[error("{what} was written by a newer kf: it has format {found}, and this kf knows {supported}")]
     Newer { what: String, found: u64, supported: u64 },
 }
 
+/// All a parser had to say, where it drew the place in the document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Complaint(String);
+
 impl FormatError {
     pub fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        Self::Invalid { what: what.into(), reason: on_one_line(&reason.to_string()) }
+        let complaint = reason.to_string().trim().to_owned();
+        Self::Invalid {
+            what: what.into(),
+            reason: on_one_line(&complaint),
+            source: complaint.contains('\n').then_some(Complaint(complaint)),
+        }
     }
 
     /// What to do next, where there is one thing that helps.
@@ -31,7 +41,7 @@ impl FormatError {
 
 /// A parser's complaint without the picture between its first and its last line.
 fn on_one_line(complaint: &str) -> String {
-    let mut lines = complaint.trim().lines().map(str::trim);
+    let mut lines = complaint.lines().map(str::trim);
     match (lines.next(), lines.next_back()) {
         (Some(first), Some(last)) => format!("{first}: {last}"),
         (first, _) => first.unwrap_or_default().to_owned(),
@@ -102,6 +112,20 @@ mod tests {
     struct Document {
         format: Format<2>,
         name: String,
+    }
+
+    #[test]
+    fn complaint_is_one_line_and_its_source_has_the_place() {
+        use std::error::Error as _;
+        let error = parse_toml::<Document>("x.toml", "format = 2\nnam = 'a'", 2).unwrap_err();
+        let line = error.to_string();
+        assert!(
+            line.starts_with("cannot read x.toml: ") && line.ends_with("expected `format` or `name`"),
+            "{line}"
+        );
+        assert!(!line.contains('\n'));
+        assert!(error.source().unwrap().to_string().contains("2 | nam = 'a'"));
+        assert!(parse_json::<Document>("x.json", b"{", 2).unwrap_err().source().is_none());
     }
 
     #[test]

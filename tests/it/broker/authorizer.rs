@@ -46,7 +46,13 @@ fn accesses(rules: &[Rule], environment: &Namespace) -> impl Strategy<Value = Ac
         let namespaces = if cluster { vec![None, Some(here.clone())] } else { vec![Some(here.clone())] };
         let mut names: Vec<_> = rule.resource_names.iter().cloned().map(Some).collect();
         names.push(None);
-        (select(rule.verbs), select(rule.api_groups), select(rule.resources), select(namespaces), select(names))
+        (
+            select(rule.verbs),
+            select(rule.api_groups),
+            select(rule.resources),
+            select(namespaces),
+            select(names),
+        )
     });
     let here = Some(environment.clone());
     let elsewhere = Some(Namespace::parse("kf-elsewhere").unwrap());

@@ -337,6 +337,8 @@ macro_rules! kf_snapshot {
         let ran = $ran;
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(r"\b[0-9a-f]{64}\b", "[DIGEST]");
+        settings.add_filter(r"(?m)^ +\d+\.\d+s ", "[UPTIME] ");
+        settings.add_filter(r": close time\..*", ": close [TIMES]");
         settings.add_filter(r"\b[0-9a-f]{4}…[0-9a-f]{4}\b", "[DIGEST]");
         settings.add_filter(r" *\b\d+(\.\d+)? ?(ms|µs)\b", " [TIME]");
         settings.add_filter(r"\b\d+\.\d+ s\b", "[TIME]");

@@ -41,6 +41,8 @@ pub struct Ui {
     format: Format,
     stdout_color: bool,
     stderr_color: bool,
+    /// Errors are shown with their causes.
+    verbose: bool,
 }
 
 struct Shared {
@@ -89,13 +91,13 @@ impl Ui {
             format,
             stdout_color: colored(stdout_terminal),
             stderr_color: colored(stderr_terminal),
+            verbose: false,
         }
     }
 
-    /// The same terminal with the format and colour that a command line settled.
-    pub fn with(&self, color: ColorChoice, format: Format) -> Self {
-        let mut ui = Self { shared: Arc::clone(&self.shared), ..self.clone() };
-        ui.format = format;
+    /// The same terminal with what a command line settled.
+    pub fn with(&self, color: ColorChoice, format: Format, verbose: bool) -> Self {
+        let mut ui = Self { shared: Arc::clone(&self.shared), format, verbose, ..self.clone() };
         if color != ColorChoice::Auto {
             ui.stdout_color = color == ColorChoice::Always;
             ui.stderr_color = ui.stdout_color;

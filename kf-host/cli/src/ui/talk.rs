@@ -35,10 +35,12 @@ impl Ui {
             self.keep_echo();
         }
         if matches!(self.format, Format::Json | Format::Yaml) {
-            self.talk(&escape::json(&error.json().to_string()), Style::new());
+            let json = if self.verbose { error.json_with_causes() } else { error.json() };
+            self.talk(&escape::json(&json.to_string()), Style::new());
             return;
         }
-        for line in error.lines() {
+        let lines = if self.verbose { error.lines_with_causes() } else { error.lines() };
+        for line in lines {
             let shown = escape::line(&line);
             let style = if line.starts_with("error:") {
                 AnsiColor::Red.on_default().bold()

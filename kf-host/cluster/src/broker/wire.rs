@@ -11,6 +11,7 @@ use kf_core::grants::{Access, Layer, Verb};
 use kf_core::names::Group;
 use kube::client::Body;
 use serde_json::Value;
+use tracing::{Instrument as _, Level, Span};
 
 use super::Inner;
 use super::report::CallRecord;
@@ -72,23 +73,29 @@ pub(super) struct Answer {
 impl Inner {
     /// Sends a call and reads the whole answer as JSON.
     pub(super) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
-        let answer = self.open(call).await?;
-        let status = answer.response.status();
-        let body = self.whole(answer.response, &call.object).await;
-        let value = body.and_then(|bytes| {
-            serde_json::from_slice::<Value>(&bytes)
-                .map_err(|_| ApiError::new(ErrorCode::Internal, "the API server's answer is not JSON"))
-        });
-        let objects = value.as_ref().ok().map(count);
-        self.record(call, Some(status), answer.sent, objects)?;
-        value
+        let exchange = async {
+            let answer = self.open(call).await?;
+            let status = answer.response.status();
+            let body = self.whole(answer.response, &call.object).await;
+            let value = body.and_then(|bytes| {
+                serde_json::from_slice::<Value>(&bytes)
+                    .map_err(|_| ApiError::new(ErrorCode::Internal, "the API server's answer is not JSON"))
+            });
+            let objects = value.as_ref().ok().map(count);
+            self.record(call, Some(status), answer.sent, objects)?;
+            value
+        };
+        exchange.instrument(self.span(call)).await
     }
 
     /// Sends a call and returns once a successful answer begins.
     pub(super) async fn stream(&self, call: &Call) -> Result<Response<Body>, ApiError> {
-        let answer = self.open(call).await?;
-        self.record(call, Some(answer.response.status()), answer.sent, None)?;
-        Ok(answer.response)
+        let exchange = async {
+            let answer = self.open(call).await?;
+            self.record(call, Some(answer.response.status()), answer.sent, None)?;
+            Ok(answer.response)
+        };
+        exchange.instrument(self.span(call)).await
     }
 
     /// Sends a call that becomes a WebSocket. Spending the budget is the caller's; `listed` puts
@@ -98,6 +105,10 @@ impl Inner {
         call: &Call,
         listed: bool,
     ) -> Result<kube::client::Connection, ApiError> {
+        self.open_websocket(call, listed).instrument(self.span(call)).await
+    }
+
+    async fn open_websocket(&self, call: &Call, listed: bool) -> Result<kube::client::Connection, ApiError> {
         self.audit(call, Stage::Request, None)?;
         let sent = Instant::now();
         // A session is no JSON: with an `Accept` for it the API server has nothing to offer.
@@ -160,6 +171,7 @@ impl Inner {
                 Some(wait) if busy && left > 0 && wait <= LONGEST => {
                     left -= 1;
                     self.meter.call()?;
+                    tracing::debug!(status = response.status().as_u16(), ?wait, "asked to send again");
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Ok(response),
@@ -233,24 +245,36 @@ impl Inner {
     }
 
     fn audit(&self, call: &Call, stage: Stage, status: Option<u16>) -> Result<(), ApiError> {
-        self.audit_line(&call.about, stage, "allowed", call.rule, None, status)
+        if let Some(status) = status {
+            Span::current().record("status", status);
+        }
+        self.write_down(&self.entry(&call.about, stage, "allowed", call.rule, None, status))
     }
 
     pub(super) fn audit_refusal(&self, access: &Access, layer: Layer) -> Result<(), ApiError> {
-        self.audit_line(&About::access(access), Stage::Refused, "refused", None, Some(layer), None)
+        let about = About::access(access);
+        let entry = self.entry(&about, Stage::Refused, "refused", None, Some(layer), None);
+        entry.span().in_scope(|| self.write_down(&entry))
     }
 
-    fn audit_line(
-        &self,
-        about: &About,
+    /// What is traced of a call. Nothing is put together for it where nobody listens.
+    fn span(&self, call: &Call) -> Span {
+        if !tracing::enabled!(Level::INFO) {
+            return Span::none();
+        }
+        self.entry(&call.about, Stage::Request, "allowed", call.rule, None, None).span()
+    }
+
+    fn entry<'a>(
+        &'a self,
+        about: &'a About,
         stage: Stage,
         decision: &'static str,
         rule: Option<usize>,
         layer: Option<Layer>,
         status: Option<u16>,
-    ) -> Result<(), ApiError> {
-        let Some(log) = &self.audit else { return Ok(()) };
-        let entry = Entry {
+    ) -> Entry<'a> {
+        Entry {
             format: audit::FORMAT,
             time: Timestamp::now().to_string(),
             stage,
@@ -268,8 +292,12 @@ impl Inner {
             rule,
             layer,
             status,
-        };
-        log.write(&entry).map_err(|why| {
+        }
+    }
+
+    fn write_down(&self, entry: &Entry<'_>) -> Result<(), ApiError> {
+        let Some(log) = &self.audit else { return Ok(()) };
+        log.write(entry).map_err(|why| {
             ApiError::new(
                 ErrorCode::Failed,
                 format!("the audit log {} cannot be written: {why}", log.path().display()),

@@ -73,6 +73,7 @@ pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> Api
         return credentials(auth);
     }
     if let Some(tls) = find::<rustls::Error>(&failed) {
+        trace(&failed);
         return handshake(tls, connection);
     }
     if let kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) = &failed {
@@ -85,10 +86,16 @@ pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> Api
         let message = format!("the proxy {} is of a kind kf does not speak", proxy_url.host().unwrap_or("?"));
         return error(ErrorCode::Unsupported, message, Some("list the API server in NO_PROXY"));
     }
+    trace(&failed);
     if times_out(&failed) {
         return silent(connection).await;
     }
     unreachable(connection, &innermost(&failed))
+}
+
+/// Only of what happened on the way to the server: errors about credentials and proxies may quote them.
+fn trace(failed: &kube::Error) {
+    tracing::debug!(error = failed as &dyn StdError, "request failed");
 }
 
 /// The connection was not made in time. A port that opens and then says nothing is slow; one

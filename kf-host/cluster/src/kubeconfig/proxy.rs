@@ -25,11 +25,8 @@ pub struct ProxyVariables {
 
 impl ProxyVariables {
     pub fn from_env() -> Self {
-        let var = |name: &str| {
-            [name.to_owned(), name.to_ascii_lowercase()]
-                .iter()
-                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        };
+        let text = |name: &str| std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty());
+        let var = |name: &str| text(name).or_else(|| text(&name.to_ascii_lowercase()));
         Self { https: var("HTTPS_PROXY"), http: var("HTTP_PROXY"), no_proxy: var("NO_PROXY") }
     }
 
@@ -63,7 +60,8 @@ fn covers_address(entry: &str, address: IpAddr, port: u16) -> bool {
     if let Ok(network) = entry.parse::<IpNet>() {
         return network.contains(&address);
     }
-    let is_it = |text: &str| without_brackets(text).parse().is_ok_and(|a: IpAddr| a.to_canonical() == address);
+    let is_it =
+        |text: &str| without_brackets(text).parse().is_ok_and(|a: IpAddr| a.to_canonical() == address);
     is_it(entry) || entry.rsplit_once(':').is_some_and(|(host, listed)| is_it(host) && is_port(listed, port))
 }
 

@@ -21,8 +21,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// Who stands between a command and a call, from the author inwards to the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
     /// The command's manifest does not ask for it.
     Manifest,
@@ -36,6 +35,26 @@ pub enum Layer {
     Environment,
     /// The user's own RBAC lacks it.
     Rbac,
+}
+
+impl Layer {
+    /// As it is written in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Registry => "registry",
+            Self::Consent => "consent",
+            Self::Run => "run",
+            Self::Environment => "environment",
+            Self::Rbac => "rbac",
+        }
+    }
+}
+
+impl Serialize for Layer {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// The missing permission, in RBAC's words.

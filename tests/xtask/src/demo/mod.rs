@@ -26,11 +26,11 @@ pub struct DemoArgs {
     #[arg(long)]
     keep: bool,
 
-    /// Stop where the API server has accepted the job, as without root
+    /// Start no node, as without root: the API server accepts the job, and nothing runs it
     #[arg(long)]
     no_node: bool,
 
-    /// A data scientist's day instead: every workload command, on a node
+    /// A data scientist's day instead: notebook, training, tuning and serving; needs root
     #[arg(long, conflicts_with = "no_node")]
     day: bool,
 
@@ -47,7 +47,7 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     setup::prepare(if args.day { Wanted::Day } else { Wanted::Demo }, profile)?;
     if profile == Profile::Api {
         let why = if args.no_node { "as you wish" } else { "a node needs root" };
-        say::step(&format!("{why}: the demo ends where the API server accepts the job"));
+        say::step(&format!("{why}: the API server accepts the job, and nothing runs it"));
     }
     let folder = locations::target().join("demo");
     if folder.exists() {

@@ -2,6 +2,7 @@
 
 mod reading;
 mod sessions;
+mod traces;
 mod watching;
 mod writing;
 

@@ -1,0 +1,129 @@
+//! What kf does, for whoever looks for a fault: `-v`, `-vv` and `KF_LOG`.
+//!
+//! Only kf's own events are shown, never those of the libraries below it, which may repeat a header or a
+//! body. Of a call to the API server there is what the audit log has. Without a flag or the variable no
+//! subscriber is installed, and an event costs a comparison.
+
+use std::io;
+
+use kf_core::failure::{Failure, Result};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry;
+
+use crate::env;
+use crate::ui::{Ui, escape};
+
+/// With what the names of kf's packages begin.
+const OWN_TARGETS: &str = "kf";
+
+/// Logs from here on, if that was asked for.
+///
+/// # Errors
+///
+/// `KF_LOG` cannot be read, or names what is not kf's.
+pub fn start(ui: &Ui, verbosity: u8) -> Result<()> {
+    let targets = match env::var(env::KF_LOG) {
+        Some(filter) => parse(&filter.to_string_lossy())?,
+        None if verbosity == 0 => return Ok(()),
+        None => Targets::new().with_target(OWN_TARGETS, level(verbosity)),
+    };
+    let lines = fmt::layer()
+        .with_timer(fmt::time::uptime())
+        .with_ansi(false)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_writer(Lines(ui.clone()))
+        .with_filter(targets);
+    // The only error is that kf logs already.
+    let _ = tracing::subscriber::set_global_default(registry().with(lines));
+    Ok(())
+}
+
+fn level(verbosity: u8) -> LevelFilter {
+    match verbosity {
+        0 => LevelFilter::OFF,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        3.. => LevelFilter::TRACE,
+    }
+}
+
+/// Reads a filter such as `debug` or `info,kf_cluster=trace`.
+fn parse(filter: &str) -> Result<Targets> {
+    let invalid = |why: String| {
+        Failure::usage(format!("invalid {}: {why}", env::KF_LOG)).hint(format!(
+            "{}=debug kf …, or {}=info,kf_cluster=debug kf …",
+            env::KF_LOG,
+            env::KF_LOG
+        ))
+    };
+    let asked: Targets = filter.parse().map_err(|error| invalid(format!("`{filter}`: {error}")))?;
+    let everywhere =
+        Targets::new().with_target(OWN_TARGETS, asked.default_level().unwrap_or(LevelFilter::OFF));
+    asked.iter().try_fold(everywhere, |targets, (target, level)| match target.starts_with(OWN_TARGETS) {
+        true => Ok(targets.with_target(target, level)),
+        false => Err(invalid(format!("`{target}` is not part of kf"))),
+    })
+}
+
+/// Writes lines as talk, so that they stand above a progress line and hold nothing a terminal obeys.
+struct Lines(Ui);
+
+impl<'l> MakeWriter<'l> for Lines {
+    type Writer = Line<'l>;
+
+    fn make_writer(&'l self) -> Line<'l> {
+        Line(&self.0)
+    }
+}
+
+struct Line<'l>(&'l Ui);
+
+impl io::Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.talk_plain(&escape::line(&String::from_utf8_lossy(line)));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    fn enabled(filter: &str, target: &str, level: Level) -> bool {
+        parse(filter).unwrap().would_enable(target, &level)
+    }
+
+    #[test]
+    fn level_is_for_all_of_kf_and_nothing_else() {
+        assert!(enabled("debug", "kf_cluster::audit", Level::DEBUG));
+        assert!(!enabled("debug", "kf_cluster::audit", Level::TRACE));
+        assert!(!enabled("trace", "hyper::proto", Level::ERROR));
+        assert!(!enabled("trace", "kube_client::client", Level::ERROR));
+    }
+
+    #[test]
+    fn part_of_kf_may_have_a_level_of_its_own() {
+        let filter = "info,kf_cluster=trace";
+        assert!(enabled(filter, "kf_cluster::connection", Level::TRACE));
+        assert!(enabled(filter, "kf_command::run", Level::INFO));
+        assert!(!enabled(filter, "kf_command::run", Level::DEBUG));
+        assert!(!enabled("kf_cluster=trace", "kf_command::run", Level::ERROR));
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_is_not_kfs_is_refused() {
+        for filter in ["loud", "kf_cluster=loud", "hyper=trace", "info,kube_client=debug", "=debug"] {
+            assert!(parse(filter).is_err(), "{filter}");
+        }
+    }
+}
