@@ -2,8 +2,8 @@
 
 use kf_tests::cluster::User;
 
-use crate::common::Home;
 use crate::common::team::Team;
+use crate::common::{Home, output_of};
 use crate::kf_snapshot;
 
 #[test]
@@ -30,7 +30,7 @@ fn verbose_run_has_a_line_for_each_call() {
 
     let detailed = home.run(["whoami", "-vv"]).success();
     assert!(detailed.stderr.contains("DEBUG kf_command::cluster: read the kubeconfig"));
-    let only_the_cluster = home.kf(["whoami"]).env("KF_LOG", "kf_cluster=info").output().unwrap();
+    let only_the_cluster = output_of(home.kf(["whoami"]).env("KF_LOG", "kf_cluster=info"));
     let text = String::from_utf8(only_the_cluster.stderr).unwrap();
     assert!(text.contains("call{") && !text.contains("kf_command"), "{text}");
 }

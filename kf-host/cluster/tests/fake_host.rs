@@ -642,7 +642,7 @@ fn beyond_the_fake(case: &Case, fake: &Outcome, broker: &Outcome) -> bool {
 }
 
 /// Requests of one run, where `PROPTEST_CASES` does not say otherwise.
-const CASES: u32 = 2000;
+const CASES: u32 = 10_000;
 
 #[test]
 fn fake_host_and_broker_refuse_the_same_requests() {

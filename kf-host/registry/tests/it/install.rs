@@ -16,6 +16,7 @@ use kf_registry::{Error, slot};
 use serde_json::Value;
 
 use crate::fixture::*;
+use crate::programs::await_line;
 
 /// hello by alice and audit by bob, both published.
 fn two_commands() -> Fixture {
@@ -209,8 +210,7 @@ fn a_kill_at_any_moment_leaves_the_old_state_or_the_new() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-        assert!(lines.any(|line| line.unwrap().contains("ready")), "the child did not start");
+        await_line(&mut child, "ready");
         std::thread::sleep(Duration::from_millis(7 * round));
         child.kill().unwrap();
         child.wait().unwrap();

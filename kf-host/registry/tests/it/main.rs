@@ -9,6 +9,7 @@
 mod assembling;
 mod fixture;
 mod install;
+mod programs;
 mod properties;
 mod publishing;
 mod rotation;

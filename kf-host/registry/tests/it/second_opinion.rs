@@ -12,6 +12,7 @@ use kf_registry::publish::{SigningKey, Submission};
 use kf_toolchains::skip;
 
 use crate::fixture::*;
+use crate::programs::output_of;
 
 /// A Python that has it.
 fn python() -> PathBuf {
@@ -26,12 +27,12 @@ fn skip_without_python_tuf(test: &str) -> bool {
 /// What python-tuf says about `target`: its digest, or its complaint.
 fn ask(fixture: &Fixture, target: &str) -> Result<String, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(python())
-        .arg(here.join("tests/second_opinion.py"))
-        .args([fixture.path("published"), fixture.path("python")])
-        .arg(target)
-        .output()
-        .unwrap();
+    let output = output_of(
+        Command::new(python())
+            .arg(here.join("tests/second_opinion.py"))
+            .args([fixture.path("published"), fixture.path("python")])
+            .arg(target),
+    );
     let text = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(complaint.is_empty(), "{complaint}");

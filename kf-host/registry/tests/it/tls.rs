@@ -13,6 +13,7 @@ use kf_registry::trust;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::fixture::*;
+use crate::programs::output_of;
 
 /// Serves the published files of `fixture` over TLS; gives its address and its certificate as PEM.
 fn serve(fixture: &Fixture) -> (String, String) {
@@ -70,13 +71,13 @@ fn a_trusted_certificate_opens_the_registry() {
     let fixture = Fixture::published();
     let (url, pem) = serve(&fixture);
     fixture.write("ca.pem", &pem);
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "tls::child_that_trusts_the_certificate", "--nocapture"])
-        .env("SSL_CERT_FILE", fixture.path("ca.pem"))
-        .env("KF_TEST_DIR", fixture.dir.path())
-        .env("KF_TEST_URL", url)
-        .output()
-        .unwrap();
+    let output = output_of(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "tls::child_that_trusts_the_certificate", "--nocapture"])
+            .env("SSL_CERT_FILE", fixture.path("ca.pem"))
+            .env("KF_TEST_DIR", fixture.dir.path())
+            .env("KF_TEST_URL", url),
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("fetched hello over TLS"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
