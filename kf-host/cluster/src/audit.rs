@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use kf_core::grants::Layer;
 use serde::Serialize;
-use tracing::{Span, field};
+use tracing::{Level, Span, field};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +56,11 @@ pub struct Entry<'a> {
     /// The HTTP status; absent if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+}
+
+/// Whether anybody listens to [`Entry::span`].
+pub fn is_traced() -> bool {
+    tracing::enabled!(Level::INFO)
 }
 
 impl Entry<'_> {

@@ -11,7 +11,7 @@ use kf_core::grants::{Access, Layer, Verb};
 use kf_core::names::Group;
 use kube::client::Body;
 use serde_json::Value;
-use tracing::{Instrument as _, Level, Span};
+use tracing::{Instrument as _, Span};
 
 use super::Inner;
 use super::report::CallRecord;
@@ -248,18 +248,18 @@ impl Inner {
         if let Some(status) = status {
             Span::current().record("status", status);
         }
-        self.write_down(&self.entry(&call.about, stage, "allowed", call.rule, None, status))
+        self.append(&self.entry(&call.about, stage, "allowed", call.rule, None, status))
     }
 
     pub(super) fn audit_refusal(&self, access: &Access, layer: Layer) -> Result<(), ApiError> {
         let about = About::access(access);
         let entry = self.entry(&about, Stage::Refused, "refused", None, Some(layer), None);
-        entry.span().in_scope(|| self.write_down(&entry))
+        entry.span().in_scope(|| self.append(&entry))
     }
 
-    /// What is traced of a call. Nothing is put together for it where nobody listens.
+    /// The span of a call. Its fields are not collected if nobody listens.
     fn span(&self, call: &Call) -> Span {
-        if !tracing::enabled!(Level::INFO) {
+        if !audit::is_traced() {
             return Span::none();
         }
         self.entry(&call.about, Stage::Request, "allowed", call.rule, None, None).span()
@@ -295,7 +295,7 @@ impl Inner {
         }
     }
 
-    fn write_down(&self, entry: &Entry<'_>) -> Result<(), ApiError> {
+    fn append(&self, entry: &Entry<'_>) -> Result<(), ApiError> {
         let Some(log) = &self.audit else { return Ok(()) };
         log.write(entry).map_err(|why| {
             ApiError::new(

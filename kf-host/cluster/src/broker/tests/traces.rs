@@ -49,7 +49,7 @@ async fn a_call_is_a_span_with_what_the_audit_log_has() {
     server.answer(404, &status(404, "NotFound", "gone"));
     let _ = broker.get(object("", "Pod", "a")).await;
     let _ = broker.get(object("", "Secret", "s")).await;
-    // The server breaks off before it answers.
+    // There is no answer.
     let _ = broker.get(object("", "Pod", "b")).await;
     assert_eq!(
         lines.text(),
