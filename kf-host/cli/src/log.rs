@@ -7,6 +7,7 @@
 use std::io;
 
 use kf_core::failure::{Failure, Result};
+use kf_core::text;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -60,12 +61,13 @@ fn parse(filter: &str) -> Result<Targets> {
             env::KF_LOG
         ))
     };
-    let asked: Targets = filter.parse().map_err(|error| invalid(format!("`{filter}`: {error}")))?;
+    let asked: Targets =
+        filter.parse().map_err(|error| invalid(format!("`{}`: {error}", text::excerpt(filter))))?;
     let everywhere =
         Targets::new().with_target(OWN_TARGETS, asked.default_level().unwrap_or(LevelFilter::OFF));
     asked.iter().try_fold(everywhere, |targets, (target, level)| match target.starts_with(OWN_TARGETS) {
         true => Ok(targets.with_target(target, level)),
-        false => Err(invalid(format!("`{target}` is not part of kf"))),
+        false => Err(invalid(format!("`{}` is not part of kf", text::excerpt(target)))),
     })
 }
 
