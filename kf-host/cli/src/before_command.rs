@@ -32,7 +32,9 @@ pub fn output(words: &[OsString]) -> (Format, bool) {
         let given = matches.value_source("output") == Some(ValueSource::CommandLine);
         matches.get_one("output").copied().filter(|_| given)
     });
-    let verbose = find(words, |matches| (matches.get_count("verbose") > 0).then_some(()));
+    // A line with a mistake has no default for it.
+    let verbose =
+        find(words, |matches| matches.get_one("verbose").filter(|count: &&u8| **count > 0).map(drop));
     (format.unwrap_or_default(), verbose.is_some())
 }
 
@@ -71,10 +73,10 @@ mod tests {
     #[test]
     fn verbosity_is_known_whatever_else_is_wrong() {
         let verbose = |line| super::output(&words(line)).1;
-        for line in ["kf -v trian", "kf trian -v", "kf x --bogus -vv", "kf -n a --verbose"] {
+        for line in ["kf -v trian", "kf trian -v", "kf x --bogus -vv", "kf -n a --verbose", "kf -n -v x"] {
             assert!(verbose(line), "{line}");
         }
-        for line in ["kf trian", "kf x -- -v", "kf -n -v x", "kf -V"] {
+        for line in ["kf trian", "kf x -- -v", "kf -V", "kf -o nothing"] {
             assert!(!verbose(line), "{line}");
         }
     }
