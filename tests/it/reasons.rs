@@ -152,8 +152,11 @@ fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
     assert!(why.starts_with("the old revision answers, the new one does not start: "), "{why}");
     let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
     assert_eq!(team.admin(&["get", "inferenceservice", "sums", "-o", ready]), "True", "by its own word");
-    let logs = dana.run(["logs", "sums"]).success();
-    assert!(logs.stdout.contains("model.pkl: no such file"), "{}", logs.transcript());
+    // A container that has just been restarted has not written anything yet.
+    until(|| {
+        let logs = dana.run(["logs", "sums"]).success();
+        if logs.stdout.contains("model.pkl: no such file") { Ok(()) } else { Err(logs.transcript()) }
+    });
 }
 
 #[test]
