@@ -1,8 +1,8 @@
 //! The controllers of JobSet and Kubeflow Trainer, installed on a node by upstream's own manifests.
 //!
 //! Two things are changed in them. The overlay of Trainer would download JobSet's release, which
-//! comes from its module here; and readiness is asked for every second from the start, where upstream
-//! waits up to ten seconds before the first time.
+//! comes from its module here; and probes and elections are those of a busy machine with one replica of
+//! each controller, see [`keep_in_service`].
 
 use std::path::Path;
 use std::process::Command;
@@ -60,7 +60,7 @@ pub(crate) fn cached(
 ) -> Result<Vec<Value>> {
     let module = upstream.our_module();
     let key =
-        Key::new().with("rendered 1").with_file(&module.join("go.mod"))?.with_file(&module.join("go.sum"))?;
+        Key::new().with("rendered 2").with_file(&module.join("go.mod"))?.with_file(&module.join("go.sum"))?;
     let kind = format!("{}-manifests", upstream.directory);
     let entry = cache::entry(&kind, key, progress, |directory| {
         let objects = render(directory)?;
@@ -108,7 +108,7 @@ fn render_one(upstream: &Upstream, binaries: &Binaries, scratch: &Path) -> Resul
     };
     let mut objects = kustomize(binaries, &overlay)?;
     objects.retain(|object| !is(object, "CustomResourceDefinition"));
-    objects.iter_mut().for_each(quicken_probes);
+    objects.iter_mut().for_each(keep_in_service);
     Ok(objects)
 }
 
@@ -127,12 +127,31 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Asks every second, from the start, whether a container is ready.
-pub(crate) fn quicken_probes(object: &mut Value) {
+/// Keeps a controller in service on a busy machine, and has it there as soon as it can be.
+///
+/// Whether it is ready is asked every second from the start. Once it was, it is not taken out of its
+/// service for answering late, in which case its webhook would refuse connections. Nor is it restarted for
+/// that, or for losing an election in which it is the only candidate.
+pub(crate) fn keep_in_service(object: &mut Value) {
     for container in containers_mut(object) {
+        let Some(container) = container.as_object_mut() else { continue };
+        container.remove("livenessProbe");
+        if let Some(arguments) = container.get_mut("args").and_then(Value::as_array_mut) {
+            arguments.retain(|argument| argument != "--leader-elect");
+        }
         if let Some(probe) = container.get_mut("readinessProbe").and_then(Value::as_object_mut) {
             probe.insert("initialDelaySeconds".to_owned(), json!(1));
             probe.insert("periodSeconds".to_owned(), json!(1));
+            probe.insert("timeoutSeconds".to_owned(), json!(30));
+            probe.insert("failureThreshold".to_owned(), json!(600));
+        }
+    }
+    if is(object, "ConfigMap") {
+        let texts = object.get_mut("data").and_then(Value::as_object_mut).into_iter().flatten();
+        for text in
+            texts.filter_map(|(_, text)| if let Value::String(text) = text { Some(text) } else { None })
+        {
+            *text = text.replace("leaderElect: true", "leaderElect: false");
         }
     }
 }
