@@ -15,6 +15,7 @@ use kf_toolchains::{Progress, debian, progress};
 use serde_json::Value;
 
 use super::client::{block_on, connect};
+use super::controllers::keep_in_service;
 use super::error::{ClusterError, Result};
 use super::image::Image;
 use super::stand_ins::StandIn;
@@ -220,7 +221,8 @@ fn install(cluster: &Cluster, part: Part) -> Result<()> {
     progress(&format!("installing {part}"));
     let workshop =
         Workshop { binaries: Binaries::built(progress)?, system: debian::node(progress)?, progress };
-    let contents = part.contents(&workshop)?;
+    let mut contents = part.contents(&workshop)?;
+    contents.objects.iter_mut().for_each(keep_in_service);
     import::into_node(cluster.directory(), contents.images)?;
     let logs = cluster.logs();
     let kubeconfig = cluster.kubeconfig(User::Admin);

@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kf_toolchains::upstream::Upstream;
 use serde_json::{Value, json};
 
-use super::super::controllers::{self, containers_mut, keep_in_service};
+use super::super::controllers::{self, containers_mut};
 use super::super::error::{ClusterError, Result};
 use super::super::manifests::read_yaml;
 use super::super::objects::{DEPLOYMENT, is};
@@ -33,10 +33,8 @@ pub(super) fn take_definitions(objects: &mut Vec<Value>) -> Result<Vec<CustomRes
         .collect()
 }
 
-/// Has the manager stay in service and run from `image`, which needs no pulling, with requests that fit a
-/// small node.
+/// Has the manager run from `image`, which needs no pulling, with requests that fit a small node.
 pub(super) fn adapt_deployment(object: &mut Value, image: &str) {
-    keep_in_service(object);
     if !is(object, DEPLOYMENT) {
         return;
     }
