@@ -13,7 +13,7 @@ use bytes::{Buf as _, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
-use kf_core::api::{ApiError, Event, EventKind, EventStream, Selection};
+use kf_core::api::{ApiError, ErrorCode, Event, EventKind, EventStream, Selection};
 use kf_core::grants::{Access, Verb};
 use kf_core::names::ResourceVersion;
 use kf_core::request::{Place, Request};
@@ -217,11 +217,17 @@ impl Watch {
             self.failures += 1;
             match self.connect().await {
                 Ok(()) => return Ok(()),
-                Err(error) if self.failures < MOST_FAILURES && error.code.may_pass() => {}
+                Err(error) if self.failures < MOST_FAILURES && may_be_allowed_again(error.code) => {}
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+/// Whether a watch that was open before may be opened again. A server that has just started refuses everybody, and
+/// serves no custom resources, until it has read its roles and definitions.
+fn may_be_allowed_again(code: ErrorCode) -> bool {
+    code.may_pass() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
 }
 
 /// Whole lines out of chunks.

@@ -13,7 +13,7 @@ use super::run::{Ended, RunId, State, Status, Verdict, verdict_by_lines, verdict
 use super::stamps::{Lines, Position};
 
 /// Failures in a row before the log fails. With the pauses that is half a minute: enough to restart an API server.
-const MAX_FAILURES: u32 = 10;
+pub(super) const MAX_FAILURES: u32 = 10;
 
 /// The pause before the first retry. It doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -499,8 +499,10 @@ impl Follower {
 
     // ---- failures and ends ----
 
+    /// The log was open before. A server that has just started refuses everybody until it has read its
+    /// roles.
     fn retry(&mut self, code: ErrorCode) -> Option<Action> {
-        if code.may_pass() { self.back_off() } else { self.fail() }
+        if code.may_pass() || code == ErrorCode::Forbidden { self.back_off() } else { self.fail() }
     }
 
     fn back_off(&mut self) -> Option<Action> {

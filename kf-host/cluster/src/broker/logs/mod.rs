@@ -30,7 +30,9 @@
 //! # States
 //!
 //! [`Follower`] makes all decisions, and [`Log`] carries them out. In every state a request that fails temporarily is
-//! retried, with growing pauses and up to ten times in a row. Any other failure that is not in the table fails the log.
+//! retried, with growing pauses and up to ten times in a row. So is the request for a log that is not permitted any
+//! more: an API server that has just started refuses everybody until it has read its roles. Any other failure that is
+//! not in the table fails the log.
 //!
 //! | state | action | event | next state |
 //! |---|---|---|---|

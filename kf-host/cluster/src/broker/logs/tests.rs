@@ -216,7 +216,9 @@ impl<'p> Node<'p> {
     fn connect(&mut self, run: Run, since: Option<Timestamp>) -> Event {
         self.now += ROUND_TRIP;
         if self.fails() || self.outage().is_some() {
-            return Event::Refused(ErrorCode::Internal);
+            // An API server that has just started refuses everybody.
+            let codes = [ErrorCode::Internal, ErrorCode::Forbidden];
+            return Event::Refused(codes[usize::from(self.now % 2 == 1)]);
         }
         let since = since.map_or(0, |since| since.as_second() * SECOND);
         let (current, ended) = self.known(self.now);
@@ -335,7 +337,8 @@ struct Outcome {
     complete: bool,
     /// The connection ended before the first line and before the run was identified.
     unknown: bool,
-    /// The log was still available at the end.
+    /// The log was still available at the end, and requests for it did not fail as often as a follower
+    /// gives up.
     served: bool,
     trace: String,
 }
@@ -348,14 +351,20 @@ fn follow(plan: &Plan) -> Outcome {
     let mut out = Vec::new();
     let mut action = follower.action();
     let (mut unknown, mut looked, mut trace) = (false, false, String::new());
+    let mut failures = 0;
     for _ in 0..20_000 {
         let done = matches!(action, Action::Finish | Action::Fail);
         if done {
             let text = String::from_utf8(out).unwrap();
-            let served = node.serves_log();
+            let served = node.serves_log() && failures < super::follower::MAX_FAILURES;
             return Outcome { text, complete: action == Action::Finish, unknown, served, trace };
         }
         let event = node.act(action);
+        match (&event, action) {
+            (Event::Refused(_) | Event::Broken, _) => failures += 1,
+            (Event::Connected, Action::Connect { run: Run::Current, .. }) => failures = 0,
+            _ => {}
+        }
         unknown |= match &event {
             Event::Ended | Event::Broken => !looked && out.is_empty(),
             // The next run started before this one was identified.

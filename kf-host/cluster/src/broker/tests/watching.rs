@@ -62,6 +62,42 @@ async fn a_server_that_stays_away_ends_the_watch() {
     assert_eq!(server.requests().len(), 11);
 }
 
+fn forbidden() -> Value {
+    let words = "pods is forbidden: User \"dana\" cannot watch resource \"pods\" in API group \"\" in the \
+                 namespace \"team-a\"";
+    status(403, "Forbidden", words)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_not_read_its_roles_yet_is_asked_again() {
+    let server = Server::default();
+    server.raw(200, event("ADDED", "a", "5").into_bytes());
+    server.answer(403, &forbidden());
+    server.answer(404, &status(404, "NotFound", "the server could not find the requested resource"));
+    server.raw(200, event("DELETED", "a", "6").into_bytes());
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap().kind, EventKind::Added);
+    assert_eq!(events.next().await.unwrap().unwrap().kind, EventKind::Deleted);
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_gone_ends_the_watch() {
+    let server = Server::default();
+    server.answer(403, &forbidden());
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let error = broker.watch(all("", "Pod"), "4".into()).await.err().unwrap();
+    assert_eq!((error.code, server.requests().len()), (ErrorCode::Forbidden, 1), "never allowed before");
+
+    server.raw(200, event("ADDED", "a", "5").into_bytes());
+    (0..20).for_each(|_| server.answer(403, &forbidden()));
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert!(events.next().await.unwrap().is_ok());
+    assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(server.requests().len(), 12);
+}
+
 #[tokio::test]
 async fn secrets_on_a_watch_come_without_their_data() {
     let server = Server::default();
