@@ -97,7 +97,7 @@ impl Ui {
 
     /// The same terminal with what a command line settled.
     pub fn with(&self, color: ColorChoice, format: Format, verbose: bool) -> Self {
-        let mut ui = Self { shared: Arc::clone(&self.shared), format, verbose, ..self.clone() };
+        let mut ui = Self { format, verbose, ..self.clone() };
         if color != ColorChoice::Auto {
             ui.stdout_color = color == ColorChoice::Always;
             ui.stderr_color = ui.stdout_color;

@@ -36,7 +36,7 @@ const SILENCE: Duration = Duration::from_secs(320);
 
 /// Connections in a row that may fail before the stream does: half a minute, in which an API server
 /// can be started again.
-const MOST_FAILURES: u32 = 10;
+const MAX_FAILURES: u32 = 10;
 
 /// The longest pause between two of them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -217,16 +217,16 @@ impl Watch {
             self.failures += 1;
             match self.connect().await {
                 Ok(()) => return Ok(()),
-                Err(error) if self.failures < MOST_FAILURES && may_be_allowed_again(error.code) => {}
+                Err(error) if self.failures < MAX_FAILURES && is_retryable(error.code) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-/// Whether a watch that was open before may be opened again. A server that has just started refuses everybody, and
-/// serves no custom resources, until it has read its roles and definitions.
-fn may_be_allowed_again(code: ErrorCode) -> bool {
+/// Whether to retry a watch that was open before. Right after a restart, an API server answers 403 until it has
+/// loaded its RBAC roles, and 404 until it has loaded its custom resource definitions.
+fn is_retryable(code: ErrorCode) -> bool {
     code.may_pass() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
 }
 
