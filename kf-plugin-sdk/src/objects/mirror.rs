@@ -62,6 +62,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::error::ErrorCode;
     use crate::testing::FakeHost;
 
     fn pod(name: &str, phase: &str) -> serde_json::Value {
@@ -91,22 +92,25 @@ mod tests {
 
     #[test]
     fn a_server_that_is_away_is_waited_for() {
-        let host = FakeHost::new("team-a");
-        host.put(pod("a", "Pending"));
-        let mut mirror = Mirror::open(&host.kf(), host.kf().api("Pod")).unwrap();
-        let away = Error::new(crate::ErrorCode::Unreachable, "away");
-        host.cluster(|cluster| {
-            cluster.break_watches("Pod", away.clone());
-            cluster.fail("list", "Pod", away);
-        });
-        mirror.take().unwrap();
-        assert!(mirror.lost().is_some());
-        assert_eq!(phases(&mirror), [("a", Some("Pending"))], "what was known stays");
-        host.cluster(|cluster| {
-            cluster.recover("list", "Pod");
-            cluster.remove("Pod", "a");
-        });
-        mirror.take().unwrap();
-        assert!(mirror.lost().is_none() && mirror.objects().next().is_none());
+        // A server that has just started forbids everything until it has read its roles.
+        for code in [ErrorCode::Unreachable, ErrorCode::Forbidden, ErrorCode::NotFound] {
+            let host = FakeHost::new("team-a");
+            host.put(pod("a", "Pending"));
+            let mut mirror = Mirror::open(&host.kf(), host.kf().api("Pod")).unwrap();
+            let away = Error::new(code, "away");
+            host.cluster(|cluster| {
+                cluster.break_watches("Pod", away.clone());
+                cluster.fail("list", "Pod", away);
+            });
+            mirror.take().unwrap();
+            assert!(mirror.lost().is_some());
+            assert_eq!(phases(&mirror), [("a", Some("Pending"))], "what was known stays");
+            host.cluster(|cluster| {
+                cluster.recover("list", "Pod");
+                cluster.remove("Pod", "a");
+            });
+            mirror.take().unwrap();
+            assert!(mirror.lost().is_none() && mirror.objects().next().is_none());
+        }
     }
 }

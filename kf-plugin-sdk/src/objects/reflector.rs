@@ -89,7 +89,7 @@ impl<T: Document> Reflector<T> {
                         EventKind::Deleted => Change::Deleted(event.object),
                     })
                     .collect()),
-                Err(error) if !error.is(ErrorCode::Expired) && !error.may_pass() => Err(error),
+                Err(error) if !self.may_pass(&error) => Err(error),
                 _ => self.read_again(),
             },
             State::Lost(_, until) => {

@@ -291,15 +291,21 @@ fn over(pod: &Value) -> Option<&'static str> {
     }
 }
 
-/// Waits until the pod is gone. Without the right to see it, for ever: the next connection will tell.
+/// Waits until the pod is gone. Without the right to watch it, for ever: the next connection will tell.
 async fn gone(inner: Arc<Inner>, place: Place, seen: Option<Seen>) -> ApiError {
     const BETWEEN: Duration = Duration::from_secs(2);
     let why = |words: &str| ApiError::new(ErrorCode::NotFound, format!("{} {words}", place.words()));
     let Some(mut seen) = seen else { return std::future::pending().await };
+    let mut was_watched = false;
     loop {
         let mut events = match watch::one(&inner, &place, seen.version.clone()).await {
-            Ok(events) => events,
-            Err(error) if error.code == ErrorCode::Forbidden => return std::future::pending().await,
+            Ok(events) => {
+                was_watched = true;
+                events
+            }
+            Err(error) if error.code == ErrorCode::Forbidden && !was_watched => {
+                return std::future::pending().await;
+            }
             Err(_) => futures_util::stream::empty().boxed(),
         };
         while let Some(Ok(Event { kind, object })) = events.next().await {
