@@ -7,7 +7,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Once;
+use std::sync::{Once, mpsc};
 use std::time::Duration;
 
 use kf_core::api::TerminalSize;
@@ -15,8 +15,7 @@ use kf_core::terminal::{Input, Stream, Terminal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetattr};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::line::Line;
 use super::taken::{Taken, restore, taken};
@@ -69,9 +68,14 @@ fn guard(ui: &Ui) {
         previous(panic);
     }));
     let ui = ui.clone();
+    let (caught, is_caught) = mpsc::sync_channel(1);
     let watching = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        let number = runtime.block_on(ending_signal());
+        let number = runtime.block_on(async {
+            let signals = Signals::catch().ok()?;
+            let _gone = caught.send(());
+            Some(signals.ending().await)
+        });
         if let Some(number) = number {
             restore();
             let code = kf_core::exit::killed_by(number);
@@ -86,24 +90,42 @@ fn guard(ui: &Ui) {
     };
     // Without the thread a signal still ends kf, only less tidily.
     let _thread = std::thread::Builder::new().name("signals".to_owned()).spawn(watching);
+    // A signal that came between would leave the terminal raw.
+    let _failed = is_caught.recv();
 }
 
-/// Waits for a signal that ends the process. One that lets it go on after a stop takes the terminal
-/// again: shells give a job its terminal back as they have it.
-async fn ending_signal() -> Option<u8> {
-    const SIGCONT: i32 = 18;
-    let mut hangup = signal(SignalKind::hangup()).ok()?;
-    let mut terminate = signal(SignalKind::terminate()).ok()?;
-    let mut quit = signal(SignalKind::quit()).ok()?;
-    let mut goes_on = signal(SignalKind::from_raw(SIGCONT)).ok()?;
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => return Some(1),
-            _ = terminate.recv() => return Some(15),
-            _ = quit.recv() => return Some(3),
-            _ = goes_on.recv() => {
-                if let Some(Taken { raw, .. }) = &*taken() {
-                    let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, raw);
+/// The signals that end the process, and the one that lets it go on after a stop.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    quit: Signal,
+    goes_on: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    fn catch() -> io::Result<Self> {
+        const SIGCONT: i32 = 18;
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            goes_on: signal(SignalKind::from_raw(SIGCONT))?,
+        })
+    }
+
+    /// Waits for one that ends the process; its number. After a stop the terminal is taken again: shells give a
+    /// job its terminal back as they have it.
+    async fn ending(mut self) -> u8 {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => return 1,
+                _ = self.terminate.recv() => return 15,
+                _ = self.quit.recv() => return 3,
+                _ = self.goes_on.recv() => {
+                    if let Some(Taken { raw, .. }) = &*taken() {
+                        let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, raw);
+                    }
                 }
             }
         }
@@ -131,7 +153,7 @@ impl Terminal for SessionTerminal {
 
     fn input(&self) -> io::Result<Input> {
         let (stopped, held) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let (sender, mut chunks) = mpsc::channel(AHEAD);
+        let (sender, mut chunks) = tokio::sync::mpsc::channel(AHEAD);
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(&stopped, &sender))?;
         let chunks = futures_util::stream::poll_fn(move |context| chunks.poll_recv(context));
         Ok(Input { chunks: Box::pin(chunks), held: Box::new(held) })
@@ -151,7 +173,7 @@ impl Terminal for SessionTerminal {
 
 /// Reads until the end of input, or until the other end of `stopped` is dropped: what is typed
 /// after a session belongs to whoever comes next.
-fn read(stopped: &OwnedFd, sender: &mpsc::Sender<io::Result<Vec<u8>>>) {
+fn read(stopped: &OwnedFd, sender: &tokio::sync::mpsc::Sender<io::Result<Vec<u8>>>) {
     let stdin = rustix::stdio::stdin();
     let mut buffer = vec![0; CHUNK];
     loop {
