@@ -167,7 +167,7 @@ fn fits_on_a_line(collection: &Value) -> bool {
 fn inline(leaf: &Value) -> String {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let text = serde_saphyr::to_string_with_options(leaf, options);
-    text.map_or_else(|_| leaf.to_string(), |text| text.trim_end().to_owned())
+    text.map_or_else(|_| leaf.to_string(), |text| text.trim_end_matches('\n').to_owned())
 }
 
 #[cfg(test)]
@@ -220,6 +220,13 @@ mod tests {
             shown(&changed(&before, &sent, &after)),
             ["+ spec.hash: x  set by the server", "+ spec.m.a: 1", "~ spec.n: 1 → 2", "- spec.old: true",]
         );
+    }
+
+    #[test]
+    fn a_value_keeps_the_white_space_at_its_end() {
+        let value = json!({"spec": "no-break space\u{a0}"});
+        let lines = changed(&json!({"spec": null}), &value, &value);
+        assert_eq!(shown(&lines), ["~ spec: null → no-break space\u{a0}"]);
     }
 
     fn trees() -> impl Strategy<Value = Value> {
