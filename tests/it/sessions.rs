@@ -125,10 +125,12 @@ fn a_terminal_is_the_container_s_and_comes_back() {
     terminal.expect("# ");
     assert_ne!(terminal.settings(), before, "the terminal is not raw");
     terminal.resize(97, 31);
-    terminal.type_text("sleep 1; stty size\r");
+    // The new size comes some time after what is typed. What is typed is on the terminal, too.
+    let size = r#"until [ "$(stty size)" = "$((30 + 1)) $((96 + 1))" ]; do sleep 0.1; done; stty size"#;
+    terminal.type_text(&format!("{size}\r"));
     terminal.expect("31 97");
-    // Ctrl-C is the container's.
-    terminal.type_text("echo from $((2 + 3)); sleep 1000\r");
+    // Ctrl-C is the container's. Who says it is ready has the foreground already.
+    terminal.type_text("sh -c 'echo from $((2 + 3)); exec sleep 1000'\r");
     terminal.expect("from 5");
     terminal.type_text("\x03");
     terminal.type_text("echo still $((40 + 2))\r");
