@@ -15,6 +15,11 @@ const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
 const PREFIX: &str = "kf-node-";
 
+/// How much processor time all pods together get beside one process of the machine's, where both want more than
+/// there is: ten times as much, in the measure of either version.
+const SHARES: (&str, &str) = ("cpu.shares", "10240");
+const WEIGHT: (&str, &str) = ("cpu.weight", "1000");
+
 /// The name of the group of the node with this number.
 pub(crate) fn name(number: u8) -> String {
     format!("{PREFIX}{number}")
@@ -88,6 +93,7 @@ pub(crate) fn create(name: &str) -> Result<()> {
                         fs::write(group.join(file), fs::read(mount_point.join(file))?)?;
                     }
                 }
+                write_if_there(&group, SHARES)?;
             }
         }
         Hierarchies::Version2(root) => {
@@ -104,8 +110,18 @@ pub(crate) fn create(name: &str) -> Result<()> {
                     })?;
                 }
             }
-            fs::create_dir_all(root.join(name))?;
+            let group = root.join(name);
+            fs::create_dir_all(&group)?;
+            write_if_there(&group, WEIGHT)?;
         }
+    }
+    Ok(())
+}
+
+fn write_if_there(group: &Path, (file, value): (&str, &str)) -> Result<()> {
+    let file = group.join(file);
+    if file.exists() {
+        fs::write(file, value)?;
     }
     Ok(())
 }
