@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::{Args as _, Command, CommandFactory, FromArgMatches, Subcommand as _};
 use kf_command::installed::{self, Installed};
 use kf_command::run::{Executor as _, Local, Request};
@@ -85,14 +86,14 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-/// `bare` is a line without a command: help then lists the added ones too.
+/// `bare` is a line without a command: help and mistakes then know the added ones, too.
 fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
-    let command = if bare {
-        added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg)
-    } else {
-        Cli::command()
-    };
-    let matches = command.try_get_matches_from(words)?;
+    let matches = match Cli::command().try_get_matches_from(words) {
+        Err(error) if bare && error.kind() != ErrorKind::DisplayVersion => {
+            added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg).try_get_matches_from(words)
+        }
+        matches => matches,
+    }?;
     let cli = Cli::from_arg_matches(&matches)?;
     let app = App::new(ui, cli.global).map_err(Stop::Early)?;
     log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
