@@ -1,8 +1,8 @@
 //! The controllers of JobSet and Kubeflow Trainer, installed on a node by upstream's own manifests.
 //!
 //! Two things are changed in them. The overlay of Trainer would download JobSet's release, which
-//! comes from its module here; and probes and elections are those of a busy machine with one replica of
-//! each controller, see [`keep_in_service`].
+//! comes from its module here; and probes, elections and processor time are those of a busy machine with one
+//! replica of each controller, see [`keep_in_service`].
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,7 @@ pub(crate) struct Manifests {
 /// One controller, as its Deployment describes it.
 #[derive(Debug)]
 pub(crate) struct Controller {
-    /// The directory of the upstream it belongs to.
+    /// The program of the upstream it belongs to.
     pub(crate) upstream: &'static str,
     pub(crate) image: String,
     pub(crate) entrypoint: String,
@@ -61,7 +61,7 @@ pub(crate) fn cached(
     let module = upstream.our_module();
     let key =
         Key::new().with("rendered 3").with_file(&module.join("go.mod"))?.with_file(&module.join("go.sum"))?;
-    let kind = format!("{}-manifests", upstream.directory);
+    let kind = format!("{}-manifests", upstream.program);
     let entry = cache::entry(&kind, key, progress, |directory| {
         let objects = render(directory)?;
         let text = serde_json::to_vec(&objects).map_err(|error| ClusterError::malformed(directory, error))?;
@@ -94,7 +94,7 @@ pub(crate) fn examples() -> [Value; 2] {
 
 fn render_one(upstream: &Upstream, binaries: &Binaries, scratch: &Path) -> Result<Vec<Value>> {
     let sources = upstream.sources()?;
-    let overlay = if upstream.directory == TRAINER.directory {
+    let overlay = if upstream.program == TRAINER.program {
         let copy = scratch.join("manifests");
         copy_directory(&sources.join("manifests"), &copy)?;
         let overlay = scratch.join(upstream.overlay);
@@ -179,7 +179,7 @@ impl Controller {
     fn of(upstream: &Upstream, deployment: &Value) -> Option<Self> {
         let text = |at: &str| deployment.pointer(at).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
-            upstream: upstream.directory,
+            upstream: upstream.program,
             image: text("/spec/template/spec/containers/0/image")?,
             // Where the manifests name none, the image decides.
             entrypoint: text("/spec/template/spec/containers/0/command/0")

@@ -46,7 +46,7 @@ pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progr
                 .entrypoint("/train"),
         );
         for controller in controllers {
-            let built = managers.iter().find(|(upstream, _)| upstream.directory == controller.upstream);
+            let built = managers.iter().find(|(upstream, _)| upstream.program == controller.upstream);
             let Some((_, program)) = built else { continue };
             images.push(manager(&controller.image, &controller.entrypoint, program)?);
         }

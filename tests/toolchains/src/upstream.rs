@@ -8,7 +8,7 @@ use crate::{Result, locations};
 /// A Go module of upstream, pinned by a `go.mod` of ours.
 #[derive(Debug)]
 pub struct Upstream {
-    /// The directory of that `go.mod`, in `tests/cluster`.
+    /// The directory of that `go.mod`, in `tests/cluster`; several may share one.
     pub directory: &'static str,
     /// The module's path.
     pub module: &'static str,
@@ -20,30 +20,30 @@ pub struct Upstream {
     pub crds: &'static str,
     /// The kustomization that installs it.
     pub overlay: &'static str,
-    /// How many seconds one core needs to build the manager.
+    /// How many seconds one core needs to build the manager, after those of its module that are built before it.
     pub core_seconds: u64,
 }
 
 /// JobSet, whose jobs Trainer makes.
 pub const JOBSET: Upstream = Upstream {
-    directory: "jobset",
+    directory: "kubernetes",
     module: "sigs.k8s.io/jobset",
     program: "jobset",
     manager: "sigs.k8s.io/jobset",
     crds: "config/components/crd/bases",
     overlay: "config/default",
-    core_seconds: 110,
+    core_seconds: 15,
 };
 
 /// Kubeflow Trainer.
 pub const TRAINER: Upstream = Upstream {
-    directory: "trainer",
+    directory: "kubernetes",
     module: "github.com/kubeflow/trainer/v2",
     program: "trainer-controller-manager",
     manager: "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
     crds: "manifests/base/crds",
     overlay: "manifests/overlays/manager",
-    core_seconds: 110,
+    core_seconds: 20,
 };
 
 /// KServe, without its agent and router.
