@@ -9,7 +9,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use crate::cache::{self, Key};
-use crate::{Error, Progress, Result, command, locations, progress};
+use crate::{Error, Progress, Result, command, effort, locations};
 
 /// A Go program and how to build it.
 pub struct GoProgram<'a> {
@@ -42,7 +42,7 @@ pub fn build(program: &GoProgram<'_>, progress: Progress) -> Result<PathBuf> {
     let go = Go::find()?;
     let key = program.key(&go)?;
     let entry = cache::entry(program.name, key, progress, |directory| {
-        progress(&format!("building {}: {}", program.name, progress::estimate(program.core_seconds)));
+        progress(&format!("building {}: {}", program.name, effort::estimate(program.core_seconds)));
         // Told with -v, Go names each package it has compiled.
         let mut build = go.command(&program.module);
         build.args(["build", "-v", "-trimpath", "-ldflags"]).arg(format!("-s -w {}", program.linker_flags));

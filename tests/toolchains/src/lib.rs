@@ -9,6 +9,7 @@ pub mod bindings;
 pub mod cache;
 pub mod command;
 pub mod debian;
+pub mod effort;
 mod error;
 pub mod go;
 pub mod guests;

@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use crate::cache::{self, Key};
 use crate::debian::{self, Packages, Suite};
-use crate::{Progress, Result, command, locations, progress};
+use crate::{Progress, Result, command, effort, locations};
 
 /// The version of the Python in [`base`]; packages may ask for a later one.
 const VERSION: &str = "3.11.2";
@@ -129,7 +129,7 @@ impl Site {
         let base = base(progress)?;
         let python = command::need("python3", "to install Python packages for the tests", "install it")?;
         cache::entry(&self.kind(), self.key()?, progress, |directory| {
-            progress(&format!("installing {}: {}", self.name, progress::estimate(self.core_seconds)));
+            progress(&format!("installing {}: {}", self.name, effort::estimate(self.core_seconds)));
             let mut pip = Command::new(python);
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
                 .args(["--no-compile", "--only-binary=:all:", "--implementation=cp"])

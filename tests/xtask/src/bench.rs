@@ -22,7 +22,7 @@ const COMMANDS: [&str; 5] = ["hello", "status", "logs", "run", "notebook"];
 
 pub fn run_all(args: &BenchArgs) -> Result<()> {
     let profile = Profile::best();
-    setup::prepare(Wanted::Demo, profile)?;
+    setup::prepare(Wanted::Commands, profile)?;
     let programs = if args.dev { programs()? } else { release()? };
     let folder = target().join("bench");
     if folder.exists() {

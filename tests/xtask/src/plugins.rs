@@ -15,13 +15,16 @@ pub fn artifacts() -> PathBuf {
 
 /// Builds every command of `plugins/` into [`artifacts`].
 pub fn build() -> Result<()> {
-    build_with(&toolchain()?)
+    build_with(&toolchain()?, &all()?)
 }
 
-/// The same with a toolchain that was found before.
-pub fn build_with(toolchain: &Toolchain) -> Result<()> {
-    let sources = locations::workspace().join("plugins");
-    let names = folders(&sources)?;
+/// The names of all commands.
+pub fn all() -> Result<Vec<String>> {
+    folders(&sources())
+}
+
+/// Builds these commands with a toolchain that was found before.
+pub fn build_with(toolchain: &Toolchain, names: &[String]) -> Result<()> {
     let packages: Vec<String> = names.iter().map(|name| format!("kf-plugin-{name}")).collect();
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
     let log = locations::log("guests");
@@ -29,13 +32,18 @@ pub fn build_with(toolchain: &Toolchain) -> Result<()> {
         say::during("building the commands", Some(&log), || guests::build(toolchain, &packages, "guest"))
             .doing("cannot build the commands")?;
     for (name, component) in names.iter().zip(built) {
-        place(&artifacts().join(name), &sources.join(name).join("plugin.toml"), &component.wasm_path)?;
+        place(&artifacts().join(name), &sources().join(name).join("plugin.toml"), &component.wasm_path)?;
     }
     // What a command of another time left behind must not be published.
-    for name in folders(&artifacts())?.iter().filter(|name| !names.contains(name)) {
+    let known = all()?;
+    for name in folders(&artifacts())?.iter().filter(|name| !known.contains(name)) {
         fs_err::remove_dir_all(artifacts().join(name)).doing("cannot clear an old command")?;
     }
     Ok(())
+}
+
+fn sources() -> PathBuf {
+    locations::workspace().join("plugins")
 }
 
 /// The Rust that builds guests; says which it took.

@@ -9,22 +9,23 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
+use kf_toolchains::effort::{self, Effort};
 use kf_toolchains::guests::toolchain::{Machine, Toolchain, Way, resolve};
 use kf_toolchains::kubernetes::Binaries;
 use kf_toolchains::optional::{self, Extent};
 use kf_toolchains::pods::PodPrograms;
-use kf_toolchains::progress::estimate;
 use kf_toolchains::{command, debian, guests, locations, skip};
 
 use crate::cluster::Profile;
 use crate::step::{self, Doing, Failure, Result, cargo_command, quietly};
 use crate::{demo, plugins, say};
 
-/// How many seconds one core needs to compile kf with all it depends on, the supervisor of clusters
-/// with the Kubernetes client, and the tests.
+/// How many CPU seconds cargo takes for kf with all it depends on, for the supervisor of clusters with the
+/// Kubernetes client, for the tests, and for the guests.
 const KF: u64 = 800;
 const SUPERVISOR: u64 = 350;
 const TESTS: u64 = 300;
+const GUESTS: u64 = 200;
 
 /// As pip names it.
 const PYTHON_TUF: &str = "tuf==7.0.1";
@@ -34,8 +35,10 @@ const PYTHON_TUF: &str = "tuf==7.0.1";
 pub enum Wanted {
     /// A cluster.
     Cluster,
-    /// kf and its commands as well.
+    /// kf and the commands of the main job as well.
     Demo,
+    /// kf and all its commands as well.
+    Commands,
     /// The parts of Kubeflow that the day shows as well.
     Day,
     /// The tests and their guests as well.
@@ -45,28 +48,40 @@ pub enum Wanted {
 /// Builds all of it, or what has changed.
 pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     let started = Instant::now();
-    let left = core_seconds_left(wanted, profile)?;
-    if left > 0 {
+    let left = Left::find(wanted, profile)?;
+    let effort = Effort::begin(left.all());
+    if left.all() > 0 {
         say::step(&format!(
             "the first run compiles all it needs: {}; later ones start within seconds",
-            estimate(left)
+            effort::estimate(left.all())
         ));
     }
     thread::scope(|scope| {
         let steps = [
-            scope.spawn(move || kubernetes(wanted, profile)),
-            scope.spawn(move || packages(profile)),
-            scope.spawn(move || rust_of_debian(wanted)),
-            scope.spawn(move || python_tuf(wanted)),
-            scope.spawn(move || python_of_parts(wanted, profile)),
+            scope.spawn(|| kubernetes(wanted, profile, &left, &effort)),
+            scope.spawn(|| packages(profile)),
+            scope.spawn(|| rust_of_debian(wanted)),
+            scope.spawn(|| python_tuf(wanted)),
+            scope.spawn(|| python_of_parts(wanted, profile)),
         ];
         let toolchain = scope.spawn(move || toolchain(wanted));
-        let programs = programs(wanted);
+        let programs = tell_when_done(&effort, left.programs, programs(wanted));
         let toolchain = joined(toolchain.join());
         let guests = programs.and(toolchain).and_then(|toolchain| guests_of(wanted, toolchain));
+        let guests = tell_when_done(&effort, left.guests, guests);
         steps.into_iter().fold(guests, |so_far, step| so_far.and(joined(step.join())))
     })?;
+    effort.keep();
     say::step(&format!("everything is built, after {} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+/// Says how long the other steps will take.
+fn tell_when_done(effort: &Effort, reference: u64, step: Result<()>) -> Result<()> {
+    step?;
+    if let Some(left) = effort.step_done(reference) {
+        say::step(&format!("{} to go", effort::in_words(left)));
+    }
     Ok(())
 }
 
@@ -75,24 +90,42 @@ pub fn joined<T>(result: thread::Result<Result<T>>) -> Result<T> {
     result.unwrap_or_else(|_| Err(Failure("a build step broke off".to_owned())))
 }
 
-fn core_seconds_left(wanted: Wanted, profile: Profile) -> Result<u64> {
-    let is_built = |program: &str| step::programs().map(|folder| folder.join(program).is_file());
-    let ours = match wanted {
-        _ if is_built("kf-test-cluster")? => 0,
-        Wanted::Cluster => SUPERVISOR,
-        Wanted::Demo | Wanted::Day => KF + SUPERVISOR,
-        Wanted::Tests => KF + SUPERVISOR + TESTS,
-    };
-    let kubernetes = Binaries::core_seconds_left().doing("cannot build Kubernetes")?;
-    let pods = match profile {
-        Profile::Api => 0,
-        Profile::Node => PodPrograms::core_seconds_left().doing("cannot build the pods' programs")?,
-    };
-    let parts = match parts(wanted, profile) {
-        Some(extent) => optional::core_seconds_left(extent).doing("cannot build the parts of Kubeflow")?,
-        None => 0,
-    };
-    Ok(ours + kubernetes + pods + parts)
+/// What is not built yet, in CPU seconds.
+struct Left {
+    programs: u64,
+    guests: u64,
+    kubernetes: u64,
+    pods: u64,
+    parts: u64,
+}
+
+impl Left {
+    fn find(wanted: Wanted, profile: Profile) -> Result<Self> {
+        let is_built = |program: &str| step::programs().map(|folder| folder.join(program).is_file());
+        let (programs, guests) = match wanted {
+            _ if is_built("kf-test-cluster")? => (0, 0),
+            Wanted::Cluster => (SUPERVISOR, 0),
+            Wanted::Demo => (KF + SUPERVISOR, GUESTS / 4),
+            Wanted::Commands | Wanted::Day => (KF + SUPERVISOR, GUESTS),
+            Wanted::Tests => (KF + SUPERVISOR + TESTS, GUESTS),
+        };
+        let pods = match profile {
+            Profile::Api => 0,
+            Profile::Node => PodPrograms::core_seconds_left().doing("cannot build the pods' programs")?,
+        };
+        let parts = match parts(wanted, profile) {
+            Some(extent) => {
+                optional::core_seconds_left(extent).doing("cannot build the parts of Kubeflow")?
+            }
+            None => 0,
+        };
+        let kubernetes = Binaries::core_seconds_left().doing("cannot build Kubernetes")?;
+        Ok(Self { programs, guests, kubernetes, pods, parts })
+    }
+
+    fn all(&self) -> u64 {
+        self.programs + self.guests + self.kubernetes + self.pods + self.parts
+    }
 }
 
 /// Which optional parts will be added to the cluster.
@@ -108,24 +141,26 @@ fn parts(wanted: Wanted, profile: Profile) -> Option<Extent> {
 fn programs(wanted: Wanted) -> Result<()> {
     let (label, words): (_, &[&str]) = match wanted {
         Wanted::Cluster => ("compiling the cluster's supervisor", &["--bin", "kf-test-cluster"]),
-        Wanted::Demo | Wanted::Day => ("compiling kf", &["--bins"]),
+        Wanted::Demo | Wanted::Commands | Wanted::Day => ("compiling kf", &["--bins"]),
         Wanted::Tests => ("compiling kf and its tests", &["--bins", "--tests"]),
     };
     quietly(label, cargo_command(&["build", "--workspace"]).args(words))
 }
 
 /// Kubernetes itself, and what runs in pods. All of it is Go, which uses every core by itself.
-fn kubernetes(wanted: Wanted, profile: Profile) -> Result<()> {
+fn kubernetes(wanted: Wanted, profile: Profile, left: &Left, effort: &Effort) -> Result<()> {
     let log = locations::log("kf-kubernetes");
     let build = if profile == Profile::Api { Binaries::for_api } else { Binaries::built };
-    say::during("building Kubernetes", Some(&log), || build(say::step)).doing("cannot build Kubernetes")?;
+    let built = say::during("building Kubernetes", Some(&log), || build(say::step));
+    tell_when_done(effort, left.kubernetes, built.map(drop).doing("cannot build Kubernetes"))?;
     if profile == Profile::Node {
-        say::during("building JobSet and Trainer", None, || PodPrograms::built(say::step))
-            .doing("cannot build the pods' programs")?;
+        let built = say::during("building JobSet and Trainer", None, || PodPrograms::built(say::step));
+        tell_when_done(effort, left.pods, built.map(drop).doing("cannot build the pods' programs"))?;
     }
     if let Some(extent) = parts(wanted, profile) {
-        say::during("building the parts of Kubeflow", None, || optional::build_programs(extent, say::step))
-            .doing("cannot build the parts of Kubeflow")?;
+        let build = || optional::build_programs(extent, say::step);
+        let built = say::during("building the parts of Kubeflow", None, build);
+        tell_when_done(effort, left.parts, built.doing("cannot build the parts of Kubeflow"))?;
     }
     Ok(())
 }
@@ -195,14 +230,14 @@ fn toolchain(wanted: Wanted) -> Result<Option<Toolchain>> {
 /// The first-party commands, the one that lies for the demo, and the attacks for the tests.
 fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
     let Some(toolchain) = toolchain else { return Ok(()) };
-    plugins::build_with(&toolchain)?;
-    if matches!(wanted, Wanted::Demo | Wanted::Day) {
-        return demo::build_liar(&toolchain);
+    plugins::build_with(&toolchain, &demo::commands(wanted)?)?;
+    match wanted {
+        Wanted::Demo | Wanted::Commands | Wanted::Day => demo::build_liar(&toolchain),
+        Wanted::Tests => {
+            let log = locations::log("guests");
+            let build = || guests::build_examples(&toolchain, "kf-attacks", "dev");
+            say::during("building the attacks", Some(&log), build).map(drop).doing("cannot build the attacks")
+        }
+        Wanted::Cluster => Ok(()),
     }
-    let log = locations::log("guests");
-    say::during("building the attacks", Some(&log), || {
-        guests::build_examples(&toolchain, "kf-attacks", "dev")
-    })
-    .map(drop)
-    .doing("cannot build the attacks")
 }

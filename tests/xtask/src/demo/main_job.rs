@@ -3,6 +3,9 @@
 use super::stage::{Stage, Who};
 use crate::step::Result;
 
+/// The first-party commands of the main job.
+pub const COMMANDS: [&str; 5] = ["hello", "whoami", "status", "train", "logs"];
+
 pub fn tell(stage: &mut Stage, node: bool) -> Result<()> {
     trust(stage)?;
     stage.ok(&["command", "list", "--available"])?;
@@ -10,7 +13,7 @@ pub fn tell(stage: &mut Stage, node: bool) -> Result<()> {
     stage.chapter("Commands are added with their rights in sight; without a person the answer is no");
     stage.ok(&["command", "add", "hello"])?;
     stage.ok(&["hello"])?;
-    for name in ["whoami", "status", "train", "logs", "snoop"] {
+    for name in COMMANDS.into_iter().skip(1).chain(["snoop"]) {
         stage.add_with_rights(name)?;
     }
     stage.ok(&["whoami"])?;

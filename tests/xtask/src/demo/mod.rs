@@ -44,7 +44,14 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     if args.day && profile == Profile::Api {
         return Err(Failure("a data scientist's day needs a node, and a node needs root\nhint: as root, cargo xtask demo --day".to_owned()));
     }
-    setup::prepare(if args.day { Wanted::Day } else { Wanted::Demo }, profile)?;
+    let wanted = match args {
+        _ if args.day => Wanted::Day,
+        // Whoever goes on by hand may want any command.
+        _ if args.keep => Wanted::Commands,
+        _ => Wanted::Demo,
+    };
+    setup::prepare(wanted, profile)?;
+    let commands = commands(wanted)?;
     if profile == Profile::Api {
         let why = if args.no_node { "as you wish" } else { "a node needs root" };
         say::step(&format!("{why}: the API server accepts the job, and nothing runs it"));
@@ -55,7 +62,7 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     }
     fs_err::create_dir_all(&folder).doing("cannot make the demo's folder")?;
     let (published, cluster) = thread::scope(|scope| {
-        let published = scope.spawn(|| publish(&folder));
+        let published = scope.spawn(|| publish(&folder, &commands));
         let cluster = if args.keep { Cluster::kept(profile) } else { Cluster::start(profile) };
         (setup::joined(published.join()), cluster)
     });
@@ -92,12 +99,29 @@ pub fn build_liar(toolchain: &Toolchain) -> Result<()> {
     plugins::place(&built_liar(), &liar().join("plugin.toml"), &component.wasm_path)
 }
 
-/// Signs a registry of the demo's own: the reviewed index, and the command that lies.
-fn publish(folder: &Path) -> Result<()> {
+/// The commands that are built and published.
+pub fn commands(wanted: Wanted) -> Result<Vec<String>> {
+    match wanted {
+        Wanted::Demo => Ok(main_job::COMMANDS.map(str::to_owned).to_vec()),
+        _ => plugins::all(),
+    }
+}
+
+/// Signs a registry of the demo's own: what the reviewed index says of these commands, and the command that lies.
+fn publish(folder: &Path, commands: &[String]) -> Result<()> {
     let index = folder.join("registry-index");
     let artifacts = folder.join("artifacts");
     run(Command::new("cp").arg("-a").arg(locations::workspace().join("registry-index")).arg(&index))?;
-    run(Command::new("cp").arg("-a").arg(plugins::artifacts()).arg(&artifacts))?;
+    fs_err::create_dir(&artifacts).doing("cannot make the demo's folder")?;
+    for name in plugins::all()? {
+        if commands.contains(&name) {
+            run(Command::new("cp").arg("-a").arg(plugins::artifacts().join(&name)).arg(&artifacts))?;
+        } else {
+            let listed = index.join("plugins").join(&name).with_extension("toml");
+            fs_err::remove_file(listed).doing("cannot leave out a command")?;
+        }
+    }
+    name_only(commands, &index.join("authors/kubeflow.toml"))?;
     run(Command::new("cp").arg("-a").arg(built_liar()).arg(artifacts.join("snoop")))?;
     for (from, to) in [("index.toml", "plugins/snoop.toml"), ("author.toml", "authors/mallory.toml")] {
         fs_err::copy(liar().join(from), index.join(to)).doing("cannot list the lying command")?;
@@ -107,4 +131,15 @@ fn publish(folder: &Path) -> Result<()> {
     build.arg("--artifacts").arg(&artifacts).arg("--out").arg(folder.join("published"));
     build.arg("--keys").arg(folder.join("keys")).arg("--create-keys").env("KF_HOME", folder.join("admin"));
     quietly("signing the registry", &mut build)
+}
+
+/// Has an author's file name these commands and no others.
+fn name_only(commands: &[String], author: &Path) -> Result<()> {
+    let text = fs_err::read_to_string(author).doing("cannot leave out a command")?;
+    let named = serde_json::to_string(commands).doing("cannot leave out a command")?;
+    let lines = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("plugins", _)) => format!("plugins = {named}\n"),
+        _ => format!("{line}\n"),
+    });
+    fs_err::write(author, lines.collect::<String>()).doing("cannot leave out a command")
 }
