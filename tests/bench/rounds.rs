@@ -5,59 +5,84 @@
 use std::io::{Error, Result, Write};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 /// One of those compared, with what is measured of it.
 pub(crate) struct Contender<'a> {
     name: &'a str,
     run: Box<dyn FnMut() -> Result<()> + 'a>,
     times: Vec<Duration>,
+    faults: Vec<i64>,
 }
 
 impl<'a> Contender<'a> {
     pub(crate) fn new(name: &'a str, run: impl FnMut() -> Result<()> + 'a) -> Self {
-        Self { name, run: Box::new(run), times: Vec::new() }
+        Self { name, run: Box::new(run), times: Vec::new(), faults: Vec::new() }
     }
 
-    fn turn(&mut self) -> Result<Duration> {
+    fn turn(&mut self) -> Result<()> {
+        let faults = page_faults()?;
         let started = Instant::now();
         (self.run)().map_err(|error| Error::other(format!("{}: {error}", self.name)))?;
-        Ok(started.elapsed())
-    }
-
-    fn median(&mut self) -> Duration {
-        self.times.sort_unstable();
-        self.times.get(self.times.len() / 2).copied().unwrap_or_default()
+        self.times.push(started.elapsed());
+        self.faults.push(page_faults()?.saturating_sub(faults));
+        Ok(())
     }
 }
 
-/// Lets them take turns, and prints what came of it. `bytes` is what each moves in a turn.
+/// The page faults of all children so far.
+fn page_faults() -> Result<i64> {
+    Ok(getrusage(UsageWho::RUSAGE_CHILDREN)?.minor_page_faults())
+}
+
+fn median<T: Copy + Default + Ord>(values: &mut [T]) -> T {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Lets them take turns, and prints what came of it. `bytes` is what each moves in a turn; page faults are those
+/// of the programs that it runs to their end.
 pub(crate) fn compare(
     title: &str,
     rounds: usize,
     bytes: Option<u64>,
     mut contenders: Vec<Contender<'_>>,
 ) -> Result<()> {
-    for round in 0..=rounds {
-        for contender in &mut contenders {
-            let time = contender.turn()?;
-            // The first round fills caches.
-            if round > 0 {
-                contender.times.push(time);
-            }
-        }
+    for contender in &mut contenders {
+        // The first turn fills caches.
+        contender.turn()?;
+        contender.times.clear();
+        contender.faults.clear();
+    }
+    for _ in 0..rounds {
+        contenders.iter_mut().try_for_each(Contender::turn)?;
     }
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "\n{title}, median of {rounds}")?;
-    let first = contenders.first_mut().map(Contender::median).unwrap_or_default();
+    let first = contenders.first_mut().map(|first| median(&mut first.times)).unwrap_or_default();
     for contender in &mut contenders {
-        let median = contender.median();
-        let ratio = median.as_secs_f64() / first.as_secs_f64();
-        write!(stdout, "  {:32} {:>10} {ratio:>8.2}", contender.name, shown(median))?;
+        let time = median(&mut contender.times);
+        let ratio = time.as_secs_f64() / first.as_secs_f64();
+        write!(stdout, "  {:32} {:>10} {ratio:>8.2}", contender.name, shown(time))?;
         if let Some(bytes) = bytes {
-            write!(stdout, " {:>8} MB/s", throughput(bytes, median))?;
+            write!(stdout, " {:>8} MB/s", throughput(bytes, time))?;
         }
-        writeln!(stdout)?;
+        match median(&mut contender.faults) {
+            // Nothing was started.
+            0 => {}
+            faults => write!(stdout, " {faults:>7} faults")?,
+        }
+        writeln!(stdout, "  {}", bar(time, first))?;
     }
     stdout.flush()
+}
+
+/// Ten blocks for the first contender's time; an arrow where there is no room for all.
+fn bar(time: Duration, first: Duration) -> String {
+    const MOST_BLOCKS: u128 = 40;
+    let blocks = (time.as_nanos() * 10 + first.as_nanos() / 2) / first.as_nanos().max(1);
+    let shown = "█".repeat(usize::try_from(blocks.min(MOST_BLOCKS)).unwrap_or_default());
+    if blocks > MOST_BLOCKS { shown + "▶" } else { shown }
 }
 
 fn throughput(bytes: u64, time: Duration) -> u128 {

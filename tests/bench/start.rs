@@ -1,4 +1,5 @@
-//! How long a cached command takes from spawn to exit, beside what people would start instead.
+//! How long a cached command takes from spawn to exit, beside what people would start instead, and what there
+//! is to load.
 //!
 //! Times are of whole processes; the ratio to an ordinary native program is what counts.
 //!
@@ -6,11 +7,16 @@
 //! cargo xtask bench
 //! ```
 
+use std::error::Error as AnyError;
 use std::io::{Error, Result, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use kf_toolchains::kubernetes::Binaries;
+use kf_toolchains::progress;
+
 mod rounds;
+mod size;
 
 use rounds::{Contender, compare};
 
@@ -26,28 +32,92 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
+fn run() -> std::result::Result<(), Box<dyn AnyError>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(kf), Some(home), Some(native)) = (arguments.next(), arguments.next(), arguments.next()) else {
-        return Err(Error::other("usage: kf-bench-start KF KF_HOME NATIVE-HELLO"));
+    let (Some(kf), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return Err("usage: kf-bench-start KF FOLDER".into());
     };
-    let contender = |name, program: &Path, arguments: &[&str]| {
-        let mut command = Command::new(program);
-        command.args(arguments).env_clear().env("KF_HOME", &home).env("HOME", &home);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Contender::new(name, move || {
-            let status = command.status()?;
-            if status.success() { Ok(()) } else { Err(Error::other(format!("ended with {status}"))) }
-        })
-    };
-    let mut contenders = vec![
-        contender("native hello", &native, &[]),
-        contender("kf hello", &kf, &["hello"]),
-        contender("kf --help", &kf, &["--help"]),
-    ];
-    let python = Path::new("/usr/bin/python3");
-    if python.exists() {
-        contenders.push(contender("python3 -c pass", python, &["-c", "pass"]));
+    let bench = Bench { kf, kubectl: Binaries::for_api(progress::to_stderr)?.path("kubectl"), folder };
+    bench.start()?;
+    Ok(size::print(&bench.kf)?)
+}
+
+/// A folder with a native `hello`, a static one, and a home with kf's.
+struct Bench {
+    kf: PathBuf,
+    kubectl: PathBuf,
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn start(&self) -> Result<()> {
+        let one = self.folder.join("home");
+        let (few, many) = (self.home_with(20)?, self.home_with(200)?);
+        let plugins = self.folder.join("kubectl-plugins");
+        fs_err::create_dir_all(&plugins)?;
+        fs_err::copy(self.native(), plugins.join("kubectl-hello"))?;
+
+        let kf = |words: &[&str], home: &Path| {
+            let mut command = Command::new(&self.kf);
+            command.args(words).env_clear().env("KF_HOME", home).env("HOME", home);
+            command
+        };
+        let mut contenders = vec![
+            contender("native hello", Command::new(self.native())),
+            contender("native hello, static", Command::new(self.folder.join("hello-static"))),
+            contender("kf --version", kf(&["--version"], &one)),
+            contender("kf completion bash", kf(&["completion", "bash"], &one)),
+            contender("kf hello", kf(&["hello"], &one)),
+            contender("kf hello beside 20 commands", kf(&["hello"], &few)),
+            contender("kf hello beside 200 commands", kf(&["hello"], &many)),
+            contender("kf --version beside 200 commands", kf(&["--version"], &many)),
+            contender("kf --help beside 200 commands", kf(&["--help"], &many)),
+        ];
+        let mut plugin = Command::new(&self.kubectl);
+        plugin.arg("hello").env_clear().env("PATH", &plugins).env("HOME", &one);
+        contenders.push(contender("kubectl hello, a native plugin", plugin));
+        let python = Path::new("/usr/bin/python3");
+        if python.exists() {
+            let mut command = Command::new(python);
+            command.args(["-c", "pass"]);
+            contenders.push(contender("python3 -c pass", command));
+        }
+        compare("from spawn to exit", ROUNDS, None, contenders)
     }
-    compare("from spawn to exit", ROUNDS, None, contenders)
+
+    fn native(&self) -> PathBuf {
+        self.folder.join("hello")
+    }
+
+    /// A copy of the home with so many more commands.
+    fn home_with(&self, others: usize) -> Result<PathBuf> {
+        let home = self.folder.join(format!("home-{others}"));
+        let copied =
+            Command::new("cp").arg("-a").arg(self.folder.join("home")).arg(&home).status()?.success();
+        if !copied {
+            return Err(Error::other("the home cannot be copied"));
+        }
+        let receipts = home.join("data/receipts");
+        let mut known: Vec<_> = fs_err::read_dir(&receipts)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .filter(|path| path.as_ref().map_or(true, |path| path.extension().is_some_and(|is| is == "json")))
+            .collect::<Result<_>>()?;
+        known.sort();
+        for (number, original) in known.iter().cycle().take(others).enumerate() {
+            let name = original.file_stem().unwrap_or_default().to_string_lossy();
+            let other = format!("{name}-{number}");
+            let named = |name: &str| format!("\"name\": \"{name}\"");
+            let text = fs_err::read_to_string(original)?.replacen(&named(&name), &named(&other), 1);
+            fs_err::write(receipts.join(format!("{other}.json")), text)?;
+        }
+        Ok(home)
+    }
+}
+
+fn contender(name: &str, mut command: Command) -> Contender<'_> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Contender::new(name, move || {
+        let status = command.status()?;
+        if status.success() { Ok(()) } else { Err(Error::other(format!("ended with {status}"))) }
+    })
 }

@@ -31,11 +31,11 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     fs_err::create_dir_all(&folder).doing("cannot make the benchmark's folder")?;
     let kf = Kf { program: programs.join("kf"), home: folder.join("home"), folder };
     kf.set_up()?;
-    let native = native_hello(&kf.folder)?;
+    native_hello(&kf.folder)?;
 
     let build = if args.dev { "the dev profile: its figures say nothing about a release" } else { "release" };
     say::line(&format!("\nkf of {build}"));
-    run(Command::new(programs.join("kf-bench-start")).arg(&kf.program).arg(&kf.home).arg(native))?;
+    run(Command::new(programs.join("kf-bench-start")).arg(&kf.program).arg(&kf.folder))?;
     let cluster = Cluster::start(profile)?;
     let mut with_cluster = Command::new(programs.join("kf-bench-cluster"));
     let measured = run_talking(with_cluster.arg(&kf.program).arg(&kf.home).arg(cluster.folder()));
@@ -47,17 +47,21 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
 fn release() -> Result<PathBuf> {
     say::line("· a release build takes about 10 minutes on two cores the first time");
     let programs = ["--bin", "kf", "--bin", "kf-bench-start", "--bin", "kf-bench-cluster"];
-    cargo(&[&["build", "--workspace", "--release"][..], &programs].concat())?;
+    // Symbols tell whose code there is, and are not loaded.
+    let symbols = ["--config", "profile.release.strip=\"debuginfo\""];
+    cargo(&[&["build", "--workspace", "--release"][..], &symbols, &programs].concat())?;
     Ok(crate::step::programs()?.with_file_name("release"))
 }
 
-/// What an ordinary program takes to say as much as `kf hello`.
-fn native_hello(folder: &Path) -> Result<PathBuf> {
-    let (source, program) = (folder.join("hello.rs"), folder.join("hello"));
+/// What an ordinary program takes to say as much as `kf hello`: as cargo builds it, and static.
+fn native_hello(folder: &Path) -> Result<()> {
+    let source = folder.join("hello.rs");
     fs_err::write(&source, "fn main() { println!(\"hello world\"); }\n")
         .doing("cannot write the native program")?;
-    run(Command::new("rustc").arg("-O").arg(&source).arg("-o").arg(&program))?;
-    Ok(program)
+    for (name, flags) in [("hello", &[][..]), ("hello-static", &["-C", "target-feature=+crt-static"])] {
+        run(Command::new("rustc").arg("-O").args(flags).arg(&source).arg("-o").arg(folder.join(name)))?;
+    }
+    Ok(())
 }
 
 /// The measured kf, in a home of its own.
