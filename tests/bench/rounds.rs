@@ -77,12 +77,13 @@ pub(crate) fn compare(
     stdout.flush()
 }
 
-/// Ten blocks for the first contender's time; an arrow where there is no room for all.
+/// A bar for a time, scaled so that the first contender's has ten blocks. An arrow marks a bar cut off at 40.
 fn bar(time: Duration, first: Duration) -> String {
-    const MOST_BLOCKS: u128 = 40;
+    const MAX_BLOCKS: u128 = 40;
     let blocks = (time.as_nanos() * 10 + first.as_nanos() / 2) / first.as_nanos().max(1);
-    let shown = "█".repeat(usize::try_from(blocks.min(MOST_BLOCKS)).unwrap_or_default());
-    if blocks > MOST_BLOCKS { shown + "▶" } else { shown }
+    let arrow = if blocks > MAX_BLOCKS { "▶" } else { "" };
+    let bar = "█".repeat(usize::try_from(blocks.min(MAX_BLOCKS)).unwrap_or_default());
+    format!("{bar}{arrow}")
 }
 
 fn throughput(bytes: u64, time: Duration) -> u128 {

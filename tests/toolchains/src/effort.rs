@@ -32,8 +32,7 @@ impl Effort {
     #[must_use]
     pub fn begin(all: u64) -> Self {
         Self {
-            #[expect(clippy::cast_precision_loss, reason = "nobody waits so long")]
-            all: all as f64,
+            all: seconds(all),
             done: Mutex::new(0.0),
             known: Pace::kept(),
             begun: Instant::now(),
@@ -50,8 +49,7 @@ impl Effort {
     /// Takes note that a step is done; how long the others will take, if there are any.
     pub fn step_done(&self, reference: u64) -> Option<Duration> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        #[expect(clippy::cast_precision_loss, reason = "nobody waits so long")]
-        let reference = reference as f64;
+        let reference = seconds(reference);
         *done += reference;
         let pace = if *done < SHORT { self.known } else { Pace { reference: *done, used: self.used() } };
         let wanted = self.all * pace.factor();
@@ -101,6 +99,10 @@ impl Pace {
         let factor = self.used / self.reference;
         if factor.is_finite() && self.reference >= SHORT { factor.clamp(0.1, 10.0) } else { 1.0 }
     }
+}
+
+fn seconds(count: u64) -> f64 {
+    Duration::from_secs(count).as_secs_f64()
 }
 
 fn cores() -> f64 {

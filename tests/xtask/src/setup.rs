@@ -53,7 +53,7 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     if left.all() > 0 {
         say::step(&format!(
             "the first run compiles all it needs: {}; later ones start within seconds",
-            effort::estimate(left.all())
+            effort::in_words(effort.estimate())
         ));
     }
     thread::scope(|scope| {

@@ -46,7 +46,7 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
     }
     let wanted = match args {
         _ if args.day => Wanted::Day,
-        // Whoever goes on by hand may want any command.
+        // The cluster stays up for the user to try any command.
         _ if args.keep => Wanted::Commands,
         _ => Wanted::Demo,
     };
