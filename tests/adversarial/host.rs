@@ -280,6 +280,10 @@ impl KubeApi for Cluster {
             });
             return Ok(chunks.boxed());
         }
+        if pod == "web-open" && namespace.is_none() {
+            let half_a_line = futures_util::stream::iter([Ok(b"web-open ".to_vec())]);
+            return Ok(half_a_line.chain(futures_util::stream::pending()).boxed());
+        }
         self.refuse("get", "pods/log")
     }
 
