@@ -17,7 +17,7 @@ pub const KF_NAMESPACE: &str = "KF_NAMESPACE";
 pub const KF_AUDIT_LOG: &str = "KF_AUDIT_LOG";
 /// `1` shows where a command trapped.
 pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
-/// What to log to stderr, such as `debug` or `info,kf_cluster=trace`; takes precedence over `-v`.
+/// What to log to stderr, such as `debug` or `info,kf_cluster=debug`; takes precedence over `-v`.
 pub const KF_LOG: &str = "KF_LOG";
 /// The browser that pages are shown in, before [`BROWSER`]; `none` for none.
 pub const KF_BROWSER: &str = "KF_BROWSER";

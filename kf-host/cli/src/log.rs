@@ -47,12 +47,11 @@ fn level(verbosity: u8) -> LevelFilter {
     match verbosity {
         0 => LevelFilter::OFF,
         1 => LevelFilter::INFO,
-        2 => LevelFilter::DEBUG,
-        3.. => LevelFilter::TRACE,
+        2.. => LevelFilter::DEBUG,
     }
 }
 
-/// Reads a filter such as `debug` or `info,kf_cluster=trace`.
+/// Reads a filter such as `debug` or `info,kf_cluster=debug`.
 fn parse(filter: &str) -> Result<Targets> {
     let invalid = |why: String| {
         Failure::usage(format!("invalid {}: {why}", env::KF_LOG)).hint(format!(
