@@ -22,7 +22,11 @@ fn parse(words: &[OsString]) -> Option<ArgMatches> {
 
 /// The first word that is neither a flag of kf nor the value of one.
 pub fn command_name(words: &[OsString]) -> Option<String> {
-    parse(words)?.subcommand_name().map(str::to_owned)
+    match words.get(1)?.to_str() {
+        // Most lines begin with it, and then need not be parsed twice.
+        Some(first) if !first.is_empty() && !first.starts_with('-') => Some(first.to_owned()),
+        _ => parse(words)?.subcommand_name().map(str::to_owned),
+    }
 }
 
 /// What a line asks for that cannot be read otherwise: how to print, and whether to show causes. Words
