@@ -22,8 +22,8 @@ use crate::{demo, plugins, say};
 
 /// How many CPU seconds cargo takes for kf with all it depends on, for the supervisor of clusters with the
 /// Kubernetes client, for the tests, and for the guests.
-const KF: u64 = 550;
-const SUPERVISOR: u64 = 220;
+const KF: u64 = 330;
+const SUPERVISOR: u64 = 120;
 const TESTS: u64 = 300;
 const GUESTS: u64 = 200;
 
