@@ -46,14 +46,15 @@ impl Effort {
         Duration::from_secs_f64(self.all * self.known.factor() / cores())
     }
 
-    /// Takes note that a step is done; how long the others will take, if there are any.
-    pub fn step_done(&self, reference: u64) -> Option<Duration> {
+    /// Takes note that a step is done; how long the others will take, if there are any. At least as long as `next`,
+    /// the reference seconds of those that begin only now.
+    pub fn step_done(&self, reference: u64, next: u64) -> Option<Duration> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         let reference = seconds(reference);
         *done += reference;
         let pace = if *done < SHORT { self.known } else { Pace { reference: *done, used: self.used() } };
-        let wanted = self.all * pace.factor();
-        let left = wanted / cores() - self.begun.elapsed().as_secs_f64();
+        let takes = |reference: f64| reference * pace.factor() / cores();
+        let left = (takes(self.all) - self.begun.elapsed().as_secs_f64()).max(takes(seconds(next)));
         (reference > 0.0 && *done < self.all && left > 0.0).then(|| Duration::from_secs_f64(left))
     }
 
@@ -166,10 +167,18 @@ mod tests {
     #[test]
     fn what_is_left_is_told_as_long_as_something_is() {
         let effort = effort(600.0, Pace::default(), 0);
-        assert!(effort.step_done(0).is_none(), "a step that had nothing to do tells nothing");
-        let left = effort.step_done(30).unwrap().as_secs_f64();
+        assert!(effort.step_done(0, 570).is_none(), "a step that had nothing to do tells nothing");
+        let left = effort.step_done(30, 300).unwrap().as_secs_f64();
         assert!((left - 600.0 / cores()).abs() < 1.0, "{left}");
-        assert!(effort.step_done(570).is_none());
+        assert!(effort.step_done(570, 0).is_none());
+    }
+
+    #[test]
+    fn what_begins_only_now_is_not_done_before_it_is_due() {
+        let late = effort(600.0, Pace::default(), 1_000);
+        let left = late.step_done(30, 90).unwrap().as_secs_f64();
+        assert!((left - 90.0 / cores()).abs() < 1.0, "{left}");
+        assert!(late.step_done(30, 0).is_none());
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn program() -> GoProgram<'static> {
         linker_flags: "-X k8s.io/component-base/version.gitVersion=v1.36.2 \
             -X k8s.io/component-base/version.gitMajor=1 \
             -X k8s.io/component-base/version.gitMinor=36",
-        core_seconds: 420,
+        core_seconds: 490,
     }
 }
 
