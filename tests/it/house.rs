@@ -241,3 +241,17 @@ fn what_security_md_says_is_tried_is_tried() {
         }
     }
 }
+
+/// The machine code of guests runs in kf's own process, so no address in it may be known beforehand.
+#[test]
+fn kf_is_static_and_loads_at_any_address() {
+    use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
+
+    let data = fs_err::read(crate::common::kf_program()).unwrap();
+    let file = ElfFile64::<object::Endianness>::parse(&*data).unwrap();
+    let endian = file.endian();
+    assert_eq!(file.elf_header().e_type(endian), object::elf::ET_DYN, "not position-independent");
+    let loaded_by_another =
+        file.elf_program_headers().iter().any(|header| header.p_type(endian) == object::elf::PT_INTERP);
+    assert!(!loaded_by_another, "not static");
+}

@@ -46,16 +46,19 @@ impl Effort {
         Duration::from_secs_f64(self.all * self.known.factor() / cores())
     }
 
-    /// Takes note that a step is done; how long the others will take, if there are any. At least as long as `next`,
-    /// the reference seconds of those that begin only now.
-    pub fn step_done(&self, reference: u64, next: u64) -> Option<Duration> {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let reference = seconds(reference);
-        *done += reference;
-        let pace = if *done < SHORT { self.known } else { Pace { reference: *done, used: self.used() } };
+    /// Takes note that something of so many reference seconds is built.
+    pub fn built(&self, reference: u64) {
+        *self.done.lock().unwrap_or_else(PoisonError::into_inner) += seconds(reference);
+    }
+
+    /// How long the rest will take, unless all is built. At least as long as `next`, the reference seconds of what
+    /// begins only now.
+    pub fn left(&self, next: u64) -> Option<Duration> {
+        let done = *self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = if done < SHORT { self.known } else { Pace { reference: done, used: self.used() } };
         let takes = |reference: f64| reference * pace.factor() / cores();
         let left = (takes(self.all) - self.begun.elapsed().as_secs_f64()).max(takes(seconds(next)));
-        (reference > 0.0 && *done < self.all && left > 0.0).then(|| Duration::from_secs_f64(left))
+        (done < self.all && left > 0.0).then(|| Duration::from_secs_f64(left))
     }
 
     /// Keeps the pace of this build for the next one, unless another's cache did much of the work.
@@ -167,18 +170,19 @@ mod tests {
     #[test]
     fn what_is_left_is_told_as_long_as_something_is() {
         let effort = effort(600.0, Pace::default(), 0);
-        assert!(effort.step_done(0, 570).is_none(), "a step that had nothing to do tells nothing");
-        let left = effort.step_done(30, 300).unwrap().as_secs_f64();
+        effort.built(30);
+        let left = effort.left(300).unwrap().as_secs_f64();
         assert!((left - 600.0 / cores()).abs() < 1.0, "{left}");
-        assert!(effort.step_done(570, 0).is_none());
+        effort.built(570);
+        assert!(effort.left(0).is_none());
     }
 
     #[test]
     fn what_begins_only_now_is_not_done_before_it_is_due() {
         let late = effort(600.0, Pace::default(), 1_000);
-        let left = late.step_done(30, 90).unwrap().as_secs_f64();
+        let left = late.left(90).unwrap().as_secs_f64();
         assert!((left - 90.0 / cores()).abs() < 1.0, "{left}");
-        assert!(late.step_done(30, 0).is_none());
+        assert!(late.left(0).is_none());
     }
 
     #[test]

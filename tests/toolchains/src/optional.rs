@@ -74,15 +74,26 @@ fn programs(extent: Extent) -> Vec<GoProgram<'static>> {
 
 const SITES: [&Site; 3] = [&TENSORBOARD, &JUPYTERLAB, &STORAGE_INITIALIZER];
 
-/// Builds the Go programs that are not cached, one after the other, as each takes every core.
-pub fn build_programs(extent: Extent, progress: Progress) -> Result<()> {
-    programs(extent).iter().try_for_each(|program| go::build(program, progress).map(drop))
+/// Builds the Go programs that are not cached, one after the other, as each takes every core. `built` hears how many
+/// seconds of one core each was expected to take.
+pub fn build_programs(extent: Extent, progress: Progress, built: impl Fn(u64)) -> Result<()> {
+    programs(extent).iter().try_for_each(|program| {
+        let expected = program.core_seconds_left()?;
+        go::build(program, progress)?;
+        built(expected);
+        Ok(())
+    })
 }
 
-/// Fetches Debian's Python and the packages that are not cached.
-pub fn fetch_python(progress: Progress) -> Result<()> {
+/// Fetches Debian's Python and the packages that are not cached. `built` is as for [`build_programs`].
+pub fn fetch_python(progress: Progress, built: impl Fn(u64)) -> Result<()> {
     python::base(progress)?;
-    SITES.iter().try_for_each(|site| site.installed(progress).map(drop))
+    SITES.iter().try_for_each(|site| {
+        let expected = site.core_seconds_left()?;
+        site.installed(progress)?;
+        built(expected);
+        Ok(())
+    })
 }
 
 /// How many seconds one core needs for all of it now.

@@ -66,7 +66,7 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
             scope.spawn(|| packages(profile)),
             scope.spawn(|| rust_of_debian(wanted)),
             scope.spawn(|| python_tuf(wanted)),
-            scope.spawn(|| python_of_parts(wanted, profile)),
+            scope.spawn(|| python_of_parts(wanted, profile, &effort)),
         ];
         let toolchain = scope.spawn(move || toolchain(wanted));
         let programs = tell_when_done(&effort, left.programs, left.guests, programs(wanted));
@@ -80,13 +80,20 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     Ok(())
 }
 
-/// Says how long the other steps will take; `next` is what begins only now.
+/// Says how long the other steps will take once this one is done; `next` is what begins only then.
 fn tell_when_done(effort: &Effort, reference: u64, next: u64, step: Result<()>) -> Result<()> {
     step?;
-    if let Some(left) = effort.step_done(reference, next) {
-        say::step(&format!("{} to go", effort::in_words(left)));
+    effort.built(reference);
+    if reference > 0 {
+        tell_what_is_left(effort, next);
     }
     Ok(())
+}
+
+fn tell_what_is_left(effort: &Effort, next: u64) {
+    if let Some(left) = effort.left(next) {
+        say::step(&format!("{} to go", effort::in_words(left)));
+    }
 }
 
 /// What a step on a thread of its own came to.
@@ -164,19 +171,23 @@ fn kubernetes(wanted: Wanted, profile: Profile, left: &Left, effort: &Effort) ->
         tell_when_done(effort, left.pods, left.parts, built)?;
     }
     if let Some(extent) = parts(wanted, profile) {
-        let build = || optional::build_programs(extent, say::step);
-        let built = say::during("building the parts of Kubeflow", None, build);
-        tell_when_done(effort, left.parts, 0, built.doing("cannot build the parts of Kubeflow"))?;
+        let build = || optional::build_programs(extent, say::step, |reference| effort.built(reference));
+        say::during("building the parts of Kubeflow", None, build)
+            .doing("cannot build the parts of Kubeflow")?;
+        if left.parts > 0 {
+            tell_what_is_left(effort, 0);
+        }
     }
     Ok(())
 }
 
 /// TensorBoard, JupyterLab and the Python that runs them.
-fn python_of_parts(wanted: Wanted, profile: Profile) -> Result<()> {
+fn python_of_parts(wanted: Wanted, profile: Profile, effort: &Effort) -> Result<()> {
     if parts(wanted, profile).is_none() {
         return Ok(());
     }
-    say::during("fetching TensorBoard and JupyterLab", None, || optional::fetch_python(say::step))
+    let fetch = || optional::fetch_python(say::step, |reference| effort.built(reference));
+    say::during("fetching TensorBoard and JupyterLab", None, fetch)
         .doing("cannot fetch the Python of the parts of Kubeflow")
 }
 
