@@ -51,8 +51,7 @@ struct Bench {
 
 impl Bench {
     fn start(&self) -> Result<()> {
-        let one = self.folder.join("home");
-        let (few, many) = (self.home_with(20)?, self.home_with(200)?);
+        let (one, few, many) = (self.home_with(0)?, self.home_with(20)?, self.home_with(200)?);
         let plugins = self.folder.join("kubectl-plugins");
         fs_err::create_dir_all(&plugins)?;
         fs_err::copy(self.native(), plugins.join("kubectl-hello"))?;
@@ -67,7 +66,7 @@ impl Bench {
             contender("native hello, static", Command::new(self.folder.join("hello-static"))),
             contender("kf --version", kf(&["--version"], &one)),
             contender("kf completion bash", kf(&["completion", "bash"], &one)),
-            contender("kf hello", kf(&["hello"], &one)),
+            contender("kf hello, the only command", kf(&["hello"], &one)),
             contender("kf hello beside 20 commands", kf(&["hello"], &few)),
             contender("kf hello beside 200 commands", kf(&["hello"], &many)),
             contender("kf --version beside 200 commands", kf(&["--version"], &many)),
@@ -89,7 +88,7 @@ impl Bench {
         self.folder.join("hello")
     }
 
-    /// A copy of the home with so many more commands.
+    /// A copy of the home with `hello` and so many other commands.
     fn home_with(&self, others: usize) -> Result<PathBuf> {
         let home = self.folder.join(format!("home-{others}"));
         let copied =
@@ -109,6 +108,9 @@ impl Bench {
             let named = |name: &str| format!("\"name\": \"{name}\"");
             let text = fs_err::read_to_string(original)?.replacen(&named(&name), &named(&other), 1);
             fs_err::write(receipts.join(format!("{other}.json")), text)?;
+        }
+        for original in known.iter().filter(|path| path.file_stem().is_none_or(|name| name != "hello")) {
+            fs_err::remove_file(original)?;
         }
         Ok(home)
     }
