@@ -4,7 +4,6 @@
 //! every receipt, is built only for help, completion and mistakes.
 
 use std::ffi::OsString;
-use std::mem::ManuallyDrop;
 
 use clap::error::ErrorKind;
 use clap::{Args as _, Command, CommandFactory, FromArgMatches, Subcommand as _};
@@ -113,8 +112,7 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
     let app = App::new(ui, GlobalArgs::default()).map_err(Stop::Early)?;
     let installed = find(&app, name).map_err(Stop::Early)?;
     let command = GlobalArgs::augment_args(Command::new("kf")).subcommand(added::command(name, &installed));
-    // The process ends right after, so nothing is won by taking it apart.
-    let matches = ManuallyDrop::new(command.try_get_matches_from(words)?);
+    let matches = command.try_get_matches_from(words)?;
     let Some((_, own)) = matches.subcommand() else {
         return Err(Stop::Early(Failure::usage(format!("`{name}` could not be read from the command line"))));
     };
