@@ -233,3 +233,25 @@ fn manifest_with_wildcard_is_refused() {
 fn a_manifest_with_a_word_nobody_knows_is_no_manifest() {
     host("[[permissions.kubernetes]]\napiGroups = []\nresources = []\nverbs = []\nscoep = \"cluster\"\n");
 }
+
+#[test]
+fn session_joined_to_terminal_or_stdin_needs_the_right() {
+    const EXEC: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/exec", "pods/attach"]
+verbs = ["get", "create"]
+"#;
+    let host = host(EXEC);
+    let kf = host.kf();
+    let command = ["sh".to_owned()];
+    for (stdin, tty) in [(true, false), (false, true), (true, true)] {
+        let session = kf.session("web").stdin(stdin).tty(tty);
+        for answer in [session.exec(&command), session.attach()] {
+            assert!(refused(answer, ErrorCode::Forbidden).contains("terminal = true"));
+        }
+    }
+    assert_eq!(kf.session("web").exec(&command), Ok(0));
+    host.manifest(&format!("[permissions]\nterminal = true\n{EXEC}"));
+    assert_eq!(kf.session("web").stdin(true).tty(true).exec(&command), Ok(0));
+}

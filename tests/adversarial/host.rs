@@ -370,6 +370,12 @@ pub(crate) struct Given {
     pub(crate) granted: Granted,
     pub(crate) limits: Limits,
     pub(crate) files: Vec<FileGrant>,
+    pub(crate) terminal: Result<(), ApiError>,
+}
+
+/// What kf says to a command whose manifest does not ask for the terminal.
+pub(crate) fn no_terminal() -> Result<(), ApiError> {
+    Err(ApiError::new(ErrorCode::Forbidden, "it may not use your terminal"))
 }
 
 impl Default for Given {
@@ -379,6 +385,7 @@ impl Default for Given {
             granted: Granted::default(),
             limits: patient(Limits::default()),
             files: Vec::new(),
+            terminal: no_terminal(),
         }
     }
 }
@@ -420,6 +427,7 @@ pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Giv
         context: Context { namespace: "team-a".to_owned(), interactive: true, ..Context::default() },
         kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
         selection: None,
+        terminal: given.terminal,
         files: given.files,
         ui,
         backtrace: false,
@@ -446,6 +454,7 @@ pub(crate) fn complete(attack: &str, limits: Limits) -> Completed {
         context: Context { namespace: "team-a".to_owned(), ..Context::default() },
         kube: Some(Kube { api: Arc::new(cluster.clone()), runtime: None }),
         selection: None,
+        terminal: no_terminal(),
         files: Vec::new(),
         ui: Box::new(screen.clone()),
         backtrace: false,

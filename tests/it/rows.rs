@@ -62,6 +62,9 @@ fn rights(name: &str) -> String {
     if manifest.get("permissions").and_then(|p| p.get("selection")).is_some() {
         needed.push("select a namespace".to_owned());
     }
+    if manifest.get("permissions").and_then(|p| p.get("terminal")).is_some() {
+        needed.push("use the terminal".to_owned());
+    }
     match (needed.is_empty(), optional) {
         (true, 0) => "none".to_owned(),
         (true, more) => format!("{more} it can do without"),
@@ -93,6 +96,10 @@ fn a_ceiling_is_what_its_command_asks_for() {
         let reviewed: toml::Table = fs_err::read_to_string(path).unwrap().parse().unwrap();
         let manifest = manifest(&name);
         assert_eq!(spelled_out(&reviewed, "ceiling"), spelled_out(&manifest, "permissions"), "{name}");
+        for switch in ["selection", "terminal"] {
+            let of = |table: &toml::Table, section: &str| table.get(section)?.get(switch).cloned();
+            assert_eq!(of(&reviewed, "ceiling"), of(&manifest, "permissions"), "{name}: {switch}");
+        }
         assert_eq!(reviewed["summary"], manifest["plugin"]["summary"], "{name}");
     }
 }

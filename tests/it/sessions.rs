@@ -8,11 +8,13 @@ use std::thread;
 use kf_tests::cluster::{User, skip_without_node};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::common::lines::lines_of;
 use crate::common::team::Team;
 use crate::common::terminal::{Terminal, shown};
-use crate::common::{Home, PATIENCE, Streams, attacks, ending_of, output_of};
+use crate::common::{Home, PATIENCE, Streams, attacks, ending_of, output_of, registry};
+use crate::kf_snapshot;
 
 /// A pod that serves a page, and has a shell.
 pub const SERVER: &str = r#"
@@ -111,6 +113,39 @@ fn who_may_not_run_anything_is_told_which_right_is_missing() {
     assert!(refused.stderr.contains("--read-only"), "{}", refused.transcript());
     let refused = dana.run(["run", "server", "--dry-run", "--", "id"]).code(2);
     assert!(refused.stderr.contains("leave --dry-run out"), "{}", refused.transcript());
+}
+
+#[test]
+fn session_with_terminal_or_stdin_needs_the_right() {
+    let team = Team::new("joined");
+    let home = attacks::home(&["joined-terminal"]).kubeconfig(&team.kubeconfig(User::Admin));
+    kf_snapshot!(home.run_in_vain(["joined-terminal"]), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: joined-terminal may not use your terminal or stdin: its manifest does not ask for `[permissions] terminal = true`
+    hint: ask the author of joined-terminal to add it
+    ");
+    // A registry that allowed it once binds what is installed when it no longer does.
+    let home = attacks::home(&["granted-terminal"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let asked = home.run(["granted-terminal"]);
+    assert!(asked.stderr.contains("exec stdin=true tty=false: Err"), "{}", asked.transcript());
+    let receipt = home.path().join(".local/share/kf/receipts/granted-terminal.json");
+    let mut lowered: Value = serde_json::from_slice(&fs_err::read(&receipt).unwrap()).unwrap();
+    lowered["ceiling"].as_object_mut().unwrap().remove("terminal").unwrap();
+    fs_err::write(&receipt, lowered.to_string()).unwrap();
+    let refused = home.run(["granted-terminal"]).code(4);
+    assert!(refused.stderr.contains("its registry no longer allows `terminal`"), "{}", refused.transcript());
+    // A first-party command asks for it.
+    let home = Home::empty();
+    registry::set_up(&home, registry::published());
+    let ran = home.run(["command", "add", "shell"]).code(8);
+    let right = "It may hand your terminal and stdin to programs in pods.";
+    assert!(ran.stderr.contains(right), "{}", ran.transcript());
+    home.run(registry::hinted(&ran)).success();
+    let described = home.run(["command", "describe", "shell", "-o", "json"]).success().stdout;
+    let described: Value = serde_json::from_str(&described).unwrap();
+    assert_eq!(described["terminal"], true);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use kf_core::api::{self, KubeApi as _, Reach, Selection};
+use kf_core::api::{self, ApiError, ErrorCode, KubeApi as _, Reach, Selection};
 use kf_core::ui::Silent;
 use kf_core::{Failure, Kind};
 use kf_sandbox::{Candidate, CompletionRequest, Limits, Run};
@@ -38,6 +38,7 @@ pub fn by_command(
         context: context(receipt, setting, cluster.as_ref()),
         kube: cluster.as_ref().map(ClusterRun::kube),
         selection: selection(receipt, &rights, setting, cluster.as_ref()),
+        terminal: Err(ApiError::new(ErrorCode::Forbidden, "a value is completed without a terminal")),
         files: Vec::new(),
         ui: Box::new(Silent),
         backtrace: false,

@@ -76,7 +76,7 @@ pub fn examine(
             let dangerous = rights.rules.permissions().filter(|permission| danger(permission).is_some());
             let dangerous = RuleSet::from_permissions(dangerous.cloned());
             if !dangerous.is_empty() {
-                let dangerous = Rights { rules: dangerous, selection: false };
+                let dangerous = Rights { rules: dangerous, ..Rights::default() };
                 return Err(ExamineError::Dangerous(rights::short_lines(&dangerous)));
             }
         }

@@ -91,11 +91,12 @@ mod tests {
     fn rights() -> impl Strategy<Value = Rights> {
         let verbs = subsequence(vec!["get", "list", "watch", "create", "patch"], 0..=5);
         let resources = subsequence(vec!["pods", "pods/log", "jobs", "secrets"], 1..=4);
-        (verbs, resources, any::<bool>(), any::<bool>()).prop_map(|(verbs, resources, cluster, selection)| {
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+        (verbs, resources, flags).prop_map(|(verbs, resources, (cluster, selection, terminal))| {
             let scope = if cluster { "cluster" } else { "environment" };
             let rule = json!({"apiGroups": [""], "resources": resources, "verbs": verbs, "scope": scope});
             let rules = if verbs.is_empty() { vec![] } else { vec![rule] };
-            Rights { rules: RuleSet::parse(&rules).unwrap(), selection }
+            Rights { rules: RuleSet::parse(&rules).unwrap(), selection, terminal }
         })
     }
 

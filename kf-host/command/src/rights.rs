@@ -6,6 +6,9 @@ use kf_core::grants::{RuleError, RuleSet, sentences};
 /// The right of `[permissions] selection`, in words.
 pub const SELECTION: &str = "change which namespace later commands use";
 
+/// The right of `[permissions] terminal`, in words.
+pub const TERMINAL: &str = "hand your terminal and stdin to programs in pods";
+
 /// What a command asks for, what its user accepted, or the most its registry allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
@@ -13,21 +16,27 @@ pub struct Rights {
     pub rules: RuleSet,
     /// To change which namespace later commands use.
     pub selection: bool,
+    /// To hand the user's terminal and stdin to what runs in a pod.
+    pub terminal: bool,
 }
 
 impl Rights {
     pub fn parse(permissions: &Permissions) -> Result<Self, RuleError> {
-        let Permissions { kubernetes, selection } = permissions;
-        Ok(Self { rules: RuleSet::parse(kubernetes)?, selection: *selection })
+        let Permissions { kubernetes, selection, terminal } = permissions;
+        Ok(Self { rules: RuleSet::parse(kubernetes)?, selection: *selection, terminal: *terminal })
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty() && !self.selection
+        self.rules.is_empty() && self.switches().is_empty()
     }
 
     /// What `new` has beyond these; empty if nobody needs to be asked.
     pub fn growth(&self, new: &Self) -> Self {
-        Self { rules: self.rules.growth(&new.rules), selection: new.selection && !self.selection }
+        Self {
+            rules: self.rules.growth(&new.rules),
+            selection: new.selection && !self.selection,
+            terminal: new.terminal && !self.terminal,
+        }
     }
 
     /// Whether these include all that `other` has.
@@ -37,7 +46,16 @@ impl Rights {
 
     /// How many single permissions they are.
     pub fn count(&self) -> usize {
-        self.rules.permissions().count() + usize::from(self.selection)
+        self.rules.permissions().count() + self.switches().len()
+    }
+
+    /// In words, the rights that are not rules on the cluster's objects.
+    pub fn switches(&self) -> Vec<&'static str> {
+        let Self { rules: _, selection, terminal } = self;
+        [(*selection, SELECTION), (*terminal, TERMINAL)]
+            .into_iter()
+            .filter_map(|(held, words)| held.then_some(words))
+            .collect()
     }
 }
 
@@ -45,11 +63,11 @@ impl Rights {
 pub fn short_lines(rights: &Rights) -> Vec<String> {
     let rules = sentences(&rights.rules);
     let lines = rules.iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources));
-    lines.chain(rights.selection.then(|| SELECTION.to_owned())).collect()
+    lines.chain(rights.switches().into_iter().map(str::to_owned)).collect()
 }
 
 /// `read pods and their logs; create training jobs`: to stand in a sentence.
 pub fn in_words(rights: &Rights) -> String {
     let rules = sentences(&rights.rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
-    rules.chain(rights.selection.then(|| SELECTION.to_owned())).collect::<Vec<_>>().join("; ")
+    rules.chain(rights.switches().into_iter().map(str::to_owned)).collect::<Vec<_>>().join("; ")
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kf_cluster::broker::{Broker, BrokerConfig, Budgets, CallRecord, Change, Command};
 use kf_cluster::connection::Connection;
-use kf_core::api::ErrorCode;
+use kf_core::api::{ApiError, ErrorCode};
 use kf_core::failure::Context as _;
 use kf_core::grants::{Refusal, RuleSet, RunFlags};
 use kf_core::names::Namespace;
@@ -125,6 +125,7 @@ impl Executor for Local {
                 },
                 kube: cluster.as_ref().map(ClusterRun::kube),
                 selection: selection(receipt, &rights, setting, cluster.as_ref()),
+                terminal: terminal(receipt, &rights),
                 files: files.clone(),
                 ui: ui(),
                 backtrace: setting.backtrace,
@@ -268,6 +269,30 @@ pub(crate) fn selection(
         overridden: setting.overridden.clone(),
         reporter: Arc::clone(&setting.reporter),
     }))
+}
+
+/// Whether a command may join sessions to the user's terminal and stdin: if its manifest, its registry and
+/// its user all say so. A local file has no registry to ask.
+fn terminal(receipt: &Receipt, rights: &Rights) -> Result<(), ApiError> {
+    let name = &receipt.name;
+    let allowed = receipt.ceiling.terminal || matches!(receipt.origin, Origin::Local { .. });
+    let accepted = receipt.consent.permissions.terminal;
+    let (why, hint) = match (rights.terminal, allowed, accepted) {
+        (true, true, true) => return Ok(()),
+        (false, ..) => (
+            "its manifest does not ask for `[permissions] terminal = true`".to_owned(),
+            format!("ask the author of {name} to add it"),
+        ),
+        (true, false, _) => {
+            ("its registry no longer allows `terminal`".to_owned(), format!("kf command describe {name}"))
+        }
+        (true, true, false) => (
+            "you have not accepted `terminal` for this version".to_owned(),
+            format!("kf command remove {name} && kf command add {name}@{}", receipt.version),
+        ),
+    };
+    let message = format!("{name} may not use your terminal or stdin: {why}");
+    Err(ApiError { hint: Some(hint), ..ApiError::new(ErrorCode::Forbidden, message) })
 }
 
 /// What the guest says failed; where a layer refused, who stands in the way and who can help.

@@ -12,4 +12,7 @@ pub struct Permissions {
     /// To change which namespace later commands use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub selection: bool,
+    /// To hand the user's terminal and stdin to what runs in a pod.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub terminal: bool,
 }

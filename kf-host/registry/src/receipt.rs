@@ -88,9 +88,12 @@ fn canonical(permissions: &Permissions) -> Vec<u8> {
         text.extend_from_slice(&line);
         text.push(b'\n');
     }
-    // No JSON document reads so.
+    // No JSON document reads like these.
     if permissions.selection {
         text.extend_from_slice(b"selection\n");
+    }
+    if permissions.terminal {
+        text.extend_from_slice(b"terminal\n");
     }
     text
 }

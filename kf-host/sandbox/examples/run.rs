@@ -9,6 +9,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use kf_core::api::{ApiError, ErrorCode};
 use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
 use kf_sandbox::{Code, Context, Fault, Granted, Limits, Run};
 use semver::Version;
@@ -63,6 +64,7 @@ fn run(code: &str, arguments: Vec<String>) -> Result<u8> {
         },
         kube: None,
         selection: None,
+        terminal: Err(ApiError::new(ErrorCode::Forbidden, "this example has no terminal")),
         files: Vec::new(),
         ui: Box::new(Plain(Vec::new())),
         backtrace: true,

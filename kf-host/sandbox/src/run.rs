@@ -16,7 +16,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kf_core::api::{ErrorCode, KubeApi};
+use kf_core::api::{ApiError, ErrorCode, KubeApi};
 use kf_core::grants::Refusal;
 use kf_core::selection::Selection;
 use kf_core::tree::CommandTree;
@@ -49,6 +49,8 @@ pub struct Run {
     pub kube: Option<Kube>,
     /// Absent: the namespace in use can be neither known nor changed, whatever is granted.
     pub selection: Option<Box<dyn Selection>>,
+    /// Whether a session in a pod may be joined to the user's terminal or stdin; if not, why.
+    pub terminal: Result<(), ApiError>,
     /// The files the user named.
     pub files: Vec<FileGrant>,
     pub ui: Box<dyn Ui>,
@@ -134,6 +136,7 @@ pub fn describe(code: Code, abi: Version) -> Result<CommandTree, Fault> {
         context: Context::default(),
         kube: None,
         selection: None,
+        terminal: Err(ApiError::new(ErrorCode::Forbidden, "a command that describes itself has no terminal")),
         files: Vec::new(),
         ui: Box::new(Silent),
         backtrace: false,
@@ -200,6 +203,7 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
     let mut state =
         State::new(run.limits.clone(), run.context, run.files, api, output.clone(), Arc::clone(&meter));
     state.selection = run.selection;
+    state.terminal = run.terminal;
     let guest = Guest {
         abi,
         engine: engine.clone(),

@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) kube: Option<Arc<dyn KubeApi>>,
     /// Absent: nothing can be selected, whatever is granted.
     pub(crate) selection: Option<Box<dyn Selection>>,
+    /// Whether a session may be joined to the user's terminal or stdin; if not, why.
+    pub(crate) terminal: std::result::Result<(), ApiError>,
     pub(crate) files: Files,
     pub(crate) limits: Limits,
     /// The last no of a layer; it never enters the guest.
@@ -116,6 +118,7 @@ impl State {
             context,
             kube,
             selection: None,
+            terminal: Err(ApiError::new(ErrorCode::Forbidden, "this run may not use the terminal")),
             files: named,
             limits,
             refusal: None,

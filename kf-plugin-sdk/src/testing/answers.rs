@@ -4,6 +4,7 @@ use kf_core::names::{ContainerName, ResourceVersion};
 use serde_json::Value;
 
 use super::host::FakeHost;
+use super::manifest::Rights;
 use super::sessions::FakeProcess;
 use super::streams::{FakeForward, FakeLive, FakeLogStream, FakeProgress, FakeWatch, when};
 use crate::border::*;
@@ -135,12 +136,14 @@ impl Host for FakeHost {
         command: &[String],
         options: &SessionOptions,
     ) -> Result<i32> {
+        self.may_join(options)?;
         let said = self.exec_session(namespace, pod, command, options)?;
         self.print(&said.stdout)?;
         Ok(said.exit_code)
     }
 
     fn attach(&self, namespace: Option<&str>, pod: &str, options: &SessionOptions) -> Result<i32> {
+        self.may_join(options)?;
         let said = self.session("attach", namespace, pod, &[], options)?;
         self.print(&said.stdout)?;
         Ok(said.exit_code)
@@ -272,6 +275,15 @@ impl FakeHost {
     fn may_select(&self) -> Result<()> {
         match self.cluster(|cluster| cluster.rights.as_ref().is_some_and(|rights| !rights.selection)) {
             true => Err(Error::forbidden("the manifest does not say `[permissions] selection = true`")),
+            false => Ok(()),
+        }
+    }
+
+    /// A person's terminal and stdin are a right of their own.
+    fn may_join(&self, options: &SessionOptions) -> Result<()> {
+        let lacks = |rights: &Rights| !rights.terminal && (options.stdin || options.tty);
+        match self.cluster(|cluster| cluster.rights.as_ref().is_some_and(lacks)) {
+            true => Err(Error::forbidden("the manifest does not say `[permissions] terminal = true`")),
             false => Ok(()),
         }
     }

@@ -20,6 +20,7 @@ pub(super) struct Package {
 pub(super) struct Rights {
     pub(super) grants: Grants,
     pub(super) selection: bool,
+    pub(super) terminal: bool,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +74,7 @@ impl Rights {
             environment: None,
             run: RunFlags::default(),
         };
-        Ok(Self { grants, selection: permissions.selection })
+        Ok(Self { grants, selection: permissions.selection, terminal: permissions.terminal })
     }
 }
 

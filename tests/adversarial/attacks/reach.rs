@@ -135,7 +135,8 @@ pub(crate) fn undeclared_session() {
 
 /// As for [`namespace_escape`]: what the broker is to refuse arrives there unchanged.
 pub(crate) fn session_elsewhere() {
-    let attacked = run_with("session_elsewhere", Given { granted: sessions(), ..Given::default() });
+    let given = Given { granted: sessions(), terminal: Ok(()), ..Given::default() };
+    let attacked = run_with("session_elsewhere", given);
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);
     for (verb, word) in [("exec", "%2e%2e"), ("portforward", "web?ports=22"), ("attach", "web\0")] {
         let has = |call: &String| call.starts_with(verb) && call.contains(&format!("{word:?}"));

@@ -1,10 +1,11 @@
 //! Attacks on the person at the terminal, and on what the exit code says.
 
+use kf_core::api::ErrorCode;
 use kf_core::exit;
 use kf_sandbox::{Fault, Granted, Limits};
 
 use crate::guests;
-use crate::host::{Given, patient, run, run_code, run_with};
+use crate::host::{Given, no_terminal, patient, run, run_code, run_with};
 
 const MIB: u64 = 1 << 20;
 
@@ -101,6 +102,15 @@ pub(crate) fn panics() {
     assert!(attacked.trap().contains("unreachable"), "{}", attacked.trap());
     let Err(fault) = attacked.result else { unreachable!() };
     assert!(!fault.to_string().contains('\u{1b}'));
+}
+
+/// Without the right no session is opened that could take the terminal or read stdin.
+pub(crate) fn joined_terminal() {
+    let granted = Granted { kube: true, sessions: true, ..Granted::default() };
+    let attacked = run_with("joined_terminal", Given { granted, ..Given::default() });
+    let error = attacked.result.unwrap().exit.unwrap_err();
+    assert_eq!((error.code, error.message), (ErrorCode::Forbidden, no_terminal().unwrap_err().message));
+    assert_eq!((attacked.screen.notes, attacked.calls), (vec![], vec![]));
 }
 
 pub(crate) fn exit_codes() {

@@ -63,8 +63,25 @@ resources = ["pods/portforward"]
 verbs = ["get", "create"]
 "#;
 
+const EXEC: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/exec", "pods/attach"]
+verbs = ["get", "create"]
+"#;
+
+const EXEC_AND_TERMINAL: &str = r#"
+[permissions]
+terminal = true
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/exec", "pods/attach"]
+verbs = ["get", "create"]
+"#;
+
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 12] = [
+const PUBLISHED: [(&str, &str, &str); 14] = [
     ("complete-injects", "complete_injects", ""),
     ("complete-prints", "complete_prints", ""),
     ("complete-spins", "complete_spins", ""),
@@ -77,6 +94,8 @@ const PUBLISHED: [(&str, &str, &str); 12] = [
     ("sleep-for-ever", "sleep_for_ever", ""),
     ("spin", "spin", ""),
     ("held-ports", "held_ports", FORWARD_PORTS),
+    ("joined-terminal", "joined_terminal", EXEC),
+    ("granted-terminal", "joined_terminal", EXEC_AND_TERMINAL),
 ];
 
 static ATTACKS: Shelf = Shelf::of(published);

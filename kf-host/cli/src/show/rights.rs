@@ -1,7 +1,7 @@
 //! A command's rights, in the lines in which a person can decide by them.
 
 use kf_command::installed::Installed;
-use kf_command::rights::{Rights, SELECTION, in_words};
+use kf_command::rights::{Rights, in_words};
 use kf_core::grants::{RuleSet, Sentence, sentences};
 use kf_core::tree::{CommandTree, ValueType};
 use kf_core::ui::Tone;
@@ -26,16 +26,15 @@ pub fn lines(name: &str, rights: &Rights, tree: &CommandTree) -> Vec<Line> {
             "It may open the one file, and read what is below the one directory, that you name on its command line. "
         }
     };
-    let selection = if rights.selection { format!("It may {SELECTION}. ") } else { String::new() };
+    let switches = rights.switches().into_iter().map(|words| format!("It may {words}."));
     if rights.rules.is_empty() {
         let nothing = "It may do nothing else: no network, no files, no secrets.";
-        return vec![plain(format!("{name} asks for no rights on the cluster. {selection}{files}{nothing}"))];
+        let switches: String = switches.map(|sentence| sentence + " ").collect();
+        return vec![plain(format!("{name} asks for no rights on the cluster. {switches}{files}{nothing}"))];
     }
     let mut lines = vec![plain(format!("In the namespace you use it in, {name} may"))];
     lines.extend(table("  ", &sentences(&rights.rules)));
-    if rights.selection {
-        lines.push(Line { text: selection.trim_end().to_owned(), tone: Tone::Warning });
-    }
+    lines.extend(switches.map(|text| Line { text, tone: Tone::Warning }));
     lines.push(plain(format!(
         "{files}It may do nothing else: no network, no other files, no secrets that are not named here."
     )));
@@ -49,9 +48,8 @@ pub fn lines(name: &str, rights: &Rights, tree: &CommandTree) -> Vec<Line> {
 /// What an upgrade adds, and how much stays.
 pub fn growth_lines(growth: &Rights, unchanged: usize) -> Vec<Line> {
     let mut lines = table("  + ", &sentences(&growth.rules));
-    if growth.selection {
-        lines.push(Line { text: format!("  + {SELECTION}"), tone: Tone::Warning });
-    }
+    let switches = growth.switches().into_iter();
+    lines.extend(switches.map(|words| Line { text: format!("  + {words}"), tone: Tone::Warning }));
     if unchanged > 0 {
         let s = if unchanged == 1 { "" } else { "s" };
         lines.push(Line { text: format!("  = {unchanged} permission{s} unchanged"), tone: Tone::Plain });

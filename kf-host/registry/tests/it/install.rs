@@ -356,7 +356,7 @@ fn consent_is_for_these_bytes_and_these_rights() {
     };
     let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
     let digest = |wasm, rules: &[Value]| {
-        receipt::consent_digest(wasm, &Permissions { kubernetes: rules.to_vec(), selection: false })
+        receipt::consent_digest(wasm, &Permissions { kubernetes: rules.to_vec(), ..Permissions::default() })
     };
     let list = digest(a, &[rule("list")]);
     assert_eq!(list, digest(a, &[rule("list")]));
@@ -365,8 +365,11 @@ fn consent_is_for_these_bytes_and_these_rights() {
     assert_ne!(list, digest(a, &[rule("list"), rule("delete")]));
     assert_ne!(list, digest(a, &[rule("list"), Value::from("selection")]));
     assert_ne!(list, digest(a, &[]));
-    let selecting = Permissions { kubernetes: vec![rule("list")], selection: true };
-    assert_ne!(list, receipt::consent_digest(a, &selecting));
+    assert_ne!(list, digest(a, &[rule("list"), Value::from("terminal")]));
+    let listing = Permissions { kubernetes: vec![rule("list")], ..Permissions::default() };
+    let selecting = receipt::consent_digest(a, &Permissions { selection: true, ..listing.clone() });
+    let joining = receipt::consent_digest(a, &Permissions { terminal: true, ..listing });
+    assert!(list != selecting && list != joining && selecting != joining);
     let turned: Value =
         serde_json::from_str(r#"{"verbs":["list"],"resources":["pods"],"apiGroups":[""]}"#).unwrap();
     assert_eq!(list, digest(a, &[turned]), "the order of keys does not matter");

@@ -406,7 +406,7 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
     let path = fixture.home().receipt(&name("hello"));
     let receipt: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
     let secrets = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }]);
-    for (right, added) in [("kubernetes", secrets), ("selection", json!(true))] {
+    for (right, added) in [("kubernetes", secrets), ("selection", json!(true)), ("terminal", json!(true))] {
         let mut receipt = receipt.clone();
         receipt["consent"]["permissions"][right] = added;
         fs_err::write(&path, receipt.to_string()).unwrap();

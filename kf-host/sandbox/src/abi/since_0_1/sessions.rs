@@ -121,7 +121,7 @@ impl State {
         options: Options,
     ) -> Result<std::result::Result<i32, WitError>> {
         let ready = self.stream_slot().and_then(|slot| {
-            let terminal = self.terminal(options.tty)?;
+            let terminal = self.terminal(&options)?;
             Ok((slot, self.cluster()?, terminal))
         });
         let (_slot, cluster, terminal) = match ready {
@@ -149,10 +149,15 @@ impl State {
         }
     }
 
-    fn terminal(&self, tty: bool) -> std::result::Result<Arc<dyn Terminal>, ApiError> {
+    /// What a session is joined to. Only showing what it says needs no right of its own: that is filtered
+    /// like all else a command prints.
+    fn terminal(&self, options: &Options) -> std::result::Result<Arc<dyn Terminal>, ApiError> {
+        if options.stdin || options.tty {
+            self.terminal.clone()?;
+        }
         let terminal = self.output.lock().terminal();
         let terminal = terminal.ok_or_else(|| failed("this run has no terminal"))?;
-        if tty && !terminal.is_interactive() {
+        if options.tty && !terminal.is_interactive() {
             return Err(ApiError::invalid("a terminal session needs a terminal, and stdin is none"));
         }
         Ok(terminal)
