@@ -8,8 +8,8 @@ use crate::common::terminal::Terminal;
 use crate::common::{Home, attacks};
 use crate::kf_snapshot;
 
-/// Clears the screen, sets the title, turns the text around.
-const HOSTILE: &str = "oh\u{1b}[2J\u{1b}]0;root#\u{7} no \u{202e}txt.exe";
+/// Clears the screen, sets the title, turns the text around, and hides characters in it.
+const HOSTILE: &str = "oh\u{1b}[2J\u{1b}]0;root#\u{7} no \u{202e}txt\u{200b}.\u{ad}exe\u{e0041}";
 
 #[test]
 fn what_a_pod_says_cannot_drive_the_terminal() {
@@ -35,7 +35,10 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
     let screen = String::from_utf8(screen).unwrap();
     assert!(status.success(), "{screen}");
     assert!(screen.contains("oh no txt.exe"), "{screen}");
-    assert!(!screen.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{screen:?}");
+    assert!(
+        !screen.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{200b}', '\u{ad}', '\u{2028}', '\u{e0041}']),
+        "{screen:?}"
+    );
 }
 
 #[test]
@@ -48,11 +51,13 @@ fn what_a_command_prints_cannot_drive_the_terminal() {
         terminal.type_text("n\n");
         let (_, screen) = terminal.finish();
         let screen = String::from_utf8(screen).unwrap();
-        assert!(screen.contains("txt.exe"), "{format}: {screen}");
+        let shown = if matches!(format, "json" | "yaml") { "txt" } else { "txt.exe" };
+        assert!(screen.contains(shown), "{format}: {screen}");
         // Of escapes there are kf's own, which clear the line of a wait and redraw a table.
         let others =
             ["\r\u{1b}[2K", "\u{1b}[2K", "\u{1b}[J"].iter().fold(screen, |text, own| text.replace(own, ""));
-        assert!(!others.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{format}: {others:?}");
+        let hidden = ['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{ad}', '\u{2028}', '\u{e0041}'];
+        assert!(!others.contains(hidden), "{format}: {others:?}");
         // As JSON its escapes are text, in an error too.
         assert!(matches!(format, "json" | "yaml") || !others.contains("root#"), "{format}: {others:?}");
     }
@@ -82,6 +87,6 @@ fn what_a_registry_says_cannot_drive_the_terminal() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: cannot read the summary of hello: it must be one line of 1 to 120 characters without control or direction characters
+    error: cannot read the summary of hello: it must be one line of 1 to 120 characters without control or invisible characters
     ");
 }

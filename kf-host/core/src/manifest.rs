@@ -85,12 +85,11 @@ pub fn check_version(version: &Version) -> Result<(), NameError> {
 
 /// One line of plain text: what ends up on terminals must not steer them.
 pub fn check_line(field: &str, line: &str, max_chars: usize) -> Result<(), FormatError> {
-    let hidden = |c: char| text::is_unsafe(c) || text::is_invisible(c);
-    if line.trim().is_empty() || line.chars().count() > max_chars || line.chars().any(hidden) {
+    if line.trim().is_empty() || line.chars().count() > max_chars || line.chars().any(text::is_unsafe) {
         return Err(FormatError::invalid(
             field,
             format!(
-                "it must be one line of 1 to {max_chars} characters without control or direction characters"
+                "it must be one line of 1 to {max_chars} characters without control or invisible characters"
             ),
         ));
     }

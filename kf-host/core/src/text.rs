@@ -1,25 +1,50 @@
 //! Text of others in kf's own messages.
 //!
-//! A terminal obeys control characters, and directional formatting characters reorder what a person
-//! reads. [`is_unsafe`] is the one place that says which those are. Everything that shows, stores or
-//! forwards text of a guest, a registry or a cluster asks it.
+//! A terminal obeys control characters, directional formatting characters reorder what a person reads,
+//! and invisible ones make two texts look alike or carry a text that nobody sees. [`is_unsafe`] is the one
+//! place that says which those are. Everything that shows, stores or forwards text of a guest, a registry
+//! or a cluster asks it.
+//!
+//! Joiners and variation selectors are among the invisible ones although some scripts and emoji use them:
+//! an emoji made of several is shown as its parts, and one with a variation selector in the terminal's
+//! default style.
 
 use std::fmt::Write;
 
-/// Whether a terminal would act on the character instead of showing it: control characters, and
-/// those that change the direction of text.
+/// Whether the character is not shown but acted on, or not shown at all: control characters, those that
+/// break lines or change the direction of text, and those that are invisible.
 pub fn is_unsafe(c: char) -> bool {
-    c.is_control() || is_directional(c)
+    c.is_control() || is_ignorable(c) || is_format(c)
 }
 
-/// Whether the character reorders the text around it.
-pub fn is_directional(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Unicode's `Default_Ignorable_Code_Point`: what takes no room, such as zero-width spaces, soft hyphens,
+/// bidirectional controls, fillers, variation selectors and tags.
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
-/// Whether the character takes no room and says nothing: two texts that differ in it look the same.
-pub fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// What separates lines and paragraphs, and controls of annotations and hieroglyphs.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}')
 }
 
 /// The text with every [unsafe](is_unsafe) character written out. `keep` are those that may stay.
@@ -67,7 +92,9 @@ const MAX_EXCERPT_CHARS: usize = 80;
 
 /// A value as an error may repeat it: printable and short.
 pub fn excerpt(value: &str) -> String {
-    let mut text: String = value.chars().take(MAX_EXCERPT_CHARS).flat_map(char::escape_debug).collect();
+    let shown: String = value.chars().take(MAX_EXCERPT_CHARS).flat_map(char::escape_debug).collect();
+    // `escape_debug` leaves fillers.
+    let mut text = escaped(&shown, &[]);
     if value.chars().nth(MAX_EXCERPT_CHARS).is_some() {
         text.push('…');
     }
@@ -101,6 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn unsafe_is_what_is_not_shown_as_it_is() {
+        let invisible = "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{2060}\u{3164}\u{fe0f}\u{feff}\u{e0041}";
+        let directional = "\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}";
+        let acted_on = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{fff9}";
+        for c in [invisible, directional, acted_on].concat().chars() {
+            assert!(is_unsafe(c), "{c:?}");
+        }
+        for c in " ~\u{a0}Äλ漢字한🙂👨é\u{301}\u{600}…→✓".chars() {
+            assert!(!is_unsafe(c), "{c:?}");
+        }
+    }
+
+    #[test]
     fn one_line_is_short_and_printable() {
         let line = one_line(&format!("a\r\n\tb\u{7}{}", "x ".repeat(5000)));
         assert!(line.starts_with("a b x"));
@@ -111,6 +151,9 @@ mod tests {
     #[test]
     fn excerpt_is_short_and_printable() {
         assert_eq!(excerpt("a\u{1b}b"), "a\\u{1b}b");
+        for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| is_unsafe(*c)) {
+            assert!(!excerpt(&format!("a{c}")).contains(c), "{c:?}");
+        }
         assert_eq!(excerpt(&"x".repeat(500)).chars().count(), MAX_EXCERPT_CHARS + 1);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn table_flood() {
 /// terminal. So here it is all there, byte for byte, and has nowhere else to come out.
 pub(crate) fn escape_sequences() {
     let attacked = run("escape_sequences");
-    let escapes = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt.exe";
+    let escapes = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt\u{200b}.\u{ad}exe\u{2028}\u{e0041}";
     let error = attacked.result.unwrap().exit.unwrap_err();
     assert_eq!((error.message.as_str(), error.hint.as_deref()), (escapes, Some(escapes)));
     assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), escapes);

@@ -1,10 +1,9 @@
 //! Keeps text from commands, registries and clusters from driving the terminal.
 //!
 //! A terminal obeys what it is sent: an escape sequence can move the cursor over a line already
-//! read, set the clipboard, or rename the window, and bidirectional controls reorder what a
-//! person sees. On a terminal kf therefore passes printable text, tabs and line ends, and
-//! nothing else: control characters of both sets go, escape sequences go as a whole, and so do
-//! the bidi controls. A sequence that is not ended goes no further than its line, so that it cannot hide
+//! read, set the clipboard, or rename the window. On a terminal kf therefore passes printable text, tabs and
+//! line ends, and nothing else: escape sequences go as a whole, and so does what [`is_unsafe`] names, by which
+//! the registry refuses texts. A sequence that is not ended goes no further than its line, so that it cannot hide
 //! what others say after it. A lone carriage return becomes a line end, so that nothing is overwritten.
 //! Pipes and files get every byte as it was.
 
@@ -123,8 +122,9 @@ pub fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {
         if is_unsafe(character) && character != '\n' {
-            // Of these all fit into one unit.
-            shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
         } else {
             shown.push(character);
         }
@@ -164,15 +164,27 @@ mod tests {
         assert_eq!(shown("\u{9d}0;title\u{9c}text".as_bytes()), "text");
         assert_eq!(shown(b"a\x07\x08\x7fb"), "ab");
         assert_eq!(shown("abc\u{202e}def".as_bytes()), "abcdef");
+        assert_eq!(shown("a\u{200b}b\u{ad}c\u{2028}d\u{e0041}\u{e007f}e".as_bytes()), "abcde");
+        assert_eq!(shown("👩\u{200d}💻 ✔\u{fe0f}".as_bytes()), "👩💻 ✔");
         assert_eq!(shown(b"\x1b(Btext"), "text");
     }
 
     #[test]
     fn json_keeps_its_meaning_and_drives_nothing() {
-        let said = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{61c}\n漢";
+        let said = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{61c}\n漢\u{200b}\u{e0041}";
         let shown = json(&serde_json::json!({ "message": said }).to_string());
         assert!(!shown.chars().any(is_unsafe), "{shown:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["message"], said);
+    }
+
+    #[test]
+    fn takes_out_what_the_registry_refuses_and_nothing_else() {
+        for character in (0..=0x10_ffff).filter_map(char::from_u32) {
+            let text = format!("a{character}b");
+            let refused = kf_core::manifest::check_line("summary", &text, 80).is_err();
+            let changed = filtered(&text) != text && json(&text) != text;
+            assert_eq!(changed, refused && !matches!(character, '\n' | '\t'), "{character:?}");
+        }
     }
 
     #[test]

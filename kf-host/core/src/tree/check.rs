@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Argument, ArgumentKind, Command};
+use crate::text::is_unsafe;
 
 const MAX_COMMANDS: usize = 300;
 const MAX_ARGUMENTS: usize = 200;
@@ -210,8 +211,8 @@ fn line(what: &str, value: &str) -> Result<(), String> {
     if value.len() > MAX_LINE {
         return Err(format!("has a {what} longer than {MAX_LINE} bytes"));
     }
-    if value.chars().any(char::is_control) {
-        return Err(format!("has a {what} with a control character"));
+    if value.chars().any(is_unsafe) {
+        return Err(format!("has a {what} with a control or invisible character"));
     }
     Ok(())
 }
@@ -221,8 +222,8 @@ fn text(what: &str, value: Option<&str>) -> Result<(), String> {
     if value.len() > MAX_TEXT {
         return Err(format!("has a {what} longer than {MAX_TEXT} bytes"));
     }
-    if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err(format!("has a {what} with a control character"));
+    if value.chars().any(|c| is_unsafe(c) && c != '\n' && c != '\t') {
+        return Err(format!("has a {what} with a control or invisible character"));
     }
     Ok(())
 }

@@ -150,10 +150,18 @@ fn positions_can_be_told_apart() {
 }
 
 #[test]
-fn help_holds_no_control_characters() {
-    let mut loud = command(&[], vec![]);
-    loud.about = "\u{1b}]52;c;aGk=\u{7}".to_owned();
-    assert!(refusal(vec![loud]).contains("control character"));
+fn help_holds_no_control_or_invisible_characters() {
+    for hidden in
+        ["\u{1b}]52;c;aGk=\u{7}", "a\u{200b}b", "a\u{ad}b", "a\u{2028}b", "a\u{e0041}b", "a\u{202e}b"]
+    {
+        let mut loud = command(&[], vec![]);
+        loud.about = hidden.to_owned();
+        assert!(refusal(vec![loud]).contains("control or invisible character"), "{hidden:?}");
+        let mut argument = positional("a");
+        argument.long_help = Some(hidden.to_owned());
+        let refusal = refusal(vec![command(&[], vec![argument])]);
+        assert!(refusal.contains("control or invisible character"), "{hidden:?}");
+    }
     let mut argument = positional("a");
     argument.long_help = Some("two\nlines\tare fine".to_owned());
     assert!(CommandTree::new(vec![command(&[], vec![argument])]).is_ok());

@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn text_that_would_steer_a_terminal_is_refused(
-        at in 0usize..5, c in prop::sample::select(vec!['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}']),
+        at in 0usize..5, c in prop::sample::select(vec!['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{ad}', '\u{2029}', '\u{3164}', '\u{fe0f}']),
     ) {
         let mut summary = String::from("Train");
         summary.insert(at, c);

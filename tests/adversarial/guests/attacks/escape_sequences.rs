@@ -9,7 +9,7 @@ use kf_attacks::{Answer, Error, attack};
 attack!(run);
 
 /// Clears the screen, sets the title, writes the clipboard, turns the text around.
-const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt.exe";
+const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt\u{200b}.\u{ad}exe\u{2028}\u{e0041}";
 
 fn run(_: Vec<String>) -> Answer {
     // In two halves, each of which is harmless.
