@@ -24,6 +24,7 @@ mod namespaces;
 mod notebooks;
 mod own_files;
 mod pipeline;
+mod planted;
 mod reachable;
 mod reasons;
 mod reference;

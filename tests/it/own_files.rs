@@ -67,7 +67,7 @@ fn a_home_that_cannot_be_written_to() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: the audit log cannot be kept: failed to create directory `[HOME]/.local/state/kf`: Read-only file system (os error 30)
+    error: cannot open the audit log: cannot write to [HOME]/.local/state/kf: Read-only file system (os error 30)
     hint: set KF_AUDIT_LOG to a file you can write to
     ");
 }
@@ -97,7 +97,7 @@ fn two_adds_at_once() {
 /// Raises the format that a file of kf's begins with.
 fn of_a_newer_kf(file: &Path) {
     let text = fs_err::read_to_string(file).unwrap();
-    let newer = text.replacen("\"format\": 2", "\"format\": 3", 1);
+    let newer = text.replacen("\"format\": 3", "\"format\": 4", 1);
     assert_ne!(newer, text);
     fs_err::write(file, newer).unwrap();
 }
@@ -110,7 +110,7 @@ fn a_command_added_by_a_newer_kf() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 3, and this kf knows 2
+    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 4, and this kf knows 3
     hint: update kf
     ");
     for change in [["command", "add", "hello"], ["command", "remove", "hello"]] {
@@ -123,7 +123,7 @@ fn a_command_added_by_a_newer_kf() {
     exit: 0
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
-    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 3, and this kf knows 2
+    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 4, and this kf knows 3
     whoami  0.1.0    kubeflow  Show who the cluster thinks you are
     ----- stderr -----
     ");

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kf_command::cluster::Target;
 use kf_command::reporter::Reporter;
 use kf_command::run::Setting;
-use kf_core::failure::{Failure, Result};
+use kf_core::failure::Result;
 use kf_home::Home;
 
 use crate::args::{GlobalArgs, RunArgs};
@@ -21,11 +21,12 @@ pub struct App {
 
 impl App {
     pub fn new(ui: &Ui, global: GlobalArgs) -> Result<Self> {
-        let home = env::kf_home().ok_or_else(|| {
-            Failure::failed("there is no home folder to keep anything in")
-                .hint("set KF_HOME to a folder of yours")
-        })?;
-        Ok(Self { ui: ui.with(global.color, global.output, global.verbose > 0), home, global })
+        Ok(Self::in_home(ui, global, env::kf_home()?))
+    }
+
+    /// In a home that was looked up before.
+    pub fn in_home(ui: &Ui, global: GlobalArgs, home: Home) -> Self {
+        Self { ui: ui.with(global.color, global.output, global.verbose > 0), home, global }
     }
 
     /// The one place where kf looks at the clock for decisions about trust.

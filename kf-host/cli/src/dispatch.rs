@@ -90,7 +90,8 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
 fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
     let matches = match Cli::command().try_get_matches_from(words) {
         Err(error) if bare && error.kind() != ErrorKind::DisplayVersion => {
-            added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg).try_get_matches_from(words)
+            added::all(Cli::command(), env::kf_home().ok().as_ref(), &|_, _, arg| arg)
+                .try_get_matches_from(words)
         }
         matches => matches,
     }?;
@@ -117,7 +118,7 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
         return Err(Stop::Early(Failure::usage(format!("`{name}` could not be read from the command line"))));
     };
     let deepest = deepest(own);
-    let app = App::new(ui, GlobalArgs::from_arg_matches(deepest)?).map_err(Stop::Early)?;
+    let app = App::in_home(ui, GlobalArgs::from_arg_matches(deepest)?, app.home);
     log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&installed.tree, own, env::text);

@@ -4,7 +4,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use kf_core::failure::{Failure, Result};
 use kf_home::Home;
+use kf_home::trusted::OwnPath;
 
 /// One folder for all that kf keeps. Without it the XDG folders are used: settings in
 /// `$XDG_CONFIG_HOME/kf` (`~/.config/kf`), installed commands in `$XDG_DATA_HOME/kf`
@@ -48,11 +50,6 @@ pub fn text(name: &str) -> Option<String> {
     var(name)?.into_string().ok()
 }
 
-/// The user's home folder.
-pub fn home() -> Option<PathBuf> {
-    var(HOME).map(PathBuf::from)
-}
-
 /// Whether the terminal says it can do nothing but print.
 pub fn dumb_terminal() -> bool {
     text(TERM).is_some_and(|term| term == "dumb")
@@ -63,23 +60,43 @@ pub fn has_screen() -> bool {
     var("DISPLAY").is_some() || var("WAYLAND_DISPLAY").is_some()
 }
 
-/// kf's folders; none without a home folder.
-pub fn kf_home() -> Option<Home> {
-    if let Some(dir) = var(KF_HOME) {
-        return Some(Home::under(dir));
+/// kf's folders.
+///
+/// # Errors
+///
+/// There is no home folder, or a variable that names a folder has a relative path: what kf trusts would then depend on
+/// where it is started. The XDG specification says to ignore such a value, but whoever set it meant another folder
+/// than the default.
+pub fn kf_home() -> Result<Home> {
+    let home = directory(HOME)?;
+    if let Some(dir) = directory(KF_HOME)? {
+        return Ok(Home::under(dir));
     }
-    Some(Home {
-        config: xdg_dir("XDG_CONFIG_HOME", ".config")?,
-        data: xdg_dir("XDG_DATA_HOME", ".local/share")?,
-        cache: xdg_dir("XDG_CACHE_HOME", ".cache")?,
-        state: xdg_dir("XDG_STATE_HOME", ".local/state")?,
+    let xdg = |variable: &str, below_home: &str| -> Result<OwnPath> {
+        let base = directory(variable)?.or_else(|| home.as_ref().map(|home| home.join(below_home)));
+        let base = base.ok_or_else(|| {
+            Failure::failed("there is no home folder to keep anything in")
+                .hint("set KF_HOME to a folder of yours")
+        })?;
+        Ok(OwnPath::new(base.join("kf")))
+    };
+    Ok(Home {
+        config: xdg("XDG_CONFIG_HOME", ".config")?,
+        data: xdg("XDG_DATA_HOME", ".local/share")?,
+        cache: xdg("XDG_CACHE_HOME", ".cache")?,
+        state: xdg("XDG_STATE_HOME", ".local/state")?,
     })
 }
 
-/// The XDG specification says to ignore relative values.
-fn xdg_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let base = var(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
-    base.or_else(|| home().map(|home| home.join(below_home))).map(|base| base.join("kf"))
+/// The directory that a variable names, if it is set.
+fn directory(variable: &str) -> Result<Option<PathBuf>> {
+    match var(variable).map(PathBuf::from) {
+        Some(path) if !path.is_absolute() => {
+            Err(Failure::usage(format!("{variable} is `{}`, which is not an absolute path", path.display()))
+                .hint(format!("set {variable} to an absolute path")))
+        }
+        path => Ok(path),
+    }
 }
 
 #[cfg(test)]

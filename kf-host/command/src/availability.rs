@@ -1,7 +1,6 @@
 //! Whether commands can be used in the namespace of the command line, and by this user.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use kf_cluster::connection::Connection;
 use kf_cluster::preflight;
@@ -10,6 +9,7 @@ use kf_core::grants::RuleSet;
 use kf_core::names::Namespace;
 use kf_core::{Failure, PluginName};
 use kf_home::Home;
+use kf_home::trusted::OwnPath;
 
 use crate::cluster::{Target, block_on};
 
@@ -121,7 +121,7 @@ struct Asking {
     connection: Connection,
     namespace: Namespace,
     served: preflight::ServedResources,
-    cache: PathBuf,
+    cache: OwnPath,
 }
 
 impl Asking {
@@ -131,7 +131,7 @@ impl Asking {
             namespace: settings.namespace.clone(),
             connection: target.connect(settings),
             served: preflight::ServedResources::default(),
-            cache: home.cache.join("rights.json"),
+            cache: home.cache.at("rights.json"),
         })
     }
 

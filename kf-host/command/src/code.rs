@@ -1,5 +1,7 @@
 //! A component's machine code: made once when it is added, mapped at every run.
 
+use std::sync::Arc;
+
 use kf_core::{Digest, Failure};
 use kf_home::Home;
 use kf_registry::parts::PartKind;
@@ -43,8 +45,8 @@ pub(crate) fn find(reporter: &dyn Reporter, home: &Home, receipt: &Receipt) -> R
 
 /// The machine code that is there already.
 pub(crate) fn stored(home: &Home, receipt: &Receipt) -> Result<Option<Code>, Failure> {
-    let path = store::compiled_in(&home.compiled(), &compatibility(), receipt.program_digest())?;
-    Ok(path.map(Code::Stored))
+    let file = store::open_compiled(home, &compatibility(), receipt.program_digest())?;
+    Ok(file.map(|file| Code::Stored(Arc::new(file))))
 }
 
 /// Makes the machine code again. A home that cannot be written to does not keep it, but runs.

@@ -19,7 +19,8 @@ pub struct Installed {
 
 impl Installed {
     pub fn new(receipt: Receipt) -> Result<Self, Failure> {
-        let tree = CommandTree::from_value(&receipt.commands).map_err(|error| unusable(&receipt, &error))?;
+        let tree = CommandTree::from_json(receipt.commands.as_bytes())
+            .map_err(|error| unusable(&receipt, &error))?;
         Ok(Self { receipt, tree })
     }
 

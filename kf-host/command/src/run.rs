@@ -219,9 +219,11 @@ fn audit_log(setting: &Setting) -> Result<PathBuf, Failure> {
     }
     let doing = || "the audit log cannot be kept".to_owned();
     let folder = &setting.home.state;
-    fs_err::create_dir_all(folder)
-        .context(Kind::Failed, doing)
-        .map_err(|error| error.hint("set KF_AUDIT_LOG to a file you can write to"))?;
+    folder.make().map_err(|error| {
+        Failure::new(error.kind(), format!("cannot open the audit log: {error}"))
+            .hint("set KF_AUDIT_LOG to a file you can write to")
+            .caused_by(error)
+    })?;
     let path = folder.join("audit.jsonl");
     if fs_err::metadata(&path).is_ok_and(|log| log.len() > MAX_AUDIT_LOG_BYTES) {
         fs_err::rename(&path, folder.join("audit.old.jsonl")).context(Kind::Failed, doing)?;

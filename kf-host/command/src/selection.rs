@@ -7,7 +7,6 @@
 //! what was meant for a playground must not happen in production.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use kf_cluster::kubeconfig::Settings;
@@ -17,7 +16,7 @@ use kf_core::names::Namespace;
 use kf_core::selection::{Selected, Selection};
 use kf_core::{Digest, Failure, Kind};
 use kf_home::Home;
-use kf_home::files;
+use kf_home::trusted::OwnPath;
 use serde::{Deserialize, Serialize};
 
 use crate::reporter::Reporter;
@@ -89,7 +88,7 @@ enum Found {
 
 /// The file, in a folder of kf's own.
 pub struct Store {
-    dir: PathBuf,
+    dir: OwnPath,
 }
 
 impl Store {
@@ -127,7 +126,6 @@ impl Store {
 
     /// Keeps a choice. What other processes keep at the same time is not lost.
     fn keep(&self, cluster: &ClusterId, namespace: Option<Namespace>) -> Result<(), Failure> {
-        files::private_dir(&self.dir)?;
         let _lock = self.lock()?;
         let mut all = self.read()?;
         let known = all.clusters.iter().position(|entry| entry.cluster == *cluster);
@@ -136,17 +134,17 @@ impl Store {
         let previous = if used == namespace { previous } else { used };
         all.clusters.insert(0, Entry { cluster: cluster.clone(), namespace, previous });
         all.clusters.truncate(MAX_CLUSTERS);
-        Ok(files::write_json(&self.file(), &all)?)
+        Ok(self.file().write_json(&all)?)
     }
 
-    fn file(&self) -> PathBuf {
-        self.dir.join("namespaces.json")
+    fn file(&self) -> OwnPath {
+        self.dir.at("namespaces.json")
     }
 
     /// Held while the file is read and written anew, which takes no time worth mentioning.
     fn lock(&self) -> Result<File, Failure> {
-        let path = self.dir.join("lock");
-        let file = files::open_lock(&path)?;
+        let path = self.dir.at("lock");
+        let file = path.open_lock()?;
         file.lock().map_err(|error| Failure::failed(format!("cannot lock {}: {error}", path.display())))?;
         Ok(file)
     }
@@ -160,9 +158,13 @@ impl Store {
                 }
                 _ => format!("kf -n NAMESPACE …, or remove {} and choose again", path.display()),
             };
-            Failure::failed(format!("which namespace is in use cannot be read: {error}")).hint(hint)
+            let kind = match error {
+                kf_home::Error::UnsafePath { .. } => Kind::Untrusted,
+                _ => Kind::Failed,
+            };
+            Failure::new(kind, format!("which namespace is in use cannot be read: {error}")).hint(hint)
         };
-        Ok(files::read_json(&path, MAX_BYTES, FORMAT).map_err(unusable)?.unwrap_or_default())
+        Ok(path.read_json(MAX_BYTES, FORMAT).map_err(unusable)?.unwrap_or_default())
     }
 }
 

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use kf_core::format::FormatError;
 use kf_core::{Failure, Kind};
 
+use crate::trusted::Unsafe;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something cannot be kept or read back.
@@ -19,7 +21,7 @@ pub enum Error {
     ReadOnly { path: PathBuf, source: std::io::Error },
 
     #[error("{} is not safe to use: {reason}", path.display())]
-    UnsafePath { path: PathBuf, reason: &'static str },
+    UnsafePath { path: PathBuf, reason: Unsafe },
 
     #[error("another kf{} is changing {name}", pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
     Busy { name: String, pid: Option<u32> },
@@ -43,9 +45,14 @@ impl Error {
             Self::Format(error) => return error.hint(),
             Self::Io(_) => return None,
             Self::ReadOnly { .. } => "set KF_HOME to a folder of yours".into(),
-            Self::UnsafePath { path, .. } => {
-                format!("look at who put {} there, and remove it", path.display())
-            }
+            Self::UnsafePath { path, reason } => match reason {
+                Unsafe::Writable(_) => format!("chmod go-w {}", path.display()),
+                Unsafe::Readable(_) => format!("chmod go= {}", path.display()),
+                Unsafe::Owner(_) if rustix::process::geteuid().is_root() => {
+                    "sudo -H uses root's own home directory; so does KF_HOME if it names one of root's".into()
+                }
+                _ => format!("check who created {}, then remove it", path.display()),
+            },
             Self::Busy { .. } => "wait for it to finish, then try again".into(),
         })
     }

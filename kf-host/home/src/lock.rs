@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use kf_core::PluginName;
 
 use crate::error::{Error, Result};
-use crate::files;
 use crate::paths::Home;
 
 /// The right to change what is installed under one name. Dropping it, or dying, gives it back.
@@ -52,9 +51,7 @@ impl NameLock {
     }
 
     fn open(home: &Home, name: &PluginName) -> Result<File> {
-        let dir = home.locks();
-        files::private_dir(&dir)?;
-        files::open_lock(&dir.join(format!("{name}.lock")))
+        home.locks().at(format!("{name}.lock")).open_lock()
     }
 
     fn held(name: &PluginName, mut file: File) -> Result<Self> {

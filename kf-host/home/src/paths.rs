@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use kf_core::{PluginName, RegistryId};
 
+use crate::trusted::OwnPath;
+
 /// kf's folders, one for each of the XDG kinds. The caller works them out; this crate reads no environment.
 ///
 /// ```text
@@ -15,13 +17,15 @@ use kf_core::{PluginName, RegistryId};
 /// data/slots/NAME.json                             which command answers to a name
 /// data/locks/NAME.lock                             who is changing a name
 /// state/selection/{namespaces.json,lock}           which namespace is in use on which cluster
+/// state/audit.jsonl                                every call to a cluster
+/// cache/rights.json                                what the cluster lately said yes to
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
-    pub config: PathBuf,
-    pub data: PathBuf,
-    pub cache: PathBuf,
-    pub state: PathBuf,
+    pub config: OwnPath,
+    pub data: OwnPath,
+    pub cache: OwnPath,
+    pub state: OwnPath,
 }
 
 impl Home {
@@ -29,46 +33,46 @@ impl Home {
     pub fn under(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         Self {
-            config: dir.join("config"),
-            data: dir.join("data"),
-            cache: dir.join("cache"),
-            state: dir.join("state"),
+            config: OwnPath::new(dir.join("config")),
+            data: OwnPath::new(dir.join("data")),
+            cache: OwnPath::new(dir.join("cache")),
+            state: OwnPath::new(dir.join("state")),
         }
     }
 
-    pub fn registry_config(&self, id: &RegistryId) -> PathBuf {
-        self.config.join("registries").join(id.as_str())
+    pub fn registry_config(&self, id: &RegistryId) -> OwnPath {
+        self.config.at("registries").at(id.as_str())
     }
 
-    pub fn registry_state(&self, id: &RegistryId) -> PathBuf {
-        self.data.join("registries").join(id.as_str())
+    pub fn registry_state(&self, id: &RegistryId) -> OwnPath {
+        self.data.at("registries").at(id.as_str())
     }
 
-    pub fn store(&self) -> PathBuf {
-        self.data.join("store")
+    pub fn store(&self) -> OwnPath {
+        self.data.at("store")
     }
 
-    pub fn compiled(&self) -> PathBuf {
-        self.data.join("compiled")
+    pub fn compiled(&self) -> OwnPath {
+        self.data.at("compiled")
     }
 
-    pub fn receipts(&self) -> PathBuf {
-        self.data.join("receipts")
+    pub fn receipts(&self) -> OwnPath {
+        self.data.at("receipts")
     }
 
-    pub fn receipt(&self, name: &PluginName) -> PathBuf {
-        self.receipts().join(format!("{name}.json"))
+    pub fn receipt(&self, name: &PluginName) -> OwnPath {
+        self.receipts().at(format!("{name}.json"))
     }
 
-    pub fn slots(&self) -> PathBuf {
-        self.data.join("slots")
+    pub fn slots(&self) -> OwnPath {
+        self.data.at("slots")
     }
 
-    pub fn locks(&self) -> PathBuf {
-        self.data.join("locks")
+    pub fn locks(&self) -> OwnPath {
+        self.data.at("locks")
     }
 
-    pub fn selection(&self) -> PathBuf {
-        self.state.join("selection")
+    pub fn selection(&self) -> OwnPath {
+        self.state.at("selection")
     }
 }

@@ -9,7 +9,6 @@ use kf_core::format::{Format, FormatError};
 use kf_core::permissions::Permissions;
 use kf_core::{Digest, PluginName};
 use kf_home::Home;
-use kf_home::files;
 use kf_home::lock::NameLock;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,7 @@ use crate::parts::{Parts, Program};
 use crate::trust::Fetched;
 
 /// The receipt format this kf reads and writes.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 const MAX_RECEIPT: u64 = 4 * 1024 * 1024;
 
 /// An installed command.
@@ -56,8 +55,8 @@ pub struct Receipt {
     /// Native code, relative to the folder of compiled code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiled: Option<String>,
-    /// The command tree, as in `command.json`.
-    pub commands: serde_json::Value,
+    /// The command tree: the very text of `command.json`, so that its digest can be compared with the signed one.
+    pub commands: String,
 }
 
 /// What the user accepted, when, and for exactly which bytes.
@@ -104,7 +103,7 @@ impl Receipt {
         let resolved = &fetched.resolved;
         let plugin = &fetched.manifest.plugin;
         let permissions = fetched.manifest.permissions.clone();
-        let commands = serde_json::from_slice(fetched.commands())
+        let commands = String::from_utf8(fetched.commands().to_vec())
             .map_err(|e| Error::invalid(format!("command.json of {}", resolved.name), e))?;
         Ok(Self {
             format: Format,
@@ -150,6 +149,11 @@ impl Receipt {
         self.parts.program().sha256
     }
 
+    /// Whether its command tree is the one that was signed.
+    fn tree_holds(&self) -> bool {
+        self.parts.commands().sha256 == Digest::of(self.commands.as_bytes())
+    }
+
     /// Whether the consent on file is for these bytes and these permissions. A receipt edited by hand fails.
     pub fn consent_holds(&self) -> bool {
         self.consent.digest == consent_digest(self.program_digest(), &self.consent.permissions)
@@ -160,7 +164,7 @@ impl Receipt {
 pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     let path = home.receipt(name);
     let bad = |reason: String| Error::BadReceipt { name: name.clone(), reason };
-    let receipt = match files::read_json::<Receipt>(&path, MAX_RECEIPT, FORMAT) {
+    let receipt = match path.read_json::<Receipt>(MAX_RECEIPT, FORMAT) {
         Ok(Some(receipt)) => receipt,
         Ok(None) => return Ok(None),
         Err(kf_home::Error::Format(FormatError::Invalid { reason, .. })) => return Err(bad(reason)),
@@ -172,6 +176,9 @@ pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     if !receipt.consent_holds() {
         return Err(bad("the rights in it are not those that were accepted".into()));
     }
+    if !receipt.tree_holds() {
+        return Err(bad("its commands are not those that were signed".into()));
+    }
     Ok(Some(receipt))
 }
 
@@ -182,17 +189,10 @@ pub fn require(home: &Home, name: &PluginName) -> Result<Receipt> {
 
 /// Every receipt by name, sorted. One that cannot be read stands there with its error; the others are not affected.
 pub fn list(home: &Home) -> Result<Vec<(PluginName, Result<Receipt>)>> {
-    let entries = match fs_err::read_dir(home.receipts()) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e.into()),
-    };
-    let mut names: Vec<PluginName> = entries
-        .filter_map(|entry| PluginName::parse(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?).ok())
-        .collect();
-    names.sort();
+    let names = home.receipts().names()?;
     Ok(names
         .into_iter()
+        .filter_map(|name| PluginName::parse(name.strip_suffix(".json")?).ok())
         .filter_map(|name| match read(home, &name) {
             Ok(None) => None,
             Ok(Some(receipt)) => Some((name, Ok(receipt))),
@@ -209,8 +209,7 @@ pub fn write(home: &Home, lock: &NameLock, receipt: &Receipt) -> Result<()> {
         return Err(kf_home::Error::Busy { name: receipt.name.to_string(), pid: None }.into());
     }
     refuse_newer(home, lock.name())?;
-    files::private_dir(&home.receipts())?;
-    Ok(files::write_json(&home.receipt(&receipt.name), receipt)?)
+    Ok(home.receipt(&receipt.name).write_json(receipt)?)
 }
 
 /// Removes the receipt of the locked name: from here on the command is not installed.

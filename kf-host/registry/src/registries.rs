@@ -8,7 +8,6 @@ use std::time::Duration;
 use kf_core::format::{self, Format};
 use kf_core::{Digest, RegistryId};
 use kf_home::Home;
-use kf_home::files;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::TrustedMetadataSet;
 
@@ -80,25 +79,25 @@ pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Dura
         root_sha256: registry.root_digest(),
     };
     let text = toml::to_string(&config).map_err(|e| Error::invalid("registry.toml", e))?;
-    files::private_dir(&dir)?;
+    dir.make()?;
     // What an earlier registry of this name left must not set floors for the new one.
     remove_dir(&home.registry_state(&registry.id))?;
-    files::write_atomic(&dir.join("root.json"), &registry.root, true)?;
-    files::write_atomic(&dir.join("registry.toml"), text.as_bytes(), true)?;
+    dir.at("root.json").write(&registry.root)?;
+    dir.at("registry.toml").write(text.as_bytes())?;
     Ok(registry)
 }
 
 /// Loads one registry.
 pub fn load(home: &Home, id: &RegistryId) -> Result<Registry> {
     let dir = home.registry_config(id);
-    let path = dir.join("registry.toml");
-    let Some(bytes) = files::read_own(&path, 64 * 1024)? else {
+    let path = dir.at("registry.toml");
+    let Some(bytes) = path.read(64 * 1024)? else {
         return Err(Error::NoRegistry(id.clone()));
     };
     let what = path.display().to_string();
     let text = std::str::from_utf8(&bytes).map_err(|e| Error::invalid(&what, e))?;
     let config: Config = format::parse_toml(&what, text, 1)?;
-    let root = files::read_own(&dir.join("root.json"), MAX_ROOT)?.ok_or_else(|| Error::BadRoot {
+    let root = dir.at("root.json").read(MAX_ROOT)?.ok_or_else(|| Error::BadRoot {
         registry: id.clone(),
         reason: format!("{} is missing", dir.join("root.json").display()),
     })?;
@@ -112,14 +111,10 @@ pub fn load(home: &Home, id: &RegistryId) -> Result<Registry> {
 
 /// The names of all registries, sorted. Whether each loads is found out by [`load`].
 pub fn list(home: &Home) -> Result<Vec<RegistryId>> {
-    let dir = home.config.join("registries");
-    let entries = match fs_err::read_dir(&dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e.into()),
-    };
-    let mut ids: Vec<_> = entries
-        .filter_map(|entry| RegistryId::parse(entry.ok()?.file_name().to_str()?).ok())
+    let names = home.config.at("registries").names()?;
+    let mut ids: Vec<_> = names
+        .iter()
+        .filter_map(|name| RegistryId::parse(name).ok())
         .filter(|id| home.registry_config(id).join("registry.toml").exists())
         .collect();
     ids.sort();

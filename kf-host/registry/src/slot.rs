@@ -7,7 +7,6 @@
 use kf_core::PluginName;
 use kf_core::format::Format;
 use kf_home::Home;
-use kf_home::files;
 use kf_home::lock::NameLock;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +29,8 @@ pub fn answering(home: &Home, name: &PluginName) -> Result<PluginName> {
 
 /// The replacement of `name`, where it has one.
 pub fn replacement(home: &Home, name: &PluginName) -> Result<Option<PluginName>> {
-    let path = home.slots().join(format!("{name}.json"));
-    let Some(slot) = files::read_json::<Slot>(&path, 4096, 1)? else { return Ok(None) };
+    let path = home.slots().at(format!("{name}.json"));
+    let Some(slot) = path.read_json::<Slot>(4096, 1)? else { return Ok(None) };
     if slot.name != *name {
         return Err(Error::invalid(path.display().to_string(), format!("it is the slot of {}", slot.name)));
     }
@@ -40,13 +39,10 @@ pub fn replacement(home: &Home, name: &PluginName) -> Result<Option<PluginName>>
 
 /// Every replaced name with its replacement, sorted. A slot that cannot be read is left out.
 pub fn list(home: &Home) -> Result<Vec<(PluginName, PluginName)>> {
-    let entries = match fs_err::read_dir(home.slots()) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e.into()),
-    };
-    let mut slots: Vec<_> = entries
-        .filter_map(|entry| PluginName::parse(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?).ok())
+    let names = home.slots().names()?;
+    let mut slots: Vec<_> = names
+        .into_iter()
+        .filter_map(|name| PluginName::parse(name.strip_suffix(".json")?).ok())
         .filter_map(|name| replacement(home, &name).ok()?.map(|with| (name, with)))
         .collect();
     slots.sort();
@@ -59,9 +55,8 @@ pub fn replace(home: &Home, lock: &NameLock, with: &PluginName) -> Result<()> {
     if with == lock.name() {
         return restore(home, lock);
     }
-    files::private_dir(&home.slots())?;
     let slot = Slot { format: Format, name: lock.name().clone(), answered_by: with.clone() };
-    Ok(files::write_json(&home.slots().join(format!("{}.json", lock.name())), &slot)?)
+    Ok(home.slots().at(format!("{}.json", lock.name())).write_json(&slot)?)
 }
 
 /// Lets the locked name answer for itself again. Without a slot nothing happens.

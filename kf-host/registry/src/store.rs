@@ -12,7 +12,8 @@
 //! compiles the bytes that were verified and not what lies there now. Native code cannot be checked that way, which is why
 //! its folder must be kf's own and why it is only ever made here.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
 use kf_core::Digest;
@@ -20,6 +21,7 @@ use kf_core::format::FormatError;
 use kf_core::names::NameError;
 use kf_home::Home;
 use kf_home::files;
+use kf_home::trusted::OwnPath;
 
 use crate::error::{Error, Result};
 use crate::parts::{Part, PartKind};
@@ -30,23 +32,21 @@ const FORMAT: u64 = 1;
 /// The store of one [`Home`].
 #[derive(Clone, Debug)]
 pub struct Store {
-    blobs: PathBuf,
-    compiled: PathBuf,
+    blobs: OwnPath,
+    compiled: OwnPath,
 }
 
 impl Store {
     /// Opens the store, making it if need be. One that a newer kf wrote is left alone ([`FormatError::Newer`]).
     pub fn open(home: &Home) -> Result<Self> {
         let dir = home.store();
-        files::private_root(&home.data)?;
-        files::private_dir(&dir)?;
-        let path = dir.join("format");
-        match files::read_own(&path, 64)? {
-            None => files::write_atomic(&path, format!("{FORMAT}\n").as_bytes(), true)?,
+        let path = dir.at("format");
+        match path.read(64)? {
+            None => path.write(format!("{FORMAT}\n").as_bytes())?,
             Some(bytes) => check_format(&path, &bytes)?,
         }
-        let blobs = dir.join("v1");
-        files::private_dir(&blobs)?;
+        let blobs = dir.at("v1");
+        blobs.make()?;
         Ok(Self { blobs, compiled: home.compiled() })
     }
 
@@ -59,7 +59,7 @@ impl Store {
     pub fn read(&self, kind: PartKind, sha256: Digest) -> Result<Vec<u8>> {
         let path = self.path(kind, sha256);
         let what = kind.noun();
-        let bytes = files::read_own(&path, kind.max_bytes())?.ok_or_else(|| {
+        let bytes = path.read(kind.max_bytes())?.ok_or_else(|| {
             std::io::Error::new(
                 std::io::ErrorKind::NotFound,
                 format!("the {what} {} is missing from the store", path.display()),
@@ -77,10 +77,7 @@ impl Store {
     /// Gives its path relative to the folder of compiled code, for the receipt.
     pub fn put_compiled(&self, compat: &str, sha256: Digest, code: &[u8]) -> Result<String> {
         let relative = compiled_name(compat, sha256)?;
-        files::private_dir(&self.compiled)?;
-        let dir = self.compiled.join(compat);
-        files::private_dir(&dir)?;
-        files::write_atomic(&dir.join(format!("{sha256}.cwasm")), code, true)?;
+        self.compiled.at(&relative).write(code)?;
         Ok(relative)
     }
 
@@ -91,9 +88,11 @@ impl Store {
     /// receipt. A day is plenty.
     pub fn sweep(&self, keep: &dyn Fn(Digest) -> bool, age: Duration) -> Result<u64> {
         let mut freed = sweep_dir(&self.blobs, keep, age)?;
-        if let Ok(dirs) = fs_err::read_dir(&self.compiled) {
-            for dir in dirs.flatten().filter(|d| d.file_type().is_ok_and(|t| t.is_dir())) {
-                freed += sweep_dir(&dir.path(), keep, age)?;
+        for engine in self.compiled.names()? {
+            let dir = self.compiled.at(engine);
+            if dir.is_dir() {
+                dir.make()?;
+                freed += sweep_dir(&dir, keep, age)?;
             }
         }
         Ok(freed)
@@ -106,35 +105,26 @@ impl Store {
         }
         let path = self.path(part.kind, part.sha256);
         // Written again unless it is there and whole: what lies there may be damaged or planted.
-        match files::read_own(&path, bytes.len() as u64) {
+        match path.read(bytes.len() as u64) {
             // Its age starts again, so that no sweep takes it before the receipt names it.
             Ok(Some(there)) if there == bytes => files::touch(&path),
-            Ok(_) | Err(kf_home::Error::Format(_)) => files::write_atomic(&path, bytes, true),
+            Ok(_) | Err(kf_home::Error::Format(_)) => path.write(bytes),
             Err(error) => Err(error),
         }?;
         Ok(())
     }
 
-    fn path(&self, kind: PartKind, sha256: Digest) -> PathBuf {
-        self.blobs.join(format!("{sha256}.{}", kind.extension()))
+    fn path(&self, kind: PartKind, sha256: Digest) -> OwnPath {
+        self.blobs.at(format!("{sha256}.{}", kind.extension()))
     }
 }
 
-/// Where native code for `sha256` is, if it was made here for `compat`; without opening the store, for this is
+/// Opens the native code for `sha256`, if it was made here for `compat`; without opening the store, for this is
 /// the one lookup on the way to starting a command.
 ///
-/// The folders are checked: in one that others can write to, native code could be anybody's.
-pub fn compiled_in(folder: &Path, compat: &str, sha256: Digest) -> Result<Option<PathBuf>> {
-    let path = folder.join(compiled_name(compat, sha256)?);
-    match path.symlink_metadata() {
-        Ok(meta) if meta.is_file() => {}
-        Ok(_) => return Err(kf_home::Error::UnsafePath { path, reason: "it is not a plain file" }.into()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e.into()),
-    }
-    files::check_private(folder)?;
-    files::check_private(&folder.join(compat))?;
-    Ok(Some(path))
+/// What is open is what is to be mapped: by its path it could meanwhile be another file.
+pub fn open_compiled(home: &Home, compat: &str, sha256: Digest) -> Result<Option<File>> {
+    Ok(home.compiled().at(compiled_name(compat, sha256)?).open()?)
 }
 
 fn compiled_name(compat: &str, sha256: Digest) -> Result<String> {

@@ -46,13 +46,15 @@ fn compile(wasm: &str, code: &str) -> Result<u8> {
 }
 
 fn describe(code: &str) -> Result<u8> {
-    io::stdout().write_all(&kf_sandbox::describe(Code::Stored(code.into()), ABI)?.to_json())?;
+    io::stdout().write_all(
+        &kf_sandbox::describe(Code::Stored(fs_err::File::open(code)?.into_file().into()), ABI)?.to_json(),
+    )?;
     Ok(0)
 }
 
 fn run(code: &str, arguments: Vec<String>) -> Result<u8> {
     let run = Run {
-        code: Code::Stored(code.into()),
+        code: Code::Stored(fs_err::File::open(code)?.into_file().into()),
         abi: ABI,
         arguments,
         granted: Granted::default(),

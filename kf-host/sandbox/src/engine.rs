@@ -6,11 +6,14 @@
 //!
 //! Machine code is trusted: a flipped bit in it is arbitrary code in the host. So it is only ever
 //! made here, on the user's machine, from bytes whose signature was verified, and only mapped
-//! from a file that nobody else could have written.
+//! from a file that nobody else could have written. The file is handed over open: by its path it could
+//! be another one by the time it is mapped.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use kf_core::text;
@@ -41,8 +44,8 @@ const GUEST_STACK: usize = 512 << 10;
 pub enum Code {
     /// Just compiled, in memory.
     Compiled(Compiled),
-    /// A `.cwasm` in the store.
-    Stored(PathBuf),
+    /// A `.cwasm` in the store, opened by whoever made sure that only the user could have written it.
+    Stored(Arc<File>),
 }
 
 /// Machine code made by [`compile`]. Its bytes are what goes into the store's file.
@@ -163,9 +166,9 @@ fn config(backtrace: bool) -> Config {
 pub(crate) fn load(engine: &Engine, code: &Code) -> Result<Component, Fault> {
     let component = match code {
         Code::Compiled(compiled) => deserialize(engine, compiled),
-        Code::Stored(path) => {
-            check_store(path)?;
-            deserialize_file(engine, path)
+        Code::Stored(file) => {
+            check_stored(file)?;
+            deserialize_file(engine, file)
         }
     };
     component.map_err(|error| Fault::Load(one_line(&error)))
@@ -177,37 +180,41 @@ fn deserialize(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Compone
     unsafe { Component::deserialize(engine, &compiled.0) }
 }
 
-#[expect(unsafe_code, reason = "`check_store` saw that only the user can have written the file")]
-fn deserialize_file(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: the file and its folder belong to the user and nobody else may write to them, so it
-    // is what `compile` made; and whoever can change it as the user needs no sandbox to get out of.
-    unsafe { Component::deserialize_file(engine, path) }
+#[expect(unsafe_code, reason = "`check_stored` saw that only the user can have written the file")]
+fn deserialize_file(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+    // The engine maps only what it opens itself, and this name is the open file's.
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: the file belongs to the user and nobody else may write to it, so it is what `compile` made;
+    // and whoever can change it as the user needs no sandbox to get out of.
+    let mapped = unsafe { Component::deserialize_file(engine, name) };
+    mapped.or_else(|error| {
+        // Without /proc it is read instead, which takes longer.
+        let mut code = Vec::new();
+        let mut file = file;
+        if file.read_to_end(&mut code).is_err() {
+            return Err(error);
+        }
+        // SAFETY: as above.
+        unsafe { Component::deserialize(engine, code) }
+    })
 }
 
-/// Machine code is only mapped from a file that is the user's own, in a folder of their own, that
-/// no one else can write to. No link is followed.
-fn check_store(path: &Path) -> Result<(), Fault> {
-    let refuse = |what: String| Err(Fault::Load(what));
-    let user = rustix::process::geteuid().as_raw();
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+/// Machine code is only mapped from a plain file of the user or of root that others cannot write to. Whether a
+/// group that can is the user's alone was for whoever opened it to find out, as were the directories above it.
+fn check_stored(file: &File) -> Result<(), Fault> {
+    let refuse = |why: String| Err(Fault::Load(format!("the stored machine code is refused: {why}")));
+    let facts = match file.metadata() {
+        Ok(facts) => facts,
+        Err(error) => return refuse(error.to_string()),
     };
-    for place in [folder, path] {
-        let facts = match fs_err::symlink_metadata(place) {
-            Ok(facts) => facts,
-            Err(error) => return refuse(error.to_string()),
-        };
-        let fits = if place == folder { facts.is_dir() } else { facts.is_file() };
-        if !fits {
-            return refuse(format!("`{}` is not a plain file in a folder", place.display()));
-        }
-        if facts.uid() != user {
-            return refuse(format!("`{}` belongs to another user", place.display()));
-        }
-        if facts.mode() & 0o022 != 0 {
-            return refuse(format!("others may write to `{}`", place.display()));
-        }
+    if !facts.is_file() {
+        return refuse("it is not a plain file".to_owned());
+    }
+    if facts.uid() != rustix::process::geteuid().as_raw() && facts.uid() != 0 {
+        return refuse("it belongs to another user".to_owned());
+    }
+    if facts.mode() & 0o002 != 0 {
+        return refuse("others may write to it".to_owned());
     }
     Ok(())
 }

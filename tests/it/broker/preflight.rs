@@ -1,13 +1,14 @@
 //! Preflight against the real authorizer.
 
 use kf_cluster::preflight::{granters, preflight};
+use kf_home::trusted::OwnPath;
 
 use super::*;
 
 #[tokio::test]
 async fn preflight_says_what_each_user_lacks() {
     let namespace = TestNamespace::new(cluster(), "preflight").unwrap();
-    let cache = namespace.directory().join("preflight.json");
+    let cache = OwnPath::new(namespace.directory()).at("preflight.json");
     let rules = RuleSet::parse(&[
         rule("", &["pods", "pods/log"], &["get"]),
         rule(TRAINER, &["trainjobs"], &["get", "create"]),

@@ -42,7 +42,7 @@ pub fn set_up(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 fn offer(typed: &OsStr, find: impl Fn(&Home) -> Vec<Candidate>) -> Vec<CompletionCandidate> {
     match (env::kf_home(), typed.to_str()) {
-        (Some(home), Some(typed)) => fitting(find(&home), typed),
+        (Ok(home), Some(typed)) => fitting(find(&home), typed),
         _ => Vec::new(),
     }
 }

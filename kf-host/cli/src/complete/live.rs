@@ -95,7 +95,8 @@ impl Live {
     }
 
     fn ask(&self, names: &Names, typed: &str) -> Option<Vec<Candidate>> {
-        let line = self.line.typed(added::all(Cli::command(), env::kf_home().as_ref(), &|_, _, arg| arg))?;
+        let line =
+            self.line.typed(added::all(Cli::command(), env::kf_home().ok().as_ref(), &|_, _, arg| arg))?;
         let mut global = line.global;
         let limit = global.request_timeout.map_or(self.patience, |limit| limit.min(self.patience));
         global.request_timeout = Some(limit);

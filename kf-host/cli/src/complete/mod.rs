@@ -50,14 +50,12 @@ pub fn answer() -> Option<Result<(), clap::Error>> {
 
 /// Every command there is, with what completes the values of its arguments.
 fn command(live: &Arc<Live>) -> Command {
-    added::all(
-        host(live),
-        env::kf_home().as_ref(),
-        &|name, argument, arg| match live.values(name, argument) {
-            Some(completer) => arg.add(completer),
-            None => arg,
-        },
-    )
+    added::all(host(live), env::kf_home().ok().as_ref(), &|name, argument, arg| match live
+        .values(name, argument)
+    {
+        Some(completer) => arg.add(completer),
+        None => arg,
+    })
 }
 
 fn host(live: &Arc<Live>) -> Command {

@@ -8,9 +8,13 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use kf_home::trusted;
 use serde::Deserialize;
 
 use super::Sources;
+
+/// The largest kuberc that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The user's word on credential plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,12 +84,14 @@ impl PluginPolicy {
             (None, Some(home)) => home.join(".kube").join("kuberc"),
             (None, None) => return Ok(Self::AllowAll),
         };
-        match fs_err::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).map_err(|why| PolicyError::Unreadable { path, why }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-                Ok(Self::AllowAll)
-            }
-            Err(error) => Err(PolicyError::Unreadable { path, why: error.kind().to_string() }),
+        let unreadable = |why: String| PolicyError::Unreadable { path: path.clone(), why };
+        match trusted::read_named(&path, MAX_BYTES).map_err(|error| unreadable(error.to_string()))? {
+            Some(bytes) => std::str::from_utf8(&bytes)
+                .map_err(|error| error.to_string())
+                .and_then(Self::parse)
+                .map_err(unreadable),
+            None if named.is_none() => Ok(Self::AllowAll),
+            None => Err(unreadable("it does not exist".into())),
         }
     }
 

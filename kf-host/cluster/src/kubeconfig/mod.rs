@@ -43,7 +43,7 @@ impl Sources {
         let var = std::env::var_os;
         Self {
             kubeconfig: var("KUBECONFIG"),
-            home: std::env::home_dir(),
+            home: std::env::home_dir().filter(|home| home.is_absolute()),
             kuberc: var("KUBERC"),
             kuberc_switch: var("KUBECTL_KUBERC"),
             path: var("PATH"),

@@ -1,11 +1,10 @@
 //! Yes-answers of the last minute, on disk.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kf_core::format::Format;
-use kf_home::files;
+use kf_home::trusted::OwnPath;
 use serde::{Deserialize, Serialize};
 
 /// Seconds an answer is good for.
@@ -28,19 +27,19 @@ struct File {
 /// What is remembered, and where to keep it.
 #[derive(Debug)]
 pub(super) struct Cache {
-    path: Option<PathBuf>,
+    path: Option<OwnPath>,
     now: i64,
     yes: BTreeMap<String, i64>,
     changed: bool,
 }
 
 impl Cache {
-    pub(super) fn load(path: Option<&Path>, now: Timestamp) -> Self {
+    pub(super) fn load(path: Option<&OwnPath>, now: Timestamp) -> Self {
         let now = now.as_second();
         let mut yes = path.and_then(read).unwrap_or_default();
         // Neither stale ones nor those a wrong clock put into the future.
         yes.retain(|_, at| (now - FRESH..=now).contains(at));
-        Self { path: path.map(Path::to_owned), now, yes, changed: false }
+        Self { path: path.cloned(), now, yes, changed: false }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -54,15 +53,14 @@ impl Cache {
 
     /// Losing it costs the next run some questions, so a failure to write it is let go.
     pub(super) fn save(&self) {
-        let Some(path) = self.path.as_deref().filter(|_| self.changed) else { return };
-        let Some(folder) = path.parent() else { return };
+        let Some(path) = self.path.as_ref().filter(|_| self.changed) else { return };
         let file = File { format: Format, yes: self.yes.clone() };
-        let _lost = files::private_dir(folder).and_then(|()| files::write_json(path, &file));
+        let _lost = path.write_json(&file);
     }
 }
 
-fn read(path: &Path) -> Option<BTreeMap<String, i64>> {
-    let file: File = files::read_json(path, MAX_BYTES, FORMAT).ok()??;
+fn read(path: &OwnPath) -> Option<BTreeMap<String, i64>> {
+    let file: File = path.read_json(MAX_BYTES, FORMAT).ok()??;
     Some(file.yes)
 }
 
@@ -79,7 +77,7 @@ mod tests {
     #[test]
     fn a_yes_is_good_for_a_minute() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("new").join("preflight.json");
+        let path = OwnPath::new(dir.path().join("new")).at("preflight.json");
         let mut cache = Cache::load(Some(&path), at(1000));
         cache.remember("k".into());
         cache.save();
@@ -92,7 +90,7 @@ mod tests {
     #[test]
     fn a_yes_used_again_gets_no_older() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("preflight.json");
+        let path = OwnPath::new(dir.path()).at("preflight.json");
         for second in [1000, 1050] {
             let mut cache = Cache::load(Some(&path), at(second));
             cache.remember("k".into());
@@ -104,7 +102,7 @@ mod tests {
     #[test]
     fn a_file_that_does_not_parse_knows_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("preflight.json");
+        let path = OwnPath::new(dir.path()).at("preflight.json");
         for text in ["", "{", r#"{"format":2,"yes":{"k":1000}}"#, r#"{"format":1,"yes":{"k":1000},"x":1}"#] {
             fs_err::write(&path, text).unwrap();
             assert!(!Cache::load(Some(&path), at(1000)).has("k"), "{text}");

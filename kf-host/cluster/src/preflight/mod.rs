@@ -9,7 +9,6 @@ mod granters;
 mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
@@ -23,6 +22,7 @@ use kf_core::grants::rule::{Scope, Verb};
 use kf_core::grants::set::{Permission, spelled_out};
 use kf_core::grants::{MissingRule, RuleSet};
 use kf_core::names::{Namespace, Subresource};
+use kf_home::trusted::OwnPath;
 
 use crate::broker::{access_review, verdict};
 use crate::connection::Connection;
@@ -58,7 +58,7 @@ pub async fn preflight(
     connection: &Connection,
     rules: &RuleSet,
     namespace: &Namespace,
-    cache: Option<&Path>,
+    cache: Option<&OwnPath>,
 ) -> Result<Vec<RuleVerdict>, ApiError> {
     let questions: BTreeSet<Question> = rules
         .permissions()

@@ -82,7 +82,7 @@ async fn what_only_kf_guards_is_not_asked_of_the_user() {
 #[tokio::test]
 async fn only_a_no_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("preflight.json");
+    let cache = OwnPath::new(dir.path()).at("preflight.json");
     let namespace = Namespace::parse("team-a").unwrap();
     let (connection, asked) = server("create");
     for questions in [5, 6] {

@@ -94,16 +94,16 @@ impl Obstacle {
     fn place(self, home: &Home, version: &Version) -> (std::path::PathBuf, bool) {
         let name = PluginName::parse("hello").unwrap();
         match self {
-            Self::Store => (home.store(), false),
+            Self::Store => (home.store().into(), false),
             Self::Blob(kind) => {
                 let parts = fetched(version).resolved.parts;
                 let part = parts.iter().find(|part| part.kind == kind).unwrap();
                 let extension = kind.file_name().rsplit_once('.').unwrap().1;
                 (home.store().join("v1").join(format!("{}.{extension}", part.sha256)), true)
             }
-            Self::Compiled => (home.compiled(), false),
-            Self::Receipts => (home.receipts(), false),
-            Self::Receipt => (home.receipt(&name), true),
+            Self::Compiled => (home.compiled().into(), false),
+            Self::Receipts => (home.receipts().into(), false),
+            Self::Receipt => (home.receipt(&name).into(), true),
         }
     }
 

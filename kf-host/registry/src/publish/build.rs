@@ -1,5 +1,6 @@
 //! Stage, sign and assemble in one go, for whoever holds every key.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -29,7 +30,10 @@ pub struct BuildInput<'a> {
 /// Builds or extends a published registry with the keys of everybody, for tests and first steps.
 pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     let expiry = Source::read(input.source)?.registry.expiry;
-    let folder = tempfile::tempdir().map_err(|e| Error::writing(&std::env::temp_dir(), e))?;
+    let folder = tempfile::Builder::new()
+        .permissions(PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .map_err(|e| Error::writing(&std::env::temp_dir(), e))?;
     let staging = folder.path().join("staging");
     let staged = stage(&StageInput {
         source: input.source,

@@ -1,11 +1,13 @@
 //! The keys that sign a registry: Ed25519, as PKCS#8 files that only their owner can read.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use kf_core::AuthorId;
 use kf_home::files;
+use kf_home::trusted::{self, OwnPath};
 use sigstore_tuf::Key;
 
 use super::metadata;
@@ -31,13 +33,8 @@ impl SigningKey {
     /// Reads a PKCS#8 file (DER), which only its owner may be able to read.
     pub fn load(path: &Path) -> Result<Self> {
         let what = path.display().to_string();
-        let bytes =
-            files::read_own(path, 4096)?.ok_or_else(|| Error::Publish(format!("there is no key {what}")))?;
-        #[cfg(unix)]
-        if std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(path)?) & 0o077 != 0 {
-            let reason = "others may read this key";
-            return Err(kf_home::Error::UnsafePath { path: path.to_owned(), reason }.into());
-        }
+        let bytes = trusted::read_private(path, 4096)?
+            .ok_or_else(|| Error::Publish(format!("there is no key {what}")))?;
         let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|e| Error::invalid(what, e))?;
         Self::from_pair(pair)
     }
@@ -179,6 +176,7 @@ impl KeyRing {
             // A half-written ring would be no ring: the folder appears whole or not at all.
             let aside = tempfile::Builder::new()
                 .prefix(".tmp-keys-")
+                .permissions(PermissionsExt::from_mode(0o700))
                 .tempdir_in(parent)
                 .map_err(|e| Error::writing(dir, e))?;
             ring.save(aside.path())?;
@@ -198,7 +196,7 @@ impl KeyRing {
 
     /// Reads what [`KeyRing::save`] wrote.
     pub fn load(dir: &Path) -> Result<Self> {
-        files::check_private(dir)?;
+        trusted::check_directory(dir)?;
         let admins = |role: &str| {
             (1..=Self::ADMINS)
                 .map(|n| SigningKey::load(&dir.join(format!("{role}-{n}.pk8"))))
@@ -224,7 +222,7 @@ impl KeyRing {
 
     /// Writes each key to its own file in `dir`, which only its owner can read.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        files::private_dir(dir)?;
+        OwnPath::new(dir).make()?;
         for (role, keys) in [("root", &self.root), ("targets", &self.targets)] {
             for (n, key) in keys.iter().enumerate() {
                 key.save(&dir.join(format!("{role}-{}.pk8", n + 1)))?;

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use kf_core::RegistryId;
 use kf_core::format::Format;
 use kf_home::Home;
-use kf_home::files;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{Error as TufError, MetadataStore, Repository};
@@ -33,8 +32,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn load(home: &Home, id: &RegistryId) -> Result<Option<Self>> {
-        let path = home.registry_state(id).join("state.json");
-        Ok(files::read_json(&path, MAX_STATE, 1)?)
+        Ok(home.registry_state(id).at("state.json").read_json(MAX_STATE, 1)?)
     }
 
     pub(super) fn check_clock(&self, id: &RegistryId, now: Timestamp) -> Result<()> {
@@ -47,8 +45,7 @@ impl State {
     /// Replaces the state, unless another process has meanwhile stored a newer one.
     pub(super) fn commit(home: &Home, id: &RegistryId, memory: &Memory, now: Timestamp) -> Result<()> {
         let dir = home.registry_state(id);
-        files::private_dir(&dir)?;
-        let lock = files::open_lock(&dir.join("state.lock"))?;
+        let lock = dir.at("state.lock").open_lock()?;
         lock.lock().map_err(|e| Error::writing(&dir, e))?;
         let mut new = Self { format: Format, last_seen: now, files: memory.texts() };
         if let Some(old) = Self::load(home, id)? {
@@ -57,7 +54,7 @@ impl State {
             }
             new.last_seen = now.max(old.last_seen);
         }
-        Ok(files::write_json(&dir.join("state.json"), &new)?)
+        Ok(dir.at("state.json").write_json(&new)?)
     }
 
     /// Root and timestamp version: what orders two states.

@@ -11,7 +11,7 @@ use kf_home::lock::NameLock;
 use kf_registry::index::{Origin, Request, Want};
 use kf_registry::parts::PartKind;
 use kf_registry::receipt::{self, Receipt};
-use kf_registry::store::{Store, compiled_in};
+use kf_registry::store::{Store, open_compiled};
 use kf_registry::{Error, slot};
 use serde_json::Value;
 
@@ -269,12 +269,12 @@ fn what_a_newer_kf_wrote_is_named_and_left_alone() {
     };
     newer(home.store().join("format"), 1, &|| add(&fixture, "hello", start()).map(drop));
     let format = receipt::FORMAT;
-    newer(home.receipt(&name("hello")), format, &|| receipt::read(&home, &name("hello")).map(drop));
-    newer(home.receipt(&name("hello")), format, &|| {
+    newer(home.receipt(&name("hello")).into(), format, &|| receipt::read(&home, &name("hello")).map(drop));
+    newer(home.receipt(&name("hello")).into(), format, &|| {
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
         receipt::write(&home, &lock, &receipt)
     });
-    newer(home.receipt(&name("hello")), format, &|| {
+    newer(home.receipt(&name("hello")).into(), format, &|| {
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
         receipt::remove(&home, &lock)
     });
@@ -323,9 +323,10 @@ fn native_code_is_found_for_its_engine_only_and_only_in_a_folder_of_ones_own() {
     let sha256 = receipt.program_digest();
     let relative = store.put_compiled("48-x86_64-1a2b", sha256, b"native").unwrap();
     assert_eq!(relative, format!("48-x86_64-1a2b/{sha256}.cwasm"));
-    let found = |engine: &str| compiled_in(&home.compiled(), engine, sha256);
-    assert_eq!(fs_err::read(found("48-x86_64-1a2b").unwrap().unwrap()).unwrap(), b"native");
-    assert_eq!(found("49-x86_64-1a2b").unwrap(), None);
+    let found = |engine: &str| open_compiled(&home, engine, sha256);
+    let code = std::io::read_to_string(found("48-x86_64-1a2b").unwrap().unwrap()).unwrap();
+    assert_eq!(code, "native");
+    assert!(found("49-x86_64-1a2b").unwrap().is_none());
     assert!(store.put_compiled("../x", sha256, b"native").is_err());
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs_err::set_permissions(home.compiled().join("48-x86_64-1a2b"), open).unwrap();

@@ -382,8 +382,8 @@ fn t17_a_planted_blob_is_not_taken_for_the_real_one() {
     assert_eq!(store.read(PartKind::Component, sha256).unwrap(), fetched.program());
     fs_err::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-    refused(store.put(&fetched), "not a plain file");
-    refused(store.read(PartKind::Component, sha256), "not a plain file");
+    refused(store.put(&fetched), "symbolic link");
+    refused(store.read(PartKind::Component, sha256), "symbolic link");
 }
 
 #[test]
@@ -412,6 +412,24 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
         fs_err::write(&path, receipt.to_string()).unwrap();
         assert!(receipt::read(&fixture.home(), &name("hello")).is_err(), "{right}");
     }
+}
+
+/// The tree says which arguments are files, and what help promises.
+#[test]
+fn t18_a_command_tree_edited_in_a_receipt_is_not_believed() {
+    let fixture = Fixture::published();
+    add(&fixture, "hello", start()).unwrap();
+    let path = fixture.home().receipt(&name("hello"));
+    let mut receipt: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    let tree = receipt["commands"].as_str().unwrap().to_owned();
+    for edited in [tree.replace("[]", "[{}]"), format!("{tree} "), String::new()] {
+        receipt["commands"] = edited.as_str().into();
+        fs_err::write(&path, receipt.to_string()).unwrap();
+        refused(receipt::read(&fixture.home(), &name("hello")), "not those that were signed");
+    }
+    receipt.as_object_mut().unwrap().remove("commands");
+    fs_err::write(&path, receipt.to_string()).unwrap();
+    refused(receipt::read(&fixture.home(), &name("hello")), "commands");
 }
 
 #[test]

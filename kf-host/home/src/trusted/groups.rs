@@ -1,0 +1,149 @@
+//! Groups that nobody but their user is in.
+//!
+//! Many systems give each user a group of the user's own and a umask of 002, so that directories have mode 0775 and
+//! still nobody else can write to them. Containers do the same with a group such as `users`. sshd refuses such
+//! a home, unless Debian built it; Debian's asks for the members of the group, and so does this.
+//!
+//! A group is private if `/etc/group` has it, and neither it nor `/etc/passwd` puts anybody but the user and root in it.
+//! Members that only a directory service knows (LDAP, SSSD) are in neither file. So where `nsswitch.conf` names one,
+//! a group is private only if it is named like the user, whose account is local and has it as its own group, or
+//! if it is root's. Whatever cannot be read makes no group private.
+
+use std::io::Read as _;
+use std::sync::OnceLock;
+
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Sources of users and groups that are files of this machine or have no people in them.
+const LOCAL_SOURCES: [&str; 4] = ["files", "systemd", "altfiles", "mymachines"];
+
+/// The files that say who is in which group.
+struct Accounts {
+    passwd: String,
+    group: String,
+    /// There need not be one: then the files are all there is.
+    nsswitch: String,
+}
+
+/// Whether only `user` and root can use the permissions of group `gid`.
+pub(super) fn is_private(gid: u32, user: u32) -> bool {
+    static ACCOUNTS: OnceLock<Option<Accounts>> = OnceLock::new();
+    let accounts = ACCOUNTS.get_or_init(|| {
+        Some(Accounts {
+            passwd: read("/etc/passwd")?,
+            group: read("/etc/group")?,
+            nsswitch: read("/etc/nsswitch.conf").unwrap_or_default(),
+        })
+    });
+    accounts.as_ref().is_some_and(|accounts| accounts.is_private(gid, user))
+}
+
+fn read(path: &str) -> Option<String> {
+    let mut text = String::new();
+    let read = fs_err::File::open(path).ok()?.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+    ((read as u64) < MAX_BYTES).then_some(text)
+}
+
+impl Accounts {
+    fn is_private(&self, gid: u32, user: u32) -> bool {
+        let trusted = |uid: u32| uid == user || uid == 0;
+        // name:password:uid:gid:…
+        let accounts: Vec<(&str, u32, u32)> = lines(&self.passwd)
+            .filter_map(|fields| match fields.as_slice() {
+                [name, _, uid, gid, ..] => Some((*name, uid.parse().ok()?, gid.parse().ok()?)),
+                _ => None,
+            })
+            .collect();
+        // name:password:gid:members
+        let mut groups = lines(&self.group).filter_map(|fields| match fields.as_slice() {
+            [name, _, number, members, ..] if number.parse() == Ok(gid) => Some((*name, *members)),
+            _ => None,
+        });
+        let Some((name, members)) = groups.next() else { return false };
+        let is_trusted = |member: &str| {
+            accounts.iter().find(|(name, ..)| *name == member).is_some_and(|(_, uid, _)| trusted(*uid))
+        };
+        let named_like_user =
+            accounts.iter().any(|(account, uid, own)| *account == name && *uid == user && *own == gid);
+        groups.next().is_none()
+            && accounts.iter().all(|(_, uid, own)| *own != gid || trusted(*uid))
+            && members.split(',').filter(|member| !member.is_empty()).all(is_trusted)
+            && (gid == 0 || named_like_user || self.are_local())
+    }
+
+    fn are_local(&self) -> bool {
+        let databases = self.nsswitch.lines().filter_map(|line| {
+            let line = line.split('#').next().unwrap_or_default();
+            let (database, sources) = line.split_once(':')?;
+            ["passwd", "group", "initgroups"].contains(&database.trim()).then_some(sources)
+        });
+        let mut sources = databases.flat_map(|sources| sources.split_whitespace());
+        // `[NOTFOUND=return]` is no source.
+        sources.all(|source| source.starts_with('[') || LOCAL_SOURCES.contains(&source))
+    }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: u32 = 1000;
+
+    fn accounts() -> Accounts {
+        Accounts {
+            passwd: "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n\
+                     bob:x:1001:1001::/home/bob:/bin/sh\ncarol:x:1002:100::/home/carol:/bin/sh\n"
+                .into(),
+            group: "root:x:0:\nusers:x:100:\nalice:x:1000:\nbob:x:1001:\nteam:x:2000:alice,bob\n\
+                    mine:x:2001:alice\nghosts:x:2002:alice,dave\ntwice:x:2003:\nagain:x:2003:bob\n"
+                .into(),
+            nsswitch: "passwd: files systemd\ngroup: files [SUCCESS=merge] systemd # local\nhosts: dns\n"
+                .into(),
+        }
+    }
+
+    #[test]
+    fn group_is_private_only_without_other_members() {
+        let private = |gid| accounts().is_private(gid, ALICE);
+        assert!(private(1000), "the user's own");
+        assert!(private(2001), "one the user is alone in");
+        assert!(private(0), "root's");
+        assert!(!private(1001), "bob's own");
+        assert!(!private(2000), "bob is in it");
+        assert!(!private(100), "it is carol's primary group");
+        assert!(!private(2002), "a member without an account");
+        assert!(!private(2003), "two groups with one number");
+        assert!(!private(4000), "not a group of this machine");
+    }
+
+    #[test]
+    fn with_a_directory_service_only_the_users_own_group_is_private() {
+        for nsswitch in ["passwd: files sss\n", "group: files ldap\n", "passwd:\tcompat\n", "initgroups: sss"]
+        {
+            let accounts = Accounts { nsswitch: nsswitch.into(), ..accounts() };
+            assert!(accounts.is_private(1000, ALICE), "{nsswitch}");
+            assert!(accounts.is_private(0, ALICE), "{nsswitch}");
+            assert!(!accounts.is_private(2001, ALICE), "{nsswitch}");
+        }
+        let accounts = Accounts { nsswitch: String::new(), ..accounts() };
+        assert!(accounts.is_private(2001, ALICE), "without the file there are the files alone");
+    }
+
+    #[test]
+    fn user_without_an_account_has_only_groups_without_members() {
+        assert!(accounts().is_private(0, 1_000_680_000));
+        assert!(!accounts().is_private(1000, 1_000_680_000));
+    }
+
+    #[test]
+    fn unreadable_accounts_make_nothing_private() {
+        let empty = Accounts { passwd: String::new(), group: String::new(), nsswitch: String::new() };
+        assert!(!empty.is_private(0, ALICE));
+        let broken = Accounts { passwd: ":\n::\nx:x:y:z\n".into(), group: "alice:x\n".into(), ..accounts() };
+        assert!(!broken.is_private(1000, ALICE));
+    }
+}

@@ -1,0 +1,65 @@
+//! Files that somebody named, wherever they are.
+
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{CWD, OFlags};
+use rustix::io::Errno;
+use std::os::fd::AsFd as _;
+
+use super::ancestors::{Last, resolve, unreadable};
+use super::own::{Refused, open_directory, open_file};
+use super::rules::{Privacy, Trust, Unsafe};
+use crate::error::{Error, Result};
+use crate::files;
+
+/// Reads a file of at most `max` bytes that only the user or root can have written, wherever links lead to it;
+/// `None` where there is none.
+pub fn read_named(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    read(path, max, Last::MayBeLink, Privacy::Readable)
+}
+
+/// The same for a file that others may not read either, and that may be no link.
+pub fn read_private(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    read(path, max, Last::Unresolved, Privacy::Private)
+}
+
+fn read(path: &Path, max: u64, last: Last, privacy: Privacy) -> Result<Option<Vec<u8>>> {
+    match open(path, OFlags::RDONLY, last, privacy)? {
+        None => Ok(None),
+        Some(Ok(file)) => Ok(Some(files::read_to_end(file, path, max)?)),
+        Some(Err(Errno::NOENT | Errno::NOTDIR)) => Ok(None),
+        Some(Err(errno)) => Err(unreadable(path, errno)),
+    }
+}
+
+/// Opens a file to append to that is the user's own and private, and makes it if need be. It may be no link.
+pub fn append_to(path: &Path) -> Result<File> {
+    let access = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+    match open(path, access, Last::Unresolved, Privacy::Private)? {
+        Some(Ok(file)) => Ok(file),
+        Some(Err(errno)) => Err(Error::writing(path, errno.into())),
+        None => Err(Error::writing(path, Errno::NOENT.into())),
+    }
+}
+
+/// Refuses a directory that others could change. It must exist.
+pub fn check_directory(path: &Path) -> Result<()> {
+    match open_directory(path, Trust::of_this_process())? {
+        Some(_) => Ok(()),
+        None => Err(unreadable(path, Errno::NOENT)),
+    }
+}
+
+fn open(path: &Path, access: OFlags, last: Last, privacy: Privacy) -> Result<Option<Result<File, Errno>>> {
+    let trust = Trust::of_this_process();
+    if path.file_name().is_none() {
+        return Err(Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile });
+    }
+    let Some(resolved) = resolve(path, trust, last)? else { return Ok(None) };
+    match open_file(CWD.as_fd(), &resolved, access, trust, privacy) {
+        Ok(file) => Ok(Some(Ok(file))),
+        Err(Refused::Errno(errno)) => Ok(Some(Err(errno))),
+        Err(Refused::Unsafe(reason)) => Err(Error::UnsafePath { path: path.to_owned(), reason }),
+    }
+}

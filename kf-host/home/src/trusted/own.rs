@@ -1,0 +1,311 @@
+//! kf's own directories.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use kf_core::format;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, statat};
+use rustix::io::Errno;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ancestors::{Last, resolve, unreadable};
+use super::rules::{Privacy, Trust, Unsafe, kind};
+use crate::error::{Error, Result};
+use crate::files;
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// `NONBLOCK`, because opening a named pipe would wait for its other end.
+pub(super) const FILE: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// One of kf's own directories, or a path below it. See the [module](super) for what is refused.
+///
+/// Clones share the open directory, so the way down to it is looked at once.
+#[derive(Clone)]
+pub struct OwnPath {
+    root: Arc<Root>,
+    /// The whole of it.
+    path: PathBuf,
+}
+
+struct Root {
+    path: PathBuf,
+    open: OnceLock<(OwnedFd, Trust)>,
+}
+
+/// Whether what is missing is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Leave,
+    Make,
+}
+
+impl OwnPath {
+    /// A directory that is kf's own. It need not exist.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let path = directory.into();
+        Self { root: Arc::new(Root { path: path.clone(), open: OnceLock::new() }), path }
+    }
+
+    /// A path below this one.
+    #[must_use]
+    pub fn at(&self, below: impl AsRef<Path>) -> Self {
+        Self { root: Arc::clone(&self.root), path: self.path.join(below) }
+    }
+
+    /// Opens a plain file for reading; `None` where there is none.
+    pub fn open(&self) -> Result<Option<File>> {
+        let Some((parent, name)) = self.parent(Missing::Leave)? else { return Ok(None) };
+        match self.open_file(&parent, name, OFlags::RDONLY, Privacy::Readable) {
+            Ok(file) => Ok(Some(file)),
+            Err(Refused::Errno(Errno::NOENT)) => Ok(None),
+            Err(Refused::Errno(errno)) => Err(unreadable(&self.path, errno)),
+            Err(Refused::Unsafe(reason)) => Err(self.refuse(reason)),
+        }
+    }
+
+    /// Reads a plain file of at most `max` bytes; `None` where there is none.
+    pub fn read(&self, max: u64) -> Result<Option<Vec<u8>>> {
+        self.open()?.map(|file| files::read_to_end(file, &self.path, max)).transpose()
+    }
+
+    /// Reads a file that carries `"format": supported`.
+    pub fn read_json<T: DeserializeOwned>(&self, max: u64, supported: u64) -> Result<Option<T>> {
+        let Some(bytes) = self.read(max)? else { return Ok(None) };
+        Ok(Some(format::parse_json(&self.path.display().to_string(), &bytes, supported)?))
+    }
+
+    /// The names in a directory, sorted; none where there is no directory. Names that are not UTF-8 are none of kf's.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let Some(directory) = self.descend(self.below(), Missing::Leave)? else { return Ok(Vec::new()) };
+        let entries = Dir::read_from(&directory).map_err(|errno| unreadable(&self.path, errno))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|errno| unreadable(&self.path, errno))?;
+            if let Ok(name) = entry.file_name().to_str()
+                && !matches!(name, "." | "..")
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes the directory and those above it, each for the user alone, and checks those that are there.
+    pub fn make(&self) -> Result<()> {
+        self.descend(self.below(), Missing::Make).map(drop)
+    }
+
+    /// Writes a file, readable by its owner alone, atomically and durably. Its directory is made.
+    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.parent(Missing::Make)?;
+        files::write_atomic(&self.path, bytes, true)
+    }
+
+    /// Writes a value as indented JSON.
+    pub fn write_json(&self, value: &impl Serialize) -> Result<()> {
+        self.write(&files::to_json(&self.path, value)?)
+    }
+
+    /// Opens a file to lock, and makes it if need be. It is never removed: a lock on a removed file protects
+    /// nothing.
+    pub fn open_lock(&self) -> Result<File> {
+        self.open_to_write(OFlags::RDWR, Privacy::Readable)
+    }
+
+    /// Opens a file to append to that only its owner can read, and makes it if need be.
+    pub fn append(&self) -> Result<File> {
+        self.open_to_write(OFlags::WRONLY | OFlags::APPEND, Privacy::Private)
+    }
+
+    fn open_to_write(&self, access: OFlags, privacy: Privacy) -> Result<File> {
+        let Some((parent, name)) = self.parent(Missing::Make)? else {
+            return Err(self.refuse(Unsafe::NotAFile));
+        };
+        match self.open_file(&parent, name, access | OFlags::CREATE, privacy) {
+            Ok(file) => Ok(file),
+            Err(Refused::Errno(errno)) => Err(Error::writing(&self.path, errno.into())),
+            Err(Refused::Unsafe(reason)) => Err(self.refuse(reason)),
+        }
+    }
+
+    fn open_file(
+        &self,
+        parent: &impl AsFd,
+        name: &OsStr,
+        access: OFlags,
+        privacy: Privacy,
+    ) -> Result<File, Refused> {
+        open_file(parent.as_fd(), Path::new(name), access, self.root.trust(), privacy)
+    }
+
+    /// The directory that the path's last name is in; `None` where there is none.
+    fn parent(&self, missing: Missing) -> Result<Option<(Folder<'_>, &OsStr)>> {
+        let (Some(parent), Some(name)) = (self.below().parent(), self.below().file_name()) else {
+            return Err(self.refuse(Unsafe::NotAFile));
+        };
+        Ok(self.descend(parent, missing)?.map(|parent| (parent, name)))
+    }
+
+    /// Opens a directory below the root, one name after the other.
+    fn descend(&self, below: &Path, missing: Missing) -> Result<Option<Folder<'_>>> {
+        let Some((root, trust)) = self.root.open(missing)? else { return Ok(None) };
+        let mut at = self.root.path.clone();
+        let mut open = Folder::Root(root.as_fd());
+        for component in below.components() {
+            let Component::Normal(name) = component else { return Err(self.refuse(Unsafe::NotADirectory)) };
+            at.push(name);
+            let next = match openat(&open, name, DIRECTORY, Mode::empty()) {
+                Err(Errno::NOENT) if missing == Missing::Leave => return Ok(None),
+                Err(Errno::NOENT) => {
+                    match mkdirat(&open, name, Mode::RWXU) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(errno) => return Err(Error::writing(&at, errno.into())),
+                    }
+                    openat(&open, name, DIRECTORY, Mode::empty())
+                }
+                opened => opened,
+            };
+            let next = match next {
+                Ok(next) => next,
+                Err(Errno::LOOP | Errno::NOTDIR) => {
+                    let link = statat(&open, name, AtFlags::SYMLINK_NOFOLLOW)
+                        .is_ok_and(|stat| kind(&stat) == FileType::Symlink);
+                    let reason = if link { Unsafe::Link } else { Unsafe::NotADirectory };
+                    return Err(Error::UnsafePath { path: at, reason });
+                }
+                Err(errno) => return Err(unreadable(&at, errno)),
+            };
+            let stat = fstat(&next).map_err(|errno| unreadable(&at, errno))?;
+            trust.directory(&stat).map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
+            open = Folder::Below(next);
+        }
+        Ok(Some(open))
+    }
+
+    fn below(&self) -> &Path {
+        self.path.strip_prefix(&self.root.path).unwrap_or(Path::new(".."))
+    }
+
+    fn refuse(&self, reason: Unsafe) -> Error {
+        Error::UnsafePath { path: self.path.clone(), reason }
+    }
+}
+
+impl Root {
+    fn open(&self, missing: Missing) -> Result<Option<&(OwnedFd, Trust)>> {
+        if let Some(open) = self.open.get() {
+            return Ok(Some(open));
+        }
+        let trust = Trust::of_this_process();
+        let mut found = open_directory(&self.path, trust)?;
+        if found.is_none() && missing == Missing::Make {
+            files::make_directories(&self.path)?;
+            found = open_directory(&self.path, trust)?;
+            if found.is_none() {
+                return Err(Error::writing(&self.path, Errno::NOENT.into()));
+            }
+        }
+        Ok(found.map(|found| self.open.get_or_init(|| (found, trust))))
+    }
+
+    fn trust(&self) -> Trust {
+        self.open.get().map_or_else(Trust::of_this_process, |(_, trust)| *trust)
+    }
+}
+
+/// Opens kf's own directory itself, wherever links lead to it.
+pub(super) fn open_directory(path: &Path, trust: Trust) -> Result<Option<OwnedFd>> {
+    let Some(resolved) = resolve(path, trust, Last::MayBeLink)? else { return Ok(None) };
+    let unsafe_path = |reason| Error::UnsafePath { path: path.to_owned(), reason };
+    let directory = match openat(CWD, &resolved, DIRECTORY, Mode::empty()) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(unsafe_path(Unsafe::NotADirectory)),
+        Err(errno) => return Err(unreadable(path, errno)),
+    };
+    let stat = fstat(&directory).map_err(|errno| unreadable(path, errno))?;
+    trust.directory(&stat).map_err(unsafe_path)?;
+    Ok(Some(directory))
+}
+
+pub(super) enum Refused {
+    Errno(Errno),
+    Unsafe(Unsafe),
+}
+
+/// Opens a plain file and looks at what is open.
+pub(super) fn open_file(
+    parent: BorrowedFd<'_>,
+    name: &Path,
+    access: OFlags,
+    trust: Trust,
+    privacy: Privacy,
+) -> Result<File, Refused> {
+    let file = openat(parent, name, access | FILE, Mode::RUSR | Mode::WUSR).map_err(|errno| match errno {
+        Errno::LOOP => Refused::Unsafe(Unsafe::Link),
+        // A socket, or a pipe that nobody reads from; a directory.
+        Errno::NXIO | Errno::ISDIR => Refused::Unsafe(Unsafe::NotAFile),
+        errno => Refused::Errno(errno),
+    })?;
+    let stat = fstat(&file).map_err(Refused::Errno)?;
+    trust.file(&stat, privacy).map_err(Refused::Unsafe)?;
+    Ok(File::from(file))
+}
+
+/// An open directory.
+enum Folder<'a> {
+    Root(BorrowedFd<'a>),
+    Below(OwnedFd),
+}
+
+impl AsFd for Folder<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(fd) => *fd,
+            Self::Below(fd) => fd.as_fd(),
+        }
+    }
+}
+
+impl Deref for OwnPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsRef<Path> for OwnPath {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl From<OwnPath> for PathBuf {
+    fn from(own: OwnPath) -> Self {
+        own.path
+    }
+}
+
+impl fmt::Debug for OwnPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
+
+impl PartialEq for OwnPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for OwnPath {}

@@ -1,0 +1,114 @@
+//! Who may have written what is open.
+
+use rustix::fs::{FileType, Mode, Stat};
+
+use super::groups;
+
+const WRITABLE_BY_GROUP: u32 = Mode::WGRP.bits();
+const WRITABLE_BY_OTHERS: u32 = Mode::WOTH.bits();
+const STICKY: u32 = Mode::SVTX.bits();
+const PERMISSIONS: u32 = 0o7777;
+
+/// Why a file or a directory is not trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsafe {
+    #[error("it is a symbolic link")]
+    Link,
+    #[error("it is reached through too many symbolic links")]
+    TooManyLinks,
+    #[error("it is not a directory")]
+    NotADirectory,
+    #[error("it is not a plain file")]
+    NotAFile,
+    #[error("it belongs to another user (uid {0})")]
+    Owner(u32),
+    #[error("other users may write to it (mode {0:04o})")]
+    Writable(u32),
+    #[error("other users may read it (mode {0:04o})")]
+    Readable(u32),
+}
+
+/// What is asked of a file besides its owner and who may write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Privacy {
+    /// Others may read it.
+    Readable,
+    /// Only its owner may.
+    Private,
+}
+
+/// A directory above kf's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ancestor {
+    /// Only the user and root can change what is in it.
+    Closed,
+    /// Everybody can add to it, and nobody can take what belongs to others (`/tmp`).
+    Sticky,
+}
+
+/// Whom kf trusts: its own user, and root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trust {
+    user: u32,
+}
+
+impl Trust {
+    pub(super) fn of_this_process() -> Self {
+        Self { user: rustix::process::geteuid().as_raw() }
+    }
+
+    /// A directory of kf's own.
+    pub(super) fn directory(self, stat: &Stat) -> Result<(), Unsafe> {
+        if kind(stat) != FileType::Directory {
+            return Err(Unsafe::NotADirectory);
+        }
+        self.owner(stat)?;
+        self.unwritable(stat)
+    }
+
+    pub(super) fn file(self, stat: &Stat, privacy: Privacy) -> Result<(), Unsafe> {
+        if kind(stat) != FileType::RegularFile {
+            return Err(Unsafe::NotAFile);
+        }
+        self.owner(stat)?;
+        self.unwritable(stat)?;
+        let others = (Mode::RWXG | Mode::RWXO).bits();
+        if privacy == Privacy::Private && stat.st_mode & others != 0 && !self.only_private_group(stat) {
+            return Err(Unsafe::Readable(stat.st_mode & PERMISSIONS));
+        }
+        Ok(())
+    }
+
+    /// A directory above kf's own; `system` owns `/`.
+    pub(super) fn ancestor(self, stat: &Stat, system: u32) -> Result<Ancestor, Unsafe> {
+        if stat.st_uid != system {
+            self.owner(stat)?;
+        }
+        match self.unwritable(stat) {
+            Ok(()) => Ok(Ancestor::Closed),
+            Err(_) if stat.st_mode & STICKY != 0 => Ok(Ancestor::Sticky),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn owner(self, stat: &Stat) -> Result<(), Unsafe> {
+        if stat.st_uid == self.user || stat.st_uid == 0 { Ok(()) } else { Err(Unsafe::Owner(stat.st_uid)) }
+    }
+
+    fn unwritable(self, stat: &Stat) -> Result<(), Unsafe> {
+        let by_others = stat.st_mode & WRITABLE_BY_OTHERS != 0;
+        let by_group = stat.st_mode & WRITABLE_BY_GROUP != 0;
+        if by_others || by_group && !groups::is_private(stat.st_gid, self.user) {
+            return Err(Unsafe::Writable(stat.st_mode & PERMISSIONS));
+        }
+        Ok(())
+    }
+
+    fn only_private_group(self, stat: &Stat) -> bool {
+        stat.st_mode & Mode::RWXO.bits() == 0 && groups::is_private(stat.st_gid, self.user)
+    }
+}
+
+pub(super) fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
