@@ -90,8 +90,8 @@ fn run(exec: &ExecConfig, terminal: bool) -> Result<Status, PluginError> {
         return Err(PluginError::Failed { status: output.status, said: said.to_owned() });
     }
     // JSON, or the YAML that Kubernetes' own client takes as well.
-    let answer: ExecCredential = serde_saphyr::from_slice(&output.stdout).map_err(|error| {
-        PluginError::Answer(error.to_string().lines().next().unwrap_or_default().to_owned())
-    })?;
+    let answer: ExecCredential = serde_saphyr::from_slice(&output.stdout)
+        // What does not parse may be a bare token, and the parser's message would quote it.
+        .map_err(|_| PluginError::Answer("it is not an ExecCredential in JSON or YAML".into()))?;
     answer.status.ok_or_else(|| PluginError::Answer("it has no status".into()))
 }

@@ -83,7 +83,8 @@ fn connection_within(limit: Duration, server: &str, authority: Option<&Authority
          users: [{{name: u, user: {{{user}}}}}]\n"
     );
     fs_err::write(&file, text).unwrap();
-    let settings = load(&Sources::default(), &Choice { file: Some(file), ..Choice::default() }).unwrap();
+    let sources = Sources { path: std::env::var_os("PATH"), ..Sources::default() };
+    let settings = load(&sources, &Choice { file: Some(file), ..Choice::default() }).unwrap();
     Connection::new(settings, Timeouts { connect: limit, answer: limit })
 }
 
@@ -168,6 +169,96 @@ async fn an_answer_without_end_is_not_taken_in() {
     let connection = Connection::from_client(kube::Client::new(endless, "default"), "https://lab");
     let error = connection.get("/version").await.unwrap_err();
     assert_eq!(error.message, "an answer of https://lab is larger than 16 MiB");
+}
+
+/// A server without TLS that keeps what it is sent.
+fn plain() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                socket.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            heard.send(String::from_utf8(head).unwrap().to_ascii_lowercase()).unwrap();
+            let _ = socket.write_all(OK.as_bytes());
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn server_without_tls_is_sent_no_credentials() {
+    let (address, seen) = plain();
+    let dir = tempfile::tempdir().unwrap();
+    let (file, ran) = (dir.path().join("token"), dir.path().join("ran"));
+    fs_err::write(&file, "hunter2").unwrap();
+    let (_, key, pem) = Authority::new().sign(2100);
+    let script = format!("touch {}; echo '{{\"status\": {{\"token\": \"hunter2\"}}}}'", ran.display());
+    for user in [
+        "token: hunter2".to_owned(),
+        format!("tokenFile: {}", file.display()),
+        "username: alice, password: hunter2".to_owned(),
+        plugin(&script),
+        "auth-provider: {name: oidc, config: {id-token: hunter2}}".to_owned(),
+        format!(
+            "client-certificate-data: {}, client-key-data: {}",
+            STANDARD.encode(pem),
+            STANDARD.encode(key.serialize_pem())
+        ),
+    ] {
+        for server in [format!("http://{address}"), format!("http://alice:hunter2@{address}/?token=hunter2")]
+        {
+            let connection = connection(&server, None, &user);
+            connection.get("/version").await.unwrap();
+            let upgrade = Request::get("/api/v1/namespaces/a/pods/b/exec").body(Vec::new()).unwrap();
+            assert!(connection.upgrade(upgrade).await.is_err(), "it answers without a WebSocket");
+            for _ in ["get", "upgrade"] {
+                let head = seen.try_recv().unwrap();
+                assert!(!head.contains("authorization") && !head.contains("hunter2"), "{user}: {head}");
+            }
+            let settings = connection.settings().unwrap();
+            let remarks = settings.remarks();
+            assert!(remarks.len() == 1 && remarks[0].contains("has no TLS"), "{user}: {remarks:?}");
+            assert!(settings.server.starts_with(&format!("http://{address}")));
+            let told = format!("{remarks:?} {settings:?} {connection:?}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+    assert!(!ran.exists(), "a credential plugin ran");
+    let acting = connection(&format!("http://{address}"), None, "as: bob");
+    acting.get("/version").await.unwrap();
+    assert!(seen.try_recv().unwrap().contains("impersonate-user: bob"));
+    assert_eq!(acting.settings().unwrap().remarks(), ["the kubeconfig has you act as bob"]);
+}
+
+#[tokio::test]
+async fn password_in_a_server_s_url_is_told_to_nobody() {
+    for scheme in ["http", "https"] {
+        let server = format!("{scheme}://alice:hunter2@127.0.0.1:1/prefix?token=hunter2");
+        let connection = connection(&server, None, "token: t");
+        assert_eq!(connection.server(), format!("{scheme}://127.0.0.1:1/prefix"));
+        let error = connection.get("/version").await.unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn credential_plugin_s_answer_is_not_quoted() {
+    for script in [
+        "echo hunter2",
+        "echo '{\"status\": \"hunter2\"}'",
+        "echo '{\"status\": {\"token\": [\"hunter2\"]}}'",
+    ] {
+        let error =
+            connection("https://127.0.0.1:1", None, &plugin(script)).get("/version").await.unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
 }
 
 /// An HTTP proxy for one connection at a time; remembers where it was asked to connect.

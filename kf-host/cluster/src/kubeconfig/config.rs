@@ -4,6 +4,7 @@
 //! `NO_PROXY` that it cannot parse would make every kubeconfig unusable.
 
 use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use kube::config::{AuthInfo, Cluster, ExecAuthCluster, KubeconfigError as KubeError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -21,8 +22,10 @@ pub(super) fn config(
 ) -> Result<kube::Config, KubeconfigError> {
     let server = cluster.server.as_deref().ok_or(KubeError::MissingClusterUrl).map_err(incomplete)?;
     let server: Uri = server.parse().map_err(KubeError::ParseClusterUrl).map_err(incomplete)?;
+    let server = without_credentials(server)?;
     // What a credential plugin is told of the cluster has its certificates already read.
-    let for_plugins = ExecAuthCluster::try_from(cluster).map_err(incomplete)?;
+    let cluster = Cluster { server: Some(server.to_string()), ..cluster.clone() };
+    let for_plugins = ExecAuthCluster::try_from(&cluster).map_err(incomplete)?;
     let authority = for_plugins.certificate_authority_data.as_deref().map(certificates).transpose();
     let authority = authority.map_err(|error| {
         KubeconfigError::Incomplete(format!("failed to parse the certificate authority: {error}"))
@@ -41,6 +44,46 @@ pub(super) fn config(
     config.tls_server_name = cluster.tls_server_name.clone();
     config.auth_info = user;
     Ok(config)
+}
+
+/// The URL without user name, password and query: it is told in messages, traces and the audit log.
+fn without_credentials(server: Uri) -> Result<Uri, KubeconfigError> {
+    let not_a_url = || KubeconfigError::Incomplete("the cluster's server is not a URL".to_owned());
+    let mut parts = server.into_parts();
+    if let Some((_, host)) = parts.authority.as_ref().and_then(|all| all.as_str().rsplit_once('@')) {
+        parts.authority = Some(host.parse::<Authority>().map_err(|_| not_a_url())?);
+    }
+    if let Some(path) = parts.path_and_query.take() {
+        parts.path_and_query = Some(path.path().parse::<PathAndQuery>().map_err(|_| not_a_url())?);
+    }
+    Uri::from_parts(parts).map_err(|_| not_a_url())
+}
+
+/// The credentials that may be sent to a server: without TLS none, as with kubectl, for anybody on the way reads them
+/// and may answer. Whom to act as is no credential. Whether there were any.
+pub(super) fn only_over_tls(server: &Uri, user: AuthInfo) -> (AuthInfo, bool) {
+    if server.scheme() == Some(&Scheme::HTTPS) {
+        return (user, false);
+    }
+    let had_some = [
+        user.username.is_some(),
+        user.password.is_some(),
+        user.token.is_some(),
+        user.token_file.is_some(),
+        user.client_certificate.is_some(),
+        user.client_certificate_data.is_some(),
+        user.exec.is_some(),
+        user.auth_provider.is_some(),
+    ];
+    let AuthInfo { impersonate, impersonate_uid, impersonate_groups, impersonate_user_extra, .. } = user;
+    let acting = AuthInfo {
+        impersonate,
+        impersonate_uid,
+        impersonate_groups,
+        impersonate_user_extra,
+        ..AuthInfo::default()
+    };
+    (acting, had_some.contains(&true))
 }
 
 /// The certificates of a PEM file, in DER.

@@ -6,6 +6,7 @@
 //! for both; a kuberc that cannot be read allows no plugin.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use kf_home::trusted;
@@ -36,6 +37,8 @@ pub enum PolicyError {
     Denied { command: String, why: &'static str },
     #[error("the credential plugin `{0}` is not installed")]
     NotFound(String),
+    #[error("the credential plugin `{command}` is {}, found by a relative folder in PATH", path.display())]
+    Relative { command: String, path: PathBuf },
 }
 
 impl PolicyError {
@@ -47,6 +50,10 @@ impl PolicyError {
                     "kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry command={command}"
                 )
             }
+            Self::Relative { path, .. } => format!(
+                "take the folder out of PATH, or name the program by its path in the kubeconfig: {}",
+                std::path::absolute(path).unwrap_or_else(|_| path.clone()).display()
+            ),
             Self::NotFound(_) => "install it, or take another kubeconfig: kf --kubeconfig FILE …".to_owned(),
         }
     }
@@ -115,36 +122,47 @@ impl PluginPolicy {
         }
     }
 
-    /// Whether the command of a kubeconfig may run. Both sides are looked up, so that a name and
-    /// a path mean the same program.
-    pub(super) fn check(&self, command: &str, search: Option<&OsStr>) -> Result<(), PolicyError> {
+    /// The program that the command of a kubeconfig names, if it may run. Both sides are looked up, so that a name
+    /// and a path mean the same program.
+    pub(super) fn check(&self, command: &str, search: Option<&OsStr>) -> Result<PathBuf, PolicyError> {
         let denied = |why| PolicyError::Denied { command: command.to_owned(), why };
+        if *self == Self::DenyAll {
+            return Err(denied("has the policy DenyAll"));
+        }
+        let plugin = look_up(command, search)?;
         match self {
-            Self::AllowAll => Ok(()),
-            Self::DenyAll => Err(denied("has the policy DenyAll")),
-            Self::Allowlist(list) => {
-                let plugin =
-                    look_up(command, search).ok_or_else(|| PolicyError::NotFound(command.to_owned()))?;
-                if list.iter().any(|entry| look_up(entry, search).as_ref() == Some(&plugin)) {
-                    Ok(())
-                } else {
-                    Err(denied("does not list it"))
-                }
+            Self::Allowlist(_) if !plugin.is_file() => Err(PolicyError::NotFound(command.to_owned())),
+            Self::Allowlist(list)
+                if !list.iter().any(|entry| look_up(entry, search).as_ref() == Ok(&plugin)) =>
+            {
+                Err(denied("does not list it"))
             }
+            _ => Ok(plugin),
         }
     }
 }
 
-/// The program a command names: itself if it is a path, else the first of that name in `PATH`.
-fn look_up(command: &str, search: Option<&OsStr>) -> Option<PathBuf> {
-    let path = Path::new(command);
+/// The program a command names: itself if it is a path, else the first of that name in `PATH`. One that lies in a
+/// relative folder is refused, as Go's `exec.LookPath` does: it is another program wherever kf is started.
+fn look_up(command: &str, search: Option<&OsStr>) -> Result<PathBuf, PolicyError> {
+    let not_found = || PolicyError::NotFound(command.to_owned());
     if command.contains(std::path::MAIN_SEPARATOR) {
-        return path.is_file().then(|| path.to_owned());
+        return std::path::absolute(command).map_err(|_| not_found());
     }
-    std::env::split_paths(search?)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(path))
-        .find(|p| p.is_file())
+    let found = std::env::split_paths(search.ok_or_else(not_found)?)
+        .map(|dir| if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir })
+        .map(|dir| dir.join(command))
+        .find(|path| is_executable(path))
+        .ok_or_else(not_found)?;
+    if found.is_absolute() {
+        Ok(found)
+    } else {
+        Err(PolicyError::Relative { command: command.to_owned(), path: found })
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs_err::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -190,15 +208,54 @@ mod tests {
         let (good, other) = (dir.path().join("good"), dir.path().join("other"));
         for sub in [&good, &other] {
             fs_err::create_dir(sub).unwrap();
-            fs_err::write(sub.join("login"), "").unwrap();
+            program(&sub.join("login"));
         }
         let policy = PluginPolicy::Allowlist(vec!["login".into()]);
         let search = good.as_os_str();
         let path = |dir: &Path| dir.join("login").display().to_string();
-        assert_eq!(policy.check("login", Some(search)), Ok(()));
-        assert_eq!(policy.check(&path(&good), Some(search)), Ok(()));
+        assert_eq!(policy.check("login", Some(search)), Ok(good.join("login")));
+        assert_eq!(policy.check(&path(&good), Some(search)), Ok(good.join("login")));
         assert!(matches!(policy.check(&path(&other), Some(search)), Err(PolicyError::Denied { .. })));
         assert!(matches!(policy.check("absent", Some(search)), Err(PolicyError::NotFound(_))));
         assert!(matches!(policy.check("login", None), Err(PolicyError::NotFound(_))));
+    }
+
+    fn program(path: &Path) {
+        fs_err::write(path, "").unwrap();
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn program_in_a_relative_folder_is_refused_whatever_the_policy() {
+        let here = std::env::current_dir().unwrap();
+        let dir = tempfile::tempdir_in(&here).unwrap();
+        program(&dir.path().join("login"));
+        let relative = dir.path().strip_prefix(&here).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        program(&elsewhere.path().join("login"));
+        let list = PluginPolicy::Allowlist(vec!["login".into()]);
+        for policy in [PluginPolicy::AllowAll, list] {
+            let search = std::env::join_paths([relative, elsewhere.path()]).unwrap();
+            let error = policy.check("login", Some(&search)).unwrap_err();
+            assert!(matches!(error, PolicyError::Relative { .. }), "{error}");
+            assert!(error.hint().contains(&dir.path().join("login").display().to_string()));
+            // The first of the name counts, as for the shell.
+            let search = std::env::join_paths([elsewhere.path(), relative]).unwrap();
+            assert_eq!(policy.check("login", Some(&search)), Ok(elsewhere.path().join("login")));
+        }
+    }
+
+    #[test]
+    fn empty_path_entry_is_this_folder() {
+        let error = look_up("Cargo.toml", Some(OsStr::new(":/nonexistent"))).unwrap_err();
+        assert!(matches!(error, PolicyError::NotFound(_)), "it is not executable: {error}");
+        let here = tempfile::Builder::new().prefix("kf-login").tempfile_in(".").unwrap();
+        fs_err::set_permissions(here.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let name = here.path().file_name().unwrap().to_str().unwrap();
+        for search in ["", ":/nonexistent", ".", "/nonexistent:."] {
+            let error = look_up(name, Some(OsStr::new(search))).unwrap_err();
+            assert!(matches!(error, PolicyError::Relative { .. }), "{search:?}: {error}");
+        }
+        assert!(matches!(look_up(name, None), Err(PolicyError::NotFound(_))));
     }
 }

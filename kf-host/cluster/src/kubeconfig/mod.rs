@@ -92,6 +92,8 @@ pub struct Settings {
     pub files: Vec<PathBuf>,
     /// The server's certificate is not checked.
     pub insecure: bool,
+    /// The user has credentials that are not sent, because the server has no TLS.
+    pub unsent: bool,
     /// The credential plugin that will be run on the first call.
     pub credential_plugin: Option<String>,
     /// Somebody is there whom a credential plugin may ask.
@@ -107,13 +109,16 @@ impl Settings {
         let insecure = self.insecure.then(|| {
             format!("the kubeconfig has the certificate of {server} not checked, so anybody may answer")
         });
+        let unsent = self.unsent.then(|| {
+            format!("{server} has no TLS, so your credentials are not sent to it; its URL should begin with https://")
+        });
         let auth = &self.config.auth_info;
         let acting = auth.impersonate.as_ref().map(|user| {
             let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
             let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
             format!("the kubeconfig has you act as {user}{of}")
         });
-        insecure.into_iter().chain(acting).collect()
+        insecure.into_iter().chain(unsent).chain(acting).collect()
     }
 
     /// The digest of the certificates that vouch for the server; none where the system's do.
@@ -256,15 +261,18 @@ fn from_context(
             .map(|a| a.auth_info.clone().unwrap_or_default())
             .ok_or_else(|| KubeconfigError::UnknownUser { context: name.clone(), user: user.to_owned() })?,
     };
-    let credential_plugin = check_plugin(&auth, sources)?;
+    let mut config = config::config(&cluster, auth, &sources.proxies)?;
+    let (auth, unsent) = config::only_over_tls(&config.cluster_url, std::mem::take(&mut config.auth_info));
+    config.auth_info = auth;
+    let credential_plugin = check_plugin(&mut config.auth_info, sources)?;
     let namespace = choice
         .namespace
         .clone()
         .or(context.namespace.clone())
         .filter(|n| !n.is_empty())
         .unwrap_or_else(|| "default".into());
-    let config = config::config(&cluster, auth, &sources.proxies)?;
-    settings(config, Some(name), context.user, files, namespace, credential_plugin)
+    let settings = settings(config, Some(name), context.user, files, namespace, credential_plugin)?;
+    Ok(Settings { unsent, ..settings })
 }
 
 fn in_pod(choice: &Choice) -> Result<Settings, KubeconfigError> {
@@ -290,26 +298,31 @@ fn settings(
         namespace: Namespace::parse(namespace)?,
         files,
         insecure: config.accept_invalid_certs,
+        unsent: false,
         credential_plugin,
         attended: true,
         config,
     })
 }
 
-/// The program the credentials would run, if the user's policy lets it.
-fn check_plugin(auth: &AuthInfo, sources: &Sources) -> Result<Option<String>, KubeconfigError> {
+/// The program the credentials would run, if the user's policy lets it. It is run by the path that was checked.
+fn check_plugin(auth: &mut AuthInfo, sources: &Sources) -> Result<Option<String>, KubeconfigError> {
     if let Some(provider) = &auth.auth_provider
         && provider.name != "oidc"
     {
         return Err(KubeconfigError::Provider(provider.name.clone()));
     }
-    let Some(exec) = &auth.exec else { return Ok(None) };
+    let Some(exec) = &mut auth.exec else { return Ok(None) };
     let command = exec
         .command
         .clone()
         .filter(|c| !c.is_empty())
         .ok_or_else(|| KubeconfigError::Incomplete("its credential plugin has no command".into()))?;
-    PluginPolicy::read(sources)?.check(&command, sources.path.as_deref())?;
+    let program = PluginPolicy::read(sources)?.check(&command, sources.path.as_deref())?;
+    // A path that is not text could only be run as another one.
+    let program =
+        program.into_os_string().into_string().map_err(|_| PolicyError::NotFound(command.clone()))?;
+    exec.command = Some(program);
     Ok(Some(command))
 }
 

@@ -140,6 +140,38 @@ fn a_credential_plugin_runs_only_if_the_kuberc_lets_it() {
     assert!(load(&elsewhere).is_err());
 }
 
+#[test]
+fn the_program_that_runs_is_the_one_that_was_checked() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new(&FILE.replace("/opt/login", "login"));
+    let bin = home.0.path().join("bin");
+    fs_err::create_dir(&bin).unwrap();
+    let program = bin.join("login");
+    fs_err::write(&program, "").unwrap();
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let head = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n";
+    let sources = Sources { path: Some(bin.into_os_string()), ..home.sources() };
+    for policy in ["", "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{command: login}]\n"] {
+        home.write(".kube/kuberc", &format!("{head}{policy}"));
+        let settings = load(&sources, &context("plugin")).unwrap();
+        assert_eq!(settings.credential_plugin.as_deref(), Some("login"));
+        let run = settings.config.auth_info.exec.unwrap().command;
+        assert_eq!(run.as_deref(), program.to_str());
+        let nowhere = Sources { path: None, ..home.sources() };
+        let error = load(&nowhere, &context("plugin")).unwrap_err();
+        assert!(matches!(error, KubeconfigError::Plugin(PolicyError::NotFound(_))), "{error}");
+    }
+}
+
+#[test]
+fn kubeconfig_that_cannot_be_read_is_not_quoted() {
+    for wrong in ["{token: [hunter2]}", "hunter2", "{token: {hunter2: 1}}", "{client-key-data: [hunter2]}"] {
+        let home = Home::new(&FILE.replace("{token: secret-token}", wrong));
+        let error = load(&home.sources(), &Choice::default()).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
 fn proxied(kubeconfig: &str, no_proxy: &str) -> Option<String> {
     let home = Home::new(kubeconfig);
     let mut sources = home.sources();
