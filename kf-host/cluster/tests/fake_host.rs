@@ -546,6 +546,7 @@ async fn broker(case: &Case) -> Outcome {
         },
         namespace: Namespace::parse(NAMESPACE).unwrap(),
         command: Command { name: "train".into(), version: "1.4.0".into(), digest },
+        headers: BTreeSet::new(),
         dry_run: case.dry_run,
         budgets: Budgets::default(),
         audit: None,

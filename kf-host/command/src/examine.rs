@@ -75,8 +75,10 @@ pub fn examine(
         Bound::Local => {
             let dangerous = rights.rules.permissions().filter(|permission| danger(permission).is_some());
             let dangerous = RuleSet::from_permissions(dangerous.cloned());
-            if !dangerous.is_empty() {
-                let dangerous = Rights { rules: dangerous, ..Rights::default() };
+            if !dangerous.is_empty() || !rights.headers.is_empty() {
+                // A pod may take a header for a person's name, as it may a token.
+                let headers = rights.headers.clone();
+                let dangerous = Rights { rules: dangerous, headers, ..Rights::default() };
                 return Err(ExamineError::Dangerous(rights::short_lines(&dangerous)));
             }
         }

@@ -1,11 +1,15 @@
 //! What one run of a command may do: every layer's word but the cluster's.
 
+use std::collections::BTreeSet;
+
 use kf_core::Failure;
 use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
+use kf_core::pod_http::PodHeader;
 use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 
 use crate::installed::unusable;
+use crate::rights::Rights;
 
 /// Manifest ∩ ceiling ∩ consent ∩ the flags of the run. `rules` are the manifest's.
 pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Grants, Failure> {
@@ -28,4 +32,18 @@ pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Gran
         environment: None,
         run,
     })
+}
+
+/// The headers it may send to pods: manifest ∩ ceiling ∩ consent. No local file has any.
+pub fn headers(receipt: &Receipt, manifest: &Rights) -> BTreeSet<PodHeader> {
+    if matches!(receipt.origin, Origin::Local { .. }) {
+        return BTreeSet::new();
+    }
+    let layers = [&receipt.ceiling.headers, &receipt.consent.permissions.headers];
+    manifest
+        .headers
+        .iter()
+        .filter(|header| layers.iter().all(|layer| layer.contains(header)))
+        .cloned()
+        .collect()
 }

@@ -80,7 +80,10 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use kf_core::grants::RuleSet;
+    use kf_core::pod_http::PodHeader;
     use kf_registry::parts::{Part, PartKind};
     use proptest::prelude::*;
     use proptest::sample::subsequence;
@@ -96,7 +99,9 @@ mod tests {
             let scope = if cluster { "cluster" } else { "environment" };
             let rule = json!({"apiGroups": [""], "resources": resources, "verbs": verbs, "scope": scope});
             let rules = if verbs.is_empty() { vec![] } else { vec![rule] };
-            Rights { rules: RuleSet::parse(&rules).unwrap(), selection, terminal }
+            let headers =
+                if cluster { BTreeSet::from([PodHeader::parse("x-a").unwrap()]) } else { BTreeSet::new() };
+            Rights { rules: RuleSet::parse(&rules).unwrap(), selection, terminal, headers }
         })
     }
 

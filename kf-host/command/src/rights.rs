@@ -1,7 +1,10 @@
 //! What a command asks for, what its user accepted, and the most its registry allows.
 
+use std::collections::BTreeSet;
+
 use kf_core::Permissions;
 use kf_core::grants::{RuleError, RuleSet, sentences};
+use kf_core::pod_http::PodHeader;
 
 /// The right of `[permissions] selection`, in words.
 pub const SELECTION: &str = "change which namespace later commands use";
@@ -18,12 +21,19 @@ pub struct Rights {
     pub selection: bool,
     /// To hand the user's terminal and stdin to what runs in a pod.
     pub terminal: bool,
+    /// Headers it may send to pods beside the plain ones.
+    pub headers: BTreeSet<PodHeader>,
 }
 
 impl Rights {
     pub fn parse(permissions: &Permissions) -> Result<Self, RuleError> {
-        let Permissions { kubernetes, selection, terminal } = permissions;
-        Ok(Self { rules: RuleSet::parse(kubernetes)?, selection: *selection, terminal: *terminal })
+        let Permissions { kubernetes, selection, terminal, headers } = permissions;
+        Ok(Self {
+            rules: RuleSet::parse(kubernetes)?,
+            selection: *selection,
+            terminal: *terminal,
+            headers: headers.clone(),
+        })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -36,6 +46,7 @@ impl Rights {
             rules: self.rules.growth(&new.rules),
             selection: new.selection && !self.selection,
             terminal: new.terminal && !self.terminal,
+            headers: new.headers.difference(&self.headers).cloned().collect(),
         }
     }
 
@@ -44,17 +55,30 @@ impl Rights {
         self.growth(other).is_empty()
     }
 
+    /// The right of `[permissions] headers`, in words.
+    pub fn header_words(&self) -> Option<String> {
+        let names: Vec<&str> = self.headers.iter().map(PodHeader::as_str).collect();
+        let s = if names.len() == 1 { "" } else { "s" };
+        let words =
+            || format!("send pods the header{s} {}, which may tell them who you are", names.join(", "));
+        (!names.is_empty()).then(words)
+    }
+
     /// How many single permissions they are.
     pub fn count(&self) -> usize {
-        self.rules.permissions().count() + self.switches().len()
+        let Self { rules, selection: _, terminal: _, headers } = self;
+        // One line tells of all headers, and each is a right.
+        let told_as_one = headers.len().saturating_sub(1);
+        rules.permissions().count() + self.switches().len() + told_as_one
     }
 
     /// In words, the rights that are not rules on the cluster's objects.
-    pub fn switches(&self) -> Vec<&'static str> {
-        let Self { rules: _, selection, terminal } = self;
+    pub fn switches(&self) -> Vec<String> {
+        let Self { rules: _, selection, terminal, headers: _ } = self;
         [(*selection, SELECTION), (*terminal, TERMINAL)]
             .into_iter()
-            .filter_map(|(held, words)| held.then_some(words))
+            .filter_map(|(held, words)| held.then(|| words.to_owned()))
+            .chain(self.header_words())
             .collect()
     }
 }
@@ -63,11 +87,11 @@ impl Rights {
 pub fn short_lines(rights: &Rights) -> Vec<String> {
     let rules = sentences(&rights.rules);
     let lines = rules.iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources));
-    lines.chain(rights.switches().into_iter().map(str::to_owned)).collect()
+    lines.chain(rights.switches()).collect()
 }
 
 /// `read pods and their logs; create training jobs`: to stand in a sentence.
 pub fn in_words(rights: &Rights) -> String {
     let rules = sentences(&rights.rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
-    rules.chain(rights.switches().into_iter().map(str::to_owned)).collect::<Vec<_>>().join("; ")
+    rules.chain(rights.switches()).collect::<Vec<_>>().join("; ")
 }

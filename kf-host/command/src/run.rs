@@ -70,6 +70,8 @@ pub struct Finished {
     pub exit: Result<u8, Failure>,
     /// The API server's warnings.
     pub warnings: Vec<String>,
+    /// What the API server said of failed calls and only the user may read, with the object it is about.
+    pub withheld: Vec<(String, String)>,
     /// What a dry run would have changed.
     pub changes: Vec<Change>,
     /// Every call to the API server.
@@ -145,11 +147,13 @@ impl Executor for Local {
             Err(Fault::Interrupted) => Err(interrupted()),
             Err(fault) => Err(stopped(receipt, fault)),
         };
-        let (warnings, changes, calls) = match &cluster {
-            Some(ClusterRun { broker, .. }) => (broker.warnings(), broker.changes(), broker.calls()),
+        let (warnings, withheld, changes, calls) = match &cluster {
+            Some(ClusterRun { broker, .. }) => {
+                (broker.warnings(), broker.withheld(), broker.changes(), broker.calls())
+            }
             None => Default::default(),
         };
-        Ok(Finished { exit, warnings, changes, calls, rules: rights.rules })
+        Ok(Finished { exit, warnings, withheld, changes, calls, rules: rights.rules })
     }
 }
 
@@ -199,6 +203,7 @@ impl ClusterRun {
                 version: receipt.version.to_string(),
                 digest: receipt.program_digest().to_string(),
             },
+            headers: grants::headers(receipt, rights),
             dry_run: setting.dry_run,
             budgets: Budgets::default(),
             audit: Some(audit_log(setting)?),

@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod names;
 pub mod nearest;
+pub mod ownership;
 pub mod permissions;
 pub mod pod_http;
 pub mod request;

@@ -5,15 +5,18 @@
 //! [`Place`], and a [`Request`] is a verb there, with every access the grant has to allow. The broker and the
 //! fake host of the SDK share this module, so that a command's tests meet the refusals its users would.
 
+use serde::de::{Deserialize as _, IntoDeserializer as _, value};
 use serde_json::Value;
 
 use crate::api::{
     AccessQuestion, ApiError, Bearer, ErrorCode, Kind, ObjectRef, PatchKind, PortPair, Reach, Selection,
 };
 use crate::body::{Extra, check_patch, fit_object};
-use crate::grants::{Access, Allowed, Grants, Refusal, Verb, Want, decide};
+use crate::grants::{Access, Allowed, Grants, Refusal, RunFlags, Verb, Want, decide};
 use crate::kinds::Served;
-use crate::names::{Group, KindName, NameError, Namespace, ObjectName, Resource, Subresource, Version};
+use crate::names::{
+    Group, KindName, NameError, Namespace, ObjectName, Plural, Resource, Subresource, Version,
+};
 use crate::selectors::{FieldSelector, LabelSelector};
 use crate::url::Target;
 
@@ -213,6 +216,17 @@ impl Place {
         self.is_secret() && decide(grants, &Access { want: Want::Data, ..read.clone() }).is_err()
     }
 
+    /// Whether the grant shows the object by this verb, itself or as part of what it belongs to.
+    pub fn is_shown(&self, grants: &Grants, verb: Verb) -> bool {
+        let whole = Self { subresource: None, ..self.clone() };
+        [self, &whole].into_iter().any(|place| decide(grants, &place.access(verb)).is_ok())
+    }
+
+    /// Whether the grant lets a patch change fields that others set.
+    pub fn may_take_over(&self, grants: &Grants) -> bool {
+        decide(grants, &Access { want: Want::Force, ..self.access(Verb::Patch) }).is_ok()
+    }
+
     /// The error where this would change something that has no dry run.
     pub fn no_dry_run(&self, what: &str) -> ApiError {
         ApiError::invalid(format!("{what} of {} cannot be tried without being done", self.words()))
@@ -246,14 +260,14 @@ pub struct Request {
     /// Further accesses, in the order in which they are decided.
     before: Vec<Access>,
     after: Vec<Access>,
-    /// Whether it could tell the data of a secret without showing it.
-    needs_data: bool,
+    /// Whether it could tell what the object holds without showing it.
+    needs_sight: bool,
 }
 
 impl Request {
     fn new(place: Place, verb: Verb) -> Self {
         let access = place.access(verb);
-        Self { place, access, before: Vec::new(), after: Vec::new(), needs_data: false }
+        Self { place, access, before: Vec::new(), after: Vec::new(), needs_sight: false }
     }
 
     pub fn get(place: Place) -> Self {
@@ -292,8 +306,8 @@ impl Request {
         let extras = check_patch(kind, body, &place.served, place.namespace.as_ref(), named(&place)?)?;
         let after = extra_accesses(&place, &extras)?;
         // `copy` moves data into what is shown, and `test` tells whether a guess is right.
-        let needs_data = kind == PatchKind::Json && place.is_secret();
-        Ok(Self { after, needs_data, ..Self::new(place, Verb::Patch) })
+        let needs_sight = kind == PatchKind::Json;
+        Ok(Self { after, needs_sight, ..Self::new(place, Verb::Patch) })
     }
 
     pub fn delete(place: Place) -> Self {
@@ -326,8 +340,11 @@ impl Request {
         self.before.iter().try_for_each(|access| allow(access).map(drop))?;
         let allowed = allow(&self.access)?;
         self.after.iter().try_for_each(|access| allow(access).map(drop))?;
-        if self.needs_data && self.place.hides_data(grants, &self.place.access(Verb::Get)) {
+        if self.needs_sight && self.place.hides_data(grants, &self.place.access(Verb::Get)) {
             return Err(Denial::Data);
+        }
+        if self.needs_sight && !self.place.is_shown(grants, Verb::Get) {
+            return Err(Denial::Unseen);
         }
         Ok(allowed)
     }
@@ -357,6 +374,8 @@ pub enum Denial {
     Force,
     /// A JSON patch of a secret whose data is hidden.
     Data,
+    /// A JSON patch of what the command may not read.
+    Unseen,
 }
 
 impl Denial {
@@ -369,6 +388,11 @@ impl Denial {
             Self::Force => {
                 let message = format!("{command} may not take over fields of {}", place.words());
                 ApiError::new(ErrorCode::Forbidden, message).hint("the manifest's rule needs `force = true`")
+            }
+            Self::Unseen => {
+                let message =
+                    format!("{} takes no JSON patch from a command that may not read it", place.words());
+                ApiError::invalid(message)
             }
             Self::Data => {
                 ApiError::invalid("secrets take no JSON patch from a command that may not read their data")
@@ -471,6 +495,77 @@ impl Question {
             return Err(ApiError::invalid("a verb is one word of lower case letters"));
         }
         Ok(Self { verb, group, resource, namespace, name })
+    }
+}
+
+impl Question {
+    /// Whether the grant gives the command the right that this asks for. It would learn the answer by trying.
+    fn is_about_own_right(&self, grants: &Grants, environment: &Namespace) -> bool {
+        let verb: Result<Verb, value::Error> = Verb::deserialize(self.verb.as_str().into_deserializer());
+        verb.is_ok_and(|verb| {
+            let access = Access {
+                verb,
+                group: self.group.clone(),
+                resource: self.resource.clone(),
+                namespace: Some(self.namespace.clone()),
+                name: self.name.clone(),
+                environment: environment.clone(),
+                want: Want::Plain,
+            };
+            decide(grants, &access).is_ok()
+        })
+    }
+}
+
+/// What is asked about the user. It tells who they are and what they may do elsewhere, so it takes a right, the one
+/// that the API server's own reviews have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review<'q> {
+    Identity,
+    Access(&'q [Question]),
+}
+
+impl Review<'_> {
+    /// Whether the command may ask. Reviews change nothing, so `--read-only` lets them through.
+    ///
+    /// # Errors
+    ///
+    /// The access that is missing, and the layer that refuses it.
+    pub fn decide(
+        self,
+        grants: &Grants,
+        environment: &Namespace,
+    ) -> Result<Option<Allowed>, (Box<Access>, Box<Refusal>)> {
+        let grants = Grants { run: RunFlags::default(), ..grants.clone() };
+        if let Self::Access(questions) = self
+            && questions.iter().all(|question| question.is_about_own_right(&grants, environment))
+        {
+            return Ok(None);
+        }
+        let access = self.access(environment);
+        decide(&grants, &access).map(Some).map_err(|refusal| (Box::new(access), refusal))
+    }
+
+    /// Whether the command may read the reasons of the answers: they name roles, bindings and groups.
+    pub fn shows_reasons(self, grants: &Grants, environment: &Namespace) -> bool {
+        let grants = Grants { run: RunFlags::default(), ..grants.clone() };
+        decide(&grants, &self.access(environment)).is_ok()
+    }
+
+    fn access(self, environment: &Namespace) -> Access {
+        let (group, plural) = match self {
+            Self::Identity => ("authentication.k8s.io", "selfsubjectreviews"),
+            Self::Access(_) => ("authorization.k8s.io", "selfsubjectaccessreviews"),
+        };
+        Access {
+            verb: Verb::Create,
+            group: Group::known(group),
+            resource: Resource { plural: Plural::known(plural), subresource: None },
+            namespace: Some(environment.clone()),
+            name: None,
+            environment: environment.clone(),
+            want: Want::Plain,
+        }
     }
 }
 

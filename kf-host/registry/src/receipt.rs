@@ -94,6 +94,9 @@ fn canonical(permissions: &Permissions) -> Vec<u8> {
     if permissions.terminal {
         text.extend_from_slice(b"terminal\n");
     }
+    for header in &permissions.headers {
+        text.extend_from_slice(format!("header {header}\n").as_bytes());
+    }
     text
 }
 

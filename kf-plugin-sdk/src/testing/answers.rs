@@ -1,6 +1,7 @@
 //! What a fake host answers a command.
 
 use kf_core::names::{ContainerName, ResourceVersion};
+use kf_core::request::Review;
 use serde_json::Value;
 
 use super::host::FakeHost;
@@ -101,6 +102,7 @@ impl Host for FakeHost {
     }
 
     fn whoami(&self) -> Result<Identity> {
+        self.cluster(|cluster| cluster.may_ask(Review::Identity))?;
         Ok(self.cluster(|cluster| cluster.identity.clone()))
     }
 

@@ -1,11 +1,13 @@
 //! The rights that a `plugin.toml` asks for, as the grant of a run: whatever it asks for is allowed by the
 //! registry and accepted by the user.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use kf_core::Permissions;
 use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
+use kf_core::pod_http::PodHeader;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -21,6 +23,7 @@ pub(super) struct Rights {
     pub(super) grants: Grants,
     pub(super) selection: bool,
     pub(super) terminal: bool,
+    pub(super) headers: BTreeSet<PodHeader>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +77,8 @@ impl Rights {
             environment: None,
             run: RunFlags::default(),
         };
-        Ok(Self { grants, selection: permissions.selection, terminal: permissions.terminal })
+        let Permissions { kubernetes: _, selection, terminal, headers } = permissions;
+        Ok(Self { grants, selection: *selection, terminal: *terminal, headers: headers.clone() })
     }
 }
 

@@ -120,13 +120,15 @@ impl FakeHost {
 
     pub(super) fn http(&self, request: &HttpRequest) -> Result<HttpResponse> {
         let asked = convert::pod_request(request);
-        let checked = pod_http::check(&asked)?;
+        let headers = self.cluster(|cluster| cluster.rights.as_ref().map(|rights| rights.headers.clone()));
+        let checked = pod_http::check(&asked, &headers.unwrap_or_default())?;
         let (namespace, pod) = (request.namespace.as_deref(), request.pod.as_str());
         let opened = self.cluster(|cluster| cluster.stream(namespace, pod, "portforward"))?;
         if !checked.reads() {
             self.no_dry_run("a request that changes something in a port", &opened)?;
         }
         if let Some(bearer) = &asked.bearer {
+            self.no_dry_run("a request with a token to a port", &opened)?;
             self.cluster(|cluster| cluster.token(bearer))?;
         }
         self.cluster(|cluster| cluster.permit(&opened))?;

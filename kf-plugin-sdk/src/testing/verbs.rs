@@ -5,7 +5,7 @@ use kf_core::body;
 use kf_core::grants::{Access, Verb};
 use kf_core::kinds::{Served, selectable_fields};
 use kf_core::names::{ContinueToken, Group, Namespace};
-use kf_core::request::{Denial, Place, Question, Reference, Request, Selectors, check_audience};
+use kf_core::request::{Denial, Place, Question, Reference, Request, Review, Selectors, check_audience};
 use kf_core::url;
 use serde_json::{Map, Value};
 
@@ -161,6 +161,36 @@ impl FakeCluster {
 
     // ---- reading ----
 
+    /// kf looks at an object before it changes fields that others may have set, or that the command may not read.
+    fn look(&self, place: &Place, is_apply: bool) -> Result<()> {
+        let Some(rights) = &self.rights else { return Ok(()) };
+        let is_seen = place.is_shown(&rights.grants, Verb::Get)
+            && !place.hides_data(&rights.grants, &place.access(Verb::Get));
+        if is_seen && (is_apply || place.may_take_over(&rights.grants)) {
+            return Ok(());
+        }
+        let whole = Place { subresource: None, ..place.clone() };
+        self.permitted(&whole.access(Verb::Get))
+    }
+
+    /// What a write answers: as much as a read would.
+    fn answered(&self, place: &Place, is_new: bool, object: Value) -> Value {
+        let is_shown = self.rights.as_ref().is_none_or(|rights| place.is_shown(&rights.grants, Verb::Get));
+        if is_shown || is_new {
+            return self.shown(place, &place.access(Verb::Get), object);
+        }
+        let mut identity = Map::new();
+        for field in ["apiVersion", "kind"] {
+            identity.extend(object.get(field).map(|value| (field.to_owned(), value.clone())));
+        }
+        let metadata = object.get("metadata").and_then(Value::as_object).into_iter().flatten();
+        let known = ["creationTimestamp", "generation", "name", "namespace", "resourceVersion", "uid"];
+        let metadata = metadata.filter(|(name, _)| known.contains(&name.as_str()));
+        let metadata: Map<_, _> = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
+        identity.insert("metadata".into(), metadata.into());
+        identity.into()
+    }
+
     /// Secrets arrive without their data unless the manifest asks for it.
     fn shown(&self, place: &Place, read: &Access, mut object: Value) -> Value {
         if self.rights.as_ref().is_some_and(|rights| place.hides_data(&rights.grants, read)) {
@@ -247,12 +277,22 @@ impl FakeCluster {
         let environment = Namespace::parse(self.namespace.as_str())?;
         let questions: Vec<_> = questions.iter().map(convert::question).collect();
         let questions = Question::parse_all(&questions, &environment)?;
+        self.may_ask(Review::Access(&questions))?;
         let verdict = |question: &Question| {
             let Question { verb, group, resource, .. } = question;
             let allowed = !self.is_denied(verb, group.as_str(), &resource.to_string());
             Verdict { allowed, reason: None }
         };
         Ok(questions.iter().map(verdict).collect())
+    }
+
+    /// What a command may ask about the user is its manifest's to say.
+    pub(super) fn may_ask(&self, review: Review<'_>) -> Result<()> {
+        let Some(rights) = &self.rights else { return Ok(()) };
+        let environment = Namespace::parse(self.namespace.as_str())?;
+        let Err((_, refusal)) = review.decide(&rights.grants, &environment) else { return Ok(()) };
+        Err(Error::forbidden(format!("the manifest has no rule for `{}`", refusal.rule))
+            .hint("add the rule to plugin.toml, or leave the question out"))
     }
 
     pub(super) fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
@@ -277,7 +317,7 @@ impl FakeCluster {
             let message = format!("{} exists already", request.place.words());
             return Err(Error::new(ErrorCode::Conflict, message));
         }
-        Ok(self.write(&request.place, fitted, options.dry_run))
+        Ok(self.write(&request.place, fitted, options.dry_run, true))
     }
 
     pub(super) fn apply(&mut self, object: &ObjectRef, body: &Value, options: WriteOptions) -> Result<Value> {
@@ -286,6 +326,7 @@ impl FakeCluster {
         self.check(&request)?;
         self.wrote("apply", object, body, options.dry_run);
         self.check_fields(&request.place, body)?;
+        self.look(&request.place, true)?;
         let live = self.objects.get(&key(&request.place)).cloned();
         if live.is_none() {
             self.permitted(&request.place.access(Verb::Create))?;
@@ -293,7 +334,7 @@ impl FakeCluster {
         let mut merged = live.unwrap_or_default();
         check_version(&merged, &fitted)?;
         merge(&mut merged, &fitted);
-        Ok(self.write(&request.place, merged, options.dry_run))
+        Ok(self.write(&request.place, merged, options.dry_run, false))
     }
 
     pub(super) fn patch(
@@ -314,13 +355,14 @@ impl FakeCluster {
             return Err(Error::invalid(format!("{what} is a custom resource and takes no strategic patch")));
         }
         self.wrote("patch", object, body, options.dry_run);
+        self.look(&place, false)?;
         self.check_fields(&place, body)?;
         // A patch of what is below an object changes the object.
         let place = Place { subresource: None, ..place };
         let mut merged = self.live(&place)?;
         check_version(&merged, body)?;
         merge(&mut merged, body);
-        Ok(self.write(&place, merged, options.dry_run))
+        Ok(self.write(&place, merged, options.dry_run, false))
     }
 
     pub(super) fn delete(&mut self, object: &ObjectRef, options: &DeleteOptions) -> Result<()> {
@@ -352,7 +394,7 @@ impl FakeCluster {
         self.writes.push(Write { verb, object: object.clone(), body: body.clone(), dry_run });
     }
 
-    fn write(&mut self, place: &Place, object: Value, dry_run: bool) -> Value {
+    fn write(&mut self, place: &Place, object: Value, dry_run: bool, is_new: bool) -> Value {
         let key = key(place);
         let mut object = Object::from(object);
         self.webhooks.iter().filter(|(kind, _)| *kind == key.1).for_each(|(_, webhook)| webhook(&mut object));
@@ -364,7 +406,7 @@ impl FakeCluster {
                 self.objects.get(&key).cloned().unwrap_or_default()
             }
         };
-        self.shown(place, &place.access(Verb::Get), answer)
+        self.answered(place, is_new, answer)
     }
 }
 
@@ -395,10 +437,10 @@ fn check_version(live: &Value, body: &Value) -> Result<()> {
     }
 }
 
-/// Keeps the keys of a secret's data, and nothing of its values.
+/// Keeps the keys of a secret's data and annotations, and nothing of their values.
 fn redact(secret: &mut Value) {
-    for field in ["data", "stringData"] {
-        let entries = secret.get_mut(field).and_then(Value::as_object_mut);
+    for path in ["/data", "/stringData", "/metadata/annotations"] {
+        let entries = secret.pointer_mut(path).and_then(Value::as_object_mut);
         entries.into_iter().flat_map(Map::values_mut).for_each(|value| *value = "redacted".into());
     }
 }

@@ -6,6 +6,7 @@ mod preflight;
 mod refusals;
 mod writes;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ fn config(namespace: &TestNamespace, user: User, rules: &[Value]) -> BrokerConfi
         connection,
         grants: grants(&RuleSet::parse(rules).unwrap()),
         command: Command { name: "probe".into(), version: "1.0.0".into(), digest: "5f1c".into() },
+        headers: BTreeSet::new(),
         dry_run: false,
         budgets: Budgets::default(),
         audit: None,

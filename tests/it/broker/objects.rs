@@ -133,7 +133,11 @@ async fn a_log_is_empty_before_its_pod_runs() {
 #[tokio::test]
 async fn the_server_says_who_may_what_and_what_is_served() {
     let namespace = TestNamespace::new(cluster(), "who").unwrap();
-    let broker = broker(&namespace, User::Viewer, &[]);
+    let reviews = [
+        rule("authentication.k8s.io", &["selfsubjectreviews"], &["create"]),
+        rule("authorization.k8s.io", &["selfsubjectaccessreviews"], &["create"]),
+    ];
+    let broker = broker(&namespace, User::Viewer, &reviews);
     let me = broker.whoami().await.unwrap();
     assert_eq!(me.username, "vic");
     assert!(me.groups.contains(&"system:authenticated".to_owned()));

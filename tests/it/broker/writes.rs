@@ -152,3 +152,198 @@ async fn a_secret_is_written_and_not_read() {
     let page = broker.list(all("", "Secret"), None, None).await.unwrap();
     assert!(!serde_json::to_string(&page.items).unwrap().contains("aHVudGVyMg"));
 }
+
+const PASSWORD: &str = "hunter2";
+const ENCODED: &str = "aHVudGVyMg==";
+
+/// Makes a secret and a config map that hold the password, as somebody else than the command.
+async fn plant(namespace: &TestNamespace, immutable: bool) {
+    let mut owner = config(namespace, User::DataScientist, &everything());
+    owner.command.name = "owner".into();
+    let owner = Broker::new(owner).unwrap();
+    let name = if immutable { "fixed" } else { "token" };
+    let body = |field: &str| json!({field: {"password": PASSWORD}, "immutable": immutable});
+    owner.create(object("", "Secret", name), body("stringData"), PLAIN).await.unwrap();
+    owner.create(config_map(name), body("data"), PLAIN).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_write_repeats_nothing_the_grant_hides() {
+    let namespace = TestNamespace::new(cluster(), "server words").unwrap();
+    plant(&namespace, false).await;
+    let blind = [
+        vec![rule("", &["secrets"], &["patch", "create"]), rule("", &["configmaps"], &["patch", "create"])],
+        vec![
+            rule("", &["secrets"], &["get", "patch", "create"]),
+            rule("", &["configmaps"], &["patch", "create"]),
+        ],
+    ];
+    for rules in blind {
+        let mut rules = rules;
+        for rule in &mut rules {
+            rule["force"] = json!(true);
+        }
+        let broker = broker(&namespace, User::DataScientist, &rules);
+        let mut refused = 0;
+        for kind in ["Secret", "ConfigMap"] {
+            for body in [
+                json!({"data": {"x": 5}}),
+                json!({"immutable": "yes"}),
+                json!({"metadata": {"labels": [1]}}),
+                json!({"metadata": {"annotations": 7}}),
+                json!({"spec": {"unknown": true}}),
+                json!({"metadata": {"labels": {"a": "not a label!"}}}),
+            ] {
+                for dry_run in [false, true] {
+                    let object = object("", kind, "token");
+                    let options = WriteOptions { dry_run, force: false };
+                    let force = WriteOptions { dry_run, force: true };
+                    for answer in [
+                        broker.patch(object.clone(), PatchKind::Merge, body.clone(), options).await,
+                        broker.patch(object.clone(), PatchKind::Strategic, body.clone(), options).await,
+                        broker.apply(object.clone(), body.clone(), options).await,
+                        broker.apply(object.clone(), body.clone(), force).await,
+                    ] {
+                        let said = format!("{answer:?}");
+                        assert!(!said.contains(PASSWORD) && !said.contains(ENCODED), "{kind} {body}: {said}");
+                        refused += usize::from(answer.is_err());
+                    }
+                }
+            }
+        }
+        assert!(refused > 60, "{refused}");
+        let withheld = broker.withheld();
+        assert!(!withheld.is_empty() && withheld.iter().all(|(object, _)| object.starts_with("configmap")));
+    }
+}
+
+/// What a command learns of a write: the answer, or how it failed.
+fn learned(answer: Result<Value, kf_core::api::ApiError>) -> Result<Value, (ErrorCode, String)> {
+    answer.map_err(|error| (error.code, error.message))
+}
+
+#[tokio::test]
+async fn a_write_does_not_tell_whether_a_guess_is_right() {
+    let namespace = TestNamespace::new(cluster(), "guesses").unwrap();
+    plant(&namespace, false).await;
+    plant(&namespace, true).await;
+    for force in [false, true] {
+        for verbs in [&["get", "patch", "create"][..], &["patch", "create"]] {
+            let rules = ["secrets", "configmaps"].map(|plural| {
+                let mut rule = rule("", &[plural], verbs);
+                rule["force"] = json!(force);
+                rule
+            });
+            let broker = broker(&namespace, User::DataScientist, &rules);
+            for kind in ["Secret", "ConfigMap"] {
+                if kind == "ConfigMap" && verbs.contains(&"get") {
+                    continue;
+                }
+                for name in ["token", "fixed"] {
+                    // A write that is none would change a mutable object by force.
+                    let tried: &[bool] = if force && name == "token" { &[true] } else { &[true, false] };
+                    for dry_run in tried {
+                        let options = WriteOptions { dry_run: *dry_run, force };
+                        let mut outcomes = Vec::new();
+                        for guess in [PASSWORD, "wrong"] {
+                            let field = if kind == "Secret" { "stringData" } else { "data" };
+                            let body = json!({field: {"password": guess}});
+                            let object = object("", kind, name);
+                            outcomes.push((
+                                learned(broker.apply(object.clone(), body.clone(), options).await),
+                                learned(
+                                    broker
+                                        .patch(object.clone(), PatchKind::Merge, body.clone(), options)
+                                        .await,
+                                ),
+                                learned(broker.patch(object, PatchKind::Strategic, body, options).await),
+                            ));
+                        }
+                        assert_eq!(outcomes[0], outcomes[1], "{kind} {name} {verbs:?} {options:?}");
+                        assert!(force || outcomes[0].0.is_err());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_patch_takes_no_field_that_apply_leaves() {
+    let namespace = TestNamespace::new(cluster(), "take over").unwrap();
+    let rules = |force: bool| {
+        let mut rule = rule("", &["configmaps", "services"], &["get", "create", "patch"]);
+        rule["force"] = json!(force);
+        [rule]
+    };
+    let mut other = config(&namespace, User::DataScientist, &rules(false));
+    other.command.name = "other".into();
+    let other = Broker::new(other).unwrap();
+    other.apply(config_map("c"), json!({"data": {"theirs": "1"}}), PLAIN).await.unwrap();
+    let service = object("", "Service", "web");
+    let ports = json!({"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "name": "http"}]}});
+    other.create(service.clone(), ports, PLAIN).await.unwrap();
+
+    let broker = broker(&namespace, User::DataScientist, &rules(false));
+    let patch = async |object: &ObjectRef, kind: PatchKind, body: Value| {
+        broker.patch(object.clone(), kind, body, PLAIN).await
+    };
+    let map = config_map("c");
+    for (object, kind, body, path) in [
+        (&map, PatchKind::Merge, json!({"data": {"theirs": "2"}}), "data.theirs"),
+        (&map, PatchKind::Merge, json!({"data": {"theirs": null}}), "data.theirs"),
+        (&map, PatchKind::Merge, json!({"data": null}), "data"),
+        (&map, PatchKind::Strategic, json!({"data": {"$patch": "replace", "mine": "1"}}), "data"),
+        (&map, PatchKind::Json, json!([{"op": "remove", "path": "/data/theirs"}]), "data.theirs"),
+        (&map, PatchKind::Json, json!([{"op": "add", "path": "/data", "value": {}}]), "data"),
+        (
+            &service,
+            PatchKind::Strategic,
+            json!({"spec": {"ports": [{"port": 80, "name": "web"}]}}),
+            "spec.ports[0].name",
+        ),
+        (&service, PatchKind::Merge, json!({"spec": {"selector": {"app": "mine"}}}), "spec.selector"),
+    ] {
+        let error = patch(object, kind, body.clone()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Forbidden, "{body}: {error}");
+        let owner = ", set by kf-other";
+        assert!(
+            error.message.contains(&format!("take over {path} of ")) && error.message.ends_with(owner),
+            "{error}"
+        );
+    }
+    for (object, kind, body) in [
+        (&map, PatchKind::Merge, json!({"data": {"mine": "1", "theirs": "1"}})),
+        (&map, PatchKind::Merge, json!({"data": {"mine": "2"}})),
+        (&map, PatchKind::Json, json!([{"op": "replace", "path": "/data/mine", "value": "3"}])),
+        (&map, PatchKind::Json, json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}])),
+        (&service, PatchKind::Strategic, json!({"spec": {"ports": [{"port": 81, "name": "more"}]}})),
+    ] {
+        patch(object, kind, body.clone()).await.unwrap_or_else(|error| panic!("{body}: {error}"));
+    }
+    let forcing = super::broker(&namespace, User::DataScientist, &rules(true));
+    let taken = forcing.patch(map, PatchKind::Merge, json!({"data": {"theirs": "2"}}), PLAIN).await.unwrap();
+    assert_eq!(taken["data"], json!({"mine": "3", "theirs": "2"}));
+}
+
+#[tokio::test]
+async fn a_dry_run_says_that_a_secret_s_value_changes() {
+    let namespace = TestNamespace::new(cluster(), "secret diff").unwrap();
+    plant(&namespace, false).await;
+    let mut rule = rule("", &["secrets"], &["get", "patch"]);
+    rule["force"] = json!(true);
+    let mut config = config(&namespace, User::DataScientist, &[rule]);
+    config.dry_run = true;
+    let dry = Broker::new(config).unwrap();
+    let secret = object("", "Secret", "token");
+    for body in [
+        json!({"stringData": {"password": "other", "more": "x"}}),
+        json!({"stringData": {"password": PASSWORD}}),
+    ] {
+        dry.patch(secret.clone(), PatchKind::Merge, body, PLAIN).await.unwrap();
+    }
+    let changes = dry.changes();
+    let lines: Vec<&str> = changes[0].lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines, ["data.more: redacted", "data.password: redacted → redacted, another value"]);
+    assert_eq!((changes[1].action, &changes[1].lines), (Action::Nothing, &Vec::new()));
+}

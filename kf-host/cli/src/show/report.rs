@@ -2,6 +2,7 @@
 
 use kf_cluster::broker::{Change, Mark, render_calls};
 use kf_command::run::Finished;
+use kf_core::exit;
 use kf_core::failure::Result;
 use kf_core::ui::{Format, Tone};
 
@@ -11,6 +12,11 @@ use crate::args::RunArgs;
 pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
     for warning in &finished.warnings {
         app.ui.warn(warning);
+    }
+    if !matches!(finished.exit, Ok(exit::OK)) {
+        for (object, words) in &finished.withheld {
+            app.ui.note(&format!("the API server about {object}, which the command may not read: {words}"));
+        }
     }
     if finished.rules.is_empty() {
         return Ok(());

@@ -7,7 +7,7 @@ use kf_core::api::{
     ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair, Selection,
     ServedKind, Session, SessionOptions, Verdict, WriteOptions,
 };
-use kf_core::grants::{Access, Verb};
+use kf_core::grants::{Access, Verb, decide};
 use kf_core::kinds::Served;
 use kf_core::names::{ContinueToken, Group};
 use kf_core::request::{Place, Reference, Request, Selectors};
@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::redact::{Sight, clean};
 use super::wire::{About, Call};
 use super::{Broker, Inner};
+use crate::connection::Words;
 
 impl Inner {
     /// Finds the resource that serves the kind, and the place of the reference.
@@ -32,6 +33,23 @@ impl Inner {
         if place.hides_data(&self.grants, read) { Sight::WithoutData } else { Sight::Whole }
     }
 
+    /// How much of the server's words about an object reach the command: as much as it sees of the object.
+    pub(super) fn words(&self, place: &Place, access: &Access, granted: bool) -> Words {
+        let read = if granted && access.verb.reads() { access.clone() } else { place.access(Verb::Get) };
+        match self.shows(place, &read) {
+            Sight::Whole => Words::All,
+            Sight::WithoutData => Words::Reason,
+            Sight::Identity if place.is_secret() => Words::Reason,
+            Sight::Identity => Words::Fields,
+        }
+    }
+
+    /// What the grant shows of the object by this access, or by reading what it belongs to.
+    pub(super) fn shows(&self, place: &Place, read: &Access) -> Sight {
+        let is_shown = decide(&self.grants, read).is_ok() || place.is_shown(&self.grants, read.verb);
+        if is_shown { self.sight(place, read) } else { Sight::Identity }
+    }
+
     pub(super) fn call(
         &self,
         place: &Place,
@@ -43,6 +61,7 @@ impl Inner {
     ) -> Result<Call, ApiError> {
         Ok(Call {
             about: About { name: target.name.as_ref().map(ToString::to_string), ..About::access(&access) },
+            words: self.words(place, &access, rule.is_some()),
             access: Some(access),
             rule,
             method,

@@ -11,6 +11,7 @@
 mod budget;
 mod calls;
 mod diff;
+mod guard;
 mod logs;
 mod ports;
 mod questions;
@@ -24,6 +25,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub use report::{Action, CallRecord, Change, render_calls};
 use kf_core::api::ApiError;
 use kf_core::grants::Grants;
 use kf_core::names::Namespace;
+use kf_core::pod_http::PodHeader;
 use kf_core::request::{Denial, Request};
 
 use crate::audit::AuditLog;
@@ -62,6 +65,8 @@ pub struct BrokerConfig {
     /// The environment: the namespace the run is bound to.
     pub namespace: Namespace,
     pub command: Command,
+    /// Headers that every layer lets it send to pods beside the plain ones.
+    pub headers: BTreeSet<PodHeader>,
     /// Every write becomes a server-side dry run, shown by [`Broker::changes`].
     pub dry_run: bool,
     pub budgets: Budgets,
@@ -89,6 +94,7 @@ struct Inner {
     grants: Grants,
     namespace: Namespace,
     command: Command,
+    headers: BTreeSet<PodHeader>,
     field_manager: String,
     user_agent: HeaderValue,
     dry_run: bool,
@@ -101,7 +107,8 @@ struct Inner {
 
 impl Broker {
     pub fn new(config: BrokerConfig) -> Result<Self, BrokerError> {
-        let BrokerConfig { connection, grants, namespace, command, dry_run, budgets, audit } = config;
+        let BrokerConfig { connection, grants, namespace, command, headers, dry_run, budgets, audit } =
+            config;
         for (field, value) in
             [("name", &command.name), ("version", &command.version), ("digest", &command.digest)]
         {
@@ -125,6 +132,7 @@ impl Broker {
                 grants,
                 namespace,
                 command,
+                headers,
                 field_manager,
                 user_agent,
                 dry_run,
@@ -145,6 +153,11 @@ impl Broker {
     /// What the writes of a dry run would have done, in order.
     pub fn changes(&self) -> Vec<Change> {
         self.inner.recorder.changes()
+    }
+
+    /// What the API server said of failed calls and the command did not get to read, with the object it is about.
+    pub fn withheld(&self) -> Vec<(String, String)> {
+        self.inner.recorder.withheld_words()
     }
 
     /// The API server's warnings, each once: deprecated versions, unknown fields.

@@ -85,13 +85,13 @@ impl Inner {
             name: access.name.as_ref().map(ToString::to_string),
         };
         let verbs = [Verb::Get, Verb::Create];
-        let verdicts = self.can_i(verbs.map(question).to_vec()).await?;
+        let verdicts = self.reviews(verbs.map(question).to_vec()).await?;
         let denied = verbs.into_iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed);
         let Some((verb, _)) = denied else { return Ok(()) };
         let access = Access { verb, ..access.clone() };
-        let user = self.whoami().await.ok().map(|identity| identity.username);
+        let user = self.identity().await.ok().map(|identity| identity.username);
         let rule = access.missing_rule();
-        let message = format!("{} may not {rule}", user.as_deref().unwrap_or("your user"));
+        let message = format!("you may not {rule}");
         let refusal = Some(Box::new(Refusal { layer: Layer::Rbac, rule, user }));
         Err(ApiError { refusal, ..ApiError::new(ErrorCode::Forbidden, message) })
     }
@@ -120,12 +120,16 @@ impl Inner {
     }
 
     pub(super) async fn pod_http(&self, request: PodRequest) -> Result<PodResponse, ApiError> {
-        let checked = check(&request)?;
+        let checked = check(&request, &self.headers)?;
         let mut query = Query::default();
         query.set("ports", request.port);
         let (call, place) = self.door(&request.pod, "portforward", &query).await?;
         if !checked.reads() {
             self.no_dry_run("a request that changes something in a port", &place)?;
+        }
+        if request.bearer.is_some() {
+            // The API server issues a token in a dry run as well.
+            self.no_dry_run("a request with a token to a port", &place)?;
         }
         let _permit = self.meter.stream()?;
         let authorization = match &request.bearer {

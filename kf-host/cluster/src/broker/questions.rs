@@ -1,20 +1,53 @@
-//! Questions about the user, which need no grant: who, and whether they may.
+//! Questions about the user: who they are, and whether they may.
+//!
+//! Both need the right to create the review that the API server answers. Whether the user may do what the command
+//! itself may do needs none: it would learn that by doing it.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::Method;
 use kf_core::api::{AccessQuestion, ApiError, ErrorCode, Identity, Verdict};
 use kf_core::names::{Group, Namespace, ObjectName, Resource};
-use kf_core::request::Question;
+use kf_core::request::{Question, Review};
 use serde_json::{Value, json};
 
 use super::Inner;
 use super::wire::{About, Call};
+use crate::connection::Words;
 
 /// Reviews asked at the same time; each may need a connection of its own.
 const AT_ONCE: usize = 8;
 
 impl Inner {
     pub(super) async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
+        let parsed = Question::parse_all(&questions, &self.namespace)?;
+        let review = Review::Access(&parsed);
+        self.may_ask(review)?;
+        let mut verdicts = self.reviews(questions).await?;
+        if !review.shows_reasons(&self.grants, &self.namespace) {
+            verdicts.iter_mut().for_each(|verdict| verdict.reason = None);
+        }
+        Ok(verdicts)
+    }
+
+    pub(super) async fn whoami(&self) -> Result<Identity, ApiError> {
+        self.may_ask(Review::Identity)?;
+        self.identity().await
+    }
+
+    fn may_ask(&self, review: Review<'_>) -> Result<(), ApiError> {
+        match review.decide(&self.grants, &self.namespace) {
+            Ok(_) => Ok(()),
+            Err((access, refusal)) => {
+                self.audit_refusal(&access, refusal.layer)?;
+                let message = format!("{} may not {}", self.command.name, refusal.rule);
+                let error = ApiError::new(ErrorCode::Forbidden, message);
+                Err(ApiError { refusal: Some(refusal), ..error })
+            }
+        }
+    }
+
+    /// The host's own questions as well.
+    pub(super) async fn reviews(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
         let questions = Question::parse_all(&questions, &self.namespace)?;
         let reviews: Vec<Call> = questions.iter().map(review).collect();
         stream::iter(reviews)
@@ -24,7 +57,7 @@ impl Inner {
             .await
     }
 
-    pub(super) async fn whoami(&self) -> Result<Identity, ApiError> {
+    pub(super) async fn identity(&self) -> Result<Identity, ApiError> {
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         let answer =
             self.json(&posted("whoami", "authentication.k8s.io", "selfsubjectreviews", &review)).await?;
@@ -86,6 +119,7 @@ fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call
             resource: resource.to_owned(),
             namespace: None,
             name: None,
+            dry_run: false,
         },
         access: None,
         rule: None,
@@ -94,5 +128,6 @@ fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call
         content_type: Some("application/json"),
         body: body.to_string().into_bytes(),
         object: String::new(),
+        words: Words::All,
     }
 }

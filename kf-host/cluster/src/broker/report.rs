@@ -153,6 +153,7 @@ pub(super) struct Recorder {
     calls: Mutex<Vec<CallRecord>>,
     changes: Mutex<Vec<Change>>,
     warnings: Mutex<Vec<String>>,
+    withheld: Mutex<Vec<(String, String)>>,
 }
 
 fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
@@ -183,6 +184,22 @@ impl Recorder {
         if !text.is_empty() && warnings.len() < MOST && !warnings.contains(&text) {
             warnings.push(text);
         }
+    }
+
+    /// Keeps the last few words about objects, each once.
+    pub(super) fn withheld(&self, object: &str, words: String) {
+        const MOST: usize = 5;
+        let mut withheld = locked(&self.withheld);
+        let entry = (object.to_owned(), words);
+        withheld.retain(|known| *known != entry);
+        withheld.push(entry);
+        if withheld.len() > MOST {
+            withheld.remove(0);
+        }
+    }
+
+    pub(super) fn withheld_words(&self) -> Vec<(String, String)> {
+        locked(&self.withheld).clone()
     }
 
     pub(super) fn calls(&self) -> Vec<CallRecord> {

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span};
 use super::Inner;
 use super::report::CallRecord;
 use crate::audit::{self, Entry, Stage};
-use crate::connection::{answered, broken_stream};
+use crate::connection::{Words, answered, broken_stream, server_words};
 use crate::discovery::{DiscoveryPath, Fetch};
 
 /// A request that has been decided on.
@@ -32,6 +32,8 @@ pub(super) struct Call {
     pub(super) body: Vec<u8>,
     /// As a person would say it: `trainjob mnist in team-a`.
     pub(super) object: String,
+    /// How much of the server's words an error may repeat.
+    pub(super) words: Words,
 }
 
 /// What a call is about, for the audit log and `--explain`.
@@ -42,6 +44,8 @@ pub(super) struct About {
     pub(super) resource: String,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
+    /// The API server is asked to change nothing.
+    pub(super) dry_run: bool,
 }
 
 impl About {
@@ -52,6 +56,7 @@ impl About {
             resource: access.resource.to_string(),
             namespace: access.namespace.as_ref().map(ToString::to_string),
             name: access.name.as_ref().map(ToString::to_string),
+            dry_run: false,
         }
     }
 
@@ -121,7 +126,8 @@ impl Inner {
                 // A stranger's page comes as a status with kube's own reason, and is not repeated.
                 let page = status.reason == "Failed to parse error data";
                 let body = if page { Vec::new() } else { serde_json::to_vec(&status).unwrap_or_default() };
-                let error = answered(code, &body, access.as_ref(), &call.object);
+                self.withhold(call, &body);
+                let error = answered(code, &body, access.as_ref(), &call.object, call.words);
                 (Some(code), Err(self.connection.sharpened(error)))
             }
             Err(error) => (None, Err(error)),
@@ -155,7 +161,20 @@ impl Inner {
         }
         let body = self.whole(response, &call.object).await;
         self.record(call, Some(status), sent, None)?;
-        Err(self.connection.sharpened(answered(status, &body?, call.access.as_ref(), &call.object)))
+        let body = body?;
+        self.withhold(call, &body);
+        let (access, object) = (call.access.as_ref(), &call.object);
+        Err(self.connection.sharpened(answered(status, &body, access, object, call.words)))
+    }
+
+    /// Keeps for the user what the command does not get to read of an error. What may hold a secret's data is
+    /// kept for nobody.
+    fn withhold(&self, call: &Call, body: &[u8]) {
+        if call.words == Words::Fields
+            && let Some(words) = server_words(body)
+        {
+            self.recorder.withheld(&call.object, words);
+        }
     }
 
     /// Sends again what the API server asks to send again, a few times.
@@ -287,7 +306,7 @@ impl Inner {
             resource: &about.resource,
             namespace: about.namespace.as_deref(),
             name: about.name.as_deref(),
-            dry_run: self.dry_run,
+            dry_run: about.dry_run,
             decision,
             rule,
             layer,
@@ -340,6 +359,7 @@ impl Fetch for Inner {
                 resource: String::new(),
                 namespace: None,
                 name: None,
+                dry_run: false,
             },
             access: None,
             rule: None,
@@ -348,6 +368,7 @@ impl Fetch for Inner {
             content_type: None,
             body: Vec::new(),
             object: discovered(group),
+            words: Words::All,
         };
         match self.json(&call).await {
             Ok(document) => Ok(Some(document)),

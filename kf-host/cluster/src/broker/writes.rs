@@ -1,4 +1,7 @@
 //! Create, apply, patch, delete, and what they would do in a dry run.
+//!
+//! What a write answers is as much as the grant lets the command read, and so is what a failed one says.
+//! Before a write goes out, [`guard`](super::guard) sees whether it may change those fields.
 
 use http::Method;
 use kf_core::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, WriteOptions};
@@ -10,18 +13,40 @@ use serde_json::Value;
 
 use super::Inner;
 use super::diff;
-use super::redact::{Sight, clean};
+use super::guard::Guarded;
+use super::redact::{Sight, clean, clean_both};
 use super::report::{Action, Change};
 
 /// A write that has been checked.
-struct Write {
-    request: Request,
+pub(super) struct Write {
+    pub(super) request: Request,
     rule: usize,
-    method: Method,
-    content_type: &'static str,
-    body: Value,
-    force: bool,
+    pub(super) kind: WriteKind,
+    pub(super) body: Value,
     dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteKind {
+    Create,
+    Apply { force: bool },
+    Patch(PatchKind),
+}
+
+impl WriteKind {
+    fn method(self) -> Method {
+        if self == Self::Create { Method::POST } else { Method::PATCH }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Create => "application/json",
+            Self::Apply { .. } => "application/apply-patch+yaml",
+            Self::Patch(PatchKind::Merge) => "application/merge-patch+json",
+            Self::Patch(PatchKind::Json) => "application/json-patch+json",
+            Self::Patch(PatchKind::Strategic) => "application/strategic-merge-patch+json",
+        }
+    }
 }
 
 impl Inner {
@@ -36,10 +61,8 @@ impl Inner {
         self.write(Write {
             rule: self.check(&request)?,
             request,
-            method: Method::POST,
-            content_type: "application/json",
+            kind: WriteKind::Create,
             body,
-            force: false,
             dry_run: options.dry_run,
         })
         .await
@@ -56,10 +79,8 @@ impl Inner {
         self.write(Write {
             rule: self.check(&request)?,
             request,
-            method: Method::PATCH,
-            content_type: "application/apply-patch+yaml",
+            kind: WriteKind::Apply { force: options.force },
             body,
-            force: options.force,
             dry_run: options.dry_run,
         })
         .await
@@ -77,14 +98,8 @@ impl Inner {
         self.write(Write {
             rule: self.check(&request)?,
             request,
-            method: Method::PATCH,
-            content_type: match kind {
-                PatchKind::Merge => "application/merge-patch+json",
-                PatchKind::Json => "application/json-patch+json",
-                PatchKind::Strategic => "application/strategic-merge-patch+json",
-            },
+            kind: WriteKind::Patch(kind),
             body,
-            force: false,
             dry_run: options.dry_run,
         })
         .await
@@ -100,6 +115,7 @@ impl Inner {
         let mut call = self.call(&place, access, Some(rule), Method::DELETE, &target, &Query::default())?;
         call.content_type = Some("application/json");
         call.body = bytes(&body);
+        call.about.dry_run = dry_run;
         self.json(&call).await?;
         if self.dry_run {
             self.recorder.change(self.change(&place, Action::Delete, Vec::new(), None));
@@ -107,36 +123,59 @@ impl Inner {
         Ok(())
     }
 
+    /// Sends the write again where the object changed between the look at its fields and the write.
     async fn write(&self, write: Write) -> Result<Value, ApiError> {
-        let Write { request, rule, method, content_type, body, force, dry_run } = write;
+        const MAX_TRIES: u32 = 5;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let guarded = self.guard(&write).await?;
+            let is_bound = guarded.is_bound;
+            match self.send(&write, guarded).await {
+                Err(error) if is_bound && error.code == ErrorCode::Conflict && tries < MAX_TRIES => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn send(&self, write: &Write, guarded: Guarded) -> Result<Value, ApiError> {
+        let Write { request, rule, kind, body, dry_run } = write;
         let target = request.target();
         let Request { place, access, .. } = request;
-        // Answers to writes show what a read would.
-        let sight = self.sight(&place, &place.access(Verb::Get));
-        let before = if self.dry_run { Some(self.live(&place).await) } else { None };
+        let before = if self.dry_run { Some(self.live(place).await) } else { None };
         let mut query = Query::default();
         query.set("fieldManager", &self.field_manager);
         query.set("fieldValidation", "Strict");
-        if force {
+        if *kind == (WriteKind::Apply { force: true }) {
             query.set("force", true);
         }
-        if self.dry_run || dry_run {
+        let dry_run = self.dry_run || *dry_run;
+        if dry_run {
             query.set("dryRun", "All");
         }
-        let mut call = self.call(&place, access, Some(rule), method, &target, &query)?;
-        call.content_type = Some(content_type);
-        call.body = bytes(&body);
+        let mut call = self.call(place, access.clone(), Some(*rule), kind.method(), &target, &query)?;
+        call.content_type = Some(kind.content_type());
+        call.about.dry_run = dry_run;
+        call.body = bytes(guarded.body.as_ref().unwrap_or(body));
         let mut answer = self.json(&call).await?;
-        clean(&mut answer, sight);
         if let Some(before) = before {
-            self.recorder.change(self.difference(&place, before, body, &answer));
+            self.recorder.change(self.difference(place, before, body.clone(), answer.clone()));
         }
+        clean(&mut answer, self.answer_sight(place, *kind));
         Ok(answer)
     }
 
-    /// The object as it is, for the diff of a dry run. The host asks for the user's eyes; the
-    /// guest never sees it.
-    async fn live(&self, place: &Place) -> Result<Option<Value>, ApiError> {
+    /// Answers to writes show what a read would. What a command created it may see in any case.
+    fn answer_sight(&self, place: &Place, kind: WriteKind) -> Sight {
+        match self.shows(place, &place.access(Verb::Get)) {
+            Sight::Identity if kind == WriteKind::Create && place.is_secret() => Sight::WithoutData,
+            Sight::Identity if kind == WriteKind::Create => Sight::Whole,
+            sight => sight,
+        }
+    }
+
+    /// The object as it is, for the diff of a dry run and for the guard. The guest never sees it.
+    pub(super) async fn live(&self, place: &Place) -> Result<Option<Value>, ApiError> {
         let access = place.access(Verb::Get);
         let target = place.object();
         let call = self.call(place, access, None, Method::GET, &target, &Query::default())?;
@@ -147,33 +186,37 @@ impl Inner {
         }
     }
 
+    /// A diff lands in terminals and logs: the data of secrets is never shown, whatever the grant.
     fn difference(
         &self,
         place: &Place,
         before: Result<Option<Value>, ApiError>,
         mut sent: Value,
-        answer: &Value,
+        mut answer: Value,
     ) -> Change {
-        // A diff lands in terminals and logs: secrets are never shown, whatever the grant.
         let sight = if place.is_secret() { Sight::WithoutData } else { Sight::Whole };
-        let shown = |mut object: Value| {
-            clean(&mut object, sight);
-            object
-        };
+        if place.is_secret() {
+            as_data(&mut sent);
+        }
         clean(&mut sent, sight);
-        let answer = shown(answer.clone());
         match before {
-            Ok(None) => self.change(place, Action::Create, diff::created(&sent, &answer), None),
-            Ok(Some(before)) => {
-                let lines = diff::changed(&shown(before), &sent, &answer);
-                // Redacted values look alike, so an empty diff of a secret proves nothing.
-                let nothing = lines.is_empty() && !place.is_secret();
-                let action = if nothing { Action::Nothing } else { Action::Change };
-                let note =
-                    (lines.is_empty() && !nothing).then(|| "the data of secrets is not shown".to_owned());
-                self.change(place, action, lines, note)
+            Ok(None) => {
+                clean(&mut answer, sight);
+                self.change(place, Action::Create, diff::created(&sent, &answer), None)
+            }
+            Ok(Some(mut before)) => {
+                if place.is_secret() {
+                    clean_both(&mut before, &mut answer);
+                } else {
+                    clean(&mut before, sight);
+                    clean(&mut answer, sight);
+                }
+                let lines = diff::changed(&before, &sent, &answer);
+                let action = if lines.is_empty() { Action::Nothing } else { Action::Change };
+                self.change(place, action, lines, None)
             }
             Err(error) => {
+                clean(&mut answer, sight);
                 let note = format!("what is there could not be read: {}", error.message);
                 self.change(place, Action::Change, diff::created(&sent, &answer), Some(note))
             }
@@ -195,6 +238,34 @@ impl Inner {
             lines,
             note,
         }
+    }
+}
+
+/// Names what a body sets in a secret as the API server stores it: `stringData` becomes `data`. Its owners are told
+/// by `data` alone, and even an apply is not held to them where it says `stringData`.
+pub(super) fn as_data(body: &mut Value) {
+    if let Value::Array(operations) = body {
+        for operation in operations {
+            for field in ["path", "from"] {
+                let pointer = operation.get(field).and_then(Value::as_str);
+                let below = pointer.and_then(|pointer| pointer.strip_prefix("/stringData"));
+                if let Some(stored) = below.map(|below| format!("/data{below}")) {
+                    operation[field] = stored.into();
+                }
+            }
+        }
+        return;
+    }
+    let Some(secret) = body.as_object_mut() else { return };
+    match secret.remove("stringData") {
+        Some(Value::Object(entries)) => {
+            let data = secret.entry("data").or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if let Some(data) = data.as_object_mut() {
+                data.extend(entries);
+            }
+        }
+        Some(other) => drop(secret.insert("data".into(), other)),
+        None => {}
     }
 }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::runtime;
 use tokio::sync::Mutex;
 
-pub(crate) use answer::answered;
+pub(crate) use answer::{Words, answered, server_words};
 pub(crate) use failure::broken_stream;
 
 use kf_core::Digest;
@@ -223,7 +223,7 @@ impl Connection {
             Err(_) => return Err(failure::slow(self)),
         };
         if !status.is_success() {
-            return Err(self.sharpened(answered(status, &bytes, None, "")));
+            return Err(self.sharpened(answered(status, &bytes, None, "", Words::All)));
         }
         serde_json::from_slice(&bytes).map_err(|_| broken_stream(&"its answer is not JSON"))
     }

@@ -72,6 +72,8 @@ fn unanswered(error: &hyper::Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use bytes::Bytes;
     use kf_core::api::{HttpMethod, PodRef, PodRequest};
     use kf_core::pod_http::check;
@@ -103,7 +105,7 @@ mod tests {
             there.write_all(answer).await.unwrap();
             String::from_utf8(bytes[..length].to_vec()).unwrap()
         });
-        let checked = check(&request("/a?b=c", &[("x-a", "1")])).unwrap();
+        let checked = check(&request("/a?b=c", &[("accept", "1")]), &BTreeSet::new()).unwrap();
         let agent = HeaderValue::from_static("kf/0 plugin/x");
         let bearer = HeaderValue::from_static("Bearer t");
         let answer = exchange(here, 8080, checked, &agent, Some(bearer)).await;
@@ -121,11 +123,11 @@ mod tests {
         assert_eq!(
             lines,
             [
+                "accept: 1",
                 "authorization: Bearer t",
                 "content-length: 4",
                 "host: localhost:8080",
-                "user-agent: kf/0 plugin/x",
-                "x-a: 1"
+                "user-agent: kf/0 plugin/x"
             ]
         );
         assert_eq!(body, "body");

@@ -69,6 +69,18 @@ impl Group {
     pub fn is_core(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// One that is written here, and needs no parsing.
+    pub(crate) fn known(name: &'static str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+impl Plural {
+    /// One that is written here, and needs no parsing.
+    pub(crate) fn known(name: &'static str) -> Self {
+        Self(name.to_owned())
+    }
 }
 
 /// A resource as RBAC writes it: a plural, with the subresource after a slash.

@@ -1,10 +1,12 @@
 //! Adding, reading back, replacing and removing commands.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use kf_core::format::FormatError;
+use kf_core::pod_http::PodHeader;
 use kf_core::{Digest, Kind, Permissions};
 use kf_home::Home;
 use kf_home::lock::NameLock;
@@ -369,8 +371,13 @@ fn consent_is_for_these_bytes_and_these_rights() {
     assert_ne!(list, digest(a, &[rule("list"), Value::from("terminal")]));
     let listing = Permissions { kubernetes: vec![rule("list")], ..Permissions::default() };
     let selecting = receipt::consent_digest(a, &Permissions { selection: true, ..listing.clone() });
-    let joining = receipt::consent_digest(a, &Permissions { terminal: true, ..listing });
+    let joining = receipt::consent_digest(a, &Permissions { terminal: true, ..listing.clone() });
     assert!(list != selecting && list != joining && selecting != joining);
+    let headers = ["x-a", "x-b"].map(|name| {
+        let headers = BTreeSet::from([PodHeader::parse(name).unwrap()]);
+        receipt::consent_digest(a, &Permissions { headers, ..listing.clone() })
+    });
+    assert!(headers[0] != headers[1] && !headers.contains(&list));
     let turned: Value =
         serde_json::from_str(r#"{"verbs":["list"],"resources":["pods"],"apiGroups":[""]}"#).unwrap();
     assert_eq!(list, digest(a, &[turned]), "the order of keys does not matter");

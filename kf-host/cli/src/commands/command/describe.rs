@@ -76,7 +76,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             "name": name, "version": receipt.version, "about": receipt.summary, "usage": usage,
             "registry": origin.registry(), "owner": owner, "keyids": keyids, "origin": origin,
             "sha256": receipt.program_digest(), "installed": receipt.at, "rights": allowed,
-            "selection": rights.selection, "terminal": rights.terminal,
+            "selection": rights.selection, "terminal": rights.terminal, "headers": rights.headers,
         }),
         name: format!("command/{name}"),
     };

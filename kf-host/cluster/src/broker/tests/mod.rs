@@ -127,6 +127,7 @@ impl Server {
             },
             namespace: Namespace::parse("team-a").unwrap(),
             command: Command { name: "train".into(), version: "1.4.0".into(), digest },
+            headers: BTreeSet::new(),
             dry_run: false,
             budgets: Budgets::default(),
             audit: None,

@@ -393,12 +393,19 @@ async fn a_log_whose_lines_have_no_times_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn questions_about_the_user_need_no_grant() {
+async fn questions_about_the_user_need_their_reviews_right() {
     let server = Server::default();
     server.answer(201, &json!({"status": {"allowed": true, "reason": "RBAC: allowed by …"}}));
     server.answer(201, &json!({"status": {"allowed": true, "denied": true}}));
     server.answer(201, &json!({"status": {"userInfo": {"username": "alice", "groups": ["g"]}}}));
-    let broker = server.broker(&[]);
+    let reviews = [
+        rule("authentication.k8s.io", &["selfsubjectreviews"], &["create"]),
+        rule("authorization.k8s.io", &["selfsubjectaccessreviews"], &["create"]),
+    ];
+    // A review changes nothing.
+    let mut config = server.config(&reviews);
+    config.grants.run.read_only = true;
+    let broker = Broker::new(config).unwrap();
     let question = AccessQuestion {
         verb: "create".into(),
         group: String::new(),
@@ -408,6 +415,7 @@ async fn questions_about_the_user_need_no_grant() {
     };
     let verdicts = broker.can_i(vec![question.clone(), question.clone()]).await.unwrap();
     assert_eq!(verdicts.iter().filter(|v| v.allowed).count(), 1);
+    assert_eq!(verdicts[0].reason.as_deref(), Some("RBAC: allowed by …"));
     let asked = &server.sent.lock().unwrap()[0].body["spec"]["resourceAttributes"].clone();
     assert_eq!(
         *asked,
@@ -418,6 +426,49 @@ async fn questions_about_the_user_need_no_grant() {
     assert_eq!((me.username.as_str(), me.groups), ("alice", vec!["g".to_owned()]));
     let hostile = AccessQuestion { namespace: Some("../x".into()), ..question };
     assert_eq!(broker.can_i(vec![hostile]).await.unwrap_err().code, ErrorCode::Invalid);
+}
+
+#[tokio::test]
+async fn command_without_the_right_learns_nothing_about_the_user() {
+    let server = Server::default();
+    let question = |verb: &str, resource: &str, namespace: Option<&str>| AccessQuestion {
+        verb: verb.into(),
+        group: String::new(),
+        resource: resource.into(),
+        namespace: namespace.map(Into::into),
+        name: None,
+    };
+    let own = question("get", "pods", None);
+    for rules in [&[][..], &[rule("", &["pods"], &["get"])]] {
+        let broker = server.broker(rules);
+        let mut refused = vec![broker.whoami().await.unwrap_err()];
+        for question in [
+            question("list", "pods", None),
+            question("get", "secrets", None),
+            question("get", "pods/log", None),
+            question("get", "pods", Some("team-b")),
+            question("frobnicate", "pods", None),
+        ] {
+            refused.push(broker.can_i(vec![own.clone(), question]).await.unwrap_err());
+        }
+        for error in refused {
+            assert_eq!(error.code, ErrorCode::Forbidden);
+            assert_eq!(error.refusal.unwrap().layer, Layer::Manifest);
+        }
+    }
+    assert!(server.requests().is_empty());
+
+    // Whether the user may do what the command may do: yes or no, and not why.
+    server.answer(
+        201,
+        &json!({"status": {"allowed": true, "reason": "RBAC: allowed by the binding of alice"}}),
+    );
+    let broker = server.broker(&[rule("", &["pods"], &["get"])]);
+    let verdicts = broker.can_i(vec![own]).await.unwrap();
+    assert_eq!((verdicts[0].allowed, &verdicts[0].reason), (true, &None));
+    server.answer(403, &status(403, "Forbidden", "User \"alice\" cannot get resource \"pods\""));
+    let error = broker.get(object("", "Pod", "web")).await.unwrap_err();
+    assert_eq!(error.message, "you may not get pods named web in team-a");
 }
 
 #[tokio::test]

@@ -1,4 +1,6 @@
-use kf_core::api::{Bearer, HttpMethod, KubeApi as _, PodRef, PodRequest, PortPair, Session, SessionOptions};
+use kf_core::api::{
+    Bearer, HttpMethod, KubeApi as _, PodRef, PodRequest, PortPair, Session, SessionOptions, WriteOptions,
+};
 use kf_core::grants::Layer;
 
 use super::*;
@@ -134,6 +136,18 @@ async fn a_dry_run_opens_nothing_that_could_change_something() {
         assert_eq!(error.hint.as_deref(), Some("leave --dry-run out"));
     }
     assert!(server.requests().is_empty());
+    // A token would be a real one.
+    let mut config = server.config(&[sessions(BOTH), rule("", &["serviceaccounts/token"], &["create"])]);
+    config.dry_run = true;
+    let with_tokens = Broker::new(config).unwrap();
+    let error = with_tokens.pod_http(bearer("pipelines")).await.unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("leave --dry-run out"), "{error}");
+    let body = PodRequest { body: Bytes::from_static(b"delete=all"), ..request() };
+    for method in [HttpMethod::Get, HttpMethod::Head] {
+        let error = broker.pod_http(PodRequest { method, ..body.clone() }).await.unwrap_err();
+        assert!(error.message.ends_with("takes no body"), "{error}");
+    }
+    assert!(server.requests().is_empty());
     // To look is no change.
     server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
     assert_eq!(broker.pod_http(request()).await.unwrap_err().code, ErrorCode::NotFound);
@@ -256,6 +270,53 @@ async fn no_token_that_opens_the_api_server_goes_to_a_pod() {
         assert_eq!(error.code, ErrorCode::Unsupported);
         assert_eq!(server.requests().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_pod_is_sent_no_header_that_was_not_granted() {
+    let server = Server::default();
+    let mut config = server.config(&[sessions(BOTH)]);
+    config.headers = BTreeSet::from([PodHeader::parse("x-team").unwrap()]);
+    let broker = Broker::new(config).unwrap();
+    let with = |name: &str| PodRequest { headers: vec![(name.into(), "alice".into())], ..request() };
+    for name in ["remote-groups", "x-ms-client-principal-name", "oidc_claim_email", "x-user", "x_team"] {
+        assert!(broker.pod_http(with(name)).await.is_err(), "{name}");
+    }
+    assert!(server.requests().is_empty());
+    for name in ["x-team", "accept"] {
+        server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
+        assert_eq!(broker.pod_http(with(name)).await.unwrap_err().code, ErrorCode::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_says_dry_run_of_what_was_sent_as_one() {
+    let server = Server::default();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.jsonl");
+    let rules = [sessions(BOTH), rule("", &["configmaps"], &["get", "create"])];
+    for dry_run in [true, false] {
+        let mut config = server.config(&rules);
+        (config.dry_run, config.audit) = (dry_run, Some(log.clone()));
+        let broker = Broker::new(config).unwrap();
+        server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
+        broker.pod_http(request()).await.unwrap_err();
+        if dry_run {
+            server.answer(404, &status(404, "NotFound", "there is none yet"));
+        }
+        server.answer(201, &json!({}));
+        let options = WriteOptions { dry_run: !dry_run, force: false };
+        broker.create(object("", "ConfigMap", "c"), json!({}), options).await.unwrap();
+    }
+    let text = fs_err::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let dry = |verb: &str| -> Vec<bool> {
+        let of = |line: &&Value| line["verb"] == verb && line["stage"] == "request";
+        lines.iter().filter(of).map(|line| line["dryRun"] == true).collect()
+    };
+    // Two forwarded ports and two config maps, and the host's look at what is there.
+    assert_eq!(dry("create"), [false, true, false, true]);
+    assert_eq!(dry("get"), [false]);
 }
 
 #[tokio::test]

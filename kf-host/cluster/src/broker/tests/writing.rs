@@ -49,7 +49,7 @@ async fn apply_needs_both_verbs_and_force_a_grant_of_its_own() {
     assert_eq!(broker.apply(job(), json!({}), force).await.unwrap_err().code, ErrorCode::Forbidden);
     assert!(server.requests().is_empty());
 
-    let mut rule = jobs(&["patch", "create"]);
+    let mut rule = jobs(&["get", "patch", "create"]);
     rule["force"] = json!(true);
     for options in [PLAIN, force] {
         server.answer(200, &json!({}));
@@ -104,6 +104,7 @@ async fn a_secret_s_data_cannot_be_moved_into_sight() {
         ErrorCode::Invalid
     );
     assert!(server.requests().is_empty());
+    server.answer(200, &json!({"metadata": {"resourceVersion": "7"}, "data": {"password": "aHVudGVyMg=="}}));
     server.answer(200, &json!({"data": {"password": "aHVudGVyMg==", "new": "bmV3"}}));
     let answer =
         broker.patch(secret, PatchKind::Merge, json!({"data": {"new": "bmV3"}}), PLAIN).await.unwrap();
@@ -139,13 +140,14 @@ async fn a_delete_says_how_and_never_at_once() {
 #[tokio::test]
 async fn in_a_dry_run_every_write_is_one_whatever_the_guest_says() {
     let server = Server::default();
-    let mut config = server.config(&[jobs(&["create", "patch", "delete"])]);
+    let mut config = server.config(&[jobs(&["get", "create", "patch", "delete"])]);
     config.dry_run = true;
     let broker = Broker::new(config).unwrap();
-    let live = json!({"metadata": {"name": "mnist"}, "spec": {"n": 1}});
+    let live = json!({"metadata": {"name": "mnist", "resourceVersion": "7"}, "spec": {"n": 1}});
     let absent = status(404, "NotFound", "x");
-    for (before, code) in [(&absent, 404), (&live, 200), (&live, 200)] {
-        server.answer(code, before);
+    // A patch looks at whose fields it changes as well.
+    for (code, looks) in [(404, vec![&absent]), (200, vec![&live]), (200, vec![&live, &live])] {
+        looks.into_iter().for_each(|before| server.answer(code, before));
         server.answer(200, &json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}}));
     }
     server.answer(200, &json!({}));
@@ -190,14 +192,157 @@ async fn a_dry_run_s_diff_never_shows_a_secret() {
     let mut config = server.config(&[with_data]);
     config.dry_run = true;
     let broker = Broker::new(config).unwrap();
-    server.answer(200, &json!({"data": {"password": "b2xk"}}));
-    server.answer(200, &json!({"data": {"password": "bmV3"}}));
-    let body = json!({"stringData": {"password": "new"}});
+    let metadata = |note: &str| json!({"resourceVersion": "7", "annotations": {"note": note}});
+    for _ in ["guard", "diff"] {
+        server.answer(
+            200,
+            &json!({"metadata": metadata("b2xk"), "data": {"password": "b2xk", "same": "b2xk"}}),
+        );
+    }
+    let after = json!({"password": "bmV3", "same": "b2xk", "more": "bmV3"});
+    server.answer(200, &json!({"metadata": metadata("bmV3"), "data": after}));
+    let body = json!({"stringData": {"password": "new", "more": "new"}});
     let answer = broker.patch(object("", "Secret", "s"), PatchKind::Merge, body, PLAIN).await.unwrap();
     assert_eq!(answer["data"]["password"], "bmV3");
     let change = &broker.changes()[0];
     assert_eq!(change.action, Action::Change);
-    assert!(!format!("{change:?}").contains("bmV3") && !format!("{change:?}").contains("\"new\""));
+    let lines: Vec<(&str, bool)> = change.lines.iter().map(|l| (l.text.as_str(), l.by_server)).collect();
+    assert_eq!(
+        lines,
+        [
+            ("data.more: redacted", false),
+            ("data.password: redacted → redacted, another value", false),
+            ("metadata.annotations.note: redacted → redacted, another value", true),
+        ]
+    );
+}
+
+const SECRET: &str = "aHVudGVyMg==";
+
+/// How an API server answers a patch whose result it cannot read.
+fn undecodable(server: &Server) {
+    let words =
+        format!("Secret in version \"v1\" cannot be handled: {{\"data\":{{\"password\":\"{SECRET}\"}}}}");
+    let mut answer = status(422, "Invalid", &words);
+    answer["details"] =
+        json!({"causes": [{"field": "patch", "reason": "FieldValueInvalid", "message": words}]});
+    server.answer(422, &answer);
+}
+
+#[tokio::test]
+async fn a_failed_write_says_no_more_than_the_grant_shows() {
+    let live = json!({"metadata": {"resourceVersion": "7"}});
+    let mut shown = rule("", &["secrets"], &["get", "patch"]);
+    shown["data"] = json!(true);
+    for (kind, rule, expected) in [
+        ("Secret", rule("", &["secrets"], &["patch"]), Some(": Invalid")),
+        ("Secret", rule("", &["secrets"], &["get", "patch"]), Some(": Invalid")),
+        ("ConfigMap", rule("", &["configmaps"], &["patch"]), Some(": Invalid: patch (FieldValueInvalid)")),
+        ("ConfigMap", rule("", &["configmaps"], &["get", "patch"]), None),
+        ("Secret", shown, None),
+    ] {
+        let server = Server::default();
+        let broker = server.broker(&[rule]);
+        server.answer(200, &live);
+        undecodable(&server);
+        let body = json!({"metadata": {"labels": [1]}});
+        let error = broker.patch(object("", kind, "s"), PatchKind::Merge, body, PLAIN).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert_eq!(error.message.contains(SECRET), expected.is_none(), "{error}");
+        if let Some(end) = expected {
+            assert!(error.message.ends_with(end), "{error}");
+        }
+        // The user may read a config map's words, and nobody those of a secret.
+        let withheld = broker.withheld();
+        assert_eq!(withheld.len(), usize::from(kind == "ConfigMap" && expected.is_some()), "{withheld:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_answers_which_object_it_was_where_the_grant_shows_no_more() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["configmaps"], &["create", "patch"])]);
+    let map = object("", "ConfigMap", "c");
+    let whole = json!({"metadata": {"name": "c", "resourceVersion": "7"}, "data": {"password": SECRET}});
+    for answer in [&whole, &whole, &whole] {
+        server.answer(200, answer);
+    }
+    let empty = broker.patch(map.clone(), PatchKind::Merge, json!({}), PLAIN).await.unwrap();
+    assert_eq!(empty, json!({"metadata": {"name": "c", "resourceVersion": "7"}}));
+    let created = broker.create(map.clone(), json!({"data": {"password": SECRET}}), PLAIN).await.unwrap();
+    assert_eq!(created["data"]["password"], SECRET);
+    let test = json!([{"op": "test", "path": "/data/password", "value": SECRET}]);
+    let error = broker.patch(map, PatchKind::Json, test, PLAIN).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_patch_takes_over_no_field_without_force() {
+    let live = json!({"metadata": {"resourceVersion": "7", "managedFields": [
+        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:n": {}}}}]}, "spec": {"n": 1}});
+    let change = json!({"spec": {"n": 2}});
+    let operations = json!([{"op": "replace", "path": "/spec/n", "value": 2}]);
+    for (kind, body) in
+        [(PatchKind::Merge, &change), (PatchKind::Strategic, &change), (PatchKind::Json, &operations)]
+    {
+        let server = Server::default();
+        server.answer(200, &live);
+        let broker = server.broker(&[jobs(&["get", "patch"])]);
+        let error = broker.patch(job(), kind, body.clone(), PLAIN).await.unwrap_err();
+        assert_eq!(error.message, "train may not take over spec.n of job mnist in team-a, set by kubectl");
+        assert_eq!(error.code, ErrorCode::Forbidden);
+        assert_eq!(server.requests().len(), 1);
+
+        let server = Server::default();
+        server.answer(200, &json!({}));
+        let mut rule = jobs(&["get", "patch"]);
+        rule["force"] = json!(true);
+        server.broker(&[rule]).patch(job(), kind, body.clone(), PLAIN).await.unwrap();
+        assert_eq!(&server.last().body, body);
+    }
+}
+
+#[tokio::test]
+async fn a_patch_holds_for_the_version_that_was_looked_at() {
+    let server = Server::default();
+    let broker = server.broker(&[jobs(&["get", "patch"])]);
+    let change = json!({"spec": {"n": 2}});
+    let conflict = status(409, "Conflict", "the object has been modified");
+    for version in ["7", "8"] {
+        server.answer(200, &json!({"metadata": {"resourceVersion": version}}));
+        if version == "7" {
+            server.answer(409, &conflict);
+        }
+    }
+    server.answer(200, &json!({}));
+    broker.patch(job(), PatchKind::Merge, change.clone(), PLAIN).await.unwrap();
+    assert_eq!(server.last().body["metadata"]["resourceVersion"], "8");
+    for _ in 0..5 {
+        server.answer(200, &json!({"metadata": {"resourceVersion": "7"}}));
+        server.answer(409, &conflict);
+    }
+    let error = broker.patch(job(), PatchKind::Merge, change.clone(), PLAIN).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    server.answer(200, &json!({"metadata": {"resourceVersion": "7"}}));
+    let meant = json!({"metadata": {"resourceVersion": "6"}});
+    let error = broker.patch(job(), PatchKind::Merge, meant, PLAIN).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    for absent in [json!({}), json!({"metadata": {"resourceVersion": 7}})] {
+        server.answer(200, &absent);
+        let error = broker.patch(job(), PatchKind::Merge, change.clone(), PLAIN).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Internal);
+    }
+}
+
+#[tokio::test]
+async fn without_a_look_at_the_object_nothing_is_patched() {
+    let server = Server::default();
+    let broker = server.broker(&[jobs(&["get", "patch"])]);
+    server.answer(403, &status(403, "Forbidden", "User \"vic\" cannot get resource \"jobs\""));
+    let error = broker.patch(job(), PatchKind::Merge, json!({"spec": {"n": 2}}), PLAIN).await.unwrap_err();
+    assert_eq!(layer(error), Layer::Rbac);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -224,6 +369,6 @@ async fn the_authorizer_s_no_is_a_refusal_of_the_last_layer() {
     );
     let broker = server.broker(&[jobs(&["create"])]);
     let error = broker.create(job(), json!({}), PLAIN).await.unwrap_err();
-    assert_eq!(error.message, "alice may not create jobs.batch in team-a");
+    assert_eq!(error.message, "you may not create jobs.batch in team-a");
     assert_eq!(layer(error), Layer::Rbac);
 }
