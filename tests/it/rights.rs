@@ -233,6 +233,33 @@ fn the_data_of_secrets_needs_a_right_of_its_own() {
     assert!(read("secret-data-reader").contains(data));
 }
 
+/// The guest prints every answer and every error that it gets.
+#[test]
+fn errors_of_the_server_tell_no_command_what_it_may_not_read() {
+    let team = team_with_a_secret("words");
+    team.apply(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: token}
+data: {password: correct-horse}
+",
+    );
+    let home = attacks::home(&["hidden-words"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let before = team.versions();
+    let ran = home.run_in_vain(["hidden-words"]);
+    for secret in ["correct-horse", "Y29ycmVjdC1ob3JzZQ", "admin"] {
+        let told: Vec<&str> = ran.stdout.lines().filter(|line| line.contains(secret)).collect();
+        assert!(told.is_empty(), "{told:?}");
+    }
+    assert!(ran.stdout.contains("the API server refused secret token in"), "{}", ran.transcript());
+    // The user may read the config map, and so the server's words about it; nobody is shown those about a secret.
+    let about = |kind: &str| ran.stderr.contains(&format!("the API server about {kind} token in "));
+    assert!(about("configmap") && !about("secret"), "{}", ran.transcript());
+    assert!(!ran.stderr.contains("Y29ycmVjdC1ob3JzZQ"), "{}", ran.transcript());
+    assert_eq!(team.versions(), before);
+}
+
 #[test]
 fn no_word_of_a_command_leads_out_of_its_namespace() {
     let team = team_with_a_secret("escape");

@@ -216,10 +216,23 @@ impl Place {
         self.is_secret() && decide(grants, &Access { want: Want::Data, ..read.clone() }).is_err()
     }
 
-    /// Whether the grant shows the object by this verb, itself or as part of what it belongs to.
-    pub fn is_shown(&self, grants: &Grants, verb: Verb) -> bool {
+    /// Whether the grant shows the object, itself or as part of what it belongs to, by whichever verb. What runs in
+    /// a pod is not the pod, so a right to open a session or to read a log shows none.
+    pub fn is_shown(&self, grants: &Grants) -> bool {
         let whole = Self { subresource: None, ..self.clone() };
-        [self, &whole].into_iter().any(|place| decide(grants, &place.access(verb)).is_ok())
+        let is_document = self.subresource.as_ref().is_some_and(|sub| !NOT_DOCUMENTS.contains(&sub.as_str()));
+        let places = [is_document.then_some(self), Some(&whole)];
+        places.into_iter().flatten().any(|place| place.is_read(grants, Want::Plain))
+    }
+
+    /// Whether the grant keeps the data of a secret from the command, by whichever verb it reads.
+    pub fn is_secret_without_data(&self, grants: &Grants) -> bool {
+        self.is_secret() && !self.is_read(grants, Want::Data)
+    }
+
+    fn is_read(&self, grants: &Grants, want: Want) -> bool {
+        let mut verbs = [Verb::Get, Verb::List, Verb::Watch].into_iter();
+        verbs.any(|verb| decide(grants, &Access { want, ..self.access(verb) }).is_ok())
     }
 
     /// Whether the grant lets a patch change fields that others set.
@@ -340,10 +353,10 @@ impl Request {
         self.before.iter().try_for_each(|access| allow(access).map(drop))?;
         let allowed = allow(&self.access)?;
         self.after.iter().try_for_each(|access| allow(access).map(drop))?;
-        if self.needs_sight && self.place.hides_data(grants, &self.place.access(Verb::Get)) {
+        if self.needs_sight && self.place.is_secret_without_data(grants) {
             return Err(Denial::Data);
         }
-        if self.needs_sight && !self.place.is_shown(grants, Verb::Get) {
+        if self.needs_sight && !self.place.is_shown(grants) {
             return Err(Denial::Unseen);
         }
         Ok(allowed)

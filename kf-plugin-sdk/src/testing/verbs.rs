@@ -164,8 +164,7 @@ impl FakeCluster {
     /// kf looks at an object before it changes fields that others may have set, or that the command may not read.
     fn look(&self, place: &Place, is_apply: bool) -> Result<()> {
         let Some(rights) = &self.rights else { return Ok(()) };
-        let is_seen = place.is_shown(&rights.grants, Verb::Get)
-            && !place.hides_data(&rights.grants, &place.access(Verb::Get));
+        let is_seen = place.is_shown(&rights.grants) && !place.is_secret_without_data(&rights.grants);
         if is_seen && (is_apply || place.may_take_over(&rights.grants)) {
             return Ok(());
         }
@@ -175,7 +174,7 @@ impl FakeCluster {
 
     /// What a write answers: as much as a read would.
     fn answered(&self, place: &Place, is_new: bool, object: Value) -> Value {
-        let is_shown = self.rights.as_ref().is_none_or(|rights| place.is_shown(&rights.grants, Verb::Get));
+        let is_shown = self.rights.as_ref().is_none_or(|rights| place.is_shown(&rights.grants));
         if is_shown || is_new {
             return self.shown(place, &place.access(Verb::Get), object);
         }
@@ -184,7 +183,7 @@ impl FakeCluster {
             identity.extend(object.get(field).map(|value| (field.to_owned(), value.clone())));
         }
         let metadata = object.get("metadata").and_then(Value::as_object).into_iter().flatten();
-        let known = ["creationTimestamp", "generation", "name", "namespace", "resourceVersion", "uid"];
+        let known = ["creationTimestamp", "name", "namespace", "resourceVersion", "uid"];
         let metadata = metadata.filter(|(name, _)| known.contains(&name.as_str()));
         let metadata: Map<_, _> = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
         identity.insert("metadata".into(), metadata.into());

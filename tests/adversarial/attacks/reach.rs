@@ -153,6 +153,15 @@ pub(crate) fn http_smuggling() {
     assert!(has("1\r\nhost: evil") && has("/x HTTP/1.1\r\nhost: evil\r\n\r\nGET /"));
 }
 
+/// What an API server's words hold is tried with a real one. Here: every write and question is the broker's to decide.
+pub(crate) fn hidden_words() {
+    let granted = Granted { kube: true, ..Granted::default() };
+    let attacked = run_with("hidden_words", Given { granted, ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit.unwrap_err().code, ErrorCode::Forbidden);
+    let count = |verb: &str| attacked.calls.iter().filter(|call| call.starts_with(verb)).count();
+    assert_eq!((count("patch "), count("apply ")), (44, 20), "{:?}", attacked.calls);
+}
+
 pub(crate) fn page_elsewhere() {
     let attacked = run_with("page_elsewhere", Given { granted: sessions(), ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0), "got through: {:?}", attacked.screen.notes);

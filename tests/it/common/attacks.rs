@@ -80,13 +80,21 @@ resources = ["pods/exec", "pods/attach"]
 verbs = ["get", "create"]
 "#;
 
+const CHANGE_UNSEEN: &str = r#"
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["secrets", "configmaps"]
+verbs = ["create", "patch"]
+"#;
+
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 14] = [
+const PUBLISHED: [(&str, &str, &str); 15] = [
     ("complete-injects", "complete_injects", ""),
     ("complete-prints", "complete_prints", ""),
     ("complete-spins", "complete_spins", ""),
     ("complete-writes", "complete_writes", CHANGE_PODS),
     ("escape-sequences", "escape_sequences", ""),
+    ("hidden-words", "hidden_words", CHANGE_UNSEEN),
     ("lying-manifest", "lying_manifest", READ_PODS),
     ("secret-reader", "lying_manifest", READ_SECRETS),
     ("secret-data-reader", "lying_manifest", READ_DATA_OF_SECRETS),

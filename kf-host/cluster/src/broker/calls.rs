@@ -7,7 +7,7 @@ use kf_core::api::{
     ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair, Selection,
     ServedKind, Session, SessionOptions, Verdict, WriteOptions,
 };
-use kf_core::grants::{Access, Verb, decide};
+use kf_core::grants::{Access, Verb};
 use kf_core::kinds::Served;
 use kf_core::names::{ContinueToken, Group};
 use kf_core::request::{Place, Reference, Request, Selectors};
@@ -34,9 +34,8 @@ impl Inner {
     }
 
     /// How much of the server's words about an object reach the command: as much as it sees of the object.
-    pub(super) fn words(&self, place: &Place, access: &Access, granted: bool) -> Words {
-        let read = if granted && access.verb.reads() { access.clone() } else { place.access(Verb::Get) };
-        match self.shows(place, &read) {
+    pub(super) fn words(&self, place: &Place) -> Words {
+        match self.shown(place) {
             Sight::Whole => Words::All,
             Sight::WithoutData => Words::Reason,
             Sight::Identity if place.is_secret() => Words::Reason,
@@ -44,10 +43,13 @@ impl Inner {
         }
     }
 
-    /// What the grant shows of the object by this access, or by reading what it belongs to.
-    pub(super) fn shows(&self, place: &Place, read: &Access) -> Sight {
-        let is_shown = decide(&self.grants, read).is_ok() || place.is_shown(&self.grants, read.verb);
-        if is_shown { self.sight(place, read) } else { Sight::Identity }
+    /// What the grant shows of the object, by whichever verb.
+    pub(super) fn shown(&self, place: &Place) -> Sight {
+        match place.is_shown(&self.grants) {
+            false => Sight::Identity,
+            true if place.is_secret_without_data(&self.grants) => Sight::WithoutData,
+            true => Sight::Whole,
+        }
     }
 
     pub(super) fn call(
@@ -61,7 +63,7 @@ impl Inner {
     ) -> Result<Call, ApiError> {
         Ok(Call {
             about: About { name: target.name.as_ref().map(ToString::to_string), ..About::access(&access) },
-            words: self.words(place, &access, rule.is_some()),
+            words: self.words(place),
             access: Some(access),
             rule,
             method,

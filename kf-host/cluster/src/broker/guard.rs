@@ -9,7 +9,6 @@
 //! host's and depends on no value.
 
 use kf_core::api::{ApiError, ErrorCode};
-use kf_core::grants::Verb;
 use kf_core::ownership::{self, Taken, Values};
 use kf_core::request::Place;
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ pub(super) struct Guarded {
 impl Inner {
     pub(super) async fn guard(&self, write: &Write) -> Result<Guarded, ApiError> {
         let place = &write.request.place;
-        let is_seen = self.shows(place, &place.access(Verb::Get)) == Sight::Whole;
+        let is_seen = self.shown(place) == Sight::Whole;
         let may_take = match write.kind {
             WriteKind::Create => return Ok(Guarded::default()),
             WriteKind::Apply { force } => force,

@@ -33,9 +33,9 @@ const PLAIN_METADATA: [&str; 12] = [
     "uid",
 ];
 
-/// The metadata that say which object it is, and which version of it.
-const IDENTITY: [&str; 6] =
-    ["creationTimestamp", "generation", "name", "namespace", "resourceVersion", "uid"];
+/// The metadata that say which object it is, and which version of it. Not its generation, which tells after a dry
+/// run whether the spec would be another.
+const IDENTITY: [&str; 5] = ["creationTimestamp", "name", "namespace", "resourceVersion", "uid"];
 
 /// What replaces a value.
 const REDACTED: &str = "redacted";
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn identity_is_what_a_write_answers_without_a_right_to_read() {
         let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "status": {},
-            "metadata": {"name": "c", "uid": "1", "resourceVersion": "7", "labels": {"a": "b"}, "annotations": {}}});
+            "metadata": {"name": "c", "uid": "1", "resourceVersion": "7", "generation": 2, "labels": {"a": "b"}, "annotations": {}}});
         clean(&mut object, Sight::Identity);
         assert_eq!(
             object,

@@ -193,7 +193,7 @@ impl Watch {
                     object.to_string().as_bytes(),
                     Some(&self.access),
                     &self.place.words(),
-                    self.inner.words(&self.place, &self.access, self.rule.is_some()),
+                    self.inner.words(&self.place),
                 ));
             }
         };

@@ -167,7 +167,7 @@ impl Inner {
 
     /// Answers to writes show what a read would. What a command created it may see in any case.
     fn answer_sight(&self, place: &Place, kind: WriteKind) -> Sight {
-        match self.shows(place, &place.access(Verb::Get)) {
+        match self.shown(place) {
             Sight::Identity if kind == WriteKind::Create && place.is_secret() => Sight::WithoutData,
             Sight::Identity if kind == WriteKind::Create => Sight::Whole,
             sight => sight,

@@ -30,6 +30,7 @@ fn run(_: Vec<String>) -> Answer {
     for path in ["//evil/", "/../x", "/x HTTP/1.1\r\nhost: evil\r\n\r\nGET /", "/%2e%2e/", "/a\0"] {
         tried(path, Request { path: path.to_owned(), ..plain() });
     }
+    tried("a body of a GET", Request { body: b"delete=all".to_vec(), ..plain() });
     for (name, value) in [
         ("host", "evil"),
         ("authorization", "Bearer mine"),
@@ -38,6 +39,10 @@ fn run(_: Vec<String>) -> Answer {
         ("transfer-encoding", "chunked"),
         ("kubeflow-userid", "admin@example.org"),
         ("x-forwarded-user", "admin"),
+        ("remote-groups", "admins"),
+        ("x-ms-client-principal-name", "admin"),
+        ("oidc_claim_email", "admin@example.org"),
+        ("x-goog-iap-jwt-assertion", "head.claims.signature"),
         ("x", "1\r\nhost: evil"),
         ("x\r\nhost", "evil"),
     ] {

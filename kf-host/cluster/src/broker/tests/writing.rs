@@ -304,6 +304,46 @@ async fn a_patch_takes_over_no_field_without_force() {
 }
 
 #[tokio::test]
+async fn a_scale_takes_over_the_replicas_of_its_object() {
+    let scale = |kind: &str| ObjectRef { subresource: Some("scale".into()), ..object("apps", kind, "web") };
+    let rules = || [rule("apps", &["deployments", "deployments/scale"], &["get", "patch"])];
+    let change = json!({"spec": {"replicas": 0}});
+    let owned =
+        json!([{"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+    // Without a field of that name, only the definition of the kind says what a scale changes.
+    for spec in [json!({"replicas": 3}), json!({"workers": 3}), json!({})] {
+        let server = Server::default();
+        server.answer(
+            200,
+            &json!({"metadata": {"resourceVersion": "7", "managedFields": owned}, "spec": spec}),
+        );
+        let broker = server.broker(&rules());
+        let error =
+            broker.patch(scale("Deployment"), PatchKind::Merge, change.clone(), PLAIN).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Forbidden, "{spec}");
+        assert!(error.message.contains("take over spec.replicas of "), "{error}");
+        assert_eq!(server.requests(), ["GET /apis/apps/v1/namespaces/team-a/deployments/web"]);
+    }
+}
+
+#[tokio::test]
+async fn a_right_to_a_session_shows_no_words_about_its_pod() {
+    for (verbs, shown) in [(&[][..], false), (&["list"], true), (&["get"], true)] {
+        let mut rules = vec![rule("", &["pods/exec", "pods/log"], &["get", "create"])];
+        if !verbs.is_empty() {
+            rules.push(rule("", &["pods"], verbs));
+        }
+        let server = Server::default();
+        let broker = server.broker(&rules);
+        let words = "a container name must be specified for pod web, choose one of: [hunter2]";
+        server.answer(400, &status(400, "BadRequest", words));
+        let error = broker.log(None, "web".into(), kf_core::api::LogOptions::default()).await.err().unwrap();
+        assert_eq!(error.message.contains("hunter2"), shown, "{verbs:?}: {error}");
+        assert_eq!(broker.withheld().is_empty(), shown);
+    }
+}
+
+#[tokio::test]
 async fn a_patch_holds_for_the_version_that_was_looked_at() {
     let server = Server::default();
     let broker = server.broker(&[jobs(&["get", "patch"])]);
