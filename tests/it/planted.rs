@@ -98,6 +98,7 @@ fn home() -> Home {
     };
     write(&format!("{DATA}/slots/hello.json"), r#"{"format": 1, "name": "hello", "answered_by": "hello"}"#);
     write(".local/state/kf/selection/namespaces.json", r#"{"format": 1, "clusters": []}"#);
+    write(".local/state/kf/audit.jsonl", "");
     home
 }
 
@@ -146,6 +147,7 @@ fn believed(home: &Home) -> Vec<Believed> {
         believed(at(&format!("{DATA}/store/format")), &["hello", "again"], 0),
         believed(at(&format!("{DATA}/store/v1/{digest}.wasm")), &["hello", "again"], 0),
         believed(at(".local/state/kf/selection/namespaces.json"), &whoami, 7),
+        believed(at(".local/state/kf/audit.jsonl"), &whoami, 7),
     ]
 }
 
@@ -303,6 +305,29 @@ fn what_kf_makes_is_private_whatever_the_umask() {
     assert_eq!(mode(".local/state"), 0o700);
     assert_eq!(mode(".local/state/kf"), 0o700);
     assert_eq!(mode(".local/state/kf/audit.jsonl"), 0o600);
+}
+
+#[test]
+fn audit_log_that_is_named_must_be_a_private_file() {
+    let home = Home::with_commands(&["whoami"]);
+    let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
+    let log = home.path().join("log");
+    let run = || {
+        let mut command = home.kf(["whoami", "--kubeconfig", &kubeconfig]);
+        Ran::of(&command.env("KF_AUDIT_LOG", &log).output().unwrap(), home.path())
+    };
+    run().code(7);
+    assert_eq!(fs_err::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    let is_root = is_root("audit_log_that_is_named_must_be_a_private_file");
+    for plant in Plant::FILE.into_iter().filter(|plant| is_root || !plant.needs_root()) {
+        plant.at(&log);
+        refused(&run(), &format!("{plant:?}"), &log);
+        let _gone = fs_err::remove_file(&log).or_else(|_| fs_err::remove_dir(&log));
+        run().code(7);
+    }
+    // Others may not read it either.
+    fs_err::set_permissions(&log, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(run().code(8).stderr.contains("other users may read it (mode 0644)"));
 }
 
 #[test]

@@ -3,16 +3,30 @@
 //!
 //! The file is only ever appended to, one write a line, so that several runs may share it. A
 //! call whose line cannot be written is not made.
+//!
+//! Nobody may get rid of lines by causing others. A run has budgets for what it can have written down, and
+//! none of it makes room: only the start of a run does, by at most one file. A log that has grown, or that was last
+//! written to in another month, is then kept under another name and a new one is begun; the oldest goes when there
+//! are more than [`KEPT`].
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kf_core::grants::Layer;
+use kf_home::lock::try_lock;
+use kf_home::trusted::{self, OwnPath};
 use serde::Serialize;
 use tracing::{Level, Span, field};
+
+/// How large a log may be, in bytes, before the next run begins a new one.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// How many logs are kept besides the one that is written to.
+const KEPT: usize = 24;
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +38,33 @@ pub enum Stage {
     Response,
     /// Refused by kf; nothing was sent.
     Refused,
+}
+
+/// What a call into a pod does, which its resource does not say. Data that is sent is not in it, and neither is
+/// the query of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Detail {
+    Exec {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
+        command: Vec<String>,
+        stdin: bool,
+        tty: bool,
+    },
+    Attach {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
+        stdin: bool,
+        tty: bool,
+    },
+    /// The pod's ports.
+    Ports(Vec<u16>),
+    Http {
+        port: u16,
+        method: String,
+        path: String,
+    },
 }
 
 /// One line. Absent parts are left out.
@@ -44,6 +85,9 @@ pub struct Entry<'a> {
     pub namespace: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
+    /// Not in the line of a response.
+    #[serde(flatten)]
+    pub detail: Option<&'a Detail>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     pub decision: &'static str,
@@ -56,6 +100,8 @@ pub struct Entry<'a> {
     /// The HTTP status; absent if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
 }
 
 /// Whether anybody listens to [`Entry::span`].
@@ -85,10 +131,25 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens or creates the file, readable by its owner alone.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
+    /// Opens or creates the log in kf's folder of state, after making room if it is time to.
+    pub fn in_state(state: &OwnPath) -> kf_home::Result<Self> {
+        let path = state.at("audit.jsonl");
+        let mut file = path.append()?;
+        // Without room made, the log only grows: that is no reason to stop.
+        if let Ok(true) = rotate(state, &path, &file, Timestamp::now()) {
+            file = path.append()?;
+        }
+        Ok(Self::new(path.into(), file))
+    }
+
+    /// Opens or creates a log that somebody named, and that is theirs to look after. Like kf's own it must be a
+    /// plain file that only its owner can read.
+    pub fn named(path: &Path) -> kf_home::Result<Self> {
+        Ok(Self::new(path.to_owned(), trusted::append_to(path)?))
+    }
+
+    pub(crate) fn new(path: PathBuf, file: File) -> Self {
+        Self { path, file: Mutex::new(file) }
     }
 
     pub fn path(&self) -> &Path {
@@ -101,6 +162,40 @@ impl AuditLog {
         let mut file = self.file.lock().map_err(|_| io::Error::other("a writer failed before"))?;
         file.write_all(&line)
     }
+}
+
+/// Keeps the log under another name, if it is time to.
+fn rotate(state: &OwnPath, path: &OwnPath, file: &File, now: Timestamp) -> kf_home::Result<bool> {
+    if !is_due(file, now)? {
+        return Ok(false);
+    }
+    let lock = state.at("audit.lock").open_lock()?;
+    // Another run is about to do it, or did it meanwhile.
+    if try_lock(&lock).is_err() || !is_due(&path.append()?, now)? {
+        return Ok(true);
+    }
+    let kept = state.at(format!("audit-{}.jsonl", now.strftime("%Y%m%dT%H%M%SZ")));
+    if kept.exists() {
+        return Ok(false);
+    }
+    fs_err::rename(path, &kept)?;
+    let mut names = state.names()?;
+    names.retain(|name| name.starts_with("audit-") && name.ends_with(".jsonl"));
+    if let Some(oldest) = names.first().filter(|_| names.len() > KEPT) {
+        fs_err::remove_file(state.at(oldest))?;
+    }
+    Ok(true)
+}
+
+fn is_due(file: &File, now: Timestamp) -> io::Result<bool> {
+    let facts = file.metadata()?;
+    let written = Timestamp::try_from(facts.modified()?).unwrap_or(now);
+    Ok(facts.len() > MAX_BYTES || (facts.len() > 0 && month(written) < month(now)))
+}
+
+fn month(time: Timestamp) -> (i16, i8) {
+    let date = time.to_zoned(TimeZone::UTC);
+    (date.year(), date.month())
 }
 
 #[cfg(test)]
@@ -123,12 +218,35 @@ mod tests {
             resource: "pods",
             namespace: Some("team-a"),
             name: Some("web\n0"),
+            detail: None,
             dry_run: false,
             decision: "allowed",
             rule: Some(1),
             layer: None,
             status: None,
+            note: None,
         }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    /// A log of so many bytes that was last written to at a time.
+    fn log(state: &OwnPath, bytes: u64, written: &str) {
+        let file = state.at("audit.jsonl").append().unwrap();
+        file.set_len(bytes).unwrap();
+        file.set_modified(at(written).into()).unwrap();
+    }
+
+    fn rotated(state: &OwnPath, now: &str) -> bool {
+        let path = state.at("audit.jsonl");
+        rotate(state, &path, &path.append().unwrap(), at(now)).unwrap()
+    }
+
+    fn kept(state: &OwnPath) -> Vec<String> {
+        let names = state.names().unwrap();
+        names.into_iter().filter(|name| name.starts_with("audit-")).collect()
     }
 
     #[test]
@@ -136,7 +254,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         for _ in 0..2 {
-            AuditLog::open(&path).unwrap().write(&entry()).unwrap();
+            AuditLog::named(&path).unwrap().write(&entry()).unwrap();
         }
         let text = fs_err::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> =
@@ -148,7 +266,87 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_an_error() {
-        let log = AuditLog::open(Path::new("/dev/full")).unwrap();
-        assert!(log.write(&entry()).is_err());
+        let full = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
+        assert!(AuditLog::new("/dev/full".into(), full.into_parts().0).write(&entry()).is_err());
+    }
+
+    #[test]
+    fn log_that_is_no_private_plain_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| {
+            fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let state = || OwnPath::new(dir.path().join("state"));
+        drop(AuditLog::in_state(&state()).unwrap());
+        let path = dir.path().join("state/audit.jsonl");
+        for loose in [0o606, 0o644, 0o666] {
+            mode(&path, loose);
+            assert!(AuditLog::in_state(&state()).is_err(), "{loose:o}");
+            assert!(AuditLog::named(&path).is_err(), "{loose:o}");
+        }
+        fs_err::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert!(AuditLog::in_state(&state()).is_err());
+        assert!(!dir.path().join("elsewhere").exists());
+        for other in ["/dev/null", "/dev/full", "/dev/stdout", "/proc/self/fd/1"] {
+            assert!(AuditLog::named(Path::new(other)).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn log_is_rotated_by_size_and_by_month() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = OwnPath::new(dir.path().join("state"));
+        log(&state, MAX_BYTES, "2026-11-01T00:00:00Z");
+        assert!(!rotated(&state, "2026-11-30T23:59:59Z"));
+        assert!(rotated(&state, "2026-12-01T00:00:00Z"), "another month");
+        assert!(!rotated(&state, "2027-01-01T00:00:00Z"), "nothing in it");
+        log(&state, MAX_BYTES + 1, "2027-01-01T00:00:00Z");
+        assert!(rotated(&state, "2027-01-01T00:00:01Z"), "it has grown");
+        log(&state, 1, "2027-02-01T00:00:00Z");
+        assert!(!rotated(&state, "2027-01-31T00:00:00Z"), "a clock that was set back");
+        assert_eq!(kept(&state), ["audit-20261201T000000Z.jsonl", "audit-20270101T000001Z.jsonl"]);
+    }
+
+    /// However much a run writes, the next one gets rid of one file at most.
+    #[test]
+    fn one_run_removes_one_old_log_at_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = OwnPath::new(dir.path().join("state"));
+        for second in 10..50 {
+            log(&state, 100 * MAX_BYTES, "2026-11-01T00:00:00Z");
+            let before = kept(&state);
+            assert!(rotated(&state, &format!("2026-11-01T00:00:{second}Z")));
+            let after = kept(&state);
+            let gone: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
+            assert_eq!(gone, before.iter().take(usize::from(before.len() == KEPT)).collect::<Vec<_>>());
+        }
+        assert_eq!(kept(&state).len(), KEPT);
+        // Two within a second: what is kept is not written over.
+        log(&state, 100 * MAX_BYTES, "2026-11-01T00:00:00Z");
+        assert!(!rotated(&state, "2026-11-01T00:00:49Z"));
+    }
+
+    #[test]
+    fn what_a_call_does_in_a_pod_is_in_its_line() {
+        let line = |detail: &Detail| {
+            let line = serde_json::to_value(Entry { detail: Some(detail), ..entry() }).unwrap();
+            assert_eq!(line["command"], "train");
+            line
+        };
+        let exec = Detail::Exec {
+            container: Some("main".into()),
+            command: vec!["sh".into(), "-c".into(), "id".into()],
+            stdin: true,
+            tty: false,
+        };
+        let expected = serde_json::json!({
+            "container": "main", "command": ["sh", "-c", "id"], "stdin": true, "tty": false,
+        });
+        assert_eq!(line(&exec)["exec"], expected);
+        assert_eq!(line(&Detail::Ports(vec![80, 443]))["ports"], serde_json::json!([80, 443]));
+        let http = Detail::Http { port: 8888, method: "POST".into(), path: "/api".into() };
+        let expected = serde_json::json!({"port": 8888, "method": "POST", "path": "/api"});
+        assert_eq!(line(&http)["http"], expected);
     }
 }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kf_cluster::audit::AuditLog;
 use kf_cluster::broker::{Broker, BrokerConfig, Budgets, CallRecord, Change, Command};
 use kf_cluster::connection::Connection;
 use kf_core::api::{ApiError, ErrorCode};
@@ -28,9 +29,6 @@ use crate::installed::Installed;
 use crate::reporter::Reporter;
 use crate::rights::Rights;
 use crate::selection::{ClusterId, RunSelection, Store};
-
-/// An audit log larger than this makes room for a new one; one old one is kept.
-const MAX_AUDIT_LOG_BYTES: u64 = 16 << 20;
 
 /// Where and how runs of one command line take place.
 #[derive(Clone)]
@@ -217,23 +215,21 @@ impl ClusterRun {
     }
 }
 
-/// Where every call is written down. The folder is made, and a log that has grown makes room.
-fn audit_log(setting: &Setting) -> Result<PathBuf, Failure> {
-    if let Some(path) = &setting.audit_log {
-        return Ok(path.clone());
-    }
-    let doing = || "the audit log cannot be kept".to_owned();
-    let folder = &setting.home.state;
-    folder.make().map_err(|error| {
+/// The log that every call is written to.
+fn audit_log(setting: &Setting) -> Result<AuditLog, Failure> {
+    let opened = match &setting.audit_log {
+        Some(path) => AuditLog::named(path),
+        None => AuditLog::in_state(&setting.home.state),
+    };
+    opened.map_err(|error| {
+        let hint = match error {
+            kf_home::Error::UnsafePath { .. } => error.hint(),
+            _ => Some("set KF_AUDIT_LOG to a file you can write to".to_owned()),
+        };
         Failure::new(error.kind(), format!("cannot open the audit log: {error}"))
-            .hint("set KF_AUDIT_LOG to a file you can write to")
+            .maybe_hint(hint)
             .caused_by(error)
-    })?;
-    let path = folder.join("audit.jsonl");
-    if fs_err::metadata(&path).is_ok_and(|log| log.len() > MAX_AUDIT_LOG_BYTES) {
-        fs_err::rename(&path, folder.join("audit.old.jsonl")).context(Kind::Failed, doing)?;
-    }
-    Ok(path)
+    })
 }
 
 pub(crate) fn context(receipt: &Receipt, setting: &Setting, cluster: Option<&ClusterRun>) -> Context {

@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Budgets {
     /// Requests, discovery and reconnects of watches included.
     pub calls: u64,
+    /// Calls that the grant does not allow. Each is written to the audit log, which nobody may flood.
+    pub refusals: u64,
     /// Bytes of answers and watches. Logs, sessions and forwarded ports do not count: they mostly
     /// pass through.
     pub bytes: u64,
@@ -24,7 +26,7 @@ pub struct Budgets {
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { calls: 10_000, bytes: 256 << 20, streams: 64, page: 500, response: 16 << 20 }
+        Self { calls: 10_000, refusals: 1_000, bytes: 256 << 20, streams: 64, page: 500, response: 16 << 20 }
     }
 }
 
@@ -33,6 +35,7 @@ impl Default for Budgets {
 pub(super) struct Meter {
     limits: Budgets,
     calls: AtomicU64,
+    refusals: AtomicU64,
     bytes: AtomicU64,
     streams: Arc<Semaphore>,
 }
@@ -40,7 +43,8 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn new(limits: Budgets) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams));
-        Self { limits, calls: AtomicU64::new(0), bytes: AtomicU64::new(0), streams }
+        let none = || AtomicU64::new(0);
+        Self { limits, calls: none(), refusals: none(), bytes: none(), streams }
     }
 
     pub(super) fn limits(&self) -> Budgets {
@@ -52,6 +56,16 @@ impl Meter {
             Ok(())
         } else {
             Err(used_up(&format!("{} calls to the API server", self.limits.calls)))
+        }
+    }
+
+    /// Counts a refusal; whether it is the last one that is written down.
+    pub(super) fn refusal(&self) -> Result<bool, ApiError> {
+        let count = self.refusals.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if count <= self.limits.refusals {
+            Ok(count == self.limits.refusals)
+        } else {
+            Err(used_up(&format!("{} calls that it may not make", self.limits.refusals)))
         }
     }
 

@@ -26,7 +26,6 @@ mod writes;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -42,7 +41,7 @@ use kf_core::names::Namespace;
 use kf_core::pod_http::PodHeader;
 use kf_core::request::{Denial, Request};
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Detail};
 use crate::connection::Connection;
 use crate::discovery::Discovery;
 use budget::Meter;
@@ -70,15 +69,12 @@ pub struct BrokerConfig {
     /// Every write becomes a server-side dry run, shown by [`Broker::changes`].
     pub dry_run: bool,
     pub budgets: Budgets,
-    /// Where to append the audit log.
-    pub audit: Option<PathBuf>,
+    pub audit: Option<AuditLog>,
 }
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    #[error("the audit log {path}: {why}")]
-    Audit { path: PathBuf, why: std::io::Error },
     #[error("the command's {field} `{value}` cannot name a field manager")]
     Command { field: &'static str, value: String },
 }
@@ -122,9 +118,6 @@ impl Broker {
             format!("kf/{} plugin/{}@{}+{short}", env!("CARGO_PKG_VERSION"), command.name, command.version);
         let user_agent = HeaderValue::try_from(agent)
             .map_err(|_| BrokerError::Command { field: "version", value: command.version.clone() })?;
-        let audit = audit
-            .map(|path| AuditLog::open(&path).map_err(|why| BrokerError::Audit { path, why }))
-            .transpose()?;
         let field_manager = format!("kf-{}", command.name);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -169,12 +162,18 @@ impl Broker {
 impl Inner {
     /// The rule that allows a request, or the refusal as an error.
     fn check(&self, request: &Request) -> Result<usize, ApiError> {
+        self.check_detailed(request, None)
+    }
+
+    fn check_detailed(&self, request: &Request, detail: Option<&Detail>) -> Result<usize, ApiError> {
         match request.decide(&self.grants) {
             Ok(allowed) => Ok(allowed.rule),
             Err(denial) => {
-                if let Denial::Access(access, refusal) = &denial {
-                    self.audit_refusal(access, refusal.layer)?;
-                }
+                let (access, layer) = match &denial {
+                    Denial::Access(access, refusal) => (access.as_ref(), Some(refusal.layer)),
+                    _ => (&request.access, None),
+                };
+                self.audit_refusal(access, layer, detail)?;
                 Err(denial.error(&self.command.name, &request.place))
             }
         }

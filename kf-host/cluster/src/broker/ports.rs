@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::wire::Call;
 use super::{Inner, watch};
+use crate::audit::Detail;
 use crate::streams::{Listening, bind, dial, http as pod_http};
 
 /// How long a token asked for on a command's behalf is good, in seconds; the least the API server gives.
@@ -50,7 +51,8 @@ impl Inner {
         pod: PodRef,
         ports: Vec<PortPair>,
     ) -> Result<PortForward, ApiError> {
-        let (call, place) = self.door(&pod, "portforward", &Query::default()).await?;
+        let detail = Detail::Ports(ports.iter().map(|pair| pair.remote).collect());
+        let (call, place) = self.door(&pod, "portforward", &Query::default(), detail).await?;
         self.no_dry_run("portforward", &place)?;
         let permit = self.meter.stream()?;
         self.may_forward(&call).await?;
@@ -65,6 +67,7 @@ impl Inner {
                 let mut query = Query::default();
                 query.set("ports", port);
                 call.path_and_query = query.append_to(&call.path_and_query);
+                call.about.detail = Some(Detail::Ports(vec![port]));
                 // Whoever connects is a program of the user's, so the command's calls are not spent.
                 let upgraded = inner.upgrade(&call, first.swap(false, Ordering::Relaxed)).await?;
                 Ok(upgraded.into_stream())
@@ -123,7 +126,12 @@ impl Inner {
         let checked = check(&request, &self.headers)?;
         let mut query = Query::default();
         query.set("ports", request.port);
-        let (call, place) = self.door(&request.pod, "portforward", &query).await?;
+        let detail = Detail::Http {
+            port: request.port,
+            method: checked.method.to_string(),
+            path: checked.path.path().to_owned(),
+        };
+        let (call, place) = self.door(&request.pod, "portforward", &query, detail).await?;
         if !checked.reads() {
             self.no_dry_run("a request that changes something in a port", &place)?;
         }

@@ -38,7 +38,7 @@ impl Inner {
         match review.decide(&self.grants, &self.namespace) {
             Ok(_) => Ok(()),
             Err((access, refusal)) => {
-                self.audit_refusal(&access, refusal.layer)?;
+                self.audit_refusal(&access, Some(refusal.layer), None)?;
                 let message = format!("{} may not {}", self.command.name, refusal.rule);
                 let error = ApiError::new(ErrorCode::Forbidden, message);
                 Err(ApiError { refusal: Some(refusal), ..error })
@@ -120,6 +120,7 @@ fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call
             namespace: None,
             name: None,
             dry_run: false,
+            detail: None,
         },
         access: None,
         rule: None,

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::Inner;
 use super::wire::Call;
+use crate::audit::Detail;
 use crate::streams::{SessionSettings, session};
 
 impl Inner {
@@ -32,7 +33,13 @@ impl Inner {
         for word in &command {
             query.set("command", word);
         }
-        let (call, place) = self.door(&pod, "exec", &query).await?;
+        let detail = Detail::Exec {
+            container: options.container.clone(),
+            command: command.clone(),
+            stdin: options.stdin,
+            tty: options.tty,
+        };
+        let (call, place) = self.door(&pod, "exec", &query, detail).await?;
         self.no_dry_run("exec", &place)?;
         self.join(&call, &options, command.into_iter().next()).await
     }
@@ -42,7 +49,9 @@ impl Inner {
         pod: PodRef,
         options: SessionOptions,
     ) -> Result<Session, ApiError> {
-        let (call, place) = self.door(&pod, "attach", &query(&options)?).await?;
+        let SessionOptions { container, stdin, tty } = options.clone();
+        let detail = Detail::Attach { container, stdin, tty };
+        let (call, place) = self.door(&pod, "attach", &query(&options)?, detail).await?;
         self.no_dry_run("attach", &place)?;
         let session = self.join(&call, &options, None).await?;
         let output = told_exit(Arc::clone(self), place, options.container, session.output);
@@ -74,12 +83,14 @@ impl Inner {
         pod: &PodRef,
         subresource: &str,
         query: &Query,
+        detail: Detail,
     ) -> Result<(Call, Place), ApiError> {
         let pod = self.place(Reference::pod(pod.namespace.as_deref(), &pod.name)?).await?;
         let request = Request::session(&pod, subresource)?;
-        let rule = self.check(&request)?;
+        let rule = self.check_detailed(&request, Some(&detail))?;
         let Request { place, access, .. } = request;
-        let call = self.call(&place, access, Some(rule), Method::GET, &place.object(), query)?;
+        let mut call = self.call(&place, access, Some(rule), Method::GET, &place.object(), query)?;
+        call.about.detail = Some(detail);
         Ok((call, pod))
     }
 

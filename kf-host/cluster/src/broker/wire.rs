@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Inner;
 use super::report::CallRecord;
-use crate::audit::{self, Entry, Stage};
+use crate::audit::{self, Detail, Entry, Stage};
 use crate::connection::{Words, answered, broken_stream, server_words};
 use crate::discovery::{DiscoveryPath, Fetch};
 
@@ -46,6 +46,7 @@ pub(super) struct About {
     pub(super) name: Option<String>,
     /// The API server is asked to change nothing.
     pub(super) dry_run: bool,
+    pub(super) detail: Option<Detail>,
 }
 
 impl About {
@@ -57,6 +58,7 @@ impl About {
             namespace: access.namespace.as_ref().map(ToString::to_string),
             name: access.name.as_ref().map(ToString::to_string),
             dry_run: false,
+            detail: None,
         }
     }
 
@@ -270,9 +272,17 @@ impl Inner {
         self.append(&self.entry(&call.about, stage, "allowed", call.rule, None, status))
     }
 
-    pub(super) fn audit_refusal(&self, access: &Access, layer: Layer) -> Result<(), ApiError> {
-        let about = About::access(access);
-        let entry = self.entry(&about, Stage::Refused, "refused", None, Some(layer), None);
+    /// Writes a refusal down, as long as the run has some left.
+    pub(super) fn audit_refusal(
+        &self,
+        access: &Access,
+        layer: Option<Layer>,
+        detail: Option<&Detail>,
+    ) -> Result<(), ApiError> {
+        let is_last = self.meter.refusal()?;
+        let about = About { detail: detail.cloned(), ..About::access(access) };
+        let mut entry = self.entry(&about, Stage::Refused, "refused", None, layer, None);
+        entry.note = is_last.then_some("further refusals of this run are not written down");
         entry.span().in_scope(|| self.append(&entry))
     }
 
@@ -306,11 +316,13 @@ impl Inner {
             resource: &about.resource,
             namespace: about.namespace.as_deref(),
             name: about.name.as_deref(),
+            detail: about.detail.as_ref().filter(|_| stage != Stage::Response),
             dry_run: about.dry_run,
             decision,
             rule,
             layer,
             status,
+            note: None,
         }
     }
 
@@ -360,6 +372,7 @@ impl Fetch for Inner {
                 namespace: None,
                 name: None,
                 dry_run: false,
+                detail: None,
             },
             access: None,
             rule: None,

@@ -500,7 +500,8 @@ async fn a_busy_server_is_asked_again_as_it_says() {
 async fn without_an_audit_line_nothing_is_sent() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["get"])]);
-    config.audit = Some("/dev/full".into());
+    let full = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    config.audit = Some(AuditLog::new("/dev/full".into(), full.into_parts().0));
     let broker = Broker::new(config).unwrap();
     let error = broker.get(object("", "Pod", "a")).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Failed);
@@ -514,7 +515,7 @@ async fn the_audit_log_has_every_call_and_refusal() {
     let path = dir.path().join("audit");
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["get"])]);
-    config.audit = Some(path.clone());
+    config.audit = Some(AuditLog::named(&path).unwrap());
     let broker = Broker::new(config).unwrap();
     server.answer(404, &status(404, "NotFound", "gone"));
     let _ = broker.get(object("", "Pod", "a")).await;
@@ -542,4 +543,31 @@ async fn the_audit_log_has_every_call_and_refusal() {
     );
     assert_eq!(lines[0]["digest"], "5f1c0000aaaa");
     assert_eq!(lines[0]["rule"], 1);
+}
+
+/// What is refused is not sent, and cannot fill the log.
+#[tokio::test]
+async fn refusals_spend_a_budget_and_say_where_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.audit = Some(AuditLog::named(&path).unwrap());
+    config.budgets.refusals = 3;
+    let broker = Broker::new(config).unwrap();
+    let mut codes = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        codes.push(broker.get(object("", "Secret", name)).await.unwrap_err().code);
+    }
+    let (forbidden, budget) = (ErrorCode::Forbidden, ErrorCode::Budget);
+    assert_eq!(codes, [forbidden, forbidden, forbidden, budget, budget]);
+    let text = fs_err::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[2]["note"], "further refusals of this run are not written down");
+    assert!(lines[1].get("note").is_none());
+    // What is allowed goes on, and is written down.
+    server.answer(200, &json!({"metadata": {"name": "p"}}));
+    broker.get(object("", "Pod", "p")).await.unwrap();
+    assert_eq!(fs_err::read_to_string(&path).unwrap().lines().count(), 5);
 }

@@ -297,7 +297,7 @@ async fn the_audit_log_says_dry_run_of_what_was_sent_as_one() {
     let rules = [sessions(BOTH), rule("", &["configmaps"], &["get", "create"])];
     for dry_run in [true, false] {
         let mut config = server.config(&rules);
-        (config.dry_run, config.audit) = (dry_run, Some(log.clone()));
+        (config.dry_run, config.audit) = (dry_run, Some(AuditLog::named(&log).unwrap()));
         let broker = Broker::new(config).unwrap();
         server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
         broker.pod_http(request()).await.unwrap_err();
@@ -329,4 +329,63 @@ async fn sessions_are_counted_among_the_streams() {
         broker.exec(web(), words(&["id"]), SessionOptions::default()).await;
     assert_eq!(refused.err().unwrap().code, ErrorCode::Budget);
     assert!(server.requests().is_empty());
+}
+
+/// Whether it is allowed or not, and without what is sent.
+#[tokio::test]
+async fn what_a_call_does_in_a_pod_is_in_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let server = Server::default();
+    let mut config = server.config(&[sessions(BOTH)]);
+    config.audit = Some(AuditLog::named(&path).unwrap());
+    let broker = Broker::new(config).unwrap();
+    let options = SessionOptions { container: Some("main".into()), stdin: true, tty: true };
+    let _ = broker.exec(web(), words(&["sh", "-c", "id\n"]), options.clone()).await;
+    let _ = broker.attach(web(), SessionOptions::default()).await;
+    let request = PodRequest {
+        method: HttpMethod::Post,
+        path: "/api/run?token=hunter2".into(),
+        body: Bytes::from_static(b"hunter2"),
+        ..request()
+    };
+    let _ = broker.pod_http(request.clone()).await;
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.audit = Some(AuditLog::named(&path).unwrap());
+    let broker = Broker::new(config).unwrap();
+    let _ = broker.exec(web(), words(&["rm", "-rf", "/"]), SessionOptions::default()).await;
+    let _ = broker.port_forward(web(), vec![PortPair { local: 0, remote: 5432 }]).await;
+    let _ = broker.pod_http(request).await;
+
+    let text = fs_err::read_to_string(&path).unwrap();
+    assert!(!text.contains("hunter2"));
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |stage: &str| -> Vec<Value> {
+        let of_stage = lines.iter().filter(|line| line["stage"] == stage && line["verb"] == "create");
+        let details = of_stage.map(|line| {
+            let details =
+                ["exec", "attach", "http", "ports"].map(|name| (name.to_owned(), line[name].clone()));
+            details.into_iter().filter(|(_, detail)| !detail.is_null()).collect()
+        });
+        details.map(Value::Object).collect()
+    };
+    let http = json!({"http": {"port": 8888, "method": "POST", "path": "/api/run"}});
+    assert_eq!(
+        told("request"),
+        [
+            json!({"exec": {
+                "container": "main", "command": ["sh", "-c", "id\n"], "stdin": true, "tty": true,
+            }}),
+            json!({"attach": {"stdin": false, "tty": false}}),
+            http.clone(),
+        ]
+    );
+    assert_eq!(told("response"), [json!({}), json!({}), json!({})]);
+    let ran = |command: &[&str]| json!({"exec": {"command": command, "stdin": false, "tty": false}});
+    // The first verb of the two is the one that is missing.
+    let refused: Vec<&Value> = lines.iter().filter(|line| line["stage"] == "refused").collect();
+    assert_eq!(refused.len(), 3);
+    assert_eq!(refused[0]["exec"], ran(&["rm", "-rf", "/"])["exec"]);
+    assert_eq!(refused[1]["ports"], json!([5432]));
+    assert_eq!(refused[2]["http"], http["http"]);
 }
