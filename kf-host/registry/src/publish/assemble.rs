@@ -12,12 +12,12 @@ use kf_home::lock::try_lock;
 use sigstore_tuf::metadata::{Root, Signature, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
 use sigstore_tuf::{Error as TufError, TrustedMetadataSet, UpdaterConfig};
 
-use super::current::{Current, TIMESTAMP};
-use super::keys::SigningKey;
+use super::current::{Anchor, Current, TIMESTAMP, kept, same_pin};
+use super::keys::{PublicKeys, SigningKey};
 use super::metadata::{self, Authority, Body, Signed, canonical, days, envelope, stamp, to_signed};
 use super::release::{self, Gate, Published, Release};
 use super::role::RoleName;
-use super::stage::is_fresh;
+use super::stage::{is_fresh, may_sign};
 use super::staging::{Staging, max_length};
 use crate::MAX_INDEX;
 use crate::error::{Error, Result};
@@ -35,6 +35,10 @@ pub struct AssembleInput<'a> {
     pub staging: Option<&'a Path>,
     /// Where the registry is published. What is there already is added to.
     pub published: &'a Path,
+    /// The first root as users have pinned it; the reviewed text may have it as `root/1.root.json`.
+    pub pinned_root: Option<&'a [u8]>,
+    /// Without a pinned root, the keys whose root keys vouch for the first root.
+    pub keys: Option<&'a PublicKeys>,
     /// The keys of snapshot and timestamp. While these keys change, the old ones may be among them.
     pub online: &'a [&'a SigningKey],
     /// How long signatures may live.
@@ -47,6 +51,8 @@ pub struct AssembleInput<'a> {
 #[derive(Clone, Debug)]
 pub struct Built {
     pub plugins: Vec<Published>,
+    /// Every version in the authors' roles that are published with new signatures.
+    pub signed: Vec<Published>,
     /// The first root, which users pin.
     pub root: PathBuf,
     pub root_sha256: Digest,
@@ -67,6 +73,7 @@ pub struct Publication {
     /// Below `published`, in the order in which they refer to each other.
     files: Vec<(PathBuf, Vec<u8>)>,
     plugins: Vec<Published>,
+    signed: Vec<Published>,
     root_sha256: Digest,
     versions: BTreeMap<String, u64>,
     _lock: fs_err::File,
@@ -83,10 +90,14 @@ impl Publication {
                 kf_home::Error::Busy { name: input.published.display().to_string(), pid: None }.into()
             );
         }
-        let current = Current::read(input.published)?;
+        let anchor = Anchor { root: input.pinned_root, keys: input.keys };
+        let current = Current::read(input.published, anchor)?;
         let staging = input.staging.map(Staging::open).transpose()?;
         let next = Next::new(input, &current, staging.as_ref())?;
-        let Checked { plugins, targets } = next.check(staging.as_ref())?;
+        if let (None, Some(first)) = (current.root(), next.roots.first()) {
+            anchor.vouch(first)?;
+        }
+        let Checked { plugins, signed, targets } = next.check(staging.as_ref())?;
         let (snapshot, timestamp) = next.sign()?;
         let files = next.files(targets, &snapshot, &timestamp)?;
 
@@ -100,6 +111,7 @@ impl Publication {
             published: input.published.to_owned(),
             files,
             plugins,
+            signed,
             root_sha256: first.ok_or_else(no_root)?,
             versions,
             _lock: lock,
@@ -122,6 +134,7 @@ impl Publication {
         }
         Ok(Built {
             plugins: self.plugins,
+            signed: self.signed,
             root: self.published.join("metadata/1.root.json"),
             root_sha256: self.root_sha256,
             versions: self.versions,
@@ -145,6 +158,7 @@ struct Next<'a> {
 /// What the new versions come to.
 struct Checked {
     plugins: Vec<Published>,
+    signed: Vec<Published>,
     /// Path as stored below `targets/`, and bytes.
     targets: Vec<(String, Vec<u8>)>,
 }
@@ -187,7 +201,7 @@ impl<'a> Next<'a> {
 
     /// Checks what is staged against what is published, and puts the new versions before the gate.
     fn check(&self, staging: Option<&Staging>) -> Result<Checked> {
-        let mut checked = Checked { plugins: Vec::new(), targets: Vec::new() };
+        let mut checked = Checked { plugins: Vec::new(), signed: Vec::new(), targets: Vec::new() };
         let index = self.index(staging, &mut checked)?;
         if let Some((_, published)) = &self.current.index
             && published.registry != index.registry
@@ -261,12 +275,31 @@ impl<'a> Next<'a> {
                 }
             }
         }
+        self.check_kept()?;
         let named: BTreeMap<String, AuthorId> =
             index.plugins.iter().map(|(name, entry)| (name.to_string(), entry.owner.clone())).collect();
         if owners != named {
             return Err(refuse("its delegations do not match the owners in the index"));
         }
         Ok(())
+    }
+
+    /// What authors signed who may not sign it any more is vouched for as it is published, and nothing else.
+    fn check_kept(&self) -> Result<()> {
+        let body = self.targets.body();
+        let mut kept = kept(body)?;
+        for (id, role) in &self.current.authors {
+            let file = RoleName::Author(id.clone()).file();
+            let vouched = kept.remove(&file).is_some_and(|pin| same_pin(&pin, role));
+            if !vouched && !may_sign(body, id, role) {
+                let reason = format!("it takes {}'s keys away and does not keep what they signed", id.role());
+                return Err(refuse(RoleName::Targets, &reason));
+            }
+        }
+        match kept.keys().next() {
+            Some(file) => Err(refuse(RoleName::Targets, &format!("it keeps {file}, which is not published"))),
+            None => Ok(()),
+        }
     }
 
     /// An author's role: everything that was in it, and complete new versions of the author's own commands.
@@ -296,6 +329,7 @@ impl<'a> Next<'a> {
         if let Some((path, _)) = published.iter().find(|(path, entry)| body.target(path) != Some(entry)) {
             return Err(refuse(&format!("it changes {path}, which is published")));
         }
+        checked.signed.extend(release::versions(&body.targets, published));
         let staging = staging.ok_or_else(|| refuse("it is not staged"))?;
         for (name, version) in release::added(&body.targets, published)? {
             let path = |kind: PartKind| kind.path(&name, &version);

@@ -22,6 +22,8 @@ pub struct BuildInput<'a> {
     /// Where the registry is published. What is there already is added to.
     pub published: &'a Path,
     pub keys: &'a KeyRing,
+    /// The first root as users have pinned it, where neither the reviewed text has it nor the keys signed it.
+    pub pinned_root: Option<&'a [u8]>,
     pub now: Timestamp,
     pub describe: &'a dyn Describe,
     pub gate: &'a dyn Gate,
@@ -29,7 +31,8 @@ pub struct BuildInput<'a> {
 
 /// Builds or extends a published registry with the keys of everybody, for tests and first steps.
 pub fn build(input: &BuildInput<'_>) -> Result<Built> {
-    let expiry = Source::read(input.source)?.registry.expiry;
+    let Source { registry, roots, .. } = Source::read(input.source)?;
+    let keys = input.keys.public();
     let folder = tempfile::Builder::new()
         .permissions(PermissionsExt::from_mode(0o700))
         .tempdir()
@@ -41,7 +44,8 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
         published: input.published,
         staging: &staging,
         only: None,
-        keys: Some(&input.keys.public()),
+        keys: Some(&keys),
+        pinned_root: input.pinned_root,
         now: input.now,
         describe: input.describe,
         gate: input.gate,
@@ -54,8 +58,10 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     let built = assemble(&AssembleInput {
         staging: Some(&staging),
         published: input.published,
+        pinned_root: input.pinned_root.or(roots.get(&1).map(Vec::as_slice)),
+        keys: Some(&keys),
         online: &[&input.keys.snapshot, &input.keys.timestamp],
-        expiry,
+        expiry: registry.expiry,
         now: input.now,
         gate: input.gate,
     })?;

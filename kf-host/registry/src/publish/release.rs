@@ -227,6 +227,19 @@ pub(super) fn same_bytes(one: &TargetFile, other: &TargetFile) -> bool {
         && metadata::sha256(&one.hashes).is_some()
 }
 
+/// Every version among `targets`; new are those that are not in `published`.
+pub(super) fn versions(
+    targets: &BTreeMap<String, TargetFile>,
+    published: &BTreeMap<String, TargetFile>,
+) -> Vec<Published> {
+    let version = |(path, target): (&String, &TargetFile)| {
+        let (name, version, kind) = parse_path(path)?;
+        let sha256 = metadata::sha256(&target.hashes).filter(|_| kind == PartKind::Component)?;
+        Some(Published { name, version, sha256, new: !published.contains_key(path) })
+    };
+    targets.iter().filter_map(version).collect()
+}
+
 /// The versions among `targets` that are not in `published`, and the paths of their files. Every one is complete.
 pub(super) fn added(
     targets: &BTreeMap<String, TargetFile>,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sigstore_tuf::Key;
 use sigstore_tuf::metadata::{Delegations, Root, Targets};
 
-use super::current::Current;
+use super::current::{self, Anchor, Current, KEPT};
 use super::keys::{Holders, PublicKeys};
 use super::metadata::{self, Authority, Body, Signed, days, stamp, to_signed};
 use super::release::{self, Artifact, Describe, Gate, Published};
@@ -34,8 +34,11 @@ pub struct StageInput<'a> {
     /// The roles to stage, if they have something new; all without it. An author stages hers alone, and so do
     /// admins who take a key away without waiting for its author.
     pub only: Option<&'a BTreeSet<RoleName>>,
-    /// Keys for what the reviewed text leaves open: the first root, and authors whose file lists none.
+    /// Keys for what the reviewed text leaves open: the first root, and authors whose file lists none. Their root keys
+    /// vouch for the first root that is published.
     pub keys: Option<&'a PublicKeys>,
+    /// The first root as users have pinned it, where neither the reviewed text has it nor the keys vouch for it.
+    pub pinned_root: Option<&'a [u8]>,
     pub now: Timestamp,
     pub describe: &'a dyn Describe,
     pub gate: &'a dyn Gate,
@@ -58,7 +61,9 @@ pub struct Staged {
 /// for the folder.
 pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
     let source = Source::read(input.source)?;
-    let current = Current::read(input.published)?;
+    let reviewed = source.roots.get(&1).map(Vec::as_slice);
+    let anchor = Anchor { root: input.pinned_root.or(reviewed), keys: input.keys };
+    let current = Current::read(input.published, anchor)?;
     if let Some((_, index)) = &current.index
         && index.registry != source.registry.name
     {
@@ -288,12 +293,37 @@ impl Stage<'_> {
         let entry = metadata::target_file(&index)?;
         body.targets.insert(index::PATH.into(), entry.clone());
         body.delegations = Some(self.delegations(body.delegations.as_ref())?);
+        self.keep(&mut body)?;
         let authority = Authority::in_root(root, "targets")?;
         let life = self.source.registry.expiry.targets_days;
         if self.put(RoleName::Targets, body.clone(), published, &authority, life)? {
             self.add_target(index::PATH, &entry, index)?;
         }
         Ok(body)
+    }
+
+    /// Has the admins vouch for what authors signed who may not sign it any more. What they vouched for before stays
+    /// as long as the role would not change otherwise: it asks for their signatures.
+    fn keep(&self, body: &mut Targets) -> Result<()> {
+        let mut needed = BTreeMap::new();
+        for (id, role) in &self.current.authors {
+            if !may_sign(body, id, role) {
+                needed.insert(RoleName::Author(id.clone()).file(), role.pin()?);
+            }
+        }
+        let before = current::kept(body)?;
+        let covered = needed.iter().all(|(file, pin)| before.get(file) == Some(pin));
+        if covered
+            && self.current.targets.as_ref().is_some_and(|published| metadata::same(published.body(), body))
+        {
+            return Ok(());
+        }
+        if needed.is_empty() {
+            body.extra.remove(KEPT);
+        } else {
+            body.extra.insert(KEPT.into(), serde_json::to_value(&needed).map_err(metadata::publish)?);
+        }
+        Ok(())
     }
 
     /// One terminating role for each author, one path for each name.
@@ -374,8 +404,14 @@ fn signed_value<T: Body>(file: &Signed<T>) -> Result<Value> {
     Ok(value.get("signed").cloned().unwrap_or_default())
 }
 
+/// Whether those whom `targets` delegates to have signed an author's role.
+pub(super) fn may_sign(targets: &Targets, id: &AuthorId, role: &Signed<Targets>) -> bool {
+    let authority = Authority::in_targets(targets, &id.role());
+    authority.is_some_and(|authority| authority.verify(&role.metadata, &id.role()).is_ok())
+}
+
 /// Whether an authority is exactly these holders.
-fn holds(authority: &Authority, holders: &Holders) -> Result<bool> {
+pub(super) fn holds(authority: &Authority, holders: &Holders) -> Result<bool> {
     let theirs: BTreeSet<String> = metadata::by_id(&holders.keys)?.into_keys().collect();
     Ok(authority.role.threshold == holders.threshold && authority.keys.keys().eq(theirs.iter()))
 }

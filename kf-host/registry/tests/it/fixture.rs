@@ -148,6 +148,7 @@ impl Fixture {
             artifacts: &self.path("artifacts"),
             published: &self.path("published"),
             keys: &self.keys,
+            pinned_root: self.pinned().as_deref(),
             now,
             describe,
             gate,
@@ -175,6 +176,7 @@ impl Fixture {
             staging: &self.path(to),
             only: only.as_ref(),
             keys,
+            pinned_root: self.pinned().as_deref(),
             now,
             describe: &describe,
             gate: &|_: &Submission<'_>| Ok(()),
@@ -210,6 +212,8 @@ impl Fixture {
         Publication::prepare(&AssembleInput {
             staging: staging.map(|staging| self.path(staging)).as_deref(),
             published: &self.path("published"),
+            pinned_root: self.pinned().as_deref(),
+            keys: Some(&self.keys.public()),
             online,
             expiry: Source::read(&self.path("source"))?.registry.expiry,
             now,
@@ -231,6 +235,12 @@ impl Fixture {
 
     pub(crate) fn root(&self) -> Vec<u8> {
         fs_err::read(self.path("published/metadata/1.root.json")).unwrap()
+    }
+
+    /// The first root as it is pinned; none before there is one.
+    pub(crate) fn pinned(&self) -> Option<Vec<u8>> {
+        let places = ["published/metadata/1.root.json", "source/root/1.root.json"];
+        places.iter().find_map(|place| fs_err::read(self.path(place)).ok())
     }
 
     pub(crate) fn registry_at(&self, url: &str) -> Registry {

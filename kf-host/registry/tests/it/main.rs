@@ -11,6 +11,7 @@ mod fixture;
 mod install;
 mod programs;
 mod properties;
+mod published_folder;
 mod publishing;
 mod rotation;
 mod second_opinion;
