@@ -77,7 +77,8 @@ impl Rights {
         let Self { rules: _, selection, terminal, headers: _ } = self;
         [(*selection, SELECTION), (*terminal, TERMINAL)]
             .into_iter()
-            .filter_map(|(held, words)| held.then(|| words.to_owned()))
+            .filter(|(held, _)| *held)
+            .map(|(_, words)| words.to_owned())
             .chain(self.header_words())
             .collect()
     }
