@@ -184,7 +184,8 @@ impl PodHttp {
         self
     }
 
-    /// With this header.
+    /// With this header. One that does more than say what is sent and wanted has to stand in the manifest's
+    /// `[permissions] headers`.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.request.headers.push((name.into(), value.into()));
@@ -197,7 +198,7 @@ impl PodHttp {
     }
 
     /// What the pod answers, whatever its status. A body has at most 16 MiB, either way. With the user's
-    /// `--dry-run` only [`Method::Get`] and [`Method::Head`] are sent.
+    /// `--dry-run` only [`Method::Get`] and [`Method::Head`] are sent, and none with a token.
     pub fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpResponse> {
         self.host.send(&HttpRequest { method, path: path.into(), body, ..self.request.clone() })
     }

@@ -65,6 +65,8 @@ fn rights(name: &str) -> String {
     if manifest.get("permissions").and_then(|p| p.get("terminal")).is_some() {
         needed.push("use the terminal".to_owned());
     }
+    let headers = manifest.get("permissions").map(|permissions| words(permissions, "headers"));
+    needed.extend(headers.filter(|names| !names.is_empty()).map(|names| format!("send {}", names.join(","))));
     match (needed.is_empty(), optional) {
         (true, 0) => "none".to_owned(),
         (true, more) => format!("{more} it can do without"),
