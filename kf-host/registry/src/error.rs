@@ -52,6 +52,12 @@ pub enum Error {
     )]
     ClockWentBack { registry: RegistryId, now: jiff::Timestamp, last_seen: jiff::Timestamp },
 
+    #[error(
+        "the clock reads {now}, but registry {registry} was signed at {signed}: \
+         with a clock set back, expired signatures would look valid"
+    )]
+    ClockBehind { registry: RegistryId, now: jiff::Timestamp, signed: jiff::Timestamp },
+
     #[error("registry {registry} has no command {name}")]
     UnknownPlugin { registry: RegistryId, name: PluginName, nearest: Vec<String> },
 
@@ -109,6 +115,7 @@ impl Error {
             Self::WrongRoot { .. }
             | Self::Untrusted { .. }
             | Self::ClockWentBack { .. }
+            | Self::ClockBehind { .. }
             | Self::UnsupportedAbi { .. }
             | Self::Blocked { .. }
             | Self::WrongOwner { .. }
@@ -140,7 +147,7 @@ impl Error {
             },
             Self::BadReceipt { name, .. } => format!("kf command remove {name} && kf command add {name}"),
             Self::NotInstalled { name } => format!("kf command add {name}"),
-            Self::ClockWentBack { .. } => "set the clock, then try again".into(),
+            Self::ClockWentBack { .. } | Self::ClockBehind { .. } => "set the clock, then try again".into(),
             Self::Tampered { .. } => "remove the command and add it again".into(),
             _ => return None,
         })

@@ -6,11 +6,14 @@
 //! * **Floors that last.** The last complete refresh is one file, replaced in one rename, so a later process
 //!   refuses anything older. If that file cannot be read, the refresh fails; starting from nothing would
 //!   forget what was seen.
-//! * **A clock that may not run backwards.** An expired signature looks valid to a clock set back.
+//! * **A clock that may not run backwards.** An expired signature looks valid to a clock set back. Even on first use it
+//!   cannot be earlier than the signatures themselves.
+//! * **The mirror that is ahead.** Of several addresses the one with the newest valid state is taken.
 //! * **The right author.** TUF finds *a* role that signed a file. Here it must be the role of the owner that
 //!   the admins named in the index.
 //! * **Bounds.** Every file has a largest size, every operation a deadline.
 
+mod mirrors;
 mod state;
 mod view;
 
@@ -148,7 +151,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Refreshes `registry` from the first of its addresses that serves a valid, current state.
+/// Refreshes `registry` from the one of its addresses that is ahead of the others and serves a valid, current state.
 ///
 /// What was seen is remembered under `home` only when everything held. What the registry blocks or allows less than before
 /// is noted in the receipts, so it holds from the next start on, with or without a network. Refresh before taking a
@@ -159,13 +162,15 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
         state.check_clock(&registry.id, options.now)?;
     }
     let mut refused: Option<Error> = None;
-    for url in &registry.urls {
+    for url in mirrors::by_freshness(registry, state.as_ref(), options) {
         match attempt(registry, url, state.as_ref(), options) {
             Ok((session, memory)) => {
                 State::commit(home, &registry.id, &memory, options.now)?;
                 receipt::follow(home, session.view())?;
                 return Ok(session);
             }
+            // The same clock would find an older state of another mirror valid.
+            Err(error @ Error::ClockBehind { .. }) => return Err(error),
             // A mirror that lies is worth more words than one that is away.
             Err(error) => {
                 if refused.as_ref().is_none_or(|e| e.kind() != Kind::Untrusted) {

@@ -14,7 +14,7 @@ use sigstore_tuf::{Error as TufError, MetadataStore, Repository};
 use crate::error::{Error, Result};
 use crate::transport::{Failure, Transport};
 
-/// How far a clock may lie behind the last time a registry was seen.
+/// How far a clock may lie behind the last time a registry was seen, or signed.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(24);
 /// The largest state file that is read back, in bytes.
 const MAX_STATE: u64 = 64 * 1024 * 1024;
@@ -36,10 +36,15 @@ impl State {
     }
 
     pub(super) fn check_clock(&self, id: &RegistryId, now: Timestamp) -> Result<()> {
-        if now.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX) < self.last_seen {
+        if is_behind(now, self.last_seen) {
             return Err(Error::ClockWentBack { registry: id.clone(), now, last_seen: self.last_seen });
         }
         Ok(())
+    }
+
+    /// The newest root that was seen.
+    pub(super) fn root(&self) -> Option<&[u8]> {
+        self.files.get("root.json").map(String::as_bytes)
     }
 
     /// Replaces the state, unless another process has meanwhile stored a newer one.
@@ -63,6 +68,11 @@ impl State {
             |name: &str| self.files.get(name).and_then(|text| signed_version(text)).unwrap_or_default();
         (version("root.json"), version("timestamp.json"))
     }
+}
+
+/// Whether a clock is further behind what has happened than clocks differ.
+pub(super) fn is_behind(now: Timestamp, happened: Timestamp) -> bool {
+    now.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX) < happened
 }
 
 fn signed_version(text: &str) -> Option<u64> {

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use kf_core::{Digest, PluginName, RegistryId};
 use semver::Version;
 use serde::Deserialize;
+use serde_json::Value;
 use sigstore_tuf::metadata::{TargetFile, Targets};
 use sigstore_tuf::{Error as TufError, Updater};
 
+use super::state::is_behind;
 use super::{from_tuf, ready};
 use crate::MAX_INDEX;
 use crate::error::{Error, Result};
@@ -64,7 +66,13 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         return Err(untrusted("its refresh is incomplete".into()));
     };
     let expires = timestamp.expires.min(snapshot.expires).min(top.expires).min(trusted.root().expires);
-    let signed = timestamp.extra.get(index::SIGNED_AT).and_then(|at| at.as_str()?.parse().ok());
+    let signed_at = |extra: &BTreeMap<String, Value>| extra.get(index::SIGNED_AT)?.as_str()?.parse().ok();
+    let all = [&trusted.root().extra, &timestamp.extra, &snapshot.extra, &top.extra];
+    let latest: Option<Timestamp> = all.iter().filter_map(|extra| signed_at(extra)).max();
+    if let Some(signed) = latest.filter(|signed| is_behind(now, *signed)) {
+        return Err(Error::ClockBehind { registry: id.clone(), now, signed });
+    }
+    let signed = signed_at(&timestamp.extra);
     Ok(View {
         registry: id.clone(),
         plugins,

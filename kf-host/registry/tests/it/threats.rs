@@ -5,10 +5,13 @@
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Kind;
 use kf_core::format::FormatError;
+use kf_home::Home;
 use kf_registry::index::Want;
 use kf_registry::parts::PartKind;
 use kf_registry::publish::SigningKey;
 use kf_registry::store::Store;
+use kf_registry::transport::Url;
+use kf_registry::trust::Options;
 use kf_registry::{Error, receipt, trust};
 use serde_json::{Value, json};
 
@@ -224,6 +227,65 @@ fn t6_a_clock_set_back_is_refused_and_changes_nothing() {
     ));
     assert_eq!(tree(&fixture.path("home")), before);
     fixture.refresh(later - hours(1)).unwrap();
+}
+
+/// As on a machine whose clock has no battery: signatures that ran out long ago would look valid.
+#[test]
+fn t6_a_clock_before_the_signatures_is_refused_on_first_use() {
+    let (fixture, later) = with_history();
+    fs_err::remove_dir_all(fixture.path("home")).unwrap();
+    for now in [Timestamp::UNIX_EPOCH, start() - days(365), later - hours(25)] {
+        refused(fixture.refresh(now), "was signed at 2026-11-21T09:00:00Z");
+        assert!(!fixture.path("home/data").exists(), "something was remembered");
+    }
+    // An older mirror does not make the clock right.
+    let mut registry = fixture.registry();
+    registry.urls.push(Url::parse(&format!("file://{}", fixture.path("old").display())).unwrap());
+    let refresh = |now| trust::refresh(&fixture.home(), &registry, &Options::at(now));
+    refused(refresh(start() - days(365)), "was signed at");
+    fixture.refresh(later - hours(23)).unwrap();
+}
+
+/// What a mirror claims does not count: only what is signed does.
+#[test]
+fn mirror_that_is_ahead_is_preferred() {
+    let (fixture, later) = with_history();
+    fs_err::create_dir_all(fixture.path("lying/metadata")).unwrap();
+    let mut claimed = fixture.body("timestamp.json");
+    claimed["version"] = 99.into();
+    fs_err::write(fixture.path("lying/metadata/timestamp.json"), signed(&claimed, &[fixture.alice()]))
+        .unwrap();
+    let refreshed = |mirrors: &[&str]| {
+        let mut registry = fixture.registry();
+        let url = |mirror: &&str| Url::parse(&format!("file://{}", fixture.path(mirror).display())).unwrap();
+        registry.urls = mirrors.iter().map(url).collect();
+        let home = Home::under(fixture.path(&mirrors.concat()));
+        trust::refresh(&home, &registry, &Options::at(later))
+    };
+    let version =
+        |mirrors: &[&str]| resolve(&refreshed(mirrors).unwrap(), "hello").unwrap().version.to_string();
+    for mirrors in [
+        &["old", "published"][..],
+        &["published", "old"],
+        &["lying", "old", "published"],
+        &["missing", "old", "lying", "published"],
+    ] {
+        assert_eq!(version(mirrors), "0.2.0", "{mirrors:?}");
+    }
+    assert_eq!(version(&["old", "lying"]), "0.1.0", "a valid state is better than none");
+    refused(refreshed(&["lying"]), "");
+    // A new root counts more than a later timestamp under the old one.
+    fixture.save("ahead");
+    fixture.next_root(later, |_| {});
+    fixture.build(later).unwrap();
+    fixture.save("newer-root");
+    fixture.restore("ahead");
+    fs_err::remove_dir_all(fixture.path("source/root")).unwrap();
+    for _ in 0..3 {
+        fixture.build(later).unwrap();
+    }
+    let session = refreshed(&["published", "newer-root"]).unwrap();
+    assert_eq!(session.roles()[0].version, 2);
 }
 
 #[test]
