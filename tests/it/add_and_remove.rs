@@ -20,7 +20,8 @@ fn a_command_without_rights_is_added_at_once() {
     Added hello 0.1.0
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    hello asks for no rights on the cluster. It may do nothing else: no network, no files, no secrets.
+    hello asks for no rights on the cluster. It may do nothing else: no network, no
+    files, no secrets.
     ");
     kf_snapshot!(home.run(["hello", "Ada"]), @"
     exit: 0
@@ -38,18 +39,21 @@ fn without_a_person_the_answer_is_no() {
     ----- stdout -----
     ----- stderr -----
     train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    In the namespace you use it in, train may
-      change                    the finalizers of config maps                                                    configmaps/finalizers
-      create and change         config maps                                                                      configmaps
-      create and delete         jobs                                                                             jobs.batch
-      create, change and watch  JAX jobs, MPI jobs, Paddle jobs, PyTorch jobs, TensorFlow jobs and XGBoost jobs  jaxjobs.kubeflow.org, mpijobs.kubeflow.org, paddlejobs.kubeflow.org, pytorchjobs.kubeflow.org, tfjobs.kubeflow.org, xgboostjobs.kubeflow.org
-      create, change and watch  training jobs                                                                    trainjobs.trainer.kubeflow.org
-      run commands in           pods                                                                             pods/exec
-      read                      events, volumes, pods and their logs                                             events, persistentvolumeclaims, pods, pods/log
-      read                      training runtimes                                                                clustertrainingruntimes.trainer.kubeflow.org (cluster), trainingruntimes.trainer.kubeflow.org
-    It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
-    What it creates runs containers: they can use what the namespace's pods can use.
-    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    In the namespace you use it in, train may do this and nothing else:
+      read                      events, volumes, pods, pod logs, cluster training
+                                runtimes and training runtimes
+      change                    the finalizers of config maps
+                                (configmaps/finalizers)
+      create and change         config maps (configmaps)
+      create and delete         jobs (jobs.batch)
+      create, change and watch  JAX jobs, MPI jobs, Paddle jobs, PyTorch jobs,
+                                TensorFlow jobs, XGBoost jobs and training jobs
+      run commands in           pods (pods/exec)
+    It may open the file that you give as word 2, and read all that is below the
+    directory that you give as --from-dir.
+    What it creates or changes runs containers: through them it can use every secret
+    and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
     hint: kf command add train@0.1.0 --accept [DIGEST]
     ");
@@ -147,13 +151,16 @@ fn of_several_each_is_added_or_says_why_not() {
     Added hello 0.1.0
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    hello asks for no rights on the cluster. It may do nothing else: no network, no files, no secrets.
+    hello asks for no rights on the cluster. It may do nothing else: no network, no
+    files, no secrets.
     train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    In the namespace you use it in, train may
+    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    In the namespace you use it in, train may do this and nothing else:
       [RIGHTS]
-    It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
-    What it creates runs containers: they can use what the namespace's pods can use.
-    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    It may open the file that you give as word 2, and read all that is below the
+    directory that you give as --from-dir.
+    What it creates or changes runs containers: through them it can use every secret
+    and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
     hint: kf command add train@0.1.0 --accept [DIGEST]
     ");
@@ -182,7 +189,7 @@ fn another_command_can_answer_to_a_name_and_step_back() {
     kf_snapshot!(home.run(["command", "replace", "whoami", "--with", "hello"]), @"
     exit: 0
     ----- stdout -----
-    whoami is now answered by hello
+    whoami is now answered by hello 0.1.0 (kubeflow)
     ----- stderr -----
     back with `kf command replace whoami --restore`
     ");
@@ -362,8 +369,8 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     ----- stdout -----
     ----- stderr -----
     hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
-      + read  pods  pods
-    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+      + read                      pods
     Nothing was changed.
     ");
     let refused: Ran = home.run_in_vain(["command", "upgrade", "hello", "--yes"]);
@@ -372,8 +379,8 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     ----- stdout -----
     ----- stderr -----
     hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
-      + read  pods  pods
-    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+      + read                      pods
     error: `--yes` does not cover the rights it takes to upgrade hello and let it read pods
     hint: kf command add hello@0.3.0 --accept [DIGEST]
     ");
@@ -457,11 +464,13 @@ fn a_command_is_described_with_its_signer_and_rules() {
     Digest     sha256 [DIGEST]
     Installed  [DATE]
 
-    In the namespace you use it in, train may
+    In the namespace you use it in, train may do this and nothing else:
       [RIGHTS]
-    It may open the one file, and read what is below the one directory, that you name on its command line. It may do nothing else: no network, no other files, no secrets that are not named here.
-    What it creates runs containers: they can use what the namespace's pods can use.
+    It may open the file that you give as word 2, and read all that is below the
+    directory that you give as --from-dir.
+    What it creates or changes runs containers: through them it can use every secret
+    and service account of the namespace.
     ----- stderr -----
-    Whether you may do this was not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
     ");
 }

@@ -12,6 +12,7 @@ mod cluster;
 mod command_line;
 mod completion;
 mod connecting;
+mod consent;
 mod events;
 mod following;
 mod hostile_text;

@@ -140,7 +140,8 @@ fn a_store_written_by_a_newer_kf() {
     ----- stdout -----
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    hello asks for no rights on the cluster. It may do nothing else: no network, no files, no secrets.
+    hello asks for no rights on the cluster. It may do nothing else: no network, no
+    files, no secrets.
     error: [HOME]/.local/share/kf/store/format was written by a newer kf: it has format 2, and this kf knows 1
     hint: update kf
     ");

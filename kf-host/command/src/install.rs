@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kf_core::abi::is_supported;
+use kf_core::tree::PathArguments;
 use kf_core::{Failure, Permissions, PluginName, RegistryId};
 use kf_home::Home;
 use kf_home::lock::NameLock;
@@ -18,11 +19,10 @@ use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries;
 use kf_registry::store::Store;
 use kf_registry::trust::{self, Fetched, Options, Session};
-use semver::VersionReq;
 
 use crate::code;
 use crate::examine::{Bound, Examined, examine};
-use crate::installed::unusable;
+use crate::installed::{Installed, unusable};
 use crate::local;
 use crate::plan::{Change, New, Old, Plan};
 use crate::reporter::Reporter;
@@ -52,7 +52,8 @@ impl<'a> Installer<'a> {
         Self { home, reserved, reporter, now, sessions: BTreeMap::new() }
     }
 
-    /// The release that a request to add means. A name stays with the registry it was added from.
+    /// The release that a request to add means. A name stays with the registry it was added from, and goes
+    /// back to an older version only if the request names one.
     pub fn resolve(&mut self, request: &Request) -> Result<Resolved, Failure> {
         let old = receipt::read(self.home, &request.name)?;
         let registry = match (&request.registry, old.as_ref().map(|old| old.origin.registry())) {
@@ -64,16 +65,20 @@ impl<'a> Installer<'a> {
             (None, Some(Some(registry))) => registry.clone(),
             (None, None) => self.registry_with(&request.name)?,
         };
-        self.resolve_in(&registry, &request.name, &request.want)
+        let resolved = self.resolve_in(&registry, &request.name, &request.want)?;
+        match receipt::read(self.home, &request.name)? {
+            Some(old) if resolved.version < old.version && !request.names_older_than(&old.version) => {
+                Err(goes_back(&old, &resolved))
+            }
+            _ => Ok(resolved),
+        }
     }
 
     /// The release to upgrade an installed command to; none if there is nothing newer. A local file is
     /// upgraded by adding it again.
     pub fn resolve_newer(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
         let Some(registry) = old.origin.registry().cloned() else { return Ok(None) };
-        let newest = Want::Newest(VersionReq::STAR);
-        let resolved = self.resolve_in(&registry, &old.name, &newest)?;
-        Ok((resolved.version > old.version).then_some(resolved))
+        Ok(self.session(&registry)?.view().newer(&old.name, &old.version, &is_supported)?)
     }
 
     /// Fetches and examines a release; none if it is installed just so.
@@ -86,7 +91,9 @@ impl<'a> Installer<'a> {
             let permissions = &receipt.permissions;
             let rights = Rights::parse(permissions)
                 .map_err(|error| unusable(receipt, &format_args!("its {error}")))?;
-            if Plan::new(Some(old), offer(resolved, rights, permissions)).change == Change::Unchanged {
+            // And so is its command tree.
+            let offer = offer(resolved, rights, permissions, old.paths.clone());
+            if Plan::new(Some(old), offer).change == Change::Unchanged {
                 return Ok(None);
             }
         }
@@ -133,7 +140,8 @@ impl<'a> Installer<'a> {
                 .map_err(|error| {
                     Failure::untrusted(format!("{name} {version} is refused: {error}")).caused_by(error)
                 })?;
-        let new = offer(resolved, examined.rights.clone(), &fetched.manifest.permissions);
+        let paths = PathArguments::of(&examined.tree);
+        let new = offer(resolved, examined.rights.clone(), &fetched.manifest.permissions, paths);
         let plan = Plan::new(old, new);
         Ok(Prepared { lock, fetched, examined, plan })
     }
@@ -231,16 +239,32 @@ pub fn refresh(
 fn old(receipt: &Receipt) -> Result<Old, Failure> {
     let accepted = Rights::parse(&receipt.consent.permissions)
         .map_err(|error| unusable(receipt, &format_args!("its {error}")))?;
-    Ok(Old { version: receipt.version.clone(), parts: receipt.parts.clone(), accepted })
+    let Installed { tree, .. } = Installed::new(receipt.clone())?;
+    Ok(Old {
+        version: receipt.version.clone(),
+        parts: receipt.parts.clone(),
+        accepted,
+        paths: PathArguments::of(&tree),
+        origin: receipt.origin.clone(),
+    })
 }
 
-fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions) -> New {
-    New {
-        version: resolved.version.clone(),
-        parts: resolved.parts.clone(),
-        rights,
-        consent: receipt::consent_digest(resolved.parts.program().sha256, permissions),
-    }
+fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions, paths: PathArguments) -> New {
+    let Resolved { version, parts, origin, .. } = resolved;
+    let consent = receipt::consent_digest(parts, origin, permissions);
+    New { version: version.clone(), parts: parts.clone(), rights, paths, origin: origin.clone(), consent }
+}
+
+/// What is offered is older than what is installed, and nobody named it.
+fn goes_back(old: &Receipt, offered: &Resolved) -> Failure {
+    let (name, installed, older) = (&old.name, &old.version, &offered.version);
+    let why = match (old.yanked, &old.blocked) {
+        (_, Some(_)) => "was blocked by its registry",
+        (true, None) => "was withdrawn by its registry",
+        (false, None) => "is installed",
+    };
+    Failure::untrusted(format!("{name} {installed} {why}, and the newest on offer is the older {older}"))
+        .hint(format!("kf command add {name}@{older}"))
 }
 
 /// A name does not change its origin by itself.

@@ -3,7 +3,9 @@
 //! A plan is pure: facts about what is installed and what is offered in, a verdict out. Showing it, asking
 //! about it and [applying](crate::install::Installer::apply) it come after.
 
-use kf_core::Digest;
+use kf_core::tree::PathArguments;
+use kf_core::{AuthorId, Digest};
+use kf_registry::index::Origin;
 use kf_registry::parts::Parts;
 use semver::Version;
 
@@ -16,6 +18,9 @@ pub struct Old {
     /// Everything the installed release consists of.
     pub parts: Parts,
     pub accepted: Rights,
+    /// The words of its command line that were accepted as paths.
+    pub paths: PathArguments,
+    pub origin: Origin,
 }
 
 /// What is offered.
@@ -25,6 +30,9 @@ pub struct New {
     pub parts: Parts,
     /// What its manifest asks for.
     pub rights: Rights,
+    /// The words of its command line that are paths.
+    pub paths: PathArguments,
+    pub origin: Origin,
     /// The digest by which a script consents, see [`consent_digest`](kf_registry::receipt::consent_digest).
     pub consent: Digest,
 }
@@ -40,6 +48,31 @@ pub enum Change {
     Unchanged,
 }
 
+/// How those who sign for a command changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerChange {
+    /// The registry gave the name to another author. Somebody has to agree to that.
+    Owner { from: AuthorId, to: AuthorId },
+    /// The same author signs, with none of the keys from before. That is the registry's to vouch for.
+    Keys,
+}
+
+impl SignerChange {
+    fn between(old: &Origin, new: &Origin) -> Option<Self> {
+        let (
+            Origin::Registry { owner: from, keyids: before, .. },
+            Origin::Registry { owner: to, keyids: after, .. },
+        ) = (old, new)
+        else {
+            return None;
+        };
+        if from != to {
+            return Some(Self::Owner { from: from.clone(), to: to.clone() });
+        }
+        (!after.iter().any(|key| before.contains(key))).then_some(Self::Keys)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub change: Change,
@@ -48,6 +81,11 @@ pub struct Plan {
     pub rights: Rights,
     /// What it may do afterwards that nobody has accepted yet.
     pub growth: Rights,
+    /// The words of its command line that are paths afterwards.
+    pub paths: PathArguments,
+    /// Those of them that nobody has accepted as paths yet.
+    pub new_paths: PathArguments,
+    pub signer: Option<SignerChange>,
     pub consent: Digest,
 }
 
@@ -57,19 +95,41 @@ impl Plan {
             None => new.rights.clone(),
             Some(old) => old.accepted.growth(&new.rights),
         };
-        let change = match old {
-            None => Change::Add,
-            Some(old) if old.parts == new.parts && old.version == new.version && growth.is_empty() => {
-                Change::Unchanged
-            }
-            Some(old) => Change::Replace { from: old.version.clone() },
+        let new_paths = match old {
+            None => new.paths.clone(),
+            Some(old) => old.paths.growth(&new.paths),
         };
-        Self { change, to: new.version, rights: new.rights, growth, consent: new.consent }
+        let signer = old.and_then(|old| SignerChange::between(&old.origin, &new.origin));
+        let mut plan = Self {
+            change: Change::Add,
+            to: new.version,
+            rights: new.rights,
+            growth,
+            paths: new.paths,
+            new_paths,
+            signer,
+            consent: new.consent,
+        };
+        if let Some(old) = old {
+            let same = old.parts == new.parts && old.version == plan.to;
+            plan.change = match same && !plan.needs_consent() {
+                true => Change::Unchanged,
+                false => Change::Replace { from: old.version.clone() },
+            };
+        }
+        plan
     }
 
     /// Whether somebody has to agree before it is applied.
     pub fn needs_consent(&self) -> bool {
         !self.growth.is_empty()
+            || !self.new_paths.is_empty()
+            || matches!(self.signer, Some(SignerChange::Owner { .. }))
+    }
+
+    /// Whether it takes the place of a newer version.
+    pub fn is_downgrade(&self) -> bool {
+        matches!(&self.change, Change::Replace { from } if *from > self.to)
     }
 
     /// How many permissions were accepted before and stay.
@@ -120,36 +180,115 @@ mod tests {
         (0u64..2).prop_map(|patch| Version::new(1, 0, patch))
     }
 
+    fn paths() -> impl Strategy<Value = PathArguments> {
+        let words = || subsequence(vec!["word 1", "--file", "-f"], 0..=2);
+        (words(), words()).prop_map(|(files, directories)| {
+            let set = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
+            PathArguments { files: set(files), directories: set(directories) }
+        })
+    }
+
+    fn origin() -> impl Strategy<Value = Origin> {
+        (0usize..2, 0..2).prop_map(|(owner, key)| Origin::Registry {
+            registry: kf_core::RegistryId::parse("team").unwrap(),
+            owner: AuthorId::parse(["alice", "bob"][owner]).unwrap(),
+            keyids: vec![format!("key-{key}")],
+            snapshot: 1,
+        })
+    }
+
+    fn old() -> impl Strategy<Value = Old> {
+        (version(), parts(), rights(), paths(), origin()).prop_map(
+            |(version, parts, accepted, paths, origin)| Old { version, parts, accepted, paths, origin },
+        )
+    }
+
+    fn new() -> impl Strategy<Value = New> {
+        let consent = Digest::of(b"consent");
+        (version(), parts(), rights(), paths(), origin()).prop_map(
+            move |(version, parts, rights, paths, origin)| New {
+                version,
+                parts,
+                rights,
+                paths,
+                origin,
+                consent,
+            },
+        )
+    }
+
+    fn owner(origin: &Origin) -> &AuthorId {
+        let Origin::Registry { owner, .. } = origin else { panic!("{origin}") };
+        owner
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn growth_is_never_called_unchanged(
-            old in prop::option::of((version(), parts(), rights())),
-            version in version(), parts in parts(), wanted in rights(),
-        ) {
-            let old = old.map(|(version, parts, accepted)| Old { version, parts, accepted });
-            let consent = Digest::of(b"consent");
-            let plan = Plan::new(old.as_ref(), New { version, parts: parts.clone(), rights: wanted.clone(), consent });
-            let accepted = old.as_ref().map(|old| old.accepted.clone()).unwrap_or_default();
-            prop_assert_eq!(plan.needs_consent(), !accepted.cover(&wanted));
+        fn growth_is_never_called_unchanged(old in prop::option::of(old()), new in new()) {
+            let plan = Plan::new(old.as_ref(), new.clone());
+            let (accepted, paths) =
+                old.as_ref().map(|old| (old.accepted.clone(), old.paths.clone())).unwrap_or_default();
+            let other_owner = old.as_ref().is_some_and(|old| owner(&old.origin) != owner(&new.origin));
+            let more = !accepted.cover(&new.rights) || !paths.cover(&new.paths) || other_owner;
+            prop_assert_eq!(plan.needs_consent(), more);
             if plan.change == Change::Unchanged {
                 prop_assert!(!plan.needs_consent());
-                prop_assert_eq!(old.map(|old| old.parts), Some(parts));
+                prop_assert_eq!(old.map(|old| old.parts), Some(new.parts));
             }
         }
 
         #[test]
-        fn what_was_accepted_and_what_grows_make_up_what_is_wanted(accepted in rights(), wanted in rights(), parts in parts()) {
-            let version = Version::new(1, 0, 0);
-            let old = Old { version: version.clone(), parts: parts.clone(), accepted: accepted.clone() };
-            let new = New { version, parts, rights: wanted.clone(), consent: Digest::of(b"") };
-            let plan = Plan::new(Some(&old), new);
-            for permission in wanted.rules.permissions() {
-                let known = accepted.rules.covers_permission(permission);
+        fn what_was_accepted_and_what_grows_make_up_what_is_wanted(old in old(), new in new()) {
+            let plan = Plan::new(Some(&old), new.clone());
+            for permission in new.rights.rules.permissions() {
+                let known = old.accepted.rules.covers_permission(permission);
                 prop_assert!(known || plan.growth.rules.covers_permission(permission));
             }
-            prop_assert!(plan.kept() + plan.growth.count() == wanted.count());
+            prop_assert!(plan.kept() + plan.growth.count() == new.rights.count());
+            for word in &new.paths.files {
+                prop_assert!(old.paths.files.contains(word) || plan.new_paths.files.contains(word));
+            }
         }
+    }
+
+    #[test]
+    fn word_that_becomes_a_file_and_another_signer_need_consent() {
+        let part = |kind| Part::of(kind, b"");
+        let parts = [PartKind::Component, PartKind::Manifest, PartKind::Commands].map(part).to_vec();
+        let parts = Parts::try_from(parts).unwrap();
+        let origin = |owner: &str, key: &str| Origin::Registry {
+            registry: kf_core::RegistryId::parse("team").unwrap(),
+            owner: AuthorId::parse(owner).unwrap(),
+            keyids: vec![key.to_owned()],
+            snapshot: 1,
+        };
+        let old = Old {
+            version: Version::new(1, 0, 0),
+            parts: parts.clone(),
+            accepted: Rights::default(),
+            paths: PathArguments::default(),
+            origin: origin("alice", "a"),
+        };
+        let new = New {
+            version: Version::new(1, 0, 0),
+            parts,
+            rights: Rights::default(),
+            paths: PathArguments::default(),
+            origin: origin("alice", "a"),
+            consent: Digest::of(b""),
+        };
+        assert_eq!(Plan::new(Some(&old), new.clone()).change, Change::Unchanged);
+        let file = PathArguments { files: ["word 1".to_owned()].into(), ..PathArguments::default() };
+        let plan = Plan::new(Some(&old), New { paths: file.clone(), ..new.clone() });
+        assert!(plan.needs_consent() && plan.new_paths == file && plan.change != Change::Unchanged);
+        let plan = Plan::new(Some(&old), New { origin: origin("bob", "a"), ..new.clone() });
+        assert!(plan.needs_consent() && plan.change != Change::Unchanged, "{plan:?}");
+        let plan = Plan::new(Some(&old), New { origin: origin("alice", "b"), ..new.clone() });
+        assert_eq!(plan.signer, Some(SignerChange::Keys));
+        assert!(!plan.needs_consent());
+        let lower = Plan::new(Some(&old), New { version: Version::new(0, 9, 0), ..new });
+        assert!(lower.is_downgrade() && !plan.is_downgrade());
     }
 }

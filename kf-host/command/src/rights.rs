@@ -1,10 +1,14 @@
 //! What a command asks for, what its user accepted, and the most its registry allows.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use kf_core::Permissions;
-use kf_core::grants::{RuleError, RuleSet, sentences};
+use kf_core::grants::{
+    RuleError, RuleSet, Sentence, Strength, joined, sentences, sentences_within, shortened,
+};
 use kf_core::pod_http::PodHeader;
+use kf_core::tree::PathArguments;
 
 /// The right of `[permissions] selection`, in words.
 pub const SELECTION: &str = "change which namespace later commands use";
@@ -57,11 +61,11 @@ impl Rights {
 
     /// The right of `[permissions] headers`, in words.
     pub fn header_words(&self) -> Option<String> {
-        let names: Vec<&str> = self.headers.iter().map(PodHeader::as_str).collect();
+        let names: Vec<String> = self.headers.iter().map(|header| shortened(header.as_str())).collect();
         let s = if names.len() == 1 { "" } else { "s" };
-        let words =
-            || format!("send pods the header{s} {}, which may tell them who you are", names.join(", "));
-        (!names.is_empty()).then(words)
+        let names = joined(&names, MAX_HEADERS_CHARS);
+        (!names.is_empty())
+            .then(|| format!("send pods the header{s} {names}, which may tell them who you are"))
     }
 
     /// How many single permissions they are.
@@ -84,15 +88,117 @@ impl Rights {
     }
 }
 
-/// `read pods and their logs (pods, pods/log)`: for errors and lists.
+/// The most rights that one sentence or error lists.
+const MAX_LISTED: usize = 12;
+
+/// The longest list of headers, in characters.
+const MAX_HEADERS_CHARS: usize = 120;
+
+/// The longest list of kinds in a question, in characters.
+const MAX_QUESTION_CHARS: usize = 60;
+
+/// `read pods and pod logs`: for errors and lists, the strongest first.
 pub fn short_lines(rights: &Rights) -> Vec<String> {
-    let rules = sentences(&rights.rules);
-    let lines = rules.iter().map(|line| format!("{} {} ({})", line.verbs, line.what, line.resources));
-    lines.chain(rights.switches()).collect()
+    let line = |line: &Sentence| match line.resources.as_str() {
+        "" => format!("{} {}", line.verbs, line.what),
+        exact => format!("{} {} ({exact})", line.verbs, line.what),
+    };
+    capped(strongest_first(rights, &sentences(&rights.rules), line))
 }
 
-/// `read pods and their logs; create training jobs`: to stand in a sentence.
+/// `create training jobs; read pods and pod logs`: to stand in a sentence, the strongest first.
 pub fn in_words(rights: &Rights) -> String {
-    let rules = sentences(&rights.rules).into_iter().map(|line| format!("{} {}", line.verbs, line.what));
-    rules.chain(rights.switches()).collect::<Vec<_>>().join("; ")
+    capped(strongest_first(rights, &sentences(&rights.rules), plain)).join("; ")
+}
+
+/// The strongest of what is new, and whether there is more: to stand in a question below the whole list.
+pub fn in_brief(rights: &Rights, paths: &PathArguments) -> String {
+    let rules = sentences_within(&rights.rules, MAX_QUESTION_CHARS);
+    let mut all = strongest_first(rights, &rules, plain);
+    all.extend((!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_QUESTION_CHARS)));
+    match all.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, ..] => format!("{first}, and all else that is new"),
+    }
+}
+
+fn plain(line: &Sentence) -> String {
+    format!("{} {}", line.verbs, line.what)
+}
+
+/// The rules' lines and the other rights, which are about as strong as a forwarded port.
+fn strongest_first(rights: &Rights, rules: &[Sentence], line: fn(&Sentence) -> String) -> Vec<String> {
+    let rules = rules.iter().rev().map(|sentence| (sentence.strength, line(sentence)));
+    let switches = rights.switches().into_iter().map(|words| (Strength::ForwardsPorts, words));
+    let mut all: Vec<(Strength, String)> = rules.chain(switches).collect();
+    all.sort_by_key(|(strength, _)| Reverse(*strength));
+    all.into_iter().map(|(_, words)| words).collect()
+}
+
+/// `open the file that you give as --config`.
+pub fn in_words_of_paths(paths: &PathArguments, chars: usize) -> String {
+    let list = |words: &BTreeSet<String>| joined(&words.iter().cloned().collect::<Vec<_>>(), chars);
+    let file = || format!("open the file that you give as {}", list(&paths.files));
+    let directory =
+        || format!("read all that is below the directory that you give as {}", list(&paths.directories));
+    match (paths.files.is_empty(), paths.directories.is_empty()) {
+        (true, true) => String::new(),
+        (false, true) => file(),
+        (true, false) => directory(),
+        (false, false) => format!("{}, and {}", file(), directory()),
+    }
+}
+
+fn capped(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MAX_LISTED);
+    lines.truncate(MAX_LISTED);
+    lines.extend((more > 0).then(|| format!("and {more} more")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::Permissions;
+    use serde_json::json;
+
+    use super::*;
+
+    fn rights(groups: &[String]) -> Rights {
+        let rule =
+            |group: &String| json!({"apiGroups": [group], "resources": ["things"], "verbs": ["create"]});
+        let read = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "data": true});
+        let kubernetes = groups.iter().map(rule).chain([read]).collect();
+        Rights::parse(&Permissions { kubernetes, ..Permissions::default() }).unwrap()
+    }
+
+    #[test]
+    fn what_is_listed_begins_with_the_strongest_and_ends() {
+        let groups: Vec<String> = (0..60).map(|n| format!("{}.{n:02}.evil.io", "g".repeat(60))).collect();
+        let lines = short_lines(&rights(&groups));
+        assert_eq!(lines.first().unwrap(), "read secrets with their data");
+        assert_eq!((lines.len(), lines.last().unwrap().as_str()), (MAX_LISTED + 1, "and 49 more"));
+        let question = in_brief(&rights(&groups), &PathArguments::default());
+        assert_eq!(question, "read secrets with their data, and all else that is new");
+        assert!(in_words(&rights(&groups)).starts_with("read secrets with their data; "));
+    }
+
+    #[test]
+    fn paths_are_told_by_what_is_typed() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let paths = PathArguments { files: words(&["word 2"]), directories: words(&["--from-dir", "-d"]) };
+        assert_eq!(
+            in_words_of_paths(&paths, 100),
+            "open the file that you give as word 2, and read all that is below the directory that you give as \
+             --from-dir and -d"
+        );
+        let none = Rights::default();
+        assert_eq!(in_brief(&none, &PathArguments::default()), "");
+        let terminal = Rights { terminal: true, ..Rights::default() };
+        let all = Rights { terminal: true, ..rights(&[]) };
+        assert_eq!(in_words(&all), format!("read secrets with their data; {TERMINAL}"));
+        assert_eq!(in_brief(&terminal, &paths), format!("{TERMINAL}, and all else that is new"));
+        let file = PathArguments { directories: words(&[]), ..paths };
+        assert_eq!(in_brief(&none, &file), "open the file that you give as word 2");
+    }
 }

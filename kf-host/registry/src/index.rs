@@ -152,6 +152,25 @@ impl Request {
         };
         Ok(Self { registry, name: PluginName::parse(name)?, want })
     }
+
+    /// Whether a command that is installed under the name is what is asked for.
+    pub fn is_met_by(&self, origin: &Origin, version: &Version) -> bool {
+        let registry = self.registry.is_none() || self.registry.as_ref() == origin.registry();
+        let version = match &self.want {
+            Want::Exact(wanted) => wanted == version,
+            Want::Newest(req) => *req == VersionReq::STAR || req.matches(version),
+        };
+        registry && version
+    }
+
+    /// Whether it names a version older than the installed one: that very version, or a range that leaves
+    /// the installed one out.
+    pub fn names_older_than(&self, installed: &Version) -> bool {
+        match &self.want {
+            Want::Exact(wanted) => wanted < installed,
+            Want::Newest(req) => *req != VersionReq::STAR && !req.matches(installed),
+        }
+    }
 }
 
 /// A release that was chosen, with everything that is needed to fetch it and to ask for consent: what a

@@ -63,16 +63,22 @@ pub struct Receipt {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
-    /// Binds the permissions to the component: see [`consent_digest`].
+    /// Binds the rights to the release and its signer: see [`consent_digest`].
     pub digest: Digest,
     pub permissions: Permissions,
     pub at: Timestamp,
 }
 
-/// One digest over a component and its permissions: "this code with these rights". Accepting it by name is
-/// how a script consents.
-pub fn consent_digest(wasm: Digest, permissions: &Permissions) -> Digest {
-    let mut text = format!("kf-consent-1\n{wasm}\n").into_bytes();
+/// One digest over a release, its signer and its rights: "this code with this command line, by this author,
+/// with these rights". Accepting it by name is how a script consents.
+pub fn consent_digest(parts: &Parts, origin: &Origin, permissions: &Permissions) -> Digest {
+    let (program, commands) = (parts.program().sha256, parts.commands().sha256);
+    let signer = match origin {
+        Origin::Registry { owner, .. } => format!("author {owner}"),
+        Origin::BuiltIn => "kf".to_owned(),
+        Origin::Local { .. } => "nobody".to_owned(),
+    };
+    let mut text = format!("kf-consent-2\n{program}\n{commands}\n{signer}\n").into_bytes();
     text.extend_from_slice(&canonical(permissions));
     Digest::of(&text)
 }
@@ -122,7 +128,7 @@ impl Receipt {
             parts: resolved.parts.clone(),
             ceiling: resolved.ceiling.clone(),
             consent: Consent {
-                digest: consent_digest(resolved.parts.program().sha256, &permissions),
+                digest: consent_digest(&resolved.parts, &resolved.origin, &permissions),
                 permissions: permissions.clone(),
                 at: now,
             },
@@ -157,9 +163,9 @@ impl Receipt {
         self.parts.commands().sha256 == Digest::of(self.commands.as_bytes())
     }
 
-    /// Whether the consent on file is for these bytes and these permissions. A receipt edited by hand fails.
+    /// Whether the consent on file is for this release, signer and rights. A receipt edited by hand fails.
     pub fn consent_holds(&self) -> bool {
-        self.consent.digest == consent_digest(self.program_digest(), &self.consent.permissions)
+        self.consent.digest == consent_digest(&self.parts, &self.origin, &self.consent.permissions)
     }
 }
 

@@ -31,6 +31,11 @@ pub(crate) fn complete_prints() {
     assert_eq!(completed.screen.stdout, b"");
 }
 
+pub(crate) fn complete_paths() {
+    let completed = complete("complete_paths");
+    assert_eq!(completed.result.unwrap().len(), 2, "the sandbox asks; nobody does for a path at Tab");
+}
+
 pub(crate) fn complete_injects() {
     let completed = complete("complete_injects");
     assert_eq!(completed.result.unwrap().len(), 9, "they are data, until somebody shows them");

@@ -1,6 +1,7 @@
 //! The hostile guests of `tests/adversarial`, published by a registry that was taken in.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kf_toolchains::guests::toolchain::{Machine, Way, resolve};
@@ -88,8 +89,9 @@ verbs = ["create", "patch"]
 "#;
 
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 15] = [
+const PUBLISHED: [(&str, &str, &str); 16] = [
     ("complete-injects", "complete_injects", ""),
+    ("complete-paths", "complete_paths", ""),
     ("complete-prints", "complete_prints", ""),
     ("complete-spins", "complete_spins", ""),
     ("complete-writes", "complete_writes", CHANGE_PODS),
@@ -135,8 +137,6 @@ fn publish(out: &Path) {
         format!("format = 1\nid = \"mallory\"\ncontact = \"https://mallory.example\"\nplugins = {names:?}\n");
     fs_err::write(index.join("authors/mallory.toml"), author).unwrap();
 
-    let toolchain = resolve(&Machine::default(), Way::forced().unwrap(), progress::silent).unwrap();
-    let built = guests::build_examples(&toolchain, "kf-attacks", "dev").unwrap();
     for (name, guest, rules) in PUBLISHED {
         let entry = format!("format = 1\nname = \"{name}\"\nsummary = \"Be useful\"\nowner = \"mallory\"\n");
         let ceiling = rules.replace("permissions", "ceiling");
@@ -148,8 +148,18 @@ fn publish(out: &Path) {
         let folder = artifacts.join(name);
         fs_err::create_dir_all(&folder).unwrap();
         fs_err::write(folder.join("plugin.toml"), manifest).unwrap();
-        let wasm = &built.iter().find(|built| built.name == guest).unwrap().wasm_path;
-        fs_err::copy(wasm, folder.join("plugin.wasm")).unwrap();
+        fs_err::copy(wasm(guest), folder.join("plugin.wasm")).unwrap();
     }
     registry::build(&index, &artifacts, out);
+}
+
+/// The built guest of an attack.
+pub fn wasm(guest: &str) -> &'static Path {
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let toolchain = resolve(&Machine::default(), Way::forced().unwrap(), progress::silent).unwrap();
+        let built = guests::build_examples(&toolchain, "kf-attacks", "dev").unwrap();
+        built.into_iter().map(|built| (built.name, built.wasm_path)).collect()
+    });
+    &built[guest]
 }

@@ -16,20 +16,22 @@ pub fn tone(availability: &Availability) -> Tone {
     }
 }
 
-/// The line below a command's rights that says whether the user holds them. Nobody needs a cluster to add
-/// a command.
+/// The most rights that are told as missing before the question.
+const MAX_MISSING: usize = 5;
+
+/// Says above a command's rights whether the user holds them. Nobody needs a cluster to add a command.
 pub fn own_rights_line(app: &App, rules: &RuleSet) {
     let rights = match availability::own_rights(&app.home, &app.target(), rules) {
         Ok(rights) => rights,
         Err(error) => {
-            app.ui.note(&format!("Whether you may do this was not checked: {}", error.message()));
+            app.ui.note(&format!("Your own rights were not checked: {}", error.message()));
             return;
         }
     };
     let held = rights.rules.iter().filter(|rule| rule.is_held()).count();
     let (all, namespace) = (rights.rules.len(), &rights.namespace);
     if rights.are_complete() {
-        let line = format!("You may do all of this in {namespace}.   ✓ {all} of {all} rules");
+        let line = format!("You may do all it asks for in {namespace}.   ✓ {all} of {all} rules");
         app.ui.talk_toned(&line, Tone::Good);
         return;
     }
@@ -40,10 +42,14 @@ pub fn own_rights_line(app: &App, rules: &RuleSet) {
         app.ui.talk_toned(&line, Tone::Good);
         return;
     }
-    let line = format!("You may not do all of this in {namespace}.   {held} of {all} rules");
+    let line = format!("You may not do all it needs in {namespace}.   {held} of {all} rules");
     app.ui.talk_toned(&line, Tone::Warning);
-    for missing in rights.missing() {
+    for missing in rights.missing().take(MAX_MISSING) {
         app.ui.note(&format!("  ✗ {missing}"));
+    }
+    let more = rights.missing().count().saturating_sub(MAX_MISSING);
+    if more > 0 {
+        app.ui.note(&format!("  and {more} more"));
     }
 }
 
@@ -52,7 +58,7 @@ pub fn own_rights(app: &App, own: Option<&Result<OwnRights>>) -> Result<()> {
     let own = match own {
         None => return Ok(()),
         Some(Err(error)) => {
-            app.ui.note(&format!("Whether you may do this was not checked: {}", error.message()));
+            app.ui.note(&format!("Your own rights were not checked: {}", error.message()));
             return Ok(());
         }
         Some(Ok(own)) => own,

@@ -4,3 +4,4 @@ pub mod availability;
 pub mod plan;
 pub mod report;
 pub mod rights;
+mod wrap;

@@ -3,8 +3,8 @@
 use clap::Args;
 use kf_command::consent::{Answer, Answers, Question};
 use kf_command::install::{Installer, Prepared};
-use kf_command::plan::Change;
-use kf_command::rights::in_words;
+use kf_command::plan::{Change, Plan, SignerChange};
+use kf_command::rights::in_brief;
 use kf_core::failure::Result;
 use kf_core::size::Decimal;
 use kf_registry::index::{Origin, Resolved};
@@ -56,9 +56,10 @@ pub fn finish(
     installer.apply(prepared)
 }
 
-/// The rights, or how they grow, and which of them the user holds.
+/// What is installed, whether the user holds the rights it asks for, and at the end the rights themselves, or
+/// how they grow: the question follows.
 pub fn show(app: &App, prepared: &Prepared) {
-    let Prepared { fetched, examined, plan, .. } = prepared;
+    let Prepared { fetched, plan, .. } = prepared;
     let Resolved { name, version, origin, parts, yanked, .. } = &fetched.resolved;
     let from = match origin {
         Origin::Registry { owner, .. } => format!("by {owner}"),
@@ -68,21 +69,30 @@ pub fn show(app: &App, prepared: &Prepared) {
     let program = parts.program();
     let what = format!("{from} ({}, sha256 {})", Decimal(program.length), program.sha256.short());
     match &plan.change {
-        Change::Replace { from } => {
-            app.ui.note(&format!("{name} {from} → {version} {what}"));
-            rights::show(&app.ui, &rights::growth_lines(&plan.growth, plan.kept()));
-        }
-        Change::Add | Change::Unchanged => {
-            app.ui.note(&format!("{name} {version} {what}"));
-            rights::show(&app.ui, &rights::lines(name.as_str(), &plan.rights, &examined.tree));
-        }
+        Change::Replace { from } => app.ui.note(&format!("{name} {from} → {version} {what}")),
+        Change::Add | Change::Unchanged => app.ui.note(&format!("{name} {version} {what}")),
     }
     if *yanked {
         app.ui.warn(&format!("{name} {version} was withdrawn by its registry"));
     }
+    if plan.is_downgrade() {
+        app.ui.warn(&format!("{version} is older than what is installed"));
+    }
+    match &plan.signer {
+        Some(SignerChange::Owner { from, to }) => {
+            app.ui.warn(&format!("{name} is now signed by {to}; what is installed was signed by {from}"));
+        }
+        Some(SignerChange::Keys) => app.ui.note("Signed with other keys than what is installed."),
+        None => {}
+    }
     if !plan.rights.rules.is_empty() {
         own_rights_line(app, &plan.rights.rules);
     }
+    let lines = match &plan.change {
+        Change::Replace { .. } => rights::growth_lines(plan),
+        Change::Add | Change::Unchanged => rights::lines(name.as_str(), &plan.rights, &plan.paths),
+    };
+    rights::show(&app.ui, &lines);
 }
 
 /// Returns only if the plan needs no consent, or somebody has given it.
@@ -90,7 +100,7 @@ pub fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
     let plan = &prepared.plan;
     let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
     let action = match plan.change {
-        Change::Replace { .. } => format!("upgrade {name} and let it {}", in_words(&plan.growth)),
+        Change::Replace { .. } => replacing(name.as_str(), plan),
         Change::Add | Change::Unchanged => format!("add {name}"),
     };
     let retry = match origin {
@@ -105,6 +115,20 @@ pub fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
         Answer::Ask if app.ui.confirm(&format!("{}?", capitalised(&action)), false) => Ok(()),
         Answer::Ask => Err(question.declined()),
     }
+}
+
+/// `upgrade train, now signed by bob instead of alice, and let it read secrets`
+fn replacing(name: &str, plan: &Plan) -> String {
+    let mut action = format!("{} {name}", if plan.is_downgrade() { "downgrade" } else { "upgrade" });
+    let growth = in_brief(&plan.growth, &plan.new_paths);
+    if let Some(SignerChange::Owner { from, to }) = &plan.signer {
+        action.push_str(&format!(", now signed by {to} instead of {from}"));
+        action.push_str(if growth.is_empty() { "" } else { "," });
+    }
+    if !growth.is_empty() {
+        action.push_str(&format!(" and let it {growth}"));
+    }
+    action
 }
 
 fn capitalised(text: &str) -> String {

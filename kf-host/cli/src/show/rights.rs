@@ -1,13 +1,24 @@
 //! A command's rights, in the lines in which a person can decide by them.
+//!
+//! What decides is read last: lines go from the weakest right to the strongest, and then say what all of
+//! them amount to. The text of an author is in none of the widths, so that no manifest can move the rest.
 
 use kf_command::installed::Installed;
-use kf_command::rights::{Rights, in_words};
-use kf_core::grants::{RuleSet, Sentence, sentences};
-use kf_core::tree::{CommandTree, ValueType};
+use kf_command::plan::Plan;
+use kf_command::rights::{Rights, in_words, in_words_of_paths};
+use kf_core::grants::{RuleSet, Sentence, consequences, sentences};
+use kf_core::tree::PathArguments;
 use kf_core::ui::Tone;
 use kf_registry::index::Origin;
 
+use super::wrap::wrapped;
 use crate::ui::Ui;
+
+/// The column of verbs. `create, change and watch` just fits.
+const VERBS: usize = 24;
+
+/// The longest list of words that name paths, in characters.
+const MAX_PATHS_CHARS: usize = 120;
 
 /// A line about rights, and whether it should catch the eye.
 pub struct Line {
@@ -16,45 +27,51 @@ pub struct Line {
 }
 
 /// What a command may do, and that it may do nothing else.
-pub fn lines(name: &str, rights: &Rights, tree: &CommandTree) -> Vec<Line> {
-    let plain = |text: String| Line { text, tone: Tone::Plain };
-    let files = match (tree.names_a(ValueType::File), tree.names_a(ValueType::Directory)) {
-        (false, false) => "",
-        (true, false) => "It may open the one file you name on its command line. ",
-        (false, true) => "It may read what is below the one directory you name on its command line. ",
-        (true, true) => {
-            "It may open the one file, and read what is below the one directory, that you name on its command line. "
-        }
-    };
-    let switches = rights.switches().into_iter().map(|words| format!("It may {words}."));
-    if rights.rules.is_empty() {
+pub fn lines(name: &str, rights: &Rights, paths: &PathArguments) -> Vec<Line> {
+    if rights.is_empty() && paths.is_empty() {
         let nothing = "It may do nothing else: no network, no files, no secrets.";
-        let switches: String = switches.map(|sentence| sentence + " ").collect();
-        return vec![plain(format!("{name} asks for no rights on the cluster. {switches}{files}{nothing}"))];
+        return text(&format!("{name} asks for no rights on the cluster. {nothing}"), Tone::Plain);
     }
-    let mut lines = vec![plain(format!("In the namespace you use it in, {name} may"))];
-    lines.extend(table("  ", &sentences(&rights.rules)));
-    lines.extend(switches.map(|text| Line { text, tone: Tone::Warning }));
-    lines.push(plain(format!(
-        "{files}It may do nothing else: no network, no other files, no secrets that are not named here."
-    )));
-    if starts_workloads(&rights.rules) {
-        let containers = "What it creates runs containers: they can use what the namespace's pods can use.";
-        lines.push(plain(containers.to_owned()));
+    let mut lines = Vec::new();
+    if rights.rules.is_empty() {
+        lines.extend(text(&format!("{name} asks for no rights on the cluster."), Tone::Plain));
+    } else {
+        let head = format!("In the namespace you use it in, {name} may do this and nothing else:");
+        lines.extend(text(&head, Tone::Plain));
+        lines.extend(table("  ", &sentences(&rights.rules)));
     }
+    lines.extend(beside_the_rules(rights, paths));
+    lines.extend(amounting_to(&rights.rules));
     lines
 }
 
-/// What an upgrade adds, and how much stays.
-pub fn growth_lines(growth: &Rights, unchanged: usize) -> Vec<Line> {
-    let mut lines = table("  + ", &sentences(&growth.rules));
-    let switches = growth.switches().into_iter();
-    lines.extend(switches.map(|words| Line { text: format!("  + {words}"), tone: Tone::Warning }));
+/// What an upgrade adds, how much stays, and what that amounts to.
+pub fn growth_lines(plan: &Plan) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let unchanged = plan.kept();
     if unchanged > 0 {
         let s = if unchanged == 1 { "" } else { "s" };
-        lines.push(Line { text: format!("  = {unchanged} permission{s} unchanged"), tone: Tone::Plain });
+        lines.extend(text(&format!("  = {unchanged} permission{s} unchanged"), Tone::Plain));
     }
+    if !plan.needs_consent() {
+        return lines;
+    }
+    lines.extend(table("  + ", &sentences(&plan.growth.rules)));
+    lines.extend(beside_the_rules(&plan.growth, &plan.new_paths));
+    lines.extend(amounting_to(&plan.rights.rules));
     lines
+}
+
+/// The rights that are not rules on the cluster's objects.
+fn beside_the_rules(rights: &Rights, paths: &PathArguments) -> Vec<Line> {
+    let opens = (!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_PATHS_CHARS));
+    let words = opens.into_iter().chain(rights.switches());
+    words.flat_map(|words| text(&format!("It may {words}."), Tone::Warning)).collect()
+}
+
+fn amounting_to(rules: &RuleSet) -> Vec<Line> {
+    let tone = |said: &str| if said.starts_with("Dangerous") { Tone::Bad } else { Tone::Warning };
+    consequences(rules).iter().flat_map(|said| text(said, tone(said))).collect()
 }
 
 pub fn show(ui: &Ui, lines: &[Line]) {
@@ -80,43 +97,175 @@ pub fn footer(installed: &Installed) -> String {
     format!("{from}. {rights}")
 }
 
-fn table(indent: &str, sentences: &[Sentence]) -> Vec<Line> {
-    let width = |text: fn(&Sentence) -> &str| {
-        sentences.iter().map(|line| text(line).chars().count()).max().unwrap_or(0)
-    };
-    let verbs = width(|line| &line.verbs);
-    let what = width(|line| &line.what);
-    let line = |line: &Sentence| {
-        let text = format!("{indent}{:verbs$}  {:what$}  {}", line.verbs, line.what, line.resources);
-        match line.danger {
-            None => Line { text: text.trim_end().to_owned(), tone: Tone::Plain },
-            Some(danger) => {
-                Line { text: format!("{}   dangerous: {danger}", text.trim_end()), tone: Tone::Bad }
-            }
-        }
-    };
-    sentences.iter().map(line).collect()
+fn text(text: &str, tone: Tone) -> Vec<Line> {
+    wrapped("", text).into_iter().map(|text| Line { text, tone }).collect()
 }
 
-/// Whether it creates something that runs pods.
-fn starts_workloads(rules: &RuleSet) -> bool {
-    const WORKLOADS: [&str; 12] = [
-        "pods",
-        "deployments",
-        "statefulsets",
-        "daemonsets",
-        "replicasets",
-        "jobs",
-        "cronjobs",
-        "jobsets",
-        "trainjobs",
-        "notebooks",
-        "workspaces",
-        "inferenceservices",
-    ];
-    rules.permissions().any(|permission| {
-        !permission.verb.reads()
-            && permission.resource.subresource.is_none()
-            && WORKLOADS.contains(&permission.resource.plural.as_str())
-    })
+fn table(indent: &str, sentences: &[Sentence]) -> Vec<Line> {
+    let lines = |line: &Sentence| {
+        let head = format!("{indent}{:VERBS$}  ", line.verbs);
+        let mut what = line.what.clone();
+        if !line.resources.is_empty() {
+            what.push_str(&format!(" ({})", line.resources));
+        }
+        let tone = match line.danger() {
+            None => Tone::Plain,
+            Some(_) => {
+                what.push_str(" (dangerous)");
+                Tone::Bad
+            }
+        };
+        // A phrase of more verbs than usual has a line of its own.
+        let too_long = line.verbs.chars().count() > VERBS;
+        let head = if too_long { format!("{indent}{:VERBS$}  ", "") } else { head };
+        let alone = too_long.then(|| wrapped(indent, &line.verbs));
+        let lines: Vec<Line> = alone
+            .into_iter()
+            .flatten()
+            .chain(wrapped(&head, &what))
+            .map(|text| Line { text, tone })
+            .collect();
+        lines
+    };
+    sentences.iter().flat_map(lines).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::Permissions;
+    use serde_json::{Value, json};
+
+    use super::super::wrap::WIDTH;
+    use super::*;
+
+    /// Lines that are on the screen above the question, on a terminal of 24 rows.
+    const ROWS: usize = 23;
+
+    fn shown(rules: &[Value], files: &[&str]) -> Vec<String> {
+        let permissions = Permissions { kubernetes: rules.to_vec(), ..Permissions::default() };
+        let rights = Rights::parse(&permissions).unwrap();
+        let files = files.iter().map(|word| (*word).to_owned()).collect();
+        let paths = PathArguments { files, ..PathArguments::default() };
+        lines("evil", &rights, &paths).into_iter().map(|line| line.text).collect()
+    }
+
+    /// What a person sees without scrolling.
+    fn seen(rules: &[Value], files: &[&str]) -> String {
+        let lines = shown(rules, files);
+        let rows = |line: &String| line.chars().count().div_ceil(WIDTH).max(1);
+        let mut left = ROWS;
+        let fitting = lines.iter().rev().take_while(|line| {
+            let fits = rows(line) <= left;
+            left = left.saturating_sub(rows(line));
+            fits
+        });
+        let mut fitting: Vec<&str> = fitting.map(String::as_str).collect();
+        fitting.reverse();
+        fitting.join("\n")
+    }
+
+    fn long_names(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:02}-{}", "innocent-".repeat(27))).collect()
+    }
+
+    #[test]
+    fn sixty_long_names_hide_nothing() {
+        let rules = [
+            json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": long_names(60)}),
+            json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"], "data": true}),
+            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}),
+        ];
+        insta::assert_snapshot!(seen(&rules, &["word 1"]), @r#"
+        In the namespace you use it in, evil may do this and nothing else:
+          read                      config maps named
+                                    00-innocent-inno…ocent-innocent-innocent-innocent-,
+                                    01-innocent-inno…ocent-innocent-innocent-innocent-,
+                                    02-innocent-inno…ocent-innocent-innocent-innocent-
+                                    and 57 more (configmaps)
+          create                    pods
+          read                      secrets with their data (dangerous)
+        It may open the file that you give as word 1.
+        What it creates or changes runs containers: through them it can use every secret
+        and service account of the namespace.
+        Dangerous: secrets hold credentials.
+        "#);
+    }
+
+    #[test]
+    fn many_kinds_and_groups_hide_nothing() {
+        let groups: Vec<String> = (0..60).map(|n| format!("{}.{n:02}.evil.io", "group".repeat(12))).collect();
+        let kinds: Vec<String> = (0..16).map(|n| format!("{n:02}{}", "kind".repeat(12))).collect();
+        let rules = [
+            json!({"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}),
+            json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"],
+                   "verbs": ["create", "escalate", "bind", "get", "list", "watch", "update", "patch", "delete"]}),
+            json!({"apiGroups": groups, "resources": kinds, "verbs": ["create"]}),
+        ];
+        insta::assert_snapshot!(seen(&rules, &[]), @r#"
+                                    and 10 more
+          create                    00kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
+                                    01kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
+                                    02kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
+                                    03kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
+                                    04kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
+                                    05kindkindkindki…upgroupgroupgroupgroup.58.evil.io
+                                    and 10 more
+          create                    00kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
+                                    01kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
+                                    02kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
+                                    03kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
+                                    04kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
+                                    05kindkindkindki…upgroupgroupgroupgroup.59.evil.io
+                                    and 10 more
+          run commands in           pods (pods/exec)
+          create, change, delete, escalate, bind and watch
+                                    roles (roles.rbac.authorization.k8s.io) (dangerous)
+        kf does not know all it creates or changes. If that runs containers, it can use
+        every secret and service account of the namespace.
+        Commands in a pod can use what the pod can: its service account, secrets and
+        volumes.
+        Dangerous: it can hand out rights.
+        "#);
+    }
+
+    #[test]
+    fn hostile_names_do_not_read_like_words_of_kf() {
+        let rules = [
+            json!({"apiGroups": ["selfsubject.evil.io"], "resources": ["selfsubjectwipes"],
+                   "verbs": ["create", "delete"]}),
+            json!({"apiGroups": ["evil.io"], "resources": ["trainjobs", "pods/log"], "verbs": ["get", "create"]}),
+            json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"],
+                   "resourceNames": ["a,nothing", "and-nothing.else", "x)"]}),
+            json!({"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create"]}),
+        ];
+        insta::assert_snapshot!(seen(&rules, &[]), @r#"
+        In the namespace you use it in, evil may do this and nothing else:
+          change                    config maps named "a,nothing", and-nothing.else and
+                                    "x)" (configmaps)
+          create and delete         selfsubjectwipes.selfsubject.evil.io
+          create and read           pods.evil.io/log and trainjobs.evil.io
+          create                    Argo workflows (workflows.argoproj.io)
+        What it creates or changes runs containers: through them it can use every secret
+        and service account of the namespace.
+        "#);
+    }
+
+    #[test]
+    fn lines_are_no_wider_than_a_terminal_whatever_the_rules() {
+        let verbs =
+            "get list watch create update patch delete impersonate escalate bind approve sign attest use";
+        let verbs: Vec<&str> = verbs.split(' ').collect();
+        let kind = "k".repeat(63);
+        let group = format!("{0}.{0}.{0}.evil.io", "g".repeat(60));
+        for rule in [
+            json!({"apiGroups": [group], "resources": [kind], "verbs": verbs, "scope": "cluster"}),
+            json!({"apiGroups": [group], "resources": [format!("{kind}/{kind}")], "verbs": verbs,
+                   "resourceNames": long_names(60)}),
+            json!({"apiGroups": [""], "resources": ["secrets"], "verbs": verbs, "resourceNames": long_names(60)}),
+        ] {
+            let lines = shown(std::slice::from_ref(&rule), &[&"w".repeat(40)]);
+            assert!(lines.len() < ROWS, "{lines:#?}");
+            assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+        }
+    }
 }

@@ -7,50 +7,54 @@
 
 use std::fmt;
 
+use super::known::{Containers, containers};
 use super::rule::{Scope, Verb};
 use super::set::Permission;
 
-/// Why a permission is dangerous.
+/// Why a permission is dangerous, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Danger {
-    /// Secrets hold the credentials of others.
-    Secrets,
-    /// A write beyond the environment. Custom kinds start containers too, so every write counts.
+    /// A write beyond the environment.
     OutsideEnvironment,
-    /// Roles and bindings, and the verbs that go around RBAC's escalation check.
-    Rbac,
-    /// Acting as somebody else.
-    Impersonation,
-    /// Minting tokens of service accounts.
-    Tokens,
-    /// Client certificates the cluster will trust.
-    Certificates,
-    /// Admission webhooks and policies see and change every object.
-    Admission,
-    /// Nodes and what runs on them.
-    Nodes,
-    /// Volumes can name any path or disk.
-    PersistentVolumes,
-    /// New kinds and aggregated APIs.
-    ApiExtensions,
     /// Labels of a namespace switch pod security off, and with a namespace goes all that is in it.
     Namespaces,
+    /// Volumes can name any path or disk.
+    PersistentVolumes,
+    /// Secrets hold the credentials of others.
+    Secrets,
+    /// Minting tokens of service accounts.
+    Tokens,
+    /// Nodes and what runs on them.
+    Nodes,
+    /// Client certificates the cluster will trust.
+    Certificates,
+    /// A write beyond the environment that starts containers, or may, or enters them.
+    ContainersOutside,
+    /// New kinds and aggregated APIs.
+    ApiExtensions,
+    /// Admission webhooks and policies see and change every object.
+    Admission,
+    /// Acting as somebody else.
+    Impersonation,
+    /// Roles and bindings, and the verbs that go around RBAC's escalation check.
+    Rbac,
 }
 
 impl fmt::Display for Danger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Secrets => "secrets hold credentials",
-            Self::OutsideEnvironment => "it reaches beyond the environment",
+            Self::OutsideEnvironment => "it reaches beyond the namespace",
+            Self::ContainersOutside => "it can run containers or commands in every namespace",
             Self::Rbac => "it can hand out rights",
             Self::Impersonation => "it can act as others",
             Self::Tokens => "it can mint tokens",
             Self::Certificates => "it can have certificates signed",
-            Self::Admission => "it steers admission",
+            Self::Admission => "it controls admission",
             Self::Nodes => "it touches nodes",
             Self::PersistentVolumes => "volumes reach any storage",
             Self::ApiExtensions => "it changes what the cluster serves",
-            Self::Namespaces => "a namespace holds its guards and all that is in it",
+            Self::Namespaces => "a namespace holds its policies and all that is in it",
         })
     }
 }
@@ -77,9 +81,18 @@ pub fn danger(permission: &Permission) -> Option<Danger> {
         ("certificates.k8s.io", _) if writes => Some(Danger::Certificates),
         ("admissionregistration.k8s.io", _) if writes => Some(Danger::Admission),
         ("apiextensions.k8s.io" | "apiregistration.k8s.io", _) if writes => Some(Danger::ApiExtensions),
-        _ if writes && permission.scope == Scope::Cluster => Some(Danger::OutsideEnvironment),
+        _ if writes && permission.scope == Scope::Cluster => Some(match enters_pods(permission) {
+            false if containers(permission) == Containers::Never => Danger::OutsideEnvironment,
+            _ => Danger::ContainersOutside,
+        }),
         _ => None,
     }
+}
+
+/// Whether it runs commands in containers of pods.
+pub fn enters_pods(permission: &Permission) -> bool {
+    let resource = &permission.resource;
+    permission.group.is_core() && (resource.is("pods/exec") || resource.is("pods/attach"))
 }
 
 /// Whether it changes or runs something. Subresources that carry a session count as writes

@@ -3,18 +3,22 @@
 pub mod danger;
 pub mod decide;
 pub mod explain;
+mod known;
 #[cfg(test)]
 pub(crate) mod oracle;
 pub mod rule;
 pub mod set;
+pub mod strength;
 pub mod words;
 
 pub use danger::{Danger, danger};
 pub use decide::{Access, Allowed, Ceiling, Consent, Grants, RunFlags, Want, decide};
 pub use explain::{Explanation, Granter, Step, Who, explain};
+pub use known::{Containers, containers};
 pub use rule::{Rule, RuleError, Scope, Verb};
 pub use set::{Permission, RuleSet};
-pub use words::{Sentence, sentences};
+pub use strength::{Strength, consequences};
+pub use words::{Sentence, joined, sentences, sentences_within, shortened};
 
 use std::fmt;
 

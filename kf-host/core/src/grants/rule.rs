@@ -111,8 +111,14 @@ pub struct RuleError {
     pub why: String,
 }
 
+/// The most rules a set may have. Consent is asked for all of them at once.
+pub const MAX_RULES: usize = 64;
+
+/// The most entries each list of a rule may have.
+pub const MAX_ENTRIES: usize = 64;
+
 /// The most permissions one set may spell out: groups × resources × verbs × names, over all rules.
-pub const MOST_PERMISSIONS: usize = 4096;
+pub const MOST_PERMISSIONS: usize = 1024;
 
 /// `get, list pods, pods/log`, as a line of a table; groups where they are not core.
 impl fmt::Display for Rule {
@@ -165,6 +171,16 @@ impl Rule {
         ] {
             if empty {
                 return Err(format!("allows nothing: `{field}` is empty"));
+            }
+        }
+        for (field, length) in [
+            ("apiGroups", self.api_groups.len()),
+            ("resources", self.resources.len()),
+            ("verbs", self.verbs.len()),
+            ("resourceNames", self.resource_names.len()),
+        ] {
+            if length > MAX_ENTRIES {
+                return Err(format!("has {length} entries in `{field}`, at most {MAX_ENTRIES} are allowed"));
             }
         }
         if let Some(proxy) =
@@ -243,6 +259,25 @@ mod tests {
         assert!(refused(value).contains("galaxy"));
         assert!(Rule::parse(1, &json!("get pods")).is_err());
         assert!(Rule::parse(1, &json!(null)).is_err());
+    }
+
+    #[test]
+    fn rule_with_too_many_entries_is_refused() {
+        let names = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("name-{n}")).collect();
+            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": names})
+        };
+        Rule::parse(1, &names(MAX_ENTRIES)).unwrap();
+        assert!(refused(names(MAX_ENTRIES + 1)).contains("`resourceNames`"));
+        for field in ["apiGroups", "resources"] {
+            let mut rule = json!({"apiGroups": ["a"], "resources": ["pods"], "verbs": ["get"]});
+            rule[field] = json!((0..=MAX_ENTRIES).map(|n| format!("x{n}")).collect::<Vec<_>>());
+            assert!(refused(rule).contains(field), "{field}");
+        }
+        let verbs = vec!["get"; MAX_ENTRIES + 1];
+        assert!(
+            refused(json!({"apiGroups": [""], "resources": ["pods"], "verbs": verbs})).contains("`verbs`")
+        );
     }
 
     #[test]

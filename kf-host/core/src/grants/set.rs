@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::decide::{Access, Want};
-use super::rule::{MOST_PERMISSIONS, Rule, RuleError, Scope, Verb};
+use super::rule::{MAX_RULES, MOST_PERMISSIONS, Rule, RuleError, Scope, Verb};
 use crate::digest::Digest;
 use crate::names::{Group, ObjectName, Resource};
 
@@ -67,6 +67,10 @@ pub struct RuleSet {
 impl RuleSet {
     /// Reads a manifest's list of rules. One bad rule refuses the set.
     pub fn parse(values: &[Value]) -> Result<Self, RuleError> {
+        if values.len() > MAX_RULES {
+            let why = format!("is one too many: a set has at most {MAX_RULES}, this one {}", values.len());
+            return Err(RuleError { position: MAX_RULES + 1, why });
+        }
         let rules = values
             .iter()
             .enumerate()
@@ -169,6 +173,7 @@ mod tests {
 
     use super::*;
     use crate::grants::oracle;
+    use crate::grants::rule::MAX_ENTRIES;
 
     #[test]
     fn the_same_rights_have_the_same_digest() {
@@ -207,9 +212,20 @@ mod tests {
 
     #[test]
     fn a_set_that_spells_out_too_much_is_refused() {
-        let many: Vec<String> = (0..MOST_PERMISSIONS).map(|n| format!("name-{n}")).collect();
-        let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"], "resourceNames": many});
-        assert!(RuleSet::parse(&[rule]).is_err());
+        let names: Vec<String> = (0..MAX_ENTRIES).map(|n| format!("name-{n}")).collect();
+        let kinds: Vec<String> = (0..MOST_PERMISSIONS / MAX_ENTRIES).map(|n| format!("kind-{n}")).collect();
+        let rule = |verbs: &[&str]| json!({"apiGroups": [""], "resources": kinds, "verbs": verbs, "resourceNames": names});
+        RuleSet::parse(&[rule(&["get"])]).unwrap();
+        let error = RuleSet::parse(&[rule(&["get", "list"])]).unwrap_err();
+        assert!(error.why.contains(&MOST_PERMISSIONS.to_string()), "{error}");
+    }
+
+    #[test]
+    fn set_with_too_many_rules_is_refused() {
+        let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
+        RuleSet::parse(&vec![rule.clone(); MAX_RULES]).unwrap();
+        let error = RuleSet::parse(&vec![rule; MAX_RULES + 1]).unwrap_err();
+        assert_eq!(error.position, MAX_RULES + 1);
     }
 
     proptest! {

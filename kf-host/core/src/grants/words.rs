@@ -1,233 +1,422 @@
 //! Rules in a data scientist's words, for consent and help.
+//!
+//! Whoever wrote the rules wants them accepted, so no text of theirs decides how much room a line takes or
+//! where it stands: lists are cut and say how many more there are, names are cut in the middle, and the
+//! strongest rights come last, next to the question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::danger::{Danger, danger};
+use super::danger::{Danger, writes};
+use super::known::{Known, known};
 use super::rule::{Scope, Verb};
 use super::set::{Permission, RuleSet};
+use super::strength::{Strength, asks};
+
+/// The longest list of kinds in a [`Sentence`], in characters.
+const MAX_LIST_CHARS: usize = 360;
+
+/// The most names of objects that are told for one kind.
+const MAX_NAMES: usize = 3;
+
+/// The longest name of an object or a kind, in characters.
+const MAX_NAME_CHARS: usize = 50;
+
+/// More kinds than this are told by their words alone, without their exact names.
+const MAX_EXACT: usize = 2;
 
 /// One line of what a command may do: `create and watch · training jobs · trainjobs.trainer…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentence {
     pub verbs: String,
-    /// What it is about, in plain words: `pods and their logs`.
+    /// What it is about, in plain words: `volumes and pod logs`. Kinds that kf has no words for are here by
+    /// their exact names.
     pub what: String,
-    /// The same in Kubernetes' words: `pods, pods/log`.
+    /// Kubernetes' words, `pods/log`, where the plain ones differ and the line is about one or two kinds.
     pub resources: String,
-    pub danger: Option<Danger>,
+    pub strength: Strength,
 }
 
-/// Every permission of a set in as few lines as say it, the dangerous ones last.
+impl Sentence {
+    pub fn danger(&self) -> Option<Danger> {
+        match self.strength {
+            Strength::Dangerous(danger) => Some(danger),
+            _ => None,
+        }
+    }
+}
+
+/// Every permission of a set in as few lines as say it, from the weakest to the strongest.
 pub fn sentences(rules: &RuleSet) -> Vec<Sentence> {
-    let mut subjects: BTreeMap<Subject, BTreeSet<Verb>> = BTreeMap::new();
+    sentences_within(rules, MAX_LIST_CHARS)
+}
+
+/// The same with shorter or longer lists.
+pub fn sentences_within(rules: &RuleSet, list_chars: usize) -> Vec<Sentence> {
+    let mut subjects: BTreeMap<(Subject<'_>, Option<&str>), Vec<&Permission>> = BTreeMap::new();
     for permission in rules.permissions() {
-        subjects.entry(Subject::of(permission)).or_default().insert(permission.verb);
+        let name = permission.name.as_ref().map(|name| name.as_str());
+        subjects.entry((Subject::of(permission), name)).or_default().push(permission);
     }
-    // By danger, then reading last, for changes matter more; one API group a line.
-    let mut lines: BTreeMap<(Option<Danger>, bool, String, String), Vec<Subject>> = BTreeMap::new();
-    for (subject, verbs) in subjects {
-        let verbs = phrase(&subject, &verbs);
-        let key = (subject.danger, verbs == "read", verbs, subject.group.clone());
-        lines.entry(key).or_default().push(subject);
+    let mut lines: BTreeMap<Place<'_>, BTreeMap<Subject<'_>, BTreeSet<Option<&str>>>> = BTreeMap::new();
+    for ((subject, name), permissions) in subjects {
+        let names = lines.entry(Place::of(&subject, &permissions)).or_default();
+        names.entry(subject).or_default().insert(name);
     }
-    lines
-        .into_iter()
-        .map(|((danger, _, verbs, _), subjects)| Sentence {
-            verbs,
-            what: joined(&subjects.iter().map(Subject::noun).collect::<Vec<_>>()),
-            resources: subjects.iter().map(Subject::exact).collect::<Vec<_>>().join(", "),
-            danger,
-        })
-        .collect()
+    lines.into_iter().map(|(place, subjects)| place.sentence(&subjects, list_chars)).collect()
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Subject {
-    group: String,
-    plural: String,
-    subresource: Option<String>,
-    scope: Scope,
-    name: Option<String>,
-    data: bool,
-    force: bool,
-    danger: Option<Danger>,
+/// What all on one line have in common; sorts the lines.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'a> {
+    strength: Strength,
+    /// In the whole cluster, which is worth saying.
+    everywhere: bool,
+    verbs: String,
+    /// Of kinds that kf has no words for.
+    group: Option<&'a str>,
 }
 
-impl Subject {
-    fn of(permission: &Permission) -> Self {
+impl<'a> Place<'a> {
+    fn of(subject: &Subject<'a>, permissions: &[&Permission]) -> Self {
+        let known = subject.known();
+        let strength = permissions.iter().map(|permission| Strength::of(permission)).max();
         Self {
-            group: permission.group.to_string(),
-            plural: permission.resource.plural.to_string(),
-            subresource: permission.resource.subresource.as_ref().map(ToString::to_string),
-            scope: permission.scope,
-            name: permission.name.as_ref().map(ToString::to_string),
-            data: permission.data,
-            force: permission.force,
-            danger: danger(permission),
+            strength: strength.unwrap_or(Strength::Reads),
+            everywhere: subject.scope == Scope::Cluster && !known.is_some_and(|known| known.cluster_scoped),
+            verbs: phrase(subject, permissions),
+            group: known.is_none().then_some(subject.group),
         }
     }
 
-    fn noun(&self) -> String {
-        let kind = plain_words(&self.plural);
-        let noun = match self.subresource.as_deref() {
-            None => kind.to_owned(),
-            Some("log") => "their logs".to_owned(),
-            Some("exec" | "attach" | "portforward") => kind.to_owned(),
-            Some(sub) => format!("the {sub} of {kind}"),
+    fn sentence(
+        self,
+        subjects: &BTreeMap<Subject<'a>, BTreeSet<Option<&str>>>,
+        list_chars: usize,
+    ) -> Sentence {
+        let nouns: Vec<String> = subjects.iter().map(|(subject, names)| subject.noun(names)).collect();
+        let mut what = joined(&nouns, list_chars);
+        if self.everywhere {
+            what.push_str(" in the whole cluster");
+        }
+        let exact: Vec<String> = subjects.keys().map(Subject::exact).collect();
+        let says_it = |exact: &String| what.split([' ', ',']).any(|word| word == exact);
+        let few = exact.len() <= MAX_EXACT && !exact.iter().all(says_it);
+        let resources = if few { exact.join(", ") } else { String::new() };
+        Sentence { verbs: self.verbs, what, resources, strength: self.strength }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Subject<'a> {
+    group: &'a str,
+    plural: &'a str,
+    subresource: Option<&'a str>,
+    scope: Scope,
+    data: bool,
+}
+
+impl<'a> Subject<'a> {
+    fn of(permission: &'a Permission) -> Self {
+        Self {
+            group: permission.group.as_str(),
+            plural: permission.resource.plural.as_str(),
+            subresource: permission.resource.subresource.as_ref().map(|sub| sub.as_str()),
+            scope: permission.scope,
+            data: permission.data,
+        }
+    }
+
+    fn known(&self) -> Option<&'static Known> {
+        known(self.group, self.plural)
+    }
+
+    fn noun(&self, names: &BTreeSet<Option<&str>>) -> String {
+        let noun = match self.known() {
+            None => self.exact(),
+            Some(kind) => match (self.group, self.plural, self.subresource) {
+                (.., None)
+                | (
+                    "",
+                    "pods",
+                    Some("exec" | "attach" | "portforward" | "ephemeralcontainers" | "eviction"),
+                )
+                | ("", "serviceaccounts", Some("token")) => kind.words.to_owned(),
+                ("", "pods", Some("log")) => "pod logs".to_owned(),
+                (.., Some(sub)) => format!("the {} of {}", shortened(sub), kind.words),
+            },
         };
         let noun = if self.data { format!("{noun} with their data") } else { noun };
-        match &self.name {
-            Some(name) => format!("{noun} named {name}"),
-            None => noun,
+        if names.contains(&None) {
+            return noun;
+        }
+        let named: Vec<String> = names.iter().flatten().take(MAX_NAMES).map(|name| quoted(name)).collect();
+        match names.len().saturating_sub(named.len()) {
+            0 => format!("{noun} named {}", joined(&named, usize::MAX)),
+            more => format!("{noun} named {} and {more} more", named.join(", ")),
         }
     }
 
     fn exact(&self) -> String {
-        let mut text = self.plural.clone();
+        let mut text = self.plural.to_owned();
         if !self.group.is_empty() {
             text.push('.');
-            text.push_str(&self.group);
+            text.push_str(self.group);
         }
-        if let Some(sub) = &self.subresource {
+        if let Some(sub) = self.subresource {
             text.push('/');
             text.push_str(sub);
         }
-        if self.scope == Scope::Cluster {
-            text.push_str(" (cluster)");
-        }
-        text
+        shortened(&text)
     }
 }
 
-fn phrase(subject: &Subject, verbs: &BTreeSet<Verb>) -> String {
-    if subject.plural.starts_with("selfsubject") {
-        return "ask".into();
-    }
-    match subject.subresource.as_deref() {
-        Some("exec") => return "run commands in".into(),
-        Some("attach") => return "join the terminal of".into(),
-        Some("portforward") => return "forward ports of".into(),
+/// What the permissions of one subject let a command do with it.
+fn phrase(subject: &Subject<'_>, permissions: &[&Permission]) -> String {
+    match (subject.group, subject.plural, subject.subresource) {
+        ("", "pods", Some("exec")) => return "run commands in".into(),
+        ("", "pods", Some("attach")) => return "join the terminal of".into(),
+        ("", "pods", Some("portforward")) => return "forward ports of".into(),
         _ => {}
     }
-    let has = |verb| verbs.contains(&verb);
+    if permissions.iter().all(|permission| asks(permission)) {
+        return "ask".into();
+    }
+    let has = |verb| permissions.iter().any(|permission| permission.verb == verb);
+    let changes = has(Verb::Create) || has(Verb::Update) || has(Verb::Patch);
+    match (subject.group, subject.plural, subject.subresource) {
+        ("", "pods", Some("ephemeralcontainers")) if changes => return "add containers to".into(),
+        ("", "pods", Some("eviction")) if changes => return "evict".into(),
+        ("", "serviceaccounts", Some("token")) if changes => return "mint tokens of".into(),
+        _ => {}
+    }
     let mut words: Vec<&str> = Vec::new();
     if has(Verb::Create) {
         words.push("create");
     }
     if has(Verb::Update) || has(Verb::Patch) {
-        words.push(if subject.force { "take over" } else { "change" });
+        words.push("change");
+    }
+    if permissions.iter().any(|permission| permission.force) {
+        words.push("take over");
     }
     if has(Verb::Delete) || has(Verb::DeleteCollection) {
         words.push("delete");
     }
-    words.extend(verbs.iter().filter(|v| **v > Verb::DeleteCollection).map(|v| v.as_str()));
-    if has(Verb::Watch) && !words.is_empty() {
+    let unusual: BTreeSet<Verb> = permissions
+        .iter()
+        .map(|permission| permission.verb)
+        .filter(|verb| *verb > Verb::DeleteCollection)
+        .collect();
+    words.extend(unusual.into_iter().map(Verb::as_str));
+    let reads = |permission: &&Permission| permission.verb.reads();
+    if permissions.iter().any(|permission| reads(permission) && writes(permission)) {
+        // A session, whatever its verb says.
+        words.push("use");
+    } else if has(Verb::Watch) && !words.is_empty() {
         words.push("watch");
-    } else if verbs.iter().any(|v| v.reads()) {
+    } else if permissions.iter().any(reads) {
         words.push("read");
     }
-    joined(&words.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    joined(&words.into_iter().map(str::to_owned).collect::<Vec<_>>(), usize::MAX)
 }
 
-/// `a`, `a and b`, `a, b and c`, each once.
-fn joined(words: &[String]) -> String {
+/// `a`, `a and b`, `a, b and 57 more`: each once, and at least one, as far as `chars` reach.
+pub fn joined(words: &[String], chars: usize) -> String {
     let mut seen = BTreeSet::new();
-    let words: Vec<&str> = words.iter().map(String::as_str).filter(|w| seen.insert(*w)).collect();
-    match words.as_slice() {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| seen.insert(*word)).collect();
+    let mut left = chars;
+    let fits = |word: &&&str| {
+        let fits = word.len() <= left;
+        left = left.saturating_sub(word.len().saturating_add(2));
+        fits
+    };
+    let shown = words.iter().take_while(fits).count().max(1).min(words.len());
+    let (shown, more) = words.split_at(shown);
+    match (shown, more.len()) {
+        ([], _) => String::new(),
+        ([one], 0) => (*one).to_owned(),
+        ([most @ .., last], 0) => format!("{} and {last}", most.join(", ")),
+        (shown, more) => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
-fn plain_words(plural: &str) -> &str {
-    match plural {
-        "trainjobs" => "training jobs",
-        "trainingruntimes" | "clustertrainingruntimes" => "training runtimes",
-        "inferenceservices" => "inference services",
-        "servingruntimes" | "clusterservingruntimes" => "serving runtimes",
-        "pytorchjobs" => "PyTorch jobs",
-        "tfjobs" => "TensorFlow jobs",
-        "mpijobs" => "MPI jobs",
-        "xgboostjobs" => "XGBoost jobs",
-        "paddlejobs" => "Paddle jobs",
-        "jaxjobs" => "JAX jobs",
-        "workloads" => "queued workloads",
-        "tensorboards" => "TensorBoards",
-        "experiments" => "tuning experiments",
-        "sparkapplications" => "Spark applications",
-        "persistentvolumeclaims" => "volumes",
-        "configmaps" => "config maps",
-        "serviceaccounts" => "service accounts",
-        "rolebindings" => "role bindings",
-        "resourcequotas" => "quotas",
-        "cronjobs" => "scheduled jobs",
-        "statefulsets" => "stateful sets",
-        "jobsets" => "job sets",
-        "selfsubjectreviews" => "who you are",
-        "selfsubjectaccessreviews" => "what you may do",
-        other => other,
+/// A name in which nothing reads like the words around it.
+fn quoted(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte);
+    let short = shortened(name);
+    if name.bytes().all(plain) { short } else { format!("{short:?}") }
+}
+
+/// At most 50 characters of a name, without the middle: a domain name says at its end whose it is.
+pub fn shortened(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= MAX_NAME_CHARS {
+        return name.to_owned();
     }
+    let head: String = name.chars().take(MAX_NAME_CHARS / 3).collect();
+    let tail_chars = MAX_NAME_CHARS.saturating_sub(MAX_NAME_CHARS / 3 + 1);
+    let tail: String = name.chars().skip(length.saturating_sub(tail_chars)).collect();
+    format!("{head}…{tail}")
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn read(values: &[serde_json::Value]) -> Vec<String> {
+    fn read(values: &[Value]) -> Vec<String> {
         sentences(&RuleSet::parse(values).unwrap())
             .into_iter()
             .map(|line| format!("{} | {} | {}", line.verbs, line.what, line.resources))
             .collect()
     }
 
+    fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+        json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+    }
+
     #[test]
     fn a_training_command_reads_as_people_would_say_it() {
+        let trainer = "trainer.kubeflow.org";
         let lines = read(&[
-            json!({"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainjobs"],
-                   "verbs": ["get", "list", "watch", "create", "patch"]}),
-            json!({"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainingruntimes"],
-                   "verbs": ["get", "list"]}),
-            json!({"apiGroups": ["trainer.kubeflow.org"], "resources": ["clustertrainingruntimes"],
+            rule(trainer, &["trainjobs"], &["get", "list", "watch", "create", "patch"]),
+            rule(trainer, &["trainingruntimes"], &["get", "list"]),
+            json!({"apiGroups": [trainer], "resources": ["clustertrainingruntimes"],
                    "verbs": ["get", "list"], "scope": "cluster"}),
-            json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "watch"]}),
+            rule("", &["pods", "pods/log"], &["get", "list", "watch"]),
         ]);
         assert_eq!(
             lines,
             [
+                "read | pods, pod logs, cluster training runtimes and training runtimes | ",
                 "create, change and watch | training jobs | trainjobs.trainer.kubeflow.org",
-                "read | pods and their logs | pods, pods/log",
-                "read | training runtimes | clustertrainingruntimes.trainer.kubeflow.org (cluster), \
-                 trainingruntimes.trainer.kubeflow.org",
             ]
         );
     }
 
     #[test]
-    fn a_dangerous_right_stands_on_its_own_line_and_last() {
-        let rules = RuleSet::parse(&[
-            json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "data": true}),
-            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}),
-        ])
-        .unwrap();
-        let lines = sentences(&rules);
-        assert_eq!(lines[0].danger, None);
-        assert_eq!(lines[1].danger, Some(Danger::Secrets));
-        assert_eq!(lines[1].what, "secrets with their data");
+    fn strongest_right_is_on_its_own_line_and_last() {
+        let lines = sentences(
+            &RuleSet::parse(&[
+                json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "data": true}),
+                rule("", &["pods"], &["get", "create"]),
+                rule("", &["configmaps"], &["create", "delete"]),
+                rule("evil.io", &["widgets"], &["create"]),
+                rule("", &["events"], &["list"]),
+            ])
+            .unwrap(),
+        );
+        let said: Vec<String> = lines.iter().map(|line| format!("{} {}", line.verbs, line.what)).collect();
+        assert_eq!(
+            said,
+            [
+                "read events",
+                "create and delete config maps",
+                "create widgets.evil.io",
+                "create and read pods",
+                "read secrets with their data",
+            ]
+        );
+        assert_eq!(lines[3].danger(), None);
+        assert_eq!(lines[4].danger(), Some(Danger::Secrets));
     }
 
     #[test]
     fn every_permission_is_said() {
         let lines = read(&[
-            json!({"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}),
+            rule("", &["pods/exec"], &["get", "create"]),
+            rule("", &["pods/attach", "pods/eviction", "pods/ephemeralcontainers"], &["create", "patch"]),
             json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "delete"],
                    "resourceNames": ["kf"]}),
+            json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "force": true}),
+            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"], "scope": "cluster"}),
+            rule("rbac.authorization.k8s.io", &["roles"], &["escalate", "bind"]),
+            rule("policy", &["podsecuritypolicies"], &["use"]),
         ]);
         assert_eq!(
             lines,
-            ["delete and read | config maps named kf | configmaps", "run commands in | pods | pods/exec"]
+            [
+                "read | pods in the whole cluster | ",
+                "use | podsecuritypolicies.policy | ",
+                "delete and read | config maps named kf | configmaps",
+                "evict | pods | pods/eviction",
+                "add containers to | pods | pods/ephemeralcontainers",
+                "change and take over | deployments | deployments.apps",
+                "join the terminal of | pods | pods/attach",
+                "run commands in | pods | pods/exec",
+                "escalate and bind | roles | roles.rbac.authorization.k8s.io",
+            ]
         );
+    }
+
+    #[test]
+    fn kind_of_a_foreign_group_is_not_called_by_the_words_of_another() {
+        let evil = |plural: &str, verbs: &[&str]| read(&[rule("evil.io", &[plural], verbs)]).concat();
+        assert_eq!(evil("trainjobs", &["create", "get"]), "create and read | trainjobs.evil.io | ");
+        assert_eq!(evil("secrets", &["get"]), "read | secrets.evil.io | ");
+        assert_eq!(evil("pods/exec", &["get", "create"]), "create and use | pods.evil.io/exec | ");
+        assert_eq!(evil("pods/log", &["get"]), "read | pods.evil.io/log | ");
+        assert_eq!(evil("serviceaccounts/token", &["create"]), "create | serviceaccounts.evil.io/token | ");
+        let wipes = rule("selfsubject.evil.io", &["selfsubjectwipes"], &["create", "delete"]);
+        assert_eq!(read(&[wipes]), ["create and delete | selfsubjectwipes.selfsubject.evil.io | "]);
+        let reviews = rule("authorization.k8s.io", &["selfsubjectaccessreviews"], &["create", "delete"]);
+        assert!(read(&[reviews]).concat().starts_with("create and delete | "));
+        assert_eq!(
+            read(&[rule("metrics.k8s.io", &["pods"], &["list"])]),
+            ["read | resource usage of pods | pods.metrics.k8s.io"]
+        );
+    }
+
+    #[test]
+    fn sixty_long_names_take_no_more_room_than_four() {
+        let names: Vec<String> = (0..60).map(|n| format!("{n:02}-{}", "x".repeat(240))).collect();
+        let lines = read(&[
+            json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": names}),
+        ]);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(" and 57 more"), "{lines:?}");
+        assert!(lines[0].chars().count() < 300, "{lines:?}");
+    }
+
+    #[test]
+    fn length_of_a_line_is_bounded_whatever_the_rules() {
+        let long = |n: usize| format!("{n:02}{}", "k".repeat(60));
+        let group =
+            |n: usize| format!("{n:02}{}.{}.{}.evil.io", "g".repeat(50), "g".repeat(60), "g".repeat(60));
+        let kinds: Vec<String> = (0..50).map(long).collect();
+        let names: Vec<String> = (0..4).map(|n| format!("{n}-{}", "x".repeat(240))).collect();
+        let every_verb = "get list watch create update patch delete deletecollection impersonate escalate bind \
+                          approve sign attest use";
+        let every_verb: Vec<&str> = every_verb.split_whitespace().collect();
+        let groups: Vec<String> = (0..2).map(group).collect();
+        let lines = sentences(
+            &RuleSet::parse(&[
+                json!({"apiGroups": groups, "resources": kinds, "verbs": ["create"], "resourceNames": names}),
+                json!({"apiGroups": groups, "resources": ["things/exec"], "verbs": every_verb}),
+            ])
+            .unwrap(),
+        );
+        assert_eq!(lines.len(), 4);
+        for line in &lines {
+            let chars = |text: &str| text.chars().count();
+            assert!(chars(&line.what) < 560 && chars(&line.verbs) < 160, "{line:?}");
+            assert!(chars(&line.resources) < 200, "{line:?}");
+            assert!(line.what.contains("…"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn name_that_reads_like_words_is_quoted() {
+        let lines = read(&[json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"],
+            "resourceNames": ["a,b", "system:node", "x)\"and"]})]);
+        assert_eq!(lines, [r#"read | config maps named "a,b", system:node and "x)\"and" | configmaps"#]);
+    }
+
+    #[test]
+    fn owner_of_a_long_group_stays_visible() {
+        let group = format!("trainer.kubeflow.org.{}.evil.io", "a".repeat(60));
+        let lines = read(&[rule(&group, &["trainjobs"], &["create"])]);
+        assert!(lines[0].contains("trainjobs.train") && lines[0].contains(".evil.io"), "{lines:?}");
     }
 }

@@ -137,6 +137,9 @@ fn check_argument(argument: &Argument) -> Result<(), String> {
     if argument.env.as_ref().is_some_and(|env| !is_variable(env)) {
         return Err("has an environment variable that is no upper-case name".to_owned());
     }
+    if argument.is_path() && !argument.possible_values.is_empty() {
+        return Err("is a path and lists values; which path it is, is the user's choice".to_owned());
+    }
     if argument.required && argument.default.is_some() {
         return Err("is required and has a default".to_owned());
     }

@@ -1,4 +1,4 @@
-use super::super::{Argument, ArgumentKind, Command, CommandTree, Completion, ValueType};
+use super::super::{Argument, ArgumentKind, Command, CommandTree, Completion, PossibleValue, ValueType};
 use super::TreeError;
 
 fn command(path: &[&str], arguments: Vec<Argument>) -> Command {
@@ -62,6 +62,17 @@ fn a_tree_survives_its_file() {
         CommandTree::new(vec![command(&[], vec![name, file, kind]), command(&["list"], vec![])]).unwrap();
     assert!(tree.reads_files());
     assert_eq!(CommandTree::from_json(&tree.to_json()).unwrap(), tree);
+}
+
+#[test]
+fn path_with_listed_values_is_refused() {
+    for value_type in [ValueType::File, ValueType::Directory] {
+        let mut file = argument("file", ArgumentKind::Option);
+        file.value_type = value_type;
+        file.possible_values = vec![PossibleValue { name: ".kube/config".to_owned(), help: None }];
+        let refused = refusal_of(vec![file]);
+        assert!(refused.contains("`file`") && refused.contains("is a path and lists values"), "{refused}");
+    }
 }
 
 #[test]

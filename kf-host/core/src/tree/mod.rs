@@ -15,8 +15,10 @@
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod paths;
 
 pub use check::TreeError;
+pub use paths::PathArguments;
 
 /// The only format of `command.json` there is.
 pub const FORMAT: u32 = 1;
@@ -122,6 +124,14 @@ pub struct Argument {
     pub completion: Completion,
 }
 
+impl Argument {
+    /// Whether its value names a file or a directory that the command may then read.
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        matches!(self.value_type, ValueType::File | ValueType::Directory)
+    }
+}
+
 /// A line to try, with what it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -218,13 +228,6 @@ impl CommandTree {
     /// Whether any argument names a file or a directory, and so asks for the interface that reads it.
     #[must_use]
     pub fn reads_files(&self) -> bool {
-        self.names_a(ValueType::File) || self.names_a(ValueType::Directory)
-    }
-
-    /// Whether any argument has a value of this type.
-    #[must_use]
-    pub fn names_a(&self, value_type: ValueType) -> bool {
-        let mut arguments = self.commands.iter().flat_map(|command| &command.arguments);
-        arguments.any(|argument| argument.value_type == value_type)
+        self.commands.iter().flat_map(|command| &command.arguments).any(Argument::is_path)
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kf_core::format::FormatError;
 use kf_core::pod_http::PodHeader;
-use kf_core::{Digest, Kind, Permissions};
+use kf_core::{Kind, Permissions};
 use kf_home::Home;
 use kf_home::lock::NameLock;
 use kf_registry::index::{Origin, Request, Want};
-use kf_registry::parts::PartKind;
+use kf_registry::parts::{Part, PartKind, Parts};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::{Store, open_compiled};
 use kf_registry::{Error, slot};
@@ -353,32 +353,50 @@ fn sweeping_keeps_what_is_wanted() {
 }
 
 #[test]
-fn consent_is_for_these_bytes_and_these_rights() {
+fn consent_is_for_this_release_signer_and_rights() {
     let rule = |verb: &str| -> Value {
         serde_json::json!({ "apiGroups": [""], "resources": ["pods"], "verbs": [verb] })
     };
-    let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
-    let digest = |wasm, rules: &[Value]| {
-        receipt::consent_digest(wasm, &Permissions { kubernetes: rules.to_vec(), ..Permissions::default() })
+    let parts = |program: &[u8], commands: &[u8]| {
+        let parts =
+            [(PartKind::Component, program), (PartKind::Manifest, b""), (PartKind::Commands, commands)];
+        Parts::try_from(parts.map(|(kind, bytes)| Part::of(kind, bytes)).to_vec()).unwrap()
     };
-    let list = digest(a, &[rule("list")]);
-    assert_eq!(list, digest(a, &[rule("list")]));
-    assert_ne!(list, digest(b, &[rule("list")]));
-    assert_ne!(list, digest(a, &[rule("delete")]));
-    assert_ne!(list, digest(a, &[rule("list"), rule("delete")]));
-    assert_ne!(list, digest(a, &[rule("list"), Value::from("selection")]));
-    assert_ne!(list, digest(a, &[]));
-    assert_ne!(list, digest(a, &[rule("list"), Value::from("terminal")]));
+    let by = |owner: &str| Origin::Registry {
+        registry: kf_core::RegistryId::parse("team").unwrap(),
+        owner: kf_core::AuthorId::parse(owner).unwrap(),
+        keyids: Vec::new(),
+        snapshot: 1,
+    };
+    let (a, b, alice) = (parts(b"a", b"tree"), parts(b"b", b"tree"), by("alice"));
+    let digest = |parts: &Parts, rules: &[Value]| {
+        let permissions = Permissions { kubernetes: rules.to_vec(), ..Permissions::default() };
+        receipt::consent_digest(parts, &alice, &permissions)
+    };
+    let list = digest(&a, &[rule("list")]);
+    assert_eq!(list, digest(&a, &[rule("list")]));
+    assert_ne!(list, digest(&b, &[rule("list")]));
+    assert_ne!(list, digest(&parts(b"a", b"another tree"), &[rule("list")]));
+    assert_ne!(list, digest(&a, &[rule("delete")]));
+    assert_ne!(list, digest(&a, &[rule("list"), rule("delete")]));
+    assert_ne!(list, digest(&a, &[rule("list"), Value::from("selection")]));
+    assert_ne!(list, digest(&a, &[]));
+    assert_ne!(list, digest(&a, &[rule("list"), Value::from("terminal")]));
     let listing = Permissions { kubernetes: vec![rule("list")], ..Permissions::default() };
-    let selecting = receipt::consent_digest(a, &Permissions { selection: true, ..listing.clone() });
-    let joining = receipt::consent_digest(a, &Permissions { terminal: true, ..listing.clone() });
+    let of = |permissions: &Permissions| receipt::consent_digest(&a, &alice, permissions);
+    let selecting = of(&Permissions { selection: true, ..listing.clone() });
+    let joining = of(&Permissions { terminal: true, ..listing.clone() });
     assert!(list != selecting && list != joining && selecting != joining);
     let headers = ["x-a", "x-b"].map(|name| {
         let headers = BTreeSet::from([PodHeader::parse(name).unwrap()]);
-        receipt::consent_digest(a, &Permissions { headers, ..listing.clone() })
+        of(&Permissions { headers, ..listing.clone() })
     });
     assert!(headers[0] != headers[1] && !headers.contains(&list));
     let turned: Value =
         serde_json::from_str(r#"{"verbs":["list"],"resources":["pods"],"apiGroups":[""]}"#).unwrap();
-    assert_eq!(list, digest(a, &[turned]), "the order of keys does not matter");
+    assert_eq!(list, digest(&a, &[turned]), "the order of keys does not matter");
+
+    for origin in [by("bob"), Origin::BuiltIn, Origin::Local { path: "x.wasm".into() }] {
+        assert_ne!(list, receipt::consent_digest(&a, &origin, &listing), "{origin}");
+    }
 }

@@ -5,6 +5,7 @@ use kf_command::installed::Installed;
 use kf_command::rights::{Rights, in_words};
 use kf_core::PluginName;
 use kf_core::failure::Result;
+use kf_core::tree::PathArguments;
 use kf_core::ui::{Column, Format, Row, Tone};
 use kf_registry::index::Origin;
 use kf_registry::receipt::{self, Receipt};
@@ -30,6 +31,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     let rights = installed.rights()?;
     let Installed { receipt, tree } = &installed;
     let rules = &rights.rules;
+    let paths = PathArguments::of(tree);
     let frame = Frame { name: name.as_str(), footer: String::new() };
     let usage = clap_tree::build(&frame, tree).bin_name(format!("kf {name}")).render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
@@ -77,13 +79,14 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             "registry": origin.registry(), "owner": owner, "keyids": keyids, "origin": origin,
             "sha256": receipt.program_digest(), "installed": receipt.at, "rights": allowed,
             "selection": rights.selection, "terminal": rights.terminal, "headers": rights.headers,
+            "paths": paths,
         }),
         name: format!("command/{name}"),
     };
     app.ui.record(&fields, &row)?;
     if matches!(app.ui.format(), Format::Table | Format::Wide) {
         app.ui.data_line("")?;
-        for line in rights::lines(name.as_str(), &rights, tree) {
+        for line in rights::lines(name.as_str(), &rights, &paths) {
             app.ui.data_toned(&line.text, line.tone)?;
         }
         show_ceiling(app, receipt, &rights)?;

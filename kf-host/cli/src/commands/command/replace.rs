@@ -4,7 +4,8 @@ use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
 use kf_home::lock::NameLock;
 use kf_registry::index::Request;
-use kf_registry::{receipt, slot};
+use kf_registry::receipt::{self, Receipt};
+use kf_registry::slot;
 
 use crate::app::App;
 use crate::candidates::known;
@@ -17,7 +18,7 @@ pub struct ReplaceArgs {
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(known::installed))]
     name: String,
 
-    /// The command that answers to it; added if it is not there yet
+    /// The command that answers to it, as for `kf command add`; added if what is installed is another
     #[arg(long, value_name = "OTHER", required_unless_present = "restore", add = ArgValueCompleter::new(known::every))]
     with: Option<String>,
 
@@ -42,14 +43,16 @@ pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
         return Err(Failure::usage(format!("{name} cannot replace itself"))
             .hint(format!("kf command replace {name} --restore")));
     }
-    if receipt::read(&app.home, &request.name)?.is_none() {
+    let installed = receipt::read(&app.home, &request.name)?;
+    if !installed.is_some_and(|receipt| request.is_met_by(&receipt.origin, &receipt.version)) {
         let mut installer = plan::installer(app);
         let resolved = installer.resolve(&request)?;
         plan::install(app, &mut installer, &resolved, &args.answer)?;
     }
     let lock = NameLock::try_acquire(&app.home, &name)?;
     slot::replace(&app.home, &lock, &request.name)?;
-    app.ui.data_line(&format!("{name} is now answered by {}", request.name))?;
+    let Receipt { name: other, version, origin, .. } = receipt::require(&app.home, &request.name)?;
+    app.ui.data_line(&format!("{name} is now answered by {other} {version} ({origin})"))?;
     app.ui.note(&format!("back with `kf command replace {name} --restore`"));
     Ok(())
 }

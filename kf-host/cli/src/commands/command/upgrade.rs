@@ -3,7 +3,7 @@ use clap_complete::ArgValueCompleter;
 use kf_command::install::Installer;
 use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
-use kf_registry::receipt;
+use kf_registry::receipt::{self, Receipt};
 
 use crate::app::App;
 use crate::candidates::known;
@@ -62,7 +62,14 @@ fn upgrade(app: &App, installer: &mut Installer<'_>, name: &PluginName, args: &U
         None => None,
     };
     let Some(prepared) = prepared else {
-        app.ui.note(&format!("{name} {} is the newest", old.version));
+        // Read again: the registry may just have said something about it.
+        let Receipt { version, yanked, .. } = receipt::require(&app.home, name)?;
+        match yanked {
+            true => app
+                .ui
+                .warn(&format!("{name} {version} was withdrawn by its registry; nothing newer is on offer")),
+            false => app.ui.note(&format!("{name} {version} is the newest")),
+        }
         return Ok(());
     };
     plan::show(app, &prepared);

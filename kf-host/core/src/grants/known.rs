@@ -1,0 +1,168 @@
+//! The kinds that kf has words for, by API group and plural.
+//!
+//! A plural alone says nothing: anybody may serve a `trainjobs` of their own group. A kind that is not in
+//! this list is shown by its exact name, and what it does when it is created is unknown.
+
+use super::rule::Verb;
+use super::set::Permission;
+use crate::names::Subresource;
+
+/// Whether creating or changing an object of a kind starts containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Containers {
+    Never,
+    /// The kind is not known well enough to say.
+    Possibly,
+    /// Its controller starts what the object's pod template says.
+    Always,
+}
+
+/// Whether a permission lets a command start containers.
+///
+/// Deleting and reading start none. Commands in containers that run already are not counted here.
+pub fn containers(permission: &Permission) -> Containers {
+    if !matches!(permission.verb, Verb::Create | Verb::Update | Verb::Patch) {
+        return Containers::Never;
+    }
+    let (group, plural) = (permission.group.as_str(), permission.resource.plural.as_str());
+    let kind = known(group, plural);
+    let subresource = permission.resource.subresource.as_ref().map(Subresource::as_str);
+    match (group, plural, subresource) {
+        ("", "pods", Some("ephemeralcontainers")) => Containers::Always,
+        ("", "pods", Some("exec" | "attach" | "portforward" | "eviction" | "log"))
+        | ("", "serviceaccounts", Some("token")) => Containers::Never,
+        (.., Some("status" | "finalizers")) if kind.is_some() => Containers::Never,
+        (.., None | Some("scale")) => kind.map_or(Containers::Possibly, |kind| kind.containers),
+        _ => Containers::Possibly,
+    }
+}
+
+/// A kind that kf has words for.
+#[derive(Debug)]
+pub(super) struct Known {
+    group: &'static str,
+    plural: &'static str,
+    /// In the words of a data scientist.
+    pub(super) words: &'static str,
+    pub(super) containers: Containers,
+    /// It is in no namespace, so a rule for the whole cluster adds nothing worth saying.
+    pub(super) cluster_scoped: bool,
+}
+
+const fn inert(group: &'static str, plural: &'static str, words: &'static str) -> Known {
+    Known { group, plural, words, containers: Containers::Never, cluster_scoped: false }
+}
+
+const fn runs(group: &'static str, plural: &'static str, words: &'static str) -> Known {
+    Known { group, plural, words, containers: Containers::Always, cluster_scoped: false }
+}
+
+const fn unsure(group: &'static str, plural: &'static str, words: &'static str) -> Known {
+    Known { group, plural, words, containers: Containers::Possibly, cluster_scoped: false }
+}
+
+const fn of_cluster(known: Known) -> Known {
+    Known { cluster_scoped: true, ..known }
+}
+
+/// Sorted by group and plural.
+const KNOWN: &[Known] = &[
+    inert("", "configmaps", "config maps"),
+    inert("", "endpoints", "endpoints"),
+    inert("", "events", "events"),
+    inert("", "limitranges", "limit ranges"),
+    of_cluster(inert("", "namespaces", "namespaces")),
+    of_cluster(unsure("", "nodes", "nodes")),
+    inert("", "persistentvolumeclaims", "volumes"),
+    of_cluster(inert("", "persistentvolumes", "persistent volumes")),
+    runs("", "pods", "pods"),
+    runs("", "podtemplates", "pod templates"),
+    runs("", "replicationcontrollers", "replication controllers"),
+    inert("", "resourcequotas", "quotas"),
+    inert("", "secrets", "secrets"),
+    inert("", "serviceaccounts", "service accounts"),
+    inert("", "services", "services"),
+    runs("apps", "daemonsets", "daemon sets"),
+    runs("apps", "deployments", "deployments"),
+    runs("apps", "replicasets", "replica sets"),
+    runs("apps", "statefulsets", "stateful sets"),
+    runs("argoproj.io", "cronworkflows", "scheduled Argo workflows"),
+    runs("argoproj.io", "workflows", "Argo workflows"),
+    runs("argoproj.io", "workflowtemplates", "Argo workflow templates"),
+    of_cluster(inert("authentication.k8s.io", "selfsubjectreviews", "who you are")),
+    inert("authorization.k8s.io", "localsubjectaccessreviews", "what others may do"),
+    of_cluster(inert("authorization.k8s.io", "selfsubjectaccessreviews", "what you may do")),
+    of_cluster(inert("authorization.k8s.io", "selfsubjectrulesreviews", "what you may do")),
+    of_cluster(inert("authorization.k8s.io", "subjectaccessreviews", "what others may do")),
+    runs("batch", "cronjobs", "scheduled jobs"),
+    runs("batch", "jobs", "jobs"),
+    inert("coordination.k8s.io", "leases", "leases"),
+    inert("discovery.k8s.io", "endpointslices", "endpoint slices"),
+    inert("events.k8s.io", "events", "events"),
+    runs("jobset.x-k8s.io", "jobsets", "job sets"),
+    runs("kubeflow.org", "experiments", "tuning experiments"),
+    runs("kubeflow.org", "jaxjobs", "JAX jobs"),
+    runs("kubeflow.org", "mpijobs", "MPI jobs"),
+    runs("kubeflow.org", "notebooks", "notebooks"),
+    runs("kubeflow.org", "paddlejobs", "Paddle jobs"),
+    runs("kubeflow.org", "pytorchjobs", "PyTorch jobs"),
+    runs("kubeflow.org", "tfjobs", "TensorFlow jobs"),
+    runs("kubeflow.org", "trials", "trials"),
+    of_cluster(runs("kubeflow.org", "workspacekinds", "workspace kinds")),
+    runs("kubeflow.org", "workspaces", "workspaces"),
+    runs("kubeflow.org", "xgboostjobs", "XGBoost jobs"),
+    unsure("kueue.x-k8s.io", "localqueues", "queues"),
+    unsure("kueue.x-k8s.io", "workloads", "queued workloads"),
+    of_cluster(inert("metrics.k8s.io", "nodes", "resource usage of nodes")),
+    inert("metrics.k8s.io", "pods", "resource usage of pods"),
+    inert("networking.k8s.io", "ingresses", "ingresses"),
+    inert("networking.k8s.io", "networkpolicies", "network policies"),
+    inert("policy", "poddisruptionbudgets", "disruption budgets"),
+    runs("ray.io", "rayclusters", "Ray clusters"),
+    runs("ray.io", "rayjobs", "Ray jobs"),
+    runs("ray.io", "rayservices", "Ray services"),
+    of_cluster(inert("rbac.authorization.k8s.io", "clusterrolebindings", "cluster role bindings")),
+    of_cluster(inert("rbac.authorization.k8s.io", "clusterroles", "cluster roles")),
+    inert("rbac.authorization.k8s.io", "rolebindings", "role bindings"),
+    inert("rbac.authorization.k8s.io", "roles", "roles"),
+    of_cluster(inert("scheduling.k8s.io", "priorityclasses", "priority classes")),
+    of_cluster(runs("serving.kserve.io", "clusterservingruntimes", "cluster serving runtimes")),
+    runs("serving.kserve.io", "inferencegraphs", "inference graphs"),
+    runs("serving.kserve.io", "inferenceservices", "inference services"),
+    runs("serving.kserve.io", "servingruntimes", "serving runtimes"),
+    runs("sparkoperator.k8s.io", "scheduledsparkapplications", "scheduled Spark applications"),
+    runs("sparkoperator.k8s.io", "sparkapplications", "Spark applications"),
+    of_cluster(inert("storage.k8s.io", "storageclasses", "storage classes")),
+    runs("tensorboard.kubeflow.org", "tensorboards", "TensorBoards"),
+    of_cluster(runs("trainer.kubeflow.org", "clustertrainingruntimes", "cluster training runtimes")),
+    runs("trainer.kubeflow.org", "trainingruntimes", "training runtimes"),
+    runs("trainer.kubeflow.org", "trainjobs", "training jobs"),
+    inert("visibility.kueue.x-k8s.io", "localqueues", "queues"),
+];
+
+/// The kind with this group and plural, if kf has words for it.
+pub(super) fn known(group: &str, plural: &str) -> Option<&'static Known> {
+    let found = KNOWN.binary_search_by(|known| (known.group, known.plural).cmp(&(group, plural)));
+    found.ok().and_then(|at| KNOWN.get(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_kind_is_found_by_group_and_plural() {
+        for kind in KNOWN {
+            let found = known(kind.group, kind.plural).map(|found| found.words);
+            assert_eq!(
+                found,
+                Some(kind.words),
+                "{}.{} is not where it is looked for",
+                kind.plural,
+                kind.group
+            );
+            assert!(known("evil.io", kind.plural).is_none(), "{}", kind.plural);
+        }
+        assert!(known("", "podz").is_none());
+    }
+}

@@ -1,0 +1,208 @@
+//! How much a right lets a command do, for the order in which a person reads about it.
+//!
+//! What is read last before the question is what is remembered, and what a long list cannot push off the
+//! screen. So rights are told from the weakest to the strongest, and after them what they amount to.
+
+use std::collections::BTreeSet;
+
+use super::danger::{Danger, danger, enters_pods, writes};
+use super::known::{Containers, containers};
+use super::rule::{Scope, Verb};
+use super::set::{Permission, RuleSet};
+
+/// How much a right lets a command do, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// Asks the API server who may do what.
+    Asks,
+    Reads,
+    Changes,
+    Deletes,
+    /// Reaches what listens in pods.
+    ForwardsPorts,
+    /// Creates or changes what may start containers.
+    MayRunContainers,
+    /// Starts containers, or runs commands in them.
+    RunsContainers,
+    Dangerous(Danger),
+}
+
+impl Strength {
+    pub fn of(permission: &Permission) -> Self {
+        if let Some(danger) = danger(permission) {
+            return Self::Dangerous(danger);
+        }
+        let resource = &permission.resource;
+        if enters_pods(permission) {
+            return Self::RunsContainers;
+        }
+        if permission.group.is_core() && resource.is("pods/portforward") {
+            return Self::ForwardsPorts;
+        }
+        match containers(permission) {
+            Containers::Always => return Self::RunsContainers,
+            Containers::Possibly => return Self::MayRunContainers,
+            Containers::Never => {}
+        }
+        match permission.verb {
+            _ if asks(permission) => Self::Asks,
+            Verb::Delete | Verb::DeleteCollection => Self::Deletes,
+            _ if permission.group.is_core() && resource.is("pods/eviction") => Self::Deletes,
+            _ if writes(permission) => Self::Changes,
+            _ => Self::Reads,
+        }
+    }
+}
+
+/// Whether it only asks the API server who may do what, which is written as creating a review.
+pub(super) fn asks(permission: &Permission) -> bool {
+    const REVIEWS: [(&str, &str); 5] = [
+        ("authentication.k8s.io", "selfsubjectreviews"),
+        ("authorization.k8s.io", "localsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectrulesreviews"),
+        ("authorization.k8s.io", "subjectaccessreviews"),
+    ];
+    let resource = &permission.resource;
+    permission.verb == Verb::Create
+        && resource.subresource.is_none()
+        && REVIEWS.contains(&(permission.group.as_str(), resource.plural.as_str()))
+}
+
+/// What a set of rules amounts to beyond its lines, in full sentences of a bounded length.
+pub fn consequences(rules: &RuleSet) -> Vec<String> {
+    let starts = rules.permissions().map(containers).max().unwrap_or(Containers::Never);
+    let mut said = Vec::new();
+    if starts != Containers::Never {
+        let cluster =
+            rules.permissions().any(|p| p.scope == Scope::Cluster && containers(p) != Containers::Never);
+        let place = if cluster { "any namespace" } else { "the namespace" };
+        let how = match starts {
+            Containers::Always => "What it creates or changes runs containers: through them it can use",
+            _ => "kf does not know all it creates or changes. If that runs containers, it can use",
+        };
+        said.push(format!("{how} every secret and service account of {place}."));
+    }
+    if starts != Containers::Always && rules.permissions().any(enters_pods) {
+        let text = "Commands in a pod can use what the pod can: its service account, secrets and volumes.";
+        said.push(text.to_owned());
+    }
+    let dangers: BTreeSet<Danger> = rules.permissions().filter_map(danger).collect();
+    if !dangers.is_empty() {
+        let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
+        said.push(format!("Dangerous: {}.", dangers.join("; ")));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(group: &str, resource: &str, verbs: &[&str], scope: &str) -> RuleSet {
+        let rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs, "scope": scope});
+        RuleSet::parse(&[rule]).unwrap()
+    }
+
+    fn strength(group: &str, resource: &str, verb: &str) -> Strength {
+        Strength::of(of(group, resource, &[verb], "environment").permissions().next().unwrap())
+    }
+
+    #[test]
+    fn whatever_may_run_containers_is_said_to() {
+        for (group, resource, verb) in [
+            ("", "pods", "create"),
+            ("", "pods", "patch"),
+            ("", "pods/ephemeralcontainers", "patch"),
+            ("", "pods/ephemeralcontainers", "update"),
+            ("", "replicationcontrollers", "create"),
+            ("", "replicationcontrollers/scale", "patch"),
+            ("apps", "daemonsets", "update"),
+            ("batch", "cronjobs", "patch"),
+            ("argoproj.io", "workflows", "create"),
+            ("kubeflow.org", "pytorchjobs", "create"),
+            ("serving.kserve.io", "servingruntimes", "create"),
+        ] {
+            assert_eq!(
+                strength(group, resource, verb),
+                Strength::RunsContainers,
+                "{verb} {resource}.{group}"
+            );
+            let said = consequences(&of(group, resource, &[verb], "environment")).concat();
+            let secrets = "it can use every secret and service account of the namespace.";
+            assert!(said.contains("runs containers") && said.ends_with(secrets), "{said}");
+        }
+        for (group, resource, verb) in [
+            ("evil.io", "widgets", "create"),
+            ("evil.io", "widgets", "patch"),
+            ("evil.io", "widgets/anything", "update"),
+            ("evil.io", "configmaps", "create"),
+            ("", "pods/resize", "patch"),
+            ("", "pods/binding", "create"),
+            ("", "gadgets", "create"),
+        ] {
+            assert_eq!(
+                strength(group, resource, verb),
+                Strength::MayRunContainers,
+                "{verb} {resource}.{group}"
+            );
+            let said = consequences(&of(group, resource, &[verb], "environment")).concat();
+            assert!(said.starts_with("kf does not know all"), "{said}");
+            assert!(said.ends_with("every secret and service account of the namespace."), "{said}");
+        }
+        for (group, resource, verb) in [
+            ("", "configmaps", "create"),
+            ("", "configmaps/finalizers", "update"),
+            ("", "pods", "delete"),
+            ("", "pods", "watch"),
+            ("evil.io", "widgets", "delete"),
+            ("batch", "jobs/status", "patch"),
+        ] {
+            assert_eq!(consequences(&of(group, resource, &[verb], "environment")), [""; 0], "{resource}");
+        }
+    }
+
+    #[test]
+    fn containers_of_other_namespaces_are_said() {
+        let said = consequences(&of("batch", "jobs", &["create"], "cluster"));
+        assert_eq!(
+            said,
+            [
+                "What it creates or changes runs containers: through them it can use every secret and \
+                 service account of any namespace.",
+                "Dangerous: it can run containers or commands in every namespace.",
+            ]
+        );
+    }
+
+    #[test]
+    fn commands_in_pods_reach_what_the_pods_reach() {
+        for resource in ["pods/exec", "pods/attach"] {
+            let rules = of("", resource, &["get", "create"], "environment");
+            assert!(rules.permissions().all(|p| Strength::of(p) == Strength::RunsContainers), "{resource}");
+            assert!(consequences(&rules).concat().contains("service account"), "{resource}");
+        }
+        assert_eq!(strength("evil.io", "things/exec", "get"), Strength::Changes, "it may do more than look");
+    }
+
+    #[test]
+    fn strengths_are_in_order() {
+        let order = [
+            strength("authorization.k8s.io", "selfsubjectaccessreviews", "create"),
+            strength("", "pods", "list"),
+            strength("", "configmaps", "patch"),
+            strength("", "pods", "deletecollection"),
+            strength("", "pods/portforward", "create"),
+            strength("evil.io", "widgets", "create"),
+            strength("", "pods/exec", "get"),
+            strength("", "secrets", "get"),
+            strength("", "serviceaccounts/token", "create"),
+            strength("rbac.authorization.k8s.io", "roles", "create"),
+        ];
+        assert!(order.is_sorted(), "{order:?}");
+        assert_ne!(strength("selfsubject.evil.io", "selfsubjectwipes", "create"), Strength::Asks);
+        assert_ne!(strength("authorization.k8s.io", "selfsubjectaccessreviews", "delete"), Strength::Asks);
+    }
+}
