@@ -1,10 +1,12 @@
 //! Talk, on stderr, and questions.
 
-use std::io::{self, BufRead, Write};
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use kf_core::ui::{Format, Tone};
 use kf_core::{Failure, Kind};
+use rustix::io::Errno;
+use rustix::termios::{QueueSelector, tcflush};
 
 use super::line::Line;
 use super::{Ui, escape, lock, table};
@@ -104,23 +106,37 @@ impl Ui {
     }
 
     /// A line typed by the person, without the ends' spaces. None without a terminal, or at the end
-    /// of input.
+    /// of input. What was typed or pasted before the question answers something else, so it is dropped.
     pub fn ask(&self, question: &str) -> Option<String> {
         if !self.interactive() {
             return None;
         }
+        if tcflush(rustix::stdio::stdin(), QueueSelector::IFlush).is_err() {
+            return None;
+        }
         self.raw_talk(&format!("{} ", escape::line(question)));
         *lock(&self.shared.line) = Line::Kept;
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        if answer.ends_with('\n') {
+        let answer = typed_line();
+        if answer.is_some() {
             // The terminal has gone to the next line by itself.
             *lock(&self.shared.line) = Line::Free;
         }
         self.erase();
-        match read {
-            Ok(0) | Err(_) => None,
-            Ok(_) => Some(answer.trim().to_owned()),
+        answer.map(|answer| answer.trim().to_owned())
+    }
+}
+
+/// The next line of stdin. It is read byte by byte: what a buffer held back would answer the next question,
+/// and a terminal does not drop it.
+fn typed_line() -> Option<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(rustix::stdio::stdin(), &mut byte) {
+            Ok(1..) if byte == *b"\n" => return Some(String::from_utf8_lossy(&line).into_owned()),
+            Ok(1..) => line.extend_from_slice(&byte),
+            Err(Errno::INTR) => {}
+            Ok(0) | Err(_) => return None,
         }
     }
 }
