@@ -2,10 +2,12 @@
 //! bash` asks.
 
 use kf_tests::cluster::User;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran, attacks, output_of, servers};
+use crate::common::{Home, Ran, attacks, ending_of, output_of, servers, until, until_true};
 
 const PODS: &str = "
 ---
@@ -196,6 +198,43 @@ fn a_credential_plugin_has_no_terminal_to_ask_on() {
     assert_eq!(offered_in_time(&home, &["kf", "logs", "m"]), NOTHING);
 }
 
+/// Whether a process is there and does something.
+fn is_running(process: &str) -> bool {
+    let stat = fs_err::read_to_string(format!("/proc/{}/stat", process.trim())).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with(['Z', 'X']))
+}
+
+#[test]
+fn credential_plugin_does_not_outlive_the_completion_that_started_it() {
+    let home = Home::with_commands(&["logs"]);
+    let started = home.path().join("started");
+    // The plugin and a program that it has started.
+    let script = format!("sleep 1000 & echo $$ $! >{0}.new; mv {0}.new {0}; wait", started.display());
+    let exec = format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: ['-c', '{script}']}}"
+    );
+    kubeconfig(&home, &format!("https://{}", servers::closed()), &exec);
+    let processes = || until(|| fs_err::read_to_string(&started).map_err(|error| error.to_string()));
+    let ended = |processes: &str| {
+        for process in processes.split_whitespace() {
+            until_true("the end of the plugin", || !is_running(process));
+        }
+    };
+
+    assert_eq!(offered_in_time(&home, &["kf", "logs", "m"]), NOTHING);
+    ended(&processes());
+
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        fs_err::remove_file(&started).unwrap();
+        let mut shell = call(&home, &["kf", "logs", "m"], LONG).spawn().unwrap();
+        let processes = processes();
+        assert!(processes.split_whitespace().all(is_running), "{processes}");
+        kill(Pid::from_raw(shell.id().try_into().unwrap()), signal).unwrap();
+        assert!(!ending_of(&mut shell).success());
+        ended(&processes);
+    }
+}
+
 #[test]
 fn what_a_command_does_at_tab_changes_nothing() {
     let team = Team::new("implant");
@@ -250,4 +289,14 @@ fn files_are_offered_where_a_file_is_named() {
     fs_err::create_dir_all(home.path().join("jobs")).unwrap();
     assert_eq!(offered(&home, &["kf", "train", "mnist", "job"]), ["job.yaml", "jobs/"]);
     assert_eq!(offered(&home, &["kf", "train", "mnist", "--from-dir", "job"]), ["jobs/"]);
+}
+
+#[test]
+fn command_does_not_choose_which_file_is_offered() {
+    let home = attacks::home(&["complete-paths"]);
+    fs_err::write(home.path().join("job.yaml"), "").unwrap();
+    fs_err::create_dir(home.path().join(".kube")).unwrap();
+    fs_err::write(home.path().join(".kube/config"), "").unwrap();
+    assert_eq!(offered(&home, &["kf", "complete-paths", "job"]), ["job.yaml"]);
+    assert_eq!(offered(&home, &["kf", "complete-paths", ".k"]), [".kube/"]);
 }

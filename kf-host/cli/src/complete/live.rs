@@ -18,10 +18,12 @@ use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
+use kf_cluster::connection::end_unattended_plugins;
 use kf_command::{complete, installed};
 use kf_core::PluginName;
 use kf_core::tree::{Argument, Completion};
 use kf_sandbox::{Candidate, CompletionRequest};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::line::Line;
 use crate::added::{self, argv};
@@ -30,6 +32,7 @@ use crate::args::RunArgs;
 use crate::candidates::fitting;
 use crate::commands::Cli;
 use crate::env;
+use crate::leave;
 use crate::ui::Ui;
 
 /// How long a person waits, from the start of kf on and with connecting, unless
@@ -67,9 +70,11 @@ impl Live {
         self.completer(Names::Namespaces)
     }
 
-    /// Completes an argument of an added command, if its values live in the cluster.
+    /// Completes an argument of an added command, if its values live in the cluster. A path is none of
+    /// those: it lets the command read, so which one is offered is not the command's to say.
     pub fn values(self: &Arc<Self>, command: &str, argument: &Argument) -> Option<ArgValueCompleter> {
-        let lives = matches!(argument.completion, Completion::Dynamic | Completion::Objects(_));
+        let lives = matches!(argument.completion, Completion::Dynamic | Completion::Objects(_))
+            && !argument.is_path();
         let names = Names::Of { command: command.to_owned(), argument: Arc::new(argument.clone()) };
         lives.then(|| self.completer(names))
     }
@@ -86,7 +91,9 @@ impl Live {
             return Vec::new();
         }
         let (live, names, word) = (Arc::clone(self), names.clone(), typed.to_owned());
+        end_plugins_at_signals();
         let found = within(self.left(), move || live.ask(&names, &word));
+        end_unattended_plugins();
         fitting(found.flatten().unwrap_or_default(), typed)
     }
 
@@ -126,6 +133,33 @@ impl Live {
             }
         }
     }
+}
+
+/// A credential plugin is in a process group of its own, so what ends kf from the keyboard does not reach it
+/// by itself.
+fn end_plugins_at_signals() {
+    let (caught, is_caught) = mpsc::sync_channel(1);
+    let watching = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let number = runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+            let mut terminate = signal(SignalKind::terminate()).ok()?;
+            let mut hangup = signal(SignalKind::hangup()).ok()?;
+            let _gone = caught.send(());
+            tokio::select! {
+                _ = interrupt.recv() => Some(2),
+                _ = terminate.recv() => Some(15),
+                _ = hangup.recv() => Some(1),
+            }
+        });
+        if let Some(number) = number {
+            end_unattended_plugins();
+            leave::gone(kf_core::exit::killed_by(number));
+        }
+    };
+    let _thread = thread::Builder::new().name("signals".to_owned()).spawn(watching);
+    // A plugin that started before would be missed.
+    let _failed = is_caught.recv();
 }
 
 /// An invalid value counts as unset: while a line is completed there is no place for an error.

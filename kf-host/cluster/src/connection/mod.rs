@@ -6,6 +6,7 @@ mod answer;
 mod credentials;
 mod failure;
 mod plugin;
+mod plugin_process;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::sync::Mutex;
 
 pub(crate) use answer::{Words, answered, server_words};
 pub(crate) use failure::broken_stream;
+pub use plugin_process::end_unattended_plugins;
 
 use kf_core::Digest;
 use kf_core::api::{ApiError, ErrorCode};

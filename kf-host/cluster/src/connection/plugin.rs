@@ -14,6 +14,8 @@ use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::plugin_process::output_unattended;
+
 /// Why a plugin gave no credentials; ends a sentence that names the plugin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PluginError {
@@ -46,7 +48,7 @@ struct Status {
 /// terminal is not started.
 pub(super) fn resolve(auth: &mut AuthInfo, attended: bool) -> Result<Option<Timestamp>, PluginError> {
     let Some(exec) = auth.exec.take() else { return Ok(None) };
-    let status = run(&exec, attended && std::io::stdin().is_terminal())?;
+    let status = run(&exec, attended)?;
     if let (Some(certificate), Some(key)) = (&status.client_certificate_data, &status.client_key_data) {
         auth.client_certificate_data = Some(STANDARD.encode(certificate));
         auth.client_key_data = Some(STANDARD.encode(key).into());
@@ -57,7 +59,8 @@ pub(super) fn resolve(auth: &mut AuthInfo, attended: bool) -> Result<Option<Time
     Ok(status.expiration_timestamp)
 }
 
-fn run(exec: &ExecConfig, terminal: bool) -> Result<Status, PluginError> {
+fn run(exec: &ExecConfig, attended: bool) -> Result<Status, PluginError> {
+    let terminal = attended && std::io::stdin().is_terminal();
     let interactive = match exec.interactive_mode {
         Some(ExecInteractiveMode::Never) => false,
         Some(ExecInteractiveMode::Always) if !terminal => return Err(PluginError::NoTerminal),
@@ -83,7 +86,8 @@ fn run(exec: &ExecConfig, terminal: bool) -> Result<Status, PluginError> {
     } else {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
     }
-    let output = command.output().map_err(PluginError::Start)?;
+    let output = if attended { command.output() } else { output_unattended(&mut command) };
+    let output = output.map_err(PluginError::Start)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
