@@ -450,7 +450,8 @@ fn fake(case: &Case) -> Outcome {
         let fields = fields.map(|field| list(rule, field)).concat();
         format!("[[permissions.kubernetes]]\n{fields}")
     });
-    host.manifest(&manifest.collect::<String>());
+    // The broker knows no terminal: the sandbox asks for that right.
+    host.manifest(&format!("[permissions]\nterminal = true\n{}", manifest.collect::<String>()));
     for (group, version, kind, plural, namespaced) in case.served.iter().map(|at| CUSTOM[*at]) {
         host.cluster(|cluster| cluster.serve(group, version, kind, plural, namespaced));
     }

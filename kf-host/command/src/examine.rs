@@ -113,3 +113,23 @@ pub fn granted(rights: &Rights, tree: &CommandTree) -> Granted {
         files: tree.reads_files(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_file_that_asks_for_headers_is_refused() {
+        let manifest = Manifest::parse(
+            "format = 1\n[plugin]\nname = \"probe\"\nversion = \"0.1.0\"\nabi = \"0.1.0\"\nsummary = \"x\"\nlicense = \"MIT\"\n\
+             [permissions]\nheaders = [\"x-user\"]\n",
+        )
+        .unwrap();
+        let reserved = Reserved { long: &[], short: &[], variables: &[] };
+        let refused = |bound: &Bound<'_>| examine(b"", &manifest, b"", bound, &reserved).err().unwrap();
+        let ExamineError::Dangerous(lines) = refused(&Bound::Local) else { panic!("it is not refused") };
+        assert_eq!(lines, ["send pods the header x-user, which may tell them who you are"]);
+        let ceiling = Permissions::default();
+        assert!(matches!(refused(&Bound::Permissions(&ceiling)), ExamineError::AboveCeiling(_)));
+    }
+}

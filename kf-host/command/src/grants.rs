@@ -36,14 +36,30 @@ pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Gran
 
 /// The headers it may send to pods: manifest ∩ ceiling ∩ consent. No local file has any.
 pub fn headers(receipt: &Receipt, manifest: &Rights) -> BTreeSet<PodHeader> {
-    if matches!(receipt.origin, Origin::Local { .. }) {
-        return BTreeSet::new();
+    let is_local = matches!(receipt.origin, Origin::Local { .. });
+    let ceiling = if is_local { &BTreeSet::new() } else { &receipt.ceiling.headers };
+    in_every_layer([&manifest.headers, ceiling, &receipt.consent.permissions.headers])
+}
+
+fn in_every_layer(layers: [&BTreeSet<PodHeader>; 3]) -> BTreeSet<PodHeader> {
+    let [manifest, ceiling, consent] = layers;
+    manifest.iter().filter(|header| ceiling.contains(header) && consent.contains(header)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_needs_every_layer() {
+        let named = |names: &[&str]| names.iter().map(|name| PodHeader::parse(name).unwrap()).collect();
+        let (both, one): (BTreeSet<_>, BTreeSet<_>) = (named(&["x-a", "x-b"]), named(&["x-b"]));
+        for layers in [[&one, &both, &both], [&both, &one, &both], [&both, &both, &one]] {
+            assert_eq!(in_every_layer(layers), one);
+        }
+        let none = BTreeSet::new();
+        for layers in [[&none, &both, &both], [&both, &none, &both], [&both, &both, &none]] {
+            assert_eq!(in_every_layer(layers), none);
+        }
     }
-    let layers = [&receipt.ceiling.headers, &receipt.consent.permissions.headers];
-    manifest
-        .headers
-        .iter()
-        .filter(|header| layers.iter().all(|layer| layer.contains(header)))
-        .cloned()
-        .collect()
 }

@@ -87,21 +87,28 @@ impl<'l> Owned<'l> {
         self.fields.as_object().is_none_or(Map::is_empty)
     }
 
-    /// The node of a list's item. Keys the item leaves out may be the server's defaults.
-    fn item(&self, item: &Map<String, Value>) -> Vec<Self> {
+    /// The nodes of a list's items that this one may be merged into, with their keys. A strategic merge patch finds
+    /// an item by one key, of which managers may record several, and the item may leave out what the server defaults.
+    fn items(&self, item: &Map<String, Value>) -> Vec<(Self, Map<String, Value>)> {
         let nodes = self.fields.as_object().into_iter().flatten();
-        nodes
-            .filter(|(name, _)| {
-                let keys = name.strip_prefix("k:").and_then(|keys| serde_json::from_str::<Value>(keys).ok());
-                let keys = keys.as_ref().and_then(Value::as_object);
-                keys.is_some_and(|keys| {
-                    keys.iter().all(|(key, value)| item.get(key).is_none_or(|has| has == value))
-                })
-            })
-            .map(|(_, fields)| Self { fields, ..*self })
-            .collect()
+        let keyed = nodes.filter_map(|(name, fields)| {
+            let keys: Map<String, Value> = serde_json::from_str(name.strip_prefix("k:")?).ok()?;
+            Some((Self { fields, ..*self }, keys))
+        });
+        let is_meant = |keys: &Map<String, Value>| {
+            let is_same = |key: &str| item.get(key).is_none_or(|has| Some(has) == keys.get(key));
+            match MERGE_KEYS.into_iter().find(|key| keys.contains_key(*key)) {
+                Some(key) => is_same(key),
+                None => keys.keys().any(|key| is_same(key)),
+            }
+        };
+        keyed.filter(|(_, keys)| is_meant(keys)).collect()
     }
 }
+
+/// The keys by which Kubernetes' own kinds merge lists.
+const MERGE_KEYS: [&str; 8] =
+    ["name", "containerPort", "port", "mountPath", "devicePath", "ip", "topologyKey", "type"];
 
 struct Search {
     values: Values,
@@ -144,10 +151,11 @@ impl Search {
                 self.take(path, &whole);
                 for (at, item) in items.iter().enumerate() {
                     let Value::Object(fields) = item else { continue };
-                    let below: Vec<_> = parts.iter().flat_map(|owner| owner.item(fields)).collect();
-                    let live = live.and_then(Value::as_array).and_then(|list| same_item(list, item));
-                    // Keys are what it is found by, not what it changes.
-                    self.merge(&format!("{path}[{at}]"), item, live, &below);
+                    for (node, keys) in parts.iter().flat_map(|owner| owner.items(fields)) {
+                        let live = live.and_then(Value::as_array).into_iter().flatten();
+                        let live = live.into_iter().find(|live| has_keys(live, &keys));
+                        self.merge(&format!("{path}[{at}]"), item, live, &[node]);
+                    }
                 }
             }
             _ => self.take(path, owners),
@@ -216,12 +224,8 @@ fn changes_nothing(patch: &Value, live: Option<&Value>) -> bool {
     }
 }
 
-/// The item of a list that another one is merged into, by the keys that most lists have.
-fn same_item<'l>(list: &'l [Value], item: &Value) -> Option<&'l Value> {
-    const KEYS: [&str; 7] = ["name", "containerPort", "port", "mountPath", "devicePath", "ip", "type"];
-    let key = KEYS.into_iter().find(|key| item.get(key).is_some())?;
-    let mut same = list.iter().filter(|live| live.get(key) == item.get(key));
-    same.next().filter(|_| same.next().is_none())
+fn has_keys(item: &Value, keys: &Map<String, Value>) -> bool {
+    keys.iter().all(|(key, value)| item.get(key) == Some(value))
 }
 
 fn joined(path: &str, name: &str) -> String {
@@ -300,18 +304,21 @@ mod tests {
     #[test]
     fn strategic_patch_merges_lists_by_their_keys() {
         let containers = |item: Value| json!({"spec": {"containers": [item]}});
+        let ports = |port: Value| containers(json!({"name": "web", "ports": [port]}));
         for (patch, expected) in [
             (containers(json!({"name": "web", "image": "b"})), Some("spec.containers[0].image")),
             (containers(json!({"name": "web", "image": "a"})), None),
             (containers(json!({"name": "web", "tty": true})), None),
             (containers(json!({"name": "other", "image": "b"})), None),
             (containers(json!({"name": "web", "$patch": "delete"})), Some("spec.containers[0]")),
+            (ports(json!({"containerPort": 80, "name": "x"})), None),
+            (ports(json!({"containerPort": 81, "protocol": "TCP"})), None),
+            // A patch finds a port by its number alone.
             (
-                containers(
-                    json!({"name": "web", "ports": [{"containerPort": 80, "protocol": "UDP", "name": "x"}]}),
-                ),
-                None,
+                ports(json!({"containerPort": 80, "protocol": "UDP"})),
+                Some("spec.containers[0].ports[0].protocol"),
             ),
+            (ports(json!({"containerPort": 80, "$patch": "delete"})), Some("spec.containers[0].ports[0]")),
             (json!({"spec": {"$retainKeys": ["paused"]}}), Some("spec")),
             (json!({"spec": {"containers": null}}), Some("spec.containers")),
         ] {

@@ -63,7 +63,7 @@ impl Inner {
     ) -> Result<Call, ApiError> {
         Ok(Call {
             about: About { name: target.name.as_ref().map(ToString::to_string), ..About::access(&access) },
-            words: self.words(place),
+            place: Some(place.clone()),
             access: Some(access),
             rule,
             method,

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::Inner;
 use super::wire::{About, Call};
-use crate::connection::Words;
 
 /// Reviews asked at the same time; each may need a connection of its own.
 const AT_ONCE: usize = 8;
@@ -129,6 +128,6 @@ fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call
         content_type: Some("application/json"),
         body: body.to_string().into_bytes(),
         object: String::new(),
-        words: Words::All,
+        place: None,
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kf_core::api::{ApiError, ErrorCode};
 use kf_core::grants::{Access, Layer, Verb};
 use kf_core::names::Group;
+use kf_core::request::Place;
 use kube::client::Body;
 use serde_json::Value;
 use tracing::{Instrument as _, Span};
@@ -32,8 +33,8 @@ pub(super) struct Call {
     pub(super) body: Vec<u8>,
     /// As a person would say it: `trainjob mnist in team-a`.
     pub(super) object: String,
-    /// How much of the server's words an error may repeat.
-    pub(super) words: Words,
+    /// What an error may repeat the server's words about; absent where no object is behind it.
+    pub(super) place: Option<Place>,
 }
 
 /// What a call is about, for the audit log and `--explain`.
@@ -128,8 +129,8 @@ impl Inner {
                 // A stranger's page comes as a status with kube's own reason, and is not repeated.
                 let page = status.reason == "Failed to parse error data";
                 let body = if page { Vec::new() } else { serde_json::to_vec(&status).unwrap_or_default() };
-                self.withhold(call, &body);
-                let error = answered(code, &body, access.as_ref(), &call.object, call.words);
+                let words = self.withhold(call, &body);
+                let error = answered(code, &body, access.as_ref(), &call.object, words);
                 (Some(code), Err(self.connection.sharpened(error)))
             }
             Err(error) => (None, Err(error)),
@@ -164,19 +165,21 @@ impl Inner {
         let body = self.whole(response, &call.object).await;
         self.record(call, Some(status), sent, None)?;
         let body = body?;
-        self.withhold(call, &body);
+        let words = self.withhold(call, &body);
         let (access, object) = (call.access.as_ref(), &call.object);
-        Err(self.connection.sharpened(answered(status, &body, access, object, call.words)))
+        Err(self.connection.sharpened(answered(status, &body, access, object, words)))
     }
 
-    /// Keeps for the user what the command does not get to read of an error. What may hold a secret's data is
-    /// kept for nobody.
-    fn withhold(&self, call: &Call, body: &[u8]) {
-        if call.words == Words::Fields
-            && let Some(words) = server_words(body)
+    /// Decides how much of an error the command gets to read, and keeps the rest for the user. What may hold a
+    /// secret's data is kept for nobody.
+    fn withhold(&self, call: &Call, body: &[u8]) -> Words {
+        let words = call.place.as_ref().map_or(Words::All, |place| self.words(place));
+        if words == Words::Fields
+            && let Some(text) = server_words(body)
         {
-            self.recorder.withheld(&call.object, words);
+            self.recorder.withheld(&call.object, text);
         }
+        words
     }
 
     /// Sends again what the API server asks to send again, a few times.
@@ -381,7 +384,7 @@ impl Fetch for Inner {
             content_type: None,
             body: Vec::new(),
             object: discovered(group),
-            words: Words::All,
+            place: None,
         };
         match self.json(&call).await {
             Ok(document) => Ok(Some(document)),
