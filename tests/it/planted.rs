@@ -252,7 +252,7 @@ fn home_below_a_directory_that_others_may_write_is_refused() {
             chown(&directory, Some(STRANGER), None).unwrap();
             let ran = home.run(["hello"]);
             refused(&ran, above, &directory);
-            assert!(ran.stderr.contains("hint: sudo -H"), "{}", ran.transcript());
+            assert!(ran.stderr.contains("use sudo -H"), "{}", ran.transcript());
         }
     }
 }

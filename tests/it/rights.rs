@@ -469,3 +469,15 @@ fn every_call_and_every_refusal_is_in_the_audit_log() {
     assert!(lines.iter().all(|line| line["digest"].as_str().is_some_and(|digest| digest.len() == 64)));
     assert!(!text.contains("correct-horse"));
 }
+
+#[test]
+fn refused_calls_do_not_flood_the_audit_log() {
+    let team = team_with_a_secret("flooded");
+    let home = attacks::home(&["refusal-flood"]).kubeconfig(&team.kubeconfig(User::Admin));
+    let ran = home.run(["refusal-flood"]).success();
+    assert_eq!(ran.stdout, "1000 refused, 2000 over budget\n");
+    let text = fs_err::read_to_string(home.path().join(".local/state/kf/audit.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["stage"] == "refused").count(), 1000);
+    assert_eq!(lines.last().unwrap()["note"], "further refusals of this run are not written down");
+}

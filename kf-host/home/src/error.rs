@@ -46,10 +46,12 @@ impl Error {
             Self::Io(_) => return None,
             Self::ReadOnly { .. } => "set KF_HOME to a folder of yours".into(),
             Self::UnsafePath { path, reason } => match reason {
-                Unsafe::Writable(_) => format!("chmod go-w {}", path.display()),
+                Unsafe::Writable(_) => {
+                    format!("chmod go-w {}, or set KF_HOME to a folder of yours elsewhere", path.display())
+                }
                 Unsafe::Readable(_) => format!("chmod go= {}", path.display()),
                 Unsafe::Owner(_) if rustix::process::geteuid().is_root() => {
-                    "sudo -H uses root's own home directory; so does KF_HOME if it names one of root's".into()
+                    format!("under sudo, use sudo -H; else check who created {}", path.display())
                 }
                 _ => format!("check who created {}, then remove it", path.display()),
             },

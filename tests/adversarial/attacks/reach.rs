@@ -101,6 +101,15 @@ pub(crate) fn lying_manifest() {
     assert!(!attacked.screen.notes.concat().contains("alice"), "the refusal entered the guest");
 }
 
+/// The broker counts refusals and writes them down. Here: each of them gets there, and the guest goes on.
+pub(crate) fn refusal_flood() {
+    let granted = Granted { kube: true, ..Granted::default() };
+    let attacked = run_with("refusal_flood", Given { granted, ..Given::default() });
+    assert_eq!(attacked.result.unwrap().exit, Ok(0));
+    assert_eq!(attacked.calls.len(), 3_000);
+    assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), "3000 refused, 0 over budget\n");
+}
+
 /// The broker parses names. Here: every word arrives there as the guest gave it, in its own field,
 /// so that there is one place to refuse it and nothing was made of it before.
 pub(crate) fn namespace_escape() {

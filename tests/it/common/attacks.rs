@@ -89,7 +89,7 @@ verbs = ["create", "patch"]
 "#;
 
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 16] = [
+const PUBLISHED: [(&str, &str, &str); 17] = [
     ("complete-injects", "complete_injects", ""),
     ("complete-paths", "complete_paths", ""),
     ("complete-prints", "complete_prints", ""),
@@ -98,6 +98,7 @@ const PUBLISHED: [(&str, &str, &str); 16] = [
     ("escape-sequences", "escape_sequences", ""),
     ("hidden-words", "hidden_words", CHANGE_UNSEEN),
     ("lying-manifest", "lying_manifest", READ_PODS),
+    ("refusal-flood", "refusal_flood", READ_PODS),
     ("secret-reader", "lying_manifest", READ_SECRETS),
     ("secret-data-reader", "lying_manifest", READ_DATA_OF_SECRETS),
     ("namespace-escape", "namespace_escape", USE_PODS),

@@ -412,3 +412,26 @@ async fn the_authorizer_s_no_is_a_refusal_of_the_last_layer() {
     assert_eq!(error.message, "you may not create jobs.batch in team-a");
     assert_eq!(layer(error), Layer::Rbac);
 }
+
+/// Refusals that no layer alone decides are written down, too, and spend the budget.
+#[tokio::test]
+async fn every_kind_of_refusal_is_in_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["secrets", "configmaps"], &["get", "patch", "create"])]);
+    config.audit = Some(AuditLog::named(&path).unwrap());
+    config.budgets.refusals = 2;
+    let broker = Broker::new(config).unwrap();
+    let copy = json!([{"op": "copy", "from": "/data/password", "path": "/metadata/annotations/x"}]);
+    let force = WriteOptions { force: true, ..PLAIN };
+    let _ = broker.patch(object("", "Secret", "s"), PatchKind::Json, copy.clone(), PLAIN).await.unwrap_err();
+    let _ = broker.apply(object("", "ConfigMap", "c"), json!({}), force).await.unwrap_err();
+    let error = broker.patch(object("", "Secret", "s"), PatchKind::Json, copy, PLAIN).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Budget);
+    let text = fs_err::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = lines.iter().map(|line| (line["stage"].as_str(), line["name"].as_str())).collect();
+    assert_eq!(told, [(Some("refused"), Some("s")), (Some("refused"), Some("c"))]);
+    assert!(server.requests().is_empty());
+}
