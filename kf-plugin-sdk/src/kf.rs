@@ -117,7 +117,8 @@ impl Kf {
         Session::new(self.host.clone(), pod)
     }
 
-    /// Leads ports of the loopback address to a pod of the run's namespace until it is dropped.
+    /// Leads ports of the loopback address to a pod of the run's namespace until it is dropped. kf tells the
+    /// user of each.
     pub fn forward_ports(&self, pod: &str, ports: &[Port]) -> Result<PortForward> {
         PortForward::open(&self.host, None, pod, ports)
     }
@@ -236,7 +237,7 @@ impl Kf {
         self.print(line)
     }
 
-    /// A line of talk to stderr.
+    /// A line of talk to stderr. kf puts the command's name before it.
     pub fn note(&self, text: impl AsRef<str>) {
         self.host.note(text.as_ref());
     }

@@ -54,12 +54,12 @@ impl Session {
         self
     }
 
-    /// Runs a command, joined to the user's terminal; its exit code.
+    /// Runs a command, joined to the user's terminal; its exit code. Needs `[permissions] terminal = true`.
     pub fn exec(&self, command: &[String]) -> Result<i32> {
         self.host.exec(self.namespace.as_deref(), &self.pod, command, &self.options)
     }
 
-    /// Joins the container's first process; its exit code.
+    /// Joins the container's first process; its exit code. Needs `[permissions] terminal = true`.
     pub fn attach(&self) -> Result<i32> {
         self.host.attach(self.namespace.as_deref(), &self.pod, &self.options)
     }

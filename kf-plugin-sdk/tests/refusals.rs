@@ -100,14 +100,14 @@ fn the_data_of_secrets_takes_a_word_of_its_own() {
 #[test]
 fn a_session_takes_both_verbs_and_no_dry_run() {
     let command = ["true".to_owned()];
-    let exec = |host: &FakeHost| host.kf().session("web").exec(&command);
-    refused(exec(&host(JOBS)), ErrorCode::Forbidden);
+    let start = |host: &FakeHost| host.kf().session("web").start(&command).map(drop);
+    refused(start(&host(JOBS)), ErrorCode::Forbidden);
     let host = host(&JOBS.replace("[\"create\"]", "[\"get\", \"create\"]"));
-    assert_eq!(exec(&host), Ok(0));
-    refused(host.kf().session("web").exec(&[]), ErrorCode::Invalid);
+    assert_eq!(start(&host), Ok(()));
+    refused(host.kf().session("web").start(&[]).map(drop), ErrorCode::Invalid);
     refused(host.kf().session("web").tty(true).start(&command).map(drop), ErrorCode::Invalid);
     host.change_context(|context| context.dry_run = true);
-    refused(exec(&host), ErrorCode::Invalid);
+    refused(start(&host), ErrorCode::Invalid);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_manifest_with_a_word_nobody_knows_is_no_manifest() {
 }
 
 #[test]
-fn session_joined_to_terminal_or_stdin_needs_the_right() {
+fn session_joined_to_the_terminal_needs_the_right() {
     const EXEC: &str = r#"
 [[permissions.kubernetes]]
 apiGroups = [""]
@@ -245,13 +245,13 @@ verbs = ["get", "create"]
     let host = host(EXEC);
     let kf = host.kf();
     let command = ["sh".to_owned()];
-    for (stdin, tty) in [(true, false), (false, true), (true, true)] {
+    for (stdin, tty) in [(false, false), (true, false), (false, true), (true, true)] {
         let session = kf.session("web").stdin(stdin).tty(tty);
         for answer in [session.exec(&command), session.attach()] {
             assert!(refused(answer, ErrorCode::Forbidden).contains("terminal = true"));
         }
     }
-    assert_eq!(kf.session("web").exec(&command), Ok(0));
+    assert!(kf.session("web").start(&command).is_ok(), "that is the command's own");
     host.manifest(&format!("[permissions]\nterminal = true\n{EXEC}"));
     assert_eq!(kf.session("web").stdin(true).tty(true).exec(&command), Ok(0));
 }

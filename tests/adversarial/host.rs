@@ -30,6 +30,8 @@ pub(crate) struct Screen(Arc<Mutex<Seen>>);
 pub(crate) struct Seen {
     pub(crate) stdout: Vec<u8>,
     pub(crate) notes: Vec<String>,
+    /// What the host itself said.
+    pub(crate) host_notes: Vec<String>,
     pub(crate) rows: usize,
     /// All other words, in order.
     pub(crate) words: Vec<String>,
@@ -74,6 +76,14 @@ impl Ui for Screen {
 
     fn warn(&mut self, text: &str) {
         self.note(text);
+    }
+
+    fn host_note(&mut self, text: &str) {
+        self.0.lock().unwrap().host_notes.push(text.to_owned());
+    }
+
+    fn host_warn(&mut self, text: &str) {
+        self.host_note(text);
     }
 
     fn table(&mut self, columns: &[Column], rows: &[Row]) -> io::Result<()> {

@@ -38,6 +38,10 @@ impl Ui for Dead {
 
     fn warn(&mut self, _: &str) {}
 
+    fn host_note(&mut self, _: &str) {}
+
+    fn host_warn(&mut self, _: &str) {}
+
     fn table(&mut self, _: &[Column], _: &[Row]) -> io::Result<()> {
         self.print(b"")
     }

@@ -98,7 +98,7 @@ fn a_file_that_is_no_yaml() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: job.yaml is not valid YAML: line 3 column 13: while parsing a flow mapping, did not find expected ',' or '}'
+    error: train: job.yaml is not valid YAML: line 3 column 13: while parsing a flow mapping, did not find expected ',' or '}'
     ");
 }
 
@@ -111,8 +111,8 @@ fn a_file_with_something_else_in_it() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: job.yaml holds a Secret; kf train applies TrainJobs of trainer.kubeflow.org, PyTorchJobs of kubeflow.org and the like and nothing else
-    hint: move it to a file of its own
+    error: train: job.yaml holds a Secret; kf train applies TrainJobs of trainer.kubeflow.org, PyTorchJobs of kubeflow.org and the like and nothing else
+    hint: train: move it to a file of its own
     ");
 }
 
@@ -124,7 +124,7 @@ fn a_file_that_is_not_there() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: failed to open file `job.yaml`: No such file or directory (os error 2)
+    error: train: failed to open file `job.yaml`: No such file or directory (os error 2)
     ");
 }
 
@@ -147,7 +147,7 @@ fn a_job_the_schema_rejects() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the cluster refuses the training job: .spec.trainer.numNodes: expected numeric (int or float), got string
+    error: train: the cluster refuses the training job: .spec.trainer.numNodes: expected numeric (int or float), got string
     ");
 }
 
@@ -159,7 +159,7 @@ fn a_job_with_a_field_that_does_not_exist() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the cluster refuses the training job: .spec.trainer.nodes: field not declared in schema
+    error: train: the cluster refuses the training job: .spec.trainer.nodes: field not declared in schema
     ");
 }
 
@@ -171,7 +171,7 @@ fn a_runtime_nobody_knows() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: no training runtime `kf-tset`; there are kf-test
+    error: train: no training runtime `kf-tset`; there are kf-test
     hint: kf train mnist job.yaml --runtime kf-test
     ");
 }

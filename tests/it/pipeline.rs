@@ -167,7 +167,7 @@ fn a_viewer_may_not_run_a_pipeline() {
     let team = pipelines.team.name();
     let says = format!("your own rights do not let you list experiments.pipelines.kubeflow.org in {team}");
     assert!(ran.stderr.contains(&says), "{}", ran.transcript());
-    assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("hint: pipeline: ask an owner of"), "{}", ran.transcript());
     assert_eq!(pipelines.team.admin(&["get", "pods", "-o", "name"]), "");
 
     // Who may, but has no token to show: the broker says which layer it is.

@@ -70,7 +70,7 @@ fn each_thing_that_does_not_run_says_why() {
     assert!(fine.contains("Running") && fine.contains("1/1"), "{}", table.transcript());
     // A name of three things is refused with the choices.
     let ran = dana.run_in_vain(["status", "greedy"]).code(2);
-    let choices = "error: `greedy` can be job/greedy or deployment/greedy or statefulset/greedy";
+    let choices = "error: status: `greedy` can be job/greedy or deployment/greedy or statefulset/greedy";
     assert!(ran.stderr.starts_with(choices), "{}", ran.transcript());
 }
 

@@ -206,10 +206,10 @@ fn what_the_manifest_does_not_ask_for_is_refused_even_to_an_administrator() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    lying-manifest may not list secrets in the whole cluster
-    lying-manifest may not create pods in [NAMESPACE]
-    lying-manifest may not delete pods named web in [NAMESPACE]
-    lying-manifest may not get secrets named token in [NAMESPACE]
+    lying-manifest: lying-manifest may not list secrets in the whole cluster
+    lying-manifest: lying-manifest may not create pods in [NAMESPACE]
+    lying-manifest: lying-manifest may not delete pods named web in [NAMESPACE]
+    lying-manifest: lying-manifest may not get secrets named token in [NAMESPACE]
     error: lying-manifest may not get secrets named token in [NAMESPACE]
       asked by lying-manifest ✗ no rule for `get secrets` in [NAMESPACE]
     hint: ask the author of lying-manifest to add the rule; `kf command describe lying-manifest` names them
@@ -346,10 +346,10 @@ fn a_receipt_edited_to_allow_more_allows_nothing() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    lying-manifest may not list secrets in the whole cluster
-    lying-manifest may not create pods in [NAMESPACE]
-    lying-manifest may not delete pods named web in [NAMESPACE]
-    lying-manifest may not get secrets named token in [NAMESPACE]
+    lying-manifest: lying-manifest may not list secrets in the whole cluster
+    lying-manifest: lying-manifest may not create pods in [NAMESPACE]
+    lying-manifest: lying-manifest may not delete pods named web in [NAMESPACE]
+    lying-manifest: lying-manifest may not get secrets named token in [NAMESPACE]
     error: lying-manifest may not get secrets named token in [NAMESPACE]
       asked by lying-manifest ✓
       allowed by registry     ✓

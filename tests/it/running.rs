@@ -71,7 +71,7 @@ fn status_says_what_is_there_and_what_it_waits_for() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: no `nothing-such` in [NAMESPACE]
+    error: status: no `nothing-such` in [NAMESPACE]
     hint: kf status
     ");
 }
@@ -129,7 +129,7 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
     }
     assert_eq!(ran.stdout.lines().count(), 10, "{}", ran.transcript());
     assert!(ran.stderr.contains("trainjob/pair created (runtime kf-test, 2 nodes)"), "{}", ran.transcript());
-    assert!(ran.stderr.lines().last().unwrap().starts_with("pair complete"), "{}", ran.transcript());
+    assert!(ran.stderr.lines().last().unwrap().starts_with("train: pair complete"), "{}", ran.transcript());
 
     let status = json(home.run(["status", "trainjob/pair", "-o", "json"]));
     assert!(status.to_string().contains("Complete"), "{status}");
@@ -146,7 +146,7 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: training job pair exists and is complete; it will not run again
+    error: train: training job pair exists and is complete; it will not run again
     hint: kf train pair-2 --runtime kf-test --env EPOCHS=3 --env EPOCH_SECONDS=0.1
     ");
 }
@@ -162,12 +162,12 @@ fn a_job_that_fails_is_kfs_failure_with_its_reason() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    trainjob/fails created (runtime kf-test)
-    warning: fails failed after [TIME]: FailedJobs: jobset failed due to one or more job failures (first failed job: fails-node-0)
-    node-0 ended with exit 3
-    [node-0] rank=0 nodes=1 seed=1 points=64
-    [node-0] epoch=1 loss=0.584595
-    [node-0] rank=0 failed at epoch 2, as FAIL_AT says
+    train: trainjob/fails created (runtime kf-test)
+    warning: train: fails failed after [TIME]: FailedJobs: jobset failed due to one or more job failures (first failed job: fails-node-0)
+    train: node-0 ended with exit 3
+    train: [node-0] rank=0 nodes=1 seed=1 points=64
+    train: [node-0] epoch=1 loss=0.584595
+    train: [node-0] rank=0 failed at epoch 2, as FAIL_AT says
     ");
     let followed = home.run_in_vain(train("again", &["--env", "FAIL_AT=2", "--logs"])).code(1);
     let last = followed.stdout.lines().last().unwrap();
@@ -188,7 +188,7 @@ fn a_job_the_webhook_refuses_is_not_made() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the cluster refuses the training job: spec.trainer.env: Invalid value: must not have reserved envs, invalid envs configured: [PET_NNODES]
+    error: train: the cluster refuses the training job: spec.trainer.env: Invalid value: must not have reserved envs, invalid envs configured: [PET_NNODES]
     ");
     assert_eq!(team.versions(), before);
 }

@@ -1,5 +1,6 @@
 //! `kf run`, `kf shell` and forwarded ports on a real node, beside kubectl on the same pods.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
@@ -178,6 +179,86 @@ fn a_terminal_is_the_container_s_and_comes_back() {
 }
 
 #[test]
+fn person_leaves_whatever_runs_in_the_terminal() {
+    if skip_without_node("person_leaves_whatever_runs_in_the_terminal") {
+        return;
+    }
+    let team = team("leave");
+    let home = team.home(User::DataScientist, &["run", "shell"]);
+    // It takes Ctrl-C, reads nothing, and asks for a password.
+    let prompt = "trap '' INT; printf 'Pass''word: '; while :; do sleep 1; done";
+    for way_out in ["\r~.", "\x03\x03\x03"] {
+        let mut terminal = Terminal::start(home.kf(["shell", "server"]));
+        let before = terminal.settings();
+        terminal.expect(
+            "your terminal is connected to pod server, container main; \
+             to leave, type ~. on a new line or press Ctrl-C three times\r\n",
+        );
+        terminal.expect("# ");
+        terminal.type_text(&format!("{prompt}\r"));
+        terminal.expect("Password: ");
+        terminal.type_text(way_out);
+        let keyboard = terminal.keyboard();
+        let (status, screen) = terminal.finish();
+        let screen = shown(&screen);
+        assert_eq!(status.code(), Some(130), "{screen}");
+        assert!(screen.ends_with("disconnected from pod server, container main\n"), "{screen:?}");
+        assert_eq!(crate::common::terminal::settings(&keyboard), before);
+    }
+    // A pipe is told nothing.
+    let piped = fed(home.kf(["shell", "server"]), b"echo ~.\n");
+    assert_eq!((code_of(&piped), String::from_utf8_lossy(&piped.stderr)), (0, "".into()));
+}
+
+/// The private modes of a terminal that are on after this was written to it.
+fn modes(screen: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(screen);
+    let mut on = BTreeSet::new();
+    for sequence in text.split("\x1b[?").skip(1) {
+        let Some(end) = sequence.find(|c: char| c != ';' && !c.is_ascii_digit()) else { continue };
+        for mode in sequence[..end].split(';') {
+            // Three names of the alternate screen.
+            let mode = if ["47", "1047"].contains(&mode) { "1049" } else { mode };
+            match &sequence[end..=end] {
+                "h" => on.insert(mode.to_owned()),
+                "l" => on.remove(mode),
+                _ => false,
+            };
+        }
+    }
+    on
+}
+
+#[test]
+fn session_leaves_no_mode_of_the_terminal_behind() {
+    if skip_without_node("session_leaves_no_mode_of_the_terminal_behind") {
+        return;
+    }
+    let team = team("modes");
+    let home = team.home(User::DataScientist, &["run"]);
+    // Mouse, focus, paste, alternate screen, no cursor, another keyboard, a title, and a string without end.
+    let hostile =
+        r"printf '\033[?1049h\033[?1000;1003;1006;1004;2004;1;5;9001h\033[?25l\033[>1u\033]0;root@prod'";
+    for script in [hostile.to_owned(), format!("{hostile}; kill -9 $$"), format!("{hostile}; sleep 1000")] {
+        let mut terminal = Terminal::start(home.kf(["run", "server", "-t", "--", "sh", "-c", &script]));
+        terminal.expect("root@prod");
+        if script.contains("sleep") {
+            terminal.type_text("\r~.");
+        }
+        let (_, screen) = terminal.finish();
+        let hostile = screen.windows(9).rposition(|text| text == b"root@prod").unwrap();
+        let (before, after) = screen.split_at(hostile);
+        assert!(modes(before).contains("1003") && modes(before).contains("1049"), "{}", shown(before));
+        // Of these the cursor and the end of lines are on in any terminal.
+        assert_eq!(modes(&screen), BTreeSet::from(["25".to_owned(), "7".to_owned()]), "{after:?}");
+        let after = String::from_utf8_lossy(after);
+        assert!(after.contains("\x1b[=0u") && after.contains("\x1b[23;0t"), "{after:?}");
+        // What kf says is not part of the title.
+        assert!(after.find('\x18') < after.find("disconnected from pod server"), "{after:?}");
+    }
+}
+
+#[test]
 fn a_debug_container_joins_the_pod_and_tells_its_exit_code() {
     if skip_without_node("a_debug_container_joins_the_pod_and_tells_its_exit_code") {
         return;
@@ -259,7 +340,12 @@ fn forwarded_ports_lose_no_request_and_close_with_kf() {
     assert_eq!(lost, 0);
     // A port nobody serves is one clear line, and the others go on.
     assert_eq!(page(ports[1]).unwrap_or_default(), b"");
-    let told = lines_of(kf.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
+    let said = lines_of(kf.stderr.take().unwrap());
+    for (local, remote) in ports.iter().zip([8080, 9]) {
+        let listens = said.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(listens, format!("localhost:{local} → pod server:{remote}"));
+    }
+    let told = said.recv_timeout(PATIENCE).unwrap();
     assert!(told.contains(&format!("nothing listens on port 9 of pod server in {}", team.name())), "{told}");
     assert_eq!(page(served).unwrap(), expected);
     // The pod's end is the forward's.

@@ -119,14 +119,14 @@ fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
     let mut elsewhere = train(&[]);
     elsewhere[5] = "missing";
     let ran = home.run_in_vain(elsewhere).code(2);
-    assert!(ran.stderr.starts_with("error: `missing` cannot be read"), "{}", ran.transcript());
+    assert!(ran.stderr.starts_with("error: train: `missing` cannot be read"), "{}", ran.transcript());
     fs_err::write(home.path().join("src/large.bin"), vec![0; 2 << 20]).unwrap();
     kf_snapshot!(home.run_in_vain(train(&[])), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: src holds 2.0 MiB, and 1 MiB at most can be taken along; the largest is large.bin (2.0 MiB)
-    hint: kf train code --runtime kf-test --from-dir src --cpu 100m --memory=64Mi --pvc CLAIM -- sh run.sh hello, to put it on a volume claim; or build an image and name it with --image
+    error: train: src holds 2.0 MiB, and 1 MiB at most can be taken along; the largest is large.bin (2.0 MiB)
+    hint: train: kf train code --runtime kf-test --from-dir src --cpu 100m --memory=64Mi --pvc CLAIM -- sh run.sh hello, to put it on a volume claim; or build an image and name it with --image
     ");
     assert_eq!(team.versions(), before);
 }
@@ -179,7 +179,7 @@ fn a_pytorch_job_of_the_training_operator_trains() {
     let ran = home.run(["train", "mnist", "job.yaml", "--logs"]).success();
     assert!(ran.stdout.lines().any(|line| line.contains("epoch=2 loss=")), "{}", ran.transcript());
     assert!(ran.stderr.contains("pytorchjob/mnist created"), "{}", ran.transcript());
-    assert!(ran.stderr.lines().last().unwrap().starts_with("mnist complete"), "{}", ran.transcript());
+    assert!(ran.stderr.lines().last().unwrap().starts_with("train: mnist complete"), "{}", ran.transcript());
     let viewer = team.home(User::Viewer, &["train"]);
     fs_err::write(viewer.path().join("job.yaml"), PYTORCH_JOB).unwrap();
     let refused = viewer.run_in_vain(["train", "other", "job.yaml"]).code(4);

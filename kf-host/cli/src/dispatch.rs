@@ -145,7 +145,7 @@ fn execute(
         files: guest.file_grants(),
         arguments: guest.words,
         command_line,
-        ui: &|| Box::new(GuestUi::new(app.ui.clone())),
+        ui: &|| Box::new(GuestUi::new(app.ui.clone(), installed.receipt.name.as_str())),
     };
     let finished = Local.execute(installed, &app.setting(flags), request)?;
     report::show(app, flags, &finished)?;

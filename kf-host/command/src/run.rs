@@ -143,6 +143,8 @@ impl Executor for Local {
             }
             Err(Fault::OutputClosed) => Ok(exit::OUTPUT_CLOSED),
             Err(Fault::Interrupted) => Err(interrupted()),
+            // The person knows.
+            Err(Fault::SessionLeft) => Ok(exit::INTERRUPTED),
             Err(fault) => Err(stopped(receipt, fault)),
         };
         let (warnings, withheld, changes, calls) = match &cluster {
@@ -310,7 +312,8 @@ fn guest_error(
     {
         return explain(receipt, cluster, &refusal);
     }
-    Failure::new(error.code.into(), error.message).maybe_hint(error.hint)
+    let failure = Failure::new(error.code.into(), error.message).maybe_hint(error.hint);
+    if error.of_host { failure } else { failure.said_by(receipt.name.as_str()) }
 }
 
 /// Ended by Ctrl-C.

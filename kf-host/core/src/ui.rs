@@ -106,6 +106,12 @@ pub trait Ui: Send {
 
     fn warn(&mut self, text: &str);
 
+    /// What the host itself has to say. A person must be able to tell it from [`note`](Ui::note).
+    fn host_note(&mut self, text: &str);
+
+    /// As for [`host_note`](Ui::host_note), and a person should not miss it.
+    fn host_warn(&mut self, text: &str);
+
     /// # Errors
     ///
     /// As for [`print`](Ui::print).
@@ -165,6 +171,10 @@ impl Ui for Silent {
     fn note(&mut self, _: &str) {}
 
     fn warn(&mut self, _: &str) {}
+
+    fn host_note(&mut self, _: &str) {}
+
+    fn host_warn(&mut self, _: &str) {}
 
     fn table(&mut self, _: &[Column], _: &[Row]) -> io::Result<()> {
         Ok(())

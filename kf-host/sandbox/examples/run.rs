@@ -107,6 +107,14 @@ impl Ui for Plain {
         self.note(text);
     }
 
+    fn host_note(&mut self, text: &str) {
+        self.note(text);
+    }
+
+    fn host_warn(&mut self, text: &str) {
+        self.note(text);
+    }
+
     fn table(&mut self, _: &[Column], rows: &[Row]) -> io::Result<()> {
         rows.iter().try_for_each(|row| self.print(format!("{}\n", row.name).as_bytes()))
     }

@@ -22,6 +22,9 @@ pub enum Fault {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// The person left a terminal session by its keys, and with it the run.
+    #[error("its session was left")]
+    SessionLeft,
     /// Nobody reads stdout any more, as with `| head`.
     #[error("stdout was closed")]
     OutputClosed,

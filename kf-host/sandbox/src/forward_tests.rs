@@ -40,6 +40,10 @@ impl Ui for Paper {
 
     fn warn(&mut self, _: &str) {}
 
+    fn host_note(&mut self, _: &str) {}
+
+    fn host_warn(&mut self, _: &str) {}
+
     fn table(&mut self, _: &[Column], _: &[Row]) -> io::Result<()> {
         Ok(())
     }

@@ -174,8 +174,60 @@ async fn every_end_gives_the_terminal_back() {
     let terminal = Arc::new(Recorded::default());
     {
         let waiting = joined(&terminal, TTY, usize::MAX, Vec::new());
-        let limit = std::time::Duration::from_millis(20);
+        let limit = Duration::from_millis(20);
         assert!(tokio::time::timeout(limit, waiting).await.is_err());
     }
     assert!(!terminal.is_raw.load(Ordering::SeqCst));
+}
+
+/// Joins to a session that says nothing and takes nothing, and never ends.
+async fn joined_to_deaf(terminal: &Arc<Recorded>, joining: Joining) -> Result<i32, JoinError> {
+    let (input, _heard) = tokio::sync::mpsc::channel(1);
+    let said = stream::iter([out("Password: ")]).chain(stream::pending());
+    let session = Session { output: said.boxed(), input: Arc::new(Heard(input)) };
+    let output = SharedOutput::new(Box::new(Silent), &Limits::default());
+    join(session, Arc::clone(terminal) as Arc<dyn Terminal>, joining, &output).await
+}
+
+#[tokio::test]
+async fn person_leaves_a_session_that_takes_no_key() {
+    let ways: [&[&[u8]]; 3] = [&[b"~", b"."], &[b"\x03", b"\x03", b"\x03"], &[b"\x1b[99;5u", b"\x03\x03"]];
+    for typed in ways {
+        let typed = typed.iter().map(|chunk| chunk.to_vec()).collect();
+        let terminal = Arc::new(Recorded { typed: Mutex::new(typed), ..Recorded::default() });
+        assert!(matches!(joined_to_deaf(&terminal, TTY).await, Err(JoinError::Left)));
+        assert!(terminal.was_raw.load(Ordering::SeqCst) && !terminal.is_raw.load(Ordering::SeqCst));
+    }
+}
+
+/// A container can have the terminal type answers, which nobody takes.
+#[tokio::test]
+async fn person_leaves_a_session_that_floods_the_keyboard() {
+    let answers = vec![b"\x1b[?62;22c".repeat(8 << 10); 100];
+    let typed = answers.into_iter().chain([b"\r~.".to_vec()]).collect();
+    let terminal = Arc::new(Recorded { typed: Mutex::new(typed), ..Recorded::default() });
+    assert!(matches!(joined_to_deaf(&terminal, TTY).await, Err(JoinError::Left)));
+}
+
+/// What is piped in is data: `~.` in it is no key.
+#[tokio::test]
+async fn piped_data_leaves_nothing() {
+    let data = b"~.\n\x03\x03\x03".to_vec();
+    let terminal = Arc::new(Recorded { typed: Mutex::new(vec![data.clone()]), ..Recorded::default() });
+    let (code, heard) = joined(&terminal, PIPE, 2, vec![Ok(SessionOutput::Exited(0))]).await;
+    assert_eq!(code.unwrap(), 0);
+    assert_eq!(heard, [SessionInput::Data(data.into()), SessionInput::End]);
+}
+
+#[tokio::test]
+async fn large_paste_arrives_whole() {
+    let chunks: Vec<Vec<u8>> = (0..64u8).map(|n| vec![b'a' + n % 26; 64 << 10]).collect();
+    let whole = chunks.concat();
+    let terminal = Arc::new(Recorded { typed: Mutex::new(chunks), ..Recorded::default() });
+    let (_, heard) = joined(&terminal, TTY, 66, vec![Ok(SessionOutput::Exited(0))]).await;
+    let data = |input: &SessionInput| match input {
+        SessionInput::Data(data) => data.to_vec(),
+        _ => Vec::new(),
+    };
+    assert!(heard.iter().flat_map(data).collect::<Vec<u8>>() == whole);
 }

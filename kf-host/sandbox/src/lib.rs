@@ -23,11 +23,13 @@ mod forward;
 mod inspect;
 mod interface;
 mod join;
+mod keys;
 pub mod limits;
 mod output;
 mod poll;
 mod run;
 mod state;
+mod told;
 mod wasi;
 mod watch;
 

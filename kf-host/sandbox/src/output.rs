@@ -207,8 +207,23 @@ impl Output {
     /// What the host itself has to say, so it is not counted.
     pub(crate) fn warn_of_host(&mut self, text: &str) {
         if !self.closed {
-            self.ui.warn(text);
+            self.ui.host_warn(text);
         }
+    }
+
+    /// The same for what is no warning.
+    pub(crate) fn note_of_host(&mut self, text: &str) {
+        if !self.closed {
+            self.ui.host_note(text);
+        }
+    }
+
+    /// The host speaks for something that the guest does as often as it likes, so it is counted.
+    pub(crate) fn counted_note_of_host(&mut self, text: &str) -> Result<(), OutputError> {
+        self.spend_stderr(text)?;
+        self.flush()?;
+        self.note_of_host(text);
+        Ok(())
     }
 
     /// The guest's standard error, in notes of a line each.

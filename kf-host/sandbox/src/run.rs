@@ -84,6 +84,8 @@ pub struct GuestError {
     pub code: ErrorCode,
     pub message: String,
     pub hint: Option<String>,
+    /// Word for word what the host told it.
+    pub of_host: bool,
 }
 
 /// A value a command offers while a person presses Tab.
@@ -204,6 +206,7 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
         State::new(run.limits.clone(), run.context, run.files, api, output.clone(), Arc::clone(&meter));
     state.selection = run.selection;
     state.terminal = run.terminal;
+    state.arguments = run.arguments;
     let guest = Guest {
         abi,
         engine: engine.clone(),
@@ -320,6 +323,7 @@ impl Guest {
             Ask::Describe => Ok(command.describe(store).await?.map(Answer::Describe).map_err(Fault::from)),
             Ask::Run(arguments) => {
                 let exit = command.run(store, &arguments).await?;
+                let exit = exit.map_err(|error| store.data().told.judge(error));
                 let session = store.data().session_exit;
                 if let Ok(code) = exit
                     && !exit::is_for_commands(code)

@@ -1,6 +1,6 @@
 //! What a run's host functions work on: one of these stands in the one store of a run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::fault::{Which, limit, stop};
 use crate::limits::{Limits, MAX_PAGES};
 use crate::output::{OutputError, SharedOutput};
+use crate::told::Told;
 
 /// Where and how a command runs; all of it is settled before it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +65,10 @@ pub(crate) struct State {
     pub(crate) meter: Arc<Meter>,
     pub(crate) output: SharedOutput,
     pub(crate) context: Context,
+    /// The words the guest is run with: what the user typed or a declared variable says.
+    pub(crate) arguments: Vec<String>,
+    /// Ports of this machine that the run has listened on: it may do so again.
+    pub(crate) ports: HashSet<u16>,
     pub(crate) kube: Option<Arc<dyn KubeApi>>,
     /// Absent: nothing can be selected, whatever is granted.
     pub(crate) selection: Option<Box<dyn Selection>>,
@@ -73,6 +78,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// The last no of a layer; it never enters the guest.
     pub(crate) refusal: Option<Refusal>,
+    /// What the host told the guest of errors.
+    pub(crate) told: Told,
     /// The exit code of the last session joined to the terminal: the command may end with it,
     /// though it may be one of kf's own.
     pub(crate) session_exit: Option<u8>,
@@ -116,12 +123,15 @@ impl State {
             meter,
             output,
             context,
+            arguments: Vec::new(),
+            ports: HashSet::new(),
             kube,
             selection: None,
             terminal: Err(ApiError::new(ErrorCode::Forbidden, "this run may not use the terminal")),
             files: named,
             limits,
             refusal: None,
+            told: Told::default(),
             session_exit: None,
             streams: Arc::new(()),
             widgets: 0,

@@ -244,7 +244,8 @@ pub enum Output {
 /// A port of the loopback address and the port of a pod it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// 0: kf picks a free one.
+    /// One that the user typed, or that kf has bound for this run before; for any other, such as 0, kf picks a
+    /// free one.
     pub local: u16,
     pub remote: u16,
 }

@@ -5,7 +5,6 @@ use kf_core::request::Review;
 use serde_json::Value;
 
 use super::host::FakeHost;
-use super::manifest::Rights;
 use super::sessions::FakeProcess;
 use super::streams::{FakeForward, FakeLive, FakeLogStream, FakeProgress, FakeWatch, when};
 use crate::border::*;
@@ -138,14 +137,14 @@ impl Host for FakeHost {
         command: &[String],
         options: &SessionOptions,
     ) -> Result<i32> {
-        self.may_join(options)?;
+        self.may_join()?;
         let said = self.exec_session(namespace, pod, command, options)?;
         self.print(&said.stdout)?;
         Ok(said.exit_code)
     }
 
     fn attach(&self, namespace: Option<&str>, pod: &str, options: &SessionOptions) -> Result<i32> {
-        self.may_join(options)?;
+        self.may_join()?;
         let said = self.session("attach", namespace, pod, &[], options)?;
         self.print(&said.stdout)?;
         Ok(said.exit_code)
@@ -281,10 +280,9 @@ impl FakeHost {
         }
     }
 
-    /// A person's terminal and stdin are a right of their own.
-    fn may_join(&self, options: &SessionOptions) -> Result<()> {
-        let lacks = |rights: &Rights| !rights.terminal && (options.stdin || options.tty);
-        match self.cluster(|cluster| cluster.rights.as_ref().is_some_and(lacks)) {
+    /// A person's terminal is a right of its own.
+    fn may_join(&self) -> Result<()> {
+        match self.cluster(|cluster| cluster.rights.as_ref().is_some_and(|rights| !rights.terminal)) {
             true => Err(Error::forbidden("the manifest does not say `[permissions] terminal = true`")),
             false => Ok(()),
         }

@@ -8,7 +8,7 @@ use kf_plugin_sdk::workloads::{Component, PlaceChoice, complete_component};
 /// In the newest pod that runs and in the container that does the work, unless others are named. Its
 /// exit code becomes kf's. What is piped in goes to the command; at a terminal that needs -i, and a
 /// program that draws needs -t as well. Ctrl-C ends kf and the command's input; the command itself
-/// hears of it only with -t.
+/// hears of it only with -t. There, ~. on a new line or three times Ctrl-C leaves it.
 #[derive(clap::Parser, Describe)]
 #[kf(example("run mnist -- nvidia-smi", "a command in the newest pod"))]
 #[kf(example("run mnist --rank 1 -- ls -l /data", "in the pod of one rank"))]
@@ -45,15 +45,13 @@ pub struct Run {
 pub fn main(run: Run, kf: &Kf) -> Result<Exit> {
     let component = Component::find(kf, &run.name)?;
     let place = component.place(kf, &run.choice())?;
-    if !component.is_pod() {
+    let piped = !kf.context().interactive;
+    let stdin = !run.no_stdin && (run.stdin || run.tty || piped);
+    // kf itself says where what is typed goes.
+    if !component.is_pod() && (piped || !stdin) {
         kf.note(format!("in pod {}, container {}", place.pod.name(), place.container));
     }
-    let piped = !kf.context().interactive;
-    let session = kf
-        .session(place.pod.name())
-        .container(&place.container)
-        .stdin(!run.no_stdin && (run.stdin || run.tty || piped))
-        .tty(run.tty);
+    let session = kf.session(place.pod.name()).container(&place.container).stdin(stdin).tty(run.tty);
     let code = session.exec(&run.command).map_err(|error| tell(kf, error, &run))?;
     Ok(Exit::of_session(code))
 }

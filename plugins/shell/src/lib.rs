@@ -10,8 +10,9 @@ use kf_plugin_sdk::workloads::{Component, Place, PlaceChoice, complete_component
 /// Open a shell in a component
 ///
 /// In the newest pod that runs and in the container that does the work, unless others are named. It
-/// is bash where the image has it, else sh. What is piped in is run. An image without any shell can
-/// be looked into with --debug: a container with tools joins the pod, and stays until the pod ends.
+/// is bash where the image has it, else sh. What is piped in is run. Type ~. on a new line or Ctrl-C
+/// three times to leave it, whatever runs there. An image without any shell can be looked into with
+/// --debug: a container with tools joins the pod, and stays until the pod ends.
 #[derive(clap::Parser, Describe)]
 #[kf(example("shell mnist", "a shell in the newest pod"))]
 #[kf(example("shell my-notebook --shell zsh", "another shell"))]
@@ -48,7 +49,8 @@ pub fn main(shell: Shell, kf: &Kf) -> Result<Exit> {
     if shell.debug {
         return debug::open(kf, &shell, &place);
     }
-    if !component.is_pod() {
+    // kf itself tells a person where they type.
+    if !component.is_pod() && !kf.context().interactive {
         kf.note(format!("in pod {}, container {}", place.pod.name(), place.container));
     }
     let code = kf

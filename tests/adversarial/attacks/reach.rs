@@ -153,6 +153,24 @@ pub(crate) fn session_elsewhere() {
     }
 }
 
+/// A port that nobody typed is a free one, and every listener is told.
+pub(crate) fn fixed_port() {
+    let listened = |words: &[&str]| {
+        let arguments = words.iter().map(|word| (*word).to_owned()).collect();
+        let given = Given { granted: sessions(), arguments, ..Given::default() };
+        let attacked = run_with("fixed_port", given);
+        assert_eq!(attacked.result.unwrap().exit, Ok(0));
+        assert_eq!(attacked.screen.host_notes[0], "localhost:8080 → pod web:80");
+        attacked.calls.concat()
+    };
+    for nobody in [&[][..], &["web-5432"], &["15432"], &["54321"], &["--name=a5432"], &["5432a:80"]] {
+        assert!(listened(nobody).contains("local: 0"), "{nobody:?}");
+    }
+    for typed in [&["5432"][..], &["--port=5432"], &["--port", "5432"], &["5432:80"], &["-p5432"]] {
+        assert!(listened(typed).contains("local: 5432"), "{typed:?}");
+    }
+}
+
 /// Here: headers and path arrive in fields of their own. That the broker refuses them is tried where it is.
 pub(crate) fn http_smuggling() {
     let granted = Granted { pod_http: true, ..Granted::default() };

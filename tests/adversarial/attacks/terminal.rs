@@ -104,13 +104,24 @@ pub(crate) fn panics() {
     assert!(!fault.to_string().contains('\u{1b}'));
 }
 
-/// Without the right no session is opened that could take the terminal or read stdin.
+/// Without the right no session is opened that could take the terminal, read stdin, or speak unnamed.
 pub(crate) fn joined_terminal() {
     let granted = Granted { kube: true, sessions: true, ..Granted::default() };
     let attacked = run_with("joined_terminal", Given { granted, ..Given::default() });
     let error = attacked.result.unwrap().exit.unwrap_err();
     assert_eq!((error.code, error.message), (ErrorCode::Forbidden, no_terminal().unwrap_err().message));
     assert_eq!((attacked.screen.notes, attacked.calls), (vec![], vec![]));
+}
+
+/// What it says is handed on as a guest's, and the codes that are the host's to give are not given.
+pub(crate) fn impostor() {
+    for code in ["unauthenticated", "forbidden", "unreachable", "budget", "failed"] {
+        let attacked = run_with("impostor", Given { arguments: vec![code.to_owned()], ..Given::default() });
+        let error = attacked.result.unwrap().exit.unwrap_err();
+        assert_eq!((error.code, error.of_host), (ErrorCode::Failed, false), "{code}");
+        assert_eq!(attacked.screen.host_notes, [""; 0]);
+        assert_eq!(attacked.screen.notes.len(), 5);
+    }
 }
 
 pub(crate) fn exit_codes() {
@@ -136,7 +147,8 @@ pub(crate) fn borrowed_exit_code() {
     let ended = |code: &str| {
         let granted = Granted { sessions: true, ..Granted::default() };
         let arguments = vec![code.to_owned()];
-        run_with("borrowed_exit_code", Given { granted, arguments, ..Given::default() }).result
+        run_with("borrowed_exit_code", Given { granted, arguments, terminal: Ok(()), ..Given::default() })
+            .result
     };
     assert_eq!(ended("7").unwrap().exit, Ok(7), "the session's own is passed on");
     assert_eq!(ended("4").unwrap_err(), Fault::ReservedExitCode(4));

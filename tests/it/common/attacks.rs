@@ -97,6 +97,7 @@ const PUBLISHED: [(&str, &str, &str); 17] = [
     ("complete-writes", "complete_writes", CHANGE_PODS),
     ("escape-sequences", "escape_sequences", ""),
     ("hidden-words", "hidden_words", CHANGE_UNSEEN),
+    ("impostor", "impostor", ""),
     ("lying-manifest", "lying_manifest", READ_PODS),
     ("refusal-flood", "refusal_flood", READ_PODS),
     ("secret-reader", "lying_manifest", READ_SECRETS),

@@ -182,7 +182,7 @@ fn on_controlling_terminal(program: &Command) -> Command {
     command
 }
 
-/// What a person reads in the end: lines that were cleared are gone, and so is colour.
+/// What a person reads in the end: lines that were cleared are gone, and so is what a terminal obeys.
 pub fn shown(screen: &[u8]) -> String {
     let text = String::from_utf8_lossy(screen).replace("\r\n", "\n");
     let mut lines = vec![String::new()];
@@ -192,16 +192,27 @@ pub fn shown(screen: &[u8]) -> String {
         if let Some(after) = rest.strip_prefix("\r\u{1b}[2K") {
             line.clear();
             rest = after;
-        } else if let Some(end) = rest.strip_prefix("\u{1b}[").and_then(|sequence| sequence.find('m')) {
-            rest = &rest[end + 3..];
+        } else if let Some(after) = rest.strip_prefix('\u{1b}').and_then(after_sequence) {
+            rest = after;
         } else {
             if next == '\n' {
                 lines.push(String::new());
-            } else {
+            } else if !['\u{18}', '\u{f}'].contains(&next) {
                 line.push(next);
             }
             rest = &rest[next.len_utf8()..];
         }
     }
     lines.join("\n")
+}
+
+/// What follows the rest of a sequence that began with ESC.
+fn after_sequence(rest: &str) -> Option<&str> {
+    let (length, body) = match rest.chars().next()? {
+        '[' => (1, rest[1..].find(|c| ('@'..='~').contains(&c))? + 1),
+        ']' => (1, rest.find("\u{1b}\\")? + 1),
+        '(' | ')' => (1, 1),
+        _ => (1, 0),
+    };
+    rest.get(length + body..)
 }

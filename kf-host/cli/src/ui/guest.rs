@@ -1,4 +1,7 @@
 //! A command's output and questions, rendered like kf's own.
+//!
+//! What a command says on stderr has its name before it, so that nothing it says can pass for what kf says.
+//! stdout is the command's alone.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,13 +16,19 @@ use super::{LiveTable, Progress, Ui};
 /// The terminal as one command gets to use it.
 pub struct GuestUi {
     ui: Ui,
+    /// The command's.
+    name: String,
     progress: BTreeMap<WidgetId, Progress>,
     tables: BTreeMap<WidgetId, LiveTable>,
 }
 
 impl GuestUi {
-    pub fn new(ui: Ui) -> Self {
-        Self { ui, progress: BTreeMap::new(), tables: BTreeMap::new() }
+    pub fn new(ui: Ui, name: &str) -> Self {
+        Self { ui, name: name.to_owned(), progress: BTreeMap::new(), tables: BTreeMap::new() }
+    }
+
+    fn named(&self, text: &str) -> String {
+        format!("{}: {text}", self.name)
     }
 }
 
@@ -37,10 +46,18 @@ impl guest::Ui for GuestUi {
     }
 
     fn note(&mut self, text: &str) {
-        self.ui.note(text);
+        self.ui.note(&self.named(text));
     }
 
     fn warn(&mut self, text: &str) {
+        self.ui.warn(&self.named(text));
+    }
+
+    fn host_note(&mut self, text: &str) {
+        self.ui.note(text);
+    }
+
+    fn host_warn(&mut self, text: &str) {
         self.ui.warn(text);
     }
 
@@ -68,12 +85,12 @@ impl guest::Ui for GuestUi {
     }
 
     fn progress(&mut self, id: WidgetId, label: &str, total: Option<u64>) {
-        self.progress.insert(id, self.ui.progress(label, total));
+        self.progress.insert(id, self.ui.progress(&self.named(label), total));
     }
 
     fn progress_set(&mut self, id: WidgetId, label: &str, done: u64) {
         if let Some(progress) = self.progress.get(&id) {
-            progress.set(label, done);
+            progress.set(&format!("{}: {label}", self.name), done);
         }
     }
 
@@ -82,11 +99,11 @@ impl guest::Ui for GuestUi {
     }
 
     fn confirm(&mut self, question: &str, default: bool) -> bool {
-        self.ui.confirm(question, default)
+        self.ui.confirm(&self.named(question), default)
     }
 
     fn ask(&mut self, question: &str) -> Option<String> {
-        self.ui.ask(question)
+        self.ui.ask(&self.named(question))
     }
 
     fn terminal(&mut self) -> Option<Arc<dyn Terminal>> {

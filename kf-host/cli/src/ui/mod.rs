@@ -6,6 +6,7 @@ pub mod escape;
 pub mod guest;
 mod line;
 mod live_table;
+mod modes;
 mod progress;
 mod reporter;
 mod sink;

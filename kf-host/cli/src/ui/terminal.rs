@@ -18,8 +18,8 @@ use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetatt
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::line::Line;
-use super::taken::{Taken, restore, taken};
-use super::{Ui, browser, lock};
+use super::taken::{Taken, draw, restore, taken};
+use super::{Ui, browser, lock, modes};
 use crate::leave;
 
 /// Bytes read at once.
@@ -46,6 +46,7 @@ impl Raw {
         ui.erase();
         *lock(&ui.shared.line) = Line::Lent;
         tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)?;
+        draw(modes::ENTER);
         Ok(guard)
     }
 }

@@ -1,4 +1,4 @@
-//! Joins the user's terminal and stdin to a pod without the right to.
+//! Joins the user's terminal, stdin, or screen alone to a pod without the right to.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -13,7 +13,7 @@ attack!(run);
 fn run(_: Vec<String>) -> Answer {
     let command = vec!["sh".to_owned()];
     let mut last = None;
-    for (stdin, tty) in [(true, true), (false, true), (true, false)] {
+    for (stdin, tty) in [(true, true), (false, true), (true, false), (false, false)] {
         let options = || SessionOptions { container: None, stdin, tty };
         let tried = [
             ("exec", sessions::exec(None, "web", &command, &options())),

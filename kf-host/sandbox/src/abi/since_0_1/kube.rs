@@ -225,11 +225,16 @@ impl Host for State {
                 name: question.name,
             })
             .collect();
-        self.ask(async move |cluster: Arc<dyn KubeApi>| {
-            let verdicts = cluster.can_i(questions).await?.into_iter();
-            Ok(verdicts.map(|v| kube::Verdict { allowed: v.allowed, reason: v.reason }).collect())
-        })
-        .await
+        let verdicts: Result<std::result::Result<Vec<kube::Verdict>, _>> = self
+            .ask(async move |cluster: Arc<dyn KubeApi>| {
+                let verdicts = cluster.can_i(questions).await?.into_iter();
+                Ok(verdicts.map(|v| kube::Verdict { allowed: v.allowed, reason: v.reason }).collect())
+            })
+            .await;
+        if matches!(&verdicts, Ok(Ok(verdicts)) if verdicts.iter().any(|verdict| !verdict.allowed)) {
+            self.told.tell_code(api::ErrorCode::Forbidden);
+        }
+        verdicts
     }
 
     async fn whoami(&mut self) -> Answer<kube::Identity> {

@@ -59,6 +59,7 @@ impl State {
         if let Some(refusal) = error.refusal {
             self.refusal = Some(*refusal);
         }
+        self.told.tell(error.code, &error.message, error.hint.as_deref());
         wit::types::Error { code: code_to_wit(error.code), message: error.message, hint: error.hint }
     }
 }
@@ -131,6 +132,7 @@ impl From<WitError> for GuestError {
             code: code_from_wit(error.code),
             message: message(error.message),
             hint: error.hint.map(message),
+            of_host: false,
         }
     }
 }

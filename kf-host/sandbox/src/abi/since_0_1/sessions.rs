@@ -14,7 +14,7 @@ use wasmtime::component::Resource;
 
 use super::wit::sessions::{Host, HostPortForward, HostProcess, Output, Port, SessionOptions};
 use super::{WitError, invalid};
-use crate::fault::stop;
+use crate::fault::{Fault, stop};
 use crate::join::{JoinError, Joining, join};
 use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
 use crate::output::{OutputError, SharedOutput};
@@ -128,8 +128,11 @@ impl State {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(self.tell(error))),
         };
+        let person = options.stdin && terminal.is_interactive();
+        let place = place(&pod, options.container.as_deref());
         let redraw = matches!(asked, Asked::Attach);
         let joining = Joining { stdin: options.stdin, tty: options.tty, redraw };
+        let tty = options.tty;
         let session = match asked {
             Asked::Exec(command) => cluster.exec(pod, command, options).await,
             Asked::Attach => cluster.attach(pod, options).await,
@@ -138,7 +141,10 @@ impl State {
             Ok(session) => session,
             Err(error) => return Ok(Err(self.tell(error))),
         };
-        match join(session, terminal, joining, &self.output).await {
+        let told = if person { Some(Told::enter(&self.output, place, tty)?) } else { None };
+        let ended = join(session, terminal, joining, &self.output).await;
+        drop(told);
+        match ended {
             Ok(code) => {
                 self.session_exit = u8::try_from(code).ok();
                 Ok(Ok(code))
@@ -146,21 +152,65 @@ impl State {
             Err(JoinError::Session(error)) => Ok(Err(self.tell(error))),
             Err(JoinError::Output(OutputError::Io(error))) => Ok(Err(self.tell(output_error(&error)))),
             Err(JoinError::Output(OutputError::Stop(fault))) => Err(stop(fault)),
+            // A command that went on could take the terminal again.
+            Err(JoinError::Left) => Err(stop(Fault::SessionLeft)),
         }
     }
 
-    /// What a session is joined to. Only showing what it says needs no right of its own: that is filtered
-    /// like all else a command prints.
+    /// What a session is joined to: a right of its own, even where it only shows what it says. A command
+    /// without it [starts](Host::start) processes and prints, and everything it prints is its own.
     fn terminal(&self, options: &Options) -> std::result::Result<Arc<dyn Terminal>, ApiError> {
-        if options.stdin || options.tty {
-            self.terminal.clone()?;
-        }
+        self.terminal.clone()?;
         let terminal = self.output.lock().terminal();
         let terminal = terminal.ok_or_else(|| failed("this run has no terminal"))?;
         if options.tty && !terminal.is_interactive() {
             return Err(ApiError::invalid("a terminal session needs a terminal, and stdin is none"));
         }
         Ok(terminal)
+    }
+}
+
+/// `pod web-0 in team-b, container main`
+fn place(pod: &PodRef, container: Option<&str>) -> String {
+    let namespace = pod.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+    let container = container.map(|container| format!(", container {container}")).unwrap_or_default();
+    format!("pod {}{namespace}{container}", pod.name)
+}
+
+/// Whether somebody typed the number of a port: as a word, as a part of one such as `8080:80`, or behind a
+/// flag, as in `--port=8080` and `-p8080`.
+fn is_typed(words: &[String], port: u16) -> bool {
+    let port = port.to_string();
+    let is_it = |part: &str| {
+        let behind_flag =
+            part.strip_prefix('-').and_then(|flag| flag.strip_prefix(|c: char| c.is_ascii_alphabetic()));
+        part == port || behind_flag == Some(&port)
+    };
+    words.iter().flat_map(|word| word.split([':', '=', ','])).any(is_it)
+}
+
+/// A person was told whose terminal it is, and is told when it is theirs again, whatever ends the session.
+struct Told {
+    output: SharedOutput,
+    place: String,
+}
+
+impl Told {
+    fn enter(output: &SharedOutput, place: String, tty: bool) -> Result<Self> {
+        // Without a terminal in the container, keys come in lines and Ctrl-C ends kf.
+        let leave = if tty { "type ~. on a new line or press Ctrl-C three times" } else { "press Ctrl-C" };
+        let text = format!("your terminal is connected to {place}; to leave, {leave}");
+        let told = output.lock().counted_note_of_host(&text);
+        match told {
+            Ok(()) | Err(OutputError::Io(_)) => Ok(Self { output: output.clone(), place }),
+            Err(OutputError::Stop(fault)) => Err(stop(fault)),
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.output.lock().note_of_host(&format!("disconnected from {}", self.place));
     }
 }
 
@@ -225,9 +275,23 @@ impl Host for State {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(self.tell(error))),
         };
-        let ports = ports.into_iter().map(|port| PortPair { local: port.local, remote: port.remote });
-        match cluster.port_forward(PodRef { namespace, name: pod }, ports.collect()).await {
-            Ok(forward) => Ok(Ok(self.push(PortForward::new(forward, self.output.clone(), slot))?)),
+        let pod = PodRef { namespace, name: pod };
+        let place = place(&pod, None);
+        let known = |port: u16| self.ports.contains(&port) || is_typed(&self.arguments, port);
+        let local = |port: u16| if known(port) { port } else { 0 };
+        let ports = ports.into_iter().map(|port| PortPair { local: local(port.local), remote: port.remote });
+        match cluster.port_forward(pod, ports.collect()).await {
+            Ok(forward) => {
+                self.ports.extend(forward.ports.iter().map(|port| port.local));
+                for port in &forward.ports {
+                    let text = format!("localhost:{} → {place}:{}", port.local, port.remote);
+                    let told = self.output.lock().counted_note_of_host(&text);
+                    if let Err(OutputError::Stop(fault)) = told {
+                        return Err(stop(fault));
+                    }
+                }
+                Ok(Ok(self.push(PortForward::new(forward, self.output.clone(), slot))?))
+            }
             Err(error) => Ok(Err(self.tell(error))),
         }
     }

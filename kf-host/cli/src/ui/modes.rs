@@ -1,0 +1,22 @@
+//! What programs in a terminal session leave switched on, and how it is switched off.
+//!
+//! A program that ends in order switches off what it switched on; one that is left, killed or hostile does
+//! not, and then clicks type, keys come in another encoding, or there is no cursor. Colours of the palette
+//! stay as they are, because shells set them too.
+
+/// Keeps the window's title.
+pub const ENTER: &[u8] = b"\x1b[22;0t";
+
+/// Ends what is unfinished, and switches off what a program may have switched on. Terminals pass over what
+/// they do not know.
+pub const LEAVE: &[u8] = b"\x18\x1b\\\
+    \x1b[?2026l\
+    \x1b7\x1b[?1049l\
+    \x1b[?9l\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l\
+    \x1b[?1l\x1b>\x1b[?66l\
+    \x1b[?2004l\
+    \x1b[=0u\x1b[>4;0m\x1b[?9001l\
+    \x1b[4l\x1b[20l\x1b[?5l\x1b[?7h\x1b[?25h\x1b[0 q\
+    \x0f\x1b(B\x1b)B\x1b[0m\x1b]8;;\x1b\\\
+    \x1b[?6l\x1b[?69l\x1b7\x1b[r\x1b8\
+    \x1b[23;0t";
