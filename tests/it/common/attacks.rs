@@ -89,7 +89,7 @@ verbs = ["create", "patch"]
 "#;
 
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 17] = [
+const PUBLISHED: [(&str, &str, &str); 18] = [
     ("complete-injects", "complete_injects", ""),
     ("complete-paths", "complete_paths", ""),
     ("complete-prints", "complete_prints", ""),
