@@ -16,7 +16,7 @@ use kf_core::Kind;
 use kf_home::Error;
 use kf_home::trusted::{self, OwnPath, Unsafe};
 use kf_toolchains::skip;
-use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
 
 /// A user that is neither root nor the one who runs the tests.
 const STRANGER: u32 = 65534;
@@ -300,5 +300,30 @@ fn group_of_root_alone_is_no_other_user() {
     place.read().unwrap().unwrap();
     place.own().at("below/file").append().unwrap();
     chown(place.path("own/below/file"), None, Some(STRANGER)).unwrap();
+    refused(place.read(), &Unsafe::Writable(0o770));
+}
+
+/// With an access control list the mode of the group is that of whoever is named in it.
+#[test]
+fn private_group_with_an_access_list_is_not_private() {
+    let place = Place::new();
+    let own = place.path("own");
+    // Version 2; owner rwx, uid 65534 rwx, group r-x, mask rwx, others none.
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in
+        [(1_u16, 7_u16, u32::MAX), (2, 7, STRANGER), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 0, u32::MAX)]
+    {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let set = setxattr(&own, "system.posix_acl_access", &list, XattrFlags::empty());
+    let test = "private_group_with_an_access_list_is_not_private";
+    if skip::unless(set.map_err(|_| "there are no access control lists here"), test) || !is_root(test) {
+        return;
+    }
+    refused(place.read(), &Unsafe::Writable(0o770));
+    let place = Place::new();
+    setxattr(place.dir.path(), "system.posix_acl_access", &list, XattrFlags::empty()).unwrap();
     refused(place.read(), &Unsafe::Writable(0o770));
 }

@@ -108,4 +108,25 @@ mod tests {
             assert!(!Cache::load(Some(&path), at(1000)).has("k"), "{text}");
         }
     }
+
+    /// Whoever could write it could answer for the cluster.
+    #[test]
+    fn a_file_that_others_may_write_knows_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = || OwnPath::new(dir.path().join("cache")).at("rights.json");
+        let mut cache = Cache::load(Some(&path()), at(1000));
+        cache.remember("k".into());
+        cache.save();
+        let mode = |path: &std::path::Path, mode| {
+            fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (loose, proper, of) in
+            [(0o666, 0o600, path()), (0o777, 0o700, OwnPath::new(dir.path().join("cache")))]
+        {
+            assert!(Cache::load(Some(&path()), at(1000)).has("k"));
+            mode(&of, loose);
+            assert!(!Cache::load(Some(&path()), at(1000)).has("k"), "{loose:o}");
+            mode(&of, proper);
+        }
+    }
 }

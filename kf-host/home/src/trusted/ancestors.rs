@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use super::rules::{Ancestor, Trust, Unsafe, kind};
+use super::rules::{Ancestor, Place, Trust, Unsafe, kind};
 use crate::error::{Error, Result};
 
 /// As many as the kernel follows.
@@ -33,7 +33,9 @@ pub(super) fn resolve(path: &Path, trust: Trust, last: Last) -> Result<Option<Pa
     let Some(root) = look(&at)? else { return Ok(None) };
     let system = root.st_uid;
     let judge = |path: &Path, stat: &Stat| {
-        trust.ancestor(stat, system).map_err(|reason| Error::UnsafePath { path: path.to_owned(), reason })
+        trust
+            .ancestor(stat, Place::Path(path), system)
+            .map_err(|reason| Error::UnsafePath { path: path.to_owned(), reason })
     };
     let mut directory = judge(&at, &root)?;
     let mut names = Vec::new();

@@ -7,10 +7,14 @@
 //! A group is private if `/etc/group` has it, and neither it nor `/etc/passwd` puts anybody but the user and root in it.
 //! Members that only a directory service knows (LDAP, SSSD) are in neither file. So where `nsswitch.conf` names one,
 //! a group is private only if it is named like the user, whose account is local and has it as its own group, or
-//! if it is root's. Whatever cannot be read makes no group private.
+//! if it is root's. In that some systems put accounts of their own, such as `halt`, which count as root. Whatever cannot be
+//! read makes no group private.
 
 use std::io::Read as _;
 use std::sync::OnceLock;
+
+/// Below it are the accounts that the system itself comes with.
+const FIRST_UID: u32 = 100;
 
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -46,7 +50,7 @@ fn read(path: &str) -> Option<String> {
 
 impl Accounts {
     fn is_private(&self, gid: u32, user: u32) -> bool {
-        let trusted = |uid: u32| uid == user || uid == 0;
+        let trusted = |uid: u32| uid == user || uid == 0 || gid == 0 && uid < FIRST_UID;
         // name:password:uid:gid:…
         let accounts: Vec<(&str, u32, u32)> = lines(&self.passwd)
             .filter_map(|fields| match fields.as_slice() {
@@ -145,5 +149,14 @@ mod tests {
         assert!(!empty.is_private(0, ALICE));
         let broken = Accounts { passwd: ":\n::\nx:x:y:z\n".into(), group: "alice:x\n".into(), ..accounts() };
         assert!(!broken.is_private(1000, ALICE));
+    }
+
+    #[test]
+    fn system_accounts_in_the_group_of_root_are_no_users() {
+        let passwd = |more: &str| Accounts { passwd: format!("{}{more}", accounts().passwd), ..accounts() };
+        let halt = "halt:x:7:0:halt:/sbin:/sbin/halt\noperator:x:11:0::/root:/sbin/nologin\n";
+        assert!(passwd(halt).is_private(0, ALICE));
+        assert!(!passwd("mallory:x:1003:0::/:/bin/sh\n").is_private(0, ALICE));
+        assert!(!passwd("halt:x:7:1000:halt:/sbin:/sbin/halt\n").is_private(1000, ALICE));
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ancestors::{Last, resolve, unreadable};
-use super::rules::{Privacy, Trust, Unsafe, kind};
+use super::rules::{Place, Privacy, Trust, Unsafe, kind};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -185,7 +185,9 @@ impl OwnPath {
                 Err(errno) => return Err(unreadable(&at, errno)),
             };
             let stat = fstat(&next).map_err(|errno| unreadable(&at, errno))?;
-            trust.directory(&stat).map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
+            trust
+                .directory(&stat, Place::Open(next.as_fd()))
+                .map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
             open = Folder::Below(next);
         }
         Ok(Some(open))
@@ -233,7 +235,7 @@ pub(super) fn open_directory(path: &Path, trust: Trust) -> Result<Option<OwnedFd
         Err(errno) => return Err(unreadable(path, errno)),
     };
     let stat = fstat(&directory).map_err(|errno| unreadable(path, errno))?;
-    trust.directory(&stat).map_err(unsafe_path)?;
+    trust.directory(&stat, Place::Open(directory.as_fd())).map_err(unsafe_path)?;
     Ok(Some(directory))
 }
 
@@ -257,7 +259,7 @@ pub(super) fn open_file(
         errno => Refused::Errno(errno),
     })?;
     let stat = fstat(&file).map_err(Refused::Errno)?;
-    trust.file(&stat, privacy).map_err(Refused::Unsafe)?;
+    trust.file(&stat, Place::Open(file.as_fd()), privacy).map_err(Refused::Unsafe)?;
     Ok(File::from(file))
 }
 

@@ -1,6 +1,10 @@
 //! Who may have written what is open.
 
-use rustix::fs::{FileType, Mode, Stat};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, Stat, fgetxattr, lgetxattr};
+use rustix::io::Errno;
 
 use super::groups;
 
@@ -26,6 +30,27 @@ pub enum Unsafe {
     Writable(u32),
     #[error("other users may read it (mode {0:04o})")]
     Readable(u32),
+}
+
+/// What the status is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    Open(BorrowedFd<'a>),
+    /// One that nobody else can change meanwhile.
+    Path(&'a Path),
+}
+
+impl Place<'_> {
+    /// Whether an access control list may name others; the group's mode is then what any of them may have at most.
+    fn has_access_list(self) -> bool {
+        const NAME: &str = "system.posix_acl_access";
+        let nothing: &mut [u8] = &mut [];
+        let found = match self {
+            Self::Open(fd) => fgetxattr(fd, NAME, nothing),
+            Self::Path(path) => lgetxattr(path, NAME, nothing),
+        };
+        !matches!(found, Err(Errno::NODATA | Errno::NOTSUP))
+    }
 }
 
 /// What is asked of a file besides its owner and who may write to it.
@@ -58,33 +83,34 @@ impl Trust {
     }
 
     /// A directory of kf's own.
-    pub(super) fn directory(self, stat: &Stat) -> Result<(), Unsafe> {
+    pub(super) fn directory(self, stat: &Stat, place: Place<'_>) -> Result<(), Unsafe> {
         if kind(stat) != FileType::Directory {
             return Err(Unsafe::NotADirectory);
         }
         self.owner(stat)?;
-        self.unwritable(stat)
+        self.unwritable(stat, place)
     }
 
-    pub(super) fn file(self, stat: &Stat, privacy: Privacy) -> Result<(), Unsafe> {
+    pub(super) fn file(self, stat: &Stat, place: Place<'_>, privacy: Privacy) -> Result<(), Unsafe> {
         if kind(stat) != FileType::RegularFile {
             return Err(Unsafe::NotAFile);
         }
         self.owner(stat)?;
-        self.unwritable(stat)?;
+        self.unwritable(stat, place)?;
         let others = (Mode::RWXG | Mode::RWXO).bits();
-        if privacy == Privacy::Private && stat.st_mode & others != 0 && !self.only_private_group(stat) {
+        if privacy == Privacy::Private && stat.st_mode & others != 0 && !self.only_private_group(stat, place)
+        {
             return Err(Unsafe::Readable(stat.st_mode & PERMISSIONS));
         }
         Ok(())
     }
 
     /// A directory above kf's own; `system` owns `/`.
-    pub(super) fn ancestor(self, stat: &Stat, system: u32) -> Result<Ancestor, Unsafe> {
+    pub(super) fn ancestor(self, stat: &Stat, place: Place<'_>, system: u32) -> Result<Ancestor, Unsafe> {
         if stat.st_uid != system {
             self.owner(stat)?;
         }
-        match self.unwritable(stat) {
+        match self.unwritable(stat, place) {
             Ok(()) => Ok(Ancestor::Closed),
             Err(_) if stat.st_mode & STICKY != 0 => Ok(Ancestor::Sticky),
             Err(error) => Err(error),
@@ -95,17 +121,21 @@ impl Trust {
         if stat.st_uid == self.user || stat.st_uid == 0 { Ok(()) } else { Err(Unsafe::Owner(stat.st_uid)) }
     }
 
-    fn unwritable(self, stat: &Stat) -> Result<(), Unsafe> {
+    fn unwritable(self, stat: &Stat, place: Place<'_>) -> Result<(), Unsafe> {
         let by_others = stat.st_mode & WRITABLE_BY_OTHERS != 0;
         let by_group = stat.st_mode & WRITABLE_BY_GROUP != 0;
-        if by_others || by_group && !groups::is_private(stat.st_gid, self.user) {
+        if by_others || by_group && !self.is_private_group(stat, place) {
             return Err(Unsafe::Writable(stat.st_mode & PERMISSIONS));
         }
         Ok(())
     }
 
-    fn only_private_group(self, stat: &Stat) -> bool {
-        stat.st_mode & Mode::RWXO.bits() == 0 && groups::is_private(stat.st_gid, self.user)
+    fn only_private_group(self, stat: &Stat, place: Place<'_>) -> bool {
+        stat.st_mode & Mode::RWXO.bits() == 0 && self.is_private_group(stat, place)
+    }
+
+    fn is_private_group(self, stat: &Stat, place: Place<'_>) -> bool {
+        groups::is_private(stat.st_gid, self.user) && !place.has_access_list()
     }
 }
 
