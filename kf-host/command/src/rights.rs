@@ -92,7 +92,7 @@ impl Rights {
 const MAX_LISTED: usize = 12;
 
 /// The longest list of headers, in characters.
-const MAX_HEADERS_CHARS: usize = 120;
+const MAX_HEADERS_CHARS: usize = 60;
 
 /// The longest list of kinds in a question, in characters.
 const MAX_QUESTION_CHARS: usize = 60;
@@ -138,7 +138,10 @@ fn strongest_first(rights: &Rights, rules: &[Sentence], line: fn(&Sentence) -> S
 
 /// `open the file that you give as --config`.
 pub fn in_words_of_paths(paths: &PathArguments, chars: usize) -> String {
-    let list = |words: &BTreeSet<String>| joined(&words.iter().cloned().collect::<Vec<_>>(), chars);
+    let list = |words: &BTreeSet<String>| {
+        let words: Vec<String> = words.iter().map(|word| shortened(word)).collect();
+        joined(&words, chars)
+    };
     let file = || format!("open the file that you give as {}", list(&paths.files));
     let directory =
         || format!("read all that is below the directory that you give as {}", list(&paths.directories));

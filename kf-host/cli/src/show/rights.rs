@@ -18,7 +18,7 @@ use crate::ui::Ui;
 const VERBS: usize = 24;
 
 /// The longest list of words that name paths, in characters.
-const MAX_PATHS_CHARS: usize = 120;
+const MAX_PATHS_CHARS: usize = 60;
 
 /// A line about rights, and whether it should catch the eye.
 pub struct Line {
@@ -132,7 +132,12 @@ fn table(indent: &str, sentences: &[Sentence]) -> Vec<Line> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use kf_core::Permissions;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{select, subsequence};
     use serde_json::{Value, json};
 
     use super::super::wrap::WIDTH;
@@ -202,21 +207,21 @@ mod tests {
             json!({"apiGroups": groups, "resources": kinds, "verbs": ["create"]}),
         ];
         insta::assert_snapshot!(seen(&rules, &[]), @r#"
-                                    and 10 more
+                                    01kindkindkindki…upgroupgroupgroupgroup.56.evil.io,
+                                    02kindkindkindki…upgroupgroupgroupgroup.56.evil.io
+                                    and 13 more
+          create                    00kindkindkindki…upgroupgroupgroupgroup.57.evil.io,
+                                    01kindkindkindki…upgroupgroupgroupgroup.57.evil.io,
+                                    02kindkindkindki…upgroupgroupgroupgroup.57.evil.io
+                                    and 13 more
           create                    00kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
                                     01kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
-                                    02kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
-                                    03kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
-                                    04kindkindkindki…upgroupgroupgroupgroup.58.evil.io,
-                                    05kindkindkindki…upgroupgroupgroupgroup.58.evil.io
-                                    and 10 more
+                                    02kindkindkindki…upgroupgroupgroupgroup.58.evil.io
+                                    and 13 more
           create                    00kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
                                     01kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
-                                    02kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
-                                    03kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
-                                    04kindkindkindki…upgroupgroupgroupgroup.59.evil.io,
-                                    05kindkindkindki…upgroupgroupgroupgroup.59.evil.io
-                                    and 10 more
+                                    02kindkindkindki…upgroupgroupgroupgroup.59.evil.io
+                                    and 13 more
           run commands in           pods (pods/exec)
           create, change, delete, escalate, bind and watch
                                     roles (roles.rbac.authorization.k8s.io) (dangerous)
@@ -248,6 +253,69 @@ mod tests {
         What it creates or changes runs containers: through them it can use every secret
         and service account of the namespace.
         "#);
+    }
+
+    fn hostile_rules() -> impl Strategy<Value = Value> {
+        let groups = vec!["", "apps", "evil.io", "rbac.authorization.k8s.io", "kubeflow.org"];
+        let groups = prop_oneof![
+            subsequence(groups, 1..=2).prop_map(|groups| groups.into_iter().map(str::to_owned).collect()),
+            vec("[a-z]{1,60}\\.[a-z]{60}\\.evil\\.io", 1..3),
+        ];
+        let kinds = vec![
+            "pods/exec",
+            "pods/attach",
+            "pods/portforward",
+            "secrets",
+            "roles",
+            "clusterroles",
+            "configmaps",
+            "pods",
+            "jobs",
+            "nodes",
+            "namespaces",
+            "pods/log",
+            "pods/ephemeralcontainers",
+        ];
+        let kinds = prop_oneof![
+            subsequence(kinds, 1..=8).prop_map(|kinds| kinds.into_iter().map(str::to_owned).collect()),
+            vec("[a-z0-9]{1,63}(/[a-z0-9]{1,63})?", 1..9),
+        ];
+        let verbs =
+            "get list watch create update patch delete deletecollection impersonate escalate bind use";
+        let verbs = subsequence(verbs.split(' ').collect::<Vec<_>>(), 1..=12);
+        let names = prop_oneof![Just(vec![]), vec("[!-\"&-.0->@-\\[\\]-~]{2,253}", 1..5)];
+        let scope = select(vec!["environment", "cluster"]);
+        (groups, kinds, verbs, names, scope).prop_map(|(groups, kinds, verbs, names, scope): (Vec<String>, Vec<String>, _, Vec<String>, _)| {
+            json!({"apiGroups": groups, "resources": kinds, "verbs": verbs, "resourceNames": names, "scope": scope})
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn strongest_right_is_on_the_screen_whatever_the_rules(
+            kubernetes in vec(hostile_rules(), 1..8),
+            words in vec("(--[a-z]{40}|word [0-9]{1,3}) of [a-z]{40} [a-z]{40}", 0..40),
+            headers in prop::collection::btree_set("x-[a-z]{50}", 0..8),
+        ) {
+            let headers = headers.iter().map(|name| kf_core::pod_http::PodHeader::parse(name).unwrap()).collect();
+            let permissions = Permissions { kubernetes, selection: true, terminal: true, headers };
+            let Ok(rights) = Rights::parse(&permissions) else { return Ok(()) };
+            let words: BTreeSet<String> = words.into_iter().collect();
+            let paths = PathArguments { files: words.clone(), directories: words };
+            let lines: Vec<String> = lines("evil", &rights, &paths).into_iter().map(|line| line.text).collect();
+            prop_assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+            let seen = lines[lines.len().saturating_sub(ROWS)..].concat();
+            let strongest = sentences(&rights.rules).pop().unwrap();
+            let told = match strongest.danger() {
+                Some(danger) => danger.to_string(),
+                None => strongest.verbs,
+            };
+            let plain = |text: &str| text.replace(' ', "");
+            prop_assert!(plain(&seen).contains(&plain(&told)), "{told}: {lines:#?}");
+            prop_assert!(seen.contains("It may open the file") || paths.is_empty(), "{lines:#?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@ use super::strength::{Strength, asks};
 /// The longest list of kinds in a [`Sentence`], in characters.
 const MAX_LIST_CHARS: usize = 360;
 
+/// The same from forwarded ports on. What is that strong has to fit on a screen with all that is said below.
+const MAX_STRONG_LIST_CHARS: usize = 200;
+
 /// The most names of objects that are told for one kind.
 const MAX_NAMES: usize = 3;
 
@@ -93,6 +96,10 @@ impl<'a> Place<'a> {
         subjects: &BTreeMap<Subject<'a>, BTreeSet<Option<&str>>>,
         list_chars: usize,
     ) -> Sentence {
+        let list_chars = match self.strength {
+            strength if strength < Strength::ForwardsPorts => list_chars,
+            _ => list_chars.min(MAX_STRONG_LIST_CHARS),
+        };
         let nouns: Vec<String> = subjects.iter().map(|(subject, names)| subject.noun(names)).collect();
         let mut what = joined(&nouns, list_chars);
         if self.everywhere {
@@ -243,8 +250,7 @@ pub fn joined(words: &[String], chars: usize) -> String {
 /// A name in which nothing reads like the words around it.
 fn quoted(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte);
-    let short = shortened(name);
-    if name.bytes().all(plain) { short } else { format!("{short:?}") }
+    if name.bytes().all(plain) { shortened(name) } else { shortened(&format!("{name:?}")) }
 }
 
 /// At most 50 characters of a name, without the middle: a domain name says at its end whose it is.
