@@ -367,6 +367,29 @@ fn kuberc_that_somebody_else_could_have_written_allows_no_plugin() {
     }
 }
 
+/// It says where the user's credentials go, and which program gets them.
+#[test]
+fn kubeconfig_that_others_may_write_is_warned_of() {
+    let home = Home::with_commands(&["whoami"]);
+    let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
+    let warned = || {
+        let ran = home.run(["whoami", "--kubeconfig", &kubeconfig]).code(7);
+        ran.stderr.lines().find(|line| line.contains("is not yours alone")).map(str::to_owned)
+    };
+    assert_eq!(warned(), None);
+    Plant::WritableByAll.at(Path::new(&kubeconfig));
+    let expected = format!(
+        "warning: the kubeconfig {kubeconfig} is not yours alone: other users may write to it (mode 0666)"
+    );
+    assert_eq!(warned(), Some(expected));
+    fs_err::set_permissions(&kubeconfig, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(warned(), None);
+    if is_root("kubeconfig_that_others_may_write_is_warned_of") {
+        Plant::OfAnotherUser.at(Path::new(&kubeconfig));
+        assert!(warned().unwrap().ends_with("it belongs to another user (uid 65534)"));
+    }
+}
+
 /// Accepting a command by its digest is for what is asked for, not for where it is kept.
 #[test]
 fn nothing_is_added_to_a_home_that_others_may_change() {

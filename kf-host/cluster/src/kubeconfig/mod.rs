@@ -20,6 +20,7 @@ pub use proxy::ProxyVariables;
 
 use kf_core::Digest;
 use kf_core::names::{NameError, Namespace};
+use kf_home::trusted::{self, Unsafe};
 
 /// The parts of the process's environment that decide; taken once, so that tests give their own.
 #[derive(Clone, Debug, Default)]
@@ -102,8 +103,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the kubeconfig does that a person may not know of, a line each: it believes any server, or
-    /// acts as somebody else.
+    /// What the kubeconfig does that a person may not know of, a line each: it believes any server,
+    /// acts as somebody else, or may be written by somebody else.
     pub fn remarks(&self) -> Vec<String> {
         let server = &self.server;
         let insecure = self.insecure.then(|| {
@@ -118,7 +119,17 @@ impl Settings {
             let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
             format!("the kubeconfig has you act as {user}{of}")
         });
-        insecure.into_iter().chain(unsent).chain(acting).collect()
+        let writable = self.files.iter().filter_map(|file| match trusted::check_file(file) {
+            Err(kf_home::Error::UnsafePath {
+                path,
+                reason: reason @ (Unsafe::Owner(_) | Unsafe::Writable(_)),
+            }) => {
+                let of = if path == *file { String::new() } else { format!(" ({})", path.display()) };
+                Some(format!("the kubeconfig {} is not yours alone{of}: {reason}", file.display()))
+            }
+            _ => None,
+        });
+        insecure.into_iter().chain(unsent).chain(acting).chain(writable).collect()
     }
 
     /// The digest of the certificates that vouch for the server; none where the system's do.

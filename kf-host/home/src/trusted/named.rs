@@ -43,6 +43,11 @@ pub fn append_to(path: &Path) -> Result<File> {
     }
 }
 
+/// Refuses a file that somebody else could have written. What cannot be opened is not refused.
+pub fn check_file(path: &Path) -> Result<()> {
+    open(path, OFlags::RDONLY, Last::MayBeLink, Privacy::Readable).map(drop)
+}
+
 /// Refuses a directory that others could change. It must exist.
 pub fn check_directory(path: &Path) -> Result<()> {
     match open_directory(path, Trust::of_this_process())? {
