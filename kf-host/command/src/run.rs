@@ -68,7 +68,7 @@ pub struct Finished {
     pub exit: Result<u8, Failure>,
     /// The API server's warnings.
     pub warnings: Vec<String>,
-    /// What the API server said of failed calls and only the user may read, with the object it is about.
+    /// What was said of failed calls and only the user may read, and who said it.
     pub withheld: Vec<(String, String)>,
     /// What a dry run would have changed.
     pub changes: Vec<Change>,

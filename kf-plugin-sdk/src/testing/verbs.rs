@@ -346,6 +346,7 @@ impl FakeCluster {
         let request = Request::patch(self.object_at(object)?, convert::patch_kind(kind), body)?;
         self.check(&request)?;
         let Request { place, .. } = request;
+        self.look(&place, false)?;
         if kind == PatchKind::Json {
             return Err(Error::unsupported("the fake cluster knows merge patches only"));
         }
@@ -354,7 +355,6 @@ impl FakeCluster {
             return Err(Error::invalid(format!("{what} is a custom resource and takes no strategic patch")));
         }
         self.wrote("patch", object, body, options.dry_run);
-        self.look(&place, false)?;
         self.check_fields(&place, body)?;
         // A patch of what is below an object changes the object.
         let place = Place { subresource: None, ..place };

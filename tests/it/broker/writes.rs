@@ -213,7 +213,10 @@ async fn a_failed_write_repeats_nothing_the_grant_hides() {
         }
         assert!(refused > 60, "{refused}");
         let withheld = broker.withheld();
-        assert!(!withheld.is_empty() && withheld.iter().all(|(object, _)| object.starts_with("configmap")));
+        assert!(
+            !withheld.is_empty()
+                && withheld.iter().all(|(object, _)| object.starts_with("the API server about configmap"))
+        );
     }
 }
 

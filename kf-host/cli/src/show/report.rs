@@ -14,8 +14,8 @@ pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
         app.ui.warn(warning);
     }
     if !matches!(finished.exit, Ok(exit::OK)) {
-        for (object, words) in &finished.withheld {
-            app.ui.note(&format!("the API server about {object}, which the command may not read: {words}"));
+        for (speaker, words) in &finished.withheld {
+            app.ui.note(&format!("{speaker}, not told to the command: {words}"));
         }
     }
     if finished.rules.is_empty() {

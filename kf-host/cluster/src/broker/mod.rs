@@ -148,9 +148,11 @@ impl Broker {
         self.inner.recorder.changes()
     }
 
-    /// What the API server said of failed calls and the command did not get to read, with the object it is about.
+    /// What was said of failed calls and the command did not get to read, and who said it.
     pub fn withheld(&self) -> Vec<(String, String)> {
-        self.inner.recorder.withheld_words()
+        let mut withheld = self.inner.recorder.withheld_words();
+        withheld.extend(self.inner.connection.plugin_words());
+        withheld
     }
 
     /// The API server's warnings, each once: deprecated versions, unknown fields.

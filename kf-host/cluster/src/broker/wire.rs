@@ -177,7 +177,7 @@ impl Inner {
         if words == Words::Fields
             && let Some(text) = server_words(body)
         {
-            self.recorder.withheld(&call.object, text);
+            self.recorder.withheld(&format!("the API server about {}", call.object), text);
         }
         words
     }

@@ -162,7 +162,8 @@ pub(super) fn plugin(why: &PluginError, settings: &Settings) -> ApiError {
 
 fn credentials(auth: &AuthError) -> ApiError {
     let message = match auth {
-        AuthError::ReadTokenFile(why, path) => format!("the token file {}: {why}", path.display()),
+        // Its path may name the user.
+        AuthError::ReadTokenFile(why, _) => format!("the token file of the kubeconfig cannot be read: {why}"),
         other => format!("no credentials: {other}"),
     };
     error(ErrorCode::Unauthenticated, message, Some(RENEW))

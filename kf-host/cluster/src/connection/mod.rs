@@ -8,6 +8,7 @@ mod failure;
 mod plugin;
 mod plugin_process;
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -26,8 +27,10 @@ pub use plugin_process::end_unattended_plugins;
 
 use kf_core::Digest;
 use kf_core::api::{ApiError, ErrorCode};
+use kf_core::text::one_line;
 
 use crate::kubeconfig::Settings;
+use plugin::PluginError;
 
 const JSON: &str = "application/json";
 
@@ -65,6 +68,8 @@ pub struct Connection {
     settings: Option<Settings>,
     /// Held while connecting, so that a credential plugin runs once however many calls wait.
     state: Mutex<State>,
+    /// What a credential plugin said as it failed.
+    plugin_words: std::sync::Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -97,7 +102,13 @@ struct Connected {
 impl Connection {
     /// Connects nothing yet.
     pub fn new(settings: Settings, timeouts: Timeouts) -> Self {
-        Self { server: settings.server.clone(), timeouts, settings: Some(settings), state: Mutex::default() }
+        Self {
+            server: settings.server.clone(),
+            timeouts,
+            settings: Some(settings),
+            state: Mutex::default(),
+            plugin_words: std::sync::Mutex::default(),
+        }
     }
 
     /// Over a client that exists already; `server` is for messages.
@@ -107,6 +118,7 @@ impl Connection {
             timeouts: Timeouts::default(),
             settings: None,
             state: Mutex::new(State { prepared: None, connected: Some(Connected { client, runtime: None }) }),
+            plugin_words: std::sync::Mutex::default(),
         }
     }
 
@@ -134,6 +146,13 @@ impl Connection {
         let auth =
             self.settings.as_ref().map(|s| credentials::bytes(&s.config.auth_info)).unwrap_or_default();
         Digest::of_parts(&[b"kf connection 1", self.server.as_bytes(), &auth]).to_string()
+    }
+
+    /// The credential plugin that failed, and what it said. It is the user's to read and no command's.
+    pub(crate) fn plugin_words(&self) -> Option<(String, String)> {
+        let words = self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let plugin = self.settings.as_ref()?.credential_plugin.as_deref()?;
+        Some((format!("the credential plugin {plugin}"), words))
     }
 
     /// Sends one request and returns once the head of the answer is there, whatever its status.
@@ -214,7 +233,10 @@ impl Connection {
             .header(CONTENT_TYPE, JSON)
             .body(Body::from(body))
             .map_err(|error| failure::unreachable(self, &error.to_string()))?;
-        let response = self.send(request).await?;
+        let response = self.send(request).await.map_err(|error| match self.plugin_words() {
+            Some((_, words)) => ApiError { message: format!("{}: {words}", error.message), ..error },
+            None => error,
+        })?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MOST_ANSWER);
         let whole = tokio::time::timeout(self.timeouts.answer, body.collect());
@@ -266,7 +288,13 @@ impl Connection {
         });
         match prepared.await {
             Ok(Ok(prepared)) => Ok(prepared),
-            Ok(Err(error)) => Err(failure::plugin(&error, settings)),
+            Ok(Err(error)) => {
+                if let PluginError::Failed { said, .. } = &error {
+                    let words = Some(one_line(said));
+                    *self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+                }
+                Err(failure::plugin(&error, settings))
+            }
             Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
         }
     }

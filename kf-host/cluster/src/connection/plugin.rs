@@ -23,8 +23,12 @@ pub(super) enum PluginError {
     Start(std::io::Error),
     #[error("needs a terminal to ask on")]
     NoTerminal,
-    #[error("failed ({status}): {said}")]
-    Failed { status: std::process::ExitStatus, said: String },
+    #[error("failed ({status})")]
+    Failed {
+        status: std::process::ExitStatus,
+        /// For the user: it may name accounts and whole requests.
+        said: String,
+    },
     #[error("answered something that is no credential: {0}")]
     Answer(String),
 }

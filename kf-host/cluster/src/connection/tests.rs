@@ -371,8 +371,14 @@ async fn a_credential_plugin_that_gives_nothing_is_named() {
         assert_eq!(error.code, ErrorCode::Unauthenticated);
         assert!(error.message.contains("plugin sh") && error.message.contains(words), "{error}");
     }
+    // What it says is the user's: the host's own questions repeat it, and a command's do not.
+    let connection =
+        connection("https://127.0.0.1:1", None, &plugin("echo alice has no session >&2; exit 3"));
+    let error = connection.send(Request::get("/version").body(Body::empty()).unwrap()).await.err().unwrap();
+    assert_eq!(error.message, "the credential plugin sh failed (exit status: 3)");
+    assert_eq!(connection.plugin_words().unwrap().1, "alice has no session");
     let absent = plugin("").replace("command: sh", "command: /nonexistent/login");
-    let error = connection("https://127.0.0.1:1", None, &absent).get("/version").await.unwrap_err();
+    let error = self::connection("https://127.0.0.1:1", None, &absent).get("/version").await.unwrap_err();
     assert!(
         error.message.starts_with("the credential plugin /nonexistent/login cannot be started"),
         "{error}"
