@@ -185,9 +185,17 @@ fn person_leaves_whatever_runs_in_the_terminal() {
     }
     let team = team("leave");
     let home = team.home(User::DataScientist, &["run", "shell"]);
-    // It takes Ctrl-C, reads nothing, and asks for a password.
+    // It takes Ctrl-C, reads nothing, and asks for a password. It asks for one over and over. It has keys sent
+    // as sequences.
     let prompt = "trap '' INT; printf 'Pass''word: '; while :; do sleep 1; done";
-    for way_out in ["\r~.", "\x03\x03\x03"] {
+    let flood = "trap '' INT; while :; do echo 'Pass''word: '; done";
+    let encoded = "trap '' INT; printf '\\033[>1uPass''word: '; while :; do sleep 1; done";
+    for (script, way_out) in [
+        (prompt, "\r~."),
+        (prompt, "\x03\x03\x03"),
+        (flood, "\r~."),
+        (encoded, "\x1b[99;5u\x1b[99;5u\x1b[99;5u"),
+    ] {
         let mut terminal = Terminal::start(home.kf(["shell", "server"]));
         let before = terminal.settings();
         terminal.expect(
@@ -195,7 +203,7 @@ fn person_leaves_whatever_runs_in_the_terminal() {
              to leave, type ~. on a new line or press Ctrl-C three times\r\n",
         );
         terminal.expect("# ");
-        terminal.type_text(&format!("{prompt}\r"));
+        terminal.type_text(&format!("{script}\r"));
         terminal.expect("Password: ");
         terminal.type_text(way_out);
         let keyboard = terminal.keyboard();
