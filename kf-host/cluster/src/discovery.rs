@@ -5,6 +5,7 @@
 //! every other group is asked once a run.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kf_core::api::ServedKind;
@@ -39,19 +40,40 @@ impl DiscoveryPath {
 }
 
 /// An entry of an `APIResourceList`.
+#[derive(Clone, Debug)]
 struct ServedResource {
     served: ServedKind,
     /// Such as `localqueue`; may be empty.
     singular: String,
 }
 
-/// A document, once it is there; none where it is not served.
-type Document = Arc<OnceCell<Option<Arc<Value>>>>;
+/// What a document says, once it is there; none where it is not served.
+type Document = Arc<OnceCell<Option<Arc<Learned>>>>;
+
+/// The most kinds of one document, and of all that are remembered. The core API has some 60.
+const MAX_KINDS: usize = 1_000;
+const MAX_REMEMBERED_KINDS: usize = 10_000;
+
+/// The most documents that are remembered.
+const MAX_DOCUMENTS: usize = 500;
+
+/// The most versions of a group.
+const MAX_VERSIONS: usize = 50;
+
+/// What one document says: the versions of a group, or the kinds of a version.
+#[derive(Debug, Default)]
+struct Learned {
+    /// Preferred first.
+    versions: Vec<Version>,
+    resources: Vec<ServedResource>,
+}
 
 /// What was learnt this run.
 #[derive(Debug, Default)]
 pub struct Discovery {
     documents: Mutex<HashMap<DiscoveryPath, Document>>,
+    /// How many kinds are remembered.
+    kinds: AtomicUsize,
 }
 
 impl Discovery {
@@ -104,22 +126,8 @@ impl Discovery {
         if group.is_core() {
             return Ok(Version::parse("v1").into_iter().collect());
         }
-        let Some(document) = self.document(fetch, DiscoveryPath::Group(group.clone())).await? else {
-            return Ok(Vec::new());
-        };
-        let named = |value: &Value| {
-            value.get("version").and_then(Value::as_str).and_then(|text| Version::parse(text).ok())
-        };
-        let preferred = document.get("preferredVersion").and_then(named);
-        let served =
-            document.get("versions").and_then(Value::as_array).into_iter().flatten().filter_map(named);
-        let mut versions: Vec<Version> = preferred.into_iter().collect();
-        for version in served {
-            if !versions.contains(&version) {
-                versions.push(version);
-            }
-        }
-        Ok(versions)
+        let document = self.document(fetch, DiscoveryPath::Group(group.clone())).await?;
+        Ok(document.map(|learned| learned.versions.clone()).unwrap_or_default())
     }
 
     async fn resources<F: Fetch>(
@@ -129,34 +137,83 @@ impl Discovery {
         version: &Version,
     ) -> Result<Vec<ServedResource>, F::Error> {
         let path = DiscoveryPath::GroupVersion(group.clone(), version.clone());
-        let Some(document) = self.document(fetch, path).await? else { return Ok(Vec::new()) };
-        Ok(document
-            .get("resources")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|resource| {
-                let singular = resource.get("singularName").and_then(Value::as_str).unwrap_or_default();
-                let served = served_kind(group, version, resource)?;
-                Some(ServedResource { served, singular: singular.to_owned() })
-            })
-            .collect())
+        let document = self.document(fetch, path).await?;
+        Ok(document.map(|learned| learned.resources.clone()).unwrap_or_default())
     }
 
-    /// Two askers of one document make one call; askers of several do not wait for each other.
+    /// Two askers of one document make one call; askers of several do not wait for each other. More than a run has
+    /// a use for is not remembered.
     async fn document<F: Fetch>(
         &self,
         fetch: &F,
         path: DiscoveryPath,
-    ) -> Result<Option<Arc<Value>>, F::Error> {
+    ) -> Result<Option<Arc<Learned>>, F::Error> {
         let document = {
             let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(documents.entry(path.clone()).or_default())
+            match documents.get(&path) {
+                Some(document) => Arc::clone(document),
+                None if documents.len() >= MAX_DOCUMENTS => Document::default(),
+                None => Arc::clone(documents.entry(path.clone()).or_default()),
+            }
         };
-        let read = async || Ok(fetch.document(path).await?.map(Arc::new));
+        let read = async || {
+            let learned = fetch.document(path.clone()).await?.map(|document| Learned::of(&path, &document));
+            let kinds = learned.as_ref().map_or(0, |learned| learned.resources.len());
+            if self.kinds.fetch_add(kinds, Ordering::Relaxed) + kinds > MAX_REMEMBERED_KINDS {
+                self.kinds.fetch_sub(kinds, Ordering::Relaxed);
+                self.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+            }
+            Ok(learned.map(Arc::new))
+        };
         document.get_or_try_init(read).await.cloned()
     }
 }
+
+impl Learned {
+    fn of(path: &DiscoveryPath, document: &Value) -> Self {
+        match path {
+            DiscoveryPath::Group(_) => Self { versions: versions(document), ..Self::default() },
+            DiscoveryPath::GroupVersion(group, version) => {
+                Self { resources: resources(group, version, document), ..Self::default() }
+            }
+        }
+    }
+}
+
+fn versions(document: &Value) -> Vec<Version> {
+    let named = |value: &Value| {
+        value.get("version").and_then(Value::as_str).and_then(|text| Version::parse(text).ok())
+    };
+    let preferred = document.get("preferredVersion").and_then(named);
+    let served = document.get("versions").and_then(Value::as_array).into_iter().flatten().filter_map(named);
+    let mut versions: Vec<Version> = preferred.into_iter().collect();
+    for version in served.take(MAX_VERSIONS) {
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    versions
+}
+
+/// The kinds whose names are such. The server's strings go into paths, so they are parsed like anybody's.
+fn resources(group: &Group, version: &Version, document: &Value) -> Vec<ServedResource> {
+    let resources = document.get("resources").and_then(Value::as_array).into_iter().flatten();
+    let resources = resources.filter_map(|resource| {
+        let served = served_kind(group, version, resource)?;
+        parsed(&served).ok()?;
+        let singular = resource.get("singularName").and_then(Value::as_str).unwrap_or_default();
+        // It is compared with the name of a kind, which is short.
+        let singular = if singular.len() > MAX_NAME_BYTES { "" } else { singular };
+        Some(ServedResource { served, singular: singular.to_owned() })
+    });
+    resources.take(MAX_KINDS).collect()
+}
+
+/// The longest singular and verb, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// The most verbs of a kind; Kubernetes has ten.
+const MAX_VERBS: usize = 32;
 
 /// One entry of an `APIResourceList`; subresources are no kinds of their own.
 fn served_kind(group: &Group, version: &Version, resource: &Value) -> Option<ServedKind> {
@@ -169,11 +226,15 @@ fn served_kind(group: &Group, version: &Version, resource: &Value) -> Option<Ser
         kind: text("kind")?.to_owned(),
         plural: plural.to_owned(),
         namespaced: resource.get("namespaced")?.as_bool()?,
-        verbs: verbs.filter_map(Value::as_str).map(str::to_owned).collect(),
+        verbs: verbs
+            .filter_map(Value::as_str)
+            .filter(|verb| verb.len() <= MAX_NAME_BYTES)
+            .take(MAX_VERBS)
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
-/// The server's strings go into paths, so they are parsed like anybody's.
 fn parsed(served: &ServedKind) -> Result<Served, NameError> {
     Ok(Served {
         group: Group::parse(served.group.as_str())?,
@@ -259,6 +320,39 @@ mod tests {
         assert_eq!(*fetch.0.lock().unwrap(), ["/apis/trainer.kubeflow.org", "/apis/trainer.kubeflow.org/v2"]);
         let old = resolve(&discovery, &fetch, "trainer.kubeflow.org", None, "OldJob").await.unwrap();
         assert_eq!(old.version.as_str(), "v1");
+    }
+
+    /// Documents without end, of kinds without end.
+    struct Endless(AtomicUsize);
+
+    impl Fetch for Endless {
+        type Error = ();
+
+        async fn document(&self, _: DiscoveryPath) -> Result<Option<Value>, ()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let kind = |n| {
+                json!({"name": format!("a{n}"), "kind": format!("A{n}"), "namespaced": true,
+                       "singularName": "x".repeat(1000), "verbs": vec!["y".repeat(1000); 100]})
+            };
+            Ok(Some(
+                json!({"versions": [{"version": "v1"}], "resources": (0..1_200).map(kind).collect::<Vec<_>>()}),
+            ))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_without_end_is_not_remembered_without_end() {
+        let (discovery, fetch) = (Discovery::default(), Endless(AtomicUsize::new(0)));
+        for n in 0..30 {
+            let group = Group::parse(format!("g{n}.example").as_str()).unwrap();
+            let kinds = discovery.group(&fetch, &group).await.unwrap();
+            assert_eq!(kinds.len(), MAX_KINDS);
+            assert!(kinds.iter().all(|kind| kind.verbs.is_empty()));
+        }
+        let documents = discovery.documents.lock().unwrap();
+        let kinds = documents.values().filter_map(|document| document.get().cloned().flatten());
+        assert_eq!(kinds.map(|learned| learned.resources.len()).sum::<usize>(), MAX_REMEMBERED_KINDS);
+        assert_eq!(fetch.0.load(Ordering::Relaxed), 60);
     }
 
     #[tokio::test]

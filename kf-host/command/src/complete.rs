@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use kf_core::api::{self, ApiError, ErrorCode, KubeApi as _, Reach, Selection};
+use kf_core::json::Document;
 use kf_core::ui::Silent;
 use kf_core::{Failure, Kind};
 use kf_sandbox::{Candidate, CompletionRequest, Limits, Run};
-use serde_json::Value;
 
 use crate::cluster::block_on;
 use crate::code;
@@ -63,7 +63,10 @@ pub fn by_kind(installed: &Installed, setting: &Setting, kind: &str) -> Result<V
         field_selector: None,
     };
     let page = block_on(cluster.broker.list(what, None, None))??;
-    let name = |object: &Value| Some(object.pointer("/metadata/name")?.as_str()?.to_owned());
+    let name = |object: &Document| {
+        let object = object.value().ok()?;
+        Some(object.pointer("/metadata/name")?.as_str()?.to_owned())
+    };
     let names = page.items.iter().filter_map(name);
     Ok(names.map(|value| Candidate { value, help: None }).collect())
 }

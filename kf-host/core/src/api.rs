@@ -12,6 +12,7 @@ use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::Document;
 use crate::url;
 
 /// Why a call was refused or failed; the same list as the ABI's `error-code`.
@@ -103,7 +104,8 @@ pub struct Selection {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    pub items: Vec<Value>,
+    /// The objects as text: there may be many.
+    pub items: Vec<Document>,
     pub continue_token: Option<String>,
     pub resource_version: String,
 }

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod failure;
 pub mod format;
 pub mod grants;
+pub mod json;
 pub mod kinds;
 pub mod manifest;
 pub mod names;

@@ -3,8 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use crate::json::Document;
 use crate::terminal::Terminal;
 
 /// What `-o` asks for.
@@ -67,7 +66,7 @@ impl Column {
 pub struct Row {
     pub cells: Vec<Cell>,
     /// What `-o json` and `-o yaml` print.
-    pub object: Value,
+    pub object: Document,
     /// What `-o name` prints, as `kind/name`.
     pub name: String,
 }

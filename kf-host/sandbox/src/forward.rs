@@ -3,7 +3,6 @@
 //! A log that nothing else is printed beside goes through as it is, byte for byte and at once. With a
 //! prefix, or beside other logs, it goes in whole lines; a line longer than [`MAX_LINE`] is cut.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -11,6 +10,7 @@ use kf_core::api::{ApiError, ByteStream};
 use kf_core::text::truncated;
 
 use crate::fault::Fault;
+use crate::limits::STREAM_BYTES;
 use crate::output::{OutputError, SharedOutput, Writer};
 use crate::poll::{Flag, Pump, Readiness, now_or_later};
 
@@ -23,7 +23,7 @@ const MAX_PREFIX: usize = 256;
 /// Where a log comes from: not yet read, or already being read by the guest.
 pub(crate) enum LogSource {
     Stream(ByteStream),
-    Pumped { pump: Pump<Vec<u8>>, left: VecDeque<u8> },
+    Pumped(Pump<Vec<u8>>),
 }
 
 impl LogSource {
@@ -39,11 +39,10 @@ impl LogSource {
                 };
                 Ok(next.transpose()?)
             }
-            Self::Pumped { left, .. } if !left.is_empty() => Ok(Some(std::mem::take(left).into())),
-            Self::Pumped { pump, .. } => {
+            Self::Pumped(pump) => {
                 output.lock().flush()?;
-                let chunks: Vec<u8> = pump.next().await?.into_iter().flatten().collect();
-                Ok((!chunks.is_empty()).then_some(chunks))
+                let bytes = pump.read(STREAM_BYTES).await?;
+                Ok((!bytes.is_empty()).then_some(bytes))
             }
         }
     }
@@ -198,6 +197,10 @@ impl Copy {
                 None => out.extend_from_slice(lines),
                 Some(_) => {
                     for line in lines.split_inclusive(|b| *b == b'\n') {
+                        // A prefix may be many times as long as its line.
+                        if out.len() > MAX_LINE {
+                            output.write_log(self.writer, &std::mem::take(&mut out))?;
+                        }
                         self.begin(&mut out, std::mem::take(&mut continues));
                         out.extend_from_slice(line);
                     }

@@ -179,6 +179,11 @@ impl Output {
         self.ui.progress_set(id, label, done);
     }
 
+    /// How many live tables and progress bars are shown.
+    pub(crate) fn widgets(&self) -> usize {
+        self.widgets.len()
+    }
+
     /// Takes a live table or a progress bar off the screen.
     pub(crate) fn end_widget(&mut self, id: WidgetId) {
         match self.widgets.remove(&id) {
@@ -228,7 +233,8 @@ impl Output {
 
     /// The guest's standard error, in notes of a line each.
     pub(crate) fn print_error(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        for part in bytes.split_inclusive(|b| *b == b'\n') {
+        let lines = bytes.split_inclusive(|b| *b == b'\n');
+        for part in lines.flat_map(|line| line.chunks(MAX_LINE)) {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") || self.line.len() > MAX_LINE {
                 self.end_error_line()?;

@@ -6,13 +6,16 @@
 //! connection behind it, and in the end the sender.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, Stream, StreamExt};
-use kf_core::api::ApiError;
+use kf_core::api::{ApiError, ErrorCode};
 use tokio::sync::Notify;
+
+use crate::limits::{MAX_STREAMS_BYTES, STREAMS_BYTES};
 
 /// Something that becomes ready and then stays so until it is used.
 #[async_trait]
@@ -36,18 +39,6 @@ pub(crate) async fn wait(pollables: &[Arc<dyn Readiness>]) -> Vec<u32> {
         }
         futures_util::future::select_all(pollables.iter().map(|pollable| pollable.ready())).await;
     }
-}
-
-/// Ready for ever.
-pub(crate) struct Now;
-
-#[async_trait]
-impl Readiness for Now {
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    async fn ready(&self) {}
 }
 
 /// Ready at a moment.
@@ -98,6 +89,39 @@ impl Readiness for Flag {
     }
 }
 
+/// What the streams of a run hold for a guest that does not read.
+#[derive(Default)]
+pub(crate) struct Room {
+    bytes: AtomicUsize,
+    changed: Notify,
+}
+
+impl Room {
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= STREAMS_BYTES
+    }
+
+    /// Takes room for something that has arrived. Chunks always fit: no stream holds more than one beyond its
+    /// share. What is large may not.
+    fn take(&self, bytes: usize) -> Result<(), ApiError> {
+        let total = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if bytes <= MAX_CHUNK || total <= MAX_STREAMS_BYTES {
+            return Ok(());
+        }
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let message = format!("more than {} MiB of unread events", MAX_STREAMS_BYTES >> 20);
+        Err(ApiError::new(ErrorCode::Budget, message))
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The largest piece that a connection hands on at once, in bytes.
+const MAX_CHUNK: usize = 512 << 10;
+
 /// A stream and the buffer it is pumped into.
 pub(crate) struct Pump<T> {
     shared: Arc<Shared<T>>,
@@ -106,7 +130,8 @@ pub(crate) struct Pump<T> {
 
 struct Shared<T> {
     buffer: Mutex<Buffer<T>>,
-    changed: Notify,
+    /// Whose changes all streams of the run hear of.
+    room: Arc<Room>,
     max_bytes: usize,
     max_items: usize,
 }
@@ -125,33 +150,43 @@ pub(crate) trait Weight {
 
 impl<T: Weight + Send + 'static> Pump<T> {
     /// Must be called within a tokio runtime.
-    pub(crate) fn new<S>(stream: S, max_bytes: usize, max_items: usize) -> Self
+    pub(crate) fn new<S>(stream: S, room: Arc<Room>, max_bytes: usize, max_items: usize) -> Self
     where
         S: Stream<Item = Result<T, ApiError>> + Send + 'static,
     {
         let buffer = Mutex::new(Buffer { items: VecDeque::new(), bytes: 0, end: None });
-        let shared = Arc::new(Shared { buffer, changed: Notify::new(), max_bytes, max_items });
+        let shared = Arc::new(Shared { buffer, room, max_bytes, max_items });
         let task = tokio::spawn(pump(Box::pin(stream), Arc::clone(&shared))).abort_handle();
         Self { shared, task }
     }
 
     /// Everything that is there, at least one item; nothing is the end.
     pub(crate) async fn next(&self) -> Result<VecDeque<T>, ApiError> {
+        Ok(self.take(std::mem::take).await?.unwrap_or_default())
+    }
+
+    /// What `some` takes of the items that are there, of which there is at least one; none is the end.
+    pub(crate) async fn take<R>(
+        &self,
+        some: impl FnOnce(&mut VecDeque<T>) -> R,
+    ) -> Result<Option<R>, ApiError> {
         let shared = &self.shared;
-        let taken = until(&shared.changed, || {
+        let mut some = Some(some);
+        let taken = until(&shared.room.changed, || {
             let mut buffer = lock(&shared.buffer);
             if !buffer.items.is_empty() {
-                buffer.bytes = 0;
-                return Some(Ok(std::mem::take(&mut buffer.items)));
+                let taken = some.take()?(&mut buffer.items);
+                let left = buffer.items.iter().map(Weight::weight).sum();
+                let before = std::mem::replace(&mut buffer.bytes, left);
+                shared.room.give_back(before.saturating_sub(left));
+                return Some(Ok(Some(taken)));
             }
             match buffer.end.as_mut()?.take() {
                 Some(error) => Some(Err(error)),
-                None => Some(Ok(VecDeque::new())),
+                None => Some(Ok(None)),
             }
         });
-        let taken = taken.await;
-        shared.changed.notify_waiters();
-        taken
+        taken.await
     }
 
     pub(crate) fn readiness(&self) -> Arc<dyn Readiness> {
@@ -159,11 +194,33 @@ impl<T: Weight + Send + 'static> Pump<T> {
     }
 }
 
+impl Pump<Vec<u8>> {
+    /// The bytes that are there, at most so many; none is the end.
+    pub(crate) async fn read(&self, max: usize) -> Result<Vec<u8>, ApiError> {
+        let read = |chunks: &mut VecDeque<Vec<u8>>| {
+            let mut bytes = Vec::new();
+            while let Some(mut chunk) = chunks.pop_front() {
+                let fits = max.saturating_sub(bytes.len());
+                if chunk.len() > fits {
+                    bytes.extend(chunk.drain(..fits));
+                    chunks.push_front(chunk);
+                    break;
+                }
+                bytes.append(&mut chunk);
+            }
+            bytes
+        };
+        Ok(self.take(read).await?.unwrap_or_default())
+    }
+}
+
 impl<T> Drop for Pump<T> {
     fn drop(&mut self) {
         self.task.abort();
-        lock(&self.shared.buffer).end.get_or_insert(None);
-        self.shared.changed.notify_waiters();
+        let mut buffer = lock(&self.shared.buffer);
+        buffer.end.get_or_insert(None);
+        buffer.items.clear();
+        self.shared.room.give_back(std::mem::take(&mut buffer.bytes));
     }
 }
 
@@ -172,14 +229,20 @@ where
     T: Weight,
     S: Stream<Item = Result<T, ApiError>>,
 {
+    let room = &shared.room;
     let end = loop {
         let has_room = || {
             let buffer = lock(&shared.buffer);
-            (buffer.bytes < shared.max_bytes && buffer.items.len() < shared.max_items).then_some(())
+            let own = buffer.bytes < shared.max_bytes && buffer.items.len() < shared.max_items;
+            // One that holds nothing goes on, or a guest could wait for it for ever.
+            (own && (buffer.items.is_empty() || !room.is_full())).then_some(())
         };
-        until(&shared.changed, has_room).await;
+        until(&room.changed, has_room).await;
         match stream.next().await {
             Some(Ok(item)) => {
+                if let Err(error) = room.take(item.weight()) {
+                    break Some(error);
+                }
                 let mut buffer = lock(&shared.buffer);
                 buffer.bytes += item.weight();
                 buffer.items.push_back(item);
@@ -187,10 +250,10 @@ where
             Some(Err(error)) => break Some(error),
             None => break None,
         }
-        shared.changed.notify_waiters();
+        room.changed.notify_waiters();
     };
     lock(&shared.buffer).end = Some(end);
-    shared.changed.notify_waiters();
+    room.changed.notify_waiters();
 }
 
 #[async_trait]
@@ -201,7 +264,7 @@ impl<T: Weight + Send> Readiness for Shared<T> {
     }
 
     async fn ready(&self) {
-        until(&self.changed, || self.is_ready().then_some(())).await;
+        until(&self.room.changed, || self.is_ready().then_some(())).await;
     }
 }
 

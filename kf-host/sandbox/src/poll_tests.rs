@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::StreamExt;
 use kf_core::api::{ApiError, ErrorCode};
 
-use super::{Flag, Now, Pump, Timer, wait};
+use super::{Flag, Pump, Room, Timer, wait};
 
 fn within_a_runtime<F: Future>(work: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
@@ -22,7 +22,7 @@ fn waiting_for_nothing_returns_at_once() {
 #[test]
 fn all_that_are_ready_are_told() {
     let flag = Arc::new(Flag::default());
-    let ready = within_a_runtime(wait(&[Arc::new(Now), flag.clone(), Arc::new(Timer::after(0))]));
+    let ready = within_a_runtime(wait(&[Arc::new(Timer::after(0)), flag.clone(), Arc::new(Timer::after(0))]));
     assert_eq!(ready, [0, 2]);
     flag.set();
     assert_eq!(within_a_runtime(wait(&[flag])), [0]);
@@ -45,7 +45,7 @@ fn the_first_to_become_ready_ends_the_wait() {
 fn a_stream_is_read_to_its_end_and_the_error_told_once() {
     within_a_runtime(async {
         let items = vec![Ok(b"one".to_vec()), Ok(b"two".to_vec()), Err(failure())];
-        let pump = Pump::new(futures_util::stream::iter(items), 100, 100);
+        let pump = Pump::new(futures_util::stream::iter(items), Arc::default(), 100, 100);
         let readiness = pump.readiness();
         readiness.ready().await;
         assert_eq!(pump.next().await, Ok([b"one".to_vec(), b"two".to_vec()].into()));
@@ -67,7 +67,7 @@ fn a_guest_that_does_not_read_stops_the_stream() {
                 counter.fetch_add(1, Ordering::Relaxed);
                 Ok(vec![0_u8; 10])
             });
-            let pump = Pump::new(endless.boxed(), max_bytes, max_items);
+            let pump = Pump::new(endless.boxed(), Arc::default(), max_bytes, max_items);
             for _ in 0..1000 {
                 tokio::task::yield_now().await;
             }
@@ -81,10 +81,82 @@ fn a_guest_that_does_not_read_stops_the_stream() {
 #[test]
 fn what_waits_for_a_dropped_stream_is_told() {
     within_a_runtime(async {
-        let pump = Pump::<Vec<u8>>::new(futures_util::stream::pending(), 100, 100);
+        let pump = Pump::<Vec<u8>>::new(futures_util::stream::pending(), Arc::default(), 100, 100);
         let readiness = pump.readiness();
         assert!(!readiness.is_ready());
         drop(pump);
         readiness.ready().await;
+    });
+}
+
+/// Waits until every task stands still.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Many streams that each keep within their own share would still fill the host's memory together.
+#[test]
+fn streams_that_are_not_read_hold_a_bounded_amount_together() {
+    const CHUNK: usize = 100 << 10;
+    within_a_runtime(async {
+        let (room, sent) = (Arc::new(Room::default()), Arc::new(AtomicUsize::new(0)));
+        let pumps: Vec<_> = (0..64)
+            .map(|_| {
+                let counter = Arc::clone(&sent);
+                let endless = futures_util::stream::repeat_with(move || {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    Ok(vec![0_u8; CHUNK])
+                });
+                Pump::new(endless.boxed(), Arc::clone(&room), 1 << 20, 1000)
+            })
+            .collect();
+        settle().await;
+        let held = sent.load(Ordering::Relaxed) * CHUNK;
+        assert!(held <= super::STREAMS_BYTES + 64 * CHUNK, "{held} bytes");
+        for pump in &pumps {
+            assert!(pump.readiness().is_ready(), "one that holds nothing may always read on");
+        }
+        drop(pumps);
+        assert_eq!(room.bytes.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn large_events_that_are_not_read_end_their_streams() {
+    within_a_runtime(async {
+        let room = Arc::new(Room::default());
+        let pumps: Vec<_> = (0..4)
+            .map(|_| {
+                let event = futures_util::stream::iter([Ok(vec![0_u8; 3 << 20])]);
+                Pump::new(
+                    event.chain(futures_util::stream::pending()).boxed(),
+                    Arc::clone(&room),
+                    1 << 20,
+                    10,
+                )
+            })
+            .collect();
+        settle().await;
+        let mut errors = 0;
+        for pump in &pumps {
+            errors += usize::from(pump.next().await.is_err_and(|error| error.code == ErrorCode::Budget));
+        }
+        assert_eq!(errors, 2, "two fit");
+    });
+}
+
+#[test]
+fn bytes_are_read_in_pieces_of_a_size() {
+    within_a_runtime(async {
+        let chunks = [b"abc".to_vec(), b"defgh".to_vec(), b"i".to_vec()].map(Ok);
+        let pump = Pump::new(futures_util::stream::iter(chunks), Arc::default(), 100, 100);
+        settle().await;
+        let mut pieces = Vec::new();
+        while let Some(piece) = Some(pump.read(4).await.unwrap()).filter(|piece| !piece.is_empty()) {
+            pieces.push(piece);
+        }
+        assert_eq!(pieces, [&b"abcd"[..], b"efgh", b"i"]);
     });
 }

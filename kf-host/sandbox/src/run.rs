@@ -217,7 +217,7 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
         describing,
         backtrace: run.backtrace,
     };
-    let guarded = watch::Guarded { engine, wall: run.limits.wall, runtime, meter, output };
+    let guarded = watch::Guarded { engine, limits: run.limits, runtime, meter, output };
     watch::watch(guarded, move |stop| async move { guest.answer(ask, stop).await })
 }
 
@@ -273,13 +273,12 @@ impl Guest {
         store.limiter(|state| &mut state.space);
         store.set_hostcall_fuel(limits.call_bytes);
         store.set_max_component_handles(limits.handles);
-        let max_ticks = u32::try_from(limits.time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX);
         store.epoch_deadline_callback(move |_| {
             use std::sync::atomic::Ordering;
             if sign.is_aborted() {
                 return Ok(UpdateDeadline::Interrupt);
             }
-            if meter.ticks.fetch_add(1, Ordering::Relaxed) >= max_ticks {
+            if meter.computed(TICK, &limits) {
                 return Err(limit(Which::Time, u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX)));
             }
             meter.yielded.store(true, Ordering::Relaxed);

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use kf_core::api::{ApiError, ErrorCode, KubeApi};
 use kf_core::grants::Refusal;
@@ -14,8 +15,9 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::directory::Directory;
 use crate::fault::{Which, limit, stop};
-use crate::limits::{Limits, MAX_PAGES};
+use crate::limits::{Limits, MAX_PAGES, PAID_BACK};
 use crate::output::{OutputError, SharedOutput};
+use crate::poll::Room;
 use crate::told::Told;
 
 /// Where and how a command runs; all of it is settled before it starts.
@@ -85,6 +87,8 @@ pub(crate) struct State {
     pub(crate) session_exit: Option<u8>,
     /// Each open stream holds a clone.
     streams: Arc<()>,
+    /// What the streams hold for the guest.
+    pub(crate) room: Arc<Room>,
     widgets: u32,
     pages: u32,
 }
@@ -134,6 +138,7 @@ impl State {
             told: Told::default(),
             session_exit: None,
             streams: Arc::new(()),
+            room: Arc::default(),
             widgets: 0,
             pages: 0,
         }
@@ -171,9 +176,12 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn widget(&mut self) -> kf_core::ui::WidgetId {
+    pub(crate) fn widget(&mut self) -> Result<kf_core::ui::WidgetId> {
+        if self.output.lock().widgets() >= self.limits.widgets {
+            return Err(limit(Which::Widgets, self.limits.widgets as u64));
+        }
         self.widgets = self.widgets.wrapping_add(1);
-        kf_core::ui::WidgetId(self.widgets)
+        Ok(kf_core::ui::WidgetId(self.widgets))
     }
 
     pub(crate) fn cluster(&self) -> std::result::Result<Arc<dyn KubeApi>, ApiError> {
@@ -197,21 +205,39 @@ pub(crate) fn written(
     }
 }
 
-/// What is used up between two waits.
+/// What was used up and is not paid back yet.
 #[derive(Default)]
 pub(crate) struct Meter {
-    /// Tenths of a second that ended while guest code ran.
-    pub(crate) ticks: AtomicU32,
+    /// Milliseconds of computing.
+    computed: AtomicU64,
     pub(crate) calls: AtomicU64,
     /// The guest stopped for a tick, not for a wait.
     pub(crate) yielded: AtomicBool,
 }
 
 impl Meter {
-    pub(crate) fn waited(&self) {
-        self.ticks.store(0, Ordering::Relaxed);
-        self.calls.store(0, Ordering::Relaxed);
+    /// Guest code ran during a tick. Whether it has computed for too long.
+    pub(crate) fn computed(&self, tick: Duration, limits: &Limits) -> bool {
+        self.computed.fetch_add(milliseconds(tick), Ordering::Relaxed) >= milliseconds(limits.time)
     }
+
+    /// The run waited for something.
+    pub(crate) fn waited(&self, waited: Duration, limits: &Limits) {
+        let paid = milliseconds(waited.saturating_mul(PAID_BACK));
+        reduce(&self.computed, paid);
+        let calls =
+            u128::from(limits.calls) * u128::from(paid) / u128::from(milliseconds(limits.time).max(1));
+        reduce(&self.calls, u64::try_from(calls).unwrap_or(u64::MAX));
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One thread at a time counts here: the run's own.
+fn reduce(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed).saturating_sub(by), Ordering::Relaxed);
 }
 
 /// Memory and tables, counted over all instances of the run.
@@ -235,6 +261,18 @@ impl Space {
             instances: limits.instances,
             refused: None,
         }
+    }
+}
+
+impl Space {
+    /// The host keeps bytes for the guest, which count as its memory.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<()> {
+        let total = self.memory.saturating_add(bytes);
+        if total > self.max_memory {
+            return Err(limit(Which::Memory, self.max_memory as u64));
+        }
+        self.memory = total;
+        Ok(())
     }
 }
 
@@ -271,3 +309,7 @@ impl ResourceLimiter for Space {
         self.instances
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use wasmtime::Engine;
 
 use crate::fault::{Fault, Limit, Which};
+use crate::limits::Limits;
 use crate::output::SharedOutput;
 use crate::state::Meter;
 
@@ -30,7 +31,7 @@ pub(crate) type StopSign = AbortHandle;
 /// What is needed to watch a run.
 pub(crate) struct Guarded {
     pub(crate) engine: Engine,
-    pub(crate) wall: Duration,
+    pub(crate) limits: Limits,
     /// Present if the guest can wait.
     pub(crate) runtime: Option<Runtime>,
     pub(crate) meter: Arc<Meter>,
@@ -55,7 +56,8 @@ where
     T: Send + 'static,
     F: Future<Output = (Result<T, Fault>, L)>,
 {
-    let Guarded { engine, wall, runtime, meter, output } = guarded;
+    let Guarded { engine, limits, runtime, meter, output } = guarded;
+    let wall = limits.wall;
     let started = Instant::now();
     let (abort, registration) = AbortHandle::new_pair();
     let sign = abort.clone();
@@ -68,7 +70,8 @@ where
     };
     let screen = output.clone();
     let guest = move || {
-        let future = Abortable::new(Metered { work: Box::pin(work(sign)), meter, output }, registration);
+        let metered = Metered { work: Box::pin(work(sign)), meter, limits, waiting: None, output };
+        let future = Abortable::new(metered, registration);
         let done = match &runtime {
             Some(runtime) => runtime.block_on(future),
             None => block_on(future),
@@ -199,11 +202,14 @@ impl<T> Answers<T> {
     }
 }
 
-/// Sees when a run waits: it is pending for another reason than a tick. Waiting starts its meters
-/// again and is the moment to show what was printed.
+/// Sees when a run waits: it is pending for another reason than a tick. Waiting pays back what was used up, and is
+/// the moment to show what was printed.
 struct Metered<F> {
     work: Pin<Box<F>>,
     meter: Arc<Meter>,
+    limits: Limits,
+    /// Since when.
+    waiting: Option<Instant>,
     output: SharedOutput,
 }
 
@@ -211,9 +217,12 @@ impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if let Some(since) = self.waiting.take() {
+            self.meter.waited(since.elapsed(), &self.limits);
+        }
         let poll = self.work.as_mut().poll(cx);
         if poll.is_pending() && !self.meter.yielded.swap(false, Ordering::Relaxed) {
-            self.meter.waited();
+            self.waiting = Some(Instant::now());
             // What is wrong with stdout shows at the next write or at the end.
             let _ = self.output.lock().flush();
         }

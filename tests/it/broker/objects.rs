@@ -58,6 +58,7 @@ async fn pages_join_to_the_whole_list() {
         let page = broker.list(parts.clone(), Some(3), token).await.unwrap();
         pages += 1;
         for item in &page.items {
+            let item = item.value().unwrap();
             assert_eq!((&item["kind"], &item["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
             names.push(item["metadata"]["name"].as_str().unwrap().to_owned());
         }

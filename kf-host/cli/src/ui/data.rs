@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 use kf_core::ui::{Column, Format, Row, Tone};
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 
 use super::{Ui, escape, lock, table};
 
@@ -33,18 +33,21 @@ impl Ui {
         }
     }
 
-    /// Draws lines over the last `drawn` ones.
-    pub(super) fn replace_lines(&self, drawn: usize, lines: &[String]) -> io::Result<()> {
+    /// Draws a table over the last `drawn` lines; how many it has.
+    pub(super) fn replace_table(&self, drawn: usize, columns: &[Column], rows: &[Row]) -> io::Result<usize> {
         self.erase();
         let mut stdout = lock(&self.shared.stdout);
         if drawn > 0 {
             write!(stdout.writer, "\x1b[{drawn}A")?;
         }
-        for line in lines {
-            writeln!(stdout.writer, "\x1b[2K{line}")?;
-        }
+        let mut lines = 0;
+        table::render(columns, rows, self.format == Format::Wide, self.stdout_color, |line| {
+            lines += 1;
+            writeln!(stdout.writer, "\x1b[2K{line}")
+        })?;
         write!(stdout.writer, "\x1b[J")?;
-        stdout.writer.flush()
+        stdout.writer.flush()?;
+        Ok(lines)
     }
 
     pub fn flush(&self) -> io::Result<()> {
@@ -52,27 +55,49 @@ impl Ui {
     }
 
     /// Prints one JSON or YAML document.
-    pub fn document(&self, value: &Value) -> io::Result<()> {
-        let text = match self.format {
-            Format::Yaml => serde_saphyr::to_string(value).map_err(io::Error::other)?,
-            _ => format!("{value:#}\n"),
-        };
-        self.data(text.as_bytes())
+    pub fn document(&self, value: &impl Serialize) -> io::Result<()> {
+        match self.format {
+            Format::Yaml => {
+                self.foreign(|out| serde_saphyr::to_io_writer(out, value).map_err(io::Error::other))
+            }
+            _ => self.foreign(|out| {
+                serde_json::to_writer_pretty(&mut *out, value)?;
+                out.write_all(b"\n")
+            }),
+        }
+    }
+
+    /// Prints a JSON document on one line.
+    pub(super) fn json_line(&self, value: &impl Serialize) -> io::Result<()> {
+        self.foreign(|out| {
+            serde_json::to_writer(&mut *out, value)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Writes text of unknown origin while it is made: with its indentation it may be a hundred times as long as
+    /// what it is made of.
+    fn foreign(
+        &self,
+        write: impl FnOnce(&mut io::BufWriter<Foreign<'_>>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut out = io::BufWriter::with_capacity(16 << 10, Foreign { ui: self, failed: None });
+        let written = write(&mut out).and_then(|()| out.flush());
+        match (written, out.into_parts().0.failed) {
+            // Not every serializer passes on how writing failed.
+            (Err(_), Some(kind)) => Err(kind.into()),
+            (written, _) => written,
+        }
     }
 
     /// Prints rows as a table, or their objects or names, by the format.
     pub fn table(&self, columns: &[Column], rows: &[Row]) -> io::Result<()> {
         match self.format {
-            Format::Json | Format::Yaml => {
-                let objects = rows.iter().map(|row| row.object.clone()).collect();
-                self.document(&Value::Array(objects))
-            }
+            Format::Json | Format::Yaml => self.document(&Objects(rows)),
             Format::Name => self.names(rows),
-            Format::Table | Format::Wide => {
-                for line in table::render(columns, rows, self.format == Format::Wide, self.stdout_color) {
-                    self.data_line(&line)?;
-                }
-                Ok(())
+            format @ (Format::Table | Format::Wide) => {
+                let wide = format == Format::Wide;
+                table::render(columns, rows, wide, self.stdout_color, |line| self.data_line(&line))
             }
         }
     }
@@ -82,13 +107,9 @@ impl Ui {
         match self.format {
             Format::Json | Format::Yaml => self.document(&value.object),
             Format::Name => self.names(std::slice::from_ref(value)),
-            Format::Table | Format::Wide => {
-                for line in
-                    table::render_record(fields, value, self.format == Format::Wide, self.stdout_color)
-                {
-                    self.data_line(&line)?;
-                }
-                Ok(())
+            format @ (Format::Table | Format::Wide) => {
+                let wide = format == Format::Wide;
+                table::render_record(fields, value, wide, self.stdout_color, |line| self.data_line(&line))
             }
         }
     }
@@ -115,5 +136,34 @@ impl Ui {
         self.erase();
         let mut stderr = lock(&self.shared.stderr);
         if raw { stderr.writer.write_all(bytes) } else { stderr.write_foreign(bytes) }
+    }
+}
+
+/// The objects of rows, as one list.
+struct Objects<'r>(&'r [Row]);
+
+impl Serialize for Objects<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|row| &row.object))
+    }
+}
+
+/// Stdout, for text of unknown origin.
+struct Foreign<'u> {
+    ui: &'u Ui,
+    /// How writing failed first.
+    failed: Option<io::ErrorKind>,
+}
+
+impl Write for Foreign<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ui.data(bytes).inspect_err(|error| {
+            self.failed.get_or_insert(error.kind());
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

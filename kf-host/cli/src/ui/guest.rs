@@ -75,7 +75,7 @@ impl guest::Ui for GuestUi {
 
     fn live_table_update(&mut self, id: WidgetId, rows: &[Row]) -> io::Result<()> {
         match self.tables.get_mut(&id) {
-            Some(table) => table.update(rows.to_vec()),
+            Some(table) => table.update(rows),
             None => Ok(()),
         }
     }

@@ -4,60 +4,63 @@
 //! programs, each row that is new or changed is printed once as a line of its own, as `kubectl
 //! get --watch` does.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use kf_core::ui::{Column, Format, Row};
-use serde_json::Value;
 
 use super::{Ui, table};
 
 pub struct LiveTable {
     ui: Ui,
     columns: Vec<Column>,
-    /// What was printed last under each name.
-    printed: BTreeMap<String, (Vec<String>, Value)>,
+    /// A digest of each row of the last update, by one of its name. The rows themselves are not kept: their
+    /// objects may be large.
+    printed: HashMap<u64, u64>,
     titles_shown: bool,
     /// Lines on the terminal that the next drawing replaces.
     drawn: usize,
 }
 
+fn digest(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl LiveTable {
     pub fn new(ui: Ui, columns: Vec<Column>) -> Self {
-        Self { ui, columns, printed: BTreeMap::new(), titles_shown: false, drawn: 0 }
+        Self { ui, columns, printed: HashMap::new(), titles_shown: false, drawn: 0 }
     }
 
     /// `rows` are all rows of the table now.
-    pub fn update(&mut self, rows: Vec<Row>) -> io::Result<()> {
+    pub fn update(&mut self, rows: &[Row]) -> io::Result<()> {
         match self.ui.format() {
-            Format::Table | Format::Wide if self.ui.stdout_is_terminal() => self.redraw(&rows),
+            Format::Table | Format::Wide if self.ui.stdout_is_terminal() => {
+                self.drawn = self.ui.replace_table(self.drawn, &self.columns, rows)?;
+                Ok(())
+            }
             _ => self.append(rows),
         }
     }
 
-    fn redraw(&mut self, rows: &[Row]) -> io::Result<()> {
-        let lines =
-            table::render(&self.columns, rows, self.ui.format() == Format::Wide, self.ui.stdout_color);
-        self.ui.replace_lines(self.drawn, &lines)?;
-        self.drawn = lines.len();
-        Ok(())
-    }
-
-    fn append(&mut self, rows: Vec<Row>) -> io::Result<()> {
-        let changed: Vec<Row> = rows
-            .into_iter()
-            .filter(|row| {
-                let now = (row.cells.iter().map(|cell| cell.text.clone()).collect(), row.object.clone());
-                self.printed.insert(row.name.clone(), now.clone()) != Some(now)
-            })
-            .collect();
+    fn append(&mut self, rows: &[Row]) -> io::Result<()> {
+        let mut printed = HashMap::with_capacity(rows.len());
+        let mut changed = Vec::new();
+        for row in rows {
+            let name = digest(&row.name);
+            let now = digest((&row.object, row.cells.iter().map(|cell| &cell.text).collect::<Vec<_>>()));
+            if printed.insert(name, now).or_else(|| self.printed.get(&name).copied()) != Some(now) {
+                changed.push(row);
+            }
+        }
+        self.printed = printed;
         if changed.is_empty() {
             return Ok(());
         }
         match self.ui.format() {
-            Format::Json => {
-                changed.iter().try_for_each(|row| self.ui.data(format!("{}\n", row.object).as_bytes()))?;
-            }
+            Format::Json => changed.iter().try_for_each(|row| self.ui.json_line(&row.object))?,
             Format::Yaml => {
                 for row in &changed {
                     self.ui.data(b"---\n")?;
@@ -68,9 +71,14 @@ impl LiveTable {
                 changed.iter().try_for_each(|row| self.ui.data(format!("{}\n", row.name).as_bytes()))?
             }
             format @ (Format::Table | Format::Wide) => {
-                let lines = table::render(&self.columns, &changed, format == Format::Wide, false);
-                let titles = usize::from(std::mem::replace(&mut self.titles_shown, true));
-                lines.iter().skip(titles).try_for_each(|line| self.ui.data_line(line))?;
+                let mut hidden = usize::from(std::mem::replace(&mut self.titles_shown, true));
+                table::render(&self.columns, changed, format == Format::Wide, false, |line| {
+                    if hidden > 0 {
+                        hidden -= 1;
+                        return Ok(());
+                    }
+                    self.ui.data_line(&line)
+                })?;
             }
         }
         self.ui.flush()

@@ -1,10 +1,25 @@
 //! What one run may use of the API server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use kf_core::api::{ApiError, ErrorCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+/// The largest answer that is one document, in bytes. What a cluster stores of an object is a tenth of it.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 8 << 20;
+
+/// The largest event of a watch, in bytes.
+pub(super) const MAX_EVENT_BYTES: usize = 4 << 20;
+
+/// The largest answer that is an error, in bytes.
+pub(super) const MAX_ERROR_BYTES: usize = 256 << 10;
+
+/// Answers larger than this are taken in one after the other.
+pub(super) const LARGE_BYTES: usize = 256 << 10;
+
+/// What the beginnings of events may take up in all watches together, in bytes.
+const MAX_PARTIAL_BYTES: usize = 8 << 20;
 
 /// The limits of one run. They stop a runaway command, not a busy one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +53,24 @@ pub(super) struct Meter {
     refusals: AtomicU64,
     bytes: AtomicU64,
     streams: Arc<Semaphore>,
+    /// One large answer at a time, however many are asked for.
+    large: Semaphore,
+    partial: AtomicUsize,
 }
 
 impl Meter {
     pub(super) fn new(limits: Budgets) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let none = || AtomicU64::new(0);
-        Self { limits, calls: none(), refusals: none(), bytes: none(), streams }
+        Self {
+            limits,
+            calls: none(),
+            refusals: none(),
+            bytes: none(),
+            streams,
+            large: Semaphore::new(1),
+            partial: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn limits(&self) -> Budgets {
@@ -85,9 +111,24 @@ impl Meter {
             .map_err(|_| used_up(&format!("{} open watches, logs and sessions", self.limits.streams)))
     }
 
-    pub(super) fn too_large(&self, what: &str) -> ApiError {
-        used_up(&format!("{} bytes in {what}", self.limits.response))
-            .hint("ask for smaller pages, or select fewer objects")
+    /// Waits until no other large answer is being taken in.
+    pub(super) async fn large(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        self.large.acquire().await.map_err(|_| used_up("large answers"))
+    }
+
+    /// A watch holds so many bytes of an event that has not ended, instead of `before`.
+    pub(super) fn partial(&self, before: usize, now: usize) -> Result<(), ApiError> {
+        self.partial.fetch_sub(before, Ordering::Relaxed);
+        let total = self.partial.fetch_add(now, Ordering::Relaxed).saturating_add(now);
+        if now <= before || total <= MAX_PARTIAL_BYTES {
+            Ok(())
+        } else {
+            Err(used_up(&format!("{} MiB of events that have not ended", MAX_PARTIAL_BYTES >> 20)))
+        }
+    }
+
+    pub(super) fn too_large(limit: usize, what: &str) -> ApiError {
+        used_up(&format!("{limit} bytes in {what}")).hint("ask for smaller pages, or select fewer objects")
     }
 }
 

@@ -94,7 +94,8 @@ impl Inner {
     ) -> Result<Page, ApiError> {
         let (request, mut query) = self.selection(&what, Verb::List).await?;
         let most = self.meter.limits().page;
-        query.set("limit", limit.filter(|n| *n > 0).map_or(most, |n| n.min(most)));
+        let limit = limit.filter(|n| *n > 0).map_or(most, |n| n.min(most));
+        query.set("limit", limit);
         if let Some(token) = continue_token {
             query.set("continue", ContinueToken::parse(token)?);
         }
@@ -103,20 +104,15 @@ impl Inner {
         let sight = self.sight(&place, &access);
         let target = place.collection();
         let call = self.call(&place, access, Some(rule), Method::GET, &target, &query)?;
-        let mut answer = self.json(&call).await?;
-        let items = match answer.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
-        };
-        let metadata = |field: &str| {
-            let text = answer.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
-        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let list = self.page(&call, limit, |item| typed(item, &place.served, sight)).await?;
+        let metadata =
+            |field: &str| list.metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let token = metadata("continue");
         Ok(Page {
-            items: items.into_iter().map(|item| typed(item, &place.served, sight)).collect(),
             continue_token: (!token.is_empty()).then_some(token),
             resource_version: metadata("resourceVersion"),
+            items: list.items,
         })
     }
 
@@ -140,14 +136,13 @@ impl Inner {
     }
 }
 
-/// An item of a list with the kind and version that lists leave out.
-pub(super) fn typed(mut item: Value, served: &Served, sight: Sight) -> Value {
+/// Makes an item of a list what a guest sees of it, with the kind and version that lists leave out.
+pub(super) fn typed(item: &mut Value, served: &Served, sight: Sight) {
     if let Some(object) = item.as_object_mut() {
         object.entry("apiVersion").or_insert_with(|| served.api_version().into());
         object.entry("kind").or_insert_with(|| served.kind.as_str().into());
     }
-    clean(&mut item, sight);
-    item
+    clean(item, sight);
 }
 
 #[async_trait]

@@ -1,7 +1,9 @@
 //! The difference a dry run would make, as lines people can read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use kf_core::text::truncated;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_saphyr::{FlowMap, FlowSeq};
@@ -38,10 +40,13 @@ impl DiffLine {
 /// A new object: what was sent as YAML, then what the server made of it.
 pub(super) fn created(sent: &Value, after: &Value) -> Vec<DiffLine> {
     let (sent, after) = (without_noise(sent), without_noise(after));
-    let mut lines: Vec<DiffLine> = yaml(&sent)
-        .lines()
-        .map(|text| DiffLine { mark: Mark::Added, text: text.to_owned(), by_server: false })
-        .collect();
+    let mut lines: Vec<DiffLine> = match yaml(&sent) {
+        Some(yaml) => yaml
+            .lines()
+            .map(|text| DiffLine { mark: Mark::Added, text: text.to_owned(), by_server: false })
+            .collect(),
+        None => vec![cut_off()],
+    };
     lines.extend(fields(&sent, &after).into_iter().map(|line| DiffLine {
         by_server: true,
         mark: Mark::Changed,
@@ -57,7 +62,8 @@ pub(super) fn changed(before: &Value, sent: &Value, after: &Value) -> Vec<DiffLi
     let mut lines = fields(&before, &after);
     for line in &mut lines {
         let path = line.text.split_once(": ").map_or(line.text.as_str(), |(path, _)| path);
-        line.by_server = !asked.keys().any(|key| key == path || path.starts_with(&format!("{key}.")));
+        let is_asked = |key: &String| key == path || path.starts_with(&format!("{key}."));
+        line.by_server = asked.is_whole && !asked.by_path.keys().any(is_asked);
     }
     lines
 }
@@ -65,10 +71,12 @@ pub(super) fn changed(before: &Value, sent: &Value, after: &Value) -> Vec<DiffLi
 /// Leaf by leaf.
 fn fields(before: &Value, after: &Value) -> Vec<DiffLine> {
     let (old, new) = (leaves(before), leaves(after));
+    let is_whole = old.is_whole && new.is_whole;
+    let (old, new) = (old.by_path, new.by_path);
     let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
     paths.sort();
     paths.dedup();
-    paths
+    let mut lines: Vec<DiffLine> = paths
         .into_iter()
         .filter_map(|path| {
             let (mark, text) = match (old.get(path), new.get(path)) {
@@ -82,7 +90,13 @@ fn fields(before: &Value, after: &Value) -> Vec<DiffLine> {
             };
             Some(DiffLine { mark, text, by_server: false })
         })
-        .collect()
+        .take(MAX_SHOWN_LINES + 1)
+        .collect();
+    if !is_whole || lines.len() > MAX_SHOWN_LINES {
+        lines.truncate(MAX_SHOWN_LINES);
+        lines.push(cut_off());
+    }
+    lines
 }
 
 /// Bookkeeping of the server that says nothing about the change.
@@ -98,9 +112,33 @@ fn without_noise(object: &Value) -> Value {
     object
 }
 
-/// Every scalar and empty collection by its path: `spec.containers[0].image`.
-fn leaves(value: &Value) -> BTreeMap<String, &Value> {
-    fn walk<'v>(path: String, value: &'v Value, leaves: &mut BTreeMap<String, &'v Value>) {
+/// What is shown of an object in full, in bytes and in lines. The paths of its fields repeat the keys above them, and
+/// its YAML has its indentation, so either may be a hundred times as long as the object.
+const MAX_SHOWN_BYTES: usize = 4 << 20;
+const MAX_SHOWN_LINES: usize = 20_000;
+
+/// The longest value that is shown whole, in bytes.
+const MAX_VALUE_BYTES: usize = 64 << 10;
+
+/// The line that says that the lines are not all.
+fn cut_off() -> DiffLine {
+    let text = "… the object is too large to be shown whole".to_owned();
+    DiffLine { mark: Mark::Changed, text, by_server: false }
+}
+
+/// Scalars and empty collections by their paths: `spec.containers[0].image`.
+struct Leaves<'v> {
+    by_path: BTreeMap<String, &'v Value>,
+    /// Whether they are all there are.
+    is_whole: bool,
+}
+
+fn leaves(value: &Value) -> Leaves<'_> {
+    fn walk<'v>(path: String, value: &'v Value, left: &mut usize, leaves: &mut BTreeMap<String, &'v Value>) {
+        let Some(rest) = left.checked_sub(path.len()) else {
+            *left = 0;
+            return;
+        };
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 for (key, value) in fields {
@@ -110,28 +148,38 @@ fn leaves(value: &Value) -> BTreeMap<String, &Value> {
                         (false, true) => format!("{path}.{key}"),
                         (_, false) => format!("{path}[{key}]"),
                     };
-                    walk(path, value, leaves);
+                    walk(path, value, left, leaves);
                 }
             }
             Value::Array(items) if !items.is_empty() => {
                 for (at, value) in items.iter().enumerate() {
-                    walk(format!("{path}[{at}]"), value, leaves);
+                    walk(format!("{path}[{at}]"), value, left, leaves);
                 }
             }
             leaf => {
+                *left = rest;
                 leaves.insert(path, leaf);
             }
         }
     }
-    let mut all = BTreeMap::new();
-    walk(String::new(), value, &mut all);
-    all
+    let (mut by_path, mut left) = (BTreeMap::new(), MAX_SHOWN_BYTES);
+    walk(String::new(), value, &mut left, &mut by_path);
+    Leaves { by_path, is_whole: left > 0 }
 }
 
-/// Block YAML, small collections on the line of their key.
-fn yaml(object: &Value) -> String {
+/// Block YAML, small collections on the line of their key; none if it is too long.
+fn yaml(object: &Value) -> Option<String> {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.push_str(text);
+            if self.0.len() > MAX_SHOWN_BYTES { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut text = Bounded(String::new());
     // JSON is YAML too.
-    serde_saphyr::to_string(&Compact(object)).unwrap_or_else(|_| format!("{object:#}"))
+    serde_saphyr::to_fmt_writer(&mut text, &Compact(object)).ok()?;
+    Some(text.0).filter(|text| text.lines().count() <= MAX_SHOWN_LINES)
 }
 
 struct Compact<'v>(&'v Value);
@@ -163,8 +211,18 @@ fn fits_on_a_line(collection: &Value) -> bool {
     scalars && collection.to_string().len() <= MAX_WIDTH
 }
 
-/// One scalar or empty collection, as YAML on one line.
+/// One scalar or empty collection, as YAML on one line. Of a very long text its beginning and its length.
 fn inline(leaf: &Value) -> String {
+    match leaf {
+        Value::String(text) if text.len() > MAX_VALUE_BYTES => {
+            let beginning = truncated(text.clone(), MAX_VALUE_BYTES);
+            format!("{} ({} bytes)", scalar(&beginning.into()), text.len())
+        }
+        leaf => scalar(leaf),
+    }
+}
+
+fn scalar(leaf: &Value) -> String {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let text = serde_saphyr::to_string_with_options(leaf, options);
     text.map_or_else(|_| leaf.to_string(), |text| text.trim_end_matches('\n').to_owned())
@@ -227,6 +285,42 @@ mod tests {
         let value = json!({"spec": "no-break space\u{a0}"});
         let lines = changed(&json!({"spec": null}), &value, &value);
         assert_eq!(shown(&lines), ["~ spec: null → no-break space\u{a0}"]);
+    }
+
+    fn is_cut_off(lines: &[DiffLine]) -> bool {
+        let bytes: usize = lines.iter().map(|line| line.text.len()).sum();
+        assert!(bytes < 32 << 20, "{bytes} bytes in {} lines", lines.len());
+        assert!(lines.len() <= 2 * MAX_SHOWN_LINES + 2);
+        lines.last() == Some(&DiffLine { by_server: lines.last().unwrap().by_server, ..cut_off() })
+    }
+
+    /// Each would be gigabytes as lines.
+    #[test]
+    fn object_too_large_to_be_shown_says_so() {
+        let fields: serde_json::Map<String, Value> = (0..20_000).map(|n| (n.to_string(), json!(n))).collect();
+        let long_key = json!({"spec": {"k".repeat(1 << 20): fields}});
+        assert!(is_cut_off(&changed(&json!({}), &long_key, &long_key)));
+        assert!(is_cut_off(&created(&json!({}), &long_key)));
+        let many = json!({"spec": vec![1; 30_000]});
+        assert!(is_cut_off(&changed(&json!({}), &many, &many)));
+        let mut deep = json!("\n".repeat(3 << 20));
+        for _ in 0..100 {
+            deep = json!([deep]);
+        }
+        assert!(is_cut_off(&created(&json!({"spec": deep}), &json!({"spec": deep}))));
+    }
+
+    #[test]
+    fn change_behind_an_object_too_large_to_be_shown_is_not_nothing() {
+        let with = |end: &str| json!({"spec": {"a".repeat(5 << 20): 1, "z": end}});
+        assert!(is_cut_off(&changed(&with("x"), &json!({}), &with("y"))));
+    }
+
+    #[test]
+    fn very_long_text_is_shown_with_its_length() {
+        let lines = changed(&json!({"spec": "short"}), &json!({}), &json!({"spec": "\u{1}".repeat(1 << 20)}));
+        assert!(lines[0].text.ends_with(" (1048576 bytes)"), "{:.100}", lines[0].text);
+        assert!(lines[0].text.len() < 1 << 20);
     }
 
     fn trees() -> impl Strategy<Value = Value> {

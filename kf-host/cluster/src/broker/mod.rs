@@ -8,6 +8,7 @@
 //! audit log is written before anything is sent, and calls and changes are kept for `--explain`
 //! and `--dry-run`. No command has code for any of these.
 
+mod body;
 mod budget;
 mod calls;
 mod diff;

@@ -23,10 +23,16 @@ use serde_json::{Value, json};
 use super::wire::Call;
 use super::{Inner, watch};
 use crate::audit::Detail;
-use crate::streams::{Listening, bind, dial, http as pod_http};
+use crate::streams::{Listening, bind, dial, http as pod_http, socket};
 
 /// How long a token asked for on a command's behalf is good, in seconds; the least the API server gives.
 const TOKEN_SECONDS: u32 = 600;
+
+/// The longest token that is sent, in bytes: what servers take of a header.
+const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// The most tokens that are kept for later calls.
+const MAX_TOKENS: usize = 100;
 
 /// How long it is used again.
 const TOKEN_REUSE: Duration = Duration::from_secs(300);
@@ -70,7 +76,7 @@ impl Inner {
                 call.about.detail = Some(Detail::Ports(vec![port]));
                 // Whoever connects is a program of the user's, so the command's calls are not spent.
                 let upgraded = inner.upgrade(&call, first.swap(false, Ordering::Relaxed)).await?;
-                Ok(upgraded.into_stream())
+                Ok(socket(upgraded).await)
             };
             opening.boxed()
         };
@@ -145,7 +151,7 @@ impl Inner {
             None => None,
         };
         self.meter.call()?;
-        let socket = self.upgrade(&call, true).await?.into_stream();
+        let socket = socket(self.upgrade(&call, true).await?).await;
         let (io, carried) = dial(socket, request.port, place.words());
         let exchange = pod_http::exchange(io, request.port, checked, &self.user_agent, authorization.clone());
         let limit = self.connection.timeouts().answer;
@@ -216,9 +222,12 @@ impl Inner {
         let token = answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default();
         let mut value = HeaderValue::try_from(format!("Bearer {token}"))
             .ok()
-            .filter(|_| !token.is_empty())
+            .filter(|_| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES)
             .ok_or_else(|| ApiError::invalid("the API server's token cannot be sent"))?;
         value.set_sensitive(true);
+        if tokens.given.len() >= MAX_TOKENS {
+            tokens.given.clear();
+        }
         tokens.given.insert(key, (value.clone(), Instant::now()));
         Ok(value)
     }
@@ -234,7 +243,7 @@ impl Inner {
         let answer = self.request_token(place, access, rule, &[]).await?;
         let named = answer.pointer("/spec/audiences").and_then(Value::as_array).into_iter().flatten();
         let named: Vec<String> = named.filter_map(Value::as_str).map(str::to_owned).collect();
-        if named.is_empty() {
+        if named.is_empty() || named.iter().map(String::len).sum::<usize>() > MAX_TOKEN_BYTES {
             return Err(ApiError::new(
                 ErrorCode::Unsupported,
                 "the API server does not say which audiences are its own",

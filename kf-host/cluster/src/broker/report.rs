@@ -68,6 +68,11 @@ impl Change {
 }
 
 impl Change {
+    /// How much memory the lines take.
+    fn bytes(&self) -> usize {
+        self.lines.iter().map(|line| size_of::<DiffLine>() + line.text.len()).sum()
+    }
+
     /// The lines as text, signs in front, what the server set marked in a column of its own.
     pub fn rendered(&self) -> Vec<(Mark, String)> {
         const WIDEST: usize = 72;
@@ -147,6 +152,12 @@ fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
+/// What the lines of all changes of a dry run may take up, in bytes.
+const MAX_CHANGES_BYTES: usize = 8 << 20;
+
+/// The most changes that are kept with their headline.
+const MAX_CHANGES: usize = 10_000;
+
 /// Collects while the run goes on; nothing in it is worth failing a call for.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
@@ -170,8 +181,16 @@ impl Recorder {
         }
     }
 
+    /// Keeps a change. Of one that would make them too large only the headline is kept.
     pub(super) fn change(&self, change: Change) {
-        locked(&self.changes).push(change);
+        let mut changes = locked(&self.changes);
+        let kept: usize = changes.iter().map(Change::bytes).sum();
+        if kept.saturating_add(change.bytes()) <= MAX_CHANGES_BYTES {
+            changes.push(change);
+        } else if changes.len() < MAX_CHANGES {
+            let note = Some("the change is too large to be shown beside the others".to_owned());
+            changes.push(Change { lines: Vec::new(), note, ..change });
+        }
     }
 
     /// Keeps the text of a `Warning` header, `299 - "text"`, once.

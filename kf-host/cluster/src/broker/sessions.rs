@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::Inner;
 use super::wire::Call;
 use crate::audit::Detail;
-use crate::streams::{SessionSettings, session};
+use crate::streams::{SessionSettings, session, socket};
 
 impl Inner {
     pub(super) async fn exec(
@@ -74,7 +74,7 @@ impl Inner {
             ));
         }
         let settings = SessionSettings { tty: options.tty, program };
-        Ok(session(upgraded.into_stream(), settings, permit))
+        Ok(session(socket(upgraded).await, settings, permit))
     }
 
     /// Checks that a subresource of a pod may be opened; the call that does, and the pod.

@@ -5,7 +5,6 @@
 //! when the server has forgotten that version does the stream fail, with `expired`: the guest has
 //! to list again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use kf_core::api::{ApiError, ErrorCode, Event, EventKind, EventStream, Selection};
 use kf_core::grants::{Access, Verb};
+use kf_core::json;
 use kf_core::names::ResourceVersion;
 use kf_core::request::{Place, Request};
 use kf_core::url::Query;
@@ -24,6 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
+use super::budget::{MAX_EVENT_BYTES, Meter};
 use super::calls::typed;
 use super::redact::Sight;
 use crate::connection::{answered, broken_stream};
@@ -96,7 +97,7 @@ struct Watch {
     body: Option<Body>,
     opened: Instant,
     failures: u32,
-    ready: VecDeque<Event>,
+    partial: Partial,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -114,7 +115,7 @@ impl Watch {
             body: None,
             opened: Instant::now(),
             failures: 0,
-            ready: VecDeque::new(),
+            partial: Partial { inner: Arc::clone(inner), bytes: 0 },
             _permit: None,
         }
     }
@@ -130,14 +131,20 @@ impl Watch {
         let call = self.inner.call(&self.place, access, self.rule, Method::GET, &target, &query)?;
         self.body = Some(self.inner.stream(&call).await?.into_body());
         self.lines = Lines::default();
+        self.partial.set(0)?;
         self.opened = Instant::now();
         Ok(())
     }
 
     async fn next(&mut self) -> Result<Event, ApiError> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Ok(event);
+            // One event after the other: parsed they are larger than what has arrived.
+            while let Some(line) = self.lines.next() {
+                self.failures = 0;
+                self.partial.set(self.lines.waiting())?;
+                if let Some(event) = self.event(&line)? {
+                    return Ok(event);
+                }
             }
             match self.read().await {
                 Some(Ok(())) => {}
@@ -161,29 +168,32 @@ impl Watch {
 
     fn take_in(&mut self, data: &[u8]) -> Result<(), ApiError> {
         self.inner.meter.bytes(data.len())?;
+        let limit = self.inner.meter.limits().response.min(MAX_EVENT_BYTES);
+        if self.lines.waiting().saturating_add(data.len()) > limit && !data.contains(&b'\n') {
+            return Err(Meter::too_large(limit, &format!("one event of {}", self.place.words())));
+        }
         self.lines.push(data);
-        while let Some(line) = self.lines.next() {
-            self.failures = 0;
-            self.event(&line)?;
-        }
-        if self.lines.waiting() > self.inner.meter.limits().response {
-            return Err(self.inner.meter.too_large(&format!("one event of {}", self.place.words())));
-        }
-        Ok(())
+        self.partial.set(self.lines.waiting())
     }
 
-    fn event(&mut self, line: &[u8]) -> Result<(), ApiError> {
-        let Ok(mut event) = serde_json::from_slice::<Value>(line) else {
-            return Err(broken_stream(&"an event is not JSON"));
+    /// None for what only says how far the watch is.
+    fn event(&mut self, line: &[u8]) -> Result<Option<Event>, ApiError> {
+        let mut event = match json::parse_event(line) {
+            Ok(event) => event,
+            Err(json::JsonError::Syntax(_)) => return Err(broken_stream(&"an event is not JSON")),
+            Err(error) => {
+                let message = format!("an event of {} {error}", self.place.words());
+                return Err(ApiError::new(ErrorCode::Budget, message));
+            }
         };
-        let object = event.get_mut("object").map(Value::take).unwrap_or_default();
+        let mut object = event.get_mut("object").map(Value::take).unwrap_or_default();
         let kind = match event.get("type").and_then(Value::as_str) {
             Some("ADDED") => EventKind::Added,
             Some("MODIFIED") => EventKind::Modified,
             Some("DELETED") => EventKind::Deleted,
             Some("BOOKMARK") => {
                 self.advance(&object);
-                return Ok(());
+                return Ok(None);
             }
             _ => {
                 let code = object.get("code").and_then(Value::as_u64).and_then(|c| u16::try_from(c).ok());
@@ -198,8 +208,8 @@ impl Watch {
             }
         };
         self.advance(&object);
-        self.ready.push_back(Event { kind, object: typed(object, &self.place.served, self.sight) });
-        Ok(())
+        typed(&mut object, &self.place.served, self.sight);
+        Ok(Some(Event { kind, object }))
     }
 
     fn advance(&mut self, object: &Value) {
@@ -225,11 +235,33 @@ impl Watch {
     }
 }
 
+/// What a watch holds of events that have not ended, counted among all watches of the run.
+struct Partial {
+    inner: Arc<Inner>,
+    bytes: usize,
+}
+
+impl Partial {
+    fn set(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        self.inner.meter.partial(before, bytes)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let _given_back = self.set(0);
+    }
+}
+
 /// Whether to retry a watch that was open before. Right after a restart, an API server answers 403 until it has
 /// loaded its RBAC roles, and 404 until it has loaded its custom resource definitions.
 fn is_retryable(code: ErrorCode) -> bool {
     code.may_pass() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
 }
+
+/// Lines longer than this are not kept room for, in bytes.
+const LONG_LINE: usize = 256 << 10;
 
 /// Whole lines out of chunks.
 #[derive(Default)]
@@ -258,6 +290,10 @@ impl Lines {
             let line = self.bytes.split_to(self.scanned + end);
             self.bytes.advance(1);
             self.scanned = 0;
+            if line.len() > LONG_LINE {
+                // What follows would keep the room of the long line.
+                self.bytes = BytesMut::from(&*self.bytes);
+            }
             if !line.is_empty() {
                 return Some(line);
             }

@@ -8,13 +8,18 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use kf_core::api::{ApiError, ErrorCode};
 use kf_core::grants::{Access, Layer, Verb};
+use kf_core::json::{JsonError, List, ListLimits};
 use kf_core::names::Group;
 use kf_core::request::Place;
+use kf_core::text::truncated;
 use kube::client::Body;
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
 use tracing::{Instrument as _, Span};
 
 use super::Inner;
+use super::body::Received;
+use super::budget::{LARGE_BYTES, MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Meter};
 use super::report::CallRecord;
 use crate::audit::{self, Detail, Entry, Stage};
 use crate::connection::{Words, answered, broken_stream, server_words};
@@ -79,19 +84,42 @@ pub(super) struct Answer {
 }
 
 impl Inner {
-    /// Sends a call and reads the whole answer as JSON.
+    /// Sends a call and reads the whole answer as one document.
     pub(super) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
+        let limit = self.meter.limits().response.min(MAX_DOCUMENT_BYTES);
+        self.answer(call, limit, Received::object, |_| 1).await
+    }
+
+    /// Sends a call and reads the whole answer as a page of at most so many objects, each of which is handed
+    /// to `prepare`.
+    pub(super) async fn page(
+        &self,
+        call: &Call,
+        items: usize,
+        prepare: impl FnMut(&mut Value),
+    ) -> Result<List, ApiError> {
+        let bytes = self.meter.limits().response;
+        let read = |received: Received| received.list(ListLimits { items, bytes }, prepare);
+        self.answer(call, bytes, read, |list| list.items.len()).await
+    }
+
+    async fn answer<T>(
+        &self,
+        call: &Call,
+        limit: usize,
+        read: impl FnOnce(Received) -> Result<T, JsonError>,
+        count: impl FnOnce(&T) -> usize,
+    ) -> Result<T, ApiError> {
         let exchange = async {
             let answer = self.open(call).await?;
             let status = answer.response.status();
-            let body = self.whole(answer.response, &call.object).await;
-            let value = body.and_then(|bytes| {
-                serde_json::from_slice::<Value>(&bytes)
-                    .map_err(|_| ApiError::new(ErrorCode::Internal, "the API server's answer is not JSON"))
-            });
-            let objects = value.as_ref().ok().map(count);
-            self.record(call, Some(status), answer.sent, objects)?;
-            value
+            let mut large = None;
+            let body = self.whole(answer.response, &call.object, limit, &mut large).await;
+            let read =
+                body.and_then(|received| read(received).map_err(|error| unreadable(&error, &call.object)));
+            drop(large);
+            self.record(call, Some(status), answer.sent, read.as_ref().ok().map(count))?;
+            read
         };
         exchange.instrument(self.span(call)).await
     }
@@ -131,7 +159,7 @@ impl Inner {
                 let body = if page { Vec::new() } else { serde_json::to_vec(&status).unwrap_or_default() };
                 let words = self.withhold(call, &body);
                 let error = answered(code, &body, access.as_ref(), &call.object, words);
-                (Some(code), Err(self.connection.sharpened(error)))
+                (Some(code), Err(self.connection.sharpened(shortened(error))))
             }
             Err(error) => (None, Err(error)),
         };
@@ -162,12 +190,13 @@ impl Inner {
         if status.is_success() {
             return Ok(Answer { response, sent });
         }
-        let body = self.whole(response, &call.object).await;
+        let body = self.error(response).await;
         self.record(call, Some(status), sent, None)?;
         let body = body?;
         let words = self.withhold(call, &body);
         let (access, object) = (call.access.as_ref(), &call.object);
-        Err(self.connection.sharpened(answered(status, &body, access, object, words)))
+        let error = answered(status, &body, access, object, words);
+        Err(self.connection.sharpened(shortened(error)))
     }
 
     /// Decides how much of an error the command gets to read, and keeps the rest for the user. What may hold a
@@ -220,30 +249,65 @@ impl Inner {
         }
     }
 
-    /// An answer's body, within the budget and the time for an answer.
-    async fn whole(&self, response: Response<Body>, object: &str) -> Result<Vec<u8>, ApiError> {
-        let limit = self.meter.limits().response;
+    /// An answer's body, within the budget and the time for an answer. Once it is large it gets leave to be,
+    /// which the caller keeps until the answer is read.
+    async fn whole<'m>(
+        &'m self,
+        response: Response<Body>,
+        object: &str,
+        limit: usize,
+        large: &mut Option<SemaphorePermit<'m>>,
+    ) -> Result<Received, ApiError> {
         let read = async {
             let mut body = response.into_body();
-            let mut bytes = Vec::new();
+            let mut received = Received::default();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| broken_stream(&error))?;
                 let Ok(data) = frame.into_data() else { continue };
                 self.meter.bytes(data.len())?;
-                if bytes.len().saturating_add(data.len()) > limit {
-                    return Err(self.meter.too_large(&format!("the answer about {object}")));
+                if received.len().saturating_add(data.len()) > limit {
+                    return Err(Meter::too_large(limit, &format!("the answer about {object}")));
                 }
+                if large.is_none() && received.len().saturating_add(data.len()) > LARGE_BYTES {
+                    *large = Some(self.meter.large().await?);
+                }
+                received.push(&data);
+            }
+            Ok(received)
+        };
+        match tokio::time::timeout(self.connection.timeouts().answer, read).await {
+            Ok(read) => read,
+            Err(_) => Err(self.unended()),
+        }
+    }
+
+    /// The body of an answer that is an error. Of a page without end the beginning is enough: it is no `Status`.
+    async fn error(&self, response: Response<Body>) -> Result<Vec<u8>, ApiError> {
+        let read = async {
+            let mut body = response.into_body();
+            let mut bytes = Vec::new();
+            while bytes.len() <= MAX_ERROR_BYTES
+                && let Some(frame) = body.frame().await
+            {
+                let frame = frame.map_err(|error| broken_stream(&error))?;
+                let Ok(data) = frame.into_data() else { continue };
+                self.meter.bytes(data.len())?;
                 bytes.extend_from_slice(&data);
             }
+            bytes.truncate(MAX_ERROR_BYTES);
             Ok(bytes)
         };
         match tokio::time::timeout(self.connection.timeouts().answer, read).await {
             Ok(read) => read,
-            Err(_) => Err(ApiError::new(
-                ErrorCode::TimedOut,
-                format!("the API server {} began an answer and did not end it", self.connection.server()),
-            )),
+            Err(_) => Err(self.unended()),
         }
+    }
+
+    fn unended(&self) -> ApiError {
+        ApiError::new(
+            ErrorCode::TimedOut,
+            format!("the API server {} began an answer and did not end it", self.connection.server()),
+        )
     }
 
     fn record(
@@ -355,9 +419,20 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// Objects in an answer: a list's items, else one.
-fn count(answer: &Value) -> usize {
-    answer.get("items").and_then(Value::as_array).map_or(1, Vec::len)
+/// An error in words of a length that many of them can be kept.
+fn shortened(error: ApiError) -> ApiError {
+    const MAX_BYTES: usize = 16 << 10;
+    let mut message = truncated(error.message, MAX_BYTES);
+    message.shrink_to_fit();
+    ApiError { message, ..error }
+}
+
+/// Why an answer that was a success cannot be used.
+fn unreadable(error: &JsonError, object: &str) -> ApiError {
+    match error {
+        JsonError::Syntax(_) => ApiError::new(ErrorCode::Internal, "the API server's answer is not JSON"),
+        _ => ApiError::new(ErrorCode::Budget, format!("the API server's answer about {object} {error}")),
+    }
 }
 
 impl Fetch for Inner {

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use jiff::{SignedDuration, Timestamp};
-use kube::client::Body;
+use kube::client::{Body, ClientBuilder};
 use kube::core::Status;
 use serde_json::Value;
 use tokio::runtime;
 use tokio::sync::Mutex;
+use tower::util::MapResponseLayer;
 
 pub(crate) use answer::{Words, answered, server_words};
 pub(crate) use failure::broken_stream;
@@ -27,6 +28,7 @@ pub use plugin_process::end_unattended_plugins;
 
 use kf_core::Digest;
 use kf_core::api::{ApiError, ErrorCode};
+use kf_core::json::{self, JsonError};
 use kf_core::text::one_line;
 
 use crate::kubeconfig::Settings;
@@ -36,6 +38,9 @@ const JSON: &str = "application/json";
 
 /// The most an answer to the host's own questions may hold, in bytes.
 const MOST_ANSWER: usize = 16 << 20;
+
+/// The most an answer that is an error may hold, in bytes.
+const MAX_ERROR: usize = 1 << 20;
 
 /// How long the parts of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +209,7 @@ impl Connection {
         let Some(prepared) = &state.prepared else {
             return Err(failure::unreachable(self, "there are no credentials"));
         };
-        match kube::Client::try_from(prepared.config.clone()) {
+        match client(prepared.config.clone()) {
             Ok(client) => {
                 state.connected = Some(Connected { client: client.clone(), runtime: Some(here) });
                 Ok(client)
@@ -238,18 +243,27 @@ impl Connection {
             None => error,
         })?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MOST_ANSWER);
-        let whole = tokio::time::timeout(self.timeouts.answer, body.collect());
-        let bytes = match whole.await {
-            Ok(Ok(collected)) => collected.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(failure::too_large(self)),
-            Ok(Err(error)) => return Err(broken_stream(&error)),
-            Err(_) => return Err(failure::slow(self)),
-        };
+        let whole = tokio::time::timeout(self.timeouts.answer, self.whole(response.into_body()));
+        let bytes = whole.await.unwrap_or_else(|_| Err(failure::slow(self)))?;
         if !status.is_success() {
             return Err(self.sharpened(answered(status, &bytes, None, "", Words::All)));
         }
-        serde_json::from_slice(&bytes).map_err(|_| broken_stream(&"its answer is not JSON"))
+        json::parse_object(&bytes).map_err(|error| match error {
+            JsonError::Syntax(_) => broken_stream(&"its answer is not JSON"),
+            _ => failure::too_large(self),
+        })
+    }
+
+    async fn whole(&self, mut body: Body) -> Result<Vec<u8>, ApiError> {
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|error| broken_stream(&error))?.into_data() else { continue };
+            if bytes.len().saturating_add(data.len()) > MOST_ANSWER {
+                return Err(failure::too_large(self));
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
     }
 
     /// Says why credentials were not accepted, where they tell it themselves.
@@ -298,6 +312,17 @@ impl Connection {
             Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
         }
     }
+}
+
+/// A client for which an answer that is an error has an end: where it opens a WebSocket, kube takes in the whole
+/// of one.
+fn client(config: kube::Config) -> kube::Result<kube::Client> {
+    let bounded = MapResponseLayer::new(|response: Response<_>| {
+        let is_error = response.status().is_client_error() || response.status().is_server_error();
+        let limit = if is_error { MAX_ERROR } else { usize::MAX };
+        response.map(|body| Limited::new(body, limit))
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&bounded).build())
 }
 
 impl std::fmt::Debug for Connection {

@@ -23,5 +23,23 @@ pub(crate) use listen::{Listening, bind};
 pub(crate) use port::dial;
 pub(crate) use session::{SessionSettings, session};
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
 /// The most that is read or sent at once, in bytes.
 const CHUNK: usize = 64 << 10;
+
+/// The largest message that is taken in, in bytes. The kubelet and container runtimes send 32 KiB at most.
+const MAX_MESSAGE_BYTES: usize = 256 << 10;
+
+/// The socket of an upgraded connection, on which nothing was said yet, with limits of its own: the library's are
+/// 64 MiB for a message.
+pub(crate) async fn socket(upgraded: kube::client::Connection) -> WebSocketStream<TokioIo<Upgraded>> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(CHUNK)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    WebSocketStream::from_raw_socket(upgraded.into_stream().into_inner(), Role::Client, Some(config)).await
+}

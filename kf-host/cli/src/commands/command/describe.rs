@@ -80,7 +80,8 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             "sha256": receipt.program_digest(), "installed": receipt.at, "rights": allowed,
             "selection": rights.selection, "terminal": rights.terminal, "headers": rights.headers,
             "paths": paths,
-        }),
+        })
+        .into(),
         name: format!("command/{name}"),
     };
     app.ui.record(&fields, &row)?;

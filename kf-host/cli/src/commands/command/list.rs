@@ -67,7 +67,7 @@ fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Availabi
         vec![name.as_str().into(), receipt.version.to_string().into(), receipt.origin.to_string().into()];
     cells.extend(here.map(|here| Cell::toned(here.as_str(), tone(here))));
     cells.push(about);
-    Row { cells, object, name: format!("command/{name}") }
+    Row { cells, object: object.into(), name: format!("command/{name}") }
 }
 
 /// Who signed it, if anybody did.
@@ -81,7 +81,7 @@ fn owner(origin: &Origin) -> Option<&AuthorId> {
 fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
     Row {
         cells: vec![name.as_str().into(), "-".into(), "-".into(), Cell::toned(error.to_string(), Tone::Bad)],
-        object: json!({ "name": name, "installed": true, "error": error.to_string() }),
+        object: json!({ "name": name, "installed": true, "error": error.to_string() }).into(),
         name: format!("command/{name}"),
     }
 }
@@ -122,7 +122,7 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
                 Cell::toned("not installed", Tone::Faint),
                 hint.into(),
             ];
-            rows.insert(name.clone(), Row { cells, object, name: format!("command/{name}") });
+            rows.insert(name.clone(), Row { cells, object: object.into(), name: format!("command/{name}") });
         }
     }
     for (name, receipt) in installed {

@@ -18,7 +18,7 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
         let row = match registries::load(&app.home, &id) {
             Err(error) => Row {
                 cells: vec![id.as_str().into(), Cell::toned(error.to_string(), Tone::Bad)],
-                object: json!({ "name": id, "error": error.to_string() }),
+                object: json!({ "name": id, "error": error.to_string() }).into(),
                 name: format!("registry/{id}"),
             },
             Ok(registry) => {
@@ -29,7 +29,8 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
                     Err(error) => Cell::toned(error.to_string(), Tone::Warning),
                 };
                 Row {
-                    object: json!({ "name": id, "urls": urls, "expires": expires.text, "rootSha256": root }),
+                    object: json!({ "name": id, "urls": urls, "expires": expires.text, "rootSha256": root })
+                        .into(),
                     cells: vec![id.as_str().into(), urls.join(" ").into(), expires, root.short().into()],
                     name: format!("registry/{id}"),
                 }

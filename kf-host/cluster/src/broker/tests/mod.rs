@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{Request, Response, response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -67,6 +67,13 @@ impl Server {
         });
         let body = StreamBody::new(silence).boxed_unsync();
         self.answers.lock().unwrap().push_back(Response::new(body));
+    }
+
+    /// The answer begins with this and does not go on.
+    pub(super) fn stuck(&self, code: u16, body: Vec<u8>) {
+        let begin = stream::iter([Ok(Frame::data(Bytes::from(body)))]);
+        let body = StreamBody::new(begin.chain(stream::pending())).boxed_unsync();
+        self.answers.lock().unwrap().push_back(Response::builder().status(code).body(body).unwrap());
     }
 
     pub(super) fn with_header(&self, code: u16, name: &str, value: &str, body: &Value) {

@@ -93,7 +93,8 @@ async fn a_list_is_paged_and_its_selectors_are_written_anew() {
         ..all("", "Pod")
     };
     let page = broker.list(selection, Some(100_000), None).await.unwrap();
-    assert_eq!(page.items, [json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}})]);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}});
+    assert_eq!(page.items, [pod.into()]);
     assert_eq!((page.continue_token.as_deref(), page.resource_version.as_str()), (Some("abc"), "7"));
     let page = broker.list(all("", "Pod"), Some(5), page.continue_token).await.unwrap();
     assert_eq!(page.continue_token, None);
@@ -122,7 +123,7 @@ async fn secrets_come_without_their_data_unless_it_is_granted() {
         let got = broker.get(object("", "Secret", "s")).await.unwrap();
         assert_eq!(got["data"]["password"], expected);
         let page = broker.list(all("", "Secret"), None, None).await.unwrap();
-        assert_eq!(page.items[0]["data"]["password"], expected);
+        assert_eq!(page.items[0].value().unwrap()["data"]["password"], expected);
     }
 }
 
@@ -177,6 +178,72 @@ async fn budgets_end_a_runaway() {
     server.answer(200, &json!({"long": "x".repeat(100)}));
     let error = Broker::new(config).unwrap().get(object("", "Pod", "a")).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Budget);
+}
+
+/// A page with so many of one item.
+fn page_of(item: &str, count: usize) -> Vec<u8> {
+    format!("{{\"items\":[{}],\"metadata\":{{}}}}", vec![item; count].join(",")).into_bytes()
+}
+
+#[tokio::test]
+async fn page_is_held_to_the_limit_that_was_asked() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["pods"], &["list"])]);
+    for (limit, count) in [(Some(3), 3), (None, 500), (Some(10_000), 500)] {
+        server.raw(200, page_of("{}", count));
+        assert_eq!(broker.list(all("", "Pod"), limit, None).await.unwrap().items.len(), count);
+        server.raw(200, page_of("{}", count + 1));
+        let error = broker.list(all("", "Pod"), limit, None).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Budget);
+        let told = format!("the API server's answer about pods in team-a has more than {count} items");
+        assert_eq!(error.message, told);
+    }
+}
+
+#[tokio::test]
+async fn answer_of_too_many_values_is_refused() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["pods"], &["get", "list", "watch"])]);
+    let many = format!("{{\"spec\":[{}0]}}", "0,".repeat(kf_core::json::MAX_NODES));
+    server.raw(200, many.clone().into_bytes());
+    assert_eq!(broker.get(object("", "Pod", "a")).await.unwrap_err().code, ErrorCode::Budget);
+    server.raw(200, page_of(&many, 1));
+    assert_eq!(broker.list(all("", "Pod"), None, None).await.unwrap_err().code, ErrorCode::Budget);
+    server.raw(200, format!("{{\"type\":\"ADDED\",\"object\":{many}}}\n").into_bytes());
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Budget);
+}
+
+/// It is taken in in blocks.
+#[tokio::test]
+async fn large_page_is_read_to_its_last_item() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["configmaps"], &["list"])]);
+    let item = |n: usize| {
+        format!("{{\"metadata\":{{\"name\":\"c{n}\"}},\"data\":{{\"x\":\"{}\"}}}}", "y".repeat(30_000))
+    };
+    let items: Vec<String> = (0..400).map(item).collect();
+    server.raw(200, format!("{{\"items\":[{}]}}", items.join(",")).into_bytes());
+    let page = broker.list(all("", "ConfigMap"), None, None).await.unwrap();
+    assert_eq!(page.items.len(), 400);
+    assert_eq!(page.items[399].value().unwrap()["metadata"]["name"], "c399");
+}
+
+/// The beginning of an endless error page is enough to know that it is none of the API server's.
+#[tokio::test]
+async fn error_without_end_is_not_taken_in() {
+    let server = Server::default();
+    let mut config = server.config(&[rule("", &["pods"], &["get"])]);
+    config.budgets = Budgets { bytes: 20 << 20, ..Budgets::default() };
+    let broker = Broker::new(config).unwrap();
+    let causes =
+        format!("{{\"kind\":\"Status\",\"details\":{{\"causes\":[{}{{}}]}}}}", "{},".repeat(6 << 20));
+    server.raw(422, causes.into_bytes());
+    let error = broker.get(object("", "Pod", "a")).await.unwrap_err();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (ErrorCode::Invalid, "the answer 422 is not the API server's")
+    );
 }
 
 #[tokio::test]

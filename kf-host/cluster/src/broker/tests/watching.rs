@@ -119,3 +119,39 @@ async fn an_endless_event_is_too_large() {
     let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
     assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Budget);
 }
+
+#[tokio::test]
+async fn events_that_arrive_together_are_told_in_order() {
+    let server = Server::default();
+    let names = ["a", "b", "c"];
+    server.raw(200, names.map(|name| event("ADDED", name, "5")).concat().into_bytes());
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    for name in names {
+        assert_eq!(events.next().await.unwrap().unwrap().object["metadata"]["name"], name);
+    }
+}
+
+/// Each within its own limit, they would still be a lot together.
+#[tokio::test]
+async fn events_that_do_not_end_are_bounded_in_all_watches_together() {
+    let server = Server::default();
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..10 {
+        server.stuck(200, vec![b'x'; 3 << 20]);
+        let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+        match futures_util::FutureExt::now_or_never(events.next()) {
+            Some(Some(Err(error))) => {
+                assert_eq!(error.code, ErrorCode::Budget);
+                refused += 1;
+            }
+            _ => open.push(events),
+        }
+    }
+    assert_eq!((open.len(), refused), (2, 8));
+    drop(open);
+    server.raw(200, event("ADDED", "a", "5").into_bytes());
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert!(events.next().await.unwrap().is_ok(), "what was held is given back");
+}

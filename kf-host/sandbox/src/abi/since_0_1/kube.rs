@@ -1,15 +1,16 @@
 //! Typed verbs on Kubernetes objects: the guest's words become the cluster's, and back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use kf_core::api::{self, ApiError, KubeApi};
+use kf_core::api::{self, ApiError, ErrorCode, KubeApi};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::wit::kube::{self, Host, HostWatch};
 use super::{WitError, parse_body};
-use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
+use crate::limits::{MAX_ANSWERS_BYTES, MAX_QUESTIONS, STREAM_BYTES, STREAM_EVENTS};
 use crate::poll::{Pollable, Pump, Weight};
 use crate::state::State;
 
@@ -49,6 +50,23 @@ type Answers<T> = Result<Vec<std::result::Result<T, WitError>>>;
 /// Questions of one call that are on their way at the same time.
 const ABREAST: usize = 16;
 
+/// How much memory an answer takes.
+trait Size {
+    fn size(&self) -> usize;
+}
+
+impl Size for String {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Size for kube::Page {
+    fn size(&self) -> usize {
+        self.items.iter().map(|item| item.len() + size_of::<String>()).sum()
+    }
+}
+
 impl State {
     /// One call to the cluster.
     pub(super) async fn ask<T, F>(&mut self, call: impl FnOnce(Arc<dyn KubeApi>) -> F) -> Answer<T>
@@ -66,7 +84,7 @@ impl State {
 
 impl State {
     /// Several calls to the cluster at once; each counts as one.
-    async fn ask_many<Q, T, F>(
+    async fn ask_many<Q, T: Size, F>(
         &mut self,
         questions: Vec<Q>,
         call: impl Fn(Arc<dyn KubeApi>, Q) -> F,
@@ -77,16 +95,32 @@ impl State {
         for _ in &questions {
             self.call()?;
         }
+        if questions.len() > MAX_QUESTIONS {
+            let error = ApiError::invalid(format!("more than {MAX_QUESTIONS} questions at once"));
+            return Ok(questions.iter().map(|_| Err(self.tell(error.clone()))).collect());
+        }
         let cluster = match self.cluster() {
             Ok(cluster) => cluster,
             Err(error) => {
                 return Ok(questions.iter().map(|_| Err(self.tell(error.clone()))).collect());
             }
         };
-        let mut asked = Vec::with_capacity(questions.len());
-        for question in questions {
-            asked.push(call(Arc::clone(&cluster), question));
-        }
+        let answered = AtomicUsize::new(0);
+        let (call, answered) = (&call, &answered);
+        let asked = questions.into_iter().map(|question| {
+            let asked = call(Arc::clone(&cluster), question);
+            async move {
+                let answer = asked.await?;
+                let size = answer.size();
+                if answered.fetch_add(size, Ordering::Relaxed).saturating_add(size) <= MAX_ANSWERS_BYTES {
+                    return Ok(answer);
+                }
+                answered.fetch_sub(size, Ordering::Relaxed);
+                let limit = MAX_ANSWERS_BYTES >> 20;
+                let message = format!("the answers to one call are larger than {limit} MiB together");
+                Err(ApiError::new(ErrorCode::Budget, message).hint("ask for fewer at once"))
+            }
+        });
         let answers: Vec<_> = stream::iter(asked).buffered(ABREAST).collect().await;
         Ok(answers.into_iter().map(|answer| answer.map_err(|error| self.tell(error))).collect())
     }
@@ -207,7 +241,8 @@ impl Host for State {
             self.ask(async move |cluster: Arc<dyn KubeApi>| cluster.watch(what, version).await).await?;
         match stream {
             Ok(stream) => {
-                let pump = Pump::new(stream.map_ok(Event::from), WATCH_BYTES, STREAM_EVENTS);
+                let events = stream.map_ok(Event::from);
+                let pump = Pump::new(events, Arc::clone(&self.room), WATCH_BYTES, STREAM_EVENTS);
                 Ok(Ok(self.push(Watch { pump, _slot: slot })?))
             }
             Err(error) => Ok(Err(error)),
@@ -232,7 +267,7 @@ impl Host for State {
             })
             .await;
         if matches!(&verdicts, Ok(Ok(verdicts)) if verdicts.iter().any(|verdict| !verdict.allowed)) {
-            self.told.tell_code(api::ErrorCode::Forbidden);
+            self.told.tell_code(ErrorCode::Forbidden);
         }
         verdicts
     }
@@ -313,7 +348,7 @@ impl From<kube::ObjectRef> for api::ObjectRef {
 impl From<api::Page> for kube::Page {
     fn from(page: api::Page) -> Self {
         Self {
-            items: page.items.iter().map(ToString::to_string).collect(),
+            items: page.items.into_iter().map(String::from).collect(),
             continue_token: page.continue_token,
             resource_version: page.resource_version,
         }

@@ -1,6 +1,5 @@
 //! Logs of containers.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -13,7 +12,7 @@ use super::wit::logs::{self, Host, HostForwarding, HostLogStream};
 use crate::fault::stop;
 use crate::forward::{Forwarding, LogSource};
 use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
-use crate::poll::{Pollable, Pump, Weight};
+use crate::poll::{Pollable, Pump, Room, Weight};
 use crate::state::State;
 
 impl Weight for Vec<u8> {
@@ -25,28 +24,28 @@ impl Weight for Vec<u8> {
 /// A log, read by nobody before the guest asks for its bytes.
 pub struct LogStream {
     source: Option<LogSource>,
+    room: Arc<Room>,
     slot: Arc<()>,
 }
 
 impl LogStream {
-    fn new(stream: ByteStream, slot: Arc<()>) -> Self {
-        Self { source: Some(LogSource::Stream(stream)), slot }
+    fn new(stream: ByteStream, room: Arc<Room>, slot: Arc<()>) -> Self {
+        Self { source: Some(LogSource::Stream(stream)), room, slot }
     }
 
     /// Begins to read, if that has not happened yet.
-    fn pumped(&mut self) -> Option<(&Pump<Vec<u8>>, &mut VecDeque<u8>)> {
+    fn pumped(&mut self) -> Option<&Pump<Vec<u8>>> {
         let source = match self.source.take()? {
             LogSource::Stream(stream) => {
                 // An empty chunk says nothing, and would look like the end.
                 let stream =
                     stream.filter(|chunk| std::future::ready(!matches!(chunk, Ok(c) if c.is_empty())));
-                let pump = Pump::new(stream, STREAM_BYTES, STREAM_EVENTS);
-                LogSource::Pumped { pump, left: VecDeque::new() }
+                LogSource::Pumped(Pump::new(stream, Arc::clone(&self.room), STREAM_BYTES, STREAM_EVENTS))
             }
-            pumped @ LogSource::Pumped { .. } => pumped,
+            pumped @ LogSource::Pumped(_) => pumped,
         };
         match self.source.insert(source) {
-            LogSource::Pumped { pump, left } => Some((pump, left)),
+            LogSource::Pumped(pump) => Some(pump),
             LogSource::Stream(_) => None,
         }
     }
@@ -73,7 +72,10 @@ impl Host for State {
             Err(error) => return Ok(Err(self.tell(error))),
         };
         match cluster.log(namespace, pod, options).await {
-            Ok(stream) => Ok(Ok(self.push(LogStream::new(stream, slot))?)),
+            Ok(stream) => {
+                let log = LogStream::new(stream, Arc::clone(&self.room), slot);
+                Ok(Ok(self.push(log)?))
+            }
             Err(error) => Ok(Err(self.tell(error))),
         }
     }
@@ -84,7 +86,7 @@ impl Host for State {
         prefix: Option<String>,
     ) -> Result<Resource<Forwarding>> {
         self.call()?;
-        let LogStream { source, slot } = self.table.delete(log)?;
+        let LogStream { source, slot, .. } = self.table.delete(log)?;
         let source = source.ok_or_else(|| wasmtime::Error::msg("the log is already being copied"))?;
         let forwarding = Forwarding::new(source, prefix, self.output.clone(), slot);
         self.push(forwarding)
@@ -94,21 +96,16 @@ impl Host for State {
 impl HostLogStream for State {
     async fn next(&mut self, this: Resource<LogStream>) -> Result<Result<Vec<u8>, WitError>> {
         self.call()?;
-        let Some((pump, left)) = self.table.get_mut(&this)?.pumped() else { return Ok(Ok(Vec::new())) };
-        if left.is_empty() {
-            match pump.next().await {
-                Ok(chunks) => left.extend(chunks.into_iter().flatten()),
-                Err(error) => return Ok(Err(self.tell(error))),
-            }
-        }
-        Ok(Ok(left.drain(..left.len().min(STREAM_BYTES)).collect()))
+        let Some(pump) = self.table.get_mut(&this)?.pumped() else { return Ok(Ok(Vec::new())) };
+        let read = pump.read(STREAM_BYTES).await;
+        Ok(read.map_err(|error| self.tell(error)))
     }
 
     async fn subscribe(&mut self, this: Resource<LogStream>) -> Result<Resource<Pollable>> {
         self.call()?;
         let log = self.table.get_mut(&this)?;
-        let Some((pump, left)) = log.pumped() else { return Err(wasmtime::Error::msg("the log is gone")) };
-        let readiness = if left.is_empty() { pump.readiness() } else { Arc::new(crate::poll::Now) as Arc<_> };
+        let pump = log.pumped().ok_or_else(|| wasmtime::Error::msg("the log is gone"))?;
+        let readiness = pump.readiness();
         self.push(Pollable(readiness))
     }
 

@@ -76,11 +76,7 @@ fn parse_body(what: &str, json: &str) -> std::result::Result<serde_json::Value, 
             MAX_BODY_BYTES >> 20
         )));
     }
-    parse(what, json)
-}
-
-fn parse(what: &str, json: &str) -> std::result::Result<serde_json::Value, WitError> {
-    serde_json::from_str(json).map_err(|error| invalid(format!("{what} is not valid JSON: {error}")))
+    kf_core::json::parse(json.as_bytes()).map_err(|error| invalid(format!("{what} {error}")))
 }
 
 fn code_to_wit(code: ErrorCode) -> wit::types::ErrorCode {

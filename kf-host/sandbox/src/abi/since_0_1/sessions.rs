@@ -18,7 +18,7 @@ use crate::fault::{Fault, stop};
 use crate::join::{JoinError, Joining, join};
 use crate::limits::{STREAM_BYTES, STREAM_EVENTS};
 use crate::output::{OutputError, SharedOutput};
-use crate::poll::{Flag, Now, Pollable, Pump, Readiness, Weight};
+use crate::poll::{Flag, Pollable, Pump, Readiness, Weight};
 use crate::state::{State, output_error};
 
 impl Weight for SessionOutput {
@@ -33,7 +33,6 @@ impl Weight for SessionOutput {
 /// A command in a container that the guest talks to.
 pub struct Process {
     pump: Pump<SessionOutput>,
-    left: VecDeque<SessionOutput>,
     /// Absent without stdin, and after its end.
     input: Option<Arc<dyn SessionWriter>>,
     _slot: Arc<()>,
@@ -256,9 +255,9 @@ impl Host for State {
         let has_stdin = options.stdin;
         match cluster.exec(PodRef { namespace, name: pod }, command, options.into()).await {
             Ok(Session { output, input }) => {
-                let pump = Pump::new(output, STREAM_BYTES, STREAM_EVENTS);
+                let pump = Pump::new(output, Arc::clone(&self.room), STREAM_BYTES, STREAM_EVENTS);
                 let input = has_stdin.then_some(input);
-                Ok(Ok(self.push(Process { pump, left: VecDeque::new(), input, _slot: slot })?))
+                Ok(Ok(self.push(Process { pump, input, _slot: slot })?))
             }
             Err(error) => Ok(Err(self.tell(error))),
         }
@@ -301,33 +300,28 @@ impl HostProcess for State {
     async fn next(&mut self, this: Resource<Process>) -> Result<std::result::Result<Output, WitError>> {
         self.call()?;
         let process = self.table.get_mut(&this)?;
-        if process.left.is_empty() {
-            match process.pump.next().await {
-                Ok(pieces) => process.left = pieces,
-                Err(error) => return Ok(Err(self.tell(error))),
+        let part = |pieces: &mut VecDeque<SessionOutput>| {
+            let piece = pieces.pop_front()?;
+            let mut cut = |mut data: bytes::Bytes, rest: fn(bytes::Bytes) -> SessionOutput| {
+                if data.len() > STREAM_BYTES {
+                    pieces.push_front(rest(data.split_off(STREAM_BYTES)));
+                }
+                data.to_vec()
+            };
+            match piece {
+                SessionOutput::Stdout(data) => Some(Output::Stdout(cut(data, SessionOutput::Stdout))),
+                SessionOutput::Stderr(data) => Some(Output::Stderr(cut(data, SessionOutput::Stderr))),
+                SessionOutput::Exited(code) => Some(Output::Exited(code)),
             }
-        }
-        let Some(piece) = process.left.pop_front() else {
-            return Ok(Err(self.tell(failed("the process has ended"))));
         };
-        let mut part = |mut data: bytes::Bytes, rest: fn(bytes::Bytes) -> SessionOutput| {
-            if data.len() > STREAM_BYTES {
-                process.left.push_front(rest(data.split_off(STREAM_BYTES)));
-            }
-            data.to_vec()
-        };
-        Ok(Ok(match piece {
-            SessionOutput::Stdout(data) => Output::Stdout(part(data, SessionOutput::Stdout)),
-            SessionOutput::Stderr(data) => Output::Stderr(part(data, SessionOutput::Stderr)),
-            SessionOutput::Exited(code) => Output::Exited(code),
-        }))
+        let ended = || failed("the process has ended");
+        let next = process.pump.take(part).await.and_then(|part| part.flatten().ok_or_else(ended));
+        Ok(next.map_err(|error| self.tell(error)))
     }
 
     async fn subscribe(&mut self, this: Resource<Process>) -> Result<Resource<Pollable>> {
         self.call()?;
-        let process = self.table.get(&this)?;
-        let readiness: Arc<dyn Readiness> =
-            if process.left.is_empty() { process.pump.readiness() } else { Arc::new(Now) };
+        let readiness = self.table.get(&this)?.pump.readiness();
         self.push(Pollable(readiness))
     }
 
@@ -340,9 +334,9 @@ impl HostProcess for State {
         let Some(input) = self.table.get(&this)?.input.clone() else {
             return Ok(Err(invalid("the process has no stdin, or it has ended".to_owned())));
         };
-        let mut data = bytes::Bytes::from(data);
-        while !data.is_empty() {
-            let chunk = data.split_to(data.len().min(STREAM_BYTES));
+        for chunk in data.chunks(STREAM_BYTES) {
+            // A copy: what waits to be sent would keep all of the data.
+            let chunk = bytes::Bytes::copy_from_slice(chunk);
             if input.send(SessionInput::Data(chunk)).await.is_err() {
                 return Ok(Err(self.tell(failed("the process does not read any more"))));
             }

@@ -78,7 +78,7 @@ impl wit::files::Host for State {
         let Some(place) = self.files.granted.get(&path).cloned() else {
             return Ok(Err(not_named("file", &path)));
         };
-        let content = if path == "-" { self.stdin() } else { read_file(&place) };
+        let content = if path == "-" { self.stdin()? } else { read_file(&place) };
         let content = match content {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
@@ -137,14 +137,18 @@ impl State {
         Ok(Ok(content))
     }
 
-    /// Stdin can be read once; whoever asks again gets the same.
-    fn stdin(&mut self) -> std::result::Result<Vec<u8>, WitError> {
+    /// Stdin can be read once. It is kept for whoever asks again, as part of the guest's memory.
+    fn stdin(&mut self) -> Result<Result<Vec<u8>, WitError>> {
         if let Some(content) = &self.files.stdin {
-            return Ok(content.to_vec());
+            return Ok(Ok(content.to_vec()));
         }
-        let content = read_whole("stdin", std::io::stdin().lock())?;
+        let content = match read_whole("stdin", std::io::stdin().lock()) {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.space.hold(content.len())?;
         self.files.stdin = Some(content.as_slice().into());
-        Ok(content)
+        Ok(Ok(content))
     }
 }
 

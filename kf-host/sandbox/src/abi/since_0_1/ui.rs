@@ -1,13 +1,15 @@
 //! Talking to the person.
 
+use kf_core::json::Document;
+use kf_core::text::truncated;
 use kf_core::ui::{Cell, Column, Format, Row, Tone, WidgetId};
-use serde_json::Value;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::wit::ui::{self, Host, HostLiveTable, HostProgress};
-use super::{WitError, invalid, parse};
+use super::{WitError, invalid};
 use crate::fault::stop;
+use crate::limits::{MAX_COLUMNS, MAX_LABEL_BYTES, MAX_LIVE_ROWS};
 use crate::output::OutputError;
 use crate::state::{State, written};
 
@@ -65,10 +67,13 @@ impl Host for State {
 
     fn table(&mut self, columns: Vec<ui::Column>, rows: Vec<ui::Row>) -> Result<Result<(), WitError>> {
         self.call()?;
-        let (columns, bytes) = columns_from(columns);
-        match rows_from(rows, columns.len()) {
-            Ok((rows, more)) => {
-                let result = self.output.lock().table(&columns, &rows, bytes + more);
+        let checked = columns_from(columns).and_then(|(columns, bytes)| {
+            let (rows, more) = rows_from(rows, columns.len())?;
+            Ok((columns, rows, bytes + more))
+        });
+        match checked {
+            Ok((columns, rows, bytes)) => {
+                let result = self.output.lock().table(&columns, &rows, bytes);
                 self.told(result)
             }
             Err(error) => Ok(Err(error)),
@@ -77,10 +82,13 @@ impl Host for State {
 
     fn record(&mut self, fields: Vec<ui::Column>, value: ui::Row) -> Result<Result<(), WitError>> {
         self.call()?;
-        let (fields, bytes) = columns_from(fields);
-        match row_from(value, fields.len()) {
-            Ok((row, more)) => {
-                let result = self.output.lock().record(&fields, &row, bytes + more);
+        let checked = columns_from(fields).and_then(|(fields, bytes)| {
+            let (row, more) = row_from(value, fields.len())?;
+            Ok((fields, row, bytes + more))
+        });
+        match checked {
+            Ok((fields, row, bytes)) => {
+                let result = self.output.lock().record(&fields, &row, bytes);
                 self.told(result)
             }
             Err(error) => Ok(Err(error)),
@@ -101,8 +109,8 @@ impl Host for State {
 impl HostLiveTable for State {
     fn new(&mut self, columns: Vec<ui::Column>) -> Result<Resource<LiveTable>> {
         self.call()?;
-        let (columns, _) = columns_from(columns);
-        let id = self.widget();
+        let (columns, _) = columns_from(columns).map_err(|error| wasmtime::Error::msg(error.message))?;
+        let id = self.widget()?;
         let table = self.push(LiveTable { id, columns: columns.len() })?;
         said(self.output.lock().live_table(id, &columns))?;
         Ok(table)
@@ -111,6 +119,9 @@ impl HostLiveTable for State {
     fn update(&mut self, this: Resource<LiveTable>, rows: Vec<ui::Row>) -> Result<Result<(), WitError>> {
         self.call()?;
         let LiveTable { id, columns } = *self.table.get(&this)?;
+        if rows.len() > MAX_LIVE_ROWS {
+            return Ok(Err(invalid(format!("a live table has at most {MAX_LIVE_ROWS} rows"))));
+        }
         match rows_from(rows, columns) {
             Ok((rows, bytes)) => {
                 let result = self.output.lock().live_table_update(id, &rows, bytes);
@@ -130,16 +141,16 @@ impl HostLiveTable for State {
 impl HostProgress for State {
     fn new(&mut self, label: String, total: Option<u64>) -> Result<Resource<Progress>> {
         self.call()?;
-        let id = self.widget();
+        let id = self.widget()?;
         let progress = self.push(Progress(id))?;
-        self.output.lock().progress(id, &label, total);
+        self.output.lock().progress(id, &shortened(label), total);
         Ok(progress)
     }
 
     fn set(&mut self, this: Resource<Progress>, label: String, done: u64) -> Result<()> {
         self.call()?;
         let Progress(id) = *self.table.get(&this)?;
-        self.output.lock().progress_set(id, &label, done);
+        self.output.lock().progress_set(id, &shortened(label), done);
         Ok(())
     }
 
@@ -150,9 +161,21 @@ impl HostProgress for State {
     }
 }
 
-fn columns_from(columns: Vec<ui::Column>) -> (Vec<Column>, usize) {
+/// A title or a label, which may be kept for as long as the run.
+fn shortened(text: String) -> String {
+    let mut text = truncated(text, MAX_LABEL_BYTES);
+    text.shrink_to_fit();
+    text
+}
+
+fn columns_from(columns: Vec<ui::Column>) -> std::result::Result<(Vec<Column>, usize), WitError> {
+    if columns.len() > MAX_COLUMNS {
+        return Err(invalid(format!("a table has at most {MAX_COLUMNS} columns")));
+    }
+    let column = |column: ui::Column| Column { title: shortened(column.title), wide: column.wide };
+    let columns: Vec<Column> = columns.into_iter().map(column).collect();
     let bytes = columns.iter().map(|column| column.title.len()).sum();
-    (columns.into_iter().map(|column| Column { title: column.title, wide: column.wide }).collect(), bytes)
+    Ok((columns, bytes))
 }
 
 fn rows_from(rows: Vec<ui::Row>, columns: usize) -> std::result::Result<(Vec<Row>, usize), WitError> {
@@ -172,9 +195,9 @@ fn row_from(row: ui::Row, columns: usize) -> std::result::Result<(Row, usize), W
         let message = format!("a row has {} cells for {columns} columns", row.cells.len());
         return Err(invalid(message));
     }
-    let object: Value = parse("a row's object", &row.object)?;
-    let bytes =
-        row.object.len() + row.name.len() + row.cells.iter().map(|cell| cell.text.len()).sum::<usize>();
+    let given = row.object.len();
+    let object = Document::checked(row.object).map_err(|error| invalid(format!("a row's object {error}")))?;
+    let bytes = given + row.name.len() + row.cells.iter().map(|cell| cell.text.len()).sum::<usize>();
     let cells =
         row.cells.into_iter().map(|cell| Cell { text: cell.text, tone: tone_from(cell.tone) }).collect();
     Ok((Row { cells, object, name: row.name }, bytes))
