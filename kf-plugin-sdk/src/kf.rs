@@ -138,7 +138,18 @@ impl Kf {
     pub fn list_selections(&self, what: &[Api]) -> Vec<Result<Listed>> {
         let what: Vec<_> = what.iter().map(Api::selection).collect();
         let pages = self.host.list_many(&what, Some(crate::objects::PAGE));
-        pages.into_iter().zip(what).map(|(page, what)| self.rest(what, page?)).collect()
+        let page = |page: Result<Page>, what: &Selection| match page {
+            // All of them together were too large.
+            Err(error) if error.code == crate::ErrorCode::Budget => {
+                self.host.list(what, Some(crate::objects::PAGE), None)
+            }
+            page => page,
+        };
+        pages
+            .into_iter()
+            .zip(what)
+            .map(|(first, what)| self.rest(what.clone(), page(first, &what)?))
+            .collect()
     }
 
     /// The object of a name of several kinds at once, in their order.

@@ -21,6 +21,7 @@ mod interrupted;
 mod killed;
 mod local_components;
 mod long_logs;
+mod memory;
 mod namespaces;
 mod notebooks;
 mod own_files;

@@ -15,9 +15,15 @@ use serde::ser::{Error as _, SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-/// The most values in a document that is parsed: objects, arrays, strings, numbers, booleans and nulls. The
-/// largest objects that a cluster stores have some 30,000.
-pub const MAX_NODES: usize = 50_000;
+/// The most values in a document that is parsed: arrays, strings, numbers, booleans, nulls, and objects, which count
+/// [`OBJECT_NODES`] times. The largest objects that a cluster stores come to half of it.
+pub const MAX_NODES: usize = 120_000;
+
+/// What an object counts, because it takes as many times the memory of another value.
+const OBJECT_NODES: usize = 6;
+
+/// The most text in the strings of a document that is parsed, in bytes.
+const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// Why a document was not read, to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +34,7 @@ pub enum JsonError {
     TooManyNodes,
     #[error("has more than {0} items")]
     TooManyItems(usize),
-    #[error("has more than {0} bytes of items")]
+    #[error("has more than {0} bytes")]
     TooLarge(usize),
 }
 
@@ -61,22 +67,40 @@ fn counted<'de, R: serde_json::de::Read<'de>>(
     value.and_then(|value| parser.end().map(|()| value)).map_err(|error| count.why(&error))
 }
 
-/// How many values were read.
+/// How much was read of a document.
 #[derive(Default)]
-struct Count(Cell<usize>);
+struct Count {
+    nodes: Cell<usize>,
+    text: Cell<usize>,
+}
 
 impl Count {
-    fn one<E: serde::de::Error>(&self) -> Result<(), E> {
-        self.0.set(self.0.get().saturating_add(1));
-        if self.is_over() { Err(E::custom(JsonError::TooManyNodes)) } else { Ok(()) }
+    fn nodes<E: serde::de::Error>(&self, more: usize) -> Result<(), E> {
+        self.nodes.set(self.nodes.get().saturating_add(more));
+        self.checked()
     }
 
-    fn is_over(&self) -> bool {
-        self.0.get() > MAX_NODES
+    fn text<E: serde::de::Error>(&self, text: &str) -> Result<(), E> {
+        self.text.set(self.text.get().saturating_add(text.len()));
+        self.checked()
+    }
+
+    fn checked<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.over().map_or(Ok(()), |over| Err(E::custom(over)))
+    }
+
+    fn over(&self) -> Option<JsonError> {
+        if self.nodes.get() > MAX_NODES {
+            Some(JsonError::TooManyNodes)
+        } else if self.text.get() > MAX_TEXT_BYTES {
+            Some(JsonError::TooLarge(MAX_TEXT_BYTES))
+        } else {
+            None
+        }
     }
 
     fn why(&self, error: &impl fmt::Display) -> JsonError {
-        if self.is_over() { JsonError::TooManyNodes } else { JsonError::Syntax(error.to_string()) }
+        self.over().unwrap_or_else(|| JsonError::Syntax(error.to_string()))
     }
 }
 
@@ -99,7 +123,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.count.one()?;
+        self.count.nodes(1)?;
         deserializer.deserialize_any(self)
     }
 }
@@ -131,11 +155,13 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        self.count.text(text)?;
         Ok(text.into())
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
+        self.count.text(&text)?;
         Ok(text.into())
     }
 
@@ -150,8 +176,10 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let Self { count, place } = self;
+        count.nodes(OBJECT_NODES - 1)?;
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
+            count.text(&key)?;
             let place = match (place, key.as_str()) {
                 (Place::Event, "object") => Place::Object,
                 (Place::Object, "metadata") => Place::Metadata,
@@ -264,7 +292,10 @@ impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Whole<'_, F> {
 
 /// The parser's error, or that there were too many values.
 fn over<E: serde::de::Error>(count: &Count, why: &RefCell<Option<JsonError>>, error: E) -> E {
-    if count.is_over() { stop(why, JsonError::TooManyNodes) } else { error }
+    match count.over() {
+        Some(over) => stop(why, over),
+        None => error,
+    }
 }
 
 struct Items<'w, F> {

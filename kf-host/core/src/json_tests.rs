@@ -62,6 +62,22 @@ fn values_are_counted_wherever_they_are() {
 }
 
 #[test]
+fn text_is_counted_wherever_it_is() {
+    let (fits, more) = ("x".repeat(MAX_TEXT_BYTES / 2), "x".repeat(MAX_TEXT_BYTES));
+    assert!(parse(json!([fits, fits]).to_string().as_bytes()).is_ok());
+    for document in [json!([more, "x"]), json!({more.clone(): "x"}), json!({"x": more})] {
+        let text = document.to_string();
+        assert_eq!(parse(text.as_bytes()), Err(JsonError::TooLarge(MAX_TEXT_BYTES)), "{text:.20}");
+        let list = format!("{{\"items\":[{text}]}}");
+        let limits = ListLimits { bytes: usize::MAX, ..LIMITS };
+        assert_eq!(
+            parse_list(list.as_bytes(), limits, |_| ()).unwrap_err(),
+            JsonError::TooLarge(MAX_TEXT_BYTES)
+        );
+    }
+}
+
+#[test]
 fn text_that_is_no_document_is_refused() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(Document::checked(deep(127)).is_ok());

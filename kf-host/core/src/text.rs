@@ -106,6 +106,8 @@ pub fn truncated(mut text: String, max_bytes: usize) -> String {
     if text.len() > max_bytes {
         text.truncate(text.floor_char_boundary(max_bytes));
         text.push('…');
+        // It may be kept for long, and would keep the room of the whole text.
+        text.shrink_to_fit();
     }
     text
 }

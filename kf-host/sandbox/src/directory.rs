@@ -93,7 +93,7 @@ impl Directory {
     pub(crate) fn open_file(&mut self, path: &str) -> Result<File> {
         let directory = self.name();
         let outside = || DirectoryError::Outside { directory: directory.clone(), path: path.to_owned() };
-        let names: Vec<&str> = path.split('/').collect();
+        let names: Vec<&str> = path.split('/').take(MAX_DEPTH + 2).collect();
         let Some((file, above)) = names.split_last() else { return Err(outside()) };
         let plain = |name: &&str| !matches!(*name, "" | "." | "..") && !name.contains('\0');
         if names.len() > MAX_DEPTH + 1 || !names.iter().all(plain) {

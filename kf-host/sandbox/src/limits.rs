@@ -145,8 +145,8 @@ pub(crate) const MAX_BODY_BYTES: usize = 3 << 20;
 /// The most questions of one call that asks several at once.
 pub(crate) const MAX_QUESTIONS: usize = 1_000;
 
-/// What the answers of one such call may come to, in bytes: as much as one answer.
-pub(crate) const MAX_ANSWERS_BYTES: usize = 16 << 20;
+/// What the answers of one such call may come to, in bytes. Half of the largest, which may be on its way meanwhile.
+pub(crate) const MAX_ANSWERS_BYTES: usize = 8 << 20;
 
 /// What a stream may hold for a guest that does not read, in bytes and in items.
 pub(crate) const STREAM_BYTES: usize = 64 << 10;

@@ -55,6 +55,18 @@ pub(crate) fn sleep_for_ever() {
     assert_eq!(run_with("sleep_for_ever", Given { limits, ..Given::default() }).limit(), "run.wall");
 }
 
+/// A wait pays back its own share of computing, and no more.
+pub(crate) fn sleep_a_little() {
+    let limits = Limits { time: Duration::from_millis(1_500), ..patient(Limits::default()) };
+    assert_eq!(run_with("sleep_a_little", Given { limits, ..Given::default() }).limit(), "run.time");
+}
+
+/// What it makes the host hold is measured with the real host, in `tests/it/memory.rs`. Here it has no rights, and so
+/// it does not start.
+pub(crate) fn hungry() {
+    assert!(matches!(run("hungry").result, Err(Fault::Undeclared(_))));
+}
+
 pub(crate) fn many_handles() {
     let attacked = run_with("many_handles", Given::default());
     // The engine's own count of handles ends it, or the host's.

@@ -88,8 +88,44 @@ resources = ["secrets", "configmaps"]
 verbs = ["create", "patch"]
 "#;
 
+/// Whatever the ABI has a function for.
+const EVERYTHING: &str = r#"
+[permissions]
+selection = true
+terminal = true
+
+[[permissions.kubernetes]]
+apiGroups = ["authentication.k8s.io"]
+resources = ["selfsubjectreviews"]
+verbs = ["create"]
+
+[[permissions.kubernetes]]
+apiGroups = ["authorization.k8s.io"]
+resources = ["selfsubjectaccessreviews"]
+verbs = ["create"]
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods"]
+verbs = ["get", "list", "watch", "create", "patch", "delete"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/log"]
+verbs = ["get"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["pods/exec", "pods/attach", "pods/portforward"]
+verbs = ["get", "create"]
+
+[[permissions.kubernetes]]
+apiGroups = [""]
+resources = ["serviceaccounts/token"]
+verbs = ["create"]
+"#;
+
 /// Commands with the guest that each is and what it asks for.
-const PUBLISHED: [(&str, &str, &str); 18] = [
+const PUBLISHED: [(&str, &str, &str); 19] = [
     ("complete-injects", "complete_injects", ""),
     ("complete-paths", "complete_paths", ""),
     ("complete-prints", "complete_prints", ""),
@@ -108,6 +144,7 @@ const PUBLISHED: [(&str, &str, &str); 18] = [
     ("held-ports", "held_ports", FORWARD_PORTS),
     ("joined-terminal", "joined_terminal", EXEC),
     ("granted-terminal", "joined_terminal", EXEC_AND_TERMINAL),
+    ("hungry", "hungry", EVERYTHING),
 ];
 
 static ATTACKS: Shelf = Shelf::of(published);

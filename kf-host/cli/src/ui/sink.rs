@@ -4,6 +4,9 @@ use std::io::{self, Write};
 
 use super::escape::EscapeFilter;
 
+/// How much is filtered at once, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// Where a byte goes and what may be in it.
 pub(super) struct Sink<W> {
     pub(super) writer: W,
@@ -22,9 +25,12 @@ impl<W: Write> Sink<W> {
         match &mut self.filter {
             None => self.writer.write_all(bytes),
             Some(filter) => {
-                self.scratch.clear();
-                filter.feed(bytes, &mut self.scratch);
-                self.writer.write_all(&self.scratch)?;
+                // In pieces: what is shown of broken text is three times as long.
+                for piece in bytes.chunks(PIECE_BYTES) {
+                    self.scratch.clear();
+                    filter.feed(piece, &mut self.scratch);
+                    self.writer.write_all(&self.scratch)?;
+                }
                 self.writer.flush()
             }
         }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use kf_core::api::{ApiError, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// The largest answer that is one document, in bytes. What a cluster stores of an object is a tenth of it.
-pub(super) const MAX_DOCUMENT_BYTES: usize = 8 << 20;
+/// The largest answer that is one document, in bytes. No API server takes in more than 3 MiB of an object.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
 /// The largest event of a watch, in bytes.
 pub(super) const MAX_EVENT_BYTES: usize = 4 << 20;

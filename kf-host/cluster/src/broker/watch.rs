@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -141,11 +141,12 @@ impl Watch {
             // One event after the other: parsed they are larger than what has arrived.
             while let Some(line) = self.lines.next() {
                 self.failures = 0;
-                self.partial.set(self.lines.waiting())?;
                 if let Some(event) = self.event(&line)? {
+                    self.partial.set(self.lines.begun())?;
                     return Ok(event);
                 }
             }
+            self.partial.set(self.lines.begun())?;
             match self.read().await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Err(error),
@@ -163,17 +164,17 @@ impl Watch {
             return None;
         };
         let Ok(data) = frame.into_data() else { return Some(Ok(())) };
-        Some(self.take_in(&data))
+        Some(self.take_in(data))
     }
 
-    fn take_in(&mut self, data: &[u8]) -> Result<(), ApiError> {
+    fn take_in(&mut self, data: Bytes) -> Result<(), ApiError> {
         self.inner.meter.bytes(data.len())?;
         let limit = self.inner.meter.limits().response.min(MAX_EVENT_BYTES);
-        if self.lines.waiting().saturating_add(data.len()) > limit && !data.contains(&b'\n') {
+        if self.lines.begun().saturating_add(data.len()) > limit && !data.contains(&b'\n') {
             return Err(Meter::too_large(limit, &format!("one event of {}", self.place.words())));
         }
         self.lines.push(data);
-        self.partial.set(self.lines.waiting())
+        Ok(())
     }
 
     /// None for what only says how far the watch is.
@@ -260,39 +261,36 @@ fn is_retryable(code: ErrorCode) -> bool {
     code.may_pass() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
 }
 
-/// Lines longer than this are not kept room for, in bytes.
-const LONG_LINE: usize = 256 << 10;
-
-/// Whole lines out of chunks.
+/// Whole lines out of chunks. Lines within a chunk are not copied.
 #[derive(Default)]
 struct Lines {
-    bytes: BytesMut,
-    /// Bytes at the front that hold no line end.
-    scanned: usize,
+    /// The beginning of a line whose end has not come.
+    begun: BytesMut,
+    /// What is left of the last chunk.
+    chunk: Bytes,
 }
 
 impl Lines {
-    fn push(&mut self, data: &[u8]) {
-        self.bytes.extend_from_slice(data);
+    /// Takes the next chunk, once [`next`](Self::next) has none of the last.
+    fn push(&mut self, chunk: Bytes) {
+        self.chunk = chunk;
     }
 
-    fn waiting(&self) -> usize {
-        self.bytes.len()
+    fn begun(&self) -> usize {
+        self.begun.len()
     }
 
-    fn next(&mut self) -> Option<BytesMut> {
+    fn next(&mut self) -> Option<Bytes> {
         loop {
-            let fresh = self.bytes.get(self.scanned..)?;
-            let Some(end) = fresh.iter().position(|b| *b == b'\n') else {
-                self.scanned = self.bytes.len();
+            let Some(end) = memchr::memchr(b'\n', &self.chunk) else {
+                self.begun.extend_from_slice(&std::mem::take(&mut self.chunk));
                 return None;
             };
-            let line = self.bytes.split_to(self.scanned + end);
-            self.bytes.advance(1);
-            self.scanned = 0;
-            if line.len() > LONG_LINE {
-                // What follows would keep the room of the long line.
-                self.bytes = BytesMut::from(&*self.bytes);
+            let mut line = self.chunk.split_to(end);
+            self.chunk.advance(1);
+            if !self.begun.is_empty() {
+                self.begun.extend_from_slice(&line);
+                line = std::mem::take(&mut self.begun).freeze();
             }
             if !line.is_empty() {
                 return Some(line);
@@ -319,7 +317,7 @@ mod tests {
             let mut found = Vec::new();
             for cut in cuts.into_iter().chain([usize::MAX]) {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
-                lines.push(now);
+                lines.push(Bytes::copy_from_slice(now));
                 rest = later;
                 while let Some(line) = lines.next() {
                     found.push(String::from_utf8(line.to_vec()).unwrap());

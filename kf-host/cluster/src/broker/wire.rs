@@ -422,9 +422,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// An error in words of a length that many of them can be kept.
 fn shortened(error: ApiError) -> ApiError {
     const MAX_BYTES: usize = 16 << 10;
-    let mut message = truncated(error.message, MAX_BYTES);
-    message.shrink_to_fit();
-    ApiError { message, ..error }
+    ApiError { message: truncated(error.message, MAX_BYTES), ..error }
 }
 
 /// Why an answer that was a success cannot be used.

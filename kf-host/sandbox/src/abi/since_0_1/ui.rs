@@ -163,9 +163,7 @@ impl HostProgress for State {
 
 /// A title or a label, which may be kept for as long as the run.
 fn shortened(text: String) -> String {
-    let mut text = truncated(text, MAX_LABEL_BYTES);
-    text.shrink_to_fit();
-    text
+    truncated(text, MAX_LABEL_BYTES)
 }
 
 fn columns_from(columns: Vec<ui::Column>) -> std::result::Result<(Vec<Column>, usize), WitError> {
