@@ -43,6 +43,11 @@ pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     counted(Place::Other, serde_json::Deserializer::from_slice(text))
 }
 
+/// Parses a document from a source that frees what was read. It is slower.
+pub fn read(source: impl io::Read) -> Result<Value, JsonError> {
+    counted(Place::Other, serde_json::Deserializer::from_reader(source))
+}
+
 /// Parses a document as [`parse_object`] does, from a source that frees what was read. It is slower.
 pub fn read_object(source: impl io::Read) -> Result<Value, JsonError> {
     counted(Place::Object, serde_json::Deserializer::from_reader(source))

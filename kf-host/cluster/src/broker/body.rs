@@ -57,6 +57,11 @@ impl Received {
         if self.blocks.is_empty() { json::parse_object(&self.whole) } else { json::read_object(self) }
     }
 
+    /// As [`Self::object`], with its `metadata.managedFields`.
+    pub(super) fn object_with_managers(self) -> Result<Value, JsonError> {
+        if self.blocks.is_empty() { json::parse(&self.whole) } else { json::read(self) }
+    }
+
     pub(super) fn list(self, limits: ListLimits, prepare: impl FnMut(&mut Value)) -> Result<List, JsonError> {
         if self.blocks.is_empty() {
             json::parse_list(&self.whole, limits, prepare)

@@ -90,6 +90,12 @@ impl Inner {
         self.answer(call, limit, Received::object, |_| 1).await
     }
 
+    /// As [`Self::json`], with the `metadata.managedFields` of an object.
+    pub(super) async fn json_with_managers(&self, call: &Call) -> Result<Value, ApiError> {
+        let limit = self.meter.limits().response.min(MAX_DOCUMENT_BYTES);
+        self.answer(call, limit, Received::object_with_managers, |_| 1).await
+    }
+
     /// Sends a call and reads the whole answer as a page of at most so many objects, each of which is handed
     /// to `prepare`.
     pub(super) async fn page(

@@ -174,12 +174,13 @@ impl Inner {
         }
     }
 
-    /// The object as it is, for the diff of a dry run and for the guard. The guest never sees it.
+    /// The object as it is, with the managers of its fields, for the diff of a dry run and for the guard. The guest
+    /// never sees it.
     pub(super) async fn live(&self, place: &Place) -> Result<Option<Value>, ApiError> {
         let access = place.access(Verb::Get);
         let target = place.object();
         let call = self.call(place, access, None, Method::GET, &target, &Query::default())?;
-        match self.json(&call).await {
+        match self.json_with_managers(&call).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.code == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(error),
