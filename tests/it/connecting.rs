@@ -108,6 +108,7 @@ fn a_server_that_takes_questions_and_never_answers() {
     exit: 6
     ----- stdout -----
     ----- stderr -----
+    warning: http://[ADDRESS] has no TLS, so your credentials are not sent to it; its URL should begin with https://
     error: the API server http://[ADDRESS] did not answer within 1 s
     hint: wait longer: kf --request-timeout 2m …
     ");
