@@ -234,7 +234,8 @@ fn credential_plugin_does_not_outlive_the_completion_that_started_it() {
         let processes = processes();
         assert!(processes.split_whitespace().all(is_running), "{processes}");
         kill(Pid::from_raw(shell.id().try_into().unwrap()), signal).unwrap();
-        assert!(!ending_of(&mut shell).success());
+        // Its exit code is that of the signal, or that of an answer without the plugin, whichever comes first.
+        ending_of(&mut shell);
         ended(&processes);
     }
 }
