@@ -23,7 +23,8 @@ use kf_core::tree::CommandTree;
 use kf_core::ui::{Silent, Ui};
 use kf_core::{exit, text};
 use semver::Version;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, ResourceType};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::abi::Abi;
@@ -229,7 +230,7 @@ fn imports(engine: &Engine, component: &Component) -> Result<BTreeSet<Interface>
             (Some(interface), _) => {
                 imports.insert(interface);
             }
-            (None, wasmtime::component::types::ComponentItem::Type(_)) => {}
+            (None, ComponentItem::Type(_)) => {}
             (None, _) => return Err(Fault::Start(format!("it imports {}", name.escape_debug()))),
         }
     }
@@ -310,7 +311,7 @@ impl Guest {
         crate::wasi::link(&mut linker, linked)?;
         abi.link(&mut linker, linked)?;
         if describing {
-            linker.define_unknown_imports_as_traps(component)?;
+            define_the_rest_as_traps(&mut linker, engine, component, linked)?;
         }
         let command = match abi.instantiate(store, component, &linker).await {
             Ok(command) => command,
@@ -335,6 +336,41 @@ impl Guest {
             Ask::Complete(request) => Ok(Ok(Answer::Complete(command.complete(store, request).await?))),
         }
     }
+}
+
+/// Defines what is not linked, so that a call of it is a trap.
+///
+/// `Linker::define_unknown_imports_as_traps` looks into the linked interfaces too. There it defines the resources that one of WASI
+/// takes from another, which a linker need not have, and as other types than those: nothing that prints would start.
+fn define_the_rest_as_traps(
+    linker: &mut Linker<State>,
+    engine: &Engine,
+    component: &Component,
+    linked: &BTreeSet<Interface>,
+) -> wasmtime::Result<()> {
+    for (name, import) in component.component_type().imports(engine) {
+        let is_linked = Interface::from_import(name).is_some_and(|interface| linked.contains(&interface));
+        let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
+        if is_linked {
+            continue;
+        }
+        let mut traps = linker.instance(name)?;
+        for (export, item) in interface.exports(engine) {
+            match item.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    let called = format!("{name}#{export}");
+                    traps.func_new(export, move |_, _, _, _| {
+                        wasmtime::bail!("it called {called} while it described itself")
+                    })?;
+                }
+                ComponentItem::Resource(_) => {
+                    traps.resource(export, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What makes no sense while a guest only describes itself; calling it is a trap.

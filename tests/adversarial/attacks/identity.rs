@@ -42,3 +42,12 @@ pub(crate) fn describe_lies() {
     assert!(matches!(&fault, Fault::Tree(_)), "{fault}");
     assert!(!fault.to_string().contains('\u{1b}'));
 }
+
+/// Describing links WASI as a run does, so that what prints through the standard library can be added.
+#[test]
+fn guest_that_imports_wasi_describes_itself() {
+    for guest in ["wasi_output_flood", "wasi_exit", "environment_and_home", "random_flood"] {
+        let described = describe(guests::code(guest), guests::ABI);
+        assert!(described.is_ok(), "{guest}: {}", described.unwrap_err());
+    }
+}
