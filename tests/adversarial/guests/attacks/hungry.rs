@@ -19,6 +19,8 @@ use kf_attacks::plugin::types::ErrorCode;
 use kf_attacks::plugin::ui::{self, Cell, Column, LiveTable, Progress, Row, Tone};
 use kf_attacks::plugin::{clock, context, files, poll, selection};
 use kf_attacks::{Answer, Candidate, CompletionRequest, Error, attack, describe_completing, kind, object};
+use wasip2::cli::stderr::get_stderr;
+use wasip2::cli::stdout::get_stdout;
 
 attack!(run, describe, complete, *b"0.1.0");
 
@@ -425,6 +427,21 @@ fn attacked(function: &str) -> Result<(), Error> {
             let data: Vec<u8> = std::iter::repeat_n(b"\xff\n", CALL / 2).flatten().copied().collect();
             hoard(4 * MIB);
             ui::print(&data)
+        }
+        "wasi.streams" => {
+            let (stdout, stderr) = (get_stdout(), get_stderr());
+            let most = vec![b'x'; 64 << 10];
+            hoard(4 * MIB);
+            (0..500).for_each(|_| forget(stdout.subscribe()));
+            // Without an end of a line.
+            for stream in [stdout, stderr] {
+                for _ in 0..CALL / most.len() {
+                    let _ = stream.write(&most);
+                    let _ = stream.write_zeroes(64 << 10);
+                    let _ = stream.blocking_flush();
+                }
+            }
+            Ok(())
         }
         "ui.note" | "ui.warn" => {
             let (text, lines) = ("\u{1}".repeat(MIB / 2), "\n".repeat(9_000));
