@@ -74,6 +74,12 @@ impl Error {
             _ => Self::Io(source),
         }
     }
+
+    /// `path` could not be read.
+    pub(crate) fn reading(path: &Path, errno: rustix::io::Errno) -> Self {
+        let error = std::io::Error::from(errno);
+        std::io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display())).into()
+    }
 }
 
 /// `fs_err` names the path in its text; where we name it ourselves the plain text is enough.

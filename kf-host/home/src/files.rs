@@ -15,6 +15,10 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::trusted::Unsafe;
 
+/// How what should be a plain file is opened. `NONBLOCK`, because opening a named pipe would wait for its other end.
+pub(crate) const PLAIN: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
 /// Makes a directory and its parents, each for the user alone.
 pub(crate) fn make_directories(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
@@ -54,16 +58,11 @@ pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
 /// may have written the file: what is in it must not be believed. For what is, see [`trusted`](crate::trusted).
 pub fn read_plain(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let not_plain = || Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile };
-    let options = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match open(path, options, Mode::empty()) {
+    let file = match open(path, OFlags::RDONLY | PLAIN, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(not_plain()),
-        Err(errno) => {
-            let error = std::io::Error::from(errno);
-            let text = format!("cannot read {}: {error}", path.display());
-            return Err(std::io::Error::new(error.kind(), text).into());
-        }
+        Err(errno) => return Err(Error::reading(path, errno)),
     };
     if !file.metadata()?.is_file() {
         return Err(not_plain());

@@ -86,14 +86,17 @@ pub(super) struct Answer {
 impl Inner {
     /// Sends a call and reads the whole answer as one document.
     pub(super) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
-        let limit = self.meter.limits().response.min(MAX_DOCUMENT_BYTES);
-        self.answer(call, limit, Received::object, |_| 1).await
+        self.document(call, Received::object).await
     }
 
-    /// As [`Self::json`], with the `metadata.managedFields` of an object.
-    pub(super) async fn json_with_managers(&self, call: &Call) -> Result<Value, ApiError> {
+    /// As [`Self::json`], read in another way.
+    pub(super) async fn document(
+        &self,
+        call: &Call,
+        read: impl FnOnce(Received) -> Result<Value, JsonError>,
+    ) -> Result<Value, ApiError> {
         let limit = self.meter.limits().response.min(MAX_DOCUMENT_BYTES);
-        self.answer(call, limit, Received::object_with_managers, |_| 1).await
+        self.answer(call, limit, read, |_| 1).await
     }
 
     /// Sends a call and reads the whole answer as a page of at most so many objects, each of which is handed

@@ -12,6 +12,7 @@ use kf_core::url::Query;
 use serde_json::Value;
 
 use super::Inner;
+use super::body::Received;
 use super::diff;
 use super::guard::Guarded;
 use super::redact::{Sight, clean, clean_both};
@@ -180,7 +181,7 @@ impl Inner {
         let access = place.access(Verb::Get);
         let target = place.object();
         let call = self.call(place, access, None, Method::GET, &target, &Query::default())?;
-        match self.json_with_managers(&call).await {
+        match self.document(&call, Received::object_with_managers).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.code == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(error),

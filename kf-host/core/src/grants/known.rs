@@ -47,18 +47,24 @@ pub(super) struct Known {
     pub(super) containers: Containers,
     /// It is in no namespace, so a rule for the whole cluster adds nothing worth saying.
     pub(super) cluster_scoped: bool,
+    /// Creating one only asks the API server who may do what, and stores nothing.
+    pub(super) is_review: bool,
 }
 
 const fn inert(group: &'static str, plural: &'static str, words: &'static str) -> Known {
-    Known { group, plural, words, containers: Containers::Never, cluster_scoped: false }
+    Known { group, plural, words, containers: Containers::Never, cluster_scoped: false, is_review: false }
 }
 
 const fn runs(group: &'static str, plural: &'static str, words: &'static str) -> Known {
-    Known { group, plural, words, containers: Containers::Always, cluster_scoped: false }
+    Known { group, plural, words, containers: Containers::Always, cluster_scoped: false, is_review: false }
 }
 
 const fn unsure(group: &'static str, plural: &'static str, words: &'static str) -> Known {
-    Known { group, plural, words, containers: Containers::Possibly, cluster_scoped: false }
+    Known { group, plural, words, containers: Containers::Possibly, cluster_scoped: false, is_review: false }
+}
+
+const fn review(group: &'static str, plural: &'static str, words: &'static str) -> Known {
+    Known { is_review: true, ..inert(group, plural, words) }
 }
 
 const fn of_cluster(known: Known) -> Known {
@@ -89,11 +95,11 @@ const KNOWN: &[Known] = &[
     runs("argoproj.io", "cronworkflows", "scheduled Argo workflows"),
     runs("argoproj.io", "workflows", "Argo workflows"),
     runs("argoproj.io", "workflowtemplates", "Argo workflow templates"),
-    of_cluster(inert("authentication.k8s.io", "selfsubjectreviews", "who you are")),
-    inert("authorization.k8s.io", "localsubjectaccessreviews", "what others may do"),
-    of_cluster(inert("authorization.k8s.io", "selfsubjectaccessreviews", "what you may do")),
-    of_cluster(inert("authorization.k8s.io", "selfsubjectrulesreviews", "what you may do")),
-    of_cluster(inert("authorization.k8s.io", "subjectaccessreviews", "what others may do")),
+    of_cluster(review("authentication.k8s.io", "selfsubjectreviews", "who you are")),
+    review("authorization.k8s.io", "localsubjectaccessreviews", "what others may do"),
+    of_cluster(review("authorization.k8s.io", "selfsubjectaccessreviews", "what you may do")),
+    of_cluster(review("authorization.k8s.io", "selfsubjectrulesreviews", "what you may do")),
+    of_cluster(review("authorization.k8s.io", "subjectaccessreviews", "what others may do")),
     runs("batch", "cronjobs", "scheduled jobs"),
     runs("batch", "jobs", "jobs"),
     inert("coordination.k8s.io", "leases", "leases"),

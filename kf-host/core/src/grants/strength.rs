@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::danger::{Danger, danger, enters_pods, writes};
-use super::known::{Containers, containers};
+use super::known::{Containers, containers, known};
 use super::rule::{Scope, Verb};
 use super::set::{Permission, RuleSet};
 
@@ -56,17 +56,10 @@ impl Strength {
 
 /// Whether it only asks the API server who may do what, which is written as creating a review.
 pub(super) fn asks(permission: &Permission) -> bool {
-    const REVIEWS: [(&str, &str); 5] = [
-        ("authentication.k8s.io", "selfsubjectreviews"),
-        ("authorization.k8s.io", "localsubjectaccessreviews"),
-        ("authorization.k8s.io", "selfsubjectaccessreviews"),
-        ("authorization.k8s.io", "selfsubjectrulesreviews"),
-        ("authorization.k8s.io", "subjectaccessreviews"),
-    ];
     let resource = &permission.resource;
     permission.verb == Verb::Create
         && resource.subresource.is_none()
-        && REVIEWS.contains(&(permission.group.as_str(), resource.plural.as_str()))
+        && known(permission.group.as_str(), resource.plural.as_str()).is_some_and(|kind| kind.is_review)
 }
 
 /// What a set of rules amounts to beyond its lines, in full sentences of a bounded length.

@@ -97,11 +97,6 @@ fn look(path: &Path) -> Result<Option<Stat>> {
     match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(errno) => Err(unreadable(path, errno)),
+        Err(errno) => Err(Error::reading(path, errno)),
     }
-}
-
-pub(super) fn unreadable(path: &Path, errno: Errno) -> Error {
-    let error = std::io::Error::from(errno);
-    std::io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display())).into()
 }

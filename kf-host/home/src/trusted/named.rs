@@ -7,7 +7,7 @@ use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use std::os::fd::AsFd as _;
 
-use super::ancestors::{Last, resolve, unreadable};
+use super::ancestors::{Last, resolve};
 use super::own::{Refused, open_directory, open_file};
 use super::rules::{Privacy, Trust, Unsafe};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ fn read(path: &Path, max: u64, last: Last, privacy: Privacy) -> Result<Option<Ve
         None => Ok(None),
         Some(Ok(file)) => Ok(Some(files::read_to_end(file, path, max)?)),
         Some(Err(Errno::NOENT | Errno::NOTDIR)) => Ok(None),
-        Some(Err(errno)) => Err(unreadable(path, errno)),
+        Some(Err(errno)) => Err(Error::reading(path, errno)),
     }
 }
 
@@ -52,7 +52,7 @@ pub fn check_file(path: &Path) -> Result<()> {
 pub fn check_directory(path: &Path) -> Result<()> {
     match open_directory(path, Trust::of_this_process())? {
         Some(_) => Ok(()),
-        None => Err(unreadable(path, Errno::NOENT)),
+        None => Err(Error::reading(path, Errno::NOENT)),
     }
 }
 

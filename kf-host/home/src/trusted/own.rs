@@ -14,16 +14,13 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ancestors::{Last, resolve, unreadable};
+use super::ancestors::{Last, resolve};
 use super::rules::{Place, Privacy, Trust, Unsafe, kind};
 use crate::error::{Error, Result};
 use crate::files;
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// `NONBLOCK`, because opening a named pipe would wait for its other end.
-pub(super) const FILE: OFlags =
-    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// One of kf's own directories, or a path below it. See the [module](super) for what is refused.
 ///
@@ -66,7 +63,7 @@ impl OwnPath {
         match self.open_file(&parent, name, OFlags::RDONLY, Privacy::Readable) {
             Ok(file) => Ok(Some(file)),
             Err(Refused::Errno(Errno::NOENT)) => Ok(None),
-            Err(Refused::Errno(errno)) => Err(unreadable(&self.path, errno)),
+            Err(Refused::Errno(errno)) => Err(Error::reading(&self.path, errno)),
             Err(Refused::Unsafe(reason)) => Err(self.refuse(reason)),
         }
     }
@@ -85,10 +82,10 @@ impl OwnPath {
     /// The names in a directory, sorted; none where there is no directory. Names that are not UTF-8 are none of kf's.
     pub fn names(&self) -> Result<Vec<String>> {
         let Some(directory) = self.descend(self.below(), Missing::Leave)? else { return Ok(Vec::new()) };
-        let entries = Dir::read_from(&directory).map_err(|errno| unreadable(&self.path, errno))?;
+        let entries = Dir::read_from(&directory).map_err(|errno| Error::reading(&self.path, errno))?;
         let mut names = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(|errno| unreadable(&self.path, errno))?;
+            let entry = entry.map_err(|errno| Error::reading(&self.path, errno))?;
             if let Ok(name) = entry.file_name().to_str()
                 && !matches!(name, "." | "..")
             {
@@ -182,9 +179,9 @@ impl OwnPath {
                     let reason = if link { Unsafe::Link } else { Unsafe::NotADirectory };
                     return Err(Error::UnsafePath { path: at, reason });
                 }
-                Err(errno) => return Err(unreadable(&at, errno)),
+                Err(errno) => return Err(Error::reading(&at, errno)),
             };
-            let stat = fstat(&next).map_err(|errno| unreadable(&at, errno))?;
+            let stat = fstat(&next).map_err(|errno| Error::reading(&at, errno))?;
             trust
                 .directory(&stat, Place::Open(next.as_fd()))
                 .map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
@@ -232,9 +229,9 @@ pub(super) fn open_directory(path: &Path, trust: Trust) -> Result<Option<OwnedFd
         Ok(directory) => directory,
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP | Errno::NOTDIR) => return Err(unsafe_path(Unsafe::NotADirectory)),
-        Err(errno) => return Err(unreadable(path, errno)),
+        Err(errno) => return Err(Error::reading(path, errno)),
     };
-    let stat = fstat(&directory).map_err(|errno| unreadable(path, errno))?;
+    let stat = fstat(&directory).map_err(|errno| Error::reading(path, errno))?;
     trust.directory(&stat, Place::Open(directory.as_fd())).map_err(unsafe_path)?;
     Ok(Some(directory))
 }
@@ -252,12 +249,15 @@ pub(super) fn open_file(
     trust: Trust,
     privacy: Privacy,
 ) -> Result<File, Refused> {
-    let file = openat(parent, name, access | FILE, Mode::RUSR | Mode::WUSR).map_err(|errno| match errno {
-        Errno::LOOP => Refused::Unsafe(Unsafe::Link),
-        // A socket, or a pipe that nobody reads from; a directory.
-        Errno::NXIO | Errno::ISDIR => Refused::Unsafe(Unsafe::NotAFile),
-        errno => Refused::Errno(errno),
-    })?;
+    let file =
+        openat(parent, name, access | files::PLAIN, Mode::RUSR | Mode::WUSR).map_err(
+            |errno| match errno {
+                Errno::LOOP => Refused::Unsafe(Unsafe::Link),
+                // A socket, or a pipe that nobody reads from; a directory.
+                Errno::NXIO | Errno::ISDIR => Refused::Unsafe(Unsafe::NotAFile),
+                errno => Refused::Errno(errno),
+            },
+        )?;
     let stat = fstat(&file).map_err(Refused::Errno)?;
     trust.file(&stat, Place::Open(file.as_fd()), privacy).map_err(Refused::Unsafe)?;
     Ok(File::from(file))

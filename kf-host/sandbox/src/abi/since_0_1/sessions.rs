@@ -140,9 +140,9 @@ impl State {
             Ok(session) => session,
             Err(error) => return Ok(Err(self.tell(error))),
         };
-        let told = if person { Some(Told::enter(&self.output, place, tty)?) } else { None };
+        let joined = if person { Some(Joined::announce(&self.output, place, tty)?) } else { None };
         let ended = join(session, terminal, joining, &self.output).await;
-        drop(told);
+        drop(joined);
         match ended {
             Ok(code) => {
                 self.session_exit = u8::try_from(code).ok();
@@ -189,13 +189,13 @@ fn is_typed(words: &[String], port: u16) -> bool {
 }
 
 /// A person was told whose terminal it is, and is told when it is theirs again, whatever ends the session.
-struct Told {
+struct Joined {
     output: SharedOutput,
     place: String,
 }
 
-impl Told {
-    fn enter(output: &SharedOutput, place: String, tty: bool) -> Result<Self> {
+impl Joined {
+    fn announce(output: &SharedOutput, place: String, tty: bool) -> Result<Self> {
         // Without a terminal in the container, keys come in lines and Ctrl-C ends kf.
         let leave = if tty { "type ~. on a new line or press Ctrl-C three times" } else { "press Ctrl-C" };
         let text = format!("your terminal is connected to {place}; to leave, {leave}");
@@ -207,7 +207,7 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for Joined {
     fn drop(&mut self) {
         self.output.lock().note_of_host(&format!("disconnected from {}", self.place));
     }
