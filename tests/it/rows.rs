@@ -42,7 +42,7 @@ fn manifest(name: &str) -> toml::Table {
     fs_err::read_to_string(path).unwrap().parse().unwrap()
 }
 
-/// What a manifest cannot do without, as `verbs resources`.
+/// The rights a manifest requires, as `verbs resources`.
 fn rights(name: &str) -> String {
     let manifest = manifest(name);
     let rules = manifest.get("permissions").and_then(|p| p.get("kubernetes")).and_then(toml::Value::as_array);
@@ -57,10 +57,10 @@ fn rights(name: &str) -> String {
             optional += 1;
             continue;
         }
-        needed.push(format!("{} {}", words(rule, "verbs").join(","), words(rule, "resources").join(",")));
+        needed.push(format!("{} {}", words(rule, "verbs").join(", "), words(rule, "resources").join(", ")));
     }
     if manifest.get("permissions").and_then(|p| p.get("selection")).is_some() {
-        needed.push("select a namespace".to_owned());
+        needed.push("choose the namespace".to_owned());
     }
     if manifest.get("permissions").and_then(|p| p.get("terminal")).is_some() {
         needed.push("use the terminal".to_owned());
@@ -69,9 +69,9 @@ fn rights(name: &str) -> String {
     needed.extend(headers.filter(|names| !names.is_empty()).map(|names| format!("send {}", names.join(","))));
     match (needed.is_empty(), optional) {
         (true, 0) => "none".to_owned(),
-        (true, more) => format!("{more} it can do without"),
+        (true, more) => format!("{more} optional"),
         (false, 0) => needed.join("; "),
-        (false, more) => format!("{}; {more} more it can do without", needed.join("; ")),
+        (false, more) => format!("{}; {more} more optional", needed.join("; ")),
     }
 }
 

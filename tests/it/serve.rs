@@ -109,7 +109,7 @@ fn a_revision_that_cannot_start_leaves_the_traffic_where_it_is() {
         ran.transcript()
     );
     assert!(ran.stderr.contains("model.pkl: no such file"), "{}", ran.transcript());
-    assert!(ran.stderr.contains("1 pod goes on serving the revision before"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("1 pod keeps serving the previous revision"), "{}", ran.transcript());
     assert!(ran.stderr.contains("hint: kf serve iris --rollback"), "{}", ran.transcript());
     let listed = home.run(["serve", "--list"]).success();
     assert!(listed.stdout.contains("Degraded"), "{}", listed.transcript());

@@ -85,8 +85,8 @@ fn cannot_start(kf: &Kf, name: &str, why: &str, said: Option<&str>, old: usize) 
     if old == 0 {
         return Error::failed(format!("{name} cannot start: {why}{said}")).hint(format!("kf logs {name}"));
     }
-    let pods = if old == 1 { "1 pod goes".to_owned() } else { format!("{old} pods go") };
-    kf.note(format!("{pods} on serving the revision before"));
+    let pods = if old == 1 { "1 pod keeps".to_owned() } else { format!("{old} pods keep") };
+    kf.note(format!("{pods} serving the previous revision"));
     Error::failed(format!("the new revision of {name} cannot start: {why}{said}"))
         .hint(format!("kf serve {name} --rollback"))
 }

@@ -264,7 +264,7 @@ fn an_image_that_cannot_be_pulled_fails_and_the_old_revision_stays() {
         "the new revision of iris cannot start: image nope:1 cannot be pulled: there is no such image"
     );
     assert_eq!(error.hint.as_deref(), Some("kf serve iris --rollback"));
-    assert_eq!(host.terminal().notes.last().unwrap(), "1 pod goes on serving the revision before");
+    assert_eq!(host.terminal().notes.last().unwrap(), "1 pod keeps serving the previous revision");
 }
 
 #[test]
