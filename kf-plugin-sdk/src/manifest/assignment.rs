@@ -5,14 +5,15 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
+use super::yaml::{self, Dialect};
 use crate::error::{Error, Result};
 use crate::objects::Object;
 
 /// `PATH=VALUE`: one field of an object.
 ///
 /// A path is `spec.trainer.env[0].value`; a dot within a name is written `\.`. It leads into the
-/// spec, or to a label or annotation. The value is read as YAML: `4` is a number, `"4"` is text,
-/// `[a, b]` a list.
+/// spec, or to a label or annotation. The value is read as YAML in a file is: `4` is a number, `"4"` is
+/// text, `0400` is octal, `[a, b]` a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     path: String,
@@ -33,10 +34,11 @@ impl FromStr for Assignment {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let (path, value) = text.split_once('=').ok_or_else(|| format!("{text} is not PATH=VALUE"))?;
-        let as_text = || Value::String(value.to_owned());
-        let typed = match value {
-            "" => as_text(),
-            _ => serde_saphyr::from_str(value).unwrap_or_else(|_| as_text()),
+        let documents = yaml::documents(value, Dialect::Kubernetes).ok().filter(|_| !value.is_empty());
+        let typed = match documents.map(|mut documents| (documents.pop(), documents.is_empty())) {
+            Some((None, _)) => Value::Null,
+            Some((Some(typed), true)) => typed,
+            Some(_) | None => value.into(),
         };
         let steps = steps(path).map_err(|why| format!("{path}: {why}"))?;
         Ok(Self { path: path.to_owned(), steps, value: typed, text: text.to_owned() })
@@ -179,6 +181,11 @@ mod tests {
         assert_eq!(value("spec.x=8Gi"), Some(json!("8Gi")));
         assert_eq!(value("spec.x=[a, 1]"), Some(json!(["a", 1])));
         assert_eq!(value("spec.x="), Some(json!("")));
+        assert_eq!(value("spec.x=0400"), Some(json!(256)));
+        assert_eq!(value("spec.x=off"), Some(json!(false)));
+        assert_eq!(value("spec.x=~"), Some(json!(null)));
+        assert_eq!(value("spec.x={a: b}"), Some(json!({ "a": "b" })));
+        assert_eq!(value("spec.x={{ x }}"), Some(json!("{{ x }}")));
         assert_eq!(value("spec.x=a=b"), Some(json!("a=b")));
     }
 

@@ -2,34 +2,111 @@
 
 use serde_json::Value;
 
+use super::yaml::{self, Dialect};
 use crate::args::FileArg;
 use crate::border::Kind;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// What an exported object carries and the server fills in.
-const OF_THE_SERVER: [&str; 6] =
-    ["creationTimestamp", "generateName", "generation", "managedFields", "resourceVersion", "uid"];
+/// What an exported object carries and the server or its controllers fill in. Owners and finalizers are
+/// theirs too: the object that is made here has neither.
+const OF_THE_SERVER: [&str; 11] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Where `kubectl apply` keeps the object as it was applied last; it is about that object alone.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Reads the object of this name from a file, if it is of one of these kinds.
 ///
-/// A file with one object may call it something else, or nothing; a file with several must have
-/// one of that name. A file with any other kind is refused, because it would not be applied.
+/// The file is YAML or JSON as kubectl takes it: documents, JSON values one after the other, or a list of
+/// objects such as `kind: List`. A file with one object may call it something else, or nothing; a file
+/// with several must have one of that name. A file with any other kind is refused, because it would not be
+/// applied.
 pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Result<Object> {
-    let path = file.path();
+    let path = shown(file);
     let command = kf.context().command;
     let mut objects = Vec::new();
-    for document in documents(&file.read_text(kf)?, path)? {
+    for document in flattened(read_documents(kf, file, Dialect::Kubernetes)?) {
         objects.push(check_kind(document, path, kinds, &command)?);
     }
     let object = choose(objects, name, path)?;
     check_namespace(kf, &object, path)?;
     let called = object.name();
     if !called.is_empty() && called != name {
-        let path = if path == "-" { "stdin" } else { path };
         kf.note(format!("{path} calls it {called}; here it is {name}"));
     }
+    let mut object = without_status(object);
+    object.set("/metadata/name", name);
+    Ok(object)
+}
+
+/// The documents of a file that are not null, one at least.
+pub fn read_documents(kf: &Kf, file: &FileArg, dialect: Dialect) -> Result<Vec<Value>> {
+    let path = shown(file);
+    let text = yaml::decode(file.read(kf)?)
+        .ok_or_else(|| Error::invalid(format!("{path} is not text in UTF-8 or UTF-16")))?;
+    let documents =
+        yaml::documents(&text, dialect).map_err(|error| Error::invalid(format!("{path}{error}")))?;
+    if documents.is_empty() {
+        return Err(Error::invalid(format!("{path} is empty")));
+    }
+    Ok(documents)
+}
+
+fn shown(file: &FileArg) -> &str {
+    if file.path() == "-" { "stdin" } else { file.path() }
+}
+
+/// The objects of lists in place of the lists. In one such as a `TrainJobList` they need not say their kind.
+fn flattened(documents: Vec<Value>) -> Vec<Value> {
+    let mut objects = Vec::new();
+    for mut document in documents {
+        let text = |field: &str| document.get(field).and_then(Value::as_str).map(str::to_owned);
+        let of_items = text("kind").and_then(|kind| kind.strip_suffix("List").map(str::to_owned));
+        let version = text("apiVersion");
+        let items = document.get_mut("items").map(Value::take);
+        match (of_items, items) {
+            (Some(kind), Some(Value::Array(items))) => {
+                objects.extend(items.into_iter().map(|item| with_kind(item, &kind, version.as_deref())));
+            }
+            // A list without items is none, and kubectl takes it so.
+            (Some(_), Some(Value::Null)) => {}
+            (_, items) => {
+                if let (Some(items), Some(fields)) = (items, document.as_object_mut()) {
+                    fields.insert("items".to_owned(), items);
+                }
+                objects.push(document);
+            }
+        }
+    }
+    objects
+}
+
+fn with_kind(mut item: Value, kind: &str, version: Option<&str>) -> Value {
+    if let (Some(fields), false) = (item.as_object_mut(), kind.is_empty())
+        && !fields.contains_key("kind")
+    {
+        fields.insert("kind".to_owned(), kind.into());
+        if let Some(version) = version {
+            fields.entry("apiVersion").or_insert_with(|| version.into());
+        }
+    }
+    item
+}
+
+fn without_status(object: Object) -> Object {
     let mut value = object.into_value();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
@@ -37,9 +114,10 @@ pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Res
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|field, _| !OF_THE_SERVER.contains(&field.as_str()));
     }
-    let mut object = Object::from(value);
-    object.set("/metadata/name", name);
-    Ok(object)
+    if let Some(annotations) = value.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    value.into()
 }
 
 fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Result<Object> {
@@ -48,6 +126,7 @@ fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Res
     }
     let object = Object::from(document);
     if kinds.iter().any(|kind| kind.kind == object.kind() && kind.group == object.group()) {
+        check_metadata(&object, path)?;
         return Ok(object);
     }
     if object.kind().is_empty() {
@@ -70,6 +149,25 @@ fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Res
     .hint("move it to a file of its own"))
 }
 
+/// Whether the metadata can be what it is used as. `name: y` is no text to Kubernetes.
+fn check_metadata(object: &Object, path: &str) -> Result<()> {
+    let wrong = |what: String, fix: &str| Err(Error::invalid(format!("{path}: {what}")).hint(fix));
+    match object.at("/metadata") {
+        None | Some(Value::Null | Value::Object(_)) => {}
+        Some(_) => return wrong("metadata is not a mapping".to_owned(), "write `metadata: {name: NAME}`"),
+    }
+    for field in ["name", "namespace"] {
+        match object.at(&format!("/metadata/{field}")) {
+            None | Some(Value::Null | Value::String(_)) => {}
+            Some(other) => {
+                let what = format!("metadata.{field} has to be text, and YAML reads it as {other}");
+                return wrong(what, "put quotes around it");
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check_namespace(kf: &Kf, object: &Object, path: &str) -> Result<()> {
     let here = kf.namespace();
     match object.namespace() {
@@ -79,20 +177,6 @@ fn check_namespace(kf: &Kf, object: &Object, path: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Every document of a YAML or JSON file that is not empty.
-fn documents(text: &str, path: &str) -> Result<Vec<Value>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-        let complaint = error.to_string();
-        let first = complaint.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Error::invalid(format!("{path} is not valid YAML: {first}"))
-    })?;
-    let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
-    if documents.is_empty() {
-        return Err(Error::invalid(format!("{path} is empty")));
-    }
-    Ok(documents)
 }
 
 fn choose(mut objects: Vec<Object>, name: &str, path: &str) -> Result<Object> {
@@ -114,6 +198,8 @@ fn choose(mut objects: Vec<Object>, name: &str, path: &str) -> Result<Object> {
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::ErrorCode;
     use crate::testing::FakeHost;
@@ -142,6 +228,68 @@ mod tests {
             format!("{HEAD}metadata: {{name: a}}\n---\n{HEAD}metadata: {{name: b}}\nspec: {{x: 1}}\n---\n");
         assert_eq!(read(&text, "b").unwrap().int("/spec/x"), Some(1));
         assert_eq!(read(&text, "c").unwrap_err().message, "iris.yaml holds a and b, none is called c");
+    }
+
+    #[test]
+    fn list_holds_objects_as_a_file_does() {
+        let item = "{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, metadata: {name: b}, spec: {x: 1}}";
+        for list in [
+            format!("apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n- {item}\n"),
+            format!("kind: List\nitems: [{item}]\n"),
+            "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceServiceList\nitems:\n- {metadata: {name: b}, spec: {x: 1}}\n"
+                .to_owned(),
+            format!("{HEAD}metadata: {{name: a}}\n---\nkind: List\nitems: [{item}]\n"),
+            format!("{{\"kind\":\"List\",\"items\":[]}}{{\"kind\":\"List\",\"items\":[{}]}}", r#"{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceService","metadata":{"name":"b"},"spec":{"x":1}}"#),
+        ] {
+            let object = read(&list, "b").unwrap();
+            assert_eq!((object.name(), object.int("/spec/x")), ("b", Some(1)), "{list}");
+            assert_eq!(object.str("/apiVersion"), Some("serving.kserve.io/v1beta1"));
+        }
+        let refused = |text: &str| read(text, "b").unwrap_err().message;
+        assert_eq!(refused("kind: List\nitems: []\n"), "iris.yaml is empty");
+        assert_eq!(refused("kind: List\nitems:\n"), "iris.yaml is empty");
+        assert!(refused("kind: List\n").starts_with("iris.yaml holds a List;"));
+        assert!(refused("kind: List\nitems: [1]\n").contains("no Kubernetes object"));
+        assert!(refused("kind: List\nitems: [{metadata: {name: b}}]\n").contains("does not say its kind"));
+        assert!(refused("kind: List\nitems: [{kind: Secret, apiVersion: v1}]\n").contains("holds a Secret;"));
+        assert!(
+            refused("kind: SecretList\napiVersion: v1\nitems: [{metadata: {name: b}}]\n")
+                .contains("holds a Secret;")
+        );
+    }
+
+    #[test]
+    fn exported_object_loses_what_is_the_servers() {
+        let text = format!(
+            "{HEAD}metadata:\n  name: iris\n  uid: x\n  resourceVersion: '7'\n  generation: 2\n  generateName: i-\n  \
+             creationTimestamp: null\n  deletionTimestamp: 2026-01-01T00:00:00Z\n  deletionGracePeriodSeconds: 0\n  \
+             selfLink: /x\n  finalizers: [a.b/c]\n  managedFields: []\n  ownerReferences:\n  - {{apiVersion: a/v1, \
+             kind: A, name: a, uid: y}}\n  labels: {{team: ml}}\n  annotations:\n    note: kept\n    \
+             kubectl.kubernetes.io/last-applied-configuration: '{{}}'\nspec: {{x: 0400}}\nstatus: {{}}\n"
+        );
+        let expected = json!({
+            "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+            "metadata": { "name": "iris", "labels": { "team": "ml" }, "annotations": { "note": "kept" } },
+            "spec": { "x": 256 },
+        });
+        assert_eq!(read(&text, "iris").unwrap().into_value(), expected);
+    }
+
+    #[test]
+    fn metadata_that_is_no_text_is_refused() {
+        let refused =
+            |metadata: &str| read(&format!("{HEAD}metadata: {metadata}\n"), "iris").unwrap_err().message;
+        let name = "iris.yaml: metadata.name has to be text, and YAML reads it as";
+        assert_eq!(refused("{name: y}"), format!("{name} true"));
+        assert_eq!(refused("{name: 0400}"), format!("{name} 256"));
+        assert_eq!(refused("{name: [a]}"), format!("{name} [\"a\"]"));
+        assert_eq!(
+            refused("{namespace: 1e3}"),
+            "iris.yaml: metadata.namespace has to be text, and YAML reads it as 1000"
+        );
+        assert_eq!(refused("iris"), "iris.yaml: metadata is not a mapping");
+        assert_eq!(read(&format!("{HEAD}metadata: {{name: 'y'}}\n"), "y").unwrap().name(), "y");
+        assert_eq!(read(&format!("{HEAD}metadata:\n"), "y").unwrap().name(), "y");
     }
 
     #[test]

@@ -8,8 +8,10 @@ mod assignment;
 mod file;
 mod refusal;
 mod resources;
+mod yaml;
 
 pub use assignment::{Assignment, Variable, set_variable};
-pub use file::read_manifest;
+pub use file::{read_documents, read_manifest};
 pub use refusal::plain_refusal;
 pub use resources::{Amount, Devices, amounts, set_resources};
+pub use yaml::Dialect;

@@ -34,7 +34,7 @@ struct Report {
 
 pub(crate) fn run(kf: &Kf, run: &Run) -> Result<Exit> {
     // What is wrong with the file is said before the cluster is asked.
-    let spec = run.file.as_ref().map(|file| Spec::parse(&file.read_text(kf)?, file.path())).transpose()?;
+    let spec = run.file.as_ref().map(|file| Spec::read(kf, file)).transpose()?;
     if let Some(spec) = &spec {
         spec.parameters(&run.param)?;
     }

@@ -3,6 +3,7 @@
 //! The compiler of Kubeflow Pipelines writes YAML, the intermediate representation: one document with
 //! the pipeline, and a second one if parts of it are for one platform only.
 
+use kf_plugin_sdk::manifest::{Dialect, read_documents};
 use kf_plugin_sdk::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -16,13 +17,12 @@ pub(crate) struct Spec {
 
 impl Spec {
     /// From a file.
-    pub(crate) fn parse(text: &str, path: &str) -> Result<Self> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-            let complaint = error.to_string();
-            let first = complaint.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            Error::invalid(format!("{path} is not valid YAML: {first}"))
-        })?;
-        let mut documents = documents.into_iter().filter(|document| !document.is_null());
+    pub(crate) fn read(kf: &Kf, file: &FileArg) -> Result<Self> {
+        Self::of_documents(read_documents(kf, file, Dialect::Pipelines)?, file.path())
+    }
+
+    fn of_documents(documents: Vec<Value>, path: &str) -> Result<Self> {
+        let mut documents = documents.into_iter();
         let pipeline = documents.next().ok_or_else(|| Error::invalid(format!("{path} is empty")))?;
         let platform = documents.next();
         if documents.next().is_some() {
@@ -120,6 +120,8 @@ fn json_of(text: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use kf_plugin_sdk::testing::FakeHost;
+
     use super::*;
 
     const IRIS: &str = "
@@ -135,9 +137,15 @@ root:
       deep: {parameterType: BOOLEAN, isOptional: true}
 ";
 
+    fn read(text: &str) -> Result<Spec> {
+        let host = FakeHost::new("team-a");
+        host.file("x.yaml", text);
+        Spec::read(&host.kf(), &"x.yaml".parse().map_err(Error::invalid)?)
+    }
+
     fn parameters(words: &[&str]) -> Result<Value> {
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-        Spec::parse(IRIS, "iris.yaml").unwrap().parameters(&words)
+        read(IRIS).unwrap().parameters(&words)
     }
 
     #[test]
@@ -163,17 +171,26 @@ root:
 
     #[test]
     fn only_a_compiled_pipeline_is_one() {
-        let refused = |text: &str| Spec::parse(text, "x.yaml").map(drop).unwrap_err();
+        let refused = |text: &str| read(text).map(drop).unwrap_err();
         assert!(refused("kind: Workflow\n").message.contains("a workflow of Argo's"));
         assert_eq!(refused("a: 1\n").message, "x.yaml is no compiled pipeline");
         assert_eq!(refused("---\n").message, "x.yaml is empty");
+        assert!(refused("a: 1\na: 2\n").message.ends_with("line 2: `a` is given twice, first in line 1"));
         assert!(refused("a: b: c\n").message.starts_with("x.yaml is not valid YAML: "));
     }
 
     #[test]
+    fn parameter_called_y_or_n_keeps_its_name() {
+        let text =
+            IRIS.replace("      name:", "      y: {parameterType: STRING, defaultValue: n}\n      name:");
+        let spec = read(&text).unwrap();
+        let parameters = spec.document().pointer("/root/inputDefinitions/parameters").unwrap();
+        assert_eq!(parameters["y"]["defaultValue"], "n", "PyYAML writes neither in quotes");
+    }
+
+    #[test]
     fn a_platform_goes_beside_the_pipeline() {
-        let spec =
-            Spec::parse(&format!("{IRIS}---\nplatforms: {{kubernetes: {{}}}}\n"), "iris.yaml").unwrap();
+        let spec = read(&format!("{IRIS}---\nplatforms: {{kubernetes: {{}}}}\n")).unwrap();
         assert_eq!(spec.document().pointer("/platform_spec/platforms/kubernetes"), Some(&json!({})));
         assert_eq!(Spec::of_server(spec.document()).name(), "iris");
     }

@@ -1,0 +1,113 @@
+//! YAML and JSON as Kubernetes reads them.
+//!
+//! kubectl and the API server decode YAML by sigs.k8s.io/yaml on top of go-yaml v2, which resolves plain
+//! scalars largely by YAML 1.1: `0400` is 256, `yes` and `off` are booleans and `1_000` is a number, but
+//! `1:30` and `2026-01-01` are text. A library for YAML 1.2 takes the same file and makes other values of
+//! it without a word. So only the syntax is a library's here (granit-parser 2); what a scalar means is
+//! decided in [`scalar`], and `<<`, duplicate keys, null keys and tags are treated in [`node`] as Kubernetes
+//! treats them. Where kubectl is looser than the API server's strict decoder, for duplicate keys, the
+//! server's answer counts.
+//!
+//! JSON is a subset of YAML and takes the same way. Several JSON values may follow each other without a
+//! separator, as kubectl takes them.
+
+mod node;
+mod scalar;
+
+use std::fmt;
+
+use granit_parser::ScanError;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use node::Reader;
+
+/// Which decoder reads the file in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// kubectl and the API server: go-yaml v2.
+    Kubernetes,
+    /// Kubeflow Pipelines: go-yaml v3, to which `yes`, `no`, `on`, `off`, `y` and `n` are text. PyYAML,
+    /// which writes compiled pipelines, leaves `y` and `n` without quotes.
+    Pipelines,
+}
+
+/// Why a file was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct YamlError {
+    /// Counted from 1.
+    line: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Syntax { column: usize, message: String },
+    Meaning(String),
+}
+
+impl YamlError {
+    fn at(line: usize, message: impl Into<String>) -> Self {
+        Self { line, kind: Kind::Meaning(message.into()) }
+    }
+
+    fn syntax(error: &ScanError, lines_before: usize) -> Self {
+        let place = error.marker();
+        let column = place.col().saturating_add(1);
+        Self { line: place.line() + lines_before, kind: Kind::Syntax { column, message: error.info() } }
+    }
+}
+
+/// To be said of a file: ` line 5: …`, or ` is not valid YAML: line 5 column 3: …`.
+impl fmt::Display for YamlError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Syntax { column, message } => {
+                write!(formatter, " is not valid YAML: line {} column {column}: {message}", self.line)
+            }
+            Kind::Meaning(message) => write!(formatter, " line {}: {message}", self.line),
+        }
+    }
+}
+
+/// Every document of a file that is not null, in order.
+pub(super) fn documents(text: &str, dialect: Dialect) -> Result<Vec<Value>, YamlError> {
+    let mut reader = Reader::new(dialect);
+    let mut found = Vec::new();
+    let (mut rest, mut lines_before) = (text, 0);
+    while let Some((value, after)) = json_value(rest) {
+        reader.stream(value, lines_before, &mut found)?;
+        lines_before += value.matches('\n').count();
+        rest = after;
+    }
+    reader.stream(rest, lines_before, &mut found)?;
+    found.retain(|document| !document.is_null());
+    Ok(found)
+}
+
+/// The JSON object at the beginning and what follows it; none if what is there is only YAML.
+fn json_value(text: &str) -> Option<(&str, &str)> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    text.split_at_checked(values.byte_offset())
+}
+
+/// The text of a file in UTF-8 or, with a byte order mark, in UTF-16 as PowerShell writes it; none if it
+/// is neither.
+pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
+    let (head, unit): (_, fn([u8; 2]) -> u16) = match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => return String::from_utf8(rest.to_vec()).ok(),
+        _ => return String::from_utf8(bytes).ok(),
+    };
+    let (pairs, odd) = head.as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+    odd.is_empty().then(|| String::from_utf16(&units).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests;
