@@ -11,7 +11,7 @@ use crate::objects::Object;
 pub(super) type Run = i64;
 
 /// Containers that stand beside the one that does the work.
-const SIDECARS: [&str; 5] =
+pub(super) const SIDECARS: [&str; 5] =
     ["istio-proxy", "linkerd-proxy", "queue-proxy", "agent", "metrics-logger-and-collector"];
 
 /// The container to show: the one named, the one that does the component's work, the pod's own

@@ -14,6 +14,7 @@ mod belonging;
 mod completion;
 mod component;
 mod container;
+mod ending;
 mod events;
 mod failure;
 mod follow;
@@ -24,6 +25,7 @@ mod outcome;
 mod pick;
 mod place;
 mod pod;
+mod pull;
 mod ranks;
 mod scheduling;
 mod standing;
@@ -45,13 +47,66 @@ pub use ranks::{Rank, rank_of};
 pub use standing::{StandingRow, StandingScreen, StandingTable, mirrored};
 pub use verdict::{Clue, Evidence, State, Verdict, verdict};
 
-/// One line of at most so many characters, cut at a word.
+/// One line of at most so many characters. Of a longer one the middle is left out, at words: what failed is
+/// at its beginning and why at its end.
 pub(crate) fn clip(text: &str, limit: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= limit {
+    let length = line.chars().count();
+    if length <= limit {
         return line;
     }
-    let cut: String = line.chars().take(limit.saturating_sub(1)).collect();
-    let cut = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
-    format!("{cut}…")
+    let (first, last) = (limit / 3, limit.saturating_sub(limit / 3 + 1));
+    let head: String = line.chars().take(first).collect();
+    let tail: String = line.chars().skip(length.saturating_sub(last)).collect();
+    let head = head.rsplit_once(' ').map_or(head.as_str(), |(words, _)| words);
+    let tail = tail.split_once(' ').map_or(tail.as_str(), |(_, words)| words);
+    if tail.is_empty() { format!("{head}…") } else { format!("{head} … {tail}") }
+}
+
+/// One line of at most so many characters out of a chain of errors, without its first links: the cause is
+/// the last.
+pub(crate) fn cause(text: &str, limit: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut chain = line.strip_suffix(": unknown").unwrap_or(&line);
+    while chain.chars().count() > limit {
+        match chain.split_once(": ") {
+            Some((_, rest)) if !rest.is_empty() => chain = rest,
+            _ => break,
+        }
+    }
+    clip(chain, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_line_loses_its_middle_and_keeps_the_cause() {
+        let line =
+            format!("RuntimeError: cannot load {} for layer 3: size mismatch", "weights ".repeat(50).trim());
+        let clipped = clip(&line, 80);
+        assert!(clipped.starts_with("RuntimeError: cannot load … "), "{clipped}");
+        assert!(clipped.ends_with("weights for layer 3: size mismatch"), "{clipped}");
+        for limit in 0..120 {
+            let text = clip(&line, limit);
+            assert!(text.chars().count() <= limit.max(1) + 2, "{limit}: {text}");
+            clip(&"ä".repeat(200), limit);
+        }
+        assert_eq!(clip("short\n  line", 80), "short line");
+    }
+
+    #[test]
+    fn chain_of_errors_loses_its_first_links() {
+        let chain = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc \
+                     create failed: unable to start container process: error during container init: exec: \
+                     \"python3\": executable file not found in $PATH: unknown";
+        assert_eq!(
+            cause(chain, 80),
+            "error during container init: exec: \"python3\": executable file not found in $PATH"
+        );
+        assert_eq!(cause(chain, 40), "executable file not found in $PATH");
+        assert_eq!(cause("short: chain", 80), "short: chain");
+        assert!(cause(&format!("a: {}", "word ".repeat(100)), 40).chars().count() <= 42);
+    }
 }

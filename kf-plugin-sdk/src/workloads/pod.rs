@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::ending::{Telling, ended, is_killed, is_sidecar, main_container, work_is_done};
+use super::pull::pull_reason;
 use super::scheduling::scheduling;
-use super::{Clue, Events, clip};
+use super::{Clue, Events, cause, clip};
 use crate::objects::Object;
 
 /// Where a pod is in its life.
@@ -13,6 +15,8 @@ pub enum PodState {
     Running,
     Complete,
     Failed,
+    /// Its node does not answer, so nobody knows.
+    Unknown,
     Terminating,
 }
 
@@ -34,11 +38,20 @@ pub struct Trouble {
     pub text: String,
     /// What would say more, for another call.
     pub clue: Option<Clue>,
+    /// It was ended from outside, which says less than what ended by itself.
+    pub(crate) is_killed: bool,
+    /// When it ended, as RFC 3339 in UTC.
+    pub(crate) ended: Option<String>,
 }
 
 impl Trouble {
     pub(crate) fn new(severity: Severity, text: impl AsRef<str>) -> Self {
-        Self { severity, text: clip(text.as_ref(), 160), clue: None }
+        Self { severity, text: clip(text.as_ref(), 160), clue: None, is_killed: false, ended: None }
+    }
+
+    fn ended(self, end: Option<&Value>) -> Self {
+        let at = end.and_then(ended).map(str::to_owned);
+        Self { is_killed: end.is_some_and(is_killed), ended: at, ..self }
     }
 
     pub(super) fn clue(self, clue: Option<Clue>) -> Self {
@@ -51,6 +64,8 @@ pub fn pod_state(pod: &Object) -> PodState {
     match pod.str("/status/phase") {
         Some("Succeeded") => PodState::Complete,
         Some("Failed") => PodState::Failed,
+        Some("Unknown") => PodState::Unknown,
+        _ if pod.str("/status/reason") == Some(NODE_LOST) => PodState::Unknown,
         _ if pod.str("/metadata/deletionTimestamp").is_some() => PodState::Terminating,
         Some("Running") => PodState::Running,
         _ => PodState::Pending,
@@ -67,31 +82,48 @@ pub fn restarts(pod: &Object) -> i64 {
     statuses(pod).filter_map(|status| status.get("restartCount")?.as_i64()).fold(0, i64::saturating_add)
 }
 
+/// The reason of a pod whose node does not answer.
+const NODE_LOST: &str = "NodeLost";
+
 /// Why a pod does not run or does not do its work; none if all is well.
+///
+/// What the pod says of itself, such as that it was evicted, explains how its containers ended.
 pub fn pod_trouble(pod: &Object, events: &Events) -> Option<Trouble> {
     if pod_state(pod) == PodState::Complete {
         return None;
     }
-    statuses(pod)
-        .find_map(|status| container_trouble(pod, status, events))
-        .or_else(|| evicted(pod))
+    own_reason(pod)
+        .or_else(|| of_containers(pod, events))
+        .or_else(|| failed_without_words(pod))
         .or_else(|| unscheduled(pod))
         .or_else(|| starting(pod, events))
         .or_else(|| not_ready(pod, events))
 }
 
-/// One line for many pods: the worst trouble, and of those the most frequent.
+/// One line for many pods: the worst trouble, and of those the most frequent. Of those that ended by
+/// themselves the first, for the others are often what it led to.
 pub fn combine(troubles: impl IntoIterator<Item = Trouble>) -> Option<Trouble> {
-    let mut counts: BTreeMap<(Severity, String), (usize, Option<Clue>)> = BTreeMap::new();
+    let mut groups: BTreeMap<(Severity, bool, String), (usize, Trouble)> = BTreeMap::new();
     for trouble in troubles {
-        let (count, clue) = counts.entry((trouble.severity, trouble.text)).or_default();
+        let key = (trouble.severity, !trouble.is_killed, trouble.text.clone());
+        let (count, first) = groups.entry(key).or_insert_with(|| (0, trouble.clone()));
         *count += 1;
-        *clue = clue.take().or(trouble.clue);
+        if trouble.ended.is_some() && (first.ended.is_none() || trouble.ended < first.ended) {
+            first.ended = trouble.ended;
+        }
+        first.clue = first.clue.take().or(trouble.clue);
     }
-    let ((severity, text), (count, clue)) =
-        counts.into_iter().max_by_key(|((severity, _), (count, _))| (*severity, *count))?;
-    let text = if count > 1 { format!("{count} pods: {text}") } else { text };
-    Some(Trouble { severity, text, clue })
+    let worst = groups.keys().next_back().map(|(severity, by_itself, _)| (*severity, *by_itself))?;
+    let worst: Vec<_> = groups
+        .into_iter()
+        .filter(|((severity, by_itself, _), _)| (*severity, *by_itself) == worst)
+        .map(|(_, group)| group)
+        .collect();
+    let most_frequent = worst.iter().max_by_key(|(count, _)| *count)?;
+    let first = worst.iter().filter(|(_, one)| one.ended.is_some()).min_by_key(|(_, one)| one.ended.clone());
+    let (count, trouble) = first.filter(|_| most_frequent.1.ended.is_some()).unwrap_or(most_frequent).clone();
+    let text = if count > 1 { format!("{count} pods: {}", trouble.text) } else { trouble.text };
+    Some(Trouble { text, ..trouble })
 }
 
 /// The states of all containers; the init containers first, for they run first.
@@ -99,12 +131,29 @@ fn statuses(pod: &Object) -> impl Iterator<Item = &Value> {
     pod.list("/status/initContainerStatuses").iter().chain(pod.list("/status/containerStatuses"))
 }
 
+/// The trouble of the container that explains most.
+fn of_containers(pod: &Object, events: &Events) -> Option<Trouble> {
+    let main = main_container(pod);
+    let main = main.as_deref();
+    let is_done = work_is_done(pod, main) && pod_state(pod) != PodState::Failed;
+    let stopped_after_the_work = |status: &Value| {
+        let name = status.get("name").and_then(Value::as_str).unwrap_or_default();
+        is_done && is_sidecar(pod, name) && status.pointer("/state/terminated").is_some()
+    };
+    statuses(pod)
+        .filter(|status| !stopped_after_the_work(status))
+        .filter_map(|status| Some((Telling::of(pod, status, main), container_trouble(pod, status, events)?)))
+        .min_by(|(left, _), (right, _)| left.cmp(right))
+        .map(|(_, trouble)| trouble)
+}
+
 fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Trouble> {
     let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str);
     let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
     if let Some((end, previous)) = telling_end(pod, status) {
-        let ended = exit_text(pod, status, end)?;
-        return Some(Trouble::new(Severity::Failing, ended).clue(log_clue(pod, status, end, previous)));
+        let text = exit_text(pod, status, end)?;
+        let clue = log_clue(pod, status, end, previous);
+        return Some(Trouble::new(Severity::Failing, text).clue(clue).ended(Some(end)));
     }
     let reason = text("/state/waiting/reason")?;
     let message = text("/state/waiting/message").unwrap_or_default();
@@ -115,7 +164,8 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
             let how =
                 end.and_then(|end| exit_text(pod, status, end)).unwrap_or_else(|| "it ends at once".into());
             let clue = end.and_then(|end| log_clue(pod, status, end, true));
-            failing(format!("crashes: {how}, {}", plural(restarts, "restart"))).map(|it| it.clue(clue))
+            let text = format!("crashes: {how}, {}", plural(restarts, "restart"));
+            Some(Trouble::new(Severity::Failing, text).clue(clue).ended(end))
         }
         "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"
         | "ImageInspectError" => {
@@ -126,7 +176,7 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
         "ContainerCreating" | "PodInitializing" => None,
         _ if message.is_empty() => failing(reason.to_owned()),
         "CreateContainerConfigError" => failing(message.to_owned()),
-        _ => failing(format!("{reason}: {message}")),
+        _ => failing(format!("{reason}: {}", cause(message, 120))),
     }
 }
 
@@ -179,7 +229,9 @@ pub(super) fn exit_text(pod: &Object, status: &Value, end: &Value) -> Option<Str
     };
     let message = end.get("message").and_then(Value::as_str).unwrap_or_default();
     let last = message.lines().rev().find(|line| !line.trim().is_empty());
-    let said = last.map(|line| format!(": {}", clip(line, 80))).unwrap_or_default();
+    let by_the_runtime = matches!(reason, "ContainerCannotRun" | "StartError");
+    let last = last.map(|line| if by_the_runtime { cause(line, 80) } else { clip(line, 80) });
+    let said = last.map(|line| format!(": {line}")).unwrap_or_default();
     Some(format!("exit {code}{why}{said}"))
 }
 
@@ -192,39 +244,35 @@ fn memory_limit<'a>(pod: &'a Object, container: &str) -> Option<&'a str> {
         .as_str()
 }
 
-/// The part of a puller's message that a person can act on.
-fn pull_reason(reason: &str, message: &str, event: &str) -> String {
-    match reason {
-        "InvalidImageName" => return "the name is not valid".to_owned(),
-        "ErrImageNeverPull" => return "it is not on the node, and the policy is never to pull".to_owned(),
-        _ => {}
-    }
-    let all = format!("{message} {event}").to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| all.contains(word));
-    if says(&["unauthorized", "denied", "forbidden", "401", "403", "no basic auth"]) {
-        "access denied, or there is no such image".to_owned()
-    } else if says(&["not found", "notfound", "manifest unknown", "404"]) {
-        "there is no such image".to_owned()
-    } else if says(&["lookup ", "timeout", "refused", "dial tcp", "deadline exceeded", "unreachable"]) {
-        "the image registry does not answer".to_owned()
-    } else if says(&["no space left", "disk pressure"]) {
-        "the node's disk is full".to_owned()
-    } else {
-        let last = if message.is_empty() { event } else { message };
-        clip(last.rsplit(": ").next().unwrap_or(last), 80)
-    }
-}
-
-fn evicted(pod: &Object) -> Option<Trouble> {
-    if pod_state(pod) != PodState::Failed {
+/// What the pod's status says of the pod itself: `Evicted`, `DeadlineExceeded`, `NodeLost`, or who ended it.
+fn own_reason(pod: &Object) -> Option<Trouble> {
+    let state = pod_state(pod);
+    if !matches!(state, PodState::Failed | PodState::Unknown) {
         return None;
     }
-    let reason = pod.str("/status/reason").unwrap_or("failed");
-    let text = match pod.str("/status/message") {
-        Some(message) => format!("{}: {message}", reason.to_lowercase()),
-        None => reason.to_lowercase(),
+    let reason = pod.str("/status/reason").filter(|reason| !reason.is_empty());
+    let message = pod.str("/status/message").unwrap_or_default();
+    let disruption = pod.condition("DisruptionTarget").filter(|condition| condition.status == "True");
+    let (reason, message) = match (reason, disruption) {
+        (Some(reason), _) => (reason, message),
+        (None, Some(disruption)) => (disruption.reason, disruption.message),
+        (None, None) if state == PodState::Unknown => ("Unknown", message),
+        (None, None) => return None,
     };
+    let message = match (message, pod.str("/spec/nodeName")) {
+        ("", Some(node)) if state == PodState::Unknown => format!("node {node} does not answer"),
+        ("", None) if state == PodState::Unknown => "its node does not answer".to_owned(),
+        _ => message.trim_end_matches(['.', ' ']).to_owned(),
+    };
+    let text = if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") };
     Some(Trouble::new(Severity::Failing, text))
+}
+
+fn failed_without_words(pod: &Object) -> Option<Trouble> {
+    let message = pod.str("/status/message").filter(|message| !message.is_empty());
+    (pod_state(pod) == PodState::Failed).then(|| {
+        Trouble::new(Severity::Failing, message.map_or("failed".to_owned(), |it| format!("failed: {it}")))
+    })
 }
 
 fn unscheduled(pod: &Object) -> Option<Trouble> {
@@ -259,6 +307,10 @@ fn not_ready(pod: &Object, events: &Events) -> Option<Trouble> {
     }
     let mut text = match events.warning(pod) {
         Some(("Unhealthy", message)) => format!("not ready: {message}"),
+        Some((reason @ "NodeNotReady", message)) => match pod.str("/spec/nodeName") {
+            Some(node) => format!("{reason}: node {node} does not answer"),
+            None => format!("{reason}: {message}"),
+        },
         _ => "not ready yet".to_owned(),
     };
     // A liveness probe kills what is only slow, so the count belongs to the reason.

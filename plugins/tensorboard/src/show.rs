@@ -5,7 +5,7 @@ use std::time::Duration;
 use kf_plugin_sdk::border::Port;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Events, Severity, is_ready, outcome, pod_trouble};
+use kf_plugin_sdk::workloads::{Events, Severity, combine, is_ready, outcome, pod_trouble};
 use serde::Serialize;
 
 use crate::Tensorboard;
@@ -136,7 +136,7 @@ fn until_ready(kf: &Kf, wanted: &Tensorboard, board: &Board) -> Result<Option<Ob
             return Ok(Some(pod.clone()));
         }
         let (now, events) = (kf.now(), Events::read(kf)?);
-        let trouble = pods.iter().find_map(|pod| pod_trouble(pod, &events));
+        let trouble = combine(pods.iter().filter_map(|pod| pod_trouble(pod, &events)));
         let verdict = component.judge(&pods, &events).why;
         let complaint =
             events.warning(&object).map(|(_, message)| message.to_owned()).filter(|_| pods.is_empty());

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use kf_plugin_sdk::border::{DeleteOptions, Propagation, WriteOptions};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, Events, PodState, Severity, is_ready, pod_state, pod_trouble};
+use kf_plugin_sdk::workloads::{
+    Component, Events, PodState, Severity, combine, is_ready, pod_state, pod_trouble,
+};
 use kf_plugin_sdk::{Said, short_duration};
 use serde_json::{Map, Value, json};
 
@@ -245,7 +247,7 @@ impl Waiting {
         let events = Events::read(kf).unwrap_or_default();
         // Only events tell of a pod that may not be made: a quota, a policy.
         let refusal = events.warning(&job.object).filter(|_| pods.is_empty());
-        let trouble = pods.iter().find_map(|pod| pod_trouble(pod, &events));
+        let trouble = combine(pods.iter().filter_map(|pod| pod_trouble(pod, &events)));
         let fails = trouble.as_ref().is_some_and(|trouble| trouble.severity == Severity::Failing);
         let ended = |pod: &Object| matches!(pod_state(pod), PodState::Failed | PodState::Complete);
         let why = trouble.map(|trouble| trouble.text).or_else(|| job.judge(pods, &events).why);

@@ -19,7 +19,11 @@ impl Evidence<'_> {
                 let took = outcome.took.map(|took| format!("took {}", short_duration(took)));
                 return Judgement::new(State::Complete, took);
             }
-            // What the pods say is nearer to the cause than what the controller says about them.
+            // What the pods say is nearer to the cause than what the controller says about them, unless it
+            // ended them itself.
+            if let Some(deadline) = self.deadline() {
+                return Judgement::new(State::Failed, deadline);
+            }
             return match self.trouble() {
                 Some(trouble) => Judgement::troubled(State::Failed, trouble),
                 None => Judgement::new(State::Failed, outcome.said()),
@@ -37,7 +41,8 @@ impl Evidence<'_> {
             return Judgement::new(State::Pending, why);
         }
         // Between the last pod's end and the job's the pods are complete and the job is not.
-        let works = self.any(PodState::Running) || self.any(PodState::Complete);
+        let works = [PodState::Running, PodState::Complete, PodState::Unknown].map(|state| self.any(state));
+        let works = works.contains(&true);
         match self.trouble() {
             Some(trouble) if trouble.severity >= Severity::Waiting || !works => {
                 Judgement::troubled(if works { State::Degraded } else { State::Pending }, trouble)
@@ -45,6 +50,13 @@ impl Evidence<'_> {
             _ if works => Judgement::new(State::Running, progress(object)),
             _ => State::Pending.into(),
         }
+    }
+
+    /// What is said where a job, or one of those it is made of, ran for longer than it may.
+    fn deadline(&self) -> Option<String> {
+        let all = self.object.into_iter().chain(self.parts.iter().copied());
+        let late = |object: &Object| outcome(object).filter(|outcome| outcome.reason == "DeadlineExceeded");
+        all.into_iter().find_map(late)?.said()
     }
 
     /// How many pods do their work, and how many should at once. The steps that fetch a training job's

@@ -16,11 +16,12 @@ pub use clue::Clue;
 pub(super) use jobs::{NO_PODS, is_held};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     ComponentKind, Events, PodState, Severity, Trouble, clip, combine, is_ready, pod_state, pod_trouble,
 };
-use crate::objects::Object;
+use crate::objects::{Condition, Object};
 use crate::ui::{Cell, Tone};
 
 /// How a component is doing.
@@ -118,13 +119,7 @@ impl Evidence<'_> {
     fn judge(&self) -> Judgement {
         let Some(object) = self.object else { return self.by_pods() };
         if object.str("/metadata/deletionTimestamp").is_some() {
-            let left = count(self.pods.len());
-            let why = match left {
-                0 => None,
-                1 => Some("1 pod is still there".to_owned()),
-                _ => Some(format!("{left} pods are still there")),
-            };
-            return Judgement::new(State::Terminating, why);
+            return Judgement::new(State::Terminating, self.holds_back(object));
         }
         match self.kind {
             Some(ComponentKind::Experiment) => self.experiment(object),
@@ -148,8 +143,11 @@ impl Evidence<'_> {
             State::Complete
         } else if self.any(PodState::Failed) {
             State::Failed
+        } else if self.any(PodState::Unknown) {
+            State::Degraded
         } else if all(PodState::Terminating) {
-            State::Terminating
+            let why = self.pods.iter().find_map(|pod| finalizers(pod));
+            return Judgement::new(State::Terminating, why);
         } else {
             let failing = trouble.as_ref().is_some_and(|trouble| trouble.severity == Severity::Failing);
             match (self.any(PodState::Running), failing) {
@@ -162,6 +160,25 @@ impl Evidence<'_> {
         match trouble {
             Some(trouble) => Judgement::troubled(state, trouble),
             None => state.into(),
+        }
+    }
+
+    /// What an object that is being deleted waits for: its pods, or who has to agree.
+    fn holds_back(&self, object: &Object) -> Option<String> {
+        let lost = self.pods.iter().find(|pod| pod_state(pod) == PodState::Unknown);
+        let lost = lost.and_then(|pod| pod_trouble(pod, self.events));
+        let pods = match count(self.pods.len()) {
+            0 => None,
+            1 => Some("1 pod is still there".to_owned()),
+            left => Some(format!("{left} pods are still there")),
+        };
+        match (pods, lost) {
+            (Some(pods), Some(lost)) => Some(format!("{pods}: {}", lost.text)),
+            (Some(pods), None) => match self.pods.iter().find_map(|pod| finalizers(pod)) {
+                Some(finalizers) => Some(format!("{pods}, {finalizers}")),
+                None => Some(pods),
+            },
+            (None, _) => finalizers(object),
         }
     }
 
@@ -219,6 +236,19 @@ impl Evidence<'_> {
     }
 }
 
+/// Which finalizers hold an object that is being deleted. The one of a foreground deletion is Kubernetes' own
+/// and waits for what the object owns.
+fn finalizers(object: &Object) -> Option<String> {
+    let held: Vec<_> = object.list("/metadata/finalizers").iter().filter_map(Value::as_str).collect();
+    let names: Vec<_> = held.iter().copied().filter(|name| *name != "foregroundDeletion").collect();
+    match (held.as_slice(), names.as_slice()) {
+        ([], _) => None,
+        (_, []) => Some("what it owns is being deleted".to_owned()),
+        (_, [name]) => Some(format!("held by the finalizer {name}")),
+        (_, names) => Some(format!("held by the finalizers {}", names.join(", "))),
+    }
+}
+
 /// The part of a controller's message that says why it could not make a pod.
 fn refusal(message: &str) -> String {
     let after = |marks: &[&str]| marks.iter().find_map(|mark| message.find(mark)).map(|at| &message[at..]);
@@ -230,18 +260,27 @@ fn refusal(message: &str) -> String {
             told.split_once(" is forbidden: ").map_or(told, |(_, told)| told)
         }
     };
-    clip(told, 200)
+    clip(told, 240)
 }
 
-/// The message of a condition that says what is wrong.
+/// The message of the condition that says what is wrong. Several may: those that repeat another one, and
+/// those of what comes later, come last.
 fn failed_condition(object: &Object) -> Option<String> {
-    let wrong = object.conditions().find(|condition| match condition.kind {
-        "ReplicaFailure" => condition.status == "True",
-        "Progressing" | "Ready" | "PredictorReady" | "IngressReady" => condition.status == "False",
-        _ => false,
-    })?;
-    let message = if wrong.message.is_empty() { wrong.reason } else { wrong.message };
-    (!message.is_empty()).then(|| refusal(message))
+    const NEAREST_FIRST: [(&str, &str); 5] = [
+        ("ReplicaFailure", "True"),
+        ("PredictorReady", "False"),
+        ("Progressing", "False"),
+        ("Ready", "False"),
+        ("IngressReady", "False"),
+    ];
+    let wrong = NEAREST_FIRST
+        .iter()
+        .filter_map(|(kind, status)| object.condition(kind).filter(|condition| condition.status == *status));
+    let said = |wrong: Condition<'_>| {
+        let message = if wrong.message.is_empty() { wrong.reason } else { wrong.message };
+        (!message.is_empty()).then(|| refusal(message))
+    };
+    wrong.filter_map(said).next()
 }
 
 fn count(number: usize) -> i64 {
