@@ -38,12 +38,15 @@ impl App {
         Arc::new(self.ui.clone())
     }
 
-    /// The cluster that the command line means.
+    /// The cluster that the command line means. A flag with an empty value, as of a shell variable that is not set, is
+    /// not given.
     pub fn target(&self) -> Target {
+        let given = |flag: &Option<String>| flag.clone().filter(|value| !value.is_empty());
+        let kubeconfig = self.global.kubeconfig.clone();
         Target {
-            kubeconfig: self.global.kubeconfig.clone(),
-            context: self.global.context.clone(),
-            namespace: self.global.namespace.clone().or_else(|| env::text(env::KF_NAMESPACE)),
+            kubeconfig: kubeconfig.filter(|path| !path.as_os_str().is_empty()),
+            context: given(&self.global.context),
+            namespace: given(&self.global.namespace).or_else(|| env::text(env::KF_NAMESPACE)),
             request_timeout: self.global.request_timeout,
             attended: !self.ui.is_mute(),
         }

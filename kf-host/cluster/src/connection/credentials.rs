@@ -7,6 +7,8 @@ use secrecy::ExposeSecret as _;
 use x509_cert::Certificate;
 use x509_cert::der::DecodePem as _;
 
+use crate::kubeconfig::read_bounded;
+
 /// Milliseconds since 1970 at which they end. The token is what is sent if there are both.
 pub(super) fn expiry(auth: &AuthInfo) -> Option<u64> {
     match token(auth) {
@@ -23,7 +25,7 @@ pub(super) fn bytes(auth: &AuthInfo) -> Vec<u8> {
 fn token(auth: &AuthInfo) -> Option<String> {
     match (&auth.token, &auth.token_file) {
         (Some(token), _) => Some(token.expose_secret().to_owned()),
-        (None, Some(file)) => fs_err::read_to_string(file).ok(),
+        (None, Some(file)) => String::from_utf8(read_bounded(file.as_ref()).ok()?).ok(),
         (None, None) => None,
     }
 }
@@ -41,7 +43,7 @@ fn claims(token: &str) -> Option<serde_json::Value> {
 fn certificate(auth: &AuthInfo) -> Option<Vec<u8>> {
     match (&auth.client_certificate_data, &auth.client_certificate) {
         (Some(data), _) => STANDARD.decode(data).ok(),
-        (None, Some(file)) => fs_err::read(file).ok(),
+        (None, Some(file)) => read_bounded(file.as_ref()).ok(),
         (None, None) => None,
     }
 }

@@ -5,12 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use kf_core::api::{ApiError, ErrorCode};
-use kf_core::text::one_line;
-use kube::client::AuthError;
+use kf_core::text::{excerpt, one_line};
 use rustls::CertificateError;
 
-use super::Connection;
 use super::plugin::PluginError;
+use super::{Connection, SetupError};
 use crate::kubeconfig::Settings;
 
 /// What helps when the cluster does not accept who asks.
@@ -69,9 +68,6 @@ pub(crate) fn broken_stream(why: &dyn std::fmt::Display) -> ApiError {
 
 /// Says why a request was never answered.
 pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> ApiError {
-    if let Some(auth) = find::<AuthError>(&failed) {
-        return credentials(auth);
-    }
     if let Some(tls) = find::<rustls::Error>(&failed) {
         trace(&failed);
         return handshake(tls, connection);
@@ -79,12 +75,6 @@ pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> Api
     if let kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) = &failed {
         let message = format!("the kubeconfig's certificates cannot be used: {}", innermost(&failed));
         return error(ErrorCode::Unauthenticated, message, Some(RENEW));
-    }
-    if let kube::Error::ProxyProtocolDisabled { proxy_url, .. }
-    | kube::Error::ProxyProtocolUnsupported { proxy_url } = &failed
-    {
-        let message = format!("the proxy {} is of a kind kf does not speak", proxy_url.host().unwrap_or("?"));
-        return error(ErrorCode::Unsupported, message, Some("list the API server in NO_PROXY"));
     }
     trace(&failed);
     if times_out(&failed) {
@@ -123,6 +113,10 @@ async fn silent(connection: &Connection) -> ApiError {
     }
 }
 
+fn names_no_authority(connection: &Connection) -> bool {
+    connection.settings().is_some_and(|settings| settings.config.root_cert.is_none())
+}
+
 fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
     let server = connection.server();
     let (message, hint) = match tls {
@@ -133,6 +127,11 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
                 }
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     format!("the certificate of {server} is not valid yet; is this machine's clock right?")
+                }
+                CertificateError::UnknownIssuer if names_no_authority(connection) => {
+                    format!(
+                        "the certificate of {server} is not signed by an authority that this machine trusts"
+                    )
                 }
                 // A cluster made anew often names its authority like the old one.
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
@@ -160,13 +159,39 @@ pub(super) fn plugin(why: &PluginError, settings: &Settings) -> ApiError {
     error(ErrorCode::Unauthenticated, message, Some(RENEW))
 }
 
-fn credentials(auth: &AuthError) -> ApiError {
-    let message = match auth {
-        // Its path may name the user.
-        AuthError::ReadTokenFile(why, _) => format!("the token file of the kubeconfig cannot be read: {why}"),
-        other => format!("no credentials: {other}"),
+/// No client can be made.
+pub(super) async fn setup(why: SetupError, connection: &Connection) -> ApiError {
+    match why {
+        SetupError::Kube(why) => explain(why, connection).await,
+        why => error(ErrorCode::Unauthenticated, why.to_string(), Some(RENEW)),
+    }
+}
+
+/// Whether the server says no to whoever it does not know.
+pub(super) fn asked_by_nobody(error: &ApiError) -> bool {
+    const ANONYMOUS: &str = "system:anonymous";
+    let is_anonymous = |user: Option<&str>| user == Some(ANONYMOUS);
+    match error.code {
+        ErrorCode::Unauthenticated => true,
+        ErrorCode::Forbidden => {
+            error.refusal.as_ref().is_some_and(|refusal| is_anonymous(refusal.user.as_deref()))
+                || error.message.contains(&format!("User \"{ANONYMOUS}\""))
+        }
+        _ => false,
+    }
+}
+
+/// There is nobody to answer to.
+pub(super) fn no_credentials(settings: &Settings) -> ApiError {
+    let message = match &settings.context {
+        _ if settings.unsent => {
+            format!("{} has no TLS, so your credentials are not sent to it", settings.server)
+        }
+        Some(context) => format!("the context `{}` names no credentials", excerpt(context)),
+        None => "there are no credentials".to_owned(),
     };
-    error(ErrorCode::Unauthenticated, message, Some(RENEW))
+    let hint = "take another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …";
+    error(ErrorCode::Unauthenticated, message, Some(hint))
 }
 
 /// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`.

@@ -3,24 +3,28 @@
 //! Nothing here happens before a call needs it: no TLS set-up, no credential plugin, no socket.
 
 mod answer;
+mod authorization;
+mod client;
 mod credentials;
 mod failure;
+mod identity;
+mod listed;
 mod plugin;
 mod plugin_process;
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Limited};
-use jiff::{SignedDuration, Timestamp};
-use kube::client::{Body, ClientBuilder};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use kube::client::Body;
 use kube::core::Status;
 use serde_json::Value;
 use tokio::runtime;
 use tokio::sync::Mutex;
-use tower::util::MapResponseLayer;
 
 pub(crate) use answer::{Words, answered, server_words};
 pub(crate) use failure::broken_stream;
@@ -29,10 +33,9 @@ pub use plugin_process::end_unattended_plugins;
 use kf_core::Digest;
 use kf_core::api::{ApiError, ErrorCode};
 use kf_core::json::{self, JsonError};
-use kf_core::text::one_line;
 
 use crate::kubeconfig::Settings;
-use plugin::PluginError;
+use client::Credentials;
 
 const JSON: &str = "application/json";
 
@@ -66,6 +69,24 @@ pub fn install_tls_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// Why no client can be made; the user's credentials or the kubeconfig are at fault.
+#[derive(Debug, thiserror::Error)]
+enum SetupError {
+    #[error("the kubeconfig's `{field}` cannot be used: {why}")]
+    Field { field: &'static str, why: String },
+    #[error("TLS was not set up")]
+    NoTls,
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+}
+
+impl SetupError {
+    /// `why` is a sentence about the field's value.
+    fn field(field: &'static str, why: impl Into<String>) -> Self {
+        Self::Field { field, why: why.into() }
+    }
+}
+
 /// The way to one API server, with one user's credentials.
 pub struct Connection {
     server: String,
@@ -73,28 +94,24 @@ pub struct Connection {
     settings: Option<Settings>,
     /// Held while connecting, so that a credential plugin runs once however many calls wait.
     state: Mutex<State>,
-    /// What a credential plugin said as it failed.
-    plugin_words: std::sync::Mutex<Option<String>>,
+    /// The last credentials that the server did not refuse.
+    accepted: AtomicU64,
+    /// Who said what as there were no credentials: a plugin, or the kubeconfig about it.
+    plugin_words: std::sync::Mutex<Option<(String, String)>>,
 }
 
 #[derive(Default)]
 struct State {
-    prepared: Option<Prepared>,
+    prepared: Option<Result<Prepared, ApiError>>,
+    /// How many credentials there were in this run; it tells one from the next.
+    credentials: u64,
     connected: Option<Connected>,
 }
 
 /// A configuration whose credentials are there.
 struct Prepared {
     config: kube::Config,
-    /// When the credentials of a plugin end.
-    until: Option<Timestamp>,
-}
-
-impl Prepared {
-    fn good(&self) -> bool {
-        const MARGIN: SignedDuration = SignedDuration::from_secs(30);
-        self.until.is_none_or(|until| until > Timestamp::now() + MARGIN)
-    }
+    credentials: Credentials,
 }
 
 struct Connected {
@@ -112,6 +129,7 @@ impl Connection {
             timeouts,
             settings: Some(settings),
             state: Mutex::default(),
+            accepted: AtomicU64::new(0),
             plugin_words: std::sync::Mutex::default(),
         }
     }
@@ -122,7 +140,11 @@ impl Connection {
             server: server.into(),
             timeouts: Timeouts::default(),
             settings: None,
-            state: Mutex::new(State { prepared: None, connected: Some(Connected { client, runtime: None }) }),
+            state: Mutex::new(State {
+                connected: Some(Connected { client, runtime: None }),
+                ..State::default()
+            }),
+            accepted: AtomicU64::new(0),
             plugin_words: std::sync::Mutex::default(),
         }
     }
@@ -153,16 +175,39 @@ impl Connection {
         Digest::of_parts(&[b"kf connection 1", self.server.as_bytes(), &auth]).to_string()
     }
 
-    /// The credential plugin that failed, and what it said. It is the user's to read and no command's.
+    /// Why there are no credentials, and who says so. It is the user's to read and no command's.
     pub(crate) fn plugin_words(&self) -> Option<(String, String)> {
-        let words = self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let plugin = self.settings.as_ref()?.credential_plugin.as_deref()?;
-        Some((format!("the credential plugin {plugin}"), words))
+        self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends one request and returns once the head of the answer is there, whatever its status.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
-        let client = self.client().await?;
+        let again = self.copy_to_repeat(&request);
+        let (response, credentials) = self.send_once(request).await?;
+        let Some(request) = again.filter(|_| response.status() == StatusCode::UNAUTHORIZED) else {
+            return Ok(response);
+        };
+        if !self.renew(credentials).await? {
+            return Ok(response);
+        }
+        self.send_once(request).await.map(|(response, _)| response)
+    }
+
+    /// The answer, and which credentials it was for.
+    async fn send_once(&self, request: Request<Body>) -> Result<(Response<Body>, u64), ApiError> {
+        let (client, credentials) = self.current().await?;
+        let response = self.send_with(&client, request).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            self.accepted.fetch_max(credentials, Ordering::Relaxed);
+        }
+        Ok((response, credentials))
+    }
+
+    async fn send_with(
+        &self,
+        client: &kube::Client,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, ApiError> {
         // The first request has to connect first, and that has words of its own for being slow.
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match tokio::time::timeout(limit, client.send(request)).await {
@@ -177,7 +222,27 @@ impl Connection {
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<Result<kube::client::Connection, Box<Status>>, ApiError> {
-        let client = self.client().await?;
+        let again = self.runs_a_plugin().then(|| request.clone());
+        let (client, credentials) = self.current().await?;
+        let answer = self.upgrade_with(&client, request).await?;
+        let is_refused =
+            answer.as_ref().is_err_and(|status| status.code == StatusCode::UNAUTHORIZED.as_u16());
+        if answer.is_ok() {
+            self.accepted.fetch_max(credentials, Ordering::Relaxed);
+        }
+        match again.filter(|_| is_refused) {
+            Some(request) if self.renew(credentials).await? => {
+                self.upgrade_with(&self.client().await?, request).await
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    async fn upgrade_with(
+        &self,
+        client: &kube::Client,
+        request: Request<Vec<u8>>,
+    ) -> Result<Result<kube::client::Connection, Box<Status>>, ApiError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match tokio::time::timeout(limit, client.connect(request)).await {
             Ok(Ok(connection)) => Ok(Ok(connection)),
@@ -188,34 +253,76 @@ impl Connection {
         }
     }
 
+    fn runs_a_plugin(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.config.auth_info.exec.is_some())
+    }
+
+    /// A request to send again with new credentials; none where there can be no others.
+    fn copy_to_repeat(&self, request: &Request<Body>) -> Option<Request<Body>> {
+        if !self.runs_a_plugin() {
+            return None;
+        }
+        let mut copy = Request::new(request.body().try_clone()?);
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.version_mut() = request.version();
+        copy.headers_mut().clone_from(request.headers());
+        copy.extensions_mut().clone_from(request.extensions());
+        Some(copy)
+    }
+
     /// The client itself, for what the host does on its own account.
     ///
-    /// It is made on the first call, anew in every runtime that asks for one, and again when the
-    /// credentials of a plugin are about to end.
+    /// It is made on the first call, and anew in every runtime that asks for one.
     pub async fn client(&self) -> Result<kube::Client, ApiError> {
+        self.current().await.map(|(client, _)| client)
+    }
+
+    /// The client, and which credentials it has.
+    async fn current(&self) -> Result<(kube::Client, u64), ApiError> {
         let here = runtime::Handle::current().id();
         let mut state = self.state.lock().await;
-        if state.prepared.as_ref().is_some_and(|prepared| !prepared.good()) {
-            *state = State::default();
-        }
         if let Some(connected) = &state.connected
             && connected.runtime.is_none_or(|made_in| made_in == here)
         {
-            return Ok(connected.client.clone());
+            return Ok((connected.client.clone(), state.credentials));
         }
         if state.prepared.is_none() {
-            state.prepared = Some(self.prepare().await?);
+            state.credentials += 1;
+            state.prepared = Some(self.prepare().await);
         }
-        let Some(prepared) = &state.prepared else {
-            return Err(failure::unreachable(self, "there are no credentials"));
+        let prepared = match &state.prepared {
+            Some(Ok(prepared)) => prepared,
+            Some(Err(error)) => return Err(error.clone()),
+            None => return Err(failure::unreachable(self, "there are no credentials")),
         };
-        match client(prepared.config.clone()) {
+        match client::client(&prepared.config, &prepared.credentials, self.timeouts.connect) {
             Ok(client) => {
                 state.connected = Some(Connected { client: client.clone(), runtime: Some(here) });
-                Ok(client)
+                Ok((client, state.credentials))
             }
-            Err(error) => Err(failure::explain(error, self).await),
+            Err(error) => Err(failure::setup(error, self).await),
         }
+    }
+
+    /// Has the credential plugin give new credentials for those that the server refused. When they end, they say so
+    /// themselves, and are used all the same: the server is the judge, and a plugin may take seconds or ask the user.
+    /// So it is run once, and again only here. False if that is of no use: the last ones were refused at once.
+    async fn renew(&self, refused: u64) -> Result<bool, ApiError> {
+        let mut state = self.state.lock().await;
+        if state.credentials != refused {
+            return Ok(true);
+        }
+        let is_first = refused <= 1;
+        if !is_first && self.accepted.load(Ordering::Relaxed) < refused {
+            return Ok(false);
+        }
+        state.credentials += 1;
+        state.connected = None;
+        let prepared = self.prepare().await;
+        let renewed = prepared.as_ref().map(|_| true).map_err(ApiError::clone);
+        state.prepared = Some(prepared);
+        renewed
     }
 
     /// A GET of the host's own.
@@ -268,6 +375,10 @@ impl Connection {
 
     /// Says why credentials were not accepted, where they tell it themselves.
     pub(crate) fn sharpened(&self, error: ApiError) -> ApiError {
+        let Some(settings) = &self.settings else { return error };
+        if settings.is_anonymous() && failure::asked_by_nobody(&error) {
+            return failure::no_credentials(settings);
+        }
         let ended = self
             .credentials_expire()
             .and_then(|at| i64::try_from(at).ok())
@@ -282,47 +393,30 @@ impl Connection {
         }
     }
 
+    /// Runs the credential plugin and reads the files that the user names.
     async fn prepare(&self) -> Result<Prepared, ApiError> {
         install_tls_provider();
         let Some(settings) = &self.settings else {
             return Err(failure::unreachable(self, "there are no settings to connect with"));
         };
         let mut config = settings.config.clone();
-        config.connect_timeout = Some(self.timeouts.connect);
-        config.read_timeout = None;
-        // A process may take its time to read what a session sends.
-        config.write_timeout = None;
-        // The broker retries what the server asks it to, with bounds of its own.
-        config.default_retry = false;
         let attended = settings.attended;
         // A credential plugin is a child process that is waited for.
         let prepared = tokio::task::spawn_blocking(move || {
-            let until = plugin::resolve(&mut config.auth_info, attended)?;
-            Ok(Prepared { config, until })
+            let resolved = plugin::resolve(&mut config.auth_info, attended);
+            resolved.map(|()| Credentials::of(&config.auth_info).map(|credentials| (config, credentials)))
         });
         match prepared.await {
-            Ok(Ok(prepared)) => Ok(prepared),
+            Ok(Ok(Ok((config, credentials)))) => Ok(Prepared { config, credentials }),
+            Ok(Ok(Err(error))) => Err(failure::setup(error, self).await),
             Ok(Err(error)) => {
-                if let PluginError::Failed { said, .. } = &error {
-                    let words = Some(one_line(said));
-                    *self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
-                }
+                let words = error.words(settings);
+                *self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
                 Err(failure::plugin(&error, settings))
             }
             Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
         }
     }
-}
-
-/// A client for which an answer that is an error has an end: where it opens a WebSocket, kube takes in the whole
-/// of one.
-fn client(config: kube::Config) -> kube::Result<kube::Client> {
-    let bounded = MapResponseLayer::new(|response: Response<_>| {
-        let is_error = response.status().is_client_error() || response.status().is_server_error();
-        let limit = if is_error { MAX_ERROR } else { usize::MAX };
-        response.map(|body| Limited::new(body, limit))
-    });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&bounded).build())
 }
 
 impl std::fmt::Debug for Connection {

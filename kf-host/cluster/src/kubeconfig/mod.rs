@@ -6,20 +6,29 @@
 //! service account of the pod kf runs in. The `KUBE_RS_DEBUG_*` overrides of the client library
 //! are not loaded.
 
+mod certificates;
 mod config;
+mod document;
+mod error;
 mod kuberc;
 mod proxy;
+mod server;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kube::config::{AuthInfo, Kubeconfig};
+use kube::config::AuthInfo;
 
+pub(crate) use document::read_bounded;
+pub use error::KubeconfigError;
 pub use kuberc::{PluginPolicy, PolicyError};
 pub use proxy::ProxyVariables;
 
+use document::{Document, Entry};
 use kf_core::Digest;
-use kf_core::names::{NameError, Namespace};
+use kf_core::names::Namespace;
+use kf_core::text::{escaped, one_line};
 use kf_home::trusted::{self, Unsafe};
 
 /// The parts of the process's environment that decide; taken once, so that tests give their own.
@@ -117,7 +126,7 @@ impl Settings {
         let acting = auth.impersonate.as_ref().map(|user| {
             let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
             let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
-            format!("the kubeconfig has you act as {user}{of}")
+            escaped(&format!("the kubeconfig has you act as {user}{of}"), &[])
         });
         let writable = self.files.iter().filter_map(|file| match trusted::check_file(file) {
             Err(kf_home::Error::UnsafePath {
@@ -130,6 +139,17 @@ impl Settings {
             _ => None,
         });
         insecure.into_iter().chain(unsent).chain(acting).chain(writable).collect()
+    }
+
+    /// Whether there is nothing to tell the server who asks.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        let auth = &self.config.auth_info;
+        auth.token.is_none()
+            && auth.token_file.is_none()
+            && auth.username.is_none()
+            && auth.client_certificate.is_none()
+            && auth.client_certificate_data.is_none()
+            && auth.exec.is_none()
     }
 
     /// The digest of the certificates that vouch for the server; none where the system's do.
@@ -151,147 +171,87 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Why no cluster could be chosen.
-#[derive(Debug, thiserror::Error)]
-pub enum KubeconfigError {
-    #[error("no kubeconfig: {} does not exist", looked_at(.0))]
-    Missing(Vec<PathBuf>),
-    #[error("the kubeconfig {path} cannot be used: {why}")]
-    Unreadable { path: PathBuf, why: String },
-    #[error("the kubeconfig names no current context")]
-    NoContext { known: Vec<String> },
-    #[error("the kubeconfig has no context `{name}`")]
-    UnknownContext { name: String, known: Vec<String> },
-    #[error("the context `{context}` names the cluster `{cluster}`, which the kubeconfig does not have")]
-    UnknownCluster { context: String, cluster: String },
-    #[error("the context `{context}` names the user `{user}`, whom the kubeconfig does not have")]
-    UnknownUser { context: String, user: String },
-    #[error("the kubeconfig's cluster or user is incomplete: {0}")]
-    Incomplete(String),
-    #[error(transparent)]
-    Namespace(#[from] NameError),
-    #[error(transparent)]
-    Plugin(#[from] PolicyError),
-    #[error("the authentication provider `{0}` is gone from Kubernetes clients")]
-    Provider(String),
-}
-
-fn looked_at(files: &[PathBuf]) -> String {
-    files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-impl KubeconfigError {
-    /// The next command to type.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Missing(_) => {
-                Some("get a kubeconfig from the cluster's admin, then: kf --kubeconfig FILE …".into())
-            }
-            Self::NoContext { known } | Self::UnknownContext { known, .. } => Some(if known.is_empty() {
-                "kf --kubeconfig FILE …, with a file that has one".into()
-            } else {
-                format!("kf --context NAME …, where NAME is one of {}", known.join(", "))
-            }),
-            Self::Provider(_) => Some("use a credential plugin instead".into()),
-            Self::Plugin(error) => Some(error.hint()),
-            _ => None,
-        }
-    }
-}
-
-/// Reads what the sources hold and takes the chosen context of it.
+/// Reads what the sources hold and takes the chosen context of it. A choice that is empty, as of a shell variable that
+/// is not set, is none.
 pub fn load(sources: &Sources, choice: &Choice) -> Result<Settings, KubeconfigError> {
-    let files = match &choice.file {
-        Some(file) => vec![file.clone()],
-        None => sources.files(),
-    };
-    let (merged, read) = read(&files, choice.file.is_some())?;
-    let empty = merged.contexts.is_empty() && merged.clusters.is_empty() && merged.current_context.is_none();
-    if empty && choice.file.is_none() && choice.context.is_none() {
+    let file = choice.file.as_ref().filter(|file| !file.as_os_str().is_empty());
+    let context = choice.context.as_deref().filter(|context| !context.is_empty());
+    let namespace = choice.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let files = file.map_or_else(|| sources.files(), |file| vec![file.clone()]);
+    let (document, read) = read(&files, file.is_some())?;
+    if document.is_empty() && file.is_none() && context.is_none() {
         if sources.in_cluster {
-            return in_pod(choice);
+            return in_pod(namespace);
         }
         if read.is_empty() {
             return Err(KubeconfigError::Missing(files));
         }
     }
-    from_context(merged, read, sources, choice)
+    from_context(&document, read, sources, context, namespace)
 }
 
 /// Merges the files that exist. kubectl skips missing ones, but not the one a flag names.
-fn read(files: &[PathBuf], explicit: bool) -> Result<(Kubeconfig, Vec<PathBuf>), KubeconfigError> {
-    let mut merged = Kubeconfig::default();
+fn read(files: &[PathBuf], explicit: bool) -> Result<(Document, Vec<PathBuf>), KubeconfigError> {
+    let mut merged = Document::default();
     let mut read = Vec::new();
     for file in files {
-        if !file.exists() {
+        if !file.try_exists().unwrap_or(true) {
             if explicit {
                 return Err(KubeconfigError::Missing(vec![file.clone()]));
             }
             continue;
         }
-        let unreadable = |why: kube::config::KubeconfigError| KubeconfigError::Unreadable {
-            path: file.clone(),
-            why: first_line(&why.to_string()),
-        };
-        merged = Kubeconfig::read_from(file)
-            .and_then(|config| merged.clone().merge(config))
-            .map_err(unreadable)?;
+        let document = Document::read(file)
+            .map_err(|why| KubeconfigError::Unreadable { path: file.clone(), why: one_line(&why) })?;
+        merged.add(document);
         read.push(file.clone());
     }
     Ok((merged, read))
 }
 
 fn from_context(
-    merged: Kubeconfig,
+    document: &Document,
     files: Vec<PathBuf>,
     sources: &Sources,
-    choice: &Choice,
+    context: Option<&str>,
+    namespace: Option<&str>,
 ) -> Result<Settings, KubeconfigError> {
-    let known = || merged.contexts.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-    let name = choice
-        .context
-        .clone()
-        .or_else(|| merged.current_context.clone().filter(|name| !name.is_empty()))
-        .ok_or_else(|| KubeconfigError::NoContext { known: known() })?;
-    let context = merged
-        .contexts
-        .iter()
-        .find(|c| c.name == name)
-        .and_then(|c| c.context.clone())
-        .ok_or_else(|| KubeconfigError::UnknownContext { name: name.clone(), known: known() })?;
-    let cluster = merged.clusters.iter().find(|c| c.name == context.cluster).and_then(|c| c.cluster.clone());
-    let Some(cluster) = cluster else {
-        return Err(KubeconfigError::UnknownCluster { context: name, cluster: context.cluster });
+    let known = || document.context_names();
+    let name = context
+        .or(document.current_context())
+        .ok_or_else(|| KubeconfigError::NoContext { known: known() })?
+        .to_owned();
+    let context = document
+        .context(&name)
+        .ok_or_else(|| KubeconfigError::UnknownContext { name: name.clone(), known: known() })??;
+    let cluster =
+        context.name("cluster").ok_or_else(|| KubeconfigError::NoCluster { context: name.clone() })?;
+    let cluster = document
+        .cluster(&cluster)
+        .ok_or_else(|| KubeconfigError::UnknownCluster { context: name.clone(), cluster })??;
+    let user_name = context.name("user");
+    let user = match &user_name {
+        None => Entry::nobody(),
+        Some(user) => document
+            .user(user)
+            .ok_or_else(|| KubeconfigError::UnknownUser { context: name.clone(), user: user.clone() })??,
     };
-    let auth = match context.user.as_deref().filter(|user| !user.is_empty()) {
-        None => AuthInfo::default(),
-        Some(user) => merged
-            .auth_infos
-            .iter()
-            .find(|a| a.name == user)
-            .map(|a| a.auth_info.clone().unwrap_or_default())
-            .ok_or_else(|| KubeconfigError::UnknownUser { context: name.clone(), user: user.to_owned() })?,
-    };
-    let mut config = config::config(&cluster, auth, &sources.proxies)?;
-    let (auth, unsent) = config::only_over_tls(&config.cluster_url, std::mem::take(&mut config.auth_info));
-    config.auth_info = auth;
+    let (mut config, unsent) = config::config(&cluster, &user, &sources.proxies)?;
     let credential_plugin = check_plugin(&mut config.auth_info, sources)?;
-    let namespace = choice
-        .namespace
-        .clone()
-        .or(context.namespace.clone())
-        .filter(|n| !n.is_empty())
-        .unwrap_or_else(|| "default".into());
-    let settings = settings(config, Some(name), context.user, files, namespace, credential_plugin)?;
+    let namespace = match namespace {
+        Some(namespace) => namespace,
+        None => context.text("namespace")?.unwrap_or("default"),
+    };
+    let settings = settings(config, Some(name), user_name, files, namespace, credential_plugin)?;
     Ok(Settings { unsent, ..settings })
 }
 
-fn in_pod(choice: &Choice) -> Result<Settings, KubeconfigError> {
+fn in_pod(namespace: Option<&str>) -> Result<Settings, KubeconfigError> {
     let mut config = kube::Config::incluster_env()
-        .map_err(|error| KubeconfigError::Incomplete(first_line(&error.to_string())))?;
+        .map_err(|error| KubeconfigError::ServiceAccount(first_line(&error.to_string())))?;
     config.proxy_url = None;
-    let namespace = choice.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    settings(config, None, None, Vec::new(), namespace, None)
+    let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
+    settings(config, None, None, Vec::new(), &namespace, None)
 }
 
 fn settings(
@@ -299,7 +259,7 @@ fn settings(
     context: Option<String>,
     user: Option<String>,
     files: Vec<PathBuf>,
-    namespace: String,
+    namespace: &str,
     credential_plugin: Option<String>,
 ) -> Result<Settings, KubeconfigError> {
     Ok(Settings {
@@ -318,21 +278,20 @@ fn settings(
 
 /// The program the credentials would run, if the user's policy lets it. It is run by the path that was checked.
 fn check_plugin(auth: &mut AuthInfo, sources: &Sources) -> Result<Option<String>, KubeconfigError> {
-    if let Some(provider) = &auth.auth_provider
-        && provider.name != "oidc"
-    {
-        return Err(KubeconfigError::Provider(provider.name.clone()));
-    }
     let Some(exec) = &mut auth.exec else { return Ok(None) };
-    let command = exec
-        .command
-        .clone()
-        .filter(|c| !c.is_empty())
-        .ok_or_else(|| KubeconfigError::Incomplete("its credential plugin has no command".into()))?;
-    let program = PluginPolicy::read(sources)?.check(&command, sources.path.as_deref())?;
+    let command = exec.command.clone().unwrap_or_default();
+    let refused = |error: PolicyError| {
+        let is_missing = matches!(error, PolicyError::NotFound(_));
+        let install_hint = exec.install_hint.as_deref().filter(|_| is_missing).map(one_line);
+        KubeconfigError::Plugin { error, install_hint: install_hint.filter(|hint| !hint.is_empty()) }
+    };
+    let policy = PluginPolicy::read(sources).map_err(refused)?;
+    let program = policy.check(&command, sources.path.as_deref()).map_err(refused)?;
     // A path that is not text could only be run as another one.
-    let program =
-        program.into_os_string().into_string().map_err(|_| PolicyError::NotFound(command.clone()))?;
+    let program = program
+        .into_os_string()
+        .into_string()
+        .map_err(|_| refused(PolicyError::NotFound(command.clone())))?;
     exec.command = Some(program);
     Ok(Some(command))
 }

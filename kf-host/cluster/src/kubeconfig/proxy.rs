@@ -10,7 +10,11 @@
 use std::net::IpAddr;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 use ipnet::IpNet;
+
+use super::KubeconfigError;
+use super::server::has_address;
 
 /// The proxy variables of the process's environment, each in upper or lower case.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +34,22 @@ impl ProxyVariables {
         Self { https: var("HTTPS_PROXY"), http: var("HTTP_PROXY"), no_proxy: var("NO_PROXY") }
     }
 
-    /// The URL of the proxy to a server, not yet parsed.
-    pub(super) fn proxy_of(&self, server: &Uri) -> Option<&str> {
-        let proxy = if server.scheme() == Some(&http::uri::Scheme::HTTP) { &self.http } else { &self.https };
-        proxy.as_deref().filter(|_| !self.bypassed(server))
+    /// The proxy to a server. As with Go, one without a scheme speaks HTTP.
+    pub(super) fn proxy_of(&self, server: &Uri) -> Result<Option<Uri>, KubeconfigError> {
+        let is_plain = server.scheme() == Some(&http::uri::Scheme::HTTP);
+        let (variable, proxy) =
+            if is_plain { ("HTTP_PROXY", &self.http) } else { ("HTTPS_PROXY", &self.https) };
+        let Some(proxy) = proxy.as_deref().map(str::trim).filter(|proxy| !proxy.is_empty()) else {
+            return Ok(None);
+        };
+        if self.bypassed(server) {
+            return Ok(None);
+        }
+        let parsed = match proxy.contains("://") {
+            true => parse(proxy),
+            false => parse(&format!("http://{proxy}")),
+        };
+        parsed.map(Some).map_err(|why| KubeconfigError::ProxyVariable { variable, why })
     }
 
     /// Whether the server is reached directly: it is this machine, or `NO_PROXY` lists it.
@@ -53,6 +69,33 @@ impl ProxyVariables {
             None => covers_name(&entry, &host, port),
         })
     }
+}
+
+/// The URL of a proxy. The error is a sentence about the text, which may hold a password.
+pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
+    const NOT_A_URL: &str = "it is not a URL such as http://HOST:PORT";
+    if !text.contains("://") {
+        return Err(NOT_A_URL);
+    }
+    let url: Uri = text.parse().map_err(|_| NOT_A_URL)?;
+    has_address(&url)?;
+    let (scheme, default_port) = match url.scheme_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("http") => ("http", None),
+        Some("https") => ("https", None),
+        // Both have the proxy look names up, for Go and here.
+        Some("socks5" | "socks5h") => ("socks5", Some(1080)),
+        _ => return Err("it begins with none of http://, https:// and socks5://"),
+    };
+    let mut parts = url.into_parts();
+    parts.scheme = Some(scheme.parse().map_err(|_| NOT_A_URL)?);
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    if let (Some(port), Some(authority)) = (default_port, &parts.authority)
+        && authority.port().is_none()
+    {
+        let authority = format!("{}:{port}", authority.as_str().trim_end_matches(':'));
+        parts.authority = Some(authority.parse().map_err(|_| NOT_A_URL)?);
+    }
+    Uri::from_parts(parts).map_err(|_| NOT_A_URL)
 }
 
 /// Whether an entry, an address with or without a port or a CIDR range, covers an address.
@@ -113,6 +156,11 @@ mod tests {
     #[test]
     fn no_proxy_means_what_it_means_to_go() {
         for (list, server, expected) in [
+            ("k8s.example,", "https://k8s.example", true),
+            (" a , k8s.example ", "https://k8s.example", true),
+            ("http://k8s.example/path,k8s.example", "https://k8s.example", true),
+            ("k8s.example/path,b", "https://k8s.example", false),
+            ("k8s.example/path", "https://k8s.example", false),
             ("*", "https://k8s.example", true),
             ("*", "https://10.1.2.3", true),
             ("a,,k8s.example", "https://k8s.example", true),
@@ -161,10 +209,41 @@ mod tests {
             http: Some("http://plain.example:2".into()),
             no_proxy: Some("direct.example".into()),
         };
-        let proxy_of = |server: &str| variables.proxy_of(&server.parse().unwrap()).map(str::to_owned);
-        assert_eq!(proxy_of("https://k8s.example").as_deref(), Some("http://secure.example:1"));
-        assert_eq!(proxy_of("http://k8s.example").as_deref(), Some("http://plain.example:2"));
-        assert_eq!(proxy_of("https://direct.example"), None);
-        assert_eq!(ProxyVariables::default().proxy_of(&"https://k8s.example".parse().unwrap()), None);
+        assert_eq!(proxy_of(&variables, "https://k8s.example").as_deref(), Some("http://secure.example:1/"));
+        assert_eq!(proxy_of(&variables, "http://k8s.example").as_deref(), Some("http://plain.example:2/"));
+        assert_eq!(proxy_of(&variables, "https://direct.example"), None);
+        assert_eq!(proxy_of(&ProxyVariables::default(), "https://k8s.example"), None);
+    }
+
+    fn proxy_of(variables: &ProxyVariables, server: &str) -> Option<String> {
+        variables.proxy_of(&server.parse().unwrap()).unwrap().map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn proxy_variable_without_a_scheme_means_http() {
+        for (proxy, read) in [
+            ("proxy.example:3128", Some("http://proxy.example:3128/")),
+            ("proxy.example", Some("http://proxy.example/")),
+            ("10.1.2.3:3128", Some("http://10.1.2.3:3128/")),
+            ("[2001:db8::1]:3128", Some("http://[2001:db8::1]:3128/")),
+            ("alice:hunter2@proxy.example:3128", Some("http://alice:hunter2@proxy.example:3128/")),
+            (" proxy.example:3128 ", Some("http://proxy.example:3128/")),
+            ("HTTP://proxy.example:3128/path", Some("http://proxy.example:3128/")),
+            ("https://proxy.example", Some("https://proxy.example/")),
+            ("socks5://proxy.example", Some("socks5://proxy.example:1080/")),
+            ("SOCKS5H://proxy.example:9050", Some("socks5://proxy.example:9050/")),
+            ("", None),
+        ] {
+            let variables = ProxyVariables { https: Some(proxy.to_owned()), ..ProxyVariables::default() };
+            assert_eq!(proxy_of(&variables, "https://k8s.example").as_deref(), read, "{proxy:?}");
+        }
+        for proxy in
+            ["ftp://proxy.example:hunter2", "http://hunter2:99999", "http://", ":hunter2", "hunter2 b"]
+        {
+            let variables = ProxyVariables { https: Some(proxy.to_owned()), ..ProxyVariables::default() };
+            let error = variables.proxy_of(&"https://k8s.example".parse().unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with("HTTPS_PROXY is not the URL of a proxy"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -13,6 +13,11 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::*;
 use crate::kubeconfig::{Choice, Sources, load};
 
+mod certificates;
+mod credentials;
+mod hostile;
+mod plugins;
+
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -40,13 +45,29 @@ impl Authority {
 
 /// Answers one request after another, each on a connection of its own.
 fn serve(authority: &Authority, until: i32, answer: &'static str) -> SocketAddr {
-    install_tls_provider();
     let (certificate, key, _) = authority.sign(until);
+    serve_as(certificate, &key, move |_| answer)
+}
+
+/// With a certificate of any kind; the answer depends on the head of the request.
+fn serve_as(
+    certificate: Vec<u8>,
+    key: &KeyPair,
+    answer: impl FnMut(&str) -> &'static str + Send + 'static,
+) -> SocketAddr {
+    install_tls_provider();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.into()], key)
         .unwrap();
+    serve_with(config, answer)
+}
+
+fn serve_with(
+    config: ServerConfig,
+    mut answer: impl FnMut(&str) -> &'static str + Send + 'static,
+) -> SocketAddr {
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -55,7 +76,10 @@ fn serve(authority: &Authority, until: i32, answer: &'static str) -> SocketAddr 
             let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut stream = StreamOwned::new(tls, socket.unwrap());
             let mut request = [0; 4096];
-            if stream.read(&mut request).is_ok_and(|read| read > 0) {
+            if let Ok(read) = stream.read(&mut request)
+                && read > 0
+            {
+                let answer = answer(&String::from_utf8_lossy(&request[..read]));
                 let _ = stream.write_all(answer.as_bytes());
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
@@ -71,15 +95,19 @@ fn connection(server: &str, authority: Option<&Authority>, user: &str) -> Connec
 }
 
 fn connection_within(limit: Duration, server: &str, authority: Option<&Authority>, user: &str) -> Connection {
+    let authority = authority.map(|a| a.0.pem()).unwrap_or_default();
+    connection_trusting(limit, server, &authority, user)
+}
+
+/// Empty authorities are those of the system.
+fn connection_trusting(limit: Duration, server: &str, authorities: &str, user: &str) -> Connection {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config");
-    let authority = authority
-        .map(|a| format!(", certificate-authority-data: {}", STANDARD.encode(a.0.pem())))
-        .unwrap_or_default();
+    let authority = STANDARD.encode(authorities);
     let text = format!(
         "current-context: c\n\
          contexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
-         clusters: [{{name: k, cluster: {{server: \"{server}\"{authority}}}}}]\n\
+         clusters: [{{name: k, cluster: {{server: \"{server}\", certificate-authority-data: \"{authority}\"}}}}]\n\
          users: [{{name: u, user: {{{user}}}}}]\n"
     );
     fs_err::write(&file, text).unwrap();
@@ -251,19 +279,6 @@ async fn password_in_a_server_s_url_is_told_to_nobody() {
     }
 }
 
-#[tokio::test]
-async fn credential_plugin_s_answer_is_not_quoted() {
-    for script in [
-        "echo hunter2",
-        "echo '{\"status\": \"hunter2\"}'",
-        "echo '{\"status\": {\"token\": [\"hunter2\"]}}'",
-    ] {
-        let error =
-            connection("https://127.0.0.1:1", None, &plugin(script)).get("/version").await.unwrap_err();
-        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
-    }
-}
-
 /// An HTTP proxy for one connection at a time; remembers where it was asked to connect.
 fn proxy() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -308,79 +323,4 @@ fn plugin(script: &str) -> String {
          args: [-c, {}]}}",
         Value::from(script)
     )
-}
-
-#[tokio::test]
-async fn a_credential_plugin_runs_once_and_again_when_its_answer_ends() {
-    let authority = Authority::new();
-    let address = serve(&authority, 2100, OK);
-    let server = format!("https://{address}");
-    let dir = tempfile::tempdir().unwrap();
-    for (ends, runs) in [("2100-01-01T00:00:00Z", 1), ("2020-01-01T00:00:00Z", 3)] {
-        let log = dir.path().join(ends);
-        let script = format!(
-            "echo x >> {}; echo '{{\"status\": {{\"token\": \"t\", \"expirationTimestamp\": \"{ends}\"}}}}'",
-            log.display()
-        );
-        let connection = connection(&server, Some(&authority), &plugin(&script));
-        for _ in 0..3 {
-            connection.get("/version").await.unwrap();
-        }
-        assert_eq!(fs_err::read_to_string(&log).unwrap().lines().count(), runs, "{ends}");
-    }
-}
-
-#[test]
-fn one_connection_serves_one_runtime_after_another() {
-    let authority = Authority::new();
-    let address = serve(&authority, 2100, OK);
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("runs");
-    let script = format!("echo x >> {}; echo '{{\"status\": {{\"token\": \"t\"}}}}'", log.display());
-    let connection = connection(&format!("https://{address}"), Some(&authority), &plugin(&script));
-    for _ in 0..3 {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(connection.get("/version")).unwrap();
-    }
-    assert_eq!(fs_err::read_to_string(&log).unwrap().lines().count(), 1);
-}
-
-#[tokio::test]
-async fn a_credential_plugin_s_certificate_is_presented() {
-    let authority = Authority::new();
-    let address = serve(&authority, 2100, OK);
-    let (_, key, pem) = authority.sign(2100);
-    let answer =
-        serde_json::json!({"status": {"clientCertificateData": pem, "clientKeyData": key.serialize_pem()}});
-    let user = plugin(&format!("cat <<'EOF'\n{answer}\nEOF"));
-    let connection = connection(&format!("https://{address}"), Some(&authority), &user);
-    connection.get("/version").await.unwrap();
-}
-
-#[tokio::test]
-async fn a_credential_plugin_that_gives_nothing_is_named() {
-    for (script, words) in [
-        ("echo no such realm >&2; exit 3", "no such realm"),
-        ("echo hello", "no credential"),
-        ("echo '{}'", "no status"),
-        ("echo '{\"status\": {}}'", "neither a token"),
-        ("echo '{\"status\": {\"clientCertificateData\": \"x\"}}'", "neither a token"),
-    ] {
-        let connection = connection("https://127.0.0.1:1", None, &plugin(script));
-        let error = connection.get("/version").await.unwrap_err();
-        assert_eq!(error.code, ErrorCode::Unauthenticated);
-        assert!(error.message.contains("plugin sh") && error.message.contains(words), "{error}");
-    }
-    // What it says is the user's: the host's own questions repeat it, and a command's do not.
-    let connection =
-        connection("https://127.0.0.1:1", None, &plugin("echo alice has no session >&2; exit 3"));
-    let error = connection.send(Request::get("/version").body(Body::empty()).unwrap()).await.err().unwrap();
-    assert_eq!(error.message, "the credential plugin sh failed (exit status: 3)");
-    assert_eq!(connection.plugin_words().unwrap().1, "alice has no session");
-    let absent = plugin("").replace("command: sh", "command: /nonexistent/login");
-    let error = self::connection("https://127.0.0.1:1", None, &absent).get("/version").await.unwrap_err();
-    assert!(
-        error.message.starts_with("the credential plugin /nonexistent/login cannot be started"),
-        "{error}"
-    );
 }

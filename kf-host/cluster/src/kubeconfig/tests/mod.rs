@@ -2,6 +2,8 @@ use std::path::Path;
 
 use super::*;
 
+mod odd_files;
+
 const FILE: &str = r#"
 apiVersion: v1
 kind: Config
@@ -135,7 +137,10 @@ fn a_credential_plugin_runs_only_if_the_kuberc_lets_it() {
     assert!(load(&off).is_ok());
 
     home.write(".kube/kuberc", "credentialPluginPolicy: [");
-    assert!(matches!(load(&home.sources()), Err(KubeconfigError::Plugin(PolicyError::Unreadable { .. }))));
+    assert!(matches!(
+        load(&home.sources()),
+        Err(KubeconfigError::Plugin { error: PolicyError::Unreadable { .. }, .. })
+    ));
     let elsewhere = Sources { kuberc: Some("/nonexistent/kuberc".into()), ..home.sources() };
     assert!(load(&elsewhere).is_err());
 }
@@ -159,13 +164,18 @@ fn the_program_that_runs_is_the_one_that_was_checked() {
         assert_eq!(run.as_deref(), program.to_str());
         let nowhere = Sources { path: None, ..home.sources() };
         let error = load(&nowhere, &context("plugin")).unwrap_err();
-        assert!(matches!(error, KubeconfigError::Plugin(PolicyError::NotFound(_))), "{error}");
+        assert!(matches!(error, KubeconfigError::Plugin { error: PolicyError::NotFound(_), .. }), "{error}");
     }
 }
 
 #[test]
 fn kubeconfig_that_cannot_be_read_is_not_quoted() {
-    for wrong in ["{token: [hunter2]}", "hunter2", "{token: {hunter2: 1}}", "{client-key-data: [hunter2]}"] {
+    for wrong in [
+        "{token: [hunter2]}",
+        "hunter2",
+        "{token: {hunter2: 1}}",
+        "{client-certificate: a, client-key-data: [hunter2]}",
+    ] {
         let home = Home::new(&FILE.replace("{token: secret-token}", wrong));
         let error = load(&home.sources(), &Choice::default()).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
@@ -206,13 +216,13 @@ fn server_and_certificates_that_cannot_be_read_are_named() {
     let of_cluster = |fields: &str| FILE.replace("{server: \"https://lab.example:6443\"}", fields);
     assert_eq!(
         message(&of_cluster("{insecure-skip-tls-verify: true}")),
-        "the kubeconfig's cluster or user is incomplete: cluster url is missing on selected cluster"
+        "the kubeconfig's cluster `lab` has no `server`"
     );
     let broken = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
     let home = Home::new("");
     let file = home.write("ca.pem", broken);
     let cluster = format!("{{server: \"https://lab.example\", certificate-authority: {}}}", file.display());
-    assert!(message(&of_cluster(&cluster)).contains("failed to parse the certificate authority"));
+    assert!(message(&of_cluster(&cluster)).contains("it holds no certificate that can be read"));
     let cluster = "{server: \"https://lab.example\", certificate-authority: /nowhere/ca.pem}";
     assert!(message(&of_cluster(cluster)).contains("/nowhere/ca.pem"));
 }

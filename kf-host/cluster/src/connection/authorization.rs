@@ -1,0 +1,77 @@
+//! The `Authorization` header that goes with every request.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use kube::config::AuthInfo;
+use secrecy::ExposeSecret as _;
+
+use super::SetupError;
+use crate::kubeconfig::read_bounded;
+
+/// How old a token from a file may be: the kubelet changes a pod's minutes before the old one ends.
+const MAX_AGE: Duration = Duration::from_secs(50);
+
+pub(super) enum Authorization {
+    Fixed(HeaderValue),
+    File { path: PathBuf, last: Mutex<(HeaderValue, Instant)> },
+}
+
+impl Authorization {
+    /// None if the user has nothing to send, or a certificate alone.
+    pub(super) fn of(auth: &AuthInfo) -> Result<Option<Self>, SetupError> {
+        if let (Some(user), Some(password)) = (&auth.username, &auth.password) {
+            let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+            let value = header(&format!("Basic {pair}"))
+                .ok_or_else(|| SetupError::field("password", "it does not fit into a header"))?;
+            return Ok(Some(Self::Fixed(value)));
+        }
+        if let Some(token) = &auth.token {
+            let value = bearer(token.expose_secret())
+                .ok_or_else(|| SetupError::field("token", "it does not fit into a header"))?;
+            return Ok(Some(Self::Fixed(value)));
+        }
+        let Some(path) = auth.token_file.as_ref().map(PathBuf::from) else { return Ok(None) };
+        let value = read(&path).map_err(|why| SetupError::field("tokenFile", why))?;
+        Ok(Some(Self::File { path, last: Mutex::new((value, Instant::now())) }))
+    }
+
+    /// What to send now. A file that cannot be read any more leaves the last token in use, as with kubectl.
+    pub(super) fn value(&self) -> HeaderValue {
+        match self {
+            Self::Fixed(value) => value.clone(),
+            Self::File { path, last } => {
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.1.elapsed() > MAX_AGE {
+                    let value = read(path).unwrap_or_else(|_| last.0.clone());
+                    *last = (value, Instant::now());
+                }
+                last.0.clone()
+            }
+        }
+    }
+}
+
+/// The error does not repeat the path, which may name the user.
+fn read(path: &Path) -> Result<HeaderValue, String> {
+    let bytes = read_bounded(path).map_err(|why| format!("the file cannot be read: {why}"))?;
+    let token = String::from_utf8(bytes).unwrap_or_default();
+    match token.trim() {
+        "" => Err("the file holds no token".to_owned()),
+        token => bearer(token).ok_or_else(|| "the token in it does not fit into a header".to_owned()),
+    }
+}
+
+pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+    header(&format!("Bearer {token}"))
+}
+
+fn header(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,160 @@
+//! A user of the kubeconfig as kube knows one.
+//!
+//! What is sent as a header is checked here: kube (5.0) panics on a token that no header can hold, in a task of its
+//! own, and every later request then fails with words that name no cause.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+
+use super::KubeconfigError;
+use super::document::Entry;
+
+/// The most groups and extra values that are sent along with whom to act as.
+const MAX_IMPERSONATION: usize = 1000;
+
+/// What counts as a credential.
+const CREDENTIALS: [&str; 9] = [
+    "token",
+    "tokenFile",
+    "username",
+    "password",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key-data",
+    "exec",
+    "auth-provider",
+];
+
+/// Whether the user has any credentials, usable or not.
+pub(super) fn has_credentials(user: &Entry<'_>) -> bool {
+    CREDENTIALS.iter().any(|field| user.has(field))
+}
+
+/// The credentials and whom to act as. Where there are several kinds, a credential plugin is not run, as with kubectl.
+pub(super) fn auth_info(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
+    let mut auth = impersonation(user)?;
+    auth.token = token(user, "token")?.map(Into::into);
+    auth.token_file = user.path("tokenFile")?;
+    auth.username = user.text("username")?.map(str::to_owned);
+    if auth.username.is_some() {
+        auth.password = Some(user.text("password")?.unwrap_or_default().to_owned().into());
+    }
+    let encoded = |field| user.data(field).map(|data| data.map(|data| STANDARD.encode(data)));
+    auth.client_certificate_data = encoded("client-certificate-data")?;
+    auth.client_certificate = user.path("client-certificate")?;
+    let has_certificate = auth.client_certificate_data.is_some() || auth.client_certificate.is_some();
+    if has_certificate {
+        auth.client_key_data = encoded("client-key-data")?.map(Into::into);
+        auth.client_key = user.path("client-key")?;
+        if auth.client_key_data.is_none() && auth.client_key.is_none() {
+            return Err(user.missing("client-key"));
+        }
+    }
+    if let Some(provider) = user.below("auth-provider")? {
+        // kube takes the token as it is, and panics if it does not fit into a header.
+        auth.token = auth.token.or(Some(id_token(&provider)?.into()));
+    }
+    let has_others =
+        has_certificate || auth.token.is_some() || auth.token_file.is_some() || auth.username.is_some();
+    if let Some(exec) = user.below("exec")?.filter(|_| !has_others) {
+        auth.exec = Some(plugin(&exec)?);
+    }
+    Ok(auth)
+}
+
+/// Whom to act as, which is no credential.
+pub(super) fn impersonation(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
+    let mut auth = AuthInfo {
+        impersonate: sendable(user, "as")?,
+        impersonate_uid: sendable(user, "as-uid")?,
+        ..AuthInfo::default()
+    };
+    let given = |texts: Vec<String>| texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    let groups = given(user.texts("as-groups")?);
+    let mut extra = HashMap::new();
+    if let Some(entries) = user.below("as-user-extra")? {
+        for key in entries.keys() {
+            extra.insert(key.to_owned(), given(entries.texts(key)?));
+        }
+    }
+    let values = || groups.iter().chain(extra.values().flatten());
+    if values().count() + extra.len() > MAX_IMPERSONATION {
+        return Err(user.wrong("as-groups", format!("more than {MAX_IMPERSONATION} values would be sent")));
+    }
+    let fits = |key: &String| !key.is_empty() && key.len() <= 1000;
+    if !extra.keys().all(fits) || values().any(|value| HeaderValue::from_str(value).is_err()) {
+        return Err(user.wrong("as-groups", "it or `as-user-extra` does not fit into a header"));
+    }
+    let alone = [
+        ("as-uid", auth.impersonate_uid.is_some()),
+        ("as-groups", !groups.is_empty()),
+        ("as-user-extra", !extra.is_empty()),
+    ];
+    if auth.impersonate.is_none()
+        && let Some((field, _)) = alone.iter().find(|(_, given)| *given)
+    {
+        return Err(user.wrong(field, "it needs `as`, the user to act as"));
+    }
+    auth.impersonate_groups = Some(groups).filter(|groups| !groups.is_empty());
+    auth.impersonate_user_extra = Some(extra).filter(|extra| !extra.is_empty());
+    Ok(auth)
+}
+
+fn sendable(user: &Entry<'_>, field: &str) -> Result<Option<String>, KubeconfigError> {
+    let Some(word) = user.word(field)? else { return Ok(None) };
+    match HeaderValue::from_str(word) {
+        Ok(_) => Ok(Some(word.to_owned())),
+        Err(_) => Err(user.wrong(field, "it has a character that does not fit into a header")),
+    }
+}
+
+/// A bearer token, without the end of the line that `kubectl create token > file` leaves.
+fn token(entry: &Entry<'_>, field: &str) -> Result<Option<String>, KubeconfigError> {
+    sendable(entry, field)
+}
+
+/// The token of the one provider whose tokens need no program: the others are gone from kubectl too.
+fn id_token(provider: &Entry<'_>) -> Result<String, KubeconfigError> {
+    let name = provider.text("name")?.unwrap_or_default();
+    if name != "oidc" {
+        return Err(KubeconfigError::Provider(name.to_owned()));
+    }
+    let config = provider.below("config")?.ok_or_else(|| provider.missing("config"))?;
+    token(&config, "id-token")?.ok_or_else(|| config.missing("id-token"))
+}
+
+fn plugin(exec: &Entry<'_>) -> Result<ExecConfig, KubeconfigError> {
+    let command = exec.text("command")?.ok_or_else(|| exec.missing("command"))?;
+    let command = match command.contains(std::path::MAIN_SEPARATOR) {
+        true => exec.resolve("command", command)?,
+        false => command.to_owned(),
+    };
+    let mut env = Vec::new();
+    for variable in exec.all_below("env")? {
+        let name = variable.text("name")?.ok_or_else(|| variable.missing("name"))?;
+        let value = variable.text("value")?.unwrap_or_default();
+        let pair = [("name", name), ("value", value)];
+        env.push(pair.into_iter().map(|(key, text)| (key.to_owned(), text.to_owned())).collect());
+    }
+    let interactive_mode = match exec.text("interactiveMode")? {
+        None => None,
+        Some("Never") => Some(ExecInteractiveMode::Never),
+        Some("IfAvailable") => Some(ExecInteractiveMode::IfAvailable),
+        Some("Always") => Some(ExecInteractiveMode::Always),
+        Some(_) => return Err(exec.wrong("interactiveMode", "it is not Never, IfAvailable or Always")),
+    };
+    Ok(ExecConfig {
+        api_version: exec.text("apiVersion")?.map(str::to_owned),
+        command: Some(command),
+        args: Some(exec.texts("args")?),
+        env: Some(env),
+        install_hint: exec.text("installHint")?.map(str::to_owned),
+        interactive_mode,
+        provide_cluster_info: exec.flag("provideClusterInfo")?,
+        ..ExecConfig::default()
+    })
+}
