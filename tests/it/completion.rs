@@ -5,6 +5,7 @@ use kf_tests::cluster::User;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::common::bash::Bash;
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
 use crate::common::{Home, Ran, attacks, ending_of, output_of, servers, until, until_true};
@@ -69,6 +70,29 @@ fn offered_within(home: &Home, words: &[&str], limit: &str) -> Vec<String> {
     ran.stdout.split('\u{b}').filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
+/// What is offered at the end of a line that bash hands over as it does: broken at `=` and `:`. Of each candidate it
+/// wants the last part.
+#[track_caller]
+fn offered_in_bash(home: &Home, line: &str) -> Vec<String> {
+    let is_break = |letter: char| ['=', ':'].contains(&letter);
+    let mut words = vec![String::new()];
+    for letter in line.chars() {
+        let last = words.last_mut().unwrap();
+        match letter {
+            ' ' => words.push(String::new()),
+            _ if last.is_empty() || last.chars().all(is_break) == is_break(letter) => last.push(letter),
+            _ => words.push(letter.to_string()),
+        }
+    }
+    let part = words.last().filter(|word| !word.chars().all(is_break)).cloned().unwrap_or_default();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut call = call(home, &words, LONG);
+    call.env("_KF_COMPLETE_LINE", line).env("_KF_COMPLETE_BEFORE", line).env("_KF_COMPLETE_PART", part);
+    let ran = Ran::of(&output_of(&mut call), home.path()).success();
+    assert_eq!(ran.stderr, "", "{line}");
+    ran.stdout.split('\u{b}').filter(|value| !value.is_empty()).map(str::to_owned).collect()
+}
+
 const NOTHING: [&str; 0] = [];
 
 #[test]
@@ -104,8 +128,7 @@ fn kfs_own_flags_on_the_line_count() {
     assert_eq!(offered(&home, &["kf", "logs", "the"]), NOTHING);
     let elsewhere = other.name();
     assert_eq!(offered(&home, &["kf", "-n", elsewhere, "logs", "the"]), ["there"]);
-    // bash breaks a word at `=`.
-    assert_eq!(offered(&home, &["kf", "logs", "--namespace", "=", elsewhere, "the"]), ["there"]);
+    assert_eq!(offered_in_bash(&home, &format!("kf logs --namespace={elsewhere} the")), ["there"]);
     let kubeconfig = other.kubeconfig(User::DataScientist).display().to_string();
     assert_eq!(offered(&home, &["kf", "logs", "--kubeconfig", &kubeconfig, "the"]), ["there"]);
     assert_eq!(offered(&home, &["kf", "--kubeconfig", "/nowhere", "logs", "he"]), NOTHING);
@@ -113,7 +136,95 @@ fn kfs_own_flags_on_the_line_count() {
     // Whoever may list namespaces is offered them.
     let begun = &elsewhere[..elsewhere.len() - 1];
     assert_eq!(offered(&home, &["kf", "logs", "-n", begun]), [elsewhere]);
-    assert_eq!(offered(&home, &["kf", "--namespace", "=", begun]), [elsewhere]);
+    assert_eq!(offered_in_bash(&home, &format!("kf --namespace={begun}")), [elsewhere]);
+}
+
+#[test]
+fn names_are_offered_behind_words_that_bash_breaks() {
+    let team = Team::new("broken-words");
+    team.apply(&jobs(&["mnist"]));
+    let home = team.home(User::DataScientist, &["logs", "train"]);
+    let mut bash = Bash::start(&home);
+    bash.completes(
+        "kf train new --env A=1 --env B=x:y --runtime kf-t",
+        &["kf", "train", "new", "--env", "A=1", "--env", "B=x:y", "--runtime", "kf-test"],
+    );
+    bash.completes(
+        "kf train new --env A= --runtime=kf-t",
+        &["kf", "train", "new", "--env", "A=", "--runtime=kf-test"],
+    );
+    let namespace = team.name();
+    bash.completes(
+        &format!("kf -n '{namespace}' logs trainjob/m"),
+        &["kf", "-n", namespace, "logs", "trainjob/mnist"],
+    );
+}
+
+/// A kubeconfig with contexts as cloud providers name them, and no cluster behind it.
+fn home_with_contexts(commands: &[&str]) -> Home {
+    let home = Home::with_commands(commands);
+    let contexts =
+        ["arn:aws:eks:eu-west-1:111:cluster/prod", "arn:aws:eks:eu-west-1:111:cluster/lab", "kind-kf"];
+    let context = |name: &&str| format!("- {{name: '{name}', context: {{cluster: there, user: me}}}}\n");
+    let entries: String = contexts.iter().map(context).collect();
+    fs_err::create_dir_all(home.path().join(".kube")).unwrap();
+    fs_err::write(
+        home.path().join(".kube/config"),
+        format!(
+            "contexts:\n{entries}clusters: [{{name: there, cluster: {{server: 'https://127.0.0.1:1'}}}}]\n"
+        ),
+    )
+    .unwrap();
+    home
+}
+
+#[test]
+fn contexts_of_the_kubeconfig_are_offered() {
+    let home = home_with_contexts(&["logs"]);
+    let all = ["arn:aws:eks:eu-west-1:111:cluster/prod", "arn:aws:eks:eu-west-1:111:cluster/lab", "kind-kf"];
+    assert_eq!(offered(&home, &["kf", "--context", ""]), all);
+    assert_eq!(offered(&home, &["kf", "logs", "--context", "ki"]), ["kind-kf"]);
+    assert_eq!(offered(&home, &["kf", "--context=ki"]), ["--context=kind-kf"]);
+    let other = home.path().join("other");
+    fs_err::write(&other, "contexts: [{name: elsewhere, context: {cluster: x}}]").unwrap();
+    let other = other.display().to_string();
+    assert_eq!(offered(&home, &["kf", "--kubeconfig", &other, "--context", ""]), ["elsewhere"]);
+    assert_eq!(offered(&home, &["kf", "--kubeconfig", "/nowhere", "--context", "ki"]), NOTHING);
+}
+
+#[test]
+fn context_that_bash_breaks_is_completed_in_its_place() {
+    let home = home_with_contexts(&["train"]);
+    let mut bash = Bash::start(&home);
+    let prod = "arn:aws:eks:eu-west-1:111:cluster/prod";
+    bash.completes("kf --context arn:aws:eks:eu-west-1:111:cluster/p", &["kf", "--context", prod]);
+    // As far as the names agree.
+    let both = "arn:aws:eks:eu-west-1:111:cluster/";
+    bash.completes("kf --context arn:", &["kf", "--context", both]);
+    bash.completes("kf --context=arn:aws:eks:eu-west-1:111:cluster/p", &["kf", &format!("--context={prod}")]);
+    bash.completes("kf --context \"arn:aws:eks:eu-west-1:111:cluster/p", &["kf", "--context", prod]);
+    bash.completes("kf train m --env A=1 -o js", &["kf", "train", "m", "--env", "A=1", "-o", "json"]);
+    bash.completes("kf train m --env A=x:y --runt", &["kf", "train", "m", "--env", "A=x:y", "--runtime"]);
+    bash.completes("kf --output=js", &["kf", "--output=json"]);
+}
+
+#[test]
+fn flags_are_offered_where_a_dash_is_typed_or_nothing_else_is() {
+    let home = Home::with_commands(&["hello", "whoami"]);
+    let is_flag = |word: &String| word.starts_with('-');
+    for line in
+        [&["kf", ""][..], &["kf", "command", ""], &["kf", "command", "describe", ""], &["kf", "-o", ""]]
+    {
+        let found = offered(&home, line);
+        assert!(!found.is_empty() && !found.iter().any(is_flag), "{line:?}: {found:?}");
+    }
+    for line in [&["kf", "-"][..], &["kf", "hello", "--"], &["kf", "whoami", ""]] {
+        let found = offered(&home, line);
+        assert!(!found.is_empty() && found.iter().all(is_flag), "{line:?}: {found:?}");
+    }
+    // Not even where no name was found.
+    fs_err::create_dir_all(home.path().join(".kube")).unwrap();
+    assert_eq!(offered_in_bash(&home, "kf --context "), NOTHING);
 }
 
 #[test]

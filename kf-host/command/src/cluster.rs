@@ -66,6 +66,11 @@ impl Target {
         Connection::new(settings, self.request_timeout.map(of).unwrap_or_default())
     }
 
+    /// The contexts of the kubeconfig. No network.
+    pub fn contexts(&self) -> Result<Vec<String>, Failure> {
+        kubeconfig::contexts(&Sources::from_env(), self.kubeconfig.as_deref()).map_err(no_cluster)
+    }
+
     /// The namespaces the user may list.
     pub fn namespaces(&self, home: &Home) -> Result<Vec<String>, Failure> {
         let connection = self.connect(self.settings(home)?);

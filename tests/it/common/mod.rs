@@ -1,6 +1,7 @@
 //! A home of its own for every test, and kf as a user meets it: exit code, stdout, stderr.
 
 pub mod attacks;
+pub mod bash;
 pub mod liar;
 pub mod lines;
 pub mod page;

@@ -5,10 +5,11 @@
 
 use clap::Args;
 use clap_complete::Shell;
-use clap_complete::env::Shells;
+use clap_complete::env::{Elvish, Fish, Powershell, Shells, Zsh};
 use kf_core::failure::{Failure, Result};
 
 use crate::app::App;
+use crate::complete::Bash;
 use crate::env;
 
 #[derive(Debug, Args)]
@@ -18,7 +19,8 @@ pub struct CompletionArgs {
 }
 
 pub fn run(app: &App, args: &CompletionArgs) -> Result<()> {
-    let shells = Shells::builtins();
+    let bash = Bash::default();
+    let shells = Shells(&[&bash, &Elvish, &Fish, &Powershell, &Zsh]);
     let name = args.shell.to_string();
     let completer =
         shells.completer(&name).ok_or_else(|| Failure::usage(format!("kf cannot complete in {name}")))?;

@@ -30,6 +30,10 @@ impl Line {
         Self { words, place }
     }
 
+    pub fn new(words: Vec<OsString>, place: usize) -> Self {
+        Self { words, place }
+    }
+
     pub fn words(&self) -> &[OsString] {
         &self.words
     }
@@ -42,23 +46,9 @@ impl Line {
         self.words.is_empty()
     }
 
-    /// With `--flag`, `=` and `value` as the flag and its value, so that the value is a word of its own
-    /// as it is to bash.
-    pub fn joined(self) -> Self {
-        let mut joined = Self { words: Vec::with_capacity(self.words.len()), place: self.place };
-        let mut words = self.words.into_iter().enumerate().peekable();
-        while let Some((at, word)) = words.next() {
-            let is_flag = word.to_str().is_some_and(|word| word.starts_with("--") && word.len() > 2);
-            joined.words.push(word);
-            // The sign itself is being completed where no value is begun, and then stands for it.
-            let is_break = |(next, sign): &(usize, OsString)| {
-                is_flag && *next == at + 1 && *sign == "=" && *next != self.place
-            };
-            if words.next_if(is_break).is_some() && at < self.place {
-                joined.place = joined.place.saturating_sub(1);
-            }
-        }
-        joined
+    /// Whether nothing of the word being completed is typed yet.
+    pub fn begins_a_word(&self) -> bool {
+        self.words.get(self.place).is_none_or(|word| word.is_empty())
     }
 
     /// Reads the whole line, what stands after the cursor too: it counts when the line is entered. None
@@ -101,17 +91,6 @@ mod tests {
         assert_eq!(call(&["kf", "--", "kf", "m", "--", "x"], Some("1")), line(&["kf", "m", "--", "x"], 1));
         assert_eq!(call(&["kf", "--", "kf", "m"], Some("many")), line(&["kf", "m"], 1));
         assert!(call(&["kf", "logs"], Some("1")).is_empty());
-    }
-
-    #[test]
-    fn what_bash_broke_is_joined() {
-        let broken = line(&["kf", "--namespace", "=", "a", "logs", "--env", "=", "b", "m"], 8);
-        assert_eq!(broken.joined(), line(&["kf", "--namespace", "a", "logs", "--env", "b", "m"], 6));
-        let value = line(&["kf", "--namespace", "=", "te", "logs", "--x", "=", "y"], 3);
-        assert_eq!(value.joined(), line(&["kf", "--namespace", "te", "logs", "--x", "y"], 2));
-        for whole in [line(&["kf", "a", "=", "b"], 3), line(&["kf", "--", "=", "b"], 3)] {
-            assert_eq!(whole.clone().joined(), whole);
-        }
     }
 
     fn typed(words: &[&str]) -> Option<(Option<String>, Option<String>)> {

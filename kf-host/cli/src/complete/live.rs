@@ -4,7 +4,7 @@
 //! the command itself, whose guest is started for it, or from the objects of a kind, which the host
 //! lists on the command's behalf. Both have the grant of a run of that command on that line (the
 //! manifest, the ceiling, the consent), less every write. For the host's own `--namespace` the user's
-//! rights are enough.
+//! rights are enough. The values of `--context` stand in the kubeconfig, and no cluster is asked.
 //!
 //! A person waits at the prompt. So all of it happens on a thread that is left behind when the time is
 //! up, whatever it hangs on, and nothing is said: whatever goes wrong, there are no candidates.
@@ -52,6 +52,8 @@ pub struct Live {
 #[derive(Clone)]
 enum Names {
     Namespaces,
+    /// Of the kubeconfig.
+    Contexts,
     /// Whatever an argument of an added command does.
     Of {
         command: String,
@@ -65,9 +67,19 @@ impl Live {
         Self { line, patience, begun: Instant::now(), asked: AtomicBool::new(false) }
     }
 
+    /// Whether the word being completed names something that lives in the cluster.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Completes the host's own `--namespace`.
     pub fn namespaces(self: &Arc<Self>) -> ArgValueCompleter {
         self.completer(Names::Namespaces)
+    }
+
+    /// Completes the host's own `--context`.
+    pub fn contexts(self: &Arc<Self>) -> ArgValueCompleter {
+        self.completer(Names::Contexts)
     }
 
     /// Completes an argument of an added command, if its values live in the cluster. A path is none of
@@ -113,6 +125,11 @@ impl Live {
                 global.namespace = None;
                 let app = App::new(&Ui::mute(), global).ok()?;
                 let names = app.target().namespaces(&app.home).ok()?;
+                Some(names.into_iter().map(|value| Candidate { value, help: None }).collect())
+            }
+            Names::Contexts => {
+                let app = App::new(&Ui::mute(), global).ok()?;
+                let names = app.target().contexts().ok()?;
                 Some(names.into_iter().map(|value| Candidate { value, help: None }).collect())
             }
             Names::Of { command, argument } => {

@@ -7,6 +7,9 @@
 //!
 //! Whoever offers a candidate is not trusted with the command line it lands on: [`candidates`](crate::candidates) lets
 //! through what a shell takes literally, and no more.
+//!
+//! Flags are offered once a dash is typed, and where there is nothing else to offer: a name is what people press Tab
+//! for.
 
 mod bash;
 mod line;
@@ -15,14 +18,14 @@ mod live;
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::CompleteEnv;
-use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
+use clap_complete::env::{Elvish, Fish, Powershell, Shells, Zsh};
 
 use crate::added;
 use crate::commands::Cli;
 use crate::env;
-use bash::Bash;
+pub use bash::Bash;
 use line::Line;
 use live::Live;
 
@@ -34,10 +37,16 @@ pub fn answer() -> Option<Result<(), clap::Error>> {
     let shell = env::var(env::KF_COMPLETE)?;
     let line = Line::of_call(std::env::args_os(), env::text(INDEX).as_deref());
     let is_bash = Path::new(&shell).file_stem().is_some_and(|name| name == "bash");
-    let line = if is_bash { line.joined() } else { line };
+    let bash = if is_bash { Bash::of_call(line.clone()) } else { Bash::default() };
+    let line = if is_bash { bash.line().clone() } else { line };
     let live = Arc::new(Live::new(line.clone()));
-    let shells: [&dyn EnvCompleter; 5] = [&Bash(&line), &Elvish, &Fish, &Powershell, &Zsh];
-    let complete = CompleteEnv::with_factory(|| command(&live)).var(env::KF_COMPLETE).shells(Shells(&shells));
+    let factory = || match line.begins_a_word() {
+        true => without_flags(command(&live)),
+        false => command(&live),
+    };
+    let bash = bash.with(&live);
+    let shells = Shells(&[&bash, &Elvish, &Fish, &Powershell, &Zsh]);
+    let complete = CompleteEnv::with_factory(factory).var(env::KF_COMPLETE).shells(shells);
     let directory = std::env::current_dir().ok();
     match complete.try_complete(std::env::args_os(), directory.as_deref()) {
         Ok(true) => Some(Ok(())),
@@ -59,7 +68,21 @@ fn command(live: &Arc<Live>) -> Command {
 }
 
 fn host(live: &Arc<Live>) -> Command {
-    Cli::command().mut_arg("namespace", |arg| arg.add(live.namespaces()))
+    Cli::command()
+        .mut_arg("namespace", |arg| arg.add(live.namespaces()))
+        .mut_arg("context", |arg| arg.add(live.contexts()))
+}
+
+/// The command with flags that are offered only where nothing else is.
+fn without_flags(mut command: Command) -> Command {
+    // Before that a flag for help is not there yet.
+    command.build();
+    hide_flags(command)
+}
+
+fn hide_flags(command: Command) -> Command {
+    let hidden = |arg: Arg| if arg.is_positional() { arg } else { arg.hide(true) };
+    command.mut_args(hidden).mut_subcommands(hide_flags)
 }
 
 #[cfg(test)]
@@ -67,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flag_for_the_namespace_is_where_it_is_looked_for() {
+    fn flags_with_completed_values_are_where_they_are_looked_for() {
         host(&Arc::new(Live::new(Line::default()))).debug_assert();
     }
 }

@@ -8,6 +8,7 @@
 
 mod certificates;
 mod config;
+mod contexts;
 mod document;
 mod error;
 mod kuberc;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use kube::config::AuthInfo;
 
+pub use contexts::contexts;
 pub(crate) use document::read_bounded;
 pub use error::KubeconfigError;
 pub use kuberc::{PluginPolicy, PolicyError};
