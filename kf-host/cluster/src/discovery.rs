@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use kf_core::api::ServedKind;
+use kf_core::api::{ApiError, ServedKind};
 use kf_core::kinds::{Served, built_in};
 use kf_core::names::{Group, KindName, NameError, Plural, Version};
 use serde_json::Value;
@@ -17,8 +18,7 @@ use tokio::sync::OnceCell;
 /// How discovery reaches the API server: a path under `/api` or `/apis`, and its document, or
 /// `None` where it is not served.
 pub(crate) trait Fetch {
-    type Error;
-    async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, Self::Error>;
+    async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError>;
 }
 
 /// The documents discovery reads.
@@ -72,20 +72,22 @@ struct Learned {
 #[derive(Debug, Default)]
 pub struct Discovery {
     documents: Mutex<HashMap<DiscoveryPath, Document>>,
+    /// When a document could not be read, and why.
+    failures: Mutex<HashMap<DiscoveryPath, (Instant, ApiError)>>,
     /// How many kinds are remembered.
     kinds: AtomicUsize,
 }
 
 impl Discovery {
     /// The resource of a kind, in the version asked for or the preferred one; `None` if the
-    /// cluster does not serve it.
+    /// cluster does not serve it. A version that cannot be read is passed over if another has the kind.
     pub(crate) async fn resolve<F: Fetch>(
         &self,
         fetch: &F,
         group: &Group,
         version: Option<&Version>,
         kind: &KindName,
-    ) -> Result<Option<Served>, F::Error> {
+    ) -> Result<Option<Served>, ApiError> {
         if let Some(served) = built_in(group, version, kind) {
             return Ok(Some(served));
         }
@@ -93,8 +95,15 @@ impl Discovery {
             Some(version) => vec![version.clone()],
             None => self.versions(fetch, group).await?,
         };
+        let mut unread = None;
         for version in versions {
-            let kinds = self.resources(fetch, group, &version).await?;
+            let kinds = match self.resources(fetch, group, &version).await {
+                Ok(kinds) => kinds,
+                Err(error) => {
+                    unread.get_or_insert(error);
+                    continue;
+                }
+            };
             let by_kind = || kinds.iter().find(|resource| resource.served.kind == kind.as_str());
             // An aggregated API may give several resources one kind, that of their answer. Then their
             // singular tells them apart.
@@ -104,7 +113,7 @@ impl Discovery {
                 return Ok(parsed(&found.served).ok());
             }
         }
-        Ok(None)
+        unread.map_or(Ok(None), Err)
     }
 
     /// Every kind of a group, preferred version first.
@@ -112,7 +121,7 @@ impl Discovery {
         &self,
         fetch: &F,
         group: &Group,
-    ) -> Result<Vec<ServedKind>, F::Error> {
+    ) -> Result<Vec<ServedKind>, ApiError> {
         let mut all = Vec::new();
         for version in self.versions(fetch, group).await? {
             let resources = self.resources(fetch, group, &version).await?;
@@ -122,7 +131,7 @@ impl Discovery {
     }
 
     /// The served versions, preferred first; empty if the group is not served.
-    async fn versions<F: Fetch>(&self, fetch: &F, group: &Group) -> Result<Vec<Version>, F::Error> {
+    async fn versions<F: Fetch>(&self, fetch: &F, group: &Group) -> Result<Vec<Version>, ApiError> {
         if group.is_core() {
             return Ok(Version::parse("v1").into_iter().collect());
         }
@@ -135,7 +144,7 @@ impl Discovery {
         fetch: &F,
         group: &Group,
         version: &Version,
-    ) -> Result<Vec<ServedResource>, F::Error> {
+    ) -> Result<Vec<ServedResource>, ApiError> {
         let path = DiscoveryPath::GroupVersion(group.clone(), version.clone());
         let document = self.document(fetch, path).await?;
         Ok(document.map(|learned| learned.resources.clone()).unwrap_or_default())
@@ -147,7 +156,7 @@ impl Discovery {
         &self,
         fetch: &F,
         path: DiscoveryPath,
-    ) -> Result<Option<Arc<Learned>>, F::Error> {
+    ) -> Result<Option<Arc<Learned>>, ApiError> {
         let document = {
             let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
             match documents.get(&path) {
@@ -156,8 +165,15 @@ impl Discovery {
                 None => Arc::clone(documents.entry(path.clone()).or_default()),
             }
         };
+        let asked = Instant::now();
         let read = async || {
-            let learned = fetch.document(path.clone()).await?.map(|document| Learned::of(&path, &document));
+            // Whoever waited for an answer that did not come need not ask for it again.
+            if let Some(error) = self.failure_since(&path, asked) {
+                return Err(error);
+            }
+            let document =
+                fetch.document(path.clone()).await.inspect_err(|error| self.remember_failure(&path, error));
+            let learned = document?.map(|document| Learned::of(&path, &document));
             let kinds = learned.as_ref().map_or(0, |learned| learned.resources.len());
             if self.kinds.fetch_add(kinds, Ordering::Relaxed) + kinds > MAX_REMEMBERED_KINDS {
                 self.kinds.fetch_sub(kinds, Ordering::Relaxed);
@@ -166,6 +182,18 @@ impl Discovery {
             Ok(learned.map(Arc::new))
         };
         document.get_or_try_init(read).await.cloned()
+    }
+
+    fn failure_since(&self, path: &DiscoveryPath, asked: Instant) -> Option<ApiError> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(path).filter(|(at, _)| *at >= asked).map(|(_, error)| error.clone())
+    }
+
+    fn remember_failure(&self, path: &DiscoveryPath, error: &ApiError) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() < MAX_DOCUMENTS || failures.contains_key(path) {
+            failures.insert(path.clone(), (Instant::now(), error.clone()));
+        }
     }
 }
 
@@ -249,6 +277,7 @@ fn parsed(served: &ServedKind) -> Result<Served, NameError> {
 mod tests {
     use std::sync::Mutex as StdMutex;
 
+    use kf_core::api::ErrorCode;
     use serde_json::json;
 
     use super::*;
@@ -257,9 +286,7 @@ mod tests {
     struct Canned(StdMutex<Vec<String>>);
 
     impl Fetch for Canned {
-        type Error = ();
-
-        async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ()> {
+        async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
             let path = path.path();
             self.0.lock().unwrap().push(path.clone());
             Ok(match path.as_str() {
@@ -322,13 +349,56 @@ mod tests {
         assert_eq!(old.version.as_str(), "v1");
     }
 
+    /// A server of which one version is away.
+    struct Broken(AtomicUsize);
+
+    impl Fetch for Broken {
+        async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            match path.path().as_str() {
+                "/apis/mixed.example" => {
+                    Ok(Some(json!({"versions": [{"version": "v2"}, {"version": "v1"}]})))
+                }
+                "/apis/mixed.example/v1" => Ok(Some(json!({"resources": [
+                    {"name": "things", "kind": "Thing", "namespaced": true, "verbs": []},
+                ]}))),
+                _ => Err(ApiError::new(ErrorCode::Unreachable, "away")),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn version_that_cannot_be_read_hides_no_other() {
+        let (discovery, fetch) = (Discovery::default(), Broken(AtomicUsize::new(0)));
+        let group = Group::parse("mixed.example").unwrap();
+        let resolve =
+            async |kind: &str| discovery.resolve(&fetch, &group, None, &KindName::parse(kind).unwrap()).await;
+        assert_eq!(resolve("Thing").await.unwrap().unwrap().version.as_str(), "v1");
+        // It may be in the version that is away.
+        assert_eq!(resolve("Other").await.unwrap_err().code, ErrorCode::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn kinds_of_a_group_that_is_away_share_one_call() {
+        let (discovery, fetch) = (Discovery::default(), Broken(AtomicUsize::new(0)));
+        let group = Group::parse("away.example").unwrap();
+        let kinds = ["A", "B", "C", "D"].map(|kind| KindName::parse(kind).unwrap());
+        let asked = kinds.iter().map(|kind| discovery.resolve(&fetch, &group, None, kind));
+        for answer in futures_util::future::join_all(asked).await {
+            assert_eq!(answer.unwrap_err().code, ErrorCode::Unreachable);
+        }
+        assert_eq!(fetch.0.load(Ordering::Relaxed), 1);
+        // It may be back by now.
+        discovery.resolve(&fetch, &group, None, &kinds[0]).await.unwrap_err();
+        assert_eq!(fetch.0.load(Ordering::Relaxed), 2);
+    }
+
     /// Documents without end, of kinds without end.
     struct Endless(AtomicUsize);
 
     impl Fetch for Endless {
-        type Error = ();
-
-        async fn document(&self, _: DiscoveryPath) -> Result<Option<Value>, ()> {
+        async fn document(&self, _: DiscoveryPath) -> Result<Option<Value>, ApiError> {
             self.0.fetch_add(1, Ordering::Relaxed);
             let kind = |n| {
                 json!({"name": format!("a{n}"), "kind": format!("A{n}"), "namespaced": true,

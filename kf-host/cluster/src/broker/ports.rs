@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::wire::Call;
 use super::{Inner, watch};
 use crate::audit::Detail;
+use crate::connection::Channels;
 use crate::streams::{Listening, bind, dial, http as pod_http, socket};
 
 /// How long a token asked for on a command's behalf is good, in seconds; the least the API server gives.
@@ -75,7 +76,8 @@ impl Inner {
                 call.path_and_query = query.append_to(&call.path_and_query);
                 call.about.detail = Some(Detail::Ports(vec![port]));
                 // Whoever connects is a program of the user's, so the command's calls are not spent.
-                let upgraded = inner.upgrade(&call, first.swap(false, Ordering::Relaxed)).await?;
+                let upgraded =
+                    inner.upgrade(&call, Channels::Any, first.swap(false, Ordering::Relaxed)).await?;
                 Ok(socket(upgraded).await)
             };
             opening.boxed()
@@ -151,7 +153,7 @@ impl Inner {
             None => None,
         };
         self.meter.call()?;
-        let socket = socket(self.upgrade(&call, true).await?).await;
+        let socket = socket(self.upgrade(&call, Channels::Any, true).await?).await;
         let (io, carried) = dial(socket, request.port, place.words());
         let exchange = pod_http::exchange(io, request.port, checked, &self.user_agent, authorization.clone());
         let limit = self.connection.timeouts().answer;

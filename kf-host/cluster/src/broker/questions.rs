@@ -57,9 +57,17 @@ impl Inner {
     }
 
     pub(super) async fn identity(&self) -> Result<Identity, ApiError> {
-        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-        let answer =
-            self.json(&posted("whoami", "authentication.k8s.io", "selfsubjectreviews", &review)).await?;
+        let answer = match self.review_self("v1").await {
+            // A server before 1.28 has an older version; one that has none may also refuse it by its roles.
+            Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::Forbidden) => {
+                match self.self_review_version().await?.as_deref() {
+                    None => return Err(no_self_review()),
+                    Some("v1") => return Err(error),
+                    Some(version) => self.review_self(version).await?,
+                }
+            }
+            answer => answer?,
+        };
         let user = answer.pointer("/status/userInfo").cloned().unwrap_or_default();
         let text = |field: &str| user.get(field).and_then(Value::as_str).map(str::to_owned);
         let groups = user.get("groups").and_then(Value::as_array).into_iter().flatten();
@@ -74,10 +82,35 @@ impl Inner {
     }
 }
 
+impl Inner {
+    async fn review_self(&self, version: &str) -> Result<Value, ApiError> {
+        let review = json!({"apiVersion": format!("{AUTHENTICATION}/{version}"), "kind": SELF_REVIEW});
+        self.json(&posted("whoami", AUTHENTICATION, version, "selfsubjectreviews", &review)).await
+    }
+
+    /// The version that the server has of it, the most stable first.
+    async fn self_review_version(&self) -> Result<Option<String>, ApiError> {
+        let served = self.discovery.group(self, &Group::parse(AUTHENTICATION)?).await?;
+        let has =
+            |version: &&str| served.iter().any(|kind| kind.version == **version && kind.kind == SELF_REVIEW);
+        Ok(["v1", "v1beta1", "v1alpha1"].iter().copied().find(has).map(str::to_owned))
+    }
+}
+
+const AUTHENTICATION: &str = "authentication.k8s.io";
+const SELF_REVIEW: &str = "SelfSubjectReview";
+
+fn no_self_review() -> ApiError {
+    ApiError::new(
+        ErrorCode::Unsupported,
+        "this cluster cannot say who you are: it serves no SelfSubjectReview, which Kubernetes has since 1.28",
+    )
+}
+
 fn review(question: &Question) -> Call {
     let Question { verb, group, resource, namespace, name } = question;
     let review = access_review(verb, group, resource, Some(namespace), name.as_ref());
-    posted("can-i", "authorization.k8s.io", "selfsubjectaccessreviews", &review)
+    posted("can-i", "authorization.k8s.io", "v1", "selfsubjectaccessreviews", &review)
 }
 
 /// The body of a SelfSubjectAccessReview.
@@ -110,7 +143,7 @@ pub(crate) fn verdict(answer: &Value) -> Verdict {
     Verdict { allowed: flag("allowed") && !flag("denied"), reason: reason.map(kf_core::text::one_line) }
 }
 
-fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call {
+fn posted(verb: &'static str, group: &str, version: &str, resource: &str, body: &Value) -> Call {
     Call {
         about: About {
             verb,
@@ -124,7 +157,7 @@ fn posted(verb: &'static str, group: &str, resource: &str, body: &Value) -> Call
         access: None,
         rule: None,
         method: Method::POST,
-        path_and_query: format!("/apis/{group}/v1/{resource}"),
+        path_and_query: format!("/apis/{group}/{version}/{resource}"),
         content_type: Some("application/json"),
         body: body.to_string().into_bytes(),
         object: String::new(),

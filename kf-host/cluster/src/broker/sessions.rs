@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use http::Method;
-use kf_core::api::{ApiError, ErrorCode, PodRef, Session, SessionOptions, SessionOutput, SessionStream};
+use kf_core::api::{ApiError, PodRef, Session, SessionOptions, SessionOutput, SessionStream};
 use kf_core::grants::Verb;
 use kf_core::names::ContainerName;
 use kf_core::request::{Place, Reference, Request, check_command};
@@ -17,8 +17,9 @@ use kf_core::url::Query;
 use serde_json::Value;
 
 use super::Inner;
-use super::wire::Call;
+use super::wire::{Call, no_end_of_stdin};
 use crate::audit::Detail;
+use crate::connection::Channels;
 use crate::streams::{SessionSettings, session, socket};
 
 impl Inner {
@@ -66,12 +67,11 @@ impl Inner {
     ) -> Result<Session, ApiError> {
         let permit = self.meter.stream()?;
         self.meter.call()?;
-        let upgraded = self.upgrade(call, true).await?;
-        if options.stdin && !options.tty && !upgraded.supports_stream_close() {
-            return Err(ApiError::new(
-                ErrorCode::Unsupported,
-                "this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30",
-            ));
+        let needs_close = options.stdin && !options.tty;
+        let channels = if needs_close { Channels::WithClose } else { Channels::Any };
+        let upgraded = self.upgrade(call, channels, true).await?;
+        if needs_close && !upgraded.supports_stream_close() {
+            return Err(no_end_of_stdin());
         }
         let settings = SessionSettings { tty: options.tty, program };
         Ok(session(socket(upgraded).await, settings, permit))

@@ -224,9 +224,10 @@ impl Watch {
     async fn reconnect(&mut self) -> Result<(), ApiError> {
         loop {
             if self.opened.elapsed() < Duration::from_secs(1) || self.failures > 0 {
-                sleep(Duration::from_millis(250 << self.failures).min(LONGEST_PAUSE)).await;
+                let pause = Duration::from_millis(250 << self.failures.min(MAX_FAILURES));
+                sleep(pause.min(LONGEST_PAUSE)).await;
             }
-            self.failures += 1;
+            self.failures = self.failures.saturating_add(1);
             match self.connect().await {
                 Ok(()) => return Ok(()),
                 Err(error) if self.failures < MAX_FAILURES && is_retryable(error.code) => {}

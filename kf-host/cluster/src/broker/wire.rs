@@ -1,9 +1,9 @@
 //! One request: budget, audit, headers, retry, record.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, WARNING};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT, WARNING};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use kf_core::api::{ApiError, ErrorCode};
@@ -22,7 +22,7 @@ use super::body::Received;
 use super::budget::{LARGE_BYTES, MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Meter};
 use super::report::CallRecord;
 use crate::audit::{self, Detail, Entry, Stage};
-use crate::connection::{Words, answered, broken_stream, server_words};
+use crate::connection::{Channels, Retries, Words, answered, broken_stream, server_words};
 use crate::discovery::{DiscoveryPath, Fetch};
 
 /// A request that has been decided on.
@@ -148,23 +148,38 @@ impl Inner {
     pub(super) async fn upgrade(
         &self,
         call: &Call,
+        channels: Channels,
         listed: bool,
     ) -> Result<kube::client::Connection, ApiError> {
-        self.open_websocket(call, listed).instrument(self.span(call)).await
+        self.open_websocket(call, channels, listed).instrument(self.span(call)).await
     }
 
-    async fn open_websocket(&self, call: &Call, listed: bool) -> Result<kube::client::Connection, ApiError> {
+    async fn open_websocket(
+        &self,
+        call: &Call,
+        channels: Channels,
+        listed: bool,
+    ) -> Result<kube::client::Connection, ApiError> {
         self.audit(call, Stage::Request, None)?;
         let sent = Instant::now();
         // A session is no JSON: with an `Accept` for it the API server has nothing to offer.
         let request = self.head(call).body(Vec::new()).map_err(unwritable)?;
-        let (status, answer) = match self.connection.upgrade(request).await {
+        let (status, answer) = match self.connection.upgrade(request, channels).await {
             Ok(Ok(connection)) => (Some(StatusCode::SWITCHING_PROTOCOLS), Ok(connection)),
             Ok(Err(status)) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let access = call.access.as_ref().map(|access| denied(access, &status.message));
                 // A stranger's page comes as a status with kube's own reason, and is not repeated.
                 let page = status.reason == "Failed to parse error data";
+                // An old server has no words for a protocol that it does not speak.
+                if page
+                    && status.message.is_empty()
+                    && code.is_client_error()
+                    && channels == Channels::WithClose
+                {
+                    self.record(call, Some(code), sent, None)?;
+                    return Err(no_end_of_stdin());
+                }
                 let body = if page { Vec::new() } else { serde_json::to_vec(&status).unwrap_or_default() };
                 let words = self.withhold(call, &body);
                 let error = answered(code, &body, access.as_ref(), &call.object, words);
@@ -222,22 +237,12 @@ impl Inner {
 
     /// Sends again what the API server asks to send again, a few times.
     async fn send_patiently(&self, call: &Call) -> Result<Response<Body>, ApiError> {
-        const RETRIES: usize = 3;
-        const LONGEST: Duration = Duration::from_secs(10);
-        let mut left = RETRIES;
+        let mut retries = Retries::default();
         loop {
             let response = self.connection.send(self.request(call)?).await?;
-            let busy =
-                matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-            match retry_after(response.headers()) {
-                Some(wait) if busy && left > 0 && wait <= LONGEST => {
-                    left -= 1;
-                    self.meter.call()?;
-                    tracing::debug!(status = response.status().as_u16(), ?wait, "asked to send again");
-                    tokio::time::sleep(wait).await;
-                }
-                _ => return Ok(response),
-            }
+            let Some(wait) = self.connection.asked_wait(&response, &mut retries) else { return Ok(response) };
+            self.meter.call()?;
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -424,8 +429,12 @@ fn denied(access: &Access, words: &str) -> Access {
     Access { verb: if get { Verb::Get } else { access.verb }, ..access.clone() }
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+/// The server is too old for a session whose stdin ends.
+pub(super) fn no_end_of_stdin() -> ApiError {
+    ApiError::new(
+        ErrorCode::Unsupported,
+        "this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30",
+    )
 }
 
 /// An error in words of a length that many of them can be kept.
@@ -443,8 +452,6 @@ fn unreadable(error: &JsonError, object: &str) -> ApiError {
 }
 
 impl Fetch for Inner {
-    type Error = ApiError;
-
     async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
         let group = match &path {
             DiscoveryPath::Group(group) | DiscoveryPath::GroupVersion(group, _) => group,

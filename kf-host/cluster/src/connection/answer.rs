@@ -32,6 +32,10 @@ pub(crate) fn answered(
     let status: Option<Status> = serde_json::from_slice(body).ok();
     let said = status.as_ref().map(|status| one_line(&status.message));
     let words = match (&status, &said) {
+        // The aggregator of an API whose own server is away has no more to say than that.
+        (None, _) | (_, None) if matches!(code.as_u16(), 502 | 503) => {
+            format!("it cannot handle the request now ({})", code.as_u16())
+        }
         // Not the API server's form: a proxy, perhaps. Its page is not worth repeating.
         (None, _) | (_, None) => format!("the answer {} is not the API server's", code.as_u16()),
         (Some(_), Some(said)) if repeated == Words::All => said.clone(),

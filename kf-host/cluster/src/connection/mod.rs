@@ -4,11 +4,13 @@
 
 mod answer;
 mod authorization;
+mod channels;
 mod client;
 mod credentials;
 mod failure;
 mod identity;
 mod listed;
+mod patience;
 mod plugin;
 mod plugin_process;
 
@@ -27,7 +29,9 @@ use tokio::runtime;
 use tokio::sync::Mutex;
 
 pub(crate) use answer::{Words, answered, server_words};
+pub(crate) use channels::Channels;
 pub(crate) use failure::broken_stream;
+pub(crate) use patience::Retries;
 pub use plugin_process::end_unattended_plugins;
 
 use kf_core::Digest;
@@ -36,6 +40,7 @@ use kf_core::json::{self, JsonError};
 
 use crate::kubeconfig::Settings;
 use client::Credentials;
+use patience::Patience;
 
 const JSON: &str = "application/json";
 
@@ -98,6 +103,7 @@ pub struct Connection {
     accepted: AtomicU64,
     /// Who said what as there were no credentials: a plugin, or the kubeconfig about it.
     plugin_words: std::sync::Mutex<Option<(String, String)>>,
+    patience: Patience,
 }
 
 #[derive(Default)]
@@ -131,6 +137,7 @@ impl Connection {
             state: Mutex::default(),
             accepted: AtomicU64::new(0),
             plugin_words: std::sync::Mutex::default(),
+            patience: Patience::default(),
         }
     }
 
@@ -146,6 +153,7 @@ impl Connection {
             }),
             accepted: AtomicU64::new(0),
             plugin_words: std::sync::Mutex::default(),
+            patience: Patience::default(),
         }
     }
 
@@ -217,14 +225,20 @@ impl Connection {
         }
     }
 
+    /// How long a busy server asks to wait before the request is sent again; none if it does not, or asks too much.
+    pub(crate) fn asked_wait(&self, answer: &Response<Body>, retries: &mut Retries) -> Option<Duration> {
+        self.patience.wait(answer, retries)
+    }
+
     /// Sends a request that becomes a WebSocket; the server's `Status` if it says no.
     pub(crate) async fn upgrade(
         &self,
         request: Request<Vec<u8>>,
+        channels: Channels,
     ) -> Result<Result<kube::client::Connection, Box<Status>>, ApiError> {
         let again = self.runs_a_plugin().then(|| request.clone());
         let (client, credentials) = self.current().await?;
-        let answer = self.upgrade_with(&client, request).await?;
+        let answer = self.upgrade_with(channels.client(client), request).await?;
         let is_refused =
             answer.as_ref().is_err_and(|status| status.code == StatusCode::UNAUTHORIZED.as_u16());
         if answer.is_ok() {
@@ -232,7 +246,7 @@ impl Connection {
         }
         match again.filter(|_| is_refused) {
             Some(request) if self.renew(credentials).await? => {
-                self.upgrade_with(&self.client().await?, request).await
+                self.upgrade_with(channels.client(self.client().await?), request).await
             }
             _ => Ok(answer),
         }
@@ -240,11 +254,18 @@ impl Connection {
 
     async fn upgrade_with(
         &self,
-        client: &kube::Client,
+        client: kube::Client,
         request: Request<Vec<u8>>,
     ) -> Result<Result<kube::client::Connection, Box<Status>>, ApiError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
-        match tokio::time::timeout(limit, client.connect(request)).await {
+        let mut retries = Retries::default();
+        let answer = loop {
+            let answer = tokio::time::timeout(limit, client.connect(request.clone())).await;
+            let Ok(Err(kube::Error::Api(status))) = &answer else { break answer };
+            let Some(wait) = self.patience.wait_by_status(status, &mut retries) else { break answer };
+            tokio::time::sleep(wait).await;
+        };
+        match answer {
             Ok(Ok(connection)) => Ok(Ok(connection)),
             Ok(Err(kube::Error::Api(status))) => Ok(Err(status)),
             Ok(Err(kube::Error::UpgradeConnection(why))) => Err(failure::no_websocket(self, &why)),
@@ -337,18 +358,23 @@ impl Connection {
 
     async fn own(&self, method: Method, path_and_query: &str, body: Vec<u8>) -> Result<Value, ApiError> {
         let agent = concat!("kf/", env!("CARGO_PKG_VERSION"));
-        let request = Request::builder()
-            .method(method)
-            .uri(path_and_query)
-            .header(USER_AGENT, agent)
-            .header(ACCEPT, JSON)
-            .header(CONTENT_TYPE, JSON)
-            .body(Body::from(body))
-            .map_err(|error| failure::unreachable(self, &error.to_string()))?;
-        let response = self.send(request).await.map_err(|error| match self.plugin_words() {
-            Some((_, words)) => ApiError { message: format!("{}: {words}", error.message), ..error },
-            None => error,
-        })?;
+        let mut retries = Retries::default();
+        let response = loop {
+            let request = Request::builder()
+                .method(&method)
+                .uri(path_and_query)
+                .header(USER_AGENT, agent)
+                .header(ACCEPT, JSON)
+                .header(CONTENT_TYPE, JSON)
+                .body(Body::from(body.clone()))
+                .map_err(|error| failure::unreachable(self, &error.to_string()))?;
+            let response = self.send(request).await.map_err(|error| match self.plugin_words() {
+                Some((_, words)) => ApiError { message: format!("{}: {words}", error.message), ..error },
+                None => error,
+            })?;
+            let Some(wait) = self.asked_wait(&response, &mut retries) else { break response };
+            tokio::time::sleep(wait).await;
+        };
         let status = response.status();
         let whole = tokio::time::timeout(self.timeouts.answer, self.whole(response.into_body()));
         let bytes = whole.await.unwrap_or_else(|_| Err(failure::slow(self)))?;

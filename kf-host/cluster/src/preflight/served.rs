@@ -62,8 +62,6 @@ fn is_built_in(group: &Group) -> bool {
 struct Asked<'a>(&'a Connection);
 
 impl Fetch for Asked<'_> {
-    type Error = ApiError;
-
     async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
         match self.0.get(&path.path()).await {
             Ok(document) => Ok(Some(document)),

@@ -64,6 +64,29 @@ async fn every_permission_is_asked_once_where_it_applies() {
     }
 }
 
+/// Busy at first, as it says.
+#[tokio::test]
+async fn busy_server_is_asked_again_as_it_says() {
+    let asked = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&asked);
+    let service = service_fn(move |_: Request<Body>| {
+        let mut asked = seen.lock().unwrap();
+        *asked += 1;
+        let (code, body) = match *asked {
+            1..=3 => (429, json!({"kind": "Status", "code": 429, "message": "later"})),
+            _ => (201, json!({"status": {"allowed": true}})),
+        };
+        let answer = Response::builder().status(code).header("retry-after", "0");
+        let answer = answer.body(Body::from(body.to_string().into_bytes())).unwrap();
+        async move { Ok::<_, kube::Error>(answer) }
+    });
+    let connection = Connection::from_client(kube::Client::new(service, "default"), "https://lab");
+    let namespace = Namespace::parse("team-a").unwrap();
+    let verdicts = preflight(&connection, &rules(), &namespace, None).await.unwrap();
+    assert!(verdicts.iter().all(RuleVerdict::allowed));
+    assert_eq!(*asked.lock().unwrap(), 5 + 3);
+}
+
 #[tokio::test]
 async fn what_only_kf_guards_is_not_asked_of_the_user() {
     let (connection, asked) = server("update");

@@ -1,5 +1,6 @@
 //! The broker against a server made of canned answers: every request it sends is looked at.
 
+mod mutated;
 mod reading;
 mod sessions;
 mod traces;

@@ -564,6 +564,87 @@ async fn a_busy_server_is_asked_again_as_it_says() {
 }
 
 #[tokio::test]
+async fn aggregated_api_that_is_away_is_unreachable_in_plain_words() {
+    let server = Server::default();
+    // As kube-aggregator says it.
+    server.raw(503, b"service unavailable\n".to_vec());
+    let broker = server.broker(&[rule("metrics.k8s.io", &["pods"], &["list"])]);
+    let error = broker.list(all("metrics.k8s.io", "PodMetrics"), None, None).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unreachable);
+    assert_eq!(error.message, "the API server is not ready: it cannot handle the request now (503)");
+}
+
+const AUTHENTICATION: &str = "authentication.k8s.io";
+
+fn self_reviews() -> Value {
+    rule(AUTHENTICATION, &["selfsubjectreviews"], &["create"])
+}
+
+/// A server that does not know the path may ask its roles first.
+fn refused_review(code: u16) -> Value {
+    match code {
+        404 => status(404, "NotFound", "the server could not find the requested resource"),
+        _ => status(
+            403,
+            "Forbidden",
+            "selfsubjectreviews.authentication.k8s.io is forbidden: User \"vic\" cannot create resource \
+             \"selfsubjectreviews\" in API group \"authentication.k8s.io\" at the cluster scope",
+        ),
+    }
+}
+
+/// What a server has of the group, by version.
+fn serves_reviews(server: &Server, versions: &[(&str, &[&str])]) {
+    let named: Vec<_> = versions.iter().map(|(version, _)| json!({"version": version})).collect();
+    server.answer(200, &json!({"preferredVersion": named[0], "versions": named}));
+    for (_, kinds) in versions {
+        let resources: Vec<_> = kinds
+            .iter()
+            .map(|kind| {
+                json!({"name": format!("{}s", kind.to_lowercase()), "kind": kind, "namespaced": false, "verbs": ["create"]})
+            })
+            .collect();
+        server.answer(200, &json!({"resources": resources}));
+    }
+}
+
+#[tokio::test]
+async fn older_cluster_says_who_the_user_is_by_an_older_version() {
+    for (refusal, version) in [(404, "v1beta1"), (404, "v1alpha1"), (403, "v1beta1")] {
+        let server = Server::default();
+        server.answer(refusal, &refused_review(refusal));
+        serves_reviews(&server, &[("v1", &["TokenReview"]), (version, &["SelfSubjectReview"])]);
+        server.answer(201, &json!({"status": {"userInfo": {"username": "alice"}}}));
+        let me = server.broker(&[self_reviews()]).whoami().await.unwrap();
+        assert_eq!(me.username, "alice");
+        let sent = server.last();
+        assert_eq!(sent.uri, format!("/apis/{AUTHENTICATION}/{version}/selfsubjectreviews"));
+        assert_eq!(sent.body["apiVersion"], format!("{AUTHENTICATION}/{version}"));
+    }
+}
+
+#[tokio::test]
+async fn cluster_without_self_reviews_says_what_is_missing() {
+    for refusal in [404, 403] {
+        let server = Server::default();
+        server.answer(refusal, &refused_review(refusal));
+        serves_reviews(&server, &[("v1", &["TokenReview"])]);
+        let error = server.broker(&[self_reviews()]).whoami().await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unsupported);
+        assert!(error.message.contains("Kubernetes has since 1.28"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn refused_self_review_of_a_new_cluster_stays_refused() {
+    let server = Server::default();
+    server.answer(403, &refused_review(403));
+    serves_reviews(&server, &[("v1", &["TokenReview", "SelfSubjectReview"])]);
+    let error = server.broker(&[self_reviews()]).whoami().await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Forbidden);
+}
+
+#[tokio::test]
 async fn without_an_audit_line_nothing_is_sent() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["get"])]);

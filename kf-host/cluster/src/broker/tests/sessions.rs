@@ -82,6 +82,60 @@ async fn a_session_is_one_upgrade_with_the_broker_s_headers() {
 }
 
 #[tokio::test]
+async fn session_whose_stdin_ends_is_offered_over_no_protocol_without_an_end() {
+    for (stdin, tty, offered) in [
+        (true, false, "v5.channel.k8s.io"),
+        (true, true, "v5.channel.k8s.io, v4.channel.k8s.io"),
+        (false, false, "v5.channel.k8s.io, v4.channel.k8s.io"),
+    ] {
+        let server = Server::default();
+        // As an API server before 1.30 refuses what it does not speak.
+        server.raw(403, Vec::new());
+        let broker = server.broker(&[sessions(BOTH)]);
+        let options = SessionOptions { container: None, stdin, tty };
+        let error = broker.exec(web(), words(&["cat"]), options).await.err().unwrap();
+        let sent = server.last();
+        let header = sent.headers.iter().find(|(name, _)| name == "sec-websocket-protocol");
+        assert_eq!(header.unwrap().1, offered);
+        match offered.contains("v4") {
+            false => {
+                assert_eq!(error.code, ErrorCode::Unsupported);
+                assert!(error.message.contains("older than Kubernetes 1.30"), "{error}");
+            }
+            true => assert_ne!(error.code, ErrorCode::Unsupported, "{error}"),
+        }
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn refusal_of_a_session_with_stdin_stays_one() {
+    let server = Server::default();
+    let denied = "pods \"web-0\" is forbidden: User \"vic\" cannot create resource \"pods/exec\"";
+    server.answer(403, &status(403, "Forbidden", denied));
+    server.raw(403, b"<html>proxy</html>".to_vec());
+    let broker = server.broker(&[sessions(BOTH)]);
+    for code in [ErrorCode::Forbidden, ErrorCode::Invalid] {
+        let options = SessionOptions { container: None, stdin: true, tty: false };
+        let error = broker.exec(web(), words(&["cat"]), options).await.err().unwrap();
+        assert_eq!(error.code, code);
+    }
+}
+
+#[tokio::test]
+async fn session_waits_as_a_busy_server_asks() {
+    let server = Server::default();
+    let mut busy = status(429, "TooManyRequests", "later");
+    busy["details"] = json!({"retryAfterSeconds": 1});
+    server.answer(429, &busy);
+    server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
+    let broker = server.broker(&[sessions(BOTH)]);
+    let error = broker.exec(web(), words(&["id"]), SessionOptions::default()).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn hostile_names_never_become_sessions() {
     let server = Server::default();
     let broker = server.broker(&[sessions(BOTH)]);

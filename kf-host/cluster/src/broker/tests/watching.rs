@@ -155,3 +155,16 @@ async fn events_that_do_not_end_are_bounded_in_all_watches_together() {
     let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
     assert!(events.next().await.unwrap().is_ok(), "what was held is given back");
 }
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_is_closed_at_once_is_opened_again_however_often() {
+    let server = Server::default();
+    for _ in 0..80 {
+        server.raw(200, Vec::new());
+    }
+    server.answer(410, &status(410, "Expired", "too old resource version"));
+    let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
+    let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Expired);
+    assert_eq!(server.requests().len(), 81);
+}

@@ -248,7 +248,10 @@ async fn server_without_tls_is_sent_no_credentials() {
             let connection = connection(&server, None, &user);
             connection.get("/version").await.unwrap();
             let upgrade = Request::get("/api/v1/namespaces/a/pods/b/exec").body(Vec::new()).unwrap();
-            assert!(connection.upgrade(upgrade).await.is_err(), "it answers without a WebSocket");
+            assert!(
+                connection.upgrade(upgrade, Channels::Any).await.is_err(),
+                "it answers without a WebSocket"
+            );
             for _ in ["get", "upgrade"] {
                 let head = seen.try_recv().unwrap();
                 assert!(!head.contains("authorization") && !head.contains("hunter2"), "{user}: {head}");
