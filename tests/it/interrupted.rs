@@ -16,7 +16,7 @@ fn while_a_person_is_asked() {
     let mut terminal = Terminal::start(home.kf(["command", "add", "train"]));
     terminal.expect("[y/N]");
     let screen = terminal.interrupt();
-    assert!(screen.ends_with("\nerror: interrupted\n"), "{screen}");
+    assert!(screen.ends_with("\ninterrupted\n"), "{screen}");
     assert_eq!(home.state(), before);
     // Nobody holds the name any more.
     registry::add(&home, "train");
@@ -32,7 +32,7 @@ fn dripping(home: &Home, stuck: &'static str) -> Dripping {
         server.wait_until_stuck();
         terminal.expect("refreshing registry slow");
         let screen = terminal.interrupt();
-        assert_eq!(screen, "error: interrupted\n");
+        assert_eq!(screen, "interrupted\n");
     } else {
         let (status, screen) = terminal.finish();
         assert!(status.success(), "{}", String::from_utf8_lossy(&screen));
@@ -58,7 +58,7 @@ fn while_a_command_is_fetched() {
     server.wait_until_stuck();
     terminal.expect("fetching hello");
     let screen = terminal.interrupt();
-    assert_eq!(screen, "error: interrupted\n");
+    assert_eq!(screen, "interrupted\n");
     assert_eq!(home.state(), before);
 }
 
@@ -94,7 +94,7 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
     terminal.expect("never");
     terminal.expect("waiting");
     let screen = terminal.interrupt();
-    assert!(screen.ends_with("error: interrupted\n"), "{screen}");
+    assert!(screen.ends_with("interrupted\n") && !screen.contains("error:"), "{screen}");
     assert_eq!(home.state(), before);
     assert!(team.admin(&["get", "pod", "never", "-o", "name"]).contains("never"));
 }
@@ -105,7 +105,7 @@ fn while_a_command_sleeps_or_computes() {
         let home = attacks::home(&[command]);
         let before = home.state();
         let terminal = Terminal::start(home.kf([command]));
-        assert_eq!(terminal.interrupt(), "^C\nerror: interrupted\n", "{command}");
+        assert_eq!(terminal.interrupt(), "^C\ninterrupted\n", "{command}");
         assert_eq!(home.state(), before);
     }
 }

@@ -41,6 +41,11 @@ impl Ui {
             self.talk(&escape::json(&json.to_string()), Style::new());
             return;
         }
+        // Who pressed Ctrl-C knows why; it is no error.
+        if error.kind() == Kind::Interrupted {
+            self.raw_talk(&format!("{}\n", escape::line(error.message())));
+            return;
+        }
         let lines = if self.verbose { error.lines_with_causes() } else { error.lines() };
         for line in lines {
             let shown = escape::line(&line);

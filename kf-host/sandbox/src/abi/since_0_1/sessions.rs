@@ -132,6 +132,10 @@ impl State {
         let redraw = matches!(asked, Asked::Attach);
         let joining = Joining { stdin: options.stdin, tty: options.tty, redraw };
         let tty = options.tty;
+        let program = match &asked {
+            Asked::Exec(command) if !tty => command.first().cloned(),
+            _ => None,
+        };
         let session = match asked {
             Asked::Exec(command) => cluster.exec(pod, command, options).await,
             Asked::Attach => cluster.attach(pod, options).await,
@@ -140,8 +144,10 @@ impl State {
             Ok(session) => session,
             Err(error) => return Ok(Err(self.tell(error))),
         };
-        let joined = if person { Some(Joined::announce(&self.output, place, tty)?) } else { None };
+        let joined = if person { Some(Joined::announce(&self.output, place.clone(), tty)?) } else { None };
+        let running = Running { output: self.output.clone(), program, place, stdin: joining.stdin };
         let ended = join(session, terminal, joining, &self.output).await;
+        running.ended();
         drop(joined);
         match ended {
             Ok(code) => {
@@ -210,6 +216,32 @@ impl Joined {
 impl Drop for Joined {
     fn drop(&mut self) {
         self.output.lock().note_of_host(&format!("disconnected from {}", self.place));
+    }
+}
+
+/// The program of a session. If the session is given up before it has ended, nobody tells the program; in a terminal of
+/// its own it gets what is typed, Ctrl-C too.
+struct Running {
+    output: SharedOutput,
+    /// None once it has ended.
+    program: Option<String>,
+    place: String,
+    stdin: bool,
+}
+
+impl Running {
+    fn ended(mut self) {
+        self.program = None;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(program) = self.program.take() else { return };
+        // What reads its stdin sees the end of it.
+        let keeps = if self.stdin { "may keep running" } else { "keeps running" };
+        let text = format!("`{}` {keeps} in {}", program.escape_debug(), self.place);
+        self.output.lock().note_of_host(&text);
     }
 }
 
