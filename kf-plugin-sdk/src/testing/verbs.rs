@@ -138,7 +138,9 @@ impl FakeCluster {
     pub(super) fn permit(&self, request: &Request) -> Result<()> {
         request.authorized().try_for_each(|access| self.permitted(access))?;
         let (verb, kind) = (request.access.verb.as_str(), request.place.served.kind.as_str());
-        match self.failures.iter().find(|(failing, of, _)| failing == verb && of == kind) {
+        let below = request.access.resource.subresource.as_ref().map(|below| format!("{kind}/{below}"));
+        let fits = |of: &str| of == kind || below.as_deref() == Some(of);
+        match self.failures.iter().find(|(failing, of, _)| failing == verb && fits(of)) {
             Some((_, _, error)) => Err(error.clone()),
             None => Ok(()),
         }
@@ -224,7 +226,7 @@ impl FakeCluster {
     }
 
     /// Pages as the API server does; the token is the position.
-    pub(super) fn list(&self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
+    pub(super) fn list(&mut self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
         let listing = self.listing(Verb::List, what)?;
         let next = next.map(ContinueToken::parse).transpose()?;
         self.check_listing(&listing)?;
@@ -232,6 +234,10 @@ impl FakeCluster {
             token.as_str().parse().map_err(|_| Error::invalid(format!("invalid continue token {token}")))
         };
         let start = next.map(position).transpose()?.unwrap_or(0);
+        if let Some(left) = self.expired.get_mut(listing.kind()).filter(|left| start > 0 && **left > 0) {
+            *left -= 1;
+            return Err(Error::new(ErrorCode::Expired, "the list is too old to go on from"));
+        }
         let limit = limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
         let Request { place, access, .. } = &listing.request;
         let mut rest = self

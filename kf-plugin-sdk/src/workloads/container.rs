@@ -75,6 +75,17 @@ pub(super) fn has_previous(pod: &Object, container: &str) -> bool {
         .is_some_and(Value::is_object)
 }
 
+/// The init container that keeps the others from running: its last run failed.
+pub(super) fn failed_init(pod: &Object) -> Option<String> {
+    let named = |status: &Value| status.get("name").and_then(Value::as_str).map(str::to_owned);
+    let mut names = pod.list("/status/initContainerStatuses").iter().filter_map(named);
+    names.find(|name| failed_run(pod, name).is_some())
+}
+
+pub(super) fn is_init(pod: &Object, container: &str) -> bool {
+    names(pod, "/spec/initContainers").contains(&container)
+}
+
 /// The last run that failed, and whether another has begun since.
 pub(super) fn failed_run(pod: &Object, container: &str) -> Option<(Run, bool)> {
     let status = status(pod, container)?;
@@ -86,14 +97,22 @@ pub(super) fn failed_run(pod: &Object, container: &str) -> Option<(Run, bool)> {
     Some((restarts.saturating_sub(i64::from(previous)), previous))
 }
 
+/// How the last run that failed ended.
+pub(super) fn failed_end(pod: &Object, container: &str) -> Option<String> {
+    let status = status(pod, container)?;
+    let (_, previous) = failed_run(pod, container)?;
+    let end = if previous { "/lastState/terminated" } else { "/state/terminated" };
+    exit_text(pod, status, status.pointer(end)?)
+}
+
 /// How its last run ended.
 pub(super) fn last_end(pod: &Object, container: &str) -> Option<String> {
     let status = status(pod, container)?;
     exit_text(pod, status, status.pointer("/lastState/terminated")?)
 }
 
-fn status<'a>(pod: &'a Object, container: &str) -> Option<&'a Value> {
-    ["/status/containerStatuses", "/status/initContainerStatuses"]
+pub(super) fn status<'a>(pod: &'a Object, container: &str) -> Option<&'a Value> {
+    ["/status/containerStatuses", "/status/initContainerStatuses", "/status/ephemeralContainerStatuses"]
         .into_iter()
         .flat_map(|pointer| pod.list(pointer))
         .find(|status| status.get("name").and_then(Value::as_str) == Some(container))

@@ -42,6 +42,7 @@ pub use kinds::ComponentKind;
 pub use measured::{Amounts, Measured};
 pub use outcome::{Outcome, outcome};
 pub use place::{Place, PlaceChoice};
+use pod::running_init;
 pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_trouble, restarts};
 pub use ranks::{Rank, rank_of};
 pub use standing::{StandingRow, StandingScreen, StandingTable, mirrored};

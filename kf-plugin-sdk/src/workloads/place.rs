@@ -1,6 +1,8 @@
 //! The pod and the container of a component to work in.
 
-use super::{Component, ComponentKind};
+use serde_json::{Value, json};
+
+use super::{Component, ComponentKind, Events, container, pod_trouble, running_init};
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -21,6 +23,48 @@ pub struct PlaceChoice {
 pub struct Place {
     pub pod: Object,
     pub container: String,
+}
+
+impl Place {
+    /// Refuses a container that is not up and says why it is not. The API server would answer no more than 500.
+    pub fn check_running(&self) -> Result<()> {
+        let status = container::status(&self.pod, &self.container);
+        let in_state =
+            |state: &str| status.and_then(|status| status.pointer(state)).is_some_and(Value::is_object);
+        let (waits, has_ended) = (in_state("/state/waiting"), in_state("/state/terminated"));
+        let is_up = match status {
+            Some(_) => !waits && !has_ended,
+            None => self.pod.str("/status/phase") == Some("Running"),
+        };
+        if is_up {
+            return Ok(());
+        }
+        let (pod, container) = (self.pod.name(), &self.container);
+        let why = status.and_then(|status| self.trouble_of(status)).unwrap_or_else(|| {
+            match running_init(&self.pod) {
+                _ if has_ended => "it has ended".to_owned(),
+                Some(init) => format!("init container {init} is running"),
+                None if waits => "it is being started".to_owned(),
+                None => pod_trouble(&self.pod, &Events::default())
+                    .map_or("it has not started".into(), |it| it.text),
+            }
+        });
+        let hint = match container::run(&self.pod, container) {
+            Some(_) => format!("kf logs pod/{pod} -c {container}"),
+            None => format!("kf status pod/{pod}"),
+        };
+        Err(Error::failed(format!("container {container} of pod {pod} is not running: {why}")).hint(hint))
+    }
+
+    /// What is wrong with this container, whatever the others do.
+    fn trouble_of(&self, status: &Value) -> Option<String> {
+        let mut pod = self.pod.clone();
+        pod.set("/status/initContainerStatuses", json!([]));
+        pod.set("/status/containerStatuses", json!([status]));
+        pod.set("/status/phase", "Running");
+        pod.set("/status/conditions", json!([{ "type": "Ready", "status": "True" }]));
+        pod_trouble(&pod, &Events::default()).map(|trouble| trouble.text)
+    }
 }
 
 impl Component {

@@ -296,9 +296,22 @@ fn starting(pod: &Object, events: &Events) -> Option<Trouble> {
         Some((reason, message)) if reason != "FailedScheduling" => {
             Some(Trouble::new(Severity::Failing, format!("{reason}: {message}")))
         }
-        _ if is_placed => Some(Trouble::new(Severity::Starting, "its containers are being started")),
+        _ if is_placed => {
+            let init = running_init(pod).map(|init| format!("init container {init} is running"));
+            let text = init.unwrap_or_else(|| "its containers are being started".to_owned());
+            Some(Trouble::new(Severity::Starting, text))
+        }
         _ => Some(Trouble::new(Severity::Starting, "waits for a node")),
     }
+}
+
+/// The init container that runs now; those that stay beside the others do not count once they are up.
+pub(super) fn running_init(pod: &Object) -> Option<&str> {
+    let runs = |status: &&Value| {
+        status.pointer("/state/running").is_some_and(Value::is_object)
+            && status.get("started") != Some(&true.into())
+    };
+    pod.list("/status/initContainerStatuses").iter().find(runs)?.get("name")?.as_str()
 }
 
 fn not_ready(pod: &Object, events: &Events) -> Option<Trouble> {

@@ -15,6 +15,11 @@ pub struct Rank {
 }
 
 impl Rank {
+    /// Told apart from the others by nothing but the pod's name.
+    pub(super) fn is_unnumbered(&self) -> bool {
+        self.index.is_none() && self.step.is_empty()
+    }
+
     /// `node-0`, `sweep-x1/node-0`, or the pod's name.
     pub fn label(&self) -> String {
         let within = self.within();

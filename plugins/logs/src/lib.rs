@@ -7,10 +7,10 @@ use kf_plugin_sdk::workloads::{Component, Follow, LogChoice, Outcome, Stop, comp
 /// Show the logs of whatever runs here
 ///
 /// Of a training job, job, experiment, notebook, service, deployment or pod: all its ranks, the
-/// container that does the work. Waits for pods that are not there yet and says what they wait
-/// for. With --follow it stays until the job ends, also across restarts, and its result becomes the
-/// exit code; a service or a notebook it follows until Ctrl-C. Stopping kf never stops what it
-/// follows. Of more than 16 ranks only rank 0 is shown unless --all is given.
+/// container that does the work; where an init container failed, that one. With --follow it waits for
+/// pods that are not there yet and says what they wait for, and stays until the job ends, also across
+/// restarts. The job's result becomes the exit code; a service or a notebook it follows until Ctrl-C.
+/// Stopping kf never stops what it follows. Of more than 16 ranks only rank 0 is shown unless --all is given.
 #[derive(clap::Parser, Describe)]
 #[kf(example("logs mnist -f", "follow all ranks until the job ends"))]
 #[kf(example("logs mnist --rank 1 --tail 100", "the last 100 lines of one rank"))]
@@ -56,20 +56,24 @@ pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
     let full_name = component.to_string();
     let mut follow = Follow::new(kf, component).with_logs(logs.choice());
     match follow.run()? {
-        Stop::Printed if !follow.has_printed() => Err(nothing_left(kf, &logs, &full_name, &follow)),
-        Stop::Printed => Ok(Exit::OK),
-        Stop::Deleted => {
-            kf.note(format!("{name} was deleted"));
-            Ok(Exit::FAILED)
+        Stop::Printed | Stop::Ended(_) if !follow.has_printed() => {
+            Err(nothing_left(kf, &logs, &full_name, &follow))
         }
+        Stop::NotStarted => Err(nothing_yet(kf, &logs, &full_name, &follow)),
+        Stop::Printed => {
+            tell_lost(kf, &follow);
+            Ok(Exit::OK)
+        }
+        Stop::Deleted => Err(Error::failed(format!("{name} was deleted"))),
         Stop::Stopped if !follow.has_printed() => Err(stopped(&full_name, &follow)),
         Stop::Stopped => {
             kf.note(format!("{name} was stopped"));
             Ok(Exit::OK)
         }
-        Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(kf, &logs, &full_name, &follow)),
-        Stop::Ended(_) if !logs.follow => Ok(Exit::OK),
-        Stop::Ended(outcome) => Ok(report(kf, &name, &outcome)),
+        Stop::Ended(outcome) => {
+            tell_lost(kf, &follow);
+            if logs.follow { report(kf, &name, &full_name, &outcome) } else { Ok(Exit::OK) }
+        }
     }
 }
 
@@ -101,14 +105,39 @@ fn nothing_left(kf: &Kf, logs: &Logs, full_name: &str, follow: &Follow<'_>) -> E
         return Error::not_found(format!("{name} was never restarted, there is no earlier run"))
             .hint(line.without("--previous"));
     }
-    let which = match (logs.rank, &logs.step) {
-        (Some(rank), Some(step)) => format!("rank {rank} of step {step}"),
-        (Some(rank), None) => format!("rank {rank}"),
-        (None, Some(step)) => format!("step {step}"),
-        (None, None) => "container that ever started".to_owned(),
+    if let Some(lost) = follow.lost_logs().first() {
+        return Error::not_found(lost.as_str()).hint(format!("kf status {full_name}"));
+    }
+    let which = match (logs.rank, &logs.step, &logs.container) {
+        (Some(rank), Some(step), _) => format!("rank {rank} of step {step}"),
+        (Some(rank), None, _) => format!("rank {rank}"),
+        (None, Some(step), _) => format!("step {step}"),
+        (None, None, container) => {
+            let which =
+                container.as_ref().map(|container| format!(" of container {container}")).unwrap_or_default();
+            let why = follow.why().unwrap_or_else(|| "it never started".to_owned());
+            return Error::not_found(format!("{name} has no log{which}: {why}"))
+                .hint(format!("kf status {full_name}"));
+        }
     };
     Error::not_found(format!("{name} has no {which}"))
         .hint(line.without("--rank").without("--step").without("--container"))
+}
+
+/// There is nothing to print so far, and nobody asked to wait for it.
+fn nothing_yet(kf: &Kf, logs: &Logs, full_name: &str, follow: &Follow<'_>) -> Error {
+    if let Some(lost) = follow.lost_logs().first() {
+        return Error::not_found(lost.as_str()).hint(format!("kf status {full_name}"));
+    }
+    let name = full_name.rsplit('/').next().unwrap_or(full_name);
+    let why = follow.why().map(|why| format!(": {why}")).unwrap_or_default();
+    let line = kf.command_line().replace(&logs.name, full_name).with("--follow");
+    Error::not_found(format!("{name} has no logs yet{why}")).hint(line)
+}
+
+/// Logs that are gone beside others that were printed.
+fn tell_lost(kf: &Kf, follow: &Follow<'_>) {
+    follow.lost_logs().iter().for_each(|lost| kf.warn(lost));
 }
 
 /// It was stopped before there was anything to print.
@@ -118,13 +147,12 @@ fn stopped(name: &str, follow: &Follow<'_>) -> Error {
         .hint(format!("kf status {name}"))
 }
 
-fn report(kf: &Kf, name: &str, outcome: &Outcome) -> Exit {
+fn report(kf: &Kf, name: &str, full_name: &str, outcome: &Outcome) -> Result<Exit> {
     let after = outcome.took.map(|took| format!(" after {}", short_duration(took))).unwrap_or_default();
     if outcome.succeeded {
         kf.note(format!("{name} complete{after}"));
-        return Exit::OK;
+        return Ok(Exit::OK);
     }
     let why = outcome.said().map(|said| format!(": {said}")).unwrap_or_default();
-    kf.warn(format!("{name} failed{after}{why}"));
-    Exit::FAILED
+    Err(Error::failed(format!("{name} failed{after}{why}")).hint(format!("kf status {full_name}")))
 }

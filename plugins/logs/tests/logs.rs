@@ -88,10 +88,12 @@ fn waits_for_pods_then_follows_every_rank_to_the_end() {
     let mut lines: Vec<_> = terminal.stdout.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["[node-0] epoch=1", "[node-0] epoch=2", "[node-1] epoch=1", "[node-1] epoch=2"]);
-    assert_eq!(terminal.notes, ["mnist complete after 3m12s"]);
+    // Without a terminal there is no progress to be seen, so it is said.
+    let missing = "waiting for pods of mnist: image train:1 cannot be pulled: there is no such image";
+    assert_eq!(terminal.notes, ["waiting for pods of mnist", missing, "mnist complete after 3m12s"]);
     let waits = &terminal.progress;
     assert_eq!(waits[0], "waiting for pods of mnist");
-    assert_eq!(waits[1], "waiting for pods of mnist: image train:1 cannot be pulled: there is no such image");
+    assert_eq!(waits[1], missing);
 }
 
 #[test]
@@ -104,9 +106,10 @@ fn a_failed_job_is_the_exit_code() {
         cluster.end_log("mnist-node-0-0", "node");
         end(cluster, "Failed");
     });
-    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Ok(Exit::FAILED));
+    let failed = Error::failed("mnist failed after 3m12s: JobsEnded").hint("kf status trainjob/mnist");
+    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Err(failed));
     assert_eq!(host.terminal().stdout, "no data\n", "one rank needs no prefix");
-    assert_eq!(host.terminal().notes, ["warning: mnist failed after 3m12s: JobsEnded"]);
+    assert_eq!(host.terminal().notes, [""; 0]);
 }
 
 #[test]
@@ -396,4 +399,215 @@ fn a_replaced_pod_of_a_rank_is_followed_from_its_start() {
     assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "first\nsecond\n");
     assert_eq!(host.terminal().notes[0], "node-0 has a new pod; its new logs follow");
+}
+
+/// A pod that stands alone.
+fn alone(spec: Value, status: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "prep", "uid": "prep" },
+        "spec": spec, "status": status,
+    })
+}
+
+fn with_init() -> Value {
+    json!({ "initContainers": [{ "name": "fetch" }, { "name": "unpack" }], "containers": [{ "name": "main" }] })
+}
+
+fn waiting_main() -> Value {
+    json!([{ "name": "main", "restartCount": 0, "image": "train:1",
+             "state": { "waiting": { "reason": "PodInitializing" } } }])
+}
+
+#[test]
+fn failed_init_container_is_the_one_that_is_shown() {
+    let ended = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
+    let crashing = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } });
+    for (phase, state, last, run) in [
+        ("Failed", ended.clone(), json!({}), "fetch failed\n"),
+        ("Pending", crashing, ended, "fetch failed\n"),
+    ] {
+        let host = cluster();
+        let done = json!({ "name": "unpack", "state": { "waiting": { "reason": "PodInitializing" } } });
+        host.put(alone(
+            with_init(),
+            json!({
+                "phase": phase,
+                "initContainerStatuses": [
+                    { "name": "fetch", "restartCount": 0, "state": state, "lastState": last }, done,
+                ],
+                "containerStatuses": waiting_main(),
+            }),
+        ));
+        host.cluster(|cluster| cluster.log("prep", "fetch", run));
+        assert_eq!(host.run::<Plugin>(&["prep"]), Ok(Exit::OK));
+        assert_eq!(host.terminal().stdout, "fetch failed\n");
+        let note = "init container fetch of prep failed (exit 3); its log is shown";
+        assert_eq!(host.terminal().notes, [note]);
+        // Whoever names a container gets that one, and why there is nothing.
+        let error = host.run::<Plugin>(&["prep", "-c", "main"]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotFound);
+        assert!(error.message.contains("exit 3"), "{error}");
+        assert!(!error.hint.unwrap().contains("kf logs prep -c main\n"));
+    }
+}
+
+#[test]
+fn init_container_that_runs_is_what_is_waited_for() {
+    let host = cluster();
+    host.put(alone(
+        with_init(),
+        json!({
+            "phase": "Pending",
+            "conditions": [{ "type": "PodScheduled", "status": "True" }],
+            "initContainerStatuses": [{ "name": "fetch", "state": { "running": {} } }],
+            "containerStatuses": waiting_main(),
+        }),
+    ));
+    let error = host.run::<Plugin>(&["prep"]).unwrap_err();
+    let message = "prep has no logs yet: init container fetch is running";
+    assert_eq!(error, Error::not_found(message).hint("kf logs pod/prep --follow"));
+    host.at(seconds(60), |cluster| {
+        cluster.change("Pod", "prep", |pod| pod.set("/status/phase", "Failed"));
+    });
+    host.run::<Plugin>(&["prep", "-f"]).unwrap_err();
+    assert_eq!(host.terminal().notes, ["waiting for pods of prep: init container fetch is running"]);
+}
+
+#[test]
+fn without_follow_nothing_is_waited_for() {
+    let host = cluster();
+    host.put(train_job(1));
+    let wait = |host: &FakeHost| host.run::<Plugin>(&["mnist", "--tail", "5"]).unwrap_err();
+    let none = wait(&host);
+    assert_eq!(none.message, "mnist has no logs yet: no pods yet");
+    let pull = json!({ "waiting": { "reason": "ErrImagePull", "message": "manifest unknown" } });
+    host.put(pod(0, json!({ "name": "node", "restartCount": 0, "image": "train:1", "state": pull })));
+    let message = "mnist has no logs yet: image train:1 cannot be pulled: there is no such image";
+    let hint = "kf logs trainjob/mnist --tail 5 --follow";
+    assert_eq!(wait(&host), Error::not_found(message).hint(hint));
+    // A quota lets no pod be made.
+    host.cluster(|cluster| cluster.remove("Pod", "mnist-node-0-0"));
+    host.put(json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e" }, "type": "Warning", "reason": "FailedCreate",
+        "message": "Error creating: pods \"mnist-node-0-0\" is forbidden: exceeded quota: q, requested: pods=1",
+        "involvedObject": { "kind": "Job", "name": "mnist-node-0" },
+    }));
+    assert_eq!(wait(&host).message, "mnist has no logs yet: exceeded quota: q, requested: pods=1");
+}
+
+fn attempt(name: &str, minute: u32, phase: &str) -> Value {
+    let state = match phase {
+        "Failed" => json!({ "terminated": { "exitCode": 1 } }),
+        _ => json!({ "running": {} }),
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "uid": name, "labels": { "batch.kubernetes.io/job-name": "prepare" },
+            "creationTimestamp": format!("2026-01-01T12:{minute:02}:00Z"),
+        },
+        "spec": { "containers": [{ "name": "main" }] },
+        "status": { "phase": phase, "containerStatuses": [{ "name": "main", "restartCount": 0, "state": state }] },
+    })
+}
+
+#[test]
+fn attempts_of_a_job_come_in_the_order_of_time() {
+    let host = cluster();
+    host.put(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "prepare" } }));
+    let attempts = [("prepare-z", 1, "Failed"), ("prepare-m", 2, "Failed"), ("prepare-a", 3, "Running")];
+    for (name, minute, phase) in attempts {
+        host.put(attempt(name, minute, phase));
+        host.cluster(|cluster| cluster.log(name, "main", "began\nended\n"));
+    }
+    host.cluster(|cluster| cluster.end_log("prepare-a", "main"));
+    let expected: String = attempts
+        .iter()
+        .flat_map(|(name, ..)| ["began", "ended"].map(|line| format!("[{name}] {line}\n")))
+        .collect();
+    assert_eq!(host.run::<Plugin>(&["job/prepare"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, expected);
+    host.cluster(|cluster| {
+        cluster.change("batch/Job", "prepare", |job| {
+            job.set("/status/conditions", json!([{ "type": "Complete", "status": "True" }]));
+        });
+    });
+    assert_eq!(host.run::<Plugin>(&["job/prepare", "-f"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, format!("{expected}{expected}"));
+}
+
+fn evicted() -> Value {
+    let lost = json!({ "terminated": { "exitCode": 137, "reason": "ContainerStatusUnknown" } });
+    json!({
+        "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory.",
+        "containerStatuses": [{ "name": "main", "restartCount": 0, "state": lost }],
+    })
+}
+
+#[test]
+fn log_of_an_evicted_pod_that_is_gone_is_not_found() {
+    for code in [ErrorCode::Invalid, ErrorCode::NotFound, ErrorCode::Internal] {
+        for words in [&["prep"][..], &["prep", "-f"]] {
+            let host = cluster();
+            host.put(alone(json!({ "containers": [{ "name": "main" }] }), evicted()));
+            host.cluster(|cluster| {
+                cluster.fail("get", "Pod/log", Error::new(code, "the kubelet has no such container"))
+            });
+            let error = host.run::<Plugin>(words).unwrap_err();
+            assert_eq!(error.code, ErrorCode::NotFound, "{error}");
+            assert!(error.message.starts_with("the log of prep is gone: "), "{error}");
+            assert_eq!(error.hint.as_deref(), Some("kf status pod/prep"));
+        }
+    }
+    // It never started there.
+    let host = cluster();
+    let mut status = evicted();
+    status["containerStatuses"] = json!([]);
+    host.put(alone(json!({ "containers": [{ "name": "main" }] }), status));
+    let error = host.run::<Plugin>(&["prep"]).unwrap_err();
+    let message = "prep has no log: evicted: The node was low on resource: memory.";
+    assert_eq!(error, Error::not_found(message).hint("kf status pod/prep"));
+}
+
+#[test]
+fn log_that_is_gone_hides_no_other() {
+    let host = cluster();
+    host.put(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "prepare" } }));
+    host.put(attempt("prepare-z", 1, "Failed"));
+    host.put(attempt("prepare-a", 2, "Running"));
+    host.cluster(|cluster| {
+        cluster.log("prepare-a", "main", "second\n");
+        cluster.end_log("prepare-a", "main");
+    });
+    assert_eq!(host.run::<Plugin>(&["job/prepare"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "[prepare-a] second\n");
+    assert_eq!(host.terminal().notes, ["warning: the log of prepare-z is gone: exit 1"]);
+}
+
+#[test]
+fn broken_kind_does_not_keep_logs_of_others_from_being_shown() {
+    let host = cluster();
+    host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
+    host.put(train_job(1));
+    host.put(pod(0, running()));
+    let webhook = "the API server answered 500: conversion webhook for serving.kserve.io/v1beta1 failed";
+    host.cluster(|cluster| {
+        cluster.log("mnist-node-0-0", "node", "epoch=1\n");
+        cluster.fail("get", "InferenceService", Error::new(ErrorCode::Internal, webhook));
+        cluster.fail("list", "Event", Error::new(ErrorCode::Unreachable, "the API server is not ready"));
+    });
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "epoch=1\n");
+    let left_out = [
+        format!("warning: left out: inference services ({webhook})"),
+        "warning: left out: events (the API server is not ready)".to_owned(),
+    ];
+    assert_eq!(host.terminal().notes, left_out);
+    // What is not found elsewhere may be of that kind.
+    let error = host.run::<Plugin>(&["iris"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Internal);
+    let message =
+        format!("no component `iris` in team-a can be found; left out: inference services ({webhook})");
+    assert_eq!(error.message, message);
 }

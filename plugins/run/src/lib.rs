@@ -45,6 +45,7 @@ pub struct Run {
 pub fn main(run: Run, kf: &Kf) -> Result<Exit> {
     let component = Component::find(kf, &run.name)?;
     let place = component.place(kf, &run.choice())?;
+    place.check_running()?;
     let piped = !kf.context().interactive;
     let stdin = !run.no_stdin && (run.stdin || run.tty || piped);
     // kf itself says where what is typed goes.
@@ -60,11 +61,19 @@ impl Run {
     fn choice(&self) -> PlaceChoice {
         PlaceChoice { pod: self.pod.clone(), rank: self.rank, container: self.container.clone() }
     }
+
+    /// It is passed on only because it is no terminal.
+    fn needs_no_stdin(&self, kf: &Kf) -> bool {
+        !kf.context().interactive && !self.stdin && !self.tty && !self.no_stdin
+    }
 }
 
 /// Not every image has the program, and a shell's words are not programs.
 fn tell(kf: &Kf, error: Error, run: &Run) -> Error {
     let one_word = run.command.first().filter(|word| run.command.len() == 1 && word.contains(' '));
+    if error.is(ErrorCode::Unsupported) && run.needs_no_stdin(kf) {
+        return error.hint(kf.command_line().with("--no-stdin"));
+    }
     match one_word {
         Some(line) if error.is(ErrorCode::NotFound) => {
             error.hint(kf.command_line().with_last(&["sh", "-c", line]))

@@ -114,3 +114,80 @@ fn a_viewer_is_refused() {
     let error = host.run::<Plugin>(&["web", "--", "x"]).unwrap_err();
     assert!(error.is(ErrorCode::Forbidden), "{error}");
 }
+
+fn with_container(phase: &str, state: &Value) -> FakeHost {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.remove("Pod", "web-old");
+        cluster.change("Pod", "web-new", |pod| {
+            pod.set("/status/phase", phase);
+            let side = json!({ "name": "istio-proxy", "state": { "running": {} } });
+            let mut main = Object::from(state.clone());
+            main.set("/name", "main");
+            pod.set("/status/containerStatuses", json!([side, main.into_value()]));
+        });
+    });
+    host
+}
+
+#[test]
+fn container_that_is_not_up_is_refused_with_its_reason() {
+    let crash = json!({ "restartCount": 4, "state": { "waiting": { "reason": "CrashLoopBackOff" } },
+                        "lastState": { "terminated": { "exitCode": 1, "reason": "Error" } } });
+    let pull = json!({ "image": "web:1", "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } });
+    for (state, why, hint) in [
+        (crash, "crashes: exit 1, 4 restarts", "kf logs pod/web-new -c main"),
+        (pull, "image web:1 cannot be pulled: there is no such image", "kf status pod/web-new"),
+        (
+            json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }),
+            "it is being started",
+            "kf status pod/web-new",
+        ),
+        (
+            json!({ "state": { "terminated": { "exitCode": 0 } } }),
+            "it has ended",
+            "kf logs pod/web-new -c main",
+        ),
+    ] {
+        let host = with_container("Running", &state);
+        let error = host.run::<Plugin>(&["web", "--", "x"]).unwrap_err();
+        let message = format!("container main of pod web-new is not running: {why}");
+        assert_eq!(error, Error::failed(message).hint(hint));
+        assert!(host.opened_sessions().is_empty());
+        host.run::<Plugin>(&["web", "-c", "istio-proxy", "--", "x"]).unwrap();
+    }
+}
+
+#[test]
+fn pod_that_is_named_and_has_not_started_is_refused() {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.change("Pod", "web-new", |pod| pod.set("/status/phase", "Pending"));
+    });
+    let error = host.run::<Plugin>(&["web", "--pod", "web-new", "--", "x"]).unwrap_err();
+    assert_eq!(error.message, "container main of pod web-new is not running: waits for a node");
+    assert!(host.opened_sessions().is_empty());
+}
+
+#[test]
+fn old_cluster_is_offered_no_stdin_where_none_is_needed() {
+    for (words, hint) in [(&["web"][..], Some("kf run web --no-stdin -- cat")), (&["web", "-i"], None)] {
+        let host = cluster();
+        host.on_session(|_| Err(Error::unsupported("this cluster cannot be told where stdin ends")));
+        let words: Vec<&str> = [words, &["--", "cat"]].concat();
+        let error = host.run::<Plugin>(&words).unwrap_err();
+        assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Unsupported, hint));
+    }
+}
+
+#[test]
+fn broken_kind_does_not_keep_a_command_from_running() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.cluster(|cluster| {
+        cluster.fail("get", "Notebook", Error::new(ErrorCode::Internal, "webhook failed"))
+    });
+    ends(&host, 0);
+    assert_eq!(host.run::<Plugin>(&["web", "--", "x"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes[0], "warning: left out: notebooks (webhook failed)");
+}

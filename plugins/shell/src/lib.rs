@@ -49,6 +49,7 @@ pub fn main(shell: Shell, kf: &Kf) -> Result<Exit> {
     if shell.debug {
         return debug::open(kf, &shell, &place);
     }
+    place.check_running()?;
     // kf itself tells a person where they type.
     if !component.is_pod() && !kf.context().interactive {
         kf.note(format!("in pod {}, container {}", place.pod.name(), place.container));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::objects::Object;
-use crate::workloads::{Component, Rank, rank_of};
+use crate::workloads::{Component, Rank, container, rank_of};
 
 /// Ranks whose logs are shown together unless all are asked for. More than that is no reading.
 pub(super) const MOST_RANKS: usize = 16;
@@ -47,12 +47,14 @@ pub(super) enum LeftOut {
 }
 
 impl LogChoice {
-    /// The newest pod of each rank that was chosen, in order of rank. `ranks` is how many there will
-    /// be, if that is known.
+    /// The newest pod of each rank that was chosen, in order of rank; those without a number in the order of time,
+    /// where the component `ends`: they are attempts, one after the other. `ranks` is how many there will be, if that
+    /// is known.
     pub(super) fn of<'p>(
         &self,
         pods: impl Iterator<Item = &'p Object>,
         ranks: Option<i64>,
+        ends: bool,
     ) -> (Vec<Chosen<'p>>, LeftOut) {
         let mut newest: BTreeMap<Rank, &Object> = BTreeMap::new();
         for pod in pods {
@@ -82,14 +84,24 @@ impl LogChoice {
             newest.retain(|rank, _| Some(rank) == last.as_ref());
             LeftOut::OtherPods(expected)
         };
-        (newest.into_iter().map(|(rank, pod)| Chosen { rank, pod }).collect(), left_out)
+        let mut chosen: Vec<_> = newest.into_iter().map(|(rank, pod)| Chosen { rank, pod }).collect();
+        if ends {
+            chosen.sort_by_cached_key(|Chosen { rank, pod }| {
+                let began = rank.is_unnumbered().then(|| pod.created());
+                (rank.trial.clone(), rank.step.clone(), rank.index, began, rank.pod.clone())
+            });
+        }
+        (chosen, left_out)
     }
 
-    /// The containers of a pod whose logs are wanted, in the order they run.
+    /// The containers of a pod whose logs are wanted, in the order they run: where an init container failed, that one,
+    /// for those after it never ran.
     pub(super) fn containers(&self, component: &Component, pod: &Object) -> Result<Vec<String>> {
         if !self.all || self.container.is_some() {
-            let one = crate::workloads::container::choose(pod, Some(component), self.container.as_deref())?;
-            return Ok(one.into_iter().collect());
+            let one = container::choose(pod, Some(component), self.container.as_deref())?;
+            let never_ran = one.as_deref().is_some_and(|one| container::run(pod, one).is_none());
+            let failed = container::failed_init(pod).filter(|_| never_ran && self.container.is_none());
+            return Ok(failed.or(one).into_iter().collect());
         }
         let names = ["/spec/initContainers", "/spec/containers"].into_iter().flat_map(|at| pod.list(at));
         Ok(names.filter_map(|container| container.get("name")?.as_str().map(str::to_owned)).collect())

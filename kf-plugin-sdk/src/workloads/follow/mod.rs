@@ -32,6 +32,8 @@ pub enum Stop {
     Stopped,
     /// Everything that was asked for has been printed; the component may go on.
     Printed,
+    /// There is nothing to print yet, and it was not asked to stay; see [`Follow::why`].
+    NotStarted,
     /// Someone deleted it.
     Deleted,
 }
@@ -48,6 +50,8 @@ pub struct Follow<'a> {
     queue: Vec<Object>,
     failures: Failures,
     deleted: bool,
+    /// What was last said to be waited for where no progress is shown.
+    told: String,
 }
 
 impl<'a> Follow<'a> {
@@ -63,6 +67,7 @@ impl<'a> Follow<'a> {
             queue: Vec::new(),
             failures: Failures::default(),
             deleted: false,
+            told: String::new(),
         }
     }
 
@@ -101,6 +106,18 @@ impl<'a> Follow<'a> {
         self.streams.as_ref().is_some_and(Streams::has_printed)
     }
 
+    /// Logs of pods that have ended that cannot be had any more, and why.
+    pub fn lost_logs(&self) -> &[String] {
+        self.streams.as_ref().map(Streams::lost).unwrap_or_default()
+    }
+
+    /// Why it is not running, as far as can be found out. Costs a call or a few.
+    pub fn why(&self) -> Option<String> {
+        let mut verdict = self.verdict();
+        verdict.investigate(self.kf, &self.events);
+        verdict.why
+    }
+
     /// How it is doing, as far as it was last seen.
     pub fn verdict(&self) -> Verdict {
         let pods: Vec<_> = self.pods.values().cloned().collect();
@@ -125,9 +142,13 @@ impl<'a> Follow<'a> {
             if let Some(stop) = self.stop()? {
                 return Ok(stop);
             }
-            match of_pods.lost().or(of_component.lost()) {
-                Some(error) => say(self.kf, &mut progress, &format!("{error}; trying again")),
-                None => self.show_wait(&mut progress),
+            let waits = match of_pods.lost().or(of_component.lost()) {
+                Some(error) => Some(format!("{error}; trying again")),
+                None => self.waits(),
+            };
+            match &waits {
+                Some(waits) => say(self.kf, &mut progress, waits),
+                None => progress = None,
             }
 
             let ends = self.streams.as_ref().map(Streams::ends).unwrap_or_default();
@@ -158,6 +179,7 @@ impl<'a> Follow<'a> {
                     self.look_again()?;
                 }
                 look_again = self.kf.after(LOOK_AGAIN);
+                self.tell(waits);
             }
         }
     }
@@ -192,7 +214,10 @@ impl<'a> Follow<'a> {
         if self.pods.is_empty() && !self.component.kind.ends() && self.verdict().state == State::Stopped {
             return Ok(Some(Stop::Stopped));
         }
-        let Some(outcome) = outcome(&self.component.object) else { return Ok(None) };
+        let Some(outcome) = outcome(&self.component.object) else {
+            let stays = self.streams.as_ref().is_none_or(|streams| streams.choice.follow);
+            return Ok((!stays).then_some(Stop::NotStarted));
+        };
         if self.streams.is_some() || !outcome.succeeded {
             // The end and the last pods' last changes come on two watches, in any order.
             match self.component.pods(self.kf) {
@@ -205,20 +230,32 @@ impl<'a> Follow<'a> {
         Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
     }
 
-    fn show_wait(&self, progress: &mut Option<Progress>) {
-        let name = &self.component.name;
+    /// What is waited for; none while logs come.
+    fn waits(&self) -> Option<String> {
         if self.logs_are_open() {
-            *progress = None;
-            return;
+            return None;
         }
+        let name = &self.component.name;
         let why = self.verdict().why.filter(|why| why != NO_PODS);
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         if self.streams.is_none() && self.is_running() {
             // How far it is and how long it will take, where its runtime tells.
-            say(self.kf, progress, &format!("{name} is running{why}"));
-            return;
+            return Some(format!("{name} is running{why}"));
         }
-        say(self.kf, progress, &format!("waiting for pods of {name}{why}"));
+        Some(format!("waiting for pods of {name}{why}"))
+    }
+
+    /// Says what is waited for where no progress is shown, each time it is something else.
+    fn tell(&mut self, waits: Option<String>) {
+        // How far a job is changes all the time, and between two runs of a container there may be nothing to say.
+        let is_running = self.streams.is_none() && self.is_running();
+        let says_nothing = |waits: &String| self.has_printed() && !waits.contains(": ");
+        let news = waits.filter(|waits| !is_running && !says_nothing(waits) && *waits != self.told);
+        let Some(waits) = news else { return };
+        if !self.kf.context().interactive {
+            self.kf.note(&waits);
+            self.told = waits;
+        }
     }
 
     fn is_running(&self) -> bool {
@@ -250,6 +287,10 @@ impl<'a> Follow<'a> {
     /// What no watch tells: warnings, and the queue it waits in.
     fn look(&mut self) -> Result<()> {
         self.events = Events::read(self.kf)?;
+        self.look_at_queue()
+    }
+
+    fn look_at_queue(&mut self) -> Result<()> {
         let waits = self.pods.is_empty() && self.component.kind.ends() && self.component.is_held();
         self.queue = if waits { self.component.workloads(self.kf)? } else { Vec::new() };
         Ok(())
@@ -257,10 +298,8 @@ impl<'a> Follow<'a> {
 
     /// A server that goes away just now is waited for by the watches.
     fn look_again(&mut self) -> Result<()> {
-        match self.look() {
-            Err(error) if error.may_pass() => Ok(()),
-            looked => looked,
-        }
+        self.events.renew(self.kf)?;
+        self.look_at_queue()
     }
 
     fn take_component(&mut self, changes: Vec<Change>) {

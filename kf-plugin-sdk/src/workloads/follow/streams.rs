@@ -9,7 +9,7 @@ use crate::kf::Kf;
 use crate::logs::Forwarding;
 use crate::objects::Object;
 use crate::workloads::container::{self, Run};
-use crate::workloads::{Component, PodState, pod_state};
+use crate::workloads::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
 
 /// Logs copied at once. A run may hold 64 streams, and the watches need some.
 const MOST_LOGS: usize = 48;
@@ -23,6 +23,11 @@ pub(super) struct Streams {
     labels: BTreeSet<String>,
     open: Vec<Open>,
     prefixed: bool,
+    /// Failed init containers that were told of, by pod and name.
+    failed_inits: BTreeSet<(String, String)>,
+    /// Runs whose logs cannot be had any more, and what was said of it.
+    gone: BTreeSet<((String, String), Run)>,
+    lost: Vec<String>,
     told_of_most: bool,
     told_of_left_out: bool,
 }
@@ -43,6 +48,9 @@ impl Streams {
             labels: BTreeSet::new(),
             open: Vec::new(),
             prefixed: false,
+            failed_inits: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            lost: Vec::new(),
             told_of_most: false,
             told_of_left_out: false,
         }
@@ -51,6 +59,11 @@ impl Streams {
     /// Whether any log has been copied.
     pub(super) fn has_printed(&self) -> bool {
         !self.opened.is_empty()
+    }
+
+    /// Logs that cannot be had any more.
+    pub(super) fn lost(&self) -> &[String] {
+        &self.lost
     }
 
     pub(super) fn are_open(&self) -> bool {
@@ -70,7 +83,7 @@ impl Streams {
         pods: &BTreeMap<String, Object>,
         ranks: Option<i64>,
     ) -> Result<()> {
-        let (chosen, left_out) = self.choice.of(pods.values(), ranks);
+        let (chosen, left_out) = self.choice.of(pods.values(), ranks, component.kind.ends());
         self.tell_left_out(kf, component, left_out);
         let several = left_out == LeftOut::Nothing && self.choice.rank.is_none() && ranks.unwrap_or(1) > 1;
         self.prefixed |= several || chosen.len() > 1;
@@ -82,6 +95,7 @@ impl Streams {
                     1 => rank.label(),
                     _ => format!("{}/{container}", rank.label()),
                 };
+                self.tell_failed_init(kf, pod, container, &label);
                 if !self.open_container(kf, pod, container, label)? {
                     return Ok(());
                 }
@@ -97,6 +111,9 @@ impl Streams {
             return Ok(true);
         }
         let key = (pod.uid().unwrap_or(pod.name()).to_owned(), container.to_owned());
+        if self.gone.contains(&(key.clone(), run)) {
+            return Ok(true);
+        }
         let before = self.opened.get(&key).copied();
         // The lines of a run precede those of the next one.
         if before == Some(run) || self.open.iter().any(|open| open.key == key) {
@@ -121,14 +138,20 @@ impl Streams {
             self.copy(kf, pod, &key, &label, Part { again, previous: true })?;
         }
         let part = Part { again, previous: self.choice.previous };
-        if self.copy(kf, pod, &key, &label, part)? {
-            self.opened.insert(key, run);
-            self.labels.insert(label);
+        match self.copy(kf, pod, &key, &label, part)? {
+            Copied::Begun => {
+                self.opened.insert(key, run);
+                self.labels.insert(label);
+            }
+            Copied::NotYet => {}
+            Copied::Gone(why) => {
+                self.lost.push(format!("the log of {label} is gone: {why}"));
+                self.gone.insert((key, run));
+            }
         }
         Ok(true)
     }
 
-    /// False if the container is not far enough yet.
     fn copy(
         &mut self,
         kf: &Kf,
@@ -136,9 +159,12 @@ impl Streams {
         key: &(String, String),
         label: &str,
         part: Part,
-    ) -> Result<bool> {
+    ) -> Result<Copied> {
         let missed = part.previous && !self.choice.previous;
-        let follow = self.choice.follow && !part.previous;
+        let ended = matches!(pod_state(pod), PodState::Complete | PodState::Failed);
+        // Attempts run one after the other, and so they are shown.
+        let is_past_attempt = ended && rank_of(pod).is_unnumbered();
+        let follow = self.choice.follow && !part.previous && !is_past_attempt;
         let mut request = kf
             .log(pod.name())
             .container(key.1.as_str())
@@ -148,14 +174,18 @@ impl Streams {
         if !part.again {
             request = request.tail(self.choice.tail).since(self.choice.since);
         }
-        let ended = matches!(pod_state(pod), PodState::Complete | PodState::Failed);
         let log = match request.open() {
             Ok(log) => log,
             // What was missed may be gone by now.
-            Err(error) if missed && !is_fatal(&error) => return Ok(false),
+            Err(error) if missed && !is_fatal(&error) => return Ok(Copied::NotYet),
             // Between the status and the log the container may still be on its way.
-            Err(error) if follow && !ended && is_too_early(&error) => return Ok(false),
-            Err(error) if follow && is_away(&error) => return Ok(false),
+            Err(error) if follow && !ended && is_too_early(&error) => return Ok(Copied::NotYet),
+            Err(error) if follow && is_away(&error) => return Ok(Copied::NotYet),
+            // Of a pod that was evicted, or whose node has cleaned up, nothing is left.
+            Err(error) if ended && is_too_early(&error) => {
+                let trouble = pod_trouble(pod, &Events::default()).map(|trouble| trouble.text);
+                return Ok(Copied::Gone(trouble.unwrap_or(error.message)));
+            }
             Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
         };
         let prefix = self.prefixed.then(|| format!("[{label}] "));
@@ -166,7 +196,7 @@ impl Streams {
             // One after the other: what is there is read by rank, not by time.
             forwarding.finish()?;
         }
-        Ok(true)
+        Ok(Copied::Begun)
     }
 
     pub(super) fn close(&mut self, kf: &Kf, index: usize) -> Result<()> {
@@ -182,6 +212,20 @@ impl Streams {
                 kf.warn(format!("the log of {label} broke off: {error}"));
                 Ok(())
             }
+        }
+    }
+
+    /// Says why it is not the container that was to be expected.
+    fn tell_failed_init(&mut self, kf: &Kf, pod: &Object, container: &str, label: &str) {
+        let is_chosen = self.choice.container.is_some() || self.choice.all;
+        if is_chosen || !container::is_init(pod, container) {
+            return;
+        }
+        let key = (pod.uid().unwrap_or(pod.name()).to_owned(), container.to_owned());
+        if self.failed_inits.insert(key) {
+            let how =
+                container::failed_end(pod, container).map(|how| format!(" ({how})")).unwrap_or_default();
+            kf.note(format!("init container {container} of {label} failed{how}; its log is shown"));
         }
     }
 
@@ -201,6 +245,15 @@ impl Streams {
         }
         self.told_of_left_out = true;
     }
+}
+
+/// What became of a log.
+enum Copied {
+    Begun,
+    /// The container is not far enough.
+    NotYet,
+    /// It cannot be had any more.
+    Gone(String),
 }
 
 /// Which part of a container's log.
