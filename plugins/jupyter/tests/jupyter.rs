@@ -41,7 +41,7 @@ fn the_only_server_is_started_and_shown() {
     });
     host.at(Duration::from_secs(60), |cluster| cluster.remove(NOTEBOOK, "alice"));
     host.at(Duration::from_secs(60), |cluster| cluster.remove("Pod", "alice-0"));
-    assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::FAILED), "it was deleted");
+    assert_eq!(host.run::<Plugin>(&[]).unwrap_err().message, "notebook/alice was deleted");
     assert_eq!(host.opened_pages(), ["http://localhost:40001/notebook/team-a/alice/"]);
     assert_eq!(host.terminal().notes.first().map(String::as_str), Some("starting notebook/alice"));
     let stopped = json!({ "metadata": { "annotations": { "kubeflow-resource-stopped": null, "kf-cli.dev/stopped": null } } });

@@ -147,7 +147,7 @@ fn wait(server: &Server, run: &Run, name: &str, id: &str) -> Result<Exit> {
             if !kf.output_format().is_table() {
                 report(kf, &now)?;
             }
-            return Ok(ended(kf, &now, &state));
+            return ended(kf, &now, &state);
         }
         let tasks = Task::of_run(&now, kf.now());
         let running: Vec<_> =
@@ -162,23 +162,21 @@ fn wait(server: &Server, run: &Run, name: &str, id: &str) -> Result<Exit> {
 }
 
 /// Says how it ended, and why it failed.
-fn ended(kf: &Kf, run: &Object, state: &State) -> Exit {
+fn ended(kf: &Kf, run: &Object, state: &State) -> Result<Exit> {
     let name = run.str("/display_name").unwrap_or_default();
     let after = took(run, "/created_at", "/finished_at", kf.now());
     let after = after.map(|after| format!(" after {after}")).unwrap_or_default();
     let word = state.word().to_lowercase();
     if state.is_good() {
         kf.note(format!("{name} {word}{after}"));
-        return Exit::OK;
+        return Ok(Exit::OK);
     }
-    kf.warn(format!("{name} {word}{after}"));
     for task in Task::of_run(run, kf.now()).iter().filter(|task| task.has_failed()) {
         let why = task.why.clone().unwrap_or_else(|| "it does not say why".to_owned());
         kf.note(format!("task {} failed: {why}", task.name));
     }
     let id = run.str("/run_id").unwrap_or_default();
-    kf.note(format!("{} shows more", kf.same_target(&format!("kf pipeline logs {id}"))));
-    Exit::FAILED
+    Err(Error::failed(format!("{name} {word}{after}")).hint(format!("kf pipeline logs {id}")))
 }
 
 fn report(kf: &Kf, run: &Object) -> Result<()> {

@@ -171,9 +171,10 @@ fn waiting_ends_with_the_run_and_a_failure_says_which_task() {
 
     let (host, _) = cluster("FAILED");
     host.file("iris.yaml", IRIS);
-    assert_eq!(kf(&host, &words), Ok(Exit::FAILED));
-    let notes = host.terminal().notes.clone();
-    assert_eq!(notes[1..3], ["warning: iris-2 failed after 5m", "task train failed: KeyError: 'label'"]);
+    let error = kf(&host, &words).unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::Failed, "iris-2 failed after 5m"));
+    assert!(error.hint.unwrap().starts_with("kf pipeline logs "));
+    assert_eq!(host.terminal().notes[1..], ["task train failed: KeyError: 'label'"]);
 }
 
 #[test]

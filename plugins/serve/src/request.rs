@@ -41,8 +41,7 @@ pub(crate) fn send(kf: &Kf, serve: &Serve, ready: &Ready) -> Result<Exit> {
     if (200..300).contains(&answer.status) {
         return Ok(Exit::OK);
     }
-    kf.warn(format!("{} of {} answers with status {}", path, pod.name(), answer.status));
-    Ok(Exit::FAILED)
+    Err(Error::failed(format!("{} of {} answers with status {}", path, pod.name(), answer.status)))
 }
 
 /// Where the server listens, as its pod says.

@@ -26,15 +26,9 @@ pub(crate) fn follow(kf: &Kf, job: Component, ranks: Option<i64>, logs: bool) ->
             kf.note(format!("{name} complete{}{metrics}", after(&outcome)));
             Ok(Exit::OK)
         }
-        Stop::Ended(outcome) => {
-            tell_failure(kf, &name, &outcome, &follow, logs);
-            Ok(Exit::FAILED)
-        }
-        Stop::Deleted => {
-            kf.warn(format!("{name} was deleted before it ended"));
-            Ok(Exit::FAILED)
-        }
-        Stop::Printed | Stop::Stopped => Ok(Exit::OK),
+        Stop::Ended(outcome) => Err(failure(kf, &name, &outcome, &follow, logs)),
+        Stop::Deleted => Err(Error::failed(format!("{name} was deleted before it ended"))),
+        Stop::Printed | Stop::NotStarted | Stop::Stopped => Ok(Exit::OK),
     }
 }
 
@@ -64,17 +58,18 @@ fn printed(kf: &Kf, follow: &Follow<'_>) -> Option<String> {
     Some(found.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
 }
 
-fn tell_failure(kf: &Kf, name: &str, outcome: &Outcome, follow: &Follow<'_>, logs: bool) {
-    let said = [outcome.reason.as_str(), outcome.message.as_str()];
-    let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).collect();
-    let why = if said.is_empty() { String::new() } else { format!(": {}", said.join(": ")) };
-    kf.warn(format!("{name} failed{}{why}", after(outcome)));
-    let Some(last) = follow.last_words() else { return };
-    kf.note(format!("{} ended with {}", last.label, last.why));
-    // With --logs the lines have just been on the screen.
-    for line in last.lines.iter().filter(|_| !logs) {
-        kf.note(format!("[{}] {line}", last.label));
+/// Why it failed, after what the pod that failed first said last.
+fn failure(kf: &Kf, name: &str, outcome: &Outcome, follow: &Follow<'_>, logs: bool) -> Error {
+    if let Some(last) = follow.last_words() {
+        // With --logs the lines have just been on the screen.
+        for line in last.lines.iter().filter(|_| !logs) {
+            kf.note(format!("[{}] {line}", last.label));
+        }
+        kf.note(format!("{} ended with {}", last.label, last.why));
     }
+    let why = outcome.said().map(|said| format!(": {said}")).unwrap_or_default();
+    Error::failed(format!("{name} failed{}{why}", after(outcome)))
+        .hint(format!("kf status {}", follow.component()))
 }
 
 fn after(outcome: &Outcome) -> String {

@@ -243,8 +243,13 @@ fn waiting_ends_with_the_job() {
     ends(&host, "Complete", "");
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
     let notes = host.terminal().notes.clone();
-    assert_eq!(notes, ["trainjob/mnist created (runtime torch)", "mnist complete after 60s"]);
+    let waits = "waiting for pods of mnist";
+    assert_eq!(notes, ["trainjob/mnist created (runtime torch)", waits, "mnist complete after 60s"]);
     assert_eq!(host.terminal().stdout, "", "stdout is for data");
+}
+
+fn failed() -> Error {
+    Error::failed("mnist failed after 60s: jobset failed").hint("kf status trainjob/mnist")
 }
 
 #[test]
@@ -258,17 +263,9 @@ fn a_failed_job_shows_the_last_lines_of_the_pod_that_failed() {
         cluster.log("mnist-node-0-1", "node", "epoch=1\nKeyError: 'label'\n");
     });
     ends(&host, "Failed", "jobset failed");
-    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::FAILED));
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Err(failed()));
     let notes = host.terminal().notes.clone();
-    assert_eq!(
-        notes[1..],
-        [
-            "warning: mnist failed after 60s: jobset failed",
-            "node-1 ended with exit 1",
-            "[node-1] epoch=1",
-            "[node-1] KeyError: 'label'",
-        ]
-    );
+    assert_eq!(notes[2..], ["[node-1] epoch=1", "[node-1] KeyError: 'label'", "node-1 ended with exit 1"]);
 }
 
 #[test]
@@ -476,7 +473,8 @@ fn a_job_of_the_training_operator_is_checked_applied_and_waited_for() {
     let job = host.cluster(|cluster| cluster.object(LEGACY_KIND, "mnist")).unwrap();
     assert_eq!(job.int("/spec/pytorchReplicaSpecs/Worker/replicas"), Some(3));
     assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("q"));
-    assert_eq!(host.terminal().notes, ["pytorchjob/mnist created", "mnist complete after 60s"]);
+    let notes = ["pytorchjob/mnist created", "waiting for pods of mnist", "mnist complete after 60s"];
+    assert_eq!(host.terminal().notes, notes);
     let error = host.run::<Plugin>(&["mnist", "job.yaml"]).unwrap_err();
     assert_eq!(error.message, "PyTorchJob mnist exists and is complete; it will not run again");
 }
@@ -508,7 +506,7 @@ fn the_final_metrics_come_from_the_status_or_from_the_log() {
     });
     ends(&host, "Complete", "");
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes[1], "mnist complete after 60s: epoch=2 loss=0.25");
+    assert_eq!(host.terminal().notes.last().unwrap(), "mnist complete after 60s: epoch=2 loss=0.25");
 
     let host = cluster();
     host.at(seconds(30), |cluster| {
@@ -518,7 +516,7 @@ fn the_final_metrics_come_from_the_status_or_from_the_log() {
     });
     ends(&host, "Complete", "");
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes[1], "mnist complete after 60s: loss=0.31");
+    assert_eq!(host.terminal().notes.last().unwrap(), "mnist complete after 60s: loss=0.31");
 }
 
 #[test]

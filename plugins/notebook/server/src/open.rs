@@ -60,8 +60,7 @@ pub fn open(kf: &Kf, server: Server, opening: &Opening) -> Result<Exit> {
         let ended = forward.finish();
         drop(forward);
         let Some(now_is) = server.again(kf)? else {
-            kf.warn(format!("{server} was deleted"));
-            return Ok(Exit::FAILED);
+            return Err(Error::failed(format!("{server} was deleted")));
         };
         server = now_is;
         if !server.is_wished() {
