@@ -102,7 +102,10 @@ impl Host for FakeHost {
 
     fn whoami(&self) -> Result<Identity> {
         self.cluster(|cluster| cluster.may_ask(Review::Identity))?;
-        Ok(self.cluster(|cluster| cluster.identity.clone()))
+        self.cluster(|cluster| match &cluster.hidden_identity {
+            Some(error) => Err(error.clone()),
+            None => Ok(cluster.identity.clone()),
+        })
     }
 
     fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {

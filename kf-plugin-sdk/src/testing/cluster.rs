@@ -40,10 +40,14 @@ pub struct FakeCluster {
     /// Every change with the resource version it made.
     pub(super) changes: Vec<(u64, Key, Event)>,
     pub(super) identity: Identity,
+    /// Why the cluster does not say who the user is.
+    pub(super) hidden_identity: Option<Error>,
     pub(super) denied: Vec<(String, String, String)>,
     pub(super) failures: Vec<(String, String, Error)>,
     /// At which version the watches of a kind broke, and how.
     pub(super) broken: Vec<(u64, String, Error)>,
+    /// How many more pages after the first of a kind's lists have expired.
+    pub(super) expired: BTreeMap<String, u32>,
     /// Fields no object of a kind may have: kind, pointer, and what is said of it.
     pub(super) fields: Vec<(String, String, Error)>,
     pub(super) writes: Vec<Write>,
@@ -128,15 +132,25 @@ impl FakeCluster {
         self.identity = identity;
     }
 
+    /// The cluster does not say who the user is, and why.
+    pub fn hide_identity(&mut self, why: Error) {
+        self.hidden_identity = Some(why);
+    }
+
     /// The user may not: calls are forbidden and `can-i` says no. `*` is every verb; the resource is the
     /// plural, with a subresource after a slash.
     pub fn deny(&mut self, verb: &str, group: &str, resource: &str) {
         self.denied.push((verb.into(), group.into(), resource.into()));
     }
 
-    /// Calls with this verb on this kind fail so: a webhook, a schema.
+    /// Calls with this verb on this kind, or on what is below it as in `Pod/log`, fail so: a webhook, a schema.
     pub fn fail(&mut self, verb: &str, kind: &str, error: Error) {
         self.failures.push((verb.into(), kind.into(), error));
+    }
+
+    /// The next pages after the first one of this kind's lists have expired, so many in all.
+    pub fn expire_pages(&mut self, kind: &str, pages: u32) {
+        self.expired.insert(kind.into(), pages);
     }
 
     /// Calls with this verb on this kind no longer fail.

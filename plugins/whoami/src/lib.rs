@@ -17,9 +17,14 @@ pub struct Whoami {}
 
 /// What is shown.
 #[derive(Serialize, TableRow)]
-#[row(name = "format!(\"user/{}\", self.user)")]
+#[row(name = "format!(\"user/{}\", self.user.as_deref().unwrap_or(UNKNOWN))")]
 struct Report {
-    user: String,
+    #[serde(skip)]
+    #[column(title = "USER")]
+    user_line: Cell,
+    /// None where the cluster cannot say.
+    #[column(skip)]
+    user: Option<String>,
     #[serde(skip)]
     #[column(title = "GROUPS")]
     groups_line: String,
@@ -48,17 +53,33 @@ struct Report {
 
 #[kf_plugin_sdk::main]
 pub fn main(_: Whoami, kf: &Kf) -> Result<Exit> {
-    let identity = kf.whoami()?;
+    let identity = match kf.whoami() {
+        // A name for a script is not made up.
+        Err(error) if error.is(ErrorCode::Unsupported) && kf.output_format() != Format::Name => {
+            kf.warn(error.message);
+            None
+        }
+        identity => Some(identity?),
+    };
     let role = role::probe(kf)?;
     kf.record(&report(identity, kf.context(), role, kf.now()))?;
     Ok(Exit::OK)
 }
 
-fn report(identity: Identity, context: Context, role: Role, now: Timestamp) -> Report {
+const UNKNOWN: &str = "unknown";
+
+fn report(identity: Option<Identity>, context: Context, role: Role, now: Timestamp) -> Report {
+    let user = identity.as_ref().map(|identity| identity.username.clone());
+    let user_line = match &user {
+        Some(user) => Cell::toned(user, Tone::Plain),
+        None => Cell::toned(UNKNOWN, Tone::Warning),
+    };
+    let identity = identity.unwrap_or_default();
     let expires = identity.expires.map(Timestamp);
     Report {
+        user_line,
         groups_line: identity.groups.join(", "),
-        user: identity.username,
+        user,
         groups: identity.groups,
         cluster: context.cluster,
         environment: context.environment,
@@ -112,6 +133,19 @@ mod tests {
             "USER  alice\nGROUPS  ml, system:authenticated\nCLUSTER  lab\nNAMESPACE  team-a\n\
              ROLE  edit: may run and change workloads\nCREDENTIALS  no known end\nUID\n"
         );
+    }
+
+    #[test]
+    fn cluster_that_cannot_say_who_it_is_still_says_the_role() {
+        let host = alice();
+        let old = Error::unsupported("this cluster serves no SelfSubjectReview");
+        host.cluster(|cluster| cluster.hide_identity(old.clone()));
+        assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
+        assert_eq!(host.terminal().notes, ["warning: this cluster serves no SelfSubjectReview"]);
+        assert!(host.terminal().stdout.starts_with("USER  unknown\n"), "{}", host.terminal().stdout);
+        assert!(host.terminal().stdout.contains("ROLE  admin"), "{}", host.terminal().stdout);
+        host.format(Format::Name);
+        assert_eq!(host.run::<Plugin>(&[]), Err(old));
     }
 
     #[test]
