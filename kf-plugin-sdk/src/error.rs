@@ -107,6 +107,13 @@ impl Error {
         self.code == code
     }
 
+    /// Whether it may concern one kind alone, so that a command that reads several can go on without it: a
+    /// conversion webhook that fails, the server of an aggregated API that is away. See [`LeftOut`](crate::LeftOut).
+    pub fn is_partial(&self) -> bool {
+        use ErrorCode::{Budget, Forbidden, NotFound, Unauthenticated};
+        !matches!(self.code, Budget | Forbidden | NotFound | Unauthenticated)
+    }
+
     /// Whether it may be better in a moment: the API server is away, slow or in trouble.
     pub fn may_pass(&self) -> bool {
         matches!(self.code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)

@@ -1,4 +1,7 @@
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::Duration;
 
 #[cfg(target_arch = "wasm32")]
@@ -28,17 +31,19 @@ pub struct Kf {
     host: HostHandle,
     /// The command's arguments, to tell flags with a value from those without.
     tree: Option<fn() -> clap::Command>,
+    /// What was said to be left out.
+    mentioned: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl Kf {
     /// On a host; [`crate::testing::FakeHost::kf`] is how tests get one.
     pub fn new(host: HostHandle) -> Self {
-        Self { host, tree: None }
+        Self { host, tree: None, mentioned: Rc::default() }
     }
 
     /// For a command with these arguments.
     pub(crate) fn with_tree(&self, tree: fn() -> clap::Command) -> Self {
-        Self { host: self.host.clone(), tree: Some(tree) }
+        Self { tree: Some(tree), ..self.clone() }
     }
 
     /// Where and how the command runs.
@@ -135,8 +140,8 @@ impl Kf {
     }
 
     /// The objects of several selections at once, in their order.
-    pub fn list_selections(&self, what: &[Api]) -> Vec<Result<Listed>> {
-        let what: Vec<_> = what.iter().map(Api::selection).collect();
+    pub fn list_selections(&self, apis: &[Api]) -> Vec<Result<Listed>> {
+        let what: Vec<_> = apis.iter().map(Api::selection).collect();
         let pages = self.host.list_many(&what, Some(crate::objects::PAGE));
         let page = |page: Result<Page>, what: &Selection| match page {
             // All of them together were too large.
@@ -148,7 +153,12 @@ impl Kf {
         pages
             .into_iter()
             .zip(what)
-            .map(|(first, what)| self.rest(what.clone(), page(first, &what)?))
+            .zip(apis)
+            .map(|((first, what), api)| match page(first, &what).and_then(|page| self.rest(what, page)) {
+                // The pages that were read are of a state that the server has forgotten.
+                Err(error) if error.is(crate::ErrorCode::Expired) => api.listed(),
+                listed => listed,
+            })
             .collect()
     }
 
@@ -256,6 +266,11 @@ impl Kf {
     /// A line of talk that a person should not miss.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.host.warn(text.as_ref());
+    }
+
+    /// Whether something that is left out is mentioned for the first time in this run.
+    pub(crate) fn is_first_mention(&self, what: &str) -> bool {
+        self.mentioned.borrow_mut().insert(what.to_owned())
     }
 
     /// A table, or the rows' objects as one list, by what `-o` asks for.

@@ -54,6 +54,7 @@ mod command_line;
 mod describe;
 mod error;
 mod kf;
+mod left_out;
 mod logs;
 #[cfg(feature = "manifest")]
 pub mod manifest;
@@ -80,6 +81,7 @@ pub use command_line::CommandLine;
 pub use describe::{Describe, Notes, describe};
 pub use error::{Error, ErrorCode, Exit, Optional, Result};
 pub use kf::Kf;
+pub use left_out::LeftOut;
 pub use logs::{Forwarding, Log, LogRequest};
 pub use objects::{Api, Object};
 pub use quantity::Quantity;
@@ -100,7 +102,7 @@ pub mod prelude {
     pub use crate::ui::{Cell, Format, TableRow, Tone};
     pub use crate::{
         Api, Candidate, Completion, CompletionRequest, Describe, DirectoryArg, Error, ErrorCode, EventKind,
-        Exit, FileArg, Kf, Kind, Object, Optional, Result, Span, Timestamp,
+        Exit, FileArg, Kf, Kind, LeftOut, Object, Optional, Result, Span, Timestamp,
     };
 }
 

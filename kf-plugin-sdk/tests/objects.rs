@@ -76,3 +76,36 @@ fn built_in_kinds_can_be_structs() {
     assert_eq!(found.metadata.labels.unwrap()["app"], "web");
     assert_eq!(host.kf().typed::<Pod>().list().unwrap().len(), 1);
 }
+
+fn many_pods(count: usize) -> FakeHost {
+    let host = FakeHost::new("team-a");
+    for number in 0..count {
+        host.put(
+            json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("pod-{number:04}") } }),
+        );
+    }
+    host
+}
+
+#[test]
+fn list_whose_pages_expire_begins_anew() {
+    let host = many_pods(600);
+    let kf = host.kf();
+    let listed = |kf: &Kf| -> [Result<usize>; 3] {
+        [
+            kf.api("Pod").list().map(|pods| pods.len()),
+            kf.api("Pod").list_and_watch().map(|(pods, _)| pods.len()),
+            kf.list_many(&[Kind::from("Pod")]).remove(0).map(|listed| listed.items.len()),
+        ]
+    };
+    for pages in [0, 1] {
+        for way in 0..3 {
+            host.cluster(|cluster| cluster.expire_pages("Pod", pages));
+            assert_eq!(listed(&kf)[way], Ok(600), "{pages} {way}");
+        }
+    }
+    host.cluster(|cluster| cluster.expire_pages("Pod", u32::MAX));
+    for answer in listed(&kf) {
+        assert_eq!(answer.unwrap_err().code, ErrorCode::Expired, "it is not tried for ever");
+    }
+}

@@ -7,10 +7,13 @@ use super::{Document, Object, Watch};
 #[cfg(target_arch = "wasm32")]
 use crate::border::Host;
 use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, PatchKind, Selection, WriteOptions};
-use crate::error::{Error, Optional, Result};
+use crate::error::{Error, ErrorCode, Optional, Result};
 
 /// How many objects a page of a list is asked to hold.
 pub(crate) const PAGE: u32 = 250;
+
+/// How often a list is begun anew because the server has forgotten the state that its pages are of.
+const MAX_RESTARTS: u32 = 3;
 
 /// A kind of object and where to look for it; the verbs are its methods.
 #[derive(Clone)]
@@ -66,20 +69,34 @@ impl<T: Document> Api<T> {
 
     /// Every selected object, all pages together.
     pub fn list(&self) -> Result<Vec<T>> {
-        self.iter().collect()
+        self.whole().map(|(objects, _)| objects)
     }
 
-    /// The selected objects one by one; pages are fetched as they are needed.
+    /// Every selected object, and where a watch takes over. All pages are of one state of the cluster: where that is
+    /// forgotten between two pages, the list begins anew.
+    fn whole(&self) -> Result<(Vec<T>, String)> {
+        let mut restarts = 0;
+        loop {
+            let mut objects = self.iter();
+            match objects.by_ref().collect::<Result<Vec<_>>>() {
+                Ok(found) => return Ok((found, objects.resource_version)),
+                Err(error) if error.is(ErrorCode::Expired) && restarts < MAX_RESTARTS => restarts += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The selected objects one by one; pages are fetched as they are needed. [`ErrorCode::Expired`] means that the
+    /// server has forgotten the pages that are left.
     pub fn iter(&self) -> Objects<'_, T> {
         Objects { api: self, items: VecDeque::new(), next: Some(None), resource_version: String::new() }
     }
 
     /// The selected objects now, and a watch that takes over from there.
     pub fn list_and_watch(&self) -> Result<(Vec<T>, Watch<T>)> {
-        let mut objects = self.iter();
-        let items = objects.by_ref().collect::<Result<Vec<_>>>()?;
-        let watch = self.watch(objects.resource_version())?;
-        Ok((items, watch))
+        let (objects, version) = self.whole()?;
+        let watch = self.watch(&version)?;
+        Ok((objects, watch))
     }
 
     /// The changes after a resource version.
@@ -170,6 +187,12 @@ impl<T: Document> Api<T> {
             .and_then(Value::as_str)
             .ok_or_else(|| Error::invalid(format!("the {} has no name", self.selection.kind.kind)))?;
         Ok((self.reference(name), body))
+    }
+}
+
+impl Api<Object> {
+    pub(crate) fn listed(&self) -> Result<Listed> {
+        self.whole().map(|(items, resource_version)| Listed { items, resource_version })
     }
 }
 

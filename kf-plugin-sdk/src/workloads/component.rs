@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::kinds::PodsBy;
 use super::verdict::{Evidence, Verdict, verdict};
 use super::{ComponentKind, Events, container, pick};
-use crate::error::{Error, ErrorCode, Optional, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
+use crate::left_out::LeftOut;
 use crate::objects::{Api, Object};
 
 /// Something a person named.
@@ -29,7 +30,8 @@ impl Component {
     /// Finds `NAME` or `KIND/NAME` in the namespace of the run, of any kind.
     ///
     /// What belongs to another match is left out: a training job's job set has its name. Kinds that
-    /// are not served or not permitted are passed over; only when nothing is found they are named.
+    /// are not served or not permitted are passed over; only when nothing is found they are named. A kind that is
+    /// broken is left out, and said to be.
     /// A bare name asks for every kind at once, so the manifest should ask for `get` on each, as
     /// `optional`.
     pub fn find(kf: &Kf, words: &str) -> Result<Self> {
@@ -72,9 +74,10 @@ impl Component {
     fn search(kf: &Kf, name: &str, kinds: &[ComponentKind]) -> Result<Self> {
         let mut found: Vec<Self> = Vec::new();
         let mut refused: Vec<(ComponentKind, Error)> = Vec::new();
+        let mut left_out = LeftOut::default();
         let asked: Vec<_> = kinds.iter().map(|kind| kind.kind()).collect();
         for (&kind, answer) in kinds.iter().zip(kf.get_many(&asked, name)) {
-            match answer.optional() {
+            match left_out.take(kind.plural(), answer) {
                 Ok(Some(object)) => found.push(Self { kind, name: name.to_owned(), object }),
                 Ok(None) => {}
                 // Few users of training jobs may see job sets, and few would name one.
@@ -94,7 +97,14 @@ impl Component {
             return Err(Error::invalid(format!("`{name}` can be {}", names.join(" or ")))
                 .hint(kf.command_line().replace(name, &first)));
         }
-        found.pop().ok_or_else(|| nothing_found(kf, name, kinds, refused))
+        match (found.pop(), left_out.first_error()) {
+            (Some(found), _) => {
+                left_out.tell(kf);
+                Ok(found)
+            }
+            (None, None) => Err(nothing_found(kf, name, kinds, refused)),
+            (None, Some(first)) => Err(not_known(kf, name, kinds, first, &left_out)),
+        }
     }
 
     /// Itself, as a selection of one.
@@ -203,10 +213,8 @@ impl Component {
 
     /// Kueue's workloads of the namespace; none where there is no Kueue, or no right to look.
     pub(super) fn workloads(&self, kf: &Kf) -> Result<Vec<Object>> {
-        match kf.api("kueue.x-k8s.io/Workload").list() {
-            Err(error) if error.is(ErrorCode::Forbidden) => Ok(Vec::new()),
-            other => Ok(other.optional()?.unwrap_or_default()),
-        }
+        let workloads = kf.api("kueue.x-k8s.io/Workload").list();
+        Ok(LeftOut::optional(kf, "workloads of Kueue", workloads)?.unwrap_or_default())
     }
 
     /// How many pods it runs at once, as its spec says; none if it leaves that to something else.
@@ -257,6 +265,16 @@ fn expression(term: &Value) -> Option<String> {
         "DoesNotExist" => Some(format!("!{key}")),
         _ => None,
     }
+}
+
+/// Nothing that can be read has the name, and something cannot be read.
+fn not_known(kf: &Kf, name: &str, kinds: &[ComponentKind], first: &Error, left_out: &LeftOut) -> Error {
+    if left_out.len() == kinds.len() {
+        return first.clone();
+    }
+    let message =
+        format!("no component `{name}` in {} can be found; left out: {}", kf.namespace(), left_out.words());
+    Error::new(first.code, message)
 }
 
 /// Nothing has the name, as far as the user may look.

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::Result;
 use crate::kf::Kf;
+use crate::left_out::LeftOut;
 use crate::objects::Object;
 
 /// The latest warning about each object of a namespace. Kubernetes keeps events for an hour.
@@ -22,13 +23,26 @@ struct Warning {
 }
 
 impl Events {
-    /// Reads them. Without the right to list events there are none.
+    /// Reads them. Without the right to list events, or where events cannot be read now, there are none.
     pub fn read(kf: &Kf) -> Result<Self> {
-        match kf.api("Event").fields("type=Warning").list() {
-            Ok(events) => Ok(Self::of(&events)),
-            Err(Error { code: ErrorCode::Forbidden | ErrorCode::NotFound, .. }) => Ok(Self::default()),
-            Err(error) => Err(error),
+        let events = LeftOut::optional(kf, "events", Self::list(kf))?;
+        Ok(events.map(|events| Self::of(&events)).unwrap_or_default())
+    }
+
+    /// Reads them again. Those that are known stay where they cannot be read now.
+    pub(super) fn renew(&mut self, kf: &Kf) -> Result<()> {
+        match Self::list(kf) {
+            Err(error) if error.is_partial() => Ok(()),
+            events => {
+                let events = LeftOut::optional(kf, "events", events)?;
+                *self = events.map(|events| Self::of(&events)).unwrap_or_default();
+                Ok(())
+            }
         }
+    }
+
+    fn list(kf: &Kf) -> Result<Vec<Object>> {
+        kf.api("Event").fields("type=Warning").list()
     }
 
     /// The warnings among these events.

@@ -49,9 +49,7 @@ impl Measured {
                 ErrorCode::NotFound => Ok(Self::NotServed),
                 ErrorCode::Forbidden => Ok(Self::NotAllowed),
                 // An aggregated API whose server is away answers 503.
-                ErrorCode::Internal | ErrorCode::Failed | ErrorCode::TimedOut => {
-                    Ok(Self::Broken(error.message))
-                }
+                _ if error.is_partial() => Ok(Self::Broken(error.message)),
                 _ => Err(error),
             },
         }

@@ -72,10 +72,8 @@ impl<'a> StandingTable<'a> {
             lost = self.tell_loss(lost);
             if refreshed {
                 // A server that is away is waited for by the watches.
-                if self.with_events
-                    && let Ok(read) = Events::read(self.kf)
-                {
-                    events = read;
+                if self.with_events {
+                    let _away = events.renew(self.kf);
                 }
                 refresh = self.kf.after(REFRESH);
             }

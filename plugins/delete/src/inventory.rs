@@ -16,6 +16,8 @@ pub(crate) struct Inventory {
     lines: Vec<String>,
     /// What the user may not list.
     unseen: Vec<&'static str>,
+    /// What cannot be read now.
+    left_out: LeftOut,
 }
 
 impl Inventory {
@@ -54,14 +56,14 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// None where it is not served or not allowed; the latter is remembered.
+    /// None where it is not served, not allowed or broken; the last two are remembered.
     fn permitted(&mut self, answer: Result<Listed>, plural: &'static str) -> Result<Option<Vec<Object>>> {
         match answer {
             Err(error) if error.is(ErrorCode::Forbidden) => {
                 self.unseen.push(plural);
                 Ok(None)
             }
-            listed => Ok(listed.optional()?.map(|listed| listed.items)),
+            listed => Ok(self.left_out.take(plural, listed)?.map(|listed| listed.items)),
         }
     }
 
@@ -76,6 +78,9 @@ impl Inventory {
         }
         if !self.unseen.is_empty() {
             kf.note(format!("  and what you may not list: {}", self.unseen.join(", ")));
+        }
+        if !self.left_out.is_empty() {
+            kf.note(format!("  and what cannot be read now: {}", self.left_out.words()));
         }
     }
 }

@@ -131,20 +131,17 @@ fn is_later(event: &Object, component: &Object) -> bool {
     }
 }
 
-/// All objects of which a component may be made, as far as they are served and may be listed.
+/// All objects of which a component may be made, as far as they are served and can be listed.
 fn parts(kf: &Kf) -> Result<Vec<Object>> {
-    let kinds: Vec<Kind> = ComponentKind::ALL
-        .into_iter()
-        .map(ComponentKind::kind)
-        .chain([Kind::new("apps", "ReplicaSet")])
-        .collect();
+    let replica_sets = [("replica sets", Kind::new("apps", "ReplicaSet"))];
+    let known = ComponentKind::ALL.into_iter().map(|kind| (kind.plural(), kind.kind()));
+    let (names, kinds): (Vec<_>, Vec<_>) = known.chain(replica_sets).unzip();
+    let mut left_out = LeftOut::default();
     let mut parts = Vec::new();
-    for listed in kf.list_many(&kinds) {
-        match listed {
-            Ok(listed) => parts.extend(listed.items),
-            Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => {}
-            Err(error) => return Err(error),
-        }
+    for (name, listed) in names.into_iter().zip(kf.list_many(&kinds)) {
+        let listed = left_out.take_readable(name, listed)?;
+        parts.extend(listed.into_iter().flat_map(|listed| listed.items));
     }
+    left_out.tell(kf);
     Ok(parts)
 }

@@ -165,3 +165,19 @@ fn who_may_not_see_job_sets_still_reads_what_happened_to_a_training_job() {
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert!(rows[0].contains("BackoffLimitExceeded") && rows[1].contains("FailedJobs"), "{rows:?}");
 }
+
+#[test]
+fn events_of_a_component_survive_a_broken_kind() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    put(&host, "batch/v1", "Job", "mnist", None);
+    put(&host, "v1", "Pod", "mnist-0", Some(("Job", "mnist")));
+    host.put(event("a", ("Pod", "mnist-0"), 50, "BackOff"));
+    host.cluster(|cluster| {
+        for verb in ["get", "list"] {
+            cluster.fail(verb, "Notebook", Error::new(ErrorCode::Internal, "webhook failed"));
+        }
+    });
+    assert_eq!(shown(&host, &["mnist"]), ["10m 1 pod/mnist-0 BackOff"]);
+    assert_eq!(host.terminal().notes, ["warning: left out: notebooks (webhook failed)"], "said once");
+}

@@ -59,11 +59,14 @@ pub fn main(jupyter: Jupyter, kf: &Kf) -> Result<Exit> {
 fn only(kf: &Kf) -> Result<Server> {
     let mut servers = Vec::new();
     let mut refused = None;
+    let mut left_out = LeftOut::default();
     for kind in served(kf)? {
         match kf.api(kind.kind()).list() {
-            Ok(objects) => servers.extend(objects.into_iter().filter_map(Server::of)),
             Err(error) if error.is(ErrorCode::Forbidden) => refused = Some(error),
-            Err(error) => return Err(error),
+            answer => {
+                let objects = left_out.take(kind.plural(), answer)?;
+                servers.extend(objects.into_iter().flatten().filter_map(Server::of));
+            }
         }
     }
     if let [_, _, ..] = servers.as_slice() {
@@ -73,8 +76,11 @@ fn only(kf: &Kf) -> Result<Server> {
             Error::invalid(format!("there are {}", names.join(", "))).hint(kf.command_line().with(&first))
         );
     }
-    match (servers.pop(), refused) {
-        (Some(server), _) => Ok(server),
+    match (servers.pop(), left_out.first_error().cloned().or(refused)) {
+        (Some(server), _) => {
+            left_out.tell(kf);
+            Ok(server)
+        }
         (None, Some(error)) => Err(error),
         (None, None) => Err(Error::not_found(format!("no notebook server in {}", kf.namespace()))
             .hint("kf notebook create NAME --wait")),

@@ -80,10 +80,8 @@ fn claims(document: &Value, found: &mut BTreeSet<String>) {
 /// Volume claims that name the component or one of its pods as their owner. Without the right to
 /// list them there are none to tell of.
 fn owned_claims(kf: &Kf, component: &Component) -> Result<BTreeSet<String>> {
-    let claims = match kf.api("PersistentVolumeClaim").list() {
-        Err(error) if error.is(ErrorCode::Forbidden) => return Ok(BTreeSet::new()),
-        listed => listed.optional()?.unwrap_or_default(),
-    };
+    let claims = kf.api("PersistentVolumeClaim").list();
+    let claims = LeftOut::optional(kf, "volume claims", claims)?.unwrap_or_default();
     let is_owner = |owner: &Value| {
         let text = |field: &str| owner.get(field).and_then(Value::as_str);
         let by_uid = text("uid").is_some() && text("uid") == component.object.uid();
@@ -123,7 +121,7 @@ pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Own
             }
             // What is gone makes nothing anew.
             Err(error) if error.is(ErrorCode::NotFound) => break,
-            Err(error) if error.is(ErrorCode::Forbidden) => {
+            Err(error) if error.is(ErrorCode::Forbidden) || error.is_partial() => {
                 // A training job's job set has its name, and most people may not see it.
                 let train_job = kf.api(ComponentKind::TrainJob.kind()).get(&name);
                 if let (ComponentKind::JobSet, Ok(object)) = (known, train_job) {

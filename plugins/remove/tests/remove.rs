@@ -166,3 +166,32 @@ fn a_missing_one_and_a_forbidden_one() {
     assert_eq!(host.run::<Plugin>(&["mnist", "--yes"]).unwrap_err().code, ErrorCode::Forbidden);
     assert_eq!(host.run::<Plugin>(&["mnist"]).unwrap_err().code, ErrorCode::Forbidden, "before any question");
 }
+
+#[test]
+fn broken_kind_does_not_keep_others_from_being_removed() {
+    let host = cluster();
+    put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
+    host.cluster(|cluster| {
+        cluster.fail("get", "Notebook", Error::new(ErrorCode::Internal, "webhook failed"));
+        cluster.fail("list", "PersistentVolumeClaim", Error::new(ErrorCode::Unreachable, "not ready"));
+    });
+    assert_eq!(host.run::<Plugin>(&["mnist", "--yes", "--no-wait"]), Ok(Exit::OK));
+    assert_eq!(deleted(&host), ["TrainJob/mnist"]);
+    let notes = host.terminal().notes.clone();
+    assert!(notes.contains(&"warning: left out: notebooks (webhook failed)".to_owned()), "{notes:?}");
+    assert!(notes.contains(&"warning: left out: volume claims (not ready)".to_owned()), "{notes:?}");
+}
+
+/// Its owner would make it anew, whether that can be read now or not.
+#[test]
+fn part_of_what_cannot_be_read_is_not_removed() {
+    let host = cluster();
+    host.serve("apps", "v1", "StatefulSet", "statefulsets");
+    host.put(made("apps/v1", "StatefulSet", "alice", Some(("Notebook", "alice"))).into_value());
+    host.cluster(|cluster| {
+        cluster.fail("get", "Notebook", Error::new(ErrorCode::Internal, "webhook failed"))
+    });
+    let error = host.run::<Plugin>(&["alice", "--yes"]).unwrap_err();
+    assert_eq!(error.message, "statefulset/alice belongs to notebook/alice, which would make it anew");
+    assert!(deleted(&host).is_empty());
+}

@@ -15,6 +15,8 @@ const KINDS: [ComponentKind; 3] =
     [ComponentKind::InferenceService, ComponentKind::Notebook, ComponentKind::Workspace];
 
 const SLICE: &str = "discovery.k8s.io/EndpointSlice";
+const SLICES: &str = "endpoint slices";
+const ENDPOINTS: &str = "endpoints";
 
 const WORKSPACE_LABEL: &str = "notebooks.kubeflow.org/workspace-name";
 
@@ -52,13 +54,15 @@ impl Scene {
     pub(crate) fn read(kf: &Kf) -> Result<Self> {
         let pods = kf.api("Pod").list()?;
         let services = kf.api("Service").list()?;
-        let endpoints = Endpoints::read(kf)?;
+        let mut left_out = LeftOut::default();
+        let endpoints = Endpoints::read(kf, &mut left_out)?;
         let mut components = Vec::new();
         let lists = kf.list_many(&KINDS.map(ComponentKind::kind));
         for (kind, listed) in KINDS.into_iter().zip(lists) {
-            let found = served_and_allowed(listed.map(|listed| listed.items))?;
-            components.push((kind, found.unwrap_or_default()));
+            let found = left_out.take_readable(kind.plural(), listed)?;
+            components.push((kind, found.map(|listed| listed.items).unwrap_or_default()));
         }
+        left_out.tell(kf);
         Ok(Self { pods, services, endpoints, components })
     }
 
@@ -128,14 +132,19 @@ pub(crate) enum Source {
 impl Live {
     pub(crate) fn open(kf: &Kf) -> Result<Self> {
         let mut live = Self { mirrors: Vec::new(), sources: Vec::new() };
+        let mut left_out = LeftOut::default();
         live.mirror(kf, Source::Pods, "Pod".into())?;
         live.mirror(kf, Source::Services, "Service".into())?;
-        if !live.mirror_if_allowed(kf, Source::Slices, SLICE.into())? {
-            live.mirror_if_allowed(kf, Source::Endpoints, "Endpoints".into())?;
+        let slices = live.mirror(kf, Source::Slices, SLICE.into());
+        if left_out.take_readable(SLICES, slices)?.is_none() {
+            let endpoints = live.mirror(kf, Source::Endpoints, "Endpoints".into());
+            left_out.take_readable(ENDPOINTS, endpoints)?;
         }
         for kind in KINDS {
-            live.mirror_if_allowed(kf, Source::Components(kind), kind.kind())?;
+            let components = live.mirror(kf, Source::Components(kind), kind.kind());
+            left_out.take_readable(kind.plural(), components)?;
         }
+        left_out.tell(kf);
         Ok(live)
     }
 
@@ -143,10 +152,6 @@ impl Live {
         self.mirrors.push(Mirror::open(kf, kf.api(kind))?);
         self.sources.push(source);
         Ok(())
-    }
-
-    fn mirror_if_allowed(&mut self, kf: &Kf, source: Source, kind: Kind) -> Result<bool> {
-        served_and_allowed(self.mirror(kf, source, kind)).map(|found| found.is_some())
     }
 }
 
@@ -163,14 +168,6 @@ fn one(kf: &Kf, targets: Vec<Target>, words: &str) -> Result<Target> {
         let missing = format!("nothing that can be reached is called `{words}` in {}", kf.namespace());
         Error::not_found(missing).hint("kf services list")
     })
-}
-
-/// Nothing where the kind is not served or may not be listed.
-fn served_and_allowed<T>(found: Result<T>) -> Result<Option<T>> {
-    match found {
-        Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => Ok(None),
-        found => found.map(Some),
-    }
 }
 
 fn component(kf: &Kf, kind: ComponentKind, object: &Object, pods: &[Object]) -> Target {
@@ -258,11 +255,11 @@ enum Endpoints {
 }
 
 impl Endpoints {
-    fn read(kf: &Kf) -> Result<Self> {
-        if let Some(slices) = served_and_allowed(kf.api(SLICE).list())? {
+    fn read(kf: &Kf, left_out: &mut LeftOut) -> Result<Self> {
+        if let Some(slices) = left_out.take_readable(SLICES, kf.api(SLICE).list())? {
             return Ok(Self::Known(of_slices(&slices)));
         }
-        let endpoints = served_and_allowed(kf.api("Endpoints").list())?;
+        let endpoints = left_out.take_readable(ENDPOINTS, kf.api("Endpoints").list())?;
         Ok(endpoints.map_or(Self::Unknown, |endpoints| Self::Known(of_endpoints(&endpoints))))
     }
 

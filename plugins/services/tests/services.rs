@@ -241,3 +241,18 @@ fn a_workspace_has_an_address_and_its_own_service_is_a_part_of_it() {
     assert!(lines(&host).contains(&"workspace alice 1/1 /workspace/connect/team-a/alice/".to_owned()));
     assert!(!lines(&host).iter().any(|line| line.contains("ws-alice-y")), "{:?}", lines(&host));
 }
+
+#[test]
+fn broken_kinds_are_left_out() {
+    let host = cluster();
+    host.cluster(|cluster| {
+        cluster.fail("list", "InferenceService", Error::new(ErrorCode::Internal, "webhook failed"));
+        cluster.fail("list", "EndpointSlice", Error::new(ErrorCode::Unreachable, "not ready"));
+    });
+    host.put(json!({ "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": "web" },
+        "subsets": [{ "addresses": [{}], "notReadyAddresses": [{}] }] }));
+    host.run::<Plugin>(&["list"]).unwrap();
+    assert!(lines(&host).iter().any(|line| line.starts_with("service web 1/2")), "{:?}", lines(&host));
+    let left_out = "warning: left out: endpoint slices (not ready); inference services (webhook failed)";
+    assert_eq!(host.terminal().notes, [left_out]);
+}

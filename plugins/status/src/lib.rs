@@ -84,7 +84,16 @@ fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
 fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>> {
     let mut found = named(snapshot, words);
     match found.len() {
-        0 => Err(Error::not_found(format!("no `{words}` in {}", kf.namespace())).hint("kf status")),
+        0 => {
+            let missing = format!("no `{words}` in {}", kf.namespace());
+            Err(match snapshot.left_out.first_error() {
+                // It may be of a kind that cannot be read.
+                Some(error) => {
+                    Error::new(error.code, format!("{missing}, as far as can be read")).hint("kf status")
+                }
+                None => Error::not_found(missing).hint("kf status"),
+            })
+        }
         1 => Ok(found.remove(0)),
         _ => {
             let names: Vec<_> = found.iter().map(Component::full_name).collect();

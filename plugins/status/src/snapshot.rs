@@ -29,6 +29,14 @@ impl Source {
             Self::Warnings => kf.api("Event").fields("type=Warning"),
         }
     }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Component(kind) => kind.plural(),
+            Self::Queue => "workloads of Kueue",
+            Self::Warnings => "events",
+        }
+    }
 }
 
 /// The objects of a namespace.
@@ -40,11 +48,13 @@ pub(crate) struct Snapshot {
     pub(crate) events: Events,
     /// What the user may not list.
     omitted: Vec<ComponentKind>,
+    /// What cannot be read now.
+    pub(crate) left_out: LeftOut,
 }
 
 impl Snapshot {
     /// Reads everything once. Kinds the cluster does not serve are not there; kinds the user may
-    /// not list are left out and remembered.
+    /// not list and kinds that are broken are left out and remembered.
     pub(crate) fn read(kf: &Kf) -> Result<Self> {
         let mut snapshot = Self::default();
         snapshot.read_sources(kf)?;
@@ -66,8 +76,8 @@ impl Snapshot {
         Ok(read)
     }
 
-    /// None for what is not served or not allowed; the latter is remembered. Without pods nothing can
-    /// be said about anything, so their no is the command's.
+    /// None for what is not served, not allowed or broken; the last two are remembered. Without pods
+    /// nothing can be said about anything, so their no is the command's.
     pub(crate) fn permitted<T>(&mut self, source: Source, answer: Result<T>) -> Result<Option<T>> {
         match (answer, source) {
             (Err(error), source)
@@ -80,7 +90,8 @@ impl Snapshot {
                 }
                 Ok(None)
             }
-            (other, _) => other.optional(),
+            (other, Source::Component(ComponentKind::Pod)) => other.optional(),
+            (other, source) => self.left_out.take(source.plural(), other),
         }
     }
 
@@ -135,6 +146,7 @@ impl Snapshot {
 
     /// Says once what is missing from the picture.
     pub(crate) fn tell_omissions(&self, kf: &Kf) {
+        self.left_out.tell(kf);
         let mut omitted = self.omitted.clone();
         omitted.retain(|kind| *kind != ComponentKind::JobSet || self.has_job_sets_of_its_own());
         if !omitted.is_empty() {

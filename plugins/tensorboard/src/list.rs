@@ -74,14 +74,14 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     })
 }
 
-/// What the user may not see is mentioned.
+/// What the user may not see is mentioned, and what cannot be read now.
 fn permitted<T>(kf: &Kf, found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(error) if error.is(ErrorCode::Forbidden) => {
             kf.note("you may not list tensorboards");
             Ok(None)
         }
-        found => found.map(Some),
+        found => LeftOut::optional(kf, "tensorboards", found),
     }
 }
 

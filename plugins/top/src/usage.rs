@@ -24,13 +24,9 @@ pub(crate) fn takes_resources(pod: &Object) -> bool {
 
 /// The names of the training jobs. Their pods know only their job sets, which have the same names.
 pub(crate) fn training_jobs(kf: &Kf) -> Result<BTreeSet<String>> {
-    match kf.api(ComponentKind::TrainJob.kind()).list() {
-        Err(error) if error.is(ErrorCode::Forbidden) => Ok(BTreeSet::new()),
-        listed => {
-            let jobs = listed.optional()?.unwrap_or_default();
-            Ok(jobs.iter().map(|job| job.name().to_owned()).collect())
-        }
-    }
+    let kind = ComponentKind::TrainJob;
+    let jobs = LeftOut::optional(kf, kind.plural(), kf.api(kind.kind()).list())?.unwrap_or_default();
+    Ok(jobs.iter().map(|job| job.name().to_owned()).collect())
 }
 
 /// Sums up the containers that run side by side: init containers that stay on are among them.

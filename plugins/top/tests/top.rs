@@ -136,3 +136,28 @@ fn watching_shows_what_is_used_by_now() {
     assert!(stdout.contains("statefulset/llm") && stdout.contains("statefulset/web"), "{stdout}");
     assert_eq!(host.terminal().rows.len(), 1, "what is gone is not shown any more");
 }
+
+#[test]
+fn broken_metrics_server_leaves_use_unknown() {
+    for code in [ErrorCode::Unreachable, ErrorCode::Internal, ErrorCode::TimedOut, ErrorCode::Expired] {
+        let host = cluster();
+        with_metrics(&host);
+        let away = "the API server is not ready: it cannot handle the request now (503)";
+        host.cluster(|cluster| cluster.fail("list", "PodMetrics", Error::new(code, away)));
+        assert_eq!(lines(&host, &[]).len(), 2);
+        let note = format!("CPU and memory used are unknown: metrics.k8s.io does not answer: {away}");
+        assert_eq!(host.terminal().notes, [note]);
+    }
+}
+
+#[test]
+fn broken_kind_of_training_jobs_is_left_out() {
+    let host = cluster();
+    with_metrics(&host);
+    host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
+    host.cluster(|cluster| {
+        cluster.fail("list", "TrainJob", Error::new(ErrorCode::Internal, "webhook failed"))
+    });
+    assert_eq!(lines(&host, &[]).len(), 2);
+    assert_eq!(host.terminal().notes, ["warning: left out: training jobs (webhook failed)"]);
+}

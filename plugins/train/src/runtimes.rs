@@ -25,19 +25,24 @@ struct RuntimeRow {
 pub(crate) fn list(kf: &Kf) -> Result<Exit> {
     let mut rows = Vec::new();
     let mut refused = None;
+    let mut left_out = LeftOut::default();
     for kind in [CLUSTER_WIDE, OF_NAMESPACE] {
         match kf.api(Kind::new(GROUP, kind)).list() {
-            Ok(runtimes) => rows.extend(runtimes.iter().map(|runtime| row(kind, runtime))),
             Err(error) if error.is(ErrorCode::Forbidden) => {
                 kf.warn(format!("you may not list {}s", kind.to_lowercase()));
                 refused = Some(error);
             }
-            Err(error) => return Err(error),
+            Err(error) if error.is(ErrorCode::NotFound) => return Err(error),
+            answer => {
+                let runtimes = left_out.take(&format!("{}s", kind.to_lowercase()), answer)?;
+                rows.extend(runtimes.iter().flatten().map(|runtime| row(kind, runtime)));
+            }
         }
     }
-    if let Some(error) = refused.filter(|_| rows.is_empty()) {
-        return Err(error);
+    if let Some(error) = left_out.first_error().or(refused.as_ref()).filter(|_| rows.is_empty()) {
+        return Err(error.clone());
     }
+    left_out.tell(kf);
     if rows.is_empty() {
         kf.note("there are no training runtimes; ask your admin for one");
     }

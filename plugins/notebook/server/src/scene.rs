@@ -4,11 +4,13 @@ use kf_plugin_sdk::workloads::{Events, PodState, pod_state};
 use crate::server::Server;
 use crate::{NOTEBOOK_LABEL, WORKSPACE_LABEL};
 
+const SETS: &str = "stateful sets";
+
 /// What stands between servers and what they do: pods, stateful sets, and warnings about them.
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
     pub pods: Vec<Object>,
-    /// None if the user may not see them.
+    /// None if the user may not see them, or they cannot be read now.
     pub sets: Option<Vec<Object>>,
     pub events: Events,
 }
@@ -21,7 +23,7 @@ impl Scene {
             let found = kf.api("Pod").labels(label).list()?;
             pods.extend(found.into_iter().filter(|pod| pod.label(label).is_some()));
         }
-        let sets = permitted(kf.api("apps/StatefulSet").list())?;
+        let sets = LeftOut::optional(kf, SETS, kf.api("apps/StatefulSet").list())?;
         Ok(Self { pods, sets, events: Events::read(kf)? })
     }
 
@@ -33,7 +35,7 @@ impl Scene {
             true => sets.fields(format!("metadata.name={}", server.name())).list(),
             false => sets.labels(format!("{WORKSPACE_LABEL}={}", server.name())).list(),
         };
-        Ok(Self { pods, sets: permitted(sets)?, events: Events::read(kf)? })
+        Ok(Self { pods, sets: LeftOut::optional(kf, SETS, sets)?, events: Events::read(kf)? })
     }
 
     /// The stateful set the controller keeps for a server.
@@ -71,12 +73,4 @@ impl Scene {
 fn owned_by(object: &Object, uid: Option<&str>) -> bool {
     let owners = object.list("/metadata/ownerReferences");
     owners.iter().any(|owner| uid.is_some() && owner.get("uid").and_then(serde_json::Value::as_str) == uid)
-}
-
-fn permitted(answer: Result<Vec<Object>>) -> Result<Option<Vec<Object>>> {
-    match answer {
-        Ok(objects) => Ok(Some(objects)),
-        Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

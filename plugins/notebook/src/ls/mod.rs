@@ -30,24 +30,27 @@ pub(crate) fn run(ls: &Ls, kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Every server the user may see. A kind that is closed to them is mentioned, unless all are.
+/// Every server the user may see. A kind that is closed to them, or broken, is mentioned, unless all are.
 fn read(kf: &Kf, kinds: &[ComponentKind]) -> Result<Vec<Server>> {
     let asked: Vec<_> = KINDS.into_iter().filter(|kind| kinds.contains(kind)).collect();
     let answers = kf.list_many(&asked.iter().map(|kind| kind.kind()).collect::<Vec<_>>());
     let mut servers = Vec::new();
     let mut refused = Vec::new();
+    let mut left_out = LeftOut::default();
     for (kind, answer) in asked.iter().zip(answers) {
         match answer {
-            Ok(listed) => servers.extend(listed.items.into_iter().filter_map(Server::of)),
             Err(error) if error.is(ErrorCode::Forbidden) => refused.push((*kind, error)),
-            Err(error) => return Err(error),
+            answer => {
+                let listed = left_out.take(kind.plural(), answer)?;
+                servers.extend(listed.into_iter().flat_map(|listed| listed.items).filter_map(Server::of));
+            }
         }
     }
-    if refused.len() == asked.len()
-        && let Some((_, error)) = refused.pop()
-    {
-        return Err(error);
+    let error = left_out.first_error().or(refused.last().map(|(_, error)| error));
+    if let Some(error) = error.filter(|_| refused.len() + left_out.len() == asked.len()) {
+        return Err(error.clone());
     }
+    left_out.tell(kf);
     for (kind, _) in &refused {
         kf.note(format!("you may not list {}", kind.plural()));
     }

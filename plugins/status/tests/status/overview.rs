@@ -159,3 +159,33 @@ fn an_empty_namespace_says_so() {
     assert!(table(&host, &[]).is_empty());
     assert_eq!(host.terminal().notes, ["nothing runs in team-a"]);
 }
+
+#[test]
+fn broken_kinds_are_left_out_in_one_line() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
+    host.put(train_job("mnist", json!({})));
+    let broken = |code, message: &str| Error::new(code, message);
+    host.cluster(|cluster| {
+        cluster.fail("list", "Notebook", broken(ErrorCode::Internal, "conversion webhook failed"));
+        cluster.fail(
+            "list",
+            "InferenceService",
+            broken(ErrorCode::Unreachable, "the API server is not ready"),
+        );
+        cluster.fail("list", "Event", broken(ErrorCode::TimedOut, "the API server is too busy"));
+    });
+    for words in [&[][..], &["mnist"], &["--watch"]] {
+        assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK));
+        assert!(host.terminal().stdout.contains("mnist"), "{}", host.terminal().stdout);
+        let left_out = "warning: left out: events (the API server is too busy); notebooks (conversion webhook failed); \
+                        inference services (the API server is not ready)";
+        assert_eq!(host.terminal().notes.last().unwrap(), left_out, "{words:?}");
+    }
+    // What is not found may be of a kind that cannot be read.
+    assert_eq!(host.run::<Plugin>(&["iris"]).unwrap_err().code, ErrorCode::TimedOut);
+    // Without pods there is nothing to say.
+    host.cluster(|cluster| cluster.fail("list", "Pod", broken(ErrorCode::Unreachable, "away")));
+    assert_eq!(host.run::<Plugin>(&[]), Err(broken(ErrorCode::Unreachable, "away")));
+}
