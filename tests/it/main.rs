@@ -14,6 +14,7 @@ mod completion;
 mod connecting;
 mod consent;
 mod events;
+mod faulty_parts;
 mod following;
 mod hostile_text;
 mod house;

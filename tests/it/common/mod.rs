@@ -2,6 +2,7 @@
 
 pub mod attacks;
 pub mod bash;
+pub mod faulty;
 pub mod liar;
 pub mod lines;
 pub mod page;
