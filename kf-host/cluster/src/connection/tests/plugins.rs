@@ -131,7 +131,7 @@ async fn plugin_whose_new_credentials_are_refused_too_is_not_run_for_ever() {
         let error = connection.get("/version").await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
         let upgrade = Request::get("/api/v1/namespaces/a/pods/b/exec").body(Vec::new()).unwrap();
-        assert!(!matches!(connection.upgrade(upgrade).await, Ok(Ok(_))));
+        assert!(!matches!(connection.upgrade(upgrade, Channels::Any).await, Ok(Ok(_))));
     }
     assert_eq!(runs(&log), 2);
 }
