@@ -69,22 +69,49 @@ pub fn escaped_line(text: &str) -> String {
 /// The longest message [`one_line`] makes, in characters.
 const MAX_LINE_CHARS: usize = 1000;
 
+/// How many of them are the beginning of a longer text.
+const MAX_HEAD_CHARS: usize = 400;
+
 /// The words of a text as one line without any [unsafe](is_unsafe) character, at most 1000
-/// characters long.
+/// characters long. Of a longer text the middle is left out: a chain of errors has what failed at its
+/// beginning and the cause at its end.
 pub fn one_line(text: &str) -> String {
+    let separates = |c: char| c.is_whitespace() || is_unsafe(c);
+    let words = || text.split(separates).filter(|word| !word.is_empty());
     let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || is_unsafe(c)).filter(|word| !word.is_empty()) {
+    let mut length = 0;
+    for word in words() {
         if !line.is_empty() {
             line.push(' ');
+            length += 1;
         }
         line.push_str(word);
-        if line.chars().count() > MAX_LINE_CHARS {
-            line = line.chars().take(MAX_LINE_CHARS).collect();
-            line.push('…');
-            break;
+        length += word.chars().count();
+        if length > MAX_LINE_CHARS {
+            return shortened(&line, words().rev());
         }
     }
     line
+}
+
+/// The beginning of a line, and as many of the last words as fit.
+fn shortened<'w>(line: &str, last_words: impl Iterator<Item = &'w str>) -> String {
+    let head: String = line.chars().take(MAX_HEAD_CHARS).collect();
+    let room = MAX_LINE_CHARS - MAX_HEAD_CHARS - " … ".len();
+    // The letters of the end, from the last on.
+    let mut tail: Vec<char> = Vec::new();
+    for word in last_words {
+        if !tail.is_empty() {
+            tail.push(' ');
+        }
+        tail.extend(word.chars().rev().take(room));
+        if tail.len() >= room {
+            break;
+        }
+    }
+    tail.truncate(room);
+    let tail: String = tail.into_iter().rev().collect();
+    format!("{} … {}", head.trim_end(), tail.trim_start())
 }
 
 /// The longest value an error repeats, in characters.
@@ -148,6 +175,21 @@ mod tests {
         assert!(line.starts_with("a b x"));
         assert!(line.chars().count() <= MAX_LINE_CHARS + 1);
         assert!(!line.chars().any(is_unsafe));
+    }
+
+    #[test]
+    fn one_line_keeps_the_end_where_the_cause_is() {
+        let chain = format!("failed to apply: {}: expected string, got true", "spec.x ".repeat(500));
+        let line = one_line(&chain);
+        assert!(line.starts_with("failed to apply: spec.x "), "{line}");
+        assert!(line.contains(" … ") && line.ends_with("spec.x : expected string, got true"), "{line}");
+        for text in
+            ["ä".repeat(5000), " ".repeat(5000), format!("{} b", "a".repeat(5000)), "\u{7}".repeat(5000)]
+        {
+            assert!(one_line(&text).chars().count() <= MAX_LINE_CHARS + 1);
+        }
+        let exact = "x".repeat(MAX_LINE_CHARS);
+        assert_eq!(one_line(&exact), exact);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn plain_refusal(error: Error, what: &str) -> Error {
     }
     // The API server calls an unknown field an internal error; it is the file's.
     let code = if error.message.contains(NOT_OF_THE_SCHEMA) { ErrorCode::Invalid } else { error.code };
-    let message = without_structs(after_wrapping(&error.message));
+    let message = without_structs(&with_plain_values(after_wrapping(&error.message)));
     Error { code, message: format!("the cluster refuses {what}: {message}"), ..error }
 }
 
@@ -38,8 +38,47 @@ fn after_wrapping(message: &str) -> &str {
     message
 }
 
-/// Leaves out `v1alpha1.RuntimeRef{…}` and the colon before it.
+/// Go's view of the value that was found where another type was expected.
+const FOUND: &str = "&value.valueUnstructured{Value:";
+
+/// `expected string, got &value.valueUnstructured{Value:true}` says `got true`.
+fn with_plain_values(message: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = message;
+    while let Some((before, found)) = rest.split_once(FOUND) {
+        plain.push_str(before);
+        let mut depth = 1_u32;
+        let end = found.char_indices().find(|(_, letter)| {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+        let (value, after) = end.map_or((found, ""), |(at, _)| found.split_at(at));
+        plain.push_str(match value {
+            mapping if mapping.starts_with("map[") => "a mapping",
+            list if list.starts_with("[]") => "a list",
+            "interface {}(nil)" | "<nil>" => "null",
+            value => value,
+        });
+        rest = after.strip_prefix('}').unwrap_or(after);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// Leaves out `v1alpha1.RuntimeRef{…}` and the colon before it. What follows a struct that was cut off is
+/// the reason, and stays.
 fn without_structs(message: &str) -> String {
+    if let Some((head, tail)) = message.split_once('…')
+        && let Some((_, reason)) = tail.rsplit_once('}')
+        && let Some((before, _)) = head.split_once('{')
+    {
+        let before = before.trim_end_matches(|letter: char| !letter.is_whitespace());
+        return format!("{before}… {}", reason.trim_start_matches([':', ' ']));
+    }
     let mut plain = String::new();
     let mut depth = 0_u32;
     for letter in message.chars() {
@@ -96,6 +135,47 @@ mod tests {
             message,
             "the cluster refuses the training job: spec.runtimeRef: Invalid value: specified \
              clusterTrainingRuntime must be created before the TrainJob is created"
+        );
+    }
+
+    #[test]
+    fn value_of_another_type_is_named() {
+        let refused = |found: &str| {
+            let message = plain(&format!(
+                "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, Kind=TrainJob): \
+                 .spec.trainer.env[name=\"A\"].value: expected string, got &value.valueUnstructured{{Value:{found}}}"
+            ));
+            let (_, got) =
+                message.split_once(".spec.trainer.env[name=\"A\"].value: expected string, got ").unwrap();
+            got.to_owned()
+        };
+        assert_eq!(refused("true"), "true");
+        assert_eq!(refused("256"), "256");
+        assert_eq!(refused("map[string]interface {}{\"a\":map[string]interface {}{}}"), "a mapping");
+        assert_eq!(refused("[]interface {}{1, 2}"), "a list");
+        assert_eq!(refused("interface {}(nil)"), "null");
+        let two = plain(
+            "failed to create typed patch object (a/b; c/v1, Kind=D): errors: .spec.a: expected string, got \
+             &value.valueUnstructured{Value:1} .spec.b: expected string, got &value.valueUnstructured{Value:map[string]interface {}{}}",
+        );
+        assert!(
+            two.ends_with(
+                ": errors: .spec.a: expected string, got 1 .spec.b: expected string, got a mapping"
+            ),
+            "{two}"
+        );
+    }
+
+    #[test]
+    fn reason_after_a_struct_that_was_cut_off_stays() {
+        let message = plain(
+            "admission webhook \"v\" denied the request: spec.podTemplateOverrides: Invalid value: \
+             []v1alpha1.PodTemplateOverride{v1alpha1.PodTemplateOverride{TargetJobs:[]v1alpha1.Tar … \
+             v1.Toleration(nil)}}}: must not be set for a job that runs",
+        );
+        assert_eq!(
+            message,
+            "the cluster refuses the training job: spec.podTemplateOverrides: Invalid value: … must not be set for a job that runs"
         );
     }
 

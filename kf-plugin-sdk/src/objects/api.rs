@@ -9,6 +9,9 @@ use crate::border::Host;
 use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, PatchKind, Selection, WriteOptions};
 use crate::error::{Error, ErrorCode, Optional, Result};
 
+/// How the API server answers a dry run that a webhook with side effects would see.
+const NO_DRY_RUN: &str = "does not support dry run";
+
 /// How many objects a page of a list is asked to hold.
 pub(crate) const PAGE: u32 = 250;
 
@@ -124,6 +127,26 @@ impl<T: Document> Api<T> {
     pub fn apply_with(&self, object: &T, options: WriteOptions) -> Result<T> {
         let (reference, body) = self.body(object)?;
         T::from_value(self.host.apply(&reference, &body, options)?)
+    }
+
+    /// Lets the server check an apply, storing nothing: what the object would become. None where a webhook of
+    /// the cluster supports no dry run. The check is a courtesy then, and the apply itself will tell; but in a
+    /// run with `--dry-run` it is an error, for nothing else tells what would happen.
+    pub fn check_apply(&self, object: &T, force: bool) -> Result<Option<T>> {
+        self.checked(self.apply_with(object, WriteOptions { force, ..WriteOptions::CHECK_ONLY }))
+    }
+
+    /// The same for a new object.
+    pub fn check_create(&self, object: &T) -> Result<Option<T>> {
+        self.checked(self.create_with(object, WriteOptions::CHECK_ONLY))
+    }
+
+    fn checked(&self, answer: Result<T>) -> Result<Option<T>> {
+        match answer {
+            Err(error) if !error.message.contains(NO_DRY_RUN) => Err(error),
+            Err(error) if self.host.context().dry_run => Err(Error::unsupported(error.message)),
+            answer => Ok(answer.ok()),
+        }
     }
 
     /// Merges a document into an object ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)).

@@ -146,6 +146,15 @@ impl FakeCluster {
         }
     }
 
+    /// A webhook that has side effects ends every dry run.
+    fn check_dry_run(&self, place: &Place, options: WriteOptions) -> Result<()> {
+        let kind = place.served.kind.as_str();
+        match self.failures.iter().find(|(failing, of, _)| failing == "dry-run" && of == kind) {
+            Some((_, _, error)) if options.dry_run => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
     fn permitted(&self, access: &Access) -> Result<()> {
         let rule = access.missing_rule();
         if !self.is_denied(&rule.verb, &rule.group, &rule.resource) {
@@ -318,6 +327,7 @@ impl FakeCluster {
         self.check(&request)?;
         self.wrote("create", object, body, options.dry_run);
         self.check_fields(&request.place, body)?;
+        self.check_dry_run(&request.place, options)?;
         if self.objects.contains_key(&key(&request.place)) {
             let message = format!("{} exists already", request.place.words());
             return Err(Error::new(ErrorCode::Conflict, message));
@@ -331,6 +341,7 @@ impl FakeCluster {
         self.check(&request)?;
         self.wrote("apply", object, body, options.dry_run);
         self.check_fields(&request.place, body)?;
+        self.check_dry_run(&request.place, options)?;
         self.look(&request.place, true)?;
         let live = self.objects.get(&key(&request.place)).cloned();
         if live.is_none() {

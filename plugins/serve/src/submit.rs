@@ -69,10 +69,10 @@ struct Checked {
 }
 
 fn check(kf: &Kf, serve: &Serve, wanted: Object, runtime: Option<&Object>) -> Result<Checked> {
-    let options = WriteOptions { force: serve.force_conflicts, ..WriteOptions::CHECK_ONLY };
     // With `--dry-run` this is all there is, and kf shows what would change.
-    let ask = |wanted: &Object| {
-        kf.api(kind()).apply_with(wanted, options).map_err(|error| refused(kf, serve, error))
+    let ask = |wanted: &Object| -> Result<Object> {
+        let checked = kf.api(kind()).check_apply(wanted, serve.force_conflicts);
+        Ok(checked.map_err(|error| refused(kf, serve, error))?.unwrap_or_else(|| wanted.clone()))
     };
     let mut completed = wanted.clone();
     let added = match serve.as_is || serve.rollback {

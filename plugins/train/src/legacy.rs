@@ -10,6 +10,7 @@ pub(crate) fn run(kf: &Kf, train: &Train, kind: ComponentKind, mut job: Object) 
     check_flags(train, kind, &job)?;
     overrides::set_queue(&train.job, &mut job);
     overrides::set_fields(&train.job, &mut job)?;
+    kf_training_job::check_children_of_roles(&job)?;
     submit::preflight(kf, kind, &job)?;
     let submitted = submit::submit(kf, train, kind, &job, None, None)?;
     if kf.context().dry_run {

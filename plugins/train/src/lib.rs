@@ -104,6 +104,7 @@ fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     overrides::apply(&train.job, &mut job)?;
     submit::preflight(kf, ComponentKind::TrainJob, &job)?;
     let runtime = runtime::settle(kf, train.job.runtime.as_deref(), &mut job)?;
+    kf_training_job::check_children(&job, runtime.as_ref())?;
     let code = Code::read(kf, train, &job, runtime.as_ref())?;
     let mount = code.as_ref().map(|code| Mount::new(code.volume(), runtime.as_ref()));
     if let Some(mount) = &mount {

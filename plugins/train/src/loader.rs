@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::border::{DeleteOptions, Propagation, WriteOptions};
+use kf_plugin_sdk::border::{DeleteOptions, Propagation};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{
     Component, Events, PodState, Severity, combine, is_ready, pod_state, pod_trouble,
@@ -100,7 +100,7 @@ impl Loader {
     /// Lets the server check it, storing nothing.
     pub(crate) fn check(&self, kf: &Kf, claim: &str) -> Result<()> {
         let job = self.job(&names::generate("kf-load", kf.now()), claim);
-        kf.api("batch/Job").create_with(&job, WriteOptions::CHECK_ONLY).map(drop)
+        kf.api("batch/Job").check_create(&job).map(drop)
     }
 
     /// Has the archive unpacked on the claim. Whatever comes of it, the Job goes.

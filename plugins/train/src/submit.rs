@@ -6,6 +6,7 @@ use kf_plugin_sdk::workloads::{ComponentKind, outcome};
 use kf_training_job::refusal::explain;
 use kf_training_job::{Mount, check_access, fit, renamed};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::Train;
 use crate::code::Code;
@@ -59,18 +60,22 @@ pub(crate) fn submit(
     // With `--dry-run` this stores nothing either, and kf shows what would change.
     let (job, checked) = match kind {
         ComponentKind::TrainJob => fit(kf, job, mount).map_err(refused)?,
-        _ => (job.clone(), jobs.apply_with(job, WriteOptions::CHECK_ONLY).map_err(refused)?),
+        _ => (job.clone(), jobs.check_apply(job, false).map_err(refused)?),
+    };
+    let is_the_same = |before: &Object| match &checked {
+        Some(checked) => before.at("/spec") == checked.at("/spec"),
+        None => is_within(job.at("/spec"), before.at("/spec")),
     };
     let change = match &before {
         None => Change::Created,
-        Some(before) if before.at("/spec") == checked.at("/spec") => Change::Unchanged,
+        Some(before) if is_the_same(before) => Change::Unchanged,
         Some(before) => {
             check_change(kf, train, kind, before)?;
             Change::Changed
         }
     };
     if kf.context().dry_run {
-        return Ok(Submitted { job: checked, kind, change });
+        return Ok(Submitted { job: checked.unwrap_or(job), kind, change });
     }
     if let Some(code) = code {
         code.store(kf, change == Change::Unchanged)?;
@@ -80,6 +85,21 @@ pub(crate) fn submit(
         code.own(kf, &job)?;
     }
     Ok(Submitted { job, kind, change })
+}
+
+/// Whether what is wanted is there, beside what the server fills in.
+fn is_within(wanted: Option<&Value>, there: Option<&Value>) -> bool {
+    match (wanted, there) {
+        (None, _) => true,
+        (Some(Value::Object(wanted)), Some(Value::Object(there))) => {
+            wanted.iter().all(|(field, value)| is_within(Some(value), there.get(field)))
+        }
+        (Some(Value::Array(wanted)), Some(Value::Array(there))) => {
+            wanted.len() == there.len()
+                && wanted.iter().zip(there).all(|(wanted, there)| is_within(Some(wanted), Some(there)))
+        }
+        (wanted, there) => wanted == there,
+    }
 }
 
 /// A job's pods are made when it starts. Changing it later would look done and do nothing.

@@ -558,3 +558,130 @@ fn the_shell_is_offered_runtimes_of_both_kinds() {
     host.cluster(|cluster| cluster.deny("list", GROUP, "clustertrainingruntimes"));
     assert_eq!(offered(""), ["ours"], "what may not be listed is left out");
 }
+
+#[test]
+fn webhook_without_a_dry_run_lets_jobs_pass_and_is_told_of_in_a_dry_run() {
+    let unsupported = || Error::invalid("admission webhook \"policy.example.org\" does not support dry run");
+    let host = cluster();
+    host.cluster(|cluster| cluster.fail("dry-run", "TrainJob", unsupported()));
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "trainjob/mnist created (runtime torch)\n");
+    // Without a check it is still known whether anything changes, and a job that runs is left alone.
+    host.cluster(|cluster| cluster.change(KIND, "mnist", |job| job.set("/spec/suspend", false)));
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch"]), Ok(Exit::OK));
+    assert!(host.terminal().stdout.ends_with("trainjob/mnist unchanged (runtime torch)\n"));
+    let error = host.run::<Plugin>(&["mnist", "--runtime", "torch", "--nodes", "2"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(job(&host).int("/spec/trainer/numNodes"), None);
+    // What the server refuses when it is asked in earnest is told all the same.
+    host.cluster(|cluster| {
+        cluster.fail("patch", "TrainJob", Error::invalid("TrainJob \"a\" is invalid: spec.x: no"))
+    });
+    let error = host.run::<Plugin>(&["a", "--runtime", "torch"]).unwrap_err();
+    assert_eq!(error.message, "the cluster refuses the training job: spec.x: no");
+
+    let host = cluster();
+    host.cluster(|cluster| cluster.fail("dry-run", "TrainJob", unsupported()));
+    host.change_context(|context| context.dry_run = true);
+    let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unsupported);
+    assert!(error.message.contains("policy.example.org"), "{error}");
+}
+
+#[test]
+fn webhook_without_a_dry_run_lets_code_pass() {
+    let host = with_code();
+    host.cluster(|cluster| {
+        for kind in ["TrainJob", "ConfigMap"] {
+            cluster.fail("dry-run", kind, Error::invalid("admission webhook \"w\" does not support dry run"));
+        }
+    });
+    assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
+    assert_eq!(config_maps(&host)[0].str("/metadata/ownerReferences/0/uid"), job(&host).uid());
+}
+
+#[test]
+fn name_its_pods_cannot_have_is_refused_before_anything_is_created() {
+    let host = cluster();
+    let name = "a".repeat(60);
+    let error = host.run::<Plugin>(&[&name, "--runtime", "torch"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    let expected = format!(
+        "the name `{name}` is too long: it has 60 characters, and its pods (`NAME-node-0-0-…`) leave room for 48"
+    );
+    assert_eq!(error.message, expected);
+    assert!(writes(&host).is_empty());
+    // The runtime's longest step counts, and so do the nodes.
+    let mut fetching = runtime("fetching", json!({}));
+    fetching["spec"] = json!({ "template": { "spec": { "replicatedJobs": [
+        { "name": "dataset-initializer" }, { "name": "node" } ] } } });
+    host.put(fetching);
+    assert!(host.run::<Plugin>(&[&name[..34], "--runtime", "fetching"]).is_err());
+    assert_eq!(host.run::<Plugin>(&[&name[..33], "--runtime", "fetching"]), Ok(Exit::OK));
+    assert!(host.run::<Plugin>(&[&name[..48], "--runtime", "torch", "--nodes", "11"]).is_err());
+    assert_eq!(host.run::<Plugin>(&[&name[..48], "--runtime", "torch", "--nodes", "10"]), Ok(Exit::OK));
+    let host = legacy();
+    let error = host.run::<Plugin>(&[&name, "job.yaml"]).unwrap_err();
+    assert!(error.message.contains("(`NAME-worker-1`) leave room for 54"), "{error}");
+}
+
+#[test]
+fn wait_ends_where_the_controller_can_never_make_the_pods() {
+    let host = cluster();
+    host.at(seconds(30), |cluster| {
+        let uid = cluster.object(KIND, "mnist").and_then(|job| job.uid().map(str::to_owned));
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e1" }, "type": "Warning",
+            "involvedObject": { "kind": "TrainJob", "name": "mnist", "uid": uid },
+            "reason": "TrainJobResourcesCreationFailed",
+            "message": "TrainJob resources reconciliation failed: admission webhook \"vjobset.kb.io\" denied the request: \
+                        spec.replicatedJobs[0].name: Invalid value: \"x-node-0\": JobSet name is too long, pod names \
+                        generated for this JobSet will exceed 63 characters",
+        }));
+    });
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::FAILED));
+    let last = host.terminal().notes.last().cloned().unwrap();
+    assert!(last.starts_with("warning: mnist failed: TrainJobResourcesCreationFailed: "), "{last}");
+    assert!(last.ends_with("generated for this JobSet will exceed 63 characters"), "{last}");
+}
+
+#[test]
+fn wait_goes_on_where_the_controller_may_succeed_later() {
+    let host = cluster();
+    host.at(seconds(5), |cluster| {
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e1" }, "type": "Warning",
+            "involvedObject": { "kind": "Job", "name": "mnist-node-0" }, "reason": "FailedCreate",
+            "message": "Error creating: pods \"mnist-node-0-0-\" is forbidden: exceeded quota: compute, requested: cpu=4",
+        }));
+    });
+    ends(&host, "Complete", "");
+    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
+}
+
+#[test]
+fn exported_job_is_submitted_again_under_another_name() {
+    let host = cluster();
+    host.file(
+        "export.yaml",
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: trainer.kubeflow.org/v1alpha1\n  kind: TrainJob\n  metadata:\n    \
+         name: mnist\n    uid: x\n    resourceVersion: '7'\n    finalizers: [a.b/c]\n    ownerReferences:\n    - {apiVersion: \
+         kubeflow.org/v1beta1, kind: Trial, name: t, uid: y, controller: true}\n  spec:\n    runtimeRef: {name: torch}\n    \
+         trainer: {env: [{name: MODE, value: '0400'}]}\n    runtimePatches: [{manager: a.b/c, mode: 0400}]\n  status: {}\n",
+    );
+    assert_eq!(host.run::<Plugin>(&["mnist", "export.yaml"]), Ok(Exit::OK));
+    let job = job(&host);
+    assert_eq!((job.list("/metadata/finalizers"), job.list("/metadata/ownerReferences")), (&[][..], &[][..]));
+    assert_eq!(job.int("/spec/runtimePatches/0/mode"), Some(256));
+    assert_eq!(job.str("/spec/trainer/env/0/value"), Some("0400"));
+}
+
+#[test]
+fn conflict_with_another_manager_ends_with_a_hint() {
+    let host = cluster();
+    let message = "Apply failed with 1 conflict: conflict with \"kubectl\" using trainer.kubeflow.org/v1alpha1: .spec.trainer.numNodes";
+    host.cluster(|cluster| cluster.fail("patch", "TrainJob", Error::new(ErrorCode::Conflict, message)));
+    let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert_eq!(error.hint.as_deref(), Some("kf train mnist-2 --runtime torch"));
+}

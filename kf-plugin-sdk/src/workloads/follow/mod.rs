@@ -11,7 +11,7 @@ use std::time::Duration;
 use streams::Streams;
 
 use super::failure::{Failures, LastWords};
-use super::verdict::NO_PODS;
+use super::verdict::{NO_PODS, refusal};
 use super::{Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, pod_state};
 use crate::border::Pollable;
 use crate::error::{Error, Result};
@@ -215,6 +215,9 @@ impl<'a> Follow<'a> {
             return Ok(Some(Stop::Stopped));
         }
         let Some(outcome) = outcome(&self.component.object) else {
+            if let Some(refused) = self.refused() {
+                return Ok(Some(Stop::Ended(refused)));
+            }
             let stays = self.streams.as_ref().is_none_or(|streams| streams.choice.follow);
             return Ok((!stays).then_some(Stop::NotStarted));
         };
@@ -228,6 +231,23 @@ impl<'a> Follow<'a> {
         }
         self.open_logs()?;
         Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
+    }
+
+    /// The end of a component whose pods can never be made: what its controller wants to make is not valid.
+    /// The controller goes on trying, and no condition says so.
+    fn refused(&self) -> Option<Outcome> {
+        if !self.pods.is_empty() || !self.component.kind.ends() || self.component.is_held() {
+            return None;
+        }
+        let of_jobs = || self.events.warning_like("Job", &format!("{}-", self.component.name));
+        let (reason, message) = self.events.warning(&self.component.object).or_else(of_jobs)?;
+        let by_a_webhook = message.contains(" denied the request: ") && message.contains("Invalid value: ");
+        (by_a_webhook || message.contains(" is invalid: ")).then(|| Outcome {
+            succeeded: false,
+            reason: reason.to_owned(),
+            message: refusal(message),
+            took: None,
+        })
     }
 
     /// What is waited for; none while logs come.

@@ -6,7 +6,6 @@ mod resources;
 mod workspace;
 
 use kf_notebook_server::{Server, check_name, served, until_running};
-use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::manifest::{Amount, Variable};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::ComponentKind;
@@ -76,7 +75,7 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
     let dry_run = kf.context().dry_run;
     // Nothing is made before the server has agreed to all of it.
     if !dry_run && home.is_new() {
-        servers.apply_with(&object, WriteOptions::CHECK_ONLY)?;
+        servers.check_apply(&object, false)?;
     }
     home.make(kf, create)?;
     let made = servers.create(&object).map_err(|error| home.mention(error))?;

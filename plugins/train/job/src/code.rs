@@ -6,7 +6,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::{DirectoryArg, Error, FileEntry, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -68,7 +67,7 @@ impl Code {
 
     /// Lets the server check the ConfigMap, storing nothing.
     pub fn check(&self, kf: &Kf) -> Result<()> {
-        kf.api("ConfigMap").apply_with(&self.config_map(), WriteOptions::CHECK_ONLY).map(drop)
+        kf.api("ConfigMap").check_apply(&self.config_map(), false).map(drop)
     }
 
     /// Stores the ConfigMap. The same again changes nothing.

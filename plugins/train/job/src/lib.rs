@@ -4,6 +4,7 @@
 //! finds what it runs with, [`files`] and [`Code`] take local code along, [`refusal`] explains what the
 //! cluster has against it, and [`metrics`] reads what it prints.
 
+mod children;
 mod code;
 pub mod files;
 mod first_pod;
@@ -14,6 +15,7 @@ pub mod overrides;
 pub mod refusal;
 pub mod runtime;
 
+pub use children::{check_children, check_children_of_roles};
 pub use code::Code;
 pub use first_pod::first_pod;
 pub use flags::JobFlags;

@@ -4,7 +4,6 @@
 //! `podTemplateOverrides` in 2.1, and is called `runtimePatches` since 2.2. Which of them a cluster
 //! has only its schema knows, so the server is asked: newest first, and nothing is stored.
 
-use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::{Error, ErrorCode, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 
@@ -148,16 +147,17 @@ impl Field {
 }
 
 /// Mounts the code, if there is any, in the words the cluster has for it, and lets the server check
-/// the job. The job as it is to be applied, and as the server sees it.
-pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount>) -> Result<(Object, Object)> {
+/// the job. The job as it is to be applied, and as the server sees it, if it can check without storing.
+pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount>) -> Result<(Object, Option<Object>)> {
     let jobs = kf.api(train_job());
     let Some(mount) = mount else {
-        return Ok((job.clone(), jobs.apply_with(job, WriteOptions::CHECK_ONLY)?));
+        return Ok((job.clone(), jobs.check_apply(job, false)?));
     };
     for field in Field::NEWEST_FIRST {
         let mut fitted = job.clone();
         field.put(mount, &mut fitted);
-        match jobs.apply_with(&fitted, WriteOptions::CHECK_ONLY) {
+        // The schema comes before the webhooks, so one without a dry run has let the field pass.
+        match jobs.check_apply(&fitted, false) {
             Ok(checked) => return Ok((fitted, checked)),
             Err(error) if is_unknown(&error, field) => {}
             Err(error) => return Err(error),
