@@ -44,6 +44,148 @@ fn a_kubeconfig_that_is_no_yaml() {
 }
 
 #[test]
+fn kubeconfig_that_powershell_wrote_and_something_cut() {
+    let home = Home::with_commands(&["whoami"]);
+    let text: Vec<u8> =
+        "\u{feff}current-context: lab".encode_utf16().flat_map(u16::to_le_bytes).chain([b'\n']).collect();
+    fs_err::write(home.path().join("cut"), text).unwrap();
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", "cut"]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the kubeconfig cut cannot be used: it is not valid UTF-16
+    ");
+}
+
+/// A kubeconfig whose user has these fields, for a server that nobody listens at.
+fn kubeconfig_of(home: &Home, user: &str) -> String {
+    let file = home.path().join("kubeconfig");
+    let server = servers::closed();
+    let text = format!(
+        "current-context: lab\n\
+         clusters: [{{name: lab, cluster: {{server: 'https://{server}'}}}}]\n\
+         contexts: [{{name: lab, context: {{cluster: lab, user: ada}}}}]\n\
+         users: [{{name: ada, user: {{{user}}}}}]\n"
+    );
+    fs_err::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn server_without_a_scheme() {
+    let home = Home::with_commands(&["whoami"]);
+    let kubeconfig = kubeconfig_for(&home, &servers::closed(), None);
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 7
+    ----- stdout -----
+    ----- stderr -----
+    warning: http://[ADDRESS] has no TLS, so your credentials are not sent to it; its URL should begin with https://
+    error: the API server http://[ADDRESS] cannot be reached: Connection refused (os error 111)
+    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    ");
+}
+
+#[test]
+fn server_that_is_both_checked_and_not() {
+    let home = Home::with_commands(&["whoami"]);
+    let server = format!("https://{}', insecure-skip-tls-verify: true, note: '", servers::closed());
+    let kubeconfig = kubeconfig_for(&home, &server, Some("authority"));
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the kubeconfig's cluster `lab` has an invalid `insecure-skip-tls-verify`: it is true although `certificate-authority` is there to check the server with; remove one
+    hint: correct the kubeconfig, or take another context: kf --context NAME …
+    ");
+}
+
+#[test]
+fn token_with_a_line_break_inside() {
+    let home = Home::with_commands(&["whoami"]);
+    let kubeconfig = kubeconfig_of(&home, "token: \"secret\\ntoken\"");
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the kubeconfig's user `ada` has an invalid `token`: it has a character that does not fit into a header
+    hint: correct the kubeconfig, or take another context: kf --context NAME …
+    ");
+}
+
+#[test]
+fn credential_plugin_that_says_at_its_end_what_helps() {
+    let home = Home::with_commands(&["whoami"]);
+    let script = "echo 'Error: the session has expired' >&2; echo >&2; echo 'Run: aws sso login' >&2; exit 1";
+    let exec = format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, \"{script}\"], interactiveMode: Never}}"
+    );
+    let kubeconfig = kubeconfig_of(&home, &exec);
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 3
+    ----- stdout -----
+    ----- stderr -----
+    the credential plugin sh, not told to the command: Error: the session has expired Run: aws sso login
+    error: the credential plugin sh failed (exit status: 1)
+    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    ");
+}
+
+#[test]
+fn credential_plugin_that_is_not_installed() {
+    let home = Home::with_commands(&["whoami"]);
+    let exec = |command: &str| {
+        format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, command: {command}, \
+             installHint: \"Install it:\\n  gcloud components install gke-auth\"}}"
+        )
+    };
+    let kubeconfig = kubeconfig_of(&home, &exec("gke-auth"));
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the credential plugin `gke-auth` is not installed; the kubeconfig says: Install it: gcloud components install gke-auth
+    hint: install it, or take another kubeconfig: kf --kubeconfig FILE …
+    ");
+    let kubeconfig = kubeconfig_of(&home, &exec("/opt/gke-auth"));
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 3
+    ----- stdout -----
+    ----- stderr -----
+    the kubeconfig, not told to the command: Install it: gcloud components install gke-auth
+    error: the credential plugin /opt/gke-auth cannot be started: No such file or directory (os error 2)
+    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    ");
+}
+
+/// Without a scheme it means http, as to kubectl. It is the proxy that does not answer, as nothing else is asked.
+#[test]
+fn proxy_variable_without_a_scheme() {
+    let home = Home::with_commands(&["whoami"]).env("HTTPS_PROXY", &servers::closed());
+    let kubeconfig = kubeconfig_for(&home, "https://lab.invalid:6443", None);
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 7
+    ----- stdout -----
+    ----- stderr -----
+    error: the API server https://lab.invalid:6443 cannot be reached through the proxy [ADDRESS]: Connection refused (os error 111)
+    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    ");
+}
+
+#[test]
+fn proxy_variable_that_names_no_proxy() {
+    let home = Home::with_commands(&["whoami"]).env("HTTPS_PROXY", "ftp://user:password@proxy.example");
+    let kubeconfig = kubeconfig_for(&home, "https://lab.invalid:6443", None);
+    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: HTTPS_PROXY is not the URL of a proxy: it begins with none of http://, https:// and socks5://
+    hint: set HTTPS_PROXY to a URL such as http://proxy.example:3128, or unset it
+    ");
+}
+
+#[test]
 fn a_context_that_is_not_there() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);

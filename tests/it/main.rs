@@ -20,6 +20,7 @@ mod hostile_text;
 mod house;
 mod interrupted;
 mod killed;
+mod kubeconfigs;
 mod local_components;
 mod long_logs;
 mod memory;

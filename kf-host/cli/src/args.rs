@@ -23,7 +23,7 @@ pub struct GlobalArgs {
     pub context: Option<String>,
 
     /// Kubeconfig file
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL)]
+    #[arg(long, global = true, value_parser = path(), value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL)]
     pub kubeconfig: Option<PathBuf>,
 
     /// How long the API server may take for an answer, such as 90s or 2m; default: 30s, 0: for ever
@@ -66,6 +66,11 @@ pub struct RunArgs {
     /// Show each call to the API server with the rule that allowed it
     #[arg(long, global = true, help_heading = RUN)]
     pub explain: bool,
+}
+
+/// A path that may be empty, as of a shell variable that is not set.
+fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    clap::builder::OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn format() -> impl clap::builder::TypedValueParser<Value = Format> {

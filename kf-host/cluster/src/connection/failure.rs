@@ -20,9 +20,15 @@ fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
 }
 
 pub(super) fn unreachable(connection: &Connection, why: &str) -> ApiError {
+    let proxy = connection.settings().and_then(|settings| settings.config.proxy_url.as_ref());
+    let address = |proxy: &http::Uri| match proxy.port() {
+        Some(port) => format!("{}:{port}", proxy.host().unwrap_or_default()),
+        None => proxy.host().unwrap_or_default().to_owned(),
+    };
+    let way = proxy.map(|proxy| format!(" through the proxy {}", address(proxy))).unwrap_or_default();
     error(
         ErrorCode::Unreachable,
-        format!("the API server {} cannot be reached: {why}", connection.server()),
+        format!("the API server {} cannot be reached{way}: {why}", connection.server()),
         Some("see that your kubeconfig names the right server, or take another: kf --context NAME …"),
     )
 }

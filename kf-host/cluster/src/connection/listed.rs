@@ -86,9 +86,10 @@ impl ServerCertVerifier for Listed {
     }
 }
 
-/// As Go decides it. webpki would take the signature of any certificate that is listed, and so of a server's own.
+/// As Go decides it. webpki would take the signature of any certificate that is listed, and so of a server's own. It also
+/// reads authorities that are encoded in a way that is refused here; those are left to it.
 fn may_sign_others(der: &CertificateDer<'_>) -> bool {
-    let Ok(certificate) = Certificate::from_der(der) else { return false };
+    let Ok(certificate) = Certificate::from_der(der) else { return true };
     let certificate = certificate.tbs_certificate;
     // The first version has no way to say so.
     if certificate.version == Version::V1 {

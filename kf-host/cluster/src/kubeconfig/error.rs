@@ -75,6 +75,13 @@ impl KubeconfigError {
                 let known: Vec<_> = known.iter().map(|name| escaped(name, &[])).collect();
                 format!("kf --context NAME …, where NAME is one of {}", known.join(", "))
             }),
+            Self::NoCluster { .. }
+            | Self::UnknownCluster { .. }
+            | Self::UnknownUser { .. }
+            | Self::NoField { .. }
+            | Self::Field { .. } => {
+                Some("correct the kubeconfig, or take another context: kf --context NAME …".into())
+            }
             Self::Provider(_) => Some("use a credential plugin instead".into()),
             Self::Plugin { error, .. } => Some(escaped(&error.hint(), &[])),
             Self::ProxyVariable { variable, .. } => {

@@ -138,6 +138,17 @@ fn last_of_duplicate_keys_counts_as_for_kubectl() {
 }
 
 #[test]
+fn merged_keys_do_not_replace_those_of_the_entry() {
+    for context in ["<<: *base, namespace: b", "namespace: b, <<: *base", "<<: [*base], namespace: b"] {
+        let file = format!("base: &base {{cluster: lab, user: alice, namespace: a}}\n{FILE}");
+        let file = file.replace("cluster: lab, user: alice, namespace: team-a", context);
+        let settings = loaded(&file).unwrap();
+        assert_eq!(settings.namespace.as_str(), "b", "{context}");
+        assert_eq!(token(&settings), Some("secret-token"), "{context}");
+    }
+}
+
+#[test]
 fn null_in_a_credential_plugin_is_not_set() {
     let exec = "exec: {command: /opt/login, provideClusterInfo: null, args: null, env: null, \
                 interactiveMode: null, installHint: null, apiVersion: null}";
