@@ -106,7 +106,7 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
         HostCommand::Registry(command) => commands::registry::run(&app, command),
         HostCommand::Completion(args) => commands::completion::run(&app, args),
     };
-    result.map(|()| exit::OK).map_err(told(&app.ui))
+    result.map(|()| report::nothing_wide(&app.ui)).map(|()| exit::OK).map_err(told(&app.ui))
 }
 
 fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {

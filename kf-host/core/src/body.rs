@@ -6,12 +6,24 @@
 //! owner references and finalizers, need a grant of their own, `update` on `<resource>/finalizers`,
 //! as in Kubernetes' own admission; `status` needs `patch` on `<resource>/status`. Managed fields
 //! are the server's.
+//!
+//! What a dry run answers carries [`mark_dry_run`]'s mark, which no body brings back to the server.
 
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, DeleteOptions, PatchKind, Propagation};
 use crate::kinds::Served;
 use crate::names::{Namespace, ObjectName, Uid};
+
+/// The field of an answer's metadata that says that it was not stored. No object in a cluster has it.
+pub const DRY_RUN_MARK: &str = "dryRun";
+
+/// Marks what a write answers that stored nothing, so that a command can tell it from an object that is there.
+pub fn mark_dry_run(answer: &mut Value) {
+    if let Some(metadata) = answer.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert(DRY_RUN_MARK.to_owned(), true.into());
+    }
+}
 
 /// A part of a body that needs a grant of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +49,7 @@ pub fn fit_object(
         .or_insert_with(|| json!({}))
         .as_object_mut()
         .ok_or_else(|| ApiError::invalid("the body's metadata is not an object"))?;
+    metadata.remove(DRY_RUN_MARK);
     equal_or_set(metadata, "name", name.as_str())?;
     match namespace {
         Some(namespace) => equal_or_set(metadata, "namespace", namespace.as_str())?,

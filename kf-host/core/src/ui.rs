@@ -59,6 +59,11 @@ impl Column {
     pub fn new(title: &str) -> Self {
         Self { title: title.to_owned(), wide: false }
     }
+
+    /// A column of `-o wide`.
+    pub fn wide(title: &str) -> Self {
+        Self { title: title.to_owned(), wide: true }
+    }
 }
 
 /// A line of a table, or a thing with named fields. There are as many cells as columns.

@@ -59,6 +59,7 @@ impl SharedOutput {
             writers: 0,
             made: 0,
             open: None,
+            wide: false,
             dirty: false,
             closed: false,
         };
@@ -90,6 +91,8 @@ pub(crate) struct Output {
     /// The line of the guest's standard error that has no end yet.
     line: Vec<u8>,
     widgets: BTreeMap<WidgetId, Widget>,
+    /// A table with columns of its own for `-o wide` was shown.
+    wide: bool,
     /// Something may not have been flushed.
     dirty: bool,
     /// The run has answered.
@@ -105,6 +108,12 @@ enum Widget {
 impl Output {
     pub(crate) fn format(&self) -> Format {
         self.ui.output_format()
+    }
+
+    /// Whether a table is to be shown: with `-o wide` only if it, or one before it, has columns for that.
+    pub(crate) fn adds_what_wide_asks_for(&mut self, has_wide: bool) -> bool {
+        self.wide |= has_wide;
+        self.wide || self.format() != Format::Wide
     }
 
     /// The guest's own bytes.

@@ -1,13 +1,15 @@
 //! What the host has to say about a run: warnings, a dry run's changes, the calls.
 
-use kf_cluster::broker::{Change, Mark, render_calls};
+use kf_cluster::broker::{Action, Change, Mark, render_calls};
 use kf_command::run::Finished;
 use kf_core::exit;
 use kf_core::failure::Result;
 use kf_core::ui::{Format, Tone};
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::RunArgs;
+use crate::ui::Ui;
 
 pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
     for warning in &finished.warnings {
@@ -17,6 +19,9 @@ pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
         for (speaker, words) in &finished.withheld {
             app.ui.note(&format!("{speaker}, not told to the command: {words}"));
         }
+    }
+    if matches!(finished.exit, Ok(exit::OK)) {
+        nothing_wide(&app.ui);
     }
     if finished.rules.is_empty() {
         return Ok(());
@@ -32,26 +37,112 @@ pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
     Ok(())
 }
 
+/// Says so where `-o wide` was asked for and nothing had more to show.
+pub fn nothing_wide(ui: &Ui) {
+    if ui.format() == Format::Wide && !ui.has_shown_wide() {
+        ui.warn("-o wide adds nothing here");
+    }
+}
+
+/// On stdout a person sees what would change, and a program gets the documents.
 fn changes(app: &App, changes: &[Change]) -> Result<()> {
-    let data_is_json = !matches!(app.ui.format(), Format::Table | Format::Wide);
+    let for_person = matches!(app.ui.format(), Format::Table | Format::Wide);
     for change in changes {
         app.ui.note(&format!("{}   (server dry run: admission agreed)", change.headline()));
-        for (mark, text) in change.rendered() {
+        for (mark, text) in change.rendered().into_iter().filter(|_| for_person) {
             let tone = match mark {
                 Mark::Added => Tone::Good,
                 Mark::Removed => Tone::Bad,
                 Mark::Changed => Tone::Warning,
             };
-            if data_is_json {
-                app.ui.note(&text);
-            } else {
-                app.ui.data_toned(&text, tone)?;
-            }
+            app.ui.data_toned(&text, tone)?;
         }
         if let Some(note) = &change.note {
             app.ui.note(note);
         }
     }
+    match app.ui.format() {
+        Format::Table | Format::Wide => {}
+        Format::Json | Format::Yaml => {
+            if let Some(document) = document(changes) {
+                app.ui.document(&document)?;
+            }
+        }
+        Format::Name => {
+            for change in last_of_each(changes) {
+                app.ui.data(format!("{}/{}\n", change.kind, change.name).as_bytes())?;
+            }
+        }
+    }
     app.ui.note("Nothing was changed.");
     Ok(())
+}
+
+/// What would be written, as one object or a list of them. Where nothing but deletes would be sent it is what they
+/// would delete; beside objects to apply, those to delete would be taken for more of them.
+fn document(changes: &[Change]) -> Option<Value> {
+    let last = last_of_each(changes);
+    let (deleted, written): (Vec<_>, Vec<_>) =
+        last.into_iter().partition(|change| change.action == Action::Delete);
+    let shown = if written.is_empty() { deleted } else { written };
+    let parse = |change: &&Change| serde_json::from_str::<Value>(&change.document).ok();
+    let mut documents: Vec<Value> = shown.iter().filter_map(parse).collect();
+    match documents.len() {
+        0 => None,
+        1 => documents.pop(),
+        _ => Some(json!({ "apiVersion": "v1", "kind": "List", "items": documents })),
+    }
+}
+
+/// A command may try a write before it sends it: the last one of each object counts.
+fn last_of_each(changes: &[Change]) -> Vec<&Change> {
+    let mut last: Vec<&Change> = Vec::new();
+    for change in changes {
+        let same = |other: &&mut &Change| {
+            (&other.kind, &other.namespace, &other.name) == (&change.kind, &change.namespace, &change.name)
+        };
+        match last.iter_mut().find(same) {
+            Some(earlier) => *earlier = change,
+            None => last.push(change),
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(action: Action, name: &str, document: &Value) -> Change {
+        Change {
+            action,
+            kind: "job".into(),
+            namespace: Some("team-a".into()),
+            name: name.into(),
+            lines: Vec::new(),
+            document: document.to_string(),
+            note: None,
+        }
+    }
+
+    #[test]
+    fn one_write_is_its_object_and_several_are_a_list() {
+        let job =
+            |name: &str, tries: i64| json!({ "kind": "Job", "metadata": { "name": name }, "tries": tries });
+        assert_eq!(document(&[]), None);
+        let a = [change(Action::Create, "a", &job("a", 1)), change(Action::Create, "a", &job("a", 2))];
+        assert_eq!(document(&a), Some(job("a", 2)), "the last try counts");
+        let both = [a.to_vec(), vec![change(Action::Nothing, "b", &job("b", 1))]].concat();
+        let items = [job("a", 2), job("b", 1)];
+        assert_eq!(document(&both), Some(json!({ "apiVersion": "v1", "kind": "List", "items": items })));
+    }
+
+    #[test]
+    fn deletes_are_listed_only_where_nothing_is_written() {
+        let named = |name: &str| json!({ "metadata": { "name": name } });
+        let delete = change(Action::Delete, "old", &named("old"));
+        assert_eq!(document(std::slice::from_ref(&delete)), Some(named("old")));
+        let with_a_write = [delete, change(Action::Create, "new", &named("new"))];
+        assert_eq!(document(&with_a_write), Some(named("new")));
+    }
 }

@@ -1,11 +1,14 @@
 //! Data, on stdout.
 
 use std::io::{self, Write};
+use std::sync::atomic::Ordering;
 
 use anstyle::Style;
 use kf_core::ui::{Column, Format, Row, Tone};
 use serde::{Serialize, Serializer};
+use unicode_width::UnicodeWidthStr as _;
 
+use super::table::Look;
 use super::{Ui, escape, lock, table};
 
 impl Ui {
@@ -41,13 +44,38 @@ impl Ui {
             write!(stdout.writer, "\x1b[{drawn}A")?;
         }
         let mut lines = 0;
-        table::render(columns, rows, self.format == Format::Wide, self.stdout_color, |line| {
-            lines += 1;
+        let look = self.look(columns);
+        table::render(columns, rows, look, |line| {
+            // A word that is longer than the terminal is wide takes more than one of its lines.
+            lines += match look.width {
+                Some(width) => line_width(&line).div_ceil(width).max(1),
+                None => 1,
+            };
             writeln!(stdout.writer, "\x1b[2K{line}")
         })?;
         write!(stdout.writer, "\x1b[J")?;
         stdout.writer.flush()?;
         Ok(lines)
+    }
+
+    /// How these columns are shown, on a terminal as wide as it is now.
+    fn look(&self, columns: &[Column]) -> Look {
+        let wide = self.format == Format::Wide;
+        if wide && columns.iter().any(|column| column.wide) {
+            self.shared.shown_wide.store(true, Ordering::Relaxed);
+        }
+        let width = self.shared.stdout_terminal.then(terminal_width).flatten();
+        Look { wide, color: self.stdout_color, width }
+    }
+
+    /// The same for lines of a table that are appended one by one.
+    pub(super) fn live_look(&self, columns: &[Column]) -> Look {
+        Look { color: false, ..self.look(columns) }
+    }
+
+    /// Whether `-o wide` has shown more than a table would have.
+    pub fn has_shown_wide(&self) -> bool {
+        self.shared.shown_wide.load(Ordering::Relaxed)
     }
 
     pub fn flush(&self) -> io::Result<()> {
@@ -58,13 +86,21 @@ impl Ui {
     pub fn document(&self, value: &impl Serialize) -> io::Result<()> {
         match self.format {
             Format::Yaml => {
-                self.foreign(|out| serde_saphyr::to_io_writer(out, value).map_err(io::Error::other))
+                // Two documents without a line between them are none.
+                if self.shared.shown_document.swap(true, Ordering::Relaxed) {
+                    self.data(b"---\n")?;
+                }
+                self.yaml(value)
             }
             _ => self.foreign(|out| {
                 serde_json::to_writer_pretty(&mut *out, value)?;
                 out.write_all(b"\n")
             }),
         }
+    }
+
+    pub(super) fn yaml(&self, value: &impl Serialize) -> io::Result<()> {
+        self.foreign(|out| serde_saphyr::to_io_writer(out, value).map_err(io::Error::other))
     }
 
     /// Prints a JSON document on one line.
@@ -95,9 +131,8 @@ impl Ui {
         match self.format {
             Format::Json | Format::Yaml => self.document(&Objects(rows)),
             Format::Name => self.names(rows),
-            format @ (Format::Table | Format::Wide) => {
-                let wide = format == Format::Wide;
-                table::render(columns, rows, wide, self.stdout_color, |line| self.data_line(&line))
+            Format::Table | Format::Wide => {
+                table::render(columns, rows, self.look(columns), |line| self.data_line(&line))
             }
         }
     }
@@ -107,9 +142,8 @@ impl Ui {
         match self.format {
             Format::Json | Format::Yaml => self.document(&value.object),
             Format::Name => self.names(std::slice::from_ref(value)),
-            format @ (Format::Table | Format::Wide) => {
-                let wide = format == Format::Wide;
-                table::render_record(fields, value, wide, self.stdout_color, |line| self.data_line(&line))
+            Format::Table | Format::Wide => {
+                table::render_record(fields, value, self.look(fields), |line| self.data_line(&line))
             }
         }
     }
@@ -137,6 +171,17 @@ impl Ui {
         let mut stderr = lock(&self.shared.stderr);
         if raw { stderr.writer.write_all(bytes) } else { stderr.write_foreign(bytes) }
     }
+}
+
+/// How wide the terminal is; none if it does not say.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Without colours.
+fn line_width(line: &str) -> usize {
+    escape::filtered(line).width()
 }
 
 /// The objects of rows, as one list.

@@ -64,15 +64,16 @@ impl LiveTable {
             Format::Yaml => {
                 for row in &changed {
                     self.ui.data(b"---\n")?;
-                    self.ui.document(&row.object)?;
+                    self.ui.yaml(&row.object)?;
                 }
             }
             Format::Name => {
                 changed.iter().try_for_each(|row| self.ui.data(format!("{}\n", row.name).as_bytes()))?
             }
-            format @ (Format::Table | Format::Wide) => {
+            Format::Table | Format::Wide => {
+                let look = self.ui.live_look(&self.columns);
                 let mut hidden = usize::from(std::mem::replace(&mut self.titles_shown, true));
-                table::render(&self.columns, changed, format == Format::Wide, false, |line| {
+                table::render(&self.columns, changed, look, |line| {
                     if hidden > 0 {
                         hidden -= 1;
                         return Ok(());

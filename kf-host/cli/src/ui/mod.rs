@@ -3,6 +3,7 @@
 pub mod browser;
 mod data;
 pub mod escape;
+mod fold;
 pub mod guest;
 mod line;
 mod live_table;
@@ -16,6 +17,7 @@ mod talk;
 pub mod terminal;
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kf_core::ui::Format;
@@ -55,6 +57,10 @@ struct Shared {
     stdin_terminal: bool,
     /// Nobody is there to be told or asked anything.
     mute: bool,
+    /// A column that only `-o wide` shows was shown.
+    shown_wide: AtomicBool,
+    /// A document was printed.
+    shown_document: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -88,6 +94,8 @@ impl Ui {
                 stderr_terminal,
                 stdin_terminal: !mute && io::stdin().is_terminal(),
                 mute,
+                shown_wide: AtomicBool::new(false),
+                shown_document: AtomicBool::new(false),
             }),
             format,
             stdout_color: colored(stdout_terminal),

@@ -1,4 +1,5 @@
-//! Rows for people: aligned columns, two spaces apart, nothing cut off.
+//! Rows for people: aligned columns, two spaces apart, nothing cut off. On a terminal that is too narrow they are
+//! [folded](super::fold).
 
 use std::io;
 
@@ -7,6 +8,17 @@ use kf_core::ui::{Cell, Column, Row, Tone};
 use unicode_width::UnicodeWidthStr;
 
 use super::escape;
+use super::fold::{GAP, Need, Strip, strips, wrapped};
+
+/// How a table is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// With the columns of `-o wide`.
+    pub wide: bool,
+    pub color: bool,
+    /// How wide the terminal is; none where no terminal is.
+    pub width: Option<usize>,
+}
 
 pub fn style(tone: Tone) -> Style {
     match tone {
@@ -26,37 +38,66 @@ const MAX_ALIGNED: usize = 200;
 pub fn render<'r>(
     columns: &[Column],
     rows: impl IntoIterator<Item = &'r Row, IntoIter: Clone>,
-    wide: bool,
-    color: bool,
+    look: Look,
     mut line: impl FnMut(String) -> io::Result<()>,
 ) -> io::Result<()> {
     let rows = rows.into_iter();
     let titles: Vec<Cell> = columns.iter().map(|column| Cell::from(column.title.as_str())).collect();
-    let shown = |index: &usize| wide || columns.get(*index).is_some_and(|column| !column.wide);
+    let shown = |index: &usize| look.wide || columns.get(*index).is_some_and(|column| !column.wide);
     let columns: Vec<usize> = (0..columns.len()).filter(shown).collect();
     let lines = || std::iter::once(titles.as_slice()).chain(rows.clone().map(|row| row.cells.as_slice()));
-    let mut widths = vec![0; columns.len()];
+    let mut needs = vec![Need::default(); columns.len()];
     for cells in lines() {
-        for (width, column) in widths.iter_mut().zip(&columns) {
+        for (need, column) in needs.iter_mut().zip(&columns) {
             let text = cells.get(*column).map_or("", |cell| cell.text.as_str());
-            *width = escape::line(text).width().min(MAX_ALIGNED).max(*width);
+            need.add(&escape::line(text), MAX_ALIGNED);
         }
     }
+    let strips = strips(&needs, look.width);
     for cells in lines() {
         let kept = columns.iter().filter_map(|column| cells.get(*column));
         let kept = kept.map(|cell| Cell { text: escape::line(&cell.text), tone: cell.tone });
-        line(aligned(&kept.collect::<Vec<_>>(), &widths, color))?;
+        let kept: Vec<Cell> = kept.collect();
+        for (number, strip) in strips.iter().enumerate() {
+            for text in folded(&kept, strip, look) {
+                // A line below the others says nothing if it is empty.
+                if number == 0 || !text.is_empty() {
+                    line(text)?;
+                }
+            }
+        }
     }
     Ok(())
 }
 
-fn aligned(cells: &[Cell], widths: &[usize], color: bool) -> String {
-    let mut line = String::new();
+/// The cells of a strip: one line, or several where they are wider than their columns.
+fn folded(cells: &[Cell], strip: &Strip, look: Look) -> Vec<String> {
+    let own = strip.columns.iter().filter_map(|(column, width)| Some((cells.get(*column)?, *width)));
+    let (own, widths): (Vec<&Cell>, Vec<usize>) = own.unzip();
+    if look.width.is_none() {
+        return vec![aligned(&own, &widths, 0, look.color)];
+    }
+    let pieces = own.iter().zip(&widths).map(|(cell, width)| wrapped(&cell.text, *width));
+    let pieces: Vec<Vec<String>> = pieces.collect();
+    let height = pieces.iter().map(Vec::len).max().unwrap_or(1);
+    let line = |at: usize| {
+        let piece = |(cell, pieces): (&&Cell, &Vec<String>)| Cell {
+            text: pieces.get(at).cloned().unwrap_or_default(),
+            tone: cell.tone,
+        };
+        let cells: Vec<Cell> = own.iter().zip(&pieces).map(piece).collect();
+        aligned(&cells.iter().collect::<Vec<_>>(), &widths, strip.indent, look.color)
+    };
+    (0..height).map(line).collect()
+}
+
+fn aligned(cells: &[&Cell], widths: &[usize], indent: usize, color: bool) -> String {
+    let mut line = " ".repeat(indent);
     let last = cells.len().saturating_sub(1);
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         line.push_str(&painted(cell, color));
         if index != last {
-            let gap = width.saturating_sub(cell.text.width()) + 2;
+            let gap = width.saturating_sub(cell.text.width()) + GAP;
             line.extend(std::iter::repeat_n(' ', gap));
         }
     }
@@ -73,17 +114,21 @@ fn painted(cell: &Cell, color: bool) -> String {
 pub fn render_record(
     fields: &[Column],
     value: &Row,
-    wide: bool,
-    color: bool,
+    look: Look,
     mut line: impl FnMut(String) -> io::Result<()>,
 ) -> io::Result<()> {
-    let kept = fields.iter().zip(&value.cells).filter(|(field, _)| wide || !field.wide);
+    let kept = fields.iter().zip(&value.cells).filter(|(field, _)| look.wide || !field.wide);
     let width = kept.clone().map(|(field, _)| escape::line(&field.title).width()).max();
-    let widths = [width.unwrap_or(0).min(MAX_ALIGNED), 0];
+    let titles = width.unwrap_or(0).min(MAX_ALIGNED);
     for (field, cell) in kept {
         let title = Cell::from(escape::line(&field.title));
         let cells = [title, Cell { text: escape::line(&cell.text), tone: cell.tone }];
-        line(aligned(&cells, &widths, color))?;
+        let mut need = Need::default();
+        need.add(&escape::line(&cell.text), usize::MAX);
+        let needs = [Need { whole: titles, word: titles }, need];
+        for strip in strips(&needs, look.width) {
+            folded(&cells, &strip, look).into_iter().try_for_each(&mut line)?;
+        }
     }
     Ok(())
 }
@@ -98,7 +143,7 @@ mod tests {
             lines.push(line);
             Ok(())
         };
-        render(columns, rows, wide, false, keep).unwrap();
+        render(columns, rows, Look { wide, ..Look::default() }, keep).unwrap();
         lines
     }
 
@@ -108,8 +153,45 @@ mod tests {
             lines.push(line);
             Ok(())
         };
-        render_record(fields, value, false, false, keep).unwrap();
+        render_record(fields, value, Look::default(), keep).unwrap();
         lines
+    }
+
+    fn narrow(columns: &[Column], rows: &[Row], width: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        let keep = |line| {
+            lines.push(line);
+            Ok(())
+        };
+        render(columns, rows, Look { width: Some(width), ..Look::default() }, keep).unwrap();
+        lines
+    }
+
+    #[test]
+    fn narrow_terminal_folds_by_column_and_never_inside_a_word() {
+        let columns = ["KIND", "NAME", "STATE", "READY", "AGE", "WHY"].map(Column::new);
+        let why = "ImagePullBackOff: registry.example.com/team/mnist-training:2026-11 is not there, or you may not pull it";
+        let rows = [
+            row(&["trainjob", "mnist-with-a-name", "Pending", "0/2", "5m", why]),
+            row(&["notebook", "alice", "Running", "1/1", "3d", ""]),
+        ];
+        insta::assert_snapshot!(narrow(&columns, &rows, 60).join("\n"), @"
+        KIND      NAME               STATE    READY  AGE
+          WHY
+        trainjob  mnist-with-a-name  Pending  0/2    5m
+          ImagePullBackOff:
+          registry.example.com/team/mnist-training:2026-11 is not
+          there, or you may not pull it
+        notebook  alice              Running  1/1    3d
+        ");
+        insta::assert_snapshot!(narrow(&columns, &rows, 100).join("\n"), @"
+        KIND      NAME               STATE    READY  AGE  WHY
+        trainjob  mnist-with-a-name  Pending  0/2    5m   ImagePullBackOff:
+                                                          registry.example.com/team/mnist-training:2026-11
+                                                          is not there, or you may not pull it
+        notebook  alice              Running  1/1    3d
+        ");
+        assert_eq!(narrow(&columns, &rows, 500), table(&columns, &rows, false));
     }
 
     fn row(cells: &[&str]) -> Row {

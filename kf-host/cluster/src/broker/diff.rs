@@ -68,6 +68,11 @@ pub(super) fn changed(before: &Value, sent: &Value, after: &Value) -> Vec<DiffLi
     lines
 }
 
+/// An object as the write would leave it, as JSON.
+pub(super) fn document(after: &Value) -> String {
+    without_noise(after).to_string()
+}
+
 /// Leaf by leaf.
 fn fields(before: &Value, after: &Value) -> Vec<DiffLine> {
     let (old, new) = (leaves(before), leaves(after));

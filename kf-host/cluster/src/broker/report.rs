@@ -49,6 +49,9 @@ pub struct Change {
     pub namespace: Option<String>,
     pub name: String,
     pub lines: Vec<DiffLine>,
+    /// The object as the write would leave it, as JSON, without the bookkeeping of the server; of a delete which
+    /// object it is. Empty if it is too large to be kept.
+    pub document: String,
     /// Why the lines may not tell everything: the object that is there could not be read.
     pub note: Option<String>,
 }
@@ -68,9 +71,10 @@ impl Change {
 }
 
 impl Change {
-    /// How much memory the lines take.
+    /// How much memory the lines and the document take.
     fn bytes(&self) -> usize {
-        self.lines.iter().map(|line| size_of::<DiffLine>() + line.text.len()).sum()
+        let lines = self.lines.iter().map(|line| size_of::<DiffLine>() + line.text.len());
+        self.document.len() + lines.sum::<usize>()
     }
 
     /// The lines as text, signs in front, what the server set marked in a column of its own.
@@ -189,7 +193,7 @@ impl Recorder {
             changes.push(change);
         } else if changes.len() < MAX_CHANGES {
             let note = Some("the change is too large to be shown beside the others".to_owned());
-            changes.push(Change { lines: Vec::new(), note, ..change });
+            changes.push(Change { lines: Vec::new(), document: String::new(), note, ..change });
         }
     }
 
@@ -292,6 +296,7 @@ mod tests {
             namespace: Some("team-a".into()),
             name: "mnist".into(),
             lines: vec![line("kind: TrainJob", false), line("a: 1", true), line("long: 2", true)],
+            document: String::new(),
             note: Some("a note".into()),
         };
         assert_eq!(change.headline(), "would create trainjob/mnist in team-a");

@@ -3,13 +3,15 @@
 //! What a write answers is as much as the grant lets the command read, and so is what a failed one says.
 //! Before a write goes out, [`guard`](super::guard) sees whether it may change those fields.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use kf_core::api::{ApiError, DeleteOptions, ErrorCode, ObjectRef, PatchKind, WriteOptions};
-use kf_core::body::delete_options;
+use kf_core::body::{delete_options, mark_dry_run};
 use kf_core::grants::Verb;
 use kf_core::request::{Place, Reference, Request};
 use kf_core::url::Query;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Inner;
 use super::body::Received;
@@ -119,7 +121,8 @@ impl Inner {
         call.about.dry_run = dry_run;
         self.json(&call).await?;
         if self.dry_run {
-            self.recorder.change(self.change(&place, Action::Delete, Vec::new(), None));
+            let change = self.change(&place, Action::Delete, Vec::new(), None);
+            self.recorder.change(Change { document: identity(&place).to_string(), ..change });
         }
         Ok(())
     }
@@ -163,6 +166,9 @@ impl Inner {
             self.recorder.change(self.difference(place, before, body.clone(), answer.clone()));
         }
         clean(&mut answer, self.answer_sight(place, *kind));
+        if dry_run {
+            mark_dry_run(&mut answer);
+        }
         Ok(answer)
     }
 
@@ -204,7 +210,8 @@ impl Inner {
         match before {
             Ok(None) => {
                 clean(&mut answer, sight);
-                self.change(place, Action::Create, diff::created(&sent, &answer), None)
+                let change = self.change(place, Action::Create, diff::created(&sent, &answer), None);
+                Change { document: diff::document(&answer), ..change }
             }
             Ok(Some(mut before)) => {
                 if place.is_secret() {
@@ -215,12 +222,14 @@ impl Inner {
                 }
                 let lines = diff::changed(&before, &sent, &answer);
                 let action = if lines.is_empty() { Action::Nothing } else { Action::Change };
-                self.change(place, action, lines, None)
+                Change { document: diff::document(&answer), ..self.change(place, action, lines, None) }
             }
             Err(error) => {
                 clean(&mut answer, sight);
                 let note = format!("what is there could not be read: {}", error.message);
-                self.change(place, Action::Change, diff::created(&sent, &answer), Some(note))
+                let lines = diff::created(&sent, &answer);
+                let document = diff::document(&answer);
+                Change { document, ..self.change(place, Action::Change, lines, Some(note)) }
             }
         }
     }
@@ -238,9 +247,18 @@ impl Inner {
             namespace: place.namespace.as_ref().map(ToString::to_string),
             name: place.name.as_ref().map(ToString::to_string).unwrap_or_default(),
             lines,
+            document: String::new(),
             note,
         }
     }
+}
+
+/// Which object it is, as a document.
+fn identity(place: &Place) -> Value {
+    let namespace = place.namespace.as_ref().map(|namespace| ("namespace", namespace.to_string()));
+    let name = place.name.as_ref().map(|name| ("name", name.to_string()));
+    let metadata: BTreeMap<_, _> = name.into_iter().chain(namespace).collect();
+    json!({ "apiVersion": place.served.api_version(), "kind": place.served.kind.as_str(), "metadata": metadata })
 }
 
 /// Names what a body sets in a secret as the API server stores it: `stringData` becomes `data`. Its owners are told

@@ -31,7 +31,7 @@ pub fn run(app: &App, args: &ListArgs) -> Result<()> {
     if args.available {
         return available(app, &installed);
     }
-    let columns = ["NAME", "VERSION", "SOURCE", "ABOUT"].map(Column::new);
+    let columns = columns(&["NAME", "VERSION", "SOURCE", "ABOUT"]);
     let rows: Vec<Row> = installed
         .iter()
         .map(|(name, receipt)| match receipt {
@@ -51,6 +51,12 @@ pub fn run(app: &App, args: &ListArgs) -> Result<()> {
     Ok(app.ui.table(&columns, &rows)?)
 }
 
+/// These, and what `-o wide` says of commands that are here.
+fn columns(titles: &[&str]) -> Vec<Column> {
+    let wide = ["OWNER", "SHA256"].map(Column::wide);
+    titles.iter().copied().map(Column::new).chain(wide).collect()
+}
+
 fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Availability>) -> Row {
     let object = json!({
         "name": name,
@@ -67,6 +73,8 @@ fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Availabi
         vec![name.as_str().into(), receipt.version.to_string().into(), receipt.origin.to_string().into()];
     cells.extend(here.map(|here| Cell::toned(here.as_str(), tone(here))));
     cells.push(about);
+    cells.push(owner(&receipt.origin).map_or_else(String::new, ToString::to_string).into());
+    cells.push(receipt.program_digest().to_string().into());
     Row { cells, object: object.into(), name: format!("command/{name}") }
 }
 
@@ -143,6 +151,6 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
     if rows.is_empty() {
         app.ui.note("no registry is set up; `kf registry add NAME URL --root root.json` sets one up");
     }
-    let columns = ["NAME", "VERSION", "SOURCE", "HERE", "ABOUT"].map(Column::new);
+    let columns = columns(&["NAME", "VERSION", "SOURCE", "HERE", "ABOUT"]);
     Ok(app.ui.table(&columns, &rows.into_values().collect::<Vec<_>>())?)
 }

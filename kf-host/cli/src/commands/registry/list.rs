@@ -12,7 +12,9 @@ use crate::app::App;
 pub struct ListArgs {}
 
 pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
-    let columns = [Column::new("NAME"), Column::new("URL"), Column::new("EXPIRES"), Column::new("ROOT")];
+    let columns =
+        ["NAME", "URL", "EXPIRES", "ROOT"].map(Column::new).into_iter().chain([Column::wide("ROOT SHA256")]);
+    let columns: Vec<Column> = columns.collect();
     let mut rows = Vec::new();
     for id in registries::list(&app.home)? {
         let row = match registries::load(&app.home, &id) {
@@ -31,7 +33,13 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
                 Row {
                     object: json!({ "name": id, "urls": urls, "expires": expires.text, "rootSha256": root })
                         .into(),
-                    cells: vec![id.as_str().into(), urls.join(" ").into(), expires, root.short().into()],
+                    cells: vec![
+                        id.as_str().into(),
+                        urls.join(" ").into(),
+                        expires,
+                        root.short().into(),
+                        root.to_string().into(),
+                    ],
                     name: format!("registry/{id}"),
                 }
             }

@@ -151,9 +151,12 @@ async fn in_a_dry_run_every_write_is_one_whatever_the_guest_says() {
         server.answer(200, &json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}}));
     }
     server.answer(200, &json!({}));
-    broker.create(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
-    broker.apply(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
-    broker.patch(job(), PatchKind::Merge, json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    let created = broker.create(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    assert_eq!(created["metadata"]["dryRun"], true, "the command can tell that nothing is there: {created}");
+    let applied = broker.apply(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    assert_eq!(applied["metadata"]["dryRun"], true);
+    let patched = broker.patch(job(), PatchKind::Merge, json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
+    assert_eq!(patched["metadata"]["dryRun"], true);
     let options = DeleteOptions {
         dry_run: false,
         propagation: Propagation::Background,
@@ -182,6 +185,28 @@ async fn in_a_dry_run_every_write_is_one_whatever_the_guest_says() {
     );
     assert_eq!(changes[1].lines[0].text, "spec.n: 1 → 2");
     assert!(!changes[1].lines[0].by_server);
+    let documents: Vec<Value> =
+        changes.iter().map(|change| serde_json::from_str(&change.document).unwrap()).collect();
+    let after = json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}});
+    assert_eq!(documents[..3], [after.clone(), after.clone(), after]);
+    let identity = json!({"name": "mnist", "namespace": "team-a"});
+    assert_eq!(documents[3], json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": identity}));
+}
+
+#[tokio::test]
+async fn answer_of_a_dry_run_is_marked_and_its_mark_is_never_sent() {
+    let server = Server::default();
+    let broker = Broker::new(server.config(&[jobs(&["get", "create", "patch"])])).unwrap();
+    let answer = json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}});
+    server.answer(200, &answer);
+    let check = WriteOptions { dry_run: true, force: false };
+    let checked = broker.create(job(), json!({"spec": {"n": 2}}), check).await.unwrap();
+    assert_eq!(checked, json!({"metadata": {"name": "mnist", "dryRun": true}, "spec": {"n": 2}}));
+    server.answer(200, &answer);
+    let made = broker.create(job(), checked, PLAIN).await.unwrap();
+    assert_eq!(made, answer);
+    let sent = server.sent.lock().unwrap();
+    assert_eq!(sent.last().unwrap().body["metadata"]["dryRun"], Value::Null, "no server knows the field");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use crate::state::{State, written};
 pub struct LiveTable {
     id: WidgetId,
     columns: usize,
+    has_wide: bool,
 }
 
 pub struct Progress(WidgetId);
@@ -71,6 +72,10 @@ impl Host for State {
             let (rows, more) = rows_from(rows, columns.len())?;
             Ok((columns, rows, bytes + more))
         });
+        let checked = checked.and_then(|checked| {
+            let adds = self.output.lock().adds_what_wide_asks_for(has_wide(&checked.0));
+            if adds { Ok(checked) } else { Err(nothing_wide()) }
+        });
         match checked {
             Ok((columns, rows, bytes)) => {
                 let result = self.output.lock().table(&columns, &rows, bytes);
@@ -111,14 +116,17 @@ impl HostLiveTable for State {
         self.call()?;
         let (columns, _) = columns_from(columns).map_err(|error| wasmtime::Error::msg(error.message))?;
         let id = self.widget()?;
-        let table = self.push(LiveTable { id, columns: columns.len() })?;
+        let table = self.push(LiveTable { id, columns: columns.len(), has_wide: has_wide(&columns) })?;
         said(self.output.lock().live_table(id, &columns))?;
         Ok(table)
     }
 
     fn update(&mut self, this: Resource<LiveTable>, rows: Vec<ui::Row>) -> Result<Result<(), WitError>> {
         self.call()?;
-        let LiveTable { id, columns } = *self.table.get(&this)?;
+        let LiveTable { id, columns, has_wide } = *self.table.get(&this)?;
+        if !self.output.lock().adds_what_wide_asks_for(has_wide) {
+            return Ok(Err(nothing_wide()));
+        }
         if rows.len() > MAX_LIVE_ROWS {
             return Ok(Err(invalid(format!("a live table has at most {MAX_LIVE_ROWS} rows"))));
         }
@@ -174,6 +182,15 @@ fn columns_from(columns: Vec<ui::Column>) -> std::result::Result<(Vec<Column>, u
     let columns: Vec<Column> = columns.into_iter().map(column).collect();
     let bytes = columns.iter().map(|column| column.title.len()).sum();
     Ok((columns, bytes))
+}
+
+fn has_wide(columns: &[Column]) -> bool {
+    columns.iter().any(|column| column.wide)
+}
+
+fn nothing_wide() -> WitError {
+    let hint = Some("leave -o wide out".to_owned());
+    WitError { hint, ..invalid("-o wide has no more columns to show here".to_owned()) }
 }
 
 fn rows_from(rows: Vec<ui::Row>, columns: usize) -> std::result::Result<(Vec<Row>, usize), WitError> {
