@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::all_namespaces::Lists;
 #[cfg(target_arch = "wasm32")]
 use crate::border::Host;
 use crate::border::{
@@ -14,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::command_line::CommandLine;
 use crate::error::{Error, Result};
 use crate::logs::LogRequest;
-use crate::objects::{Api, Document as _, Listed, Object};
+use crate::objects::{Api, Document, Listed, Object};
 use crate::sessions::{PodHttp, PortForward, Session};
 use crate::ui::{Column, Format, LiveRows, LiveTable, Progress, Row, TableRow};
 
@@ -33,12 +34,14 @@ pub struct Kf {
     tree: Option<fn() -> clap::Command>,
     /// What was said to be left out.
     mentioned: Rc<RefCell<BTreeSet<String>>>,
+    /// The one namespace of several that this is for, and their lists.
+    scope: Option<(String, Rc<Lists>)>,
 }
 
 impl Kf {
     /// On a host; [`crate::testing::FakeHost::kf`] is how tests get one.
     pub fn new(host: HostHandle) -> Self {
-        Self { host, tree: None, mentioned: Rc::default() }
+        Self { host, tree: None, mentioned: Rc::default(), scope: None }
     }
 
     /// For a command with these arguments.
@@ -46,9 +49,22 @@ impl Kf {
         Self { tree: Some(tree), ..self.clone() }
     }
 
+    /// For one namespace of several.
+    pub(crate) fn scoped(&self, namespace: String, lists: Rc<Lists>) -> Self {
+        Self { scope: Some((namespace, lists)), ..self.clone() }
+    }
+
+    fn scope_namespace(&self) -> Option<&str> {
+        self.scope.as_ref().map(|(namespace, _)| namespace.as_str())
+    }
+
     /// Where and how the command runs.
     pub fn context(&self) -> Context {
-        self.host.context()
+        let mut context = self.host.context();
+        if let Some(namespace) = self.scope_namespace() {
+            context.namespace = namespace.to_owned();
+        }
+        context
     }
 
     /// The namespace of the run.
@@ -73,19 +89,26 @@ impl Kf {
 
     /// The objects of a kind, such as `"Pod"` or `"trainer.kubeflow.org/TrainJob"`, as documents.
     pub fn api(&self, kind: impl Into<Kind>) -> Api<Object> {
-        Api::new(self.host.clone(), kind.into())
+        self.scoped_api(Api::new(self.host.clone(), kind.into()))
     }
 
     /// The objects of a built-in kind, as structs.
     #[cfg(feature = "typed")]
     pub fn typed<T: crate::objects::Typed>(&self) -> Api<T> {
-        Api::new(self.host.clone(), T::resource_kind())
+        self.scoped_api(Api::new(self.host.clone(), T::resource_kind()))
     }
 
     /// The object of this name in the namespace of the run, as a struct.
     #[cfg(feature = "typed")]
     pub fn get<T: crate::objects::Typed>(&self, name: &str) -> Result<T> {
         self.typed::<T>().get(name)
+    }
+
+    fn scoped_api<T: Document>(&self, api: Api<T>) -> Api<T> {
+        match &self.scope {
+            Some((namespace, lists)) => api.within(namespace, lists),
+            None => api,
+        }
     }
 
     /// What the cluster serves of a group, preferred version first; empty if nothing.
@@ -114,23 +137,26 @@ impl Kf {
 
     /// The log of a pod's container.
     pub fn log(&self, pod: &str) -> LogRequest {
-        LogRequest::new(self.host.clone(), pod)
+        let request = LogRequest::new(self.host.clone(), pod);
+        self.scope_namespace().into_iter().fold(request, LogRequest::in_namespace)
     }
 
     /// A session in a container of a pod.
     pub fn session(&self, pod: &str) -> Session {
-        Session::new(self.host.clone(), pod)
+        let session = Session::new(self.host.clone(), pod);
+        self.scope_namespace().into_iter().fold(session, Session::in_namespace)
     }
 
     /// Leads ports of the loopback address to a pod of the run's namespace until it is dropped. kf tells the
     /// user of each.
     pub fn forward_ports(&self, pod: &str, ports: &[Port]) -> Result<PortForward> {
-        PortForward::open(&self.host, None, pod, ports)
+        PortForward::open(&self.host, self.scope_namespace(), pod, ports)
     }
 
     /// HTTP to a port of a pod.
     pub fn pod_http(&self, pod: &str, port: u16) -> PodHttp {
-        PodHttp::new(self.host.clone(), pod, port)
+        let http = PodHttp::new(self.host.clone(), pod, port);
+        self.scope_namespace().into_iter().fold(http, PodHttp::in_namespace)
     }
 
     /// The objects of several kinds at once, in their order.
@@ -141,6 +167,10 @@ impl Kf {
 
     /// The objects of several selections at once, in their order.
     pub fn list_selections(&self, apis: &[Api]) -> Vec<Result<Listed>> {
+        if self.scope.is_some() {
+            let whole = |items| Listed { items, resource_version: String::new() };
+            return apis.iter().map(|api| api.list().map(whole)).collect();
+        }
         let what: Vec<_> = apis.iter().map(Api::selection).collect();
         let pages = self.host.list_many(&what, Some(crate::objects::PAGE));
         let page = |page: Result<Page>, what: &Selection| match page {
@@ -273,7 +303,8 @@ impl Kf {
         self.mentioned.borrow_mut().insert(what.to_owned())
     }
 
-    /// A table, or the rows' objects as one list, by what `-o` asks for.
+    /// A table, or the rows' objects as one list, by what `-o` asks for. `-o wide` is refused if neither this table nor
+    /// one before it has columns for it.
     pub fn table<T: TableRow>(&self, rows: &[T]) -> Result<()> {
         let rows = rows.iter().map(TableRow::row).collect::<Result<Vec<_>>>()?;
         self.host.table(&T::columns(), &rows)

@@ -47,11 +47,13 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod guest;
 
+mod all_namespaces;
 mod args;
 pub mod border;
 mod clock;
 mod command_line;
 mod describe;
+mod did;
 mod error;
 mod kf;
 mod left_out;
@@ -71,6 +73,7 @@ pub mod workloads;
 
 pub use kf_plugin_sdk_macros::{Describe, main};
 
+pub use all_namespaces::InNamespace;
 pub use args::{DirectoryArg, FileArg, Span};
 pub use border::{
     Access, Context, Event, EventKind, FileEntry, FileTree, HttpResponse, Identity, Kind, Method, Output,
@@ -129,5 +132,9 @@ macro_rules! export {
             #[used]
             static ABI: [u8; 5] = *b"0.1.0";
         };
+
+        // Without it nothing uses the command in a native build, and the compiler warns of dead code.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&[String], &$crate::Kf) -> $crate::Result<$crate::Exit> = $crate::run::<$command>;
     };
 }

@@ -161,3 +161,36 @@ fn subcommands_follow_their_parent() {
     assert!(tree[2].hidden);
     assert_eq!(tree[3].examples.len(), 1);
 }
+
+/// As the README has it, and as an author has it who compiles natively, for tests.
+mod private {
+    #![deny(dead_code)]
+
+    use kf_plugin_sdk::prelude::*;
+
+    /// Say hello
+    #[derive(clap::Parser, Describe)]
+    struct Hello {
+        /// Whom to greet
+        #[arg(default_value = "world")]
+        #[kf(complete = objects("Pod"))]
+        name: String,
+    }
+
+    #[kf_plugin_sdk::main]
+    fn run(hello: Hello, kf: &Kf) -> Result<Exit> {
+        kf.print_line(hello.name)?;
+        Ok(Exit::OK)
+    }
+
+    pub(super) fn tree() -> Vec<kf_plugin_sdk::CommandNode> {
+        kf_plugin_sdk::describe::<Hello>()
+    }
+}
+
+#[test]
+fn core_kind_is_named_with_or_without_a_slash() {
+    let tree = private::tree();
+    let completions = tree.iter().flat_map(|node| &node.arguments).map(|argument| &argument.completion);
+    assert_eq!(completions.collect::<Vec<_>>(), [&Completion::Objects("/Pod".into())]);
+}

@@ -109,3 +109,138 @@ fn list_whose_pages_expire_begins_anew() {
         assert_eq!(answer.unwrap_err().code, ErrorCode::Expired, "it is not tried for ever");
     }
 }
+
+fn pod_in(namespace: &str, name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "namespace": namespace } })
+}
+
+/// Names of the pods, by namespace.
+fn pods_by_namespace(namespaces: &[Kf]) -> Vec<(String, Vec<String>)> {
+    let pods = |kf: &Kf| kf.api("Pod").list().unwrap_or_default();
+    let names = |pods: Vec<Object>| pods.iter().map(|pod| pod.name().to_owned()).collect();
+    namespaces.iter().map(|kf| (kf.namespace(), names(pods(kf)))).collect()
+}
+
+#[test]
+fn all_namespaces_are_listed_once_and_handed_out_one_by_one() {
+    let host = FakeHost::new("team-a");
+    host.serve("batch", "v1", "Job", "jobs");
+    for (namespace, name) in [("team-b", "web-1"), ("team-a", "db"), ("team-b", "web-0")] {
+        host.put(pod_in(namespace, name));
+    }
+    host.put(
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "j", "namespace": "ops" } }),
+    );
+    let kf = host.kf();
+    let namespaces = kf.all_namespaces(&[kf.api("Pod"), kf.api("batch/Job")]).unwrap();
+    let of = |namespace: &str, names: &[&str]| {
+        (namespace.to_owned(), names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        pods_by_namespace(&namespaces),
+        [of("ops", &[]), of("team-a", &["db"]), of("team-b", &["web-0", "web-1"])]
+    );
+    // What is not listed goes to the namespace as well.
+    let team_b = namespaces.last().unwrap();
+    assert_eq!(team_b.api("Pod").get("web-0").unwrap().namespace(), Some("team-b"));
+    assert_eq!(team_b.api("Pod").get("db").unwrap_err().code, ErrorCode::NotFound);
+    // Nothing is read a second time.
+    host.cluster(|cluster| cluster.fail("list", "Pod", Error::failed("asked again")));
+    assert_eq!(pods_by_namespace(&namespaces)[1], of("team-a", &["db"]));
+    assert_eq!(team_b.api("Pod").labels("app=web").list().unwrap_err().message, "asked again");
+}
+
+#[test]
+fn all_namespaces_need_the_first_list_and_pass_on_what_the_others_fail_with() {
+    let host = FakeHost::new("team-a");
+    host.serve("batch", "v1", "Job", "jobs");
+    host.put(pod_in("team-b", "web"));
+    let kf = host.kf();
+    host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
+    let asked = [kf.api("Pod"), kf.api("batch/Job")];
+    let namespaces = kf.all_namespaces(&asked).unwrap();
+    assert_eq!(namespaces.len(), 1);
+    assert_eq!(namespaces[0].api("batch/Job").list().unwrap_err().code, ErrorCode::Forbidden);
+    host.cluster(|cluster| cluster.deny("list", "", "pods"));
+    assert_eq!(kf.all_namespaces(&asked).err().map(|error| error.code), Some(ErrorCode::Forbidden));
+}
+
+#[test]
+fn all_namespaces_need_a_rule_for_the_whole_cluster() {
+    let rule = "[[permissions.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [\"list\"]\n";
+    let host = FakeHost::new("team-a");
+    host.manifest(rule);
+    let kf = host.kf();
+    assert!(kf.api("Pod").list().is_ok());
+    assert_eq!(kf.all_namespaces(&[kf.api("Pod")]).err().map(|error| error.code), Some(ErrorCode::Forbidden));
+    host.manifest(&format!("{rule}scope = \"cluster\"\n"));
+    assert!(host.kf().all_namespaces(&[host.kf().api("Pod")]).is_ok());
+}
+
+#[test]
+fn write_that_stores_nothing_answers_an_object_marked_so() {
+    let host = FakeHost::new("team-a");
+    let kf = host.kf();
+    let pods = kf.api("Pod");
+    let web = Object::from(pod("web", "web"));
+    assert!(pods.apply_with(&web, WriteOptions::CHECK_ONLY).unwrap().is_dry_run());
+    let stored = pods.apply(&web).unwrap();
+    assert!(!stored.is_dry_run());
+    host.change_context(|context| context.dry_run = true);
+    let marked = pods.merge("web", &json!({ "metadata": { "labels": { "app": "new" } } })).unwrap();
+    assert!(marked.is_dry_run());
+    assert!(!pods.get("web").unwrap().is_dry_run());
+    // Sent again for good, the mark stays behind.
+    host.change_context(|context| context.dry_run = false);
+    assert!(!pods.apply(&marked).unwrap().is_dry_run());
+    assert_eq!(pods.get("web").unwrap().at("/metadata/dryRun"), None);
+}
+
+#[test]
+fn what_a_write_did_is_said_unless_it_did_nothing() {
+    let host = FakeHost::new("team-a");
+    let web = Object::from(pod("web", "web"));
+    host.kf().did("created", &web).unwrap();
+    assert_eq!(host.terminal().stdout, "pod/web created\n");
+    host.kf_flags(&["-n", "team-b"]);
+    host.kf().next_step("follow it", "kf logs web -f");
+    assert_eq!(host.terminal().notes, ["follow it with `kf -n team-b logs web -f`"]);
+    host.format(Format::Json);
+    host.kf().did("deleted", "pod/web").unwrap();
+    let told: Value = serde_json::from_str(&host.terminal().stdout["pod/web created\n".len()..]).unwrap();
+    assert_eq!(told, json!({ "object": "pod/web", "change": "deleted" }));
+    for format in [Format::Table, Format::Json, Format::Name] {
+        let host = FakeHost::new("team-a");
+        host.format(format);
+        host.change_context(|context| context.dry_run = true);
+        host.kf().did("deleted", "pod/web").unwrap();
+        assert_eq!(host.terminal().stdout, "", "kf itself says what would be deleted");
+        host.kf().next_step("follow it", "kf logs web -f");
+        assert_eq!(host.terminal().notes, [""; 0], "nothing came of it");
+    }
+}
+
+#[derive(serde::Serialize, TableRow)]
+struct Plain {
+    name: &'static str,
+}
+
+#[derive(serde::Serialize, TableRow)]
+struct Wide {
+    name: &'static str,
+    #[column(wide)]
+    node: &'static str,
+}
+
+#[test]
+fn wide_is_refused_where_a_table_has_no_more_to_show() {
+    let host = FakeHost::new("team-a");
+    host.kf().table(&[Plain { name: "web" }]).unwrap();
+    host.format(Format::Wide);
+    let error = host.kf().table(&[Plain { name: "web" }]).unwrap_err();
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("leave -o wide out")));
+    assert_eq!(host.kf().live_table().update(&[Plain { name: "web" }]).unwrap_err().code, ErrorCode::Invalid);
+    // What stands below a table that has more is a part of it.
+    host.kf().table(&[Wide { name: "web", node: "n" }]).unwrap();
+    host.kf().table(&[Plain { name: "web" }]).unwrap();
+}

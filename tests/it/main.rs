@@ -26,6 +26,7 @@ mod long_logs;
 mod memory;
 mod namespaces;
 mod notebooks;
+mod output;
 mod own_files;
 mod pipeline;
 mod planted;

@@ -122,6 +122,7 @@ fn a_data_scientist_may_train() {
     ----- stdout -----
     trainjob/mnist created (runtime kf-test)
     ----- stderr -----
+    train: follow it with `kf logs mnist -f`
     ");
     let manager = "jsonpath={.metadata.managedFields[*].manager}";
     assert!(team.admin(&["get", "trainjob", "mnist", "-o", manager]).contains("kf-train"));
@@ -428,6 +429,7 @@ fn every_call_is_explained_by_its_rule() {
     ----- stdout -----
     trainjob/mnist created (runtime kf-test)
     ----- stderr -----
+    train: follow it with `kf logs mnist -f`
     8 calls, [TIME], allowed by rule 1 (get,list,watch,create,patch trainjobs) or rule 9 (get,list clustertrainingruntimes)
       GET    discover trainer.kubeflow.org                                                      200 [TIME]  no rule needed  1 object
       GET    discover trainer.kubeflow.org                                                      200 [TIME]  no rule needed  1 object

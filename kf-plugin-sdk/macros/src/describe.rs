@@ -79,10 +79,9 @@ fn completion(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
             let content;
             syn::parenthesized!(content in meta.input);
             let kind: LitStr = content.parse()?;
-            if !kind.value().contains('/') {
-                return Err(Error::new(kind.span(), "write the kind as `group/Kind`; a core kind is `/Pod`"));
-            }
-            Ok(quote! { ::kf_plugin_sdk::Completion::Objects(#kind.into()) })
+            // As in `kf.api`, a core kind may be written without the slash.
+            let full = if kind.value().contains('/') { kind.value() } else { format!("/{}", kind.value()) };
+            Ok(quote! { ::kf_plugin_sdk::Completion::Objects(#full.into()) })
         }
         _ => Err(Error::new(
             source.span(),

@@ -95,6 +95,13 @@ pub struct Page {
     pub resource_version: String,
 }
 
+impl Page {
+    /// A list that is complete, and that no watch takes over from.
+    pub(crate) fn whole(items: Vec<Value>) -> Self {
+        Self { items, next: None, resource_version: String::new() }
+    }
+}
+
 /// How to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {

@@ -1,12 +1,14 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::{Document, Object, Watch};
+use crate::all_namespaces::Lists;
 #[cfg(target_arch = "wasm32")]
 use crate::border::Host;
-use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, PatchKind, Selection, WriteOptions};
+use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, Page, PatchKind, Selection, WriteOptions};
 use crate::error::{Error, ErrorCode, Optional, Result};
 
 /// How the API server answers a dry run that a webhook with side effects would see.
@@ -23,19 +25,34 @@ const MAX_RESTARTS: u32 = 3;
 pub struct Api<T = Object> {
     host: HostHandle,
     selection: Selection,
+    /// Where its lists come from, if not from the cluster.
+    lists: Option<Rc<Lists>>,
     speaks: PhantomData<fn() -> T>,
 }
 
 impl<T: Document> Api<T> {
     pub(crate) fn new(host: HostHandle, kind: Kind) -> Self {
         let selection = Selection { kind, everywhere: false, namespace: None, labels: None, fields: None };
-        Self { host, selection, speaks: PhantomData }
+        Self::of(host, selection)
+    }
+
+    /// Of this selection.
+    pub(crate) fn of(host: HostHandle, selection: Selection) -> Self {
+        Self { host, selection, lists: None, speaks: PhantomData }
+    }
+
+    /// In this namespace, whose objects are a part of these lists.
+    pub(crate) fn within(mut self, namespace: &str, lists: &Rc<Lists>) -> Self {
+        self.selection.namespace = Some(namespace.to_owned());
+        self.lists = Some(Rc::clone(lists));
+        self
     }
 
     /// In this namespace instead of the run's.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.selection.namespace = Some(namespace.into());
+        self.lists = None;
         self
     }
 
@@ -43,6 +60,8 @@ impl<T: Document> Api<T> {
     #[must_use]
     pub fn everywhere(mut self) -> Self {
         self.selection.everywhere = true;
+        self.selection.namespace = None;
+        self.lists = None;
         self
     }
 
@@ -252,7 +271,11 @@ impl<T: Document> Iterator for Objects<'_, T> {
                 return Some(T::from_value(item));
             }
             let token = self.next.take()?;
-            match self.api.host.list(&self.api.selection, Some(PAGE), token.as_deref()) {
+            let page = match &self.api.lists {
+                Some(lists) => lists.part(&self.api.host, &self.api.selection).map(Page::whole),
+                None => self.api.host.list(&self.api.selection, Some(PAGE), token.as_deref()),
+            };
+            match page {
                 Ok(page) => {
                     self.items = page.items.into();
                     self.next = page.next.map(Some);

@@ -138,6 +138,12 @@ impl Object {
         self.time("/metadata/creationTimestamp")
     }
 
+    /// Whether it is the answer to a write that stored nothing: with the user's `--dry-run`, or with
+    /// [`WriteOptions::CHECK_ONLY`](crate::border::WriteOptions::CHECK_ONLY). There is no such object in the cluster.
+    pub fn is_dry_run(&self) -> bool {
+        self.bool("/metadata/dryRun") == Some(true)
+    }
+
     pub fn label(&self, key: &str) -> Option<&str> {
         self.at("/metadata/labels")?.get(key)?.as_str()
     }
@@ -183,6 +189,13 @@ impl Object {
                 message: text("message").unwrap_or_default(),
             })
         })
+    }
+}
+
+/// As kf names objects: `trainjob/mnist`.
+impl fmt::Display for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.kind().to_lowercase(), self.name())
     }
 }
 

@@ -246,8 +246,7 @@ impl Host for FakeHost {
     }
 
     fn table(&self, columns: &[Column], rows: &[Row]) -> Result<()> {
-        self.state.terminal.borrow_mut().table(self.state.format.get(), columns, rows);
-        Ok(())
+        self.state.terminal.borrow_mut().table(self.state.format.get(), columns, rows)
     }
 
     fn record(&self, fields: &[Column], value: &Row) -> Result<()> {

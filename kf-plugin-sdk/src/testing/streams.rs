@@ -173,8 +173,7 @@ pub(super) struct FakeLive {
 impl LiveSink for FakeLive {
     fn update(&self, rows: &[Row]) -> Result<()> {
         let format = self.host.state.format.get();
-        self.host.state.terminal.borrow_mut().table(format, &self.columns, rows);
-        Ok(())
+        self.host.state.terminal.borrow_mut().table(format, &self.columns, rows)
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::error::{Error, Result};
 use crate::ui::{Column, Format, Row};
 
 /// What a person would have seen.
@@ -11,6 +12,8 @@ pub struct Terminal {
     pub progress: Vec<String>,
     /// The rows of the last table, record or live table.
     pub rows: Vec<Row>,
+    /// A table with columns for `-o wide` was shown.
+    pub(super) has_shown_wide: bool,
 }
 
 impl Terminal {
@@ -26,7 +29,11 @@ impl Terminal {
     }
 
     /// Renders plainly: enough to read in a test, not what kf prints.
-    pub(super) fn table(&mut self, format: Format, columns: &[Column], rows: &[Row]) {
+    pub(super) fn table(&mut self, format: Format, columns: &[Column], rows: &[Row]) -> Result<()> {
+        self.has_shown_wide |= columns.iter().any(|column| column.wide);
+        if format == Format::Wide && !self.has_shown_wide {
+            return Err(Error::invalid("-o wide has no more columns to show here").hint("leave -o wide out"));
+        }
         self.rows = rows.to_vec();
         match format {
             Format::Table | Format::Wide => {
@@ -56,6 +63,7 @@ impl Terminal {
             }
             Format::Name => self.lines(rows.iter().map(|row| row.name.clone())),
         }
+        Ok(())
     }
 
     pub(super) fn record(&mut self, format: Format, fields: &[Column], value: &Row) {

@@ -415,13 +415,13 @@ impl FakeCluster {
         let mut object = Object::from(object);
         self.webhooks.iter().filter(|(kind, _)| *kind == key.1).for_each(|(_, webhook)| webhook(&mut object));
         let object = object.into_value();
-        let answer = match dry_run {
-            true => object,
-            false => {
-                self.store(key.clone(), object);
-                self.objects.get(&key).cloned().unwrap_or_default()
-            }
-        };
+        if dry_run {
+            let mut answer = self.answered(place, is_new, object);
+            body::mark_dry_run(&mut answer);
+            return answer;
+        }
+        self.store(key.clone(), object);
+        let answer = self.objects.get(&key).cloned().unwrap_or_default();
         self.answered(place, is_new, answer)
     }
 }

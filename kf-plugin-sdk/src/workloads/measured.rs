@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::border::Kind;
 use crate::error::{ErrorCode, Result};
 use crate::kf::Kf;
-use crate::objects::Object;
+use crate::objects::{Api, Object};
 use crate::quantity::Quantity;
 
 /// CPU and memory of one pod or of several.
@@ -41,9 +41,14 @@ pub enum Measured {
 }
 
 impl Measured {
+    /// What it is read from.
+    pub fn api(kf: &Kf) -> Api {
+        kf.api(Kind::new("metrics.k8s.io", "PodMetrics"))
+    }
+
     /// What the pods of the run's namespace used when they were last measured.
     pub fn read(kf: &Kf) -> Result<Self> {
-        match kf.api(Kind::new("metrics.k8s.io", "PodMetrics")).list() {
+        match Self::api(kf).list() {
             Ok(pods) => Ok(Self::Pods(pods.iter().map(|pod| (pod.name().to_owned(), used(pod))).collect())),
             Err(error) => match error.code {
                 ErrorCode::NotFound => Ok(Self::NotServed),

@@ -62,12 +62,8 @@ pub fn main(create: Create, kf: &Kf) -> Result<Exit> {
     if create.in_use {
         kf.select(Some(name))?;
     }
-    if !kf.output_format().is_table() {
-        kf.record(&made)?;
-    } else if !kf.context().dry_run {
-        let in_use = if create.in_use { ", and in use" } else { "" };
-        kf.print_line(format!("namespace/{name} created{in_use}"))?;
-    }
+    let in_use = if create.in_use { ", and in use" } else { "" };
+    kf.did_with(format!("namespace/{name} created{in_use}"), &made)?;
     Ok(Exit::OK)
 }
 

@@ -90,11 +90,7 @@ struct Deleted {
 }
 
 fn say(kf: &Kf, name: &str, state: &'static str) -> Result<Exit> {
-    if kf.output_format().is_table() {
-        kf.print_line(format!("namespace/{name} {state}"))?;
-    } else {
-        kf.record(&Deleted { namespace: name.to_owned(), state })?;
-    }
+    kf.did_with(format!("namespace/{name} {state}"), &Deleted { namespace: name.to_owned(), state })?;
     Ok(Exit::OK)
 }
 

@@ -6,6 +6,8 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
 use serde_json::Value;
 
+use crate::Events;
+
 /// How deep owners own.
 const DEEPEST: usize = 8;
 
@@ -88,11 +90,11 @@ impl Scope {
         }
     }
 
-    pub(crate) fn nothing(&self, kf: &Kf, warnings: bool) -> String {
-        let what = if warnings { "no warnings" } else { "no events" };
+    pub(crate) fn nothing(&self, kf: &Kf, events: &Events) -> String {
+        let (what, window) = (events.none(), events.window());
         match &self.component {
-            Some(component) => format!("{what} of {component} in the last hour"),
-            None => format!("{what} in {} in the last hour", kf.namespace()),
+            Some(component) => format!("{what} of {component}{window}"),
+            None => format!("{what} in {}{window}", kf.namespace()),
         }
     }
 

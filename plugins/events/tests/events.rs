@@ -181,3 +181,54 @@ fn events_of_a_component_survive_a_broken_kind() {
     assert_eq!(shown(&host, &["mnist"]), ["10m 1 pod/mnist-0 BackOff"]);
     assert_eq!(host.terminal().notes, ["warning: left out: notebooks (webhook failed)"], "said once");
 }
+
+#[test]
+fn all_namespaces_are_one_table_the_latest_last() {
+    let host = cluster();
+    for (namespace, minute) in [("team-b", 20), ("team-a", 10), ("ops", 30)] {
+        let mut event = Object::from(event("a", ("Pod", "web"), minute, "BackOff"));
+        event.set("/metadata/namespace", namespace);
+        host.put(event.into_value());
+    }
+    assert_eq!(host.run::<Plugin>(&["-A"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(0), ["team-a", "team-b", "ops"]);
+    assert_eq!(host.run::<Plugin>(&["-A", "--tail", "1"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(0), ["ops"]);
+}
+
+#[test]
+fn since_leaves_out_what_is_older() {
+    let host = cluster();
+    host.put(event("a", ("Pod", "web"), 10, "BackOff"));
+    host.put(event("b", ("Pod", "web"), 55, "Failed"));
+    assert_eq!(shown(&host, &["--since", "10m"]), ["5m 1 pod/web Failed"]);
+    assert_eq!(shown(&host, &["--since", "1m"]), [""; 0]);
+    assert_eq!(host.terminal().notes, ["no events in team-a in the last 60s"]);
+}
+
+#[test]
+fn many_events_are_cut_to_the_last_hundred_which_is_said() {
+    let host = cluster();
+    for number in 0..130 {
+        host.put(event(&format!("e{number}"), ("Pod", &format!("web-{number:03}")), number / 4, "BackOff"));
+    }
+    let last = "pod/web-129";
+    let rows = shown(&host, &[]);
+    assert_eq!(rows.len(), 100);
+    assert!(rows.last().unwrap().contains(last), "{rows:?}");
+    assert_eq!(host.terminal().notes, ["30 earlier left out; `kf events --tail all` shows all"]);
+    for (words, count) in [
+        (&["--tail", "all"][..], 130),
+        (&["--tail=7"], 7),
+        (&["--since=2h"], 130),
+        (&["--since=2h", "--tail=9"], 9),
+    ] {
+        assert_eq!(shown(&host, words).len(), count, "{words:?}");
+        assert_eq!(host.terminal().notes.len(), 1, "what was asked for is not mentioned: {words:?}");
+    }
+    // A program reads all there are.
+    host.format(Format::Json);
+    assert_eq!(shown(&host, &[]).len(), 130);
+    let error = host.run::<Plugin>(&["--tail", "few"]).unwrap_err();
+    assert!(error.message.contains("not a number of lines, or `all`"), "{}", error.message);
+}

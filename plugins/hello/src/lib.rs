@@ -16,10 +16,18 @@ pub struct Hello {
     loud: bool,
 }
 
+/// What `-o json` prints.
+#[derive(serde::Serialize, TableRow)]
+#[row(name = "self.greeting.clone()")]
+struct Greeting {
+    greeting: String,
+}
+
 #[kf_plugin_sdk::main]
 pub fn main(hello: Hello, kf: &Kf) -> Result<Exit> {
     let greeting = format!("hello {}", hello.name);
-    kf.print_line(if hello.loud { greeting.to_uppercase() } else { greeting })?;
+    let greeting = if hello.loud { greeting.to_uppercase() } else { greeting };
+    kf.say(greeting.clone(), &Greeting { greeting })?;
     Ok(Exit::OK)
 }
 
@@ -35,6 +43,15 @@ mod tests {
         assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
         assert_eq!(host.run::<Plugin>(&["Ada", "--loud"]), Ok(Exit::OK));
         assert_eq!(host.terminal().stdout, "hello world\nHELLO ADA\n");
+    }
+
+    #[test]
+    fn program_gets_json() {
+        let host = FakeHost::new("team-a");
+        host.format(Format::Json);
+        assert_eq!(host.run::<Plugin>(&["Ada"]), Ok(Exit::OK));
+        let told: serde_json::Value = serde_json::from_str(&host.terminal().stdout).unwrap();
+        assert_eq!(told, serde_json::json!({ "greeting": "hello Ada" }));
     }
 
     #[test]

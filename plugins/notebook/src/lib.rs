@@ -73,9 +73,6 @@ impl Report {
 
     /// One line for a person, the report for a program.
     fn print(&self, kf: &Kf, more: &str) -> Result<()> {
-        if kf.output_format().is_table() {
-            return kf.print_line(format!("{}/{} {}{more}", self.kind, self.name, self.change));
-        }
-        kf.record(self)
+        kf.did_with(format!("{}/{} {}{more}", self.kind, self.name, self.change), self)
     }
 }

@@ -832,7 +832,8 @@ fn a_workspace_takes_its_kinds_defaults_and_follows_what_was_replaced() {
         Some(&json!({ "imageConfig": "jl5", "podConfig": "small" }))
     );
     assert_eq!(w.str("/spec/kind"), Some("jupyterlab"));
-    assert_eq!(host.terminal().notes, ["warning: jl4 has been replaced by jl5"]);
+    let next = "open it with `kf notebook open w`";
+    assert_eq!(host.terminal().notes, ["warning: jl4 has been replaced by jl5", next]);
     let error = host.run::<Plugin>(&["create", "v", "--image-option", "zzz"]).unwrap_err();
     assert_eq!(error.message, "--image-option zzz is none of jl4, jl5");
 }
@@ -911,4 +912,23 @@ fn the_table_follows_what_happens() {
         .collect();
     let states: Vec<_> = states.iter().filter(|state| *state != "STATE").collect();
     assert_eq!(states, ["Running", "Stopping", "Stopped"]);
+}
+
+#[test]
+fn servers_of_all_namespaces_are_listed() {
+    let host = cluster();
+    for (namespace, name) in [("team-b", "bob"), ("team-a", "alice")] {
+        let mut server = Object::from(notebook(name, json!({})));
+        server.set("/metadata/namespace", namespace);
+        host.put(server.into_value());
+    }
+    assert_eq!(host.run::<Plugin>(&["ls", "-A"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(0), ["team-a", "team-b"]);
+    assert_eq!(host.terminal().column(1), ["alice", "bob"]);
+    // Whoever may list one of the kinds sees its servers.
+    host.cluster(|cluster| cluster.deny("list", GROUP, "workspaces"));
+    assert_eq!(host.run::<Plugin>(&["ls", "-A"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(1), ["alice", "bob"]);
+    host.cluster(|cluster| cluster.deny("list", GROUP, "notebooks"));
+    assert_eq!(host.run::<Plugin>(&["ls", "-A"]).unwrap_err().code, ErrorCode::Forbidden);
 }

@@ -33,6 +33,8 @@ struct PipelineRow {
     age: String,
     id: String,
     about: Option<String>,
+    #[column(wide)]
+    created: Option<String>,
 }
 
 #[derive(PartialEq, Serialize, TableRow)]
@@ -42,6 +44,8 @@ struct ExperimentRow {
     age: String,
     id: String,
     about: Option<String>,
+    #[column(wide)]
+    created: Option<String>,
 }
 
 impl StandingRow for RunRow {
@@ -89,6 +93,7 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
                 age: age(pipeline, "/created_at", now),
                 id: text(pipeline, "pipeline_id"),
                 about: about(pipeline),
+                created: pipeline.str("/created_at").map(str::to_owned),
             })
         }
         What::Experiments => {
@@ -98,6 +103,7 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
                 age: age(experiment, "/created_at", now),
                 id: text(experiment, "experiment_id"),
                 about: about(experiment),
+                created: experiment.str("/created_at").map(str::to_owned),
             })
         }
     }

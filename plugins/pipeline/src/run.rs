@@ -76,6 +76,7 @@ pub(crate) fn run(kf: &Kf, run: &Run) -> Result<Exit> {
     let id = created.str("/run_id").unwrap_or_default().to_owned();
     if !run.wait {
         report(kf, &created)?;
+        kf.next_step("see how it is doing", &format!("kf pipeline status {id}"));
         return Ok(Exit::OK);
     }
     kf.note(format!("run {name} started ({id})"));
@@ -188,8 +189,5 @@ fn report(kf: &Kf, run: &Object) -> Result<()> {
         state,
         took: took(run, "/created_at", "/finished_at", kf.now()),
     };
-    if kf.output_format().is_table() {
-        return kf.print_line(format!("run/{} created ({})", report.name, report.id));
-    }
-    kf.record(&report)
+    kf.did_with(format!("run/{} created ({})", report.name, report.id), &report)
 }

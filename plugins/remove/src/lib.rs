@@ -82,11 +82,8 @@ pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
     if !remove.no_wait {
         gone::until_gone(kf, &component, remove.timeout.0)?;
     }
-    if kf.output_format().is_table() {
-        kf.print_line(format!("{component} {state}"))?;
-    } else {
-        kf.record(&Removed { component: component.to_string(), state, stays: plan.stays })?;
-    }
+    let removed = Removed { component: component.to_string(), state, stays: plan.stays };
+    kf.did_with(format!("{component} {state}"), &removed)?;
     Ok(Exit::OK)
 }
 

@@ -152,8 +152,12 @@ fn a_dry_run_asks_nothing_and_removes_nothing() {
     let host = cluster();
     put_training(&host, "Running", json!({}));
     host.change_context(|context| context.dry_run = true);
-    assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    for format in [Format::Table, Format::Json, Format::Name] {
+        host.format(format);
+        assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
+    }
     assert!(host.cluster(|cluster| cluster.object("trainer.kubeflow.org/TrainJob", "mnist")).is_some());
+    assert_eq!(host.terminal().stdout, "", "kf itself says what would be removed");
 }
 
 #[test]

@@ -37,10 +37,9 @@ impl Change {
 impl Submitted {
     /// What was done, as data.
     pub(crate) fn report(&self, kf: &Kf) -> Result<()> {
-        if kf.output_format().is_table() {
-            return kf.print_line(self.line());
-        }
-        kf.record(&self.record(&self.service))
+        kf.did_with(self.line(), &self.record(&self.service))?;
+        kf.next_step("see how it is doing", &format!("kf status {}", self.service.name()));
+        Ok(())
     }
 
     /// What was done, as talk: stdout belongs to the result.
@@ -50,10 +49,8 @@ impl Submitted {
 
     /// That it serves, as data.
     pub(crate) fn report_ready(&self, kf: &Kf, ready: &Ready) -> Result<()> {
-        if kf.output_format().is_table() {
-            return kf.print_line(self.ready_line(ready));
-        }
-        kf.record(&Report { ready: Some(ready.count), ..self.record(&ready.service) })
+        let report = Report { ready: Some(ready.count), ..self.record(&ready.service) };
+        kf.did_with(self.ready_line(ready), &report)
     }
 
     pub(crate) fn ready_line(&self, ready: &Ready) -> String {

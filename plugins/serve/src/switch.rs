@@ -38,10 +38,6 @@ pub(crate) fn switch(kf: &Kf, serve: &Serve, name: &str) -> Result<Exit> {
         kf.note(format!("{name} {change}, {} of its pods ready", ready.count));
     }
     let switched = Switched { name: name.to_owned(), change };
-    if kf.output_format().is_table() {
-        kf.print_line(format!("inferenceservice/{name} {change}"))?;
-    } else {
-        kf.record(&switched)?;
-    }
+    kf.did_with(format!("inferenceservice/{name} {change}"), &switched)?;
     Ok(Exit::OK)
 }

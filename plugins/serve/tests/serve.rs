@@ -50,6 +50,7 @@ fn an_image_is_served_and_kf_says_what_it_added() {
             "added a readiness check: port 9000 answers",
             "added 40s for a pod to end",
             "added a rollout that takes no pod away before another is ready",
+            "see how it is doing with `kf status iris`",
         ]
     );
     let service = object(&host, KIND, "iris");
@@ -64,7 +65,7 @@ fn what_kf_adds_can_be_declined() {
     let service = object(&host, KIND, "iris");
     let expected = json!([{ "name": "kserve-container", "image": "iris:1" }]);
     assert_eq!(service.at("/spec/predictor/containers"), Some(&expected));
-    assert_eq!(host.terminal().notes, [""; 0]);
+    assert_eq!(host.terminal().notes, ["see how it is doing with `kf status iris`"]);
 }
 
 #[test]

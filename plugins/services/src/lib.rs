@@ -17,6 +17,7 @@ use targets::Scene;
 /// Show what can be reached here, and whether it answers
 #[derive(clap::Parser, Describe)]
 #[kf(example("services list", "inference services, notebooks and services with their addresses"))]
+#[kf(example("services list -A", "those of all namespaces"))]
 #[kf(example("services health iris", "ask the pods behind one whether they are ready"))]
 #[kf(example("services stats", "requests, CPU and memory of each"))]
 pub struct Services {
@@ -51,12 +52,16 @@ struct List {
     /// Keep the table up to date
     #[arg(long, short)]
     watch: bool,
+    /// Show all namespaces
+    #[arg(long, short = 'A', conflicts_with_all = ["name", "watch"])]
+    all_namespaces: bool,
 }
 
 #[kf_plugin_sdk::main(complete = complete)]
 pub fn main(services: Services, kf: &Kf) -> Result<Exit> {
     let which = match &services.action {
         Action::List(list) if list.watch => return list::watch(kf, &list.which),
+        Action::List(list) if list.all_namespaces => return list::everywhere(kf, &list.which),
         Action::List(list) => &list.which,
         Action::Health(which) | Action::Stats(which) => which,
     };

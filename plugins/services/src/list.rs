@@ -1,12 +1,13 @@
 //! Addresses and ready endpoints.
 
+use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{StandingRow, StandingTable};
 use serde::Serialize;
 
 use crate::Which;
-use crate::targets::{Live, Scene, Target};
+use crate::targets::{Live, Scene, Target, sources};
 
 #[derive(Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
@@ -23,6 +24,9 @@ struct Row {
     #[serde(skip)]
     #[column(title = "ADDRESS")]
     address: String,
+    #[serde(skip)]
+    #[column(title = "OTHER ADDRESSES", wide)]
+    others: String,
     #[column(skip)]
     addresses: Vec<String>,
 }
@@ -33,7 +37,20 @@ impl StandingRow for Row {
 }
 
 pub(crate) fn run(kf: &Kf, targets: &[Target]) -> Result<Exit> {
-    kf.table(&rows(kf, targets))?;
+    kf.table(&rows(targets))?;
+    Ok(Exit::OK)
+}
+
+pub(crate) fn everywhere(kf: &Kf, which: &Which) -> Result<Exit> {
+    let mut found = Vec::new();
+    for kf in &kf.all_namespaces(&sources(kf))? {
+        let targets = Scene::read(kf)?.targets(kf, None, which.all)?;
+        found.extend(rows(&targets).into_iter().map(|row| InNamespace::of(kf, row)));
+    }
+    if found.is_empty() {
+        kf.note("nothing can be reached in any namespace");
+    }
+    kf.table(&found)?;
     Ok(Exit::OK)
 }
 
@@ -43,29 +60,30 @@ pub(crate) fn watch(kf: &Kf, which: &Which) -> Result<Exit> {
     let targets =
         |mirrors: &[Mirror]| Scene::of(&sources, mirrors).targets(kf, which.name.as_deref(), which.all);
     targets(&mirrors)?;
-    StandingTable::of(kf, mirrors).show(|mirrors, _| rows(kf, &targets(mirrors).unwrap_or_default()))
+    StandingTable::of(kf, mirrors).show(|mirrors, _| rows(&targets(mirrors).unwrap_or_default()))
 }
 
-fn rows(kf: &Kf, targets: &[Target]) -> Vec<Row> {
-    let wide = kf.output_format() == Format::Wide;
-    targets.iter().map(|target| row(target, wide)).collect()
+fn rows(targets: &[Target]) -> Vec<Row> {
+    targets.iter().map(row).collect()
 }
 
-fn row(target: &Target, wide: bool) -> Row {
+fn row(target: &Target) -> Row {
     let (ready, endpoints) = target.ready;
     let tone = match ready {
         0 => Tone::Bad,
         _ if ready < endpoints => Tone::Warning,
         _ => Tone::Good,
     };
-    let shown = if wide { target.addresses.len() } else { 1 };
+    let (first, others) =
+        target.addresses.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
     Row {
         kind: target.kind,
         name: target.name.clone(),
         ready_of: Cell::toned(format!("{ready}/{endpoints}"), tone),
         ready,
         endpoints,
-        address: target.addresses.iter().take(shown).cloned().collect::<Vec<_>>().join(", "),
+        address: first.to_owned(),
+        others: others.join(", "),
         addresses: target.addresses.clone(),
     }
 }

@@ -42,6 +42,12 @@ impl Target {
     }
 }
 
+/// What is listed to find targets, the pods and services first: nothing is known without them.
+pub(crate) fn sources(kf: &Kf) -> Vec<Api> {
+    let kinds = KINDS.map(ComponentKind::kind).into_iter();
+    ["Service", "Pod"].map(Kind::from).into_iter().chain(kinds).map(|kind| kf.api(kind)).collect()
+}
+
 /// What targets are made of.
 pub(crate) struct Scene {
     pods: Vec<Object>,

@@ -256,3 +256,25 @@ fn broken_kinds_are_left_out() {
     let left_out = "warning: left out: endpoint slices (not ready); inference services (webhook failed)";
     assert_eq!(host.terminal().notes, [left_out]);
 }
+
+#[test]
+fn all_namespaces_are_listed_with_addresses_of_their_own() {
+    let host = cluster();
+    for (kind, name) in [("Service", "web"), ("Pod", "web-0")] {
+        host.put(json!({ "apiVersion": "v1", "kind": kind,
+            "metadata": { "name": name, "namespace": "team-b", "labels": { "app": "web" } },
+            "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+            "status": { "phase": "Running" } }));
+    }
+    assert_eq!(host.run::<Plugin>(&["list", "--all-namespaces"]), Ok(Exit::OK));
+    assert_eq!(
+        lines(&host),
+        [
+            "team-a inferenceservice iris 1/1 http://iris-team-a.example.com",
+            "team-a service web 1/2 web.team-a.svc:80",
+            "team-b service web 0/0 web.team-b.svc:80",
+        ]
+    );
+    host.cluster(|cluster| cluster.deny("list", "", "services"));
+    assert_eq!(host.run::<Plugin>(&["list", "-A"]).unwrap_err().code, ErrorCode::Forbidden);
+}

@@ -23,6 +23,11 @@ impl<'a> Inquiry<'a> {
         Self { kf, known: RefCell::default(), left: Cell::new(MOST) }
     }
 
+    /// One that asks nothing: a call for each reason is too many for all namespaces.
+    pub(crate) fn none(kf: &'a Kf) -> Self {
+        Self { left: Cell::new(0), ..Self::new(kf) }
+    }
+
     /// Before the next picture.
     pub(crate) fn renew(&self) {
         self.left.set(MOST);

@@ -10,13 +10,14 @@ mod rows;
 mod snapshot;
 mod watch;
 
+use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::complete_component;
+use kf_plugin_sdk::workloads::{ComponentKind, complete_component};
 
 use components::{Component, components, named};
 use inquiry::Inquiry;
 use rows::{ComponentRow, Detail, PodRow};
-use snapshot::Snapshot;
+use snapshot::{Snapshot, Source};
 
 /// Show what runs here, and why something does not
 ///
@@ -27,6 +28,7 @@ use snapshot::Snapshot;
 #[kf(example("status", "everything in this namespace"))]
 #[kf(example("status mnist", "one component with its pods and warnings"))]
 #[kf(example("status --watch", "stay and show changes"))]
+#[kf(example("status -A", "everything in all namespaces"))]
 pub struct Status {
     /// The component, as NAME or KIND/NAME
     #[kf(complete = dynamic)]
@@ -34,12 +36,18 @@ pub struct Status {
     /// Stay and show changes
     #[arg(long, short)]
     watch: bool,
+    /// Show all namespaces
+    #[arg(long, short = 'A', conflicts_with_all = ["component", "watch"])]
+    all_namespaces: bool,
 }
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
     if status.watch {
         return watch::run(kf, status.component.as_deref());
+    }
+    if status.all_namespaces {
+        return everywhere(kf);
     }
     let snapshot = Snapshot::read(kf)?;
     snapshot.tell_omissions(kf);
@@ -56,6 +64,29 @@ fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
         kf.note(format!("nothing runs in {}", kf.namespace()));
     }
     kf.table(&rows)
+}
+
+fn everywhere(kf: &Kf) -> Result<Exit> {
+    // Without pods nothing can be said about anything.
+    let pods = Source::Component(ComponentKind::Pod);
+    let sources = [pods].into_iter().chain(Source::all().filter(|source| *source != pods));
+    let sources: Vec<_> = sources.map(|source| source.api(kf)).collect();
+    let mut rows = Vec::new();
+    let mut last = None;
+    for kf in &kf.all_namespaces(&sources)? {
+        let snapshot = Snapshot::read(kf)?;
+        let found = rows::overview(&components(&snapshot), &snapshot, kf.now(), &Inquiry::none(kf));
+        rows.extend(found.into_iter().map(|row| InNamespace::of(kf, row)));
+        last = Some(snapshot);
+    }
+    if let Some(snapshot) = last {
+        snapshot.tell_omissions(kf);
+    }
+    if rows.is_empty() {
+        kf.note("nothing runs in any namespace");
+    }
+    kf.table(&rows)?;
+    Ok(Exit::OK)
 }
 
 fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {

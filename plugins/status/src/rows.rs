@@ -1,5 +1,7 @@
 //! What a person sees of a component.
 
+use std::collections::BTreeSet;
+
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{State, pod_state, pod_trouble, rank_of, restarts};
@@ -36,6 +38,9 @@ pub(crate) struct ComponentRow {
     created: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip)]
+    #[column(title = "NODES", wide)]
+    nodes: String,
     #[column(skip)]
     pods: Vec<PodRow>,
 }
@@ -51,6 +56,7 @@ impl ComponentRow {
         inquiry.complete(&mut verdict, &snapshot.events);
         let oldest = component.pods.iter().filter_map(|pod| pod.created()).min();
         let created = component.object.and_then(Object::created).or(oldest);
+        let nodes: BTreeSet<_> = component.pods.iter().filter_map(|pod| pod.str("/spec/nodeName")).collect();
         let gone = verdict.state == State::Complete && component.pods.is_empty();
         Self {
             kind: component.kind.to_lowercase(),
@@ -62,6 +68,7 @@ impl ComponentRow {
             wanted: verdict.wanted,
             age: age(created, now),
             created,
+            nodes: nodes.into_iter().collect::<Vec<_>>().join(","),
             why: verdict.why,
             pods: pods(component, snapshot, now),
         }

@@ -23,6 +23,9 @@ struct BoardRow {
     age: String,
     #[column(skip)]
     created: Option<Timestamp>,
+    #[column(wide)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
@@ -103,6 +106,7 @@ fn row(component: &Component, logs: String, pods: &[Object], events: &Events, no
         logs,
         age: created.map(|created| short_duration(created.age(now))).unwrap_or_default(),
         created,
+        node: pods.iter().find_map(|pod| pod.str("/spec/nodeName")).map(str::to_owned),
         why: verdict.why,
     }
 }

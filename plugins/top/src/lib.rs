@@ -6,10 +6,12 @@
 mod rows;
 mod usage;
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
+use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, Measured, complete_component};
+use kf_plugin_sdk::workloads::{Component, ComponentKind, Measured, complete_component};
 
 use rows::{ComponentUse, PodUse};
 
@@ -21,6 +23,7 @@ use rows::{ComponentUse, PodUse};
 #[kf(example("top", "every component of this namespace, the largest first"))]
 #[kf(example("top mnist", "the pods of one component"))]
 #[kf(example("top --pods", "every pod"))]
+#[kf(example("top -A", "every component of all namespaces"))]
 pub struct Top {
     /// The component, as NAME or KIND/NAME
     #[kf(complete = dynamic)]
@@ -31,6 +34,9 @@ pub struct Top {
     /// Stay and measure again and again
     #[arg(long, short)]
     watch: bool,
+    /// Show all namespaces
+    #[arg(long, short = 'A', conflicts_with_all = ["component", "watch"])]
+    all_namespaces: bool,
 }
 
 /// A metrics server measures every quarter of a minute.
@@ -38,6 +44,9 @@ const AGAIN: Duration = Duration::from_secs(15);
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
+    if top.all_namespaces {
+        return everywhere(kf, &top);
+    }
     let by_pod = top.pods || top.component.is_some();
     let uses = read(kf, &top, true)?;
     match (top.watch, by_pod) {
@@ -51,6 +60,40 @@ pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
             }
             kf.table(&rows)?;
         }
+    }
+    Ok(Exit::OK)
+}
+
+fn everywhere(kf: &Kf, top: &Top) -> Result<Exit> {
+    let (mut pods, mut components) = (Vec::new(), Vec::new());
+    let mut missing = None;
+    for kf in
+        &kf.all_namespaces(&[kf.api("Pod"), Measured::api(kf), kf.api(ComponentKind::TrainJob.kind())])?
+    {
+        let running = kf.api("Pod").list()?.into_iter().filter(usage::takes_resources).collect::<Vec<_>>();
+        let measured = Measured::read(kf)?;
+        missing = missing.or(measured.missing().filter(|_| !running.is_empty()));
+        let uses = rows::of_pods(&running, &measured, &usage::training_jobs(kf)?);
+        match top.pods {
+            true => pods.extend(uses.into_iter().map(|row| InNamespace::of(kf, row))),
+            false => {
+                components.extend(ComponentUse::of(uses).into_iter().map(|row| InNamespace::of(kf, row)))
+            }
+        }
+    }
+    if let Some(missing) = missing {
+        kf.note(missing);
+    }
+    if pods.is_empty() && components.is_empty() {
+        kf.note("no pod in any namespace takes anything now");
+    }
+    // The largest of all namespaces first; those of one namespace are in order already.
+    pods.sort_by_key(|pod| Reverse(pod.row.size()));
+    components.sort_by_key(|component| Reverse(component.row.size()));
+    if top.pods {
+        kf.table(&pods)?
+    } else {
+        kf.table(&components)?
     }
     Ok(Exit::OK)
 }

@@ -36,6 +36,9 @@ pub(crate) struct PodUse {
     #[serde(skip)]
     #[column(title = "GPU")]
     gpus: String,
+    #[column(wide)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
 }
 
 /// All pods of a component.
@@ -62,6 +65,11 @@ pub(crate) struct ComponentUse {
     #[serde(skip)]
     #[column(title = "GPU")]
     gpus: String,
+    #[serde(skip)]
+    #[column(title = "NODES", wide)]
+    node_names: String,
+    #[column(skip)]
+    nodes: BTreeSet<String>,
 }
 
 /// What is used, asked for and allowed; in cores, bytes and devices.
@@ -138,7 +146,8 @@ pub(crate) fn of_pods(pods: &[Object], measured: &Measured, training_jobs: &BTre
             }
             let Asked { requests, limits, gpu } = asked(pod);
             let amounts = Use { used: measured.of(pod.name()), requests, limits, gpu };
-            PodUse::new(pod.name().to_owned(), format!("{kind}/{name}"), amounts)
+            let node = pod.str("/spec/nodeName").map(str::to_owned);
+            PodUse::new(pod.name().to_owned(), format!("{kind}/{name}"), node, amounts)
         })
         .collect();
     rows.sort_by(|left, right| {
@@ -148,10 +157,11 @@ pub(crate) fn of_pods(pods: &[Object], measured: &Measured, training_jobs: &BTre
 }
 
 impl PodUse {
-    fn new(pod: String, component: String, amounts: Use) -> Self {
+    fn new(pod: String, component: String, node: Option<String>, amounts: Use) -> Self {
         Self {
             pod,
             component,
+            node,
             amounts,
             cpu: amounts.cpu(),
             cpu_asked: amounts.cpu_asked(),
@@ -161,22 +171,32 @@ impl PodUse {
         }
     }
 
+    pub(crate) fn size(&self) -> (Quantity, Quantity, Quantity) {
+        self.amounts.size()
+    }
+
     /// The last line of a table for people.
     pub(crate) fn total(rows: &[Self]) -> Self {
-        Self::new("total".to_owned(), String::new(), sum(rows.iter().map(|row| row.amounts)))
+        Self::new("total".to_owned(), String::new(), None, sum(rows.iter().map(|row| row.amounts)))
     }
 }
 
 impl ComponentUse {
+    pub(crate) fn size(&self) -> (Quantity, Quantity, Quantity) {
+        self.amounts.size()
+    }
+
     /// The largest first.
     pub(crate) fn of(pods: Vec<PodUse>) -> Vec<Self> {
-        let mut components: BTreeMap<String, Vec<Use>> = BTreeMap::new();
+        let mut components: BTreeMap<String, (Vec<Use>, BTreeSet<String>)> = BTreeMap::new();
         for pod in pods {
-            components.entry(pod.component).or_default().push(pod.amounts);
+            let (uses, nodes) = components.entry(pod.component).or_default();
+            uses.push(pod.amounts);
+            nodes.extend(pod.node);
         }
         let mut rows: Vec<_> = components
             .into_iter()
-            .map(|(component, uses)| {
+            .map(|(component, (uses, nodes))| {
                 let amounts = sum(uses.iter().copied());
                 Self {
                     component,
@@ -187,6 +207,8 @@ impl ComponentUse {
                     memory: amounts.memory(),
                     memory_asked: amounts.memory_asked(),
                     gpus: amounts.gpus(),
+                    node_names: nodes.iter().cloned().collect::<Vec<_>>().join(","),
+                    nodes,
                 }
             })
             .collect();

@@ -40,7 +40,10 @@ fn lines(host: &FakeHost, words: &[&str]) -> Vec<String> {
     host.terminal()
         .rows
         .iter()
-        .map(|row| row.cells.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" "))
+        // The last is the node's, which only `-o wide` shows.
+        .map(|row| {
+            row.cells.iter().rev().skip(1).rev().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" ")
+        })
         .collect()
 }
 
@@ -160,4 +163,27 @@ fn broken_kind_of_training_jobs_is_left_out() {
     });
     assert_eq!(lines(&host, &[]).len(), 2);
     assert_eq!(host.terminal().notes, ["warning: left out: training jobs (webhook failed)"]);
+}
+
+#[test]
+fn all_namespaces_are_one_table_the_largest_first() {
+    let host = cluster();
+    with_metrics(&host);
+    for (kind, version) in [("Pod", "v1"), ("PodMetrics", "metrics.k8s.io/v1beta1")] {
+        host.put(json!({ "apiVersion": version, "kind": kind,
+            "metadata": { "name": "web-0", "namespace": "team-b" },
+            "spec": { "containers": [{ "resources": { "requests": { "cpu": "4" } } }] },
+            "status": { "phase": "Running" },
+            "containers": [{ "usage": { "cpu": "3", "memory": "7Gi" } }],
+        }));
+    }
+    let all = lines(&host, &["-A"]);
+    let first: Vec<_> =
+        all.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(first, ["team-a statefulset/llm", "team-b pod/web-0", "team-a statefulset/web"]);
+    // Pods of one name in two namespaces are measured apart.
+    assert!(all[1].contains(" 3 4/- 7Gi "), "{all:?}");
+    assert_eq!(lines(&host, &["-A", "--pods"]).len(), 4);
+    host.cluster(|cluster| cluster.deny("list", "", "pods"));
+    assert_eq!(host.run::<Plugin>(&["-A"]).unwrap_err().code, ErrorCode::Forbidden);
 }

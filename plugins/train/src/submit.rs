@@ -174,16 +174,16 @@ impl Change {
 impl Submitted {
     /// The result, as data.
     pub(crate) fn report(&self, kf: &Kf) -> Result<()> {
-        if kf.output_format().is_table() {
-            return kf.print_line(self.line());
-        }
-        kf.record(&Report {
+        let report = Report {
             kind: self.kind.word(),
             name: self.job.name().to_owned(),
             change: self.change.word(),
             runtime: self.job.str("/spec/runtimeRef/name").map(str::to_owned),
             nodes: self.job.int("/spec/trainer/numNodes"),
-        })
+        };
+        kf.did_with(self.line(), &report)?;
+        kf.next_step("follow it", &format!("kf logs {} -f", self.job.name()));
+        Ok(())
     }
 
     /// The result, as talk: stdout belongs to the logs.

@@ -197,6 +197,24 @@ fn a_dry_run_changes_nothing_and_waits_for_nothing() {
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
     assert_eq!(writes(&host), [("apply", true)]);
+    assert_eq!(host.terminal().stdout, "", "kf itself says what would be created");
+}
+
+#[test]
+fn after_a_submit_the_next_step_is_said_once() {
+    let host = cluster();
+    host.kf_flags(&["-n", "team-b"]);
+    host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
+    assert_eq!(host.terminal().notes, ["follow it with `kf -n team-b logs mnist -f`"]);
+    let host = cluster();
+    host.format(Format::Json);
+    host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
+    assert_eq!(host.terminal().notes, [""; 0], "a program has no next step");
+    let host = cluster();
+    ends(&host, "Complete", "");
+    host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]).unwrap();
+    let notes = host.terminal().notes.join("\n");
+    assert!(!notes.contains("logs"), "what is waited for needs no next step: {notes}");
 }
 
 #[test]
@@ -296,7 +314,7 @@ fn a_deprecated_runtime_is_warned_about() {
     let host = cluster();
     host.put(runtime("old", json!({ "trainer.kubeflow.org/support": "deprecated" })));
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "old"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["warning: the runtime old is deprecated"]);
+    assert_eq!(host.terminal().notes.first().unwrap(), "warning: the runtime old is deprecated");
 }
 
 #[test]

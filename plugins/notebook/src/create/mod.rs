@@ -89,6 +89,7 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
     }
     let more = home.name().map(|claim| format!(", home on {claim}")).unwrap_or_default();
     Report::of(&server, if create.wait { "running" } else { "created" }).print(kf, &more)?;
+    kf.next_step("open it", &format!("kf notebook open {}", create.name));
     Ok(Exit::OK)
 }
 

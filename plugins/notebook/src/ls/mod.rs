@@ -4,6 +4,7 @@ mod row;
 mod watch;
 
 use kf_notebook_server::{KINDS, Scene, Server, View, served};
+use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::ComponentKind;
 
@@ -14,6 +15,9 @@ pub(crate) struct Ls {
     /// Keep the table up to date
     #[arg(long, short)]
     watch: bool,
+    /// Show all namespaces
+    #[arg(long, short = 'A', conflicts_with = "watch")]
+    all_namespaces: bool,
 }
 
 pub(crate) fn run(ls: &Ls, kf: &Kf) -> Result<Exit> {
@@ -21,12 +25,38 @@ pub(crate) fn run(ls: &Ls, kf: &Kf) -> Result<Exit> {
     if ls.watch {
         return watch::run(kf, &kinds);
     }
+    if ls.all_namespaces {
+        return everywhere(kf, &kinds);
+    }
     let servers = read(kf, &kinds)?;
     if servers.is_empty() && kf.output_format().is_table() {
         kf.note(format!("no notebook servers in {}", kf.namespace()));
         return Ok(Exit::OK);
     }
     kf.table(&rows(kf, &servers, &Scene::of_all(kf)?))?;
+    Ok(Exit::OK)
+}
+
+fn everywhere(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
+    let mut asked: Vec<_> = kinds.iter().map(|kind| kf.api(kind.kind())).collect();
+    let namespaces = match kf.all_namespaces(&asked) {
+        // A user of one of the kinds may have no right to list the other.
+        Err(error) if error.is(ErrorCode::Forbidden) && asked.len() > 1 => {
+            asked.reverse();
+            kf.all_namespaces(&asked).map_err(|_| error)
+        }
+        namespaces => namespaces,
+    }?;
+    let mut found = Vec::new();
+    for kf in &namespaces {
+        let servers = read(kf, kinds)?;
+        found.extend(rows(kf, &servers, &Scene::of_all(kf)?).into_iter().map(|row| InNamespace::of(kf, row)));
+    }
+    if found.is_empty() && kf.output_format().is_table() {
+        kf.note("no notebook servers in any namespace");
+        return Ok(Exit::OK);
+    }
+    kf.table(&found)?;
     Ok(Exit::OK)
 }
 

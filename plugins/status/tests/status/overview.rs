@@ -189,3 +189,57 @@ fn broken_kinds_are_left_out_in_one_line() {
     host.cluster(|cluster| cluster.fail("list", "Pod", broken(ErrorCode::Unreachable, "away")));
     assert_eq!(host.run::<Plugin>(&[]), Err(broken(ErrorCode::Unreachable, "away")));
 }
+
+#[test]
+fn all_namespaces_are_shown_and_keep_their_pods_apart() {
+    let host = cluster();
+    for namespace in ["team-b", "team-a"] {
+        let mut job = Object::from(train_job("mnist", json!({})));
+        job.set("/metadata/namespace", namespace);
+        host.put(job.into_value());
+        let state = if namespace == "team-a" { running() } else { unschedulable() };
+        let mut pod = Object::from(owned(pod("mnist-0", state), "JobSet", "mnist"));
+        pod.set("/metadata/namespace", namespace);
+        pod.set("/metadata/labels", json!({ "jobset.sigs.k8s.io/jobset-name": "mnist" }));
+        host.put(pod.into_value());
+    }
+    let why = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu";
+    let rows = || {
+        assert_eq!(host.run::<Plugin>(&["--all-namespaces"]), Ok(Exit::OK));
+        let texts = |row: &kf_plugin_sdk::ui::Row| {
+            [0, 2, 3, 4, 6].map(|at| row.cells.get(at).map_or(String::new(), |cell| cell.text.clone()))
+        };
+        host.terminal().rows.iter().map(texts).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(),
+        [["team-a", "mnist", "Running", "1/2", ""], ["team-b", "mnist", "Pending", "0/2", why]]
+    );
+    // A kind that may not be listed is left out; without pods nothing can be said.
+    host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
+    assert_eq!(rows().len(), 2);
+    assert!(host.terminal().notes.iter().any(|note| note.contains("jobs")), "{:?}", host.terminal().notes);
+    host.cluster(|cluster| cluster.deny("list", "", "pods"));
+    assert_eq!(host.run::<Plugin>(&["-A"]).unwrap_err().code, ErrorCode::Forbidden);
+}
+
+#[test]
+fn all_namespaces_go_with_neither_a_name_nor_a_watch() {
+    for words in [&["-A", "mnist"][..], &["-A", "--watch"]] {
+        assert_eq!(cluster().run::<Plugin>(words).unwrap_err().code, ErrorCode::Invalid);
+    }
+}
+
+#[test]
+fn wide_shows_the_nodes() {
+    let host = cluster();
+    for (name, node) in [("a", "node-2"), ("b", "node-1"), ("c", "node-2")] {
+        let mut pod = Object::from(owned(pod(name, running()), "ReplicaSet", "web-5d4f"));
+        pod.set("/metadata/labels", json!({ "pod-template-hash": "5d4f" }));
+        pod.set("/spec/nodeName", node);
+        host.put(pod.into_value());
+    }
+    host.format(Format::Wide);
+    assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
+    assert!(host.terminal().stdout.contains("node-1,node-2"), "{}", host.terminal().stdout);
+}
