@@ -40,6 +40,7 @@ mod running;
 mod serve;
 mod sessions;
 mod tensorboard;
+mod tour;
 mod training;
 mod tuning;
 mod verbose;

@@ -68,7 +68,19 @@ impl Home {
 
     /// `kf` with these arguments, in this home and with nothing of the outer environment.
     pub fn kf<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(kf_program());
+        self.program(&kf_program(), arguments)
+    }
+
+    /// A shell that runs this line, with `kf` on its path.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut shell = self.program(Path::new("/bin/sh"), ["-c", line]);
+        let folder = kf_program().parent().unwrap().display().to_string();
+        shell.env("PATH", format!("{folder}:/usr/bin:/bin"));
+        shell
+    }
+
+    fn program<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()

@@ -75,6 +75,7 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
         main_job::tell(&mut stage, profile == Profile::Node)
     };
     if args.keep {
+        say::during("setting up the README's tour", None, || stage.set_up_tour(&commands))?;
         stage.how_to_go_on();
     }
     told.and(cluster.stop())

@@ -11,6 +11,10 @@ use crate::cluster::Cluster;
 use crate::say;
 use crate::step::{Doing, Failure, Result, programs};
 
+/// What the README's tour adds and makes by itself.
+const TOUR_ADDS: &str = "train";
+const TOUR_JOB: &str = "trainjob/mnist";
+
 /// Who types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -20,6 +24,8 @@ pub enum Who {
 
 pub struct Stage {
     pub folder: PathBuf,
+    /// `KF_HOME` of the commands.
+    home: PathBuf,
     kf: PathBuf,
     scientist: PathBuf,
     viewer: PathBuf,
@@ -37,6 +43,7 @@ pub struct Told {
 impl Stage {
     pub fn new(folder: PathBuf, cluster: &Cluster) -> Result<Self> {
         Ok(Self {
+            home: folder.join("home"),
             folder,
             kf: programs()?.join("kf"),
             scientist: cluster.kubeconfig("dana"),
@@ -174,7 +181,7 @@ impl Stage {
         let child = Command::new(&self.kf)
             .args(["--color", "always"])
             .args(arguments)
-            .env("KF_HOME", self.folder.join("home"))
+            .env("KF_HOME", &self.home)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(writer.try_clone().doing("cannot make a pipe")?)
@@ -203,7 +210,7 @@ impl Stage {
     }
 
     pub fn show_audit_log(&mut self) -> Result<()> {
-        let path = self.folder.join("home/state/audit.jsonl");
+        let path = self.home.join("state/audit.jsonl");
         self.show(&format!("\n$ tail -n 3 {}", path.display()));
         let log = fs_err::read_to_string(&path).doing("there is no audit log")?;
         let lines: Vec<&str> = log.lines().collect();
@@ -213,12 +220,37 @@ impl Stage {
         Ok(())
     }
 
+    /// Sets up what the README's tour begins with: a home of its own with every command but `train`, and a
+    /// namespace without the job that the tour makes.
+    pub fn set_up_tour(&mut self, commands: &[String]) -> Result<()> {
+        self.home = self.folder.join("tour");
+        self.unseen(&self.words_of_trust().iter().map(String::as_str).collect::<Vec<_>>())?;
+        for name in commands.iter().filter(|name| *name != TOUR_ADDS) {
+            self.add_quietly(name)?;
+        }
+        if self.has_tour_job()? {
+            self.unseen(&["remove", TOUR_JOB, "--yes"])?;
+        }
+        if self.has_tour_job()? {
+            return Err(Failure(format!(
+                "{TOUR_JOB} of the demo is still there, and the tour cannot make its own"
+            )));
+        }
+        Ok(())
+    }
+
+    fn has_tour_job(&self) -> Result<bool> {
+        let status = self.unseen(&["status", "-o", "name"])?;
+        Ok(status.words.lines().any(|line| line == TOUR_JOB))
+    }
+
     pub fn how_to_go_on(&self) {
-        say::line("\n# The cluster stays. Type:");
-        say::line(&format!("export KF_HOME={}", self.folder.join("home").display()));
+        say::line("\n# The cluster stays. Type this, then what the README's tour shows:");
+        say::line(&format!("export KF_HOME={}", self.home.display()));
         say::line(&format!("export KUBECONFIG={}", self.scientist.display()));
+        say::line(&format!("export VIEWER={}", self.viewer.display()));
         say::line(&format!("alias kf={}", self.kf.display()));
-        say::line("kf status");
+        say::line("kf command list --available");
         say::line("# and in the end: cargo xtask cluster down");
     }
 }
