@@ -6,6 +6,7 @@ mod common;
 
 mod add_and_remove;
 mod api_server_restarts;
+mod author;
 mod bad_input;
 mod broker;
 mod cluster;
