@@ -382,6 +382,28 @@ fn kubeconfig_with_a_changed_tree_ends_well_or_in_one_error() {
     });
 }
 
+/// Certificates, keys and tokens beside a kubeconfig are read from files, too.
+#[test]
+fn files_of_a_kubeconfig_with_changed_bytes_end_well_or_in_one_error() {
+    let material = Material::new();
+    let folder = material.directory.path();
+    let whole = ["ca.pem", "client.pem", "client.key", "token"]
+        .map(|name| (name, fs_err::read_to_string(folder.join(name)).unwrap()));
+    let users = ["client-certificate: client.pem, client-key: client.key", "tokenFile: token"];
+    run(changes(), |file, changes, proxy| {
+        let (name, content) = &whole[file % whole.len()];
+        fs_err::write(folder.join(name), changed_text(content, changes)).unwrap();
+        let user = users[usize::from(*name == "token")];
+        let kubeconfig = format!(
+            "current-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\nclusters: [{{name: a, \
+             cluster: {{server: 'https://{}', certificate-authority: ca.pem}}}}]\nusers: [{{name: a, user: {{{user}}}}}]\n",
+            material.closed
+        );
+        set_up(&material, kubeconfig.as_bytes(), proxy, false);
+        fs_err::write(folder.join(name), content).unwrap();
+    });
+}
+
 #[test]
 fn corpus_is_of_kubeconfigs_that_work() {
     let material = Material::new();
