@@ -225,3 +225,22 @@ fn completion_offers_what_a_person_would_name() {
     assert_eq!(complete("jobset/"), ["jobset/mnist"]);
     assert_eq!(complete("nothing"), [""; 0]);
 }
+
+#[test]
+fn short_name_that_is_served_names_its_kind() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.serve_short_name("TrainJob", "tj"));
+    host.put(object(ComponentKind::TrainJob, "mnist"));
+    let find = |words: &str| Component::find(&host.kf(), words).map(|component| component.to_string());
+    assert_eq!(find("tj/mnist"), Ok("trainjob/mnist".to_owned()));
+    assert_eq!(find("TJ/mnist"), Ok("trainjob/mnist".to_owned()));
+    // What is known needs no short name to be served, and what is not served is no kind.
+    host.put(object(ComponentKind::InferenceService, "iris"));
+    assert_eq!(find("isvc/iris"), Ok("inferenceservice/iris".to_owned()));
+    assert_eq!(find("tj/absent").unwrap_err().message, "no trainjob `absent` in team-a");
+    assert!(find("exp/mnist").unwrap_err().message.starts_with("`exp` is no kind known here"));
+    let request = CompletionRequest { words: vec!["tj/m".to_owned()], argument: "name".into() };
+    let candidates = complete_component(&request, &host.kf()).unwrap();
+    // As it was typed.
+    assert_eq!(candidates.into_iter().map(|found| found.value).collect::<Vec<_>>(), ["tj/mnist"]);
+}

@@ -237,29 +237,32 @@ fn resources(group: &Group, version: &Version, document: &Value) -> Vec<ServedRe
     resources.take(MAX_KINDS).collect()
 }
 
-/// The longest singular and verb, in bytes.
+/// The longest singular, verb and short name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
 /// The most verbs of a kind; Kubernetes has ten.
 const MAX_VERBS: usize = 32;
 
+/// The most short names of a kind. Few have more than one.
+const MAX_SHORT_NAMES: usize = 8;
+
 /// One entry of an `APIResourceList`; subresources are no kinds of their own.
 fn served_kind(group: &Group, version: &Version, resource: &Value) -> Option<ServedKind> {
     let text = |field: &str| resource.get(field).and_then(Value::as_str);
     let plural = text("name").filter(|name| !name.contains('/'))?;
-    let verbs = resource.get("verbs").and_then(Value::as_array).into_iter().flatten();
+    let texts = |field: &str, most: usize| -> Vec<String> {
+        let texts = resource.get(field).and_then(Value::as_array).into_iter().flatten();
+        let short = texts.filter_map(Value::as_str).filter(|text| text.len() <= MAX_NAME_BYTES);
+        short.take(most).map(str::to_owned).collect()
+    };
     Some(ServedKind {
         group: group.to_string(),
         version: version.to_string(),
         kind: text("kind")?.to_owned(),
         plural: plural.to_owned(),
         namespaced: resource.get("namespaced")?.as_bool()?,
-        verbs: verbs
-            .filter_map(Value::as_str)
-            .filter(|verb| verb.len() <= MAX_NAME_BYTES)
-            .take(MAX_VERBS)
-            .map(str::to_owned)
-            .collect(),
+        verbs: texts("verbs", MAX_VERBS),
+        short_names: texts("shortNames", MAX_SHORT_NAMES),
     })
 }
 
@@ -298,7 +301,8 @@ mod tests {
                     {"name": "oldjobs", "kind": "OldJob", "namespaced": true, "verbs": ["get"]},
                 ]})),
                 "/apis/trainer.kubeflow.org/v2" => Some(json!({"resources": [
-                    {"name": "trainjobs", "kind": "TrainJob", "namespaced": true, "verbs": ["get", "create"]},
+                    {"name": "trainjobs", "kind": "TrainJob", "namespaced": true, "verbs": ["get", "create"],
+                     "shortNames": ["tj"]},
                     {"name": "trainjobs/status", "kind": "TrainJob", "namespaced": true, "verbs": ["get"]},
                     {"name": "pods/../secrets", "kind": "Trick", "namespaced": true, "verbs": ["get"]},
                     {"name": "..", "kind": "Climber", "namespaced": true, "verbs": ["get"]},
@@ -402,7 +406,8 @@ mod tests {
             self.0.fetch_add(1, Ordering::Relaxed);
             let kind = |n| {
                 json!({"name": format!("a{n}"), "kind": format!("A{n}"), "namespaced": true,
-                       "singularName": "x".repeat(1000), "verbs": vec!["y".repeat(1000); 100]})
+                       "singularName": "x".repeat(1000), "verbs": vec!["y".repeat(1000); 100],
+                       "shortNames": ["z".repeat(1000)]})
             };
             Ok(Some(
                 json!({"versions": [{"version": "v1"}], "resources": (0..1_200).map(kind).collect::<Vec<_>>()}),
@@ -417,7 +422,7 @@ mod tests {
             let group = Group::parse(format!("g{n}.example").as_str()).unwrap();
             let kinds = discovery.group(&fetch, &group).await.unwrap();
             assert_eq!(kinds.len(), MAX_KINDS);
-            assert!(kinds.iter().all(|kind| kind.verbs.is_empty()));
+            assert!(kinds.iter().all(|kind| kind.verbs.is_empty() && kind.short_names.is_empty()));
         }
         let documents = discovery.documents.lock().unwrap();
         let kinds = documents.values().filter_map(|document| document.get().cloned().flatten());
@@ -431,6 +436,15 @@ mod tests {
         let queue = resolve(&discovery, &fetch, "visibility.example", None, "LocalQueue").await.unwrap();
         assert_eq!((queue.plural.as_str(), queue.namespaced), ("localqueues", true));
         assert!(resolve(&discovery, &fetch, "visibility.example", None, "Queue").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn short_names_are_those_that_are_served() {
+        let (discovery, fetch) = (Discovery::default(), Canned::default());
+        let group = Group::parse("trainer.kubeflow.org").unwrap();
+        let kinds = discovery.group(&fetch, &group).await.unwrap();
+        let short = |kind: &str| kinds.iter().find(|served| served.kind == kind).unwrap().short_names.clone();
+        assert_eq!((short("TrainJob"), short("OldJob")), (vec!["tj".to_owned()], vec![]));
     }
 
     #[tokio::test]

@@ -184,6 +184,8 @@ pub struct ServedKind {
     pub plural: String,
     pub namespaced: bool,
     pub verbs: Vec<String>,
+    /// Such as `tj`.
+    pub short_names: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

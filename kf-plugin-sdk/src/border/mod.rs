@@ -213,6 +213,8 @@ pub struct ServedKind {
     pub plural: String,
     pub namespaced: bool,
     pub verbs: Vec<String>,
+    /// Such as `tj`; people type them in place of the kind.
+    pub short_names: Vec<String>,
 }
 
 /// Which part of a container's log.

@@ -180,6 +180,7 @@ impl Host for Abi {
                 plural: kind.plural,
                 namespaced: kind.namespaced,
                 verbs: kind.verbs,
+                short_names: kind.short_names,
             })
             .collect())
     }

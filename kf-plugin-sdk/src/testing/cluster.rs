@@ -124,7 +124,14 @@ impl FakeCluster {
             plural: plural.into(),
             namespaced,
             verbs: verbs.map(str::to_owned).to_vec(),
+            short_names: Vec::new(),
         });
+    }
+
+    /// Serves a kind that is served under a short name as well, such as `tj`.
+    pub fn serve_short_name(&mut self, kind: &str, short: &str) {
+        let of_kind = self.served.iter_mut().filter(|served| served.kind == kind);
+        of_kind.for_each(|served| served.short_names.push(short.to_owned()));
     }
 
     /// Who the user is.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ComponentKind;
+use super::{ComponentKind, spelled_out};
 use crate::border::Kind;
 use crate::error::Result;
 use crate::kf::Kf;
@@ -26,7 +26,8 @@ pub fn complete_among(
 ) -> Result<Vec<Candidate>> {
     let word = request.word();
     if let Some((kind, start)) = word.split_once('/') {
-        let named = ComponentKind::named(kind)?;
+        let full = spelled_out(kf, word);
+        let named = ComponentKind::named(full.split_once('/').map_or(kind, |(full, _)| full))?;
         let objects = kf.api(named.kind()).list().unwrap_or_default();
         let names = objects.iter().map(Object::name).filter(|name| name.starts_with(start));
         return Ok(names.map(|name| Candidate { value: format!("{kind}/{name}"), help: None }).collect());

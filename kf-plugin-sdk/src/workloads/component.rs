@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kinds::PodsBy;
 use super::verdict::{Evidence, Verdict, verdict};
-use super::{ComponentKind, Events, container, pick};
+use super::{ComponentKind, Events, container, pick, spelled_out};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::left_out::LeftOut;
@@ -27,7 +27,8 @@ impl fmt::Display for Component {
 }
 
 impl Component {
-    /// Finds `NAME` or `KIND/NAME` in the namespace of the run, of any kind.
+    /// Finds `NAME` or `KIND/NAME` in the namespace of the run, of any kind. `KIND` may be a short name that the API
+    /// server serves for it.
     ///
     /// What belongs to another match is left out: a training job's job set has its name. Kinds that
     /// are not served or not permitted are passed over; only when nothing is found they are named. A kind that is
@@ -40,6 +41,8 @@ impl Component {
 
     /// The same, of some kinds only.
     pub fn find_among(kf: &Kf, words: &str, kinds: &[ComponentKind]) -> Result<Self> {
+        let words = spelled_out(kf, words);
+        let words = words.as_str();
         match words.split_once('/') {
             Some((word, name)) => {
                 let kind = ComponentKind::named(word)?;

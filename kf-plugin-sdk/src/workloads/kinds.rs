@@ -1,11 +1,13 @@
 //! The catalogue: every kind a person may name, and what kf knows about it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
 use crate::border::Kind;
 use crate::error::{Error, Result};
+use crate::kf::Kf;
 use crate::objects::Object;
 
 /// A kind of component, in the order a table shows them.
@@ -280,6 +282,32 @@ impl ComponentKind {
     }
 }
 
+/// `KIND/NAME` as it is, or with the kind in full where it is a short name that the API server serves for it.
+///
+/// Only for a word that is no kind of the catalogue is the API server asked.
+pub fn spelled_out(kf: &Kf, words: &str) -> String {
+    let Some((word, name)) = words.split_once('/') else { return words.to_owned() };
+    match ComponentKind::named(word) {
+        Err(_) => match served_as(kf, word) {
+            Some(kind) => format!("{kind}/{name}"),
+            None => words.to_owned(),
+        },
+        Ok(_) => words.to_owned(),
+    }
+}
+
+/// The kind that is served under a short name.
+fn served_as(kf: &Kf, short: &str) -> Option<ComponentKind> {
+    let short = short.to_lowercase();
+    let groups: BTreeSet<&str> = ComponentKind::ALL.into_iter().map(ComponentKind::group).collect();
+    let served = groups.into_iter().flat_map(|group| kf.discover(group).unwrap_or_default());
+    let meant: Vec<_> = served.filter(|served| served.short_names.contains(&short)).collect();
+    ComponentKind::ALL.into_iter().find(|kind| {
+        let Kind { group, kind, .. } = kind.kind();
+        meant.iter().any(|served| (&served.group, &served.kind) == (&group, &kind))
+    })
+}
+
 const fn legacy(
     word: &'static str,
     kind: &'static str,
@@ -304,8 +332,6 @@ impl Serialize for ComponentKind {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use serde_json::json;
 
     use super::*;

@@ -38,7 +38,7 @@ pub use events::Events;
 pub use failure::LastWords;
 pub use follow::{Follow, LogChoice, Stop};
 pub use gpu::is_gpu;
-pub use kinds::ComponentKind;
+pub use kinds::{ComponentKind, spelled_out};
 pub use measured::{Amounts, Measured};
 pub use outcome::{Outcome, outcome};
 pub use place::{Place, PlaceChoice};

@@ -12,7 +12,7 @@ mod watch;
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, complete_component};
+use kf_plugin_sdk::workloads::{ComponentKind, complete_component, spelled_out};
 
 use components::{Component, components, named};
 use inquiry::Inquiry;
@@ -43,15 +43,16 @@ pub struct Status {
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
+    let component = status.component.as_deref().map(|words| spelled_out(kf, words));
     if status.watch {
-        return watch::run(kf, status.component.as_deref());
+        return watch::run(kf, component.as_deref());
     }
     if status.all_namespaces {
         return everywhere(kf);
     }
     let snapshot = Snapshot::read(kf)?;
     snapshot.tell_omissions(kf);
-    match &status.component {
+    match &component {
         None => overview(kf, &snapshot)?,
         Some(words) => detail(kf, &snapshot, words)?,
     }

@@ -295,6 +295,7 @@ impl Host for State {
                 plural: kind.plural,
                 namespaced: kind.namespaced,
                 verbs: kind.verbs,
+                short_names: kind.short_names,
             });
             Ok(kinds.collect())
         })
