@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Create {
     /// The namespace
     namespace: String,
+    /// A second word, as kubectl takes one
+    #[arg(hide = true)]
+    second: Option<String>,
     /// Work in it from now on
     #[arg(long = "use")]
     in_use: bool,
@@ -44,6 +47,9 @@ struct Made {
 #[kf_plugin_sdk::main]
 pub fn main(create: Create, kf: &Kf) -> Result<Exit> {
     let name = &create.namespace;
+    if let Some(second) = &create.second {
+        return Err(only_namespaces(kf, name, second));
+    }
     namespaces::check_name(name)?;
     if name.starts_with("kube-") {
         return Err(Error::invalid(format!(
@@ -65,6 +71,24 @@ pub fn main(create: Create, kf: &Kf) -> Result<Exit> {
     let in_use = if create.in_use { ", and in use" } else { "" };
     kf.did_with(format!("namespace/{name} created{in_use}"), &made)?;
     Ok(Exit::OK)
+}
+
+/// `kubectl create` takes a kind and a name. This command makes one kind.
+fn only_namespaces(kf: &Kf, kind: &str, name: &str) -> Error {
+    let error = Error::invalid(format!(
+        "kf create makes a namespace and nothing else: it takes one name, not `{kind} {name}`"
+    ));
+    let line = match kind.to_lowercase().as_str() {
+        "namespace" | "namespaces" | "ns" => format!("kf create {name}"),
+        "notebook" | "notebooks" | "workspace" | "workspaces" => format!("kf notebook create {name}"),
+        "inferenceservice" | "inferenceservices" | "isvc" => format!("kf serve {name}"),
+        "experiment" | "experiments" => format!("kf tune {name}"),
+        "trainjob" | "trainjobs" | "job" | "jobs" | "pytorchjob" | "tfjob" | "mpijob" => {
+            format!("kf train {name}")
+        }
+        _ => return error,
+    };
+    error.hint(kf.same_target(&line))
 }
 
 fn make(kf: &Kf, name: &str) -> Result<()> {

@@ -111,3 +111,20 @@ fn a_dry_run_makes_nothing_and_waits_for_nothing() {
     assert!(host.cluster(|cluster| cluster.object("Namespace", "team-b")).is_none());
     assert_eq!(host.selected_namespace().namespace, None);
 }
+
+#[test]
+fn kind_before_the_name_says_what_create_makes() {
+    let host = cluster();
+    for (line, hint) in [
+        (["namespace", "x"], Some("kf create x")),
+        (["ns", "x"], Some("kf create x")),
+        (["trainjob", "mnist"], Some("kf train mnist")),
+        (["notebook", "alice"], Some("kf notebook create alice")),
+        (["secret", "s"], None),
+    ] {
+        let error = host.run::<Plugin>(&line).unwrap_err();
+        assert!(error.message.starts_with("kf create makes a namespace and nothing else"), "{error:?}");
+        assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, hint), "{line:?}");
+    }
+    assert!(host.cluster(|cluster| cluster.object("Namespace", "namespace")).is_none());
+}

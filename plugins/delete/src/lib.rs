@@ -2,8 +2,9 @@
 //!
 //! Nothing brings a namespace back, so a person sees first what goes with it and types its name;
 //! a script says the name twice. [`inventory`] reads what is there, [`follow`] says what the
-//! cluster is still waiting for.
+//! cluster is still waiting for. [`elsewhere`] knows what else may have been meant.
 
+mod elsewhere;
 mod follow;
 mod inventory;
 
@@ -26,6 +27,9 @@ pub struct Delete {
     /// The namespace
     #[kf(complete = objects("/Namespace"))]
     namespace: String,
+    /// A second word, as kubectl takes one
+    #[arg(hide = true)]
+    second: Option<String>,
     /// The name once more, instead of typing it
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
@@ -40,6 +44,7 @@ pub struct Delete {
 #[kf_plugin_sdk::main]
 pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
     let name = delete.namespace.as_str();
+    elsewhere::check_line(kf, name, delete.second.as_deref())?;
     namespaces::check_name(name)?;
     if namespaces::is_kubernetes_own(name) {
         return Err(Error::invalid(format!("namespace {name} is part of Kubernetes; kf does not delete it")));
@@ -47,9 +52,10 @@ pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
     let namespace = match namespaces::look(kf, name)? {
         Looked::There(namespace) => namespace,
         Looked::Missing => {
-            return Err(namespaces::missing(kf, name, kf.command_line().without("--confirm")));
+            let missing = || namespaces::missing(kf, name, kf.command_line().without("--confirm"));
+            return Err(elsewhere::component_instead(kf, name).unwrap_or_else(missing));
         }
-        Looked::Hidden(error) => return Err(error),
+        Looked::Hidden(error) => return Err(elsewhere::component_instead(kf, name).unwrap_or(error)),
     };
     if namespaces::is_terminating(&namespace) {
         kf.note(format!("{name} is being deleted already"));

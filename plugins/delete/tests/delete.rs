@@ -166,3 +166,51 @@ fn a_missing_one_and_a_forbidden_one() {
         "before the name is typed"
     );
 }
+
+#[test]
+fn component_that_is_called_so_is_removed_by_another_command() {
+    let with_job = || {
+        let host = cluster();
+        host.serve("", "v1", "Pod", "pods");
+        host.put(json!({ "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
+            "metadata": { "name": "a1", "namespace": "team-a" } }));
+        host
+    };
+    let host = with_job();
+    let error = host.run::<Plugin>(&["a1"]).unwrap_err();
+    assert_eq!(error.message, "no namespace `a1`, but trainjob/a1 in team-a");
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf remove a1")));
+    // Who may look at no namespace is told the same.
+    let blind = with_job();
+    blind.cluster(|cluster| cluster.deny("*", "", "namespaces"));
+    let error = blind.run::<Plugin>(&["a1"]).unwrap_err();
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf remove a1")));
+    assert_eq!(blind.run::<Plugin>(&["a2"]).unwrap_err().code, ErrorCode::Forbidden);
+    // Two of one name.
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook",
+        "metadata": { "name": "a1", "namespace": "team-a" } }));
+    let error = host.run::<Plugin>(&["a1"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/a1"));
+    // And what another owns is not what was meant.
+    host.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a3", "namespace": "team-a",
+        "ownerReferences": [{ "kind": "Notebook", "name": "x", "controller": true }] } }));
+    let error = host.run::<Plugin>(&["a3"]).unwrap_err();
+    assert_eq!(error.message, "no namespace `a3`");
+}
+
+#[test]
+fn kind_and_name_lead_to_the_line_that_is_meant() {
+    let host = cluster();
+    for (line, hint) in [
+        (&["trainjob", "a1"][..], Some("kf remove trainjob/a1")),
+        (&["isvc/iris"], Some("kf remove inferenceservice/iris")),
+        (&["namespace", "team-b"], Some("kf delete team-b")),
+        (&["ns/team-b"], Some("kf delete team-b")),
+        (&["widget", "x"], None),
+    ] {
+        let error = host.run::<Plugin>(line).unwrap_err();
+        assert!(error.message.starts_with("kf delete deletes namespaces"), "{error:?}");
+        assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, hint), "{line:?}");
+    }
+    assert!(is_there(&host));
+}
