@@ -40,15 +40,16 @@ fn without_a_person_the_answer_is_no() {
     ----- stderr -----
     train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
     Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    In the namespace you use it in, train may do this and nothing else:
-      read                      events, volumes, pods, pod logs, cluster training
-                                runtimes and training runtimes
+    In the namespace you use it in, and beyond it where a line says so, train may do
+    this and nothing else:
+      read                      pods, pod logs, training runtimes, cluster training
+                                runtimes, volumes and events
       change                    the finalizers of config maps
                                 (configmaps/finalizers)
       create and change         config maps (configmaps)
+      create, change and watch  training jobs, PyTorch jobs, TensorFlow jobs, MPI
+                                jobs, XGBoost jobs, Paddle jobs and JAX jobs
       create and delete         jobs (jobs.batch)
-      create, change and watch  JAX jobs, MPI jobs, Paddle jobs, PyTorch jobs,
-                                TensorFlow jobs, XGBoost jobs and training jobs
       run commands in           pods (pods/exec)
     It may open the file that you give as word 2, and read all that is below the
     directory that you give as --from-dir.
@@ -155,7 +156,8 @@ fn of_several_each_is_added_or_says_why_not() {
     files, no secrets.
     train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
     Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    In the namespace you use it in, train may do this and nothing else:
+    In the namespace you use it in, and beyond it where a line says so, train may do
+    this and nothing else:
       [RIGHTS]
     It may open the file that you give as word 2, and read all that is below the
     directory that you give as --from-dir.
@@ -166,6 +168,134 @@ fn of_several_each_is_added_or_says_why_not() {
     ");
     home.run(["hello"]).success();
     assert_eq!(home.run(["train", "--help"]).code, Some(5));
+}
+
+#[test]
+fn several_commands_are_shown_on_one_screen() {
+    let home = fresh();
+    let refused = home.run(["command", "add", "logs", "run", "logs"]);
+    kf_snapshot!(refused.clone(), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    logs 0.1.0 and run 0.1.0 by kubeflow
+    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    In the namespace you use them in, they may do this together, and nothing else:
+      read                      training jobs, tuning experiments, notebooks,
+                                workspaces, inference services, PyTorch jobs,
+                                TensorFlow jobs, MPI jobs, XGBoost jobs, Paddle
+                                jobs, JAX jobs, trials, Spark applications,
+                                TensorBoards, job sets, jobs, pods, pod logs,
+                                deployments, stateful sets, events and queued
+                                workloads
+      run commands in           pods (pods/exec), asked by run
+    run may hand your terminal and stdin to programs in pods.
+    Commands in a pod can use what the pod can: its service account, secrets and
+    volumes.
+    error: not a terminal: refusing to add logs and run without confirmation
+    hint: kf command add logs@0.1.0 run@0.1.0 --accept [DIGEST]
+    ");
+    assert_eq!(home.run(["logs", "--help"]).code, Some(5));
+    // What accepts both does not accept one, nor both and a third.
+    let words = registry::hinted(&refused);
+    let digest = words.last().unwrap();
+    for others in [&["logs"][..], &["logs", "run", "train"]] {
+        home.run_in_vain([&["command", "add"], others, &["--accept", digest]].concat()).code(8);
+    }
+    home.run(&words).success();
+    for name in ["logs", "run"] {
+        home.run([name, "--help"]).success();
+    }
+}
+
+#[test]
+fn one_answer_is_for_all_that_is_on_the_screen() {
+    let home = fresh();
+    let answered = |answer: &str| {
+        let mut terminal = Terminal::start(home.kf(["command", "add", "logs", "whoami", "hello"]));
+        terminal.expect("Add logs and whoami? [y/N]");
+        terminal.type_text(answer);
+        let (status, screen) = terminal.finish();
+        let raw = String::from_utf8_lossy(&screen).into_owned();
+        assert_eq!(raw.matches("[y/N]").count(), 1, "{raw}");
+        (status.code(), raw)
+    };
+    let (code, raw) = answered("n\n");
+    assert_eq!(code, Some(8), "{raw}");
+    // What asks for nothing needs no answer.
+    assert!(home.run(["command", "list"]).success().row("hello").contains("Say hello"));
+    assert_eq!(home.run(["logs", "--help"]).code, Some(5));
+    let (code, raw) = answered("y\n");
+    assert_eq!(code, Some(0), "{raw}");
+    // One wait is shown at a time, and never in the middle of a line.
+    let (_, compiling) = raw.split_once("compiling").unwrap_or_default();
+    assert!(!compiling.contains("refreshing"), "{raw}");
+    let shown = crate::common::terminal::shown(raw.as_bytes());
+    for line in ["Added logs 0.1.0", "Added whoami 0.1.0"] {
+        assert!(shown.lines().any(|shown| shown == line), "{shown}");
+    }
+}
+
+#[test]
+fn command_that_is_named_twice_is_added_once() {
+    let home = fresh();
+    assert_eq!(home.run(["command", "add", "hello", "hello"]).success().stdout, "Added hello 0.1.0\n");
+    let ran = home.run(["command", "add", "whoami", "whoami@0.1.0"]).code(2);
+    assert_eq!(ran.stderr, "error: whoami is named more than once\n");
+    // A mistake adds nothing.
+    home.run(["command", "remove", "hello"]).success();
+    home.run(["command", "add", "hello", "helo"]).code(5);
+    assert_eq!(home.run(["hello"]).code, Some(5));
+}
+
+#[test]
+fn command_is_described_before_it_is_added() {
+    let home = fresh();
+    let described = home.run(["command", "describe", "run"]).success();
+    for line in [
+        "Command    run 0.1.0",
+        "Installed  no: kf command add run",
+        "  run commands in           pods (pods/exec)",
+    ] {
+        assert!(described.stdout.lines().any(|shown| shown == line), "{line}: {}", described.transcript());
+    }
+    let of_version = home.run(["command", "describe", "kubeflow/run@0.1.0", "-o", "json"]).success();
+    let of_version: serde_json::Value = serde_json::from_str(&of_version.stdout).unwrap();
+    assert_eq!(
+        (of_version["version"].as_str(), &of_version["installed"]),
+        (Some("0.1.0"), &serde_json::Value::Null)
+    );
+    assert!(!home.path().join(".local/share/kf/receipts").exists(), "looking adds nothing");
+    let ran = home.run(["command", "describe", "rum"]).code(5);
+    assert!(ran.stderr.contains("did you mean run?"), "{}", ran.transcript());
+}
+
+#[test]
+fn empty_list_says_what_to_type_next() {
+    kf_snapshot!(Home::empty().run(["command", "list", "--available"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    no registry is set up, so there is nothing to add
+    hint: kf registry add NAME URL --root root.json
+    ");
+    assert_eq!(Home::empty().run(["command", "list", "-a", "-o", "json"]).success().stdout, "[]\n");
+    kf_snapshot!(Home::empty().run(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    no command is added
+    hint: kf registry add NAME URL --root root.json
+    ");
+    kf_snapshot!(fresh().run(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    no command is added
+    hint: kf command list --available
+    ");
+    let ran = Home::empty().run(["status"]).code(5);
+    assert!(ran.stderr.ends_with("kf registry add NAME URL --root root.json\n"), "{}", ran.transcript());
 }
 
 #[test]
@@ -355,12 +485,27 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     ");
 
     registry_with_hello("0.2.0", "", out.path());
+    kf_snapshot!(home.run(["command", "upgrade"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME   VERSION  NEWEST  SOURCE
+    hello  0.1.0    0.2.0   kubeflow
+    ----- stderr -----
+    `kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them
+    ");
     kf_snapshot!(home.run(["command", "upgrade", "--all"]), @"
     exit: 0
     ----- stdout -----
     Upgraded hello to 0.2.0
     ----- stderr -----
     hello 0.1.0 → 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    ");
+
+    kf_snapshot!(home.run(["command", "upgrade"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    every command is the newest
     ");
 
     registry_with_hello("0.3.0", READ_PODS, out.path());
@@ -464,7 +609,8 @@ fn a_command_is_described_with_its_signer_and_rules() {
     Digest     sha256 [DIGEST]
     Installed  [DATE]
 
-    In the namespace you use it in, train may do this and nothing else:
+    In the namespace you use it in, and beyond it where a line says so, train may do
+    this and nothing else:
       [RIGHTS]
     It may open the file that you give as word 2, and read all that is below the
     directory that you give as --from-dir.

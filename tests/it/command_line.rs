@@ -163,6 +163,64 @@ fn a_command_that_could_be_added_says_so() {
     ");
 }
 
+/// The hints of a line that is not understood.
+fn hints(home: &Home, line: &[&str]) -> Vec<String> {
+    let ran = home.run(line);
+    assert!([Some(2), Some(5)].contains(&ran.code), "{}", ran.transcript());
+    ran.stderr.lines().filter_map(|line| line.strip_prefix("hint: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn words_of_other_tools_lead_to_the_command_that_does_the_same() {
+    let home = Home::with_commands(&["run", "status", "remove"]);
+    let installed = |name| {
+        format!(
+            "did you mean `{name}`? It is installed. `kf command list --available` shows what can be added"
+        )
+    };
+    for (word, name) in [
+        ("exec", "run"),
+        ("rm", "remove"),
+        ("get", "status"),
+        ("ps", "status"),
+        ("describe", "status"),
+        ("ls", "status"),
+        ("cancel", "remove"),
+    ] {
+        assert_eq!(hints(&home, &[word, "x"]), [installed(name)], "{word}");
+    }
+    // What is not here is offered only if it can be added.
+    for (word, name) in
+        [("submit", "train"), ("sbatch", "train"), ("deploy", "serve"), ("ssh", "shell"), ("ns", "use")]
+    {
+        assert_eq!(
+            hints(&home, &[word]),
+            [format!("did you mean `{name}`? kf command add {name}")],
+            "{word}"
+        );
+    }
+    let without_registry = hints(&Home::empty(), &["exec"]);
+    assert!(without_registry.concat().contains("no registry is set up"), "{without_registry:?}");
+    for (word, line) in [
+        ("version", "kf --version"),
+        ("install", "kf command add"),
+        ("search", "kf command list --available"),
+        ("upgrade", "kf command upgrade"),
+    ] {
+        assert_eq!(hints(&home, &[word]), [line], "{word}");
+    }
+    for (line, hint) in [
+        (["command", "install"], "kf command add"),
+        (["command", "search"], "kf command list --available"),
+        (["command", "info"], "kf command describe"),
+        (["command", "uninstall"], "kf command remove"),
+        (["command", "update"], "kf command upgrade"),
+        (["registry", "ls"], "kf registry list"),
+    ] {
+        assert_eq!(hints(&home, &line), [hint.to_owned(), format!("kf {} --help", line[0])], "{line:?}");
+    }
+}
+
 #[test]
 fn nothing_at_all_shows_the_way() {
     let ran = Home::empty().run([] as [&str; 0]);

@@ -12,24 +12,27 @@ const ROWS: usize = 24;
 
 /// What is on a screen of 80 columns and 24 rows while the question waits.
 fn asked(home: &Home, arguments: &[&str]) -> String {
-    let mut terminal = Terminal::start(home.kf(arguments));
-    terminal.resize(COLUMNS.try_into().unwrap(), ROWS.try_into().unwrap());
+    let rows = rows_asked(home, arguments, COLUMNS);
+    rows[rows.len().saturating_sub(ROWS)..].join("\n")
+}
+
+/// Every row up to the question on a terminal of so many columns. No line may be longer: the terminal would break it
+/// inside a word.
+fn rows_asked(home: &Home, arguments: &[&str], columns: usize) -> Vec<String> {
+    let mut kf = home.kf(arguments);
+    // A path that is as long on every machine.
+    kf.env("KUBECONFIG", "/nowhere");
+    let mut terminal = Terminal::start_sized(kf, columns.try_into().unwrap(), ROWS.try_into().unwrap());
     terminal.expect("[y/N]");
     terminal.type_text("\n");
     let (status, screen) = terminal.finish();
     assert_eq!(status.code(), Some(8));
-    let text = crate::common::terminal::shown(&screen).replace(&home.path().display().to_string(), "[HOME]");
+    let text = crate::common::terminal::shown(&screen);
     let question = text.lines().position(|line| line.contains("[y/N]")).unwrap();
-    let mut rows: Vec<String> = Vec::new();
-    for line in text.lines().take(question + 1) {
-        let characters: Vec<char> = line.chars().collect();
-        rows.extend(characters.chunks(COLUMNS).map(|row| row.iter().collect::<String>()));
-        if characters.is_empty() {
-            rows.push(String::new());
-        }
-    }
-    let visible = rows.split_off(rows.len().saturating_sub(ROWS));
-    visible.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n")
+    let rows: Vec<String> = text.lines().take(question + 1).map(|line| line.trim_end().to_owned()).collect();
+    let too_long: Vec<_> = rows.iter().filter(|row| row.chars().count() > columns).collect();
+    assert!(too_long.is_empty(), "{too_long:#?}");
+    rows
 }
 
 #[test]
@@ -44,7 +47,13 @@ fn rights_of_each_first_party_command_fit_on_a_screen() {
     names.sort();
     let mut screens = String::new();
     for name in names {
-        let screen = asked(&home, &["command", "add", &name]);
+        let line = ["command", "add", &name];
+        let screen = asked(&home, &line);
+        // A wide terminal shows the same words.
+        let words = |rows: &str| rows.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let wide = rows_asked(&home, &line, 120).join("\n");
+        assert_eq!(words(&screen), words(&wide), "{name}");
+        assert!(wide.lines().count() <= screen.lines().count(), "{name}: {wide}");
         let first = screen.lines().next().unwrap();
         assert!(first.starts_with(&format!("{name} 0.1.0 by ")), "{name} scrolls:\n{screen}");
         screens.push_str(&format!("$ kf command add {name}\n{screen}\n\n"));

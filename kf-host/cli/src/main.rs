@@ -5,6 +5,7 @@
 mod added;
 mod app;
 mod args;
+mod bash_script;
 mod before_command;
 mod candidates;
 mod commands;
@@ -15,6 +16,7 @@ mod interrupt;
 mod leave;
 mod log;
 mod show;
+mod synonyms;
 mod ui;
 mod unknown;
 mod usage;

@@ -1,13 +1,15 @@
 //! A word that is no command: what was probably meant, and how to get it.
 
 use clap::CommandFactory;
+use kf_command::install::ADD_REGISTRY;
 use kf_command::offered;
 use kf_core::failure::Failure;
 use kf_core::nearest::nearest;
-use kf_registry::receipt;
+use kf_registry::{receipt, registries};
 
 use crate::app::App;
 use crate::commands::Cli;
+use crate::synonyms;
 
 pub fn command(app: &App, word: &str) -> Failure {
     let error = Failure::not_found(format!("no command `{word}`"));
@@ -15,18 +17,29 @@ pub fn command(app: &App, word: &str) -> Failure {
     if available.contains_key(word) {
         return error.hint(format!("kf command add {word}"));
     }
+    if let Some(line) = synonyms::line(word) {
+        return error.hint(line);
+    }
     let host: Vec<String> = Cli::command().get_subcommands().map(|own| own.get_name().to_owned()).collect();
     let installed: Vec<String> =
         receipt::list(&app.home).unwrap_or_default().into_iter().map(|(name, _)| name.to_string()).collect();
     let here: Vec<&str> = host.iter().chain(&installed).map(String::as_str).collect();
-    if let Some(meant) = nearest(word, here.iter().copied()).first() {
-        let installed = if installed.iter().any(|name| name == meant) { " It is installed." } else { "" };
+    let near = |names: &[&str]| nearest(word, names.iter().copied()).first().map(|name| (*name).to_owned());
+    let called = synonyms::command(word);
+    let meant = called.filter(|name| here.contains(name)).map(str::to_owned);
+    let can_be_added = called.filter(|name| available.contains_key(*name)).map(str::to_owned);
+    if let Some(meant) = meant.or_else(|| near(&here).filter(|_| can_be_added.is_none())) {
+        let installed = if installed.contains(&meant) { " It is installed." } else { "" };
         return error.hint(format!(
             "did you mean `{meant}`?{installed} `kf command list --available` shows what can be added"
         ));
     }
-    match nearest(word, available.keys().map(String::as_str)).first() {
+    let offered: Vec<&str> = available.keys().map(String::as_str).collect();
+    match can_be_added.or_else(|| near(&offered)) {
         Some(meant) => error.hint(format!("did you mean `{meant}`? kf command add {meant}")),
+        None if registries::list(&app.home).is_ok_and(|registries| registries.is_empty()) => {
+            error.hint(format!("no registry is set up to add one from: {ADD_REGISTRY}"))
+        }
         None => error.hint("kf command list --available"),
     }
 }

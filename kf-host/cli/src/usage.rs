@@ -6,6 +6,8 @@ use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use kf_core::failure::Failure;
 
+use crate::synonyms;
+
 /// None for help and versions, which are no mistakes.
 pub fn error(error: &Error) -> Option<Failure> {
     use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
@@ -13,12 +15,17 @@ pub fn error(error: &Error) -> Option<Failure> {
         return None;
     }
     let mut failure = Failure::usage(message(error)).details(listed(error));
-    for tip in tips(error) {
-        failure = failure.hint(tip);
+    let usage = texts(error, ContextKind::Usage).pop();
+    let usage = usage.as_deref().map(|usage| usage.strip_prefix("Usage: ").unwrap_or(usage));
+    let words = usage.map(words_before_arguments).unwrap_or_default();
+    let unknown = texts(error, ContextKind::InvalidSubcommand).join(" ");
+    // What another tool calls so is meant rather than what is spelled like it.
+    match synonyms::below(&words, &unknown) {
+        Some(line) => failure = failure.hint(line),
+        None => failure = tips(error).into_iter().fold(failure, Failure::hint),
     }
-    let Some(usage) = texts(error, ContextKind::Usage).pop() else { return Some(failure) };
-    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
-    let help = format!("{} --help", words_before_arguments(usage));
+    let Some(usage) = usage else { return Some(failure) };
+    let help = format!("{words} --help");
     Some(failure.details([format!("usage: {usage}")]).hint(help))
 }
 

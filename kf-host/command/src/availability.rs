@@ -112,8 +112,20 @@ pub fn of_all(
 
 /// Asks the API server about the user's own rights, in one burst; a yes is kept for a minute.
 pub fn own_rights(home: &Home, target: &Target, rules: &RuleSet) -> Result<OwnRights, Failure> {
+    own_rights_of_all(home, target, &[rules])
+}
+
+/// The same of the rules of several commands, one after the other, on one connection.
+pub fn own_rights_of_all(home: &Home, target: &Target, commands: &[&RuleSet]) -> Result<OwnRights, Failure> {
     let asking = Asking::open(home, target)?;
-    Ok(block_on(asking.rights(rules))??)
+    let asked = block_on(async {
+        let mut all = OwnRights { namespace: asking.namespace.to_string(), rules: Vec::new() };
+        for rules in commands {
+            all.rules.extend(asking.rights(rules).await?.rules);
+        }
+        Ok::<_, ApiError>(all)
+    });
+    Ok(asked??)
 }
 
 /// Questions about the user's rights in one namespace.

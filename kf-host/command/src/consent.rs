@@ -65,6 +65,14 @@ impl Answers {
     }
 }
 
+/// The digest that accepts several commands with one word: each of these, with its rights, and no other.
+pub fn of_all(digests: impl IntoIterator<Item = Digest>) -> Digest {
+    let mut digests: Vec<String> = digests.into_iter().map(|digest| digest.to_string()).collect();
+    digests.sort_unstable();
+    let parts = std::iter::once("kf consent to several commands").chain(digests.iter().map(String::as_str));
+    Digest::of_parts(&parts.map(str::as_bytes).collect::<Vec<_>>())
+}
+
 impl Question<'_> {
     /// The person said no.
     pub fn declined(&self) -> Failure {
@@ -101,6 +109,14 @@ mod tests {
         let error = ask(&Answers { yes: true, interactive: true, ..Answers::default() }, true).unwrap_err();
         assert_eq!(error.kind(), Kind::Untrusted);
         assert!(error.lines().last().unwrap().starts_with("hint: kf command add train@1.4.0 --accept "));
+    }
+
+    #[test]
+    fn several_are_accepted_by_a_digest_of_exactly_them() {
+        let [a, b, c] = [b"a", b"b", b"c"].map(|one| Digest::of(one));
+        assert_eq!(of_all([a, b]), of_all([b, a]));
+        let others = [of_all([a]), of_all([a, b, c]), of_all([a, c]), of_all([a, a, b]), a, b];
+        assert!(!others.contains(&of_all([a, b])));
     }
 
     #[test]

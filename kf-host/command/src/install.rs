@@ -29,6 +29,9 @@ use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 use crate::rights::Rights;
 
+/// What to type where no registry is set up.
+pub const ADD_REGISTRY: &str = "kf registry add NAME URL --root root.json";
+
 /// Adds and upgrades. Every registry is refreshed at most once.
 pub struct Installer<'a> {
     home: &'a Home,
@@ -81,6 +84,13 @@ impl<'a> Installer<'a> {
         Ok(self.session(&registry)?.view().newer(&old.name, &old.version, &is_supported)?)
     }
 
+    /// Fetches and examines a release, to look at it. Nothing is locked and nothing is kept.
+    pub fn look(&mut self, resolved: &Resolved) -> Result<(Fetched, Examined), Failure> {
+        let fetched = self.fetch(resolved)?;
+        let examined = self.examine(&fetched)?;
+        Ok((fetched, examined))
+    }
+
     /// Fetches and examines a release; none if it is installed just so.
     pub fn prepare(&mut self, resolved: &Resolved) -> Result<Option<Prepared>, Failure> {
         let (lock, receipt, old) = self.lock(&resolved.name)?;
@@ -124,6 +134,15 @@ impl<'a> Installer<'a> {
 
     fn examined(&self, lock: NameLock, old: Option<&Old>, fetched: Fetched) -> Result<Prepared, Failure> {
         let resolved = &fetched.resolved;
+        let examined = self.examine(&fetched)?;
+        let paths = PathArguments::of(&examined.tree);
+        let new = offer(resolved, examined.rights.clone(), &fetched.manifest.permissions, paths);
+        let plan = Plan::new(old, new);
+        Ok(Prepared { lock, fetched, examined, plan })
+    }
+
+    fn examine(&self, fetched: &Fetched) -> Result<Examined, Failure> {
+        let resolved = &fetched.resolved;
         let (name, version) = (&resolved.name, &resolved.version);
         if let Program::Script { .. } = resolved.program {
             return Err(Failure::untrusted(format!(
@@ -135,15 +154,9 @@ impl<'a> Installer<'a> {
             Origin::Registry { .. } | Origin::BuiltIn => Bound::Permissions(&resolved.ceiling),
             Origin::Local { .. } => Bound::Local,
         };
-        let examined =
-            examine(fetched.program(), &fetched.manifest, fetched.commands(), &bound, self.reserved)
-                .map_err(|error| {
-                    Failure::untrusted(format!("{name} {version} is refused: {error}")).caused_by(error)
-                })?;
-        let paths = PathArguments::of(&examined.tree);
-        let new = offer(resolved, examined.rights.clone(), &fetched.manifest.permissions, paths);
-        let plan = Plan::new(old, new);
-        Ok(Prepared { lock, fetched, examined, plan })
+        examine(fetched.program(), &fetched.manifest, fetched.commands(), &bound, self.reserved).map_err(
+            |error| Failure::untrusted(format!("{name} {version} is refused: {error}")).caused_by(error),
+        )
     }
 
     /// Installs what was prepared, with all the rights it asks for. Call it only where the plan needs no
@@ -165,9 +178,7 @@ impl<'a> Installer<'a> {
     fn registry_with(&mut self, name: &PluginName) -> Result<RegistryId, Failure> {
         let ids = registries::list(self.home)?;
         if ids.is_empty() {
-            return Err(
-                Failure::not_found("no registry is set up").hint("kf registry add NAME URL --root root.json")
-            );
+            return Err(Failure::not_found("no registry is set up").hint(ADD_REGISTRY));
         }
         let mut having = Vec::new();
         for id in &ids {
@@ -229,9 +240,15 @@ pub fn refresh(
     let _span = tracing::info_span!("refresh", registry = %id, urls = ?registry.urls).entered();
     let step: Arc<dyn crate::reporter::Step> = reporter.begin(&format!("refreshing registry {id}")).into();
     let mut options = Options::at(now);
+    // The session keeps it for what it fetches later. The step ends with the refresh.
+    let shown = Arc::downgrade(&step);
     options.progress = {
         let id = id.clone();
-        Arc::new(move |event| step.set(&format!("refreshing registry {id}: {}", event.file), event.received))
+        Arc::new(move |event| {
+            if let Some(step) = shown.upgrade() {
+                step.set(&format!("refreshing registry {id}: {}", event.file), event.received);
+            }
+        })
     };
     Ok(trust::refresh(home, &registry, &options)?)
 }

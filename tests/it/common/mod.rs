@@ -235,12 +235,11 @@ impl Ran {
     }
 }
 
-/// The rights are the indented lines below "… may".
+/// The rights are the indented lines below "… and nothing else:".
 fn without_rights(text: &str) -> String {
     let (mut kept, mut inside) = (String::new(), false);
     for line in text.split_inclusive('\n') {
-        let is_head = line.starts_with("In the namespace")
-            && line.trim_end().ends_with(" may do this and nothing else:");
+        let is_head = line.trim_end().ends_with(" nothing else:");
         inside = is_head || (inside && line.starts_with("  "));
         if !inside || is_head {
             kept.push_str(line);

@@ -38,12 +38,18 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn start(program: Command) -> Self {
+        Self::start_sized(program, 0, 0)
+    }
+
+    /// On a terminal of this size from the first moment on; 0 where it does not say.
+    pub fn start_sized(program: Command, columns: u16, rows: u16) -> Self {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&main).unwrap();
         unlockpt(&main).unwrap();
         let mut command = on_controlling_terminal(&program);
         let name = ptsname(&main, Vec::new()).unwrap().into_string().unwrap();
         let keyboard = File::from(main);
+        resize(&keyboard, columns, rows);
         let before = settings(&keyboard);
         let side = || fs_err::OpenOptions::new().read(true).write(true).open(&name).unwrap().into_parts().0;
         let child = command
@@ -100,8 +106,7 @@ impl Terminal {
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
-        let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.keyboard, size).unwrap();
+        resize(&self.keyboard, columns, rows);
     }
 
     /// Ctrl-C. The program must end as one that was interrupted and leave the terminal as it was;
@@ -159,6 +164,11 @@ impl Terminal {
         }
         (status, self.screen)
     }
+}
+
+fn resize(keyboard: &File, columns: u16, rows: u16) {
+    let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(keyboard, size).unwrap();
 }
 
 /// How a terminal is set, to be compared.

@@ -5,11 +5,11 @@
 
 use clap::Args;
 use clap_complete::Shell;
-use clap_complete::env::{Elvish, Fish, Powershell, Shells, Zsh};
+use clap_complete::env::Shells;
 use kf_core::failure::{Failure, Result};
 
 use crate::app::App;
-use crate::complete::Bash;
+use crate::bash_script;
 use crate::env;
 
 #[derive(Debug, Args)]
@@ -19,9 +19,11 @@ pub struct CompletionArgs {
 }
 
 pub fn run(app: &App, args: &CompletionArgs) -> Result<()> {
-    let bash = Bash::default();
-    let shells = Shells(&[&bash, &Elvish, &Fish, &Powershell, &Zsh]);
     let name = args.shell.to_string();
+    if args.shell == Shell::Bash {
+        return Ok(app.ui.data(bash_script::script(env::KF_COMPLETE, "kf", "kf").as_bytes())?);
+    }
+    let shells = Shells::builtins();
     let completer =
         shells.completer(&name).ok_or_else(|| Failure::usage(format!("kf cannot complete in {name}")))?;
     let mut script = Vec::new();

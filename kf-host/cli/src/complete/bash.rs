@@ -16,6 +16,7 @@ use clap_complete::env::{Bash as Script, EnvCompleter};
 
 use super::line::Line;
 use super::live::Live;
+use crate::bash_script::script;
 use crate::env;
 
 /// What stands between candidates.
@@ -27,9 +28,6 @@ const BEFORE: &str = "_KF_COMPLETE_BEFORE";
 
 /// What bash replaces with a candidate.
 const PART: &str = "_KF_COMPLETE_PART";
-
-/// The script that asks kf at each Tab.
-const SCRIPT: &str = include_str!("bash.sh");
 
 #[derive(Clone, Default)]
 pub struct Bash {
@@ -159,8 +157,7 @@ impl EnvCompleter for Bash {
         completer: &str,
         buf: &mut dyn Write,
     ) -> Result<(), Error> {
-        let script = SCRIPT.replace("VARIABLE", var).replace("COMPLETER", completer).replace("NAME", name);
-        buf.write_all(script.as_bytes())
+        buf.write_all(script(var, name, completer).as_bytes())
     }
 
     fn write_complete(

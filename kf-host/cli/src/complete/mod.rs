@@ -25,7 +25,7 @@ use clap_complete::env::{Elvish, Fish, Powershell, Shells, Zsh};
 use crate::added;
 use crate::commands::Cli;
 use crate::env;
-pub use bash::Bash;
+use bash::Bash;
 use line::Line;
 use live::Live;
 

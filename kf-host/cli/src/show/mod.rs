@@ -4,4 +4,5 @@ pub mod availability;
 pub mod plan;
 pub mod report;
 pub mod rights;
-mod wrap;
+pub mod together;
+pub mod wrap;

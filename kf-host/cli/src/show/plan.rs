@@ -7,11 +7,13 @@ use kf_command::plan::{Change, Plan, SignerChange};
 use kf_command::rights::in_brief;
 use kf_core::failure::Result;
 use kf_core::size::Decimal;
+use kf_core::ui::Tone;
 use kf_registry::index::{Origin, Resolved};
 use kf_registry::receipt::Receipt;
 
 use super::availability::own_rights_line;
 use super::rights;
+use super::wrap::{confirm, tell, width};
 use crate::app::App;
 use crate::args;
 
@@ -24,7 +26,7 @@ pub struct AnswerArgs {
 
     /// Accept this very command with these very rights; `kf` prints the digest when it asks
     #[arg(long, value_name = "DIGEST")]
-    accept: Vec<String>,
+    pub accept: Vec<String>,
 }
 
 pub fn installer(app: &App) -> Installer<'_> {
@@ -61,17 +63,13 @@ pub fn finish(
 pub fn show(app: &App, prepared: &Prepared) {
     let Prepared { fetched, plan, .. } = prepared;
     let Resolved { name, version, origin, parts, yanked, .. } = &fetched.resolved;
-    let from = match origin {
-        Origin::Registry { owner, .. } => format!("by {owner}"),
-        Origin::BuiltIn => "built in".to_owned(),
-        Origin::Local { path } => format!("from {}", path.display()),
-    };
     let program = parts.program();
-    let what = format!("{from} ({}, sha256 {})", Decimal(program.length), program.sha256.short());
-    match &plan.change {
-        Change::Replace { from } => app.ui.note(&format!("{name} {from} → {version} {what}")),
-        Change::Add | Change::Unchanged => app.ui.note(&format!("{name} {version} {what}")),
-    }
+    let what = format!("{} ({}, sha256 {})", from(origin), Decimal(program.length), program.sha256.short());
+    let line = match &plan.change {
+        Change::Replace { from } => format!("{name} {from} → {version} {what}"),
+        Change::Add | Change::Unchanged => format!("{name} {version} {what}"),
+    };
+    tell(&app.ui, "", &line, Tone::Plain);
     if *yanked {
         app.ui.warn(&format!("{name} {version} was withdrawn by its registry"));
     }
@@ -86,34 +84,55 @@ pub fn show(app: &App, prepared: &Prepared) {
         None => {}
     }
     if !plan.rights.rules.is_empty() {
-        own_rights_line(app, &plan.rights.rules);
+        own_rights_line(app, &[&plan.rights.rules]);
     }
+    let width = width(app.ui.talk_columns());
     let lines = match &plan.change {
-        Change::Replace { .. } => rights::growth_lines(plan),
-        Change::Add | Change::Unchanged => rights::lines(name.as_str(), &plan.rights, &plan.paths),
+        Change::Replace { .. } => rights::growth_lines(plan, width),
+        Change::Add | Change::Unchanged => rights::lines(name.as_str(), &plan.rights, &plan.paths, width),
     };
     rights::show(&app.ui, &lines);
 }
 
+/// Who vouches for it.
+pub fn from(origin: &Origin) -> String {
+    match origin {
+        Origin::Registry { owner, .. } => format!("by {owner}"),
+        Origin::BuiltIn => "built in".to_owned(),
+        Origin::Local { path } => format!("from {}", path.display()),
+    }
+}
+
 /// Returns only if the plan needs no consent, or somebody has given it.
-pub fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
+fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
     let plan = &prepared.plan;
-    let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
+    let name = &prepared.fetched.resolved.name;
     let action = match plan.change {
         Change::Replace { .. } => replacing(name.as_str(), plan),
         Change::Add | Change::Unchanged => format!("add {name}"),
     };
-    let retry = match origin {
-        Origin::Local { path } => format!("kf command add {}", path.display()),
-        Origin::Registry { .. } | Origin::BuiltIn => format!("kf command add {name}@{version}"),
-    };
+    let retry = format!("kf command add {}", word(prepared));
     let question =
         Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry: &retry };
+    ask(app, &question, given)
+}
+
+/// Returns only if somebody has given their consent, or is there and gives it now.
+pub fn ask(app: &App, question: &Question<'_>, given: &AnswerArgs) -> Result<()> {
     let answers = Answers { yes: given.yes, accept: given.accept.clone(), interactive: app.ui.interactive() };
-    match answers.to(&question)? {
+    match answers.to(question)? {
         Answer::Given => Ok(()),
-        Answer::Ask if app.ui.confirm(&format!("{}?", capitalised(&action)), false) => Ok(()),
+        Answer::Ask if confirm(&app.ui, &format!("{}?", capitalised(question.action))) => Ok(()),
         Answer::Ask => Err(question.declined()),
+    }
+}
+
+/// What to type after `kf command add` for this very version.
+pub fn word(prepared: &Prepared) -> String {
+    let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
+    match origin {
+        Origin::Local { path } => path.display().to_string(),
+        Origin::Registry { .. } | Origin::BuiltIn => format!("{name}@{version}"),
     }
 }
 

@@ -6,7 +6,7 @@
 use kf_command::installed::Installed;
 use kf_command::plan::Plan;
 use kf_command::rights::{Rights, in_words, in_words_of_paths};
-use kf_core::grants::{RuleSet, Sentence, consequences, sentences};
+use kf_core::grants::{Reach, RuleSet, Sentence, consequences, joined, sentences, sentences_of_all};
 use kf_core::tree::PathArguments;
 use kf_core::ui::Tone;
 use kf_registry::index::Origin;
@@ -14,11 +14,12 @@ use kf_registry::index::Origin;
 use super::wrap::wrapped;
 use crate::ui::Ui;
 
-/// The column of verbs. `create, change and watch` just fits.
-const VERBS: usize = 24;
-
-/// The longest list of words that name paths, in characters.
+/// The longest list of words that name paths, in characters, for one command and for several.
 const MAX_PATHS_CHARS: usize = 60;
+const MAX_PATHS_OF_ALL_CHARS: usize = 160;
+
+/// The longest list of commands that ask for a right, in characters.
+const MAX_ASKING_CHARS: usize = 60;
 
 /// A line about rights, and whether it should catch the eye.
 pub struct Line {
@@ -27,51 +28,131 @@ pub struct Line {
 }
 
 /// What a command may do, and that it may do nothing else.
-pub fn lines(name: &str, rights: &Rights, paths: &PathArguments) -> Vec<Line> {
+pub fn lines(name: &str, rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
     if rights.is_empty() && paths.is_empty() {
         let nothing = "It may do nothing else: no network, no files, no secrets.";
-        return text(&format!("{name} asks for no rights on the cluster. {nothing}"), Tone::Plain);
+        return text(&format!("{name} asks for no rights on the cluster. {nothing}"), Tone::Plain, width);
     }
     let mut lines = Vec::new();
     if rights.rules.is_empty() {
-        lines.extend(text(&format!("{name} asks for no rights on the cluster."), Tone::Plain));
+        lines.extend(text(&format!("{name} asks for no rights on the cluster."), Tone::Plain, width));
     } else {
-        let head = format!("In the namespace you use it in, {name} may do this and nothing else:");
-        lines.extend(text(&head, Tone::Plain));
-        lines.extend(table("  ", &sentences(&rights.rules)));
+        let place = place(Reach::of(rights.rules.permissions()), "it");
+        lines.extend(text(&format!("{place}{name} may do this and nothing else:"), Tone::Plain, width));
+        lines.extend(table("  ", &sentences(&rights.rules), width));
     }
-    lines.extend(beside_the_rules(rights, paths));
-    lines.extend(amounting_to(&rights.rules));
+    lines.extend(beside_the_rules(rights, paths, width));
+    lines.extend(amounting_to(&rights.rules, width));
     lines
 }
 
 /// What an upgrade adds, how much stays, and what that amounts to.
-pub fn growth_lines(plan: &Plan) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let unchanged = plan.kept();
-    if unchanged > 0 {
-        let s = if unchanged == 1 { "" } else { "s" };
-        lines.extend(text(&format!("  = {unchanged} permission{s} unchanged"), Tone::Plain));
-    }
+pub fn growth_lines(plan: &Plan, width: usize) -> Vec<Line> {
+    let mut lines: Vec<Line> = unchanged(plan.kept()).into_iter().collect();
     if !plan.needs_consent() {
         return lines;
     }
-    lines.extend(table("  + ", &sentences(&plan.growth.rules)));
-    lines.extend(beside_the_rules(&plan.growth, &plan.new_paths));
-    lines.extend(amounting_to(&plan.rights.rules));
+    lines.extend(table("  + ", &sentences(&plan.growth.rules), width));
+    lines.extend(beside_the_rules(&plan.growth, &plan.new_paths, width));
+    lines.extend(amounting_to(&plan.rights.rules, width));
     lines
 }
 
-/// The rights that are not rules on the cluster's objects.
-fn beside_the_rules(rights: &Rights, paths: &PathArguments) -> Vec<Line> {
-    let opens = (!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_PATHS_CHARS));
-    let words = opens.into_iter().chain(rights.switches());
-    words.flat_map(|words| text(&format!("It may {words}."), Tone::Warning)).collect()
+/// One of several commands that are added or upgraded together.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    pub name: &'a str,
+    /// What it may do afterwards.
+    pub rights: &'a Rights,
+    /// What of it is new, and the words that are new as paths.
+    pub growth: &'a Rights,
+    pub paths: &'a PathArguments,
+    /// How many rights were accepted before and stay.
+    pub kept: usize,
 }
 
-fn amounting_to(rules: &RuleSet) -> Vec<Line> {
+impl<'a> Asking<'a> {
+    pub fn new(name: &'a str, plan: &'a Plan) -> Self {
+        Self { name, rights: &plan.rights, growth: &plan.growth, paths: &plan.new_paths, kept: plan.kept() }
+    }
+}
+
+/// What several commands may do, as if they were one: each right once, with who asks for the strongest of it where not
+/// all do.
+pub fn lines_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
+    let growth: Vec<(&str, &RuleSet)> =
+        commands.iter().map(|command| (command.name, &command.growth.rules)).collect();
+    let kept = commands.iter().map(|command| command.kept).sum();
+    let mut lines: Vec<Line> = unchanged(kept).into_iter().collect();
+    let reach = Reach::of(growth.iter().flat_map(|(_, rules)| rules.permissions()));
+    let any_rules = growth.iter().any(|(_, rules)| !rules.is_empty());
+    if kept == 0 && any_rules {
+        let place = place(reach, "them");
+        let they = if place.is_empty() { "They" } else { "they" };
+        let head = format!("{place}{they} may do this together, and nothing else:");
+        lines.extend(text(&head, Tone::Plain, width));
+    }
+    let asking = |mut line: Sentence| {
+        if line.by.len() == commands.len() {
+            line.by.clear();
+        }
+        line
+    };
+    let sentences: Vec<Sentence> = sentences_of_all(&growth).into_iter().map(asking).collect();
+    lines.extend(table(if kept > 0 { "  + " } else { "  " }, &sentences, width));
+    lines.extend(beside_the_rules_of_all(commands, width));
+    let all = commands.iter().flat_map(|command| command.rights.rules.permissions()).cloned();
+    lines.extend(amounting_to(&RuleSet::from_permissions(all), width));
+    lines
+}
+
+fn place(reach: Reach, it: &str) -> String {
+    match reach {
+        Reach::Namespace => format!("In the namespace you use {it} in, "),
+        Reach::Beyond => format!("In the namespace you use {it} in, and beyond it where a line says so, "),
+        Reach::Cluster => String::new(),
+    }
+}
+
+fn unchanged(kept: usize) -> Option<Line> {
+    let s = if kept == 1 { "" } else { "s" };
+    let text = format!("  = {kept} permission{s} unchanged");
+    (kept > 0).then_some(Line { text, tone: Tone::Plain })
+}
+
+/// The rights that are not rules on the cluster's objects.
+fn beside_the_rules(rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
+    let opens = (!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_PATHS_CHARS));
+    let words = opens.into_iter().chain(rights.switches());
+    words.flat_map(|words| text(&format!("It may {words}."), Tone::Warning, width)).collect()
+}
+
+fn beside_the_rules_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
+    let mut paths = PathArguments::default();
+    let mut all = Rights::default();
+    for Asking { name, growth, paths: new, .. } in commands {
+        let of = |word: &String| format!("{word} of {name}");
+        paths.files.extend(new.files.iter().map(of));
+        paths.directories.extend(new.directories.iter().map(of));
+        all.selection |= growth.selection;
+        all.terminal |= growth.terminal;
+        all.headers.extend(growth.headers.iter().cloned());
+    }
+    let opens = (!paths.is_empty())
+        .then(|| format!("They may {}.", in_words_of_paths(&paths, MAX_PATHS_OF_ALL_CHARS)));
+    let switches = all.switches().into_iter().map(|words| {
+        let asking = commands.iter().filter(|command| command.growth.switches().contains(&words));
+        let asking: Vec<String> = asking.map(|command| command.name.to_owned()).collect();
+        // Headers of several commands are told in one list.
+        let who = if asking.is_empty() { "They".to_owned() } else { joined(&asking, MAX_ASKING_CHARS) };
+        format!("{who} may {words}.")
+    });
+    opens.into_iter().chain(switches).flat_map(|words| text(&words, Tone::Warning, width)).collect()
+}
+
+fn amounting_to(rules: &RuleSet, width: usize) -> Vec<Line> {
     let tone = |said: &str| if said.starts_with("Dangerous") { Tone::Bad } else { Tone::Warning };
-    consequences(rules).iter().flat_map(|said| text(said, tone(said))).collect()
+    consequences(rules).iter().flat_map(|said| text(said, tone(said), width)).collect()
 }
 
 pub fn show(ui: &Ui, lines: &[Line]) {
@@ -97,16 +178,21 @@ pub fn footer(installed: &Installed) -> String {
     format!("{from}. {rights}")
 }
 
-fn text(text: &str, tone: Tone) -> Vec<Line> {
-    wrapped("", text).into_iter().map(|text| Line { text, tone }).collect()
+fn text(text: &str, tone: Tone, width: usize) -> Vec<Line> {
+    wrapped("", text, width).into_iter().map(|text| Line { text, tone }).collect()
 }
 
-fn table(indent: &str, sentences: &[Sentence]) -> Vec<Line> {
+/// What a command may do with what. On a terminal that is narrow each has lines of its own.
+fn table(indent: &str, sentences: &[Sentence], width: usize) -> Vec<Line> {
+    const NARROW: usize = 80;
+    let verbs_width = if width < NARROW { 0 } else { width.saturating_mul(3) / 10 };
     let lines = |line: &Sentence| {
-        let head = format!("{indent}{:VERBS$}  ", line.verbs);
         let mut what = line.what.clone();
         if !line.resources.is_empty() {
             what.push_str(&format!(" ({})", line.resources));
+        }
+        if !line.by.is_empty() {
+            what.push_str(&format!(", asked by {}", joined(&line.by, MAX_ASKING_CHARS)));
         }
         let tone = match line.danger() {
             None => Tone::Plain,
@@ -116,13 +202,14 @@ fn table(indent: &str, sentences: &[Sentence]) -> Vec<Line> {
             }
         };
         // A phrase of more verbs than usual has a line of its own.
-        let too_long = line.verbs.chars().count() > VERBS;
-        let head = if too_long { format!("{indent}{:VERBS$}  ", "") } else { head };
-        let alone = too_long.then(|| wrapped(indent, &line.verbs));
+        let too_long = line.verbs.chars().count() > verbs_width;
+        let verbs = if too_long { "" } else { line.verbs.as_str() };
+        let head = format!("{indent}{verbs:verbs_width$}  ");
+        let alone = too_long.then(|| wrapped(indent, &line.verbs, width));
         let lines: Vec<Line> = alone
             .into_iter()
             .flatten()
-            .chain(wrapped(&head, &what))
+            .chain(wrapped(&head, &what, width))
             .map(|text| Line { text, tone })
             .collect();
         lines
@@ -143,6 +230,9 @@ mod tests {
     use super::super::wrap::WIDTH;
     use super::*;
 
+    /// How wide terminals are on which it has to fit.
+    const WIDTHS: [usize; 3] = [WIDTH, 100, 120];
+
     /// Lines that are on the screen above the question, on a terminal of 24 rows.
     const ROWS: usize = 23;
 
@@ -151,7 +241,7 @@ mod tests {
         let rights = Rights::parse(&permissions).unwrap();
         let files = files.iter().map(|word| (*word).to_owned()).collect();
         let paths = PathArguments { files, ..PathArguments::default() };
-        lines("evil", &rights, &paths).into_iter().map(|line| line.text).collect()
+        lines("evil", &rights, &paths, WIDTH).into_iter().map(|line| line.text).collect()
     }
 
     /// What a person sees without scrolling.
@@ -298,23 +388,38 @@ mod tests {
             kubernetes in vec(hostile_rules(), 1..8),
             words in vec("(--[a-z]{40}|word [0-9]{1,3}) of [a-z]{40} [a-z]{40}", 0..40),
             headers in prop::collection::btree_set("x-[a-z]{50}", 0..8),
+            width in select(WIDTHS.to_vec()),
+            others in vec(hostile_rules(), 0..4),
         ) {
             let headers = headers.iter().map(|name| kf_core::pod_http::PodHeader::parse(name).unwrap()).collect();
             let permissions = Permissions { kubernetes, selection: true, terminal: true, headers };
             let Ok(rights) = Rights::parse(&permissions) else { return Ok(()) };
             let words: BTreeSet<String> = words.into_iter().collect();
             let paths = PathArguments { files: words.clone(), directories: words };
-            let lines: Vec<String> = lines("evil", &rights, &paths).into_iter().map(|line| line.text).collect();
-            prop_assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
-            let seen = lines[lines.len().saturating_sub(ROWS)..].concat();
-            let strongest = sentences(&rights.rules).pop().unwrap();
-            let told = match strongest.danger() {
-                Some(danger) => danger.to_string(),
-                None => strongest.verbs,
+            let check = |lines: Vec<Line>, strongest: Sentence, opens: &str| {
+                let lines: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+                prop_assert!(lines.iter().all(|line| line.chars().count() <= width), "{lines:#?}");
+                let seen = lines[lines.len().saturating_sub(ROWS)..].concat();
+                let told = match strongest.danger() {
+                    Some(danger) => danger.to_string(),
+                    None => strongest.verbs,
+                };
+                let plain = |text: &str| text.replace(' ', "");
+                prop_assert!(plain(&seen).contains(&plain(&told)), "{told}: {lines:#?}");
+                prop_assert!(seen.contains(opens) || paths.is_empty(), "{lines:#?}");
+                Ok(())
             };
-            let plain = |text: &str| text.replace(' ', "");
-            prop_assert!(plain(&seen).contains(&plain(&told)), "{told}: {lines:#?}");
-            prop_assert!(seen.contains("It may open the file") || paths.is_empty(), "{lines:#?}");
+            let strongest = sentences(&rights.rules).pop().unwrap();
+            check(lines("evil", &rights, &paths, width), strongest, "It may open the file")?;
+
+            // Beside others, it hides as little.
+            let others = Permissions { kubernetes: others, ..Permissions::default() };
+            let Ok(others) = Rights::parse(&others) else { return Ok(()) };
+            let none = PathArguments::default();
+            let asking = |name, rights, paths| Asking { name, rights, growth: rights, paths, kept: 0 };
+            let strongest = sentences_of_all(&[("evil", &rights.rules), ("other", &others.rules)]).pop().unwrap();
+            let lines = lines_of_all(&[asking("evil", &rights, &paths), asking("other", &others, &none)], width);
+            check(lines, strongest, "They may open the file")?;
         }
     }
 

@@ -9,21 +9,34 @@ use serde::{Serialize, Serializer};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::table::Look;
-use super::{Ui, escape, lock, table};
+use super::{Stdout, Ui, escape, lock, table};
 
 impl Ui {
     /// Data to stdout, byte-exact unless a terminal reads it.
     pub fn data(&self, bytes: &[u8]) -> io::Result<()> {
-        self.erase();
-        lock(&self.shared.stdout).write_foreign(bytes)
+        self.write_data(|stdout| stdout.write_foreign(bytes))
+    }
+
+    /// On a terminal it is there before a wait is drawn again; what was held back would land in its line.
+    fn write_data<T>(&self, write: impl FnOnce(&mut Stdout) -> io::Result<T>) -> io::Result<T> {
+        if !self.shared.stdout_terminal {
+            self.erase();
+            return write(&mut lock(&self.shared.stdout));
+        }
+        self.on_clear_line(|_| {
+            let mut stdout = lock(&self.shared.stdout);
+            let written = write(&mut stdout)?;
+            stdout.writer.flush()?;
+            Ok(written)
+        })
     }
 
     /// A line of data made by kf, with colours where they are wanted.
     pub fn data_line(&self, line: &str) -> io::Result<()> {
-        self.erase();
-        let mut stdout = lock(&self.shared.stdout);
-        stdout.writer.write_all(line.as_bytes())?;
-        stdout.writer.write_all(b"\n")
+        self.write_data(|stdout| {
+            stdout.writer.write_all(line.as_bytes())?;
+            stdout.writer.write_all(b"\n")
+        })
     }
 
     /// A line of data with a tone for the eye.
@@ -38,24 +51,24 @@ impl Ui {
 
     /// Draws a table over the last `drawn` lines; how many it has.
     pub(super) fn replace_table(&self, drawn: usize, columns: &[Column], rows: &[Row]) -> io::Result<usize> {
-        self.erase();
-        let mut stdout = lock(&self.shared.stdout);
-        if drawn > 0 {
-            write!(stdout.writer, "\x1b[{drawn}A")?;
-        }
-        let mut lines = 0;
-        let look = self.look(columns);
-        table::render(columns, rows, look, |line| {
-            // A word that is longer than the terminal is wide takes more than one of its lines.
-            lines += match look.width {
-                Some(width) => line_width(&line).div_ceil(width).max(1),
-                None => 1,
-            };
-            writeln!(stdout.writer, "\x1b[2K{line}")
-        })?;
-        write!(stdout.writer, "\x1b[J")?;
-        stdout.writer.flush()?;
-        Ok(lines)
+        self.write_data(|stdout| {
+            if drawn > 0 {
+                write!(stdout.writer, "\x1b[{drawn}A")?;
+            }
+            let mut lines = 0;
+            let look = self.look(columns);
+            table::render(columns, rows, look, |line| {
+                // A word that is longer than the terminal is wide takes more than one of its lines.
+                lines += match look.width {
+                    Some(width) => line_width(&line).div_ceil(width).max(1),
+                    None => 1,
+                };
+                writeln!(stdout.writer, "\x1b[2K{line}")
+            })?;
+            write!(stdout.writer, "\x1b[J")?;
+            stdout.writer.flush()?;
+            Ok(lines)
+        })
     }
 
     /// How these columns are shown, on a terminal as wide as it is now.

@@ -19,21 +19,30 @@ pub(super) enum Line {
 }
 
 impl Ui {
-    pub(super) fn draw(&self, text: &str) {
+    /// Draws a wait, if it is the one that began last: several share one line.
+    pub(super) fn draw(&self, wait: u64, text: &str) {
         let mut line = lock(&self.shared.line);
-        if matches!(*line, Line::Free | Line::Wait) {
+        let is_last = lock(&self.shared.waits).last() == Some(&wait);
+        if is_last && matches!(*line, Line::Free | Line::Wait) {
             let _gone = lock(&self.shared.stderr).writer.write_all(format!("\r\x1b[2K{text}").as_bytes());
             *line = Line::Wait;
         }
     }
 
     pub(super) fn erase(&self) {
-        self.clear(Line::Free);
+        self.on_clear_line(|_| ());
+    }
+
+    /// Writes where nothing is drawn meanwhile: a wait in the middle of it would stay there.
+    pub(super) fn on_clear_line<T>(&self, write: impl FnOnce(Line) -> T) -> T {
+        let mut line = lock(&self.shared.line);
+        self.clear(&mut line, Line::Free);
+        write(*line)
     }
 
     /// Leaves the terminal as a shell wants to find it. Nothing is drawn afterwards.
     pub fn close(&self) {
-        self.clear(Line::Closed);
+        self.clear(&mut lock(&self.shared.line), Line::Closed);
     }
 
     /// The terminal has written `^C` where the cursor was.
@@ -44,8 +53,7 @@ impl Ui {
         }
     }
 
-    fn clear(&self, next: Line) {
-        let mut line = lock(&self.shared.line);
+    fn clear(&self, line: &mut Line, next: Line) {
         let end: &[u8] = match *line {
             Line::Closed => return,
             Line::Lent if next != Line::Closed => return,

@@ -48,10 +48,14 @@ pub struct Ui {
     verbose: bool,
 }
 
+type Stdout = Sink<io::BufWriter<io::Stdout>>;
+
 struct Shared {
-    stdout: Mutex<Sink<io::BufWriter<io::Stdout>>>,
+    stdout: Mutex<Stdout>,
     stderr: Mutex<Sink<io::Stderr>>,
     line: Mutex<Line>,
+    /// The waits that have begun and not ended, the last of which is shown.
+    waits: Mutex<Vec<u64>>,
     stdout_terminal: bool,
     stderr_terminal: bool,
     stdin_terminal: bool,
@@ -90,6 +94,7 @@ impl Ui {
                 )),
                 stderr: Mutex::new(Sink::new(io::stderr(), stderr_terminal)),
                 line: Mutex::new(Line::Free),
+                waits: Mutex::default(),
                 stdout_terminal,
                 stderr_terminal,
                 stdin_terminal: !mute && io::stdin().is_terminal(),
@@ -129,6 +134,16 @@ impl Ui {
 
     pub fn stdout_is_terminal(&self) -> bool {
         self.shared.stdout_terminal
+    }
+
+    /// How wide the terminal is that talk goes to; none if there is none, or it does not say.
+    pub fn talk_columns(&self) -> Option<usize> {
+        self.shared.stderr_terminal.then(|| progress::columns(rustix::stdio::stderr())).flatten()
+    }
+
+    /// The same of data.
+    pub fn data_columns(&self) -> Option<usize> {
+        self.shared.stdout_terminal.then(|| progress::columns(rustix::stdio::stdout())).flatten()
     }
 
     /// A wait, shown after 300 ms and only to a person.

@@ -1,5 +1,7 @@
-//! One line that says what is waited for and for how long.
+//! One line that says what is waited for and for how long. Of several waits the last that began is shown.
 
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +24,9 @@ struct State {
 
 /// Ends, and takes its line away, when dropped.
 pub struct Progress {
+    ui: Ui,
+    /// Its place among the waits.
+    wait: u64,
     shared: Arc<(Mutex<State>, Condvar)>,
     drawer: Option<JoinHandle<()>>,
 }
@@ -32,11 +37,14 @@ impl Progress {
             Mutex::new(State { label: escape::line(label), done: 0, ended: false }),
             Condvar::new(),
         ));
+        static BEGUN: AtomicU64 = AtomicU64::new(0);
+        let wait = BEGUN.fetch_add(1, Ordering::Relaxed);
+        lock(&ui.shared.waits).push(wait);
         let drawer = ui.shows_progress().then(|| {
-            let shared = Arc::clone(&shared);
-            std::thread::spawn(move || draw(&ui, &shared, total))
+            let (ui, shared) = (ui.clone(), Arc::clone(&shared));
+            std::thread::spawn(move || draw(&ui, wait, &shared, total))
         });
-        Self { shared, drawer }
+        Self { ui, wait, shared, drawer }
     }
 
     /// What is waited for now, and how far it is.
@@ -49,6 +57,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        lock(&self.ui.shared.waits).retain(|wait| *wait != self.wait);
         lock(&self.shared.0).ended = true;
         self.shared.1.notify_all();
         if let Some(drawer) = self.drawer.take() {
@@ -57,7 +66,7 @@ impl Drop for Progress {
     }
 }
 
-fn draw(ui: &Ui, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
+fn draw(ui: &Ui, wait: u64, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
     let started = Instant::now();
     let mut pause = PATIENCE;
     for frame in FRAMES.iter().cycle() {
@@ -67,7 +76,7 @@ fn draw(ui: &Ui, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
             break;
         }
         let line = line(frame, &state, total, started.elapsed());
-        ui.draw(&fitted(&line, columns()));
+        ui.draw(wait, &fitted(&line, ui.talk_columns().unwrap_or(usize::MAX)));
         pause = FRAME;
     }
     ui.erase();
@@ -85,10 +94,10 @@ fn line(frame: &str, state: &State, total: Option<u64>, waited: Duration) -> Str
     }
 }
 
-/// How wide the terminal is; without limit if it does not say.
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
-    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
+/// How wide a terminal is; none if it does not say.
+pub(super) fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal);
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// The line, cut to fit: what runs over into the next is not taken away with it, and would stay.

@@ -84,14 +84,14 @@ impl Ui {
         if self.shared.stdout_terminal {
             let _gone = self.flush();
         }
-        self.erase();
-        let lent = *lock(&self.shared.line) == Line::Lent;
-        let mut stderr = lock(&self.shared.stderr);
-        let _gone = if lent {
-            stderr.writer.write_all(format!("\r{}", text.replace('\n', "\r\n")).as_bytes())
-        } else {
-            stderr.writer.write_all(text.as_bytes())
-        };
+        self.on_clear_line(|line| {
+            let mut stderr = lock(&self.shared.stderr);
+            let _gone = if line == Line::Lent {
+                stderr.writer.write_all(format!("\r{}", text.replace('\n', "\r\n")).as_bytes())
+            } else {
+                stderr.writer.write_all(text.as_bytes())
+            };
+        });
     }
 
     /// Yes or no. Without a terminal the answer is no, whatever the default.

@@ -40,9 +40,9 @@ pub fn containers(permission: &Permission) -> Containers {
 /// A kind that kf has words for.
 #[derive(Debug)]
 pub(super) struct Known {
-    group: &'static str,
-    plural: &'static str,
-    /// In the words of a data scientist.
+    pub(super) group: &'static str,
+    pub(super) plural: &'static str,
+    /// In the words of a data scientist. Where it is in no namespace they say that it is the cluster's.
     pub(super) words: &'static str,
     pub(super) containers: Containers,
     /// It is in no namespace, so a rule for the whole cluster adds nothing worth saying.
@@ -72,15 +72,15 @@ const fn of_cluster(known: Known) -> Known {
 }
 
 /// Sorted by group and plural.
-const KNOWN: &[Known] = &[
+pub(super) const KNOWN: &[Known] = &[
     inert("", "configmaps", "config maps"),
     inert("", "endpoints", "endpoints"),
     inert("", "events", "events"),
     inert("", "limitranges", "limit ranges"),
-    of_cluster(inert("", "namespaces", "namespaces")),
-    of_cluster(unsure("", "nodes", "nodes")),
+    of_cluster(inert("", "namespaces", "the cluster's namespaces")),
+    of_cluster(unsure("", "nodes", "the cluster's nodes")),
     inert("", "persistentvolumeclaims", "volumes"),
-    of_cluster(inert("", "persistentvolumes", "persistent volumes")),
+    of_cluster(inert("", "persistentvolumes", "the cluster's persistent volumes")),
     runs("", "pods", "pods"),
     runs("", "podtemplates", "pod templates"),
     runs("", "replicationcontrollers", "replication controllers"),
@@ -114,12 +114,12 @@ const KNOWN: &[Known] = &[
     runs("kubeflow.org", "pytorchjobs", "PyTorch jobs"),
     runs("kubeflow.org", "tfjobs", "TensorFlow jobs"),
     runs("kubeflow.org", "trials", "trials"),
-    of_cluster(runs("kubeflow.org", "workspacekinds", "workspace kinds")),
+    of_cluster(runs("kubeflow.org", "workspacekinds", "the cluster's workspace kinds")),
     runs("kubeflow.org", "workspaces", "workspaces"),
     runs("kubeflow.org", "xgboostjobs", "XGBoost jobs"),
     unsure("kueue.x-k8s.io", "localqueues", "queues"),
     unsure("kueue.x-k8s.io", "workloads", "queued workloads"),
-    of_cluster(inert("metrics.k8s.io", "nodes", "resource usage of nodes")),
+    of_cluster(inert("metrics.k8s.io", "nodes", "resource usage of the cluster's nodes")),
     inert("metrics.k8s.io", "pods", "resource usage of pods"),
     inert("networking.k8s.io", "ingresses", "ingresses"),
     inert("networking.k8s.io", "networkpolicies", "network policies"),
@@ -131,20 +131,53 @@ const KNOWN: &[Known] = &[
     of_cluster(inert("rbac.authorization.k8s.io", "clusterroles", "cluster roles")),
     inert("rbac.authorization.k8s.io", "rolebindings", "role bindings"),
     inert("rbac.authorization.k8s.io", "roles", "roles"),
-    of_cluster(inert("scheduling.k8s.io", "priorityclasses", "priority classes")),
+    of_cluster(inert("scheduling.k8s.io", "priorityclasses", "the cluster's priority classes")),
     of_cluster(runs("serving.kserve.io", "clusterservingruntimes", "cluster serving runtimes")),
     runs("serving.kserve.io", "inferencegraphs", "inference graphs"),
     runs("serving.kserve.io", "inferenceservices", "inference services"),
     runs("serving.kserve.io", "servingruntimes", "serving runtimes"),
     runs("sparkoperator.k8s.io", "scheduledsparkapplications", "scheduled Spark applications"),
     runs("sparkoperator.k8s.io", "sparkapplications", "Spark applications"),
-    of_cluster(inert("storage.k8s.io", "storageclasses", "storage classes")),
+    of_cluster(inert("storage.k8s.io", "storageclasses", "the cluster's storage classes")),
     runs("tensorboard.kubeflow.org", "tensorboards", "TensorBoards"),
     of_cluster(runs("trainer.kubeflow.org", "clustertrainingruntimes", "cluster training runtimes")),
     runs("trainer.kubeflow.org", "trainingruntimes", "training runtimes"),
     runs("trainer.kubeflow.org", "trainjobs", "training jobs"),
     inert("visibility.kueue.x-k8s.io", "localqueues", "queues"),
 ];
+
+/// The kinds that say most of what a command is for, by group and plural, the most telling first.
+const TELLING: &[(&str, &str)] = &[
+    ("trainer.kubeflow.org", "trainjobs"),
+    ("kubeflow.org", "experiments"),
+    ("kubeflow.org", "notebooks"),
+    ("kubeflow.org", "workspaces"),
+    ("serving.kserve.io", "inferenceservices"),
+    ("kubeflow.org", "pytorchjobs"),
+    ("kubeflow.org", "tfjobs"),
+    ("kubeflow.org", "mpijobs"),
+    ("kubeflow.org", "xgboostjobs"),
+    ("kubeflow.org", "paddlejobs"),
+    ("kubeflow.org", "jaxjobs"),
+    ("kubeflow.org", "trials"),
+    ("sparkoperator.k8s.io", "sparkapplications"),
+    ("tensorboard.kubeflow.org", "tensorboards"),
+    ("jobset.x-k8s.io", "jobsets"),
+    ("batch", "jobs"),
+    ("", "secrets"),
+    ("", "pods"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("trainer.kubeflow.org", "trainingruntimes"),
+    ("trainer.kubeflow.org", "clustertrainingruntimes"),
+    ("", "configmaps"),
+    ("", "persistentvolumeclaims"),
+];
+
+/// How much a kind says of what a command is for: the less, the later it is named among its like.
+pub(super) fn rank(group: &str, plural: &str) -> usize {
+    TELLING.iter().position(|kind| *kind == (group, plural)).unwrap_or(usize::MAX)
+}
 
 /// The kind with this group and plural, if kf has words for it.
 pub(super) fn known(group: &str, plural: &str) -> Option<&'static Known> {
@@ -170,5 +203,26 @@ mod tests {
             assert!(known("evil.io", kind.plural).is_none(), "{}", kind.plural);
         }
         assert!(known("", "podz").is_none());
+    }
+
+    #[test]
+    fn telling_kinds_are_known_and_named_once() {
+        for (at, (group, plural)) in TELLING.iter().enumerate() {
+            assert!(known(group, plural).is_some(), "{plural}.{group}");
+            assert_eq!(rank(group, plural), at, "{plural}.{group}");
+            assert_eq!(rank("evil.io", plural), usize::MAX);
+        }
+    }
+
+    #[test]
+    fn kind_in_no_namespace_is_said_to_be_the_cluster_s() {
+        for kind in KNOWN.iter().filter(|kind| !kind.is_review) {
+            assert_eq!(
+                kind.words.contains("cluster"),
+                kind.cluster_scoped || kind.plural.contains("cluster"),
+                "{}",
+                kind.words
+            );
+        }
     }
 }

@@ -7,6 +7,8 @@ mod known;
 #[cfg(test)]
 pub(crate) mod oracle;
 pub mod rule;
+#[cfg(test)]
+mod sentence_table;
 pub mod set;
 pub mod strength;
 pub mod words;
@@ -18,7 +20,7 @@ pub use known::{Containers, containers};
 pub use rule::{Rule, RuleError, Scope, Verb};
 pub use set::{Permission, RuleSet};
 pub use strength::{Strength, consequences};
-pub use words::{Sentence, joined, sentences, sentences_within, shortened};
+pub use words::{Reach, Sentence, joined, sentences, sentences_of_all, sentences_within, shortened};
 
 use std::fmt;
 

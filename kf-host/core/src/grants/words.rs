@@ -2,12 +2,13 @@
 //!
 //! Whoever wrote the rules wants them accepted, so no text of theirs decides how much room a line takes or
 //! where it stands: lists are cut and say how many more there are, names are cut in the middle, and the
-//! strongest rights come last, next to the question.
+//! strongest rights come last, next to the question. Among rights of one strength, and within a line, what says most
+//! of what a command is for comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::danger::{Danger, writes};
-use super::known::{Known, known};
+use super::known::{Known, known, rank};
 use super::rule::{Scope, Verb};
 use super::set::{Permission, RuleSet};
 use super::strength::{Strength, asks};
@@ -37,6 +38,10 @@ pub struct Sentence {
     /// Kubernetes' words, `pods/log`, where the plain ones differ and the line is about one or two kinds.
     pub resources: String,
     pub strength: Strength,
+    /// In every namespace.
+    pub everywhere: bool,
+    /// Which of several commands ask for the strongest of it.
+    pub by: Vec<String>,
 }
 
 impl Sentence {
@@ -48,6 +53,33 @@ impl Sentence {
     }
 }
 
+/// Where a set of rules reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The namespace of a run alone.
+    Namespace,
+    /// The namespace, and what is outside of it.
+    Beyond,
+    /// Nothing that is in the namespace alone.
+    Cluster,
+}
+
+impl Reach {
+    pub fn of<'a>(permissions: impl IntoIterator<Item = &'a Permission>) -> Self {
+        let in_namespace = |permission: &Permission| {
+            let subject = Subject::of(permission);
+            subject.scope == Scope::Environment && !subject.known().is_some_and(|kind| kind.cluster_scoped)
+        };
+        let (inside, outside): (Vec<_>, Vec<_>) =
+            permissions.into_iter().map(in_namespace).partition(|inside| *inside);
+        match (inside.is_empty(), outside.is_empty()) {
+            (_, true) => Self::Namespace,
+            (false, false) => Self::Beyond,
+            (true, false) => Self::Cluster,
+        }
+    }
+}
+
 /// Every permission of a set in as few lines as say it, from the weakest to the strongest.
 pub fn sentences(rules: &RuleSet) -> Vec<Sentence> {
     sentences_within(rules, MAX_LIST_CHARS)
@@ -55,18 +87,49 @@ pub fn sentences(rules: &RuleSet) -> Vec<Sentence> {
 
 /// The same with shorter or longer lists.
 pub fn sentences_within(rules: &RuleSet, list_chars: usize) -> Vec<Sentence> {
-    let mut subjects: BTreeMap<(Subject<'_>, Option<&str>), Vec<&Permission>> = BTreeMap::new();
-    for permission in rules.permissions() {
-        let name = permission.name.as_ref().map(|name| name.as_str());
-        subjects.entry((Subject::of(permission), name)).or_default().push(permission);
-    }
-    let mut lines: BTreeMap<Place<'_>, BTreeMap<Subject<'_>, BTreeSet<Option<&str>>>> = BTreeMap::new();
-    for ((subject, name), permissions) in subjects {
-        let names = lines.entry(Place::of(&subject, &permissions)).or_default();
-        names.entry(subject).or_default().insert(name);
-    }
-    lines.into_iter().map(|(place, subjects)| place.sentence(&subjects, list_chars)).collect()
+    told(&[("", rules)], list_chars)
 }
+
+/// What several commands may do together, each line with the names of those that ask for some of it.
+pub fn sentences_of_all(commands: &[(&str, &RuleSet)]) -> Vec<Sentence> {
+    told(commands, MAX_LIST_CHARS)
+}
+
+fn told(commands: &[(&str, &RuleSet)], list_chars: usize) -> Vec<Sentence> {
+    let mut subjects: BTreeMap<(Subject<'_>, Option<&str>), Vec<Asked<'_>>> = BTreeMap::new();
+    for (command, rules) in commands {
+        for permission in rules.permissions() {
+            let name = permission.name.as_ref().map(|name| name.as_str());
+            subjects.entry((Subject::of(permission), name)).or_default().push((command, permission));
+        }
+    }
+    let mut lines: BTreeMap<Place<'_>, (Subjects<'_>, BTreeSet<&str>)> = BTreeMap::new();
+    for ((subject, name), asked) in subjects {
+        let permissions: Vec<&Permission> = asked.iter().map(|(_, permission)| *permission).collect();
+        let place = Place::of(&subject, &permissions);
+        // Who only reads what another command changes does not ask for the change.
+        let asks = |(_, permission): &&Asked<'_>| Strength::of(permission) == place.strength;
+        let by: Vec<&str> = asked.iter().filter(asks).map(|(command, _)| *command).collect();
+        let (what, all) = lines.entry(place).or_default();
+        what.entry(subject).or_default().insert(name);
+        all.extend(by);
+    }
+    let mut lines: Vec<_> = lines.into_iter().collect();
+    lines.sort_by_cached_key(|(place, (what, _))| {
+        (place.strength, place.everywhere, what.keys().map(Subject::rank).min())
+    });
+    let sentence = |(place, (what, by)): (Place<'_>, (Subjects<'_>, BTreeSet<&str>))| {
+        let by = by.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        place.sentence(&what, list_chars, by)
+    };
+    lines.into_iter().map(sentence).collect()
+}
+
+/// A permission and the command that asks for it.
+type Asked<'a> = (&'a str, &'a Permission);
+
+/// What a line is about, with the names of objects; none for every name.
+type Subjects<'a> = BTreeMap<Subject<'a>, BTreeSet<Option<&'a str>>>;
 
 /// What all on one line have in common; sorts the lines.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -91,25 +154,24 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn sentence(
-        self,
-        subjects: &BTreeMap<Subject<'a>, BTreeSet<Option<&str>>>,
-        list_chars: usize,
-    ) -> Sentence {
+    fn sentence(self, subjects: &Subjects<'_>, list_chars: usize, by: Vec<String>) -> Sentence {
         let list_chars = match self.strength {
             strength if strength < Strength::ForwardsPorts => list_chars,
             _ => list_chars.min(MAX_STRONG_LIST_CHARS),
         };
+        let mut subjects: Vec<_> = subjects.iter().collect();
+        subjects.sort_by_key(|(subject, _)| subject.rank());
         let nouns: Vec<String> = subjects.iter().map(|(subject, names)| subject.noun(names)).collect();
         let mut what = joined(&nouns, list_chars);
         if self.everywhere {
             what.push_str(" in the whole cluster");
         }
-        let exact: Vec<String> = subjects.keys().map(Subject::exact).collect();
+        let exact: Vec<String> = subjects.iter().map(|(subject, _)| subject.exact()).collect();
         let says_it = |exact: &String| what.split([' ', ',']).any(|word| word == exact);
         let few = exact.len() <= MAX_EXACT && !exact.iter().all(says_it);
         let resources = if few { exact.join(", ") } else { String::new() };
-        Sentence { verbs: self.verbs, what, resources, strength: self.strength }
+        let Self { strength, everywhere, verbs, group: _ } = self;
+        Sentence { verbs, what, resources, strength, everywhere, by }
     }
 }
 
@@ -135,6 +197,11 @@ impl<'a> Subject<'a> {
 
     fn known(&self) -> Option<&'static Known> {
         known(self.group, self.plural)
+    }
+
+    /// Kinds that kf has no words for tell the least.
+    fn rank(&self) -> usize {
+        rank(self.group, self.plural)
     }
 
     fn noun(&self, names: &BTreeSet<Option<&str>>) -> String {
@@ -295,7 +362,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "read | pods, pod logs, cluster training runtimes and training runtimes | ",
+                "read | pods, pod logs, training runtimes and cluster training runtimes | ",
                 "create, change and watch | training jobs | trainjobs.trainer.kubeflow.org",
             ]
         );
@@ -345,12 +412,12 @@ mod tests {
             [
                 "read | pods in the whole cluster | ",
                 "use | podsecuritypolicies.policy | ",
-                "delete and read | config maps named kf | configmaps",
                 "evict | pods | pods/eviction",
+                "delete and read | config maps named kf | configmaps",
                 "add containers to | pods | pods/ephemeralcontainers",
-                "change and take over | deployments | deployments.apps",
                 "join the terminal of | pods | pods/attach",
                 "run commands in | pods | pods/exec",
+                "change and take over | deployments | deployments.apps",
                 "escalate and bind | roles | roles.rbac.authorization.k8s.io",
             ]
         );

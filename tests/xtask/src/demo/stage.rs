@@ -251,6 +251,10 @@ impl Stage {
         say::line(&format!("export VIEWER={}", self.viewer.display()));
         say::line(&format!("alias kf={}", self.kf.display()));
         say::line("kf command list --available");
+        say::line("# or, to begin with a home in which nothing is added yet:");
+        say::line(&format!("export KF_HOME={}", self.folder.join("fresh").display()));
+        let words = self.words_of_trust();
+        say::line(&format!("kf {}", shown(&words.iter().map(String::as_str).collect::<Vec<_>>())));
         say::line("# and in the end: cargo xtask cluster down");
     }
 }

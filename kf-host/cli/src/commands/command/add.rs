@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -5,16 +6,17 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_command::install::Installer;
 use kf_core::failure::{Failure, Result};
-use kf_registry::index::Request;
+use kf_registry::index::{Request, Resolved};
 
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};
+use crate::show::together;
 
 /// Add commands from a registry, or a component of your own
 ///
-/// Shows what each may do and asks before it is added. Without a terminal the answer is no,
-/// unless `--accept` names the very command and rights.
+/// Shows what each may do and asks before it is added, once for all of them. Without a terminal the
+/// answer is no, unless `--accept` names the very commands and rights.
 #[derive(Debug, Args)]
 pub struct AddArgs {
     /// What to add: a name, or with a version as `train@1.4`, or from one registry as `team/train`, or a component as `./train.wasm`
@@ -26,12 +28,51 @@ pub struct AddArgs {
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
-    let requests = args.names.iter().map(|word| Wanted::parse(word)).collect::<Result<Vec<_>>>()?;
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for word in &args.names {
+        let next = Wanted::parse(word)?;
+        if !wanted.contains(&next) {
+            wanted.push(next);
+        }
+    }
     let mut installer = plan::installer(app);
-    requests.iter().try_for_each(|wanted| add(app, &mut installer, wanted, &args.answer))
+    // Every registry is refreshed before a name is locked, and nothing is fetched in vain.
+    let resolved =
+        wanted.into_iter().map(|wanted| wanted.resolve(&mut installer)).collect::<Result<Vec<_>>>()?;
+    check_named_once(&resolved)?;
+    let mut prepared = Vec::new();
+    for found in &resolved {
+        let (what, new) = match found {
+            Found::File(path) => (path.display().to_string(), installer.prepare_local(path)?),
+            Found::Release(resolved) => {
+                (format!("{} {}", resolved.name, resolved.version), installer.prepare(resolved)?)
+            }
+        };
+        match new {
+            Some(new) => prepared.push(new),
+            None => app.ui.note(&format!("{what} is added already")),
+        }
+    }
+    together::install(app, &installer, prepared, &args.answer, |added| {
+        Ok(app.ui.data_line(&format!("Added {} {}", added.name, added.version))?)
+    })
+}
+
+/// What is added is locked until all of it is, so nothing may be added twice.
+fn check_named_once(all: &[Found]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    let twice = all.iter().find_map(|found| match found {
+        Found::Release(resolved) if !names.insert(&resolved.name) => Some(&resolved.name),
+        _ => None,
+    });
+    match twice {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(format!("{name} is named more than once"))),
+    }
 }
 
 /// What is to be added.
+#[derive(PartialEq)]
 enum Wanted {
     Request(Request),
     /// A component of this machine.
@@ -46,20 +87,17 @@ impl Wanted {
             _ => Ok(Self::Request(Request::parse(word)?)),
         }
     }
+
+    fn resolve(self, installer: &mut Installer<'_>) -> Result<Found> {
+        Ok(match self {
+            Self::File(path) => Found::File(path),
+            Self::Request(request) => Found::Release(Box::new(installer.resolve(&request)?)),
+        })
+    }
 }
 
-fn add(app: &App, installer: &mut Installer<'_>, wanted: &Wanted, answer: &AnswerArgs) -> Result<()> {
-    let (what, prepared) = match wanted {
-        Wanted::File(path) => (path.display().to_string(), installer.prepare_local(path)?),
-        Wanted::Request(request) => {
-            let resolved = installer.resolve(request)?;
-            (format!("{} {}", resolved.name, resolved.version), installer.prepare(&resolved)?)
-        }
-    };
-    let Some(prepared) = prepared else {
-        app.ui.note(&format!("{what} is added already"));
-        return Ok(());
-    };
-    let added = plan::finish(app, installer, &prepared, answer)?;
-    Ok(app.ui.data_line(&format!("Added {} {}", added.name, added.version))?)
+/// What was found.
+enum Found {
+    File(PathBuf),
+    Release(Box<Resolved>),
 }

@@ -1,41 +1,94 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use jiff::Timestamp;
 use kf_command::availability::own_rights;
 use kf_command::installed::Installed;
 use kf_command::rights::{Rights, in_words};
-use kf_core::PluginName;
 use kf_core::failure::Result;
-use kf_core::tree::PathArguments;
+use kf_core::tree::{CommandTree, PathArguments};
 use kf_core::ui::{Column, Format, Row, Tone};
-use kf_registry::index::Origin;
+use kf_core::{Digest, PluginName};
+use kf_registry::index::{Origin, Request};
 use kf_registry::receipt::{self, Receipt};
 use serde_json::json;
 
 use crate::added::clap_tree::{self, Frame};
 use crate::app::App;
 use crate::candidates::known;
-use crate::show::{availability, rights};
+use crate::show::wrap::width;
+use crate::show::{availability, plan, rights};
 
 /// Show a command: usage, signer, digest, and each of its rights ✓ or ✗ for you
+///
+/// One that is not added is looked at in its registry.
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
-    /// The command
-    #[arg(add = ArgValueCompleter::new(known::installed))]
+    /// The command, as for `kf command add`
+    #[arg(value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::every))]
     name: String,
 }
 
+/// What is known of a command, added or not.
+struct Known {
+    name: PluginName,
+    version: String,
+    summary: String,
+    origin: Origin,
+    digest: Digest,
+    rights: Rights,
+    tree: CommandTree,
+    /// When it was added, if it is.
+    installed: Option<Timestamp>,
+}
+
 pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
-    let name = PluginName::parse(&args.name)?;
-    let receipt = receipt::require(&app.home, &name)?;
-    let installed = Installed::new(receipt)?;
-    let rights = installed.rights()?;
-    let Installed { receipt, tree } = &installed;
+    let request = Request::parse(&args.name)?;
+    let receipt = receipt::read(&app.home, &request.name)?;
+    match receipt.filter(|receipt| request.is_met_by(&receipt.origin, &receipt.version)) {
+        Some(receipt) => {
+            let installed = Installed::new(receipt)?;
+            let rights = installed.rights()?;
+            let Installed { receipt, tree } = installed;
+            let ceiling = below_ceiling(&receipt, &rights);
+            let known = Known {
+                name: receipt.name.clone(),
+                version: receipt.version.to_string(),
+                summary: receipt.summary.clone(),
+                digest: receipt.program_digest(),
+                installed: Some(receipt.at),
+                origin: receipt.origin,
+                rights,
+                tree,
+            };
+            show(app, &known, ceiling.as_deref())
+        }
+        None => {
+            let mut installer = plan::installer(app);
+            let resolved = installer.resolve(&request)?;
+            let (fetched, examined) = installer.look(&resolved)?;
+            let resolved = fetched.resolved;
+            let known = Known {
+                digest: resolved.parts.program().sha256,
+                name: resolved.name,
+                version: resolved.version.to_string(),
+                summary: resolved.summary,
+                origin: resolved.origin,
+                rights: examined.rights,
+                tree: examined.tree,
+                installed: None,
+            };
+            show(app, &known, None)
+        }
+    }
+}
+
+fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
+    let Known { name, version, summary, origin, digest, rights, tree, installed } = known;
     let rules = &rights.rules;
     let paths = PathArguments::of(tree);
     let frame = Frame { name: name.as_str(), footer: String::new() };
     let usage = clap_tree::build(&frame, tree).bin_name(format!("kf {name}")).render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
-    let origin = &receipt.origin;
     let (owner, keyids) = match origin {
         Origin::Registry { owner, keyids, .. } => (Some(owner), keyids.as_slice()),
         Origin::BuiltIn | Origin::Local { .. } => (None, [].as_slice()),
@@ -47,6 +100,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     };
     let signer =
         owner.map_or_else(|| "nobody".to_owned(), |owner| format!("{owner} ({})", keyids.join(", ")));
+    let since = installed.map_or_else(|| format!("no: kf command add {name}"), |at| format!("{at:.0}"));
     let own = if rules.is_empty() { None } else { Some(own_rights(&app.home, &app.target(), rules)) };
 
     let allowed: Vec<_> = match &own {
@@ -66,18 +120,18 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
         ["Command", "About", "Usage", "Registry", "Signed by", "Digest", "Installed"].map(Column::new);
     let row = Row {
         cells: vec![
-            format!("{name} {}", receipt.version).into(),
-            receipt.summary.as_str().into(),
+            format!("{name} {version}").into(),
+            summary.as_str().into(),
             usage.as_str().into(),
             source.into(),
             signer.into(),
-            format!("sha256 {}", receipt.program_digest()).into(),
-            format!("{:.0}", receipt.at).into(),
+            format!("sha256 {digest}").into(),
+            since.into(),
         ],
         object: json!({
-            "name": name, "version": receipt.version, "about": receipt.summary, "usage": usage,
+            "name": name, "version": version, "about": summary, "usage": usage,
             "registry": origin.registry(), "owner": owner, "keyids": keyids, "origin": origin,
-            "sha256": receipt.program_digest(), "installed": receipt.at, "rights": allowed,
+            "sha256": digest, "installed": installed, "rights": allowed,
             "selection": rights.selection, "terminal": rights.terminal, "headers": rights.headers,
             "paths": paths,
         })
@@ -87,26 +141,25 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     app.ui.record(&fields, &row)?;
     if matches!(app.ui.format(), Format::Table | Format::Wide) {
         app.ui.data_line("")?;
-        for line in rights::lines(name.as_str(), &rights, &paths) {
+        for line in rights::lines(name.as_str(), rights, &paths, width(app.ui.data_columns())) {
             app.ui.data_toned(&line.text, line.tone)?;
         }
-        show_ceiling(app, receipt, &rights)?;
+        if let Some(ceiling) = ceiling {
+            app.ui.data_toned(ceiling, Tone::Bad)?;
+        }
         availability::own_rights(app, own.as_ref())?;
     }
     Ok(())
 }
 
 /// A ceiling that has come down since takes rights away.
-fn show_ceiling(app: &App, receipt: &Receipt, rights: &Rights) -> Result<()> {
+fn below_ceiling(receipt: &Receipt, rights: &Rights) -> Option<String> {
     if matches!(receipt.origin, Origin::Local { .. }) {
-        return Ok(());
+        return None;
     }
-    let above = Rights::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rights));
-    let text = match above {
-        Ok(above) if above.is_empty() => return Ok(()),
-        Ok(above) => format!("Its registry no longer lets it {}", in_words(&above)),
-        Err(_) => "Its registry's ceiling cannot be read, so it may do nothing".to_owned(),
-    };
-    app.ui.data_toned(&text, Tone::Bad)?;
-    Ok(())
+    match Rights::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rights)) {
+        Ok(above) if above.is_empty() => None,
+        Ok(above) => Some(format!("Its registry no longer lets it {}", in_words(&above))),
+        Err(_) => Some("Its registry's ceiling cannot be read, so it may do nothing".to_owned()),
+    }
 }

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use kf_command::availability::{self, Availability};
-use kf_command::install;
+use kf_command::install::{self, ADD_REGISTRY};
 use kf_core::failure::Result;
 use kf_core::grants::RuleSet;
-use kf_core::ui::{Cell, Column, Row, Tone};
+use kf_core::ui::{Cell, Column, Format, Row, Tone};
 use kf_core::{AuthorId, PluginName};
 use kf_registry::index::Origin;
 use kf_registry::receipt::{self, Receipt};
@@ -46,9 +46,26 @@ pub fn run(app: &App, args: &ListArgs) -> Result<()> {
         })
         .collect();
     if rows.is_empty() {
-        app.ui.note("no command is added; `kf command list --available` shows what can be");
+        let next = if registries::list(&app.home)?.is_empty() {
+            ADD_REGISTRY
+        } else {
+            "kf command list --available"
+        };
+        nothing(app, "no command is added", next);
     }
-    Ok(app.ui.table(&columns, &rows)?)
+    shown(app, &columns, &rows)
+}
+
+/// Says why a list is empty, and what to type next.
+fn nothing(app: &App, why: &str, next: &str) {
+    app.ui.note(why);
+    app.ui.note(&format!("hint: {next}"));
+}
+
+/// A table of nothing would be a line of titles.
+fn shown(app: &App, columns: &[Column], rows: &[Row]) -> Result<()> {
+    let for_people = matches!(app.ui.format(), Format::Table | Format::Wide);
+    if rows.is_empty() && for_people { Ok(()) } else { Ok(app.ui.table(columns, rows)?) }
 }
 
 /// These, and what `-o wide` says of commands that are here.
@@ -97,8 +114,9 @@ fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
 /// Everything that is added or offered, and whether it can be used in this namespace.
 fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_registry::Error>>) -> Result<()> {
     let mut sessions: Vec<Session> = Vec::new();
-    for id in registries::list(&app.home)? {
-        match install::refresh(&app.home, &id, app.reporter().as_ref(), App::now()) {
+    let registries = registries::list(&app.home)?;
+    for id in &registries {
+        match install::refresh(&app.home, id, app.reporter().as_ref(), App::now()) {
             Ok(session) => sessions.push(session),
             // What another registry offers, and what is added, can still be listed.
             Err(error) => app.ui.error(&error),
@@ -149,8 +167,13 @@ fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_regi
         rows.insert(name.clone(), added);
     }
     if rows.is_empty() {
-        app.ui.note("no registry is set up; `kf registry add NAME URL --root root.json` sets one up");
+        match (registries.is_empty(), sessions.is_empty()) {
+            (true, _) => nothing(app, "no registry is set up, so there is nothing to add", ADD_REGISTRY),
+            (_, false) => nothing(app, "no registry that is set up offers a command", "kf registry list"),
+            // Why none answers was said.
+            (false, true) => {}
+        }
     }
     let columns = columns(&["NAME", "VERSION", "SOURCE", "HERE", "ABOUT"]);
-    Ok(app.ui.table(&columns, &rows.into_values().collect::<Vec<_>>())?)
+    shown(app, &columns, &rows.into_values().collect::<Vec<_>>())
 }

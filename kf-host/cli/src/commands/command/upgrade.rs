@@ -1,21 +1,28 @@
+use std::collections::BTreeSet;
+
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_command::install::Installer;
 use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
+use kf_core::ui::{Cell, Column, Format, Row, Tone};
+use kf_registry::index::Resolved;
 use kf_registry::receipt::{self, Receipt};
+use serde_json::json;
 
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};
+use crate::show::together;
 
 /// Upgrade commands to the newest version
 ///
-/// Asks only when a new version wants more than the old one.
+/// Asks only when a new version wants more than the old one. Without a name it shows what could be
+/// upgraded.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
     /// What to upgrade
-    #[arg(value_name = "NAME", required_unless_present = "all", add = ArgValueCompleter::new(known::installed))]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(known::installed))]
     names: Vec<String>,
 
     /// Everything that is added
@@ -31,23 +38,40 @@ pub struct UpgradeArgs {
 }
 
 pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
-    let names = if args.all {
+    let mut installer = plan::installer(app);
+    if !args.all && args.names.is_empty() {
+        return outdated(app, &mut installer);
+    }
+    let names: BTreeSet<PluginName> = if args.all {
         receipt::list(&app.home)?.into_iter().map(|(name, _)| name).collect()
     } else {
-        args.names.iter().map(PluginName::parse).collect::<Result<Vec<_>, _>>()?
+        args.names.iter().map(PluginName::parse).collect::<Result<_, _>>()?
     };
-    let mut installer = plan::installer(app);
     let mut refused = None;
-    for name in &names {
-        match upgrade(app, &mut installer, name, args) {
-            Ok(()) => {}
-            // One command that may not grow does not hold up the others.
-            Err(error) if args.all => {
-                app.ui.error(&error);
-                refused = Some(error.kind());
-            }
-            Err(error) => return Err(error),
+    // One command that cannot be upgraded does not hold up the others.
+    let mut told = |result: Result<()>| match result {
+        Err(error) if args.all => {
+            app.ui.error(&error);
+            refused = Some(error.kind());
+            Ok(())
         }
+        result => result,
+    };
+    let mut newer = Vec::new();
+    for name in &names {
+        told(find_newer(app, &mut installer, name).map(|found| newer.extend(found)))?;
+    }
+    let mut prepared = Vec::new();
+    for resolved in &newer {
+        told(installer.prepare(resolved).map(|found| prepared.extend(found)))?;
+    }
+    if args.dry_run && !prepared.is_empty() {
+        prepared.iter().for_each(|prepared| plan::show(app, prepared));
+        app.ui.note("Nothing was changed.");
+    } else {
+        told(together::install(app, &installer, prepared, &args.answer, |receipt| {
+            Ok(app.ui.data_line(&format!("Upgraded {} to {}", receipt.name, receipt.version))?)
+        }))?;
     }
     match refused {
         None => Ok(()),
@@ -55,13 +79,11 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     }
 }
 
-fn upgrade(app: &App, installer: &mut Installer<'_>, name: &PluginName, args: &UpgradeArgs) -> Result<()> {
+/// The release to upgrade to; where there is none it says so.
+fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Result<Option<Resolved>> {
     let old = receipt::require(&app.home, name)?;
-    let prepared = match installer.resolve_newer(&old)? {
-        Some(resolved) => installer.prepare(&resolved)?,
-        None => None,
-    };
-    let Some(prepared) = prepared else {
+    let newer = installer.resolve_newer(&old)?;
+    if newer.is_none() {
         // Read again: the registry may just have said something about it.
         let Receipt { version, yanked, .. } = receipt::require(&app.home, name)?;
         match yanked {
@@ -70,14 +92,65 @@ fn upgrade(app: &App, installer: &mut Installer<'_>, name: &PluginName, args: &U
                 .warn(&format!("{name} {version} was withdrawn by its registry; nothing newer is on offer")),
             false => app.ui.note(&format!("{name} {version} is the newest")),
         }
-        return Ok(());
-    };
-    plan::show(app, &prepared);
-    if args.dry_run {
-        app.ui.note("Nothing was changed.");
-        return Ok(());
     }
-    plan::agree(app, &prepared, &args.answer)?;
-    let receipt = installer.apply(&prepared)?;
-    Ok(app.ui.data_line(&format!("Upgraded {name} to {}", receipt.version))?)
+    Ok(newer)
+}
+
+/// What could be upgraded. A registry that does not answer is said once, and the others are asked.
+fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
+    let (mut rows, mut silent, mut failed) = (Vec::new(), BTreeSet::new(), None);
+    for (name, receipt) in receipt::list(&app.home)? {
+        let old = match receipt {
+            Ok(old) if old.origin.registry().is_some_and(|registry| silent.contains(registry)) => continue,
+            Ok(old) => old,
+            Err(error) => {
+                app.ui.error(&error.into());
+                continue;
+            }
+        };
+        match installer.resolve_newer(&old) {
+            Ok(None) => {}
+            Ok(Some(newer)) => rows.push(row(&old, &newer)),
+            Err(error) => {
+                app.ui.error(&error);
+                failed = Some(error.kind());
+                silent.extend(old.origin.registry().cloned());
+                tracing::debug!(command = %name, "its registry was not asked");
+            }
+        }
+    }
+    // A table of nothing would be a line of titles.
+    if !rows.is_empty() || !matches!(app.ui.format(), Format::Table | Format::Wide) {
+        app.ui.table(&columns(), &rows)?;
+    }
+    match (failed, rows.is_empty()) {
+        (Some(kind), _) => return Err(Failure::new(kind, "not every registry could be asked")),
+        (None, true) => app.ui.note("every command is the newest"),
+        (None, false) => {
+            app.ui.note("`kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them");
+        }
+    }
+    Ok(())
+}
+
+fn columns() -> [Column; 4] {
+    ["NAME", "VERSION", "NEWEST", "SOURCE"].map(Column::new)
+}
+
+fn row(old: &Receipt, newer: &Resolved) -> Row {
+    let source = old.origin.to_string();
+    let object = json!({
+        "name": old.name, "version": old.version, "newest": newer.version, "source": source,
+        "withdrawn": old.yanked,
+    });
+    let installed = match old.yanked {
+        true => Cell::toned(format!("{} (withdrawn)", old.version), Tone::Bad),
+        false => old.version.to_string().into(),
+    };
+    let newest = Cell::toned(newer.version.to_string(), Tone::Good);
+    Row {
+        cells: vec![old.name.as_str().into(), installed, newest, source.into()],
+        object: object.into(),
+        name: format!("command/{}", old.name),
+    }
 }

@@ -1,0 +1,128 @@
+//! Several commands that are added or upgraded with one line: one screen, and one answer.
+
+use kf_command::consent::{self, Question};
+use kf_command::install::{Installer, Prepared};
+use kf_command::plan::{Change, SignerChange};
+use kf_command::rights::{Rights, in_brief};
+use kf_core::failure::Result;
+use kf_core::grants::{RuleSet, joined, shortened};
+use kf_core::tree::PathArguments;
+use kf_core::ui::Tone;
+use kf_registry::receipt::Receipt;
+
+use super::availability::own_rights_line;
+use super::plan::{self, AnswerArgs};
+use super::rights::{self, Asking};
+use super::wrap::{tell, width};
+use crate::app::App;
+
+/// The longest list of commands in a question, in characters.
+const MAX_QUESTION_CHARS: usize = 60;
+
+/// Installs what was prepared: first what needs no consent, then, after one screen and one answer, the rest. `done` is
+/// told of each. One that is refused does not hold up the others.
+///
+/// What has another author than before, or was withdrawn, or is older than what is installed is asked for by itself.
+pub fn install(
+    app: &App,
+    installer: &Installer<'_>,
+    prepared: Vec<Prepared>,
+    answer: &AnswerArgs,
+    done: impl Fn(&Receipt) -> Result<()>,
+) -> Result<()> {
+    let is_given = |prepared: &Prepared| {
+        !prepared.plan.needs_consent() || answer.accept.contains(&prepared.plan.consent.to_string())
+    };
+    let (given, asked): (Vec<_>, Vec<_>) = prepared.into_iter().partition(is_given);
+    let (mut odd, mut together): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_odd);
+    if together.len() == 1 {
+        odd.append(&mut together);
+    }
+    let one = |prepared: &Prepared| done(&plan::finish(app, installer, prepared, answer)?);
+    let all = |together: &[Prepared]| {
+        show(app, together);
+        agree(app, together, answer)?;
+        together.iter().try_for_each(|prepared| done(&installer.apply(prepared)?))
+    };
+    let given = given.iter().map(one);
+    let together = (!together.is_empty()).then_some(together.as_slice()).into_iter().map(all);
+    let failures = given.chain(together).chain(odd.iter().map(one)).filter_map(Result::err);
+    let last = failures.reduce(|earlier, later| {
+        app.ui.error(&earlier);
+        later
+    });
+    last.map_or(Ok(()), Err)
+}
+
+fn is_odd(prepared: &Prepared) -> bool {
+    let Prepared { plan, fetched, .. } = prepared;
+    let other_owner = matches!(plan.signer, Some(SignerChange::Owner { .. }));
+    other_owner || plan.is_downgrade() || fetched.resolved.yanked
+}
+
+fn show(app: &App, together: &[Prepared]) {
+    let what = |prepared: &Prepared| {
+        let resolved = &prepared.fetched.resolved;
+        let version = shortened(&resolved.version.to_string());
+        match &prepared.plan.change {
+            Change::Replace { from } => format!("{} {from} → {version}", resolved.name),
+            Change::Add | Change::Unchanged => format!("{} {version}", resolved.name),
+        }
+    };
+    let mut by: Vec<(String, Vec<String>)> = Vec::new();
+    for prepared in together {
+        let from = plan::from(&prepared.fetched.resolved.origin);
+        match by.iter_mut().find(|(known, _)| *known == from) {
+            Some((_, list)) => list.push(what(prepared)),
+            None => by.push((from, vec![what(prepared)])),
+        }
+    }
+    for (from, list) in by {
+        tell(&app.ui, "", &format!("{} {from}", joined(&list, usize::MAX)), Tone::Plain);
+    }
+    let rules: Vec<&RuleSet> = together.iter().map(|prepared| &prepared.plan.rights.rules).collect();
+    let rules: Vec<&RuleSet> = rules.into_iter().filter(|rules| !rules.is_empty()).collect();
+    if !rules.is_empty() {
+        own_rights_line(app, &rules);
+    }
+    let asking: Vec<Asking<'_>> = together
+        .iter()
+        .map(|prepared| Asking::new(prepared.fetched.resolved.name.as_str(), &prepared.plan))
+        .collect();
+    rights::show(&app.ui, &rights::lines_of_all(&asking, width(app.ui.talk_columns())));
+}
+
+/// Returns only if somebody has agreed to all of them.
+fn agree(app: &App, together: &[Prepared], given: &AnswerArgs) -> Result<()> {
+    let names: Vec<String> =
+        together.iter().map(|prepared| prepared.fetched.resolved.name.to_string()).collect();
+    let names = joined(&names, MAX_QUESTION_CHARS);
+    let upgrades =
+        together.iter().filter(|prepared| matches!(prepared.plan.change, Change::Replace { .. })).count();
+    let action = match upgrades {
+        0 => format!("add {names}"),
+        _ if upgrades < together.len() => format!("add or upgrade {names}"),
+        _ => {
+            let (growth, paths) = all_growth(together);
+            format!("upgrade {names} and let them {}", in_brief(&growth, &paths))
+        }
+    };
+    let words: Vec<String> = together.iter().map(plan::word).collect();
+    let retry = format!("kf command add {}", words.join(" "));
+    let digest = consent::of_all(together.iter().map(|prepared| prepared.plan.consent));
+    plan::ask(app, &Question { action: &action, digest, grows: true, retry: &retry }, given)
+}
+
+fn all_growth(together: &[Prepared]) -> (Rights, PathArguments) {
+    let (mut growth, mut paths) = (Rights::default(), PathArguments::default());
+    for plan in together.iter().map(|prepared| &prepared.plan) {
+        growth.selection |= plan.growth.selection;
+        growth.terminal |= plan.growth.terminal;
+        growth.headers.extend(plan.growth.headers.iter().cloned());
+        paths.files.extend(plan.new_paths.files.iter().cloned());
+        paths.directories.extend(plan.new_paths.directories.iter().cloned());
+    }
+    let all = together.iter().flat_map(|prepared| prepared.plan.growth.rules.permissions());
+    growth.rules = RuleSet::from_permissions(all.cloned());
+    (growth, paths)
+}
