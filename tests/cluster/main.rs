@@ -15,7 +15,7 @@ const USAGE: &str = "usage: kf-test-cluster up api|node      (until `down`)
        kf-test-cluster hold api|node    (until stdin ends)
        kf-test-cluster require DIRECTORY PART...
        kf-test-cluster supervise DIRECTORY [--keep]
-       kf-test-cluster stand-in DIRECTORY notebooks|tensorboards
+       kf-test-cluster stand-in DIRECTORY notebooks|tensorboards|katib
        kf-test-cluster node-gate|node-init DIRECTORY
        kf-test-cluster run-with-parent PID PROGRAM [ARGUMENT...]";
 

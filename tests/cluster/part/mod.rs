@@ -60,13 +60,15 @@ pub enum Part {
     Notebooks,
     /// Tensorboards, by a stand-in for upstream's controller, with the image [`TENSORBOARD`].
     Tensorboards,
+    /// Katib's Experiments and Trials, by a stand-in for its controllers and webhooks.
+    Katib,
     /// The image [`PIPELINES`], which stands in for a server that cannot be had here.
     Pipelines,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Dns,
         Self::TensorBoard,
         Self::JupyterLab,
@@ -77,6 +79,7 @@ impl Part {
         Self::TrainingOperator,
         Self::Notebooks,
         Self::Tensorboards,
+        Self::Katib,
         Self::Pipelines,
     ];
 
@@ -94,6 +97,7 @@ impl Part {
             Self::TrainingOperator => "training-operator",
             Self::Notebooks => "notebooks",
             Self::Tensorboards => "tensorboards",
+            Self::Katib => "katib",
             Self::Pipelines => "pipelines",
         }
     }
@@ -116,6 +120,7 @@ impl Part {
             | Self::Kueue
             | Self::Registry
             | Self::Notebooks
+            | Self::Katib
             | Self::Pipelines => &[],
         }
     }
@@ -132,6 +137,7 @@ impl Part {
             Self::TrainingOperator => training_operator::contents(workshop),
             Self::Notebooks => stand_in(StandIn::Notebooks, "kubeflow.org"),
             Self::Tensorboards => stand_in(StandIn::Tensorboards, "tensorboard.kubeflow.org"),
+            Self::Katib => stand_in(StandIn::Katib, "kubeflow.org"),
             Self::Pipelines => pipelines::contents(workshop),
         }
     }

@@ -27,14 +27,20 @@ pub(super) struct Controller {
     kind: ApiResource,
     due: UnboundedSender<Key>,
     keys: UnboundedReceiver<Key>,
+    with_deleted: bool,
 }
 
 impl Controller {
     pub(super) fn new(client: Client, kind: ApiResource) -> Self {
         let (due, keys) = unbounded_channel();
-        let controller = Self { client, kind, due, keys };
+        let controller = Self { client, kind, due, keys, with_deleted: false };
         let itself = controller.kind.clone();
         controller.also(itself, |object| vec![key(object)])
+    }
+
+    /// Makes passes over what is being deleted as well.
+    pub(super) fn with_deleted(self) -> Self {
+        Self { with_deleted: true, ..self }
     }
 
     /// Makes objects due when one of another kind changes.
@@ -104,8 +110,9 @@ impl Controller {
     ) -> Result<Option<Duration>, kube::Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &self.kind);
         match api.get_opt(name).await? {
-            // What is being deleted is left alone.
-            Some(object) if object.metadata.deletion_timestamp.is_none() => pass(&self.client, &object).await,
+            Some(object) if self.with_deleted || object.metadata.deletion_timestamp.is_none() => {
+                pass(&self.client, &object).await
+            }
             _ => Ok(None),
         }
     }

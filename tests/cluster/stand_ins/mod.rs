@@ -4,12 +4,13 @@
 //! traps included: a Notebook's status mirrors its pod and lags behind; a Workspace passes through `Error` at every
 //! start; what cannot be made is told by events alone, or not at all. The pods are real and run on the node, so
 //! times and failures are the kubelet's and the StatefulSet controller's own. Idle
-//! Notebooks are culled where they ask for it. Left out are the activity rules of Workspaces, which pause them just as
-//! a person does, and their webhooks, which refuse what kf otherwise finds out from a state.
+//! Notebooks are culled where they ask for it. Katib's has its webhooks as well. Left out are the activity rules of Workspaces, which pause them just as
+//! a person does, and the webhooks of Workspaces, which refuse what kf otherwise finds out from a state.
 //!
 //! They run in a program of their own, `kf-test-cluster stand-in`, until the cluster's supervisor ends.
 
 use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -29,6 +30,7 @@ use super::supervisor::{Files, ProcessIdentity, read_json};
 use super::{Cluster, User};
 
 mod follow;
+mod katib;
 mod notebook;
 mod tensorboard;
 mod workspace;
@@ -40,6 +42,8 @@ pub enum StandIn {
     Notebooks,
     /// The controller of Tensorboards.
     Tensorboards,
+    /// The controllers and webhooks of Katib.
+    Katib,
 }
 
 impl StandIn {
@@ -49,19 +53,21 @@ impl StandIn {
         match self {
             Self::Notebooks => "notebooks",
             Self::Tensorboards => "tensorboards",
+            Self::Katib => "katib",
         }
     }
 
     /// The one of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Notebooks, Self::Tensorboards].into_iter().find(|one| one.name() == name)
+        [Self::Notebooks, Self::Tensorboards, Self::Katib].into_iter().find(|one| one.name() == name)
     }
 
     const fn manifest(self) -> &'static str {
         match self {
             Self::Notebooks => include_str!("../manifests/stand-ins/notebooks.yaml"),
             Self::Tensorboards => include_str!("../manifests/stand-ins/tensorboards.yaml"),
+            Self::Katib => include_str!("../manifests/stand-ins/katib.yaml"),
         }
     }
 
@@ -95,6 +101,13 @@ pub(crate) fn spawn(cluster: &Cluster, stand_in: StandIn) -> Result<()> {
         .stderr(log.into_parts().0)
         .process_group(0)
         .spawn()?;
+    if stand_in == StandIn::Katib {
+        let kubeconfig = cluster.kubeconfig(User::Admin);
+        block_on(async {
+            let client = connect(&kubeconfig).await?;
+            katib::wait_until_it_refuses(&client, &cluster.logs()).await
+        })?;
+    }
     Ok(())
 }
 
@@ -102,6 +115,7 @@ pub(crate) fn spawn(cluster: &Cluster, stand_in: StandIn) -> Result<()> {
 pub fn run(directory: &Path, stand_in: StandIn) -> Result<()> {
     let supervisor: ProcessIdentity = read_json(&Files(directory).supervisor())?;
     let kubeconfig = User::Admin.kubeconfig(&directory.join("pki"));
+    let address = address_towards(Cluster::attach(directory)?.server())?;
     block_on(async move {
         let client = connect(&kubeconfig).await?;
         let ended = async {
@@ -119,6 +133,7 @@ pub fn run(directory: &Path, stand_in: StandIn) -> Result<()> {
                     );
                 }
                 StandIn::Tensorboards => tensorboard::run(client).await,
+                StandIn::Katib => katib::run(client, address).await,
             }
         };
         tokio::select! {
@@ -127,6 +142,15 @@ pub fn run(directory: &Path, stand_in: StandIn) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The address of this machine that the server at this URL can reach: the API server of a node is in a network of its
+/// own.
+fn address_towards(url: &str) -> Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // Nothing is sent.
+    socket.connect(url.trim_start_matches("https://"))?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// A resource whose objects are documents here.

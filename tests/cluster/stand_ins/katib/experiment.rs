@@ -1,0 +1,210 @@
+//! The experiment controller: it asks its Suggestion for values and makes Trials of them.
+
+use std::time::Duration;
+
+use kube::api::{DynamicObject, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::super::follow::{Controller, Pass};
+use super::super::{ensure, owner, text, write_status};
+use super::{
+    API_VERSION, EXPERIMENT, count, experiments, finalize, holds, mark, of_experiment, set, suggestions,
+    trials,
+};
+
+const FINALIZER: &str = "update-prometheus-metrics";
+
+pub(super) async fn run(client: Client) {
+    Controller::new(client, experiments())
+        .with_deleted()
+        .also_named(suggestions(), None)
+        .also_named(trials(), Some(EXPERIMENT))
+        .run(|client, experiment| Box::pin(pass(client, experiment)) as Pass<'_>)
+        .await;
+}
+
+async fn pass(client: &Client, experiment: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+    if finalize(client, experiment, &experiments(), FINALIZER).await? {
+        return Ok(None);
+    }
+    let (name, namespace) = (experiment.name_any(), experiment.namespace().unwrap_or_default());
+    let before = experiment.data.get("status").cloned().unwrap_or_else(|| json!({}));
+    let mut status = before.clone();
+    if !holds(experiment, "Created") {
+        mark(&mut status, "Created", "ExperimentCreated", "Experiment is created");
+    }
+    let known = of_experiment(client, &namespace, &trials(), &name).await?;
+    summarize(&mut status, experiment, &known);
+    let has_ended = super::holds_in(Some(&status), "Succeeded") || super::holds_in(Some(&status), "Failed");
+    if has_ended {
+        let most = count(&experiment.data, "/spec/maxTrialCount");
+        let goes_on = text(&experiment.data, "/spec/resumePolicy") != "Never"
+            && super::holds_in(Some(&status), "Succeeded")
+            && most > count(&status, "/trials");
+        if goes_on {
+            set(&mut status, "conditions", json!([]));
+            mark(&mut status, "Running", "ExperimentRunning", "Experiment is running");
+        } else if text(&experiment.data, "/spec/resumePolicy") == "Never" {
+            end_suggestion(client, &namespace, &name).await?;
+        }
+    } else {
+        make_trials(client, experiment, &known, &status).await?;
+    }
+    if status != before {
+        write_status(client, experiment, &experiments(), status).await?;
+    }
+    Ok(None)
+}
+
+/// Counts the trials, finds the best of them, and whether that is the end.
+fn summarize(status: &mut Value, experiment: &DynamicObject, trials: &[DynamicObject]) {
+    let so = |kind: &str| trials.iter().filter(|trial| holds(trial, kind)).count();
+    let (succeeded, unmeasured) = (so("Succeeded"), so("MetricsUnavailable"));
+    let (failed, running) = (so("Failed"), so("Running"));
+    let pending = trials.len().saturating_sub(succeeded + unmeasured + failed + running);
+    for (field, number) in [
+        ("trials", trials.len()),
+        ("trialsSucceeded", succeeded),
+        ("trialsFailed", failed),
+        ("trialMetricsUnavailable", unmeasured),
+        ("trialsRunning", running),
+        ("trialsPending", pending),
+    ] {
+        set(status, field, json!(number));
+    }
+    if trials.is_empty() {
+        return;
+    }
+    let minimize = text(&experiment.data, "/spec/objective/type") == "minimize";
+    let value = |trial: &DynamicObject| {
+        let strategy = text(&experiment.data, "/spec/objective/metricStrategies/0/value");
+        text(&trial.data, &format!("/status/observation/metrics/0/{strategy}")).parse::<f64>().ok()
+    };
+    let best = trials
+        .iter()
+        .filter_map(|trial| Some((trial, value(trial)?)))
+        .min_by(|(_, one), (_, other)| if minimize { one.total_cmp(other) } else { other.total_cmp(one) });
+    if let Some((trial, _)) = best {
+        let optimal = json!({
+            "bestTrialName": trial.name_any(),
+            "parameterAssignments": trial.data.pointer("/spec/parameterAssignments"),
+            "observation": trial.data.pointer("/status/observation"),
+        });
+        set(status, "currentOptimalTrial", optimal);
+    }
+    if super::holds_in(Some(status), "Succeeded") || super::holds_in(Some(status), "Failed") {
+        return;
+    }
+    let goal = experiment.data.pointer("/spec/objective/goal").and_then(Value::as_f64);
+    let is_reached =
+        best.zip(goal).is_some_and(|((_, best), goal)| if minimize { best <= goal } else { best >= goal });
+    let limit = |field: &str| {
+        count(&experiment.data, &format!("/spec/{field}")).and_then(|n| usize::try_from(n).ok())
+    };
+    let lost = failed + unmeasured;
+    if is_reached {
+        let message = "Experiment has succeeded because Objective goal has reached";
+        mark(status, "Succeeded", "ExperimentGoalReached", message);
+    } else if lost > 0 && limit("maxFailedTrialCount").is_some_and(|most| lost >= most) {
+        let message = "Experiment has failed because max failed count has reached";
+        mark(status, "Failed", "ExperimentFailed", message);
+    } else if limit("maxTrialCount").is_some_and(|most| succeeded + lost >= most) {
+        let message = "Experiment has succeeded because max trial count has reached";
+        mark(status, "Succeeded", "ExperimentMaxTrialsReached", message);
+    } else {
+        mark(status, "Running", "ExperimentRunning", "Experiment is running");
+    }
+}
+
+/// What suggests values is not needed any more.
+async fn end_suggestion(client: &Client, namespace: &str, name: &str) -> Result<(), kube::Error> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &suggestions());
+    let Some(suggestion) = api.get_opt(name).await? else { return Ok(()) };
+    if holds(&suggestion, "Succeeded") {
+        return Ok(());
+    }
+    let mut status = suggestion.data.get("status").cloned().unwrap_or_else(|| json!({}));
+    mark(&mut status, "Succeeded", "ExperimentCompleted", "Suggestion is succeeded, can't be restarted");
+    write_status(client, &suggestion, &suggestions(), status).await
+}
+
+async fn make_trials(
+    client: &Client,
+    experiment: &DynamicObject,
+    known: &[DynamicObject],
+    status: &Value,
+) -> Result<(), kube::Error> {
+    let (name, namespace) = (experiment.name_any(), experiment.namespace().unwrap_or_default());
+    let number = |field: &str| count(status, &format!("/{field}")).unwrap_or(0);
+    let active = number("trialsRunning") + number("trialsPending");
+    let done = number("trialsSucceeded") + number("trialsFailed");
+    let parallel = count(&experiment.data, "/spec/parallelTrialCount").unwrap_or(3);
+    let most = count(&experiment.data, "/spec/maxTrialCount").map_or(parallel, |most| most - done);
+    let more = most.min(parallel) - active;
+    if more <= 0 {
+        return Ok(());
+    }
+    let requests = i64::try_from(known.len()).unwrap_or(i64::MAX) + more;
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &suggestions());
+    let wanted = json!({
+        "apiVersion": API_VERSION, "kind": "Suggestion",
+        "metadata": {"name": name, "ownerReferences": owner(experiment, API_VERSION, "Experiment")},
+        "spec": {
+            "algorithm": experiment.data.pointer("/spec/algorithm"), "requests": requests,
+            "resumePolicy": experiment.data.pointer("/spec/resumePolicy"),
+        },
+    });
+    let Some(suggestion) = api.get_opt(&name).await? else {
+        ensure(&api, &name, &wanted).await?;
+        return Ok(());
+    };
+    if count(&suggestion.data, "/spec/requests") != Some(requests) {
+        let patch = kube::api::Patch::Merge(json!({"spec": {"requests": requests}}));
+        api.patch(&name, &kube::api::PatchParams::default(), &patch).await?;
+    }
+    let suggested = suggestion.data.pointer("/status/suggestions").and_then(Value::as_array).cloned();
+    for assignment in suggested.unwrap_or_default() {
+        let trial = text(&assignment, "/name");
+        if known.iter().any(|known| known.name_any() == trial) {
+            continue;
+        }
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &trials());
+        let object = trial_of(experiment, trial, &assignment);
+        let object: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        match api.create(&PostParams::default(), &object).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            created => drop(created?),
+        }
+    }
+    Ok(())
+}
+
+fn trial_of(experiment: &DynamicObject, name: &str, assignment: &Value) -> Value {
+    let spec =
+        |pointer: &str| experiment.data.pointer(&format!("/spec/{pointer}")).cloned().unwrap_or_default();
+    let values = assignment.get("parameterAssignments").cloned().unwrap_or_default();
+    // Into the document's text, as upstream's does.
+    let mut template = spec("trialTemplate/trialSpec").to_string();
+    for value in values.as_array().into_iter().flatten() {
+        let place = format!("${{trialParameters.{}}}", text(value, "/name"));
+        template = template.replace(&place, text(value, "/value"));
+    }
+    let mut run: Value = serde_json::from_str(&template).unwrap_or_default();
+    let labels = run.pointer("/metadata/labels").cloned();
+    set(&mut run, "metadata", json!({"name": name, "labels": labels}));
+    json!({
+        "apiVersion": API_VERSION, "kind": "Trial",
+        "metadata": {
+            "name": name, "labels": {EXPERIMENT: experiment.name_any()},
+            "ownerReferences": owner(experiment, API_VERSION, "Experiment"),
+        },
+        "spec": {
+            "objective": spec("objective"), "parameterAssignments": values, "runSpec": run,
+            "metricsCollector": spec("metricsCollectorSpec"),
+            "primaryPodLabels": spec("trialTemplate/primaryPodLabels"),
+            "primaryContainerName": spec("trialTemplate/primaryContainerName"),
+            "retainRun": spec("trialTemplate/retain").as_bool().unwrap_or(false),
+        },
+    })
+}
