@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ComponentKind, spelled_out};
+use super::{ComponentKind, OWN_EXPERIMENT_LABEL, own_experiments, spelled_out};
 use crate::border::Kind;
 use crate::error::Result;
 use crate::kf::Kf;
@@ -28,7 +28,11 @@ pub fn complete_among(
     if let Some((kind, start)) = word.split_once('/') {
         let full = spelled_out(kf, word);
         let named = ComponentKind::named(full.split_once('/').map_or(kind, |(full, _)| full))?;
-        let objects = kf.api(named.kind()).list().unwrap_or_default();
+        let mut objects = kf.api(named.kind()).list().unwrap_or_default();
+        if named == ComponentKind::Experiment {
+            let jobs = kf.api(ComponentKind::TrainJob.kind()).labels(OWN_EXPERIMENT_LABEL).list();
+            objects.extend(own_experiments(&jobs.unwrap_or_default()));
+        }
         let names = objects.iter().map(Object::name).filter(|name| name.starts_with(start));
         return Ok(names.map(|name| Candidate { value: format!("{kind}/{name}"), help: None }).collect());
     }
@@ -38,9 +42,22 @@ pub fn complete_among(
         let objects = answer.map(|listed| listed.items).unwrap_or_default();
         // What a component owns is worth offering only to who asks for its kind: every training job has
         // a job set, and every deployment its pods.
-        for object in objects.iter().filter(|object| object.controller().is_none()) {
+        let with_experiments = kinds.contains(&ComponentKind::Experiment);
+        let is_part = |object: &Object| {
+            object.controller().is_some()
+                || (with_experiments && object.label(OWN_EXPERIMENT_LABEL).is_some())
+        };
+        for object in objects.iter().filter(|object| !is_part(object)) {
             if object.name().starts_with(word) {
                 found.entry(object.name().to_owned()).or_default().push(kind);
+            }
+        }
+        // What `kf tune` runs itself is one experiment, and not so many training jobs.
+        let own = own_experiments(objects.iter().filter(|_| with_experiments));
+        for experiment in own.iter().filter(|experiment| experiment.name().starts_with(word)) {
+            let known = found.entry(experiment.name().to_owned()).or_default();
+            if !known.contains(&ComponentKind::Experiment) {
+                known.push(ComponentKind::Experiment);
             }
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kinds::PodsBy;
 use super::verdict::{Evidence, Verdict, verdict};
-use super::{ComponentKind, Events, container, pick, spelled_out};
+use super::{ComponentKind, Events, Rank, container, own_experiments, pick, rank_of, spelled_out};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::left_out::LeftOut;
@@ -29,6 +29,8 @@ impl fmt::Display for Component {
 impl Component {
     /// Finds `NAME` or `KIND/NAME` in the namespace of the run, of any kind. `KIND` may be a short name that the API
     /// server serves for it.
+    /// An experiment that `kf tune` runs itself is found by its trials, for which the manifest should ask for `list` on
+    /// training jobs.
     ///
     /// What belongs to another match is left out: a training job's job set has its name. Kinds that
     /// are not served or not permitted are passed over; only when nothing is found they are named. A kind that is
@@ -58,7 +60,15 @@ impl Component {
 
     /// The object of this kind and name.
     pub fn get(kf: &Kf, kind: ComponentKind, name: &str) -> Result<Self> {
-        match kf.api(kind.kind()).get(name) {
+        let got = kf.api(kind.kind()).get(name);
+        let may_be_own = kind == ComponentKind::Experiment
+            && got
+                .as_ref()
+                .is_err_and(|error| error.is(ErrorCode::NotFound) || error.is(ErrorCode::Forbidden));
+        if may_be_own && let Some(own) = Self::own_experiment(kf, name)? {
+            return Ok(own);
+        }
+        match got {
             Ok(object) => Ok(Self { kind, name: name.to_owned(), object }),
             Err(error) if error.is(ErrorCode::NotFound) && kf.serves(&kind.kind())? => {
                 let namespace = kf.namespace();
@@ -100,24 +110,49 @@ impl Component {
             return Err(Error::invalid(format!("`{name}` can be {}", names.join(" or ")))
                 .hint(kf.command_line().replace(name, &first)));
         }
-        match (found.pop(), left_out.first_error()) {
-            (Some(found), _) => {
-                left_out.tell(kf);
-                Ok(found)
-            }
-            (None, None) => Err(nothing_found(kf, name, kinds, refused)),
-            (None, Some(first)) => Err(not_known(kf, name, kinds, first, &left_out)),
+        if let Some(found) = found.pop() {
+            left_out.tell(kf);
+            return Ok(found);
+        }
+        if kinds.contains(&ComponentKind::Experiment)
+            && let Some(own) = Self::own_experiment(kf, name)?
+        {
+            left_out.tell(kf);
+            return Ok(own);
+        }
+        match left_out.first_error() {
+            None => Err(nothing_found(kf, name, kinds, refused)),
+            Some(first) => Err(not_known(kf, name, kinds, first, &left_out)),
         }
     }
 
-    /// Itself, as a selection of one.
+    /// An experiment that `kf tune` runs itself: its trials are all there is of it.
+    fn own_experiment(kf: &Kf, name: &str) -> Result<Option<Self>> {
+        let found = own_experiments::find(kf, name)?;
+        Ok(found.map(|object| Self { kind: ComponentKind::Experiment, name: name.to_owned(), object }))
+    }
+
+    /// Whether it is an experiment that `kf tune` runs itself. Its object is made of its trials, and no server has it.
+    pub fn is_own_experiment(&self) -> bool {
+        own_experiments::is_own_experiment(&self.object)
+    }
+
+    /// Itself, as a selection of one; of an experiment that `kf tune` runs itself, its trials.
     pub fn itself(&self, kf: &Kf) -> Api {
+        if self.is_own_experiment()
+            && let Some(trials) = own_experiments::selector(&self.name)
+        {
+            return kf.api(ComponentKind::TrainJob.kind()).labels(trials);
+        }
         kf.api(self.kind.kind()).fields(format!("metadata.name={}", self.name))
     }
 
     /// A selection that holds its pods. It may hold others too: see [`Component::owns`].
     pub fn pod_selection(&self, kf: &Kf) -> Api {
         let pods = kf.api("Pod");
+        if self.is_own_experiment() {
+            return pods.labels(own_experiments::JOB_LABEL);
+        }
         match self.kind.pods_by() {
             PodsBy::Label(label) => pods.labels(format!("{label}={}", self.name)),
             PodsBy::Selector => pods.labels(self.selector()),
@@ -132,6 +167,9 @@ impl Component {
             // A deployment made anew may adopt the pods of the one before it.
             return true;
         }
+        if self.is_own_experiment() && !own_experiments::owns(&self.name, pod) {
+            return false;
+        }
         match (pod.created(), self.object.created()) {
             (Some(pod), Some(component)) => pod >= component,
             _ => true,
@@ -142,6 +180,7 @@ impl Component {
     /// sets are.
     pub fn pods_among<'a>(&self, pods: impl IntoIterator<Item = &'a Object>) -> Vec<Object> {
         let selected = |pod: &&Object| match self.kind.pods_by() {
+            _ if self.is_own_experiment() => true,
             PodsBy::Label(label) => pod.label(label) == Some(&self.name),
             PodsBy::Itself => pod.name() == self.name,
             PodsBy::Selector => false,
@@ -154,6 +193,15 @@ impl Component {
         let mut pods = self.pod_selection(kf).list()?;
         pods.retain(|pod| self.owns(pod));
         Ok(pods)
+    }
+
+    /// Which of its pods a pod is. The pods of training jobs are numbered anew in each trial of an experiment.
+    pub fn rank_of(&self, pod: &Object) -> Rank {
+        let mut rank = rank_of(pod);
+        if self.is_own_experiment() {
+            own_experiments::trial_of(pod).unwrap_or_default().clone_into(&mut rank.trial);
+        }
+        rank
     }
 
     /// The pod to work in, for a shell or a forwarded port: the newest that runs, ready ones first.
@@ -293,13 +341,16 @@ fn nothing_found(
         _ => "component",
     };
     let missing = format!("no {what} `{name}` in {}", kf.namespace());
-    let Some((first, _)) = refused.first() else { return Error::not_found(missing).hint("kf status") };
+    if refused.is_empty() {
+        return Error::not_found(missing).hint("kf status");
+    }
     // Who may see neither pods nor anything else has no use for a list of what they may not see.
     let seen = kinds.iter().filter(|kind| !refused.iter().any(|(refused, _)| refused == *kind));
     let blind = refused.iter().any(|(kind, _)| *kind == ComponentKind::Pod) || seen.count() == 0;
     if blind {
         return refused.into_iter().next_back().map_or_else(|| Error::not_found(missing), |(_, error)| error);
     }
+    // What may not be seen cannot be named either.
     Error::not_found(format!("{missing}, as far as you may look; you may not see {}", unseen.join(", ")))
-        .hint(kf.command_line().replace(name, &format!("{first}/{name}")))
+        .hint("kf status")
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::katib::{self, COLLECTOR};
 use super::pod::{exit_text, telling_end};
 use super::{Component, ComponentKind};
 use crate::error::{Error, Result};
@@ -11,8 +12,7 @@ use crate::objects::Object;
 pub(super) type Run = i64;
 
 /// Containers that stand beside the one that does the work.
-pub(super) const SIDECARS: [&str; 5] =
-    ["istio-proxy", "linkerd-proxy", "queue-proxy", "agent", "metrics-logger-and-collector"];
+pub(super) const SIDECARS: [&str; 5] = ["istio-proxy", "linkerd-proxy", "queue-proxy", "agent", COLLECTOR];
 
 /// The container to show: the one named, the one that does the component's work, the pod's own
 /// default, the first that is no sidecar. None if the pod lists no containers.
@@ -38,6 +38,13 @@ pub(super) fn choose(
     let wanted = works.chain(default).find(|name| containers.contains(name));
     let first = containers.iter().find(|name| !SIDECARS.contains(name)).or(containers.first());
     Ok(wanted.or(first.copied()).map(str::to_owned))
+}
+
+/// The container whose log to show: that of [`choose`], or the one that has its output.
+pub(super) fn choose_log(pod: &Object, component: &Component, named: Option<&str>) -> Result<Option<String>> {
+    let chosen = choose(pod, Some(component), named)?;
+    // Who names a container means that one.
+    Ok(chosen.map(|name| if named.is_some() { name } else { katib::log_of(pod, &name).to_owned() }))
 }
 
 /// The names of the containers that do a component's work.

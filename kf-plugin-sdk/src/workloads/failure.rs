@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::container::{self, Run};
-use super::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
+use super::katib::{is_suggestion, log_of};
+use super::{Component, Events, PodState, pod_state, pod_trouble};
 use crate::kf::Kf;
 use crate::objects::Object;
 
@@ -49,6 +50,9 @@ impl Failures {
     /// Notes a pod's failure, each only once. A later one of the same rank takes its place; those of
     /// other ranks are what the first led to.
     pub(super) fn note(&mut self, kf: &Kf, component: &Component, pod: &Object) {
+        if is_suggestion(pod) {
+            return;
+        }
         let container = component.default_container(pod);
         let failed = container.as_deref().and_then(|container| container::failed_run(pod, container));
         let (run, is_previous) = match failed {
@@ -56,14 +60,14 @@ impl Failures {
             None if pod_state(pod) == PodState::Failed => (0, false),
             None => return,
         };
-        let label = rank_of(pod).label();
+        let label = component.rank_of(pod).label();
         let is_new = self.noted.insert((pod.name().to_owned(), run));
         if !is_new || self.last.as_ref().is_some_and(|last| last.label != label) {
             return;
         }
         let mut request = kf.log(pod.name()).tail(Some(LINES)).previous(is_previous);
-        if let Some(container) = container {
-            request = request.container(container);
+        if let Some(container) = &container {
+            request = request.container(log_of(pod, container));
         }
         let lines = request.open().and_then(|log| log.lines()).unwrap_or_default();
         let trouble = pod_trouble(pod, &Events::default());

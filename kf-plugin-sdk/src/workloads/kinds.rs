@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::katib::EXPERIMENT_LABEL;
 use crate::border::Kind;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
@@ -142,7 +143,7 @@ impl ComponentKind {
                 KUBEFLOW,
                 "experiments",
                 "experiments",
-                Label("katib.kubeflow.org/experiment"),
+                Label(EXPERIMENT_LABEL),
             )
             .ends(),
             Self::Trial => {
@@ -240,6 +241,12 @@ impl ComponentKind {
     /// what its owner wants.
     pub fn ends(self) -> bool {
         self.facts().ends
+    }
+
+    /// Whether its controller makes its parts again even while it is being deleted. Deleted in the foreground, what
+    /// waits for the end of its parts would never go.
+    pub fn is_remade_while_deleted(self) -> bool {
+        matches!(self, Self::Experiment | Self::Trial)
     }
 
     /// The training jobs of the Training Operator, the generation before `TrainJob`.

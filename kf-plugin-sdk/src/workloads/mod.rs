@@ -19,9 +19,11 @@ mod events;
 mod failure;
 mod follow;
 mod gpu;
+mod katib;
 mod kinds;
 mod measured;
 mod outcome;
+mod own_experiments;
 mod pick;
 mod place;
 mod pod;
@@ -41,12 +43,16 @@ pub use gpu::is_gpu;
 pub use kinds::{ComponentKind, spelled_out};
 pub use measured::{Amounts, Measured};
 pub use outcome::{Outcome, outcome};
+pub use own_experiments::{
+    OWN_DEFINITION, OWN_EXPERIMENT_LABEL, OWN_OBSERVATION, OWN_PARAMETERS, OWN_TRIAL_LABEL,
+    is_own_experiment, own_experiments,
+};
 pub use place::{Place, PlaceChoice};
 use pod::running_init;
 pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_trouble, restarts};
 pub use ranks::{Rank, rank_of};
 pub use standing::{StandingRow, StandingScreen, StandingTable, mirrored};
-pub use verdict::{Clue, Evidence, State, Verdict, verdict};
+pub use verdict::{Clue, Evidence, State, Verdict, refusal, verdict};
 
 /// One line of at most so many characters. Of a longer one the middle is left out, at words: what failed is
 /// at its beginning and why at its end.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::katib::is_suggestion;
 use super::{Component, Events, PodState, is_ready, pod_state, rank_of};
 use crate::error::Error;
 use crate::kf::Kf;
@@ -10,7 +11,7 @@ use crate::objects::Object;
 /// The newest pod that runs, ready ones first; among equals the lowest rank.
 pub(super) fn newest_running(pods: &[Object], rank: Option<u32>) -> Option<&Object> {
     pods.iter()
-        .filter(|pod| pod_state(pod) == PodState::Running)
+        .filter(|pod| pod_state(pod) == PodState::Running && !is_suggestion(pod))
         .filter(|pod| rank.is_none() || rank_of(pod).index == rank)
         .min_by_key(|pod| (!is_ready(pod), Reverse(pod.created()), rank_of(pod), pod.name().to_owned()))
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::ending::{Telling, ended, is_killed, is_sidecar, main_container, work_is_done};
+use super::katib::log_of;
 use super::pull::pull_reason;
 use super::scheduling::scheduling;
 use super::{Clue, Events, cause, clip};
@@ -202,7 +203,8 @@ fn log_clue(pod: &Object, status: &Value, end: &Value, previous: bool) -> Option
     if text(end, "message").is_some_and(|message| !message.trim().is_empty()) {
         return None;
     }
-    Some(Clue::Log { pod: pod.name().to_owned(), container: text(status, "name")?, previous })
+    let container = log_of(pod, &text(status, "name")?).to_owned();
+    Some(Clue::Log { pod: pod.name().to_owned(), container, previous })
 }
 
 /// `exit 137, out of memory at 2Gi`; none for a clean end.

@@ -2,7 +2,9 @@
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Component, Follow, LogChoice, Outcome, Stop, complete_component};
+use kf_plugin_sdk::workloads::{
+    Component, ComponentKind, Follow, LogChoice, Outcome, Stop, complete_component,
+};
 
 /// Show the logs of whatever runs here
 ///
@@ -11,15 +13,18 @@ use kf_plugin_sdk::workloads::{Component, Follow, LogChoice, Outcome, Stop, comp
 /// pods that are not there yet and says what they wait for, and stays until the job ends, also across
 /// restarts. The job's result becomes the exit code; a service or a notebook it follows until Ctrl-C.
 /// Stopping kf never stops what it follows. Of more than 16 ranks only rank 0 is shown unless --all is given.
+/// Of several components the logs come one after the other. Katib sends what a trial prints to its metrics
+/// collector, whose log is shown.
 #[derive(clap::Parser, Describe)]
 #[kf(example("logs mnist -f", "follow all ranks until the job ends"))]
 #[kf(example("logs mnist --rank 1 --tail 100", "the last 100 lines of one rank"))]
 #[kf(example("logs job/prepare --previous", "the run before the last restart"))]
 #[kf(example("logs mnist --all", "every rank, step and container"))]
 pub struct Logs {
-    /// The component, as NAME or KIND/NAME
+    /// The components, as NAME or KIND/NAME
+    #[arg(required = true, value_name = "NAME")]
     #[kf(complete = dynamic)]
-    name: String,
+    names: Vec<String>,
     /// Stay until it ends
     #[arg(long, short)]
     follow: bool,
@@ -51,15 +56,44 @@ pub struct Logs {
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
-    let component = Component::find(kf, &logs.name)?;
+    let several = match logs.names.as_slice() {
+        [only] => return show(kf, &logs, only),
+        several => several,
+    };
+    if logs.follow {
+        let mut line = kf.command_line();
+        for name in several.iter().skip(1) {
+            line = line.without(name);
+        }
+        return Err(Error::invalid("--follow takes one component").hint(line));
+    }
+    // One without logs hides none of the others.
+    let (mut exit, mut failure) = (Exit::OK, None);
+    for name in several {
+        match show(kf, &logs, name) {
+            Ok(shown) if shown == Exit::OK => {}
+            Ok(shown) => exit = shown,
+            Err(error) => {
+                if let Some(before) = failure.replace(error) {
+                    let before: Error = before;
+                    kf.warn(before.message);
+                }
+            }
+        }
+    }
+    failure.map_or(Ok(exit), Err)
+}
+
+fn show(kf: &Kf, logs: &Logs, words: &str) -> Result<Exit> {
+    let component = Component::find(kf, words)?;
     let name = component.name.clone();
     let full_name = component.to_string();
     let mut follow = Follow::new(kf, component).with_logs(logs.choice());
     match follow.run()? {
         Stop::Printed | Stop::Ended(_) if !follow.has_printed() => {
-            Err(nothing_left(kf, &logs, &full_name, &follow))
+            Err(nothing_left(kf, logs, words, &follow))
         }
-        Stop::NotStarted => Err(nothing_yet(kf, &logs, &full_name, &follow)),
+        Stop::NotStarted => Err(nothing_yet(kf, words, &full_name, &follow)),
         Stop::Printed => {
             tell_lost(kf, &follow);
             Ok(Exit::OK)
@@ -89,14 +123,21 @@ impl Logs {
             since: self.since.map(|span| span.0),
             previous: self.previous,
             timestamps: self.timestamps,
+            with_name: self.names.len() > 1,
         }
     }
 }
 
 /// The workload has ended and there was nothing to print. The full name means no other in a hint.
-fn nothing_left(kf: &Kf, logs: &Logs, full_name: &str, follow: &Follow<'_>) -> Error {
-    let name = full_name.rsplit('/').next().unwrap_or(full_name);
-    let line = kf.command_line().replace(&logs.name, full_name);
+fn nothing_left(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>) -> Error {
+    let component = follow.component();
+    let (name, full_name) = (&component.name, component.to_string());
+    let line = kf.command_line().replace(words, &full_name);
+    let by_katib = matches!(component.kind, ComponentKind::Experiment | ComponentKind::Trial);
+    if follow.pods().next().is_none() && by_katib && !component.is_own_experiment() {
+        let why = "Katib deletes the job of a trial that has ended, and its logs with it";
+        return Error::not_found(format!("{name} has ended: {why}")).hint(format!("kf status {full_name}"));
+    }
     if follow.pods().next().is_none() {
         return Error::not_found(format!("{name} has ended and its pods are gone, their logs with them"))
             .hint(format!("kf status {full_name}"));
@@ -125,13 +166,13 @@ fn nothing_left(kf: &Kf, logs: &Logs, full_name: &str, follow: &Follow<'_>) -> E
 }
 
 /// There is nothing to print so far, and nobody asked to wait for it.
-fn nothing_yet(kf: &Kf, logs: &Logs, full_name: &str, follow: &Follow<'_>) -> Error {
+fn nothing_yet(kf: &Kf, words: &str, full_name: &str, follow: &Follow<'_>) -> Error {
     if let Some(lost) = follow.lost_logs().first() {
         return Error::not_found(lost.as_str()).hint(format!("kf status {full_name}"));
     }
     let name = full_name.rsplit('/').next().unwrap_or(full_name);
     let why = follow.why().map(|why| format!(": {why}")).unwrap_or_default();
-    let line = kf.command_line().replace(&logs.name, full_name).with("--follow");
+    let line = kf.command_line().replace(words, full_name).with("--follow");
     Error::not_found(format!("{name} has no logs yet{why}")).hint(line)
 }
 

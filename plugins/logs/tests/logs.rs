@@ -611,3 +611,153 @@ fn broken_kind_does_not_keep_logs_of_others_from_being_shown() {
         format!("no component `iris` in team-a can be found; left out: inference services ({webhook})");
     assert_eq!(error.message, message);
 }
+
+// ---- Katib ----
+
+fn with_katib() -> FakeHost {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
+    host.serve("kubeflow.org", "v1beta1", "Trial", "trials");
+    host.put(json!({
+        "apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "metadata": { "name": "lr" },
+        "spec": { "trialTemplate": { "primaryContainerName": "node" } },
+    }));
+    host.put(json!({
+        "apiVersion": "kubeflow.org/v1beta1", "kind": "Trial",
+        "metadata": { "name": "lr-x", "labels": { "katib.kubeflow.org/experiment": "lr" } },
+        "spec": { "primaryContainerName": "node" },
+    }));
+    let mut service = Object::from(pod(0, json!({ "name": "suggestion", "state": { "running": {} } })));
+    service.set("/metadata/name", "lr-random-5d9-x");
+    let labels = json!({ "katib.kubeflow.org/experiment": "lr", "katib.kubeflow.org/suggestion": "lr" });
+    service.set("/metadata/labels", labels);
+    service.set("/spec/containers", json!([{ "name": "suggestion" }]));
+    host.put(service.into_value());
+    host.cluster(|cluster| {
+        cluster.log("lr-random-5d9-x", "suggestion", "the suggestion service\n");
+        cluster.end_log("lr-random-5d9-x", "suggestion");
+    });
+    host
+}
+
+/// The pod of a trial as Katib's webhook makes it: its output goes to a file, which the collector repeats.
+fn put_trial_pod(host: &FakeHost) {
+    let mut trial = Object::from(pod(0, running()));
+    trial.set("/metadata/name", "lr-x-node-0-0");
+    for (label, value) in [
+        ("jobset.sigs.k8s.io~1jobset-name", "lr-x"),
+        ("katib.kubeflow.org~1experiment", "lr"),
+        ("katib.kubeflow.org~1trial", "lr-x"),
+    ] {
+        trial.set(&format!("/metadata/labels/{label}"), value);
+    }
+    let line = "train 0.1 1>/var/log/katib/metrics.log 2>&1 && echo completed > /var/log/katib/$$$$.pid";
+    trial.set(
+        "/spec/containers",
+        json!([
+            { "name": "node", "args": [line] },
+            { "name": "metrics-logger-and-collector", "args": ["-path", "/var/log/katib/metrics.log"] },
+        ]),
+    );
+    let collector = json!({ "name": "metrics-logger-and-collector", "state": { "running": {} } });
+    trial.set("/status/containerStatuses", json!([running(), collector]));
+    host.put(trial.into_value());
+    host.cluster(|cluster| {
+        for (container, text) in
+            [("node", ""), ("metrics-logger-and-collector", "I0101 main.go:139] loss=0.5\n")]
+        {
+            cluster.log("lr-x-node-0-0", container, text);
+            cluster.end_log("lr-x-node-0-0", container);
+        }
+    });
+}
+
+#[test]
+fn output_of_trials_is_shown_from_the_collector() {
+    let host = with_katib();
+    put_trial_pod(&host);
+    for words in ["lr", "experiment/lr", "trial/lr-x"] {
+        let before = host.terminal().stdout.len();
+        assert_eq!(host.run::<Plugin>(&[words]), Ok(Exit::OK));
+        let shown = host.terminal().stdout[before..].to_owned();
+        assert_eq!(shown, "I0101 main.go:139] loss=0.5\n", "{words}");
+    }
+    // Who names a container means it.
+    let before = host.terminal().stdout.len();
+    assert_eq!(host.run::<Plugin>(&["trial/lr-x", "--container", "node"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout.len(), before);
+}
+
+#[test]
+fn ended_trials_of_katib_have_no_logs_and_it_says_why() {
+    let host = with_katib();
+    for (kind, name) in [("Experiment", "lr"), ("Trial", "lr-x")] {
+        host.cluster(|cluster| {
+            cluster.change(&format!("kubeflow.org/{kind}"), name, |object| {
+                object.set("/status/conditions", json!([{ "type": "Succeeded", "status": "True" }]));
+            });
+        });
+        let full_name = format!("{}/{name}", kind.to_lowercase());
+        let error = host.run::<Plugin>(&[&full_name]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotFound);
+        let message = format!(
+            "{name} has ended: Katib deletes the job of a trial that has ended, and its logs with it"
+        );
+        assert_eq!(error.message, message);
+        assert_eq!(error.hint, Some(format!("kf status {full_name}")));
+    }
+    assert_eq!(host.terminal().stdout, "", "the suggestion service's log is none of its trials'");
+}
+
+// ---- several ----
+
+#[test]
+fn logs_of_several_come_one_after_the_other_by_name() {
+    let host = cluster();
+    host.put(train_job(1));
+    host.put(pod(0, running()));
+    let mut shell = Object::from(pod(0, json!({ "name": "main", "state": { "running": {} } })));
+    shell.set("/metadata", json!({ "name": "shell", "uid": "shell" }));
+    shell.set("/spec/containers", json!([{ "name": "main" }]));
+    host.put(shell.into_value());
+    host.cluster(|cluster| {
+        for (pod, container, text) in [("mnist-node-0-0", "node", "epoch=1\n"), ("shell", "main", "hello\n")]
+        {
+            cluster.log(pod, container, text);
+            cluster.end_log(pod, container);
+        }
+    });
+    assert_eq!(host.run::<Plugin>(&["shell", "mnist"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "[shell] hello\n[mnist/node-0] epoch=1\n");
+    // One that is missing hides none of the others.
+    let error = host.run::<Plugin>(&["nope", "shell"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert!(host.terminal().stdout.ends_with("[shell] hello\n"));
+    let error = host.run::<Plugin>(&["shell", "mnist", "-f"]).unwrap_err();
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("kf logs shell -f")));
+}
+
+#[test]
+fn experiment_that_kf_runs_shows_the_logs_of_its_trials() {
+    let host = cluster();
+    for number in [1, 2] {
+        let mut job = Object::from(train_job(1));
+        let name = format!("lr-{number}");
+        job.set("/metadata/name", name.clone());
+        let labels = json!({ "kf-cli.dev/experiment": "lr", "kf-cli.dev/trial": number.to_string() });
+        job.set("/metadata/labels", labels);
+        host.put(job.into_value());
+        let mut trial = Object::from(pod(0, running()));
+        let pod = format!("{name}-node-0-0");
+        trial.set("/metadata/name", pod.clone());
+        trial.set("/metadata/uid", pod.clone());
+        trial.set("/metadata/labels/jobset.sigs.k8s.io~1jobset-name", name);
+        host.put(trial.into_value());
+        host.cluster(|cluster| {
+            cluster.log(&pod, "node", &format!("loss=0.{number}\n"));
+            cluster.end_log(&pod, "node");
+        });
+    }
+    assert_eq!(host.run::<Plugin>(&["lr"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "[lr-1/node-0] loss=0.1\n[lr-2/node-0] loss=0.2\n");
+}

@@ -26,7 +26,8 @@ impl Plan {
         let verdict = component.judge(&pods, &Events::read(kf).unwrap_or_default());
         let running = match verdict.state {
             State::Running | State::Degraded => {
-                Some(format!("is running ({} of {} pods)", verdict.ready, verdict.wanted))
+                let of = if component.kind == ComponentKind::Experiment { "trials done" } else { "pods" };
+                Some(format!("is running ({} of {} {of})", verdict.ready, verdict.wanted))
             }
             State::Pending if component.kind.ends() => Some("waits to run".to_owned()),
             _ => None,
@@ -43,10 +44,11 @@ impl Plan {
         Ok(Self { pods: pods.map(|pod| pod.name().to_owned()).collect(), stays, goes, running })
     }
 
-    pub(crate) fn tell(&self, kf: &Kf, keep_pods: bool) {
+    /// `of` goes before each line.
+    pub(crate) fn tell(&self, kf: &Kf, of: &str, keep_pods: bool) {
         let listed = |what: &str, names: &[String]| {
             if !names.is_empty() {
-                kf.note(format!("{what}: {}", names.join(", ")));
+                kf.note(format!("{of}{what}: {}", names.join(", ")));
             }
         };
         listed(if keep_pods { "pods stay" } else { "pods go" }, &self.pods);
@@ -139,6 +141,10 @@ pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Own
 
 fn owner_of(object: &Object) -> Option<(String, String)> {
     let (kind, name) = object.controller()?;
+    if kind == "Suggestion" {
+        // Katib's, between an experiment and the service that suggests its values; it has the experiment's name.
+        return Some(("Experiment".to_owned(), name.to_owned()));
+    }
     if kind != "ReplicaSet" {
         return Some((kind.to_owned(), name.to_owned()));
     }

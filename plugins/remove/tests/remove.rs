@@ -199,3 +199,101 @@ fn part_of_what_cannot_be_read_is_not_removed() {
     assert_eq!(error.message, "statefulset/alice belongs to notebook/alice, which would make it anew");
     assert!(deleted(&host).is_empty());
 }
+
+#[test]
+fn several_are_removed_after_one_question() {
+    let host = cluster();
+    put_training(&host, "Running", json!({}));
+    host.put(made("kubeflow.org/v1", "Notebook", "desk", None).into_value());
+    let error = host.run::<Plugin>(&["desk", "mnist", "trainjob/mnist"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf remove notebook/desk trainjob/mnist trainjob/mnist --yes"));
+    assert_eq!(deleted(&host), [""; 0]);
+    // One that is missing keeps all.
+    assert_eq!(host.run::<Plugin>(&["desk", "nope", "--yes"]).unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!(deleted(&host), [""; 0]);
+    assert_eq!(host.run::<Plugin>(&["desk", "mnist", "trainjob/mnist", "--yes"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "notebook/desk removed\ntrainjob/mnist removed\n");
+    assert_eq!(deleted(&host), ["Notebook/desk", "TrainJob/mnist"]);
+}
+
+#[test]
+fn one_that_may_not_be_removed_keeps_none_of_the_others() {
+    let host = cluster();
+    put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
+    host.put(made("kubeflow.org/v1", "Notebook", "desk", None).into_value());
+    host.cluster(|cluster| cluster.deny("delete", "kubeflow.org", "notebooks"));
+    assert_eq!(host.run::<Plugin>(&["desk", "mnist", "--yes"]).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(host.terminal().stdout, "trainjob/mnist removed\n");
+}
+
+/// Trials of an experiment that `kf tune` runs itself.
+fn put_own_experiment(host: &FakeHost) {
+    for number in [1, 2] {
+        let mut trial = made("trainer.kubeflow.org/v1alpha1", "TrainJob", &format!("h6t-{number}"), None);
+        let labels = json!({ "kf-cli.dev/experiment": "h6t", "kf-cli.dev/trial": number.to_string() });
+        trial.set("/metadata/labels", labels);
+        trial.set("/status", json!({ "jobsStatus": [{ "name": "node", "active": 1 }] }));
+        host.put(trial.into_value());
+        let mut pod = made("v1", "Pod", &format!("h6t-{number}-node-0-0-x"), Some(("Job", "j")));
+        pod.set("/metadata/labels", json!({ "jobset.sigs.k8s.io/jobset-name": format!("h6t-{number}") }));
+        pod.set("/status", json!({ "phase": "Running" }));
+        host.put(pod.into_value());
+    }
+    host.put(made("trainer.kubeflow.org/v1alpha1", "TrainJob", "h6t-x", None).into_value());
+}
+
+#[test]
+fn experiment_that_kf_runs_goes_with_its_trials() {
+    let host = cluster();
+    put_own_experiment(&host);
+    for words in [&["h6t"][..], &["experiment/h6t"]] {
+        let error = host.run::<Plugin>(words).unwrap_err();
+        let asked =
+            "experiment/h6t is running (0 of 2 trials done), and nobody can be asked whether to remove it";
+        assert_eq!(
+            (error.message.as_str(), error.hint.as_deref()),
+            (asked, Some("kf remove experiment/h6t --yes"))
+        );
+    }
+    assert_eq!(host.run::<Plugin>(&["h6t", "--yes"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "experiment/h6t removed\n");
+    assert_eq!(deleted(&host), ["TrainJob/h6t-1", "TrainJob/h6t-2"]);
+    let options = host.cluster(|cluster| cluster.deletions().to_vec());
+    assert_eq!(options[0].uid.as_deref(), Some("TrainJob-h6t-1"));
+    let error = host.run::<Plugin>(&["h6t", "--yes"]).unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no component `h6t` in team-a"));
+    assert_eq!(host.run::<Plugin>(&["experiment/h6t"]).unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[test]
+fn experiment_of_katib_is_deleted_in_the_background() {
+    use kf_plugin_sdk::border::Propagation;
+
+    let host = cluster();
+    host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
+    host.serve("kubeflow.org", "v1beta1", "Trial", "trials");
+    host.serve("apps", "v1", "Deployment", "deployments");
+    host.put(made("kubeflow.org/v1beta1", "Experiment", "lr", None).into_value());
+    host.put(made("kubeflow.org/v1beta1", "Trial", "old", None).into_value());
+    let mut pod = made("v1", "Pod", "lr-x", None);
+    pod.set("/metadata/labels", json!({ "katib.kubeflow.org/experiment": "lr" }));
+    host.put(pod.into_value());
+    // Its pods outlive it for a while.
+    host.at(std::time::Duration::from_secs(5), |cluster| cluster.remove("Pod", "lr-x"));
+    assert_eq!(host.run::<Plugin>(&["lr", "old", "--yes"]), Ok(Exit::OK));
+    assert!(host.start().age(host.kf().now()).as_secs() >= 5, "it waits for its pods");
+    let options = host.cluster(|cluster| cluster.deletions().to_vec());
+    assert_eq!(options.iter().map(|it| it.propagation).collect::<Vec<_>>(), [Propagation::Background; 2]);
+}
+
+#[test]
+fn suggestion_service_of_an_experiment_offers_the_experiment() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
+    host.serve("apps", "v1", "Deployment", "deployments");
+    host.put(made("kubeflow.org/v1beta1", "Experiment", "lr", None).into_value());
+    host.put(made("apps/v1", "Deployment", "lr-random", Some(("Suggestion", "lr"))).into_value());
+    let error = host.run::<Plugin>(&["lr-random", "--yes"]).unwrap_err();
+    assert_eq!(error.message, "deployment/lr-random belongs to experiment/lr, which would make it anew");
+    assert_eq!(error.hint.as_deref(), Some("kf remove experiment/lr"));
+}

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, Evidence, State, Verdict, verdict};
+use kf_plugin_sdk::workloads::{ComponentKind, Evidence, OWN_EXPERIMENT_LABEL, State, Verdict, verdict};
 
 use crate::snapshot::{Key, Snapshot};
 
@@ -191,7 +191,18 @@ fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
             return Some(key);
         }
     }
+    // A trial of an experiment that `kf tune` runs itself.
+    if let Some(experiment) = object.label(OWN_EXPERIMENT_LABEL).filter(|_| object.kind() == "TrainJob") {
+        let key = ("Experiment".to_owned(), experiment.to_owned());
+        if snapshot.workloads.contains_key(&key) {
+            return Some(key);
+        }
+    }
     let (kind, name) = object.controller()?;
+    if kind == "Suggestion" {
+        // Katib's, between an experiment and the service that suggests its values; it has the experiment's name.
+        return Some(("Experiment".to_owned(), name.to_owned()));
+    }
     // Many users may not see job sets. A training job's has its name.
     let train_job = ("TrainJob".to_owned(), name.to_owned());
     let unseen = kind == "JobSet" && !snapshot.workloads.contains_key(&(kind.to_owned(), name.to_owned()));

@@ -23,38 +23,41 @@ use snapshot::{Snapshot, Source};
 ///
 /// Training jobs, experiments, jobs, notebooks, inference services, deployments and whatever else
 /// runs in the namespace, each with its pods counted and with the one line that says what it waits
-/// for or how it failed. Naming one shows its pods and the latest warnings too.
+/// for or how it failed. Naming one shows its pods and the latest warnings too; naming several shows a
+/// line for each.
 #[derive(clap::Parser, Describe)]
 #[kf(example("status", "everything in this namespace"))]
 #[kf(example("status mnist", "one component with its pods and warnings"))]
 #[kf(example("status --watch", "stay and show changes"))]
 #[kf(example("status -A", "everything in all namespaces"))]
 pub struct Status {
-    /// The component, as NAME or KIND/NAME
+    /// The components, as NAME or KIND/NAME
+    #[arg(value_name = "COMPONENT")]
     #[kf(complete = dynamic)]
-    component: Option<String>,
+    components: Vec<String>,
     /// Stay and show changes
     #[arg(long, short)]
     watch: bool,
     /// Show all namespaces
-    #[arg(long, short = 'A', conflicts_with_all = ["component", "watch"])]
+    #[arg(long, short = 'A', conflicts_with_all = ["components", "watch"])]
     all_namespaces: bool,
 }
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
-    let component = status.component.as_deref().map(|words| spelled_out(kf, words));
+    let names: Vec<_> = status.components.iter().map(|words| spelled_out(kf, words)).collect();
     if status.watch {
-        return watch::run(kf, component.as_deref());
+        return watch::run(kf, &names);
     }
     if status.all_namespaces {
         return everywhere(kf);
     }
     let snapshot = Snapshot::read(kf)?;
     snapshot.tell_omissions(kf);
-    match &component {
-        None => overview(kf, &snapshot)?,
-        Some(words) => detail(kf, &snapshot, words)?,
+    match names.as_slice() {
+        [] => overview(kf, &snapshot)?,
+        [words] => detail(kf, &snapshot, words)?,
+        several => return lines(kf, &snapshot, several),
     }
     Ok(Exit::OK)
 }
@@ -62,7 +65,13 @@ pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
 fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
     let rows = rows::overview(&components(snapshot), snapshot, kf.now(), &Inquiry::new(kf));
     if rows.is_empty() {
-        kf.note(format!("nothing runs in {}", kf.namespace()));
+        let namespace = kf.namespace();
+        kf.note(match snapshot.omissions() {
+            Some(omitted) => {
+                format!("nothing that you may list runs in {namespace}; you may not list {omitted}")
+            }
+            None => format!("nothing runs in {namespace}"),
+        });
     }
     kf.table(&rows)
 }
@@ -88,6 +97,30 @@ fn everywhere(kf: &Kf) -> Result<Exit> {
     }
     kf.table(&rows)?;
     Ok(Exit::OK)
+}
+
+/// A line for each of the components a person named. One that is missing hides none of the others.
+fn lines(kf: &Kf, snapshot: &Snapshot, names: &[String]) -> Result<Exit> {
+    let inquiry = Inquiry::new(kf);
+    let (mut rows, mut failure) = (Vec::<ComponentRow>::new(), None);
+    for words in names {
+        match one(kf, snapshot, words) {
+            Ok(component) => {
+                let row = ComponentRow::of(&component, snapshot, kf.now(), &inquiry);
+                if !rows.contains(&row) {
+                    rows.push(row);
+                }
+            }
+            Err(error) => {
+                if let Some(before) = failure.replace(error) {
+                    let before: Error = before;
+                    kf.warn(before.message);
+                }
+            }
+        }
+    }
+    kf.table(&rows)?;
+    failure.map_or(Ok(Exit::OK), Err)
 }
 
 fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
@@ -117,13 +150,14 @@ fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>
     let mut found = named(snapshot, words);
     match found.len() {
         0 => {
+            let limit = snapshot.omissions().map(|omitted| format!("; you may not list {omitted}"));
             let missing = format!("no `{words}` in {}", kf.namespace());
             Err(match snapshot.left_out.first_error() {
                 // It may be of a kind that cannot be read.
                 Some(error) => {
                     Error::new(error.code, format!("{missing}, as far as can be read")).hint("kf status")
                 }
-                None => Error::not_found(missing).hint("kf status"),
+                None => Error::not_found(missing + &limit.unwrap_or_default()).hint("kf status"),
             })
         }
         1 => Ok(found.remove(0)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, Events};
+use kf_plugin_sdk::workloads::{ComponentKind, Events, is_own_experiment, own_experiments};
 
 /// Kind and name.
 pub(crate) type Key = (String, String);
@@ -107,12 +107,18 @@ impl Snapshot {
             Source::Warnings => self.events = Events::default(),
         }
         for object in objects {
-            self.put(source, object);
+            self.insert(source, object);
         }
+        self.gather_own_experiments(source);
     }
 
     /// Adds or replaces an object.
     pub(crate) fn put(&mut self, source: Source, object: Object) {
+        self.insert(source, object);
+        self.gather_own_experiments(source);
+    }
+
+    fn insert(&mut self, source: Source, object: Object) {
         let name = object.name().to_owned();
         match source {
             Source::Component(ComponentKind::Pod) => {
@@ -142,17 +148,38 @@ impl Snapshot {
             // An event is deleted when it is an hour old; it may still be the latest word.
             Source::Warnings => {}
         }
+        self.gather_own_experiments(source);
     }
 
-    /// Says once what is missing from the picture.
+    /// Says what is missing from the picture: what is broken, and with `-o wide` what the user may not list. Most people
+    /// may not list one kind or another, and miss nothing.
     pub(crate) fn tell_omissions(&self, kf: &Kf) {
         self.left_out.tell(kf);
+        if let Some(omitted) = self.omissions().filter(|_| kf.output_format() == Format::Wide) {
+            kf.note(format!("you may not list {omitted} here"));
+        }
+    }
+
+    /// Puts in the experiments that `kf tune` runs itself, where no object has their name: they are made of their
+    /// trials.
+    fn gather_own_experiments(&mut self, changed: Source) {
+        if !matches!(changed, Source::Component(ComponentKind::TrainJob | ComponentKind::Experiment)) {
+            return;
+        }
+        self.workloads.retain(|_, object| !is_own_experiment(object));
+        let own = own_experiments(self.workloads.values().filter(|object| object.kind() == "TrainJob"));
+        for experiment in own {
+            let key = (experiment.kind().to_owned(), experiment.name().to_owned());
+            self.workloads.entry(key).or_insert(experiment);
+        }
+    }
+
+    /// What is missing from the picture because the user may not list it, such as `notebooks, workspaces`.
+    pub(crate) fn omissions(&self) -> Option<String> {
         let mut omitted = self.omitted.clone();
         omitted.retain(|kind| *kind != ComponentKind::JobSet || self.has_job_sets_of_its_own());
-        if !omitted.is_empty() {
-            let omitted: Vec<_> = omitted.into_iter().map(ComponentKind::plural).collect();
-            kf.note(format!("left out, for you may not list them here: {}", omitted.join(", ")));
-        }
+        let omitted: Vec<_> = omitted.into_iter().map(ComponentKind::plural).collect();
+        (!omitted.is_empty()).then(|| omitted.join(", "))
     }
 
     /// Whether a pod belongs to a job set that is no training job's. Ordinary users of training jobs

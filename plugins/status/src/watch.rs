@@ -15,7 +15,7 @@ use crate::snapshot::{Snapshot, Source};
 const AGES: Duration = Duration::from_secs(5);
 
 /// Stays until it is stopped from outside.
-pub(crate) fn run(kf: &Kf, words: Option<&str>) -> Result<Exit> {
+pub(crate) fn run(kf: &Kf, names: &[String]) -> Result<Exit> {
     let mut live = Live::open(kf)?;
     live.snapshot.tell_omissions(kf);
     let inquiry = Inquiry::new(kf);
@@ -24,7 +24,7 @@ pub(crate) fn run(kf: &Kf, words: Option<&str>) -> Result<Exit> {
     let mut ages = kf.after(AGES);
     loop {
         inquiry.renew();
-        let rows = rows(kf, &live.snapshot, words, &inquiry);
+        let rows = rows(kf, &live.snapshot, names, &inquiry);
         let rows = if keeps_ages(kf) { with_old_ages(rows, &shown) } else { rows };
         if rows != shown {
             screen.update(&rows)?;
@@ -39,10 +39,10 @@ pub(crate) fn run(kf: &Kf, words: Option<&str>) -> Result<Exit> {
     }
 }
 
-fn rows(kf: &Kf, snapshot: &Snapshot, words: Option<&str>, inquiry: &Inquiry<'_>) -> Vec<ComponentRow> {
-    let components = match words {
-        None => components(snapshot),
-        Some(words) => named(snapshot, words),
+fn rows(kf: &Kf, snapshot: &Snapshot, names: &[String], inquiry: &Inquiry<'_>) -> Vec<ComponentRow> {
+    let components = match names {
+        [] => components(snapshot),
+        names => names.iter().flat_map(|words| named(snapshot, words)).collect(),
     };
     rows::overview(&components, snapshot, kf.now(), inquiry)
 }

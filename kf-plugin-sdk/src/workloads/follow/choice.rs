@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::objects::Object;
-use crate::workloads::{Component, Rank, container, rank_of};
+use crate::workloads::katib::is_suggestion;
+use crate::workloads::{Component, Rank, container};
 
 /// Ranks whose logs are shown together unless all are asked for. More than that is no reading.
 pub(super) const MOST_RANKS: usize = 16;
@@ -28,6 +29,8 @@ pub struct LogChoice {
     /// The run before the last restart.
     pub previous: bool,
     pub timestamps: bool,
+    /// Starts every line with the component's name, where logs of several are shown.
+    pub with_name: bool,
 }
 
 /// A pod whose log is wanted.
@@ -52,13 +55,13 @@ impl LogChoice {
     /// is known.
     pub(super) fn of<'p>(
         &self,
+        component: &Component,
         pods: impl Iterator<Item = &'p Object>,
         ranks: Option<i64>,
-        ends: bool,
     ) -> (Vec<Chosen<'p>>, LeftOut) {
         let mut newest: BTreeMap<Rank, &Object> = BTreeMap::new();
-        for pod in pods {
-            let known = newest.entry(rank_of(pod)).or_insert(pod);
+        for pod in pods.filter(|pod| !is_suggestion(pod)) {
+            let known = newest.entry(component.rank_of(pod)).or_insert(pod);
             if (pod.created(), pod.name()) > (known.created(), known.name()) {
                 *known = pod;
             }
@@ -85,7 +88,7 @@ impl LogChoice {
             LeftOut::OtherPods(expected)
         };
         let mut chosen: Vec<_> = newest.into_iter().map(|(rank, pod)| Chosen { rank, pod }).collect();
-        if ends {
+        if component.kind.ends() {
             chosen.sort_by_cached_key(|Chosen { rank, pod }| {
                 let began = rank.is_unnumbered().then(|| pod.created());
                 (rank.trial.clone(), rank.step.clone(), rank.index, began, rank.pod.clone())
@@ -98,7 +101,7 @@ impl LogChoice {
     /// for those after it never ran.
     pub(super) fn containers(&self, component: &Component, pod: &Object) -> Result<Vec<String>> {
         if !self.all || self.container.is_some() {
-            let one = container::choose(pod, Some(component), self.container.as_deref())?;
+            let one = container::choose_log(pod, component, self.container.as_deref())?;
             let never_ran = one.as_deref().is_some_and(|one| container::run(pod, one).is_none());
             let failed = container::failed_init(pod).filter(|_| never_ran && self.container.is_none());
             return Ok(failed.or(one).into_iter().collect());

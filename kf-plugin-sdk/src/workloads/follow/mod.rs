@@ -11,8 +11,11 @@ use std::time::Duration;
 use streams::Streams;
 
 use super::failure::{Failures, LastWords};
+use super::katib::is_suggestion;
 use super::verdict::{NO_PODS, refusal};
-use super::{Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, pod_state};
+use super::{
+    Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, own_experiments, pod_state,
+};
 use crate::border::Pollable;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
@@ -45,6 +48,8 @@ pub struct Follow<'a> {
     streams: Option<Streams>,
     ranks: Option<i64>,
     pods: BTreeMap<String, Object>,
+    /// The trials of an experiment that `kf tune` runs itself; it has no object of its own.
+    trials: BTreeMap<String, Object>,
     events: Events,
     /// Kueue's workloads, while the component waits for one.
     queue: Vec<Object>,
@@ -63,6 +68,7 @@ impl<'a> Follow<'a> {
             streams: None,
             ranks: None,
             pods: BTreeMap::new(),
+            trials: BTreeMap::new(),
             events: Events::default(),
             queue: Vec::new(),
             failures: Failures::default(),
@@ -93,7 +99,7 @@ impl<'a> Follow<'a> {
 
     /// Its pods as they were last seen.
     pub fn pods(&self) -> impl Iterator<Item = &Object> {
-        self.pods.values()
+        self.pods.values().filter(|pod| !is_suggestion(pod))
     }
 
     /// What the pod that failed first said last, if one failed.
@@ -279,7 +285,7 @@ impl<'a> Follow<'a> {
     }
 
     fn is_running(&self) -> bool {
-        self.pods.values().any(|pod| pod_state(pod) == PodState::Running)
+        self.pods.values().any(|pod| pod_state(pod) == PodState::Running && !is_suggestion(pod))
     }
 
     /// How many ranks there will be, as far as that can be known before the pods.
@@ -323,6 +329,9 @@ impl<'a> Follow<'a> {
     }
 
     fn take_component(&mut self, changes: Vec<Change>) {
+        if self.component.is_own_experiment() {
+            return self.take_trials(changes);
+        }
         for change in changes {
             match change {
                 Change::All(objects) => match objects.into_iter().next() {
@@ -332,6 +341,21 @@ impl<'a> Follow<'a> {
                 Change::Put(object) => (self.deleted, self.component.object) = (false, object),
                 Change::Deleted(object) => (self.deleted, self.component.object) = (true, object),
             }
+        }
+    }
+
+    fn take_trials(&mut self, changes: Vec<Change>) {
+        let named = |trial: Object| (trial.name().to_owned(), trial);
+        for change in changes {
+            match change {
+                Change::All(trials) => self.trials = trials.into_iter().map(named).collect(),
+                Change::Put(trial) => self.trials.extend([named(trial)]),
+                Change::Deleted(trial) => drop(self.trials.remove(trial.name())),
+            }
+        }
+        match own_experiments(self.trials.values()).pop() {
+            Some(object) => (self.deleted, self.component.object) = (false, object),
+            None => self.deleted = true,
         }
     }
 

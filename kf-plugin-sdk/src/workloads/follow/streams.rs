@@ -83,10 +83,10 @@ impl Streams {
         pods: &BTreeMap<String, Object>,
         ranks: Option<i64>,
     ) -> Result<()> {
-        let (chosen, left_out) = self.choice.of(pods.values(), ranks, component.kind.ends());
+        let (chosen, left_out) = self.choice.of(component, pods.values(), ranks);
         self.tell_left_out(kf, component, left_out);
         let several = left_out == LeftOut::Nothing && self.choice.rank.is_none() && ranks.unwrap_or(1) > 1;
-        self.prefixed |= several || chosen.len() > 1;
+        self.prefixed |= several || chosen.len() > 1 || self.choice.with_name;
         for Chosen { rank, pod } in chosen {
             let containers = self.choice.containers(component, pod)?;
             self.prefixed |= containers.len() > 1;
@@ -94,6 +94,12 @@ impl Streams {
                 let label = match containers.len() {
                     1 => rank.label(),
                     _ => format!("{}/{container}", rank.label()),
+                };
+                let label = match (self.choice.with_name, component.is_pod()) {
+                    (false, _) => label,
+                    (true, false) => format!("{}/{label}", component.name),
+                    (true, true) if containers.len() > 1 => format!("{}/{container}", component.name),
+                    (true, true) => component.name.clone(),
                 };
                 self.tell_failed_init(kf, pod, container, &label);
                 if !self.open_container(kf, pod, container, label)? {

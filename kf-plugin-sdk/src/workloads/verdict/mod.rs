@@ -250,7 +250,7 @@ fn finalizers(object: &Object) -> Option<String> {
 }
 
 /// The part of a controller's message that says why it could not make a pod.
-pub(super) fn refusal(message: &str) -> String {
+pub fn refusal(message: &str) -> String {
     let after = |marks: &[&str]| marks.iter().find_map(|mark| message.find(mark)).map(|at| &message[at..]);
     let told = match after(&["exceeded quota: ", "admission webhook ", "violates PodSecurity "]) {
         Some(told) => told,

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Evidence, Judgement, State};
+use super::{Evidence, Judgement, State, failed_condition};
 use crate::objects::Object;
-use crate::workloads::{Severity, outcome};
+use crate::workloads::katib::is_suggestion;
+use crate::workloads::own_experiments::is_own_experiment;
+use crate::workloads::{Severity, Trouble, is_ready, outcome};
 
 impl Evidence<'_> {
     pub(super) fn experiment(&self, object: &Object) -> Judgement {
@@ -18,16 +20,53 @@ impl Evidence<'_> {
             return Judgement::new(state, why);
         }
         // What stops one trial is likely to stop them all.
-        let trouble = self.trouble().filter(|trouble| trouble.severity >= Severity::Waiting);
-        let runs = object.int("/status/trialsRunning").unwrap_or(0) > 0;
+        let trouble = self.trouble_of(|pod| !is_suggestion(pod));
+        let trouble = trouble.filter(|trouble| trouble.severity >= Severity::Waiting);
+        let number = |field: &str| object.int(&format!("/status/{field}")).unwrap_or(0);
+        let (runs, waits) = (number("trialsRunning") > 0, number("trialsPending") > 0);
         match trouble {
             Some(mut trouble) => {
                 trouble.text = format!("{tally}; {}", trouble.text);
                 Judgement::troubled(if runs { State::Degraded } else { State::Pending }, trouble)
             }
-            None if runs || object.condition_holds("Running") => Judgement::new(State::Running, tally),
-            None => Judgement::new(State::Pending, self.complaint().unwrap_or(tally)),
+            None if runs || (waits && object.condition_holds("Running")) => {
+                Judgement::new(State::Running, tally)
+            }
+            None if is_own_experiment(object) && !waits => {
+                // The one who began it makes the next trial at once.
+                Judgement::new(
+                    State::Stopped,
+                    format!("{tally}; the `kf tune` that began it goes on with it"),
+                )
+            }
+            None if waits => Judgement::new(State::Pending, self.complaint().unwrap_or(tally)),
+            None => match self.suggestion() {
+                Some(trouble) => Judgement::troubled(State::Pending, trouble),
+                None if object.condition_holds("Running") => Judgement::new(State::Running, tally),
+                None => Judgement::new(State::Pending, self.complaint().unwrap_or(tally)),
+            },
         }
+    }
+
+    /// Why no trial comes: what suggests its values does not run.
+    fn suggestion(&self) -> Option<Trouble> {
+        let of = |text: &str| format!("waits for its suggestion service: {text}");
+        if let Some(trouble) = self.trouble_of(is_suggestion) {
+            return Some(Trouble { text: of(&trouble.text), ..trouble });
+        }
+        let mut pods = self.pods.iter().filter(|pod| is_suggestion(pod)).peekable();
+        let why = if pods.peek().is_some() {
+            if pods.any(|pod| is_ready(pod)) {
+                return None;
+            }
+            "it is starting".to_owned()
+        } else {
+            let deployment = self.parts.iter().find(|part| part.kind() == "Deployment")?;
+            self.complaint()
+                .or_else(|| failed_condition(deployment))
+                .unwrap_or_else(|| "it has no pod".to_owned())
+        };
+        Some(Trouble::new(Severity::Waiting, of(&why)))
     }
 }
 
@@ -63,8 +102,12 @@ fn tally(object: &Object) -> String {
 /// The best value of the objective so far, and the parameters that gave it.
 fn best(object: &Object) -> Option<String> {
     let metric = object.str("/spec/objective/objectiveMetricName")?;
-    let extreme = if object.str("/spec/objective/type") == Some("minimize") { "min" } else { "max" };
     let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    let strategy = object.list("/spec/objective/metricStrategies").iter().find_map(|strategy| {
+        (text(strategy, "name").as_deref() == Some(metric)).then(|| text(strategy, "value"))?
+    });
+    let extreme = if object.str("/spec/objective/type") == Some("minimize") { "min" } else { "max" };
+    let extreme = strategy.as_deref().unwrap_or(extreme);
     let observed = object
         .list("/status/currentOptimalTrial/observation/metrics")
         .iter()

@@ -27,8 +27,9 @@ fn who_may_not_see_job_sets_still_sees_one_training_job() {
     let mut stray = Object::from(pod("stray", running()));
     stray.set("/metadata/labels", json!({ "jobset.sigs.k8s.io/jobset-name": "other" }));
     host.put(stray.into_value());
-    table(&host, &[]);
-    assert_eq!(host.terminal().notes, ["left out, for you may not list them here: job sets"]);
+    host.format(Format::Wide);
+    assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes, ["you may not list job sets here"]);
 }
 
 #[test]
@@ -89,12 +90,115 @@ fn bare_pods_and_pods_of_strangers_are_shown_last() {
 }
 
 #[test]
-fn kinds_that_may_not_be_listed_are_noted_once() {
+fn kinds_that_may_not_be_listed_are_told_to_who_looks_closer() {
+    let with_notes = |format: Format, words: &[&str], pods: bool| {
+        let host = cluster();
+        host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
+        if pods {
+            host.put(pod("shell", running()));
+            host.put(pod("other", running()));
+        }
+        host.format(format);
+        let message = host.run::<Plugin>(words).err().map(|error| error.message);
+        (host.terminal().notes.clone(), message)
+    };
+    assert_eq!(with_notes(Format::Table, &[], true), (Vec::new(), None));
+    assert_eq!(with_notes(Format::Json, &[], true), (Vec::new(), None));
+    let told = vec!["you may not list jobs here".to_owned()];
+    assert_eq!(with_notes(Format::Wide, &[], true), (told, None));
+    // An empty picture may be one that is not seen.
+    let told = vec!["nothing that you may list runs in team-a; you may not list jobs".to_owned()];
+    assert_eq!(with_notes(Format::Table, &[], false), (told, None));
+    let missing = Some("no `prepare` in team-a; you may not list jobs".to_owned());
+    assert_eq!(with_notes(Format::Table, &["prepare"], true), (Vec::new(), missing));
+}
+
+#[test]
+fn several_names_are_a_line_each() {
     let host = cluster();
-    host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
-    host.put(pod("shell", running()));
-    assert_eq!(table(&host, &[]).len(), 1);
-    assert_eq!(host.terminal().notes, ["left out, for you may not list them here: jobs"]);
+    host.put(train_job("mnist", json!({})));
+    put_tree(&host, "mnist", [running(), running()]);
+    host.put(deployment("web", 0));
+    let names = |rows: Vec<[String; 5]>| rows.into_iter().map(|row| row[1].clone()).collect::<Vec<_>>();
+    assert_eq!(names(table(&host, &["web", "mnist", "trainjob/mnist"])), ["web", "mnist"]);
+    // What is missing hides none of the others.
+    let error = host.run::<Plugin>(&["mnist", "nope", "web"]).unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no `nope` in team-a"));
+    assert_eq!(host.terminal().column(1), ["mnist", "web"]);
+}
+
+/// A trial of an experiment that `kf tune` runs itself.
+fn trial(number: u32, status: Value, loss: Option<f64>) -> Value {
+    let mut job = Object::from(train_job(&format!("lr-{number}"), status));
+    let labels = json!({ "kf-cli.dev/experiment": "lr", "kf-cli.dev/trial": number.to_string() });
+    job.set("/metadata/labels", labels);
+    let definition =
+        json!({ "format": 1, "metric": "loss", "direction": "minimize", "take": "min", "trials": 3 });
+    let seen = loss.map(|loss| json!({ "loss": { "latest": loss, "min": loss, "max": 9.0 } }).to_string());
+    let mut annotations = json!({
+        "kf-cli.dev/tune-definition": definition.to_string(),
+        "kf-cli.dev/tune-parameters": json!([["lr", format!("0.{number}")]]).to_string(),
+    });
+    if let (Some(seen), Some(annotations)) = (seen, annotations.as_object_mut()) {
+        annotations.insert("kf-cli.dev/tune-observation".to_owned(), seen.into());
+    }
+    job.set("/metadata/annotations", annotations);
+    job.into_value()
+}
+
+fn complete() -> Value {
+    json!({ "conditions": [{ "type": "Complete", "status": "True" }] })
+}
+
+#[test]
+fn experiment_that_kf_runs_is_one_line_with_its_trials() {
+    let host = cluster();
+    host.put(trial(1, complete(), Some(0.5)));
+    host.put(trial(2, complete(), Some(0.25)));
+    host.put(trial(3, json!({ "jobsStatus": [{ "name": "node", "active": 1 }] }), None));
+    put_tree(&host, "lr-3", [running(), running()]);
+    let why = "2 of 3 trials done, 1 running; best loss=0.25 (lr=0.2)";
+    assert_eq!(table(&host, &[]), [["experiment", "lr", "Running", "2/3", why]]);
+    assert_eq!(table(&host, &["lr"])[0][0], "lr-3-node-0-0", "its pods come with it");
+    let trial_3 = host.run::<Plugin>(&["trainjob/lr-3", "lr"]);
+    assert_eq!(trial_3, Ok(Exit::OK));
+    assert_eq!(host.terminal().column(1), ["lr-3", "lr"]);
+    // Nobody makes the next one.
+    host.cluster(|cluster| cluster.remove(TRAIN_JOB, "lr-3"));
+    let [row] = &table(&host, &["experiment/lr", "lr"])[..] else { panic!("one row") };
+    assert_eq!(row[2], "Stopped");
+    assert!(row[4].ends_with("the `kf tune` that began it goes on with it"), "{}", row[4]);
+}
+
+#[test]
+fn suggestion_service_belongs_to_its_experiment_and_says_what_it_waits_for() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
+    host.put(json!({
+        "apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "metadata": { "name": "lr" },
+        "spec": { "maxTrialCount": 4 }, "status": { "conditions": [{ "type": "Created", "status": "True" }] },
+    }));
+    host.put(owned(deployment("lr-random", 1), "Suggestion", "lr"));
+    let row = |why: &str| [["experiment", "lr", "Pending", "0/4", why].map(str::to_owned)];
+    assert_eq!(table(&host, &[]), row("waits for its suggestion service: it has no pod"));
+    let service = |status: Value| {
+        let mut pod = Object::from(owned(pod("lr-random-5d9-x", status), "ReplicaSet", "lr-random-5d9"));
+        let labels = json!({
+            "katib.kubeflow.org/experiment": "lr", "katib.kubeflow.org/suggestion": "lr", "pod-template-hash": "5d9",
+        });
+        pod.set("/metadata/labels", labels);
+        pod.into_value()
+    };
+    host.put(service(unschedulable()));
+    let why = "waits for its suggestion service: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu";
+    assert_eq!(table(&host, &[]), row(why));
+    host.put(service(json!({ "phase": "Pending", "containerStatuses": [{
+        "name": "suggestion", "image": "suggest:1", "state": { "waiting": { "reason": "InvalidImageName" } },
+    }] })));
+    let why = "waits for its suggestion service: image suggest:1 cannot be pulled: the name is not valid";
+    assert_eq!(table(&host, &[]), row(why));
+    host.put(service(running()));
+    assert_eq!(table(&host, &[]), row("0 of 4 trials done"));
 }
 
 #[test]
@@ -218,7 +322,10 @@ fn all_namespaces_are_shown_and_keep_their_pods_apart() {
     // A kind that may not be listed is left out; without pods nothing can be said.
     host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
     assert_eq!(rows().len(), 2);
-    assert!(host.terminal().notes.iter().any(|note| note.contains("jobs")), "{:?}", host.terminal().notes);
+    assert_eq!(host.terminal().notes, [""; 0]);
+    host.format(Format::Wide);
+    assert_eq!(rows().len(), 2);
+    assert_eq!(host.terminal().notes, ["you may not list jobs here"]);
     host.cluster(|cluster| cluster.deny("list", "", "pods"));
     assert_eq!(host.run::<Plugin>(&["-A"]).unwrap_err().code, ErrorCode::Forbidden);
 }
