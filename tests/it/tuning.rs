@@ -1,6 +1,6 @@
 //! `kf tune`: trials on a real node, and an experiment of a stand-in for Katib.
 
-use kf_tests::cluster::{User, skip_without_node};
+use kf_tests::cluster::{Part, User, skip_without_node};
 use serde_json::{Value, json};
 
 use crate::common::team::Team;
@@ -196,11 +196,194 @@ fn an_experiment_is_made_and_followed_to_its_end() {
     assert_eq!(all[1]["best"], true, "{}", ran.transcript());
     let command = "jsonpath={.spec.trialTemplate.trialSpec.spec.trainer.command}";
     let command = team.admin(&["get", "experiment.kubeflow.org/lr", "-o", command]);
-    assert_eq!(command, r#"["train","${trialParameters.lr}"]"#);
+    assert_eq!(command, r#"["sh","-c","train '${trialParameters.lr}'"]"#);
     // Shown again to who may look, who may not begin one.
     let viewer = team.home(User::Viewer, &["tune"]);
     assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
     assert_eq!(experiment(&viewer, &["--seed", "1"]).code, Some(4));
+}
+
+/// A team that Katib's webhooks look at.
+fn team_with_katib(hint: &str) -> Team {
+    let team = Team::with_parts(hint, &[Part::Katib]);
+    let label = "katib.kubeflow.org/metrics-collector-injection=enabled";
+    team.admin(&["label", "namespace", team.name(), label]);
+    team.wait_until_allowed("dana", "patch", "experiments.kubeflow.org");
+    team.wait_until_allowed("dana", "delete", "experiments.kubeflow.org");
+    team
+}
+
+/// `kf tune` with these flags, and a command whose words would not survive being joined by spaces.
+fn tune<'a>(flags: &[&'a str], seconds: &'a str) -> Vec<&'a str> {
+    let script = r#"printf '%s\n' "loss=$0" "$1"; sleep $2"#;
+    let mut words = vec!["tune", "lr", "--objective", "loss", "--minimize", "--runtime", "kf-test"];
+    words.extend(flags);
+    words.extend(["--", "sh", "-c", script, "${lr}", "it's  here", seconds]);
+    words
+}
+
+fn objects(team: &Team, kinds: &str) -> String {
+    team.admin(&["get", kinds, "-o", "name"])
+}
+
+const OF_KATIB: &str = "experiments,suggestions,trials,trainjobs,deployments,services,pods";
+
+#[test]
+fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
+    if skip_without_node("katib_runs_trials_whose_logs_are_seen_while_they_run") {
+        return;
+    }
+    let team = team_with_katib("katib-runs");
+    let home = team.home(User::DataScientist, &["tune", "logs", "status"]);
+    let flags = ["--param", "lr=0.1:0.5", "--max-trials", "2", "--parallel", "1", "-o", "json"];
+    let ran = std::thread::scope(|threads| {
+        let kf = threads.spawn(|| home.run(tune(&flags, "10")));
+        let mut seen = String::new();
+        until_true("the log of a trial is seen", || {
+            seen = home.run(["logs", "experiment/lr"]).stdout;
+            seen.contains("it's  here")
+        });
+        assert!(seen.contains("loss=0."), "{seen}");
+        assert!(!seen.contains("the suggestion service"), "{seen}");
+        let status = home.run(["status", "-o", "name"]).success();
+        assert_eq!(status.stdout, "experiment/lr\n", "{}", status.transcript());
+        kf.join().unwrap()
+    })
+    .success();
+    let all = trials(&ran);
+    assert_eq!(all.len(), 2, "{}", ran.transcript());
+    assert!(all.iter().all(|trial| trial["state"] == "Succeeded"), "{}", ran.transcript());
+
+    // Katib has taken the trials' jobs along.
+    until_true("the trials' pods are gone", || objects(&team, "pods,trainjobs").is_empty());
+    let logs = home.run_in_vain(["logs", "experiment/lr"]).code(5);
+    assert!(logs.stderr.contains("Katib deletes the job of a trial"), "{}", logs.transcript());
+    assert!(logs.stderr.ends_with("hint: kf status experiment/lr\n"), "{}", logs.transcript());
+    home.run(["status", "experiment/lr"]).success();
+
+    // And nothing more can come of it.
+    let more = ["--param", "lr=0.1:0.5", "--max-trials", "6", "--parallel", "1"];
+    let refused = home.run_in_vain(tune(&more, "10")).code(1);
+    assert!(refused.stderr.contains("its spec.resumePolicy is Never"), "{}", refused.transcript());
+    assert!(
+        refused.stderr.contains("\nhint: tune: kf tune lr-2 --objective loss"),
+        "{}",
+        refused.transcript()
+    );
+    assert_eq!(trials(&home.run(tune(&flags, "10")).success()), all, "the same line shows it again");
+}
+
+#[test]
+fn fewer_trials_than_katib_runs_at_once_are_accepted() {
+    if skip_without_node("fewer_trials_than_katib_runs_at_once_are_accepted") {
+        return;
+    }
+    let team = team_with_katib("katib-one");
+    let home = team.home(User::DataScientist, &["tune"]);
+    // The webhook is asked in a dry run, too.
+    let ran = home.run(tune(&["--param", "lr=0.1", "--algorithm", "grid", "--dry-run"], "0")).success();
+    assert!(ran.stderr.contains("would create experiment/lr"), "{}", ran.transcript());
+    home.run(tune(&["--param", "lr=0.1:1", "--max-trials", "2", "--dry-run"], "0")).success();
+    let long = "a".repeat(41);
+    let mut words = tune(&["--param", "lr=0.1:1"], "0");
+    words[1] = &long;
+    let refused = home.run_in_vain(words).code(2);
+    assert!(refused.stderr.contains("is too long: at most 39 characters"), "{}", refused.transcript());
+    let file = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nmetadata: {name: lr}\nspec: {maxTrialCount: 1}\n";
+    let path = home.path().join("lr.yaml");
+    fs_err::write(&path, file).unwrap();
+    let refused = home.run_in_vain(["tune", "lr", path.to_str().unwrap()]).code(2);
+    assert!(
+        refused
+            .stderr
+            .contains("the cluster refuses the experiment: [spec.parallelTrialCount: Invalid value: 3"),
+        "{}",
+        refused.transcript()
+    );
+}
+
+#[test]
+fn live_experiment_of_katib_is_removed_for_good() {
+    if skip_without_node("live_experiment_of_katib_is_removed_for_good") {
+        return;
+    }
+    let team = team_with_katib("katib-remove");
+    let home = team.home(User::DataScientist, &["tune", "remove", "status"]);
+    let flags = ["--param", "lr=0.1:0.5", "--max-trials", "2", "--parallel", "2"];
+    std::thread::scope(|threads| {
+        let kf = threads.spawn(|| home.run(tune(&flags, "3000")));
+        until_true("trials run", || objects(&team, "pods").lines().count() == 3);
+        let ran = home.run(["remove", "lr", "--yes"]).success();
+        assert_eq!(ran.stdout, "experiment/lr removed\n", "{}", ran.transcript());
+        kf.join().unwrap()
+    })
+    .code(5);
+    until_true("all of it is gone", || objects(&team, OF_KATIB).is_empty());
+}
+
+/// What makes `kf remove` delete in the background.
+#[test]
+fn experiment_deleted_in_the_foreground_is_remade_for_ever() {
+    if skip_without_node("experiment_deleted_in_the_foreground_is_remade_for_ever") {
+        return;
+    }
+    let team = team_with_katib("katib-remade");
+    let home = team.home(User::DataScientist, &["tune", "remove", "status"]);
+    // One that never has a suggestion, and says why.
+    let spec = json!({
+        "objective": { "type": "minimize", "objectiveMetricName": "loss" },
+        "algorithm": { "algorithmName": "random" },
+        "parameters": [{ "name": "lr", "parameterType": "double", "feasibleSpace": { "min": "0.1", "max": "1" } }],
+        "trialTemplate": {
+            "primaryContainerName": "node", "trialParameters": [{ "name": "lr", "reference": "lr" }],
+            "trialSpec": { "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "spec": {
+                "runtimeRef": { "name": "kf-test" }, "trainer": { "command": ["train", "${trialParameters.lr}"] },
+            } },
+        },
+    });
+    let experiment = json!({
+        "apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "spec": spec,
+        "metadata": { "name": "lr", "annotations": { "kf.test/suggestion-image": "kf.test/nosuch:1" } },
+    });
+    team.apply(&experiment.to_string());
+    let mut status = String::new();
+    until_true("the experiment says what it waits for", || {
+        status = home.run(["status"]).success().stdout;
+        status.contains("waits for its suggestion service: image kf.test/nosuch:1 cannot be pulled")
+    });
+    assert!(!status.contains("deployment"), "{status}");
+    let refused = home.run_in_vain(["remove", "deployment/lr-random", "--yes"]).code(2);
+    assert!(refused.stderr.ends_with("hint: kf remove experiment/lr\n"), "{}", refused.transcript());
+
+    let uid = || team.admin(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.uid}"]);
+    let first = uid();
+    team.admin(&["delete", "experiment.kubeflow.org/lr", "--cascade=foreground", "--wait=false"]);
+    until_true("the deployment was made again", || ![first.clone(), String::new()].contains(&uid()));
+    assert!(objects(&team, "experiments").contains("/lr"), "it is still there");
+    let status = home.run(["status", "lr"]).success();
+    assert!(status.stdout.contains("Terminating"), "{}", status.transcript());
+}
+
+#[test]
+fn experiment_without_katib_is_seen_and_removed_by_its_name() {
+    if skip_without_node("experiment_without_katib_is_seen_and_removed_by_its_name") {
+        return;
+    }
+    let team = Team::with_node("tune-own");
+    let home = team.home(User::DataScientist, &["tune", "status", "logs", "remove"]);
+    let flags = ["--engine", "trainer", "--param", "lr=0.1:0.5", "--max-trials", "2"];
+    home.run(tune(&flags, "0")).success();
+    let status = home.run(["status", "-o", "name"]).success();
+    assert_eq!(status.stdout, "experiment/lr\n", "{}", status.transcript());
+    let status = home.run(["status", "lr"]).success();
+    assert!(status.stdout.contains("2 of 2 trials done; best loss=0."), "{}", status.transcript());
+    let logs = home.run(["logs", "lr"]).success();
+    assert_eq!(logs.stdout.matches("it's  here").count(), 2, "{}", logs.transcript());
+    assert!(logs.stdout.contains("[lr-1/node-0] loss=0."), "{}", logs.transcript());
+    let ran = home.run(["remove", "lr"]).success();
+    assert_eq!(ran.stdout, "experiment/lr removed\n", "{}", ran.transcript());
+    assert_eq!(objects(&team, "trainjobs,pods"), "");
+    home.run_in_vain(["remove", "lr"]).code(5);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 const FORMAT: u32 = 1;
 
 /// On a trial: the definition of its experiment.
-pub(crate) const ANNOTATION: &str = "kf-cli.dev/tune-definition";
+pub(crate) use kf_plugin_sdk::workloads::OWN_DEFINITION as ANNOTATION;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Definition {

@@ -2,25 +2,33 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::manifest::plain_refusal;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::outcome;
+use kf_plugin_sdk::workloads::{Component, outcome};
 use kf_training_job::metrics::Observed;
-use kf_training_job::refusal::explain;
 use kf_training_job::{check_access, overrides, renamed, runtime};
 use serde_json::{Value, json};
 
 use crate::Tune;
+use crate::names::{self, KATIB_MAX, KATIB_TRIAL};
 use crate::objective::{Direction, Objective, Take};
 use crate::plan::Plan;
 use crate::screen::{End, Screen};
 use crate::search::{Algorithm, Assignment};
+use crate::shell;
 use crate::space::{Parameter, Space, Step};
 use crate::template;
 use crate::trial::{State, Trial};
 
 const GROUP: &str = "kubeflow.org";
+/// How often it is asked what no trial comes for.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// What it makes where nothing says how many trials run at once.
+const USUAL_PARALLEL: i64 = 3;
 const EXPERIMENT_LABEL: &str = "katib.kubeflow.org/experiment";
 
 pub(crate) fn experiment_kind() -> Kind {
@@ -50,8 +58,11 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     check_access(kf, GROUP, "experiments", &["create", "patch"], || {
         experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map(drop)
     })?;
-    let refused = |error| explain(kf, error, &tune.name, &tune.name);
+    let refused = |error| refused(kf, tune, error);
     let before = experiments.find(&tune.name)?;
+    if let Some(before) = &before {
+        check_can_go_on(kf, tune, before, &experiment)?;
+    }
     let checked = experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map_err(refused)?;
     if let Some(before) = &before {
         check_same(kf, tune, before, &checked)?;
@@ -67,7 +78,45 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     follow(kf, applied, tune.watch)
 }
 
+/// What a webhook of Katib has against an experiment.
+fn refused(kf: &Kf, tune: &Tune, error: Error) -> Error {
+    if error.message.contains("are editable") {
+        let name = &tune.name;
+        let message =
+            format!("experiment {name} exists and is another one: only its numbers of trials can change");
+        return Error::new(ErrorCode::Conflict, message).hint(renamed(kf, name));
+    }
+    plain_refusal(error, "the experiment")
+}
+
+/// Katib goes on with an experiment that has ended only if it ended for want of trials, and its policy keeps what
+/// suggests the next ones.
+fn check_can_go_on(kf: &Kf, tune: &Tune, before: &Object, after: &Object) -> Result<()> {
+    let Some(end) = outcome(before) else { return Ok(()) };
+    let changes = BUDGET.iter().any(|field| {
+        let number = |experiment: &Object| experiment.int(&format!("/spec/{field}"));
+        number(after).is_some_and(|wanted| Some(wanted) != number(before))
+    });
+    let policy = before.str("/spec/resumePolicy").unwrap_or("Never");
+    let ended_for_want = end.succeeded && matches!(end.reason.as_str(), "" | "ExperimentMaxTrialsReached");
+    if !changes || (ended_for_want && policy != "Never") {
+        return Ok(());
+    }
+    let name = &tune.name;
+    let why = match (end.succeeded, ended_for_want) {
+        (true, true) => format!("its spec.resumePolicy is {policy}"),
+        (true, false) => "it has reached its goal".to_owned(),
+        (false, _) => "it has failed".to_owned(),
+    };
+    Err(Error::new(
+        ErrorCode::Conflict,
+        format!("experiment {name} has ended and Katib cannot go on with it: {why}"),
+    )
+    .hint(renamed(kf, name)))
+}
+
 fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
+    names::check_length(&tune.name, KATIB_MAX)?;
     let alone = [
         ("--param", !tune.param.is_empty()),
         ("--objective", tune.objective.is_some()),
@@ -96,13 +145,29 @@ fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
             experiment.set(field, count);
         }
     }
+    if tune.max_trials.is_some() {
+        cap(&mut experiment);
+    }
     overrides::set_fields(&tune.job, &mut experiment)?;
     Ok(experiment)
+}
+
+/// Fewer trials than a file had in mind: Katib refuses to run or to lose more than there are.
+fn cap(experiment: &mut Object) {
+    let Some(most) = experiment.int("/spec/maxTrialCount") else { return };
+    for (field, usual) in
+        [("/spec/parallelTrialCount", Some(USUAL_PARALLEL)), ("/spec/maxFailedTrialCount", None)]
+    {
+        if experiment.int(field).or(usual).is_some_and(|count| count > most) {
+            experiment.set(field, most);
+        }
+    }
 }
 
 /// An Experiment whose trials are training jobs.
 fn from_flags(kf: &Kf, tune: &Tune, template: Option<Object>) -> Result<Object> {
     let plan = Plan::of(tune)?;
+    names::check(&tune.name, KATIB_TRIAL, tune.job.nodes)?;
     if tune.job.from_dir.is_some() {
         let line = kf.command_line().set("--engine", "trainer");
         return Err(Error::new(ErrorCode::Unsupported, "an Experiment cannot take local code along")
@@ -118,7 +183,10 @@ fn from_flags(kf: &Kf, tune: &Tune, template: Option<Object>) -> Result<Object> 
         .iter()
         .map(|parameter| (parameter.name.clone(), format!("${{trialParameters.{}}}", parameter.name)))
         .collect();
-    let mut trial = template::fill(&template, &places).into_value();
+    let mut trial = template::fill(&template, &places);
+    let is_quoted = shell::quote_command(&mut trial);
+    shell::check_values(kf, &plan.parameters, is_quoted)?;
+    let mut trial = trial.into_value();
     if let Some(metadata) = trial.get_mut("metadata").and_then(Value::as_object_mut) {
         // Katib gives each trial its name.
         metadata.remove("name");
@@ -309,14 +377,16 @@ pub(crate) fn follow(kf: &Kf, experiment: Object, watch: bool) -> Result<Exit> {
     let total = experiment.int("/spec/maxTrialCount").and_then(|count| usize::try_from(count).ok());
     let mut screen =
         Screen::new(kf, objective(&experiment), "trial", total, watch, &numbered(&trials), names);
+    let mut look_again = kf.after(LOOK_AGAIN);
+    let mut waits = None;
     loop {
         let known = numbered(&trials);
         if let Some(outcome) = outcome(&experiment) {
             let end = if outcome.succeeded { End::AllTried } else { End::TooManyFailed };
             return screen.finish(&known, end);
         }
-        screen.show(&known, None)?;
-        let ready = kf.wait(&[&of_experiment.subscribe(), &of_trials.subscribe()]);
+        screen.show(&known, waits.as_deref())?;
+        let ready = kf.wait(&[&of_experiment.subscribe(), &of_trials.subscribe(), &look_again]);
         if ready.is_empty() {
             return Err(Error::timed_out(format!("nothing more was heard of {name}")));
         }
@@ -337,7 +407,19 @@ pub(crate) fn follow(kf: &Kf, experiment: Object, watch: bool) -> Result<Exit> {
         if ready.contains(&1) {
             take(of_trials.changes()?, &mut trials);
         }
+        if ready.contains(&2) {
+            waits = what_is_waited_for(kf, &experiment, &numbered(&trials));
+            look_again = kf.after(LOOK_AGAIN);
+        }
     }
+}
+
+/// What no trial runs for: their pods, or the service that suggests their values.
+fn what_is_waited_for(kf: &Kf, experiment: &Object, trials: &[Trial]) -> Option<String> {
+    if !kf.context().interactive || trials.iter().any(|trial| trial.state == State::Running) {
+        return None;
+    }
+    Component::of(experiment.clone())?.verdict(kf).ok()?.why
 }
 
 type Trials = BTreeMap<String, Object>;

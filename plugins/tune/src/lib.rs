@@ -7,12 +7,14 @@
 
 mod definition;
 mod katib;
+mod names;
 mod objective;
 mod observation;
 mod plan;
 mod plot;
 mod screen;
 mod search;
+mod shell;
 mod space;
 mod table;
 mod template;
@@ -132,7 +134,7 @@ enum Engine {
 
 #[kf_plugin_sdk::main(complete = complete)]
 pub fn main(tune: Tune, kf: &Kf) -> Result<Exit> {
-    check_name(&tune.name)?;
+    kf_training_job::check_name(&tune.name)?;
     if !tune.defines() {
         tune.check_idle_flags()?;
         return show(kf, &tune);
@@ -146,15 +148,6 @@ pub fn main(tune: Tune, kf: &Kf) -> Result<Exit> {
         Engine::Katib => katib::run(kf, &tune, file),
         Engine::Trainer => trainer::run(kf, &tune, file),
     }
-}
-
-/// The name of a trial is that of its experiment and its number.
-fn check_name(name: &str) -> Result<()> {
-    kf_training_job::check_name(name)?;
-    if name.len() > 58 {
-        return Err(Error::invalid(format!("`{name}` is too long for an experiment: at most 58 letters")));
-    }
-    Ok(())
 }
 
 impl Tune {

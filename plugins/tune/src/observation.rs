@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use crate::objective::Objective;
 use crate::trial::{State, Trial};
 
+use kf_plugin_sdk::workloads::OWN_OBSERVATION as OBSERVATION;
 /// On a trial's job: its values, and what was observed once it had ended.
-pub(crate) const PARAMETERS: &str = "kf-cli.dev/tune-parameters";
-const OBSERVATION: &str = "kf-cli.dev/tune-observation";
+pub(crate) use kf_plugin_sdk::workloads::OWN_PARAMETERS as PARAMETERS;
 
 /// What is kept of a trial's metrics beside the objective.
 const MOST_METRICS: usize = 20;

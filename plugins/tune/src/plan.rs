@@ -35,14 +35,18 @@ impl Plan {
     pub(crate) fn of(tune: &Tune) -> Result<Self> {
         let parameters = parameters(&tune.param)?;
         let assignments = assignments(tune, &parameters)?;
+        // Katib refuses more than there are trials.
+        let no_more = |count: usize| count.min(assignments.len());
+        let parallel = no_more(tune.parallel.map_or(USUAL_PARALLEL, |count| count as usize));
+        let max_failed = no_more(tune.max_failed.map_or(USUAL_FAILED, |count| count as usize));
         Ok(Self {
             objective: objective(tune)?,
             algorithm: tune.algorithm,
             seed: tune.seed,
             parameters,
             assignments,
-            parallel: tune.parallel.map_or(USUAL_PARALLEL, |count| count as usize),
-            max_failed: tune.max_failed.map_or(USUAL_FAILED, |count| count as usize),
+            parallel,
+            max_failed,
         })
     }
 }

@@ -148,6 +148,9 @@ impl<'a> Screen<'a> {
                 parts.push(format!("{waiting} wait{}", waits.map(|w| format!(" ({w})")).unwrap_or_default()))
             }
         }
+        if let (0, 0, Some(waits)) = (count(State::Running), count(State::Waiting), waits) {
+            parts.push(waits.to_owned());
+        }
         if let Some(best) = best(trials, &self.objective)
             && let Some(value) = best.value(&self.objective)
         {
@@ -186,7 +189,9 @@ impl<'a> Screen<'a> {
         if end == End::TooManyFailed {
             let last = trials.iter().rev().find(|trial| trial.state == State::Failed);
             self.kf.warn(format!("{failed} trials failed, which is more than may"));
-            if let Some(trial) = last.or_else(|| trials.iter().rev().find(|t| t.state == State::Unmeasured)) {
+            let last = last.or_else(|| trials.iter().rev().find(|trial| trial.state == State::Unmeasured));
+            // Katib deletes the job of a trial that has ended, and its logs with it.
+            if let Some(trial) = last.filter(|_| self.kind == "trainjob") {
                 let logs = self.kf.same_target(&format!("kf logs {}/{}", self.kind, trial.name));
                 self.kf.note(format!("{logs} shows the last of them"));
             }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kf_plugin_sdk::Pollable;
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::manifest::read_manifest;
 use kf_plugin_sdk::objects::{Change, Reflector};
@@ -21,15 +22,18 @@ use crate::screen::{End, Screen, end_of};
 use crate::search::Assignment;
 use crate::template;
 use crate::trial::{State, Trial, best};
-use crate::{Tune, katib};
+use crate::{Tune, katib, names};
 
 /// On a trial's job: whose trial it is, and which.
-pub(crate) const EXPERIMENT: &str = "kf-cli.dev/experiment";
-const NUMBER: &str = "kf-cli.dev/trial";
+pub(crate) use kf_plugin_sdk::workloads::OWN_EXPERIMENT_LABEL as EXPERIMENT;
+use kf_plugin_sdk::workloads::OWN_TRIAL_LABEL as NUMBER;
 
 /// What to do with more code than a ConfigMap holds.
 const TOO_LARGE: &str =
     "keep data out of it; put data on a volume of the runtime, or build an image and name it with --image";
+
+/// Trials are deleted one after the other. While they may be, none is made in place of one that is gone.
+const REMOVAL_TAKES: Duration = Duration::from_secs(10);
 
 /// How often it is asked what a waiting trial waits for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -46,6 +50,8 @@ fn selection(kf: &Kf, name: &str) -> Api {
 /// Runs the experiment to its end.
 pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     let plan = Plan::of(tune)?;
+    // `-` and the number.
+    names::check(&tune.name, plan.assignments.len().to_string().len() + 1, tune.job.nodes)?;
     let mut template = file.unwrap_or_else(|| kf_training_job::empty(&tune.name));
     if !kf.serves(&train_job())? {
         return Err(Error::not_found("this cluster has neither experiments nor training jobs")
@@ -99,21 +105,36 @@ impl Controller<'_> {
         let mut screen = Screen::new(self.kf, objective, "trainjob", total, self.tune.watch, &before, names);
         let mut look_again = self.kf.after(LOOK_AGAIN);
         let mut waits = None;
+        // Since somebody deleted a trial.
+        let mut pause: Option<Pollable> = None;
         loop {
             let trials = self.trials(&mut jobs)?;
             if let Some(end) = self.end(&trials) {
                 return screen.finish(&trials, end);
             }
-            if self.start_next(&mut jobs, &trials)? {
+            if pause.is_some() && jobs.values().all(is_leaving) {
+                let name = &self.tune.name;
+                return Err(Error::not_found(format!("experiment {name} was removed before it ended")));
+            }
+            if pause.is_none() && self.start_next(&mut jobs, &trials)? {
                 continue;
             }
             screen.show(&trials, waits.as_deref())?;
-            let ready = self.kf.wait(&[&changes.subscribe(), &look_again]);
+            let changed = changes.subscribe();
+            let timers = [Some(&changed), Some(&look_again), pause.as_ref()];
+            let ready = self.kf.wait(&timers.into_iter().flatten().collect::<Vec<_>>());
             if ready.is_empty() {
                 return Err(Error::timed_out(format!("nothing more was heard of {}", self.tune.name)));
             }
+            if ready.contains(&2) {
+                pause = None;
+            }
             if ready.contains(&0) {
+                let before = jobs.len();
                 take(changes.changes()?, &mut jobs);
+                if jobs.len() < before {
+                    pause = Some(self.kf.after(REMOVAL_TAKES));
+                }
             }
             if ready.contains(&1) {
                 waits = self.what_is_waited_for(&trials, &jobs);
@@ -313,6 +334,10 @@ fn take(changes: Vec<Change>, jobs: &mut Jobs) {
     }
 }
 
+fn is_leaving(job: &Object) -> bool {
+    job.str("/metadata/deletionTimestamp").is_some()
+}
+
 fn by_number(jobs: Vec<Object>) -> Jobs {
     jobs.into_iter().filter_map(|job| Some((number(&job)?, job))).collect()
 }
@@ -327,8 +352,9 @@ pub(crate) fn find(kf: &Kf, name: &str) -> Result<Option<(Definition, Vec<Trial>
         return Ok(None);
     }
     let jobs = by_number(jobs(kf, name)?);
-    let Some(first) = jobs.values().next() else { return Ok(None) };
-    let definition = Definition::of(first)?;
+    // Later trials know of a larger budget.
+    let Some(last) = jobs.values().next_back() else { return Ok(None) };
+    let definition = Definition::of(last)?;
     let objective = definition.objective();
     let trials = jobs.iter().map(|(number, job)| trial(*number, job, &objective)).collect();
     Ok(Some((definition, trials)))

@@ -319,7 +319,10 @@ fn what_is_missing_is_asked_for() {
         refused(&words(&["--compare", "1"])),
         "--compare shows an experiment that is there, and this defines one"
     );
-    assert!(refused(&[&"a".repeat(59), "--param", "a=1,2"]).contains("too long"));
+    let mut long = words(&[]);
+    let name = "a".repeat(47);
+    long[0] = &name;
+    assert!(refused(&long).contains("too long: at most 46 characters"), "{}", refused(&long));
     assert!(refused(&words(&["--engine", "katib"])).contains("no Katib"));
     let wide =
         ["lr", "--param", "a=1:5000", "--algorithm", "grid", "--objective", "x", "--minimize", "--", "${a}"];
@@ -439,7 +442,7 @@ fn where_katib_is_it_runs_the_experiment_of_the_flags() {
     assert_eq!(spec("parameters/1/feasibleSpace"), json!({ "list": ["adam", "sgd"] }));
     assert_eq!(spec("algorithm/algorithmSettings"), json!([{ "name": "random_state", "value": "7" }]));
     assert_eq!(spec("maxTrialCount"), 2);
-    let command = json!(["train", "${trialParameters.lr}", "${trialParameters.opt}"]);
+    let command = json!(["sh", "-c", "train '${trialParameters.lr}' '${trialParameters.opt}'"]);
     assert_eq!(spec("trialTemplate/trialSpec/spec/trainer/command"), command);
     let terminal = host.terminal();
     assert_eq!(terminal.column(0), ["1", "2"]);
@@ -497,4 +500,200 @@ fn a_train_job_in_a_file_is_a_template() {
     assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
     let job = host.cluster(|cluster| cluster.object(KIND, "lr-4")).unwrap();
     assert_eq!(job.str("/spec/trainer/env/0/value"), Some("0.4"));
+}
+
+/// The experiment that these words make.
+#[expect(clippy::unwrap_used, reason = "what is not made fails the test")]
+fn made_by_katib(words: &[&str]) -> Object {
+    let host = with_katib();
+    katib_plays(&host);
+    assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK));
+    host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap()
+}
+
+#[test]
+fn katib_is_given_no_larger_numbers_than_there_are_trials() {
+    let fixed = |more: &[&'static str]| {
+        let mut words = vec!["lr", "--objective", "loss", "--minimize", "--runtime", "torch"];
+        words.extend(more);
+        words.extend(["--", "train", "${lr}"]);
+        let experiment = made_by_katib(&words);
+        let count = |field: &str| experiment.int(&format!("/spec/{field}"));
+        [count("maxTrialCount"), count("parallelTrialCount"), count("maxFailedTrialCount")]
+            .map(Option::unwrap)
+    };
+    assert_eq!(fixed(&["--param", "lr=0.1", "--algorithm", "grid"]), [1, 1, 1]);
+    assert_eq!(fixed(&["--param", "lr=0.1:1", "--max-trials", "2"]), [2, 2, 2]);
+    assert_eq!(fixed(&["--param", "lr=0.1:1", "--max-trials", "2", "--parallel", "9"]), [2, 2, 2]);
+    assert_eq!(fixed(&["--param", "lr=0.1:1", "--max-trials", "9", "--parallel", "4"]), [9, 4, 3]);
+    assert_eq!(fixed(&["--param", "lr=0.1:1", "--max-trials", "9", "--max-failed", "1"]), [9, 3, 1]);
+}
+
+#[test]
+fn experiment_of_a_file_is_capped_where_a_flag_lowers_its_trials() {
+    let host = with_katib();
+    let counts = |file: &str, words: &[&str]| {
+        host.file("lr.yaml", file);
+        host.change_context(|context| context.dry_run = false);
+        host.cluster(|cluster| cluster.remove(EXPERIMENT, "lr"));
+        katib_plays(&host);
+        let words = [&["lr", "lr.yaml"], words].concat();
+        assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
+        let made = host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap();
+        [made.int("/spec/parallelTrialCount"), made.int("/spec/maxFailedTrialCount")]
+    };
+    let wide = format!("{FILE}  parallelTrialCount: 5\n  maxFailedTrialCount: 4\n");
+    assert_eq!(counts(&wide, &["--max-trials", "2"]), [Some(2), Some(2)]);
+    // What Katib would choose is more than that.
+    assert_eq!(counts(FILE, &["--max-trials", "2"]), [Some(2), None]);
+    assert_eq!(counts(FILE, &["--max-trials", "4"]), [None, None]);
+    assert_eq!(counts(&wide, &[]), [Some(5), Some(4)], "the file's own business");
+}
+
+#[test]
+fn name_that_katib_has_no_room_for_is_refused_before_anything_is_made() {
+    let host = with_katib();
+    let name = "a".repeat(41);
+    let flags = [
+        &name,
+        "--param",
+        "lr=1,2",
+        "--objective",
+        "loss",
+        "--minimize",
+        "--runtime",
+        "torch",
+        "--",
+        "t",
+        "${lr}",
+    ];
+    let error = host.run::<Plugin>(&flags).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert!(error.message.contains("too long: at most 39 characters"), "{}", error.message);
+    host.file("lr.yaml", &FILE.replace("name: lr}\nspec", &format!("name: {name}}}\nspec")));
+    let error = host.run::<Plugin>(&[&name, "lr.yaml"]).unwrap_err();
+    assert!(error.message.contains("too long: at most 40 characters"), "{}", error.message);
+    assert!(host.cluster(|cluster| cluster.writes().is_empty()));
+}
+
+#[test]
+fn ended_experiment_of_katib_is_not_extended_in_vain() {
+    let words = |more: &[&'static str]| {
+        let mut words =
+            vec!["lr", "--param", "lr=0.1:1", "--objective", "loss", "--minimize", "--runtime", "torch"];
+        words.extend(more);
+        words.extend(["--", "train", "${lr}"]);
+        words
+    };
+    let host = with_katib();
+    katib_plays(&host);
+    assert_eq!(host.run::<Plugin>(&words(&["--max-trials", "2"])), Ok(Exit::OK));
+    let writes = host.cluster(|cluster| cluster.writes().len());
+    // The same line shows it again.
+    assert_eq!(host.run::<Plugin>(&words(&["--max-trials", "2"])), Ok(Exit::OK));
+    let error = host.run::<Plugin>(&words(&["--max-trials", "6"])).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    let message = "experiment lr has ended and Katib cannot go on with it: its spec.resumePolicy is Never";
+    assert_eq!(error.message, message);
+    assert!(error.hint.as_deref().unwrap().starts_with("kf tune lr-2 --param "), "{:?}", error.hint);
+    assert!(host.cluster(|cluster| cluster.writes().len()) > writes);
+    // One that keeps its suggestions goes on.
+    host.cluster(|cluster| {
+        cluster.change(EXPERIMENT, "lr", |it| it.set("/spec/resumePolicy", "LongRunning"))
+    });
+    assert_eq!(host.run::<Plugin>(&words(&["--max-trials", "6"])), Ok(Exit::OK));
+    for (reason, kind, why) in [
+        ("ExperimentGoalReached", "Succeeded", "it has reached its goal"),
+        ("ExperimentFailed", "Failed", "it has failed"),
+    ] {
+        host.cluster(|cluster| {
+            cluster.change(EXPERIMENT, "lr", |it| {
+                it.set("/status/conditions", json!([{ "type": kind, "status": "True", "reason": reason }]));
+            });
+        });
+        let error = host.run::<Plugin>(&words(&["--max-trials", "7"])).unwrap_err();
+        assert!(error.message.ends_with(why), "{}", error.message);
+    }
+}
+
+#[test]
+fn refusal_of_katib_speaks_of_the_experiment() {
+    let host = with_katib();
+    let refused = |text: &str| {
+        let denied = format!(
+            "admission webhook \"validator.experiment.katib.kubeflow.org\" denied the request: {text}"
+        );
+        host.cluster(|cluster| cluster.fail("patch", "Experiment", Error::invalid(denied)));
+        host.file("lr.yaml", FILE);
+        host.run::<Plugin>(&["lr", "lr.yaml"]).unwrap_err()
+    };
+    let error = refused("spec.maxTrialCount: Invalid value: 2: must be greater than status.trials count");
+    let message = "the cluster refuses the experiment: spec.maxTrialCount: Invalid value: 2: must be greater than \
+                   status.trials count";
+    assert_eq!(error.message, message);
+}
+
+#[test]
+fn values_that_katib_would_break_are_refused_with_another_engine() {
+    for value in ["it's", "a\"b", r"c\d"] {
+        let choices = format!("opt=plain,{value}");
+        let host = with_katib();
+        let words = [
+            "lr",
+            "--param",
+            &choices,
+            "--objective",
+            "loss",
+            "--minimize",
+            "--runtime",
+            "torch",
+            "--",
+            "t",
+            "${opt}",
+        ];
+        let error = host.run::<Plugin>(&words).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unsupported, "{value}: {}", error.message);
+        assert!(error.hint.as_deref().unwrap().contains(" --engine trainer "), "{:?}", error.hint);
+        assert!(host.cluster(|cluster| cluster.writes().is_empty()));
+    }
+}
+
+#[test]
+fn experiment_that_kf_runs_is_a_component_as_its_own_command_sees_it() {
+    use kf_plugin_sdk::workloads::{Component, State};
+
+    let host = cluster();
+    all_four(&host);
+    assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
+    let component = Component::find(&host.kf(), "lr").unwrap();
+    assert_eq!(component.to_string(), "experiment/lr");
+    let verdict = component.verdict(&host.kf()).unwrap();
+    assert_eq!((verdict.state, verdict.ready, verdict.wanted), (State::Complete, 4, 4));
+    assert_eq!(verdict.why.as_deref(), Some("4 of 4 trials done; best loss=0.1 (lr=0.3)"));
+    assert_eq!(component.pods(&host.kf()).unwrap().len(), 4);
+}
+
+#[test]
+fn removed_experiment_is_not_begun_anew() {
+    let host = cluster();
+    // One after the other, as `kf remove` deletes them.
+    for (after, number) in [(10, 1), (11, 2)] {
+        host.at(seconds(after), move |cluster| cluster.remove(KIND, &format!("lr-{number}")));
+    }
+    let error = host.run::<Plugin>(&words(&[])).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.message, "experiment lr was removed before it ended");
+    assert_eq!(jobs(&host), [""; 0]);
+}
+
+#[test]
+fn single_trial_that_was_deleted_is_made_anew() {
+    let host = cluster();
+    host.at(seconds(10), |cluster| cluster.remove(KIND, "lr-1"));
+    host.at(seconds(30), |cluster| assert!(cluster.object(KIND, "lr-1").is_some()));
+    for (after, number, loss) in [(40, 1, 0.5), (50, 2, 0.3), (60, 3, 0.1), (70, 4, 0.2)] {
+        at(&host, after, number, loss);
+    }
+    assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
+    assert_eq!(host.terminal().column(0), ["1", "2", "3", "4"]);
 }
