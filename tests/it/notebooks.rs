@@ -146,7 +146,7 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
         return;
     }
     let team = team("mended");
-    let home = team.home(User::DataScientist, &["notebook"]);
+    let home = team.home(User::DataScientist, &["notebook", "status"]);
     // An image that is not there: the pod would keep it for ever, whatever the spec says.
     home.run(["notebook", "create", "stuck", "--image", "kf.test/nosuch:1"]).success();
     until(&home, "stuck", "Failed", "image kf.test/nosuch:1 cannot be pulled");
@@ -165,10 +165,47 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
         team.name()
     ));
     home.run(["notebook", "start", "stuck"]).success();
-    until(&home, "stuck", "Failed", "exceeded quota: none");
+    until(&home, "stuck", "Pending", "exceeded quota: none");
+    // Every command says the same of it.
+    let status: Value =
+        serde_json::from_str(&home.run(["status", "stuck", "-o", "json"]).success().stdout).unwrap();
+    let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+    assert_eq!((text("state"), text("why")), listed(&home, "stuck"));
     let ran = home.run(["notebook", "start", "stuck", "--wait"]).code(1);
     assert!(ran.stderr.contains("exceeded quota: none"), "{}", ran.transcript());
     team.admin(&["delete", "quota", "none", "-n", team.name()]);
+}
+
+#[test]
+fn hint_for_a_name_of_both_kinds_keeps_the_subcommand() {
+    if skip_without_node("hint_for_a_name_of_both_kinds_keeps_the_subcommand") {
+        return;
+    }
+    let team = team("twins");
+    let of = |version: &str, kind: &str, spec: &str| {
+        let stopped = "annotations: {kubeflow-resource-stopped: '2026-01-01T12:00:00Z'}";
+        format!(
+            "apiVersion: kubeflow.org/{version}\nkind: {kind}\nmetadata: {{name: ok, {stopped}}}\nspec: {spec}\n---\n"
+        )
+    };
+    let notebook = of("v1", "Notebook", "{template: {spec: {containers: [{name: ok, image: i}]}}}");
+    let options = "options: {imageConfig: a, podConfig: b}";
+    let spec = format!("{{paused: true, kind: none, podTemplate: {{volumes: {{home: files}}, {options}}}}}");
+    team.apply(&(notebook + &of("v1beta1", "Workspace", &spec)));
+    let home = team.home(User::DataScientist, &["notebook"]);
+    for words in [&["stop", "ok"][..], &["start", "ok"], &["open", "ok", "--no-browser"]] {
+        let ran = home.run_in_vain(["-n", team.name(), "notebook"].iter().chain(words)).code(2);
+        let rest = words.join(" ").replacen("ok", "notebook/ok", 1);
+        let hint = format!("hint: kf -n {} notebook {rest}\n", team.name());
+        assert!(ran.stderr.ends_with(&hint), "{}", ran.transcript());
+    }
+    let ran = home.run(["notebook", "stop", "workspace/ok"]).success();
+    assert!(
+        ran.stderr.contains("workspace/ok names volume claims that do not exist: files"),
+        "{}",
+        ran.transcript()
+    );
+    assert_eq!(ran.stdout, "workspace/ok was stopped already\n");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(crate) fn run(start: &Start, kf: &Kf) -> Result<Exit> {
     let scene = Scene::of(kf, &server)?;
     let view = View::new(&server, &scene, kf.now());
     if view.state == ServerState::Terminating {
-        return Err(Error::failed(format!("{server} is being deleted")).hint("kf notebook ls"));
+        return Err(Error::failed(format!("{server} is being deleted")).hint(format!("kf status {server}")));
     }
     let old = view.pod.and_then(|pod| pod.uid()).map(str::to_owned);
     let is_ready = view.state == ServerState::Running;

@@ -38,8 +38,8 @@ pub(crate) fn run(stop: &Stop, kf: &Kf) -> Result<Exit> {
     if !stop.no_wait {
         until_stopped(kf, &mut server, stop.timeout.0)?;
     }
-    let claims = server.claims();
-    let kept = if claims.is_empty() { String::new() } else { format!("; kept: {}", claims.join(", ")) };
+    let kept = kept(kf, &server)?;
+    let kept = if kept.is_empty() { String::new() } else { format!("; kept: {}", kept.join(", ")) };
     let change = match (was_wished, stop.no_wait) {
         (false, _) => "was stopped already",
         (true, true) => "stopping",
@@ -47,6 +47,24 @@ pub(crate) fn run(stop: &Stop, kf: &Kf) -> Result<Exit> {
     };
     Report::of(&server, change).print(kf, &kept)?;
     Ok(Exit::OK)
+}
+
+/// Its volume claims that are there. Whoever may not look takes the server's word for them.
+fn kept<'s>(kf: &Kf, server: &'s Server) -> Result<Vec<&'s str>> {
+    let claims = kf.api("PersistentVolumeClaim");
+    let (mut kept, mut missing) = (Vec::new(), Vec::new());
+    for claim in server.claims() {
+        match claims.find(claim) {
+            Ok(None) => missing.push(claim),
+            Ok(Some(_)) => kept.push(claim),
+            Err(error) if error.is(ErrorCode::Forbidden) => kept.push(claim),
+            Err(error) => return Err(error),
+        }
+    }
+    if !missing.is_empty() {
+        kf.warn(format!("{server} names volume claims that do not exist: {}", missing.join(", ")));
+    }
+    Ok(kept)
 }
 
 /// What is in a kernel's memory goes with it.

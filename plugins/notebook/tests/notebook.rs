@@ -96,10 +96,15 @@ fn waiting(reason: &str, message: &str) -> Value {
 /// A notebook `alice` that runs.
 fn with_alice() -> FakeHost {
     let host = cluster();
+    host.put(claim("files"));
     host.put(notebook("alice", json!({})));
     host.put(set("alice", "nb-alice", "1"));
     host.put(alices_pod("1", ready()));
     host
+}
+
+fn claim(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name } })
 }
 
 fn workspace(spec: Value, status: Value) -> Value {
@@ -255,8 +260,8 @@ fn what_cannot_be_made_is_told_by_the_events_of_its_stateful_set() {
     assert_eq!(listed(&host), said("Pending", "no pod yet"));
     let quota = "Create Pod alice-0 in StatefulSet alice failed error: pods \"alice-0\" is forbidden: exceeded quota: q";
     host.put(warning("StatefulSet", "alice", "set-of-nb-alice", quota));
-    let why = "no pod can be made: pods \"alice-0\" is forbidden: exceeded quota: q";
-    assert_eq!(listed(&host), said("Failed", why));
+    // As `kf status` has it: the controller tries again.
+    assert_eq!(listed(&host), said("Pending", "exceeded quota: q"));
 }
 
 #[test]
@@ -266,7 +271,7 @@ fn who_may_not_see_stateful_sets_reads_the_copies_of_the_events() {
     host.put(notebook("alice", json!({})));
     let copy = "Reissued from statefulset/alice: Create Pod alice-0 in StatefulSet alice failed error: quota";
     host.put(warning("Notebook", "alice", "nb-alice", copy));
-    assert_eq!(listed(&host), said("Failed", "no pod can be made: quota"));
+    assert_eq!(listed(&host), said("Pending", "quota"));
 }
 
 // ---- trap 3: names that no pod comes of ----
@@ -420,7 +425,7 @@ fn a_change_that_never_reaches_its_pod_is_shown_and_healed_by_start() {
     host.put(alices_pod("1", waiting("ImagePullBackOff", "not found")));
     let (state, why) = listed(&host);
     assert_eq!(state, "Failed");
-    assert!(why.ends_with("; its pod is older than its spec; kf notebook start alice"), "{why}");
+    assert!(why.ends_with("; its pod is older than its spec; kf notebook start notebook/alice"), "{why}");
     host.at(seconds(1), |cluster| cluster.remove("Pod", "alice-0"));
     host.format(Format::Table);
     assert_eq!(host.run::<Plugin>(&["start", "alice"]), Ok(Exit::OK));
@@ -476,7 +481,10 @@ fn an_offered_update_is_shown_and_written_as_ids() {
     host.put(ws_pod("1", ready()));
     assert_eq!(
         listed(&host),
-        said("Running", "its options have been replaced by jl5 and tiny; kf notebook start w --update")
+        said(
+            "Running",
+            "its options have been replaced by jl5 and tiny; kf notebook start workspace/w --update"
+        )
     );
     host.format(Format::Table);
     assert_eq!(host.run::<Plugin>(&["start", "w", "--update", "--yes"]), Ok(Exit::OK));
@@ -505,13 +513,13 @@ fn a_quota_of_a_workspace_is_found_behind_unknown() {
         "set-of-ws-w",
         "Create Pod x failed error: exceeded quota: q",
     ));
-    assert_eq!(listed(&host), said("Failed", "no pod can be made: exceeded quota: q"));
+    assert_eq!(listed(&host), said("Pending", "exceeded quota: q"));
     host.format(Format::Table);
     let error = host.run::<Plugin>(&["start", "w"]).map(drop);
     assert_eq!(error, Ok(()));
     assert_eq!(
         host.terminal().stdout.lines().last(),
-        Some("workspace/w was started already: no pod can be made: exceeded quota: q")
+        Some("workspace/w was started already: exceeded quota: q")
     );
 }
 
@@ -578,6 +586,43 @@ fn stop_waits_until_the_pod_is_gone_and_says_what_is_kept() {
         Some("notebook/alice was stopped already; kept: files")
     );
     assert_eq!(patches(&host).len(), 1);
+}
+
+#[test]
+fn stop_keeps_only_claims_that_exist() {
+    let host = with_alice();
+    host.cluster(|cluster| cluster.remove("PersistentVolumeClaim", "files"));
+    assert_eq!(host.run::<Plugin>(&["stop", "alice", "--no-wait"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "notebook/alice stopping\n");
+    let notes = host.terminal().notes.clone();
+    assert_eq!(notes, ["warning: notebook/alice names volume claims that do not exist: files"]);
+    // A workspace as well.
+    host.put(workspace(json!({ "paused": true }), json!({})));
+    assert_eq!(host.run::<Plugin>(&["stop", "w", "--no-wait"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout.lines().last(), Some("workspace/w was stopped already"));
+    // Without the right to look nothing is known to be gone.
+    host.cluster(|cluster| cluster.deny("get", "", "persistentvolumeclaims"));
+    assert_eq!(host.run::<Plugin>(&["stop", "w", "--no-wait"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout.lines().last(), Some("workspace/w was stopped already; kept: files"));
+}
+
+#[test]
+fn create_over_a_server_that_is_being_deleted_waits_for_its_name() {
+    let host = cluster();
+    for (object, words, name) in [
+        (notebook("bob", json!({})), &["create", "bob", "--image", "i"][..], "notebook/bob"),
+        (workspace(json!({}), json!({})), &["create", "w", "--kind", "jupyterlab"], "workspace/w"),
+    ] {
+        let mut leaving = Object::from(object);
+        leaving.set("/metadata/deletionTimestamp", START);
+        host.put(leaving.into_value());
+        let error = host.run::<Plugin>(words).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Conflict);
+        assert!(error.message.contains("is being deleted"), "{}", error.message);
+        assert_eq!(error.hint, Some(format!("kf status {name}")));
+    }
+    let error = host.run::<Plugin>(&["start", "bob"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf status notebook/bob"));
 }
 
 #[test]

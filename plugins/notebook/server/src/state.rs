@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{PodState, Severity, is_ready, pod_state, pod_trouble};
+use kf_plugin_sdk::workloads::{PodState, Severity, is_ready, pod_state, pod_trouble, refusal};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -55,13 +55,22 @@ pub struct View<'a> {
     pub is_stuck: bool,
     /// Waiting changes nothing: what it names does not exist.
     pub is_final: bool,
+    /// Its pod was refused, by a quota or a webhook. Its controller tries again.
+    pub is_refused: bool,
 }
 
 impl<'a> View<'a> {
     pub fn new(server: &'a Server, scene: &'a Scene, now: Timestamp) -> Self {
         let pod = scene.pod(server);
-        let mut view =
-            Self { server, state: ServerState::Pending, why: None, pod, is_stuck: false, is_final: false };
+        let mut view = Self {
+            server,
+            state: ServerState::Pending,
+            why: None,
+            pod,
+            is_stuck: false,
+            is_final: false,
+            is_refused: false,
+        };
         if server.object().str("/metadata/deletionTimestamp").is_some() {
             view.state = ServerState::Terminating;
             view.why = pod.map(|pod| format!("waits for pod {} to end", pod.name()));
@@ -124,7 +133,7 @@ impl<'a> View<'a> {
             self.why = self.server.offered().map(|(image, options)| {
                 format!(
                     "its options have been replaced by {image} and {options}; kf notebook start {} --update",
-                    self.server.name()
+                    self.server
                 )
             });
             return;
@@ -139,8 +148,8 @@ impl<'a> View<'a> {
         self.is_stuck = scene.set(self.server).is_some_and(|set| is_older(pod, set));
         if self.is_stuck {
             let why = self.why.take().map(|why| format!("{why}; ")).unwrap_or_default();
-            let name = self.server.name();
-            self.why = Some(format!("{why}its pod is older than its spec; kf notebook start {name}"));
+            let server = self.server;
+            self.why = Some(format!("{why}its pod is older than its spec; kf notebook start {server}"));
         }
     }
 
@@ -162,7 +171,9 @@ impl<'a> View<'a> {
             None => None,
         };
         if let Some((_, message)) = warning {
-            return self.say(ServerState::Failed, plainly(message));
+            // As `kf status` judges it, and as it says it.
+            self.is_refused = true;
+            return self.say(ServerState::Pending, refusal(message));
         }
         let unmade = scene.sets.is_some() && set.is_none();
         if unmade && let Err(error) = check_name(server.kind(), server.name()) {
@@ -208,18 +219,6 @@ fn is_current(set: &Object) -> bool {
 pub(crate) fn is_proven(server: &Server, pod: &Object) -> bool {
     let container = server.container(pod.list("/spec/containers"));
     container.is_some_and(|container| container.get("readinessProbe").is_some())
-}
-
-/// A warning without who repeats it and what it was doing.
-fn plainly(message: &str) -> String {
-    let message = message
-        .strip_prefix("Reissued from ")
-        .and_then(|rest| Some(rest.split_once(": ")?.1))
-        .unwrap_or(message);
-    match message.split_once(" failed error: ") {
-        Some((doing, error)) if doing.starts_with("Create Pod ") => format!("no pod can be made: {error}"),
-        _ => message.to_owned(),
-    }
 }
 
 /// The text of a field of a container.

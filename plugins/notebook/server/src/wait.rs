@@ -37,10 +37,9 @@ pub fn until_replaced(kf: &Kf, server: &mut Server, old: Option<&str>, limit: Du
         *server =
             again.ok_or_else(|| Error::failed(format!("{server} was deleted while it was starting")))?;
         if !server.is_wished() {
-            let name = server.name();
             let text =
                 format!("{server} was stopped while it was starting: it was idle, or somebody stopped it");
-            return Err(Error::failed(text).hint(format!("kf notebook start {name}")));
+            return Err(Error::failed(text).hint(format!("kf notebook start {server}")));
         }
         let scene = Scene::of(kf, server)?;
         let now = kf.now();
@@ -66,7 +65,7 @@ pub fn until_replaced(kf: &Kf, server: &mut Server, old: Option<&str>, limit: Du
                     _ => steady = Some((now, life(uid, pod))),
                 }
             }
-            (ServerState::Failed, _) => {
+            _ if view.state == ServerState::Failed || view.is_refused => {
                 let since = *failing.get_or_insert(now);
                 if view.is_final || since.age(now) >= FAILURE_LASTS {
                     return Err(failed(&view));
@@ -123,11 +122,8 @@ fn life(uid: &str, pod: &Object) -> String {
 fn failed(view: &View<'_>) -> Error {
     let server = view.server;
     let why = view.why.as_deref().unwrap_or("it fails");
-    let hint = if view.is_stuck {
-        format!("kf notebook start {}", server.name())
-    } else {
-        format!("kf status {server}")
-    };
+    let hint =
+        if view.is_stuck { format!("kf notebook start {server}") } else { format!("kf status {server}") };
     Error::failed(format!("{server} does not start: {why}")).hint(hint)
 }
 

@@ -61,7 +61,12 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
         return Err(Error::invalid("--storage-class is for a claim that --size makes"));
     }
     let servers = kf.api(kind.kind());
-    if servers.find(&create.name)?.is_some() {
+    if let Some(found) = servers.find(&create.name)? {
+        let name = &create.name;
+        if found.str("/metadata/deletionTimestamp").is_some() {
+            let text = format!("{kind} {name} is being deleted, and its name is free once it is gone");
+            return Err(Error::new(ErrorCode::Conflict, text).hint(format!("kf status {kind}/{name}")));
+        }
         let text = format!("{kind} {} exists already", create.name);
         return Err(
             Error::new(ErrorCode::Conflict, text).hint(format!("kf notebook start {kind}/{}", create.name))
