@@ -48,6 +48,50 @@ impl fmt::Display for FileArg {
     }
 }
 
+/// A name, or a file in its place: what ends in `.yaml`, `.yml` or `.json`, or is `-`. Naming a file is the
+/// grant to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameOrFile {
+    Name(String),
+    File(FileArg),
+}
+
+impl NameOrFile {
+    /// The name, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::File(_) => None,
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&FileArg> {
+        match self {
+            Self::Name(_) => None,
+            Self::File(file) => Some(file),
+        }
+    }
+}
+
+impl FromStr for NameOrFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let is_file = text == "-" || [".yaml", ".yml", ".json"].iter().any(|end| text.ends_with(end));
+        if is_file { text.parse().map(Self::File) } else { Ok(Self::Name(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for NameOrFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => formatter.write_str(name),
+            Self::File(file) => file.fmt(formatter),
+        }
+    }
+}
+
 /// A directory named on the command line. Naming it is the grant to read the files below it.
 ///
 /// A `PathBuf` with clap's `ValueHint::DirPath` is the same grant.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ValueHint};
 
-use crate::args::{DirectoryArg, FileArg, Span};
+use crate::args::{DirectoryArg, FileArg, NameOrFile, Span};
 use crate::tree::{Argument, ArgumentKind, CommandNode, Completion, Example, PossibleValue, ValueType};
 
 /// What clap has no words for: examples, and where completions come from.
@@ -176,6 +176,8 @@ fn value_type(argument: &Arg) -> ValueType {
         ValueType::Directory
     } else if is(&[TypeId::of::<FileArg>()]) {
         ValueType::File
+    } else if is(&[TypeId::of::<NameOrFile>()]) {
+        ValueType::NameOrFile
     } else if is(&[TypeId::of::<Span>()]) {
         ValueType::Duration
     } else if is(&[

@@ -74,7 +74,7 @@ pub mod workloads;
 pub use kf_plugin_sdk_macros::{Describe, main};
 
 pub use all_namespaces::InNamespace;
-pub use args::{DirectoryArg, FileArg, Span};
+pub use args::{DirectoryArg, FileArg, NameOrFile, Span};
 pub use border::{
     Access, Context, Event, EventKind, FileEntry, FileTree, HttpResponse, Identity, Kind, Method, Output,
     Pollable, Port, Selected, ServedKind, Verdict,
@@ -105,7 +105,7 @@ pub mod prelude {
     pub use crate::ui::{Cell, Format, TableRow, Tone};
     pub use crate::{
         Api, Candidate, Completion, CompletionRequest, Describe, DirectoryArg, Error, ErrorCode, EventKind,
-        Exit, FileArg, Kf, Kind, LeftOut, Object, Optional, Result, Span, Timestamp,
+        Exit, FileArg, Kf, Kind, LeftOut, NameOrFile, Object, Optional, Result, Span, Timestamp,
     };
 }
 

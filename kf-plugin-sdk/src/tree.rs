@@ -17,6 +17,8 @@ pub enum ValueType {
     File,
     /// A directory whose regular files the command may then read, and no other.
     Directory,
+    /// A name, or a file the command may then read: what ends in `.yaml`, `.yml` or `.json`, or is `-`.
+    NameOrFile,
 }
 
 /// Where completions of a value come from.

@@ -51,8 +51,9 @@ fn without_a_person_the_answer_is_no() {
                                 jobs, XGBoost jobs, Paddle jobs and JAX jobs
       create and delete         jobs (jobs.batch)
       run commands in           pods (pods/exec)
-    It may open the file that you give as word 2, and read all that is below the
-    directory that you give as --from-dir.
+    It may open the file that you give as --file, -f, word 1 (*.yaml, *.yml, *.json)
+    and word 2, and read all that is below the directory that you give as
+    --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
@@ -159,8 +160,9 @@ fn of_several_each_is_added_or_says_why_not() {
     In the namespace you use it in, and beyond it where a line says so, train may do
     this and nothing else:
       [RIGHTS]
-    It may open the file that you give as word 2, and read all that is below the
-    directory that you give as --from-dir.
+    It may open the file that you give as --file, -f, word 1 (*.yaml, *.yml, *.json)
+    and word 2, and read all that is below the directory that you give as
+    --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
@@ -612,8 +614,9 @@ fn a_command_is_described_with_its_signer_and_rules() {
     In the namespace you use it in, and beyond it where a line says so, train may do
     this and nothing else:
       [RIGHTS]
-    It may open the file that you give as word 2, and read all that is below the
-    directory that you give as --from-dir.
+    It may open the file that you give as --file, -f, word 1 (*.yaml, *.yml, *.json)
+    and word 2, and read all that is below the directory that you give as
+    --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     ----- stderr -----

@@ -24,6 +24,7 @@ mod killed;
 mod kubeconfigs;
 mod local_components;
 mod long_logs;
+mod manifests;
 mod memory;
 mod namespaces;
 mod notebooks;

@@ -61,7 +61,7 @@ fn check_variable(argument: &Argument, variable: &str, reserved: &Reserved) -> R
     if reserved.variables.contains(&variable.as_str()) {
         return Err(TreeFault::OwnVariable { argument, variable });
     }
-    if matches!(value, ValueType::File | ValueType::Directory) {
+    if matches!(value, ValueType::File | ValueType::Directory | ValueType::NameOrFile) {
         return Err(TreeFault::Path { argument, variable });
     }
     Ok(())

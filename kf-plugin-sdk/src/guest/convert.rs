@@ -162,6 +162,7 @@ pub(super) fn argument(argument: tree::Argument) -> abi::tree::Argument {
             tree::ValueType::Duration => abi::tree::ValueType::Duration,
             tree::ValueType::File => abi::tree::ValueType::File,
             tree::ValueType::Directory => abi::tree::ValueType::Directory,
+            tree::ValueType::NameOrFile => abi::tree::ValueType::NameOrFile,
         },
         required: argument.required,
         repeated: argument.repeated,

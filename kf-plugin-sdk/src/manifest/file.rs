@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::yaml::{self, Dialect};
 use crate::args::FileArg;
 use crate::border::Kind;
+use crate::command_line::CommandLine;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -36,12 +37,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// applied.
 pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Result<Object> {
     let path = shown(file);
-    let command = kf.context().command;
-    let mut objects = Vec::new();
-    for document in flattened(read_documents(kf, file, Dialect::Kubernetes)?) {
-        objects.push(check_kind(document, path, kinds, &command)?);
-    }
-    let object = choose(objects, name, path)?;
+    let object = choose(read_objects(kf, file, kinds)?, name, path)?;
     check_namespace(kf, &object, path)?;
     let called = object.name();
     if !called.is_empty() && called != name {
@@ -50,6 +46,37 @@ pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Res
     let mut object = without_status(object);
     object.set("/metadata/name", name);
     Ok(object)
+}
+
+/// Reads the only object of a file, by the name that it has there. `named` is the line that names one of the
+/// file's objects, for a hint.
+pub fn read_named_manifest(
+    kf: &Kf,
+    file: &FileArg,
+    kinds: &[Kind],
+    named: impl Fn(&str) -> CommandLine,
+) -> Result<Object> {
+    let path = shown(file);
+    let mut objects = read_objects(kf, file, kinds)?;
+    let names: Vec<_> =
+        objects.iter().map(|object| object.name().to_owned()).filter(|name| !name.is_empty()).collect();
+    let one = objects.pop().filter(|_| objects.is_empty());
+    match (one, names.as_slice()) {
+        (Some(object), [_]) => {
+            check_namespace(kf, &object, path)?;
+            Ok(without_status(object))
+        }
+        (_, []) => Err(Error::invalid(format!("{path} has no metadata.name")).hint(named("NAME"))),
+        (_, [first, ..]) => {
+            Err(Error::invalid(format!("{path} holds {}; name one", names.join(" and "))).hint(named(first)))
+        }
+    }
+}
+
+fn read_objects(kf: &Kf, file: &FileArg, kinds: &[Kind]) -> Result<Vec<Object>> {
+    let (path, command) = (shown(file), kf.context().command);
+    let documents = flattened(read_documents(kf, file, Dialect::Kubernetes)?);
+    documents.into_iter().map(|document| check_kind(document, path, kinds, &command)).collect()
 }
 
 /// The documents of a file that are not null, one at least.

@@ -11,7 +11,7 @@ mod resources;
 mod yaml;
 
 pub use assignment::{Assignment, Variable, set_variable};
-pub use file::{read_documents, read_manifest};
+pub use file::{read_documents, read_manifest, read_named_manifest};
 pub use refusal::plain_refusal;
 pub use resources::{Amount, Devices, amounts, set_resources};
 pub use yaml::Dialect;

@@ -14,7 +14,8 @@ mod names;
 mod runtimes;
 mod submit;
 
-use kf_plugin_sdk::manifest::read_manifest;
+use kf_plugin_sdk::CommandLine;
+use kf_plugin_sdk::manifest::{read_manifest, read_named_manifest};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
 use kf_training_job::{JobFlags, Mount, overrides, runtime};
@@ -35,22 +36,25 @@ const KINDS: [ComponentKind; 7] = [
 /// Train a model from a file or a runtime
 ///
 /// The file holds a TrainJob as YAML or JSON, or a job of the Training Operator such as a PyTorchJob;
-/// flags change it. Without a file the flags and a runtime make the job. The API server checks
+/// flags change it, and the job has its name unless NAME is given. Without a file the flags and a runtime make the job. The API server checks
 /// everything before anything is created.
 #[derive(clap::Parser, Debug, Default, Describe)]
-#[kf(example("train mnist mnist.yaml --logs", "train what the file says and follow its logs"))]
+#[kf(example("train mnist.yaml --logs", "train what the file says and follow its logs"))]
 #[kf(example(
     "train mnist --runtime torch-distributed --from-dir src --gpu 1 -- python train.py",
     "train local code without building an image"
 ))]
 #[kf(example("train --list-runtimes", "what there is to train with"))]
 pub struct Train {
-    /// The job's name
-    #[arg(required_unless_present = "list_runtimes")]
+    /// The job's name, or the file that has it
+    #[arg(required_unless_present_any = ["list_runtimes", "manifest"])]
     #[kf(complete = objects("trainer.kubeflow.org/TrainJob"))]
-    name: Option<String>,
+    name: Option<NameOrFile>,
     /// The job as YAML or JSON; - is stdin
     file: Option<FileArg>,
+    /// The same as FILE
+    #[arg(long = "file", short = 'f', value_name = "FILE", conflicts_with = "file")]
+    manifest: Option<FileArg>,
     #[command(flatten)]
     job: JobFlags,
     /// Put the code of --from-dir on this volume claim, which holds up to 64 MiB of it
@@ -71,7 +75,7 @@ pub struct Train {
     #[arg(long, help_heading = "How it runs")]
     generate_name: bool,
     /// List the training runtimes, and train nothing
-    #[arg(long, conflicts_with_all = ["name", "file", "wait", "logs", "generate_name", "command"])]
+    #[arg(long, conflicts_with_all = ["name", "file", "manifest", "wait", "logs", "generate_name", "command"])]
     list_runtimes: bool,
 }
 
@@ -80,14 +84,24 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     if train.list_runtimes {
         return runtimes::list(kf);
     }
-    let named = train.typed_name().to_owned();
-    let name = if train.generate_name { names::generate(&named, kf.now()) } else { named.clone() };
-    kf_training_job::check_name(&name)?;
-    let mut job = match &train.file {
-        Some(file) => read_manifest(kf, file, &named, &KINDS.map(ComponentKind::kind))?,
-        None => kf_training_job::empty(&name),
+    let kinds = KINDS.map(ComponentKind::kind);
+    // What cannot be a name is refused before any file is read.
+    if let Some(name) = train.name() {
+        kf_training_job::check_name(name).map_err(|error| match name.contains(['.', '/']) {
+            true => error.hint(kf.command_line().without(name).set("-f", name)),
+            false => error,
+        })?;
+    }
+    let mut job = match (train.file()?, train.name()) {
+        (Some(file), Some(name)) => read_manifest(kf, file, name, &kinds)?,
+        (Some(file), None) => read_named_manifest(kf, file, &kinds, |name| train.line(kf, name))?,
+        (None, name) => kf_training_job::empty(name.unwrap_or_default()),
     };
-    job.set("/metadata/name", name);
+    if train.generate_name {
+        let name = names::generate(job.name(), kf.now());
+        job.set("/metadata/name", name);
+    }
+    kf_training_job::check_name(job.name())?;
     match ComponentKind::of(&job) {
         Some(kind) if kind.is_legacy_job() => legacy::run(kf, &train, kind, job),
         _ => train_job(kf, &train, job),
@@ -95,8 +109,32 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
 }
 
 impl Train {
-    fn typed_name(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
+    /// The name that was typed.
+    fn name(&self) -> Option<&str> {
+        self.name.as_ref().and_then(NameOrFile::name)
+    }
+
+    fn file(&self) -> Result<Option<&FileArg>> {
+        match (self.name.as_ref().and_then(NameOrFile::file), self.file.as_ref().or(self.manifest.as_ref())) {
+            (Some(first), Some(second)) => {
+                Err(Error::invalid(format!("{first} and {second} are both files, and a job has one")))
+            }
+            (first, second) => Ok(first.or(second)),
+        }
+    }
+
+    /// The typed line, with this name for the job.
+    pub(crate) fn line(&self, kf: &Kf, name: &str) -> CommandLine {
+        match &self.name {
+            Some(NameOrFile::Name(typed)) => kf.command_line().replace(typed, name),
+            Some(NameOrFile::File(file)) => kf.command_line().replace(file.path(), name).with(file.path()),
+            None => kf.command_line().with(name),
+        }
+    }
+
+    /// The typed line, with a name that is probably free.
+    pub(crate) fn another(&self, kf: &Kf, name: &str) -> CommandLine {
+        self.line(kf, &format!("{}-2", self.name().unwrap_or(name)))
     }
 }
 

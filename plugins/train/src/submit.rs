@@ -4,7 +4,7 @@ use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{Mount, check_access, fit, renamed};
+use kf_training_job::{Mount, check_access, fit};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -53,7 +53,14 @@ pub(crate) fn submit(
     if let Some(before) = &before {
         check_existing(kf, train, kind, job, before)?;
     }
-    let refused = |error| explain(kf, error, job.name(), train.typed_name());
+    let refused = |error| {
+        let error = explain(kf, error, job.name(), job.name());
+        // Its hint is the line with another name.
+        if error.hint.is_some() && error.is(ErrorCode::Conflict) {
+            return error.hint(train.another(kf, job.name()));
+        }
+        error
+    };
     if let Some(code) = code {
         code.check(kf)?;
     }
@@ -114,13 +121,13 @@ fn check_change(kf: &Kf, train: &Train, kind: ComponentKind, before: &Object) ->
         ErrorCode::Conflict,
         format!("{} {name} has started otherwise, and a change would not reach its pods", spoken(kind)),
     )
-    .hint(renamed(kf, train.typed_name())))
+    .hint(train.another(kf, name)))
 }
 
 /// A job that has ended never runs again, and one that runs keeps its runtime.
 fn check_existing(kf: &Kf, train: &Train, kind: ComponentKind, job: &Object, before: &Object) -> Result<()> {
     let name = job.name();
-    let another = renamed(kf, train.typed_name());
+    let another = train.another(kf, name);
     if let Some(outcome) = outcome(before) {
         let how = if outcome.succeeded { "is complete" } else { "has failed" };
         return Err(Error::new(

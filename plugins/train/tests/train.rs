@@ -703,3 +703,62 @@ fn conflict_with_another_manager_ends_with_a_hint() {
     assert_eq!(error.code, ErrorCode::Conflict);
     assert_eq!(error.hint.as_deref(), Some("kf train mnist-2 --runtime torch"));
 }
+
+const NAMED: &str = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nmetadata: {name: mnist}\nspec: {runtimeRef: {name: torch}}\n";
+
+#[test]
+fn file_alone_holds_the_name() {
+    for words in [
+        &["my.yaml"][..],
+        &["-f", "my.yaml"],
+        &["--file", "my.yaml"],
+        &["--file=my.yaml"],
+        &["mnist", "-f", "my.yaml"],
+    ] {
+        let host = cluster();
+        host.file("my.yaml", NAMED);
+        assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK), "{words:?}");
+        assert_eq!(job(&host).name(), "mnist");
+        assert_eq!(host.terminal().stdout, "trainjob/mnist created (runtime torch)\n");
+        assert_eq!(host.terminal().notes, [""; 0]);
+    }
+    let host = cluster();
+    host.file("my.json", "{\"apiVersion\":\"trainer.kubeflow.org/v1alpha1\",\"kind\":\"TrainJob\",\"metadata\":{\"name\":\"mnist\"},\"spec\":{\"runtimeRef\":{\"name\":\"torch\"}}}");
+    assert_eq!(host.run::<Plugin>(&["my.json", "--generate-name"]), Ok(Exit::OK));
+    let jobs = host.kf().api(KIND).list().unwrap();
+    assert!(jobs[0].name().starts_with("mnist-") && jobs[0].name().len() == 11);
+}
+
+#[test]
+fn hints_of_a_file_that_holds_the_name_are_lines_to_type() {
+    let run = |text: &str, words: &[&str]| {
+        let host = cluster();
+        host.file("my.yaml", text);
+        host.run::<Plugin>(words).unwrap_err()
+    };
+    let two = format!("{NAMED}---\n{}", NAMED.replace("mnist", "bert"));
+    let error = run(&two, &["my.yaml", "--wait"]);
+    assert_eq!(error.message, "my.yaml holds mnist and bert; name one");
+    assert_eq!(error.hint.as_deref(), Some("kf train mnist --wait my.yaml"));
+    assert_eq!(run(&two, &["-f", "my.yaml"]).hint.as_deref(), Some("kf train -f my.yaml mnist"));
+    let nameless = NAMED.replace("metadata: {name: mnist}\n", "");
+    let error = run(&nameless, &["my.yaml"]);
+    assert_eq!(error.message, "my.yaml has no metadata.name");
+    assert_eq!(error.hint.as_deref(), Some("kf train NAME my.yaml"));
+    let error = run(NAMED, &["my.yaml", "my.yaml"]);
+    assert_eq!(error.message, "my.yaml and my.yaml are both files, and a job has one");
+    assert_eq!(run(NAMED, &["mnist", "my.yaml", "-f", "my.yaml"]).code, ErrorCode::Invalid);
+    assert_eq!(
+        run(NAMED, &["jobs/my.txt", "--wait"]).hint.as_deref(),
+        Some("kf train --wait -f jobs/my.txt")
+    );
+    assert_eq!(run(NAMED, &["My_Job"]).hint, None);
+
+    let host = cluster();
+    host.file("my.yaml", NAMED);
+    host.run::<Plugin>(&["my.yaml"]).unwrap();
+    let error = host.run::<Plugin>(&["my.yaml", "--nodes", "2"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf train mnist-2 --nodes 2 my.yaml"));
+    let error = host.run::<Plugin>(&["-f", "my.yaml", "--nodes", "2"]).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("kf train -f my.yaml --nodes 2 mnist-2"));
+}

@@ -60,9 +60,10 @@ pub fn guest_words(
         for argument in node.iter().flat_map(|node| &node.arguments) {
             let values = values(argument, matches, &lookup);
             match argument.value_type {
-                ValueType::File => guest.files.extend(values.iter().cloned()),
                 ValueType::Directory => guest.directories.extend(values.iter().cloned()),
-                _ => {}
+                value_type => {
+                    guest.files.extend(values.iter().filter(|value| value_type.is_file(value)).cloned());
+                }
             }
             match argument.kind {
                 ArgumentKind::Positional if argument.last => last.extend(values),
@@ -162,7 +163,7 @@ fn from_environment(argument: &Argument, lookup: &impl Fn(&str) -> Option<String
     };
     // A path is a grant to read, and nobody typed this one.
     match (argument.kind, argument.value_type) {
-        (_, ValueType::File | ValueType::Directory) => Vec::new(),
+        (_, ValueType::File | ValueType::Directory | ValueType::NameOrFile) => Vec::new(),
         (ArgumentKind::Option, _) => lookup(name).into_iter().collect(),
         _ => Vec::new(),
     }
@@ -262,6 +263,25 @@ mod tests {
         );
         assert_eq!(unfinished(&["mnist", "-qm"], "quick", "m"), ["mnist", "-q", "m"]);
         assert_eq!(unfinished(&["", "--wait"], "name", ""), ["--wait", ""]);
+    }
+
+    #[test]
+    fn name_is_a_grant_only_where_it_ends_as_a_manifest_does() {
+        let argument = serde_json::json!({"id": "name", "kind": "positional", "value_type": "name_or_file"});
+        let tree = serde_json::json!({"format": 1, "commands": [
+            {"path": [], "about": "Train", "arguments": [argument]},
+        ]});
+        let tree = CommandTree::from_value(&tree).unwrap();
+        let guest = |word: &str| {
+            let frame = Frame { name: "train", footer: String::new() };
+            guest_words(&tree, &build(&frame, &tree).get_matches_from(["train", word]), |_| None)
+        };
+        assert_eq!(guest("mnist.yaml").files, ["mnist.yaml"]);
+        assert_eq!(guest("-").files, ["-"]);
+        for name in ["mnist", "/etc/shadow", "id_rsa", "a.yaml/../b"] {
+            assert!(guest(name).files.is_empty(), "{name}");
+            assert_eq!(guest(name).words, [name]);
+        }
     }
 
     #[test]

@@ -166,9 +166,11 @@ fn valued(mut arg: Arg, argument: &Argument) -> Arg {
         ValueType::Integer => arg.value_parser(checked::<i64>).allow_negative_numbers(true),
         ValueType::Number => arg.value_parser(checked::<f64>).allow_negative_numbers(true),
         ValueType::Boolean => arg.value_parser(PossibleValuesParser::new(["true", "false"])),
-        ValueType::Text | ValueType::Duration | ValueType::File | ValueType::Directory => {
-            arg.value_parser(clap::builder::ValueParser::string())
-        }
+        ValueType::Text
+        | ValueType::Duration
+        | ValueType::File
+        | ValueType::Directory
+        | ValueType::NameOrFile => arg.value_parser(clap::builder::ValueParser::string()),
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod known;
 
 use clap_complete::CompletionCandidate;
+use kf_core::tree::ValueType;
 use kf_sandbox::Candidate;
 
 use crate::ui::escape;
@@ -35,6 +36,11 @@ pub fn fitting(candidates: impl IntoIterator<Item = Candidate>, typed: &str) -> 
         .collect()
 }
 
+/// Those that name no file for the command to read: which one it reads is the user's choice.
+pub fn without_files(candidates: Vec<Candidate>, value_type: ValueType) -> Vec<Candidate> {
+    candidates.into_iter().filter(|candidate| !value_type.is_file(&candidate.value)).collect()
+}
+
 /// Whether every shell takes it for one word that is no flag.
 fn is_literal(value: &str) -> bool {
     let literal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
@@ -60,6 +66,19 @@ mod tests {
     fn only_what_goes_on_from_the_typed_word_is_offered() {
         assert_eq!(values(&["mnist", "mn", "iris", "mnist"], "mn"), ["mnist", "mn"]);
         assert_eq!(values(&["trainjob/mnist", "iris@v2"], ""), ["trainjob/mnist", "iris@v2"]);
+    }
+
+    #[test]
+    fn command_does_not_offer_files_in_place_of_names() {
+        let candidates = ["mnist", ".kube/config.yaml", "job.yml", "a.json", "-", "bert"];
+        let candidates = candidates.map(|value| Candidate { value: value.into(), help: None }).to_vec();
+        let left = |value_type| -> Vec<String> {
+            let left = without_files(candidates.clone(), value_type);
+            left.into_iter().map(|candidate| candidate.value).collect()
+        };
+        assert_eq!(left(ValueType::NameOrFile), ["mnist", "bert"]);
+        assert_eq!(left(ValueType::File), [""; 0]);
+        assert_eq!(left(ValueType::Text).len(), candidates.len());
     }
 
     #[test]

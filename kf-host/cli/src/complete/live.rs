@@ -21,7 +21,7 @@ use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use kf_cluster::connection::end_unattended_plugins;
 use kf_command::{complete, installed};
 use kf_core::PluginName;
-use kf_core::tree::{Argument, Completion};
+use kf_core::tree::{Argument, Completion, ValueType};
 use kf_sandbox::{Candidate, CompletionRequest};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,7 +29,7 @@ use super::line::Line;
 use crate::added::{self, argv};
 use crate::app::App;
 use crate::args::RunArgs;
-use crate::candidates::fitting;
+use crate::candidates::{fitting, without_files};
 use crate::commands::Cli;
 use crate::env;
 use crate::leave;
@@ -86,7 +86,7 @@ impl Live {
     /// those: it lets the command read, so which one is offered is not the command's to say.
     pub fn values(self: &Arc<Self>, command: &str, argument: &Argument) -> Option<ArgValueCompleter> {
         let lives = matches!(argument.completion, Completion::Dynamic | Completion::Objects(_))
-            && !argument.is_path();
+            && (!argument.is_path() || argument.value_type == ValueType::NameOrFile);
         let names = Names::Of { command: command.to_owned(), argument: Arc::new(argument.clone()) };
         lives.then(|| self.completer(names))
     }
@@ -102,11 +102,15 @@ impl Live {
         if self.asked.swap(true, Ordering::Relaxed) {
             return Vec::new();
         }
-        let (live, names, word) = (Arc::clone(self), names.clone(), typed.to_owned());
+        let (live, asked, word) = (Arc::clone(self), names.clone(), typed.to_owned());
         end_plugins_at_signals();
-        let found = within(self.left(), move || live.ask(&names, &word));
+        let found = within(self.left(), move || live.ask(&asked, &word));
         end_unattended_plugins();
-        fitting(found.flatten().unwrap_or_default(), typed)
+        let found = found.flatten().unwrap_or_default();
+        match names {
+            Names::Of { argument, .. } => fitting(without_files(found, argument.value_type), typed),
+            Names::Namespaces | Names::Contexts => fitting(found, typed),
+        }
     }
 
     fn left(&self) -> Duration {

@@ -66,7 +66,7 @@ fn a_tree_survives_its_file() {
 
 #[test]
 fn path_with_listed_values_is_refused() {
-    for value_type in [ValueType::File, ValueType::Directory] {
+    for value_type in [ValueType::File, ValueType::Directory, ValueType::NameOrFile] {
         let mut file = argument("file", ArgumentKind::Option);
         file.value_type = value_type;
         file.possible_values = vec![PossibleValue { name: ".kube/config".to_owned(), help: None }];

@@ -38,7 +38,25 @@ pub enum ValueType {
     File,
     /// A directory whose regular files the command may then read, and no other.
     Directory,
+    /// A name, or a file the command may then read: see [`ValueType::is_file`].
+    NameOrFile,
 }
+
+impl ValueType {
+    /// Whether a value of this type names a file that the command may then read.
+    #[must_use]
+    pub fn is_file(self, value: &str) -> bool {
+        match self {
+            Self::File => true,
+            // No object has such a name: they are what a manifest's file ends in, and stdin.
+            Self::NameOrFile => value == "-" || FILE_ENDINGS.iter().any(|ending| value.ends_with(ending)),
+            _ => false,
+        }
+    }
+}
+
+/// What the name of a manifest's file ends in.
+const FILE_ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 
 /// Where the shell gets an argument's values from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,10 +143,10 @@ pub struct Argument {
 }
 
 impl Argument {
-    /// Whether its value names a file or a directory that the command may then read.
+    /// Whether its value names, or may name, a file or a directory that the command may then read.
     #[must_use]
     pub fn is_path(&self) -> bool {
-        matches!(self.value_type, ValueType::File | ValueType::Directory)
+        matches!(self.value_type, ValueType::File | ValueType::Directory | ValueType::NameOrFile)
     }
 }
 

@@ -30,11 +30,16 @@ impl PathArguments {
                     position += 1;
                 }
                 let words = match argument.value_type {
-                    ValueType::File => &mut paths.files,
+                    ValueType::File | ValueType::NameOrFile => &mut paths.files,
                     ValueType::Directory => &mut paths.directories,
                     _ => continue,
                 };
-                words.extend(ways(argument, position).into_iter().map(|way| placed(command, &way)));
+                let where_it_ends = match argument.value_type {
+                    ValueType::NameOrFile => " (*.yaml, *.yml, *.json)",
+                    _ => "",
+                };
+                let ways = ways(argument, position).into_iter();
+                words.extend(ways.map(|way| placed(command, &format!("{way}{where_it_ends}"))));
             }
         }
         paths
@@ -110,6 +115,23 @@ mod tests {
         let files = ["what follows -- of now", "word 2 of now", "word 3 and those after it of now"];
         assert_eq!(found.files, files.map(str::to_owned).into());
         assert_eq!(found.directories, ["--from-dir of now", "-d of now"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn name_that_may_be_a_file_is_told_as_one() {
+        let found = paths(&[positional("name", "name_or_file"), positional("file", "file")]);
+        let files = ["word 1 (*.yaml, *.yml, *.json) of now", "word 2 of now"];
+        assert_eq!(found.files, files.map(str::to_owned).into());
+        let text = paths(&[positional("name", "text"), positional("file", "file")]);
+        assert!(!text.cover(&found), "a word that may become a file is new");
+        assert!(!found.cover(&paths(&[positional("name", "file")])), "and so is one that always is");
+        for file in ["-", "a.yaml", "a/b.yml", "x.json", ".yaml"] {
+            assert!(ValueType::NameOrFile.is_file(file), "{file}");
+        }
+        for name in ["mnist", "", "a.yaml.gz", "yaml", "a.YAML", "--", "/etc/passwd", "../secret", "a.yaml/b"]
+        {
+            assert!(!ValueType::NameOrFile.is_file(name), "{name}");
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn argument(argument: wit::Argument) -> Argument {
             wit::ValueType::Duration => ValueType::Duration,
             wit::ValueType::File => ValueType::File,
             wit::ValueType::Directory => ValueType::Directory,
+            wit::ValueType::NameOrFile => ValueType::NameOrFile,
         },
         required: argument.required,
         repeated: argument.repeated,
