@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::common::Home;
 use crate::common::faulty::{Answer, Asked, Faulty};
-use crate::common::servers::kubeconfig_for;
 use crate::common::terminal::Terminal;
 use crate::kf_snapshot;
 
@@ -85,10 +84,16 @@ fn with_broken_kind(asked: &Asked) -> Answer {
 fn one_kind_whose_webhook_fails_is_left_out() {
     let faulty = Faulty::serve(with_broken_kind);
     let home = Home::with_commands(&["status", "events", "services"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
+    let kubeconfig = faulty.kubeconfig(&home);
     let kf = |words: &[&str]| home.run(words.iter().chain(&["--kubeconfig", &kubeconfig]));
     let ran = kf(&["status", "-o", "name"]);
-    kf_snapshot!(ran, @"");
+    kf_snapshot!(ran, @r#"
+    exit: 0
+    ----- stdout -----
+    pod/web
+    ----- stderr -----
+    warning: status: left out: inference services (the API server answered 500: conversion webhook for serving.kserve.io/v1beta1, Kind=InferenceService failed: Post "https://kserve.kserve.svc:443/convert?timeout=30s": dial tcp 10.0.0.9:443: connect: connection refused)
+    "#);
     for words in [&["events", "web"][..], &["services", "list"], &["status", "web"]] {
         let ran = kf(words).success();
         let left_out =
@@ -106,8 +111,14 @@ fn metrics_server_that_is_away_leaves_use_unknown() {
         _ => honest(asked),
     });
     let home = Home::with_commands(&["top"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
-    kf_snapshot!(home.run(["top", "--pods", "-o", "name", "--kubeconfig", &kubeconfig]), @"");
+    let kubeconfig = faulty.kubeconfig(&home);
+    kf_snapshot!(home.run(["top", "--pods", "-o", "name", "--kubeconfig", &kubeconfig]), @"
+    exit: 0
+    ----- stdout -----
+    pod/web
+    ----- stderr -----
+    top: CPU and memory used are unknown: metrics.k8s.io does not answer: the API server is not ready: it cannot handle the request now (503)
+    ");
 }
 
 #[test]
@@ -126,7 +137,7 @@ fn list_that_expires_between_two_pages_is_read_anew() {
         _ => honest(asked),
     });
     let home = Home::with_commands(&["status"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
+    let kubeconfig = faulty.kubeconfig(&home);
     let ran = home.run(["status", "-o", "name", "--kubeconfig", &kubeconfig]).success();
     assert_eq!(ran.stdout, "pod/a\npod/b\npod/c\n", "{}", ran.transcript());
     assert_eq!(ran.stderr, "");
@@ -143,7 +154,7 @@ fn busy_server_is_waited_for_as_it_asks() {
         }
     });
     let home = Home::with_commands(&["status", "hello"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
+    let kubeconfig = faulty.kubeconfig(&home);
     let ran = home.run(["status", "-o", "name", "--kubeconfig", &kubeconfig]).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("pod/web\n", ""));
     // And by kf's own questions.
@@ -175,11 +186,22 @@ fn older_cluster_says_who_the_user_is_or_what_is_missing() {
         })
     };
     let home = Home::with_commands(&["whoami"]);
-    let beta = kubeconfig_for(&home, &cluster("v1beta1").url, None);
+    let beta = cluster("v1beta1").kubeconfig(&home);
     let ran = home.run(["whoami", "-o", "name", "--kubeconfig", &beta]).success();
     assert_eq!(ran.stdout, "user/ada\n");
-    let older = kubeconfig_for(&home, &cluster("none").url, None);
-    kf_snapshot!(home.run(["whoami", "--kubeconfig", &older]), @"");
+    let older = cluster("none").kubeconfig(&home);
+    kf_snapshot!(home.run(["whoami", "--kubeconfig", &older]), @"
+    exit: 0
+    ----- stdout -----
+    USER         unknown
+    GROUPS
+    CLUSTER      lab
+    NAMESPACE    team-a
+    ROLE         admin: may also decide who else may
+    CREDENTIALS  no known end
+    ----- stderr -----
+    warning: whoami: this cluster cannot say who you are: it serves no SelfSubjectReview, which Kubernetes has since 1.28
+    ");
     home.run(["whoami", "-o", "name", "--kubeconfig", &older]).code(1);
 }
 
@@ -195,7 +217,7 @@ fn with_sessions(asked: &Asked) -> Answer {
 fn command_that_is_interrupted_is_said_to_keep_running() {
     let faulty = Faulty::serve(with_sessions);
     let home = Home::with_commands(&["run"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
+    let kubeconfig = faulty.kubeconfig(&home);
     let mut terminal =
         Terminal::start(home.kf(["run", "pod/web", "--kubeconfig", &kubeconfig, "--", "sleep", "50"]));
     terminal.expect("started");
@@ -210,7 +232,7 @@ fn follow_that_is_interrupted_is_no_error() {
         false => honest(asked),
     });
     let home = Home::with_commands(&["logs"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
+    let kubeconfig = faulty.kubeconfig(&home);
     let mut terminal = Terminal::start(home.kf(["logs", "pod/web", "-f", "--kubeconfig", &kubeconfig]));
     terminal.expect("epoch=1");
     assert_eq!(terminal.interrupt(), "epoch=1\n^C\ninterrupted\n");
@@ -225,7 +247,13 @@ fn old_server_starts_no_command_whose_stdin_it_cannot_end() {
         None => honest(asked),
     });
     let home = Home::with_commands(&["run"]);
-    let kubeconfig = kubeconfig_for(&home, &faulty.url, None);
-    kf_snapshot!(home.run(["run", "pod/web", "--kubeconfig", &kubeconfig, "--", "cat"]).masked(&kubeconfig, "KUBECONFIG"), @"");
+    let kubeconfig = faulty.kubeconfig(&home);
+    kf_snapshot!(home.run(["run", "pod/web", "--kubeconfig", &kubeconfig, "--", "cat"]).masked(&kubeconfig, "KUBECONFIG"), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: run: this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30
+    hint: kf run pod/web --kubeconfig KUBECONFIG --no-stdin -- cat
+    ");
     assert_eq!(faulty.asked().iter().filter(|asked| asked.contains("/exec?")).count(), 1);
 }

@@ -116,6 +116,9 @@ pub trait Ui: Send {
     /// As for [`host_note`](Ui::host_note), and a person should not miss it.
     fn host_warn(&mut self, text: &str);
 
+    /// Ctrl-C ends the run: a terminal has written `^C` where the cursor was.
+    fn interrupted(&mut self) {}
+
     /// # Errors
     ///
     /// As for [`print`](Ui::print).

@@ -69,6 +69,13 @@ impl SharedOutput {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Output> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Ctrl-C ends the run. The guest's thread may be stuck in a write, which must not keep the run from ending.
+    pub(crate) fn interrupted(&self) {
+        if let Ok(mut output) = self.0.try_lock() {
+            output.ui.interrupted();
+        }
+    }
 }
 
 struct Left {

@@ -68,7 +68,7 @@ where
         let (sender, receiver) = mpsc::sync_channel(1);
         (Answers::Plain(sender), Line::Plain(receiver))
     };
-    let screen = output.clone();
+    let (screen, terminal) = (output.clone(), output.clone());
     let guest = move || {
         let metered = Metered { work: Box::pin(work(sign)), meter, limits, waiting: None, output };
         let future = Abortable::new(metered, registration);
@@ -118,6 +118,7 @@ where
                     }
                     Err(RecvTimeoutError::Timeout) => {
                         if interrupted.get_or_insert_with(interrupt).load(Ordering::Relaxed) {
+                            terminal.interrupted();
                             let fault = end(Fault::Interrupted);
                             let _ = receiver.recv_timeout(GRACE);
                             return Err(fault);
@@ -135,7 +136,10 @@ where
                 tokio::select! {
                     biased;
                     answer = &mut receiver => return answer.unwrap_or_else(|_| Err(lost())),
-                    Some(()) = interrupt.recv() => break end(Fault::Interrupted),
+                    Some(()) = interrupt.recv() => {
+                        terminal.interrupted();
+                        break end(Fault::Interrupted);
+                    }
                     () = &mut deadline => break end(overdue),
                     _ = ticks.tick() => engine.increment_epoch(),
                 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Component, ComponentKind, Events, container, pod_trouble, running_init};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
 
@@ -54,6 +54,17 @@ impl Place {
             None => format!("kf status pod/{pod}"),
         };
         Err(Error::failed(format!("container {container} of pod {pod} is not running: {why}")).hint(hint))
+    }
+
+    /// Why a session failed: the container may have ended between the look at it and the session.
+    pub fn explain(&self, kf: &Kf, error: Error) -> Error {
+        if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unsupported) {
+            return error;
+        }
+        match kf.api("Pod").get(self.pod.name()) {
+            Ok(pod) => Self { pod, ..self.clone() }.check_running().err().unwrap_or(error),
+            Err(_) => error,
+        }
     }
 
     /// What is wrong with this container, whatever the others do.

@@ -566,7 +566,7 @@ fn log_of_an_evicted_pod_that_is_gone_is_not_found() {
     status["containerStatuses"] = json!([]);
     host.put(alone(json!({ "containers": [{ "name": "main" }] }), status));
     let error = host.run::<Plugin>(&["prep"]).unwrap_err();
-    let message = "prep has no log: evicted: The node was low on resource: memory.";
+    let message = "prep has no log: Evicted: The node was low on resource: memory";
     assert_eq!(error, Error::not_found(message).hint("kf status pod/prep"));
 }
 

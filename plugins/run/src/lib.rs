@@ -53,7 +53,7 @@ pub fn main(run: Run, kf: &Kf) -> Result<Exit> {
         kf.note(format!("in pod {}, container {}", place.pod.name(), place.container));
     }
     let session = kf.session(place.pod.name()).container(&place.container).stdin(stdin).tty(run.tty);
-    let code = session.exec(&run.command).map_err(|error| tell(kf, error, &run))?;
+    let code = session.exec(&run.command).map_err(|error| tell(kf, place.explain(kf, error), &run))?;
     Ok(Exit::of_session(code))
 }
 

@@ -191,3 +191,20 @@ fn broken_kind_does_not_keep_a_command_from_running() {
     assert_eq!(host.run::<Plugin>(&["web", "--", "x"]), Ok(Exit::OK));
     assert_eq!(host.terminal().notes[0], "warning: left out: notebooks (webhook failed)");
 }
+
+#[test]
+fn container_that_ends_as_the_session_opens_is_the_reason() {
+    let host = with_container("Running", &json!({ "state": { "running": {} } }));
+    let other = host.clone();
+    host.on_session(move |_| {
+        other.cluster(|cluster| {
+            cluster.change("Pod", "web-new", |pod| {
+                let ended = json!({ "name": "main", "state": { "terminated": { "exitCode": 3, "reason": "Error" } } });
+                pod.set("/status/containerStatuses", json!([ended]));
+            });
+        });
+        Err(Error::new(ErrorCode::Internal, "the API server answered 500: container not found"))
+    });
+    let error = host.run::<Plugin>(&["web", "--", "x"]).unwrap_err();
+    assert_eq!(error.message, "container main of pod web-new is not running: exit 3");
+}

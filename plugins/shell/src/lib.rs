@@ -60,7 +60,7 @@ pub fn main(shell: Shell, kf: &Kf) -> Result<Exit> {
         .stdin(true)
         .tty(kf.context().interactive)
         .exec(&shell.words())
-        .map_err(|error| no_shell(kf, error, &shell, &place))?;
+        .map_err(|error| no_shell(kf, place.explain(kf, error), &shell, &place))?;
     Ok(Exit::of_session(code))
 }
 

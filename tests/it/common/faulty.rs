@@ -8,6 +8,8 @@ use std::thread;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::Home;
+
 /// A request, as far as an answer depends on it.
 pub struct Asked {
     pub method: String,
@@ -44,7 +46,7 @@ impl Answer {
 
 /// A running server.
 pub struct Faulty {
-    pub url: String,
+    url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -63,6 +65,23 @@ impl Faulty {
             }
         });
         Self { url, asked }
+    }
+
+    /// A kubeconfig that names it, and nobody: without TLS no credentials would be sent.
+    pub fn kubeconfig(&self, home: &Home) -> String {
+        let file = home.path().join("kubeconfig");
+        let text = format!(
+            "apiVersion: v1
+kind: Config
+current-context: lab
+clusters: [{{name: lab, cluster: {{server: '{}'}}}}]
+users: [{{name: nobody, user: {{}}}}]
+contexts: [{{name: lab, context: {{cluster: lab, user: nobody, namespace: team-a}}}}]
+",
+            self.url
+        );
+        fs_err::write(&file, text).unwrap();
+        file.display().to_string()
     }
 
     /// Method and path of what was asked so far, with the query where there is one.

@@ -57,6 +57,10 @@ impl guest::Ui for GuestUi {
         self.ui.note(text);
     }
 
+    fn interrupted(&mut self) {
+        self.ui.keep_echo();
+    }
+
     fn host_warn(&mut self, text: &str) {
         self.ui.warn(text);
     }

@@ -1,6 +1,7 @@
 //! The last line of the terminal, which waits and questions share.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 
 use super::{Ui, lock};
 
@@ -45,10 +46,13 @@ impl Ui {
         self.clear(&mut lock(&self.shared.line), Line::Closed);
     }
 
-    /// The terminal has written `^C` where the cursor was.
+    /// The terminal has written `^C` where the cursor was. It does so once: kf ends with it.
     pub(super) fn keep_echo(&self) {
         let mut line = lock(&self.shared.line);
-        if self.shared.stderr_terminal && *line == Line::Free {
+        if self.shared.stderr_terminal
+            && *line == Line::Free
+            && !self.shared.echo_kept.swap(true, Ordering::Relaxed)
+        {
             *line = Line::Kept;
         }
     }

@@ -58,6 +58,8 @@ struct Shared {
     waits: Mutex<Vec<u64>>,
     stdout_terminal: bool,
     stderr_terminal: bool,
+    /// An echo of Ctrl-C was seen to.
+    echo_kept: AtomicBool,
     stdin_terminal: bool,
     /// Nobody is there to be told or asked anything.
     mute: bool,
@@ -97,6 +99,7 @@ impl Ui {
                 waits: Mutex::default(),
                 stdout_terminal,
                 stderr_terminal,
+                echo_kept: AtomicBool::new(false),
                 stdin_terminal: !mute && io::stdin().is_terminal(),
                 mute,
                 shown_wide: AtomicBool::new(false),
