@@ -145,13 +145,15 @@ fn list_that_expires_between_two_pages_is_read_anew() {
 
 #[test]
 fn busy_server_is_waited_for_as_it_asks() {
-    let refused = AtomicUsize::new(0);
+    // Fewer than kf sends one request again.
+    let (pods, reviews) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let is_busy = |count: &AtomicUsize| count.fetch_add(1, Ordering::SeqCst) < 8;
     let faulty = Faulty::serve(move |asked| {
-        let is_asked = asked.path == PODS || asked.path.ends_with("selfsubjectaccessreviews");
-        match is_asked && refused.fetch_add(1, Ordering::SeqCst) % 4 != 3 {
-            true => Answer::Busy(429, 0),
-            false => honest(asked),
-        }
+        let busy = match asked.path.as_str() {
+            PODS => is_busy(&pods),
+            path => path.ends_with("selfsubjectaccessreviews") && is_busy(&reviews),
+        };
+        if busy { Answer::Busy(429, 0) } else { honest(asked) }
     });
     let home = Home::with_commands(&["status", "hello"]);
     let kubeconfig = faulty.kubeconfig(&home);
