@@ -122,13 +122,16 @@ spec:
           - {{id: old, spawner: {{displayName: Old}}, redirect: {{to: tiny}}, spec: {{resources: {{requests: {{cpu: 50m, memory: 64Mi}}}}}}}}
 "
     ));
-    let home = team.home(User::DataScientist, &["notebook"]);
+    let home = team.home(User::DataScientist, &["notebook", "status"]);
     // She may not read kinds, so she has to know the ids.
     let ran = home.run(["notebook", "create", "w", "--kind", &kind]).code(2);
     assert!(ran.stderr.contains("you may not read the kinds of workspaces"), "{}", ran.transcript());
     let options = ["--image-option", "jl", "--pod-option", "old"];
     let ran = home.run(["notebook", "create", "w", "--kind", &kind].iter().chain(&options)).success();
     assert_eq!(ran.stdout, "workspace/w created\n");
+    // As kubectl does, kf takes the short name that the API server serves for the kind.
+    assert_eq!(team.admin(&["get", "ws/w", "-o", "name"]), "workspace.kubeflow.org/w");
+    assert_eq!(home.run(["status", "ws/w", "-o", "name"]).success().stdout, "workspace/w\n");
     home.run(["notebook", "start", "w", "--wait"]).success();
 
     // The old option has been replaced; only its new id brings the new one.
