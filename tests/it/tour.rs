@@ -82,8 +82,9 @@ fn play(home: &Home, step: &Step) -> (Option<i32>, String) {
         let text = [output.stdout, output.stderr].concat();
         return (output.status.code(), String::from_utf8(text).unwrap());
     };
+    // A terminal that does not say how wide it is: what the README shows is laid out for 80 columns, and the
+    // namespace of a test has a longer name.
     let mut terminal = Terminal::start(shell);
-    terminal.resize(200, 50);
     terminal.expect("[y/N]");
     terminal.type_text(&format!("{answer}\n"));
     let (status, screen) = terminal.finish();
