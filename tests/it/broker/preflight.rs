@@ -15,13 +15,14 @@ async fn preflight_says_what_each_user_lacks() {
         json!({"apiGroups": [TRAINER], "resources": ["clustertrainingruntimes"], "verbs": ["list"],
                "scope": "cluster"}),
         json!({"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"], "scope": "cluster"}),
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "scope": "cluster"}),
     ])
     .unwrap();
     for (user, expected) in [
-        (User::Admin, [true, true, true, true]),
-        (User::DataScientist, [true, true, true, false]),
-        (User::Viewer, [true, false, true, false]),
-        (User::Nobody, [false, false, true, false]),
+        (User::Admin, [true, true, true, true, true]),
+        (User::DataScientist, [true, true, true, false, false]),
+        (User::Viewer, [true, false, true, false, false]),
+        (User::Nobody, [false, false, true, false, false]),
     ] {
         let connection = connection(&namespace, user);
         let place = connection.settings().unwrap().namespace.clone();

@@ -65,13 +65,36 @@ pub async fn preflight(
         .filter(|permission| !is_kf_own(permission))
         .map(|permission| Question::new(permission, namespace))
         .collect();
+    let mut known = Cache::load(cache, Timestamp::now());
+    let mut answers = ask(connection, questions, &mut known).await?;
+    // Who may not do something everywhere may still do it here.
+    let narrower: BTreeSet<Question> = rules
+        .rules()
+        .iter()
+        .flat_map(spelled_out)
+        .filter(|permission| !is_allowed(permission, rules, namespace, &answers))
+        .map(|permission| Question::new(&permission, namespace))
+        .filter(|question| !answers.contains_key(question))
+        .collect();
+    if !narrower.is_empty() {
+        answers.append(&mut ask(connection, narrower, &mut known).await?);
+    }
+    known.save();
+    Ok(verdicts(rules, namespace, &answers))
+}
+
+/// Asks all of it, as far as the answers are not remembered.
+async fn ask(
+    connection: &Connection,
+    questions: BTreeSet<Question>,
+    known: &mut Cache,
+) -> Result<BTreeMap<Question, bool>, ApiError> {
     if questions.len() > MOST_QUESTIONS {
         return Err(ApiError::new(
             ErrorCode::Budget,
             format!("the rules spell out {} questions, more than {MOST_QUESTIONS}", questions.len()),
         ));
     }
-    let mut known = Cache::load(cache, Timestamp::now());
     let fingerprint = connection.fingerprint();
     let asked = stream::iter(questions)
         .map(|question| {
@@ -93,8 +116,7 @@ pub async fn preflight(
         }
         answers.insert(question, allowed);
     }
-    known.save();
-    Ok(verdicts(rules, namespace, &answers))
+    Ok(answers)
 }
 
 /// Whether it is kf's guard alone. Owner references and finalizers are metadata to the API server: who
@@ -104,16 +126,22 @@ fn is_kf_own(permission: &Permission) -> bool {
     permission.verb == Verb::Update && subresource == Some("finalizers")
 }
 
-/// Sorts the answers by rule. What has no answer of its own is covered by a question that has:
-/// the canonical spelling leaves out what another permission implies.
+/// Whether an answer says yes to it, or to something that implies it. A no to that says nothing: a user may list
+/// the pods of a namespace and not those of all.
+fn is_allowed(
+    permission: &Permission,
+    rules: &RuleSet,
+    namespace: &Namespace,
+    answers: &BTreeMap<Question, bool>,
+) -> bool {
+    let yes = |p: &Permission| answers.get(&Question::new(p, namespace)) == Some(&true);
+    let mut covering = rules.permissions().filter(|p| p.covers(permission));
+    is_kf_own(permission) || yes(permission) || covering.any(yes)
+}
+
+/// Sorts the answers by rule.
 fn verdicts(rules: &RuleSet, namespace: &Namespace, answers: &BTreeMap<Question, bool>) -> Vec<RuleVerdict> {
-    let denied = |permission: &Permission| {
-        if is_kf_own(permission) {
-            return false;
-        }
-        let covering = rules.permissions().filter(|p| p.covers(permission));
-        covering.map(|p| Question::new(p, namespace)).any(|q| answers.get(&q) != Some(&true))
-    };
+    let denied = |permission: &Permission| !is_allowed(permission, rules, namespace, answers);
     rules
         .rules()
         .iter()

@@ -64,6 +64,41 @@ async fn every_permission_is_asked_once_where_it_applies() {
     }
 }
 
+/// A user of one namespace, and a command that looks at all of them where the user may.
+#[tokio::test]
+async fn right_in_the_namespace_is_held_without_the_right_in_the_whole_cluster() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let service = service_fn(move |request: Request<Body>| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let bytes = request.into_body().collect().await?.to_bytes();
+            let review: Value = serde_json::from_slice(&bytes).unwrap();
+            let attributes = &review["spec"]["resourceAttributes"];
+            let allowed = attributes["namespace"] == "team-a" && attributes["resource"] == "pods";
+            seen.lock().unwrap().push(attributes.clone());
+            let answer = json!({"status": {"allowed": allowed}}).to_string();
+            let answer = Response::builder().status(201).body(Body::from(answer.into_bytes()));
+            Ok::<_, kube::Error>(answer.unwrap())
+        }
+    });
+    let connection = Connection::from_client(kube::Client::new(service, "default"), "https://lab");
+    let rules = RuleSet::parse(&[
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}),
+        json!({"apiGroups": [""], "resources": ["events"], "verbs": ["list"]}),
+        json!({"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"], "scope": "cluster"}),
+    ])
+    .unwrap();
+    let namespace = Namespace::parse("team-a").unwrap();
+    let verdicts = preflight(&connection, &rules, &namespace, None).await.unwrap();
+    let missing: Vec<Vec<String>> =
+        verdicts.iter().map(|verdict| verdict.missing.iter().map(ToString::to_string).collect()).collect();
+    assert_eq!(missing[0], [""; 0]);
+    assert_eq!(missing[1], ["list events in team-a"]);
+    assert_eq!(missing[2].len(), 2, "{missing:?}");
+    assert_eq!(asked.lock().unwrap().len(), 4);
+}
+
 /// Busy at first, as it says.
 #[tokio::test]
 async fn busy_server_is_asked_again_as_it_says() {
