@@ -169,6 +169,10 @@ impl Controller<'_> {
             let job = self.job(number)?;
             fit(self.kf, &job, self.mount.as_ref()).map_err(|error| self.refused(&job, error))?;
         }
+        // For a program kf prints the job of the first trial.
+        if !self.kf.output_format().is_table() {
+            return Ok(Exit::OK);
+        }
         let objective = self.plan.objective.clone();
         let trials: Vec<_> = (1..=self.plan.assignments.len())
             .map(|number| match jobs.get(&number) {

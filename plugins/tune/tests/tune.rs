@@ -231,6 +231,11 @@ fn a_dry_run_shows_what_would_be_tried() {
     assert!(jobs(&host).is_empty());
     assert_eq!(host.terminal().column(1), ["Planned"; 4]);
     assert_eq!(host.terminal().column(3), ["0.1", "0.2", "0.3", "0.4"]);
+    let host = cluster();
+    host.change_context(|context| context.dry_run = true);
+    host.format(Format::Json);
+    assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "", "kf prints the document");
 }
 
 #[test]
