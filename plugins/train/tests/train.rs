@@ -657,9 +657,10 @@ fn wait_ends_where_the_controller_can_never_make_the_pods() {
                         generated for this JobSet will exceed 63 characters",
         }));
     });
-    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::FAILED));
-    let last = host.terminal().notes.last().cloned().unwrap();
-    assert!(last.starts_with("warning: mnist failed: TrainJobResourcesCreationFailed: "), "{last}");
+    let error = host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Failed);
+    let last = error.message;
+    assert!(last.starts_with("mnist failed: TrainJobResourcesCreationFailed: "), "{last}");
     assert!(last.ends_with("generated for this JobSet will exceed 63 characters"), "{last}");
 }
 
@@ -720,7 +721,7 @@ fn file_alone_holds_the_name() {
         assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK), "{words:?}");
         assert_eq!(job(&host).name(), "mnist");
         assert_eq!(host.terminal().stdout, "trainjob/mnist created (runtime torch)\n");
-        assert_eq!(host.terminal().notes, [""; 0]);
+        assert_eq!(host.terminal().notes, ["follow it with `kf logs mnist -f`"]);
     }
     let host = cluster();
     host.file("my.json", "{\"apiVersion\":\"trainer.kubeflow.org/v1alpha1\",\"kind\":\"TrainJob\",\"metadata\":{\"name\":\"mnist\"},\"spec\":{\"runtimeRef\":{\"name\":\"torch\"}}}");
