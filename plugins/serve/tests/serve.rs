@@ -376,7 +376,8 @@ fn a_request_is_answered_by_the_new_revision() {
     let body = r#"{"instances":[1]}"#;
     assert_eq!(ask(&["--request", body]), (Ok(Exit::OK), format!("got {body}\n")));
     assert_eq!(ask(&["--request-path", "/v2"]), (Ok(Exit::OK), "/v2\n".to_owned()));
-    assert_eq!(ask(&["--request-path", "/missing"]), (Ok(Exit::FAILED), "/missing\n".to_owned()));
+    let (answer, said) = ask(&["--request-path", "/missing"]);
+    assert_eq!((answer.unwrap_err().code, said.as_str()), (ErrorCode::Failed, "/missing\n"));
 }
 
 #[test]
