@@ -376,8 +376,8 @@ fn a_request_is_answered_by_the_new_revision() {
     let body = r#"{"instances":[1]}"#;
     assert_eq!(ask(&["--request", body]), (Ok(Exit::OK), format!("got {body}\n")));
     assert_eq!(ask(&["--request-path", "/v2"]), (Ok(Exit::OK), "/v2\n".to_owned()));
-    let (answer, said) = ask(&["--request-path", "/missing"]);
-    assert_eq!((answer.unwrap_err().code, said.as_str()), (ErrorCode::Failed, "/missing\n"));
+    let missing = Error::failed("/missing of iris-predictor-2-0 answers with status 404");
+    assert_eq!(ask(&["--request-path", "/missing"]), (Err(missing), "/missing\n".to_owned()));
 }
 
 #[test]
