@@ -130,8 +130,8 @@ spec:
     let ran = home.run(["notebook", "create", "w", "--kind", &kind].iter().chain(&options)).success();
     assert_eq!(ran.stdout, "workspace/w created\n");
     // As kubectl does, kf takes the short name that the API server serves for the kind.
-    assert_eq!(team.admin(&["get", "ws/w", "-o", "name"]), "workspace.kubeflow.org/w");
-    assert_eq!(home.run(["status", "ws/w", "-o", "name"]).success().stdout, "workspace/w\n");
+    assert_eq!(team.admin(&["get", "ws/w", "-o", "name"]).trim(), "workspace.kubeflow.org/w");
+    assert_eq!(home.run(["status", "ws/w"]).success().row("workspace").split(' ').nth(1), Some("w"));
     home.run(["notebook", "start", "w", "--wait"]).success();
 
     // The old option has been replaced; only its new id brings the new one.
