@@ -120,7 +120,8 @@ fn all_namespaces_are_for_those_who_may_list_them() {
 
 /// What `kf` shows on a terminal of this width.
 fn on_terminal(home: &Home, width: usize, line: &str) -> String {
-    let (status, screen) = Terminal::start(home.shell(&format!("stty cols {width}; {line}"))).finish();
+    let columns = width.try_into().unwrap();
+    let (status, screen) = Terminal::start_sized(home.shell(line), columns, 24).finish();
     assert!(status.success(), "{}", shown(&screen));
     shown(&screen)
 }
