@@ -112,8 +112,7 @@ fn kind_that_cannot_be_read_is_no_absence() {
     let host = cluster();
     let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
     host.cluster(|cluster| cluster.fail("get", "Tensorboard", down.clone()));
-    let message =
-        "no component `mnist` in team-a can be found; left out: TensorBoards (the API server does not answer)";
+    let message = "no component `mnist` in team-a can be found; left out: TensorBoards (the API server does not answer)";
     let error = Error::new(ErrorCode::Unreachable, message);
     assert_eq!(Component::find(&host.kf(), "mnist").unwrap_err(), error);
     assert_eq!(Component::find(&host.kf(), "tensorboard/mnist").unwrap_err(), down);

@@ -73,7 +73,7 @@ pub struct Outcome {
     /// The exit code, one of those that are a command's to choose or that of the last session
     /// joined to the terminal, or why it failed.
     pub exit: Result<u8, GuestError>,
-    /// The last call a layer refused, if any: who stood in the way when the error is
+    /// The refused call that the command failed with, or the last one: who stood in the way when the error is
     /// [`ErrorCode::Forbidden`]. The guest has not seen it.
     pub refusal: Option<Refusal>,
 }
@@ -331,7 +331,8 @@ impl Guest {
                 {
                     return Ok(Err(Fault::ReservedExitCode(code)));
                 }
-                Ok(Ok(Answer::Run(Outcome { exit, refusal: store.data_mut().refusal.take() })))
+                let refusal = exit.as_ref().err().and_then(|error| store.data().told.refusal(error));
+                Ok(Ok(Answer::Run(Outcome { exit, refusal })))
             }
             Ask::Complete(request) => Ok(Ok(Answer::Complete(command.complete(store, request).await?))),
         }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kf_core::api::{ApiError, ErrorCode, KubeApi};
-use kf_core::grants::Refusal;
 use kf_core::selection::Selection;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result};
@@ -78,9 +77,7 @@ pub(crate) struct State {
     pub(crate) terminal: std::result::Result<(), ApiError>,
     pub(crate) files: Files,
     pub(crate) limits: Limits,
-    /// The last no of a layer; it never enters the guest.
-    pub(crate) refusal: Option<Refusal>,
-    /// What the host told the guest of errors.
+    /// What the host told the guest of errors, and which layers refused, which never enters the guest.
     pub(crate) told: Told,
     /// The exit code of the last session joined to the terminal: the command may end with it,
     /// though it may be one of kf's own.
@@ -134,7 +131,6 @@ impl State {
             terminal: Err(ApiError::new(ErrorCode::Forbidden, "this run may not use the terminal")),
             files: named,
             limits,
-            refusal: None,
             told: Told::default(),
             session_exit: None,
             streams: Arc::new(()),

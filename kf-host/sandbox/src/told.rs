@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use kf_core::api::ErrorCode;
+use kf_core::grants::Refusal;
 
 use crate::run::GuestError;
 
@@ -20,6 +21,8 @@ pub(crate) struct Told {
     errors: VecDeque<(ErrorCode, String, Option<String>)>,
     /// Those of the host's own codes that were told.
     codes: Vec<ErrorCode>,
+    /// The latest that a layer refused, each by its message.
+    refusals: VecDeque<(String, Refusal)>,
 }
 
 impl Told {
@@ -29,6 +32,20 @@ impl Told {
             self.errors.pop_front();
         }
         self.errors.push_back((code, message.to_owned(), hint.map(str::to_owned)));
+    }
+
+    /// Which layer refused what ended in an error of this message.
+    pub(crate) fn refused(&mut self, message: &str, refusal: Refusal) {
+        if self.refusals.len() >= MAX_ERRORS {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back((message.to_owned(), refusal));
+    }
+
+    /// The refusal that the guest ended with or, where it says so in words of its own, the latest.
+    pub(crate) fn refusal(&self, error: &GuestError) -> Option<Refusal> {
+        let same = self.refusals.iter().rev().find(|(message, _)| *message == error.message);
+        same.or(self.refusals.back()).map(|(_, refusal)| refusal.clone())
     }
 
     /// An answer that says the same as an error.
@@ -62,6 +79,8 @@ fn is_of_host(code: ErrorCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kf_core::grants::{Layer, MissingRule};
+
     use super::*;
 
     fn error(code: ErrorCode, message: &str) -> GuestError {
@@ -97,5 +116,33 @@ mod tests {
             told.tell(ErrorCode::NotFound, &number.to_string(), None);
         }
         assert!(!told.judge(repeated).of_host && told.errors.len() == MAX_ERRORS);
+    }
+
+    #[test]
+    fn refusal_is_that_of_the_error_the_guest_ends_with() {
+        let refused = |resource: &str| Refusal {
+            layer: Layer::Rbac,
+            rule: MissingRule {
+                verb: "list".to_owned(),
+                group: String::new(),
+                resource: resource.to_owned(),
+                name: None,
+                namespace: None,
+            },
+            user: None,
+        };
+        let mut told = Told::default();
+        assert_eq!(told.refusal(&error(ErrorCode::Forbidden, "no pods")), None);
+        for resource in ["pods", "jobs"] {
+            told.refused(&format!("no {resource}"), refused(resource));
+        }
+        for (message, resource) in [("no pods", "pods"), ("no jobs", "jobs"), ("in my own words", "jobs")] {
+            let refusal = told.refusal(&error(ErrorCode::Forbidden, message)).unwrap();
+            assert_eq!(refusal.rule.resource, resource, "{message}");
+        }
+        for number in 0..1000 {
+            told.refused(&number.to_string(), refused("secrets"));
+        }
+        assert_eq!(told.refusals.len(), MAX_ERRORS);
     }
 }

@@ -57,7 +57,7 @@ impl State {
     /// What the guest learns of an error. A layer's refusal stays here.
     fn tell(&mut self, error: ApiError) -> WitError {
         if let Some(refusal) = error.refusal {
-            self.refusal = Some(*refusal);
+            self.told.refused(&error.message, *refusal);
         }
         self.told.tell(error.code, &error.message, error.hint.as_deref());
         wit::types::Error { code: code_to_wit(error.code), message: error.message, hint: error.hint }
