@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran, until_true};
+use crate::common::{Ran, until_true};
 
 /// A random search of six trials, two at a time, over how fast the regression learns.
 const TUNE: [&str; 25] = [
@@ -90,119 +90,6 @@ fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
     assert!(refused.stderr.contains("--seed is 4 and was 3"), "{}", refused.transcript());
 }
 
-/// As much of Katib's Experiment and Trial as kf reads. Katib itself is not here.
-fn stand_in_for_katib(team: &Team) {
-    let definition = |kind: &str, plural: &str| {
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": { "name": format!("{plural}.kubeflow.org") },
-            "spec": {
-                "group": "kubeflow.org", "scope": "Namespaced",
-                "names": { "kind": kind, "plural": plural, "singular": kind.to_lowercase() },
-                "versions": [{
-                    "name": "v1beta1", "served": true, "storage": true, "subresources": { "status": {} },
-                    "schema": { "openAPIV3Schema": {
-                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                    } },
-                }],
-            },
-        })
-    };
-    let role = |name: &str, of: &str, verbs: &[&str]| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {
-                "name": name,
-                "labels": { format!("rbac.authorization.k8s.io/aggregate-to-{of}"): "true" },
-            },
-            "rules": [{ "apiGroups": ["kubeflow.org"], "resources": ["experiments", "trials"], "verbs": verbs }],
-        })
-    };
-    let read = ["get", "list", "watch"];
-    let write = ["get", "list", "watch", "create", "patch", "delete"];
-    let objects = [
-        definition("Experiment", "experiments"),
-        definition("Trial", "trials"),
-        role("kf-katib-view", "view", &read),
-        role("kf-katib-edit", "edit", &write),
-    ];
-    let manifests: Vec<_> = objects.iter().map(Value::to_string).collect();
-    team.apply(&manifests.join("\n---\n"));
-    team.wait("condition=Established", &["crd/experiments.kubeflow.org", "crd/trials.kubeflow.org"]);
-    team.wait_until_allowed("dana", "patch", "experiments.kubeflow.org");
-    team.wait_until_allowed("vic", "list", "trials.kubeflow.org");
-}
-
-fn set_status(team: &Team, object: &str, status: &Value) {
-    let patch = json!({ "status": status }).to_string();
-    team.admin(&["patch", object, "--subresource=status", "--type=merge", "-p", &patch]);
-}
-
-/// Plays Katib's controller: two trials, the second the better, and the end.
-fn play_katib(team: &Team) {
-    until_true("the experiment exists", || {
-        team.kubectl(User::Admin, &["get", "experiment.kubeflow.org/lr"]).status.success()
-    });
-    let done = json!([{ "type": "Running", "status": "False" }, { "type": "Succeeded", "status": "True" }]);
-    for (name, lr, loss) in [("lr-aaa", "0.1", "0.5"), ("lr-bbb", "0.3", "0.1")] {
-        let trial = json!({
-            "apiVersion": "kubeflow.org/v1beta1", "kind": "Trial",
-            "metadata": { "name": name, "labels": { "katib.kubeflow.org/experiment": "lr" } },
-            "spec": { "parameterAssignments": [{ "name": "lr", "value": lr }] },
-        });
-        team.apply(&trial.to_string());
-        let metrics = json!([{ "name": "loss", "latest": loss, "min": loss, "max": "1" }]);
-        let status = json!({
-            "conditions": done, "observation": { "metrics": metrics },
-            "startTime": "2026-01-01T12:00:00Z", "completionTime": "2026-01-01T12:00:30Z",
-        });
-        set_status(team, &format!("trial.kubeflow.org/{name}"), &status);
-    }
-    set_status(team, "experiment.kubeflow.org/lr", &json!({ "conditions": done, "trials": 2 }));
-}
-
-fn experiment(home: &Home, more: &[&str]) -> Ran {
-    let words = [
-        "tune",
-        "lr",
-        "--param",
-        "lr=0.1:0.5:log",
-        "--objective",
-        "loss",
-        "--minimize",
-        "--max-trials",
-        "2",
-        "--runtime",
-        "kf-test",
-        "-o",
-        "json",
-    ];
-    home.run(words.iter().chain(more).chain(&["--", "train", "${lr}"]))
-}
-
-#[test]
-fn an_experiment_is_made_and_followed_to_its_end() {
-    let team = Team::new("katib");
-    stand_in_for_katib(&team);
-    let home = team.home(User::DataScientist, &["tune"]);
-    let ran = std::thread::scope(|threads| {
-        let kf = threads.spawn(|| experiment(&home, &[]));
-        play_katib(&team);
-        kf.join().unwrap()
-    })
-    .success();
-    let all = trials(&ran);
-    assert_eq!(all.iter().map(|trial| trial["name"].clone()).collect::<Vec<_>>(), ["lr-aaa", "lr-bbb"]);
-    assert_eq!(all[1]["best"], true, "{}", ran.transcript());
-    let command = "jsonpath={.spec.trialTemplate.trialSpec.spec.trainer.command}";
-    let command = team.admin(&["get", "experiment.kubeflow.org/lr", "-o", command]);
-    assert_eq!(command, r#"["sh","-c","train '${trialParameters.lr}'"]"#);
-    // Shown again to who may look, who may not begin one.
-    let viewer = team.home(User::Viewer, &["tune"]);
-    assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
-    assert_eq!(experiment(&viewer, &["--seed", "1"]).code, Some(4));
-}
-
 /// A team that Katib's webhooks look at.
 fn team_with_katib(hint: &str) -> Team {
     let team = Team::with_parts(hint, &[Part::Katib]);
@@ -253,6 +140,14 @@ fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
     let all = trials(&ran);
     assert_eq!(all.len(), 2, "{}", ran.transcript());
     assert!(all.iter().all(|trial| trial["state"] == "Succeeded"), "{}", ran.transcript());
+    assert_eq!(all.iter().filter(|trial| trial["best"] == true).count(), 1, "{}", ran.transcript());
+    // Shown again to who may look, who may not begin one.
+    team.wait_until_allowed("vic", "list", "trials.kubeflow.org");
+    let viewer = team.home(User::Viewer, &["tune"]);
+    assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
+    let mut other = tune(&flags, "10");
+    other[1] = "mine";
+    viewer.run_in_vain(other).code(4);
 
     // Katib has taken the trials' jobs along.
     until_true("the trials' pods are gone", || objects(&team, "pods,trainjobs").is_empty());
