@@ -167,7 +167,7 @@ impl Discovery {
         };
         let asked = Instant::now();
         let read = async || {
-            // Whoever waited for an answer that did not come need not ask for it again.
+            // A caller that waited for an answer in vain does not ask for it again.
             if let Some(error) = self.failure_since(&path, asked) {
                 return Err(error);
             }

@@ -444,7 +444,7 @@ fn failed_init_container_is_the_one_that_is_shown() {
         assert_eq!(host.terminal().stdout, "fetch failed\n");
         let note = "init container fetch of prep failed (exit 3); its log is shown";
         assert_eq!(host.terminal().notes, [note]);
-        // Whoever names a container gets that one, and why there is nothing.
+        // A container that is named is the one that is shown, with why there is nothing.
         let error = host.run::<Plugin>(&["prep", "-c", "main"]).unwrap_err();
         assert_eq!(error.code, ErrorCode::NotFound);
         assert!(error.message.contains("exit 3"), "{error}");

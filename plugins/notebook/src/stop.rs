@@ -49,7 +49,7 @@ pub(crate) fn run(stop: &Stop, kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Its volume claims that are there. Whoever may not look takes the server's word for them.
+/// Its volume claims that are there. Where they may not be read, the server's word is taken for them.
 fn kept<'s>(kf: &Kf, server: &'s Server) -> Result<Vec<&'s str>> {
     let claims = kf.api("PersistentVolumeClaim");
     let (mut kept, mut missing) = (Vec::new(), Vec::new());

@@ -970,7 +970,7 @@ fn servers_of_all_namespaces_are_listed() {
     assert_eq!(host.run::<Plugin>(&["ls", "-A"]), Ok(Exit::OK));
     assert_eq!(host.terminal().column(0), ["team-a", "team-b"]);
     assert_eq!(host.terminal().column(1), ["alice", "bob"]);
-    // Whoever may list one of the kinds sees its servers.
+    // A user who may list one of the kinds sees its servers.
     host.cluster(|cluster| cluster.deny("list", GROUP, "workspaces"));
     assert_eq!(host.run::<Plugin>(&["ls", "-A"]), Ok(Exit::OK));
     assert_eq!(host.terminal().column(1), ["alice", "bob"]);

@@ -90,7 +90,7 @@ fn tls(config: &kube::Config, credentials: &Credentials) -> Result<ClientConfig,
         None => {
             let mut config = config.clone();
             config.auth_info = AuthInfo::default();
-            // Whoever checks no server needs no authorities of the system.
+            // Without a check of the server the authorities of the system are not needed.
             config.root_cert = config.root_cert.or(config.accept_invalid_certs.then(Vec::new));
             config.rustls_client_config()?
         }
