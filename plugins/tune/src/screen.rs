@@ -172,7 +172,7 @@ impl<'a> Screen<'a> {
         if self.live.take().is_none() {
             self.print(trials)?;
         }
-        Ok(self.conclude(trials, end))
+        self.conclude(trials, end)
     }
 
     /// The table as it is.
@@ -182,22 +182,25 @@ impl<'a> Screen<'a> {
         self.kf.rows(&table.columns(&names), &table.rows(trials, &names))
     }
 
-    fn conclude(&self, trials: &[Trial], end: End) -> Exit {
-        let best = best(trials, &self.objective);
-        self.tell_best(trials);
-        let failed = failed(trials);
-        if end == End::TooManyFailed {
-            let last = trials.iter().rev().find(|trial| trial.state == State::Failed);
-            self.kf.warn(format!("{failed} trials failed, which is more than may"));
-            let last = last.or_else(|| trials.iter().rev().find(|trial| trial.state == State::Unmeasured));
-            // Katib deletes the job of a trial that has ended, and its logs with it.
-            if let Some(trial) = last.filter(|_| self.kind == "trainjob") {
-                let logs = self.kf.same_target(&format!("kf logs {}/{}", self.kind, trial.name));
-                self.kf.note(format!("{logs} shows the last of them"));
+    /// What decides the exit code is said last.
+    fn conclude(&self, trials: &[Trial], end: End) -> Result<Exit> {
+        let has_best = best(trials, &self.objective).is_some();
+        if end != End::TooManyFailed {
+            if !has_best {
+                return Err(Error::failed(format!("no trial reported its {}", self.objective.metric)));
             }
-            return Exit::FAILED;
+            self.tell_best(trials);
+            return Ok(Exit::OK);
         }
-        if best.is_some() { Exit::OK } else { Exit::FAILED }
+        self.tell_best(trials);
+        let error = Error::failed(format!("too many trials failed: {}", failed(trials)));
+        let last = trials.iter().rev().find(|trial| trial.state == State::Failed);
+        let last = last.or_else(|| trials.iter().rev().find(|trial| trial.state == State::Unmeasured));
+        // Katib deletes the job of a trial that has ended, and its logs with it.
+        Err(match last.filter(|_| self.kind == "trainjob") {
+            Some(trial) => error.hint(self.kf.same_target(&format!("kf logs {}/{}", self.kind, trial.name))),
+            None => error,
+        })
     }
 
     /// The best so far, in a line.
@@ -209,7 +212,7 @@ impl<'a> Screen<'a> {
                 let (number, count, with) = (best.number, trials.len(), best.spelled());
                 self.kf.note(format!("best of {count}: trial {number}, {metric}={value} with {with}"));
             }
-            None => self.kf.warn(format!("no trial told its {metric}")),
+            None => self.kf.warn(format!("no trial reported its {metric}")),
         }
     }
 }

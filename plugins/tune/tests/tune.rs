@@ -189,16 +189,9 @@ fn failed_trials_are_counted_and_too_many_end_it() {
     let host = cluster();
     fails(&host, 10, 1, "Failed", "");
     fails(&host, 20, 2, "Failed", "");
-    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), Ok(Exit::FAILED));
-    let notes = host.terminal().notes.clone();
-    assert_eq!(
-        notes,
-        [
-            "warning: no trial told its loss",
-            "warning: 2 trials failed, which is more than may",
-            "kf logs trainjob/lr-2 shows the last of them",
-        ]
-    );
+    let error = Error::failed("too many trials failed: 2").hint("kf logs trainjob/lr-2");
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), Err(error));
+    assert_eq!(host.terminal().notes, ["warning: no trial reported its loss"]);
     assert_eq!(jobs(&host).len(), 3, "no further trial is begun");
 }
 
@@ -262,8 +255,9 @@ fn watching_ends_with_the_experiment_however_it_ends() {
         ends(cluster, 1, "Failed", "");
         ends(cluster, 2, "Failed", "");
     });
-    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), Ok(Exit::FAILED));
-    assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), Ok(Exit::FAILED));
+    let error = Err(Error::failed("too many trials failed: 2").hint("kf logs trainjob/lr-2"));
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), error);
+    assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), error);
 }
 
 #[test]
