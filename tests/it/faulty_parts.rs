@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::common::Home;
-use crate::common::faulty::{Answer, Asked, Faulty};
+use crate::common::faulty::{Answer, Faulty};
+use crate::common::requests::Request;
 use crate::common::terminal::Terminal;
 use crate::kf_snapshot;
 
@@ -31,7 +32,7 @@ fn list(items: &[Value], token: &str) -> Answer {
 }
 
 /// A namespace with one pod, `web`, in a cluster that serves no more than Kubernetes' own kinds.
-fn honest(asked: &Asked) -> Answer {
+fn honest(asked: &Request) -> Answer {
     match asked.path.as_str() {
         _ if asked.query.contains("watch=true") => Answer::Open(""),
         PODS => list(&[pod("web")], ""),
@@ -55,7 +56,7 @@ fn built_in(path: &str) -> bool {
 }
 
 /// The discovery documents of a group with one kind.
-fn served(asked: &Asked, group: &str, version: &str, kind: &str, plural: &str) -> Option<Answer> {
+fn served(asked: &Request, group: &str, version: &str, kind: &str, plural: &str) -> Option<Answer> {
     if asked.path == format!("/apis/{group}") {
         return Some(Answer::Json(200, json!({ "versions": [{ "version": version }] })));
     }
@@ -68,7 +69,7 @@ fn served(asked: &Asked, group: &str, version: &str, kind: &str, plural: &str) -
 const SERVING: &str = "serving.kserve.io";
 
 /// Inference services whose conversion webhook fails, whatever is asked of them.
-fn with_broken_kind(asked: &Asked) -> Answer {
+fn with_broken_kind(asked: &Request) -> Answer {
     let words = "conversion webhook for serving.kserve.io/v1beta1, Kind=InferenceService failed: Post \
                  \"https://kserve.kserve.svc:443/convert?timeout=30s\": dial tcp 10.0.0.9:443: connect: connection refused";
     if let Some(discovery) = served(asked, SERVING, "v1beta1", "InferenceService", "inferenceservices") {
@@ -208,8 +209,8 @@ fn older_cluster_says_who_the_user_is_or_what_is_missing() {
 }
 
 /// A server whose sessions take any command and never say a word.
-fn with_sessions(asked: &Asked) -> Answer {
-    match asked.protocols.as_deref() {
+fn with_sessions(asked: &Request) -> Answer {
+    match asked.header("sec-websocket-protocol") {
         Some(offered) if offered.contains("v5.channel.k8s.io") => Answer::Session("v5.channel.k8s.io"),
         _ => honest(asked),
     }
@@ -243,7 +244,7 @@ fn follow_that_is_interrupted_is_no_error() {
 /// The session is refused before the server could start anything.
 #[test]
 fn old_server_starts_no_command_whose_stdin_it_cannot_end() {
-    let faulty = Faulty::serve(|asked| match asked.protocols.as_deref() {
+    let faulty = Faulty::serve(|asked| match asked.header("sec-websocket-protocol") {
         Some(offered) if offered.contains("v4.channel.k8s.io") => Answer::Session("v4.channel.k8s.io"),
         Some(_) => Answer::Text(403, ""),
         None => honest(asked),

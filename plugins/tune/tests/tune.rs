@@ -549,24 +549,17 @@ fn experiment_of_a_file_is_capped_where_a_flag_lowers_its_trials() {
     assert_eq!(counts(&wide, &[]), [Some(5), Some(4)], "the file's own business");
 }
 
+/// A search over one parameter, which the command takes as its only word.
+fn search<'a>(name: &'a str, parameter: &'a str, word: &'a str) -> Vec<&'a str> {
+    let flags = ["--objective", "loss", "--minimize", "--runtime", "torch"];
+    [&[name, "--param", parameter][..], &flags, &["--", "t", word]].concat()
+}
+
 #[test]
 fn name_that_katib_has_no_room_for_is_refused_before_anything_is_made() {
     let host = with_katib();
     let name = "a".repeat(41);
-    let flags = [
-        &name,
-        "--param",
-        "lr=1,2",
-        "--objective",
-        "loss",
-        "--minimize",
-        "--runtime",
-        "torch",
-        "--",
-        "t",
-        "${lr}",
-    ];
-    let error = host.run::<Plugin>(&flags).unwrap_err();
+    let error = host.run::<Plugin>(&search(&name, "lr=1,2", "${lr}")).unwrap_err();
     assert_eq!(error.code, ErrorCode::Invalid);
     assert!(error.message.contains("too long: at most 39 characters"), "{}", error.message);
     host.file("lr.yaml", &FILE.replace("name: lr}\nspec", &format!("name: {name}}}\nspec")));
@@ -637,20 +630,7 @@ fn values_that_katib_would_break_are_refused_with_another_engine() {
     for value in ["it's", "a\"b", r"c\d"] {
         let choices = format!("opt=plain,{value}");
         let host = with_katib();
-        let words = [
-            "lr",
-            "--param",
-            &choices,
-            "--objective",
-            "loss",
-            "--minimize",
-            "--runtime",
-            "torch",
-            "--",
-            "t",
-            "${opt}",
-        ];
-        let error = host.run::<Plugin>(&words).unwrap_err();
+        let error = host.run::<Plugin>(&search("lr", &choices, "${opt}")).unwrap_err();
         assert_eq!(error.code, ErrorCode::Unsupported, "{value}: {}", error.message);
         assert!(error.hint.as_deref().unwrap().contains(" --engine trainer "), "{:?}", error.hint);
         assert!(host.cluster(|cluster| cluster.writes().is_empty()));

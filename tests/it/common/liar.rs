@@ -2,11 +2,10 @@
 //!
 //! What kf asks on its own account it answers plainly, so that the command runs.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
 
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use super::requests::{self, Request, accept_websocket};
 
 /// What it does to an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,70 +46,21 @@ const MIB: usize = 1 << 20;
 
 /// Starts one; its URL.
 pub fn serve(lie: Lie) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            // The client breaks off where it has heard enough.
-            thread::spawn(move || {
-                let _gone = answer_all(&stream, lie);
-            });
-        }
-    });
-    url
-}
-
-struct Request {
-    method: String,
-    path: String,
-    query: String,
-    /// The command's own.
-    is_commands: bool,
-    key: Option<String>,
-}
-
-fn read(stream: &mut BufReader<&TcpStream>) -> Option<Request> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-        lines.push(line.trim().to_owned());
-    }
-    let mut words = lines.first()?.split(' ');
-    let (method, target) = (words.next()?.to_owned(), words.next()?);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let header = |name: &str| {
-        let of = |line: &String| line.split_once(": ").map(|(n, v)| (n.to_lowercase(), v.to_owned()));
-        lines.iter().filter_map(of).find(|(found, _)| found == name).map(|(_, value)| value)
-    };
-    let length = header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-    std::io::copy(&mut stream.take(length), &mut std::io::sink()).ok()?;
-    Some(Request {
-        method,
-        path: path.to_owned(),
-        query: query.to_owned(),
-        is_commands: header("user-agent").is_some_and(|agent| agent.contains("plugin/")),
-        key: header("sec-websocket-key"),
-    })
+    requests::serve(move |stream| answer_all(stream, lie))
 }
 
 fn answer_all(stream: &TcpStream, lie: Lie) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    while let Some(request) = read(&mut reader) {
-        let lie = if request.is_commands { lie } else { Lie::None };
-        match &request {
-            Request { key: Some(_), path, .. } if lie == Lie::Error => {
-                say(stream, "403 Forbidden", &error(path))?
-            }
-            Request { key: Some(key), path, .. } => return websocket(stream, key, path, lie),
-            Request { query, .. } if query.contains("watch=true") => return watch(stream, lie),
-            Request { path, .. } if path.ends_with("/log") => return log(stream, lie),
-            _ => document(stream, &request, lie)?,
+    while let Some(request) = Request::read(&mut reader) {
+        let is_commands = request.header("user-agent").is_some_and(|agent| agent.contains("plugin/"));
+        let lie = if is_commands { lie } else { Lie::None };
+        let path = &request.path;
+        match request.websocket_key() {
+            Some(_) if lie == Lie::Error => say(stream, "403 Forbidden", &error(path))?,
+            Some(key) => return websocket(stream, key, path, lie),
+            None if request.query.contains("watch=true") => return watch(stream, lie),
+            None if path.ends_with("/log") => return log(stream, lie),
+            None => document(stream, &request, lie)?,
         }
     }
     Ok(())
@@ -244,12 +194,7 @@ fn wait(mut stream: &TcpStream) -> std::io::Result<()> {
 }
 
 fn websocket(mut stream: &TcpStream, key: &str, path: &str, lie: Lie) -> std::io::Result<()> {
-    write!(
-        stream,
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-accept: {}\r\nsec-websocket-protocol: v5.channel.k8s.io\r\n\r\n",
-        derive_accept_key(key.as_bytes())
-    )?;
+    accept_websocket(stream, key, "v5.channel.k8s.io")?;
     let mut message = |channel: u8, data: &[u8]| -> std::io::Result<()> {
         let length = u64::try_from(data.len() + 1).unwrap();
         let mut frame = vec![0x82, 127];

@@ -7,6 +7,7 @@ pub mod liar;
 pub mod lines;
 pub mod page;
 pub mod registry;
+pub mod requests;
 pub mod servers;
 pub mod team;
 pub mod terminal;

@@ -10,15 +10,22 @@ use super::*;
 
 /// An authorizer that says no to a verb.
 fn server(denied: &'static str) -> (Connection, Arc<Mutex<Vec<Value>>>) {
+    authorizer(move |attributes| attributes["verb"] != denied)
+}
+
+/// An authorizer, and what it was asked.
+fn authorizer(
+    allows: impl Fn(&Value) -> bool + Clone + Send + 'static,
+) -> (Connection, Arc<Mutex<Vec<Value>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
     let service = service_fn(move |request: Request<Body>| {
-        let seen = Arc::clone(&seen);
+        let (seen, allows) = (Arc::clone(&seen), allows.clone());
         async move {
             let bytes = request.into_body().collect().await?.to_bytes();
             let review: Value = serde_json::from_slice(&bytes).unwrap();
             let attributes = review["spec"]["resourceAttributes"].clone();
-            let allowed = attributes["verb"] != denied;
+            let allowed = allows(&attributes);
             seen.lock().unwrap().push(attributes);
             let answer = json!({"status": {"allowed": allowed}}).to_string();
             Ok::<_, kube::Error>(
@@ -67,22 +74,8 @@ async fn every_permission_is_asked_once_where_it_applies() {
 /// A user of one namespace, and a command that looks at all of them where the user may.
 #[tokio::test]
 async fn right_in_the_namespace_is_held_without_the_right_in_the_whole_cluster() {
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
-    let service = service_fn(move |request: Request<Body>| {
-        let seen = Arc::clone(&seen);
-        async move {
-            let bytes = request.into_body().collect().await?.to_bytes();
-            let review: Value = serde_json::from_slice(&bytes).unwrap();
-            let attributes = &review["spec"]["resourceAttributes"];
-            let allowed = attributes["namespace"] == "team-a" && attributes["resource"] == "pods";
-            seen.lock().unwrap().push(attributes.clone());
-            let answer = json!({"status": {"allowed": allowed}}).to_string();
-            let answer = Response::builder().status(201).body(Body::from(answer.into_bytes()));
-            Ok::<_, kube::Error>(answer.unwrap())
-        }
-    });
-    let connection = Connection::from_client(kube::Client::new(service, "default"), "https://lab");
+    let (connection, asked) =
+        authorizer(|attributes| attributes["namespace"] == "team-a" && attributes["resource"] == "pods");
     let rules = RuleSet::parse(&[
         json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}),
         json!({"apiGroups": [""], "resources": ["events"], "verbs": ["list"]}),
