@@ -53,7 +53,7 @@ impl LeftOut {
         }
     }
 
-    /// One answer that a command can do without: none where the kind is not served, may not be read, or is broken.
+    /// An optional answer: `None` where the kind is not served, may not be read, or is broken.
     /// The last is said.
     pub fn optional<T>(kf: &Kf, what: &str, answer: Result<T>) -> Result<Option<T>> {
         let mut left_out = Self::default();

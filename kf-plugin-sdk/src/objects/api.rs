@@ -17,7 +17,7 @@ const NO_DRY_RUN: &str = "does not support dry run";
 /// How many objects a page of a list is asked to hold.
 pub(crate) const PAGE: u32 = 250;
 
-/// How often a list is begun anew because the server has forgotten the state that its pages are of.
+/// How often a list is restarted after its continue token expired.
 const MAX_RESTARTS: u32 = 3;
 
 /// A kind of object and where to look for it; the verbs are its methods.
@@ -95,7 +95,7 @@ impl<T: Document> Api<T> {
     }
 
     /// Every selected object, and where a watch takes over. All pages are of one state of the cluster: where that is
-    /// forgotten between two pages, the list begins anew.
+    /// forgotten between two pages, the list is restarted.
     fn whole(&self) -> Result<(Vec<T>, String)> {
         let mut restarts = 0;
         loop {

@@ -79,7 +79,7 @@ pub(super) fn client(
 
 fn tls(config: &kube::Config, credentials: &Credentials) -> Result<ClientConfig, SetupError> {
     let listed = config.root_cert.as_ref().filter(|_| {
-        // In a pod kube reads the file anew every minute.
+        // In a pod kube reloads the file every minute.
         config.root_cert_file.is_none() && !config.accept_invalid_certs
     });
     let mut tls = match listed {

@@ -294,7 +294,7 @@ impl Connection {
 
     /// The client itself, for what the host does on its own account.
     ///
-    /// It is made on the first call, and anew in every runtime that asks for one.
+    /// Created on first use, and again in each runtime that asks for one.
     pub async fn client(&self) -> Result<kube::Client, ApiError> {
         self.current().await.map(|(client, _)| client)
     }
