@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use kf_sandbox::{
     Candidate, Code, CompletionRequest, Context, Fault, FileGrant, Granted, Kube, Limits, Outcome, Run,
 };
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::guests;
 
@@ -161,10 +163,14 @@ impl Terminal for Screen {
     }
 }
 
-/// A cluster that holds one pod, `web`, and lets it be read, and logs of three others. Whatever
+/// A cluster that holds one pod, `web`, and lets it be read, and logs of five others. Whatever
 /// else is asked is recorded and refused as the manifest's.
 #[derive(Clone, Default)]
-pub(crate) struct Cluster(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Cluster {
+    calls: Arc<Mutex<Vec<String>>>,
+    /// Notified once everything in the log of `web-open` has been copied.
+    copied: Arc<Notify>,
+}
 
 /// What a pod writes: its own name, that of another, and no end to its last line.
 fn log_of(pod: &str) -> Vec<Vec<u8>> {
@@ -177,11 +183,11 @@ fn log_of(pod: &str) -> Vec<Vec<u8>> {
 impl Cluster {
     /// The calls in order, each as a verb and its words.
     pub(crate) fn calls(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.calls.lock().unwrap().clone()
     }
 
     fn called(&self, call: String) {
-        self.0.lock().unwrap().push(call);
+        self.calls.lock().unwrap().push(call);
     }
 
     fn refuse<T>(&self, verb: &str, resource: &str) -> Result<T, ApiError> {
@@ -292,7 +298,21 @@ impl KubeApi for Cluster {
         }
         if pod == "web-open" && namespace.is_none() {
             let half_a_line = futures_util::stream::iter([Ok(b"web-open ".to_vec())]);
-            return Ok(half_a_line.chain(futures_util::stream::pending()).boxed());
+            let copied = Arc::clone(&self.copied);
+            // Whoever asks for more has printed what there was.
+            let no_end = futures_util::stream::poll_fn(move |_| {
+                copied.notify_one();
+                Poll::Pending
+            });
+            return Ok(half_a_line.chain(no_end).boxed());
+        }
+        if pod == "web-after" && namespace.is_none() {
+            let copied = Arc::clone(&self.copied);
+            let end = async move {
+                copied.notified().await;
+                futures_util::stream::empty()
+            };
+            return Ok(futures_util::stream::once(end).flatten().boxed());
         }
         self.refuse("get", "pods/log")
     }
@@ -316,7 +336,7 @@ impl KubeApi for Cluster {
                 input,
             });
         }
-        let count = Arc::clone(&self.0);
+        let count = Arc::clone(&self.calls);
         let output = futures_util::stream::repeat_with(move || {
             let _held = &unread;
             count.lock().unwrap().push("said".to_owned());

@@ -2,14 +2,13 @@
 
 #![cfg(target_arch = "wasm32")]
 
-use kf_attacks::plugin::logs::{self, LogOptions};
+use kf_attacks::plugin::logs::{self, LogOptions, LogStream};
 use kf_attacks::plugin::ui::{self, Progress};
-use kf_attacks::plugin::{clock, poll};
-use kf_attacks::{Answer, attack};
+use kf_attacks::{Answer, Error, attack};
 
 attack!(run);
 
-fn run(_: Vec<String>) -> Answer {
+fn open(pod: &str) -> Result<LogStream, Error> {
     let options = LogOptions {
         container: None,
         follow: true,
@@ -18,11 +17,14 @@ fn run(_: Vec<String>) -> Answer {
         since: None,
         tail_lines: None,
     };
-    let log = logs::open_log(None, "web-open", &options)?;
-    std::mem::forget(logs::forward(log, None));
+    logs::open_log(None, pod, &options)
+}
+
+fn run(_: Vec<String>) -> Answer {
+    std::mem::forget(logs::forward(open("web-open")?, None));
     std::mem::forget(Progress::new("waiting", None));
-    // The host copies what there is of the log while the guest waits.
-    poll::wait(&[&clock::after(1)]);
+    // This log ends once the host has copied what there is of the other.
+    open("web-after")?.next()?;
     ui::print(b"done\n")?;
     Ok(0)
 }
