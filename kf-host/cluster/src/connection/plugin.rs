@@ -16,7 +16,7 @@ use serde_json::json;
 use kf_core::text::one_line;
 
 use super::authorization::bearer;
-use super::plugin_process::output_unattended;
+use super::plugin_process::{MAX_STDOUT_BYTES, OutputError, output, output_unattended};
 use crate::kubeconfig::Settings;
 
 /// Why a plugin gave no credentials; ends a sentence that names the plugin.
@@ -32,8 +32,19 @@ pub(super) enum PluginError {
         /// For the user: it may name accounts and whole requests.
         said: String,
     },
+    #[error("printed more than {} MiB and was stopped", MAX_STDOUT_BYTES >> 20)]
+    TooLarge,
     #[error("answered something that is no credential: {0}")]
     Answer(String),
+}
+
+impl From<OutputError> for PluginError {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::Io(error) => Self::Start(error),
+            OutputError::TooLarge => Self::TooLarge,
+        }
+    }
 }
 
 impl PluginError {
@@ -137,8 +148,7 @@ fn run(exec: &ExecConfig, attended: bool) -> Result<Vec<u8>, PluginError> {
     } else {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
     }
-    let output = if attended { command.output() } else { output_unattended(&mut command) };
-    let output = output.map_err(PluginError::Start)?;
+    let output = if attended { output(&mut command)? } else { output_unattended(&mut command)? };
     if !output.status.success() {
         let mut said = last_words(&output.stderr);
         if said.is_empty() {

@@ -50,6 +50,8 @@ async fn a_credential_plugin_that_gives_nothing_is_named() {
         ("echo '{}'", "no status"),
         ("echo '{\"status\": {}}'", "neither a token"),
         ("echo '{\"status\": {\"clientCertificateData\": \"x\"}}'", "neither a token"),
+        ("yes", "printed more than 1 MiB and was stopped"),
+        ("while :; do echo hunter2; echo hunter2 >&2; done", "printed more than 1 MiB and was stopped"),
     ] {
         let connection = connection("https://127.0.0.1:1", None, &plugin(script));
         let error = connection.get("/version").await.unwrap_err();
