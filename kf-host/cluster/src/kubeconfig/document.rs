@@ -33,23 +33,22 @@ pub(super) struct Document {
 struct Named {
     name: String,
     fields: Option<Value>,
-    /// Where the relative paths of its fields begin.
-    directory: PathBuf,
+    /// The kubeconfig it is in. The relative paths of its fields begin beside it.
+    file: PathBuf,
 }
 
 impl Document {
     /// Reads one file, which may hold several documents. The error ends a sentence that names the file.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let text = decode(&read_bounded(path)?)?;
-        let directory = path.parent().unwrap_or(Path::new(""));
         let mut whole = Self::default();
         for tree in trees(&text)? {
-            whole.add(Self::of(tree, directory)?);
+            whole.add(Self::of(tree, path)?);
         }
         Ok(whole)
     }
 
-    fn of(tree: Value, directory: &Path) -> Result<Self, String> {
+    fn of(tree: Value, file: &Path) -> Result<Self, String> {
         let mut tree = match tree {
             Value::Object(tree) => tree,
             Value::Null => return Ok(Self::default()),
@@ -62,9 +61,9 @@ impl Document {
         }
         Ok(Self {
             current_context: tree.get("current-context").and_then(name),
-            contexts: named(&mut tree, "contexts", "context", directory)?,
-            clusters: named(&mut tree, "clusters", "cluster", directory)?,
-            users: named(&mut tree, "users", "user", directory)?,
+            contexts: named(&mut tree, "contexts", "context", file)?,
+            clusters: named(&mut tree, "clusters", "cluster", file)?,
+            users: named(&mut tree, "users", "user", file)?,
         })
     }
 
@@ -166,12 +165,7 @@ fn syntax(error: &serde_saphyr::Error) -> String {
 }
 
 /// The entries of one list. One without a name is left out: nothing can refer to it.
-fn named(
-    tree: &mut Map<String, Value>,
-    list: &str,
-    field: &str,
-    directory: &Path,
-) -> Result<Vec<Named>, String> {
+fn named(tree: &mut Map<String, Value>, list: &str, field: &str, file: &Path) -> Result<Vec<Named>, String> {
     let entries = match tree.remove(list) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(entries)) => entries,
@@ -181,7 +175,7 @@ fn named(
         let Value::Object(mut entry) = entry else { return None };
         let name = entry.get("name").and_then(name)?;
         let fields = entry.remove(field).filter(|fields| !fields.is_null());
-        Some(Named { name, fields, directory: directory.to_owned() })
+        Some(Named { name, fields, file: file.to_owned() })
     });
     Ok(entries.collect())
 }
@@ -200,12 +194,10 @@ fn name(value: &Value) -> Option<String> {
 fn entry<'d>(all: &'d [Named], kind: &'static str, name: &str) -> Option<Result<Entry<'d>, KubeconfigError>> {
     let found = all.iter().find(|named| named.name == name)?;
     let title = format!("{kind} `{name}`");
-    let directory = &found.directory;
+    let file = &found.file;
     Some(match &found.fields {
-        None => Ok(Entry { title, prefix: String::new(), fields: None, directory }),
-        Some(Value::Object(fields)) => {
-            Ok(Entry { title, prefix: String::new(), fields: Some(fields), directory })
-        }
+        None => Ok(Entry { title, prefix: String::new(), fields: None, file }),
+        Some(Value::Object(fields)) => Ok(Entry { title, prefix: String::new(), fields: Some(fields), file }),
         Some(_) => Err(KubeconfigError::Field {
             entry: title,
             field: kind.into(),
@@ -219,13 +211,13 @@ pub(super) struct Entry<'d> {
     title: String,
     prefix: String,
     fields: Option<&'d Map<String, Value>>,
-    directory: &'d Path,
+    file: &'d Path,
 }
 
 impl<'d> Entry<'d> {
     /// A user that is not in the kubeconfig, and has nothing.
     pub(super) fn nobody() -> Entry<'static> {
-        Entry { title: "user".to_owned(), prefix: String::new(), fields: None, directory: Path::new("") }
+        Entry { title: "user".to_owned(), prefix: String::new(), fields: None, file: Path::new("") }
     }
 
     fn value(&self, field: &str) -> Option<&'d Value> {
@@ -278,7 +270,8 @@ impl<'d> Entry<'d> {
     }
 
     pub(super) fn resolve(&self, field: &str, path: &str) -> Result<String, KubeconfigError> {
-        let resolved = self.directory.join(path).into_os_string().into_string();
+        let directory = self.file.parent().unwrap_or(Path::new(""));
+        let resolved = directory.join(path).into_os_string().into_string();
         resolved.map_err(|_| self.wrong(field, "the path of the kubeconfig is not UTF-8"))
     }
 
@@ -314,7 +307,7 @@ impl<'d> Entry<'d> {
             title: self.title.clone(),
             prefix: format!("{}{field}.", self.prefix),
             fields: Some(fields),
-            directory: self.directory,
+            file: self.file,
         })
     }
 
@@ -340,6 +333,12 @@ impl<'d> Entry<'d> {
 
     pub(super) fn missing(&self, field: &str) -> KubeconfigError {
         KubeconfigError::NoField { entry: self.title.clone(), field: format!("{}{field}", self.prefix) }
+    }
+
+    /// The error about two fields of which a request can only have one.
+    pub(super) fn contradicts(&self, first: &'static str, second: &'static str) -> KubeconfigError {
+        let (entry, file) = (self.title.clone(), self.file.to_owned());
+        KubeconfigError::Contradiction { entry, file, first, second }
     }
 
     /// The error about a field. `why` is a sentence about its value.

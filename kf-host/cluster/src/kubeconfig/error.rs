@@ -37,6 +37,12 @@ pub enum KubeconfigError {
     NoField { entry: String, field: String },
     #[error("the kubeconfig's {} has an invalid `{}`: {why}", excerpt(.entry), excerpt(.field))]
     Field { entry: String, field: String, why: String },
+    #[error(
+        "the {} in {} has more than one authentication method: `{first}` and `{second}`; remove one",
+        excerpt(.entry),
+        escaped(&file.display().to_string(), &[])
+    )]
+    Contradiction { entry: String, file: PathBuf, first: &'static str, second: &'static str },
     #[error("{variable} is not the URL of a proxy: {why}")]
     ProxyVariable { variable: &'static str, why: &'static str },
     #[error("the service account of this pod cannot be used: {0}")]
@@ -79,7 +85,8 @@ impl KubeconfigError {
             | Self::UnknownCluster { .. }
             | Self::UnknownUser { .. }
             | Self::NoField { .. }
-            | Self::Field { .. } => {
+            | Self::Field { .. }
+            | Self::Contradiction { .. } => {
                 Some("correct the kubeconfig, or take another context: kf --context NAME …".into())
             }
             Self::Provider(_) => Some("use a credential plugin instead".into()),

@@ -36,6 +36,7 @@ pub(super) fn has_credentials(user: &Entry<'_>) -> bool {
 
 /// The credentials and whom to act as. Where there are several kinds, a credential plugin is not run, as with kubectl.
 pub(super) fn auth_info(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
+    check_one_header(user)?;
     let mut auth = impersonation(user)?;
     auth.token = token(user, "token")?.map(Into::into);
     auth.token_file = user.path("tokenFile")?;
@@ -64,6 +65,17 @@ pub(super) fn auth_info(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
         auth.exec = Some(plugin(&exec)?);
     }
     Ok(auth)
+}
+
+/// A token and a password are sent in the same header, so a user has one or the other. The pairs are those that kubectl
+/// refuses: a password without a name contradicts a token, but not a file of one.
+fn check_one_header(user: &Entry<'_>) -> Result<(), KubeconfigError> {
+    const PAIRS: [(&str, &str); 3] =
+        [("token", "username"), ("token", "password"), ("tokenFile", "username")];
+    match PAIRS.into_iter().find(|(first, second)| user.has(first) && user.has(second)) {
+        None => Ok(()),
+        Some((first, second)) => Err(user.contradicts(first, second)),
+    }
 }
 
 /// Whom to act as, which is no credential.

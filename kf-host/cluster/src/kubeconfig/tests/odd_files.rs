@@ -311,6 +311,38 @@ fn server_that_is_not_to_be_checked_has_no_authority() {
     assert!(refused(&cluster("").replace("true", "\"true\"")).contains("it is neither true nor false"));
 }
 
+/// What kubectl does with each was measured.
+#[test]
+fn user_with_a_token_and_a_password_is_refused() {
+    for (user, fields) in [
+        ("token: hunter2, username: alice, password: hunter2", "`token` and `username`"),
+        ("token: hunter2, username: alice", "`token` and `username`"),
+        ("token: hunter2, password: hunter2", "`token` and `password`"),
+        ("tokenFile: /token, username: alice, password: hunter2", "`tokenFile` and `username`"),
+    ] {
+        let home = Home::new(&with(SERVER, user, ""));
+        let error = load(&home.sources(), &Choice::default()).unwrap_err();
+        let file = home.0.path().join(".kube/config");
+        let words = "has more than one authentication method";
+        let expected = format!("the user `u` in {} {words}: {fields}; remove one", file.display());
+        assert_eq!(error.to_string(), expected);
+        assert!(error.hint().is_some());
+        // It matters only where it is used.
+        let other = "contexts: [{name: other, context: {cluster: k}}, ";
+        let home = Home::new(&with(SERVER, user, "").replace("contexts: [", other));
+        load(&home.sources(), &context("other")).unwrap();
+    }
+    for user in [
+        "token: t, username: \"\", password: null",
+        "token: \"\", username: alice, password: p",
+        "tokenFile: /token, password: p",
+        "token: t, tokenFile: /token",
+        "username: alice",
+    ] {
+        loaded(&with(SERVER, user, "")).expect(user);
+    }
+}
+
 #[test]
 fn fields_that_do_not_fit_are_named() {
     for (cluster, user, words) in [
