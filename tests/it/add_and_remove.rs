@@ -243,7 +243,7 @@ fn command_that_is_named_twice_is_added_once() {
     let home = fresh();
     assert_eq!(home.run(["command", "add", "hello", "hello"]).success().stdout, "Added hello 0.1.0\n");
     let ran = home.run(["command", "add", "whoami", "whoami@0.1.0"]).code(2);
-    assert_eq!(ran.stderr, "error: whoami is named more than once\n");
+    assert_eq!(ran.stderr, "error: whoami is named more than once: whoami and whoami@0.1.0\n");
     // A mistake adds nothing.
     home.run(["command", "remove", "hello"]).success();
     home.run(["command", "add", "hello", "helo"]).code(5);

@@ -66,6 +66,22 @@ fn name_stays_with_its_registry() {
 }
 
 #[test]
+fn name_and_component_of_that_name_are_refused_together() {
+    let home = Home::empty();
+    set_up(&home, published());
+    let (_folder, wasm) = component("hello");
+    let spelled_otherwise = wasm.parent().unwrap().join("../hello/plugin.wasm").display().to_string();
+    let wasm = wasm.display().to_string();
+    for words in [["hello", &wasm], [&wasm, "hello@0.1.0"], [&wasm, &spelled_otherwise]] {
+        let ran = home.run(["command", "add"].into_iter().chain(words)).code(2);
+        let expected = format!("error: hello is named more than once: {} and {}\n", words[0], words[1]);
+        assert_eq!(ran.stderr, expected);
+    }
+    assert_eq!(home.run(["command", "list", "-o", "json"]).success().stdout.trim(), "[]");
+    home.run(["command", "add", &wasm, &wasm]).success();
+}
+
+#[test]
 fn what_is_no_command_is_refused_and_changes_nothing() {
     let (home, (_folder, wasm)) = (Home::empty(), component("hello"));
     add(&home, &wasm.with_file_name("absent.wasm"), &[]).code(2);

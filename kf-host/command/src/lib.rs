@@ -24,7 +24,7 @@ pub mod explain;
 pub mod grants;
 pub mod install;
 pub mod installed;
-mod local;
+pub mod local;
 pub mod offered;
 pub mod plan;
 pub mod publish;

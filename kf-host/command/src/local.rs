@@ -1,11 +1,11 @@
 //! A component of this machine, for its author: no registry vouches for it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kf_core::failure::Context as _;
 use kf_core::manifest::Manifest;
-use kf_core::{Failure, Kind, Permissions};
+use kf_core::{Failure, Kind, Permissions, PluginName};
 use kf_home::files;
 use kf_registry::index::{Origin, Resolved};
 use kf_registry::parts::{Part, PartKind, Parts, Program};
@@ -14,21 +14,20 @@ use kf_registry::trust::Fetched;
 use crate::publish::describe;
 use crate::reporter::Reporter;
 
-/// Reads `x.wasm` and the manifest beside it, `x.toml` or else `plugin.toml`, and asks the component for
-/// its command tree.
+/// The name that a component's manifest gives it. The component itself is not read.
+///
+/// # Errors
+///
+/// Where there is no such component, or no manifest beside it that can be used.
+pub fn name(path: &Path) -> Result<PluginName, Failure> {
+    manifest(&found(path)?).map(|(manifest, _)| manifest.plugin.name)
+}
+
+/// Reads `x.wasm` and its manifest, and asks the component for its command tree.
 pub(crate) fn read(path: &Path, reporter: &dyn Reporter) -> Result<Fetched, Failure> {
-    let path = fs_err::canonicalize(path).context(Kind::Usage, || "cannot read the component".to_owned())?;
+    let path = found(path)?;
     let program = read_part(&path, PartKind::Component)?;
-    let own = path.with_extension("toml");
-    let beside = if own.exists() { own } else { path.with_file_name(PartKind::Manifest.file_name()) };
-    if !beside.exists() {
-        let own = own_name(&path);
-        return Err(Failure::usage(format!("{} has no manifest beside it", path.display()))
-            .hint(format!("put plugin.toml or {own} into the same folder")));
-    }
-    let text = read_part(&beside, PartKind::Manifest)?;
-    let manifest = Manifest::from_bytes(&text)
-        .map_err(|error| Failure::usage(format!("{}: {error}", beside.display())).caused_by(error))?;
+    let (manifest, text) = manifest(&path)?;
     let plugin = &manifest.plugin;
     let commands = describe(&plugin.name, &program, reporter).map_err(|reason| {
         Failure::untrusted(format!("{} does not describe itself: {reason}", plugin.name))
@@ -56,6 +55,25 @@ pub(crate) fn read(path: &Path, reporter: &dyn Reporter) -> Result<Fetched, Fail
         (PartKind::Commands, commands),
     ]);
     Ok(Fetched::new(resolved, files)?)
+}
+
+fn found(path: &Path) -> Result<PathBuf, Failure> {
+    fs_err::canonicalize(path).context(Kind::Usage, || "cannot read the component".to_owned())
+}
+
+/// The manifest beside a component, `x.toml` or else `plugin.toml`, and its text.
+fn manifest(path: &Path) -> Result<(Manifest, Vec<u8>), Failure> {
+    let own = path.with_extension("toml");
+    let beside = if own.exists() { own } else { path.with_file_name(PartKind::Manifest.file_name()) };
+    if !beside.exists() {
+        let own = own_name(path);
+        return Err(Failure::usage(format!("{} has no manifest beside it", path.display()))
+            .hint(format!("put plugin.toml or {own} into the same folder")));
+    }
+    let text = read_part(&beside, PartKind::Manifest)?;
+    let manifest = Manifest::from_bytes(&text)
+        .map_err(|error| Failure::usage(format!("{}: {error}", beside.display())).caused_by(error))?;
+    Ok((manifest, text))
 }
 
 fn own_name(path: &Path) -> String {

@@ -1,10 +1,12 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_command::install::Installer;
+use kf_command::local;
+use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
 use kf_registry::index::{Request, Resolved};
 
@@ -28,22 +30,24 @@ pub struct AddArgs {
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
-    let mut wanted: Vec<Wanted> = Vec::new();
+    let mut wanted: Vec<(&String, Wanted)> = Vec::new();
     for word in &args.names {
         let next = Wanted::parse(word)?;
-        if !wanted.contains(&next) {
-            wanted.push(next);
+        if !wanted.iter().any(|(_, wanted)| *wanted == next) {
+            wanted.push((word, next));
         }
     }
     let mut installer = plan::installer(app);
     // Every registry is refreshed before a name is locked, and nothing is fetched in vain.
-    let resolved =
-        wanted.into_iter().map(|wanted| wanted.resolve(&mut installer)).collect::<Result<Vec<_>>>()?;
+    let resolved = wanted
+        .into_iter()
+        .map(|(word, wanted)| Ok((word, wanted.resolve(&mut installer)?)))
+        .collect::<Result<Vec<_>>>()?;
     check_named_once(&resolved)?;
     let mut prepared = Vec::new();
-    for found in &resolved {
+    for (_, found) in &resolved {
         let (what, new) = match found {
-            Found::File(path) => (path.display().to_string(), installer.prepare_local(path)?),
+            Found::File { path, .. } => (path.display().to_string(), installer.prepare_local(path)?),
             Found::Release(resolved) => {
                 (format!("{} {}", resolved.name, resolved.version), installer.prepare(resolved)?)
             }
@@ -59,16 +63,15 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
 }
 
 /// What is added is locked until all of it is, so nothing may be added twice.
-fn check_named_once(all: &[Found]) -> Result<()> {
-    let mut names = BTreeSet::new();
-    let twice = all.iter().find_map(|found| match found {
-        Found::Release(resolved) if !names.insert(&resolved.name) => Some(&resolved.name),
-        _ => None,
-    });
-    match twice {
-        None => Ok(()),
-        Some(name) => Err(Failure::usage(format!("{name} is named more than once"))),
+fn check_named_once(all: &[(&String, Found)]) -> Result<()> {
+    let mut words = BTreeMap::new();
+    for (word, found) in all {
+        let name = found.name();
+        if let Some(before) = words.insert(name, word) {
+            return Err(Failure::usage(format!("{name} is named more than once: {before} and {word}")));
+        }
     }
+    Ok(())
 }
 
 /// What is to be added.
@@ -90,7 +93,7 @@ impl Wanted {
 
     fn resolve(self, installer: &mut Installer<'_>) -> Result<Found> {
         Ok(match self {
-            Self::File(path) => Found::File(path),
+            Self::File(path) => Found::File { name: local::name(&path)?, path },
             Self::Request(request) => Found::Release(Box::new(installer.resolve(&request)?)),
         })
     }
@@ -98,6 +101,15 @@ impl Wanted {
 
 /// What was found.
 enum Found {
-    File(PathBuf),
+    File { name: PluginName, path: PathBuf },
     Release(Box<Resolved>),
+}
+
+impl Found {
+    fn name(&self) -> &PluginName {
+        match self {
+            Self::File { name, .. } => name,
+            Self::Release(resolved) => &resolved.name,
+        }
+    }
 }
