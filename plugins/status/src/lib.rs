@@ -1,10 +1,12 @@
 //! `kf status`: what runs in a namespace, one line each, and why something does not.
 //!
 //! [`snapshot`] reads the namespace, [`components`] finds out what belongs to what, [`rows`] is what
-//! a person sees, [`inquiry`] asks further where a reason has more to tell. How each is judged is the SDK's: every command says the same of it.
+//! a person sees, [`inquiry`] asks further where a reason has more to tell, [`watch`] shows what [`live`] keeps up to
+//! date. How each is judged is the SDK's: every command says the same of it.
 
 mod components;
 mod inquiry;
+mod live;
 mod recent;
 mod rows;
 mod snapshot;
@@ -39,7 +41,7 @@ pub struct Status {
     #[arg(long, short)]
     watch: bool,
     /// Show all namespaces
-    #[arg(long, short = 'A', conflicts_with_all = ["components", "watch"])]
+    #[arg(long, short = 'A', conflicts_with = "components")]
     all_namespaces: bool,
 }
 
@@ -47,7 +49,7 @@ pub struct Status {
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
     let names: Vec<_> = status.components.iter().map(|words| spelled_out(kf, words)).collect();
     if status.watch {
-        return watch::run(kf, &names);
+        return watch::run(kf, &names, status.all_namespaces);
     }
     if status.all_namespaces {
         return everywhere(kf);

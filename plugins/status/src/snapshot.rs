@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kf_plugin_sdk::objects::Listed;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, Events, is_own_experiment, own_experiments};
 
@@ -64,16 +65,25 @@ impl Snapshot {
     /// Reads all sources at once. Those that are served and allowed, and from where they can be
     /// watched.
     pub(crate) fn read_sources(&mut self, kf: &Kf) -> Result<Vec<(Source, String)>> {
+        let listed = self.list(kf, |source| source.api(kf))?;
+        let read = listed.into_iter().map(|(source, listed)| {
+            self.replace(source, listed.items);
+            (source, listed.resource_version)
+        });
+        Ok(read.collect())
+    }
+
+    /// Lists all sources at once, each as `api` says. Nothing is taken in but what is left out.
+    pub(crate) fn list(&mut self, kf: &Kf, api: impl Fn(Source) -> Api) -> Result<Vec<(Source, Listed)>> {
         let sources: Vec<_> = Source::all().collect();
-        let asked: Vec<_> = sources.iter().map(|source| source.api(kf)).collect();
-        let mut read = Vec::new();
+        let asked: Vec<_> = sources.iter().map(|source| api(*source)).collect();
+        let mut found = Vec::new();
         for (source, answer) in sources.into_iter().zip(kf.list_selections(&asked)) {
             if let Some(listed) = self.permitted(source, answer)? {
-                self.replace(source, listed.items);
-                read.push((source, listed.resource_version));
+                found.push((source, listed));
             }
         }
-        Ok(read)
+        Ok(found)
     }
 
     /// None for what is not served, not allowed or broken; the last two are remembered. Without pods

@@ -15,8 +15,8 @@ use super::{Ui, table};
 pub struct LiveTable {
     ui: Ui,
     columns: Vec<Column>,
-    /// A digest of each row of the last update, by one of its name. The rows themselves are not kept: their
-    /// objects may be large.
+    /// A digest of each row of the last update, by one of its name and of how many rows before it have that name:
+    /// those of several namespaces may. The rows themselves are not kept: their objects may be large.
     printed: HashMap<u64, u64>,
     titles_shown: bool,
     /// Lines on the terminal that the next drawing replaces.
@@ -48,10 +48,14 @@ impl LiveTable {
     fn append(&mut self, rows: &[Row]) -> io::Result<()> {
         let mut printed = HashMap::with_capacity(rows.len());
         let mut changed = Vec::new();
+        let mut seen: HashMap<&str, usize> = HashMap::new();
         for row in rows {
-            let name = digest(&row.name);
+            let before = seen.entry(&row.name).or_default();
+            let name = digest((&row.name, *before));
+            *before += 1;
             let now = digest((&row.object, row.cells.iter().map(|cell| &cell.text).collect::<Vec<_>>()));
-            if printed.insert(name, now).or_else(|| self.printed.get(&name).copied()) != Some(now) {
+            printed.insert(name, now);
+            if self.printed.get(&name) != Some(&now) {
                 changed.push(row);
             }
         }

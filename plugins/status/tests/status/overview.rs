@@ -331,8 +331,8 @@ fn all_namespaces_are_shown_and_keep_their_pods_apart() {
 }
 
 #[test]
-fn all_namespaces_go_with_neither_a_name_nor_a_watch() {
-    for words in [&["-A", "mnist"][..], &["-A", "--watch"]] {
+fn all_namespaces_go_with_no_name() {
+    for words in [&["-A", "mnist"][..], &["-A", "--watch", "mnist"]] {
         assert_eq!(cluster().run::<Plugin>(words).unwrap_err().code, ErrorCode::Invalid);
     }
 }

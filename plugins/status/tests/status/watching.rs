@@ -69,3 +69,59 @@ fn a_right_lost_while_watching_ends_it_in_time() {
     });
     assert_eq!(host.run::<Plugin>(&["--watch"]).unwrap_err().code, ErrorCode::Forbidden);
 }
+
+fn pod_in(namespace: &str, name: &str, status: serde_json::Value) -> serde_json::Value {
+    let mut pod = Object::from(pod(name, status));
+    pod.set("/metadata/namespace", namespace);
+    pod.into_value()
+}
+
+/// NAMESPACE NAME STATE of every row.
+fn everywhere(host: &kf_plugin_sdk::testing::FakeHost) -> Vec<String> {
+    let texts = |row: &kf_plugin_sdk::ui::Row| {
+        let text = |at: usize| row.cells.get(at).map_or("", |cell| cell.text.as_str());
+        format!("{} {} {}", text(0), text(2), text(3))
+    };
+    host.terminal().rows.iter().map(texts).collect()
+}
+
+#[test]
+fn watching_all_namespaces_keeps_objects_of_one_name_apart() {
+    let host = cluster();
+    host.put(pod_in("team-b", "web", running()));
+    host.put(pod_in("team-a", "web", running()));
+    host.at(Duration::from_secs(60), |cluster| cluster.put(pod_in("team-b", "web", unschedulable())));
+    host.at(Duration::from_secs(70), |cluster| cluster.put(pod_in("team-c", "new", running())));
+    host.at(Duration::from_secs(80), |cluster| cluster.remove("Pod", "web"));
+    assert_eq!(host.run::<Plugin>(&["-A", "--watch"]), Ok(Exit::OK));
+    assert_eq!(everywhere(&host), ["team-b web Pending", "team-c new Running"]);
+    let lines: Vec<String> = host.terminal().stdout.lines().map(str::to_owned).collect();
+    assert!(lines.iter().any(|line| line.starts_with("team-a  pod  web  Running")), "{lines:?}");
+}
+
+#[test]
+fn watching_all_namespaces_survives_an_expired_watch() {
+    let host = cluster();
+    host.put(pod_in("team-a", "gone", running()));
+    host.put(pod_in("team-b", "web", running()));
+    host.at(Duration::from_secs(60), |cluster| {
+        cluster.break_watches("Pod", Error::new(ErrorCode::Expired, "too old"));
+        cluster.remove("Pod", "gone");
+        cluster.put(pod_in("team-c", "new", running()));
+    });
+    assert_eq!(host.run::<Plugin>(&["-A", "--watch"]), Ok(Exit::OK));
+    assert_eq!(everywhere(&host), ["team-b web Running", "team-c new Running"]);
+}
+
+#[test]
+fn watching_all_namespaces_needs_the_right_to() {
+    let host = cluster();
+    host.cluster(|cluster| cluster.deny("watch", "batch", "jobs"));
+    host.put(pod_in("team-b", "web", running()));
+    host.format(Format::Wide);
+    assert_eq!(host.run::<Plugin>(&["-A", "--watch"]), Ok(Exit::OK));
+    assert_eq!(everywhere(&host), ["team-b web Running"]);
+    assert_eq!(host.terminal().notes, ["you may not list jobs here"]);
+    host.cluster(|cluster| cluster.deny("watch", "", "pods"));
+    assert_eq!(host.run::<Plugin>(&["-A", "--watch"]).unwrap_err().code, ErrorCode::Forbidden);
+}

@@ -1,0 +1,101 @@
+//! Snapshots that are kept up to date, source by source.
+
+use std::collections::BTreeMap;
+
+use kf_plugin_sdk::Pollable;
+use kf_plugin_sdk::objects::{Change, Reflector};
+use kf_plugin_sdk::prelude::*;
+
+use crate::snapshot::{Snapshot, Source};
+
+/// One namespace, or all of them. A list and a watch over all namespaces are one call each, so a source is read once
+/// and its objects are sorted into snapshots.
+pub(crate) struct Live<'a> {
+    kf: &'a Kf,
+    everywhere: bool,
+    /// By namespace. A namespace that had objects once keeps its snapshot.
+    snapshots: BTreeMap<String, Snapshot>,
+    sources: Vec<(Source, Reflector)>,
+    told_of_loss: bool,
+}
+
+impl<'a> Live<'a> {
+    /// Reads and watches every source that is served and allowed, and says what is left out.
+    pub(crate) fn open(kf: &'a Kf, everywhere: bool) -> Result<Self> {
+        let api = |source: Source| if everywhere { source.api(kf).everywhere() } else { source.api(kf) };
+        let mut live =
+            Self { kf, everywhere, snapshots: BTreeMap::new(), sources: Vec::new(), told_of_loss: false };
+        let mut left_out = Snapshot::default();
+        for (source, listed) in left_out.list(kf, api)? {
+            let answer = Reflector::open_at(kf, api(source), &listed.resource_version);
+            // What cannot be watched would be shown as it once was.
+            if let Some(reflector) = left_out.permitted(source, answer)? {
+                live.replace(source, listed.items);
+                live.sources.push((source, reflector));
+            }
+        }
+        left_out.tell_omissions(kf);
+        Ok(live)
+    }
+
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (&String, &Snapshot)> {
+        self.snapshots.iter()
+    }
+
+    /// Blocks until something has changed, or time has passed. False if nothing can change any more.
+    pub(crate) fn wait(&mut self, ages: &Pollable) -> Result<bool> {
+        let changes: Vec<_> = self.sources.iter().map(|(_, reflector)| reflector.subscribe()).collect();
+        let all: Vec<_> = [ages].into_iter().chain(&changes).collect();
+        let ready = self.kf.wait(&all);
+        for index in ready.iter().filter_map(|index| index.checked_sub(1)) {
+            let Some((source, reflector)) = self.sources.get_mut(index) else { continue };
+            let source = *source;
+            for change in reflector.changes()? {
+                match change {
+                    Change::All(objects) => self.replace(source, objects),
+                    Change::Put(object) => self.of(&object).put(source, object),
+                    Change::Deleted(object) => self.of(&object).remove(source, object.name()),
+                }
+            }
+        }
+        self.tell_loss();
+        Ok(!ready.is_empty())
+    }
+
+    /// Takes in all objects of a source, in place of those it had.
+    fn replace(&mut self, source: Source, objects: Vec<Object>) {
+        let mut parts: BTreeMap<String, Vec<Object>> = BTreeMap::new();
+        for object in objects {
+            parts.entry(self.namespace(&object)).or_default().push(object);
+        }
+        for namespace in parts.keys() {
+            self.snapshots.entry(namespace.clone()).or_default();
+        }
+        for (namespace, snapshot) in &mut self.snapshots {
+            snapshot.replace(source, parts.remove(namespace).unwrap_or_default());
+        }
+    }
+
+    fn of(&mut self, object: &Object) -> &mut Snapshot {
+        let namespace = self.namespace(object);
+        self.snapshots.entry(namespace).or_default()
+    }
+
+    fn namespace(&self, object: &Object) -> String {
+        match object.namespace() {
+            Some(namespace) if self.everywhere => namespace.to_owned(),
+            _ => self.kf.namespace(),
+        }
+    }
+
+    /// Says once that what is shown may be old, and once that it is not.
+    fn tell_loss(&mut self) {
+        let lost = self.sources.iter().find_map(|(_, reflector)| reflector.lost());
+        match (lost, self.told_of_loss) {
+            (Some(error), false) => self.kf.note(format!("{error}; trying again")),
+            (None, true) => self.kf.note("the API server answers again"),
+            _ => {}
+        }
+        self.told_of_loss = lost.is_some();
+    }
+}
