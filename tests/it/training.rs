@@ -6,7 +6,7 @@ use kf_tests::cluster::{Part, User, skip_without_node};
 use serde_json::Value;
 
 use crate::common::team::Team;
-use crate::common::{Home, until};
+use crate::common::{Home, until, until_true};
 use crate::kf_snapshot;
 
 /// A directory of code in a home.
@@ -184,4 +184,56 @@ fn a_pytorch_job_of_the_training_operator_trains() {
     fs_err::write(viewer.path().join("job.yaml"), PYTORCH_JOB).unwrap();
     let refused = viewer.run_in_vain(["train", "other", "job.yaml"]).code(4);
     assert!(refused.stderr.contains("pytorchjobs.kubeflow.org"), "{}", refused.transcript());
+}
+
+/// Lets a check pass and refuses what it is followed by, as a webhook without a dry run does.
+fn policy(namespace: &str) -> String {
+    format!(
+        "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: {namespace}}}
+spec:
+  matchConstraints:
+    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}
+    resourceRules:
+    - {{apiGroups: [trainer.kubeflow.org], apiVersions: ['*'], resources: [trainjobs], operations: [CREATE, UPDATE]}}
+  validations: [{{expression: request.dryRun, message: no jobs today}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: {namespace}}}
+spec: {{policyName: {namespace}, validationActions: [Deny]}}
+"
+    )
+}
+
+#[test]
+fn job_that_is_refused_after_its_check_leaves_no_code() {
+    let team = Team::new("refused-code");
+    let home = team.home(User::DataScientist, &["train", "tune"]);
+    write_code(&home, "from here");
+    team.apply(&policy(team.name()));
+    let probe = "{apiVersion: trainer.kubeflow.org/v1alpha1, kind: TrainJob, metadata: {name: probe}, \
+                 spec: {suspend: true, runtimeRef: {name: kf-test}}}";
+    let file = home.path().join("probe.yaml");
+    fs_err::write(&file, probe).unwrap();
+    let file = file.to_str().unwrap();
+    until_true("the policy is in force", || {
+        let is_refused = !team.kubectl(User::Admin, &["create", "-f", file]).status.success();
+        team.admin(&["delete", "trainjob", "probe", "--ignore-not-found"]);
+        is_refused
+    });
+    let before = team.versions();
+    let ran = home.run(train(&[])).code(2);
+    assert!(ran.stderr.contains("no jobs today"), "{}", ran.transcript());
+    assert_eq!(team.versions(), before);
+    let tune =
+        ["tune", "code", "--param", "lr=1,2", "--objective", "loss", "--minimize", "--engine", "trainer"];
+    let more = ["--runtime", "kf-test", "--from-dir", "src", "--", "sh", "run.sh", "${lr}"];
+    let ran = home.run(tune.into_iter().chain(more)).code(2);
+    assert!(ran.stderr.contains("no jobs today"), "{}", ran.transcript());
+    assert_eq!(team.versions(), before);
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        team.admin(&["delete", kind, team.name()]);
+    }
 }

@@ -151,7 +151,7 @@ impl FakeCluster {
     }
 
     /// Calls with this verb on this kind, or on what is below it as in `Pod/log`, fail so: a webhook, a schema.
-    /// `dry-run` is every create and apply that stores nothing.
+    /// `dry-run` is every create and apply that stores nothing, and `store` every other one.
     pub fn fail(&mut self, verb: &str, kind: &str, error: Error) {
         self.failures.push((verb.into(), kind.into(), error));
     }

@@ -146,12 +146,13 @@ impl FakeCluster {
         }
     }
 
-    /// A webhook that has side effects ends every dry run.
+    /// A webhook that has side effects ends every dry run, and one may refuse what is no dry run.
     fn check_dry_run(&self, place: &Place, options: WriteOptions) -> Result<()> {
         let kind = place.served.kind.as_str();
-        match self.failures.iter().find(|(failing, of, _)| failing == "dry-run" && of == kind) {
-            Some((_, _, error)) if options.dry_run => Err(error.clone()),
-            _ => Ok(()),
+        let verb = if options.dry_run { "dry-run" } else { "store" };
+        match self.failures.iter().find(|(failing, of, _)| failing == verb && of == kind) {
+            Some((_, _, error)) => Err(error.clone()),
+            None => Ok(()),
         }
     }
 

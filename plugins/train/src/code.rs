@@ -1,7 +1,7 @@
 //! Which way local code goes: in a ConfigMap, or onto a volume.
 
 use kf_plugin_sdk::prelude::*;
-use kf_training_job::{Code as ConfigMap, Volume};
+use kf_training_job::{Code as ConfigMap, Stored, Volume};
 
 use crate::Train;
 use crate::claim::OnClaim;
@@ -47,12 +47,13 @@ impl Code {
         }
     }
 
-    /// Brings it to the cluster. A job that is there already has its code on the claim.
-    pub(crate) fn store(&self, kf: &Kf, is_there: bool) -> Result<()> {
+    /// Brings it to the cluster. A job that is there already has its code on the claim. What is on a claim stays there,
+    /// and only a ConfigMap is returned.
+    pub(crate) fn store(&self, kf: &Kf, is_there: bool) -> Result<Option<Stored>> {
         match self {
-            Self::ConfigMap(code) => code.store(kf),
-            Self::OnClaim(_) if is_there => Ok(()),
-            Self::OnClaim(code) => code.load(kf),
+            Self::ConfigMap(code) => code.store(kf).map(Some),
+            Self::OnClaim(_) if is_there => Ok(None),
+            Self::OnClaim(code) => code.load(kf).map(|()| None),
         }
     }
 

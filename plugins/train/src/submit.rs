@@ -39,7 +39,8 @@ enum Change {
     Unchanged,
 }
 
-/// Lets the server check the job, then applies it; its code goes before it.
+/// Lets the server check the job, then applies it; its code goes before it, and is deleted again where the job is
+/// refused all the same: a webhook without a dry run has not checked it before.
 pub(crate) fn submit(
     kf: &Kf,
     train: &Train,
@@ -84,10 +85,16 @@ pub(crate) fn submit(
     if kf.context().dry_run {
         return Ok(Submitted { job: checked.unwrap_or(job), kind, change });
     }
-    if let Some(code) = code {
-        code.store(kf, change == Change::Unchanged)?;
-    }
-    let job = jobs.apply(&job).map_err(refused)?;
+    let stored = match code {
+        Some(code) => code.store(kf, change == Change::Unchanged)?,
+        None => None,
+    };
+    let job = jobs.apply(&job).map_err(|error| {
+        if let Some(stored) = stored {
+            stored.discard(kf, job.name(), &error);
+        }
+        refused(error)
+    })?;
     if let Some(code) = code {
         code.own(kf, &job)?;
     }

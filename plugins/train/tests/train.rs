@@ -618,6 +618,69 @@ fn webhook_without_a_dry_run_lets_code_pass() {
     assert_eq!(config_maps(&host)[0].str("/metadata/ownerReferences/0/uid"), job(&host).uid());
 }
 
+/// A cluster with code to take along, where the check passes and the job is then refused so.
+fn refusing(error: Error) -> FakeHost {
+    let host = with_code();
+    host.cluster(|cluster| {
+        let unsupported = Error::invalid("admission webhook \"w\" does not support dry run");
+        cluster.fail("dry-run", "TrainJob", unsupported);
+        cluster.fail("store", "TrainJob", error);
+    });
+    host
+}
+
+#[test]
+fn job_that_is_refused_leaves_no_code_behind() {
+    let denied = || Error::invalid("admission webhook \"w\" denied the request: no jobs today");
+    let host = refusing(denied());
+    let error = host.run::<Plugin>(&FROM_DIR).unwrap_err();
+    assert!(error.message.contains("no jobs today"), "{error}");
+    assert_eq!(config_maps(&host), []);
+    let uids = host.cluster(|cluster| cluster.deletions().iter().filter_map(|it| it.uid.clone()).count());
+    assert_eq!(uids, 1, "only the very object that was created is deleted");
+    assert_eq!(host.terminal().notes, [""; 0]);
+    // A webhook that does not answer creates nothing either.
+    let host = refusing(Error::new(ErrorCode::Internal, "failed calling webhook \"w\""));
+    host.run::<Plugin>(&FROM_DIR).unwrap_err();
+    assert_eq!(config_maps(&host), []);
+    // What was there before is not this run's.
+    let host = with_code();
+    assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
+    host.cluster(|cluster| {
+        cluster.remove(KIND, "mnist");
+        cluster.fail("dry-run", "TrainJob", Error::invalid("webhook \"w\" does not support dry run"));
+        cluster.fail("store", "TrainJob", denied());
+    });
+    host.run::<Plugin>(&FROM_DIR).unwrap_err();
+    assert_eq!(config_maps(&host).len(), 1);
+}
+
+#[test]
+fn code_of_a_job_that_may_exist_stays() {
+    for code in [ErrorCode::Unreachable, ErrorCode::TimedOut] {
+        let host = refusing(Error::new(code, "the API server did not answer"));
+        assert_eq!(host.run::<Plugin>(&FROM_DIR).unwrap_err().code, code);
+        assert_eq!(config_maps(&host).len(), 1);
+        // The next run takes it over.
+        host.cluster(|cluster| cluster.recover("store", "TrainJob"));
+        assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
+        assert_eq!(config_maps(&host)[0].str("/metadata/ownerReferences/0/uid"), job(&host).uid());
+    }
+}
+
+#[test]
+fn code_that_cannot_be_deleted_is_named() {
+    let host = refusing(Error::invalid("denied"));
+    host.cluster(|cluster| cluster.deny("delete", "", "configmaps"));
+    let error = host.run::<Plugin>(&FROM_DIR).unwrap_err();
+    assert!(error.message.contains("denied"), "{error}");
+    let name = config_maps(&host)[0].name().to_owned();
+    let note = format!(
+        "warning: the code in config map {name} was not deleted: you may not delete configmaps in team-a"
+    );
+    assert_eq!(host.terminal().notes, [note]);
+}
+
 #[test]
 fn name_its_pods_cannot_have_is_refused_before_anything_is_created() {
     let host = cluster();

@@ -250,12 +250,8 @@ impl Controller<'_> {
             .filter(|number| !jobs.contains_key(number))
             .take(room)
             .collect();
-        if next.is_empty() {
-            return Ok(false);
-        }
-        if let Some(code) = self.code {
-            code.store(self.kf)?;
-        }
+        let Some(first) = next.first().copied() else { return Ok(false) };
+        let stored = self.code.map(|code| code.store(self.kf)).transpose()?;
         let started = next.into_iter().try_for_each(|number| {
             jobs.insert(number, self.start(number)?);
             Ok(())
@@ -263,6 +259,9 @@ impl Controller<'_> {
         // Also of those that were started before one could not be.
         if let Some(code) = self.code.filter(|_| !jobs.is_empty()) {
             code.own(self.kf, jobs.values())?;
+        }
+        if let (true, Some(stored), Err(error)) = (jobs.is_empty(), &stored, &started) {
+            stored.discard(self.kf, &self.trial_name(first), error);
         }
         started.map(|()| true)
     }

@@ -6,12 +6,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kf_plugin_sdk::{DirectoryArg, Error, FileEntry, Kf, Object, Result};
+use kf_plugin_sdk::border::DeleteOptions;
+use kf_plugin_sdk::{DirectoryArg, Error, ErrorCode, FileEntry, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::files;
 use crate::mount::Volume;
+use crate::train_job;
 
 /// What a ConfigMap may hold, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -70,9 +72,15 @@ impl Code {
         kf.api("ConfigMap").check_apply(&self.config_map(), false).map(drop)
     }
 
-    /// Stores the ConfigMap. The same again changes nothing.
-    pub fn store(&self, kf: &Kf) -> Result<()> {
-        kf.api("ConfigMap").apply(&self.config_map()).map(drop)
+    /// Stores the ConfigMap. Where it exists already nothing changes.
+    pub fn store(&self, kf: &Kf) -> Result<Stored> {
+        let (maps, map) = (kf.api("ConfigMap"), self.config_map());
+        let created = match maps.create(&map) {
+            Err(error) if error.is(ErrorCode::Conflict) => maps.apply(&map).map(|_| None),
+            created => created.map(Some),
+        }?;
+        let created = created.and_then(|map| map.uid().map(str::to_owned));
+        Ok(Stored { name: self.name.clone(), created })
     }
 
     /// Lets these jobs own the ConfigMap: it goes when the last of them goes.
@@ -108,6 +116,38 @@ impl Code {
             "binaryData": data,
         })
         .into()
+    }
+}
+
+/// Code that is in the cluster.
+#[derive(Debug)]
+pub struct Stored {
+    name: String,
+    /// The uid of the ConfigMap, if this run created it.
+    created: Option<String>,
+}
+
+impl Stored {
+    /// Deletes the ConfigMap after the job of this name was refused, if this run created it. Where the job may exist
+    /// all the same, as after a timeout, the code stays: without it the job would never start.
+    pub fn discard(&self, kf: &Kf, job: &str, refusal: &Error) {
+        let Some(uid) = &self.created else { return };
+        let is_refused = match refusal.code {
+            ErrorCode::Unreachable | ErrorCode::TimedOut => false,
+            // A webhook that does not answer, or the API server itself.
+            ErrorCode::Internal => matches!(kf.api(train_job()).find(job), Ok(None)),
+            _ => true,
+        };
+        if !is_refused {
+            return;
+        }
+        let this_one = DeleteOptions { uid: Some(uid.clone()), ..DeleteOptions::default() };
+        match kf.api("ConfigMap").delete_with(&self.name, &this_one) {
+            Err(error) if !error.is(ErrorCode::NotFound) => {
+                kf.warn(format!("the code in config map {} was not deleted: {error}", self.name));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -218,7 +258,7 @@ mod tests {
     fn more_than_a_config_map_holds_is_refused_before_anything_is_read() {
         let large = "x".repeat(1 << 20);
         let error = read(&[("data.bin", &large), ("train.py", "1")]).unwrap_err();
-        assert_eq!(error.code, kf_plugin_sdk::ErrorCode::Invalid);
+        assert_eq!(error.code, ErrorCode::Invalid);
         let expected =
             "src holds 1.0 MiB, and 1 MiB at most can be taken along; the largest is data.bin (1.0 MiB)";
         assert_eq!(error.message, expected);

@@ -16,7 +16,7 @@ pub mod refusal;
 pub mod runtime;
 
 pub use children::{check_children, check_children_of_roles};
-pub use code::Code;
+pub use code::{Code, Stored};
 pub use first_pod::first_pod;
 pub use flags::JobFlags;
 pub use mount::{Mount, Volume, fit, training_pod};
