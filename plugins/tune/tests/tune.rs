@@ -196,6 +196,48 @@ fn failed_trials_are_counted_and_too_many_end_it() {
 }
 
 #[test]
+fn experiment_of_which_no_trial_reported_its_metric_fails() {
+    let host = cluster();
+    for number in 1..=4 {
+        host.at(seconds(u64::from(number) * 10), move |cluster| {
+            ends(cluster, number, "Complete", "epoch=1 accuracy=0.9\n");
+        });
+    }
+    let error = Err(Error::failed("no trial reported its loss"));
+    // As many may fail as there are, so every trial is run.
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "4"])), error);
+    assert_eq!(jobs(&host), ["lr-1", "lr-2", "lr-3", "lr-4"]);
+    assert_eq!(host.terminal().column(1), ["NoMetric"; 4]);
+    assert_eq!(host.terminal().notes, [""; 0], "it is said once");
+    // And so it is for whoever looks later.
+    assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), error);
+    // One value is enough.
+    host.cluster(|cluster| cluster.remove(KIND, "lr-4"));
+    let later = host.start().age(host.kf().now()).as_secs();
+    at(&host, later + 10, 4, 0.2);
+    assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "4"])), Ok(Exit::OK));
+    assert_eq!(host.terminal().notes, ["best of 4: trial 4, loss=0.2 with lr=0.4"]);
+}
+
+#[test]
+fn experiment_of_katib_of_which_no_trial_reported_its_metric_fails() {
+    let host = with_katib();
+    host.file("lr.yaml", FILE);
+    katib_plays(&host);
+    for (after, name) in [(11, "lr-aaa"), (21, "lr-bbb")] {
+        host.at(seconds(after), move |cluster| {
+            cluster.change("kubeflow.org/Trial", name, |trial| {
+                let unavailable = json!([{ "type": "MetricsUnavailable", "status": "True" }]);
+                trial.set("/status/conditions", unavailable);
+                trial.set("/status/observation", json!({ "metrics": [] }));
+            });
+        });
+    }
+    let error = Error::failed("no trial reported its loss");
+    assert_eq!(host.run::<Plugin>(&["lr", "lr.yaml"]), Err(error));
+}
+
+#[test]
 fn a_trial_as_good_as_the_goal_ends_it() {
     let host = cluster();
     at(&host, 10, 1, 0.05);
@@ -359,6 +401,24 @@ fn the_trials_share_their_code() {
     let owners: Vec<_> =
         maps[0].list("/metadata/ownerReferences").iter().map(|owner| owner["name"].clone()).collect();
     assert_eq!(owners, ["lr-1", "lr-2", "lr-3", "lr-4"]);
+}
+
+#[test]
+fn code_of_an_experiment_whose_first_trial_is_refused_is_deleted() {
+    let host = cluster();
+    host.serve("", "v1", "ConfigMap", "configmaps");
+    host.file("src/train.py", "print(1)\n");
+    host.cluster(|cluster| cluster.fail("create", "TrainJob", Error::invalid("no jobs today")));
+    let error = host.run::<Plugin>(&words(&["--from-dir", "src"])).unwrap_err();
+    assert!(error.message.ends_with("no jobs today"), "{error}");
+    assert_eq!(host.cluster(|cluster| cluster.objects("ConfigMap")), []);
+    // The trials that run need it.
+    host.cluster(|cluster| cluster.recover("create", "TrainJob"));
+    host.at(seconds(5), |cluster| cluster.fail("create", "TrainJob", Error::invalid("no more jobs today")));
+    at(&host, 10, 1, 0.5);
+    let error = host.run::<Plugin>(&words(&["--from-dir", "src"])).unwrap_err();
+    assert!(error.message.ends_with("no more jobs today"), "{error}");
+    assert_eq!(host.cluster(|cluster| cluster.objects("ConfigMap")).len(), 1);
 }
 
 // ---- Katib ----
