@@ -5,66 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::common::Home;
-use crate::common::faulty::{Answer, Faulty};
+use crate::common::faulty::{Answer, Faulty, PODS, honest, list, pod, served};
 use crate::common::requests::Request;
 use crate::common::terminal::Terminal;
 use crate::kf_snapshot;
-
-const PODS: &str = "/api/v1/namespaces/team-a/pods";
-
-fn pod(name: &str) -> Value {
-    json!({
-        "metadata": {
-            "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "1",
-            "creationTimestamp": "2026-01-01T12:00:00Z",
-        },
-        "spec": { "containers": [{ "name": "main" }] },
-        "status": {
-            "phase": "Running",
-            "conditions": [{ "type": "Ready", "status": "True" }, { "type": "PodScheduled", "status": "True" }],
-            "containerStatuses": [{ "name": "main", "restartCount": 0, "state": { "running": {} } }],
-        },
-    })
-}
-
-fn list(items: &[Value], token: &str) -> Answer {
-    Answer::Json(200, json!({ "metadata": { "resourceVersion": "1", "continue": token }, "items": items }))
-}
-
-/// A namespace with one pod, `web`, in a cluster that serves no more than Kubernetes' own kinds.
-fn honest(asked: &Request) -> Answer {
-    match asked.path.as_str() {
-        _ if asked.query.contains("watch=true") => Answer::Open(""),
-        PODS => list(&[pod("web")], ""),
-        path if path == format!("{PODS}/web") => Answer::Json(200, pod("web")),
-        path if path.starts_with("/api/v1/namespaces/team-a/") && path.matches('/').count() == 5 => {
-            list(&[], "")
-        }
-        path if path.ends_with("selfsubjectaccessreviews") => {
-            Answer::Json(201, json!({ "status": { "allowed": true } }))
-        }
-        path if built_in(path) => list(&[], ""),
-        _ => Answer::missing(),
-    }
-}
-
-/// A list of one of Kubernetes' own kinds outside the core group.
-fn built_in(path: &str) -> bool {
-    ["/apis/apps/v1/namespaces/team-a/", "/apis/batch/v1/namespaces/team-a/"]
-        .iter()
-        .any(|start| path.strip_prefix(start).is_some_and(|rest| !rest.contains('/')))
-}
-
-/// The discovery documents of a group with one kind.
-fn served(asked: &Request, group: &str, version: &str, kind: &str, plural: &str) -> Option<Answer> {
-    if asked.path == format!("/apis/{group}") {
-        return Some(Answer::Json(200, json!({ "versions": [{ "version": version }] })));
-    }
-    let resource = json!({ "name": plural, "singularName": kind.to_lowercase(), "kind": kind, "namespaced": true,
-                           "verbs": ["get", "list"] });
-    (asked.path == format!("/apis/{group}/{version}"))
-        .then(|| Answer::Json(200, json!({ "resources": [resource] })))
-}
 
 const SERVING: &str = "serving.kserve.io";
 

@@ -11,6 +11,9 @@ use crate::own;
 
 pub(crate) const GROUP: &str = "tensorboard.kubeflow.org";
 
+/// The kind in a sentence about what is left out.
+pub(crate) const TENSORBOARDS: &str = "tensorboards";
+
 /// A TensorBoard that is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
@@ -40,7 +43,15 @@ pub(crate) fn find_or_make(kf: &Kf, wanted: &Tensorboard, place: &Place) -> Resu
             .str("/spec/logspath")
             .is_some_and(|path| path.trim_end_matches('/') == logs.trim_end_matches('/'))
     };
-    if let Some(board) = boards.list()?.into_iter().find(same) {
+    // Where the kind is broken, a Job does.
+    let mut left_out = LeftOut::default();
+    let there = match boards.list() {
+        Err(error) if error.is_partial() => left_out.take(TENSORBOARDS, Err(error))?,
+        there => Some(there?),
+    };
+    left_out.tell(kf);
+    let Some(there) = there else { return own::find_or_make(kf, wanted, place) };
+    if let Some(board) = there.into_iter().find(same) {
         return Board::of(board, &logs, true);
     }
     let board = Object::from(json!({

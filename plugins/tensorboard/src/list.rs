@@ -4,7 +4,7 @@ use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{Component, Events, StandingRow, StandingTable, State, mirrored};
 use serde::Serialize;
 
-use crate::board::kind;
+use crate::board::{TENSORBOARDS, kind};
 use crate::own;
 
 #[derive(Debug, PartialEq, Serialize, TableRow)]
@@ -41,12 +41,19 @@ impl StandingRow for BoardRow {
 
 /// The TensorBoards of the namespace: the cluster's and the user's own.
 pub(crate) fn run(kf: &Kf) -> Result<Exit> {
-    let mut objects = kf.api("batch/Job").labels(own::LABELS).list()?;
-    if kf.serves(&kind())? {
-        objects.extend(permitted(kf, kf.api(kind()).list())?.unwrap_or_default());
+    let mut left_out = LeftOut::default();
+    let own = left_out.take("jobs", kf.api("batch/Job").labels(own::LABELS).list())?;
+    let boards = match kf.serves(&kind())? {
+        true => permitted(kf, &mut left_out, kf.api(kind()).list())?,
+        false => None,
+    };
+    if let (None, None, Some(error)) = (&own, &boards, left_out.first_error()) {
+        return Err(error.clone());
     }
+    left_out.tell(kf);
+    let objects = own.into_iter().chain(boards).flatten();
     let (events, now) = (Events::read(kf)?, kf.now());
-    let boards: Vec<_> = objects.into_iter().filter_map(board).collect();
+    let boards: Vec<_> = objects.filter_map(board).collect();
     let selections: Vec<_> = boards.iter().map(|(component, _)| component.pod_selection(kf)).collect();
     let mut rows = Vec::new();
     for ((component, logs), pods) in boards.into_iter().zip(kf.list_selections(&selections)) {
@@ -65,7 +72,9 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     let mut mirrors =
         vec![Mirror::open(kf, kf.api("Pod"))?, Mirror::open(kf, kf.api("batch/Job").labels(own::LABELS))?];
     if kf.serves(&kind())? {
-        mirrors.extend(permitted(kf, Mirror::open(kf, kf.api(kind())))?);
+        let mut left_out = LeftOut::default();
+        mirrors.extend(permitted(kf, &mut left_out, Mirror::open(kf, kf.api(kind())))?);
+        left_out.tell(kf);
     }
     StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
         let (pods, boards) = mirrors.split_at_checked(1).unwrap_or_default();
@@ -77,14 +86,14 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     })
 }
 
-/// What the user may not see is mentioned, and what cannot be read now.
-fn permitted<T>(kf: &Kf, found: Result<T>) -> Result<Option<T>> {
+/// What the user may not see is mentioned, and what cannot be read now is left out.
+fn permitted<T>(kf: &Kf, left_out: &mut LeftOut, found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(error) if error.is(ErrorCode::Forbidden) => {
             kf.note("you may not list tensorboards");
             Ok(None)
         }
-        found => LeftOut::optional(kf, "tensorboards", found),
+        found => left_out.take(TENSORBOARDS, found),
     }
 }
 

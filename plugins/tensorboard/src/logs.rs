@@ -104,14 +104,11 @@ pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
     let pods = job.pods(kf)?;
     let mut specs: Vec<Value> = pods.iter().filter_map(|pod| pod.at("/spec").cloned()).collect();
     // A training job's pods may have gone; its job set stays as long as it does.
-    let set = (job.kind == ComponentKind::TrainJob && specs.is_empty())
-        .then(|| kf.api("jobset.x-k8s.io/JobSet").find(&job.name));
-    match set {
-        Some(Ok(Some(set))) => pod_specs(set.value(), &mut specs),
-        Some(Err(error)) if !error.is(ErrorCode::Forbidden) && !error.is(ErrorCode::NotFound) => {
-            return Err(error);
+    if job.kind == ComponentKind::TrainJob && specs.is_empty() {
+        let set = kf.api("jobset.x-k8s.io/JobSet").get(&job.name);
+        if let Some(set) = LeftOut::optional(kf, "job sets", set)? {
+            pod_specs(set.value(), &mut specs);
         }
-        _ => {}
     }
     pod_specs(job.object.value(), &mut specs);
     let mut elsewhere = None;

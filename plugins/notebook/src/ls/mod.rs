@@ -40,8 +40,8 @@ pub(crate) fn run(ls: &Ls, kf: &Kf) -> Result<Exit> {
 fn everywhere(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     let mut asked: Vec<_> = kinds.iter().map(|kind| kf.api(kind.kind())).collect();
     let namespaces = match kf.all_namespaces(&asked) {
-        // A user of one of the kinds may have no right to list the other.
-        Err(error) if error.is(ErrorCode::Forbidden) && asked.len() > 1 => {
+        // A user of one of the kinds may have no right to list the other, and one of them may be broken.
+        Err(error) if (error.is(ErrorCode::Forbidden) || error.is_partial()) && asked.len() > 1 => {
             asked.reverse();
             kf.all_namespaces(&asked).map_err(|_| error)
         }

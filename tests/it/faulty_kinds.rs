@@ -1,0 +1,260 @@
+//! Commands that read several kinds, in a cluster that fails at one of them.
+
+use serde_json::{Value, json};
+
+use crate::common::faulty::{Answer, Faulty, PODS, honest, list, pod, served};
+use crate::common::requests::Request;
+use crate::common::{Home, Ran};
+use crate::kf_snapshot;
+
+/// A kind that the cluster serves: group, version, kind and plural.
+type Served = (&'static str, &'static str, &'static str, &'static str);
+
+const SERVICES: Served = ("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
+const BOARDS: Served = ("tensorboard.kubeflow.org", "v1alpha1", "Tensorboard", "tensorboards");
+const JOB_SETS: Served = ("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets");
+const NOTEBOOKS: &str = "notebooks";
+const WORKSPACES: &str = "workspaces";
+
+const FAILED: &str = "conversion webhook failed: connection refused";
+
+/// Has every call fail that is about these kinds, by their plurals.
+fn broken(asked: &Request, plurals: &[&str]) -> Option<Answer> {
+    let is_of = |plural: &&str| asked.path.split('/').any(|part| part == *plural);
+    plurals.iter().any(is_of).then(|| Answer::status(500, "InternalError", FAILED))
+}
+
+/// What a command does where these kinds are broken and the rest is answered so.
+fn with_broken(
+    plurals: &'static [&'static str],
+    commands: &[&str],
+    rest: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+) -> (Faulty, Home) {
+    let faulty = Faulty::serve(move |asked| broken(asked, plurals).unwrap_or_else(|| rest(asked)));
+    let home = Home::with_commands(commands);
+    (faulty, home)
+}
+
+fn run(faulty: &Faulty, home: &Home, words: &[&str]) -> Ran {
+    let kubeconfig = faulty.kubeconfig(home);
+    home.run(words.iter().chain(&["--kubeconfig", &kubeconfig]))
+}
+
+/// That a kind is left out is said in one line.
+#[track_caller]
+fn assert_left_out(ran: &Ran, what: &str) {
+    let line = format!("left out: {what} (the API server answered 500: {FAILED})");
+    let said = ran.stderr.lines().filter(|said| said.ends_with(&line)).count();
+    assert_eq!(said, 1, "{line}: {}", ran.transcript());
+}
+
+fn of(asked: &Request, (group, version, kind, plural): Served) -> Option<Answer> {
+    served(asked, group, version, kind, plural)
+}
+
+#[test]
+fn namespace_is_deleted_beside_a_broken_kind() {
+    let (faulty, home) = with_broken(&["inferenceservices"], &["delete"], |asked| {
+        let namespace = json!({ "metadata": { "name": "team-a", "uid": "1", "resourceVersion": "1" } });
+        match asked.path.as_str() {
+            "/api/v1/namespaces/team-a" => Answer::Json(200, namespace),
+            _ => of(asked, SERVICES).unwrap_or_else(|| honest(asked)),
+        }
+    });
+    let ran = run(&faulty, &home, &["delete", "team-a", "--confirm", "team-a", "--no-wait"]);
+    kf_snapshot!(ran, @"");
+    let deleted = |asked: &&String| asked.starts_with("DELETE /api/v1/namespaces/team-a");
+    assert!(faulty.asked().iter().any(|asked| deleted(&asked) && !asked.contains("dryRun")));
+    // The name of a component is recognised all the same.
+    let ran = run(&faulty, &home, &["delete", "web"]).code(5);
+    assert!(ran.stderr.contains("hint: kf remove web"), "{}", ran.transcript());
+}
+
+#[test]
+fn component_is_removed_beside_a_broken_kind() {
+    let (faulty, home) =
+        with_broken(&["inferenceservices", "persistentvolumeclaims"], &["remove"], |asked| {
+            of(asked, SERVICES).unwrap_or_else(|| honest(asked))
+        });
+    let ran = run(&faulty, &home, &["remove", "web", "--yes", "--no-wait"]).success();
+    assert_eq!(ran.stdout, "pod/web is being removed\n", "{}", ran.transcript());
+    assert_left_out(&ran, "inference services");
+    assert_left_out(&ran, "volume claims");
+    assert!(faulty.asked().iter().any(|asked| asked == &format!("DELETE {PODS}/web")));
+    // What is not found may be of the kind that cannot be read.
+    let ran = run(&faulty, &home, &["remove", "iris", "--yes"]).code(1);
+    assert!(ran.stderr.contains(FAILED), "{}", ran.transcript());
+    // And a part whose owner cannot be read is not removed.
+    let (faulty, home) = with_broken(&["jobsets"], &["remove"], |asked| match asked.path.as_str() {
+        path if path == format!("{PODS}/web") => {
+            let mut pod = pod("web");
+            pod["metadata"]["ownerReferences"] = json!([{ "apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "name": "mnist", "controller": true }]);
+            Answer::Json(200, pod)
+        }
+        _ => of(asked, JOB_SETS).unwrap_or_else(|| honest(asked)),
+    });
+    let ran = run(&faulty, &home, &["remove", "web", "--yes"]).code(2);
+    assert!(ran.stderr.contains("pod/web belongs to jobset/mnist"), "{}", ran.transcript());
+}
+
+/// Notebooks and workspaces, one of each; both are stopped.
+fn servers(asked: &Request) -> Answer {
+    const GROUP: &str = "/apis/kubeflow.org";
+    let metadata = |name: &str| {
+        json!({
+            "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "1",
+            "annotations": { "kubeflow-resource-stopped": "2026-01-01T12:00:00Z" },
+        })
+    };
+    let server = |kind: &str, name: &str| json!({ "apiVersion": "kubeflow.org/v1beta1", "kind": kind, "metadata": metadata(name), "spec": { "paused": true } });
+    let resource = |kind: &str, plural: &str| {
+        json!({ "name": plural, "singularName": kind.to_lowercase(), "kind": kind, "namespaced": true,
+                "verbs": ["get", "list", "watch", "patch"] })
+    };
+    let Some(below) = asked.path.strip_prefix(GROUP) else { return honest(asked) };
+    let plural = asked.path.split('/').find(|part| [NOTEBOOKS, WORKSPACES].contains(part));
+    let (kind, name) = if plural == Some(NOTEBOOKS) { ("Notebook", "nb") } else { ("Workspace", "ws") };
+    match (below, plural) {
+        ("", _) => Answer::Json(200, json!({ "versions": [{ "version": "v1beta1" }] })),
+        ("/v1beta1", _) => {
+            let kinds = json!([resource("Notebook", NOTEBOOKS), resource("Workspace", WORKSPACES)]);
+            Answer::Json(200, json!({ "resources": kinds }))
+        }
+        (path, Some(plural)) if path.ends_with(plural) => list(&[server(kind, name)], ""),
+        (path, Some(_)) if path.ends_with(name) => Answer::Json(200, server(kind, name)),
+        _ => Answer::missing(),
+    }
+}
+
+fn everywhere(asked: &Request) -> Answer {
+    match asked.path.as_str() {
+        "/api/v1/pods" | "/api/v1/events" | "/apis/apps/v1/statefulsets" => list(&[], ""),
+        _ => servers(asked),
+    }
+}
+
+#[test]
+fn notebook_servers_of_one_kind_are_listed_where_the_other_is_broken() {
+    for (plurals, left, what) in [
+        (&[NOTEBOOKS][..], "workspace/ws\n", "notebooks"),
+        (&[WORKSPACES], "notebook/nb\n", "workspaces"),
+        (&["statefulsets"], "notebook/nb\nworkspace/ws\n", "stateful sets"),
+        (&["events"], "notebook/nb\nworkspace/ws\n", "events"),
+    ] {
+        let (faulty, home) = with_broken(plurals, &["notebook"], everywhere);
+        for words in [&["notebook", "ls", "-o", "name"][..], &["notebook", "ls", "-A", "-o", "name"]] {
+            let ran = run(&faulty, &home, words).success();
+            assert_eq!(ran.stdout, left, "{words:?}: {}", ran.transcript());
+            assert_left_out(&ran, what);
+        }
+    }
+    let (faulty, home) = with_broken(&[NOTEBOOKS, WORKSPACES], &["notebook"], everywhere);
+    for words in [&["notebook", "ls"][..], &["notebook", "ls", "-A"]] {
+        let ran = run(&faulty, &home, words).code(1);
+        assert!(ran.stderr.contains(FAILED), "{}", ran.transcript());
+    }
+}
+
+#[test]
+fn jupyter_finds_the_server_of_one_kind_where_the_other_is_broken() {
+    for (plurals, name, server, what) in [
+        (&[NOTEBOOKS], "ws", "workspace/ws", "notebooks"),
+        (&[WORKSPACES], "nb", "notebook/nb", "workspaces"),
+    ] {
+        let (faulty, home) = with_broken(plurals, &["jupyter"], servers);
+        for words in [&["jupyter", "--dry-run"][..], &["jupyter", name, "--dry-run"]] {
+            let ran = run(&faulty, &home, words).success();
+            assert!(ran.stderr.contains(&format!("starting {server}")), "{}", ran.transcript());
+            assert_left_out(&ran, what);
+        }
+    }
+}
+
+/// One runtime of each kind.
+fn runtimes(asked: &Request) -> Answer {
+    const GROUP: &str = "/apis/trainer.kubeflow.org";
+    let resource = |kind: &str, plural: &str, namespaced: bool| json!({ "name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"] });
+    let runtime = |name: &str| list(&[json!({ "metadata": { "name": name, "resourceVersion": "1" } })], "");
+    match asked.path.strip_prefix(GROUP) {
+        Some("") => Answer::Json(200, json!({ "versions": [{ "version": "v1alpha1" }] })),
+        Some("/v1alpha1") => {
+            let kinds = [
+                resource("TrainingRuntime", "trainingruntimes", true),
+                resource("ClusterTrainingRuntime", "clustertrainingruntimes", false),
+            ];
+            Answer::Json(200, json!({ "resources": kinds }))
+        }
+        Some("/v1alpha1/clustertrainingruntimes") => runtime("torch"),
+        Some("/v1alpha1/namespaces/team-a/trainingruntimes") => runtime("ours"),
+        _ => honest(asked),
+    }
+}
+
+#[test]
+fn runtimes_of_one_kind_are_listed_where_the_other_is_broken() {
+    for (plurals, left, what) in [
+        (&["trainingruntimes"], "clustertrainingruntime/torch\n", "trainingruntimes"),
+        (&["clustertrainingruntimes"], "trainingruntime/ours\n", "clustertrainingruntimes"),
+    ] {
+        let (faulty, home) = with_broken(plurals, &["train"], runtimes);
+        let ran = run(&faulty, &home, &["train", "--list-runtimes", "-o", "name"]).success();
+        assert_eq!(ran.stdout, left, "{}", ran.transcript());
+        assert_left_out(&ran, what);
+    }
+}
+
+/// A TensorBoard of the cluster's kind and a Job that is one; the logs of a job, and the claim they are on.
+fn boards(asked: &Request) -> Answer {
+    let metadata = |name: &str| {
+        json!({
+            "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "1",
+            "annotations": { "kf-cli.dev/logs": "pvc://data/own" },
+        })
+    };
+    let object = |kind: &str, name: &str, spec: Value| json!({ "kind": kind, "metadata": metadata(name), "spec": spec });
+    let claim = "/api/v1/namespaces/team-a/persistentvolumeclaims/data";
+    let (group, version, _, plural) = BOARDS;
+    match asked.path.as_str() {
+        path if path == claim => Answer::Json(200, object("PersistentVolumeClaim", "data", json!({}))),
+        "/apis/batch/v1/namespaces/team-a/jobs" if asked.method == "GET" => {
+            let mut job = object("Job", "own", json!({}));
+            job["metadata"]["labels"] =
+                json!({ "app.kubernetes.io/name": "tensorboard", "app.kubernetes.io/managed-by": "kf" });
+            list(&[job], "")
+        }
+        path if path == format!("/apis/{group}/{version}/namespaces/team-a/{plural}") => {
+            list(&[object("Tensorboard", "theirs", json!({ "logspath": "pvc://data/theirs" }))], "")
+        }
+        path if path.starts_with("/apis/batch/v1/namespaces/team-a/jobs") && asked.method != "GET" => {
+            Answer::Json(201, object("Job", "own", json!({})))
+        }
+        _ => of(asked, BOARDS).unwrap_or_else(|| honest(asked)),
+    }
+}
+
+#[test]
+fn tensorboards_of_one_kind_are_listed_where_the_other_is_broken() {
+    for (plurals, left, what) in [
+        (&["tensorboards"], "job/own\n", "tensorboards"),
+        (&["jobs"], "tensorboard/theirs\n", "jobs"),
+        (&["events"], "job/own\ntensorboard/theirs\n", "events"),
+    ] {
+        let (faulty, home) = with_broken(plurals, &["tensorboard"], boards);
+        let ran = run(&faulty, &home, &["tensorboard", "--list", "-o", "name"]).success();
+        assert_eq!(ran.stdout, left, "{}", ran.transcript());
+        assert_left_out(&ran, what);
+    }
+    let (faulty, home) = with_broken(&["tensorboards", "jobs"], &["tensorboard"], boards);
+    let ran = run(&faulty, &home, &["tensorboard", "--list"]).code(1);
+    assert!(ran.stderr.contains(FAILED), "{}", ran.transcript());
+}
+
+/// The cluster's kind is the first choice, and a Job does as well.
+#[test]
+fn tensorboard_is_a_job_where_the_kind_is_broken() {
+    let (faulty, home) = with_broken(&["tensorboards"], &["tensorboard"], boards);
+    let ran = run(&faulty, &home, &["tensorboard", "--logs", "pvc://data/runs", "--dry-run", "-o", "name"]);
+    let ran = ran.success();
+    assert!(ran.stdout.starts_with("job/tensorboard-data-"), "{}", ran.transcript());
+    assert_left_out(&ran, "tensorboards");
+}
