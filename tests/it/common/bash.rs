@@ -1,6 +1,7 @@
-//! A bash in which a person presses Tab.
+//! A bash in which a person presses Tab, and one in which a person types what a README shows.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use super::terminal::Terminal;
@@ -38,5 +39,53 @@ impl Bash {
         self.0.type_text(&format!("{begun}\t{START_OF_LINE}words \n"));
         let words: String = words.iter().map(|word| format!("<{word}>")).collect();
         self.0.expect(&format!("\n{words}\r\n"));
+    }
+}
+
+/// The prompt of a [`Session`], a line of its own: it says how the line before has ended.
+const PROMPT: (&str, &str) = ("[exit ", "] ready");
+
+/// An interactive bash in which a person types one line after another. It begins with no variable of kf's, and with no
+/// `kf` on its path.
+pub struct Session(Terminal);
+
+/// What a typed line came to.
+pub struct Typed {
+    pub code: i32,
+    /// What was on the screen, without the line itself.
+    pub said: String,
+}
+
+impl Session {
+    pub fn start(home: &Path) -> Self {
+        let (before, after) = PROMPT;
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "--noprofile", "--noediting", "-i"]).env_clear().current_dir(home);
+        bash.env("HOME", home).env("TMPDIR", home).env("PATH", "/usr/bin:/bin").env("TERM", "xterm-256color");
+        bash.env("PS1", format!("{before}$?{after}\\n"));
+        // A terminal that does not say how wide it is, so that lines are laid out as a README shows them.
+        let mut terminal = Terminal::start(bash);
+        terminal.expect(after);
+        Self(terminal)
+    }
+
+    /// Types a line, and the answer to what it asks.
+    #[track_caller]
+    pub fn enter(&mut self, line: &str, answer: Option<&str>) -> Typed {
+        const QUESTION: &str = "[y/N]";
+        let (before, after) = PROMPT;
+        let (questions, prompts) = (self.0.times(QUESTION), self.0.times(after));
+        self.0.type_text(&format!("{line}\n"));
+        if let Some(answer) = answer {
+            self.0.expect_times(QUESTION, questions + 1);
+            self.0.type_text(&format!("{answer}\n"));
+        }
+        self.0.expect_times(after, prompts + 1);
+        let screen = self.0.screen();
+        let mut ends = screen.rsplit(before);
+        let code = ends.next().and_then(|end| end.split(']').next()).unwrap();
+        // The rest of the prompt, the line as the terminal echoes it, and what it came to.
+        let said = ends.next().unwrap().splitn(3, '\n').nth(2).unwrap();
+        Typed { code: code.parse().unwrap(), said: said.to_owned() }
     }
 }

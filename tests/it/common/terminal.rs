@@ -82,8 +82,19 @@ impl Terminal {
     /// Waits until the text has appeared.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
+        self.expect_times(text, 1);
+    }
+
+    /// How often the text has appeared so far.
+    pub fn times(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.screen).matches(text).count()
+    }
+
+    /// Waits until the text has appeared this often.
+    #[track_caller]
+    pub fn expect_times(&mut self, text: &str, times: usize) {
         let started = Instant::now();
-        while !String::from_utf8_lossy(&self.screen).contains(text) {
+        while self.times(text) < times {
             match self.chunks.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
                 Ok(chunk) => self.screen.extend(chunk),
                 Err(_) => panic!("no `{text}` on the terminal:\n{}", String::from_utf8_lossy(&self.screen)),

@@ -93,7 +93,7 @@ fn kept_folder() -> Result<PathBuf> {
 /// A running cluster's folder.
 pub struct Cluster {
     folder: PathBuf,
-    /// Ends the cluster when its stdin is closed; absent for the kept one.
+    /// Ends the cluster when its stdin is closed; absent for one that outlives this process.
     holder: Option<Child>,
 }
 
@@ -124,6 +124,11 @@ impl Cluster {
         Ok(Self { folder: kept_folder()?, holder: None })
     }
 
+    /// One that another process has started and will stop.
+    pub fn running(folder: PathBuf) -> Self {
+        Self { folder, holder: None }
+    }
+
     /// Brings up optional parts of the platform, unless they are there.
     pub fn require(&self, parts: &[&str]) -> Result<()> {
         run_talking(harness()?.arg("require").arg(&self.folder).args(parts))
@@ -138,7 +143,7 @@ impl Cluster {
         self.folder.join("pki").join(format!("{user}.kubeconfig"))
     }
 
-    /// Ends a cluster of this process; the kept one stays.
+    /// Ends a cluster of this process; others stay.
     pub fn stop(mut self) -> Result<()> {
         let Some(mut holder) = self.holder.take() else { return Ok(()) };
         drop(holder.stdin.take());

@@ -253,7 +253,12 @@ fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
         Wanted::Tests => {
             let log = locations::log("guests");
             let build = || guests::build_examples(&toolchain, "kf-attacks", "dev");
-            say::during("building the attacks", Some(&log), build).map(drop).doing("cannot build the attacks")
+            let attacks = say::during("building the attacks", Some(&log), build);
+            let attacks = attacks.doing("cannot build the attacks")?;
+            // A test plays the demo, which has one of them.
+            let liar = attacks.iter().find(|attack| attack.name == demo::LIAR);
+            let missing = || Failure(format!("the attack {} was not built", demo::LIAR));
+            demo::place_liar(liar.ok_or_else(missing)?)
         }
         Wanted::Cluster => Ok(()),
     }

@@ -5,12 +5,14 @@ mod main_job;
 mod page;
 mod picture;
 mod stage;
+mod tour;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
 use clap::Args;
+use kf_toolchains::guests::GuestArtifact;
 use kf_toolchains::guests::toolchain::Toolchain;
 use kf_toolchains::{guests, locations};
 
@@ -37,10 +39,18 @@ pub struct DemoArgs {
     /// Draw what the day looks like on a terminal into this SVG file
     #[arg(long, requires = "day", value_name = "FILE")]
     picture: Option<PathBuf>,
+
+    /// Play in the running cluster of this directory, as the tests do; everything is built
+    #[arg(long, hide = true, requires = "keep", conflicts_with = "no_node", value_name = "DIRECTORY")]
+    cluster: Option<PathBuf>,
 }
 
 pub fn tell(args: &DemoArgs) -> Result<()> {
-    let profile = if args.no_node { Profile::Api } else { Profile::best() };
+    let profile = match &args.cluster {
+        Some(_) => Profile::Node,
+        None if args.no_node => Profile::Api,
+        None => Profile::best(),
+    };
     if args.day && profile == Profile::Api {
         return Err(Failure("a data scientist's day needs a node, and a node needs root\nhint: as root, cargo xtask demo --day".to_owned()));
     }
@@ -50,36 +60,49 @@ pub fn tell(args: &DemoArgs) -> Result<()> {
         _ if args.keep => Wanted::Commands,
         _ => Wanted::Demo,
     };
-    setup::prepare(wanted, profile)?;
+    if args.cluster.is_none() {
+        setup::prepare(wanted, profile)?;
+    }
     let commands = commands(wanted)?;
     if profile == Profile::Api {
         let why = if args.no_node { "as you wish" } else { "a node needs root" };
         say::step(&format!("{why}: the API server accepts the job, and nothing runs it"));
     }
-    let folder = locations::target().join("demo");
+    let parent = args.cluster.clone().unwrap_or_else(locations::target);
+    let folder = parent.join("demo");
     if folder.exists() {
         fs_err::remove_dir_all(&folder).doing("cannot clear the last demo")?;
     }
     fs_err::create_dir_all(&folder).doing("cannot make the demo's folder")?;
     let (published, cluster) = thread::scope(|scope| {
         let published = scope.spawn(|| publish(&folder, &commands));
-        let cluster = if args.keep { Cluster::kept(profile) } else { Cluster::start(profile) };
+        let cluster = match &args.cluster {
+            Some(folder) => Ok(Cluster::running(folder.clone())),
+            None if args.keep => Cluster::kept(profile),
+            None => Cluster::start(profile),
+        };
         (setup::joined(published.join()), cluster)
     });
     let cluster = cluster?;
     published?;
     let mut stage = Stage::new(folder, &cluster)?;
+    if args.keep {
+        say::during("removing what an earlier tour has left", None, || tour::begin(&mut stage))?;
+    }
     let told = if args.day {
         day::tell(&mut stage, &cluster, args.picture.as_deref())
     } else {
         main_job::tell(&mut stage, profile == Profile::Node)
     };
     if args.keep {
-        say::during("setting up the README's tour", None, || stage.set_up_tour(&commands))?;
-        stage.how_to_go_on();
+        say::during("setting up the README's tour", None, || tour::set_up(&mut stage, &commands))?;
+        tour::show_how_to_go_on(&stage);
     }
     told.and(cluster.stop())
 }
+
+/// The attack that the command that lies about its rights is made of.
+pub const LIAR: &str = "lying_manifest";
 
 /// The command that lies about its rights, and what its author wrote about it.
 fn liar() -> PathBuf {
@@ -94,9 +117,13 @@ fn built_liar() -> PathBuf {
 pub fn build_liar(toolchain: &Toolchain) -> Result<()> {
     let log = locations::log("guests");
     let component = say::during("building the lying command", Some(&log), || {
-        guests::build_example(toolchain, "kf-attacks", "lying_manifest", "guest")
+        guests::build_example(toolchain, "kf-attacks", LIAR, "guest")
     });
-    let component = component.doing("cannot build the lying command")?;
+    place_liar(&component.doing("cannot build the lying command")?)
+}
+
+/// Puts the built component of the command that lies where the demo looks for it.
+pub fn place_liar(component: &GuestArtifact) -> Result<()> {
     plugins::place(&built_liar(), &liar().join("plugin.toml"), &component.wasm_path)
 }
 

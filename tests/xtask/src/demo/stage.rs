@@ -11,10 +11,6 @@ use crate::cluster::Cluster;
 use crate::say;
 use crate::step::{Doing, Failure, Result, programs};
 
-/// What the README's tour adds and makes by itself.
-const TOUR_ADDS: &str = "train";
-const TOUR_JOB: &str = "trainjob/mnist";
-
 /// Who types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -25,10 +21,10 @@ pub enum Who {
 pub struct Stage {
     pub folder: PathBuf,
     /// `KF_HOME` of the commands.
-    home: PathBuf,
-    kf: PathBuf,
-    scientist: PathBuf,
-    viewer: PathBuf,
+    pub home: PathBuf,
+    pub kf: PathBuf,
+    pub scientist: PathBuf,
+    pub viewer: PathBuf,
     /// Everything that was shown, with its colours.
     shown: String,
 }
@@ -219,44 +215,6 @@ impl Stage {
         }
         Ok(())
     }
-
-    /// Sets up what the README's tour begins with: a home of its own with every command but `train`, and a
-    /// namespace without the job that the tour makes.
-    pub fn set_up_tour(&mut self, commands: &[String]) -> Result<()> {
-        self.home = self.folder.join("tour");
-        self.unseen(&self.words_of_trust().iter().map(String::as_str).collect::<Vec<_>>())?;
-        for name in commands.iter().filter(|name| *name != TOUR_ADDS) {
-            self.add_quietly(name)?;
-        }
-        if self.has_tour_job()? {
-            self.unseen(&["remove", TOUR_JOB, "--yes"])?;
-        }
-        if self.has_tour_job()? {
-            return Err(Failure(format!(
-                "{TOUR_JOB} of the demo is still there, and the tour cannot make its own"
-            )));
-        }
-        Ok(())
-    }
-
-    fn has_tour_job(&self) -> Result<bool> {
-        let status = self.unseen(&["status", "-o", "name"])?;
-        Ok(status.words.lines().any(|line| line == TOUR_JOB))
-    }
-
-    pub fn how_to_go_on(&self) {
-        say::line("\n# The cluster stays. Type this, then what the README's tour shows:");
-        say::line(&format!("export KF_HOME={}", self.home.display()));
-        say::line(&format!("export KUBECONFIG={}", self.scientist.display()));
-        say::line(&format!("export VIEWER={}", self.viewer.display()));
-        say::line(&format!("alias kf={}", self.kf.display()));
-        say::line("kf command list --available");
-        say::line("# or, to begin with a home in which nothing is added yet:");
-        say::line(&format!("export KF_HOME={}", self.folder.join("fresh").display()));
-        let words = self.words_of_trust();
-        say::line(&format!("kf {}", shown(&words.iter().map(String::as_str).collect::<Vec<_>>())));
-        say::line("# and in the end: cargo xtask cluster down");
-    }
 }
 
 fn accepting_words(refused: &Told) -> Vec<String> {
@@ -272,7 +230,7 @@ fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-fn shown(arguments: &[&str]) -> String {
+pub fn shown(arguments: &[&str]) -> String {
     let quoted =
         |word: &&str| if word.contains([' ', '$']) { format!("'{word}'") } else { (*word).to_owned() };
     arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")

@@ -1,0 +1,185 @@
+//! What `cargo xtask demo --keep` leaves, used as its last lines and README.md's tour tell a newcomer to.
+//!
+//! The demo plays in the cluster of this run as it plays in the one that it keeps, and its last lines are typed in a shell
+//! that has nothing else. The tour's lines and what is shown below them are read out of the README. So neither the demo nor
+//! the README nor kf can drift: what kf says has every line that the README shows, but for numbers and durations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use kf_tests::cluster::{Cluster, Profile, skip_without_node};
+
+use crate::common::bash::{Session, Typed};
+use crate::common::registry::artifacts;
+use crate::common::{Home, output_of};
+
+/// What the demo printed last.
+struct Kept {
+    /// Sets up a shell for the tour.
+    set_up: Vec<String>,
+    /// Goes on from there to a home in which nothing is added.
+    begin_anew: Vec<String>,
+}
+
+/// Plays the demo in the cluster of this run, once.
+fn kept() -> &'static Kept {
+    static KEPT: OnceLock<Kept> = OnceLock::new();
+    KEPT.get_or_init(|| {
+        let cluster = Cluster::attach_or_start(Profile::Node).unwrap();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut demo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        demo.args(["xtask", "demo", "--keep", "--cluster"]).arg(cluster.directory()).current_dir(repository);
+        let output = output_of(&mut demo);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "the demo failed: {said}");
+        let (_, last) = said.split_once("\n# The cluster stays.").unwrap();
+        let mut parts = last.split("\n# ").map(|part| part.lines().skip(1).map(str::to_owned).collect());
+        Kept { set_up: parts.next().unwrap(), begin_anew: parts.next().unwrap() }
+    })
+}
+
+/// A shell with nothing of the outer environment, in which these lines were typed; what the last of them came to.
+fn shell(home: &Home, lines: &[&[String]]) -> (Session, Typed) {
+    let mut shell = Session::start(home.path());
+    let mut last = None;
+    for line in lines.concat() {
+        let typed = shell.enter(&line, None);
+        assert_eq!(typed.code, 0, "`{line}`: {}", typed.said);
+        last = Some(typed);
+    }
+    (shell, last.unwrap())
+}
+
+/// The first-party commands.
+fn commands() -> BTreeSet<String> {
+    let folders = fs_err::read_dir(artifacts()).unwrap();
+    folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// The first-party commands in a list of what is available, and whether it says that each is added.
+fn listed(list: &str) -> BTreeMap<String, bool> {
+    let rows =
+        list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|row| row.len() > 4);
+    let rows = rows.map(|row| (row[0].to_owned(), row[3..5] != ["not", "installed"]));
+    let commands = commands();
+    rows.filter(|(name, _)| commands.contains(name)).collect()
+}
+
+/// All first-party commands, and whether each is to be added.
+fn all_with(is_added: fn(&str) -> bool) -> BTreeMap<String, bool> {
+    commands().into_iter().map(|name| (name.clone(), is_added(&name))).collect()
+}
+
+/// A line to type, and what the README shows of its output.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Step {
+    line: String,
+    /// The key that is typed where kf asks.
+    answer: Option<String>,
+    output: Vec<String>,
+}
+
+/// The steps of a section: its indented lines.
+fn steps(readme: &str, section: &str) -> Vec<Step> {
+    let (_, rest) = readme.split_once(&format!("\n## {section}\n")).unwrap();
+    let text = rest.split("\n## ").next().unwrap();
+    let mut steps: Vec<Step> = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("    ")) {
+        if let Some(line) = line.strip_prefix("$ ") {
+            steps.push(Step { line: line.to_owned(), ..Step::default() });
+            continue;
+        }
+        let step = steps.last_mut().unwrap();
+        step.answer = line.split_once(" [y/N] ").map(|(_, answer)| answer.to_owned()).or(step.answer.take());
+        if line.trim() != "…" {
+            step.output.push(line.to_owned());
+        }
+    }
+    steps
+}
+
+/// The words of a line, with one letter for what differs from run to run: numbers, durations and digests.
+fn comparable(line: &str) -> String {
+    // Parts of Kubeflow that other tests add to the cluster bring rights that are missing on the tour's.
+    if line.starts_with("You may do all it ") {
+        return "You may do all it needs".to_owned();
+    }
+    let mut words = Vec::new();
+    for word in line.split_whitespace() {
+        if word.contains('…') {
+            words.push("N".to_owned());
+            continue;
+        }
+        let mut masked = String::new();
+        let mut letters = word.chars().peekable();
+        while let Some(letter) = letters.next() {
+            if letter.is_ascii_digit() {
+                while letters.next_if(|next| next.is_ascii_digit() || ".smhd".contains(*next)).is_some() {}
+                masked.push('N');
+            } else {
+                masked.push(letter);
+            }
+        }
+        words.push(masked);
+    }
+    words.join(" ")
+}
+
+/// The lines that the README shows and kf did not say.
+fn missing<'s>(step: &'s Step, said: &str) -> Vec<&'s str> {
+    let said: Vec<String> = said.lines().map(comparable).collect();
+    let is_missing = |line: &&String| !said.contains(&comparable(line));
+    step.output.iter().filter(is_missing).map(String::as_str).collect()
+}
+
+#[test]
+fn tour_of_the_readme_works_word_for_word_after_the_demo() {
+    if skip_without_node("tour_of_the_readme_works_word_for_word_after_the_demo") {
+        return;
+    }
+    let home = Home::empty();
+    let (mut shell, list) = shell(&home, &[&kept().set_up]);
+    assert_eq!(listed(&list.said), all_with(|name| name != "train"), "{}", list.said);
+
+    let steps = steps(include_str!("../../README.md"), "A five-minute tour");
+    let lines: Vec<&str> = steps.iter().map(|step| step.line.as_str()).collect();
+    assert!(lines.len() > 7 && lines.contains(&"kf command add train"), "{lines:?}");
+    for step in &steps {
+        let line = &step.line;
+        let Typed { code, said } = shell.enter(line, step.answer.as_deref());
+        assert_eq!(missing(step, &said), [""; 0], "`{line}` ends with {code} and says:\n{said}");
+        let is_refused = step.output.iter().any(|line| line.starts_with("error: "));
+        assert_eq!(code == 0, !is_refused, "`{line}` ends with {code}: {said}");
+        if line == "echo $?" {
+            assert_eq!(said.trim(), step.output.concat(), "the exit code that is shown");
+        }
+    }
+}
+
+#[test]
+fn empty_home_with_the_registry_of_the_demo_lists_and_adds_its_commands() {
+    if skip_without_node("empty_home_with_the_registry_of_the_demo_lists_and_adds_its_commands") {
+        return;
+    }
+    let home = Home::empty();
+    let (mut shell, _) = shell(&home, &[&kept().set_up, &kept().begin_anew]);
+    let list = shell.enter("kf command list --available", None);
+    assert_eq!(listed(&list.said), all_with(|_| false), "{}", list.said);
+    for (line, said) in [("kf command add hello", "Added hello 0.1.0"), ("kf hello", "hello world")] {
+        let typed = shell.enter(line, None);
+        assert!(typed.code == 0 && typed.said.contains(said), "`{line}`: {}", typed.said);
+    }
+}
+
+#[test]
+fn line_that_kf_does_not_say_any_more_is_found() {
+    let readme = "\n## Tour\n\nText.\n\n    $ kf add x\n    x 1.2.0 (1.5 MB, b3d2…1605)\n    …\n    Add x? [y/N] y\n    $ kf y\n\n## Else\n\n    $ kf z\n";
+    let steps = steps(readme, "Tour");
+    let output = ["x 1.2.0 (1.5 MB, b3d2…1605)", "Add x? [y/N] y"].map(str::to_owned).to_vec();
+    let first = Step { line: "kf add x".to_owned(), answer: Some("y".to_owned()), output };
+    assert_eq!(steps, [first, Step { line: "kf y".to_owned(), ..Step::default() }]);
+    assert_eq!(missing(&steps[0], "x  0.1.0 (12 MB, 00ff…aaaa)\nAdd x? [y/N] y"), [""; 0]);
+    assert_eq!(missing(&steps[0], "x 0.1.0 (12 MB, 00ff…aaaa)\nInstall x? [y/N] y"), ["Add x? [y/N] y"]);
+}
