@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -84,13 +85,18 @@ pub(super) fn output_unattended(command: &mut Command) -> Result<Output, OutputE
 
 /// Reads all that a program prints, and kills it once that is too much.
 fn collect(mut child: Child, kill: impl FnOnce(&mut Child) -> io::Result<()>) -> Result<Output, OutputError> {
-    let stderr = child.stderr.take().map(|stderr| thread::spawn(|| last_bytes(stderr)));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let stderr = child.stderr.take().map(|stderr| {
+        let is_over = Arc::clone(&is_over);
+        thread::spawn(move || last_bytes(stderr, &is_over))
+    });
     let mut stdout = Vec::new();
     if let Some(pipe) = child.stdout.take() {
         pipe.take(MAX_STDOUT_BYTES + 1).read_to_end(&mut stdout)?;
     }
     if stdout.len() as u64 > MAX_STDOUT_BYTES {
-        // Its stderr is not waited for: what the program has started may hold it open.
+        // The end of its stderr is not waited for: what the program has started may hold it open.
+        is_over.store(true, Ordering::Relaxed);
         let _gone = kill(&mut child);
         child.wait()?;
         return Err(OutputError::TooLarge);
@@ -99,13 +105,14 @@ fn collect(mut child: Child, kill: impl FnOnce(&mut Child) -> io::Result<()>) ->
     Ok(Output { status: child.wait()?, stdout, stderr })
 }
 
-/// The end of a stream that may be long.
-fn last_bytes(mut stream: impl Read) -> io::Result<Vec<u8>> {
+/// The end of a stream that may be long, or what there is once nobody wants it any more.
+fn last_bytes(mut stream: impl Read, is_over: &AtomicBool) -> io::Result<Vec<u8>> {
     let mut last = VecDeque::new();
     let mut chunk = [0; 4096];
     loop {
         let read = match stream.read(&mut chunk) {
             Ok(0) => return Ok(last.into()),
+            Ok(_) if is_over.load(Ordering::Relaxed) => return Ok(last.into()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
