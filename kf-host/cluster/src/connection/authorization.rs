@@ -30,13 +30,21 @@ impl Authorization {
                 .ok_or_else(|| SetupError::field("password", "it does not fit into a header"))?;
             return Ok(Some(Self::Fixed(value)));
         }
-        if let Some(token) = &auth.token {
-            let value = bearer(token.expose_secret())
-                .ok_or_else(|| SetupError::field("token", "it does not fit into a header"))?;
-            return Ok(Some(Self::Fixed(value)));
-        }
-        let Some(path) = auth.token_file.as_ref().map(PathBuf::from) else { return Ok(None) };
-        let value = read(&path).map_err(|why| SetupError::field("tokenFile", why))?;
+        let fixed = match &auth.token {
+            Some(token) => Some(
+                bearer(token.expose_secret())
+                    .ok_or_else(|| SetupError::field("token", "it does not fit into a header"))?,
+            ),
+            None => None,
+        };
+        let Some(path) = auth.token_file.as_ref().map(PathBuf::from) else {
+            return Ok(fixed.map(Self::Fixed));
+        };
+        // Of both the file counts, and the token where the file cannot be read, as with kubectl.
+        let value = match (read(&path), fixed) {
+            (Ok(value), _) | (Err(_), Some(value)) => value,
+            (Err(why), None) => return Err(SetupError::field("tokenFile", why)),
+        };
         Ok(Some(Self::File { path, last: Mutex::new((value, Instant::now())) }))
     }
 

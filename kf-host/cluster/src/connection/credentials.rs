@@ -23,11 +23,9 @@ pub(super) fn bytes(auth: &AuthInfo) -> Vec<u8> {
 }
 
 fn token(auth: &AuthInfo) -> Option<String> {
-    match (&auth.token, &auth.token_file) {
-        (Some(token), _) => Some(token.expose_secret().to_owned()),
-        (None, Some(file)) => String::from_utf8(read_bounded(file.as_ref()).ok()?).ok(),
-        (None, None) => None,
-    }
+    let of_file = |file: &String| String::from_utf8(read_bounded(file.as_ref()).ok()?).ok();
+    let token = || auth.token.as_ref().map(|token| token.expose_secret().to_owned());
+    auth.token_file.as_ref().and_then(of_file).or_else(token)
 }
 
 /// The `exp` of a JSON Web Token, unverified: the server is the judge, this is for messages.

@@ -117,3 +117,20 @@ async fn server_without_tls_that_asks_who_it_is_says_that_nothing_is_sent() {
     assert_eq!(error.code, ErrorCode::Unauthenticated);
     assert_eq!(error.message, format!("{server} has no TLS, so your credentials are not sent to it"));
 }
+
+/// As with kubectl: a file may hold a newer one.
+#[tokio::test]
+async fn token_of_a_file_comes_before_another() {
+    let authority = Authority::new();
+    let (certificate, key, _) = authority.sign(2100);
+    let is_new = |head: &str| if head.contains("authorization: Bearer new\r\n") { OK } else { NOT_YOU };
+    let server = format!("https://{}", serve_as(certificate, &key, is_new));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    fs_err::write(&file, "new\n").unwrap();
+    for user in
+        [format!("tokenFile: {}, token: old", file.display()), "tokenFile: /nowhere, token: new".into()]
+    {
+        connection(&server, Some(&authority), &user).get("/version").await.unwrap();
+    }
+}
