@@ -1,6 +1,6 @@
 //! Snapshots that are kept up to date, source by source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kf_plugin_sdk::Pollable;
 use kf_plugin_sdk::objects::{Change, Reflector};
@@ -16,6 +16,8 @@ pub(crate) struct Live<'a> {
     /// By namespace. A namespace that had objects once keeps its snapshot.
     snapshots: BTreeMap<String, Snapshot>,
     sources: Vec<(Source, Reflector)>,
+    /// The namespaces in which something has changed since they were asked for.
+    changed: BTreeSet<String>,
     told_of_loss: bool,
 }
 
@@ -23,8 +25,14 @@ impl<'a> Live<'a> {
     /// Reads and watches every source that is served and allowed, and says what is left out.
     pub(crate) fn open(kf: &'a Kf, everywhere: bool) -> Result<Self> {
         let api = |source: Source| if everywhere { source.api(kf).everywhere() } else { source.api(kf) };
-        let mut live =
-            Self { kf, everywhere, snapshots: BTreeMap::new(), sources: Vec::new(), told_of_loss: false };
+        let mut live = Self {
+            kf,
+            everywhere,
+            snapshots: BTreeMap::new(),
+            sources: Vec::new(),
+            changed: BTreeSet::new(),
+            told_of_loss: false,
+        };
         let mut left_out = Snapshot::default();
         for (source, listed) in left_out.list(kf, api)? {
             let answer = Reflector::open_at(kf, api(source), &listed.resource_version);
@@ -38,8 +46,10 @@ impl<'a> Live<'a> {
         Ok(live)
     }
 
-    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (&String, &Snapshot)> {
-        self.snapshots.iter()
+    /// The snapshots in which something has changed since the last call, or all of them.
+    pub(crate) fn changed(&mut self, all: bool) -> impl Iterator<Item = (&String, &Snapshot)> {
+        let changed = std::mem::take(&mut self.changed);
+        self.snapshots.iter().filter(move |(namespace, _)| all || changed.contains(*namespace))
     }
 
     /// Blocks until something has changed, or time has passed. False if nothing can change any more.
@@ -73,11 +83,13 @@ impl<'a> Live<'a> {
         }
         for (namespace, snapshot) in &mut self.snapshots {
             snapshot.replace(source, parts.remove(namespace).unwrap_or_default());
+            self.changed.insert(namespace.clone());
         }
     }
 
     fn of(&mut self, object: &Object) -> &mut Snapshot {
         let namespace = self.namespace(object);
+        self.changed.insert(namespace.clone());
         self.snapshots.entry(namespace).or_default()
     }
 

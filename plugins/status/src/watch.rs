@@ -1,5 +1,6 @@
 //! `--watch`: the same table, kept up to date by watches.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kf_plugin_sdk::InNamespace;
@@ -21,16 +22,20 @@ pub(crate) fn run(kf: &Kf, names: &[String], everywhere: bool) -> Result<Exit> {
     let inquiry = if everywhere { Inquiry::none(kf) } else { Inquiry::new(kf) };
     let screen = Screen::new(kf, everywhere);
     let mut shown: Vec<InNamespace<ComponentRow>> = Vec::new();
+    let mut by_namespace: BTreeMap<String, Vec<ComponentRow>> = BTreeMap::new();
     let mut ages = kf.after(AGES);
+    let mut has_aged = false;
     loop {
         if !everywhere {
             inquiry.renew();
         }
-        let mut rows = Vec::new();
-        for (namespace, snapshot) in live.snapshots() {
-            let of_namespace = self::rows(kf, snapshot, names, &inquiry).into_iter();
-            rows.extend(of_namespace.map(|row| InNamespace { namespace: namespace.clone(), row }));
+        for (namespace, snapshot) in live.changed(has_aged) {
+            by_namespace.insert(namespace.clone(), rows(kf, snapshot, names, &inquiry));
         }
+        let rows = by_namespace.iter().flat_map(|(namespace, rows)| {
+            rows.iter().map(|row| InNamespace { namespace: namespace.clone(), row: row.clone() })
+        });
+        let rows: Vec<_> = rows.collect();
         let rows = if keeps_ages(kf) { with_old_ages(rows, &shown) } else { rows };
         if rows != shown {
             screen.update(&rows)?;
@@ -39,7 +44,8 @@ pub(crate) fn run(kf: &Kf, names: &[String], everywhere: bool) -> Result<Exit> {
         if !live.wait(&ages)? {
             return Ok(Exit::OK);
         }
-        if ages.ready() {
+        has_aged = ages.ready();
+        if has_aged {
             ages = kf.after(AGES);
         }
     }
