@@ -1,5 +1,6 @@
 //! Kubeconfigs as people have them, beside kubectl: what it takes kf takes, and what it refuses kf refuses.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -7,7 +8,7 @@ use kf_tests::cluster::User;
 use serde_json::{Value, json};
 
 use crate::common::team::Team;
-use crate::common::{Home, output_of};
+use crate::common::{Home, Ran, output_of};
 use crate::kf_snapshot;
 
 /// A team and the kubeconfig of one who may look.
@@ -60,6 +61,61 @@ fn to_file(odd: &Odd, entry: &mut Value, field: &str) {
     let encoded = odd.write("encoded", data.as_str().unwrap());
     let output = output_of(Command::new("base64").arg("-d").arg(encoded));
     entry[field] = json!(odd.write(field, output.stdout));
+}
+
+/// Where the data of the authority begins in the kubeconfig as JSON.
+const AUTHORITY: &str = "\"certificate-authority-data\":";
+
+fn plugin(command: &str) -> Value {
+    let api = "client.authentication.k8s.io/v1";
+    json!({"exec": {"apiVersion": api, "command": command, "interactiveMode": "Never"}})
+}
+
+/// On purpose: what each of them does is known, and kf does what is meant.
+#[test]
+fn kubeconfigs_that_kf_takes_and_kubectl_does_not() {
+    let odd = Odd::new("taken-by-kf");
+    let token = odd.team.admin(&["create", "token", "default", "--namespace", odd.team.name()]);
+    let token = token.trim();
+    for (what, kubeconfig) in [
+        // kubectl says that the data will override the file, and stops.
+        (
+            "an authority in a file and as data",
+            odd.with(|k| cluster(k)["certificate-authority"] = json!("/nowhere")),
+        ),
+        (
+            "a certificate in a file and as data",
+            odd.with(|k| {
+                user(k)["client-certificate"] = json!("/nowhere");
+                user(k)["client-key"] = json!("/nowhere");
+            }),
+        ),
+        // Of a token file kubectl takes the end of the line away, and here it says that the header is invalid.
+        ("a token with a line end", odd.with(|k| *user(k) = json!({"token": format!("{token}\n")}))),
+        // A plugin without a mode is asked as IfAvailable, which older versions of its API mean by that.
+        (
+            "a plugin without a mode beside a token",
+            odd.with(|k| *user(k) = json!({"token": token, "exec": {"command": "login"}})),
+        ),
+    ] {
+        let path = odd.write("odd-kubeconfig", kubeconfig);
+        assert!(!odd.kubectl_takes(&path), "kubectl: {what}");
+        let ran = odd.home.run(["whoami", "--kubeconfig", path.to_str().unwrap()]);
+        assert_eq!(ran.code, Some(0), "{what}: {}", ran.transcript());
+    }
+}
+
+/// As PowerShell's `>` writes it. Half a character at the end is for neither.
+#[test]
+fn kubeconfig_in_utf_16_is_taken() {
+    let odd = Odd::new("utf-16");
+    let text: Vec<u8> =
+        std::iter::once(0xFEFF).chain(odd.with(|_| {}).encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for (text, works, code) in [(text.clone(), true, 0), ([text, vec![b'\n']].concat(), false, 2)] {
+        let path = odd.write("odd-kubeconfig", text);
+        assert_eq!(odd.kubectl_takes(&path), works);
+        odd.home.run(["whoami", "--kubeconfig", path.to_str().unwrap()]).code(code);
+    }
 }
 
 #[test]
@@ -141,6 +197,73 @@ fn odd_kubeconfigs_are_taken_as_kubectl_takes_them() {
             false,
         ),
         ("a certificate without a key", odd.with(|k| user(k)["client-key-data"] = json!("")), false),
+        (
+            "a token and a password",
+            odd.with(|k| *user(k) = json!({"token": token, "username": "ada", "password": "p"})),
+            false,
+        ),
+        (
+            "a token and a user name",
+            odd.with(|k| *user(k) = json!({"token": token, "username": "ada"})),
+            false,
+        ),
+        (
+            "a token and a password alone",
+            odd.with(|k| *user(k) = json!({"token": token, "password": "p"})),
+            false,
+        ),
+        (
+            "a token file and a password",
+            odd.with(|k| *user(k) = json!({"tokenFile": token_file, "username": "ada", "password": "p"})),
+            false,
+        ),
+        (
+            "a token file and a password alone",
+            odd.with(|k| *user(k) = json!({"tokenFile": token_file, "password": "p"})),
+            true,
+        ),
+        (
+            "a token and an empty password",
+            odd.with(|k| *user(k) = json!({"token": token, "username": "", "password": null})),
+            true,
+        ),
+        (
+            "a token file beside an old token",
+            odd.with(|k| *user(k) = json!({"tokenFile": token_file, "token": "old"})),
+            true,
+        ),
+        ("base64 with a tag", odd.with(|_| {}).replace(AUTHORITY, &format!("{AUTHORITY}!!binary ")), true),
+        (
+            "base64 with the end of a line",
+            odd.with(|k| cluster(k)["certificate-authority-data"] = json!(format!("{authority}\n"))),
+            true,
+        ),
+        (
+            "a wrapped key",
+            odd.with(|k| {
+                let key = user(k)["client-key-data"].as_str().unwrap().to_owned();
+                let lines: Vec<&str> =
+                    key.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+                user(k)["client-key-data"] = json!(lines.join("\n"));
+            }),
+            true,
+        ),
+        ("base64 that is none", odd.with(|k| user(k)["client-key-data"] = json!("%%%")), false),
+        ("a context that is not there", odd.with(|k| k["current-context"] = json!("gone")), false),
+        ("an empty context", odd.with(|k| k["current-context"] = json!("")), false),
+        (
+            "a user that is not there",
+            odd.with(|k| k["contexts"][0]["context"]["user"] = json!("gone")),
+            false,
+        ),
+        ("a plugin that answers nothing", odd.with(|k| *user(k) = plugin("true")), false),
+        ("a plugin that fails", odd.with(|k| *user(k) = plugin("false")), false),
+        ("a plugin that is not installed", odd.with(|k| *user(k) = plugin("no-such-login")), false),
+        (
+            "a provider that is gone",
+            odd.with(|k| *user(k) = json!({"auth-provider": {"name": "gcp"}})),
+            false,
+        ),
     ];
     // An existing cluster keeps it for itself.
     if leaf.is_file() {
@@ -174,6 +297,55 @@ fn empty_current_context_leaves_it_to_the_next_file() {
     assert!(output_of(kubectl.env("KUBECONFIG", &list).args(["auth", "whoami"])).status.success());
 }
 
+/// Of several files the first to name a thing counts, entry by entry.
+#[test]
+fn kubeconfigs_are_merged_as_kubectl_merges_them() {
+    let odd = Odd::new("merged");
+    let whole = odd.write("whole", odd.with(|_| {}));
+    let part = |name: &str, keep: &str| {
+        let kept = odd.kubeconfig[keep].clone();
+        odd.write(name, json!({"apiVersion": "v1", "kind": "Config", keep: kept}).to_string())
+    };
+    let (clusters, users, contexts) =
+        (part("clusters", "clusters"), part("users", "users"), part("contexts", "contexts"));
+    let name = odd.kubeconfig["current-context"].as_str().unwrap();
+    let current = odd.write("current", json!({"current-context": name}).to_string());
+    let other_user = {
+        let mut user = odd.kubeconfig["users"][0].clone();
+        user["user"] = json!({"token": "nobody-issued-this"});
+        odd.write("other-user", json!({"users": [user]}).to_string())
+    };
+    let gone = odd.home.path().join("gone");
+    let (empty, null) = (odd.write("empty", ""), odd.write("null", "clusters: null\nusers: null\n"));
+    let broken = odd.write("broken", "clusters: [");
+    for (files, works) in [
+        (vec![&gone, &whole], true),
+        (vec![&empty, &null, &whole], true),
+        (vec![&clusters, &users, &contexts, &current], true),
+        (vec![&current, &contexts, &users, &clusters], true),
+        (vec![&contexts, &users, &current], false),
+        (vec![&other_user, &whole], false),
+        (vec![&whole, &other_user], true),
+        (vec![&whole, &whole], true),
+        (vec![&broken, &whole], false),
+        (vec![&whole, &broken], false),
+        (vec![&gone], false),
+    ] {
+        let list = std::env::join_paths(&files).unwrap();
+        for list in
+            [list.clone(), [":".as_ref(), list.as_os_str(), ":".as_ref()].into_iter().collect::<OsString>()]
+        {
+            let mut kubectl = Command::new(odd.team.kubectl_path());
+            // Without the service account of a pod, and without a server at the port that kubectl tries by itself.
+            kubectl.env("KUBECONFIG", &list).args(["auth", "whoami"]);
+            let theirs = output_of(&mut kubectl);
+            assert_eq!(theirs.status.success(), works, "kubectl: {list:?}: {theirs:?}");
+            let ran = Ran::of(&output_of(odd.home.kf(["whoami"]).env("KUBECONFIG", &list)), odd.home.path());
+            assert_eq!(ran.code == Some(0), works, "{list:?}: {}", ran.transcript());
+        }
+    }
+}
+
 /// As of a shell variable that is not set.
 #[test]
 fn flag_with_an_empty_value_is_not_given() {
@@ -183,6 +355,11 @@ fn flag_with_an_empty_value_is_not_given() {
     let whoami: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(whoami["namespace"], team.name());
     assert_eq!(whoami["user"], "vic");
+    let mut kubectl = Command::new(team.kubectl_path());
+    kubectl.env("KUBECONFIG", team.kubeconfig(User::DataScientist));
+    kubectl.args(["-n", "", "--context", "", "--kubeconfig", "", "create", "configmap", "empty"]);
+    let theirs = output_of(kubectl.args(["--dry-run=server", "-o", "jsonpath={.metadata.namespace}"]));
+    assert_eq!(String::from_utf8_lossy(&theirs.stdout), team.name(), "{theirs:?}");
 }
 
 #[test]

@@ -75,6 +75,8 @@ contexts: [{{name: lab, context: {{cluster: lab, user: nobody, namespace: team-a
     }
 }
 
+const JSON: &str = "content-type: application/json\r\n";
+
 fn answer_all(
     stream: &TcpStream,
     answer: &dyn Fn(&Request) -> Answer,
@@ -86,12 +88,12 @@ fn answer_all(
         log.lock().unwrap().push(format!("{} {}{query}", asked.method, asked.path));
         let mut writer = stream;
         match answer(&asked) {
-            Answer::Json(code, body) => say(stream, code, "", &body.to_string())?,
+            Answer::Json(code, body) => say(stream, code, JSON, &body.to_string())?,
             Answer::Text(code, body) => say(stream, code, "", body)?,
             Answer::Busy(code, after) => {
                 let body =
                     json!({"kind": "Status", "status": "Failure", "code": code, "message": "too busy"});
-                say(stream, code, &format!("retry-after: {after}\r\n"), &body.to_string())?;
+                say(stream, code, &format!("{JSON}retry-after: {after}\r\n"), &body.to_string())?;
             }
             Answer::Session(protocol) => {
                 accept_websocket(stream, asked.websocket_key().unwrap_or_default(), protocol)?;

@@ -41,6 +41,11 @@ pub fn expired_identity() -> (rcgen::Certificate, KeyPair) {
 /// Speaks TLS with a certificate that ended years ago. Its address and the certificate.
 pub fn with_expired_certificate() -> (String, String) {
     let (certificate, key) = expired_identity();
+    (presenting(&certificate, &key), certificate.pem())
+}
+
+/// Shows this certificate, and hangs up after the handshake. Its address.
+pub fn presenting(certificate: &rcgen::Certificate, key: &KeyPair) -> String {
     let config =
         rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -58,7 +63,7 @@ pub fn with_expired_certificate() -> (String, String) {
             let _ = connection.complete_io(&mut stream);
         }
     });
-    (address, certificate.pem())
+    address
 }
 
 /// A registry's files over HTTP, where one kind of file begins and never ends.
