@@ -46,7 +46,8 @@ fn without_a_person_the_answer_is_no() {
                                 runtimes, volumes and events
       change                    the finalizers of config maps
                                 (configmaps/finalizers)
-      create and change         config maps (configmaps)
+      create, change and delete
+                                config maps (configmaps)
       create, change and watch  training jobs, PyTorch jobs, TensorFlow jobs, MPI
                                 jobs, XGBoost jobs, Paddle jobs and JAX jobs
       create and delete         jobs (jobs.batch)

@@ -88,7 +88,15 @@ fn dry_run_of_several_writes_prints_a_list() {
 #[test]
 fn all_namespaces_are_for_those_who_may_list_them() {
     let team = Team::new("everywhere");
-    team.apply("{apiVersion: v1, kind: Service, metadata: {name: found}, spec: {ports: [{port: 80}]}}");
+    team.apply(
+        "{apiVersion: v1, kind: Service, metadata: {name: found}, spec: {ports: [{port: 80}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
+",
+    );
     let words = [&["status", "-A"][..], &["top", "-A"], &["events", "-A"], &["services", "list", "-A"]];
     let commands = ["status", "top", "events", "services"];
     let admin = team.home(User::Admin, &commands);
@@ -99,8 +107,11 @@ fn all_namespaces_are_for_those_who_may_list_them() {
     let row = listed.stdout.lines().find(|line| line.starts_with(team.name())).unwrap_or_default();
     let row: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(row[1..], ["service", "found", "0/0", &format!("found.{}.svc:80", team.name())]);
+    let mut watching = Terminal::start(admin.kf(["status", "-A", "--watch"]));
+    watching.expect("NAMESPACE");
+    watching.interrupt();
     let viewer = team.home(User::Viewer, &commands);
-    for words in words {
+    for words in words.into_iter().chain([&["status", "-A", "--watch"][..]]) {
         let refused = viewer.run(words).code(4);
         assert!(stderr_has(&refused, "your own rights"), "{}", refused.transcript());
     }
