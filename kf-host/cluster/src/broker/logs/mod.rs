@@ -66,6 +66,7 @@
 //! what they show also holds for the earlier time at which that connection was made.
 
 mod follower;
+mod gone;
 mod run;
 mod stamps;
 #[cfg(test)]
@@ -83,6 +84,7 @@ use kf_core::names::ContainerName;
 use kf_core::request::{Place, Reference, Request};
 use kf_core::url::Query;
 use kube::client::Body;
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
@@ -118,8 +120,11 @@ impl Inner {
             refused: None,
             _permit: permit,
         };
-        let options = log.options.clone();
-        log.current = Some(log.connect(&options).await?);
+        let (pod, options) = (log.pod.clone(), log.options.clone());
+        log.current = match log.connect(&options).await {
+            Err(error) => return Err(self.or_gone(&pod, options.container.as_deref(), error).await),
+            connected => Some(connected?),
+        };
         let action = log.follower.action();
         let chunks = stream::unfold(Some((log, action)), |state| async move {
             let (mut log, mut action) = state?;
@@ -137,7 +142,30 @@ impl Inner {
                 }
             }
         });
-        Ok(chunks.boxed())
+        let inner = Arc::clone(self);
+        let is_gone =
+            move |id: String| async move { inner.has_ended(&pod, options.container.as_deref(), &id).await };
+        Ok(gone::checked(chunks.boxed(), is_gone))
+    }
+
+    /// What a refusal means where it is the kubelet's sentence about a container that is gone.
+    async fn or_gone(&self, pod: &Place, container: Option<&str>, error: ApiError) -> ApiError {
+        match gone::container_in(error.message.as_bytes()) {
+            Some(id) if self.has_ended(pod, container, id).await => gone::error(),
+            _ => error,
+        }
+    }
+
+    /// Whether the pod's status says so of this run of the container. If it cannot be read, nothing is known.
+    async fn has_ended(&self, pod: &Place, container: Option<&str>, id: &str) -> bool {
+        self.look_at(pod).await.is_ok_and(|pod| gone::has_ended(&pod, container, id))
+    }
+
+    /// The host's own request, not the command's.
+    async fn look_at(&self, pod: &Place) -> Result<Value, ApiError> {
+        let (access, target) = (pod.access(Verb::Get), pod.object());
+        let call = self.call(pod, access, None, Method::GET, &target, &Query::default())?;
+        self.json(&call).await
     }
 }
 
@@ -233,12 +261,8 @@ impl Log {
         Ok(self.inner.stream(&call).await?.into_body())
     }
 
-    /// The host's own request, not the command's.
     async fn status(&mut self) -> Result<Event, ApiError> {
-        let access = self.pod.access(Verb::Get);
-        let target = self.pod.object();
-        let call = self.inner.call(&self.pod, access, None, Method::GET, &target, &Query::default())?;
-        let pod = self.inner.json(&call).await?;
+        let pod = self.inner.look_at(&self.pod).await?;
         Ok(Event::Status(Status::of(&pod, self.options.container.as_deref())))
     }
 

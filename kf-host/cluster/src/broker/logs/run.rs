@@ -55,15 +55,7 @@ pub(super) enum Verdict {
 impl Status {
     /// The status of the container with this name, or of the only one.
     pub(super) fn of(pod: &Value, container: Option<&str>) -> Option<Self> {
-        let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
-        let mut statuses = lists
-            .iter()
-            .filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array())
-            .flatten()
-            .filter(|status| {
-                container.is_none_or(|name| status.get("name").is_some_and(|have| have == name))
-            });
-        let status = statuses.next()?;
+        let status = statuses(pod, container).next()?;
         let time = |pointer: &str| status.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok();
         let is = |state: &str| status.pointer(&format!("/{state}")).is_some_and(Value::is_object);
         let state = match () {
@@ -91,6 +83,17 @@ impl Status {
     fn has_run(&self) -> bool {
         self.state != State::Waiting || self.last.is_some()
     }
+}
+
+/// The statuses of the containers with this name, or of all.
+pub(super) fn statuses<'p>(pod: &'p Value, container: Option<&'p str>) -> impl Iterator<Item = &'p Value> {
+    ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"]
+        .into_iter()
+        .filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array())
+        .flatten()
+        .filter(move |status| {
+            container.is_none_or(|name| status.get("name").is_some_and(|have| have == name))
+        })
 }
 
 /// What became of a run with these lines.

@@ -459,6 +459,48 @@ async fn a_log_whose_lines_have_no_times_ends_with_its_connection() {
     assert_eq!(requests.len(), 1);
 }
 
+/// Kubelets answer 200 or 400 with it, by their version.
+#[tokio::test]
+async fn log_of_a_container_that_its_node_has_removed_is_not_found() {
+    const SENTENCE: &str = "unable to retrieve container logs for containerd://0f3a";
+    let gone = |id: &str| main(json!({"terminated": {"exitCode": 137, "containerID": id}}));
+    for follow in [false, true] {
+        let options = LogOptions { container: Some("main".into()), follow, ..LogOptions::default() };
+        let read = async |server: &Server, resources: &[&str]| {
+            let broker = server.broker(&[rule("", resources, &["get"])]);
+            let chunks: Vec<_> = match broker.log(None, "web-0".into(), options.clone()).await {
+                Ok(log) => log.collect().await,
+                Err(error) => vec![Err(error)],
+            };
+            let failed = chunks.iter().find_map(|chunk| chunk.clone().err().map(|error| error.code));
+            (chunks.into_iter().flatten().flatten().collect::<Vec<u8>>(), failed)
+        };
+        let server = Server::default();
+        server.raw(200, SENTENCE.into());
+        server.answer(200, &gone("containerd://0f3a"));
+        assert_eq!(read(&server, &["pods/log"]).await, (Vec::new(), Some(ErrorCode::NotFound)));
+        // The command may read logs, not pods: kf looks, and the command does not see what it finds.
+        let requests = server.requests();
+        assert_eq!(requests[1..], ["GET /api/v1/namespaces/team-a/pods/web-0"]);
+
+        let server = Server::default();
+        server.answer(400, &status(400, "BadRequest", SENTENCE));
+        server.answer(200, &gone("containerd://0f3a"));
+        assert_eq!(read(&server, &["pods", "pods/log"]).await, (Vec::new(), Some(ErrorCode::NotFound)));
+
+        // It is of another container, or who looks may not know.
+        for pod in [Some(gone("containerd://other")), None] {
+            let server = Server::default();
+            server.raw(200, SENTENCE.into());
+            match pod {
+                Some(pod) => server.answer(200, &pod),
+                None => server.answer(403, &status(403, "Forbidden", "no")),
+            }
+            assert_eq!(read(&server, &["pods/log"]).await, (SENTENCE.into(), None));
+        }
+    }
+}
+
 #[tokio::test]
 async fn questions_about_the_user_need_their_reviews_right() {
     let server = Server::default();
