@@ -129,7 +129,8 @@ impl Forwarding {
         self.source.subscribe()
     }
 
-    /// The bytes copied; blocks until the end.
+    /// The bytes copied; blocks until the end. [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where the container
+    /// has ended and its node has nothing of it any more.
     pub fn finish(&self) -> Result<u64> {
         self.source.finish()
     }

@@ -57,6 +57,11 @@ impl<T: Document> Reflector<T> {
         Ok(Self::of(kf, api, State::Watching(watch)))
     }
 
+    /// Of a selection that could not be read just now, for this reason: reads it again after a pause.
+    pub fn reopen(kf: &Kf, api: Api<T>, error: Error) -> Self {
+        Self::of(kf, api, State::Lost(error, kf.now().plus(PAUSE)))
+    }
+
     fn of(kf: &Kf, api: Api<T>, state: State<T>) -> Self {
         Self { kf: kf.clone(), api, state, pause: PAUSE, refusals: 0 }
     }

@@ -65,6 +65,7 @@ pub(super) struct FakeLog {
     pub(super) text: String,
     pub(super) previous: String,
     pub(super) ended: bool,
+    pub(super) gone: Option<Error>,
 }
 
 impl FakeCluster {
@@ -190,6 +191,12 @@ impl FakeCluster {
     /// Nothing more comes.
     pub fn end_log(&mut self, pod: &str, container: &str) {
         self.logs.entry((pod.into(), container.into())).or_default().ended = true;
+    }
+
+    /// The log of a container opens and is not there, as kf says of a container that its node has removed.
+    pub fn lose_log(&mut self, pod: &str, container: &str) {
+        let log = self.logs.entry((pod.into(), container.into())).or_default();
+        log.gone = Some(Error::not_found("the container is no longer on its node"));
     }
 
     /// What the command changed, in order; dry runs too.

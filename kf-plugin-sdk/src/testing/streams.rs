@@ -93,7 +93,13 @@ impl FakeLogStream {
     fn is_done(&self) -> bool {
         !self.options.follow
             || self.options.previous
-            || self.host.cluster(|cluster| cluster.logs.get(&self.key).is_none_or(|log| log.ended))
+            || self.host.cluster(|cluster| {
+                cluster.logs.get(&self.key).is_none_or(|log| log.ended || log.gone.is_some())
+            })
+    }
+
+    fn gone(&self) -> Option<Error> {
+        self.host.cluster(|cluster| cluster.logs.get(&self.key)?.gone.clone())
     }
 
     fn unread(&self) -> bool {
@@ -104,6 +110,9 @@ impl FakeLogStream {
 impl LogSource for FakeLogStream {
     fn next(&self) -> Result<Vec<u8>> {
         self.host.block_until(&format!("the log of {}", self.key.0), || self.unread() || self.is_done())?;
+        if let Some(gone) = self.gone() {
+            return Err(gone);
+        }
         let text = self.text();
         let new = text.get(self.read.get()..).unwrap_or_default().as_bytes().to_vec();
         self.read.set(text.len());

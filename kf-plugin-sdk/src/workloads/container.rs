@@ -75,6 +75,12 @@ pub(super) fn run(pod: &Object, container: &str) -> Option<Run> {
     started.then_some(restarts)
 }
 
+/// Whether its last run has ended, and no other has begun.
+pub(super) fn has_ended(pod: &Object, container: &str) -> bool {
+    status(pod, container)
+        .is_some_and(|status| !status.pointer("/state/running").is_some_and(Value::is_object))
+}
+
 /// Whether there was a run before the last restart.
 pub(super) fn has_previous(pod: &Object, container: &str) -> bool {
     status(pod, container)

@@ -17,6 +17,8 @@ pub struct Events {
 #[derive(Clone, Debug)]
 struct Warning {
     at: Timestamp,
+    /// When it was given for the first time, by the API server's clock; repetitions move `at` alone.
+    first: Timestamp,
     uid: Option<String>,
     reason: String,
     message: String,
@@ -63,6 +65,7 @@ impl Events {
         };
         let warning = Warning {
             at: when(event),
+            first: first_time(event, &["/metadata/creationTimestamp", "/firstTimestamp", "/eventTime"]),
             uid: event.str("/involvedObject/uid").map(str::to_owned),
             reason: event.str("/reason").unwrap_or_default().to_owned(),
             message: event.str("/message").unwrap_or_default().to_owned(),
@@ -84,11 +87,15 @@ impl Events {
         same.then_some((warning.reason.as_str(), warning.message.as_str()))
     }
 
-    /// The latest warning about any object of a kind whose name starts so.
-    pub fn warning_like(&self, kind: &str, prefix: &str) -> Option<(&str, &str)> {
+    /// The latest warning about any object of a kind whose name starts so, and not about one of an earlier component of
+    /// the same name: nothing that was given before `since`, when this one was created.
+    pub fn warning_like(&self, kind: &str, prefix: &str, since: Option<Timestamp>) -> Option<(&str, &str)> {
         self.warnings
             .iter()
             .filter(|((of, name), _)| of == kind && name.starts_with(prefix))
+            .filter(|(_, warning)| {
+                since.is_none_or(|since| warning.first >= since || warning.first == Timestamp::default())
+            })
             .max_by_key(|(_, warning)| warning.at)
             .map(|(_, warning)| (warning.reason.as_str(), warning.message.as_str()))
     }
@@ -96,8 +103,14 @@ impl Events {
 
 /// When an event was last seen; its makers fill different fields.
 fn when(event: &Object) -> Timestamp {
-    ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
-        .into_iter()
+    let last = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
+    first_time(event, &last)
+}
+
+/// The first of these fields that is filled.
+fn first_time(event: &Object, fields: &[&str]) -> Timestamp {
+    fields
+        .iter()
         .filter(|pointer| event.at(pointer).is_some_and(Value::is_string))
         .find_map(|pointer| event.time(pointer))
         .unwrap_or_default()

@@ -1,9 +1,12 @@
 //! `kf logs`: the logs of all ranks of a workload, from before its pods exist until it ends.
 
+use std::collections::BTreeMap;
+
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{
-    Component, ComponentKind, Follow, LogChoice, Outcome, Stop, complete_component,
+    Component, ComponentKind, Follow, LogChoice, MAX_TOGETHER, Outcome, Stop, complete_component,
+    follow_together, outcome,
 };
 
 /// Show the logs of whatever runs here
@@ -13,8 +16,8 @@ use kf_plugin_sdk::workloads::{
 /// pods that are not there yet and says what they wait for, and stays until the job ends, also across
 /// restarts. The job's result becomes the exit code; a service or a notebook it follows until Ctrl-C.
 /// Stopping kf never stops what it follows. Of more than 16 ranks only rank 0 is shown unless --all is given.
-/// Of several components the logs come one after the other. Katib sends what a trial prints to its metrics
-/// collector, whose log is shown.
+/// The logs of several components come one after the other, with --follow all at once, and each line begins with
+/// its component's name. Katib sends what a trial prints to its metrics collector, whose log is shown.
 #[derive(clap::Parser, Describe)]
 #[kf(example("logs mnist -f", "follow all ranks until the job ends"))]
 #[kf(example("logs mnist --rank 1 --tail 100", "the last 100 lines of one rank"))]
@@ -56,21 +59,18 @@ pub struct Logs {
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
-    let several = match logs.names.as_slice() {
-        [only] => return show(kf, &logs, only),
-        several => several,
-    };
-    if logs.follow {
-        let mut line = kf.command_line();
-        for name in several.iter().skip(1) {
-            line = line.without(name);
-        }
-        return Err(Error::invalid("--follow takes one component").hint(line));
+    match logs.names.as_slice() {
+        [only] => show(kf, &logs, only),
+        several if logs.follow => follow_all(kf, &logs, several),
+        several => show_all(kf, &logs, several),
     }
-    // One without logs hides none of the others.
+}
+
+/// One after the other. One without logs hides none of the others.
+fn show_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
     let (mut exit, mut failure) = (Exit::OK, None);
-    for name in several {
-        match show(kf, &logs, name) {
+    for name in names {
+        match show(kf, logs, name) {
             Ok(shown) if shown == Exit::OK => {}
             Ok(shown) => exit = shown,
             Err(error) => {
@@ -84,28 +84,74 @@ pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
     failure.map_or(Ok(exit), Err)
 }
 
+/// All at once, until the last of them has ended. A name that is not there is told before anything is followed; a
+/// failure is told when it happens, and is the end of it all.
+fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
+    let mut found: Vec<(Component, &str)> = Vec::new();
+    for words in names {
+        let component = Component::find(kf, words)?;
+        let is_same = |other: &Component| other.kind == component.kind && other.name == component.name;
+        if !found.iter().any(|(other, _)| is_same(other)) {
+            found.push((component, words));
+        }
+    }
+    if found.len() > MAX_TOGETHER {
+        let message =
+            format!("--follow takes at most {MAX_TOGETHER} components, and these are {}", found.len());
+        return Err(Error::invalid(message));
+    }
+    let words_of: BTreeMap<String, &str> =
+        found.iter().map(|(component, words)| (component.to_string(), *words)).collect();
+    let mut left = found.len();
+    let follows = found.into_iter().map(|(component, _)| Follow::new(kf, component).with_logs(logs.choice()));
+    let (mut exit, mut first) = (Exit::OK, None);
+    follow_together(kf, follows.collect(), |follow, stop| {
+        left -= 1;
+        let words = words_of.get(&follow.component().to_string()).copied().unwrap_or_default();
+        match stop.and_then(|stop| conclude(kf, logs, words, follow, stop)) {
+            Ok(shown) if shown == Exit::OK => {}
+            Ok(shown) => exit = shown,
+            Err(error) => {
+                // The last one is told by the command's own end.
+                if left > 0 || first.is_some() {
+                    kf.warn(&error.message);
+                }
+                first.get_or_insert(error);
+            }
+        }
+    });
+    first.map_or(Ok(exit), Err)
+}
+
 fn show(kf: &Kf, logs: &Logs, words: &str) -> Result<Exit> {
     let component = Component::find(kf, words)?;
-    let name = component.name.clone();
-    let full_name = component.to_string();
     let mut follow = Follow::new(kf, component).with_logs(logs.choice());
-    match follow.run()? {
-        Stop::Printed | Stop::Ended(_) if !follow.has_printed() => {
-            Err(nothing_left(kf, logs, words, &follow))
-        }
-        Stop::NotStarted => Err(nothing_yet(kf, words, &full_name, &follow)),
+    let stop = follow.run()?;
+    conclude(kf, logs, words, &follow, stop)
+}
+
+/// What is said at the end of a component's logs.
+fn conclude(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>, stop: Stop) -> Result<Exit> {
+    let (name, full_name) = (follow.component().name.clone(), follow.component().to_string());
+    // It has not ended: its pods can never be made.
+    let is_refused = outcome(&follow.component().object).is_none();
+    match stop {
+        Stop::Ended(outcome) if is_refused && logs.follow => report(kf, &name, &full_name, &outcome),
+        Stop::Ended(_) if is_refused => Err(nothing_yet(kf, words, &full_name, follow)),
+        Stop::Printed | Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(kf, logs, words, follow)),
+        Stop::NotStarted => Err(nothing_yet(kf, words, &full_name, follow)),
         Stop::Printed => {
-            tell_lost(kf, &follow);
+            tell_lost(kf, follow);
             Ok(Exit::OK)
         }
         Stop::Deleted => Err(Error::failed(format!("{name} was deleted"))),
-        Stop::Stopped if !follow.has_printed() => Err(stopped(&full_name, &follow)),
+        Stop::Stopped if !follow.has_printed() => Err(stopped(&full_name, follow)),
         Stop::Stopped => {
             kf.note(format!("{name} was stopped"));
             Ok(Exit::OK)
         }
         Stop::Ended(outcome) => {
-            tell_lost(kf, &follow);
+            tell_lost(kf, follow);
             if logs.follow { report(kf, &name, &full_name, &outcome) } else { Ok(Exit::OK) }
         }
     }

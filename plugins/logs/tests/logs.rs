@@ -496,6 +496,25 @@ fn without_follow_nothing_is_waited_for() {
     assert_eq!(wait(&host).message, "mnist has no logs yet: exceeded quota: q, requested: pods=1");
 }
 
+#[test]
+fn job_whose_pods_can_never_be_made_has_not_ended_and_says_why() {
+    let host = cluster();
+    host.put(train_job(1));
+    host.put(json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e" }, "type": "Warning", "reason": "FailedCreate",
+        "message": "Error creating: pods \"mnist-node-0\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0, \
+                    limited: pods=0",
+        "involvedObject": { "kind": "Job", "name": "mnist-node-0" },
+    }));
+    let quota = "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0";
+    let failed =
+        Error::failed(format!("mnist failed: FailedCreate: {quota}")).hint("kf status trainjob/mnist");
+    assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Err(failed));
+    let none =
+        Error::not_found(format!("mnist has no logs yet: {quota}")).hint("kf logs trainjob/mnist --follow");
+    assert_eq!(host.run::<Plugin>(&["mnist"]), Err(none));
+}
+
 fn attempt(name: &str, minute: u32, phase: &str) -> Value {
     let state = match phase {
         "Failed" => json!({ "terminated": { "exitCode": 1 } }),
@@ -568,6 +587,37 @@ fn log_of_an_evicted_pod_that_is_gone_is_not_found() {
     let error = host.run::<Plugin>(&["prep"]).unwrap_err();
     let message = "prep has no log: Evicted: The node was low on resource: memory";
     assert_eq!(error, Error::not_found(message).hint("kf status pod/prep"));
+}
+
+/// A kubelet finds no container, and the pod's status still has it.
+#[test]
+fn log_of_a_container_that_its_node_has_removed_is_not_found() {
+    for words in [&["prep"][..], &["prep", "-f"], &["prep", "--timestamps"]] {
+        let host = cluster();
+        host.put(alone(json!({ "containers": [{ "name": "main" }] }), evicted()));
+        host.cluster(|cluster| cluster.lose_log("prep", "main"));
+        let message = "the log of prep is gone: Evicted: The node was low on resource: memory";
+        let error = Error::not_found(message).hint("kf status pod/prep");
+        assert_eq!(host.run::<Plugin>(words), Err(error), "{words:?}");
+        assert_eq!(host.terminal().stdout, "");
+    }
+    // The work goes on beside an init container whose log is gone.
+    let host = cluster();
+    let done = json!({ "name": "fetch", "state": { "terminated": { "exitCode": 0 } } });
+    let status = json!({ "phase": "Running", "initContainerStatuses": [done],
+                         "containerStatuses": [{ "name": "main", "state": { "running": {} } }] });
+    host.put(alone(
+        json!({ "initContainers": [{ "name": "fetch" }], "containers": [{ "name": "main" }] }),
+        status,
+    ));
+    host.cluster(|cluster| {
+        cluster.lose_log("prep", "fetch");
+        cluster.log("prep", "main", "epoch=1\n");
+    });
+    assert_eq!(host.run::<Plugin>(&["prep", "--all"]), Ok(Exit::OK));
+    assert_eq!(host.terminal().stdout, "[prep/main] epoch=1\n");
+    let note = "warning: the log of prep/fetch is gone: the container is no longer on its node";
+    assert_eq!(host.terminal().notes, [note]);
 }
 
 #[test]
@@ -733,8 +783,89 @@ fn logs_of_several_come_one_after_the_other_by_name() {
     let error = host.run::<Plugin>(&["nope", "shell"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
     assert!(host.terminal().stdout.ends_with("[shell] hello\n"));
-    let error = host.run::<Plugin>(&["shell", "mnist", "-f"]).unwrap_err();
-    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("kf logs shell -f")));
+}
+
+/// A pod of one container `main` that runs.
+fn runs(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "uid": name },
+        "spec": { "containers": [{ "name": "main" }] },
+        "status": { "phase": "Running", "containerStatuses": [{ "name": "main", "state": { "running": {} } }] },
+    })
+}
+
+fn end_pod(cluster: &mut FakeCluster, name: &str, phase: &'static str) {
+    cluster.end_log(name, "main");
+    cluster.change("Pod", name, |pod| pod.set("/status/phase", phase));
+}
+
+#[test]
+fn several_are_followed_at_once_until_the_last_has_ended() {
+    let host = cluster();
+    host.put(train_job(2));
+    host.put(runs("shell"));
+    host.cluster(|cluster| cluster.log("shell", "main", "began\n"));
+    host.at(seconds(20), |cluster| {
+        for rank in [0, 1] {
+            cluster.log(&format!("mnist-node-0-{rank}"), "node", "epoch=1\n");
+            cluster.put(pod(rank, running()));
+        }
+    });
+    // What is printed when the other has ended.
+    host.at(seconds(40), |cluster| end_pod(cluster, "shell", "Succeeded"));
+    let after = host.clone();
+    host.at(seconds(60), move |cluster| {
+        assert_eq!(after.terminal().stdout, "[shell] began\n");
+        for rank in [0, 1] {
+            cluster.log(&format!("mnist-node-0-{rank}"), "node", "epoch=2\n");
+            cluster.end_log(&format!("mnist-node-0-{rank}"), "node");
+        }
+        end(cluster, "Complete");
+    });
+    // Twice the same is followed once.
+    assert_eq!(host.run::<Plugin>(&["shell", "mnist", "pod/shell", "-f"]), Ok(Exit::OK));
+    let terminal = host.terminal();
+    let mut lines: Vec<_> = terminal.stdout.lines().collect();
+    lines.sort_unstable();
+    let of_mnist = [0, 1].map(|rank| [1, 2].map(|epoch| format!("[mnist/node-{rank}] epoch={epoch}")));
+    let expected: Vec<_> = of_mnist.iter().flatten().map(String::as_str).chain(["[shell] began"]).collect();
+    assert_eq!(lines, expected);
+    assert_eq!(terminal.notes, ["waiting for pods of mnist", "shell complete", "mnist complete after 3m12s"]);
+}
+
+#[test]
+fn failure_of_one_of_several_is_told_at_once_and_is_the_exit_code() {
+    let host = cluster();
+    for name in ["a", "b"] {
+        host.put(runs(name));
+    }
+    host.cluster(|cluster| {
+        cluster.log("a", "main", "no data\n");
+        cluster.log("b", "main", "fine\n");
+    });
+    host.at(seconds(20), |cluster| end_pod(cluster, "a", "Failed"));
+    let after = host.clone();
+    host.at(seconds(40), move |cluster| {
+        assert_eq!(after.terminal().notes, ["warning: a failed"]);
+        end_pod(cluster, "b", "Succeeded");
+    });
+    let error = host.run::<Plugin>(&["a", "b", "-f"]).unwrap_err();
+    assert_eq!(error, Error::failed("a failed").hint("kf status pod/a"));
+    assert_eq!(host.terminal().notes, ["warning: a failed", "b complete"]);
+    assert_eq!(host.terminal().stdout, "[a] no data\n[b] fine\n");
+}
+
+#[test]
+fn several_are_followed_only_if_all_are_there() {
+    let host = cluster();
+    let names: Vec<_> = (0..9).map(|number| format!("pod-{number}")).collect();
+    names.iter().for_each(|name| host.put(runs(name)));
+    let error = host.run::<Plugin>(&["pod-1", "nope", "-f"]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    let all: Vec<_> = names.iter().map(String::as_str).chain(["-f"]).collect();
+    let message = "--follow takes at most 8 components, and these are 9";
+    assert_eq!(host.run::<Plugin>(&all), Err(Error::invalid(message)));
+    assert_eq!(host.terminal().stdout, "");
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod choice;
 mod streams;
+mod together;
 
 pub use choice::LogChoice;
+pub use together::{MAX_TOGETHER, follow_together};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +14,13 @@ use streams::Streams;
 
 use super::failure::{Failures, LastWords};
 use super::katib::is_suggestion;
+use super::refused::is_final;
 use super::verdict::{NO_PODS, refusal};
 use super::{
     Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, own_experiments, pod_state,
 };
 use crate::border::Pollable;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::{Change, Object, Reflector};
@@ -132,62 +136,88 @@ impl<'a> Follow<'a> {
 
     /// Blocks until the component has ended and its logs have been copied.
     pub fn run(&mut self) -> Result<Stop> {
+        let mut watches = self.begin()?;
+        loop {
+            if let Some(stop) = self.look(&mut watches)? {
+                return Ok(stop);
+            }
+            let changes = self.changes(&watches);
+            let ready = self.kf.wait(&changes.iter().collect::<Vec<_>>());
+            if ready.is_empty() {
+                return Err(self.lost());
+            }
+            self.take(&mut watches, &ready)?;
+        }
+    }
+
+    /// Reads the component and its pods, and watches both from there.
+    fn begin(&mut self) -> Result<Watches> {
         self.ranks = self.count_ranks();
         if let Some(streams) = &self.streams {
             streams.choice.check_rank(&self.component, self.ranks)?;
         }
-        let (itself, mut of_component) = Reflector::open(self.kf, self.component.itself(self.kf))?;
+        let (itself, component) = Reflector::open(self.kf, self.component.itself(self.kf))?;
         self.take_component(vec![Change::All(itself)]);
-        let (pods, mut of_pods) = Reflector::open(self.kf, self.component.pod_selection(self.kf))?;
-        self.take_pods(vec![Change::All(pods)]);
-        self.look()?;
-        let mut progress: Option<Progress> = None;
-        let mut look_again = self.kf.after(LOOK_AGAIN);
-        loop {
-            self.open_logs()?;
-            if let Some(stop) = self.stop()? {
-                return Ok(stop);
-            }
-            let waits = match of_pods.lost().or(of_component.lost()) {
-                Some(error) => Some(format!("{error}; trying again")),
-                None => self.waits(),
-            };
-            match &waits {
-                Some(waits) => say(self.kf, &mut progress, waits),
-                None => progress = None,
-            }
+        let (found, pods) = Reflector::open(self.kf, self.component.pod_selection(self.kf))?;
+        self.take_pods(vec![Change::All(found)]);
+        self.events = Events::read(self.kf)?;
+        self.look_at_queue()?;
+        let look_again = self.kf.now().plus(LOOK_AGAIN);
+        Ok(Watches { component, pods, look_again, progress: None, waits: None })
+    }
 
-            let ends = self.streams.as_ref().map(Streams::ends).unwrap_or_default();
-            let (component, pods) = (of_component.subscribe(), of_pods.subscribe());
-            let first: [&Pollable; 3] = [&component, &pods, &look_again];
-            let all: Vec<_> = first.into_iter().chain(&ends).collect();
-            let ready = self.kf.wait(&all);
-            if ready.is_empty() {
-                return Err(Error::timed_out(format!("nothing more was heard of {}", self.component.name)));
-            }
-            // Logs first, from the back: taking one out moves those behind it.
-            for index in ready.iter().rev().filter_map(|index| index.checked_sub(first.len())) {
-                if let Some(streams) = &mut self.streams {
-                    streams.close(self.kf, index)?;
-                }
-            }
-            if ready.contains(&0) {
-                let changes = of_component.changes()?;
-                self.take_component(changes);
-            }
-            if ready.contains(&1) {
-                let changes = of_pods.changes()?;
-                self.take_pods(changes);
-            }
-            if ready.contains(&2) {
-                // A server that is away is waited for by the watches.
-                if of_pods.lost().is_none() && !self.is_running() {
-                    self.look_again()?;
-                }
-                look_again = self.kf.after(LOOK_AGAIN);
-                self.tell(waits);
+    /// Opens the logs that are due, and answers why to stop, if there is a reason; says what is waited for if not.
+    fn look(&mut self, watches: &mut Watches) -> Result<Option<Stop>> {
+        self.open_logs()?;
+        if let Some(stop) = self.stop()? {
+            return Ok(Some(stop));
+        }
+        watches.waits = match watches.lost() {
+            Some(error) => Some(format!("{error}; trying again")),
+            None => self.waits(),
+        };
+        match &watches.waits {
+            Some(waits) => say(self.kf, &mut watches.progress, waits),
+            None => watches.progress = None,
+        }
+        Ok(None)
+    }
+
+    /// What [`Follow::take`] takes: the watches, the timer and the ends of logs.
+    fn changes(&self, watches: &Watches) -> Vec<Pollable> {
+        let ends = self.streams.as_ref().map(Streams::ends).unwrap_or_default();
+        let look_again = self.kf.after(watches.look_again.since(self.kf.now()));
+        let first = [watches.component.subscribe(), watches.pods.subscribe(), look_again];
+        first.into_iter().chain(ends).collect()
+    }
+
+    /// Takes what is ready, by its position in [`Follow::changes`].
+    fn take(&mut self, watches: &mut Watches, ready: &[usize]) -> Result<()> {
+        // Logs first, from the back: taking one out moves those behind it.
+        for index in ready.iter().rev().filter_map(|index| index.checked_sub(3)) {
+            if let Some(streams) = &mut self.streams {
+                streams.close(self.kf, index)?;
             }
         }
+        if ready.contains(&0) {
+            self.take_component(watches.component.changes()?);
+        }
+        if ready.contains(&1) {
+            self.take_pods(watches.pods.changes()?);
+        }
+        if ready.contains(&2) {
+            // A server that is away is waited for by the watches.
+            if watches.pods.lost().is_none() && !self.is_running() {
+                self.look_again()?;
+            }
+            watches.look_again = self.kf.now().plus(LOOK_AGAIN);
+            self.tell(watches.waits.take());
+        }
+        Ok(())
+    }
+
+    fn lost(&self) -> Error {
+        Error::timed_out(format!("nothing more was heard of {}", self.component.name))
     }
 
     fn open_logs(&mut self) -> Result<()> {
@@ -239,16 +269,17 @@ impl<'a> Follow<'a> {
         Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
     }
 
-    /// The end of a component whose pods can never be made: what its controller wants to make is not valid.
-    /// The controller goes on trying, and no condition says so.
+    /// The end of a component whose pods can never be made. Its controller goes on trying, and no condition says so.
     fn refused(&self) -> Option<Outcome> {
         if !self.pods.is_empty() || !self.component.kind.ends() || self.component.is_held() {
             return None;
         }
-        let of_jobs = || self.events.warning_like("Job", &format!("{}-", self.component.name));
+        let of_jobs = || {
+            let below = format!("{}-", self.component.name);
+            self.events.warning_like("Job", &below, self.component.object.created())
+        };
         let (reason, message) = self.events.warning(&self.component.object).or_else(of_jobs)?;
-        let by_a_webhook = message.contains(" denied the request: ") && message.contains("Invalid value: ");
-        (by_a_webhook || message.contains(" is invalid: ")).then(|| Outcome {
+        is_final(message).then(|| Outcome {
             succeeded: false,
             reason: reason.to_owned(),
             message: refusal(message),
@@ -309,12 +340,6 @@ impl<'a> Follow<'a> {
     }
 
     // ---- what the cluster says ----
-
-    /// What no watch tells: warnings, and the queue it waits in.
-    fn look(&mut self) -> Result<()> {
-        self.events = Events::read(self.kf)?;
-        self.look_at_queue()
-    }
 
     fn look_at_queue(&mut self) -> Result<()> {
         let waits = self.pods.is_empty() && self.component.kind.ends() && self.component.is_held();
@@ -377,6 +402,23 @@ impl<'a> Follow<'a> {
                 }
             }
         }
+    }
+}
+
+/// What keeps a [`Follow`] up to date.
+struct Watches {
+    component: Reflector,
+    pods: Reflector,
+    /// When what no watch tells is read anew.
+    look_again: Timestamp,
+    progress: Option<Progress>,
+    /// What was waited for at the last look.
+    waits: Option<String>,
+}
+
+impl Watches {
+    fn lost(&self) -> Option<&Error> {
+        self.pods.lost().or(self.component.lost())
     }
 }
 

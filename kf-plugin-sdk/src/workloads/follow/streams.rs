@@ -11,12 +11,17 @@ use crate::objects::Object;
 use crate::workloads::container::{self, Run};
 use crate::workloads::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
 
-/// Logs copied at once. A run may hold 64 streams, and the watches need some.
+/// Watches and logs that a run may hold.
+const MOST_STREAMS: usize = 64;
+
+/// Logs copied at once. The watches need some streams too.
 const MOST_LOGS: usize = 48;
 
 /// Opens logs as containers start, and closes them as they end.
 pub(super) struct Streams {
     pub(super) choice: LogChoice,
+    /// How many may be open at once.
+    most: usize,
     /// The last run that was opened of each pod's container.
     opened: BTreeMap<(String, String), Run>,
     /// What they were called: a rank may get another pod.
@@ -38,12 +43,16 @@ struct Open {
     key: (String, String),
     label: String,
     log: Forwarding,
+    /// Whether the run had ended when its log was opened, and what is wrong with its pod.
+    has_ended: bool,
+    trouble: Option<String>,
 }
 
 impl Streams {
     pub(super) fn new(choice: LogChoice) -> Self {
         Self {
             choice,
+            most: MOST_LOGS,
             opened: BTreeMap::new(),
             labels: BTreeSet::new(),
             open: Vec::new(),
@@ -56,9 +65,16 @@ impl Streams {
         }
     }
 
+    /// Leaves room for those of so many components in all. Each has two watches, and the log of a pod that failed is
+    /// read beside them.
+    pub(super) fn among(self, components: usize) -> Self {
+        let room = MOST_STREAMS.saturating_sub(2 * components + 1);
+        Self { most: MOST_LOGS.min(room) / components.max(1), ..self }
+    }
+
     /// Whether any log has been copied.
     pub(super) fn has_printed(&self) -> bool {
-        !self.opened.is_empty()
+        self.opened.iter().any(|(key, run)| !self.gone.contains(&(key.clone(), *run)))
     }
 
     /// Logs that cannot be had any more.
@@ -125,10 +141,11 @@ impl Streams {
         if before == Some(run) || self.open.iter().any(|open| open.key == key) {
             return Ok(true);
         }
-        if self.open.len() >= MOST_LOGS {
+        let most = self.most;
+        if self.open.len() >= most {
             if !self.told_of_most {
                 self.told_of_most = true;
-                kf.warn(format!("{MOST_LOGS} logs are shown at once; the next ones follow as these end"));
+                kf.warn(format!("{most} logs are shown at once; the next ones follow as these end"));
             }
             return Ok(false);
         }
@@ -150,12 +167,14 @@ impl Streams {
                 self.labels.insert(label);
             }
             Copied::NotYet => {}
-            Copied::Gone(why) => {
-                self.lost.push(format!("the log of {label} is gone: {why}"));
-                self.gone.insert((key, run));
-            }
+            Copied::Gone(why) => self.lose(&label, &why, key, run),
         }
         Ok(true)
+    }
+
+    fn lose(&mut self, label: &str, why: &str, key: (String, String), run: Run) {
+        self.lost.push(format!("the log of {label} is gone: {why}"));
+        self.gone.insert((key, run));
     }
 
     fn copy(
@@ -168,6 +187,7 @@ impl Streams {
     ) -> Result<Copied> {
         let missed = part.previous && !self.choice.previous;
         let ended = matches!(pod_state(pod), PodState::Complete | PodState::Failed);
+        let has_ended = ended || part.previous || container::has_ended(pod, &key.1);
         // Attempts run one after the other, and so they are shown.
         let is_past_attempt = ended && rank_of(pod).is_unnumbered();
         let follow = self.choice.follow && !part.previous && !is_past_attempt;
@@ -184,34 +204,44 @@ impl Streams {
             Ok(log) => log,
             // What was missed may be gone by now.
             Err(error) if missed && !is_fatal(&error) => return Ok(Copied::NotYet),
+            // Of a pod that was evicted, or whose node has cleaned up, nothing is left.
+            Err(error) if (has_ended && error.is(ErrorCode::NotFound)) || (ended && is_too_early(&error)) => {
+                return Ok(Copied::Gone(trouble(pod).unwrap_or(error.message)));
+            }
             // Between the status and the log the container may still be on its way.
             Err(error) if follow && !ended && is_too_early(&error) => return Ok(Copied::NotYet),
             Err(error) if follow && is_away(&error) => return Ok(Copied::NotYet),
-            // Of a pod that was evicted, or whose node has cleaned up, nothing is left.
-            Err(error) if ended && is_too_early(&error) => {
-                let trouble = pod_trouble(pod, &Events::default()).map(|trouble| trouble.text);
-                return Ok(Copied::Gone(trouble.unwrap_or(error.message)));
-            }
             Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
         };
         let prefix = self.prefixed.then(|| format!("[{label}] "));
         let forwarding = log.forward(prefix.as_deref())?;
         if follow {
-            self.open.push(Open { key: key.clone(), label: label.to_owned(), log: forwarding });
-        } else {
-            // One after the other: what is there is read by rank, not by time.
-            forwarding.finish()?;
+            let (key, label, trouble) = (key.clone(), label.to_owned(), trouble(pod));
+            self.open.push(Open { key, label, log: forwarding, has_ended, trouble });
+            return Ok(Copied::Begun);
         }
-        Ok(Copied::Begun)
+        // One after the other: what is there is read by rank, not by time.
+        match forwarding.finish() {
+            // The node has nothing of it any more.
+            Err(error) if has_ended && error.is(ErrorCode::NotFound) => {
+                Ok(Copied::Gone(trouble(pod).unwrap_or(error.message)))
+            }
+            finished => finished.map(|_| Copied::Begun),
+        }
     }
 
     pub(super) fn close(&mut self, kf: &Kf, index: usize) -> Result<()> {
         if index >= self.open.len() {
             return Ok(());
         }
-        let Open { label, log, .. } = self.open.remove(index);
+        let Open { key, label, log, has_ended, trouble } = self.open.remove(index);
         match log.finish() {
             Ok(_) => Ok(()),
+            Err(error) if has_ended && error.is(ErrorCode::NotFound) => {
+                let run = self.opened.get(&key).copied().unwrap_or_default();
+                self.lose(&label, &trouble.unwrap_or(error.message), key, run);
+                Ok(())
+            }
             Err(error) if is_fatal(&error) => Err(error),
             // A node that goes away takes its log with it; the others go on.
             Err(error) => {
@@ -268,6 +298,12 @@ struct Part {
     /// Not the first of its rank: it is shown from its start.
     again: bool,
     previous: bool,
+}
+
+/// Why a pod has ended.
+fn trouble(pod: &Object) -> Option<String> {
+    let ended = matches!(pod_state(pod), PodState::Complete | PodState::Failed);
+    ended.then(|| pod_trouble(pod, &Events::default()))?.map(|trouble| trouble.text)
 }
 
 fn is_fatal(error: &Error) -> bool {

@@ -169,6 +169,7 @@ impl Evidence<'_> {
         let lost = lost.and_then(|pod| pod_trouble(pod, self.events));
         let pods = match count(self.pods.len()) {
             0 => None,
+            _ if self.kind == Some(ComponentKind::Pod) => None,
             1 => Some("1 pod is still there".to_owned()),
             left => Some(format!("{left} pods are still there")),
         };
@@ -178,7 +179,8 @@ impl Evidence<'_> {
                 Some(finalizers) => Some(format!("{pods}, {finalizers}")),
                 None => Some(pods),
             },
-            (None, _) => finalizers(object),
+            (None, Some(lost)) => Some(lost.text),
+            (None, None) => finalizers(object),
         }
     }
 
@@ -203,8 +205,9 @@ impl Evidence<'_> {
         let own = || self.object.and_then(|object| events.warning(object));
         // What may not be seen, or was not read, has a name that begins with the component's.
         let below = format!("{}-", self.name);
-        let like =
-            || ["ReplicaSet", "Job", "StatefulSet"].iter().find_map(|kind| events.warning_like(kind, &below));
+        let since = self.object.and_then(Object::created);
+        let mut kinds = ["ReplicaSet", "Job", "StatefulSet"].into_iter();
+        let like = || kinds.find_map(|kind| events.warning_like(kind, &below, since));
         let (_, message) = of_parts().or_else(own).or_else(like)?;
         Some(refusal(message))
     }

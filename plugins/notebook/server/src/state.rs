@@ -166,7 +166,8 @@ impl<'a> View<'a> {
             // A Notebook's controller repeats the warnings on the Notebook, a Workspace's does not.
             None if server.is_notebook() => events.warning(server.object()),
             None if scene.sets.is_none() => {
-                events.warning_like("StatefulSet", &format!("ws-{}-", server.name()))
+                let below = format!("ws-{}-", server.name());
+                events.warning_like("StatefulSet", &below, server.object().created())
             }
             None => None,
         };
