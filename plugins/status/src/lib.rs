@@ -14,12 +14,12 @@ mod watch;
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, complete_component, spelled_out};
+use kf_plugin_sdk::workloads::{complete_component, spelled_out};
 
 use components::{Component, components, named};
 use inquiry::Inquiry;
 use rows::{ComponentRow, Detail, PodRow};
-use snapshot::{Snapshot, Source};
+use snapshot::{PODS, Snapshot, Source};
 
 /// Show what runs here, and why something does not
 ///
@@ -79,9 +79,7 @@ fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
 }
 
 fn everywhere(kf: &Kf) -> Result<Exit> {
-    // Without pods nothing can be said about anything.
-    let pods = Source::Component(ComponentKind::Pod);
-    let sources = [pods].into_iter().chain(Source::all().filter(|source| *source != pods));
+    let sources = [PODS].into_iter().chain(Source::all().filter(|source| *source != PODS));
     let sources: Vec<_> = sources.map(|source| source.api(kf)).collect();
     let mut rows = Vec::new();
     let mut last = None;

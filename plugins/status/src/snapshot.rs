@@ -18,6 +18,9 @@ pub(crate) enum Source {
     Warnings,
 }
 
+/// Without pods nothing can be said about anything.
+pub(crate) const PODS: Source = Source::Component(ComponentKind::Pod);
+
 impl Source {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         [Self::Warnings, Self::Queue].into_iter().chain(ComponentKind::ALL.into_iter().map(Self::Component))
@@ -31,7 +34,7 @@ impl Source {
         }
     }
 
-    fn plural(self) -> &'static str {
+    pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::Component(kind) => kind.plural(),
             Self::Queue => "workloads of Kueue",
@@ -62,25 +65,32 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Reads all sources at once. Those that are served and allowed, and from where they can be
-    /// watched.
-    pub(crate) fn read_sources(&mut self, kf: &Kf) -> Result<Vec<(Source, String)>> {
-        let listed = self.list(kf, |source| source.api(kf))?;
-        let read = listed.into_iter().map(|(source, listed)| {
-            self.replace(source, listed.items);
-            (source, listed.resource_version)
-        });
-        Ok(read.collect())
+    /// Reads all sources at once, and takes in those that are served, allowed and not broken.
+    fn read_sources(&mut self, kf: &Kf) -> Result<()> {
+        for (source, listed) in self.list(kf, |source| source.api(kf))? {
+            if let Ok(listed) = listed {
+                self.replace(source, listed.items);
+            }
+        }
+        Ok(())
     }
 
-    /// Lists all sources at once, each as `api` says. Nothing is taken in but what is left out.
-    pub(crate) fn list(&mut self, kf: &Kf, api: impl Fn(Source) -> Api) -> Result<Vec<(Source, Listed)>> {
+    /// Lists all sources at once, each as `api` says; of those that are broken, how. Nothing is taken in but what is left
+    /// out.
+    pub(crate) fn list(
+        &mut self,
+        kf: &Kf,
+        api: impl Fn(Source) -> Api,
+    ) -> Result<Vec<(Source, Result<Listed>)>> {
         let sources: Vec<_> = Source::all().collect();
         let asked: Vec<_> = sources.iter().map(|source| api(*source)).collect();
         let mut found = Vec::new();
         for (source, answer) in sources.into_iter().zip(kf.list_selections(&asked)) {
-            if let Some(listed) = self.permitted(source, answer)? {
-                found.push((source, listed));
+            let broken = answer.as_ref().err().filter(|error| error.is_partial()).cloned();
+            match (self.permitted(source, answer)?, broken) {
+                (Some(listed), _) => found.push((source, Ok(listed))),
+                (None, Some(error)) => found.push((source, Err(error))),
+                (None, None) => {}
             }
         }
         Ok(found)
@@ -90,9 +100,7 @@ impl Snapshot {
     /// nothing can be said about anything, so their no is the command's.
     pub(crate) fn permitted<T>(&mut self, source: Source, answer: Result<T>) -> Result<Option<T>> {
         match (answer, source) {
-            (Err(error), source)
-                if error.is(ErrorCode::Forbidden) && source != Source::Component(ComponentKind::Pod) =>
-            {
+            (Err(error), source) if error.is(ErrorCode::Forbidden) && source != PODS => {
                 if let Source::Component(kind) = source
                     && !self.omitted.contains(&kind)
                 {
@@ -100,7 +108,7 @@ impl Snapshot {
                 }
                 Ok(None)
             }
-            (other, Source::Component(ComponentKind::Pod)) => other.optional(),
+            (other, PODS) => other.optional(),
             (other, source) => self.left_out.take(source.plural(), other),
         }
     }

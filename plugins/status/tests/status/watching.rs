@@ -125,3 +125,41 @@ fn watching_all_namespaces_needs_the_right_to() {
     host.cluster(|cluster| cluster.deny("watch", "", "pods"));
     assert_eq!(host.run::<Plugin>(&["-A", "--watch"]).unwrap_err().code, ErrorCode::Forbidden);
 }
+
+#[test]
+fn kind_that_is_broken_at_first_is_shown_once_it_can_be_read() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.put(pod("web", running()));
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook", "metadata": { "name": "desk" } }));
+    let broken = Error::new(ErrorCode::Internal, "conversion webhook failed");
+    host.cluster(|cluster| cluster.fail("list", "Notebook", broken));
+    host.at(Duration::from_secs(60), |cluster| cluster.recover("list", "Notebook"));
+    host.at(Duration::from_secs(120), |cluster| cluster.remove("Pod", "web"));
+    assert_eq!(host.run::<Plugin>(&["--watch"]), Ok(Exit::OK));
+    let terminal = host.terminal();
+    let shown: Vec<_> = terminal.rows.iter().map(|row| row.cells[1].text.clone()).collect();
+    assert_eq!(shown, ["desk"]);
+    let left_out = "warning: left out: notebooks (conversion webhook failed)";
+    assert_eq!(terminal.notes, [left_out, "notebooks can be read again"]);
+}
+
+#[test]
+fn kind_that_is_gone_while_watching_takes_no_other_along() {
+    let host = cluster();
+    host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
+    host.put(pod("web", running()));
+    host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook", "metadata": { "name": "desk" } }));
+    host.at(Duration::from_secs(60), |cluster| {
+        cluster.break_watches("Notebook", Error::new(ErrorCode::Expired, "too old"));
+        cluster.fail(
+            "list",
+            "Notebook",
+            Error::not_found("the server could not find the requested resource"),
+        );
+    });
+    host.at(Duration::from_secs(600), |cluster| cluster.put(pod("web-2", running())));
+    assert_eq!(host.run::<Plugin>(&["--watch"]), Ok(Exit::OK));
+    let shown: Vec<_> = host.terminal().rows.iter().map(|row| row.cells[1].text.clone()).collect();
+    assert_eq!(shown, ["web", "web-2"]);
+}
