@@ -1,11 +1,13 @@
 //! A cluster of which one part fails: the others are shown, and what is missing is said in one line.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::common::Home;
 use crate::common::faulty::{Answer, Faulty, PODS, honest, list, pod, served};
+use crate::common::lines::Following;
 use crate::common::requests::Request;
 use crate::common::terminal::Terminal;
 use crate::kf_snapshot;
@@ -45,6 +47,30 @@ fn one_kind_whose_webhook_fails_is_left_out() {
             |line: &&str| line.contains("left out: inference services (the API server answered 500: ");
         assert_eq!(ran.stderr.lines().filter(left_out).count(), 1, "{}", ran.transcript());
     }
+}
+
+#[test]
+fn kind_that_is_broken_at_first_joins_the_watch_once_it_is_mended() {
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = Arc::clone(&mended);
+    let faulty = Faulty::serve(move |asked| {
+        let services = asked.path.ends_with("/namespaces/team-a/inferenceservices");
+        match services && is_mended.load(Ordering::SeqCst) {
+            true if asked.query.contains("watch=true") => Answer::Open(""),
+            true => {
+                list(&[json!({ "metadata": { "name": "iris", "namespace": "team-a", "uid": "iris" } })], "")
+            }
+            false => with_broken_kind(asked),
+        }
+    });
+    let home = Home::with_commands(&["status"]);
+    let kubeconfig = faulty.kubeconfig(&home);
+    let following = Following::start(&home, &["status", "--watch", "--kubeconfig", &kubeconfig]);
+    following.told("left out: inference services (the API server answered 500: ");
+    following.line("pod");
+    mended.store(true, Ordering::SeqCst);
+    following.line("inferenceservice  iris");
+    following.told("inference services can be read again");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod completion;
 mod connecting;
 mod consent;
 mod demo;
+mod endings;
 mod events;
 mod faulty_kinds;
 mod faulty_parts;
