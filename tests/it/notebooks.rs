@@ -176,7 +176,26 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
     assert_eq!((text("state"), text("why")), listed(&home, "stuck"));
     let ran = home.run(["notebook", "start", "stuck", "--wait"]).code(1);
     assert!(ran.stderr.contains("exceeded quota: none"), "{}", ran.transcript());
+    let ran = home.run(["notebook", "start", "stuck"]).success();
+    let refused = "notebook/stuck was started already: exceeded quota: none, requested: pods=1";
+    assert!(ran.stdout.starts_with(refused), "{}", ran.transcript());
     team.admin(&["delete", "quota", "none", "-n", team.name()]);
+
+    // One that is being deleted cannot be started, so nothing says that it could.
+    let finalizers = |list: &str| {
+        let patch = format!(r#"{{"metadata": {{"finalizers": {list}}}}}"#);
+        team.admin(&["patch", "notebook", "stuck", "-n", team.name(), "--type=merge", "-p", &patch]);
+    };
+    finalizers(r#"["team.example/backup"]"#);
+    team.admin(&["delete", "notebook", "stuck", "-n", team.name(), "--wait=false"]);
+    let again = home.run(["notebook", "create", "stuck", "--image", JUPYTERLAB]);
+    let start = home.run(["notebook", "start", "stuck"]);
+    finalizers("null");
+    for ran in [again, start] {
+        assert_eq!(ran.code, Some(1), "{}", ran.transcript());
+        assert!(ran.stderr.contains("is being deleted"), "{}", ran.transcript());
+        assert!(ran.stderr.ends_with("hint: kf status notebook/stuck\n"), "{}", ran.transcript());
+    }
 }
 
 #[test]

@@ -142,9 +142,10 @@ fn each_rule_is_shown_as_the_user_has_it() {
       ✗ get, list, watch, create, patch trainjobs in trainer.kubeflow.org
           you lack create trainjobs.trainer.kubeflow.org in [NAMESPACE]
           you lack patch trainjobs.trainer.kubeflow.org in [NAMESPACE]
-      – create, patch configmaps (optional)
+      – create, patch, delete configmaps (optional)
           you lack create configmaps in [NAMESPACE]
           you lack patch configmaps in [NAMESPACE]
+          you lack delete configmaps in [NAMESPACE]
       ✓ get pods/log
     ----- stderr -----
     ");

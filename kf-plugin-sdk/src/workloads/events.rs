@@ -24,6 +24,14 @@ struct Warning {
     message: String,
 }
 
+impl Warning {
+    /// Creation times are of whole seconds.
+    fn is_after(&self, since: Timestamp) -> bool {
+        let [first, at, since] = [self.first, self.at, since].map(|time| time.0 / 1000);
+        first > since || (first == since && at > since) || self.first == Timestamp::default()
+    }
+}
+
 impl Events {
     /// Reads them. Without the right to list events, or where events cannot be read now, there are none.
     pub fn read(kf: &Kf) -> Result<Self> {
@@ -88,14 +96,13 @@ impl Events {
     }
 
     /// The latest warning about any object of a kind whose name starts so, and not about one of an earlier component of
-    /// the same name: nothing that was given before `since`, when this one was created.
+    /// the same name: nothing that was first given before `since`, when this one was created, nor in that very second, in
+    /// which the earlier one may still have been there. A warning that holds is repeated after that.
     pub fn warning_like(&self, kind: &str, prefix: &str, since: Option<Timestamp>) -> Option<(&str, &str)> {
         self.warnings
             .iter()
             .filter(|((of, name), _)| of == kind && name.starts_with(prefix))
-            .filter(|(_, warning)| {
-                since.is_none_or(|since| warning.first >= since || warning.first == Timestamp::default())
-            })
+            .filter(|(_, warning)| since.is_none_or(|since| warning.is_after(since)))
             .max_by_key(|(_, warning)| warning.at)
             .map(|(_, warning)| (warning.reason.as_str(), warning.message.as_str()))
     }

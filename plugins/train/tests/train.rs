@@ -741,37 +741,47 @@ fn wait_goes_on_where_the_controller_may_succeed_later() {
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
 }
 
-/// Of a job of `mnist`, given for the first time then.
-fn refusal(created: &str, message: &str) -> Value {
+/// Of a job of `mnist`, given for the first and for the last time then.
+fn refusal([first, last]: [&str; 2], message: &str) -> Value {
     json!({
-        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e1", "creationTimestamp": created },
+        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e1", "creationTimestamp": first },
         "type": "Warning", "involvedObject": { "kind": "Job", "name": "mnist-node-0" }, "reason": "FailedCreate",
-        "lastTimestamp": "2026-01-01T12:10:00Z",
+        "lastTimestamp": last,
         "message": format!("Error creating: pods \"mnist-node-0-0-\" is forbidden: {message}"),
     })
 }
 
 #[test]
 fn wait_ends_where_the_whole_quota_is_too_small() {
-    let host = cluster();
     let quota = "exceeded quota: compute, requested: cpu=4, used: cpu=0, limited: cpu=2";
-    host.at(seconds(30), move |cluster| cluster.put(refusal("2026-01-01T12:09:00Z", quota)));
-    let error = host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]).unwrap_err();
-    assert_eq!(error.message, format!("mnist failed: FailedCreate: {quota}"));
-    assert_eq!(error.hint.as_deref(), Some("kf status trainjob/mnist"));
+    for times in
+        [["2026-01-01T12:09:00Z", "2026-01-01T12:10:00Z"], ["2026-01-01T12:00:00Z", "2026-01-01T12:00:10Z"]]
+    {
+        let host = cluster();
+        host.at(seconds(30), move |cluster| {
+            cluster.mutate("TrainJob", |job| job.set("/metadata/creationTimestamp", "2026-01-01T12:00:00Z"));
+            cluster.put(refusal(times, quota));
+        });
+        let error = host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]).unwrap_err();
+        assert_eq!(error.message, format!("mnist failed: FailedCreate: {quota}"));
+        assert_eq!(error.hint.as_deref(), Some("kf status trainjob/mnist"));
+    }
 }
 
 /// Events are kept for an hour.
 #[test]
 fn event_of_an_earlier_job_of_the_same_name_ends_no_wait() {
-    let host = cluster();
     let quota = "exceeded quota: compute, requested: cpu=4, used: cpu=0, limited: cpu=2";
-    host.put(refusal("2026-01-01T11:00:00Z", quota));
-    host.cluster(|cluster| {
-        cluster.mutate("TrainJob", |job| job.set("/metadata/creationTimestamp", "2026-01-01T12:00:00Z"));
-    });
-    ends(&host, "Complete", "");
-    assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
+    // Also of one that was removed in the second in which the next one was created.
+    for times in [["2026-01-01T11:00:00Z", "2026-01-01T12:10:00Z"], ["2026-01-01T12:00:00Z"; 2]] {
+        let host = cluster();
+        host.put(refusal(times, quota));
+        host.cluster(|cluster| {
+            cluster.mutate("TrainJob", |job| job.set("/metadata/creationTimestamp", "2026-01-01T12:00:00Z"));
+        });
+        ends(&host, "Complete", "");
+        assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK), "{times:?}");
+    }
 }
 
 #[test]
