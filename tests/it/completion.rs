@@ -96,6 +96,13 @@ fn offered_in_bash(home: &Home, line: &str) -> Vec<String> {
 const NOTHING: [&str; 0] = [];
 
 #[test]
+fn built_in_commands_are_offered() {
+    let home = Home::with_built_in();
+    assert_eq!(offered(&home, &["kf", "he"]), ["hello"]);
+    assert_eq!(offered(&home, &["kf", "command", "remove", "t"]), ["train"]);
+}
+
+#[test]
 fn what_lives_in_the_namespace_is_offered() {
     let team = Team::new("offered");
     team.apply(&(jobs(&["mnist", "moons", "iris"]) + PODS));

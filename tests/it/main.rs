@@ -10,6 +10,7 @@ mod author;
 mod bad_input;
 mod beside_kubectl;
 mod broker;
+mod built_in;
 mod cluster;
 mod command_line;
 mod completion;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kf_command::cluster::Target;
+use kf_command::installed::Commands;
 use kf_command::reporter::Reporter;
 use kf_command::run::Setting;
 use kf_core::failure::Result;
+use kf_core::RegistryId;
 use kf_home::Home;
+use kf_registry::registries;
 
 use crate::args::{GlobalArgs, RunArgs};
 use crate::env;
@@ -19,6 +22,11 @@ pub struct App {
     pub global: GlobalArgs,
 }
 
+/// The commands of a machine with this home.
+pub fn commands_in(home: &Home) -> Commands<'_> {
+    Commands { home, built_in: kf_built_in::carried() }
+}
+
 impl App {
     pub fn new(ui: &Ui, global: GlobalArgs) -> Result<Self> {
         Ok(Self::in_home(ui, global, env::kf_home()?))
@@ -27,6 +35,16 @@ impl App {
     /// In a home that was looked up before.
     pub fn in_home(ui: &Ui, global: GlobalArgs, home: Home) -> Self {
         Self { ui: ui.with(global.color, global.output, global.verbose > 0), home, global }
+    }
+
+    /// The commands of this machine.
+    pub fn commands(&self) -> Commands<'_> {
+        commands_in(&self.home)
+    }
+
+    /// The names of the registries that are set up.
+    pub fn registries(&self) -> Result<Vec<RegistryId>> {
+        Ok(registries::list(&self.home, kf_built_in::carried())?)
     }
 
     /// The one place where kf looks at the clock for decisions about trust.
@@ -57,6 +75,7 @@ impl App {
         let first = env::text(env::KF_NAMESPACE);
         Setting {
             home: self.home.clone(),
+            built_in: kf_built_in::carried(),
             target: self.target(),
             audit_log: env::var(env::KF_AUDIT_LOG).map(Into::into),
             dry_run: flags.dry_run,

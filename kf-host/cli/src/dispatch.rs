@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{Args as _, Command, CommandFactory, FromArgMatches, Subcommand as _};
-use kf_command::installed::{self, Installed};
+use kf_command::installed::Installed;
 use kf_command::run::{Executor as _, Local, Request};
 use kf_core::failure::{Failure, Result};
 use kf_core::{PluginName, exit};
@@ -128,7 +128,7 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
 
 fn find(app: &App, name: &str) -> Result<Installed> {
     let found = match PluginName::parse(name) {
-        Ok(typed) => installed::find(&app.home, &typed)?,
+        Ok(typed) => app.commands().find(&typed)?,
         Err(_) => None,
     };
     found.ok_or_else(|| unknown::command(app, name))

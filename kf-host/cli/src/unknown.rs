@@ -5,7 +5,6 @@ use kf_command::install::ADD_REGISTRY;
 use kf_command::offered;
 use kf_core::failure::Failure;
 use kf_core::nearest::nearest;
-use kf_registry::{receipt, registries};
 
 use crate::app::App;
 use crate::commands::Cli;
@@ -13,7 +12,7 @@ use crate::synonyms;
 
 pub fn command(app: &App, word: &str) -> Failure {
     let error = Failure::not_found(format!("no command `{word}`"));
-    let available = offered::available(&app.home, App::now());
+    let available = offered::available(app.commands(), App::now());
     if available.contains_key(word) {
         return error.hint(format!("kf command add {word}"));
     }
@@ -21,8 +20,7 @@ pub fn command(app: &App, word: &str) -> Failure {
         return error.hint(line);
     }
     let host: Vec<String> = Cli::command().get_subcommands().map(|own| own.get_name().to_owned()).collect();
-    let installed: Vec<String> =
-        receipt::list(&app.home).unwrap_or_default().into_iter().map(|(name, _)| name.to_string()).collect();
+    let installed: Vec<String> = app.commands().by_name().into_keys().map(|name| name.to_string()).collect();
     let here: Vec<&str> = host.iter().chain(&installed).map(String::as_str).collect();
     let near = |names: &[&str]| nearest(word, names.iter().copied()).first().map(|name| (*name).to_owned());
     let called = synonyms::command(word);
@@ -37,7 +35,7 @@ pub fn command(app: &App, word: &str) -> Failure {
     let offered: Vec<&str> = available.keys().map(String::as_str).collect();
     match can_be_added.or_else(|| near(&offered)) {
         Some(meant) => error.hint(format!("did you mean `{meant}`? kf command add {meant}")),
-        None if registries::list(&app.home).is_ok_and(|registries| registries.is_empty()) => {
+        None if app.registries().is_ok_and(|registries| registries.is_empty()) => {
             error.hint(format!("no registry is set up to add one from: {ADD_REGISTRY}"))
         }
         None => error.hint("kf command list --available"),

@@ -1,15 +1,17 @@
-//! A component's machine code: made once when it is added, mapped at every run.
+//! A component's machine code: made once, when a command is added or a built-in one first used, and mapped at every run.
 
 use std::sync::Arc;
 
 use kf_core::{Digest, Failure};
 use kf_home::Home;
+use kf_registry::index::Origin;
 use kf_registry::parts::PartKind;
 use kf_registry::receipt::Receipt;
 use kf_registry::store::{self, Store};
 use kf_sandbox::{Code, Compiled};
 
 use crate::reporter::Reporter;
+use crate::run::Setting;
 
 /// The store's name for what this kf compiles.
 fn compatibility() -> String {
@@ -35,11 +37,12 @@ fn compiled(reporter: &dyn Reporter, name: &str, wasm: &[u8]) -> Result<Compiled
         .map_err(|error| Failure::untrusted(format!("{name} cannot be compiled: {error}")).caused_by(error))
 }
 
-/// The machine code to run. What is missing is made again from the verified component.
-pub(crate) fn find(reporter: &dyn Reporter, home: &Home, receipt: &Receipt) -> Result<Code, Failure> {
-    match stored(home, receipt)? {
+/// The machine code to run. What is missing is made from the verified component: that of a built-in command when it is
+/// first used.
+pub(crate) fn find(setting: &Setting, receipt: &Receipt) -> Result<Code, Failure> {
+    match stored(&setting.home, receipt)? {
         Some(code) => Ok(code),
-        None => recompile(reporter, home, receipt),
+        None => recompile(setting, receipt),
     }
 }
 
@@ -49,12 +52,20 @@ pub(crate) fn stored(home: &Home, receipt: &Receipt) -> Result<Option<Code>, Fai
     Ok(file.map(|file| Code::Stored(Arc::new(file))))
 }
 
-/// Makes the machine code again. A home that cannot be written to does not keep it, but runs.
-pub(crate) fn recompile(reporter: &dyn Reporter, home: &Home, receipt: &Receipt) -> Result<Code, Failure> {
-    let store = Store::open(home)?;
-    let wasm = store.read(PartKind::Component, receipt.program_digest())?;
+/// Makes the machine code. A home that cannot be written to does not keep it, but the command runs.
+pub(crate) fn recompile(setting: &Setting, receipt: &Receipt) -> Result<Code, Failure> {
+    let (reporter, digest) = (setting.reporter.as_ref(), receipt.program_digest());
+    let store = Store::open(&setting.home);
+    let (wasm, store) = match receipt.origin {
+        Origin::BuiltIn { .. } => (setting.built_in.component(receipt)?, store),
+        Origin::Registry { .. } | Origin::Local { .. } => {
+            let store = store?;
+            (store.read(PartKind::Component, digest)?, Ok(store))
+        }
+    };
     let compiled = compiled(reporter, receipt.name.as_str(), &wasm)?;
-    if let Err(error) = store.put_compiled(&compatibility(), receipt.program_digest(), compiled.as_bytes()) {
+    let kept = store.and_then(|store| store.put_compiled(&compatibility(), digest, compiled.as_bytes()));
+    if let Err(error) = kept {
         reporter.warn(&format!("the compiled {} is not kept: {error}", receipt.name));
     }
     Ok(Code::Compiled(compiled))

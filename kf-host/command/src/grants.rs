@@ -23,7 +23,7 @@ pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Gran
         component,
         manifest: rules.clone(),
         ceiling: match receipt.origin {
-            Origin::Registry { .. } | Origin::BuiltIn => {
+            Origin::Registry { .. } | Origin::BuiltIn { .. } => {
                 Ceiling::Registry(parsed(&receipt.ceiling.kubernetes)?)
             }
             Origin::Local { .. } => Ceiling::Local,

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use kf_core::abi::is_supported;
 use kf_core::tree::PathArguments;
 use kf_core::{Failure, Permissions, PluginName, RegistryId};
-use kf_home::Home;
 use kf_home::lock::NameLock;
+use kf_registry::built_in;
 use kf_registry::index::{Origin, Request, Resolved, Want};
 use kf_registry::parts::Program;
 use kf_registry::receipt::{self, Receipt};
@@ -22,9 +22,9 @@ use kf_registry::trust::{self, Fetched, Options, Session};
 
 use crate::code;
 use crate::examine::{Bound, Examined, examine};
-use crate::installed::{Installed, unusable};
+use crate::installed::{Commands, Installed, unusable};
 use crate::local;
-use crate::plan::{Change, New, Old, Plan};
+use crate::plan::{Change, New, Old, Plan, SignerChange};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 use crate::rights::Rights;
@@ -34,7 +34,7 @@ pub const ADD_REGISTRY: &str = "kf registry add NAME URL --root root.json";
 
 /// Adds and upgrades. Every registry is refreshed at most once.
 pub struct Installer<'a> {
-    home: &'a Home,
+    commands: Commands<'a>,
     reserved: &'a Reserved,
     reporter: Arc<dyn Reporter>,
     now: Timestamp,
@@ -51,25 +51,35 @@ pub struct Prepared {
 }
 
 impl<'a> Installer<'a> {
-    pub fn new(home: &'a Home, reserved: &'a Reserved, reporter: Arc<dyn Reporter>, now: Timestamp) -> Self {
-        Self { home, reserved, reporter, now, sessions: BTreeMap::new() }
+    pub fn new(
+        commands: Commands<'a>,
+        reserved: &'a Reserved,
+        reporter: Arc<dyn Reporter>,
+        now: Timestamp,
+    ) -> Self {
+        Self { commands, reserved, reporter, now, sessions: BTreeMap::new() }
     }
 
     /// The release that a request to add means. A name stays with the registry it was added from, and goes
-    /// back to an older version only if the request names one.
+    /// back to an older version only if the request names one. A built-in command is only upgraded, by its own author.
     pub fn resolve(&mut self, request: &Request) -> Result<Resolved, Failure> {
-        let old = receipt::read(self.home, &request.name)?;
-        let registry = match (&request.registry, old.as_ref().map(|old| old.origin.registry())) {
-            (Some(wanted), Some(Some(registry))) if wanted != registry => {
-                return Err(stays(&request.name, &format_args!("from registry {registry}"), "registry"));
+        let name = &request.name;
+        let origin = self.commands.named(name)?.answers.map(|old| old.origin);
+        let registry = match (&request.registry, &origin) {
+            (Some(wanted), Some(Origin::Registry { registry, .. })) if wanted != registry => {
+                return Err(stays(name, &format_args!("from registry {registry}"), "registry"));
             }
-            (_, Some(None)) => return Err(stays(&request.name, &"from a local file", "origin")),
+            (_, Some(Origin::Local { .. })) => return Err(stays(name, &"from a local file", "origin")),
             (Some(wanted), _) => wanted.clone(),
-            (None, Some(Some(registry))) => registry.clone(),
-            (None, None) => self.registry_with(&request.name)?,
+            (None, Some(Origin::Registry { registry, .. })) => registry.clone(),
+            (None, Some(Origin::BuiltIn { .. }) | None) => self.registry_with(name)?,
         };
-        let resolved = self.resolve_in(&registry, &request.name, &request.want)?;
-        match receipt::read(self.home, &request.name)? {
+        let resolved = self.resolve_in(&registry, name, &request.want)?;
+        match self.commands.named(name)?.answers {
+            Some(old) if is_built_in(&old) => match is_upgrade(&old, &resolved) {
+                true => Ok(resolved),
+                false => Err(only_replaced(&old, &format_args!("{registry}/{name}@{}", resolved.version))),
+            },
             Some(old) if resolved.version < old.version && !request.names_older_than(&old.version) => {
                 Err(goes_back(&old, &resolved))
             }
@@ -77,11 +87,45 @@ impl<'a> Installer<'a> {
         }
     }
 
+    /// The release that a request to replace a built-in command means, whoever signed it.
+    pub fn resolve_replacement(&mut self, request: &Request) -> Result<Resolved, Failure> {
+        let registry = match &request.registry {
+            Some(registry) => registry.clone(),
+            None => self.registry_with(&request.name)?,
+        };
+        self.resolve_in(&registry, &request.name, &request.want)
+    }
+
     /// The release to upgrade an installed command to; none if there is nothing newer. A local file is
     /// upgraded by adding it again.
     pub fn resolve_newer(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
-        let Some(registry) = old.origin.registry().cloned() else { return Ok(None) };
-        Ok(self.session(&registry)?.view().newer(&old.name, &old.version, &is_supported)?)
+        match &old.origin {
+            Origin::Registry { registry, .. } => {
+                Ok(self.session(registry)?.view().newer(&old.name, &old.version, &is_supported)?)
+            }
+            Origin::BuiltIn { .. } => self.newer_than_built_in(old),
+            Origin::Local { .. } => Ok(None),
+        }
+    }
+
+    /// The newest release of the same author in any registry.
+    fn newer_than_built_in(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
+        let mut newest: Option<Resolved> = None;
+        for id in registries::list(self.commands.home, self.commands.built_in)? {
+            let view = self.session(&id)?.view();
+            if !view.plugins.contains_key(&old.name) {
+                continue;
+            }
+            let newer = view.newer(&old.name, &old.version, &is_supported)?;
+            let newer = newer.filter(|newer| is_upgrade(old, newer));
+            if newer
+                .as_ref()
+                .is_some_and(|newer| newest.as_ref().is_none_or(|newest| newer.version > newest.version))
+            {
+                newest = newer;
+            }
+        }
+        Ok(newest)
     }
 
     /// Fetches and examines a release, to look at it. Nothing is locked and nothing is kept.
@@ -111,6 +155,32 @@ impl<'a> Installer<'a> {
         self.examined(lock, old.as_ref(), fetched).map(Some)
     }
 
+    /// Fetches and examines what is to take the place of a built-in command of the same name. All its rights are new, and
+    /// another author needs consent even without any.
+    pub fn prepare_replacement(&mut self, resolved: &Resolved) -> Result<Prepared, Failure> {
+        let (lock, receipt, _) = self.lock(&resolved.name)?;
+        let fetched = self.fetch(resolved)?;
+        self.replacing(lock, receipt.as_ref(), fetched)
+    }
+
+    /// The same with a component of this machine.
+    pub fn prepare_local_replacement(&mut self, path: &Path) -> Result<Prepared, Failure> {
+        let fetched = local::read(path, self.reporter.as_ref())?;
+        let (lock, receipt, _) = self.lock(&fetched.resolved.name)?;
+        self.replacing(lock, receipt.as_ref(), fetched)
+    }
+
+    fn replacing(
+        &self,
+        lock: NameLock,
+        receipt: Option<&Receipt>,
+        fetched: Fetched,
+    ) -> Result<Prepared, Failure> {
+        let signer = receipt.and_then(|old| SignerChange::between(&old.origin, &fetched.resolved.origin));
+        let prepared = self.examined(lock, None, fetched)?;
+        Ok(Prepared { plan: Plan { signer, ..prepared.plan }, ..prepared })
+    }
+
     /// Reads and examines a component of this machine, with its manifest beside it; none if it is
     /// installed just so. It is asked for its command tree in the sandbox, without any grant.
     pub fn prepare_local(&mut self, path: &Path) -> Result<Option<Prepared>, Failure> {
@@ -120,14 +190,17 @@ impl<'a> Installer<'a> {
             let name = &fetched.resolved.name;
             return Err(stays(name, &format_args!("from registry {registry}"), "registry"));
         }
+        if let Some(built_in) = receipt.as_ref().filter(|receipt| is_built_in(receipt)) {
+            return Err(only_replaced(built_in, &path.display()));
+        }
         let prepared = self.examined(lock, old.as_ref(), fetched)?;
         Ok((prepared.plan.change != Change::Unchanged).then_some(prepared))
     }
 
     /// From here on nobody else changes what is installed under the name.
     fn lock(&self, name: &PluginName) -> Result<(NameLock, Option<Receipt>, Option<Old>), Failure> {
-        let lock = NameLock::try_acquire(self.home, name)?;
-        let receipt = receipt::read(self.home, name)?;
+        let lock = NameLock::try_acquire(self.commands.home, name)?;
+        let receipt = self.commands.named(name)?.answers;
         let old = receipt.as_ref().map(old).transpose()?;
         Ok((lock, receipt, old))
     }
@@ -151,7 +224,7 @@ impl<'a> Installer<'a> {
             .hint("update kf"));
         }
         let bound = match &resolved.origin {
-            Origin::Registry { .. } | Origin::BuiltIn => Bound::Permissions(&resolved.ceiling),
+            Origin::Registry { .. } | Origin::BuiltIn { .. } => Bound::Permissions(&resolved.ceiling),
             Origin::Local { .. } => Bound::Local,
         };
         examine(fetched.program(), &fetched.manifest, fetched.commands(), &bound, self.reserved).map_err(
@@ -163,20 +236,21 @@ impl<'a> Installer<'a> {
     /// consent, or somebody has given it.
     pub fn apply(&self, prepared: &Prepared) -> Result<Receipt, Failure> {
         let Prepared { lock, fetched, .. } = prepared;
-        let store = Store::open(self.home)?;
+        let home = self.commands.home;
+        let store = Store::open(home)?;
         store.put(fetched)?;
         let Resolved { name, parts, .. } = &fetched.resolved;
         let digest = parts.program().sha256;
         let compiled =
             code::compile(self.reporter.as_ref(), &store, name.as_str(), digest, fetched.program())?;
         let receipt = Receipt::new(fetched, Some(compiled), self.now)?;
-        receipt::write(self.home, lock, &receipt)?;
+        receipt::write(home, lock, &receipt)?;
         Ok(receipt)
     }
 
     /// The one registry that has the name; a name in several is the user's to decide.
     fn registry_with(&mut self, name: &PluginName) -> Result<RegistryId, Failure> {
-        let ids = registries::list(self.home)?;
+        let ids = registries::list(self.commands.home, self.commands.built_in)?;
         if ids.is_empty() {
             return Err(Failure::not_found("no registry is set up").hint(ADD_REGISTRY));
         }
@@ -213,7 +287,7 @@ impl<'a> Installer<'a> {
 
     fn session(&mut self, id: &RegistryId) -> Result<&Session, Failure> {
         if !self.sessions.contains_key(id) {
-            let session = refresh(self.home, id, self.reporter.as_ref(), self.now)?;
+            let session = refresh(self.commands, id, self.reporter.as_ref(), self.now)?;
             self.sessions.insert(id.clone(), session);
         }
         self.sessions.get(id).ok_or_else(|| Failure::failed(format!("registry {id} was not refreshed")))
@@ -231,12 +305,13 @@ impl<'a> Installer<'a> {
 
 /// Refreshes a registry with a step that says so.
 pub fn refresh(
-    home: &Home,
+    commands: Commands<'_>,
     id: &RegistryId,
     reporter: &dyn Reporter,
     now: Timestamp,
 ) -> Result<Session, Failure> {
-    let registry = registries::load(home, id)?;
+    let Commands { home, built_in } = commands;
+    let registry = registries::load(home, built_in, id)?;
     let _span = tracing::info_span!("refresh", registry = %id, urls = ?registry.urls).entered();
     let step: Arc<dyn crate::reporter::Step> = reporter.begin(&format!("refreshing registry {id}")).into();
     let mut options = Options::at(now);
@@ -250,7 +325,9 @@ pub fn refresh(
             }
         })
     };
-    Ok(trust::refresh(home, &registry, &options)?)
+    let session = trust::refresh(home, &registry, &options)?;
+    built_in::follow(home, built_in, session.view())?;
+    Ok(session)
 }
 
 fn old(receipt: &Receipt) -> Result<Old, Failure> {
@@ -270,6 +347,24 @@ fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions, paths: 
     let Resolved { version, parts, origin, .. } = resolved;
     let consent = receipt::consent_digest(parts, origin, permissions);
     New { version: version.clone(), parts: parts.clone(), rights, paths, origin: origin.clone(), consent }
+}
+
+fn is_built_in(receipt: &Receipt) -> bool {
+    matches!(receipt.origin, Origin::BuiltIn { .. })
+}
+
+/// Whether a release goes on from a built-in command: the same author's, and not older.
+fn is_upgrade(built_in: &Receipt, offered: &Resolved) -> bool {
+    offered.version >= built_in.version && offered.origin.shares_signer(&built_in.origin)
+}
+
+/// What is offered is no upgrade of a built-in command.
+fn only_replaced(built_in: &Receipt, with: &dyn std::fmt::Display) -> Failure {
+    let Receipt { name, version, .. } = built_in;
+    Failure::untrusted(format!(
+        "{name} {version} is built in, and {with} is not a newer version by its author"
+    ))
+    .hint(format!("kf command replace {name} --with {with}"))
 }
 
 /// What is offered is older than what is installed, and nobody named it.

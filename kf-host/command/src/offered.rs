@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kf_home::Home;
 use kf_registry::{registries, trust};
+
+use crate::installed::Commands;
 
 /// The names that the registries offered when they were last refreshed, with what each command is for.
 /// Nothing is fetched.
-pub fn available(home: &Home, now: Timestamp) -> BTreeMap<String, String> {
-    let sessions = registries::list(home).unwrap_or_default().into_iter().filter_map(|id| {
-        let registry = registries::load(home, &id).ok()?;
+pub fn available(commands: Commands<'_>, now: Timestamp) -> BTreeMap<String, String> {
+    let Commands { home, built_in } = commands;
+    let sessions = registries::list(home, built_in).unwrap_or_default().into_iter().filter_map(|id| {
+        let registry = registries::load(home, built_in, &id).ok()?;
         trust::cached(home, &registry, now).ok()
     });
     let mut available = BTreeMap::new();

@@ -51,25 +51,21 @@ pub enum Change {
 /// How those who sign for a command changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignerChange {
-    /// The registry gave the name to another author. Somebody has to agree to that.
+    /// Another author: the registry gave the name away, or, where a command is built in, nothing shows that an author of
+    /// the same name is the same. Somebody has to agree to that.
     Owner { from: AuthorId, to: AuthorId },
     /// The same author signs, with none of the keys from before. That is the registry's to vouch for.
     Keys,
 }
 
 impl SignerChange {
-    fn between(old: &Origin, new: &Origin) -> Option<Self> {
-        let (
-            Origin::Registry { owner: from, keyids: before, .. },
-            Origin::Registry { owner: to, keyids: after, .. },
-        ) = (old, new)
-        else {
-            return None;
-        };
-        if from != to {
+    pub(crate) fn between(old: &Origin, new: &Origin) -> Option<Self> {
+        let (Some(from), Some(to)) = (old.owner(), new.owner()) else { return None };
+        let is_vouched_for = matches!(old, Origin::Registry { .. });
+        if from != to || !(is_vouched_for || new.shares_signer(old)) {
             return Some(Self::Owner { from: from.clone(), to: to.clone() });
         }
-        (!after.iter().any(|key| before.contains(key))).then_some(Self::Keys)
+        (!new.shares_signer(old)).then_some(Self::Keys)
     }
 }
 

@@ -16,6 +16,7 @@ use kf_core::selection::Selection;
 use kf_core::ui::Ui;
 use kf_core::{Failure, Kind, exit};
 use kf_home::Home;
+use kf_registry::built_in::BuiltIns;
 use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 use kf_sandbox::{Code, Context, Fault, FileGrant, GuestError, Limits, Outcome, Run};
@@ -34,6 +35,7 @@ use crate::selection::{ClusterId, RunSelection, Store};
 #[derive(Clone)]
 pub struct Setting {
     pub home: Home,
+    pub built_in: BuiltIns,
     pub target: Target,
     /// Where every call is written down; `audit.jsonl` in the state folder if absent.
     pub audit_log: Option<PathBuf>,
@@ -109,8 +111,7 @@ impl Executor for Local {
             origin = %receipt.origin, "starting"
         );
         let cluster = ClusterRun::open(receipt, &rights, setting)?;
-        let reporter = setting.reporter.as_ref();
-        let code = code::find(reporter, &setting.home, receipt)?;
+        let code = code::find(setting, receipt)?;
         let Request { arguments, command_line, files, ui } = request;
         let attempt = |code: Code| {
             kf_sandbox::run(Run {
@@ -133,7 +134,7 @@ impl Executor for Local {
         };
         let result = match attempt(code) {
             // Another kf, another processor, a damaged file: made again from the verified component.
-            Err(Fault::Load(_)) => attempt(code::recompile(reporter, &setting.home, receipt)?),
+            Err(Fault::Load(_)) => attempt(code::recompile(setting, receipt)?),
             result => result,
         };
         let exit = match result {
@@ -334,7 +335,7 @@ fn stopped(receipt: &Receipt, fault: Fault) -> Failure {
     let failure = failure.caused_by(fault);
     let author = match &receipt.origin {
         Origin::Registry { owner, .. } => owner.as_str(),
-        Origin::BuiltIn => "the authors of kf",
+        Origin::BuiltIn { .. } => "the authors of kf",
         Origin::Local { .. } => {
             return failure.hint("this is a fault of the command; KF_BACKTRACE=1 shows where");
         }

@@ -15,6 +15,7 @@ use crate::trusted::OwnPath;
 /// data/compiled/COMPAT/SHA256.cwasm                native code made on this machine
 /// data/receipts/NAME.json                          what is installed
 /// data/slots/NAME.json                             which command answers to a name
+/// data/built-in/NAME.json                          what was decided about a command in kf itself
 /// data/locks/NAME.lock                             who is changing a name
 /// state/selection/{namespaces.json,lock}           which namespace is in use on which cluster
 /// state/audit.jsonl                                every call to a cluster
@@ -66,6 +67,10 @@ impl Home {
 
     pub fn slots(&self) -> OwnPath {
         self.data.at("slots")
+    }
+
+    pub fn built_in(&self, name: &PluginName) -> OwnPath {
+        self.data.at("built-in").at(format!("{name}.json"))
     }
 
     pub fn locks(&self) -> OwnPath {

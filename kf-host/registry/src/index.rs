@@ -109,6 +109,16 @@ pub enum Want {
     Exact(Version),
 }
 
+impl Want {
+    /// Whether a version is what is wanted.
+    pub fn matches(&self, version: &Version) -> bool {
+        match self {
+            Self::Exact(wanted) => wanted == version,
+            Self::Newest(req) => *req == VersionReq::STAR || req.matches(version),
+        }
+    }
+}
+
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,11 +166,7 @@ impl Request {
     /// Whether a command that is installed under the name is what is asked for.
     pub fn is_met_by(&self, origin: &Origin, version: &Version) -> bool {
         let registry = self.registry.is_none() || self.registry.as_ref() == origin.registry();
-        let version = match &self.want {
-            Want::Exact(wanted) => wanted == version,
-            Want::Newest(req) => *req == VersionReq::STAR || req.matches(version),
-        };
-        registry && version
+        registry && self.want.matches(version)
     }
 
     /// Whether it names a version older than the installed one: that very version, or a range that leaves
@@ -206,7 +212,11 @@ pub enum Origin {
         snapshot: u64,
     },
     /// It came with kf itself.
-    BuiltIn,
+    BuiltIn {
+        owner: AuthorId,
+        /// Key ids that could sign for the owner when kf was released.
+        keyids: Vec<String>,
+    },
     /// A file of this machine, for which nobody vouches.
     Local { path: PathBuf },
 }
@@ -216,8 +226,32 @@ impl Origin {
     pub fn registry(&self) -> Option<&RegistryId> {
         match self {
             Self::Registry { registry, .. } => Some(registry),
-            Self::BuiltIn | Self::Local { .. } => None,
+            Self::BuiltIn { .. } | Self::Local { .. } => None,
         }
+    }
+
+    /// Who signed it, if anybody did.
+    pub fn owner(&self) -> Option<&AuthorId> {
+        match self {
+            Self::Registry { owner, .. } | Self::BuiltIn { owner, .. } => Some(owner),
+            Self::Local { .. } => None,
+        }
+    }
+
+    /// The key ids that could sign for the owner.
+    pub fn keyids(&self) -> &[String] {
+        match self {
+            Self::Registry { keyids, .. } | Self::BuiltIn { keyids, .. } => keyids,
+            Self::Local { .. } => &[],
+        }
+    }
+
+    /// Whether both are signed by the same author, with a key in common. What an author is called proves nothing from one
+    /// registry to the next.
+    pub fn shares_signer(&self, other: &Self) -> bool {
+        self.owner().is_some()
+            && self.owner() == other.owner()
+            && self.keyids().iter().any(|key| other.keyids().contains(key))
     }
 }
 
@@ -226,7 +260,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry { registry, .. } => registry.fmt(f),
-            Self::BuiltIn => f.pad("built in"),
+            Self::BuiltIn { .. } => f.pad("built in"),
             Self::Local { .. } => f.pad("local"),
         }
     }

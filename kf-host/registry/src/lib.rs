@@ -20,12 +20,13 @@
 //! The crate has two halves. [`publish`] turns reviewed text and built components into such a folder.
 //! The rest is the user's side: [`registries`] (what is pinned), [`trust`] (refresh and fetch),
 //! [`index`] (which version), [`store`] (bytes by digest), [`receipt`] (what is installed, and what was
-//! agreed to) and [`slot`] (which installed command answers to a name).
+//! agreed to), [`slot`] (which installed command answers to a name) and [`built_in`] (what kf carries inside).
 //!
 //! The crate knows neither Kubernetes nor WebAssembly: permission rules pass through it as JSON, and
 //! commands as bytes. Callers hand in where things are kept and what time it is. The only variables it
 //! heeds are those every network program does: `HTTPS_PROXY` and its kin, and `SSL_CERT_FILE`.
 
+pub mod built_in;
 pub mod error;
 pub mod index;
 pub mod parts;

@@ -5,7 +5,7 @@
 //! starting a command needs, so that takes one read.
 
 use jiff::Timestamp;
-use kf_core::format::{Format, FormatError};
+use kf_core::format::{self, Format, FormatError};
 use kf_core::permissions::Permissions;
 use kf_core::{Digest, PluginName};
 use kf_home::Home;
@@ -75,7 +75,7 @@ pub fn consent_digest(parts: &Parts, origin: &Origin, permissions: &Permissions)
     let (program, commands) = (parts.program().sha256, parts.commands().sha256);
     let signer = match origin {
         Origin::Registry { owner, .. } => format!("author {owner}"),
-        Origin::BuiltIn => "kf".to_owned(),
+        Origin::BuiltIn { owner, .. } => format!("kf with {owner}"),
         Origin::Local { .. } => "nobody".to_owned(),
     };
     let mut text = format!("kf-consent-2\n{program}\n{commands}\n{signer}\n").into_bytes();
@@ -172,11 +172,19 @@ impl Receipt {
 /// Reads one receipt; `None` when the command is not installed.
 pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     let path = home.receipt(name);
+    path.read(MAX_RECEIPT)?.map(|bytes| parse_at(&path.display().to_string(), name, &bytes)).transpose()
+}
+
+/// Parses and checks the receipt of a command.
+pub(crate) fn parse(name: &PluginName, bytes: &[u8]) -> Result<Receipt> {
+    parse_at(&format!("the receipt of {name}"), name, bytes)
+}
+
+fn parse_at(what: &str, name: &PluginName, bytes: &[u8]) -> Result<Receipt> {
     let bad = |reason: String| Error::BadReceipt { name: name.clone(), reason };
-    let receipt = match path.read_json::<Receipt>(MAX_RECEIPT, FORMAT) {
-        Ok(Some(receipt)) => receipt,
-        Ok(None) => return Ok(None),
-        Err(kf_home::Error::Format(FormatError::Invalid { reason, .. })) => return Err(bad(reason)),
+    let receipt: Receipt = match format::parse_json(what, bytes, FORMAT) {
+        Ok(receipt) => receipt,
+        Err(FormatError::Invalid { reason, .. }) => return Err(bad(reason)),
         Err(error) => return Err(error.into()),
     };
     if receipt.name != *name {
@@ -188,7 +196,7 @@ pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     if !receipt.tree_holds() {
         return Err(bad("its commands are not those that were signed".into()));
     }
-    Ok(Some(receipt))
+    Ok(receipt)
 }
 
 /// Reads one receipt, or fails with [`Error::NotInstalled`].

@@ -1,16 +1,22 @@
 //! Which registries this machine trusts, and the root each was pinned with.
 //!
 //! There is no trust on first use: a registry is added together with its root, or with the root's digest.
+//!
+//! A release of kf may carry one registry inside, with its root. It is set up as long as nothing else is said about its
+//! name: `registry.toml` then has other addresses or another root, or no address where the registry was removed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use kf_core::format::{self, Format};
 use kf_core::{Digest, RegistryId};
 use kf_home::Home;
+use kf_home::trusted::OwnPath;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::TrustedMetadataSet;
 
+use crate::built_in::{BuiltIns, DefaultRegistry};
 use crate::error::{Error, Result};
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
 
@@ -33,14 +39,23 @@ pub enum Pin<'a> {
     Root(&'a [u8]),
     /// Its digest; the file is then fetched from the registry as `metadata/1.root.json`.
     Sha256(Digest),
+    /// The root that kf carries for the registry of that name.
+    BuiltIn(DefaultRegistry),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     format: Format<1>,
+    /// None where the registry that kf carries is switched off.
     urls: Vec<String>,
     root_sha256: Digest,
+}
+
+impl Config {
+    fn is_off(&self) -> bool {
+        self.urls.is_empty()
+    }
 }
 
 impl Registry {
@@ -65,12 +80,14 @@ impl Registry {
 pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Duration) -> Result<Registry> {
     let urls = urls.iter().map(|url| Url::parse(url)).collect::<Result<Vec<_>>>()?;
     let dir = home.registry_config(&id);
-    if dir.join("registry.toml").exists() {
+    if config(home, &id)?.is_some_and(|config| !config.is_off()) {
         return Err(Error::RegistryExists(id));
     }
     let root = match pin {
         Pin::Root(bytes) => bytes.to_vec(),
         Pin::Sha256(digest) => fetch_root(&id, &urls, digest, limit)?,
+        Pin::BuiltIn(carried) if carried.id == id.as_str() => carried.root.to_vec(),
+        Pin::BuiltIn(_) => return Err(Error::NoRegistry(id)),
     };
     let registry = Registry::new(id, urls, root)?;
     let config = Config {
@@ -78,25 +95,38 @@ pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Dura
         urls: registry.urls.iter().map(ToString::to_string).collect(),
         root_sha256: registry.root_digest(),
     };
-    let text = toml::to_string(&config).map_err(|e| Error::invalid("registry.toml", e))?;
     dir.make()?;
     // What an earlier registry of this name left must not set floors for the new one.
     remove_dir(&home.registry_state(&registry.id))?;
     dir.at("root.json").write(&registry.root)?;
-    dir.at("registry.toml").write(text.as_bytes())?;
+    write(&dir, &config)?;
     Ok(registry)
 }
 
-/// Loads one registry.
-pub fn load(home: &Home, id: &RegistryId) -> Result<Registry> {
-    let dir = home.registry_config(id);
-    let path = dir.at("registry.toml");
-    let Some(bytes) = path.read(64 * 1024)? else {
-        return Err(Error::NoRegistry(id.clone()));
-    };
+fn config(home: &Home, id: &RegistryId) -> Result<Option<Config>> {
+    let path = home.registry_config(id).at("registry.toml");
+    let Some(bytes) = path.read(64 * 1024)? else { return Ok(None) };
     let what = path.display().to_string();
     let text = std::str::from_utf8(&bytes).map_err(|e| Error::invalid(&what, e))?;
-    let config: Config = format::parse_toml(&what, text, 1)?;
+    Ok(Some(format::parse_toml(&what, text, 1)?))
+}
+
+/// The registry that kf carries, if it has this name.
+fn carried(built_in: BuiltIns, id: &RegistryId) -> Option<DefaultRegistry> {
+    built_in.registry().filter(|carried| carried.id == id.as_str())
+}
+
+/// Loads one registry.
+pub fn load(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<Registry> {
+    let dir = home.registry_config(id);
+    let config = match (config(home, id)?, carried(built_in, id)) {
+        (Some(config), _) if !config.is_off() => config,
+        (None, Some(carried)) => {
+            let urls = carried.urls.iter().map(|url| Url::parse(url)).collect::<Result<_>>()?;
+            return Registry::new(id.clone(), urls, carried.root.to_vec());
+        }
+        _ => return Err(Error::NoRegistry(id.clone())),
+    };
     let root = dir.at("root.json").read(MAX_ROOT)?.ok_or_else(|| Error::BadRoot {
         registry: id.clone(),
         reason: format!("{} is missing", dir.join("root.json").display()),
@@ -110,25 +140,37 @@ pub fn load(home: &Home, id: &RegistryId) -> Result<Registry> {
 }
 
 /// The names of all registries, sorted. Whether each loads is found out by [`load`].
-pub fn list(home: &Home) -> Result<Vec<RegistryId>> {
+pub fn list(home: &Home, built_in: BuiltIns) -> Result<Vec<RegistryId>> {
     let names = home.config.at("registries").names()?;
-    let mut ids: Vec<_> = names
-        .iter()
-        .filter_map(|name| RegistryId::parse(name).ok())
-        .filter(|id| home.registry_config(id).join("registry.toml").exists())
-        .collect();
-    ids.sort();
-    Ok(ids)
+    // One whose file cannot be read is there all the same, and says why it cannot be used.
+    let is_set_up = |id: &RegistryId| match config(home, id) {
+        Ok(None) => carried(built_in, id).is_some(),
+        Ok(Some(config)) => !config.is_off(),
+        Err(_) => true,
+    };
+    let named = names.iter().filter_map(|name| RegistryId::parse(name).ok());
+    let carried = built_in.registry().and_then(|carried| RegistryId::parse(carried.id).ok());
+    let ids: BTreeSet<RegistryId> = named.chain(carried).filter(is_set_up).collect();
+    Ok(ids.into_iter().collect())
 }
 
-/// Forgets a registry. What was installed from it stays installed.
-pub fn remove(home: &Home, id: &RegistryId) -> Result<()> {
-    let dir = home.registry_config(id);
-    if !dir.exists() {
+/// Forgets a registry. What was installed from it stays installed. The one that kf carries is switched off.
+pub fn remove(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<()> {
+    if !list(home, built_in)?.contains(id) {
         return Err(Error::NoRegistry(id.clone()));
     }
+    let dir = home.registry_config(id);
     remove_dir(&dir)?;
+    if let Some(carried) = carried(built_in, id) {
+        let off = Config { format: Format, urls: Vec::new(), root_sha256: Digest::of(carried.root) };
+        write(&dir, &off)?;
+    }
     remove_dir(&home.registry_state(id))
+}
+
+fn write(dir: &OwnPath, config: &Config) -> Result<()> {
+    let text = toml::to_string(config).map_err(|e| Error::invalid("registry.toml", e))?;
+    Ok(dir.at("registry.toml").write(text.as_bytes())?)
 }
 
 fn remove_dir(dir: &Path) -> Result<()> {

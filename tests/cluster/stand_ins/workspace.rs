@@ -414,7 +414,7 @@ async fn last_warning(
 }
 
 fn now() -> i64 {
-    k8s_openapi::jiff::Timestamp::now().as_millisecond()
+    jiff::Timestamp::now().as_millisecond()
 }
 
 fn was(before: &Value, state: &str) -> bool {
@@ -486,7 +486,7 @@ async fn probe(
     let last = answer
         .as_ref()
         .ok()
-        .and_then(|answer| text(answer, "/last_activity").parse::<k8s_openapi::jiff::Timestamp>().ok());
+        .and_then(|answer| text(answer, "/last_activity").parse::<jiff::Timestamp>().ok());
     let (result, message) = match last {
         Some(_) => ("Success", "Jupyter probe succeeded"),
         None => ("Failure", "Jupyter probe failed"),

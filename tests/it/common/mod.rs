@@ -2,6 +2,7 @@
 
 pub mod attacks;
 pub mod bash;
+pub mod built_in;
 pub mod faulty;
 pub mod liar;
 pub mod lines;
@@ -39,13 +40,14 @@ pub fn kf_program() -> PathBuf {
 pub struct Home {
     dir: TempDir,
     kubeconfig: Option<PathBuf>,
+    program: PathBuf,
     extra: Vec<(String, String)>,
 }
 
 impl Home {
     pub fn empty() -> Self {
         let dir = tempfile::Builder::new().prefix("kf-home-").tempdir().unwrap();
-        Self { dir, kubeconfig: None, extra: Vec::new() }
+        Self { dir, kubeconfig: None, program: kf_program(), extra: Vec::new() }
     }
 
     /// With the test registry set up and these commands added from it.
@@ -56,6 +58,11 @@ impl Home {
     pub fn kubeconfig(mut self, path: &Path) -> Self {
         self.kubeconfig = Some(path.to_owned());
         self
+    }
+
+    /// With a kf that carries some commands inside.
+    pub fn with_built_in() -> Self {
+        Self { program: built_in::program(), ..Self::empty() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -69,18 +76,23 @@ impl Home {
 
     /// `kf` with these arguments, in this home and with nothing of the outer environment.
     pub fn kf<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        self.program(&kf_program(), arguments)
+        self.command(&self.program, arguments)
     }
 
     /// A shell that runs this line, with `kf` on its path.
     pub fn shell(&self, line: &str) -> Command {
-        let mut shell = self.program(Path::new("/bin/sh"), ["-c", line]);
-        let folder = kf_program().parent().unwrap().display().to_string();
+        let mut shell = self.command(Path::new("/bin/sh"), ["-c", line]);
+        let folder = self.program.parent().unwrap().display().to_string();
         shell.env("PATH", format!("{folder}:/usr/bin:/bin"));
         shell
     }
 
-    fn program<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> Command {
+    /// A program in this home, with nothing of the outer environment.
+    pub fn command<A: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
         let mut command = Command::new(program);
         command
             .args(arguments)

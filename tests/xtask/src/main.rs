@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a binary has no outside to reach from")]
 
 mod bench;
+mod built_in;
 mod cluster;
 mod demo;
 mod lint;

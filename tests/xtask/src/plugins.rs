@@ -62,7 +62,8 @@ pub fn place(folder: &Path, manifest: &Path, component: &Path) -> Result<()> {
     Ok(())
 }
 
-fn folders(parent: &Path) -> Result<Vec<String>> {
+/// The names of the folders in a folder, sorted.
+pub fn folders(parent: &Path) -> Result<Vec<String>> {
     if !parent.exists() {
         return Ok(Vec::new());
     }

@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Profile};
 use crate::setup::{self, Wanted, joined};
 use crate::step::{Doing, Failure, Result, cargo_command};
 use crate::summary::Summary;
-use crate::{plugins, say};
+use crate::{built_in, plugins, say};
 
 /// The test programs that use a cluster all have this name.
 const END_TO_END: &str = "it";
@@ -146,6 +146,7 @@ impl Lots<'_> {
     fn cargo(&self, words: &[&str]) -> Command {
         let mut cargo = cargo_command(&["test", "--workspace", "--no-fail-fast"]);
         cargo.env("TMPDIR", self.folder).env("KF_TEST_PLUGINS", plugins::artifacts());
+        cargo.env("KF_TEST_BUILT_IN", built_in::for_tests());
         cargo.envs(self.existing.map(|path| (KUBECONFIG, path)));
         cargo.args(words).args(self.filter);
         if std::io::stdout().is_terminal() {

@@ -4,10 +4,11 @@ pub mod argv;
 pub mod clap_tree;
 
 use clap::{Arg, Command};
-use kf_command::installed::{self, Installed};
+use kf_command::installed::Installed;
 use kf_core::tree::Argument;
 use kf_home::Home;
 
+use crate::app::commands_in;
 use crate::show::rights;
 use clap_tree::{Finish, Frame};
 
@@ -26,7 +27,7 @@ pub fn all(
     home: Option<&Home>,
     finish: &dyn Fn(&str, &Argument, Arg) -> Arg,
 ) -> Command {
-    for (name, installed) in home.map(installed::by_name).unwrap_or_default() {
+    for (name, installed) in home.map(|home| commands_in(home).by_name()).unwrap_or_default() {
         let name = name.as_str();
         let finish = |argument: &Argument, arg: Arg| finish(name, argument, arg);
         command = command.subcommand(command_with(name, &installed, &finish));

@@ -3,13 +3,15 @@
 use std::ffi::OsStr;
 
 use clap_complete::CompletionCandidate;
+use kf_command::installed::Named;
 use kf_command::offered;
+use kf_core::PluginName;
 use kf_home::Home;
-use kf_registry::{receipt, registries};
+use kf_registry::registries;
 use kf_sandbox::Candidate;
 
 use super::fitting;
-use crate::app::App;
+use crate::app::{App, commands_in};
 use crate::env;
 
 /// Commands that are added.
@@ -35,7 +37,7 @@ pub fn every(typed: &OsStr) -> Vec<CompletionCandidate> {
 /// Registries that are set up.
 pub fn set_up(typed: &OsStr) -> Vec<CompletionCandidate> {
     offer(typed, |home| {
-        let ids = registries::list(home).unwrap_or_default();
+        let ids = registries::list(home, kf_built_in::carried()).unwrap_or_default();
         ids.into_iter().map(|id| Candidate { value: id.to_string(), help: None }).collect()
     })
 }
@@ -48,14 +50,18 @@ fn offer(typed: &OsStr, find: impl Fn(&Home) -> Vec<Candidate>) -> Vec<Completio
 }
 
 fn installed_in(home: &Home) -> Vec<Candidate> {
-    let receipts = receipt::list(home).unwrap_or_default();
-    let candidate = |(name, receipt): (kf_core::PluginName, kf_registry::Result<receipt::Receipt>)| {
-        Candidate { value: name.to_string(), help: receipt.ok().map(|receipt| receipt.summary) }
+    let commands = commands_in(home).list().unwrap_or_default().into_iter();
+    let candidate = |(name, named): (PluginName, kf_registry::Result<Named>)| match named {
+        Ok(Named { answers: None, .. }) => None,
+        Ok(Named { answers: Some(receipt), .. }) => {
+            Some(Candidate { value: name.to_string(), help: Some(receipt.summary) })
+        }
+        Err(_) => Some(Candidate { value: name.to_string(), help: None }),
     };
-    receipts.into_iter().map(candidate).collect()
+    commands.filter_map(candidate).collect()
 }
 
 fn offered_in(home: &Home) -> Vec<Candidate> {
-    let offered = offered::available(home, App::now()).into_iter();
+    let offered = offered::available(commands_in(home), App::now()).into_iter();
     offered.map(|(name, summary)| Candidate { value: name, help: Some(summary) }).collect()
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use clap::CommandFactory as _;
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use kf_cluster::connection::end_unattended_plugins;
-use kf_command::{complete, installed};
+use kf_command::complete;
 use kf_core::PluginName;
 use kf_core::tree::{Argument, Completion, ValueType};
 use kf_sandbox::{Candidate, CompletionRequest};
@@ -138,8 +138,7 @@ impl Live {
             }
             Names::Of { command, argument } => {
                 let app = App::new(&Ui::mute(), global).ok()?;
-                let installed =
-                    installed::find(&app.home, &PluginName::parse(command.as_str()).ok()?).ok()??;
+                let installed = app.commands().find(&PluginName::parse(command.as_str()).ok()?).ok()??;
                 let setting = app.setting(&RunArgs { read_only: true, ..RunArgs::default() });
                 match &argument.completion {
                     Completion::Objects(kind) => complete::by_kind(&installed, &setting, kind).ok(),

@@ -30,20 +30,7 @@ pub struct AnswerArgs {
 }
 
 pub fn installer(app: &App) -> Installer<'_> {
-    Installer::new(&app.home, &args::RESERVED, app.reporter(), App::now())
-}
-
-/// Shows what installing a release would change, asks, and installs it. None if it is installed just so.
-pub fn install(
-    app: &App,
-    installer: &mut Installer<'_>,
-    resolved: &Resolved,
-    answer: &AnswerArgs,
-) -> Result<Option<Receipt>> {
-    match installer.prepare(resolved)? {
-        Some(prepared) => finish(app, installer, &prepared, answer).map(Some),
-        None => Ok(None),
-    }
+    Installer::new(app.commands(), &args::RESERVED, app.reporter(), App::now())
 }
 
 /// Shows what was prepared, asks, and installs it.
@@ -53,8 +40,20 @@ pub fn finish(
     prepared: &Prepared,
     answer: &AnswerArgs,
 ) -> Result<Receipt> {
+    let retry = format!("kf command add {}", word(prepared));
+    finish_with(app, installer, prepared, answer, &retry)
+}
+
+/// The same, where another line than `kf command add` led here.
+pub fn finish_with(
+    app: &App,
+    installer: &Installer<'_>,
+    prepared: &Prepared,
+    answer: &AnswerArgs,
+    retry: &str,
+) -> Result<Receipt> {
     show(app, prepared);
-    agree(app, prepared, answer)?;
+    agree(app, prepared, answer, retry)?;
     installer.apply(prepared)
 }
 
@@ -98,22 +97,20 @@ pub fn show(app: &App, prepared: &Prepared) {
 pub fn from(origin: &Origin) -> String {
     match origin {
         Origin::Registry { owner, .. } => format!("by {owner}"),
-        Origin::BuiltIn => "built in".to_owned(),
+        Origin::BuiltIn { .. } => "built in".to_owned(),
         Origin::Local { path } => format!("from {}", path.display()),
     }
 }
 
 /// Returns only if the plan needs no consent, or somebody has given it.
-fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
+fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs, retry: &str) -> Result<()> {
     let plan = &prepared.plan;
     let name = &prepared.fetched.resolved.name;
     let action = match plan.change {
         Change::Replace { .. } => replacing(name.as_str(), plan),
         Change::Add | Change::Unchanged => format!("add {name}"),
     };
-    let retry = format!("kf command add {}", word(prepared));
-    let question =
-        Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry: &retry };
+    let question = Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry };
     ask(app, &question, given)
 }
 
@@ -132,7 +129,7 @@ pub fn word(prepared: &Prepared) -> String {
     let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
     match origin {
         Origin::Local { path } => path.display().to_string(),
-        Origin::Registry { .. } | Origin::BuiltIn => format!("{name}@{version}"),
+        Origin::Registry { .. } | Origin::BuiltIn { .. } => format!("{name}@{version}"),
     }
 }
 

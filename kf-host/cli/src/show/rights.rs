@@ -166,7 +166,7 @@ pub fn footer(installed: &Installed) -> String {
     let receipt = &installed.receipt;
     let vouches = match &receipt.origin {
         Origin::Registry { owner, .. } => format!("signed by {owner}"),
-        Origin::BuiltIn => "built in".to_owned(),
+        Origin::BuiltIn { .. } => "built in".to_owned(),
         Origin::Local { path } => format!("from {}", path.display()),
     };
     let from = format!("{} {}, {vouches}", receipt.name, receipt.version);

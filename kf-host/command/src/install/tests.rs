@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use kf_core::tree::{Command, CommandTree};
+use kf_home::Home;
+use kf_registry::built_in::BuiltIns;
 use kf_registry::parts::{Part, PartKind, Parts};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -52,7 +54,12 @@ fn fetched(version: &Version) -> Fetched {
         version: version.clone(),
         abi: Version::new(0, 1, 0),
         summary: "Say hello".into(),
-        origin: Origin::BuiltIn,
+        origin: Origin::Registry {
+            registry: RegistryId::parse("team").unwrap(),
+            owner: kf_core::AuthorId::parse("alice").unwrap(),
+            keyids: vec!["key".to_owned()],
+            snapshot: 1,
+        },
         ceiling: Permissions::default(),
         program: Program::Component,
         parts: Parts::try_from(parts).unwrap(),
@@ -62,7 +69,12 @@ fn fetched(version: &Version) -> Fetched {
 }
 
 fn install(home: &Home, version: &Version) -> Result<Receipt, Failure> {
-    let installer = Installer::new(home, &RESERVED, Arc::new(Mute), Timestamp::UNIX_EPOCH);
+    let installer = Installer::new(
+        Commands { home, built_in: BuiltIns::default() },
+        &RESERVED,
+        Arc::new(Mute),
+        Timestamp::UNIX_EPOCH,
+    );
     let fetched = fetched(version);
     let (lock, _, old) = installer.lock(&fetched.resolved.name)?;
     let prepared = installer.examined(lock, old.as_ref(), fetched)?;

@@ -7,6 +7,7 @@
 )]
 
 mod assembling;
+mod built_in;
 mod fixture;
 mod install;
 mod programs;

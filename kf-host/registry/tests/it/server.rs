@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kf_core::{Digest, Kind, RegistryId};
+use kf_registry::built_in::BuiltIns;
 use kf_registry::registries::{self, Pin};
 use kf_registry::transport::Url;
 use kf_registry::{Error, trust};
@@ -210,20 +211,20 @@ fn a_root_is_pinned_by_its_digest_or_not_at_all() {
     let wrong = Pin::Sha256(Digest::of(b"another root"));
     let error = registries::add(&home, id.clone(), &[&server.url], wrong, LONG).unwrap_err();
     assert!(matches!(error, Error::WrongRoot { .. }), "{error}");
-    assert!(registries::list(&home).unwrap().is_empty());
+    assert!(registries::list(&home, BuiltIns::default()).unwrap().is_empty());
 
     let right = Pin::Sha256(Digest::of(&fixture.root()));
     registries::add(&home, id.clone(), &[&server.url], right, LONG).unwrap();
-    let registry = registries::load(&home, &id).unwrap();
+    let registry = registries::load(&home, BuiltIns::default(), &id).unwrap();
     trust::refresh(&home, &registry, &quick(start(), LONG)).unwrap();
-    assert_eq!(registries::list(&home).unwrap(), std::slice::from_ref(&id));
+    assert_eq!(registries::list(&home, BuiltIns::default()).unwrap(), std::slice::from_ref(&id));
     let again = registries::add(&home, id.clone(), &[&server.url], right, LONG);
     assert!(matches!(again, Err(Error::RegistryExists(_))));
 
     fs_err::write(home.registry_config(&id).join("root.json"), "{}").unwrap();
-    assert!(matches!(registries::load(&home, &id), Err(Error::WrongRoot { .. })));
-    registries::remove(&home, &id).unwrap();
-    assert!(matches!(registries::load(&home, &id), Err(Error::NoRegistry(_))));
+    assert!(matches!(registries::load(&home, BuiltIns::default(), &id), Err(Error::WrongRoot { .. })));
+    registries::remove(&home, BuiltIns::default(), &id).unwrap();
+    assert!(matches!(registries::load(&home, BuiltIns::default(), &id), Err(Error::NoRegistry(_))));
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn mark(status: &mut Value, kind: &str, reason: &str, message: &str) {
     if holds_in(Some(status), kind) {
         return;
     }
-    let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let old = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut conditions: Vec<Value> = Vec::new();
     for mut condition in old {

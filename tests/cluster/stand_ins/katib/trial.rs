@@ -31,7 +31,7 @@ async fn pass(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>
     let (name, namespace) = (trial.name_any(), trial.namespace().unwrap_or_default());
     let before = trial.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut status = before.clone();
-    let now = || json!(k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let now = || json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     if !holds(trial, "Created") {
         set(&mut status, "startTime", now());
         mark(&mut status, "Created", "TrialCreated", "Trial is created");

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::page;
+use crate::built_in::hinted;
 use crate::cluster::Cluster;
 use crate::say;
 use crate::step::{Doing, Failure, Result, programs};
@@ -218,8 +219,7 @@ impl Stage {
 }
 
 fn accepting_words(refused: &Told) -> Vec<String> {
-    let hint = refused.words.lines().find_map(|line| line.strip_prefix("hint: kf "));
-    hint.unwrap_or_default().split(' ').map(str::to_owned).collect()
+    hinted(&refused.words).unwrap_or_default()
 }
 
 fn ended(child: &mut Child) -> Result<i32> {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_command::install::Installer;
+use kf_command::installed::Named;
 use kf_command::local;
+use kf_command::remove;
 use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
 use kf_registry::index::{Request, Resolved};
@@ -13,6 +15,7 @@ use kf_registry::index::{Request, Resolved};
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};
+use crate::show::standing::is_built_in;
 use crate::show::together;
 
 /// Add commands from a registry, or a component of your own
@@ -33,7 +36,7 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     let mut wanted: Vec<(&String, Wanted)> = Vec::new();
     for word in &args.names {
         let next = Wanted::parse(word)?;
-        if !wanted.iter().any(|(_, wanted)| *wanted == next) {
+        if !wanted.iter().any(|(_, wanted)| *wanted == next) && !next.is_switched_on(app)? {
             wanted.push((word, next));
         }
     }
@@ -76,19 +79,33 @@ fn check_named_once(all: &[(&String, Found)]) -> Result<()> {
 
 /// What is to be added.
 #[derive(PartialEq)]
-enum Wanted {
+pub(super) enum Wanted {
     Request(Request),
     /// A component of this machine.
     File(PathBuf),
 }
 
 impl Wanted {
-    fn parse(word: &str) -> Result<Self> {
+    pub(super) fn parse(word: &str) -> Result<Self> {
         match Path::new(word).extension().and_then(OsStr::to_str) {
             Some("wasm") => Ok(Self::File(word.into())),
             Some("py") => Err(Failure::usage(format!("{word} is a script, which this kf does not run"))),
             _ => Ok(Self::Request(Request::parse(word)?)),
         }
+    }
+
+    /// Whether it means a built-in command, which then is there.
+    fn is_switched_on(&self, app: &App) -> Result<bool> {
+        let Self::Request(Request { registry: None, name, want }) = self else { return Ok(false) };
+        let Named { answers, other } = app.commands().named(name)?;
+        let built_in =
+            answers.or(other).filter(|receipt| is_built_in(receipt) && want.matches(&receipt.version));
+        let Some(built_in) = built_in else { return Ok(false) };
+        match remove::switch_on(app.commands(), name)? {
+            Some(_) => app.ui.data_line(&format!("Added {name} {} (built in)", built_in.version))?,
+            None => app.ui.note(&format!("{name} {} is built in", built_in.version)),
+        }
+        Ok(true)
     }
 
     fn resolve(self, installer: &mut Installer<'_>) -> Result<Found> {

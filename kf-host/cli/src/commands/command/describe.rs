@@ -2,21 +2,22 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 use kf_command::availability::own_rights;
-use kf_command::installed::Installed;
+use kf_command::installed::{Installed, Named};
 use kf_command::rights::{Rights, in_words};
 use kf_core::failure::Result;
 use kf_core::tree::{CommandTree, PathArguments};
 use kf_core::ui::{Column, Format, Row, Tone};
 use kf_core::{Digest, PluginName};
 use kf_registry::index::{Origin, Request};
-use kf_registry::receipt::{self, Receipt};
+use kf_registry::receipt::Receipt;
 use serde_json::json;
 
 use crate::added::clap_tree::{self, Frame};
 use crate::app::App;
 use crate::candidates::known;
+use crate::show::standing::is_built_in;
 use crate::show::wrap::width;
-use crate::show::{availability, plan, rights};
+use crate::show::{availability, plan, rights, standing};
 
 /// Show a command: usage, signer, digest, and each of its rights ✓ or ✗ for you
 ///
@@ -34,6 +35,8 @@ struct Known {
     version: String,
     summary: String,
     origin: Origin,
+    /// What else there is under its name, and does not run.
+    other: Option<Receipt>,
     digest: Digest,
     rights: Rights,
     tree: CommandTree,
@@ -43,9 +46,15 @@ struct Known {
 
 pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     let request = Request::parse(&args.name)?;
-    let receipt = receipt::read(&app.home, &request.name)?;
-    match receipt.filter(|receipt| request.is_met_by(&receipt.origin, &receipt.version)) {
-        Some(receipt) => {
+    let Named { answers, other } = app.commands().named(&request.name)?;
+    let is_met = |receipt: &Receipt| request.is_met_by(&receipt.origin, &receipt.version);
+    let is_replaceable = answers.as_ref().is_none_or(is_built_in);
+    let (here, runs) = match (answers.filter(is_met), other.filter(is_met)) {
+        (Some(receipt), other) => (Some((receipt, other)), true),
+        (None, other) => (other.map(|receipt| (receipt, None)), false),
+    };
+    match here {
+        Some((receipt, other)) => {
             let installed = Installed::new(receipt)?;
             let rights = installed.rights()?;
             let Installed { receipt, tree } = installed;
@@ -55,7 +64,8 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 version: receipt.version.to_string(),
                 summary: receipt.summary.clone(),
                 digest: receipt.program_digest(),
-                installed: Some(receipt.at),
+                installed: runs.then_some(receipt.at),
+                other,
                 origin: receipt.origin,
                 rights,
                 tree,
@@ -64,7 +74,10 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
         }
         None => {
             let mut installer = plan::installer(app);
-            let resolved = installer.resolve(&request)?;
+            let resolved = match is_replaceable {
+                true => installer.resolve_replacement(&request)?,
+                false => installer.resolve(&request)?,
+            };
             let (fetched, examined) = installer.look(&resolved)?;
             let resolved = fetched.resolved;
             let known = Known {
@@ -72,6 +85,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 name: resolved.name,
                 version: resolved.version.to_string(),
                 summary: resolved.summary,
+                other: None,
                 origin: resolved.origin,
                 rights: examined.rights,
                 tree: examined.tree,
@@ -83,24 +97,29 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
 }
 
 fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
-    let Known { name, version, summary, origin, digest, rights, tree, installed } = known;
+    let Known { name, version, summary, origin, other, digest, rights, tree, installed } = known;
     let rules = &rights.rules;
     let paths = PathArguments::of(tree);
     let frame = Frame { name: name.as_str(), footer: String::new() };
     let usage = clap_tree::build(&frame, tree).bin_name(format!("kf {name}")).render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
-    let (owner, keyids) = match origin {
-        Origin::Registry { owner, keyids, .. } => (Some(owner), keyids.as_slice()),
-        Origin::BuiltIn | Origin::Local { .. } => (None, [].as_slice()),
-    };
+    let (owner, keyids) = (origin.owner(), origin.keyids());
     let source = match origin {
         Origin::Registry { registry, snapshot, .. } => format!("{registry}, snapshot {snapshot}"),
-        Origin::BuiltIn => "built in".to_owned(),
+        Origin::BuiltIn { .. } => "built in".to_owned(),
         Origin::Local { path } => path.display().to_string(),
+    };
+    let source = match other {
+        Some(other) => format!("{source}, {}", standing::why(origin, other)),
+        None => source,
     };
     let signer =
         owner.map_or_else(|| "nobody".to_owned(), |owner| format!("{owner} ({})", keyids.join(", ")));
-    let since = installed.map_or_else(|| format!("no: kf command add {name}"), |at| format!("{at:.0}"));
+    let since = match (installed, origin) {
+        (None, _) => format!("no: kf command add {name}"),
+        (Some(_), Origin::BuiltIn { .. }) => format!("with kf {}", env!("CARGO_PKG_VERSION")),
+        (Some(at), _) => format!("{at:.0}"),
+    };
     let own = if rules.is_empty() { None } else { Some(own_rights(&app.home, &app.target(), rules)) };
 
     let allowed: Vec<_> = match &own {
@@ -130,7 +149,7 @@ fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
         ],
         object: json!({
             "name": name, "version": version, "about": summary, "usage": usage,
-            "registry": origin.registry(), "owner": owner, "keyids": keyids, "origin": origin,
+            "registry": origin.registry(), "insteadOf": other.as_ref().map(standing::object), "owner": owner, "keyids": keyids, "origin": origin,
             "sha256": digest, "installed": installed, "rights": allowed,
             "selection": rights.selection, "terminal": rights.terminal, "headers": rights.headers,
             "paths": paths,

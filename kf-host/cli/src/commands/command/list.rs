@@ -3,20 +3,22 @@ use std::collections::BTreeMap;
 use clap::Args;
 use kf_command::availability::{self, Availability};
 use kf_command::install::{self, ADD_REGISTRY};
+use kf_command::installed::{Listed, Named};
 use kf_core::failure::Result;
 use kf_core::grants::RuleSet;
 use kf_core::ui::{Cell, Column, Format, Row, Tone};
-use kf_core::{AuthorId, PluginName};
-use kf_registry::index::Origin;
-use kf_registry::receipt::{self, Receipt};
+use kf_core::{AuthorId, Digest, PluginName};
+use kf_registry::receipt::Receipt;
 use kf_registry::trust::Session;
-use kf_registry::{registries, slot};
+use kf_registry::slot;
+
 use serde_json::json;
 
 use crate::app::App;
 use crate::show::availability::tone;
+use crate::show::standing;
 
-/// List the commands that are added, or all there are
+/// List the commands that can be run, or all there are
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Also those that could be added, and whether each can be used here
@@ -25,28 +27,29 @@ pub struct ListArgs {
 }
 
 pub fn run(app: &App, args: &ListArgs) -> Result<()> {
-    let installed: BTreeMap<PluginName, Result<Receipt, kf_registry::Error>> =
-        receipt::list(&app.home)?.into_iter().collect();
+    let commands: Vec<Listed> = app.commands().list()?;
     let replaced: BTreeMap<PluginName, PluginName> = slot::list(&app.home)?.into_iter().collect();
     if args.available {
-        return available(app, &installed);
+        return available(app, &commands);
     }
     let columns = columns(&["NAME", "VERSION", "SOURCE", "ABOUT"]);
-    let rows: Vec<Row> = installed
+    let rows: Vec<Row> = commands
         .iter()
-        .map(|(name, receipt)| match receipt {
-            Err(error) => broken(name, error),
-            Ok(receipt) => {
-                let about = match replaced.get(name) {
-                    Some(other) => Cell::toned(format!("replaced by {other}"), Tone::Warning),
-                    None => Cell::from(receipt.summary.as_str()),
+        .filter_map(|(name, listed)| match listed {
+            Err(error) => Some(broken(name, error)),
+            Ok(named) => {
+                let receipt = named.answers.as_ref()?;
+                let about = match (replaced.get(name), &receipt.blocked) {
+                    (Some(other), _) => Cell::toned(format!("replaced by {other}"), Tone::Warning),
+                    (None, Some(reason)) => Cell::toned(format!("blocked: {reason}"), Tone::Bad),
+                    (None, None) => Cell::from(receipt.summary.as_str()),
                 };
-                row(name, receipt, about, None)
+                Some(row(named, receipt, about, None))
             }
         })
         .collect();
     if rows.is_empty() {
-        let next = if registries::list(&app.home)?.is_empty() {
+        let next = if app.registries()?.is_empty() {
             ADD_REGISTRY
         } else {
             "kf command list --available"
@@ -74,33 +77,32 @@ fn columns(titles: &[&str]) -> Vec<Column> {
     titles.iter().copied().map(Column::new).chain(wide).collect()
 }
 
-fn row(name: &PluginName, receipt: &Receipt, about: Cell, here: Option<&Availability>) -> Row {
+fn row(named: &Named, receipt: &Receipt, about: Cell, here: Option<&Availability>) -> Row {
+    let name = &receipt.name;
+    let owner = receipt.origin.owner();
     let object = json!({
         "name": name,
         "version": receipt.version,
         "source": receipt.origin.to_string(),
-        "owner": owner(&receipt.origin),
+        "insteadOf": standing::other(named),
+        "owner": owner,
         "sha256": receipt.program_digest(),
         "installed": true,
+        "blocked": receipt.blocked,
         "about": receipt.summary,
         "here": here.map(Availability::as_str),
         "why": here.and_then(Availability::why),
     });
-    let mut cells: Vec<Cell> =
-        vec![name.as_str().into(), receipt.version.to_string().into(), receipt.origin.to_string().into()];
+    let mut cells: Vec<Cell> = vec![
+        name.as_str().into(),
+        receipt.version.to_string().into(),
+        standing::source(receipt, named.other.as_ref()).into(),
+    ];
     cells.extend(here.map(|here| Cell::toned(here.as_str(), tone(here))));
     cells.push(about);
-    cells.push(owner(&receipt.origin).map_or_else(String::new, ToString::to_string).into());
+    cells.push(owner.map_or_else(String::new, ToString::to_string).into());
     cells.push(receipt.program_digest().to_string().into());
     Row { cells, object: object.into(), name: format!("command/{name}") }
-}
-
-/// Who signed it, if anybody did.
-fn owner(origin: &Origin) -> Option<&AuthorId> {
-    match origin {
-        Origin::Registry { owner, .. } => Some(owner),
-        Origin::BuiltIn | Origin::Local { .. } => None,
-    }
 }
 
 fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
@@ -111,60 +113,98 @@ fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
     }
 }
 
+/// A command that could be added.
+struct Offer<'a> {
+    name: &'a PluginName,
+    version: String,
+    source: &'a str,
+    owner: Option<&'a AuthorId>,
+    sha256: Digest,
+    about: &'a str,
+}
+
+impl Offer<'_> {
+    fn row(&self) -> Row {
+        let Self { name, version, source, owner, sha256, about } = self;
+        let object = json!({
+            "name": name, "version": version, "source": source, "owner": owner, "sha256": sha256,
+            "installed": false, "about": about, "here": "not installed",
+        });
+        let cells = vec![
+            name.as_str().into(),
+            version.to_string().into(),
+            (*source).into(),
+            Cell::toned("not installed", Tone::Faint),
+            format!("{about}: kf command add {name}").into(),
+        ];
+        Row { cells, object: object.into(), name: format!("command/{name}") }
+    }
+}
+
+/// A built-in command that its user removed.
+fn switched_off(receipt: &Receipt) -> Row {
+    Offer {
+        name: &receipt.name,
+        version: receipt.version.to_string(),
+        source: &receipt.origin.to_string(),
+        owner: receipt.origin.owner(),
+        sha256: receipt.program_digest(),
+        about: &receipt.summary,
+    }
+    .row()
+}
+
 /// Everything that is added or offered, and whether it can be used in this namespace.
-fn available(app: &App, installed: &BTreeMap<PluginName, Result<Receipt, kf_registry::Error>>) -> Result<()> {
+fn available(app: &App, commands: &[Listed]) -> Result<()> {
     let mut sessions: Vec<Session> = Vec::new();
-    let registries = registries::list(&app.home)?;
+    let registries = app.registries()?;
     for id in &registries {
-        match install::refresh(&app.home, id, app.reporter().as_ref(), App::now()) {
+        match install::refresh(app.commands(), id, app.reporter().as_ref(), App::now()) {
             Ok(session) => sessions.push(session),
             // What another registry offers, and what is added, can still be listed.
             Err(error) => app.ui.error(&error),
         }
     }
     let mut wanted: BTreeMap<PluginName, &[serde_json::Value]> = BTreeMap::new();
-    for (name, receipt) in installed {
-        wanted.extend(
-            receipt.as_ref().ok().map(|receipt| (name.clone(), receipt.permissions.kubernetes.as_slice())),
-        );
+    for (name, listed) in commands {
+        let receipt = listed.as_ref().ok().and_then(|named| named.answers.as_ref());
+        wanted.extend(receipt.map(|receipt| (name.clone(), receipt.permissions.kubernetes.as_slice())));
     }
     let rules: Vec<(PluginName, RuleSet)> =
         wanted.into_iter().filter_map(|(name, rules)| Some((name, RuleSet::parse(rules).ok()?))).collect();
     let here = availability::of_all(&app.home, &app.target(), &rules);
+    let is_known = |name: &PluginName| commands.binary_search_by(|(known, _)| known.cmp(name)).is_ok();
     let mut rows: BTreeMap<PluginName, Row> = BTreeMap::new();
     for session in &sessions {
         for (name, listed) in &session.view().plugins {
-            let Some(release) = listed.newest().filter(|_| !installed.contains_key(name)) else { continue };
-            let hint = format!("{}: kf command add {name}", listed.entry.summary);
-            let object = json!({
-                "name": name, "version": release.version, "source": session.view().registry,
-                "owner": listed.entry.owner, "sha256": release.parts.program().sha256, "installed": false,
-                "about": listed.entry.summary, "here": "not installed",
-            });
-            let cells = vec![
-                name.as_str().into(),
-                release.version.to_string().into(),
-                session.view().registry.as_str().into(),
-                Cell::toned("not installed", Tone::Faint),
-                hint.into(),
-            ];
-            rows.insert(name.clone(), Row { cells, object: object.into(), name: format!("command/{name}") });
+            let Some(release) = listed.newest().filter(|_| !is_known(name)) else { continue };
+            let offer = Offer {
+                name,
+                version: release.version.to_string(),
+                source: session.view().registry.as_str(),
+                owner: Some(&listed.entry.owner),
+                sha256: release.parts.program().sha256,
+                about: &listed.entry.summary,
+            };
+            rows.insert(name.clone(), offer.row());
         }
     }
-    for (name, receipt) in installed {
-        let added = match receipt {
+    for (name, listed) in commands {
+        let known = match listed {
             Err(error) => {
                 let mut row = broken(name, error);
                 row.cells.insert(3, Cell::toned("broken", Tone::Bad));
                 row
             }
-            Ok(receipt) => {
+            Ok(Named { answers: None, other: None }) => continue,
+            Ok(Named { answers: None, other: Some(off) }) => switched_off(off),
+            Ok(named @ Named { answers: Some(receipt), .. }) => {
                 let here = here.get(name).unwrap_or(&Availability::Ready);
                 let about = here.why().map_or_else(|| Cell::from(receipt.summary.as_str()), Cell::from);
-                row(name, receipt, about, Some(here))
+                row(named, receipt, about, Some(here))
             }
         };
-        rows.insert(name.clone(), added);
+        rows.insert(name.clone(), known);
     }
     if rows.is_empty() {
         match (registries.is_empty(), sessions.is_empty()) {

@@ -8,6 +8,8 @@ use crate::app::App;
 use crate::candidates::known;
 
 /// Remove commands
+///
+/// A built-in command is switched off; `kf command add` switches it on again.
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
     /// What to remove
@@ -18,8 +20,11 @@ pub struct RemoveArgs {
 pub fn run(app: &App, args: &RemoveArgs) -> Result<()> {
     let names = args.names.iter().map(PluginName::parse).collect::<Result<Vec<_>, _>>()?;
     for name in &names {
-        remove::remove(&app.home, name)?;
+        let is_built_in = remove::remove(app.commands(), name)?;
         app.ui.data_line(&format!("Removed {name}"))?;
+        if is_built_in {
+            app.ui.note(&format!("{name} is built in; `kf command add {name}` brings it back"));
+        }
     }
-    remove::sweep(&app.home)
+    remove::sweep(app.commands())
 }

@@ -2,17 +2,19 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use kf_command::install::Installer;
+use kf_command::install::{ADD_REGISTRY, Installer};
+use kf_command::installed::Named;
 use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
 use kf_core::ui::{Cell, Column, Format, Row, Tone};
 use kf_registry::index::Resolved;
-use kf_registry::receipt::{self, Receipt};
+use kf_registry::receipt::Receipt;
 use serde_json::json;
 
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};
+use crate::show::standing::is_built_in;
 use crate::show::together;
 
 /// Upgrade commands to the newest version
@@ -43,7 +45,7 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
         return outdated(app, &mut installer);
     }
     let names: BTreeSet<PluginName> = if args.all {
-        receipt::list(&app.home)?.into_iter().map(|(name, _)| name).collect()
+        all(app)?
     } else {
         args.names.iter().map(PluginName::parse).collect::<Result<_, _>>()?
     };
@@ -79,17 +81,39 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     }
 }
 
+/// The names of all commands. Without a registry nothing is newer than what is built in.
+fn all(app: &App) -> Result<BTreeSet<PluginName>> {
+    let offline = app.registries()?.is_empty();
+    let is_wanted = |named: &Result<Named, kf_registry::Error>| match named {
+        Ok(Named { answers, .. }) => {
+            answers.as_ref().is_some_and(|receipt| !(offline && is_built_in(receipt)))
+        }
+        Err(_) => true,
+    };
+    if offline && !app.commands().built_in.is_empty() {
+        no_registry(app);
+    }
+    let commands = app.commands().list()?.into_iter();
+    Ok(commands.filter(|(_, named)| is_wanted(named)).map(|(name, _)| name).collect())
+}
+
+fn no_registry(app: &App) {
+    app.ui.note("no registry is set up to upgrade built-in commands from");
+    app.ui.note(&format!("hint: {ADD_REGISTRY}"));
+}
+
 /// The release to upgrade to; where there is none it says so.
 fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Result<Option<Resolved>> {
-    let old = receipt::require(&app.home, name)?;
+    let old = app.commands().require(name)?;
     let newer = installer.resolve_newer(&old)?;
     if newer.is_none() {
         // Read again: the registry may just have said something about it.
-        let Receipt { version, yanked, .. } = receipt::require(&app.home, name)?;
+        let Receipt { version, yanked, .. } = app.commands().require(name)?;
         match yanked {
             true => app
                 .ui
                 .warn(&format!("{name} {version} was withdrawn by its registry; nothing newer is on offer")),
+            false if is_built_in(&old) && app.registries()?.is_empty() => no_registry(app),
             false => app.ui.note(&format!("{name} {version} is the newest")),
         }
     }
@@ -99,10 +123,13 @@ fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Re
 /// What could be upgraded. A registry that does not answer is said once, and the others are asked.
 fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
     let (mut rows, mut silent, mut failed) = (Vec::new(), BTreeSet::new(), None);
-    for (name, receipt) in receipt::list(&app.home)? {
-        let old = match receipt {
-            Ok(old) if old.origin.registry().is_some_and(|registry| silent.contains(registry)) => continue,
-            Ok(old) => old,
+    for (name, named) in app.commands().list()? {
+        let old = match named.map(|named| named.answers) {
+            Ok(None) => continue,
+            Ok(Some(old)) if old.origin.registry().is_some_and(|registry| silent.contains(registry)) => {
+                continue;
+            }
+            Ok(Some(old)) => old,
             Err(error) => {
                 app.ui.error(&error.into());
                 continue;
@@ -125,6 +152,9 @@ fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
     }
     match (failed, rows.is_empty()) {
         (Some(kind), _) => return Err(Failure::new(kind, "not every registry could be asked")),
+        (None, true) if app.registries()?.is_empty() && !app.commands().built_in.is_empty() => {
+            no_registry(app);
+        }
         (None, true) => app.ui.note("every command is the newest"),
         (None, false) => {
             app.ui.note("`kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them");

@@ -46,10 +46,16 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
             let digest = Digest::parse(digest)?;
             registries::add(&app.home, id, &urls, Pin::Sha256(digest), FETCH_ROOT)?
         }
-        (None, None) => return Err(Failure::usage("a registry needs `--root` or `--root-sha256`")),
+        (None, None) => {
+            let carried = kf_built_in::carried().registry().filter(|carried| carried.id == id.as_str());
+            let Some(carried) = carried else {
+                return Err(Failure::usage("a registry needs `--root` or `--root-sha256`"));
+            };
+            registries::add(&app.home, id, &urls, Pin::BuiltIn(carried), FETCH_ROOT)?
+        }
     };
     // One that does not answer now stays set up; one that lies does not.
-    match install::refresh(&app.home, &registry.id, app.reporter().as_ref(), App::now()) {
+    match install::refresh(app.commands(), &registry.id, app.reporter().as_ref(), App::now()) {
         Ok(session) => {
             let offered = session.view().plugins.len();
             app.ui.data_line(&format!("Added registry {}, which offers {offered} commands", registry.id))?;
@@ -59,7 +65,7 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
             app.ui.warn(&format!("registry {} does not answer now", registry.id));
         }
         Err(error) => {
-            registries::remove(&app.home, &registry.id)?;
+            registries::remove(&app.home, kf_built_in::carried(), &registry.id)?;
             return Err(error);
         }
     }

@@ -16,8 +16,8 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
         ["NAME", "URL", "EXPIRES", "ROOT"].map(Column::new).into_iter().chain([Column::wide("ROOT SHA256")]);
     let columns: Vec<Column> = columns.collect();
     let mut rows = Vec::new();
-    for id in registries::list(&app.home)? {
-        let row = match registries::load(&app.home, &id) {
+    for id in app.registries()? {
+        let row = match registries::load(&app.home, kf_built_in::carried(), &id) {
             Err(error) => Row {
                 cells: vec![id.as_str().into(), Cell::toned(error.to_string(), Tone::Bad)],
                 object: json!({ "name": id, "error": error.to_string() }).into(),

@@ -2,7 +2,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_core::RegistryId;
 use kf_core::failure::Result;
-use kf_registry::registries;
+use kf_registry::{built_in, registries};
 
 use crate::app::App;
 use crate::candidates::known;
@@ -17,6 +17,7 @@ pub struct RemoveArgs {
 
 pub fn run(app: &App, args: &RemoveArgs) -> Result<()> {
     let id = RegistryId::parse(&args.name)?;
-    registries::remove(&app.home, &id)?;
+    registries::remove(&app.home, kf_built_in::carried(), &id)?;
+    built_in::forget(&app.home, kf_built_in::carried(), &id)?;
     Ok(app.ui.data_line(&format!("Removed registry {id}"))?)
 }
