@@ -18,8 +18,10 @@ use fs_err::File;
 use kf_tests::cluster::{BUSYBOX, Cluster, Part, Profile, TestNamespace, User};
 use serde_json::{Value, json};
 
+mod first;
 mod rounds;
 
+use first::Release;
 use rounds::{Contender, compare};
 
 fn main() -> ExitCode {
@@ -35,11 +37,15 @@ fn main() -> ExitCode {
 fn run() -> std::result::Result<(), Box<dyn AnyError>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(kf), Some(home), Some(cluster)) = (arguments.next(), arguments.next(), arguments.next()) else {
-        return Err("usage: kf-bench-cluster KF KF_HOME CLUSTER-DIRECTORY".into());
+        return Err("usage: kf-bench-cluster KF KF_HOME CLUSTER-DIRECTORY [RELEASED-KF WHEEL]".into());
     };
+    let release = arguments.next().zip(arguments.next());
     let cluster = Cluster::attach(&cluster)?;
     let namespace = TestNamespace::new(&cluster, "bench")?;
     let bench = Bench { kf, home, cluster: &cluster, namespace: &namespace };
+    if let Some((program, wheel)) = release {
+        first::measure(&Release { program, wheel }, cluster.kubectl(), &namespace)?;
+    }
     bench.status()?;
     if cluster.profile() == Profile::Api {
         writeln!(std::io::stdout(), "\nlogs, ports and exec need a node, and that needs root")?;

@@ -8,6 +8,7 @@
 pub mod bindings;
 pub mod cache;
 pub mod command;
+pub mod cross;
 pub mod debian;
 pub mod effort;
 mod error;
@@ -16,6 +17,7 @@ pub mod guests;
 pub mod kubernetes;
 pub mod locations;
 pub mod optional;
+pub mod packaging;
 pub mod pods;
 pub mod progress;
 pub mod python;

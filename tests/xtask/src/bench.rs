@@ -1,15 +1,16 @@
 //! Benchmarks: peers side by side, ratios printed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::Args;
-use kf_toolchains::locations::{target, workspace};
+use kf_toolchains::locations::target;
 
 use crate::cluster::{Cluster, Profile};
+use crate::published::Kf;
 use crate::setup::{self, Wanted};
-use crate::step::{Doing, Failure, Result, cargo, programs, quietly, run, run_talking};
-use crate::{plugins, say};
+use crate::step::{Doing, Result, cargo, programs, run, run_talking};
+use crate::{release as released, say};
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -30,7 +31,7 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     }
     fs_err::create_dir_all(&folder).doing("cannot make the benchmark's folder")?;
     let kf = Kf { program: installed(&programs.join("kf"), &folder)?, home: folder.join("home"), folder };
-    kf.set_up()?;
+    kf.set_up(Path::new("keys"), &COMMANDS)?;
     native_hello(&kf.folder)?;
 
     let build = if args.dev { "the dev profile: its figures say nothing about a release" } else { "release" };
@@ -38,7 +39,17 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     run(Command::new(programs.join("kf-bench-start")).arg(&kf.program).arg(&kf.folder))?;
     let cluster = Cluster::start(profile)?;
     let mut with_cluster = Command::new(programs.join("kf-bench-cluster"));
-    let measured = run_talking(with_cluster.arg(&kf.program).arg(&kf.home).arg(cluster.folder()));
+    with_cluster.arg(&kf.program).arg(&kf.home).arg(cluster.folder());
+    match released::for_this_machine() {
+        Some(release) => with_cluster.args(release),
+        None => {
+            say::step(
+                "no release, so `from the file to the first useful output` is left out: cargo xtask release",
+            );
+            &mut with_cluster
+        }
+    };
+    let measured = run_talking(&mut with_cluster);
     cluster.stop()?;
     measured
 }
@@ -74,46 +85,4 @@ fn native_hello(folder: &Path) -> Result<()> {
         installed(&program, folder)?;
     }
     Ok(())
-}
-
-/// The measured kf, in a home of its own.
-struct Kf {
-    program: PathBuf,
-    home: PathBuf,
-    folder: PathBuf,
-}
-
-impl Kf {
-    /// Signs a registry and adds the measured commands from it.
-    fn set_up(&self) -> Result<()> {
-        let index = workspace().join("registry-index").display().to_string();
-        let artifacts = plugins::artifacts().display().to_string();
-        let build = ["registry", "build", &index, "--artifacts", &artifacts, "--out", "published"];
-        let keys = ["--keys", "keys", "--create-keys"];
-        quietly("signing a registry", self.command().args(build).args(keys))?;
-        let url = format!("file://{}", self.folder.join("published").display());
-        let add = ["registry", "add", "kubeflow", &url, "--root", "published/metadata/1.root.json"];
-        quietly("adding the registry", self.command().args(add))?;
-        COMMANDS.iter().try_for_each(|name| self.add(name))
-    }
-
-    /// Adds a command; a refusal names the words that accept its rights.
-    fn add(&self, name: &str) -> Result<()> {
-        let label = format!("adding {name}");
-        let mut first = self.command();
-        let answer = first.args(["command", "add", name]).stdin(Stdio::null()).output().doing(&label)?;
-        if answer.status.success() {
-            return Ok(());
-        }
-        let told = String::from_utf8_lossy(&answer.stderr);
-        let words = told.lines().find_map(|line| line.strip_prefix("hint: kf "));
-        let words = words.ok_or_else(|| Failure(format!("{label}: {told}")))?;
-        quietly(&label, self.command().args(words.split(' ')))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).env("KF_HOME", &self.home);
-        command
-    }
 }

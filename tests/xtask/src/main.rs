@@ -8,6 +8,8 @@ mod cluster;
 mod demo;
 mod lint;
 mod plugins;
+mod published;
+mod release;
 mod say;
 mod setup;
 mod step;
@@ -45,6 +47,8 @@ enum Task {
     Lint,
     /// Measure kf beside kubectl and other programs
     Bench(bench::BenchArgs),
+    /// Make what people download, in target/release-kf: kf as one file, an archive and a Python wheel
+    Release(release::ReleaseArgs),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         ]),
         Task::Lint => lint::run(),
         Task::Bench(args) => bench::run_all(&args),
+        Task::Release(args) => release::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

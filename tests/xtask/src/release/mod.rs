@@ -1,0 +1,121 @@
+//! `cargo xtask release`: what people download, in `target/release-kf`.
+//!
+//! For each platform there is kf itself, one static program that runs as it is; an archive that has its completions and
+//! manual pages as well; and a Python wheel with all of these. `SHA256SUMS` lists them. kf is compiled once a platform,
+//! and the archive and the wheel hold the very bytes of the program.
+//!
+//! The same sources give the same bytes in whatever folder they are built, with the same Rust and C library.
+//! `--reproduce` verifies it.
+
+mod arm64;
+mod bundle;
+mod compile;
+mod extras;
+mod pack;
+mod reproduce;
+mod wheel;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kf_toolchains::locations;
+
+use crate::say;
+use crate::step::{Doing, Failure, Result};
+
+use compile::Build;
+
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The keys that sign the built-in commands, made if they are not there [default: target/release-keys]
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+
+    /// Build for this machine only, not for 64-bit Arm as well
+    #[arg(long)]
+    host_only: bool,
+
+    /// Build for this machine again in another folder, and compare the files
+    #[arg(long)]
+    reproduce: bool,
+}
+
+/// What `kf --version` prints.
+const VERSION: &str = concat!("kf ", env!("CARGO_PKG_VERSION"));
+
+const MAX_PROGRAM_BYTES: u64 = 22_000_000;
+const MAX_WHEEL_BYTES: u64 = 12_000_000;
+
+pub fn run(args: &ReleaseArgs) -> Result<()> {
+    let keys = args.keys.clone().unwrap_or_else(|| locations::target().join("release-keys"));
+    let keys = std::path::absolute(keys).doing("cannot find the keys")?;
+    let time = compile::time_of_sources()?;
+    let built_in = bundle::first_party(&keys, &time)?;
+    say::step("a release is optimised as a whole: about 10 minutes on two cores for each platform");
+    let build = Build::here(built_in, time)?;
+    let into = folder();
+    pack::fresh(&into)?;
+    let stage = locations::target().join("release-stage");
+    let made = make(&build, None, &stage.join(&build.triple), &into)?;
+    let wheel = wheel_in(&into, std::env::consts::ARCH)?;
+    wheel::install(&wheel, &stage.join("environment"))?;
+    if args.reproduce {
+        reproduce::verify(&build, &into)?;
+    }
+    if !args.host_only {
+        arm64::make(build, &made.share, &stage.join("arm64"), &into)?;
+    }
+    pack::checksums(&into)?;
+    say::line(&format!("{}:", into.display()));
+    pack::sizes(&into)
+}
+
+/// The program and the wheel that the last release has for this machine.
+pub fn for_this_machine() -> Option<[PathBuf; 2]> {
+    let folder = folder();
+    let program = folder.join(name_for(&compile::host().ok()?));
+    let wheel = wheel_in(&folder, std::env::consts::ARCH).ok()?;
+    program.is_file().then_some([program, wheel])
+}
+
+fn folder() -> PathBuf {
+    locations::target().join("release-kf")
+}
+
+/// What the program for a platform is called; its archive has a suffix.
+fn name_for(triple: &str) -> String {
+    format!("kf-{}-{triple}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The one wheel in a folder for an architecture, as Rust and Python name it.
+fn wheel_in(folder: &Path, architecture: &str) -> Result<PathBuf> {
+    let ending = format!("_{architecture}.whl");
+    let names = pack::names(folder)?;
+    let found = names.iter().find(|name| name.ends_with(&ending)).map(|name| folder.join(name));
+    found.ok_or_else(|| Failure(format!("no wheel for {architecture} in {}", folder.display())))
+}
+
+/// The program of one platform, and the folder of what belongs beside it.
+struct Made {
+    program: PathBuf,
+    share: PathBuf,
+}
+
+/// Makes the files of one platform. Where `share` is not given, the program itself writes what belongs there.
+fn make(build: &Build, share: Option<&Path>, stage: &Path, into: &Path) -> Result<Made> {
+    pack::fresh(stage)?;
+    let name = name_for(&build.triple);
+    let program = pack::program(&build.program()?, into, &name)?;
+    compile::is_static(&program)?;
+    let own = stage.join("share");
+    let share = match share {
+        Some(share) => share.to_owned(),
+        None => {
+            extras::write(&program, &own)?;
+            own
+        }
+    };
+    pack::archive(build, &program, &share, stage, into, &name)?;
+    wheel::pack(build, &program, &share, stage, into)?;
+    Ok(Made { program, share })
+}
