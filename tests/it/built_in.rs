@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::built_in::{Registry, component};
+use crate::common::built_in::{self, Registry, component};
 use crate::common::registry::{self, hinted, set_up};
 use crate::common::{Home, Ran, kf_program, output_of};
 use crate::kf_snapshot;
@@ -206,4 +206,34 @@ fn first_runs_at_once_all_work() {
         let ran = Ran::of(&run.wait_with_output().unwrap(), home.path()).success();
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("hello world\n", ""));
     }
+}
+
+#[test]
+fn default_registry_is_set_up_until_it_is_removed() {
+    let home = Home::with_built_in();
+    let listed = home.run(["registry", "list"]).success();
+    assert!(listed.row("kubeflow").contains("/built-in/work/published"), "{}", listed.transcript());
+    home.run(["command", "list", "--available"]).success();
+    kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"");
+    kf_snapshot!(home.run(["registry", "list"]), @"");
+    kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"");
+}
+
+#[test]
+fn default_registry_at_another_address_needs_no_root() {
+    let (home, mirror) = (Home::with_built_in(), tempfile::tempdir().unwrap());
+    registry::copy(&built_in::published().join("."), mirror.path());
+    let url = format!("file://{}", mirror.path().display());
+    kf_snapshot!(home.run(["registry", "add", "team", &url]), @"");
+    home.run(["registry", "add", "kubeflow", &url]).success();
+    let listed = home.run(["registry", "list"]).success();
+    assert!(listed.row("kubeflow").contains(&url), "{}", listed.transcript());
+    // One that is signed with other keys is not it.
+    let other = published(&Registry { same_author: false, ..version("0.2.0") });
+    home.run(["registry", "remove", "kubeflow"]).success();
+    let (other, _) = registry::location(other.path());
+    assert_eq!(home.run(["registry", "add", "kubeflow", &other]).code, Some(8));
+    assert!(!home.run(["registry", "list"]).stdout.contains("kubeflow"));
 }

@@ -7,8 +7,8 @@ use kf_command::cluster::Target;
 use kf_command::installed::Commands;
 use kf_command::reporter::Reporter;
 use kf_command::run::Setting;
-use kf_core::failure::Result;
 use kf_core::RegistryId;
+use kf_core::failure::Result;
 use kf_home::Home;
 use kf_registry::registries;
 

@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 use kf_command::install::ADD_REGISTRY;
 use kf_command::offered;
+use kf_core::PluginName;
 use kf_core::failure::Failure;
 use kf_core::nearest::nearest;
 
@@ -13,7 +14,7 @@ use crate::synonyms;
 pub fn command(app: &App, word: &str) -> Failure {
     let error = Failure::not_found(format!("no command `{word}`"));
     let available = offered::available(app.commands(), App::now());
-    if available.contains_key(word) {
+    if available.contains_key(word) || is_switched_off(app, word) {
         return error.hint(format!("kf command add {word}"));
     }
     if let Some(line) = synonyms::line(word) {
@@ -40,4 +41,10 @@ pub fn command(app: &App, word: &str) -> Failure {
         }
         None => error.hint("kf command list --available"),
     }
+}
+
+/// Whether it is a built-in command that its user removed.
+fn is_switched_off(app: &App, word: &str) -> bool {
+    let named = PluginName::parse(word).ok().and_then(|name| app.commands().named(&name).ok());
+    named.is_some_and(|named| named.answers.is_none() && named.other.is_some())
 }

@@ -168,6 +168,12 @@ pub fn remove(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<()> {
     remove_dir(&home.registry_state(id))
 }
 
+/// Takes back what [`add`] wrote: the registry that kf carries is as it came.
+pub fn forget(home: &Home, id: &RegistryId) -> Result<()> {
+    remove_dir(&home.registry_config(id))?;
+    remove_dir(&home.registry_state(id))
+}
+
 fn write(dir: &OwnPath, config: &Config) -> Result<()> {
     let text = toml::to_string(config).map_err(|e| Error::invalid("registry.toml", e))?;
     Ok(dir.at("registry.toml").write(text.as_bytes())?)

@@ -23,6 +23,11 @@ pub fn component(name: &str) -> PathBuf {
     folder().join("artifacts").join(name).join("plugin.wasm")
 }
 
+/// The registry that its commands come from, which is its default registry.
+pub fn published() -> PathBuf {
+    folder().join("work/published")
+}
+
 /// A registry with one version of `hello`.
 pub struct Registry<'a> {
     pub version: &'a str,

@@ -7,6 +7,7 @@ use clap::Args;
 use kf_toolchains::locations::target;
 
 use crate::cluster::{Cluster, Profile};
+use crate::plugins;
 use crate::published::Kf;
 use crate::setup::{self, Wanted};
 use crate::step::{Doing, Result, cargo, programs, run, run_talking};
@@ -30,7 +31,12 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
         fs_err::remove_dir_all(&folder).doing("cannot clear the last benchmark")?;
     }
     fs_err::create_dir_all(&folder).doing("cannot make the benchmark's folder")?;
-    let kf = Kf { program: installed(&programs.join("kf"), &folder)?, home: folder.join("home"), folder };
+    let kf = Kf {
+        program: installed(&programs.join("kf"), &folder)?,
+        home: folder.join("home"),
+        artifacts: plugins::artifacts(),
+        folder,
+    };
     kf.set_up(Path::new("keys"), &COMMANDS)?;
     native_hello(&kf.folder)?;
 

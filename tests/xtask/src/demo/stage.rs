@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::page;
-use crate::built_in::hinted;
 use crate::cluster::Cluster;
+use crate::published::hinted;
 use crate::say;
 use crate::step::{Doing, Failure, Result, programs};
 

@@ -22,15 +22,17 @@ pub struct Build {
     pub triple: String,
     /// What compiles C, unless it is for this machine.
     pub cross: Option<CrossCompiler>,
-    /// The folder that `kf-bundle` wrote, for a kf with the first-party commands built in.
-    pub built_in: Option<PathBuf>,
+    /// The folder that `kf-bundle` wrote, with the commands to be built in.
+    pub built_in: PathBuf,
+    /// The addresses of the default registry, separated by spaces; without them there is none.
+    pub registry_url: Option<String>,
     /// Seconds since 1970: the time of everything in a release.
     pub time: String,
 }
 
 impl Build {
     /// Of this workspace, for this machine.
-    pub fn here(built_in: Option<PathBuf>, time: String) -> Result<Self> {
+    pub fn here(built_in: PathBuf, registry_url: Option<String>, time: String) -> Result<Self> {
         let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
         let cargo_home =
@@ -42,6 +44,7 @@ impl Build {
             workspace: locations::workspace(),
             cargo_home,
             built_in,
+            registry_url,
             time,
         })
     }
@@ -64,9 +67,11 @@ impl Build {
         }
         command.env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?);
         command.env("CARGO_HOME", &self.cargo_home).env("SOURCE_DATE_EPOCH", &self.time);
-        if let Some(folder) = &self.built_in {
-            command.args(["--features", "kf-host/built-in"]).env("KF_BUILT_IN", folder);
-        }
+        command.args(["--features", "kf-host/built-in"]).env("KF_BUILT_IN", &self.built_in);
+        match &self.registry_url {
+            Some(url) => command.env("KF_REGISTRY_URL", url),
+            None => command.env_remove("KF_REGISTRY_URL"),
+        };
         if let Some(cross) = &self.cross {
             let triple = self.triple.replace('-', "_");
             command.env(format!("CC_{triple}"), &cross.cc).env(format!("AR_{triple}"), &cross.ar);

@@ -31,6 +31,10 @@ pub struct ReleaseArgs {
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
 
+    /// Where the default registry is, in the order to try; its root is that of the built-in commands' registry
+    #[arg(long, value_name = "URLS")]
+    registry_url: Option<String>,
+
     /// Build for this machine only, not for 64-bit Arm as well
     #[arg(long)]
     host_only: bool,
@@ -52,7 +56,7 @@ pub fn run(args: &ReleaseArgs) -> Result<()> {
     let time = compile::time_of_sources()?;
     let built_in = bundle::first_party(&keys, &time)?;
     say::step("a release is optimised as a whole: about 10 minutes on two cores for each platform");
-    let build = Build::here(built_in, time)?;
+    let build = Build::here(built_in, args.registry_url.clone(), time)?;
     let into = folder();
     pack::fresh(&into)?;
     let stage = locations::target().join("release-stage");

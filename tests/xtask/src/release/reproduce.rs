@@ -30,6 +30,7 @@ pub fn verify(first: &Build, released: &Path) -> Result<()> {
         triple: first.triple.clone(),
         cross: first.cross.clone(),
         built_in: first.built_in.clone(),
+        registry_url: first.registry_url.clone(),
         time: first.time.clone(),
     };
     let again = folder.join("release");

@@ -9,8 +9,8 @@ use kf_core::grants::RuleSet;
 use kf_core::ui::{Cell, Column, Format, Row, Tone};
 use kf_core::{AuthorId, Digest, PluginName};
 use kf_registry::receipt::Receipt;
-use kf_registry::trust::Session;
 use kf_registry::slot;
+use kf_registry::trust::Session;
 
 use serde_json::json;
 
@@ -49,11 +49,7 @@ pub fn run(app: &App, args: &ListArgs) -> Result<()> {
         })
         .collect();
     if rows.is_empty() {
-        let next = if app.registries()?.is_empty() {
-            ADD_REGISTRY
-        } else {
-            "kf command list --available"
-        };
+        let next = if app.registries()?.is_empty() { ADD_REGISTRY } else { "kf command list --available" };
         nothing(app, "no command is added", next);
     }
     shown(app, &columns, &rows)

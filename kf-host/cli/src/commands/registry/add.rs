@@ -36,6 +36,8 @@ pub struct AddArgs {
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     let id = RegistryId::parse(&args.name)?;
+    // The default registry is, until it has another address.
+    let was_set_up = app.registries()?.contains(&id);
     let urls: Vec<&str> = args.urls.iter().map(String::as_str).collect();
     let registry = match (&args.root, &args.root_sha256) {
         (Some(path), _) => {
@@ -65,7 +67,10 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
             app.ui.warn(&format!("registry {} does not answer now", registry.id));
         }
         Err(error) => {
-            registries::remove(&app.home, kf_built_in::carried(), &registry.id)?;
+            match was_set_up {
+                true => registries::forget(&app.home, &registry.id)?,
+                false => registries::remove(&app.home, kf_built_in::carried(), &registry.id)?,
+            }
             return Err(error);
         }
     }
