@@ -45,11 +45,23 @@ fn global_options(help: &str) -> String {
     format!("{}\n", section.trim_end())
 }
 
-/// The first words of the lines below `Commands:`, but for `help`, which says the same.
-fn subcommands(help: &str) -> impl Iterator<Item = &str> {
-    let section = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let listed = section.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  "));
-    listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help")
+/// Under what the help of kf lists added commands.
+const GROUPS: [&str; 6] =
+    ["Training:", "Notebooks:", "Serving:", "Workloads:", "Namespaces:", "Other commands:"];
+
+/// The first words of the lines in lists of commands, but for `help`, which says the same. kf's own come first, and the
+/// others by their names, so that a new group moves none of them.
+fn subcommands(help: &str) -> Vec<&str> {
+    let listed = |heads: &[&str]| {
+        let paragraphs = help.split("\n\n").filter_map(|paragraph| paragraph.split_once('\n'));
+        let lists = paragraphs.filter(|(head, _)| heads.contains(head));
+        let lines = lists.flat_map(|(_, list)| list.lines()).filter(|line| line.starts_with("  "));
+        let names = lines.filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| *name != "help").collect::<Vec<_>>()
+    };
+    let mut added = listed(&GROUPS);
+    added.sort_unstable();
+    [listed(&["Commands:", "Setup:"]), added].concat()
 }
 
 #[test]

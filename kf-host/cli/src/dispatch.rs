@@ -22,6 +22,7 @@ use crate::env;
 use crate::interrupt;
 use crate::log;
 use crate::show::report;
+use crate::show::wrap::width;
 use crate::ui::guest::GuestUi;
 use crate::ui::{ColorChoice, Ui, escape};
 use crate::{before_command, unknown, usage};
@@ -90,7 +91,7 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
 fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
     let matches = match Cli::command().try_get_matches_from(words) {
         Err(error) if bare && error.kind() != ErrorKind::DisplayVersion => {
-            added::all(Cli::command(), env::kf_home().ok().as_ref(), &|_, _, arg| arg)
+            added::overview(Cli::command(), env::kf_home().ok().as_ref(), width(ui.data_columns()))
                 .try_get_matches_from(words)
         }
         matches => matches,

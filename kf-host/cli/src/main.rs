@@ -15,6 +15,7 @@ mod env;
 mod interrupt;
 mod leave;
 mod log;
+mod overview;
 mod show;
 mod synonyms;
 mod ui;

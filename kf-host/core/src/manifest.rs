@@ -4,7 +4,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::format::{self, Format, FormatError};
-use crate::names::{NameError, PluginName};
+use crate::names::{CommandGroup, NameError, PluginName};
 use crate::permissions::Permissions;
 use crate::text;
 
@@ -48,6 +48,9 @@ pub struct Plugin {
     pub license: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
+    /// Where `kf --help` lists it. A group that kf does not know is no mistake: a newer kf may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<CommandGroup>,
 }
 
 impl Manifest {

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use kf_core::format::{self, Format, FormatError};
 use kf_core::permissions::Permissions;
-use kf_core::{Digest, PluginName};
+use kf_core::{CommandGroup, Digest, PluginName};
 use kf_home::Home;
 use kf_home::lock::NameLock;
 use semver::Version;
@@ -35,6 +35,8 @@ pub struct Receipt {
     pub license: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<CommandGroup>,
     pub origin: Origin,
     /// When it was installed.
     pub at: Timestamp,
@@ -122,6 +124,7 @@ impl Receipt {
             summary: plugin.summary.clone(),
             license: plugin.license.clone(),
             homepage: plugin.homepage.clone(),
+            group: plugin.group.clone(),
             origin: resolved.origin.clone(),
             at: now,
             program: resolved.program.clone(),

@@ -35,6 +35,10 @@ name_type!(
     }
 );
 name_type!(
+    /// Under which heading a list of commands has one, such as `training`; same alphabet as [`PluginName`].
+    CommandGroup, "command group", plain
+);
+name_type!(
     /// A registry's short name on this machine; same alphabet as [`PluginName`].
     RegistryId, "registry name", plain
 );
