@@ -17,6 +17,7 @@ mod completion;
 mod connecting;
 mod consent;
 mod demo;
+mod doctor;
 mod endings;
 mod events;
 mod faulty_kinds;

@@ -97,7 +97,11 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
         matches => matches,
     }?;
     let cli = Cli::from_arg_matches(&matches)?;
-    let app = App::new(ui, cli.global).map_err(Stop::Early)?;
+    let app = match (App::new(ui, cli.global.clone()), &cli.command) {
+        // It says so itself.
+        (Err(_), HostCommand::Doctor(_)) => App::in_home(ui, cli.global, commands::doctor::no_home()),
+        (app, _) => app.map_err(Stop::Early)?,
+    };
     log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
     if !matches!(cli.command, HostCommand::Completion(_)) {
         interrupt::watch(&app.ui);
@@ -105,6 +109,7 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
     let result = match &cli.command {
         HostCommand::Command(command) => commands::command::run(&app, command),
         HostCommand::Registry(command) => commands::registry::run(&app, command),
+        HostCommand::Doctor(args) => commands::doctor::run(&app, args),
         HostCommand::Completion(args) => commands::completion::run(&app, args),
     };
     result.map(|()| report::nothing_wide(&app.ui)).map(|()| exit::OK).map_err(told(&app.ui))

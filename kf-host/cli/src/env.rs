@@ -32,8 +32,18 @@ pub const KF_COMPLETE: &str = "KF_COMPLETE";
 pub const KF_COMPLETE_TIMEOUT: &str = "KF_COMPLETE_TIMEOUT";
 /// Any value switches colour off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
+/// The user's login shell.
+pub const SHELL: &str = "SHELL";
+/// Where zsh has its start-up files, if not in the home.
+pub const ZDOTDIR: &str = "ZDOTDIR";
+/// Folders of programs' data, such as their completion scripts.
+pub const XDG_DATA_DIRS: &str = "XDG_DATA_DIRS";
+pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 const HOME: &str = "HOME";
 const TERM: &str = "TERM";
+/// What decides the encoding of text; the first that is set counts.
+const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 
 /// Variables that say something to kf itself. No command may name one for an argument: of one that takes
 /// a path it would make a grant.
@@ -53,6 +63,13 @@ pub fn text(name: &str) -> Option<String> {
 /// Whether the terminal says it can do nothing but print.
 pub fn dumb_terminal() -> bool {
     text(TERM).is_some_and(|term| term == "dumb")
+}
+
+/// Whether the locale says that text is UTF-8.
+pub fn utf8() -> bool {
+    let locale = LOCALE.into_iter().find_map(var).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// Whether a window can be shown.
@@ -81,8 +98,8 @@ pub fn kf_home() -> Result<Home> {
         Ok(OwnPath::new(base.join("kf")))
     };
     Ok(Home {
-        config: xdg("XDG_CONFIG_HOME", ".config")?,
-        data: xdg("XDG_DATA_HOME", ".local/share")?,
+        config: xdg(XDG_CONFIG_HOME, ".config")?,
+        data: xdg(XDG_DATA_HOME, ".local/share")?,
         cache: xdg("XDG_CACHE_HOME", ".cache")?,
         state: xdg("XDG_STATE_HOME", ".local/state")?,
     })

@@ -35,6 +35,7 @@ const LINES: Synonyms = &[
     ("kf command upgrade", &["upgrade", "update"]),
     ("kf command list", &["plugin", "plugins", "commands"]),
     ("kf completion", &["complete"]),
+    ("kf doctor", &["check", "diagnose", "troubleshoot"]),
 ];
 
 /// The same below a command of kf's own.

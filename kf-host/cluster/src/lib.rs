@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod broker;
+pub mod checkup;
 pub mod connection;
 pub mod discovery;
 pub mod kubeconfig;

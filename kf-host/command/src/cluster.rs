@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kf_cluster::connection::{Connection, Timeouts};
-use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, Settings, Sources};
+use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, NamespaceOrigin, Settings, Sources};
 use kf_core::failure::Context as _;
 use kf_core::{Failure, Kind};
 use kf_home::Home;
@@ -33,6 +33,7 @@ impl Target {
             && let Some(in_use) = Store::of(home).in_use(&ClusterId::of(&settings))?
         {
             settings.namespace = in_use;
+            settings.namespace_origin = NamespaceOrigin::Chosen;
         }
         Ok(settings)
     }
@@ -45,6 +46,7 @@ impl Target {
             && let Ok(Some(in_use)) = Store::of(home).in_use(&ClusterId::of(&settings))
         {
             settings.namespace = in_use;
+            settings.namespace_origin = NamespaceOrigin::Chosen;
         }
         Ok(settings)
     }

@@ -7,6 +7,7 @@
 //! | adding, upgrading, removing | [`install`], [`remove`] |
 //! | which command answers to a name, and what could be added? | [`installed`], [`offered`] |
 //! | can it be used here, by this user? | [`availability`] |
+//! | what stands between the user and a run? | [`checkup`] |
 //! | what may this run do? | [`grants`] |
 //! | running it, and asking it for candidates | [`run`], [`complete`] |
 //! | is it fit to be published? | [`publish`] |
@@ -15,6 +16,7 @@
 //! for what should be told while it happens, show plans, ask people, and hand back their answer.
 
 pub mod availability;
+pub mod checkup;
 pub mod cluster;
 mod code;
 pub mod complete;

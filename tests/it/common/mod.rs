@@ -374,6 +374,7 @@ macro_rules! kf_snapshot {
         settings.add_filter(r"\b2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[DATE]");
         settings.add_filter(r"valid for [0-9a-z ]+,", "valid for [TIME],");
         settings.add_filter(r"after \d+s\b", "after [TIME]");
+        settings.add_filter(r"refreshed \d+ [a-z]+ ago", "refreshed [TIME] ago");
         settings.add_filter(r"\b(127\.0\.0\.1|10\.231\.\d+\.\d+):\d+", "[ADDRESS]");
         settings.add_filter(r"\bns-[a-z-]+-[0-9a-f]{6}-[0-9a-f]{7}\b", "[NAMESPACE]");
         settings.bind(|| insta::assert_snapshot!(ran.transcript(), @$snapshot));

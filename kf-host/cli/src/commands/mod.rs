@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod completion;
+pub mod doctor;
 pub mod registry;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ pub enum HostCommand {
     /// Set up, build and look at registries of commands
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+
+    Doctor(doctor::DoctorArgs),
 
     /// Print a completion script for a shell
     Completion(completion::CompletionArgs),

@@ -135,6 +135,11 @@ impl Ui {
         self.shared.mute
     }
 
+    /// Whether data is shown in colour.
+    pub fn colors_data(&self) -> bool {
+        self.stdout_color
+    }
+
     pub fn stdout_is_terminal(&self) -> bool {
         self.shared.stdout_terminal
     }

@@ -22,6 +22,16 @@ pub(super) fn bytes(auth: &AuthInfo) -> Vec<u8> {
     serde_json::to_value(auth).map(|value| value.to_string().into_bytes()).unwrap_or_default()
 }
 
+/// The shortest secret that is looked for in text: a shorter one is part of ordinary words.
+const MIN_SECRET_BYTES: usize = 8;
+
+/// The tokens and passwords among them, to find out whether a text repeats one.
+pub(super) fn secrets(auth: &AuthInfo) -> Vec<String> {
+    let password = auth.password.as_ref().map(|password| password.expose_secret().to_owned());
+    let token = token(auth).map(|token| token.trim().to_owned());
+    token.into_iter().chain(password).filter(|secret| secret.len() >= MIN_SECRET_BYTES).collect()
+}
+
 fn token(auth: &AuthInfo) -> Option<String> {
     let of_file = |file: &String| String::from_utf8(read_bounded(file.as_ref()).ok()?).ok();
     let token = || auth.token.as_ref().map(|token| token.expose_secret().to_owned());

@@ -15,6 +15,11 @@ use crate::kubeconfig::Settings;
 /// What helps when the cluster does not accept who asks.
 const RENEW: &str = "renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …";
 
+/// Whether what is in the way of a request is on this side: a credential plugin, a certificate, a key.
+pub(crate) fn is_about_credentials(error: &ApiError) -> bool {
+    error.hint.as_deref() == Some(RENEW)
+}
+
 fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
     ApiError { code, message: one_line(&message), hint: hint.map(str::to_owned), refusal: None }
 }

@@ -15,7 +15,7 @@ mod plugin;
 mod plugin_process;
 
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -30,7 +30,7 @@ use tokio::sync::Mutex;
 
 pub(crate) use answer::{Words, answered, server_words};
 pub(crate) use channels::Channels;
-pub(crate) use failure::broken_stream;
+pub(crate) use failure::{broken_stream, is_about_credentials};
 pub(crate) use patience::Retries;
 pub use plugin_process::end_unattended_plugins;
 
@@ -101,6 +101,8 @@ pub struct Connection {
     state: Mutex<State>,
     /// The last credentials that the server did not refuse.
     accepted: AtomicU64,
+    /// The server answered a request, whatever its answer was.
+    answered: AtomicBool,
     /// Who said what as there were no credentials: a plugin, or the kubeconfig about it.
     plugin_words: std::sync::Mutex<Option<(String, String)>>,
     patience: Patience,
@@ -118,6 +120,8 @@ struct State {
 struct Prepared {
     config: kube::Config,
     credentials: Credentials,
+    /// When the credential plugin says that they expire.
+    expires: Option<Timestamp>,
 }
 
 struct Connected {
@@ -136,6 +140,7 @@ impl Connection {
             settings: Some(settings),
             state: Mutex::default(),
             accepted: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
             plugin_words: std::sync::Mutex::default(),
             patience: Patience::default(),
         }
@@ -152,6 +157,7 @@ impl Connection {
                 ..State::default()
             }),
             accepted: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
             plugin_words: std::sync::Mutex::default(),
             patience: Patience::default(),
         }
@@ -174,6 +180,33 @@ impl Connection {
     /// Milliseconds since 1970 at which the static token or certificate ends, if it says so.
     pub fn credentials_expire(&self) -> Option<u64> {
         self.settings.as_ref().and_then(|s| credentials::expiry(&s.config.auth_info))
+    }
+
+    /// When the credentials in use expire, if they or the plugin that gave them say so. No plugin is run to find out.
+    pub async fn credentials_end(&self) -> Option<Timestamp> {
+        let state = self.state.lock().await;
+        let in_use = match &state.prepared {
+            Some(Ok(Prepared { config, expires, .. })) => {
+                expires.or_else(|| timestamp(credentials::expiry(&config.auth_info)?))
+            }
+            _ => None,
+        };
+        in_use.or_else(|| timestamp(self.credentials_expire()?))
+    }
+
+    /// The tokens and passwords that are sent, to find out whether a text repeats one.
+    pub(crate) async fn secrets(&self) -> Vec<String> {
+        let state = self.state.lock().await;
+        let in_use = match &state.prepared {
+            Some(Ok(prepared)) => Some(&prepared.config),
+            _ => self.settings.as_ref().map(|settings| &settings.config),
+        };
+        in_use.map(|config| credentials::secrets(&config.auth_info)).unwrap_or_default()
+    }
+
+    /// Whether the server answered any request so far, whatever its answer was.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Tells servers and users apart in a cache without naming either.
@@ -219,7 +252,10 @@ impl Connection {
         // The first request has to connect first, and that has words of its own for being slow.
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match tokio::time::timeout(limit, client.send(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                self.answered.store(true, Ordering::Relaxed);
+                Ok(response)
+            }
             Ok(Err(error)) => Err(failure::explain(error, self).await),
             Err(_) => Err(failure::slow(self)),
         }
@@ -405,11 +441,7 @@ impl Connection {
         if settings.is_anonymous() && failure::asked_by_nobody(&error) {
             return failure::no_credentials(settings);
         }
-        let ended = self
-            .credentials_expire()
-            .and_then(|at| i64::try_from(at).ok())
-            .and_then(|at| Timestamp::from_millisecond(at).ok())
-            .filter(|at| *at < Timestamp::now());
+        let ended = self.credentials_expire().and_then(timestamp).filter(|at| *at < Timestamp::now());
         match ended {
             Some(at) if error.code == ErrorCode::Unauthenticated => ApiError {
                 message: format!("your credentials for {} ended at {at:.0}", self.server),
@@ -428,12 +460,13 @@ impl Connection {
         let mut config = settings.config.clone();
         let attended = settings.attended;
         // A credential plugin is a child process that is waited for.
-        let prepared = tokio::task::spawn_blocking(move || {
-            let resolved = plugin::resolve(&mut config.auth_info, attended);
-            resolved.map(|()| Credentials::of(&config.auth_info).map(|credentials| (config, credentials)))
+        let prepared = tokio::task::spawn_blocking(move || -> Result<_, plugin::PluginError> {
+            let expires = plugin::resolve(&mut config.auth_info, attended)?;
+            let credentials = Credentials::of(&config.auth_info);
+            Ok(credentials.map(|credentials| Prepared { config, credentials, expires }))
         });
         match prepared.await {
-            Ok(Ok(Ok((config, credentials)))) => Ok(Prepared { config, credentials }),
+            Ok(Ok(Ok(prepared))) => Ok(prepared),
             Ok(Ok(Err(error))) => Err(failure::setup(error, self).await),
             Ok(Err(error)) => {
                 let words = error.words(settings);
@@ -443,6 +476,11 @@ impl Connection {
             Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
         }
     }
+}
+
+/// A time in milliseconds since 1970.
+fn timestamp(millis: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()
 }
 
 impl std::fmt::Debug for Connection {

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
 use serde_json::json;
@@ -88,17 +89,19 @@ struct Status {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
+    /// Anything, because credentials work without it.
+    expiration_timestamp: Option<serde_json::Value>,
 }
 
 /// Runs the plugin of the credentials, waits for it, and puts its answer in its place. With nobody there it gets no
-/// terminal, and one that needs a terminal is not started.
-pub(super) fn resolve(auth: &mut AuthInfo, attended: bool) -> Result<(), PluginError> {
-    let Some(exec) = auth.exec.take() else { return Ok(()) };
+/// terminal, and one that needs a terminal is not started. Returns when the plugin says that its credentials expire.
+pub(super) fn resolve(auth: &mut AuthInfo, attended: bool) -> Result<Option<Timestamp>, PluginError> {
+    let Some(exec) = auth.exec.take() else { return Ok(None) };
     take(auth, &run(&exec, attended)?)
 }
 
 /// Puts an answer in the place of the plugin.
-fn take(auth: &mut AuthInfo, answer: &[u8]) -> Result<(), PluginError> {
+fn take(auth: &mut AuthInfo, answer: &[u8]) -> Result<Option<Timestamp>, PluginError> {
     // JSON, or the YAML that Kubernetes' own client takes as well.
     let answer: ExecCredential = serde_saphyr::from_slice(answer)
         // What does not parse may be a bare token, and the parser's message would quote it.
@@ -117,7 +120,8 @@ fn take(auth: &mut AuthInfo, answer: &[u8]) -> Result<(), PluginError> {
         return Err(PluginError::Answer("its token does not fit into a header".into()));
     }
     auth.token = token.map(Into::into);
-    Ok(())
+    let expires = status.expiration_timestamp;
+    Ok(expires.as_ref().and_then(serde_json::Value::as_str).and_then(|text| text.parse().ok()))
 }
 
 /// What the plugin prints.
@@ -176,6 +180,23 @@ mod tests {
         assert_eq!(said.chars().count(), MAX_SAID_CHARS + 1);
     }
 
+    #[test]
+    fn expiration_is_read_and_never_required() {
+        for (expiration, expected) in [
+            ("", None),
+            (", \"expirationTimestamp\": null", None),
+            (", \"expirationTimestamp\": 7", None),
+            (", \"expirationTimestamp\": \"soon\"", None),
+            (", \"expirationTimestamp\": \"2026-12-01T10:00:00Z\"", Some("2026-12-01T10:00:00Z")),
+        ] {
+            let mut auth = AuthInfo::default();
+            let answer = format!("{{\"status\": {{\"token\": \"t\"{expiration}}}}}");
+            let expires = take(&mut auth, answer.as_bytes()).unwrap();
+            assert_eq!(expires.map(|at| at.to_string()).as_deref(), expected, "{answer}");
+            assert!(auth.token.is_some());
+        }
+    }
+
     proptest! {
         /// Whatever a plugin prints, it is an answer or an error that does not repeat it.
         #[test]
@@ -187,7 +208,7 @@ mod tests {
             let mut auth = AuthInfo::default();
             let answer = format!("{prefix}{{\"status\": {{\"token\": \"{token}\"}}}}{suffix}");
             match take(&mut auth, answer.as_bytes()) {
-                Ok(()) => prop_assert!(auth.token.is_some()),
+                Ok(_) => prop_assert!(auth.token.is_some()),
                 Err(error) => prop_assert!(!error.to_string().contains("hunter2")),
             }
         }

@@ -90,6 +90,33 @@ pub struct Choice {
     pub namespace: Option<String>,
 }
 
+/// Where the namespace of [`Settings`] is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamespaceOrigin {
+    /// Named for this run, by a flag or a variable.
+    Named,
+    /// Chosen for this cluster, and kept by kf.
+    Chosen,
+    /// Of the kubeconfig's context.
+    Context,
+    /// Of the pod that kf runs in.
+    Pod,
+    /// `default`, because nothing names one.
+    Default,
+}
+
+/// How a user proves who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    Plugin,
+    Password,
+    Token,
+    /// A token that is read from a file.
+    TokenFile,
+    Certificate,
+    None,
+}
+
 /// A cluster, a user and a namespace, not yet connected.
 #[derive(Clone)]
 pub struct Settings {
@@ -100,6 +127,7 @@ pub struct Settings {
     /// The kubeconfig's name for the credentials.
     pub user: Option<String>,
     pub namespace: Namespace,
+    pub namespace_origin: NamespaceOrigin,
     /// The files that were read; empty in a pod.
     pub files: Vec<PathBuf>,
     /// The server's certificate is not checked.
@@ -124,12 +152,7 @@ impl Settings {
         let unsent = self.unsent.then(|| {
             format!("{server} has no TLS, so your credentials are not sent to it; its URL should begin with https://")
         });
-        let auth = &self.config.auth_info;
-        let acting = auth.impersonate.as_ref().map(|user| {
-            let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
-            let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
-            escaped(&format!("the kubeconfig has you act as {user}{of}"), &[])
-        });
+        let acting = self.acting();
         let writable = self.files.iter().filter_map(|file| match trusted::check_file(file) {
             Err(kf_home::Error::UnsafePath {
                 path,
@@ -143,15 +166,34 @@ impl Settings {
         insecure.into_iter().chain(unsent).chain(acting).chain(writable).collect()
     }
 
+    /// Whom the kubeconfig has the user act as, as a remark.
+    pub fn acting(&self) -> Option<String> {
+        let auth = &self.config.auth_info;
+        let user = auth.impersonate.as_ref()?;
+        let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
+        let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
+        Some(escaped(&format!("the kubeconfig has you act as {user}{of}"), &[]))
+    }
+
+    /// The kind of credentials that decides who the user is.
+    pub fn credential_kind(&self) -> CredentialKind {
+        let auth = &self.config.auth_info;
+        let kinds = [
+            (auth.exec.is_some(), CredentialKind::Plugin),
+            (auth.username.is_some(), CredentialKind::Password),
+            (auth.token.is_some(), CredentialKind::Token),
+            (auth.token_file.is_some(), CredentialKind::TokenFile),
+            (
+                auth.client_certificate.is_some() || auth.client_certificate_data.is_some(),
+                CredentialKind::Certificate,
+            ),
+        ];
+        kinds.into_iter().find(|(is_there, _)| *is_there).map_or(CredentialKind::None, |(_, kind)| kind)
+    }
+
     /// Whether there is nothing to tell the server who asks.
     pub(crate) fn is_anonymous(&self) -> bool {
-        let auth = &self.config.auth_info;
-        auth.token.is_none()
-            && auth.token_file.is_none()
-            && auth.username.is_none()
-            && auth.client_certificate.is_none()
-            && auth.client_certificate_data.is_none()
-            && auth.exec.is_none()
+        self.credential_kind() == CredentialKind::None
     }
 
     /// The digest of the certificates that vouch for the server; none where the system's do.
@@ -241,8 +283,11 @@ fn from_context(
     let (mut config, unsent) = config::config(&cluster, &user, &sources.proxies)?;
     let credential_plugin = check_plugin(&mut config.auth_info, sources)?;
     let namespace = match namespace {
-        Some(namespace) => namespace,
-        None => context.text("namespace")?.unwrap_or("default"),
+        Some(namespace) => (namespace, NamespaceOrigin::Named),
+        None => match context.text("namespace")? {
+            Some(namespace) => (namespace, NamespaceOrigin::Context),
+            None => ("default", NamespaceOrigin::Default),
+        },
     };
     let settings = settings(config, Some(name), user_name, files, namespace, credential_plugin)?;
     Ok(Settings { unsent, ..settings })
@@ -252,8 +297,12 @@ fn in_pod(namespace: Option<&str>) -> Result<Settings, KubeconfigError> {
     let mut config = kube::Config::incluster_env()
         .map_err(|error| KubeconfigError::ServiceAccount(first_line(&error.to_string())))?;
     config.proxy_url = None;
-    let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
-    settings(config, None, None, Vec::new(), &namespace, None)
+    let of_pod = config.default_namespace.clone();
+    let namespace = match namespace {
+        Some(namespace) => (namespace, NamespaceOrigin::Named),
+        None => (of_pod.as_str(), NamespaceOrigin::Pod),
+    };
+    settings(config, None, None, Vec::new(), namespace, None)
 }
 
 fn settings(
@@ -261,7 +310,7 @@ fn settings(
     context: Option<String>,
     user: Option<String>,
     files: Vec<PathBuf>,
-    namespace: &str,
+    (namespace, namespace_origin): (&str, NamespaceOrigin),
     credential_plugin: Option<String>,
 ) -> Result<Settings, KubeconfigError> {
     Ok(Settings {
@@ -269,6 +318,7 @@ fn settings(
         context,
         user,
         namespace: Namespace::parse(namespace)?,
+        namespace_origin,
         files,
         insecure: config.accept_invalid_certs,
         unsent: false,

@@ -33,7 +33,8 @@ impl ServedResources {
         Ok(None)
     }
 
-    async fn serves(
+    /// Whether the cluster serves a resource.
+    pub async fn serves(
         &self,
         connection: &Connection,
         group: &Group,

@@ -48,6 +48,11 @@ pub fn check_file(path: &Path) -> Result<()> {
     open(path, OFlags::RDONLY, Last::MayBeLink, Privacy::Readable).map(drop)
 }
 
+/// The same, and refuses one that others may read.
+pub fn check_private_file(path: &Path) -> Result<()> {
+    open(path, OFlags::RDONLY, Last::MayBeLink, Privacy::Private).map(drop)
+}
+
 /// Refuses a directory that others could change. It must exist.
 pub fn check_directory(path: &Path) -> Result<()> {
     match open_directory(path, Trust::of_this_process())? {

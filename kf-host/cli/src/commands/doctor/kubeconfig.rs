@@ -1,0 +1,64 @@
+//! Which kubeconfig is used, and who else can get at it.
+
+use std::path::Path;
+
+use kf_cluster::kubeconfig::Settings;
+use kf_home::trusted::{self, Unsafe};
+
+use super::check::{Check, State};
+
+pub fn check(settings: &Settings) -> Check {
+    const NAME: &str = "kubeconfig";
+    let files: Vec<String> = settings.files.iter().map(|file| file.display().to_string()).collect();
+    let value = match &settings.context {
+        Some(context) => format!("{}, context {context}", files.join(", ")),
+        None => "none: kf runs in a pod, as its service account".to_owned(),
+    };
+    let check = Check::ok(NAME, value)
+        .fact("files", files)
+        .fact("context", settings.context.clone())
+        .fact("user", settings.user.clone());
+    settings.files.iter().fold(check, |check, file| match exposed(file) {
+        Some((note, hint)) => check.problem(State::Warning, note, Some(hint)),
+        None => check,
+    })
+}
+
+/// Who else can get at a file with credentials, and what helps.
+fn exposed(file: &Path) -> Option<(String, String)> {
+    let Err(kf_home::Error::UnsafePath { path, reason }) = trusted::check_private_file(file) else {
+        return None;
+    };
+    let shown = path.display();
+    let hint = match reason {
+        Unsafe::Readable(_) => format!("chmod go= {}", word(&path)),
+        Unsafe::Writable(_) => format!("chmod go-w {}", word(&path)),
+        Unsafe::Owner(_) => format!("check who created {shown}"),
+        // Such as a pipe, which somebody chose.
+        _ => return None,
+    };
+    Some((format!("{shown} is not yours alone: {reason}"), hint))
+}
+
+/// A path as one word of a shell's line.
+fn word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = path.chars().all(|c| c.is_alphanumeric() || "-_./:@%+=,".contains(c));
+    if is_plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_in_a_hint_is_one_word() {
+        for (path, shown) in [
+            ("/home/ada/.kube/config", "/home/ada/.kube/config"),
+            ("/home/ada l/$(id)", "'/home/ada l/$(id)'"),
+            ("/it's", "'/it'\\''s'"),
+        ] {
+            assert_eq!(word(Path::new(path)), shown);
+        }
+    }
+}
