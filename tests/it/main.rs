@@ -30,6 +30,7 @@ mod killed;
 mod kubeconfigs;
 mod local_components;
 mod long_logs;
+mod man;
 mod manifests;
 mod memory;
 mod namespaces;

@@ -111,6 +111,7 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
         HostCommand::Registry(command) => commands::registry::run(&app, command),
         HostCommand::Doctor(args) => commands::doctor::run(&app, args),
         HostCommand::Completion(args) => commands::completion::run(&app, args),
+        HostCommand::Man(args) => commands::man::run(&app, args),
     };
     result.map(|()| report::nothing_wide(&app.ui)).map(|()| exit::OK).map_err(told(&app.ui))
 }

@@ -15,6 +15,7 @@ mod env;
 mod interrupt;
 mod leave;
 mod log;
+mod manual;
 mod overview;
 mod show;
 mod synonyms;

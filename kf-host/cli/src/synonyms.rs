@@ -36,6 +36,7 @@ const LINES: Synonyms = &[
     ("kf command list", &["plugin", "plugins", "commands"]),
     ("kf completion", &["complete"]),
     ("kf doctor", &["check", "diagnose", "troubleshoot"]),
+    ("kf man", &["manual", "manpage"]),
 ];
 
 /// The same below a command of kf's own.

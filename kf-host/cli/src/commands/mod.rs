@@ -3,6 +3,7 @@
 pub mod command;
 pub mod completion;
 pub mod doctor;
+pub mod man;
 pub mod registry;
 
 use clap::{Parser, Subcommand};
@@ -34,4 +35,6 @@ pub enum HostCommand {
 
     /// Print a completion script for a shell
     Completion(completion::CompletionArgs),
+
+    Man(man::ManArgs),
 }

@@ -16,6 +16,7 @@ pub const RESERVED: &[&str] = &[
     "kf",
     "login",
     "logout",
+    "man",
     "plugin",
     "plugins",
     "registry",
