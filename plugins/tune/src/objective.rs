@@ -1,5 +1,6 @@
 //! What is tuned for.
 
+use kf_plugin_sdk::clap;
 use kf_training_job::metrics::Observed;
 
 /// The metric, and when it is good.

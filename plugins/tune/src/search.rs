@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use kf_plugin_sdk::{Error, Result};
+use kf_plugin_sdk::{Error, Result, clap};
 
 use crate::space::Parameter;
 

@@ -1,5 +1,5 @@
 use kf_plugin_sdk::manifest::{Amount, Assignment, Devices, Variable};
-use kf_plugin_sdk::{Describe, DirectoryArg};
+use kf_plugin_sdk::{Describe, DirectoryArg, clap};
 
 const WHAT: &str = "What is trained";
 const ON_WHAT: &str = "On what";
