@@ -29,6 +29,7 @@ impl<C: Command + 'static> Guest for Exports<C> {
     }
 
     fn run(arguments: Vec<String>) -> std::result::Result<u8, abi::types::Error> {
+        std::panic::set_hook(Box::new(|panic| abi::ui::warn(&panic_text(panic))));
         match crate::run::run::<C>(&arguments, &Kf::new(Abi)) {
             Ok(exit) => Ok(exit.code()),
             Err(error) => Err(abi::types::Error {
@@ -47,6 +48,15 @@ impl<C: Command + 'static> Guest for Exports<C> {
             .into_iter()
             .map(|candidate| AbiCandidate { value: candidate.value, help: candidate.help })
             .collect()
+    }
+}
+
+/// One line: a component has no stderr of its own, and without this the text of a panic would be lost.
+fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    match panic.location() {
+        Some(location) => format!("panicked at {location}: {message}"),
+        None => format!("panicked: {message}"),
     }
 }
 

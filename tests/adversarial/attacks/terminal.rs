@@ -104,6 +104,16 @@ pub(crate) fn panics() {
     assert!(!fault.to_string().contains('\u{1b}'));
 }
 
+/// What the SDK says of a panic is a note of the command's, and says where it was.
+pub(crate) fn panics_in_sdk() {
+    let attacked = run("panics_in_sdk");
+    assert!(attacked.trap().contains("unreachable"), "{}", attacked.trap());
+    let [note] = attacked.screen.notes.as_slice() else { panic!("{:?}", attacked.screen.notes) };
+    assert!(note.starts_with("panicked at tests/adversarial/guests/attacks/panics_in_sdk.rs:"), "{note}");
+    assert!(note.ends_with(": the index is 7"), "{note}");
+    assert_eq!(attacked.screen.host_notes, [""; 0]);
+}
+
 /// Without the right no session is opened that could take the terminal, read stdin, or speak unnamed.
 pub(crate) fn joined_terminal() {
     let granted = Granted { kube: true, sessions: true, ..Granted::default() };
