@@ -21,6 +21,7 @@ pub mod packaging;
 pub mod pods;
 pub mod progress;
 pub mod python;
+pub mod remap;
 pub mod skip;
 pub mod upstream;
 

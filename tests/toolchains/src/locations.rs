@@ -26,6 +26,13 @@ pub fn target() -> PathBuf {
     variable("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
+/// Where cargo keeps the sources of dependencies.
+#[must_use]
+pub fn cargo_home() -> PathBuf {
+    let in_home = || variable("HOME").map(|home| Path::new(&home).join(".cargo"));
+    variable("CARGO_HOME").map(PathBuf::from).or_else(in_home).unwrap_or_else(|| target().join("cargo-home"))
+}
+
 /// The parent of every cluster's directory.
 #[must_use]
 pub fn clusters() -> PathBuf {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kf_toolchains::guests::toolchain::{Machine, TARGET, Toolchain, Way, resolve};
-use kf_toolchains::{command, guests, progress, skip};
+use kf_toolchains::{command, guests, locations, progress, skip};
 
 /// The `kf:abi` section as kf looks for it: name and text, length-prefixed.
 const ABI: &[u8] = b"\x06kf:abi0.1.0";
@@ -19,6 +19,11 @@ fn builds_hello(toolchain: &Toolchain) {
     for import in ["kf:plugin/kube", "kf:plugin/logs", "kf:plugin/files", "wasi:"] {
         let found = wasm.windows(import.len()).any(|bytes| bytes == import.as_bytes());
         assert!(!found, "hello asks for nothing and imports {import}");
+    }
+    for folder in [locations::workspace(), locations::cargo_home(), toolchain.sysroot.clone()] {
+        let name = folder.as_os_str().as_encoded_bytes();
+        let found = wasm.windows(name.len()).any(|bytes| bytes == name);
+        assert!(!found, "a folder of this machine is in it: {}", folder.display());
     }
 }
 

@@ -10,6 +10,7 @@ mod lint;
 mod plugins;
 mod published;
 mod release;
+mod reproducible;
 mod say;
 mod setup;
 mod step;
@@ -41,6 +42,8 @@ enum Task {
     Cluster(cluster::ClusterCommand),
     /// Build the first-party commands into target/plugins
     Plugins,
+    /// Build the first-party commands in two folders and compare the bytes
+    Reproducible,
     /// Write the SDK's bindings again after a change of the WIT
     Bindings,
     /// Check format and lints
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run_all(&args),
         Task::Cluster(command) => cluster::command(&command),
         Task::Plugins => plugins::build(),
+        Task::Reproducible => reproducible::run(),
         Task::Bindings => step::cargo(&[
             "run",
             "--package",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kf_toolchains::guests::toolchain::{Machine, Toolchain, Way, resolve};
+use kf_toolchains::remap::Folders;
 use kf_toolchains::{guests, locations};
 
 use crate::say;
@@ -25,7 +26,7 @@ pub fn all() -> Result<Vec<String>> {
 
 /// Builds these commands with a toolchain that was found before.
 pub fn build_with(toolchain: &Toolchain, names: &[String]) -> Result<()> {
-    let packages: Vec<String> = names.iter().map(|name| format!("kf-plugin-{name}")).collect();
+    let packages = packages(names);
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
     let log = locations::log("guests");
     let built =
@@ -40,6 +41,33 @@ pub fn build_with(toolchain: &Toolchain, names: &[String]) -> Result<()> {
         fs_err::remove_dir_all(artifacts().join(name)).doing("cannot clear an old command")?;
     }
     Ok(())
+}
+
+/// Builds every command as it is shipped: into the folder `out`, `NAME.wasm` each and nothing else. The bytes are the
+/// same for all `folders` with the same sources.
+///
+/// Demo and tests run what is shipped, so there is one profile for all of them.
+pub fn build_for_release(folders: &Folders, toolchain: &Toolchain, out: &Path) -> Result<()> {
+    let names = all()?;
+    let packages = packages(&names);
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let log = locations::log("guests");
+    let label = format!("building the commands in {}", folders.workspace.display());
+    let built = say::during(&label, Some(&log), || guests::build_in(folders, toolchain, &packages, "guest"))
+        .doing("cannot build the commands")?;
+    if out.exists() {
+        fs_err::remove_dir_all(out).doing("cannot clear the folder of the commands")?;
+    }
+    fs_err::create_dir_all(out).doing("cannot make the folder of the commands")?;
+    for (name, component) in names.iter().zip(built) {
+        fs_err::copy(&component.wasm_path, out.join(name).with_extension("wasm"))
+            .doing("cannot place a command")?;
+    }
+    Ok(())
+}
+
+fn packages(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("kf-plugin-{name}")).collect()
 }
 
 fn sources() -> PathBuf {

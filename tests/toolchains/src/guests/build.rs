@@ -6,6 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::toolchain::{TARGET, Toolchain, Way};
+use crate::remap::Folders;
 use crate::{Error, Result, command, locations};
 
 /// A component that was built.
@@ -21,9 +22,19 @@ pub struct GuestArtifact {
 /// The crate type is given here and not in their `Cargo.toml`, because the host's static target
 /// has no dynamic libraries and would warn about each of them.
 pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<Vec<GuestArtifact>> {
+    build_in(&folders(toolchain), toolchain, packages, profile)
+}
+
+/// As [`build`], from and into other folders than this workspace's.
+pub fn build_in(
+    folders: &Folders,
+    toolchain: &Toolchain,
+    packages: &[&str],
+    profile: &str,
+) -> Result<Vec<GuestArtifact>> {
     let build = |package: &&str| {
         let words = ["--package", *package, "--lib", "--crate-type", "cdylib"];
-        let artifacts = cargo(toolchain, "rustc", &words, profile)?;
+        let artifacts = cargo(folders, toolchain, "rustc", &words, profile)?;
         let library = package.replace('-', "_");
         let artifact = artifacts.into_iter().find(|artifact| artifact.name == library);
         artifact.ok_or_else(|| Error::NoComponent((*package).to_owned()))
@@ -35,8 +46,8 @@ pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<
 ///
 /// All features are on: examples that are guests hide from the host's builds behind one.
 pub fn build_examples(toolchain: &Toolchain, package: &str, profile: &str) -> Result<Vec<GuestArtifact>> {
-    let artifacts =
-        cargo(toolchain, "build", &["--package", package, "--examples", "--all-features"], profile)?;
+    let words = ["--package", package, "--examples", "--all-features"];
+    let artifacts = cargo(&folders(toolchain), toolchain, "build", &words, profile)?;
     if artifacts.is_empty() {
         return Err(Error::NoComponent(package.to_owned()));
     }
@@ -51,7 +62,7 @@ pub fn build_example(
     profile: &str,
 ) -> Result<GuestArtifact> {
     let words = ["--package", package, "--example", example, "--all-features"];
-    let artifacts = cargo(toolchain, "build", &words, profile)?;
+    let artifacts = cargo(&folders(toolchain), toolchain, "build", &words, profile)?;
     let artifact = artifacts.into_iter().find(|artifact| artifact.name == example);
     artifact.ok_or_else(|| Error::NoComponent(example.to_owned()))
 }
@@ -71,21 +82,27 @@ struct Target {
     name: String,
 }
 
-fn cargo(toolchain: &Toolchain, verb: &str, words: &[&str], profile: &str) -> Result<Vec<GuestArtifact>> {
+fn cargo(
+    folders: &Folders,
+    toolchain: &Toolchain,
+    verb: &str,
+    words: &[&str],
+    profile: &str,
+) -> Result<Vec<GuestArtifact>> {
     let mut cargo = Command::new(locations::variable("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .current_dir(locations::workspace())
+        .current_dir(&folders.workspace)
         .args([verb, "--message-format", "json-render-diagnostics"])
         .args(["--target", TARGET, "--profile", profile, "--target-dir"])
-        .arg(target_folder(toolchain.way))
+        .arg(&folders.target)
         .args(words)
+        .env("CARGO_HOME", &folders.cargo_home)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &toolchain.linker);
     // Flags meant for the host's own build are no flags for a guest.
-    for variable in
-        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_BOOTSTRAP"]
-    {
+    for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_BOOTSTRAP"] {
         cargo.env_remove(variable);
     }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", folders.encoded_flags(&toolchain.sysroot, &toolchain.commit)?);
     if let Some(rustc) = &toolchain.rustc {
         cargo.env("RUSTC", rustc);
     }
@@ -104,10 +121,16 @@ fn cargo(toolchain: &Toolchain, verb: &str, words: &[&str], profile: &str) -> Re
     Ok(artifacts)
 }
 
-/// Apart from the host's build, whose flags differ; and apart by compiler, whose libraries do.
-fn target_folder(way: Way) -> PathBuf {
-    locations::target().join(match way {
+/// This workspace's. The target folder lies apart from that of the host's build, whose flags differ; and apart by compiler,
+/// whose libraries do.
+fn folders(toolchain: &Toolchain) -> Folders {
+    let target = match toolchain.way {
         Way::Installed | Way::Rustup => "guests",
         Way::Debian => "guests-debian",
-    })
+    };
+    Folders {
+        workspace: locations::workspace(),
+        target: locations::target().join(target),
+        cargo_home: locations::cargo_home(),
+    }
 }

@@ -11,7 +11,7 @@ mod build;
 mod from_debian;
 pub mod toolchain;
 
-pub use build::{GuestArtifact, build, build_example, build_examples};
+pub use build::{GuestArtifact, build, build_example, build_examples, build_in};
 
 use std::path::Path;
 

@@ -57,6 +57,10 @@ pub struct Toolchain {
     pub rustc: Option<PathBuf>,
     /// Links components.
     pub linker: PathBuf,
+    /// The folder of the host's Rust.
+    pub sysroot: PathBuf,
+    /// The commit that the host's Rust was built from.
+    pub commit: String,
     pub way: Way,
 }
 
@@ -83,7 +87,10 @@ impl Default for Machine {
 pub fn resolve(machine: &Machine, only: Option<Way>, progress: Progress) -> Result<Toolchain> {
     let host = Host::find(&machine.rustc)?;
     // By its real path: cargo compiles all anew when that changes.
-    let found = |way, rustc| Ok(Toolchain { rustc, linker: fs_err::canonicalize(host.linker())?, way });
+    let found = |way, rustc| {
+        let linker = fs_err::canonicalize(host.linker())?;
+        Ok(Toolchain { rustc, linker, sysroot: host.sysroot.clone(), commit: host.commit.clone(), way })
+    };
     let tries = |way| only.is_none_or(|only| only == way);
     let mut refused = Vec::new();
 
@@ -114,14 +121,20 @@ pub(super) struct Host {
     sysroot: PathBuf,
     /// Its target triple.
     name: String,
+    /// The commit it was built from.
+    commit: String,
 }
 
 impl Host {
     fn find(rustc: &OsStr) -> Result<Self> {
         let sysroot = command::output(in_workspace(rustc).args(["--print", "sysroot"]))?;
         let version = command::output(in_workspace(rustc).arg("-vV"))?;
-        let name = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-        let host = Self { sysroot: Path::new(sysroot.trim()).to_owned(), name: name.to_owned() };
+        let field = |name: &str| {
+            let value = version.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            value.unwrap_or_default().to_owned()
+        };
+        let sysroot = Path::new(sysroot.trim()).to_owned();
+        let host = Self { sysroot, name: field("host"), commit: field("commit-hash") };
         if host.linker().is_file() {
             return Ok(host);
         }
