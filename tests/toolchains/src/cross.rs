@@ -9,7 +9,7 @@ use std::process::Command;
 use fs_err as fs;
 
 use crate::debian::{self, Packages, Suite};
-use crate::{Progress, Result, command, locations};
+use crate::{Error, Progress, Result, cache, command, locations};
 
 /// The target that is compiled for.
 pub const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -67,7 +67,15 @@ pub fn emulator(progress: Progress) -> Result<PathBuf> {
     if let Some(installed) = command::find(name) {
         return Ok(installed);
     }
-    Ok(debian::cached("qemu-user", &EMULATOR, progress)?.join("usr/bin").join(name))
+    let key = debian::key(&EMULATOR)?.with(name);
+    let folder = cache::entry("qemu-aarch64", key, progress, |folder| {
+        // The package has an emulator for each kind of machine.
+        let all = folder.join("all");
+        debian::fetch(&EMULATOR, &all, progress)?;
+        fs::rename(all.join("usr/bin").join(name), folder.join(name))?;
+        Ok::<_, Error>(fs::remove_dir_all(all)?)
+    })?;
+    Ok(folder.join(name))
 }
 
 fn add_rust_target() -> Result<()> {

@@ -6,7 +6,7 @@ use std::process::Command;
 use kf_toolchains::command;
 
 use crate::say;
-use crate::step::{Doing, Result};
+use crate::step::{Doing, Failure, Result};
 
 /// Each shell's file, where its own packages put theirs.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -29,6 +29,12 @@ pub fn write(kf: &Path, share: &Path) -> Result<()> {
     let pages = share.join("man/man1");
     fs_err::create_dir_all(&pages).doing(doing)?;
     command::output(fresh(kf).args(["man", "--dir"]).arg(&pages)).map(drop).doing(doing)
+}
+
+/// Fails unless the completions of every shell are below `share`.
+pub fn are_in(share: &Path) -> Result<()> {
+    let missing = COMPLETIONS.iter().map(|(_, file)| share.join(file)).find(|file| !file.is_file());
+    missing.map_or(Ok(()), |file| Err(Failure(format!("{} was not installed", file.display()))))
 }
 
 /// A file with its folders.

@@ -62,7 +62,9 @@ pub fn run(args: &ReleaseArgs) -> Result<()> {
     let stage = locations::target().join("release-stage");
     let made = make(&build, None, &stage.join(&build.triple), &into)?;
     let wheel = wheel_in(&into, std::env::consts::ARCH)?;
-    wheel::install(&wheel, &stage.join("environment"))?;
+    let environment = stage.join("environment");
+    wheel::install(&wheel, &environment)?;
+    extras::are_in(&environment.join("share"))?;
     if args.reproduce {
         reproduce::verify(&build, &into)?;
     }

@@ -4,7 +4,7 @@
 //! says that the wheel runs with glibc 2.17 or later, the oldest that Rust supports. The program is static and runs
 //! with musl as well, which maturin does not know, so that tag is added to the wheel it made.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use kf_toolchains::command;
@@ -64,12 +64,14 @@ fn has_program(tools: &Packaging, wheel: &Path, program: &Path, stage: &Path) ->
     Err(Failure(format!("the program in {} is another than {}", wheel.display(), program.display())))
 }
 
-/// Installs the wheel into an empty environment; the kf there.
-pub fn install(wheel: &Path, environment: &Path) -> Result<PathBuf> {
+/// Installs the wheel into an empty environment, and runs the kf there.
+pub fn install(wheel: &Path, environment: &Path) -> Result<()> {
     packaging::install(wheel, environment).doing("cannot install the wheel")?;
     let kf = environment.join("bin/kf");
     let version =
         command::output(Command::new(&kf).arg("--version")).doing("cannot run kf from the wheel")?;
-    let expected = concat!("kf ", env!("CARGO_PKG_VERSION"));
-    if version.trim() == expected { Ok(kf) } else { Err(Failure(format!("{}: `{version}`", kf.display()))) }
+    if version.trim() == super::VERSION {
+        return Ok(());
+    }
+    Err(Failure(format!("{} says it is `{}`", kf.display(), version.trim())))
 }
