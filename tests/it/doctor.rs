@@ -107,6 +107,16 @@ fn server_that_is_not_there_is_named_once() {
 }
 
 #[test]
+fn name_that_no_namespace_has_hides_no_other_problem() {
+    let home = Home::with_commands(&["train"]);
+    let ran = home.run(["doctor", "--kubeconfig", &private_kubeconfig(&home), "-n", "A_B"]).code(1);
+    assert!(lines_of(&ran, "kubeconfig")[0].starts_with('✓'), "{}", ran.transcript());
+    assert!(lines_of(&ran, "server")[0].contains("cannot be reached"), "{}", ran.transcript());
+    let namespace = lines_of(&ran, "namespace");
+    assert_eq!(namespace[0], "✗ namespace namespace `A_B` may hold only lower case letters, digits and `-`");
+}
+
+#[test]
 fn server_that_says_nothing_ends_at_the_timeout() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, &format!("https://{}", servers::silent()), None);

@@ -9,7 +9,7 @@ use std::io;
 
 use clap::{Arg, Command};
 use clap_mangen::Man;
-use kf_command::installed::{self, Installed};
+use kf_command::installed::Installed;
 use kf_core::PluginName;
 use kf_core::failure::Result;
 use kf_core::text::is_unsafe;
@@ -18,6 +18,7 @@ use kf_home::Home;
 use roff::{Roff, bold, roman};
 
 use crate::added;
+use crate::app::commands_in;
 
 const SECTION: &str = "1";
 
@@ -58,7 +59,7 @@ struct Manual {
 impl Manual {
     fn of(host: Command, home: &Home) -> Self {
         let command = added::all(host, Some(home), &|_, _, arg| arg);
-        Self { command: built(command), installed: installed::by_name(home) }
+        Self { command: built(command), installed: commands_in(home).by_name() }
     }
 
     /// kf's own commands come first: of two pages of one name, such as those of `command add` and of an added

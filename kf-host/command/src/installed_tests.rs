@@ -23,6 +23,7 @@ fn receipt(version: u64, origin: Origin) -> Receipt {
         abi: Version::new(0, 1, 0),
         summary: "Train".to_owned(),
         license: "Apache-2.0".to_owned(),
+        group: None,
         homepage: None,
         origin,
         at: Timestamp::UNIX_EPOCH,

@@ -52,8 +52,8 @@ pub struct Cluster<'a> {
     pub found: &'a Checkup,
     /// How the command line names the namespace, if it does.
     pub named_by: &'static str,
-    /// Why the namespace that was chosen cannot be used.
-    pub stale: Option<&'a Failure>,
+    /// Why the namespace that was named or chosen cannot be used.
+    pub bad_namespace: Option<&'a Failure>,
     /// The commands whose rights were asked for, in the order of the answers.
     pub commands: &'a [String],
     pub now: Timestamp,
@@ -199,7 +199,7 @@ impl Cluster<'_> {
         let other = || Some("kf use NAMESPACE, to choose another".to_owned());
         let check = Check::ok(NAME, value.as_str());
         let check = match state {
-            _ if let Some(stale) = self.stale => Check::of_failure(NAME, stale),
+            _ if let Some(error) = self.bad_namespace => Check::of_failure(NAME, error),
             Some(Ok(NamespaceState::Active)) => check.fact("exists", true),
             Some(Ok(NamespaceState::Hidden)) => {
                 Check::ok(NAME, format!("{value}; you may not read whether it exists"))

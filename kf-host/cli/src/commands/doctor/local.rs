@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use kf_command::install::ADD_REGISTRY;
-use kf_command::installed::{self, Installed};
+use kf_command::installed::Installed;
 use kf_core::failure::Failure;
 use kf_core::{PluginName, RegistryId};
 use kf_home::Home;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::check::{Check, State};
 use super::span::span;
+use crate::app::commands_in;
 use crate::env;
 use crate::ui::Ui;
 
@@ -71,7 +72,7 @@ fn is_writable(folder: &Path) -> bool {
 
 pub fn registries(home: &Home, now: Timestamp) -> Check {
     const NAME: &str = "registry";
-    let ids = match registries::list(home) {
+    let ids = match registries::list(home, kf_built_in::carried()) {
         Ok(ids) => ids,
         Err(error) => return Check::of_failure(NAME, &error.into()),
     };
@@ -103,7 +104,7 @@ struct Age {
 }
 
 fn registry_age(home: &Home, id: &RegistryId, now: Timestamp) -> Result<Age, Failure> {
-    let registry = registries::load(home, id)?;
+    let registry = registries::load(home, kf_built_in::carried(), id)?;
     let expires = trust::cached(home, &registry, now)?.view().expires;
     let refreshed = trust::last_seen(home, id)?;
     let ago = refreshed.map(|at| format!(", refreshed {} ago", span(at, now))).unwrap_or_default();
@@ -113,11 +114,13 @@ fn registry_age(home: &Home, id: &RegistryId, now: Timestamp) -> Result<Age, Fai
 
 /// Whether `kf train` would start, and what it is.
 pub fn train(home: &Home) -> (Check, Option<Installed>) {
-    let found = PluginName::parse(TRAIN).map_err(Failure::from).and_then(|name| installed::find(home, &name));
+    let found =
+        PluginName::parse(TRAIN).map_err(Failure::from).and_then(|name| commands_in(home).find(&name));
     let installed = match found {
         Ok(Some(installed)) => installed,
         Ok(None) => {
-            let none_set_up = registries::list(home).is_ok_and(|registries| registries.is_empty());
+            let none_set_up =
+                registries::list(home, kf_built_in::carried()).is_ok_and(|registries| registries.is_empty());
             let hint = if none_set_up { ADD_REGISTRY } else { "kf command add train" };
             return (Check::failed(TRAIN, "not installed").hint(Some(hint)), None);
         }

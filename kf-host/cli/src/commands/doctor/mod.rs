@@ -13,13 +13,14 @@ mod span;
 
 use clap::Args;
 use kf_command::checkup::{self, needs};
-use kf_command::installed::{self, Installed};
+use kf_command::cluster::Target;
+use kf_command::installed::Installed;
 use kf_core::failure::{Failure, Result};
 use kf_core::grants::RuleSet;
 use kf_core::ui::Format;
 use kf_home::Home;
 
-use crate::app::App;
+use crate::app::{App, commands_in};
 use crate::env;
 use check::{Check, Report, State};
 use cluster::Cluster;
@@ -75,13 +76,17 @@ fn checks(app: &App) -> Vec<Check> {
 /// The kubeconfig and all that lies behind it.
 fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
     let target = app.target();
-    // What was chosen for another cluster is one problem, and hides no other.
-    let (settings, stale) = match target.settings(&app.home) {
+    // A namespace that cannot be used, such as one that was chosen for another cluster, hides nothing else.
+    let (settings, bad_namespace) = match target.settings(&app.home) {
         Ok(settings) => (Ok(settings), None),
-        Err(error) => match target.settings_to_choose(&app.home) {
-            Ok(settings) => (Ok(settings), Some(error)),
-            Err(error) => (Err(error), None),
-        },
+        Err(error) => {
+            let without = Target { namespace: None, ..target.clone() };
+            let others = target.settings_to_choose(&app.home);
+            match others.or_else(|_| without.settings_to_choose(&app.home)) {
+                Ok(settings) => (Ok(settings), Some(error)),
+                Err(_) => (Err(error), None),
+            }
+        }
     };
     let settings = match settings {
         Ok(settings) => settings,
@@ -106,7 +111,7 @@ fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
         settings: &settings,
         found: &found,
         named_by: if is_flag { "named by -n" } else { "named by KF_NAMESPACE" },
-        stale: stale.as_ref(),
+        bad_namespace: bad_namespace.as_ref(),
         commands: &commands,
         now: App::now(),
     };
@@ -116,7 +121,7 @@ fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
 /// What `train` needs, and then what every other command does. Those whose rules cannot be read say so when they run.
 fn all_needs(home: &Home, train: Option<&Installed>) -> Vec<(String, RuleSet)> {
     let Some(train) = train else { return Vec::new() };
-    let others = installed::by_name(home).into_iter().filter(|(name, _)| name.as_str() != local::TRAIN);
+    let others = commands_in(home).by_name().into_iter().filter(|(name, _)| name.as_str() != local::TRAIN);
     let train = (local::TRAIN.to_owned(), needs(train));
     let all = std::iter::once(train).chain(others.map(|(name, other)| (name.to_string(), needs(&other))));
     all.filter_map(|(name, rules)| Some((name, rules.ok().filter(|rules| !rules.is_empty())?))).collect()

@@ -60,6 +60,19 @@ fn context(name: &str) -> Choice {
 }
 
 #[test]
+fn settings_say_where_the_namespace_is_from_and_what_the_credentials_are() {
+    let home = Home::new(FILE);
+    let of = |choice: Choice| {
+        let settings = load(&home.sources(), &choice).unwrap();
+        (settings.namespace_origin, settings.credential_kind())
+    };
+    let named = Choice { namespace: Some("team-b".into()), ..Choice::default() };
+    assert_eq!(of(Choice::default()), (NamespaceOrigin::Context, CredentialKind::Token));
+    assert_eq!(of(context("bare")), (NamespaceOrigin::Default, CredentialKind::None));
+    assert_eq!(of(named), (NamespaceOrigin::Named, CredentialKind::Token));
+}
+
+#[test]
 fn the_current_context_says_who_where_and_as_whom() {
     let home = Home::new(FILE);
     let settings = load(&home.sources(), &Choice::default()).unwrap();
