@@ -42,12 +42,47 @@ fn accepted(home: &Home, words: &[&str]) -> Ran {
 #[test]
 fn fresh_home_lists_and_runs_built_in_commands() {
     let home = Home::with_built_in();
-    kf_snapshot!(home.run(["command", "list"]), @"");
-    kf_snapshot!(home.run(["hello", "Ada"]), @"");
-    kf_snapshot!(home.run(["command", "describe", "hello"]), @"");
+    kf_snapshot!(home.run(["command", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME    VERSION  SOURCE    ABOUT
+    hello   0.1.0    built in  Say hello
+    logs    0.1.0    built in  Show the logs of whatever runs here
+    status  0.1.0    built in  Show what runs here, and why something does not
+    train   0.1.0    built in  Train a model from a file or a runtime
+    whoami  0.1.0    built in  Show who the cluster thinks you are
+    ----- stderr -----
+    ");
+    kf_snapshot!(home.run(["hello", "Ada"]), @"
+    exit: 0
+    ----- stdout -----
+    hello Ada
+    ----- stderr -----
+    ");
+    kf_snapshot!(home.run(["command", "describe", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Command    hello 0.1.0
+    About      Say hello
+    Usage      kf hello [OPTIONS] [NAME]
+    Registry   built in
+    Signed by  kubeflow ([DIGEST])
+    Digest     sha256 [DIGEST]
+    Installed  with kf 0.1.0
+
+    hello asks for no rights on the cluster. It may do nothing else: no network, no
+    files, no secrets.
+    ----- stderr -----
+    ");
     let help = home.run(["--help"]).success().stdout;
     assert!(["hello", "train", "whoami"].iter().all(|name| help.contains(&format!("  {name} "))), "{help}");
-    kf_snapshot!(home.run(["whoami"]), @"");
+    kf_snapshot!(home.run(["whoami"]), @"
+    exit: 3
+    ----- stdout -----
+    ----- stderr -----
+    error: no kubeconfig: [HOME]/.kube/config does not exist
+    hint: get a kubeconfig from the cluster's admin, then: kf --kubeconfig FILE …
+    ");
 }
 
 #[test]
@@ -63,8 +98,20 @@ fn second_run_compiles_nothing() {
 #[test]
 fn removed_command_is_off_until_it_is_added_again() {
     let home = Home::with_built_in();
-    kf_snapshot!(home.run(["command", "remove", "hello"]), @"");
-    kf_snapshot!(home.run(["hello"]), @"");
+    kf_snapshot!(home.run(["command", "remove", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Removed hello
+    ----- stderr -----
+    hello is built in; `kf command add hello` brings it back
+    ");
+    kf_snapshot!(home.run(["hello"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no command `hello`
+    hint: kf command add hello
+    ");
     assert_eq!(listed(&home, "hello"), "");
     let available = home.run(["command", "list", "--available"]).stdout;
     assert!(
@@ -72,22 +119,62 @@ fn removed_command_is_off_until_it_is_added_again() {
         "{available}"
     );
     assert_eq!(described(&home, "hello")["installed"], Value::Null);
-    kf_snapshot!(home.run(["command", "remove", "hello"]), @"");
-    kf_snapshot!(home.run(["command", "add", "hello"]), @"");
-    kf_snapshot!(home.run(["command", "add", "hello"]), @"");
+    kf_snapshot!(home.run(["command", "remove", "hello"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: hello is not installed
+    hint: kf command add hello
+    ");
+    kf_snapshot!(home.run(["command", "add", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Added hello 0.1.0 (built in)
+    ----- stderr -----
+    ");
+    kf_snapshot!(home.run(["command", "add", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.1.0 is built in
+    ");
     home.run(["hello"]).success();
 }
 
 #[test]
 fn newer_version_of_the_same_author_is_an_upgrade() {
     let (home, newer) = (Home::with_built_in(), published(&version("0.2.0")));
-    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.1.0 is the newest
+    ");
     set_up(&home, newer.path());
-    kf_snapshot!(home.run(["command", "upgrade"]), @"");
-    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME   VERSION  NEWEST  SOURCE
+    hello  0.1.0    0.2.0   built in
+    ----- stderr -----
+    `kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them
+    ");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Upgraded hello to 0.2.0
+    ----- stderr -----
+    hello 0.1.0 → 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    ");
     assert_eq!(listed(&home, "hello"), "hello 0.2.0 kubeflow, upgrades the built-in 0.1.0 Say hello");
     home.run(["hello"]).success();
-    kf_snapshot!(home.run(["command", "replace", "hello", "--restore"]), @"");
+    kf_snapshot!(home.run(["command", "replace", "hello", "--restore"]), @"
+    exit: 0
+    ----- stdout -----
+    hello is answered by hello 0.1.0 (built in) again
+    ----- stderr -----
+    removed hello 0.2.0 (kubeflow)
+    ");
     assert_eq!(listed(&home, "hello"), "hello 0.1.0 built in Say hello");
 }
 
@@ -96,9 +183,30 @@ fn newer_version_of_another_author_only_replaces() {
     let other = Registry { same_author: false, ..version("0.2.0") };
     let (home, other) = (Home::with_built_in(), published(&other));
     set_up(&home, other.path());
-    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"");
-    kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"");
-    kf_snapshot!(home.run_in_vain(["command", "replace", "hello", "--with", "kubeflow/hello"]), @"");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.1.0 is the newest
+    ");
+    kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: hello 0.1.0 is built in, and kubeflow/hello@0.2.0 is not a newer version by its author
+    hint: kf command replace hello --with kubeflow/hello@0.2.0
+    ");
+    kf_snapshot!(home.run_in_vain(["command", "replace", "hello", "--with", "kubeflow/hello"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    hello 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    warning: hello is signed by another kubeflow: with none of the keys of what is installed
+    hello asks for no rights on the cluster. It may do nothing else: no network, no
+    files, no secrets.
+    error: not a terminal: refusing to add hello without confirmation
+    hint: kf command replace hello --with kubeflow/hello@0.2.0 --accept [DIGEST]
+    ");
     accepted(&home, &["command", "replace", "hello", "--with", "kubeflow/hello"]);
     assert_eq!(listed(&home, "hello"), "hello 0.2.0 kubeflow, replaces the built-in 0.1.0 Say hello");
     let described = described(&home, "hello");
@@ -150,10 +258,32 @@ fn local_component_replaces_a_built_in_command_of_its_name() {
 #[test]
 fn built_in_command_answers_for_another() {
     let home = Home::with_built_in();
-    kf_snapshot!(home.run(["command", "replace", "hi", "--with", "hello"]), @"");
-    kf_snapshot!(home.run(["hi", "Ada"]), @"");
-    kf_snapshot!(home.run(["command", "remove", "hello"]), @"");
-    kf_snapshot!(home.run(["command", "replace", "hi", "--restore"]), @"");
+    kf_snapshot!(home.run(["command", "replace", "hi", "--with", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    hi is now answered by hello 0.1.0 (built in)
+    ----- stderr -----
+    back with `kf command replace hi --restore`
+    ");
+    kf_snapshot!(home.run(["hi", "Ada"]), @"
+    exit: 0
+    ----- stdout -----
+    hello Ada
+    ----- stderr -----
+    ");
+    kf_snapshot!(home.run(["command", "remove", "hello"]), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: hello answers for hi
+    hint: kf command replace hi --restore
+    ");
+    kf_snapshot!(home.run(["command", "replace", "hi", "--restore"]), @"
+    exit: 0
+    ----- stdout -----
+    hi answers for itself again
+    ----- stderr -----
+    ");
     home.run(["hi"]).code(5);
 }
 
@@ -167,7 +297,12 @@ fn blocked_built_in_command_does_not_run() {
     Registry { blocked: Some((sha256, "it was stolen")), ..version("0.1.0") }.publish(blocking.path());
     home.run(["command", "upgrade"]);
     fs_err::rename(blocking.path().join("published"), blocking.path().join("away")).unwrap();
-    kf_snapshot!(home.run(["hello"]), @"");
+    kf_snapshot!(home.run(["hello"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: hello 0.1.0 is blocked: it was stolen (registry kubeflow)
+    ");
     assert!(listed(&home, "hello").contains("blocked: it was stolen"), "{}", listed(&home, "hello"));
     home.run(["registry", "remove", "kubeflow"]).success();
     home.run(["hello"]).success();
@@ -193,7 +328,13 @@ fn unreadable_decision_stops_a_built_in_command() {
 #[test]
 fn home_that_cannot_be_written_works_without_a_cache() {
     let home = Home::with_built_in().env("KF_HOME", "/proc/kf");
-    kf_snapshot!(home.run(["hello"]), @"");
+    kf_snapshot!(home.run(["hello"]), @"
+    exit: 0
+    ----- stdout -----
+    hello world
+    ----- stderr -----
+    warning: the compiled hello is not kept in /proc/kf/data/compiled: No such file or directory (os error 2)
+    ");
 }
 
 #[test]
@@ -214,11 +355,40 @@ fn default_registry_is_set_up_until_it_is_removed() {
     let listed = home.run(["registry", "list"]).success();
     assert!(listed.row("kubeflow").contains("/built-in/work/published"), "{}", listed.transcript());
     home.run(["command", "list", "--available"]).success();
-    kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"");
-    kf_snapshot!(home.run(["registry", "list"]), @"");
-    kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"");
-    kf_snapshot!(home.run(["command", "upgrade"]), @"");
-    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"");
+    kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"
+    exit: 0
+    ----- stdout -----
+    Removed registry kubeflow
+    ----- stderr -----
+    ");
+    kf_snapshot!(home.run(["registry", "list"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME  URL  EXPIRES  ROOT
+    ----- stderr -----
+    no registry is set up; `kf registry add NAME URL --root root.json` sets one up
+    ");
+    kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no registry kubeflow is set up
+    hint: kf registry add kubeflow URL --root root.json
+    ");
+    kf_snapshot!(home.run(["command", "upgrade"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    no registry is set up to upgrade built-in commands from
+    hint: kf registry add NAME URL --root root.json
+    ");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    no registry is set up to upgrade built-in commands from
+    hint: kf registry add NAME URL --root root.json
+    ");
 }
 
 #[test]
@@ -226,7 +396,13 @@ fn default_registry_at_another_address_needs_no_root() {
     let (home, mirror) = (Home::with_built_in(), tempfile::tempdir().unwrap());
     registry::copy(&built_in::published().join("."), mirror.path());
     let url = format!("file://{}", mirror.path().display());
-    kf_snapshot!(home.run(["registry", "add", "team", &url]), @"");
+    kf_snapshot!(home.run(["registry", "add", "team", &url]).masked(&mirror.path().display().to_string(), "[MIRROR]"), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: a registry needs `--root` or `--root-sha256`
+    hint: kf registry add team file://[MIRROR] --root root.json
+    ");
     home.run(["registry", "add", "kubeflow", &url]).success();
     let listed = home.run(["registry", "list"]).success();
     assert!(listed.row("kubeflow").contains(&url), "{}", listed.transcript());

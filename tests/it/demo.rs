@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use kf_tests::cluster::{Cluster, Profile, skip_without_node};
 
 use crate::common::bash::{Session, Typed};
+use crate::common::readme::{missing, steps};
 use crate::common::registry::artifacts;
 use crate::common::{Home, output_of};
 
@@ -72,68 +73,6 @@ fn all_with(is_added: fn(&str) -> bool) -> BTreeMap<String, bool> {
     commands().into_iter().map(|name| (name.clone(), is_added(&name))).collect()
 }
 
-/// A line to type, and what the README shows of its output.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Step {
-    line: String,
-    /// The key that is typed where kf asks.
-    answer: Option<String>,
-    output: Vec<String>,
-}
-
-/// The steps of a section: its indented lines.
-fn steps(readme: &str, section: &str) -> Vec<Step> {
-    let (_, rest) = readme.split_once(&format!("\n## {section}\n")).unwrap();
-    let text = rest.split("\n## ").next().unwrap();
-    let mut steps: Vec<Step> = Vec::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("    ")) {
-        if let Some(line) = line.strip_prefix("$ ") {
-            steps.push(Step { line: line.to_owned(), ..Step::default() });
-            continue;
-        }
-        let step = steps.last_mut().unwrap();
-        step.answer = line.split_once(" [y/N] ").map(|(_, answer)| answer.to_owned()).or(step.answer.take());
-        if line.trim() != "…" {
-            step.output.push(line.to_owned());
-        }
-    }
-    steps
-}
-
-/// The words of a line, with one letter for what differs from run to run: numbers, durations and digests.
-fn comparable(line: &str) -> String {
-    // Parts of Kubeflow that other tests add to the cluster bring rights that are missing on the tour's.
-    if line.starts_with("You may do all it ") {
-        return "You may do all it needs".to_owned();
-    }
-    let mut words = Vec::new();
-    for word in line.split_whitespace() {
-        if word.contains('…') {
-            words.push("N".to_owned());
-            continue;
-        }
-        let mut masked = String::new();
-        let mut letters = word.chars().peekable();
-        while let Some(letter) = letters.next() {
-            if letter.is_ascii_digit() {
-                while letters.next_if(|next| next.is_ascii_digit() || ".smhd".contains(*next)).is_some() {}
-                masked.push('N');
-            } else {
-                masked.push(letter);
-            }
-        }
-        words.push(masked);
-    }
-    words.join(" ")
-}
-
-/// The lines that the README shows and kf did not say.
-fn missing<'s>(step: &'s Step, said: &str) -> Vec<&'s str> {
-    let said: Vec<String> = said.lines().map(comparable).collect();
-    let is_missing = |line: &&String| !said.contains(&comparable(line));
-    step.output.iter().filter(is_missing).map(String::as_str).collect()
-}
-
 #[test]
 fn tour_of_the_readme_works_word_for_word_after_the_demo() {
     if skip_without_node("tour_of_the_readme_works_word_for_word_after_the_demo") {
@@ -171,15 +110,4 @@ fn empty_home_with_the_registry_of_the_demo_lists_and_adds_its_commands() {
         let typed = shell.enter(line, None);
         assert!(typed.code == 0 && typed.said.contains(said), "`{line}`: {}", typed.said);
     }
-}
-
-#[test]
-fn line_that_kf_does_not_say_any_more_is_found() {
-    let readme = "\n## Tour\n\nText.\n\n    $ kf add x\n    x 1.2.0 (1.5 MB, b3d2…1605)\n    …\n    Add x? [y/N] y\n    $ kf y\n\n## Else\n\n    $ kf z\n";
-    let steps = steps(readme, "Tour");
-    let output = ["x 1.2.0 (1.5 MB, b3d2…1605)", "Add x? [y/N] y"].map(str::to_owned).to_vec();
-    let first = Step { line: "kf add x".to_owned(), answer: Some("y".to_owned()), output };
-    assert_eq!(steps, [first, Step { line: "kf y".to_owned(), ..Step::default() }]);
-    assert_eq!(missing(&steps[0], "x  0.1.0 (12 MB, 00ff…aaaa)\nAdd x? [y/N] y"), [""; 0]);
-    assert_eq!(missing(&steps[0], "x 0.1.0 (12 MB, 00ff…aaaa)\nInstall x? [y/N] y"), ["Add x? [y/N] y"]);
 }

@@ -22,6 +22,7 @@ mod endings;
 mod events;
 mod faulty_kinds;
 mod faulty_parts;
+mod first_screen;
 mod following;
 mod hostile_text;
 mod house;

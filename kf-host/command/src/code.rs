@@ -66,7 +66,8 @@ pub(crate) fn recompile(setting: &Setting, receipt: &Receipt) -> Result<Code, Fa
     let compiled = compiled(reporter, receipt.name.as_str(), &wasm)?;
     let kept = store.and_then(|store| store.put_compiled(&compatibility(), digest, compiled.as_bytes()));
     if let Err(error) = kept {
-        reporter.warn(&format!("the compiled {} is not kept: {error}", receipt.name));
+        let folder = setting.home.compiled();
+        reporter.warn(&format!("the compiled {} is not kept in {}: {error}", receipt.name, folder.display()));
     }
     Ok(Code::Compiled(compiled))
 }

@@ -7,6 +7,7 @@ pub mod faulty;
 pub mod liar;
 pub mod lines;
 pub mod page;
+pub mod readme;
 pub mod registry;
 pub mod requests;
 pub mod servers;

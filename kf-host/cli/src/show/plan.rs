@@ -76,6 +76,11 @@ pub fn show(app: &App, prepared: &Prepared) {
         app.ui.warn(&format!("{version} is older than what is installed"));
     }
     match &plan.signer {
+        Some(SignerChange::Owner { from, to }) if from == to => {
+            app.ui.warn(&format!(
+                "{name} is signed by another {to}: with none of the keys of what is installed"
+            ));
+        }
         Some(SignerChange::Owner { from, to }) => {
             app.ui.warn(&format!("{name} is now signed by {to}; what is installed was signed by {from}"));
         }

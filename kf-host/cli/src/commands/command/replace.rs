@@ -115,5 +115,10 @@ fn replace_built_in(app: &App, name: &PluginName, wanted: &Wanted, args: &Replac
 
 /// The line that answers the question, without the answer.
 fn retry(prepared: &Prepared, args: &ReplaceArgs) -> String {
-    format!("kf command replace {} --with {}", args.name, plan::word(prepared))
+    let word = plan::word(prepared);
+    let word = match prepared.fetched.resolved.origin.registry() {
+        Some(registry) => format!("{registry}/{word}"),
+        None => word,
+    };
+    format!("kf command replace {} --with {word}", args.name)
 }

@@ -25,8 +25,8 @@ pub struct AddArgs {
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
 
-    /// Its root metadata
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_unless_present = "root_sha256")]
+    /// Its root metadata; the default registry's is in kf
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     root: Option<PathBuf>,
 
     /// The digest of its root metadata, which is then fetched
@@ -51,7 +51,9 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
         (None, None) => {
             let carried = kf_built_in::carried().registry().filter(|carried| carried.id == id.as_str());
             let Some(carried) = carried else {
-                return Err(Failure::usage("a registry needs `--root` or `--root-sha256`"));
+                let urls = args.urls.join(" ");
+                return Err(Failure::usage("a registry needs `--root` or `--root-sha256`")
+                    .hint(format!("kf registry add {id} {urls} --root root.json")));
             };
             registries::add(&app.home, id, &urls, Pin::BuiltIn(carried), FETCH_ROOT)?
         }
