@@ -45,7 +45,7 @@ fn components(copies: &Copies) -> Result<Vec<String>> {
 /// Two copies of the checkout.
 pub struct Copies {
     /// Where both are, and what is built from them.
-    folder: PathBuf,
+    pub folder: PathBuf,
     pub folders: [Folders; 2],
 }
 
@@ -74,7 +74,8 @@ impl Copies {
         Ok(Self { folders: [copy("a")?, copy("another folder")?], folder })
     }
 
-    fn remove(&self) -> Result<()> {
+    /// Removes both, and what was built from them.
+    pub fn remove(&self) -> Result<()> {
         fs_err::remove_dir_all(&self.folder).doing("cannot remove the two builds")
     }
 }

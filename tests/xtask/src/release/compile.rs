@@ -1,13 +1,14 @@
 //! kf compiled for a release, so that the same sources give the same bytes in any folder.
 //!
-//! What would tell folders apart are the paths that rustc writes into a program: they are replaced by fixed ones. The C
-//! code of aws-lc does the same by itself.
+//! The paths that rustc writes into a program are replaced as for the components, see `kf_toolchains::remap`. The C code of
+//! aws-lc replaces its own.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kf_toolchains::cross::CrossCompiler;
+use kf_toolchains::remap::Folders;
 use kf_toolchains::{command, locations};
 
 use crate::say;
@@ -15,10 +16,7 @@ use crate::step::{Doing, Failure, Result, quietly};
 
 /// One compilation of kf: of which sources, to where, and for what.
 pub struct Build {
-    pub workspace: PathBuf,
-    /// Where cargo puts what it builds.
-    pub target: PathBuf,
-    pub cargo_home: PathBuf,
+    pub folders: Folders,
     pub triple: String,
     /// What compiles C, unless it is for this machine.
     pub cross: Option<CrossCompiler>,
@@ -33,40 +31,34 @@ pub struct Build {
 impl Build {
     /// Of this workspace, for this machine.
     pub fn here(built_in: PathBuf, registry_url: Option<String>, time: String) -> Result<Self> {
-        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
-        let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
-        let cargo_home =
-            cargo_home.ok_or_else(|| Failure("neither CARGO_HOME nor HOME is set".to_owned()))?;
-        Ok(Self {
-            target: locations::target().join("release-build"),
-            triple: host()?,
-            cross: None,
+        let folders = Folders {
             workspace: locations::workspace(),
-            cargo_home,
-            built_in,
-            registry_url,
-            time,
-        })
+            target: locations::target().join("release-build"),
+            cargo_home: locations::cargo_home(),
+        };
+        Ok(Self { folders, triple: host()?, cross: None, built_in, registry_url, time })
     }
 
     /// The compiled program.
     pub fn program(&self) -> Result<PathBuf> {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(&self.workspace).args(["build", "--package", "kf-host", "--bin", "kf"]);
+        cargo.current_dir(&self.folders.workspace).args(["build", "--package", "kf-host", "--bin", "kf"]);
         self.configure(&mut cargo)?;
         quietly(&format!("compiling kf for {}", self.triple), &mut cargo)?;
-        Ok(self.target.join(&self.triple).join("release/kf"))
+        Ok(self.folders.target.join(&self.triple).join("release/kf"))
     }
 
     /// Words and environment of cargo and of maturin, which calls cargo: with the same ones, cargo finds that all is
     /// compiled already.
     pub fn configure(&self, command: &mut Command) -> Result<()> {
-        command.args(["--release", "--locked", "--target", &self.triple, "--target-dir"]).arg(&self.target);
+        command
+            .args(["--release", "--locked", "--target", &self.triple, "--target-dir"])
+            .arg(&self.folders.target);
         for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "CFLAGS", "RUSTC_BOOTSTRAP"] {
             command.env_remove(variable);
         }
         command.env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?);
-        command.env("CARGO_HOME", &self.cargo_home).env("SOURCE_DATE_EPOCH", &self.time);
+        command.env("CARGO_HOME", &self.folders.cargo_home).env("SOURCE_DATE_EPOCH", &self.time);
         command.args(["--features", "kf-host/built-in"]).env("KF_BUILT_IN", &self.built_in);
         match &self.registry_url {
             Some(url) => command.env("KF_REGISTRY_URL", url),
@@ -81,34 +73,11 @@ impl Build {
     }
 
     fn rust_flags(&self) -> Result<OsString> {
-        let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-        for (folder, name) in self.folders()? {
-            flags.push("\x1f--remap-path-prefix=");
-            flags.push(folder);
-            flags.push("=");
-            flags.push(name);
-        }
+        let sysroot = output(rustc().args(["--print", "sysroot"]))?;
+        let remapped = self.folders.encoded_flags(Path::new(&sysroot), &rustc_says("commit-hash: ")?);
+        let mut flags = OsString::from("-Ctarget-feature=+crt-static\x1f");
+        flags.push(remapped.doing("cannot prepare the release build")?);
         Ok(flags)
-    }
-
-    /// Folders of this machine, and what stands for them in the program. Of several that fit, rustc takes the last.
-    fn folders(&self) -> Result<Vec<(PathBuf, String)>> {
-        let mut folders =
-            vec![(self.workspace.clone(), "/kf".to_owned()), (self.target.clone(), "/kf/target".to_owned())];
-        // One for each registry, with the host of a mirror in its name.
-        let registries = self.cargo_home.join("registry/src");
-        let mut names: Vec<_> = fs_err::read_dir(&registries)
-            .doing("cannot find the sources of dependencies")?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<_, _>>()
-            .doing("cannot find the sources of dependencies")?;
-        names.sort();
-        folders.extend(names.into_iter().map(|name| (registries.join(name), "/cargo".to_owned())));
-        let sysroot =
-            output(Command::new("rustc").current_dir(&self.workspace).args(["--print", "sysroot"]))?;
-        let library = Path::new(&sysroot).join("lib/rustlib/src/rust");
-        folders.push((library, format!("/rustc/{}", rustc_says("commit-hash: ")?)));
-        Ok(folders)
     }
 }
 
@@ -140,9 +109,15 @@ pub fn host() -> Result<String> {
 
 /// The rest of the line of `rustc -vV` that begins with `field`.
 fn rustc_says(field: &str) -> Result<String> {
-    let version = output(Command::new("rustc").current_dir(locations::workspace()).arg("-vV"))?;
+    let version = output(rustc().arg("-vV"))?;
     let line = version.lines().find_map(|line| line.strip_prefix(field));
     line.map(str::to_owned).ok_or_else(|| Failure(format!("`rustc -vV` has no `{field}`")))
+}
+
+fn rustc() -> Command {
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(locations::workspace());
+    rustc
 }
 
 fn output(command: &mut Command) -> Result<String> {

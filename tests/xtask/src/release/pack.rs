@@ -56,7 +56,7 @@ pub fn archive(
     fs_err::copy(program, root.join("bin/kf")).doing("cannot copy kf")?;
     copy_folder(share, &root.join("share"))?;
     for document in ["README.md", "CHANGELOG.md", "LICENSE"] {
-        let text = fs_err::read(build.workspace.join(document)).doing("cannot copy a document")?;
+        let text = fs_err::read(build.folders.workspace.join(document)).doing("cannot copy a document")?;
         place(&root.join("share/doc/kf").join(document), &text)?;
     }
     let mut tar = Command::new("tar");

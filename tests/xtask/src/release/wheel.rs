@@ -23,10 +23,10 @@ pub fn pack(build: &Build, program: &Path, share: &Path, stage: &Path, into: &Pa
     let tools = Packaging::installed(say::step).doing("cannot install maturin")?;
     let project = stage.join("wheel");
     fresh(&project)?;
-    let manifest = build.workspace.join("kf-host/cli/Cargo.toml").display().to_string();
+    let manifest = build.folders.workspace.join("kf-host/cli/Cargo.toml").display().to_string();
     place(&project.join("pyproject.toml"), PROJECT.replace("@MANIFEST@", &manifest).as_bytes())?;
     for document in ["README.md", "LICENSE"] {
-        let text = fs_err::read(build.workspace.join(document)).doing("cannot copy a document")?;
+        let text = fs_err::read(build.folders.workspace.join(document)).doing("cannot copy a document")?;
         place(&project.join(document), &text)?;
     }
     copy_folder(share, &project.join("kf_cli.data/data/share"))?;
