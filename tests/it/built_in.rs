@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::common::built_in::{self, Registry, component};
 use crate::common::registry::{self, hinted, set_up};
+use crate::common::servers;
 use crate::common::{Home, Ran, kf_program, output_of};
 use crate::kf_snapshot;
 
@@ -412,4 +413,16 @@ fn default_registry_at_another_address_needs_no_root() {
     let (other, _) = registry::location(other.path());
     assert_eq!(home.run(["registry", "add", "kubeflow", &other]).code, Some(8));
     assert!(!home.run(["registry", "list"]).stdout.contains("kubeflow"));
+}
+
+#[test]
+fn registry_that_does_not_answer_is_named_once() {
+    let home = Home::with_built_in();
+    let url = format!("http://{}", servers::closed());
+    home.run(["registry", "add", "kubeflow", &url]).success();
+    for words in [&["command", "upgrade"][..], &["command", "upgrade", "--all"]] {
+        let ran = home.run(words).code(7);
+        assert_eq!(ran.stderr.matches(url.trim_start_matches("http://")).count(), 1, "{}", ran.transcript());
+    }
+    home.run(["hello"]).success();
 }

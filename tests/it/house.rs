@@ -47,7 +47,19 @@ fn packages_know_only_whom_they_may() {
         ("cluster", vec!["kf-core", "kf-home"]),
         ("sandbox", vec!["kf-core"]),
         ("command", vec!["kf-cluster", "kf-core", "kf-home", "kf-registry", "kf-sandbox"]),
-        ("cli", vec!["kf-cluster", "kf-command", "kf-core", "kf-home", "kf-registry", "kf-sandbox"]),
+        ("built-in", vec!["kf-registry"]),
+        (
+            "cli",
+            vec![
+                "kf-built-in",
+                "kf-cluster",
+                "kf-command",
+                "kf-core",
+                "kf-home",
+                "kf-registry",
+                "kf-sandbox",
+            ],
+        ),
     ]);
     for (folder, allowed) in may_know {
         let known = dependencies(&root().join("kf-host").join(folder).join("Cargo.toml"));

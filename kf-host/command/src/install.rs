@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kf_core::abi::is_supported;
 use kf_core::tree::PathArguments;
-use kf_core::{Failure, Permissions, PluginName, RegistryId};
+use kf_core::{Failure, Kind, Permissions, PluginName, RegistryId};
 use kf_home::lock::NameLock;
 use kf_registry::built_in;
 use kf_registry::index::{Origin, Request, Resolved, Want};
@@ -39,6 +39,8 @@ pub struct Installer<'a> {
     reporter: Arc<dyn Reporter>,
     now: Timestamp,
     sessions: BTreeMap<RegistryId, Session>,
+    /// Why these could not be refreshed: kind, message and hint. Waiting for them once is enough.
+    failed: BTreeMap<RegistryId, (Kind, String, Option<String>)>,
 }
 
 /// A release that was fetched and examined, and what installing it would change. Nobody else changes what
@@ -57,7 +59,7 @@ impl<'a> Installer<'a> {
         reporter: Arc<dyn Reporter>,
         now: Timestamp,
     ) -> Self {
-        Self { commands, reserved, reporter, now, sessions: BTreeMap::new() }
+        Self { commands, reserved, reporter, now, sessions: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
     /// The release that a request to add means. A name stays with the registry it was added from, and goes
@@ -287,8 +289,17 @@ impl<'a> Installer<'a> {
 
     fn session(&mut self, id: &RegistryId) -> Result<&Session, Failure> {
         if !self.sessions.contains_key(id) {
-            let session = refresh(self.commands, id, self.reporter.as_ref(), self.now)?;
-            self.sessions.insert(id.clone(), session);
+            if let Some((kind, message, hint)) = self.failed.get(id) {
+                return Err(Failure::new(*kind, message.clone()).maybe_hint(hint.clone()));
+            }
+            match refresh(self.commands, id, self.reporter.as_ref(), self.now) {
+                Ok(session) => drop(self.sessions.insert(id.clone(), session)),
+                Err(error) => {
+                    let hint = error.first_hint().map(str::to_owned);
+                    self.failed.insert(id.clone(), (error.kind(), error.message().to_owned(), hint));
+                    return Err(error);
+                }
+            }
         }
         self.sessions.get(id).ok_or_else(|| Failure::failed(format!("registry {id} was not refreshed")))
     }

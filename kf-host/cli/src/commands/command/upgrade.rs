@@ -50,10 +50,11 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
         args.names.iter().map(PluginName::parse).collect::<Result<_, _>>()?
     };
     let mut refused = None;
+    let mut shown = BTreeSet::new();
     // One command that cannot be upgraded does not hold up the others.
     let mut told = |result: Result<()>| match result {
         Err(error) if args.all => {
-            app.ui.error(&error);
+            show_once(app, &error, &mut shown);
             refused = Some(error.kind());
             Ok(())
         }
@@ -97,6 +98,13 @@ fn all(app: &App) -> Result<BTreeSet<PluginName>> {
     Ok(commands.filter(|(_, named)| is_wanted(named)).map(|(name, _)| name).collect())
 }
 
+/// Several commands may be stopped by the same registry.
+fn show_once(app: &App, error: &Failure, shown: &mut BTreeSet<String>) {
+    if shown.insert(error.message().to_owned()) {
+        app.ui.error(error);
+    }
+}
+
 fn no_registry(app: &App) {
     app.ui.note("no registry is set up to upgrade built-in commands from");
     app.ui.note(&format!("hint: {ADD_REGISTRY}"));
@@ -122,7 +130,7 @@ fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Re
 
 /// What could be upgraded. A registry that does not answer is said once, and the others are asked.
 fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
-    let (mut rows, mut silent, mut failed) = (Vec::new(), BTreeSet::new(), None);
+    let (mut rows, mut silent, mut shown, mut failed) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), None);
     for (name, named) in app.commands().list()? {
         let old = match named.map(|named| named.answers) {
             Ok(None) => continue,
@@ -139,7 +147,7 @@ fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
             Ok(None) => {}
             Ok(Some(newer)) => rows.push(row(&old, &newer)),
             Err(error) => {
-                app.ui.error(&error);
+                show_once(app, &error, &mut shown);
                 failed = Some(error.kind());
                 silent.extend(old.origin.registry().cloned());
                 tracing::debug!(command = %name, "its registry was not asked");
