@@ -299,7 +299,7 @@ impl KubeApi for Cluster {
         if pod == "web-open" && namespace.is_none() {
             let half_a_line = futures_util::stream::iter([Ok(b"web-open ".to_vec())]);
             let copied = Arc::clone(&self.copied);
-            // Whoever asks for more has printed what there was.
+            // A reader that asks for more has printed what it has read.
             let no_end = futures_util::stream::poll_fn(move |_| {
                 copied.notify_one();
                 Poll::Pending

@@ -247,7 +247,10 @@ fn local_component_replaces_a_built_in_command_of_its_name() {
     // It asks for more than a file that nobody vouches for may have.
     home.run_in_vain(["command", "replace", "train", "--with", &path]).code(8);
     let path = component("whoami").display().to_string();
+    // One that answered to the name before gives way.
+    home.run(["command", "replace", "whoami", "--with", "hello"]).success();
     accepted(&home, &["command", "replace", "whoami", "--with", &path]);
+    home.run(["whoami"]).code(3);
     assert_eq!(
         listed(&home, "whoami"),
         "whoami 0.1.0 local, replaces the built-in 0.1.0 Show who the cluster thinks you are"

@@ -364,12 +364,12 @@ fn is_built_in(receipt: &Receipt) -> bool {
     matches!(receipt.origin, Origin::BuiltIn { .. })
 }
 
-/// Whether a release goes on from a built-in command: the same author's, and not older.
+/// Whether a release upgrades a built-in command: it is by the same author, and not older.
 fn is_upgrade(built_in: &Receipt, offered: &Resolved) -> bool {
     offered.version >= built_in.version && offered.origin.shares_signer(&built_in.origin)
 }
 
-/// What is offered is no upgrade of a built-in command.
+/// The release that was asked for does not upgrade the built-in command.
 fn only_replaced(built_in: &Receipt, with: &dyn std::fmt::Display) -> Failure {
     let Receipt { name, version, .. } = built_in;
     Failure::untrusted(format!(

@@ -1,11 +1,11 @@
 //! The commands that kf carries inside.
 //!
-//! Whoever installs a release of kf has accepted the commands in it, each with the rights of its manifest and within the
-//! ceiling that it was released with. So there is nothing to add: a built-in command has a receipt, but in the program
-//! instead of the home, and [`receipt`](crate::receipt) checks it just as well.
+//! Installing a release of kf accepts the commands in it, each with the rights of its manifest and within the ceiling that
+//! it was released with. So there is nothing to add: a built-in command has its receipt in the program instead of the home,
+//! and [`receipt`](crate::receipt) applies the same checks to it.
 //!
-//! A home keeps only what was decided about a built-in command since, in `built-in/NAME.json`: that its user switched it
-//! off, or that a registry blocks it. A file that cannot be read stops the command.
+//! A home keeps only later decisions about a built-in command, in `built-in/NAME.json`: that its user switched it off, or
+//! that a registry blocks it. A file that cannot be read stops the command.
 
 use std::io::Read as _;
 

@@ -50,10 +50,8 @@ pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
         add(app, &other, &wanted, args)?;
     }
     let Receipt { version, origin, .. } = app.commands().require(&other)?;
-    if other != name {
-        let lock = NameLock::try_acquire(&app.home, &name)?;
-        slot::replace(&app.home, &lock, &other)?;
-    }
+    let lock = NameLock::try_acquire(&app.home, &name)?;
+    slot::replace(&app.home, &lock, &other)?;
     app.ui.data_line(&format!("{name} is now answered by {other} {version} ({origin})"))?;
     app.ui.note(&format!("back with `kf command replace {name} --restore`"));
     Ok(())
