@@ -357,7 +357,11 @@ fn first_runs_at_once_all_work() {
 fn default_registry_is_set_up_until_it_is_removed() {
     let home = Home::with_built_in();
     let listed = home.run(["registry", "list"]).success();
-    assert!(listed.row("kubeflow").contains("/built-in/work/published"), "{}", listed.transcript());
+    assert!(
+        listed.row("kubeflow").contains(&built_in::published().display().to_string()),
+        "{}",
+        listed.transcript()
+    );
     home.run(["command", "list", "--available"]).success();
     kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"
     exit: 0

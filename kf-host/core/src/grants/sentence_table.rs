@@ -171,7 +171,7 @@ fn who_only_reads_and_deletes_is_not_said_to_run_containers() {
 }
 
 #[test]
-fn most_telling_kind_comes_first_in_its_line_and_among_rights_of_one_strength() {
+fn rights_of_one_strength_list_the_most_telling_kind_first() {
     let job = |resource: &str, verbs: &[&str]| rule("kubeflow.org", resource, verbs, "environment");
     let lines = sentences(&rules(&[
         job("jaxjobs", &["create", "watch"]),

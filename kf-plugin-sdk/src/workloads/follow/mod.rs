@@ -269,7 +269,7 @@ impl<'a> Follow<'a> {
         Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
     }
 
-    /// The end of a component whose pods can never be made. Its controller goes on trying, and no condition says so.
+    /// The end of a component whose pods can never be made. Its controller keeps retrying, and no condition says so.
     fn refused(&self) -> Option<Outcome> {
         if !self.pods.is_empty() || !self.component.kind.ends() || self.component.is_held() {
             return None;
@@ -409,7 +409,7 @@ impl<'a> Follow<'a> {
 struct Watches {
     component: Reflector,
     pods: Reflector,
-    /// When what no watch tells is read anew.
+    /// When to read again what no watch reports.
     look_again: Timestamp,
     progress: Option<Progress>,
     /// What was waited for at the last look.

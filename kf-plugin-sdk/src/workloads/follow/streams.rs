@@ -12,16 +12,16 @@ use crate::workloads::container::{self, Run};
 use crate::workloads::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
 
 /// Watches and logs that a run may hold.
-const MOST_STREAMS: usize = 64;
+const MAX_STREAMS: usize = 64;
 
 /// Logs copied at once. The watches need some streams too.
-const MOST_LOGS: usize = 48;
+const MAX_LOGS: usize = 48;
 
 /// Opens logs as containers start, and closes them as they end.
 pub(super) struct Streams {
     pub(super) choice: LogChoice,
     /// How many may be open at once.
-    most: usize,
+    max_open: usize,
     /// The last run that was opened of each pod's container.
     opened: BTreeMap<(String, String), Run>,
     /// What they were called: a rank may get another pod.
@@ -52,7 +52,7 @@ impl Streams {
     pub(super) fn new(choice: LogChoice) -> Self {
         Self {
             choice,
-            most: MOST_LOGS,
+            max_open: MAX_LOGS,
             opened: BTreeMap::new(),
             labels: BTreeSet::new(),
             open: Vec::new(),
@@ -68,8 +68,8 @@ impl Streams {
     /// Leaves room for those of so many components in all. Each has two watches, and the log of a pod that failed is
     /// read beside them.
     pub(super) fn among(self, components: usize) -> Self {
-        let room = MOST_STREAMS.saturating_sub(2 * components + 1);
-        Self { most: MOST_LOGS.min(room) / components.max(1), ..self }
+        let room = MAX_STREAMS.saturating_sub(2 * components + 1);
+        Self { max_open: MAX_LOGS.min(room) / components.max(1), ..self }
     }
 
     /// Whether any log has been copied.
@@ -141,11 +141,11 @@ impl Streams {
         if before == Some(run) || self.open.iter().any(|open| open.key == key) {
             return Ok(true);
         }
-        let most = self.most;
-        if self.open.len() >= most {
+        let max_open = self.max_open;
+        if self.open.len() >= max_open {
             if !self.told_of_most {
                 self.told_of_most = true;
-                kf.warn(format!("{most} logs are shown at once; the next ones follow as these end"));
+                kf.warn(format!("{max_open} logs are shown at once; the next ones follow as these end"));
             }
             return Ok(false);
         }
