@@ -78,7 +78,7 @@ impl<'a> Installer<'a> {
         };
         let resolved = self.resolve_in(&registry, name, &request.want)?;
         match self.commands.named(name)?.answers {
-            Some(old) if is_built_in(&old) => match is_upgrade(&old, &resolved) {
+            Some(old) if old.origin.is_built_in() => match is_upgrade(&old, &resolved) {
                 true => Ok(resolved),
                 false => Err(only_replaced(&old, &format_args!("{registry}/{name}@{}", resolved.version))),
             },
@@ -192,7 +192,7 @@ impl<'a> Installer<'a> {
             let name = &fetched.resolved.name;
             return Err(stays(name, &format_args!("from registry {registry}"), "registry"));
         }
-        if let Some(built_in) = receipt.as_ref().filter(|receipt| is_built_in(receipt)) {
+        if let Some(built_in) = receipt.as_ref().filter(|receipt| receipt.origin.is_built_in()) {
             return Err(only_replaced(built_in, &path.display()));
         }
         let prepared = self.examined(lock, old.as_ref(), fetched)?;
@@ -358,10 +358,6 @@ fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions, paths: 
     let Resolved { version, parts, origin, .. } = resolved;
     let consent = receipt::consent_digest(parts, origin, permissions);
     New { version: version.clone(), parts: parts.clone(), rights, paths, origin: origin.clone(), consent }
-}
-
-fn is_built_in(receipt: &Receipt) -> bool {
-    matches!(receipt.origin, Origin::BuiltIn { .. })
 }
 
 /// Whether a release upgrades a built-in command: it is by the same author, and not older.

@@ -132,7 +132,7 @@ impl Commands<'_> {
     /// with its error; the others are not affected.
     pub fn list(self) -> Result<Vec<Listed>, Error> {
         let mut names: BTreeSet<PluginName> = self.built_in.names().collect();
-        names.extend(receipt::list(self.home)?.into_iter().map(|(name, _)| name));
+        names.extend(receipt::names(self.home)?);
         Ok(names.into_iter().map(|name| (name.clone(), self.named(&name))).collect())
     }
 

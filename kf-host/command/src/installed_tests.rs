@@ -69,10 +69,6 @@ fn added() -> impl Strategy<Value = Receipt> {
     (0u64..3, origin).prop_map(|(version, origin)| receipt(version, origin))
 }
 
-fn is_built_in(receipt: &Receipt) -> bool {
-    matches!(receipt.origin, Origin::BuiltIn { .. })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -94,7 +90,7 @@ proptest! {
         let count = usize::from(added.is_some()) + usize::from(built_in.is_some());
         prop_assert_eq!([&answers, &other].into_iter().flatten().count(), count);
         match (&answers, &added, &built_in) {
-            (Some(runs), Some(added), Some(built_in)) if is_built_in(runs) => {
+            (Some(runs), Some(added), Some(built_in)) if runs.origin.is_built_in() => {
                 prop_assert!(built_in.version > added.version);
                 prop_assert_eq!(built_in.origin.owner(), added.origin.owner());
                 prop_assert_eq!(built_in.origin.keyids(), added.origin.keyids());

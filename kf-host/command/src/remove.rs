@@ -23,7 +23,8 @@ pub fn remove(commands: Commands<'_>, name: &PluginName) -> Result<bool, Failure
         return Err(Failure::usage(format!("{name} answers for {replaced}"))
             .hint(format!("kf command replace {replaced} --restore")));
     }
-    let is_on = commands.built_in.receipt(name)?.is_some() && !built_in::decision(home, name)?.off;
+    let is_built_in = commands.built_in.receipt(name)?.is_some();
+    let is_on = is_built_in && !built_in::decision(home, name)?.off;
     match receipt::remove(home, &lock) {
         Err(Error::NotInstalled { .. }) if is_on => {}
         result => result?,
@@ -32,7 +33,7 @@ pub fn remove(commands: Commands<'_>, name: &PluginName) -> Result<bool, Failure
         built_in::switch(home, &lock, false)?;
     }
     slot::restore(home, &lock)?;
-    Ok(commands.built_in.receipt(name)?.is_some())
+    Ok(is_built_in)
 }
 
 /// Switches a built-in command on again. Its receipt, if that changed anything.

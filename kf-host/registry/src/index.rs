@@ -230,6 +230,11 @@ impl Origin {
         }
     }
 
+    /// Whether it came with kf itself.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self, Self::BuiltIn { .. })
+    }
+
     /// Who signed it, if anybody did.
     pub fn owner(&self) -> Option<&AuthorId> {
         match self {

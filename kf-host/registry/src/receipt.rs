@@ -207,12 +207,16 @@ pub fn require(home: &Home, name: &PluginName) -> Result<Receipt> {
     read(home, name)?.ok_or_else(|| Error::NotInstalled { name: name.clone() })
 }
 
+/// The names that have a receipt, sorted. Whether it can be read is found out by [`read`].
+pub fn names(home: &Home) -> Result<Vec<PluginName>> {
+    let files = home.receipts().names()?.into_iter();
+    Ok(files.filter_map(|file| PluginName::parse(file.strip_suffix(".json")?).ok()).collect())
+}
+
 /// Every receipt by name, sorted. One that cannot be read stands there with its error; the others are not affected.
 pub fn list(home: &Home) -> Result<Vec<(PluginName, Result<Receipt>)>> {
-    let names = home.receipts().names()?;
-    Ok(names
+    Ok(names(home)?
         .into_iter()
-        .filter_map(|name| PluginName::parse(name.strip_suffix(".json")?).ok())
         .filter_map(|name| match read(home, &name) {
             Ok(None) => None,
             Ok(Some(receipt)) => Some((name, Ok(receipt))),

@@ -29,7 +29,3 @@ pub fn other(named: &Named) -> Value {
 pub fn object(other: &Receipt) -> Value {
     json!({ "version": other.version, "source": other.origin.to_string(), "sha256": other.program_digest() })
 }
-
-pub fn is_built_in(receipt: &Receipt) -> bool {
-    matches!(receipt.origin, Origin::BuiltIn { .. })
-}

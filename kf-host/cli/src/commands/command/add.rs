@@ -15,7 +15,6 @@ use kf_registry::index::{Request, Resolved};
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};
-use crate::show::standing::is_built_in;
 use crate::show::together;
 
 /// Add commands from a registry, or a component of your own
@@ -98,8 +97,9 @@ impl Wanted {
     fn is_switched_on(&self, app: &App) -> Result<bool> {
         let Self::Request(Request { registry: None, name, want }) = self else { return Ok(false) };
         let Named { answers, other } = app.commands().named(name)?;
-        let built_in =
-            answers.or(other).filter(|receipt| is_built_in(receipt) && want.matches(&receipt.version));
+        let built_in = answers
+            .or(other)
+            .filter(|receipt| receipt.origin.is_built_in() && want.matches(&receipt.version));
         let Some(built_in) = built_in else { return Ok(false) };
         match remove::switch_on(app.commands(), name)? {
             Some(_) => app.ui.data_line(&format!("Added {name} {} (built in)", built_in.version))?,

@@ -15,7 +15,6 @@ use serde_json::json;
 use crate::added::clap_tree::{self, Frame};
 use crate::app::App;
 use crate::candidates::known;
-use crate::show::standing::is_built_in;
 use crate::show::wrap::width;
 use crate::show::{availability, plan, rights, standing};
 
@@ -48,7 +47,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
     let request = Request::parse(&args.name)?;
     let Named { answers, other } = app.commands().named(&request.name)?;
     let is_met = |receipt: &Receipt| request.is_met_by(&receipt.origin, &receipt.version);
-    let is_replaceable = answers.as_ref().is_none_or(is_built_in);
+    let is_replaceable = answers.as_ref().is_none_or(|receipt| receipt.origin.is_built_in());
     let (here, runs) = match (answers.filter(is_met), other.filter(is_met)) {
         (Some(receipt), other) => (Some((receipt, other)), true),
         (None, other) => (other.map(|receipt| (receipt, None)), false),

@@ -14,7 +14,6 @@ use serde_json::json;
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};
-use crate::show::standing::is_built_in;
 use crate::show::together;
 
 /// Upgrade commands to the newest version
@@ -87,7 +86,7 @@ fn all(app: &App) -> Result<BTreeSet<PluginName>> {
     let offline = app.registries()?.is_empty();
     let is_wanted = |named: &Result<Named, kf_registry::Error>| match named {
         Ok(Named { answers, .. }) => {
-            answers.as_ref().is_some_and(|receipt| !(offline && is_built_in(receipt)))
+            answers.as_ref().is_some_and(|receipt| !(offline && receipt.origin.is_built_in()))
         }
         Err(_) => true,
     };
@@ -121,7 +120,7 @@ fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Re
             true => app
                 .ui
                 .warn(&format!("{name} {version} was withdrawn by its registry; nothing newer is on offer")),
-            false if is_built_in(&old) && app.registries()?.is_empty() => no_registry(app),
+            false if old.origin.is_built_in() && app.registries()?.is_empty() => no_registry(app),
             false => app.ui.note(&format!("{name} {version} is the newest")),
         }
     }
