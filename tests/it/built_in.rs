@@ -6,6 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::built_in::{self, Registry, component};
+use crate::common::mounts::{run_on_full_disk, skip_without_namespaces};
 use crate::common::registry::{self, hinted, set_up};
 use crate::common::servers;
 use crate::common::{Home, Ran, kf_program, output_of};
@@ -306,9 +307,33 @@ fn blocked_built_in_command_does_not_run() {
     ----- stdout -----
     ----- stderr -----
     error: hello 0.1.0 is blocked: it was stolen (registry kubeflow)
+    hint: kf command upgrade hello
     ");
     assert!(listed(&home, "hello").contains("blocked: it was stolen"), "{}", listed(&home, "hello"));
     home.run(["registry", "remove", "kubeflow"]).success();
+    home.run(["hello"]).success();
+}
+
+#[test]
+fn blocked_upgrade_names_the_way_back_to_the_built_in_command() {
+    let home = Home::with_built_in();
+    let newer = published(&version("0.2.0"));
+    set_up(&home, newer.path());
+    home.run(["command", "upgrade", "hello"]).success();
+    let receipt = home.path().join(".local/share/kf/receipts/hello.json");
+    let mut blocked: Value = serde_json::from_str(&fs_err::read_to_string(&receipt).unwrap()).unwrap();
+    blocked["blocked"] = "it was stolen".into();
+    fs_err::write(&receipt, blocked.to_string()).unwrap();
+    let refused = home.run(["hello"]).code(8);
+    let hint = hinted(&refused);
+    kf_snapshot!(refused, @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: hello 0.2.0 is blocked by registry kubeflow: it was stolen
+    hint: kf command replace hello --restore
+    ");
+    home.run(hint).success();
     home.run(["hello"]).success();
 }
 
@@ -337,8 +362,31 @@ fn home_that_cannot_be_written_works_without_a_cache() {
     ----- stdout -----
     hello world
     ----- stderr -----
-    warning: the compiled hello is not kept in /proc/kf/data/compiled: No such file or directory (os error 2)
+    warning: cannot cache the compiled hello: cannot write to /proc/kf/data: No such file or directory (os error 2)
     ");
+}
+
+#[test]
+fn full_disk_works_without_a_cache() {
+    if skip_without_namespaces("full_disk_works_without_a_cache") {
+        return;
+    }
+    let home = Home::with_built_in();
+    kf_snapshot!(run_on_full_disk(&home, &["hello"]), @"
+    exit: 0
+    ----- stdout -----
+    hello world
+    ----- stderr -----
+    warning: cannot cache the compiled hello: cannot write to [HOME]/.local/share/kf/store/format: no storage space
+    ");
+    kf_snapshot!(run_on_full_disk(&home, &["command", "remove", "hello"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: cannot write to [HOME]/.local/share/kf/built-in/hello.json: no storage space
+    hint: free some space, or set KF_HOME to a folder on another disk
+    ");
+    home.run(["hello"]).success();
 }
 
 #[test]

@@ -1,37 +1,13 @@
 //! What kf keeps on disk: where it may not write, where another kf writes, and what a newer kf wrote.
 
 use std::path::Path;
-use std::process::Command;
 
-use kf_toolchains::skip;
-
+use crate::common::Home;
+use crate::common::mounts::{run_read_only, skip_without_namespaces};
 use crate::common::registry::{hinted, published, set_up};
 use crate::common::servers::kubeconfig_for;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran, output_of};
 use crate::kf_snapshot;
-
-/// Runs kf in a home that nobody can write to, not even root.
-fn run_read_only(home: &Home, arguments: &[&str]) -> Ran {
-    let kf = home.kf(arguments);
-    let mut command = Command::new("unshare");
-    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && cd / && exec \"$@\"";
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(home.path());
-    command.arg(kf.get_program()).args(kf.get_args()).env_clear();
-    for (name, value) in kf.get_envs() {
-        command.env(name, value.unwrap());
-    }
-    Ran::of(&output_of(&mut command), home.path())
-}
-
-/// Containers may forbid what [`run_read_only`] needs.
-fn skip_without_namespaces(test: &str) -> bool {
-    let possible = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "true"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    skip::unless(possible.then_some(()).ok_or("user namespaces are not allowed here"), test)
-}
 
 #[test]
 fn a_home_that_cannot_be_written_to() {

@@ -66,8 +66,7 @@ pub(crate) fn recompile(setting: &Setting, receipt: &Receipt) -> Result<Code, Fa
     let compiled = compiled(reporter, receipt.name.as_str(), &wasm)?;
     let kept = store.and_then(|store| store.put_compiled(&compatibility(), digest, compiled.as_bytes()));
     if let Err(error) = kept {
-        let folder = setting.home.compiled();
-        reporter.warn(&format!("the compiled {} is not kept in {}: {error}", receipt.name, folder.display()));
+        reporter.warn(&format!("cannot cache the compiled {}: {error}", receipt.name));
     }
     Ok(Code::Compiled(compiled))
 }

@@ -20,13 +20,15 @@ use crate::rights::Rights;
 pub struct Installed {
     pub receipt: Receipt,
     pub tree: CommandTree,
+    /// Whether the built-in command of its name could run in its place.
+    has_fallback: bool,
 }
 
 impl Installed {
     pub fn new(receipt: Receipt) -> Result<Self, Failure> {
         let tree = CommandTree::from_json(receipt.commands.as_bytes())
             .map_err(|error| unusable(&receipt, &error))?;
-        Ok(Self { receipt, tree })
+        Ok(Self { receipt, tree, has_fallback: false })
     }
 
     /// What its manifest asks for.
@@ -38,7 +40,12 @@ impl Installed {
     /// The rights of a command that may start now: not blocked, and of an ABI that this kf runs.
     pub fn startable(&self) -> Result<Rights, Failure> {
         let receipt = &self.receipt;
-        receipt.check_start()?;
+        receipt.check_start().map_err(|blocked| {
+            let name = &receipt.name;
+            let restore = || format!("kf command replace {name} --restore");
+            let upgrade = || format!("kf command upgrade {name}");
+            Failure::from(blocked).hint(if self.has_fallback { restore() } else { upgrade() })
+        })?;
         if !kf_core::abi::is_supported(&receipt.abi) {
             return Err(Failure::untrusted(format!(
                 "{} {} is built for ABI {}, which this kf does not run",
@@ -109,7 +116,10 @@ impl Commands<'_> {
     /// The command that answers to a name; none if there is no such command.
     pub fn find(self, name: &PluginName) -> Result<Option<Installed>, Failure> {
         let answering = slot::answering(self.home, name)?;
-        self.named(&answering)?.answers.map(Installed::new).transpose()
+        let Named { answers, other } = self.named(&answering)?;
+        let Some(receipt) = answers else { return Ok(None) };
+        let has_fallback = other.is_some_and(|other| other.blocked.is_none());
+        Ok(Some(Installed { has_fallback, ..Installed::new(receipt)? }))
     }
 
     /// What there is under a name, whatever replaces it.

@@ -18,7 +18,7 @@ pub enum Error {
     Io(#[from] std::io::Error),
 
     #[error("cannot write to {}: {source}", path.display())]
-    ReadOnly { path: PathBuf, source: std::io::Error },
+    Unwritable { path: PathBuf, source: std::io::Error },
 
     #[error("{} is not safe to use: {reason}", path.display())]
     UnsafePath { path: PathBuf, reason: Unsafe },
@@ -34,17 +34,28 @@ impl Error {
             Self::UnsafePath { .. } => Kind::Untrusted,
             Self::Format(FormatError::Newer { .. })
             | Self::Io(_)
-            | Self::ReadOnly { .. }
+            | Self::Unwritable { .. }
             | Self::Busy { .. } => Kind::Failed,
         }
     }
 
     /// What to type or do next, where there is one thing that helps.
     pub fn hint(&self) -> Option<String> {
+        use std::io::ErrorKind::{
+            NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        };
         Some(match self {
             Self::Format(error) => return error.hint(),
             Self::Io(_) => return None,
-            Self::ReadOnly { .. } => "set KF_HOME to a folder of yours".into(),
+            Self::Unwritable { source, .. } => match source.kind() {
+                QuotaExceeded | StorageFull => {
+                    "free some space, or set KF_HOME to a folder on another disk".into()
+                }
+                NotADirectory | PermissionDenied | ReadOnlyFilesystem => {
+                    "set KF_HOME to a folder of yours".into()
+                }
+                _ => return None,
+            },
             Self::UnsafePath { path, reason } => match reason {
                 Unsafe::Writable(_) => {
                     format!("chmod go-w {}, or set KF_HOME to a folder of yours elsewhere", path.display())
@@ -64,15 +75,9 @@ impl Error {
         FormatError::invalid(what, reason).into()
     }
 
-    /// An I/O failure while writing under `path`; a read-only place gets its own words.
+    /// An I/O failure while writing `path`.
     pub fn writing(path: &Path, source: std::io::Error) -> Self {
-        use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
-        match source.kind() {
-            NotADirectory | PermissionDenied | ReadOnlyFilesystem => {
-                Self::ReadOnly { path: path.to_owned(), source: bare(source) }
-            }
-            _ => Self::Io(source),
-        }
+        Self::Unwritable { path: path.to_owned(), source: bare(source) }
     }
 
     /// `path` could not be read.
@@ -82,14 +87,12 @@ impl Error {
     }
 }
 
-/// `fs_err` names the path in its text; where we name it ourselves the plain text is enough.
+/// The error without the path that `fs_err` and `tempfile` name in its text.
 fn bare(error: std::io::Error) -> std::io::Error {
-    match error.get_ref().and_then(|inner| inner.source()).and_then(|s| s.downcast_ref::<std::io::Error>()) {
-        Some(inner) => {
-            inner.raw_os_error().map_or_else(|| inner.kind().into(), std::io::Error::from_raw_os_error)
-        }
-        None => error,
-    }
+    let Some(inner) = error.get_ref() else { return error };
+    let plain = inner.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    let plain = plain.and_then(std::io::Error::raw_os_error).map(std::io::Error::from_raw_os_error);
+    plain.unwrap_or_else(|| error.kind().into())
 }
 
 impl From<Error> for Failure {

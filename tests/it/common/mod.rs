@@ -6,6 +6,7 @@ pub mod built_in;
 pub mod faulty;
 pub mod liar;
 pub mod lines;
+pub mod mounts;
 pub mod page;
 pub mod readme;
 pub mod registry;

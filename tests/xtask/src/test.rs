@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Profile};
 use crate::setup::{self, Wanted, joined};
 use crate::step::{Doing, Failure, Result, cargo_command};
 use crate::summary::Summary;
-use crate::{built_in, plugins, say};
+use crate::{built_in, plugins, release, say};
 
 /// The test programs that use a cluster all have this name.
 const END_TO_END: &str = "it";
@@ -30,6 +30,17 @@ const A_CORE: usize = 3;
 pub struct TestArgs {
     /// Only tests whose name contains this
     filter: Option<String>,
+
+    /// Follow README.md's first screen with the files of the last `cargo xtask release`
+    #[arg(long)]
+    release: bool,
+}
+
+impl TestArgs {
+    /// README.md's first screen, with the files of a release.
+    pub fn first_screen_of_release() -> Self {
+        Self { filter: Some("first_screen_of_the_readme".to_owned()), release: true }
+    }
 }
 
 /// Names the kubeconfig of an existing cluster to test against, for the tests.
@@ -53,7 +64,14 @@ pub fn run_all(args: &TestArgs) -> Result<()> {
     let folder = folder.doing("cannot make a folder for the tests")?;
     let others = others()?;
     let filter = args.filter.as_deref();
-    let lots = Lots { filter, existing: existing.as_deref(), folder: folder.path(), screen: Mutex::new(()) };
+    let release = args.release.then(release::folder);
+    let lots = Lots {
+        filter,
+        existing: existing.as_deref(),
+        release: release.as_deref(),
+        folder: folder.path(),
+        screen: Mutex::new(()),
+    };
     let (with_cluster, without) = thread::scope(|scope| {
         let without = scope.spawn(|| lots.without_cluster(&others));
         (lots.with_cluster(profile), joined(without.join()))
@@ -101,6 +119,8 @@ struct Lots<'a> {
     filter: Option<&'a str>,
     /// The kubeconfig of a cluster that is tested against instead of one for this run.
     existing: Option<&'a Path>,
+    /// The folder of a release to test.
+    release: Option<&'a Path>,
     /// Where test programs leave what they share for as long as they run.
     folder: &'a Path,
     /// Held by whoever writes.
@@ -148,6 +168,7 @@ impl Lots<'_> {
         cargo.env("TMPDIR", self.folder).env("KF_TEST_PLUGINS", plugins::artifacts());
         cargo.env("KF_TEST_BUILT_IN", built_in::for_tests());
         cargo.envs(self.existing.map(|path| (KUBECONFIG, path)));
+        cargo.envs(self.release.map(|folder| ("KF_TEST_RELEASE", folder)));
         cargo.args(words).args(self.filter);
         if std::io::stdout().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always").args(["--", "--color=always"]);

@@ -307,7 +307,7 @@ fn a_home_that_cannot_be_written_to_is_named() {
     let home = Home::under(fixture.path("file/home"));
     let error = install(&home, &fetched, start()).unwrap_err();
     assert_eq!(error.kind(), Kind::Failed);
-    assert!(matches!(error, Error::Home(kf_home::Error::ReadOnly { .. })), "{error}");
+    assert!(matches!(error, Error::Home(kf_home::Error::Unwritable { .. })), "{error}");
     assert!(error.to_string().starts_with("cannot write to "), "{error}");
     let error =
         kf_registry::trust::refresh(&home, &fixture.registry(), &kf_registry::trust::Options::at(start()))

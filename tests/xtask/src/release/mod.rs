@@ -2,7 +2,8 @@
 //!
 //! For each platform there is kf itself, one static program that runs as it is; an archive that has its completions and
 //! manual pages as well; and a Python wheel with all of these. `SHA256SUMS` lists them. kf is compiled once a platform,
-//! and the archive and the wheel hold the very bytes of the program.
+//! and the archive and the wheel hold the very bytes of the program. Last, README.md's first screen is followed with the
+//! program and with the wheel, each in an empty environment.
 //!
 //! The same sources give the same bytes in whatever folder they are built, with the same Rust and C library.
 //! `--reproduce` verifies it.
@@ -22,6 +23,7 @@ use kf_toolchains::locations;
 
 use crate::say;
 use crate::step::{Doing, Failure, Result};
+use crate::test::{self, TestArgs};
 
 use compile::Build;
 
@@ -72,6 +74,7 @@ pub fn run(args: &ReleaseArgs) -> Result<()> {
         arm64::make(build, &made.share, &stage.join("arm64"), &into)?;
     }
     pack::checksums(&into)?;
+    test::run_all(&TestArgs::first_screen_of_release())?;
     say::line(&format!("{}:", into.display()));
     pack::sizes(&into)
 }
@@ -84,7 +87,8 @@ pub fn for_this_machine() -> Option<[PathBuf; 2]> {
     program.is_file().then_some([program, wheel])
 }
 
-fn folder() -> PathBuf {
+/// Where it is made.
+pub fn folder() -> PathBuf {
     locations::target().join("release-kf")
 }
 

@@ -56,7 +56,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
         Some((receipt, other)) => {
             let installed = Installed::new(receipt)?;
             let rights = installed.rights()?;
-            let Installed { receipt, tree } = installed;
+            let Installed { receipt, tree, .. } = installed;
             let ceiling = below_ceiling(&receipt, &rights);
             let known = Known {
                 name: receipt.name.clone(),
