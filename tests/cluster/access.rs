@@ -1,4 +1,4 @@
-//! Who may do what in the whole cluster, and the two teams of the demo.
+//! RBAC of the whole cluster, and the two teams of the demo.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,13 +21,13 @@ const TRAINER: &str = "trainer.kubeflow.org";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
-/// The namespace in which dana may edit and vic may look.
+/// The namespace that dana can edit and vic can view.
 pub const TEAM_A: &str = "team-a";
-/// A namespace in which neither may do anything.
+/// A namespace that neither can access.
 pub const TEAM_B: &str = "team-b";
 
-/// Lets `edit` and `view` cover Kubeflow Trainer, which upstream's manifests leave to Kubeflow's own
-/// roles, and lets everybody who is signed in read the runtimes of the cluster.
+/// Adds Kubeflow Trainer to the roles `edit` and `view`, as upstream's manifests add it only to Kubeflow's own
+/// roles, and lets all authenticated users read the runtimes of the cluster.
 pub(crate) async fn grant_roles(client: &Client) -> Result<()> {
     let edit = aggregated("kf-trainer-edit", "edit", &["trainjobs", "trainingruntimes"], &WRITE);
     let view =
@@ -37,7 +37,7 @@ pub(crate) async fn grant_roles(client: &Client) -> Result<()> {
         rules: Some(vec![rule(&["clustertrainingruntimes"], &READ)]),
         ..ClusterRole::default()
     };
-    let everybody = ClusterRoleBinding {
+    let authenticated = ClusterRoleBinding {
         metadata: named("kf-runtimes-view"),
         role_ref: cluster_role("kf-runtimes-view"),
         subjects: Some(vec![Subject {
@@ -51,12 +51,12 @@ pub(crate) async fn grant_roles(client: &Client) -> Result<()> {
         apply(client, &edit),
         apply(client, &view),
         apply(client, &runtimes),
-        apply(client, &everybody),
+        apply(client, &authenticated),
     )?;
     Ok(())
 }
 
-/// Makes the namespaces of the demo.
+/// Creates the namespaces of the demo.
 pub(crate) async fn make_teams(client: &Client) -> Result<()> {
     tokio::try_join!(make_namespace(client, TEAM_A), make_namespace(client, TEAM_B))?;
     bind_users(client, TEAM_A).await
@@ -74,7 +74,7 @@ pub(crate) async fn bind_users(client: &Client, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the API server's authorizer has heard of the bindings of [`bind_users`].
+/// Waits until the API server's authorizer knows the bindings of [`bind_users`].
 pub(crate) async fn wait_for_bindings(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     for (user, verb) in [(User::DataScientist, "create"), (User::Viewer, "list")] {
@@ -91,10 +91,10 @@ pub(crate) async fn wait_for_bindings(client: &Client, namespace: &str, logs: &P
             },
             ..SubjectAccessReview::default()
         };
-        let what = format!("{} to be let {verb} pods in {namespace}", user.name());
+        let what = format!("{} to be allowed to {verb} pods in {namespace}", user.name());
         wait_until(&what, logs, || async {
             let answer = reviews.create(&PostParams::default(), &review).await;
-            let answer = answer.map_err(ClusterError::api(format!("ask for {what}")))?;
+            let answer = answer.map_err(ClusterError::api(format!("check for {what}")))?;
             Ok(answer.status.is_some_and(|status| status.allowed))
         })
         .await?;
@@ -102,8 +102,8 @@ pub(crate) async fn wait_for_bindings(client: &Client, namespace: &str, logs: &P
     Ok(())
 }
 
-/// Waits for what the controller manager provides: rules in the aggregated roles, which have none of
-/// their own, and a default service account in `namespace`, without which no pod can be made.
+/// Waits for what the controller manager creates: the rules of the aggregated roles, and a default service
+/// account in `namespace`, without which no pod can be created.
 pub(crate) async fn wait_for_controllers(client: &Client, namespace: &str, logs: &Path) -> Result<()> {
     wait_for_rules(client, TRAINER, logs).await?;
     wait_for_service_account(client, namespace, logs).await
@@ -136,13 +136,13 @@ pub(crate) async fn wait_for_service_account(client: &Client, namespace: &str, l
     .await
 }
 
-/// Does by hand, once, what the controller manager would do for the roles `admin`, `edit` and `view`:
-/// collects the rules of the roles that are aggregated to them. For clusters that have none.
+/// Does once what the controller manager would do for the roles `admin`, `edit` and `view`: collects the rules
+/// of the roles that are aggregated to them. For clusters without a controller manager.
 pub(crate) async fn aggregate_roles(client: &Client) -> Result<()> {
     let roles: Api<ClusterRole> = Api::all(client.clone());
     let all =
         roles.list(&ListParams::default()).await.map_err(ClusterError::api("list the cluster roles"))?;
-    // `edit` includes `view` and `admin` includes `edit`, so the rules travel upwards.
+    // `edit` includes `view` and `admin` includes `edit`, so the rules accumulate.
     let mut collected: Vec<PolicyRule> = Vec::new();
     for name in ["view", "edit", "admin"] {
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{name}");
@@ -159,7 +159,7 @@ pub(crate) async fn aggregate_roles(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Does by hand what the controller manager would do for a new namespace.
+/// Does what the controller manager would do for a new namespace.
 pub(crate) async fn make_service_account(client: &Client, namespace: &str) -> Result<()> {
     let account = ServiceAccount { metadata: named("default"), ..ServiceAccount::default() };
     apply_in(client, namespace, &account).await

@@ -1,8 +1,7 @@
-//! An API server that goes away and comes back, and what it was asked meanwhile.
+//! Stops and restarts the API server, and reads its audit log.
 //!
-//! Its etcd goes on, and its port and certificate stay, so to clients it is the same server with its
-//! connections lost and its watch cache empty. Only for a cluster of the test's own: everybody who shares
-//! one would be cut off.
+//! etcd keeps running, and the port and certificate are kept, so to clients it is the same server with lost
+//! connections and an empty watch cache. Only for a cluster that is not shared with other tests.
 
 use std::collections::HashSet;
 use std::net::TcpStream;
@@ -17,12 +16,12 @@ use super::error::Result;
 use super::supervisor::Files;
 use super::{Cluster, User};
 
-/// What a person asked of the API server.
+/// A user's request to the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Who asked.
+    /// The user's name.
     pub user: String,
-    /// Such as `list` or `watch`.
+    /// The verb, such as `list` or `watch`.
     pub verb: String,
     /// The path and the query.
     pub path: String,
@@ -45,19 +44,19 @@ struct Username {
 }
 
 impl Cluster {
-    /// Stops the API server with this signal, and waits until nobody listens on its port.
+    /// Stops the API server with this signal, and waits until its port is closed.
     pub fn stop_api_server(&self, with: Signal) -> Result<()> {
         let held = Files(&self.directory).held(API_SERVER);
-        let aside = held.with_extension("new");
-        fs::write(&aside, with.as_str())?;
-        fs::rename(&aside, &held)?;
+        let temporary = held.with_extension("new");
+        fs::write(&temporary, with.as_str())?;
+        fs::rename(&temporary, &held)?;
         let address = self.server().trim_start_matches("https://").to_owned();
-        block_on(wait_until("the API server to go", &self.logs(), || async {
+        block_on(wait_until("the API server to stop", &self.logs(), || async {
             Ok(TcpStream::connect(&address).is_err())
         }))
     }
 
-    /// Starts it again, and waits until it is ready.
+    /// Restarts it, and waits until it is ready.
     pub fn start_api_server(&self) -> Result<()> {
         fs::remove_file(Files(&self.directory).held(API_SERVER))?;
         let admin = self.kubeconfig(User::Admin);
@@ -67,12 +66,12 @@ impl Cluster {
         })
     }
 
-    /// Every request of a person so far, if it was started with [`Options::audit`](super::Options::audit).
+    /// All requests of users so far, if the cluster was started with [`Options::audit`](super::Options::audit).
     pub fn audited(&self) -> Result<Vec<Request>> {
         let log = fs::read_to_string(Files(&self.directory).log("audit"))?;
         let mut seen = HashSet::new();
         let events = log.lines().filter_map(|line| serde_json::from_str::<Event>(line).ok());
-        // A watch is written down when it begins and when it ends.
+        // A watch is logged when it starts and when it ends.
         Ok(events
             .filter(|event| seen.insert(event.audit_id.clone()))
             .map(|event| Request { user: event.user.username, verb: event.verb, path: event.request_uri })

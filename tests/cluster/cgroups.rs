@@ -1,7 +1,7 @@
-//! The control group under which a node's pods live, in whichever form the machine has them.
+//! The control group of a node's pods, in version 1 or 2.
 //!
-//! With version 1 there is one hierarchy for each controller, and the group is made in all of them;
-//! with version 2 there is one hierarchy, and its controllers must be handed down to the group.
+//! Version 1 has a hierarchy for each controller, and the group is created in all of them; version 2 has one
+//! hierarchy, whose controllers must be delegated to the group.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,16 +11,15 @@ use fs_err as fs;
 use super::error::{ClusterError, Result};
 
 /// The controllers without which a kubelet does not start.
-const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
+const REQUIRED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
 const PREFIX: &str = "kf-node-";
 
-/// How much processor time all pods together get beside one process of the machine's, where both want more than
-/// there is: ten times as much, in the measure of either version.
+/// The share of CPU time of all pods together, ten times that of a process on the machine, for either version.
 const SHARES: (&str, &str) = ("cpu.shares", "10240");
 const WEIGHT: (&str, &str) = ("cpu.weight", "1000");
 
-/// The name of the group of the node with this number.
+/// The name of the group for the node with this number.
 pub(crate) fn name(number: u8) -> String {
     format!("{PREFIX}{number}")
 }
@@ -54,7 +53,7 @@ fn hierarchies() -> Result<Hierarchies> {
     }
 }
 
-/// Names a controller that the machine does not offer, if there is one.
+/// Checks that the machine has all required controllers.
 pub(crate) fn check() -> Result<()> {
     let offered = match hierarchies()? {
         Hierarchies::Version1(mount_points) => mount_points
@@ -69,18 +68,18 @@ pub(crate) fn check() -> Result<()> {
             .collect(),
     };
     let missing: Vec<&str> =
-        NEEDED.into_iter().filter(|needed| !offered.iter().any(|name| name == needed)).collect();
+        REQUIRED.into_iter().filter(|required| !offered.iter().any(|name| name == required)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     Err(ClusterError::NodeUnsupported(format!(
-        "the cgroup controllers {} are not available (there are: {})",
+        "the cgroup controllers {} are not available (available: {})",
         missing.join(", "),
         offered.join(", ")
     )))
 }
 
-/// Makes the group `name`.
+/// Creates the group `name`.
 pub(crate) fn create(name: &str) -> Result<()> {
     match hierarchies()? {
         Hierarchies::Version1(mount_points) => {
@@ -93,17 +92,17 @@ pub(crate) fn create(name: &str) -> Result<()> {
                         fs::write(group.join(file), fs::read(mount_point.join(file))?)?;
                     }
                 }
-                write_if_there(&group, SHARES)?;
+                write_if_exists(&group, SHARES)?;
             }
         }
         Hierarchies::Version2(root) => {
             let control = root.join("cgroup.subtree_control");
             let enabled = fs::read_to_string(&control)?;
-            for controller in NEEDED {
+            for controller in REQUIRED {
                 if !enabled.split_whitespace().any(|name| name == controller) {
                     fs::write(&control, format!("+{controller}")).map_err(|error| {
                         ClusterError::NodeUnsupported(format!(
-                            "the cgroup controller {controller} cannot be handed down from {}: {error}; \
+                            "the cgroup controller {controller} cannot be delegated from {}: {error}; \
                              in a container, start it with --privileged and --cgroupns=host",
                             root.display()
                         ))
@@ -112,13 +111,13 @@ pub(crate) fn create(name: &str) -> Result<()> {
             }
             let group = root.join(name);
             fs::create_dir_all(&group)?;
-            write_if_there(&group, WEIGHT)?;
+            write_if_exists(&group, WEIGHT)?;
         }
     }
     Ok(())
 }
 
-fn write_if_there(group: &Path, (file, value): (&str, &str)) -> Result<()> {
+fn write_if_exists(group: &Path, (file, value): (&str, &str)) -> Result<()> {
     let file = group.join(file);
     if file.exists() {
         fs::write(file, value)?;
@@ -130,13 +129,13 @@ fn write_if_there(group: &Path, (file, value): (&str, &str)) -> Result<()> {
 pub(crate) fn remove(name: &str) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let mut left = None;
+        let mut failure = None;
         for group in groups(name)? {
             if let Err(error) = remove_tree(&group) {
-                left = Some(error);
+                failure = Some(error);
             }
         }
-        match left {
+        match failure {
             None => return Ok(()),
             Some(error) if Instant::now() > deadline => return Err(error.into()),
             Some(_) => std::thread::sleep(Duration::from_millis(20)),
@@ -144,8 +143,7 @@ pub(crate) fn remove(name: &str) -> Result<()> {
     }
 }
 
-/// Removes the groups of nodes that are no more: those whose network link is gone and in which
-/// no process is left.
+/// Removes the groups of stopped nodes: those without a network link and without processes.
 pub(crate) fn sweep(is_running: impl Fn(u8) -> bool) -> Result<()> {
     let Ok(hierarchies) = hierarchies() else { return Ok(()) };
     let roots = match hierarchies {

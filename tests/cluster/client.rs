@@ -1,4 +1,4 @@
-//! Talking to the API server from code that is not asynchronous.
+//! A blocking client for the API server.
 
 use std::future::Future;
 use std::path::Path;
@@ -15,8 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::{ClusterError, Result};
 
-/// Runs `future` to its end on a thread and a runtime of its own, so that it also works when the
-/// caller is itself inside a runtime.
+/// Runs `future` on its own thread and runtime, so that it also works inside a runtime.
 pub(crate) fn block_on<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         scope
@@ -29,7 +28,7 @@ pub(crate) fn block_on<T: Send>(future: impl Future<Output = Result<T>> + Send) 
     })
 }
 
-/// A client that signs in as the kubeconfig's current context says.
+/// A client for the kubeconfig's current context.
 pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
     install_tls_provider();
     let unusable = |reason: String| ClusterError::Kubeconfig { path: kubeconfig.to_owned(), reason };
@@ -40,12 +39,12 @@ pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
     Client::try_from(config).map_err(|error| unusable(error.to_string()))
 }
 
-/// rustls is built with one provider but lets another crate of the same program add a second.
+/// Installs a provider, because another crate may add a second one to rustls.
 fn install_tls_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A GET of `path`, for what the typed client has no method; anything but success is an error.
+/// Sends a GET request for `path`; any status but success is an error.
 pub(crate) async fn get_bytes(client: &Client, path: &str, media_type: &str) -> Result<Vec<u8>, kube::Error> {
     let request = http::Request::get(path)
         .header(http::header::ACCEPT, media_type)
@@ -58,9 +57,9 @@ pub(crate) async fn get_bytes(client: &Client, path: &str, media_type: &str) -> 
 }
 
 /// How long each part of a cluster may take to become ready. Generous, as the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Asks `check` again until it says `true`.
+/// Repeats `check` until it returns true.
 pub(crate) async fn wait_until<F, Fut>(what: &str, logs: &Path, mut check: F) -> Result<()>
 where
     F: FnMut() -> Fut,
@@ -73,21 +72,21 @@ where
     .await
 }
 
-/// Looks again until `look` has found something.
-pub(crate) async fn wait_for<T, F, Fut>(what: &str, logs: &Path, mut look: F) -> Result<T>
+/// Repeats `find` until it returns a value.
+pub(crate) async fn wait_for<T, F, Fut>(what: &str, logs: &Path, mut find: F) -> Result<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<T>>>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + READY_TIMEOUT;
     loop {
-        if let Some(found) = look().await? {
+        if let Some(found) = find().await? {
             return Ok(found);
         }
         if Instant::now() > deadline {
             return Err(ClusterError::TimedOut {
                 what: what.to_owned(),
-                seconds: PATIENCE.as_secs(),
+                seconds: READY_TIMEOUT.as_secs(),
                 logs: logs.to_owned(),
             });
         }
@@ -95,7 +94,7 @@ where
     }
 }
 
-/// Applies an object of the whole cluster.
+/// Applies a cluster-scoped object.
 pub(crate) async fn apply<K>(client: &Client, object: &K) -> Result<()>
 where
     K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
@@ -103,7 +102,7 @@ where
     apply_with(&Api::all(client.clone()), object).await
 }
 
-/// Applies an object of a namespace.
+/// Applies a namespaced object.
 pub(crate) async fn apply_in<K>(client: &Client, namespace: &str, object: &K) -> Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>

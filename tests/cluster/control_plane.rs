@@ -1,4 +1,4 @@
-//! etcd, kube-apiserver and kube-controller-manager: their certificates, flags and order.
+//! etcd, kube-apiserver and kube-controller-manager: certificates, flags and start order.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::pki::{self, Authority};
 use super::supervisor::{Ending, Files, Program};
 use super::users::{self, User};
 
-/// Where the parts of a control plane listen.
+/// The addresses of a control plane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoints {
     pub(crate) address: Ipv4Addr,
@@ -35,7 +35,7 @@ impl Endpoints {
         })
     }
 
-    /// The fixed ports, for an address in a network namespace of the cluster's own.
+    /// The default ports, for an address in the cluster's own network namespace.
     pub(crate) fn in_namespace(address: Ipv4Addr) -> Self {
         Self { address, port: 6443, etcd_port: 2379, etcd_peer_port: 2380 }
     }
@@ -45,8 +45,8 @@ impl Endpoints {
     }
 }
 
-/// The first address of the Service range, which the API server takes for itself.
 const SERVICE_RANGE: &str = "10.233.0.0/24";
+/// The first address of the range, which is that of the API server.
 const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 233, 0, 1);
 
 /// The certificates of a cluster, on disk.
@@ -57,7 +57,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Makes the certificates of the API server and of everybody who uses it.
+    /// Creates the certificates of the API server and of all its users.
     pub(crate) fn create(directory: PathBuf, endpoints: &Endpoints) -> Result<Self> {
         fs::create_dir_all(&directory)?;
         let authority = Authority::new("kf test cluster")?;
@@ -95,7 +95,7 @@ impl Credentials {
         Ok(credentials)
     }
 
-    /// Makes the kubeconfig of a part of Kubernetes.
+    /// Creates the kubeconfig of a Kubernetes component.
     pub(crate) fn component(&self, user: &str, group: Option<&str>, file: &str) -> Result<PathBuf> {
         let identity = self.authority.client(user, group)?;
         let path = self.directory.join(format!("{file}.kubeconfig"));
@@ -104,7 +104,7 @@ impl Credentials {
         Ok(path)
     }
 
-    /// Makes the serving certificate of a kubelet.
+    /// Creates the serving certificate of a kubelet.
     pub(crate) fn kubelet_server(&self, node: &str, address: Ipv4Addr) -> Result<(PathBuf, PathBuf)> {
         self.authority
             .server(
@@ -117,7 +117,7 @@ impl Credentials {
     }
 }
 
-/// The programs of the control plane, in the order of starting.
+/// The programs of the control plane, in start order.
 pub(crate) fn programs(
     binaries: &Binaries,
     directory: &Path,
@@ -141,10 +141,10 @@ pub(crate) fn programs(
     Ok(programs)
 }
 
-/// Names the API server among the programs.
+/// The name of the API server's program.
 pub(crate) const API_SERVER: &str = "kube-apiserver";
 
-/// One line for each request of a person, written when its answer begins.
+/// One line for each request of a user, when the response starts.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -211,14 +211,14 @@ fn controller_manager(binaries: &Binaries, directory: &Path, pki: &Path) -> Prog
             "--leader-elect=false".to_owned(),
             "--bind-address=127.0.0.1".to_owned(),
             "--secure-port=0".to_owned(),
-            // At the default rate it takes four seconds to start its controllers.
+            // With the default rate its controllers need four seconds to start.
             "--kube-api-qps=500".to_owned(),
             "--kube-api-burst=1000".to_owned(),
-            // Every test leaves a namespace behind that is to be deleted.
+            // Every test leaves a namespace to delete.
             "--concurrent-namespace-syncs=30".to_owned(),
-            // A node is declared ready a second after it is, not five.
+            // A node is marked as ready after one second instead of five.
             "--node-monitor-period=1s".to_owned(),
-            // The default is a directory of the machine, and it is created.
+            // The default is a directory outside the cluster's, which would be created.
             format!("--flex-volume-plugin-dir={}", directory.join("flexvolume").display()),
         ])
 }

@@ -1,8 +1,8 @@
-//! The controllers of JobSet and Kubeflow Trainer, installed on a node by upstream's own manifests.
+//! The controllers of JobSet and Kubeflow Trainer, installed on a node from upstream's manifests.
 //!
-//! Two things are changed in them. The overlay of Trainer would download JobSet's release, which
-//! comes from its module here; and probes, elections and processor time are those of a busy machine with one
-//! replica of each controller, see [`keep_in_service`].
+//! The manifests have two changes. Trainer's overlay would download JobSet's release, which comes from its
+//! module here; and probes, leader election and CPU requests are set for a busy machine with one replica of each
+//! controller, see [`tune_for_tests`].
 
 use std::path::Path;
 use std::process::Command;
@@ -26,10 +26,10 @@ pub(crate) struct Manifests {
     pub(crate) controllers: Vec<Controller>,
 }
 
-/// One controller, as its Deployment describes it.
+/// A controller, from its Deployment.
 #[derive(Debug)]
 pub(crate) struct Controller {
-    /// The program of the upstream it belongs to.
+    /// The program of its upstream.
     pub(crate) upstream: &'static str,
     pub(crate) image: String,
     pub(crate) entrypoint: String,
@@ -43,8 +43,7 @@ pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifest
         let malformed = |reason: &str| ClusterError::malformed(upstream.overlay, reason);
         for deployment in objects.iter().filter(|object| is(object, DEPLOYMENT)) {
             all.controllers.push(
-                Controller::of(upstream, deployment)
-                    .ok_or_else(|| malformed("a Deployment in it names no image"))?,
+                Controller::of(upstream, deployment).ok_or_else(|| malformed("a Deployment has no image"))?,
             );
         }
         all.objects.extend(objects);
@@ -52,7 +51,7 @@ pub(crate) fn render(binaries: &Binaries, progress: Progress) -> Result<Manifest
     Ok(all)
 }
 
-/// What `render` makes of the manifests of `upstream`, from the cache if it has been made before.
+/// The result of `render` for `upstream`, from the cache if it is there.
 pub(crate) fn cached(
     upstream: &Upstream,
     progress: Progress,
@@ -70,7 +69,7 @@ pub(crate) fn cached(
     read_json(&entry.join("objects.json"))
 }
 
-/// An object of each kind that the webhooks of the controllers are asked about.
+/// An object of each kind that the controllers' webhooks validate.
 pub(crate) fn examples() -> [Value; 2] {
     let pod = json!({"spec": {
         "restartPolicy": "Never",
@@ -108,7 +107,7 @@ fn render_one(upstream: &Upstream, binaries: &Binaries, scratch: &Path) -> Resul
     };
     let mut objects = kustomize(binaries, &overlay)?;
     objects.retain(|object| !is(object, "CustomResourceDefinition"));
-    objects.iter_mut().for_each(keep_in_service);
+    objects.iter_mut().for_each(tune_for_tests);
     Ok(objects)
 }
 
@@ -127,15 +126,15 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a controller in service on a busy machine, and has it there as soon as it can be.
+/// Keeps a controller available on a busy machine, and makes it available early.
 ///
-/// Whether it is ready is asked every second from the start. Once it was, it is not taken out of its
-/// service for answering late, in which case its webhook would refuse connections. Nor is it restarted for
-/// that, or for losing an election in which it is the only candidate.
+/// Readiness is probed every second from the start. A slow answer neither removes a ready controller from its
+/// Service, which would make its webhook refuse connections, nor restarts it. It is the only replica, so it needs
+/// no leader election.
 ///
-/// It asks for no processor time of its own: a pod that asks for none, as most of the tests' do, would get a
-/// hundredth of what such a controller gets while that is busy.
-pub(crate) fn keep_in_service(object: &mut Value) {
+/// It has no CPU request: most pods of tests have none, and would get a hundredth of the CPU time of a busy
+/// controller that has one.
+pub(crate) fn tune_for_tests(object: &mut Value) {
     for container in containers_mut(object) {
         let Some(container) = container.as_object_mut() else { continue };
         container.remove("livenessProbe");
@@ -181,7 +180,7 @@ impl Controller {
         Some(Self {
             upstream: upstream.program,
             image: text("/spec/template/spec/containers/0/image")?,
-            // Where the manifests name none, the image decides.
+            // Without a command, the image's entrypoint is used.
             entrypoint: text("/spec/template/spec/containers/0/command/0")
                 .unwrap_or_else(|| "/manager".to_owned()),
         })

@@ -1,4 +1,4 @@
-//! What can go wrong with a test cluster, each with the value it went wrong for and a remedy.
+//! The errors of a test cluster.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,60 +12,60 @@ pub enum ClusterError {
     #[error(transparent)]
     Io(#[from] io::Error),
 
-    /// A part of it could not be built or fetched, or a program of the machine failed.
+    /// A component could not be built or fetched, or a program on the machine failed.
     #[error(transparent)]
     Toolchain(#[from] kf_toolchains::Error),
 
-    /// The API server refused or could not be reached.
-    #[error("could not {doing}: {source}")]
+    /// The API server refused a request or could not be reached.
+    #[error("cannot {doing}: {source}")]
     Api {
-        /// What was being done.
+        /// The action.
         doing: String,
-        /// What the client reported.
+        /// The client's error.
         #[source]
         source: Box<kube::Error>,
     },
 
-    /// A kubeconfig could not be used.
-    #[error("the kubeconfig {path} is not usable: {reason}")]
+    /// A kubeconfig is not usable.
+    #[error("kubeconfig {path} is not usable: {reason}")]
     Kubeconfig {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 
-    /// A certificate or key could not be made.
-    #[error("could not make the certificate of {subject}: {source}")]
+    /// A certificate or key could not be created.
+    #[error("cannot create the certificate of {subject}: {source}")]
     Certificate {
-        /// Whose certificate.
+        /// The subject of the certificate.
         subject: String,
-        /// What the certificate library reported.
+        /// The certificate library's error.
         #[source]
         source: rcgen::Error,
     },
 
-    /// Something did not become true in time.
-    #[error("gave up waiting for {what} after {seconds} s\nhint: the logs are in {logs}")]
+    /// A condition did not become true in time.
+    #[error("timed out waiting for {what} after {seconds} s\nhint: the logs are in {logs}")]
     TimedOut {
-        /// What was waited for.
+        /// The condition.
         what: String,
-        /// How long.
+        /// The time limit.
         seconds: u64,
-        /// Where to look.
+        /// The directory of the logs.
         logs: PathBuf,
     },
 
-    /// A program of the cluster ended by itself.
-    #[error("the cluster stopped by itself: {reason}\nhint: the logs are in {logs}")]
+    /// A program of the cluster ended unexpectedly.
+    #[error("the cluster stopped unexpectedly: {reason}\nhint: the logs are in {logs}")]
     Stopped {
         /// Which program, how it ended, and its last lines.
         reason: String,
-        /// Where to look.
+        /// The directory of the logs.
         logs: PathBuf,
     },
 
-    /// The machine lacks something the node profile needs.
+    /// The machine does not support the node profile.
     #[error("this machine cannot run a Kubernetes node: {0}")]
     NodeUnsupported(String),
 
@@ -73,45 +73,45 @@ pub enum ClusterError {
     #[error("the existing cluster has no {0}, which tests that run pods need")]
     ExistingLacks(&'static str),
 
-    /// A file of the harness, or one it read, does not hold what it should.
-    #[error("{path} is not as expected: {reason}")]
+    /// A file has unexpected content.
+    #[error("{path} has unexpected content: {reason}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 
-    /// There is a kept cluster already, and it is of less use than the wanted one.
+    /// A kept cluster is running already, but without the requested profile.
     #[error(
-        "a cluster is up already, without a node or without an answer, in {0}\nhint: `cargo xtask cluster down` stops it"
+        "a cluster is already up in {0}, but it has no node or does not answer\nhint: stop it with `cargo xtask cluster down`"
     )]
     AlreadyUp(PathBuf),
 
-    /// The kept cluster cannot be used yet, or will never be.
+    /// The kept cluster is not ready, and may never be.
     #[error(
-        "the cluster in {0} is not ready: it is still starting, or its start was interrupted\nhint: `cargo xtask cluster down` stops it"
+        "the cluster in {0} is not ready: it is still starting, or its start was interrupted\nhint: stop it with `cargo xtask cluster down`"
     )]
     NotReady(PathBuf),
 
-    /// A part was asked for in a cluster without a node.
+    /// A part needs a node, and the cluster has none.
     #[error(
-        "{0} runs only on a node, and this cluster has none\nhint: as root, `cargo xtask cluster up --profile node` starts one with a node"
+        "{0} runs only on a node, and this cluster has none\nhint: as root, start one with `cargo xtask cluster up --profile node`"
     )]
     PartNeedsNode(Part),
 
     /// A part could not be built or installed.
-    #[error("could not add {part} to the cluster: {source}")]
+    #[error("cannot add {part} to the cluster: {source}")]
     Part {
-        /// Which part.
+        /// The part.
         part: Part,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<ClusterError>,
     },
 
-    /// No free address or name was found.
-    #[error("no free {0} was found on this machine")]
+    /// No free network was found.
+    #[error("no free {0} on this machine")]
     NothingFree(&'static str),
 }
 

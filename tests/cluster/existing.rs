@@ -1,11 +1,10 @@
-//! Tests against a cluster that exists already: [`KUBECONFIG_VARIABLE`](super::KUBECONFIG_VARIABLE)
-//! names the kubeconfig of its administrator.
+//! Tests against an existing cluster, whose admin kubeconfig [`KUBECONFIG_VARIABLE`](super::KUBECONFIG_VARIABLE)
+//! names.
 //!
-//! The users of the tests are made with that cluster's own certificate API, so they are the same
-//! people there. What tests need is applied to it and stays: roles, the two teams' namespaces, the
-//! custom resource definitions and the runtime `kf-test`. For [`Profile::Node`] the cluster must run
-//! Kubeflow Trainer already and have the images `kf.test/trainer:1` and `kf.test/busybox:1`; a test that
-//! asks for a [`Part`](super::Part) takes the cluster to have that, too.
+//! The certificates of the test users are signed through that cluster's certificate API. What tests need is
+//! applied to it and is not removed: roles, the two teams' namespaces, the custom resource definitions and the
+//! runtime `kf-test`. For [`Profile::Node`] the cluster must run Kubeflow Trainer and have the images
+//! `kf.test/trainer:1` and `kf.test/busybox:1`. A required [`Part`](super::Part) is assumed to be installed.
 
 use std::path::Path;
 
@@ -34,7 +33,7 @@ const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 /// The Deployment of upstream's manifests.
 const TRAINER: &str = "kubeflow-trainer-controller-manager";
 
-/// Prepares the cluster that `kubeconfig` leads to.
+/// Prepares the cluster of `kubeconfig`.
 pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Cluster> {
     progress(&format!("using the cluster of {}", kubeconfig.display()));
     let definitions = manifests::definitions(progress)?;
@@ -45,14 +44,14 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
     let directory = new_directory();
     let users_directory = directory.join("pki");
     fs::create_dir_all(&users_directory)?;
-    // The directory belongs to this process, and is swept away by a later run.
+    // The directory belongs to this process, and is removed by a later run.
     supervisor::write_json(&Files(&directory).supervisor(), &ProcessIdentity::own()?)?;
     let admin = User::Admin.kubeconfig(&users_directory);
     users::copy_kubeconfig(kubeconfig, &admin, User::Admin.home())?;
     let server = block_on(async {
         let client = connect(&admin).await?;
         if profile == Profile::Node {
-            expect_nodes(&client).await?;
+            check_node_profile(&client).await?;
         }
         for user in [User::DataScientist, User::Viewer, User::Nobody] {
             let identity = request_identity(&client, user, &directory).await?;
@@ -70,12 +69,12 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
     Ok(cluster)
 }
 
-/// Why tests cannot run pods in the cluster that `kubeconfig` leads to.
+/// Checks that tests can run pods in the cluster of `kubeconfig`.
 pub(crate) fn check_nodes(kubeconfig: &Path) -> Result<()> {
-    block_on(async { expect_nodes(&connect(kubeconfig).await?).await })
+    block_on(async { check_node_profile(&connect(kubeconfig).await?).await })
 }
 
-async fn expect_nodes(client: &Client) -> Result<()> {
+async fn check_node_profile(client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await.map_err(ClusterError::api("list the nodes"))?;
     if nodes.items.is_empty() {
@@ -90,7 +89,7 @@ async fn expect_nodes(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Has the cluster sign a certificate for `user`.
+/// Requests a certificate for `user` from the cluster.
 async fn request_identity(client: &Client, user: User, directory: &Path) -> Result<Identity> {
     let certify = |source| ClusterError::Certificate { subject: user.name().to_owned(), source };
     let key = KeyPair::generate().map_err(certify)?;
@@ -132,7 +131,7 @@ async fn request_identity(client: &Client, user: User, directory: &Path) -> Resu
     Ok(Identity { certificate, key: key.serialize_pem() })
 }
 
-/// The administrator's kubeconfig with the user replaced.
+/// Writes the admin's kubeconfig with another user.
 fn write_kubeconfig(admin: &Path, directory: &Path, user: User, identity: &Identity) -> Result<()> {
     let unusable = |reason: String| ClusterError::Kubeconfig { path: admin.to_owned(), reason };
     let mut kubeconfig = Kubeconfig::read_from(admin).map_err(|error| unusable(error.to_string()))?;
@@ -161,5 +160,5 @@ fn server_of(kubeconfig: &Path) -> Result<String> {
         .into_iter()
         .find(|named| named.name == cluster)
         .and_then(|named| named.cluster?.server)
-        .ok_or_else(|| unusable("its current context names no server"))
+        .ok_or_else(|| unusable("its current context has no server"))
 }

@@ -12,9 +12,9 @@ use super::error::{ClusterError, Result};
 
 const HELPER: &str = "kf-test-cluster";
 
-/// The path of the program that supervises clusters, built if need be.
+/// The path of the program that supervises clusters. Builds it if necessary.
 pub(crate) fn helper_program() -> Result<PathBuf> {
-    // Cargo tells it to the integration tests of this package.
+    // Cargo sets this for the integration tests of this package.
     if let Some(path) = env::var_os("CARGO_BIN_EXE_kf-test-cluster") {
         return Ok(path.into());
     }
@@ -36,7 +36,7 @@ pub(crate) fn helper_program() -> Result<PathBuf> {
     let messages = command::output(
         Command::new(cargo)
             .current_dir(locations::workspace())
-            // With the features of the whole workspace, for which the dependencies are built already.
+            // With the features of the workspace, for which the dependencies are built already.
             .args(["build", "--quiet", "--workspace", "--bin", HELPER])
             .arg("--message-format=json-render-diagnostics"),
     )?;
@@ -44,7 +44,7 @@ pub(crate) fn helper_program() -> Result<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
         .find(|path| path.file_name().is_some_and(|name| name == HELPER))
-        .ok_or_else(|| ClusterError::malformed(HELPER, "cargo built it but did not say where it is"))
+        .ok_or_else(|| ClusterError::malformed(HELPER, "cargo did not report its path"))
 }
 
 /// Whether the program was built after the last change of its sources.

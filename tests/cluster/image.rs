@@ -1,7 +1,7 @@
-//! Container images without a registry: OCI archives, written here.
+//! Writes container images as OCI archives, without a registry.
 //!
-//! Images that are wanted together go into one archive, so that the node imports them in one step.
-//! The same files always make the same bytes.
+//! Images that are used together go into one archive, so that the node imports them in one step. The archives are
+//! reproducible.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,11 +17,11 @@ use super::error::{ClusterError, Result};
 
 /// An image; most have one layer.
 pub(crate) struct Image {
-    /// Its full name with a tag other than `latest`, which would be pulled.
+    /// The full name, with a tag other than `latest`, which would be pulled.
     pub(crate) name: String,
     pub(crate) entrypoint: Vec<String>,
     pub(crate) command: Vec<String>,
-    /// The numeric user, where a pod demands one other than root.
+    /// The numeric user, for pods that require another one than root.
     user: Option<&'static str>,
     search_path: &'static str,
     environment: Vec<String>,
@@ -61,13 +61,13 @@ impl Image {
         self
     }
 
-    /// Adds what follows to a layer of its own.
+    /// Starts a new layer.
     pub(crate) fn in_new_layer(mut self) -> Self {
         self.layers.push(Builder::new(Vec::new()));
         self
     }
 
-    /// Adds everything below a directory.
+    /// Adds the contents of a directory.
     pub(crate) fn with_tree(mut self, at: &str, from: &Path) -> Result<Self> {
         self.add_tree(at, from)?;
         Ok(self)
@@ -230,7 +230,7 @@ fn bytes(value: &Value, path: &Path) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|error| ClusterError::malformed(path, error))
 }
 
-/// The machine's architecture as Go and OCI name it.
+/// The machine's architecture, in the names of Go and OCI.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

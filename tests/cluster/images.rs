@@ -1,4 +1,4 @@
-//! The images that the node starts with; none is pulled from anywhere.
+//! The images that are imported into the node; none is pulled.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,14 +13,14 @@ use super::controllers::Controller;
 use super::error::{ClusterError, Result};
 use super::image::{self, Image};
 
-/// Holds the namespaces of a pod.
+/// The pause container, which holds the namespaces of a pod.
 pub(crate) const PAUSE: &str = "kf.test/pause:1";
 /// A shell and its tools.
 pub const BUSYBOX: &str = "kf.test/busybox:1";
-/// A small training program, with a shell beside it; see `images/trainer/main.go`.
+/// A small training program and a shell; see `images/trainer/main.go`.
 pub const TRAINER: &str = "kf.test/trainer:1";
 
-/// The archive with all of them. `system` is the directory of the unpacked packages.
+/// The archive of all images. `system` is the directory of the unpacked packages.
 pub(crate) fn archive(system: &Path, controllers: &[Controller], progress: Progress) -> Result<PathBuf> {
     let programs = PodPrograms::built(progress)?;
     let managers: Vec<_> = programs.managers().collect();
@@ -62,7 +62,7 @@ pub(crate) fn manager(name: &str, entrypoint: &str, program: &Path) -> Result<Im
         .with_directory("tmp", 0o1777)?
         .with_program(entrypoint, program)?
         .entrypoint(entrypoint)
-        // A pod that demands another user than root needs a number to check that by.
+        // `runAsNonRoot` can only be checked for a numeric user.
         .user("65532:65532"))
 }
 
@@ -72,10 +72,10 @@ pub(crate) fn find_busybox(system: &Path) -> Result<PathBuf> {
         .map(|path| system.join(path))
         .into_iter()
         .find(|path| path.is_file())
-        .ok_or_else(|| ClusterError::malformed(system, "it holds no busybox"))
+        .ok_or_else(|| ClusterError::malformed(system, "it has no busybox"))
 }
 
-/// Adds a shell, its tools and the directories that they expect.
+/// Adds a shell, its tools and the directories they need.
 fn with_busybox(mut image: Image, busybox: &Path) -> Result<Image> {
     for directory in ["bin", "dev", "etc", "home", "proc", "root", "run", "sys", "usr", "usr/bin", "var"] {
         image = image.with_directory(directory, 0o755)?;

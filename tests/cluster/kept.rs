@@ -1,4 +1,4 @@
-//! The one cluster that a person keeps between commands: `cargo xtask cluster up|down|status`.
+//! The cluster that is kept between commands: `cargo xtask cluster up|down|status`.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,16 @@ fn directory() -> PathBuf {
     locations::clusters().join("kept")
 }
 
-/// What there is of the kept cluster.
+/// The status of the kept cluster.
 #[derive(Debug)]
 pub struct Status {
     /// The cluster, for its kubeconfigs and its server.
     pub cluster: Cluster,
-    /// Whether its API server answers now.
+    /// Whether its API server answers.
     pub answers: bool,
 }
 
-/// The kept cluster; started if it is not there. One caller at a time starts it, others wait for it.
+/// Returns the kept cluster. Starts it if it is not running; concurrent callers wait.
 pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
     fs::create_dir_all(locations::clusters())?;
     let lock = fs::File::create(locations::clusters().with_extension("lock"))?;
@@ -39,9 +39,9 @@ pub fn up(profile: Profile, progress: Progress) -> Result<Cluster> {
     )
 }
 
-/// Stops the kept cluster and removes what killed runs left; `false` when there was none.
+/// Stops the kept cluster and cleans up after killed runs. Returns false if no cluster was running.
 pub fn down(progress: Progress) -> Result<bool> {
-    // An unreadable state is swept below.
+    // `sweep` removes an unreadable one.
     let running = is_running().unwrap_or(false);
     if running {
         stop_kept(&directory())?;
@@ -50,7 +50,7 @@ pub fn down(progress: Progress) -> Result<bool> {
     Ok(running)
 }
 
-/// The kept cluster, if there is one.
+/// The kept cluster, if it is running.
 pub fn status() -> Result<Option<Status>> {
     if !is_running()? {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! `kf-test-cluster`: the processes behind a test cluster.
 //!
-//! A person uses `cargo xtask cluster`; this program is what the harness starts.
+//! The harness starts this program; developers use `cargo xtask cluster`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -24,14 +24,14 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(code) => code,
         Err(error) => {
-            say(&error.to_string());
+            report(&error.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(arguments: &[OsString]) -> Result<ExitCode> {
-    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         ["supervise", _, rest @ ..] => {
             let directory = arguments.get(1).map(PathBuf::from).unwrap_or_default();
@@ -45,14 +45,14 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         }
         ["down"] => {
             let was_up = kept::down(progress::to_stderr)?;
-            say(if was_up { "the cluster is down" } else { "no cluster was up" });
+            report(if was_up { "the cluster is down" } else { "no cluster was up" });
             Ok(ExitCode::SUCCESS)
         }
         ["status"] => match kept::status()? {
             Some(status) => {
                 describe(&status.cluster)?;
                 if !status.answers {
-                    say(&format!(
+                    report(&format!(
                         "its API server does not answer; its logs are in {}",
                         status.cluster.logs().display()
                     ));
@@ -82,7 +82,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
             let known: Option<Vec<Part>> = parts.iter().map(|name| Part::named(name)).collect();
             let Some(known) = known else {
                 let names = Part::ALL.map(Part::name).join(", ");
-                say(&format!("no such part in `{}`; there are {names}", parts.join(" ")));
+                report(&format!("unknown part in `{}`; available: {names}", parts.join(" ")));
                 return Ok(ExitCode::from(2));
             };
             let cluster = Cluster::attach(&arguments.get(1).map(PathBuf::from).unwrap_or_default())?;
@@ -93,7 +93,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         }
         ["stand-in", _, name] => {
             let Some(stand_in) = StandIn::named(name) else {
-                say(&format!("nothing stands in for `{name}`"));
+                report(&format!("unknown stand-in `{name}`"));
                 return Ok(ExitCode::from(2));
             };
             stand_ins::run(&arguments.get(1).map(PathBuf::from).unwrap_or_default(), stand_in)?;
@@ -113,7 +113,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
             match supervisor::run_with_parent(parent, program.as_ref(), rest)? {}
         }
         _ => {
-            say(USAGE);
+            report(USAGE);
             Ok(ExitCode::from(2))
         }
     }
@@ -124,30 +124,30 @@ fn profile_of(word: &str) -> Profile {
 }
 
 fn no_cluster() -> ExitCode {
-    say("no cluster is up\nhint: `cargo xtask cluster up` starts one");
+    report("no cluster is up\nhint: start one with `cargo xtask cluster up`");
     ExitCode::FAILURE
 }
 
-/// Who may do what with the cluster, and the line that makes one of them the user of a shell.
+/// Prints the users of the cluster, their kubeconfigs, and how to use one in a shell.
 fn describe(cluster: &Cluster) -> Result<()> {
     let node = if cluster.profile() == Profile::Node { "with a node" } else { "without a node" };
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "Kubernetes at {}, {node}", cluster.server())?;
     for user in User::ALL {
-        let may = match user {
-            User::Admin => "may do everything",
-            User::DataScientist => "may edit and train in team-a",
-            User::Viewer => "may look at team-a",
-            User::Nobody => "may do nothing",
+        let access = match user {
+            User::Admin => "full access",
+            User::DataScientist => "edit and train in team-a",
+            User::Viewer => "view team-a",
+            User::Nobody => "no access",
         };
-        writeln!(stdout, "  {:<6} {may:<29} {}", user.name(), cluster.kubeconfig(user).display())?;
+        writeln!(stdout, "  {:<6} {access:<29} {}", user.name(), cluster.kubeconfig(user).display())?;
     }
-    writeln!(stdout, "Its kubectl is {}", cluster.kubectl().display())?;
-    writeln!(stdout, "To use it as {}, type:", User::DataScientist.name())?;
+    writeln!(stdout, "kubectl: {}", cluster.kubectl().display())?;
+    writeln!(stdout, "To use it as {}:", User::DataScientist.name())?;
     writeln!(stdout, "  export KUBECONFIG={}", cluster.kubeconfig(User::DataScientist).display())?;
     Ok(())
 }
 
-fn say(text: &str) {
+fn report(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "kf-test-cluster: {text}");
 }

@@ -1,7 +1,6 @@
-//! Upstream's own manifests, from the Go modules of JobSet and Kubeflow Trainer.
+//! Upstream's manifests, from the Go modules of JobSet and Kubeflow Trainer.
 //!
-//! The custom resource definitions are some 3 MB of YAML, so they are read once, kept in the cache
-//! as JSON, and sent together.
+//! The custom resource definitions are about 3 MB of YAML, so they are read once and cached as JSON.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use serde_json::Value;
 
 use super::error::{ClusterError, Result};
 
-/// The runtime that the tests and the demo train with, for `kubectl get clustertrainingruntimes`.
+/// The ClusterTrainingRuntime of the tests and the demo.
 const RUNTIME: &str = include_str!("manifests/kf-test-runtime.yaml");
 
 /// The file with upstream's custom resource definitions, a JSON list.
@@ -48,7 +47,7 @@ fn read_definitions(directory: &Path) -> Result<Vec<Value>> {
         }));
     }
     if definitions.is_empty() {
-        return Err(ClusterError::malformed(directory, "it holds no custom resource definitions"));
+        return Err(ClusterError::malformed(directory, "it has no custom resource definitions"));
     }
     Ok(definitions)
 }

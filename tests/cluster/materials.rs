@@ -1,4 +1,4 @@
-//! Everything a cluster is made from, and how it is put together for one.
+//! The files that a cluster is built from, and its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::node::{self, Node};
 use super::supervisor::{self, Files, Plan};
 use super::{Profile, STATE_VERSION, State, controllers, images, manifests};
 
-/// Everything a cluster is made from, built and fetched.
+/// The files that a cluster is built from.
 pub(crate) struct Materials {
     pub(crate) binaries: Binaries,
     pub(crate) definitions: PathBuf,
@@ -39,7 +39,7 @@ impl Materials {
         Ok(Self { binaries, definitions, node: Some(NodeMaterials { system, images, manifests }) })
     }
 
-    /// Writes certificates, configuration and plan into `directory`.
+    /// Writes certificates, configuration and the plan to `directory`.
     pub(crate) fn configure(
         &self,
         profile: Profile,

@@ -1,24 +1,23 @@
-//! A real Kubernetes for the tests and the demo.
+//! A real Kubernetes cluster for the tests and the demo.
 //!
-//! Nothing here is simulated: the programs are Kubernetes' own, built from its Go modules, and
-//! JobSet and Kubeflow Trainer come by upstream's manifests. There are two profiles:
+//! Nothing is simulated: the programs are built from Kubernetes' Go modules, and JobSet and Kubeflow Trainer are
+//! installed from upstream's manifests. There are two profiles:
 //!
 //! * [`Profile::Api`] needs no root: etcd, kube-apiserver and kube-controller-manager on random
-//!   loopback ports, with the custom resource definitions of JobSet and Trainer. Everything that is
-//!   decided by the API server is real: authentication, RBAC, admission, watches, pagination.
+//!   loopback ports, with the custom resource definitions of JobSet and Trainer. Everything that
+//!   the API server does is real: authentication, RBAC, admission, watches, pagination.
 //! * [`Profile::Node`] adds a node, so that containers really run: scheduler, kubelet, kube-proxy,
-//!   containerd and runc in network, mount and process namespaces of their own, and the controllers
+//!   containerd and runc in their own network, mount and process namespaces, and the controllers
 //!   of JobSet and Trainer as pods. It needs root.
 //!
-//! A test says [`Cluster::attach_or_start`] and then makes a [`TestNamespace`]. The cluster is one
-//! for the whole run where [`DIRECTORY_VARIABLE`] names it, as `cargo xtask test` does; otherwise
-//! each test program starts its own. An existing cluster is used instead when
-//! [`KUBECONFIG_VARIABLE`] names the kubeconfig of its administrator.
+//! A test calls [`Cluster::attach_or_start`] and then creates a [`TestNamespace`]. All tests of a run share the
+//! cluster that [`DIRECTORY_VARIABLE`] names, as set by `cargo xtask test`; without it each test program starts its
+//! own. If [`KUBECONFIG_VARIABLE`] names the kubeconfig of an admin, that existing cluster is used.
 //!
-//! What only some tests need is not there from the start, so that a cluster starts in seconds: a test
-//! asks for it with [`Cluster::require`], and [`Part`] lists it.
+//! A cluster starts in seconds, because what only some tests need is installed later: a test requests a [`Part`] with
+//! [`Cluster::require`].
 //!
-//! Everything ends with the run, however the run ends: see [`supervisor`].
+//! Everything ends with the run, even if the run is killed: see [`supervisor`].
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -78,14 +77,14 @@ use node::Node;
 
 use supervisor::{Files, ProcessIdentity};
 
-/// Names the directory of a running cluster that this run's tests share.
+/// The variable with the directory of a running cluster that the tests of this run share.
 pub const DIRECTORY_VARIABLE: &str = "KF_TEST_CLUSTER_DIR";
-/// Names the kubeconfig of the administrator of an existing cluster to test against.
+/// The variable with the admin kubeconfig of an existing cluster to test against.
 pub const KUBECONFIG_VARIABLE: &str = "KF_TEST_KUBECONFIG";
 
 const STATE_VERSION: u32 = 2;
 
-/// How much of a cluster is wanted.
+/// The scope of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
@@ -98,13 +97,13 @@ pub enum Profile {
 /// How to start a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where its files go; by default a new directory in `target/kf-cluster`.
+    /// The directory of its files; by default a new one in `target/kf-cluster`.
     pub directory: Option<PathBuf>,
-    /// Whether it goes on when the starting process ends.
+    /// Whether it keeps running when the starting process ends.
     pub keep: bool,
-    /// Whether the API server writes down what people ask of it, for [`Cluster::audited`].
+    /// Whether the API server logs the requests of users, for [`Cluster::audited`].
     pub audit: bool,
-    /// Told of each step that takes time.
+    /// Called before each slow step.
     pub progress: Progress,
 }
 
@@ -114,7 +113,7 @@ impl Default for Options {
     }
 }
 
-/// What a running cluster's directory says about it.
+/// The state file in a running cluster's directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     version: u32,
@@ -122,11 +121,11 @@ struct State {
     server: String,
     kubectl: PathBuf,
     has_controllers: bool,
-    /// Whether it was there before the tests came.
+    /// Whether it existed before the tests.
     existing: bool,
 }
 
-/// A running cluster. Stopped when dropped, if this process started it and it is not to be kept.
+/// A running cluster. Stopped when dropped, if this process started it and it is not kept.
 #[derive(Debug)]
 pub struct Cluster {
     directory: PathBuf,
@@ -134,14 +133,14 @@ pub struct Cluster {
     hold: Hold,
 }
 
-/// What ends when this value does.
+/// What ends when the [`Cluster`] is dropped.
 #[derive(Debug)]
 enum Hold {
     /// Nothing: the cluster belongs to another process, or is kept.
     Nothing,
     /// The cluster, through its supervisor.
     Cluster(Supervisor),
-    /// The directory about an existing cluster.
+    /// The directory for an existing cluster.
     Directory,
 }
 
@@ -152,13 +151,13 @@ struct Supervisor {
 }
 
 impl Cluster {
-    /// Starts a cluster and waits until it can be used.
+    /// Starts a cluster and waits until it is ready.
     pub fn start(profile: Profile, options: &Options) -> Result<Self> {
         let mut attempt = 1;
         loop {
             match Self::start_once(profile, options) {
-                // A port that was free may have been taken before the server got to it.
-                Err(ClusterError::Stopped { reason, .. }) if attempt < 3 && clashed(&reason) => {
+                // Another program may have taken a free port before the server could.
+                Err(ClusterError::Stopped { reason, .. }) if attempt < 3 && is_conflict(&reason) => {
                     attempt += 1;
                 }
                 other => return other,
@@ -189,7 +188,7 @@ impl Cluster {
         let supervisor = Supervisor::spawn(&helper, &directory, options.keep)?;
         let mut cluster = Self { directory, state, hold: Hold::Cluster(supervisor) };
         if let Err(error) = block_on(cluster.prepare(&materials)) {
-            // Tells the supervisor to leave the logs; why it failed matters more than that.
+            // Makes the supervisor keep the logs. A failure to do so is less important than this error.
             let _ = Files(&cluster.directory).report_failure(&error.to_string());
             return Err(error);
         }
@@ -216,7 +215,7 @@ impl Cluster {
         }
     }
 
-    /// Applies everything that tests find in a cluster.
+    /// Applies everything that tests expect in a cluster.
     async fn prepare_resources(
         &self,
         client: &Client,
@@ -231,7 +230,7 @@ impl Cluster {
             if let Some(controllers) = controllers {
                 objects::apply_all(client, &controllers.objects).await?;
                 objects::wait_until_available(client, &controllers.objects, &logs).await?;
-                // A controller is available a moment before its webhook can be reached.
+                // A controller becomes available shortly before its webhook can be reached.
                 objects::wait_until_admitted(client, &controllers::examples()).await?;
             }
             Ok(())
@@ -249,7 +248,7 @@ impl Cluster {
         tokio::try_join!(resources, access).map(drop)
     }
 
-    /// Ends only when the supervisor has reported that the cluster broke.
+    /// Resolves only when the cluster has failed.
     async fn failure(&self) -> ClusterError {
         loop {
             let files = Files(&self.directory);
@@ -274,15 +273,15 @@ impl Cluster {
         .await
     }
 
-    /// The cluster of this run's tests: the one that [`DIRECTORY_VARIABLE`] names if it offers
-    /// `profile`, else one that this process starts now or has started before.
+    /// The cluster for the tests of this run: the one that [`DIRECTORY_VARIABLE`] names if it has `profile`, or one
+    /// that this process has started or starts now.
     pub fn attach_or_start(profile: Profile) -> Result<&'static Self> {
         static STARTED: [OnceLock<Cluster>; 2] = [OnceLock::new(), OnceLock::new()];
         static STARTING: Mutex<()> = Mutex::new(());
         let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let [api, node] = &STARTED;
-        let offering = if profile == Profile::Api { vec![node, api] } else { vec![node] };
-        if let Some(cluster) = offering.iter().find_map(|slot| slot.get()) {
+        let candidates = if profile == Profile::Api { vec![node, api] } else { vec![node] };
+        if let Some(cluster) = candidates.iter().find_map(|started| started.get()) {
             return Ok(cluster);
         }
         if let Some(kubeconfig) = existing_kubeconfig() {
@@ -295,11 +294,11 @@ impl Cluster {
             Some(cluster) if cluster.state.profile >= profile => cluster,
             _ => Self::start(profile, &Options::default())?,
         };
-        let slot = if cluster.state.profile == Profile::Node { node } else { api };
-        Ok(slot.get_or_init(|| cluster))
+        let started = if cluster.state.profile == Profile::Node { node } else { api };
+        Ok(started.get_or_init(|| cluster))
     }
 
-    /// A cluster that exists already, prepared for tests; `kubeconfig` is its administrator's.
+    /// An existing cluster, prepared for tests; `kubeconfig` is its admin's.
     pub fn existing(kubeconfig: &Path, profile: Profile, progress: Progress) -> Result<Self> {
         existing::prepare(kubeconfig, profile, progress)
     }
@@ -310,13 +309,13 @@ impl Cluster {
         let file = Files(&directory).state();
         let state: State = supervisor::read_json(&file)?;
         if state.version != STATE_VERSION {
-            let reason = format!("it has version {}, and {STATE_VERSION} is understood", state.version);
+            let reason = format!("version {} is not supported, expected {STATE_VERSION}", state.version);
             return Err(ClusterError::malformed(file, reason));
         }
         Ok(Self { directory, state, hold: Hold::Nothing })
     }
 
-    /// Stops the cluster and waits until nothing of it is left. An existing cluster goes on.
+    /// Stops the cluster and waits until it is removed. An existing cluster keeps running.
     pub fn stop(mut self) -> Result<()> {
         match self.hold {
             Hold::Nothing => stop_kept(&self.directory),
@@ -332,7 +331,7 @@ impl Cluster {
         }
     }
 
-    /// Which profile it has.
+    /// Its profile.
     #[must_use]
     pub fn profile(&self) -> Profile {
         self.state.profile
@@ -356,7 +355,7 @@ impl Cluster {
         &self.state.kubectl
     }
 
-    /// What the API server answers to a GET of `path` by `user`, in the given media type.
+    /// The API server's response to a GET request for `path` as `user`, in the given media type.
     pub fn get(&self, user: User, path: &str, media_type: &str) -> Result<Vec<u8>> {
         let kubeconfig = self.kubeconfig(user);
         block_on(async {
@@ -367,13 +366,13 @@ impl Cluster {
         })
     }
 
-    /// The directory with everything of this cluster; it goes when the cluster does.
+    /// The cluster's directory, which is removed with the cluster.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The directory with one log for each program.
+    /// The directory with a log for each program.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         Files(&self.directory).logs()
@@ -388,22 +387,22 @@ fn existing_kubeconfig() -> Option<PathBuf> {
     env::var_os(KUBECONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Whether `test` is to be skipped because the cluster of [`Cluster::attach_or_start`] cannot have a node:
-/// this machine or this user cannot run one, or the existing cluster lacks what tests need of its nodes.
-/// Fails the test unless skips are wanted, as [`skip`] says.
+/// Whether to skip `test` because the cluster of [`Cluster::attach_or_start`] cannot have a node: this machine or
+/// user cannot run one, or the existing cluster does not support tests with pods. Fails the test unless skips are
+/// allowed, see [`skip`].
 #[track_caller]
 pub fn skip_without_node(test: &str) -> bool {
-    static OF_EXISTING: OnceLock<Result<(), String>> = OnceLock::new();
+    static EXISTING_CHECK: OnceLock<Result<(), String>> = OnceLock::new();
     match existing_kubeconfig() {
         None => skip_without_own_node(test),
         Some(kubeconfig) => {
             let check = || existing::check_nodes(&kubeconfig).map_err(|error| error.to_string());
-            skip::unless(OF_EXISTING.get_or_init(check).clone(), test)
+            skip::unless(EXISTING_CHECK.get_or_init(check).clone(), test)
         }
     }
 }
 
-/// The same for a test that starts a node of its own, whatever cluster the others use.
+/// The same for a test that starts its own node, independent of the shared cluster.
 #[track_caller]
 pub fn skip_without_own_node(test: &str) -> bool {
     skip::unless(node::check(), test)
@@ -427,7 +426,7 @@ impl Supervisor {
         } else {
             command.stdin(Stdio::piped());
         }
-        // Out of the terminal's foreground group, so that Ctrl-C reaches the harness alone.
+        // In another process group, so that Ctrl-C reaches only the harness.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { child })
@@ -444,10 +443,10 @@ impl Supervisor {
     fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         signal::kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
-        let deadline = Instant::now() + STOPPED_WITHIN;
+        let deadline = Instant::now() + STOP_TIMEOUT;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                // Its programs end with it.
+                // Its programs are killed with it.
                 self.child.kill()?;
                 self.child.wait()?;
                 break;
@@ -459,13 +458,13 @@ impl Supervisor {
 }
 
 /// How long a supervisor may take to stop its programs before it is killed.
-const STOPPED_WITHIN: Duration = Duration::from_secs(120);
+const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Stops the cluster of another process that is to be kept.
+/// Stops a kept cluster of another process.
 fn stop_kept(directory: &Path) -> Result<()> {
     if let Some(identity) = Files(directory).read_supervisor()? {
         identity.signal(Signal::SIGTERM);
-        if !identity.wait_for_end(STOPPED_WITHIN) {
+        if !identity.wait_for_end(STOP_TIMEOUT) {
             identity.signal(Signal::SIGKILL);
             identity.wait_for_end(Duration::from_secs(10));
         }
@@ -473,44 +472,43 @@ fn stop_kept(directory: &Path) -> Result<()> {
     supervisor::remove(directory)
 }
 
-/// A lock between those who make a node and those who [`sweep`]: a node that is only half there looks
-/// like one that was left behind. It covers the machine, as control groups and links do: other checkouts
-/// sweep, too.
-pub(crate) fn making_nodes() -> Result<fs::File> {
-    let of_machine = Path::new("/sys/fs/cgroup");
-    if of_machine.is_dir() {
-        return Ok(fs::File::open(of_machine)?);
+/// The lock file between the creation of nodes and [`sweep`]: an incomplete node looks like a leftover one. It is
+/// the same for the whole machine, as are control groups and links, because other checkouts sweep, too.
+pub(crate) fn node_lock_file() -> Result<fs::File> {
+    let shared = Path::new("/sys/fs/cgroup");
+    if shared.is_dir() {
+        return Ok(fs::File::open(shared)?);
     }
     fs::create_dir_all(locations::clusters())?;
     Ok(fs::File::open(locations::clusters())?)
 }
 
-/// Removes what clusters left whose supervisors were killed.
+/// Cleans up after clusters whose supervisors were killed.
 pub fn sweep(progress: Progress) -> Result<()> {
-    let lock = making_nodes()?;
+    let lock = node_lock_file()?;
     lock.file().lock()?;
     cgroups::sweep(|number| Link { number }.exists())?;
     let Ok(directories) = fs::read_dir(locations::clusters()) else { return Ok(()) };
     for directory in directories {
         let directory = directory?.path();
-        let fresh = fs::metadata(&directory)
+        let is_new = fs::metadata(&directory)
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_secs(60)));
-        let dead = match Files(&directory).read_supervisor() {
+        let is_dead = match Files(&directory).read_supervisor() {
             Ok(Some(supervisor)) => !supervisor.is_alive(),
-            // It is written atomically, so it is unreadable only after a crash of the machine.
-            Ok(None) | Err(_) => !fresh,
+            // It is written atomically, so it is unreadable only after the machine has crashed.
+            Ok(None) | Err(_) => !is_new,
         };
-        if dead {
-            progress(&format!("removing what is left of {}", directory.display()));
+        if is_dead {
+            progress(&format!("removing the remains of {}", directory.display()));
             supervisor::remove(&directory)?;
         }
     }
     Ok(())
 }
 
-/// Whether another cluster or program was quicker to take a port or a network.
-fn clashed(reason: &str) -> bool {
+/// Whether another program has taken the port or network first.
+fn is_conflict(reason: &str) -> bool {
     reason.contains("address already in use") || reason.contains("File exists")
 }
 

@@ -1,4 +1,4 @@
-//! A namespace for one test, gone when the test is.
+//! A namespace for one test, deleted with it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,8 +17,8 @@ use super::users::{self, User};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A fresh namespace in which dana may edit and run TrainJobs, vic may look, and nils may do nothing.
-/// Deleted, without waiting, when dropped.
+/// A new namespace that dana can edit, including TrainJobs, that vic can view, and that nils cannot access. Deleted
+/// without waiting when dropped.
 #[derive(Debug)]
 pub struct TestNamespace {
     name: String,
@@ -27,7 +27,7 @@ pub struct TestNamespace {
 }
 
 impl TestNamespace {
-    /// Makes a namespace whose name starts with `hint`, and waits until dana can make pods in it.
+    /// Creates a namespace whose name starts with `hint`, and waits until dana can create pods in it.
     pub fn new(cluster: &Cluster, hint: &str) -> Result<Self> {
         let name = unique_name(hint);
         let directory = cluster.directory().join("namespaces").join(&name);
@@ -57,13 +57,13 @@ impl TestNamespace {
         &self.name
     }
 
-    /// The kubeconfig of `user`, whose current context names this namespace.
+    /// The kubeconfig of `user` with this namespace in its current context.
     #[must_use]
     pub fn kubeconfig(&self, user: User) -> PathBuf {
         user.kubeconfig(&self.directory)
     }
 
-    /// A directory of the test's own, gone with the namespace.
+    /// The test's own directory, deleted with the namespace.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -87,7 +87,7 @@ impl TestNamespace {
 
 impl Drop for TestNamespace {
     fn drop(&mut self) {
-        // The cluster may have gone first; then so has the namespace.
+        // Fails if the cluster is gone already.
         let _ = self.delete();
         let _ = fs::remove_dir_all(&self.directory);
     }
@@ -101,7 +101,7 @@ fn unique_name(hint: &str) -> String {
         .collect();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_micros();
-    // Always as long, so that what is printed around a name always looks the same.
+    // Of constant length, so that output with the name always has the same layout.
     format!("{}-{:06x}-{:05x}{:02x}", hint.trim_matches('-'), std::process::id(), time, count)
 }
 
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_labels_and_differ() {
+    fn names_are_unique_labels() {
         let (a, b) = (unique_name("Logs of_a Job!"), unique_name("Logs of_a Job!"));
         assert_ne!(a, b);
         assert!(a.starts_with("logs-of-a-job-"), "{a}");

@@ -1,8 +1,7 @@
-//! The link between the machine and a node: a pair of virtual network cards.
+//! The link between the machine and a node: a pair of virtual network devices.
 //!
-//! The node's network namespace has no name, so it and the link go when the node's last process does.
-//! Several nodes stand side by side: each has a number that no other has, and with it the network
-//! `10.231.<number>.0/24`.
+//! The node's network namespace has no name, so it and the link are removed with the node's last process. Several
+//! nodes can run side by side: each has a unique number, and the network `10.231.<number>.0/24`.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -22,7 +21,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A number that no node of this machine has, and whose network is not routed elsewhere.
+    /// A link with an unused number, whose network is not routed elsewhere.
     pub(crate) fn free() -> Result<Self> {
         let routes = fs::read_to_string("/proc/net/route")?;
         let first = (std::process::id() % 256) as u8;
@@ -54,8 +53,8 @@ impl Link {
         Ipv4Addr::new(10, 231, self.number, 2)
     }
 
-    /// Makes the link, with its other end in the network namespace of the process `pid`. It says
-    /// whose it is, as another cluster may have the number later.
+    /// Creates the link, with its other end in the network namespace of the process `pid`. Its alias names the owner,
+    /// because another cluster may use the number later.
     pub(crate) fn create(self, pid: u32, directory: &Path) -> Result<()> {
         let name = self.name();
         let pid = pid.to_string();
@@ -65,23 +64,23 @@ impl Link {
         ip(&["link", "set", &name, "up"])
     }
 
-    /// Whether the link exists and is that of another cluster.
+    /// Whether the link exists and belongs to another cluster.
     pub(crate) fn belongs_to_another(self, directory: &Path) -> bool {
         let alias = Path::new("/sys/class/net").join(self.name()).join("ifalias");
         fs::read_to_string(alias).is_ok_and(|alias| alias.trim_end() != owner(directory))
     }
 
-    /// Sets up the node's end, from inside.
+    /// Configures the node's end, inside its namespace.
     pub(crate) fn configure_node(self) -> Result<()> {
         ip(&["link", "set", "lo", "up"])?;
         ip(&["address", "add", &format!("{}/24", self.node_address()), "dev", "eth0"])?;
         ip(&["link", "set", "eth0", "up"])?;
-        // Connections that nobody holds any more would keep a dead node's namespace for minutes.
+        // Orphaned connections would keep a dead node's namespace for minutes.
         fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1")?;
         ip(&["route", "add", "default", "via", &self.machine_address().to_string()])
     }
 
-    /// Waits until the kernel has removed the link of a node that has ended; removes it if it does not.
+    /// Waits until the kernel has removed the link of an ended node; removes it after a timeout.
     pub(crate) fn wait_until_gone(self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(2);
         while self.exists() {
@@ -94,7 +93,7 @@ impl Link {
     }
 }
 
-/// The end of the directory's path: an alias holds 255 bytes.
+/// The end of the directory's path: an alias is limited to 255 bytes.
 fn owner(directory: &Path) -> String {
     let path = directory.display().to_string();
     let skipped = path.chars().count().saturating_sub(120);

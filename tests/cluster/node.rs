@@ -1,27 +1,27 @@
-//! One Kubernetes node, in namespaces of its own.
+//! A Kubernetes node in its own namespaces.
 //!
-//! Three processes stand between the harness and the node's programs:
+//! There are three processes between the harness and the node's programs:
 //!
-//! 1. the supervisor (`supervise`), on the machine's side: makes the control group and the network
-//!    link, and removes them afterwards;
+//! 1. the supervisor (`supervise`), outside: creates the control group and the network link, and
+//!    removes them afterwards;
 //! 2. the gate (`node-gate`): enters new network, mount, process, host name and IPC namespaces and
 //!    waits for the link;
-//! 3. the node's first process (`node-init`): mounts what a node needs, then runs the plan.
+//! 3. the node's first process (`node-init`): mounts file systems, then runs the plan.
 //!
-//! They synchronise over the gate's stdin and stdout, line by line:
+//! They synchronize over the gate's stdin and stdout, line by line:
 //!
 //! | from | line | meaning |
 //! |---|---|---|
 //! | gate | `unshared` | the namespaces exist |
-//! | supervisor | `connected` | the link leads into them |
+//! | supervisor | `connected` | the link exists |
 //! | gate | `first PID` | the first process exists and waits |
-//! | supervisor | `recorded` | `node.json` names the first process, which may begin |
+//! | supervisor | `recorded` | `node.json` names the first process, which can start |
 //!
-//! Only the supervisor can record it, and only before it begins: the gate shares the first process's
-//! mount namespace, and with it the `/proc` that is mounted there, where PIDs are the node's.
+//! Only the supervisor can record it, and only before it starts: the gate shares the mount namespace of the
+//! first process, whose `/proc` has the PIDs of the node.
 //!
-//! The kernel kills each when the one before it ends, and everything in a process namespace when its
-//! first process ends: containers, mounts and network go with it. Nothing listens on the machine.
+//! The kernel kills each process when the one before it ends, and everything in a process namespace when its
+//! first process ends, including containers, mounts and network. Nothing listens outside the namespaces.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::unix::process::CommandExt as _;
@@ -43,21 +43,21 @@ use super::control_plane::Credentials;
 use super::error::{ClusterError, Result};
 use super::network::Link;
 use super::supervisor::{self, Ending, Files, ProcessIdentity, Program, Programs, StopSignal, read_plan};
-use super::{cgroups, images, making_nodes};
+use super::{cgroups, images, node_lock_file};
 
 /// The node's name in the cluster.
 pub(crate) const NAME: &str = "kf-node";
 
 const POD_NETWORK: &str = "10.232.0.0/24";
-/// Where pods ask for names; somebody answers in a cluster with [`Part::Dns`](super::Part::Dns).
+/// The name server of pods; only a cluster with [`Part::Dns`](super::Part::Dns) has one.
 pub(crate) const DNS_ADDRESS: &str = "10.233.0.10";
 pub(crate) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
-/// Once this task is marked as done, the API server answers.
+/// The task that is done once the API server answers.
 pub(crate) const API_ANSWERS: &str = "api-answers";
-/// This task brings the images in.
+/// The task that imports the images.
 pub(crate) const IMPORT_IMAGES: &str = "import-images";
 
-/// What the supervisor of a node needs to know beyond its programs.
+/// The node of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub(crate) link: Link,
@@ -68,7 +68,7 @@ impl Node {
         cgroups::name(self.link.number)
     }
 
-    /// Removes what is left on the machine when the node's last process has ended.
+    /// Removes the link and the control group after the node's last process has ended.
     pub(crate) fn remove(&self, directory: &Path) -> Result<()> {
         if self.link.belongs_to_another(directory) {
             return Ok(());
@@ -79,11 +79,11 @@ impl Node {
     }
 }
 
-/// Why this machine, or this user, cannot run a node.
+/// Checks that this machine and user can run a node.
 pub(crate) fn check() -> Result<()> {
     let unsupported = |reason: &str| Err(ClusterError::NodeUnsupported(reason.to_owned()));
     if !geteuid().is_root() {
-        return unsupported("it takes root, for namespaces, mounts and control groups; run this with sudo");
+        return unsupported("namespaces, mounts and control groups need root; run this with sudo");
     }
     let status = fs::read_to_string("/proc/self/status")?;
     let effective = status
@@ -108,16 +108,16 @@ pub(crate) fn check() -> Result<()> {
     cgroups::check()
 }
 
-/// What a node's programs are made from.
+/// The files that a node's programs are built from.
 pub(crate) struct Materials<'a> {
     pub(crate) binaries: &'a Binaries,
     /// Unpacked packages.
     pub(crate) system: &'a Path,
-    /// The archive of the images.
+    /// The archive of images.
     pub(crate) images: &'a Path,
 }
 
-/// Writes the node's configuration and returns its programs, in the order of starting.
+/// Writes the node's configuration and returns its programs, in start order.
 pub(crate) fn programs(
     materials: &Materials<'_>,
     directory: &Path,
@@ -174,8 +174,7 @@ pub(crate) fn programs(
                 "--secure-port=0".to_owned(),
             ])
             .after([api_answers.clone()]),
-        // It does not start pods before the images are there: a missing one is tried again only after
-        // ten seconds.
+        // Started after the images are imported: a missing image is retried only after ten seconds.
         packaged(Program::new("kubelet", materials.binaries.path("kubelet"), Ending::Restarts))
             .arguments([
                 format!("--config={}", kubelet.display()),
@@ -183,12 +182,12 @@ pub(crate) fn programs(
                 format!("--root-dir={}", directory.join("kubelet").display()),
                 node_name.clone(),
                 format!("--node-ip={address}"),
-                // On a busy machine a test may read the log of an earlier run late.
+                // On a busy machine a test may read the log of a previous container late.
                 "--maximum-dead-containers-per-container=4".to_owned(),
                 "--v=2".to_owned(),
             ])
             .after([api_answers.clone(), files.task(IMPORT_IMAGES)]),
-        // Finds `nft` on its PATH, and ends without it.
+        // Needs `nft` on its PATH.
         packaged(Program::new("kube-proxy", materials.binaries.path("kube-proxy"), Ending::Restarts))
             .arguments([
                 format!("--kubeconfig={}", for_proxy.display()),
@@ -207,7 +206,7 @@ pub(crate) fn programs(
 }
 
 fn containerd_configuration(directory: &Path, usr: &Path) -> Result<String> {
-    // An overlay cannot lie on an overlay, as the root of a container often is one.
+    // An overlay cannot be on another overlay, which the root of a container often is.
     let on_overlay =
         nix::sys::statfs::statfs(directory)?.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC;
     let snapshotter = if on_overlay { "native" } else { "overlayfs" };
@@ -227,7 +226,7 @@ disabled_plugins = ['io.containerd.internal.v1.tracing', 'io.containerd.tracing.
   path = '{directory}/containerd-opt'
 [plugins.'io.containerd.grpc.v1.cri']
   sandbox_image = '{pause}'
-  # Without CAP_SYS_RESOURCE runc may not lower a process's score and dies.
+  # Without CAP_SYS_RESOURCE runc cannot lower a process's score and dies.
   restrict_oom_score_adj = true
 [plugins.'io.containerd.grpc.v1.cri'.cni]
   bin_dir = '{usr}/lib/cni'
@@ -296,12 +295,11 @@ fn kubelet_configuration(directory: &Path, node: &Node, credentials: &Credential
             "memory.available": "50Mi",
         },
         "imageGCHighThresholdPercent": 100,
-        // Otherwise an imported image is asked for again at the registry of its name, once the same
-        // image has been pulled under another.
+        // Otherwise an imported image is pulled again by its name once the same image was pulled under another.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
-        // Controllers that make their own certificates wait until the mounted file has changed.
+        // Controllers that create their own certificates wait until the mounted file changes.
         "syncFrequency": "3s",
-        // A log that is turned over while it is followed loses lines in the kubelet.
+        // The kubelet loses lines of a log that is rotated while it is followed.
         "containerLogMaxSize": "256Mi",
         "resolvConf": directory.join("node/resolv.conf"),
         "podLogsDir": "/var/log/pods",
@@ -311,7 +309,7 @@ fn kubelet_configuration(directory: &Path, node: &Node, credentials: &Credential
     Ok(configuration.to_string())
 }
 
-/// The supervisor's part: control group, link, gate, and afterwards their removal.
+/// Runs in the supervisor: creates the control group, the link and the gate, and removes them afterwards.
 pub(crate) fn supervise(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
     let reported = match run_gate(directory, node, stop) {
         Err(error) => Files(directory).report_failure(&error.to_string()),
@@ -322,8 +320,8 @@ pub(crate) fn supervise(directory: &Path, node: &Node, stop: &StopSignal) -> Res
 }
 
 fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
-    let making = making_nodes()?;
-    making.file().lock_shared()?;
+    let lock = node_lock_file()?;
+    lock.file().lock_shared()?;
     cgroups::create(&node.control_group())?;
     let log = fs::File::create(Files(directory).log("node"))?.into_parts().0;
     let mut gate = Command::new(std::env::current_exe()?)
@@ -338,7 +336,7 @@ fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
     let mut answers =
         BufReader::new(gate.stdout.take().ok_or_else(|| std::io::Error::other("the gate has no stdout"))?);
     let opened = open_gate(directory, node, gate.id(), &mut lifeline, &mut answers);
-    drop(making);
+    drop(lock);
     let mut ended = None;
     while opened.is_ok() && !stop.is_set() {
         ended = gate.try_wait()?;
@@ -365,7 +363,7 @@ fn run_gate(directory: &Path, node: &Node, stop: &StopSignal) -> Result<()> {
     }
 }
 
-/// The supervisor's side of the start: returns once the first process is recorded and may begin.
+/// The supervisor's side of the start. Returns once the first process is recorded and can start.
 fn open_gate(
     directory: &Path,
     node: &Node,
@@ -395,33 +393,33 @@ fn stopped(directory: &Path, reason: &str) -> ClusterError {
     ClusterError::Stopped { reason: format!("{reason}: {}", log(directory)), logs: Files(directory).logs() }
 }
 
-/// What the gate and the first process have said.
+/// The log of the gate and the first process.
 fn log(directory: &Path) -> String {
     fs::read_to_string(Files(directory).log("node")).unwrap_or_default().trim().to_owned()
 }
 
 const UNSHARED: &str = "unshared\n";
 const CONNECTED: &str = "connected\n";
-/// Is followed by the process's PID in the machine's namespace.
+/// Followed by the process's PID outside its namespace.
 const FIRST: &str = "first ";
 const RECORDED: &str = "recorded\n";
 
-/// Waits until the supervisor has said `line`. Reads nothing beyond it: what follows is for the first
-/// process, which inherits this pipe, and its end is the node's.
+/// Waits until the supervisor sends `line`. Reads nothing after it: the rest is for the first process, which
+/// inherits this pipe and ends with it.
 fn wait_for(line: &str) -> Result<()> {
     let mut stdin = fs::File::open("/proc/self/fd/0")?;
-    let mut told = vec![0; line.len()];
-    stdin.read_exact(&mut told).map_err(|error| {
+    let mut received = vec![0; line.len()];
+    stdin.read_exact(&mut received).map_err(|error| {
         std::io::Error::new(error.kind(), format!("the supervisor ended without `{}`", line.trim_end()))
     })?;
-    if told == line.as_bytes() {
+    if received == line.as_bytes() {
         return Ok(());
     }
-    let told = String::from_utf8_lossy(&told);
-    Err(std::io::Error::other(format!("the supervisor said `{told}`, not `{}`", line.trim_end())).into())
+    let received = String::from_utf8_lossy(&received);
+    Err(std::io::Error::other(format!("the supervisor sent `{received}`, not `{}`", line.trim_end())).into())
 }
 
-/// The gate's part: new namespaces, and the node's first process in them.
+/// Runs in the gate: enters new namespaces and starts the node's first process there.
 pub fn gate(directory: &Path) -> Result<i32> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     unshare(
@@ -438,12 +436,12 @@ pub fn gate(directory: &Path) -> Result<i32> {
     let mut first = Command::new(std::env::current_exe()?).arg("node-init").arg(directory).spawn()?;
     writeln!(stdout, "{FIRST}{}", first.id())?;
     stdout.flush()?;
-    // The supervisor's end of the pipe is the node's lifeline; this process only waits.
+    // The node ends when the supervisor closes the pipe; this process only waits.
     let status = first.wait()?;
     Ok(status.code().unwrap_or(1))
 }
 
-/// The first process's part.
+/// Runs in the first process.
 pub fn init(directory: &Path) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     wait_for(RECORDED)?;
@@ -463,7 +461,7 @@ const NO_DATA: Option<&str> = None;
 
 fn mount_file_systems(directory: &Path) -> Result<()> {
     let private = directory.join("mounts");
-    let place = |name: &str| -> Result<PathBuf> {
+    let mount_point = |name: &str| -> Result<PathBuf> {
         let path = private.join(name);
         fs::create_dir_all(&path)?;
         Ok(path)
@@ -471,9 +469,9 @@ fn mount_file_systems(directory: &Path) -> Result<()> {
     mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), NO_DATA)?;
 
-    // /sys shows the network cards of the namespace in which it was mounted; the control groups
-    // below it stay those of the machine.
-    let groups = place("cgroup")?;
+    // /sys shows the network devices of the namespace in which it was mounted; the control groups below it
+    // are still those of the machine.
+    let groups = mount_point("cgroup")?;
     mount(Some("/sys/fs/cgroup"), &groups, NO_DATA, MsFlags::MS_BIND | MsFlags::MS_REC, NO_DATA)?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NO_DATA)?;
     mount(Some(&groups), "/sys/fs/cgroup", NO_DATA, MsFlags::MS_MOVE, NO_DATA)?;
@@ -482,19 +480,19 @@ fn mount_file_systems(directory: &Path) -> Result<()> {
         umount2(unified, MntFlags::MNT_DETACH)?;
     }
 
-    // kubelet, containerd and the CNI plugins have fixed paths in these.
+    // The kubelet, containerd and the CNI plugins have fixed paths here.
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), NO_DATA)?;
     mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), MsFlags::empty(), NO_DATA)?;
-    bind(&place("var-log")?, Path::new("/var/log"))?;
+    bind(&mount_point("var-log")?, Path::new("/var/log"))?;
 
-    // An image that is not there then fails at once instead of after a name server's time limit.
+    // So a missing image fails immediately instead of after the name server's timeout.
     let resolv_conf = private.join("resolv.conf");
     fs::write(&resolv_conf, "")?;
     if let Ok(target) = fs::canonicalize("/etc/resolv.conf") {
         bind(&resolv_conf, &target)?;
     }
 
-    // kubelet sets these for the whole machine unless they are as it wants.
+    // The kubelet sets these for the whole machine unless they have these values.
     for (name, wanted) in [
         ("vm/overcommit_memory", "1"),
         ("vm/panic_on_oom", "0"),

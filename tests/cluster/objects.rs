@@ -1,4 +1,4 @@
-//! Kubernetes objects of any kind, as manifests hold them, applied and waited for.
+//! Applies Kubernetes objects of any kind from manifests, and waits for them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use kube::discovery::{self, Scope};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::client::{PATIENCE, wait_until};
+use super::client::{READY_TIMEOUT, wait_until};
 use super::error::{ClusterError, Result};
 
 pub(crate) const DEPLOYMENT: &str = "Deployment";
@@ -50,7 +50,7 @@ pub(crate) async fn apply_definitions(
     .await
 }
 
-/// Applies objects, namespaces first; the definitions of their kinds have to be served already.
+/// Applies objects, namespaces first. Their kinds must be served already.
 pub(crate) async fn apply_all(client: &Client, objects: &[Value]) -> Result<()> {
     let (namespaces, others): (Vec<&Value>, Vec<&Value>) =
         objects.iter().partition(|object| is(object, NAMESPACE));
@@ -61,19 +61,19 @@ pub(crate) async fn apply_all(client: &Client, objects: &[Value]) -> Result<()> 
     Ok(())
 }
 
-/// Applies objects one after the other, each again and again while the API server gets no answer from
-/// a webhook that it asks about it: it takes a moment until a new Service leads somewhere.
+/// Applies objects one after the other, and retries while a webhook does not answer the API server: a new Service
+/// needs a moment until it has endpoints.
 pub(crate) async fn apply_when_admitted(client: &Client, objects: &[Value]) -> Result<()> {
-    apply_patiently(client, objects, &parameters()).await
+    apply_with_retries(client, objects, &parameters()).await
 }
 
-/// Waits until the API server would admit objects, without making them.
+/// Waits until the API server admits objects, without creating them.
 pub(crate) async fn wait_until_admitted(client: &Client, objects: &[Value]) -> Result<()> {
-    apply_patiently(client, objects, &parameters().dry_run()).await
+    apply_with_retries(client, objects, &parameters().dry_run()).await
 }
 
-async fn apply_patiently(client: &Client, objects: &[Value], parameters: &PatchParams) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+async fn apply_with_retries(client: &Client, objects: &[Value], parameters: &PatchParams) -> Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
     for object in objects {
         loop {
             match apply(client, object, parameters).await {
@@ -116,7 +116,7 @@ async fn apply(client: &Client, object: &Value, parameters: &PatchParams) -> Res
     api.patch(&name, parameters, &Patch::Apply(&object)).await.map(drop).map_err(ClusterError::api(doing))
 }
 
-/// Waits until every Deployment among `objects` is ready to work.
+/// Waits until every Deployment among `objects` is available.
 pub(crate) async fn wait_until_available(client: &Client, objects: &[Value], logs: &Path) -> Result<()> {
     for deployment in objects.iter().filter(|object| is(object, DEPLOYMENT)) {
         let text = |at: &str| deployment.pointer(at).and_then(Value::as_str).unwrap_or_default();

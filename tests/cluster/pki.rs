@@ -1,6 +1,6 @@
-//! The cluster's certificate authority and everything it signs.
+//! The cluster's certificate authority and the certificates it signs.
 //!
-//! Made anew for each cluster and worth nothing outside it.
+//! Each cluster has its own.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::error::{ClusterError, Result};
 
-/// Longer than any cluster here is kept.
-const VALID: Duration = Duration::days(30);
+/// Longer than a cluster is kept.
+const LIFETIME: Duration = Duration::days(30);
 
-/// From when, and until when; a clock may lag a little.
-fn valid() -> (OffsetDateTime, OffsetDateTime) {
+/// The start and end of the validity; clocks may be behind.
+fn validity() -> (OffsetDateTime, OffsetDateTime) {
     let now = OffsetDateTime::now_utc();
-    (now - Duration::hours(1), now + VALID)
+    (now - Duration::hours(1), now + LIFETIME)
 }
 
 /// A certificate authority.
@@ -41,7 +41,7 @@ impl Authority {
         params.distinguished_name = subject(name, None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        (params.not_before, params.not_after) = valid();
+        (params.not_before, params.not_after) = validity();
         let key = KeyPair::generate().map_err(certify)?;
         let issuer = CertifiedIssuer::self_signed(params, key).map_err(certify)?;
         Ok(Self { issuer })
@@ -57,7 +57,7 @@ impl Authority {
         write_private(&directory.join(format!("{name}.key")), &self.issuer.key().serialize_pem())
     }
 
-    /// A certificate for a server that is reached under `names` and `addresses`.
+    /// A certificate for a server with these `names` and `addresses`.
     pub(crate) fn server(
         &self,
         common_name: &str,
@@ -91,7 +91,7 @@ impl Authority {
         let certify = |source| ClusterError::Certificate { subject: common_name.to_owned(), source };
         params.distinguished_name = subject(common_name, organization);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        (params.not_before, params.not_after) = valid();
+        (params.not_before, params.not_after) = validity();
         let key = KeyPair::generate().map_err(certify)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(certify)?;
         Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
@@ -109,7 +109,7 @@ pub(crate) fn subject(common_name: &str, organization: Option<&str>) -> Distingu
 
 /// Writes `<name>.key` and `<name>.pub`, a key without a certificate.
 ///
-/// kube-apiserver reads the public half only from a file of its own, as the key is PKCS #8.
+/// kube-apiserver needs the public key in a separate file, because the key is PKCS #8.
 pub(crate) fn write_key_pair(directory: &Path, name: &str) -> Result<()> {
     let key = KeyPair::generate()
         .map_err(|source| ClusterError::Certificate { subject: name.to_owned(), source })?;
@@ -119,7 +119,7 @@ pub(crate) fn write_key_pair(directory: &Path, name: &str) -> Result<()> {
 }
 
 impl Identity {
-    /// Writes `<name>.crt` and `<name>.key` into `directory`.
+    /// Writes `<name>.crt` and `<name>.key` to `directory`.
     pub(crate) fn write(&self, directory: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
         let certificate = directory.join(format!("{name}.crt"));
         let key = directory.join(format!("{name}.key"));

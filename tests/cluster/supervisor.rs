@@ -1,15 +1,14 @@
-//! The process that keeps a cluster's programs and ends them with the run.
+//! The process that runs a cluster's programs and stops them with the run.
 //!
-//! Nothing of a cluster may outlive the run that started it, however the run ends. So the harness
-//! starts one *supervisor* and holds the other end of its stdin: when the harness stops the cluster,
-//! exits, or is killed, that pipe closes, and the supervisor stops the programs in the right order
-//! and removes the cluster's directory. Should the supervisor itself be killed, the kernel kills its
-//! children with it (the parent death signal, set by [`run_with_parent`] just before each program).
+//! No part of a cluster must outlive the run that started it, even if the run is killed. So the harness starts
+//! a *supervisor* and keeps the other end of its stdin: when the harness stops the cluster, exits, or is killed,
+//! the pipe closes, and the supervisor stops the programs in order and removes the cluster's directory. If the
+//! supervisor itself is killed, the kernel kills its children (the parent death signal, set by
+//! [`run_with_parent`] before each program).
 //!
-//! A supervisor follows a plan, a file in the cluster's directory, and reports through files
-//! there: `failed` holds why a program that must not end did, and `tasks/<name>` says that a task
-//! has been done. The other way round, `held/<name>` holds the signal that stops a program, which is started
-//! again once that file has gone.
+//! A supervisor executes a plan, a file in the cluster's directory, and reports through files there: `failed`
+//! contains why the cluster failed, and `tasks/<name>` exists once a task is done. A file `held/<name>` contains
+//! the signal that stops a program; the program is restarted once the file is removed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -34,27 +33,27 @@ use serde::{Deserialize, Serialize};
 use super::error::{ClusterError, Result};
 use super::node::{self, Node};
 
-const TICK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// `GOGC` of every program, all of which are written in Go: how much the heap grows, in percent,
-/// before rubbish is collected. Go's own 100 costs the API server a quarter of its time.
-const COLLECT_AT: &str = "300";
+/// `GOGC` of every program, which are all written in Go. Go's default of 100 costs the API server a quarter of its
+/// time.
+const GOGC: &str = "300";
 
-/// How long a program may take to end when it is told to; then it is killed.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program may take to stop before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a supervisor runs, in the order of starting; it stops them in the opposite order.
+/// The programs that a supervisor runs, in start order. They are stopped in reverse order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) programs: Vec<Program>,
-    /// Set where the programs run on a node in namespaces of its own.
+    /// Set if the programs run on a node in its own namespaces.
     pub(crate) node: Option<Node>,
 }
 
 /// One program of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Program {
-    /// Names its log and its reports.
+    /// The name of its log and its reports.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
@@ -64,14 +63,14 @@ pub(crate) struct Program {
     pub(crate) ending: Ending,
 }
 
-/// What it means when a program ends.
+/// What to do when a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ending {
-    /// The cluster is broken: everything is stopped.
+    /// The cluster has failed: stop everything.
     Breaks,
-    /// It is started again after a moment, as it may give up while others are not there yet.
+    /// Restart it after a moment: it may exit while its dependencies are not ready.
     Restarts,
-    /// It was a task and is done, if it succeeded; otherwise the cluster is broken.
+    /// It is a task. If it succeeded, it is done; otherwise the cluster has failed.
     Completes,
 }
 
@@ -103,7 +102,7 @@ impl Program {
     }
 }
 
-/// The files by which a cluster's parts know of each other.
+/// The files through which the processes of a cluster communicate.
 pub(crate) struct Files<'a>(pub(crate) &'a Path);
 
 impl Files<'_> {
@@ -135,7 +134,7 @@ impl Files<'_> {
         self.0.join("supervisor.json")
     }
 
-    /// Which process supervises the cluster; `None` if the file does not exist.
+    /// The process that supervises the cluster; `None` if the file does not exist.
     pub(crate) fn read_supervisor(&self) -> Result<Option<ProcessIdentity>> {
         match read_json(&self.supervisor()) {
             Err(ClusterError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -143,7 +142,7 @@ impl Files<'_> {
         }
     }
 
-    /// Reports why the cluster broke. The first report is kept, as later failures follow from it.
+    /// Reports why the cluster failed. Only the first report is kept, as later failures follow from it.
     pub(crate) fn report_failure(&self, reason: &str) -> Result<()> {
         let mut report = tempfile::NamedTempFile::new_in(self.0)?;
         report.write_all(reason.as_bytes())?;
@@ -153,7 +152,7 @@ impl Files<'_> {
         }
     }
 
-    /// Which process is the first of the node.
+    /// The file that names the first process of the node.
     pub(crate) fn node(&self) -> PathBuf {
         self.0.join("node.json")
     }
@@ -163,7 +162,7 @@ impl Files<'_> {
     }
 }
 
-/// A process that is recognised even when its number has been given to another.
+/// A process, identified by its PID and start time, because PIDs are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessIdentity {
     pid: i32,
@@ -173,7 +172,7 @@ pub(crate) struct ProcessIdentity {
 impl ProcessIdentity {
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in parentheses, may hold spaces; the state follows it, the start is 19 later.
+        // The name, in parentheses, may contain spaces. The state follows it, and the start time is 19 fields later.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
         let started = fields.nth(18)?.parse().ok()?;
@@ -198,20 +197,20 @@ impl ProcessIdentity {
         self.is_alive() && signal::kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
-    /// Waits until it has ended; `false` when it has not in time.
+    /// Waits until it has ended. Returns false after `limit`.
     pub(crate) fn wait_for_end(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         while self.is_alive() {
             if Instant::now() > deadline {
                 return false;
             }
-            std::thread::sleep(TICK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         true
     }
 }
 
-/// Becomes `program`, which the kernel kills as soon as the calling process's parent ends.
+/// Replaces this process by `program`, which the kernel kills when the parent process ends.
 pub fn run_with_parent(parent: i32, program: &Path, arguments: &[OsString]) -> Result<Infallible> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid().as_raw() != parent {
@@ -222,12 +221,12 @@ pub fn run_with_parent(parent: i32, program: &Path, arguments: &[OsString]) -> R
     Err(std::io::Error::new(error.kind(), format!("{}: {error}", program.display())).into())
 }
 
-/// When a supervisor stops.
+/// Whether a supervisor has to stop.
 pub(crate) struct StopSignal(Arc<AtomicBool>);
 
 impl StopSignal {
-    /// Set once stdin ends or `SIGTERM`, `SIGINT` or `SIGHUP` arrives. Call before anything is
-    /// spawned: it blocks those signals in this thread, and so in every other one.
+    /// Set when stdin ends, with `lifeline`, or when `SIGTERM`, `SIGINT` or `SIGHUP` arrives. Must be called before
+    /// any thread is spawned, because it blocks those signals in this thread and thus in new ones.
     pub(crate) fn new(lifeline: bool) -> Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
         let mut signals = SigSet::empty();
@@ -256,13 +255,13 @@ impl StopSignal {
     }
 }
 
-/// The programs of a plan while they run. Collects every child of this process, its own or
-/// inherited, so it may serve as the first process of a PID namespace.
+/// The running programs of a plan. Reaps all children of this process, including inherited ones, so it can be the
+/// first process of a PID namespace.
 pub(crate) struct Programs<'a> {
     directory: &'a Path,
     own_program: PathBuf,
     running: HashMap<Pid, usize>,
-    /// Who has got the signal that holds it: a second one would cut an orderly end short.
+    /// When a process got its stop signal: a second one would interrupt a graceful stop.
     signalled: HashMap<Pid, Instant>,
     due: Vec<(Instant, usize)>,
     plan: Plan,
@@ -299,7 +298,7 @@ impl<'a> Programs<'a> {
             .arg(getpid().to_string())
             .arg(&program.path)
             .args(&program.arguments)
-            .env("GOGC", COLLECT_AT)
+            .env("GOGC", GOGC)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -310,18 +309,18 @@ impl<'a> Programs<'a> {
         Ok(())
     }
 
-    /// Runs until `stop` is set or a program that must not end does.
+    /// Runs until `stop` is set or the cluster fails.
     pub(crate) fn supervise(&mut self, stop: &StopSignal) -> Result<()> {
         let failure = loop {
             if stop.is_set() {
                 break None;
             }
             self.stop_held();
-            if let Some(reason) = self.collect()? {
+            if let Some(reason) = self.reap()? {
                 break Some(reason);
             }
             self.start_due()?;
-            std::thread::sleep(TICK);
+            std::thread::sleep(POLL_INTERVAL);
         };
         match failure {
             Some(reason) => Files(self.directory).report_failure(&reason),
@@ -332,22 +331,22 @@ impl<'a> Programs<'a> {
     fn stop_held(&mut self) {
         for (pid, index) in &self.running {
             if let Some(since) = self.signalled.get(pid) {
-                if since.elapsed() > PATIENCE {
+                if since.elapsed() > STOP_TIMEOUT {
                     let _ = signal::kill(*pid, Signal::SIGKILL);
                 }
                 continue;
             }
             let Some(program) = self.plan.programs.get(*index) else { continue };
-            let wanted = fs::read_to_string(Files(self.directory).held(&program.name)).unwrap_or_default();
-            let Ok(wanted) = wanted.parse::<Signal>() else { continue };
+            let signal = fs::read_to_string(Files(self.directory).held(&program.name)).unwrap_or_default();
+            let Ok(signal) = signal.parse::<Signal>() else { continue };
             self.signalled.insert(*pid, Instant::now());
-            let _ = signal::kill(*pid, wanted);
+            let _ = signal::kill(*pid, signal);
         }
     }
 
-    /// Collects the children that have ended; returns why the cluster is broken, if it is.
-    fn collect(&mut self) -> Result<Option<String>> {
-        while let Some((pid, how)) = collect_one() {
+    /// Reaps the children that have ended. Returns the reason if the cluster has failed.
+    fn reap(&mut self) -> Result<Option<String>> {
+        while let Some((pid, how)) = reap_one() {
             let Some(index) = self.running.remove(&pid) else { continue };
             let was_held = self.signalled.remove(&pid).is_some();
             let Some(program) = self.plan.programs.get(index) else { continue };
@@ -383,17 +382,16 @@ impl<'a> Programs<'a> {
         Ok(())
     }
 
-    /// Stops one program after the other, last started first: an API server whose etcd has gone
-    /// does not stop.
+    /// Stops the programs one by one in reverse start order: an API server without etcd does not stop.
     pub(crate) fn stop(mut self) {
         for index in (0..self.plan.programs.len()).rev() {
             let pids: Vec<Pid> =
                 self.running.iter().filter(|(_, at)| **at == index).map(|(pid, _)| *pid).collect();
             for pid in pids {
                 let _ = signal::kill(pid, Signal::SIGTERM);
-                let deadline = Instant::now() + PATIENCE;
+                let deadline = Instant::now() + STOP_TIMEOUT;
                 while self.running.contains_key(&pid) {
-                    while let Some((ended, _)) = collect_one() {
+                    while let Some((ended, _)) = reap_one() {
                         self.running.remove(&ended);
                     }
                     if Instant::now() > deadline {
@@ -406,7 +404,7 @@ impl<'a> Programs<'a> {
     }
 }
 
-fn collect_one() -> Option<(Pid, String)> {
+fn reap_one() -> Option<(Pid, String)> {
     match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         Ok(WaitStatus::Exited(pid, code)) => Some((pid, format!("exit code {code}"))),
         Ok(WaitStatus::Signaled(pid, signal, _)) => Some((pid, format!("signal {signal}"))),
@@ -422,17 +420,17 @@ pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> 
     serde_json::from_slice(&fs::read(path)?).map_err(|error| ClusterError::malformed(path, error))
 }
 
-/// Writes `value` beside `path` and renames it there.
+/// Writes `value` to `path` atomically.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let text = serde_json::to_vec_pretty(value).map_err(|error| ClusterError::malformed(path, error))?;
-    let aside = path.with_extension("new");
-    fs::write(&aside, text)?;
-    fs::rename(&aside, path)?;
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, text)?;
+    fs::rename(&temporary, path)?;
     Ok(())
 }
 
-/// Follows the plan in `directory` until stdin ends, or until a signal where the cluster is kept.
-/// What is left of the cluster goes with it, unless the cluster broke: then its logs are wanted.
+/// Executes the plan in `directory` until stdin ends or, if the cluster is kept, until a signal. Then removes the
+/// cluster, but keeps the logs if it failed.
 pub fn supervise(directory: &Path, keep: bool) -> Result<()> {
     let stop = StopSignal::new(!keep)?;
     let files = Files(directory);
@@ -447,7 +445,7 @@ pub fn supervise(directory: &Path, keep: bool) -> Result<()> {
         }
     }
     while !stop.is_set() {
-        std::thread::sleep(TICK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     if files.failed().exists() { remove_all_but_logs(directory) } else { remove(directory) }
 }
@@ -465,8 +463,7 @@ fn remove_all_but_logs(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a cluster whose programs have ended leaves on the machine. Without a readable plan no
-/// program was started.
+/// Removes a cluster whose programs have ended from the machine. Without a readable plan no program was started.
 pub(crate) fn remove(directory: &Path) -> Result<()> {
     if let Ok(Plan { node: Some(node), .. }) = read_plan(directory) {
         node.remove(directory)?;

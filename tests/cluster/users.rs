@@ -1,7 +1,7 @@
-//! The people a test cluster knows, and their kubeconfigs.
+//! The users of a test cluster and their kubeconfigs.
 //!
-//! Everybody signs in with a client certificate. What they may do is decided by bindings alone:
-//! see `access.rs` for the ones of the whole cluster and `namespace.rs` for those of a test.
+//! All users have client certificates. Their rights come only from bindings: see `access.rs` for those of the whole
+//! cluster and `namespace.rs` for those of a test.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ use serde_json::json;
 use super::error::{ClusterError, Result};
 use super::pki::{self, Identity};
 
-/// Somebody who uses the cluster.
+/// A user of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum User {
-    /// May do everything.
+    /// Has full access.
     Admin,
-    /// `dana`: may edit, and run TrainJobs, in the namespaces that are hers.
+    /// `dana`: can edit her namespaces and run TrainJobs there.
     DataScientist,
-    /// `vic`: may look at the namespaces shown to him, secrets apart.
+    /// `vic`: can view his namespaces, except secrets.
     Viewer,
-    /// `nils`: is known to the cluster and may do nothing.
+    /// `nils`: is authenticated but has no rights.
     Nobody,
 }
 
 impl User {
-    /// Everybody.
+    /// All users.
     pub const ALL: [Self; 4] = [Self::Admin, Self::DataScientist, Self::Viewer, Self::Nobody];
 
-    /// The user's name as the API server sees it.
+    /// The user's name for the API server.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl User {
         }
     }
 
-    /// The namespace this user's kubeconfig names when no test has one of its own.
+    /// The namespace in this user's kubeconfig, outside tests.
     pub(crate) const fn home(self) -> &'static str {
         match self {
             Self::Admin => "default",
@@ -60,7 +60,7 @@ impl User {
     }
 }
 
-/// Writes the kubeconfig with which `user` reaches `server`.
+/// Writes the kubeconfig of `user` for `server`.
 pub(crate) fn write_kubeconfig(
     path: &Path,
     server: &str,
@@ -91,7 +91,7 @@ pub(crate) fn write_kubeconfig(
     pki::write_private(path, &text)
 }
 
-/// Writes a copy of the kubeconfig `from` whose current context names `namespace`.
+/// Copies the kubeconfig `from` with `namespace` in its current context.
 pub(crate) fn copy_kubeconfig(from: &Path, to: &Path, namespace: &str) -> Result<()> {
     let unusable = |reason: String| ClusterError::Kubeconfig { path: from.to_owned(), reason };
     let mut kubeconfig = Kubeconfig::read_from(from).map_err(|error| unusable(error.to_string()))?;

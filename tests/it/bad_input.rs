@@ -171,7 +171,7 @@ fn a_runtime_nobody_knows() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: train: no training runtime `kf-tset`; there are kf-test
+    error: train: no training runtime `kf-tset`; available: kf-test
     hint: kf train mnist job.yaml --runtime kf-test
     ");
 }

@@ -67,9 +67,9 @@ fn namespace_is_deleted_beside_a_broken_kind() {
     ----- stdout -----
     namespace/team-a is being deleted
     ----- stderr -----
-    delete: with team-a go
+    delete: deleted with team-a:
     delete:   1 pod, 1 running
-    delete:   and what cannot be read now: inference services (the API server answered 500: conversion webhook failed: connection refused)
+    delete:   skipped: inference services (the API server answered 500: conversion webhook failed: connection refused)
     ");
     let deleted = |asked: &&String| asked.starts_with("DELETE /api/v1/namespaces/team-a");
     assert!(faulty.asked().iter().any(|asked| deleted(&asked) && !asked.contains("dryRun")));

@@ -122,14 +122,14 @@ fn searching(team: &Team) {
         jobs.lines().filter(|job| job.contains("/lr-")).count()
     };
     // Whether none or some of its trials have begun.
-    let terminal = started(&home, &words, "", "the same command goes on");
+    let terminal = started(&home, &words, "", "rerun this command to resume");
     end(terminal, Way::Signal(Signal::SIGTERM));
     for way in [Way::Closed, Way::Signal(Signal::SIGHUP), Way::Typed] {
         let terminal = Terminal::start(home.kf(&words));
         until_true("two trials have begun", || trials() >= 2);
         end(terminal, way);
     }
-    let terminal = started(&home, &words, "", "lr goes on: 0 of 6 trials are done");
+    let terminal = started(&home, &words, "", "resuming lr: 0 of 6 trials done");
     end(terminal, Way::Typed);
     assert_eq!(trials(), 2, "those that ran go on, and no other begins");
 }

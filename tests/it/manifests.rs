@@ -127,7 +127,11 @@ fn name_its_pods_cannot_have_is_refused() {
     let before = team.versions();
     let name = "a".repeat(60);
     let ran = home.run_in_vain(["train", &name, "--runtime", "kf-test", "--nodes", "2"]).code(2);
-    assert!(ran.stderr.contains("`NAME-node-0-1-…`) leave room for 48"), "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("at most 48 for valid pod names (`NAME-node-0-1-…`)"),
+        "{}",
+        ran.transcript()
+    );
     assert_eq!(team.versions(), before);
 }
 

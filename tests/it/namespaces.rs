@@ -94,7 +94,7 @@ fn a_namespace_is_made_used_and_deleted() {
 
     // Nobody who makes a namespace has rights in it; she is told whom to ask, and for what.
     let ran = home.run(["create", made, "--use"]).success();
-    assert_eq!(ran.stdout, format!("namespace/{made} created, and in use\n"));
+    assert_eq!(ran.stdout, format!("namespace/{made} created and in use\n"));
     assert!(ran.stderr.contains(&format!("you have no rights in {made} yet")), "{}", ran.transcript());
     let label = "jsonpath={.metadata.labels.app\\.kubernetes\\.io/managed-by}";
     assert_eq!(team.admin(&["get", "namespace", made, "-o", label]), "kf");
@@ -103,7 +103,7 @@ fn a_namespace_is_made_used_and_deleted() {
 
     let ran = home.run_in_vain(["create", made]).code(1);
     assert!(
-        ran.stderr.contains("is there since") && ran.stderr.contains("kept by kf"),
+        ran.stderr.contains("already exists: created") && ran.stderr.contains("managed by kf"),
         "{}",
         ran.transcript()
     );

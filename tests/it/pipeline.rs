@@ -165,7 +165,7 @@ fn a_viewer_may_not_run_a_pipeline() {
     let home = pipelines.home(User::Viewer);
     let ran = pipelines.run(&home, &["run", "hello.yaml", "-p", "who=Vic"]).code(4);
     let team = pipelines.team.name();
-    let says = format!("your own rights do not let you list experiments.pipelines.kubeflow.org in {team}");
+    let says = format!("you are not allowed to list experiments.pipelines.kubeflow.org in {team}");
     assert!(ran.stderr.contains(&says), "{}", ran.transcript());
     assert!(ran.stderr.contains("hint: pipeline: ask an owner of"), "{}", ran.transcript());
     assert_eq!(pipelines.team.admin(&["get", "pods", "-o", "name"]), "");

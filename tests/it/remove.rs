@@ -35,7 +35,7 @@ fn a_job_goes_with_its_pods_and_its_volume_stays() {
     let home = team.home(User::DataScientist, &["remove"]);
     let before = team.versions();
     let ran = home.run_in_vain(["remove", "prepare"]).code(2);
-    assert!(ran.stderr.contains("volumes stay: data"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("volumes kept: data"), "{}", ran.transcript());
     assert!(ran.stderr.ends_with("hint: kf remove job/prepare --yes\n"), "{}", ran.transcript());
 
     let pod = team.admin(&["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);

@@ -146,7 +146,7 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: train: training job pair exists and is complete; it will not run again
+    error: train: training job pair exists and is complete; it cannot run again
     hint: kf train pair-2 --runtime kf-test --env EPOCHS=3 --env EPOCH_SECONDS=0.1
     ");
 }
@@ -166,7 +166,7 @@ fn a_job_that_fails_is_kfs_failure_with_its_reason() {
     train: [node-0] rank=0 nodes=1 seed=1 points=64
     train: [node-0] epoch=1 loss=0.584595
     train: [node-0] rank=0 failed at epoch 2, as FAIL_AT says
-    train: node-0 ended with exit 3
+    train: node-0 failed: exit 3
     error: train: fails failed after [TIME]: FailedJobs: jobset failed due to one or more job failures (first failed job: fails-node-0)
     hint: kf status trainjob/fails
     ");

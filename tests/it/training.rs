@@ -90,14 +90,14 @@ fn more_code_than_a_config_map_holds_goes_onto_a_volume() {
     let script = "cat data/words.txt; wc -c < data/large.txt; tail -n 1 data/large.txt; touch x 2>&1\n";
     fs_err::write(home.path().join("src/run.sh"), script).unwrap();
     let ran = home.run(train(&["--pvc", "data", "--wait", "--logs"])).code(1);
-    assert!(ran.stderr.contains("the code is on data, below kf-code/code-code-"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("code uploaded to kf-code/code-code-"), "{}", ran.transcript());
     let expected = format!("from the volume\n{}\n399999\n", large.len());
     assert!(ran.stdout.contains(&expected), "{}", ran.transcript());
     assert!(ran.stdout.contains("Read-only file system"), "{}", ran.transcript());
     // The pod that wrote it is gone, and the code is not sent twice.
     team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
     let ran = home.run(train(&["--pvc", "data"])).success();
-    assert!(ran.stderr.contains("the code was already on data"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("code already uploaded to kf-code/code-code-"), "{}", ran.transcript());
     let jobs = team.admin(&["get", "jobs", "-o", "name"]);
     assert!(!jobs.contains("kf-load"), "{jobs}");
     let mut missing = train(&["--pvc", "dta"]);
@@ -125,8 +125,8 @@ fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: src holds 2.0 MiB, and 1 MiB at most can be taken along; the largest is large.bin (2.0 MiB)
-    hint: train: kf train code --runtime kf-test --from-dir src --cpu 100m --memory=64Mi --pvc CLAIM -- sh run.sh hello, to put it on a volume claim; or build an image and name it with --image
+    error: train: src is too large: 2.0 MiB, at most 1 MiB; largest file: large.bin (2.0 MiB)
+    hint: train: kf train code --runtime kf-test --from-dir src --cpu 100m --memory=64Mi --pvc CLAIM -- sh run.sh hello, to upload it to a volume claim; or build an image and pass it with --image
     ");
     assert_eq!(team.versions(), before);
 }

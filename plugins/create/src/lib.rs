@@ -1,8 +1,7 @@
-//! `kf create`: a namespace to work in.
+//! `kf create`: creates a namespace.
 //!
-//! Kubernetes has no self-service: who may make namespaces is the cluster's administrator's
-//! decision, and the labels of a namespace decide about its guards. So this command sets one label
-//! of its own and nothing else.
+//! Kubernetes has no self-service: the cluster's admin decides who may create namespaces, and their labels
+//! control admission policies. So this command sets one label, `app.kubernetes.io/managed-by`, and nothing else.
 
 use std::time::Duration;
 
@@ -12,34 +11,33 @@ use kf_plugin_sdk::short_duration;
 use serde::Serialize;
 use serde_json::json;
 
-const PAUSE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Make a namespace to work in
+/// Create a namespace
 ///
-/// Waits until pods can be made in it. Who may make namespaces is decided by the cluster's
-/// administrator.
+/// Waits until pods can be created in it. The cluster's admin decides who may create namespaces.
 #[derive(clap::Parser, Describe)]
-#[kf(example("create team-a", "make a namespace"))]
-#[kf(example("create team-a --use", "and work in it from now on"))]
-#[kf(example("create team-a --dry-run", "see whether you may"))]
+#[kf(example("create team-a", "create a namespace"))]
+#[kf(example("create team-a --use", "create it and use it for later commands"))]
+#[kf(example("create team-a --dry-run", "check whether you are allowed to"))]
 pub struct Create {
     /// The namespace
     namespace: String,
-    /// A second word, as kubectl takes one
+    /// A second argument, as in kubectl
     #[arg(hide = true)]
     second: Option<String>,
-    /// Work in it from now on
+    /// Use it for later commands
     #[arg(long = "use")]
     in_use: bool,
-    /// How long to wait until it can be used
+    /// How long to wait until it is ready
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = "Waiting")]
     timeout: Span,
 }
 
-/// What was made.
+/// The result.
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "format!(\"namespace/{}\", self.namespace)")]
-struct Made {
+struct Created {
     namespace: String,
     in_use: bool,
 }
@@ -53,31 +51,30 @@ pub fn main(create: Create, kf: &Kf) -> Result<Exit> {
     namespaces::check_name(name)?;
     if name.starts_with("kube-") {
         return Err(Error::invalid(format!(
-            "namespace `{name}`: names that begin with kube- are Kubernetes' own"
+            "namespace `{name}`: the prefix kube- is reserved for Kubernetes"
         )));
     }
-    if let Looked::There(there) = namespaces::look(kf, name)? {
-        return Err(there_already(kf, &there));
+    if let Looked::There(existing) = namespaces::look(kf, name)? {
+        return Err(exists(kf, &existing));
     }
-    make(kf, name)?;
-    let made = Made { namespace: name.clone(), in_use: create.in_use };
+    create_namespace(kf, name)?;
+    let created = Created { namespace: name.clone(), in_use: create.in_use };
     if !kf.context().dry_run {
-        wait_until_usable(kf, name, create.timeout.0)?;
-        tell_rights(kf, name)?;
+        wait_until_ready(kf, name, create.timeout.0)?;
+        warn_without_rights(kf, name)?;
     }
     if create.in_use {
         kf.select(Some(name))?;
     }
-    let in_use = if create.in_use { ", and in use" } else { "" };
-    kf.did_with(format!("namespace/{name} created{in_use}"), &made)?;
+    let in_use = if create.in_use { " and in use" } else { "" };
+    kf.did_with(format!("namespace/{name} created{in_use}"), &created)?;
     Ok(Exit::OK)
 }
 
-/// `kubectl create` takes a kind and a name. This command makes one kind.
+/// The error for `KIND NAME`, as `kubectl create` expects it.
 fn only_namespaces(kf: &Kf, kind: &str, name: &str) -> Error {
-    let error = Error::invalid(format!(
-        "kf create makes a namespace and nothing else: it takes one name, not `{kind} {name}`"
-    ));
+    let error =
+        Error::invalid(format!("kf create creates only namespaces: expected one name, got `{kind} {name}`"));
     let line = match kind.to_lowercase().as_str() {
         "namespace" | "namespaces" | "ns" => format!("kf create {name}"),
         "notebook" | "notebooks" | "workspace" | "workspaces" => format!("kf notebook create {name}"),
@@ -91,36 +88,38 @@ fn only_namespaces(kf: &Kf, kind: &str, name: &str) -> Error {
     error.hint(kf.same_target(&line))
 }
 
-fn make(kf: &Kf, name: &str) -> Result<()> {
+fn create_namespace(kf: &Kf, name: &str) -> Result<()> {
     let mut namespace = Object::new(&Kind::new("", "Namespace").version("v1"), name);
     namespace.set("/metadata/labels", json!({ "app.kubernetes.io/managed-by": "kf" }));
     match namespaces::api(kf).create(&namespace) {
-        // Somebody was quicker, or it is there and may not be looked at.
+        // It was created in the meantime, or exists and cannot be read.
         Err(error) if error.is(ErrorCode::Conflict) => Err(match namespaces::look(kf, name)? {
-            Looked::There(there) => there_already(kf, &there),
+            Looked::There(existing) => exists(kf, &existing),
             Looked::Missing | Looked::Hidden(_) => error.hint(format!("kf use {name}")),
         }),
-        made => made.map(drop),
+        created => created.map(drop),
     }
 }
 
-/// Says what is known about the namespace that has the name.
-fn there_already(kf: &Kf, there: &Object) -> Error {
-    let name = there.name();
-    if namespaces::is_terminating(there) {
-        let remains = namespaces::remains(there);
+/// The error for an existing namespace of the name.
+fn exists(kf: &Kf, existing: &Object) -> Error {
+    let name = existing.name();
+    if namespaces::is_terminating(existing) {
+        let remains = namespaces::remains(existing);
         let remains = if remains.is_empty() { String::new() } else { format!(": {}", remains.join("; ")) };
-        let message = format!("an earlier namespace {name} is still being deleted{remains}");
+        let message = format!("namespace {name} is still being deleted{remains}");
         return Error::new(ErrorCode::Conflict, message).hint(format!("kf delete {name}"));
     }
-    let age = there.created().map(|made| format!(" since {}", short_duration(made.age(kf.now()))));
-    let by = namespaces::kept_by(there).map(|by| format!(", kept by {by}"));
-    let message = format!("namespace {name} is there{}{}", age.unwrap_or_default(), by.unwrap_or_default());
+    let age = existing.created().map(|time| format!("created {} ago", short_duration(time.age(kf.now()))));
+    let manager = namespaces::kept_by(existing).map(|manager| format!("managed by {manager}"));
+    let details: Vec<_> = age.into_iter().chain(manager).collect();
+    let details = if details.is_empty() { String::new() } else { format!(": {}", details.join(", ")) };
+    let message = format!("namespace {name} already exists{details}");
     Error::new(ErrorCode::Conflict, message).hint(format!("kf use {name}"))
 }
 
-/// Without its default service account no pod can be made in it. Who may not look waits for nothing.
-fn wait_until_usable(kf: &Kf, name: &str, limit: Duration) -> Result<()> {
+/// Waits for the default service account, without which pods cannot be created. Does not wait if it cannot be read.
+fn wait_until_ready(kf: &Kf, name: &str, limit: Duration) -> Result<()> {
     let accounts = kf.api("ServiceAccount").in_namespace(name);
     let progress = kf.progress(&format!("waiting for {name}: its default service account"));
     let start = kf.now();
@@ -134,22 +133,22 @@ fn wait_until_usable(kf: &Kf, name: &str, limit: Duration) -> Result<()> {
         let waited = start.age(kf.now());
         if waited >= limit {
             let message = format!(
-                "namespace {name} is made, but has no default service account after {}",
+                "namespace {name} was created, but has no default service account after {}",
                 short_duration(waited)
             );
             return Err(Error::timed_out(message).hint(format!("kf -n {name} status")));
         }
         progress.say(&format!("waiting for {name}: its default service account, {}", short_duration(waited)));
-        kf.sleep(PAUSE);
+        kf.sleep(POLL_INTERVAL);
     }
 }
 
-/// Making a namespace gives nobody rights in it.
-fn tell_rights(kf: &Kf, name: &str) -> Result<()> {
+/// Warns if the user has no rights in the new namespace: creating it gives none.
+fn warn_without_rights(kf: &Kf, name: &str) -> Result<()> {
     if !namespaces::may_work_in(kf, name)? {
         let who = kf.whoami().map_or_else(|_| "USER".to_owned(), |identity| identity.username);
         kf.warn(format!(
-            "you have no rights in {name} yet; ask an administrator: kubectl create rolebinding {who} --clusterrole edit --user {who} -n {name}"
+            "you have no rights in {name} yet; ask your admin to run: kubectl create rolebinding {who} --clusterrole edit --user {who} -n {name}"
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Making a namespace, and the ways in which it cannot be.
+//! Tests of `kf create`.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ fn account(namespace: &str) -> Value {
 }
 
 #[test]
-fn it_is_labelled_waited_for_and_put_into_use() {
+fn namespace_is_labelled_awaited_and_used() {
     let host = cluster();
     host.at(Duration::from_secs(2), |cluster| cluster.put(account("team-b")));
     assert_eq!(host.run::<Plugin>(&["team-b", "--use"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().stdout, "namespace/team-b created, and in use\n");
+    assert_eq!(host.terminal().stdout, "namespace/team-b created and in use\n");
     let made = host.cluster(|cluster| cluster.object("Namespace", "team-b")).unwrap();
     assert_eq!(made.label("app.kubernetes.io/managed-by"), Some("kf"));
     assert_eq!(host.selected_namespace().namespace.as_deref(), Some("team-b"));
@@ -31,7 +31,7 @@ fn it_is_labelled_waited_for_and_put_into_use() {
 }
 
 #[test]
-fn one_that_never_gets_usable_is_made_but_not_in_use() {
+fn namespace_that_is_never_ready_is_not_used() {
     let host = cluster();
     let error = host.run::<Plugin>(&["team-b", "--use", "--timeout", "3s"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::TimedOut);
@@ -40,7 +40,7 @@ fn one_that_never_gets_usable_is_made_but_not_in_use() {
 }
 
 #[test]
-fn who_may_not_look_inside_waits_for_nothing_and_is_told_of_missing_rights() {
+fn unreadable_namespace_is_not_awaited_and_warns() {
     let host = cluster();
     for (group, resource) in [
         ("", "serviceaccounts"),
@@ -55,7 +55,7 @@ fn who_may_not_look_inside_waits_for_nothing_and_is_told_of_missing_rights() {
 }
 
 #[test]
-fn a_name_that_is_taken_says_by_whom() {
+fn existing_namespace_error_names_manager() {
     let host = cluster();
     host.put(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "alice", "creationTimestamp": "2026-01-01T11:00:00Z",
@@ -66,14 +66,14 @@ fn a_name_that_is_taken_says_by_whom() {
     assert_eq!(error.code, ErrorCode::Conflict);
     assert_eq!(
         error.message,
-        "namespace alice is there since 60m, kept by Profile alice of alice@example.com"
+        "namespace alice already exists: created 60m ago, managed by Profile alice of alice@example.com"
     );
     assert_eq!(error.hint.as_deref(), Some("kf use alice"));
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
 }
 
 #[test]
-fn a_namesake_that_is_still_going_says_what_holds_it() {
+fn terminating_namespace_error_names_finalizers() {
     let host = cluster();
     host.put(json!({ "apiVersion": "v1", "kind": "Namespace",
         "metadata": { "name": "old", "deletionTimestamp": "2026-01-01T11:00:00Z" },
@@ -88,7 +88,7 @@ fn a_namesake_that_is_still_going_says_what_holds_it() {
 }
 
 #[test]
-fn names_that_do_not_fit_never_reach_the_cluster() {
+fn invalid_names_are_refused_locally() {
     let host = cluster();
     for name in ["Team_B", "kube-mine", &"x".repeat(64)] {
         assert_eq!(host.run::<Plugin>(&[name]).unwrap_err().code, ErrorCode::Invalid, "{name}");
@@ -97,14 +97,14 @@ fn names_that_do_not_fit_never_reach_the_cluster() {
 }
 
 #[test]
-fn who_may_not_make_one_is_refused() {
+fn missing_create_permission_is_refused() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", "", "namespaces"));
     assert_eq!(host.run::<Plugin>(&["team-b"]).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn a_dry_run_makes_nothing_and_waits_for_nothing() {
+fn dry_run_neither_creates_nor_waits() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["team-b", "--use"]), Ok(Exit::OK));
@@ -113,7 +113,7 @@ fn a_dry_run_makes_nothing_and_waits_for_nothing() {
 }
 
 #[test]
-fn kind_before_the_name_says_what_create_makes() {
+fn kind_before_name_suggests_command() {
     let host = cluster();
     for (line, hint) in [
         (["namespace", "x"], Some("kf create x")),
@@ -123,7 +123,7 @@ fn kind_before_the_name_says_what_create_makes() {
         (["secret", "s"], None),
     ] {
         let error = host.run::<Plugin>(&line).unwrap_err();
-        assert!(error.message.starts_with("kf create makes a namespace and nothing else"), "{error:?}");
+        assert!(error.message.starts_with("kf create creates only namespaces"), "{error:?}");
         assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, hint), "{line:?}");
     }
     assert!(host.cluster(|cluster| cluster.object("Namespace", "namespace")).is_none());

@@ -1,20 +1,19 @@
-//! What was meant, where it is no namespace.
+//! Suggestions for arguments that do not name a namespace.
 //!
-//! `kubectl delete` takes a kind and a name, and `kf delete` a namespace: who types the name of a training job is told
-//! of `kf remove`.
+//! `kubectl delete` expects a kind and a name, `kf delete` a namespace: for a workload, the hint is `kf remove`.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::ComponentKind;
 
-/// Refuses `trainjob mnist`, `trainjob/mnist` and `namespace team-a`, with the line that does it.
-pub(crate) fn check_line(kf: &Kf, first: &str, second: Option<&str>) -> Result<()> {
+/// Refuses `trainjob mnist`, `trainjob/mnist` and `namespace team-a`, with the right command as the hint.
+pub(crate) fn check_arguments(kf: &Kf, first: &str, second: Option<&str>) -> Result<()> {
     let (kind, name) = match (second, first.split_once('/')) {
         (Some(second), _) => (first, second),
         (None, Some(parts)) => parts,
         (None, None) => return Ok(()),
     };
     let message = format!(
-        "kf delete deletes namespaces: it takes one name, not `{first}{}`",
+        "kf delete deletes only namespaces: expected one name, got `{first}{}`",
         match second {
             Some(second) => format!(" {second}"),
             None => String::new(),
@@ -29,8 +28,8 @@ pub(crate) fn check_line(kf: &Kf, first: &str, second: Option<&str>) -> Result<(
     Err(error.hint(kf.same_target(&line)))
 }
 
-/// There is no such namespace, or none to be seen, but a component of that name in the namespace of the run.
-pub(crate) fn component_instead(kf: &Kf, name: &str) -> Option<Error> {
+/// The error for a missing or unreadable namespace if the current namespace has a workload of that name.
+pub(crate) fn workload_error(kf: &Kf, name: &str) -> Option<Error> {
     let kinds = ComponentKind::ALL;
     let named = |kind: &ComponentKind| kf.api(kind.kind()).fields(format!("metadata.name={name}"));
     let answers = kf.list_selections(&kinds.iter().map(named).collect::<Vec<_>>());
@@ -38,12 +37,12 @@ pub(crate) fn component_instead(kf: &Kf, name: &str) -> Option<Error> {
         .into_iter()
         .zip(answers)
         .filter_map(|(kind, answer)| {
-            // What a component owns goes with it.
+            // An owned object is deleted with its owner.
             answer.ok()?.items.iter().any(|object| object.controller().is_none()).then_some(kind)
         })
         .collect();
     let first = found.first()?;
-    let component = if found.len() == 1 { name.to_owned() } else { format!("{first}/{name}") };
+    let workload = if found.len() == 1 { name.to_owned() } else { format!("{first}/{name}") };
     let message = format!("no namespace `{name}`, but {first}/{name} in {}", kf.namespace());
-    Some(Error::not_found(message).hint(kf.same_target(&format!("kf remove {component}"))))
+    Some(Error::not_found(message).hint(kf.same_target(&format!("kf remove {workload}"))))
 }

@@ -1,45 +1,45 @@
-//! What goes with a namespace.
+//! Lists what is deleted with a namespace.
 
 use kf_plugin_sdk::objects::Listed;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{PodState, outcome, pod_state};
 use kf_plugin_sdk::{Quantity, workloads::ComponentKind};
 
-/// So many names of a kind are worth reading.
-const MOST_NAMES: usize = 5;
+/// How many names of a kind are shown.
+const MAX_NAMES: usize = 5;
 
-/// What goes unsaid of itself: pods are counted, and what made them is named.
-const UNNAMED: ComponentKind = ComponentKind::Pod;
+/// Pods are only counted; their owners are named.
+const COUNTED_ONLY: ComponentKind = ComponentKind::Pod;
 
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     lines: Vec<String>,
-    /// What the user may not list.
-    unseen: Vec<&'static str>,
-    /// What cannot be read now.
+    /// Kinds that the user is not allowed to list.
+    forbidden: Vec<&'static str>,
+    /// Kinds that cannot be read at the moment.
     left_out: LeftOut,
 }
 
 impl Inventory {
     pub(crate) fn read(kf: &Kf, namespace: &str) -> Result<Self> {
         let mut inventory = Self::default();
-        let kinds: Vec<_> = ComponentKind::ALL.into_iter().filter(|kind| *kind != UNNAMED).collect();
+        let kinds: Vec<_> = ComponentKind::ALL.into_iter().filter(|kind| *kind != COUNTED_ONLY).collect();
         let mut asked: Vec<_> =
             kinds.iter().map(|kind| kf.api(kind.kind()).in_namespace(namespace)).collect();
         let more = [Kind::new("", "Pod"), Kind::new("", "PersistentVolumeClaim")];
         asked.extend(more.map(|kind| kf.api(kind).in_namespace(namespace)));
         let mut answers = kf.list_selections(&asked).into_iter();
         for (kind, answer) in kinds.into_iter().zip(answers.by_ref()) {
-            // Few may see job sets, and fewer made one themselves.
+            // Most users can neither list nor create job sets.
             let hidden = answer.as_ref().is_err_and(|error| error.is(ErrorCode::Forbidden));
             if hidden && kind == ComponentKind::JobSet {
                 continue;
             }
             if let Some(objects) = inventory.permitted(answer, kind.plural())? {
-                // What those made in turn goes with them and is not counted twice.
+                // Owned objects are deleted with their owners and are not counted.
                 let own: Vec<&Object> =
                     objects.iter().filter(|object| object.controller().is_none()).collect();
-                inventory.lines.extend(components(kind, &own));
+                inventory.lines.extend(workloads(kind, &own));
             }
         }
         if let Some(pods) =
@@ -56,41 +56,41 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// None where it is not served, not allowed or broken; the last two are remembered.
+    /// `None` if the kind is not served, forbidden or broken; the last two are recorded.
     fn permitted(&mut self, answer: Result<Listed>, plural: &'static str) -> Result<Option<Vec<Object>>> {
         match answer {
             Err(error) if error.is(ErrorCode::Forbidden) => {
-                self.unseen.push(plural);
+                self.forbidden.push(plural);
                 Ok(None)
             }
             listed => Ok(self.left_out.take(plural, listed)?.map(|listed| listed.items)),
         }
     }
 
-    pub(crate) fn tell(&self, kf: &Kf, namespace: &str) {
+    pub(crate) fn print(&self, kf: &Kf, namespace: &str) {
         if self.lines.is_empty() {
-            kf.note(format!("{namespace} is empty, as far as you may look"));
+            kf.note(format!("{namespace} is empty, as far as you can list"));
         } else {
-            kf.note(format!("with {namespace} go"));
+            kf.note(format!("deleted with {namespace}:"));
         }
         for line in &self.lines {
             kf.note(format!("  {line}"));
         }
-        if !self.unseen.is_empty() {
-            kf.note(format!("  and what you may not list: {}", self.unseen.join(", ")));
+        if !self.forbidden.is_empty() {
+            kf.note(format!("  skipped (no permission to list): {}", self.forbidden.join(", ")));
         }
         if !self.left_out.is_empty() {
-            kf.note(format!("  and what cannot be read now: {}", self.left_out.words()));
+            kf.note(format!("  skipped: {}", self.left_out.words()));
         }
     }
 }
 
-fn components(kind: ComponentKind, objects: &[&Object]) -> Option<String> {
+fn workloads(kind: ComponentKind, objects: &[&Object]) -> Option<String> {
     let first = objects.first()?;
     let noun = if objects.len() == 1 { first.kind().to_lowercase() } else { kind.plural().to_owned() };
-    let going = objects.iter().filter(|object| kind.ends() && outcome(object).is_none()).count();
-    let going = if going > 0 { format!(", {going} not ended") } else { String::new() };
-    Some(format!("{} {noun}{going}: {}", objects.len(), names(objects)))
+    let unfinished = objects.iter().filter(|object| kind.ends() && outcome(object).is_none()).count();
+    let unfinished = if unfinished > 0 { format!(", {unfinished} unfinished") } else { String::new() };
+    Some(format!("{} {noun}{unfinished}: {}", objects.len(), names(objects)))
 }
 
 fn volumes(claims: &[Object]) -> Option<String> {
@@ -104,17 +104,17 @@ fn volumes(claims: &[Object]) -> Option<String> {
     let total: Quantity = claims.iter().map(size).sum();
     let sizes: Vec<String> = claims
         .iter()
-        .take(MOST_NAMES)
+        .take(MAX_NAMES)
         .map(|claim| format!("{} ({})", claim.name(), size(claim).bytes()))
         .collect();
-    let more = if claims.len() > MOST_NAMES { ", …" } else { "" };
+    let more = if claims.len() > MAX_NAMES { ", …" } else { "" };
     let count = counted(claims.len(), "volume");
     Some(format!("{count} with {} of data: {}{more}", total.bytes(), sizes.join(", ")))
 }
 
 fn names(objects: &[&Object]) -> String {
-    let shown: Vec<_> = objects.iter().take(MOST_NAMES).map(|object| object.name()).collect();
-    let more = if objects.len() > MOST_NAMES { ", …" } else { "" };
+    let shown: Vec<_> = objects.iter().take(MAX_NAMES).map(|object| object.name()).collect();
+    let more = if objects.len() > MAX_NAMES { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
 }
 

@@ -1,8 +1,8 @@
-//! `kf delete`: a namespace and all that is in it.
+//! `kf delete`: deletes a namespace and everything in it.
 //!
-//! Nothing brings a namespace back, so a person sees first what goes with it and types its name;
-//! a script says the name twice. [`inventory`] reads what is there, [`follow`] says what the
-//! cluster is still waiting for. [`elsewhere`] knows what else may have been meant.
+//! A deletion cannot be undone, so a user first sees what is deleted and types the name of the namespace; a
+//! script passes it twice. [`inventory`] lists the contents, [`follow`] waits for the deletion, and
+//! [`elsewhere`] suggests other commands.
 
 mod elsewhere;
 mod follow;
@@ -15,28 +15,28 @@ use serde::Serialize;
 
 use inventory::Inventory;
 
-/// Delete a namespace and all that is in it
+/// Delete a namespace and everything in it
 ///
-/// Shows first what goes with it, and asks for the name. Stays until it is gone, and says what
-/// holds it. Finalizers are never removed by force.
+/// Shows what is deleted with it and asks for its name. Waits until it is deleted, and shows what blocks the
+/// deletion. Finalizers are never removed.
 #[derive(clap::Parser, Describe)]
-#[kf(example("delete team-a", "look at what goes, type the name, and follow it"))]
-#[kf(example("delete team-a --confirm team-a", "without a terminal"))]
-#[kf(example("delete team-a --dry-run", "only look"))]
+#[kf(example("delete team-a", "show its contents, ask for the name, and delete it"))]
+#[kf(example("delete team-a --confirm team-a", "delete it from a script"))]
+#[kf(example("delete team-a --dry-run", "show what would be deleted"))]
 pub struct Delete {
     /// The namespace
     #[kf(complete = objects("/Namespace"))]
     namespace: String,
-    /// A second word, as kubectl takes one
+    /// A second argument, as in kubectl
     #[arg(hide = true)]
     second: Option<String>,
-    /// The name once more, instead of typing it
+    /// The name again, to skip the prompt
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// Do not wait until it is gone
+    /// Do not wait until it is deleted
     #[arg(long, help_heading = "Waiting")]
     no_wait: bool,
-    /// How long to wait until it is gone
+    /// How long to wait until it is deleted
     #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "Waiting")]
     timeout: Span,
 }
@@ -44,7 +44,7 @@ pub struct Delete {
 #[kf_plugin_sdk::main]
 pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
     let name = delete.namespace.as_str();
-    elsewhere::check_line(kf, name, delete.second.as_deref())?;
+    elsewhere::check_arguments(kf, name, delete.second.as_deref())?;
     namespaces::check_name(name)?;
     if namespaces::is_kubernetes_own(name) {
         return Err(Error::invalid(format!("namespace {name} is part of Kubernetes; kf does not delete it")));
@@ -53,22 +53,22 @@ pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
         Looked::There(namespace) => namespace,
         Looked::Missing => {
             let missing = || namespaces::missing(kf, name, kf.command_line().without("--confirm"));
-            return Err(elsewhere::component_instead(kf, name).unwrap_or_else(missing));
+            return Err(elsewhere::workload_error(kf, name).unwrap_or_else(missing));
         }
-        Looked::Hidden(error) => return Err(elsewhere::component_instead(kf, name).unwrap_or(error)),
+        Looked::Hidden(error) => return Err(elsewhere::workload_error(kf, name).unwrap_or(error)),
     };
     if namespaces::is_terminating(&namespace) {
-        kf.note(format!("{name} is being deleted already"));
+        kf.note(format!("{name} is already being deleted"));
     } else {
-        Inventory::read(kf, name)?.tell(kf, name);
-        tell_profile(kf, &namespace);
+        Inventory::read(kf, name)?.print(kf, name);
+        warn_of_profile(kf, &namespace);
         let options = DeleteOptions {
             propagation: Propagation::Background,
             uid: namespace.uid().map(str::to_owned),
             ..DeleteOptions::default()
         };
         if !kf.context().dry_run {
-            check_rights(kf, name, &options)?;
+            check_permission(kf, name, &options)?;
             confirm(kf, &delete)?;
         }
         namespaces::api(kf).delete_with(name, &options)?;
@@ -77,17 +77,17 @@ pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
         return Ok(Exit::OK);
     }
     if delete.no_wait {
-        return say(kf, name, "is being deleted");
+        return report(kf, name, "is being deleted");
     }
-    follow::until_gone(kf, &namespace, delete.timeout.0)?;
+    follow::wait_until_deleted(kf, &namespace, delete.timeout.0)?;
     if kf.namespace() == name {
         let choose = kf.same_target("kf use NAMESPACE");
-        kf.note(format!("{name} was the namespace of this run; `{choose}` chooses another"));
+        kf.note(format!("{name} was the current namespace; `{choose}` sets another"));
     }
-    say(kf, name, "deleted")
+    report(kf, name, "deleted")
 }
 
-/// What became of it.
+/// The result.
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "format!(\"namespace/{}\", self.namespace)")]
 struct Deleted {
@@ -95,46 +95,51 @@ struct Deleted {
     state: &'static str,
 }
 
-fn say(kf: &Kf, name: &str, state: &'static str) -> Result<Exit> {
+fn report(kf: &Kf, name: &str, state: &'static str) -> Result<Exit> {
     kf.did_with(format!("namespace/{name} {state}"), &Deleted { namespace: name.to_owned(), state })?;
     Ok(Exit::OK)
 }
 
-fn tell_profile(kf: &Kf, namespace: &Object) {
+fn warn_of_profile(kf: &Kf, namespace: &Object) {
     if let Some(profile) = namespaces::profile(namespace) {
         let of = profile.owner.map(|owner| format!(" of {owner}")).unwrap_or_default();
         kf.warn(format!(
-            "Profile {0}{of} owns {1} and will make it anew, empty; an administrator deletes both with: kubectl delete profile {0}",
+            "Profile {0}{of} owns {1} and will recreate it, empty; to delete both, ask your admin to run: kubectl delete profile {0}",
             profile.name,
             namespace.name(),
         ));
     }
 }
 
-/// Nobody should type a name only to be refused.
-fn check_rights(kf: &Kf, name: &str, options: &DeleteOptions) -> Result<()> {
+/// Checks the permission before the user has to type the name.
+fn check_permission(kf: &Kf, name: &str, options: &DeleteOptions) -> Result<()> {
     let trial = DeleteOptions { dry_run: true, ..options.clone() };
     match namespaces::api(kf).delete_with(name, &trial) {
         Err(error) if error.is(ErrorCode::Forbidden) => Err(error),
-        // Not every webhook can be tried out; the real call will tell.
+        // Not every webhook supports dry runs; the actual request reports other errors.
         _ => Ok(()),
     }
 }
 
-/// Returns only if the person means it.
+/// Returns only if the user has confirmed the name.
 fn confirm(kf: &Kf, delete: &Delete) -> Result<()> {
     let name = &delete.namespace;
     let hint = kf.command_line().set("--confirm", name);
     if let Some(given) = &delete.confirm {
         return match given == name {
             true => Ok(()),
-            false => Err(Error::invalid(format!("--confirm names {given}, not {name}; nothing was deleted"))
-                .hint(hint)),
+            false => {
+                Err(Error::invalid(format!("--confirm is {given}, not {name}: nothing was deleted"))
+                    .hint(hint))
+            }
         };
     }
     match kf.ask(&format!("Type {name} to delete it:")) {
         Some(typed) if typed == *name => Ok(()),
-        Some(_) => Err(Error::failed(format!("that is not {name}; nothing was deleted"))),
-        None => Err(Error::invalid("nobody can be asked for the name, so nothing was deleted").hint(hint)),
+        Some(_) => Err(Error::failed(format!("cancelled: the name does not match, {name} was not deleted"))),
+        None => {
+            Err(Error::invalid(format!("not a terminal: refusing to delete {name} without confirmation"))
+                .hint(hint))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Deleting a namespace: what a person sees first, and what they must say.
+//! Tests of `kf delete`.
 
 use std::time::Duration;
 
@@ -35,12 +35,12 @@ fn cluster() -> FakeHost {
     host
 }
 
-fn is_there(host: &FakeHost) -> bool {
+fn exists(host: &FakeHost) -> bool {
     host.cluster(|cluster| cluster.object("Namespace", "team-b")).is_some()
 }
 
 #[test]
-fn the_inventory_comes_before_the_name_is_typed() {
+fn inventory_is_printed_before_prompt() {
     let host = cluster();
     host.change_context(|context| context.interactive = true);
     host.type_line("team-b");
@@ -48,20 +48,20 @@ fn the_inventory_comes_before_the_name_is_typed() {
     assert_eq!(
         host.terminal().notes,
         [
-            "with team-b go",
-            "  2 training jobs, 1 not ended: mnist, old",
-            "  1 mpijob, 1 not ended: horovod",
+            "deleted with team-b:",
+            "  2 training jobs, 1 unfinished: mnist, old",
+            "  1 mpijob, 1 unfinished: horovod",
             "  1 notebook: alice",
             "  1 pod, 1 running",
             "  1 volume with 10Gi of data: data (10Gi)",
         ]
     );
     assert_eq!(host.terminal().stdout, "namespace/team-b deleted\n");
-    assert!(!is_there(&host));
+    assert!(!exists(&host));
 }
 
 #[test]
-fn only_the_very_name_deletes_it() {
+fn only_exact_name_confirms() {
     let host = cluster();
     host.type_line("team-a");
     assert_eq!(host.run::<Plugin>(&["team-b"]).unwrap_err().code, ErrorCode::Failed);
@@ -75,13 +75,13 @@ fn only_the_very_name_deletes_it() {
         (error.code, error.hint.as_deref()),
         (ErrorCode::Invalid, Some("kf delete team-b --confirm team-b --no-wait"))
     );
-    assert!(is_there(&host));
+    assert!(exists(&host));
     assert_eq!(host.run::<Plugin>(&["team-b", "--confirm", "team-b"]), Ok(Exit::OK));
-    assert!(!is_there(&host));
+    assert!(!exists(&host));
 }
 
 #[test]
-fn what_is_kubernetes_own_stays() {
+fn kubernetes_namespaces_are_refused() {
     let host = cluster();
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         host.put(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }));
@@ -92,7 +92,7 @@ fn what_is_kubernetes_own_stays() {
 }
 
 #[test]
-fn a_profile_would_make_it_anew() {
+fn namespace_of_profile_warns() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.change("Namespace", "team-b", |namespace| {
@@ -102,13 +102,13 @@ fn a_profile_would_make_it_anew() {
     });
     host.run::<Plugin>(&["team-b", "--confirm", "team-b"]).unwrap();
     let warned = host.terminal().notes.iter().any(|note| {
-        note.starts_with("warning: Profile team-b of bob@example.com owns team-b and will make it anew")
+        note.starts_with("warning: Profile team-b of bob@example.com owns team-b and will recreate it")
     });
     assert!(warned, "{:?}", host.terminal().notes);
 }
 
 #[test]
-fn what_holds_it_is_said_and_left_alone() {
+fn finalizers_are_reported_and_kept() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.change("Namespace", "team-b", |namespace| {
@@ -123,34 +123,34 @@ fn what_holds_it_is_said_and_left_alone() {
     assert_eq!(error.code, ErrorCode::TimedOut);
     assert!(error.message.contains("example.com/hold"), "{}", error.message);
     let held = host.terminal().notes.iter().filter(|note| note.contains("example.com/hold")).count();
-    assert_eq!(held, 1, "said once: {:?}", host.terminal().notes);
+    assert_eq!(held, 1, "reported once: {:?}", host.terminal().notes);
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
 
-    // Once the controller lets go it is over.
+    // Once the controller removes its finalizer, the namespace is deleted.
     host.at(Duration::from_secs(60), |cluster| cluster.remove("Namespace", "team-b"));
     assert_eq!(host.run::<Plugin>(&["team-b"]), Ok(Exit::OK));
 }
 
 #[test]
-fn who_may_not_list_inside_is_told_what_was_not_seen() {
+fn kinds_without_list_permission_are_reported() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("list", "", "persistentvolumeclaims"));
     host.cluster(|cluster| cluster.deny("watch", "", "namespaces"));
     host.run::<Plugin>(&["team-b", "--confirm", "team-b"]).unwrap();
     let last = host.terminal().notes.last().cloned();
-    assert_eq!(last.as_deref(), Some("  and what you may not list: volumes"));
+    assert_eq!(last.as_deref(), Some("  skipped (no permission to list): volumes"));
 }
 
 #[test]
-fn a_dry_run_only_looks() {
+fn dry_run_deletes_nothing() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["team-b"]), Ok(Exit::OK));
-    assert!(is_there(&host));
+    assert!(exists(&host));
 }
 
 #[test]
-fn a_missing_one_and_a_forbidden_one() {
+fn missing_and_forbidden_namespaces_are_refused() {
     let host = cluster();
     let error = host.run::<Plugin>(&["team-c", "--confirm", "team-c"]).unwrap_err();
     assert_eq!(
@@ -168,7 +168,7 @@ fn a_missing_one_and_a_forbidden_one() {
 }
 
 #[test]
-fn component_that_is_called_so_is_removed_by_another_command() {
+fn workload_of_that_name_suggests_remove() {
     let with_job = || {
         let host = cluster();
         host.serve("", "v1", "Pod", "pods");
@@ -180,18 +180,18 @@ fn component_that_is_called_so_is_removed_by_another_command() {
     let error = host.run::<Plugin>(&["a1"]).unwrap_err();
     assert_eq!(error.message, "no namespace `a1`, but trainjob/a1 in team-a");
     assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf remove a1")));
-    // Who may look at no namespace is told the same.
+    // The same without permission to read namespaces.
     let blind = with_job();
     blind.cluster(|cluster| cluster.deny("*", "", "namespaces"));
     let error = blind.run::<Plugin>(&["a1"]).unwrap_err();
     assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf remove a1")));
     assert_eq!(blind.run::<Plugin>(&["a2"]).unwrap_err().code, ErrorCode::Forbidden);
-    // Two of one name.
+    // Two workloads of the same name.
     host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook",
         "metadata": { "name": "a1", "namespace": "team-a" } }));
     let error = host.run::<Plugin>(&["a1"]).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/a1"));
-    // And what another owns is not what was meant.
+    // Owned objects are not suggested.
     host.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a3", "namespace": "team-a",
         "ownerReferences": [{ "kind": "Notebook", "name": "x", "controller": true }] } }));
     let error = host.run::<Plugin>(&["a3"]).unwrap_err();
@@ -199,7 +199,7 @@ fn component_that_is_called_so_is_removed_by_another_command() {
 }
 
 #[test]
-fn kind_and_name_lead_to_the_line_that_is_meant() {
+fn kind_and_name_suggest_command() {
     let host = cluster();
     for (line, hint) in [
         (&["trainjob", "a1"][..], Some("kf remove trainjob/a1")),
@@ -209,8 +209,8 @@ fn kind_and_name_lead_to_the_line_that_is_meant() {
         (&["widget", "x"], None),
     ] {
         let error = host.run::<Plugin>(line).unwrap_err();
-        assert!(error.message.starts_with("kf delete deletes namespaces"), "{error:?}");
+        assert!(error.message.starts_with("kf delete deletes only namespaces"), "{error:?}");
         assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, hint), "{line:?}");
     }
-    assert!(is_there(&host));
+    assert!(exists(&host));
 }

@@ -1,4 +1,4 @@
-//! A run by what a person calls it.
+//! Finds runs and experiments by name.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use kf_plugin_sdk::prelude::*;
 
 use crate::server::{Server, encoded};
 
-/// How far back a run is looked for by its name.
-const RECENT: usize = 1000;
+/// How many runs or experiments are searched for a name.
+const MAX_SEARCHED: usize = 1000;
 
-/// The label that every pod of a run has.
+/// The label on every pod of a run.
 pub(crate) const RUN_LABEL: &str = "pipeline/runid";
-/// The name of the workflow that makes them.
+/// The label with the name of the run's workflow.
 const WORKFLOW_LABEL: &str = "workflows.argoproj.io/workflow";
 
-/// Completes the id of a run that has pods here. The server knows more of them, but to ask it takes a
+/// Completes the ids of runs that have pods in the namespace. The server has all runs, but asking it needs a
 /// forwarded port, which counts as a change.
 pub(crate) fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
     let pods = kf.api("Pod").labels(RUN_LABEL).list()?;
@@ -30,22 +30,22 @@ pub(crate) fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candi
     Ok(runs.into_iter().map(candidate).collect())
 }
 
-/// The run of this id, or the newest whose name it is or whose id begins so.
-pub(crate) fn run(server: &Server, words: &str) -> Result<Object> {
-    if is_id(words) {
-        return by_id(server, words);
+/// The run with this id, or the newest one with this name or this prefix of its id.
+pub(crate) fn run(server: &Server, name: &str) -> Result<Object> {
+    if is_id(name) {
+        return by_id(server, name);
     }
-    let recent = server.list("runs", "/runs", "runs", &[], RECENT)?;
-    let is = |run: &&Object| {
-        run.str("/display_name") == Some(words)
-            || (words.len() >= 4 && run.str("/run_id").is_some_and(|id| id.starts_with(words)))
+    let recent = server.list("runs", "/runs", "runs", &[], MAX_SEARCHED)?;
+    let matches = |run: &&Object| {
+        run.str("/display_name") == Some(name)
+            || (name.len() >= 4 && run.str("/run_id").is_some_and(|id| id.starts_with(name)))
     };
-    let Some(id) = recent.iter().find(is).and_then(|run| run.str("/run_id")) else {
+    let Some(id) = recent.iter().find(matches).and_then(|run| run.str("/run_id")) else {
         return Err(
-            Error::not_found(format!("no run `{words}` in {}", server.kf.namespace())).hint("kf pipeline ls")
+            Error::not_found(format!("no run `{name}` in {}", server.kf.namespace())).hint("kf pipeline ls")
         );
     };
-    // A list leaves the tasks out.
+    // A list does not include the tasks.
     by_id(server, id)
 }
 
@@ -53,13 +53,13 @@ pub(crate) fn by_id(server: &Server, id: &str) -> Result<Object> {
     Ok(server.get("runs", &format!("/runs/{}", encoded(id)), &[])?.into())
 }
 
-/// The id of the experiment of this name, if there is one.
+/// The id of the experiment of this name, if it exists.
 pub(crate) fn experiment(server: &Server, name: &str) -> Result<Option<String>> {
-    let all = server.list("experiments", "/experiments", "experiments", &[], RECENT)?;
+    let all = server.list("experiments", "/experiments", "experiments", &[], MAX_SEARCHED)?;
     let found = all.iter().find(|experiment| experiment.str("/display_name") == Some(name));
     Ok(found.and_then(|experiment| experiment.str("/experiment_id")).map(str::to_owned))
 }
 
-fn is_id(words: &str) -> bool {
-    words.len() == 36 && words.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+fn is_id(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }

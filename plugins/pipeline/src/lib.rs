@@ -1,8 +1,8 @@
 //! `kf pipeline`: runs of Kubeflow Pipelines.
 //!
-//! Pipelines have no objects in Kubernetes that a person could look at: everything is asked of their
-//! server, over REST (`/apis/v2beta1`). [`server`] reaches it through a forwarded port, [`spec`] reads
-//! a compiled pipeline and its parameters, and each subcommand has a file of its own.
+//! Pipelines are not Kubernetes objects; their server has a REST API (`/apis/v2beta1`). [`server`] calls it
+//! through a forwarded port, [`spec`] reads a compiled pipeline and its parameters, and each subcommand has
+//! its own module.
 
 mod find;
 mod logs;
@@ -17,11 +17,11 @@ use kf_plugin_sdk::prelude::*;
 
 use server::{Place, Server};
 
-/// Run pipelines and see what they do
+/// Run and inspect pipelines
 #[derive(clap::Parser, Describe)]
 #[kf(example("pipeline run iris.yaml --param epochs=3 --wait", "run a compiled pipeline"))]
-#[kf(example("pipeline ls", "the latest runs"))]
-#[kf(example("pipeline logs iris-2 --task train -f", "what a task of a run says"))]
+#[kf(example("pipeline ls", "list the latest runs"))]
+#[kf(example("pipeline logs iris-2 --task train -f", "follow the logs of a task"))]
 pub struct Pipeline {
     #[command(subcommand)]
     command: Command,
@@ -29,35 +29,35 @@ pub struct Pipeline {
 
 #[derive(clap::Subcommand, Describe)]
 enum Command {
-    /// Show runs, pipelines or experiments
-    #[kf(example("pipeline ls pipelines", "what can be run"))]
+    /// List runs, pipelines or experiments
+    #[kf(example("pipeline ls pipelines", "list the pipelines on the server"))]
     Ls(Ls),
-    /// Run a compiled pipeline, or one the server has
+    /// Run a compiled or an uploaded pipeline
     #[kf(example(
         "pipeline run --pipeline iris@v2 --param epochs=3",
         "run a version of an uploaded pipeline"
     ))]
     Run(Run),
     /// Show a run and its tasks
-    #[kf(example("pipeline status iris-2", "how far each task is"))]
+    #[kf(example("pipeline status iris-2", "show the state of each task"))]
     Status(Status),
-    /// Show what the tasks of a run say
-    #[kf(example("pipeline logs iris-2 --task train", "the log of one task"))]
+    /// Print the logs of a run's tasks
+    #[kf(example("pipeline logs iris-2 --task train", "print the logs of one task"))]
     Logs(Logs),
 }
 
 #[derive(clap::Args, Describe)]
 pub(crate) struct Ls {
-    /// What to show
+    /// What to list
     #[arg(value_enum, default_value = "runs")]
     what: What,
-    /// Runs of this experiment only
+    /// Only runs of this experiment
     #[arg(long)]
     experiment: Option<String>,
-    /// How many, the newest first
+    /// How many to list, newest first
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-    /// Keep the table up to date
+    /// Watch for changes
     #[arg(long, short)]
     watch: bool,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(crate) enum What {
 }
 
 impl What {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Runs => "runs",
             Self::Pipelines => "pipelines",
@@ -83,22 +83,22 @@ impl What {
 
 #[derive(clap::Args, Describe)]
 pub(crate) struct Run {
-    /// The compiled pipeline (IR YAML); - is stdin
+    /// The compiled pipeline (IR YAML); - for stdin
     #[arg(conflicts_with = "pipeline")]
     file: Option<FileArg>,
-    /// A pipeline the server has, and its version; the newest if none is named
-    #[arg(long, value_name = "NAME[@VERSION]", help_heading = "What is run")]
+    /// An uploaded pipeline and its version; the newest version by default
+    #[arg(long, value_name = "NAME[@VERSION]", help_heading = "Run")]
     pipeline: Option<String>,
     /// A parameter of the pipeline; may be repeated
-    #[arg(long, short, value_name = "NAME=VALUE", help_heading = "What is run")]
+    #[arg(long, short, value_name = "NAME=VALUE", help_heading = "Run")]
     param: Vec<String>,
-    /// The run's name; by default the pipeline's with the time
-    #[arg(long, help_heading = "What is run")]
+    /// The run's name [default: the pipeline's name and the time]
+    #[arg(long, help_heading = "Run")]
     name: Option<String>,
-    /// The experiment it belongs to; made if there is none
-    #[arg(long, default_value = "Default", help_heading = "What is run")]
+    /// The run's experiment; created if it does not exist
+    #[arg(long, default_value = "Default", help_heading = "Run")]
     experiment: String,
-    /// Stay until it ends; its result becomes the exit code
+    /// Wait until the run ends and exit with its result
     #[arg(long, short, help_heading = "How it runs")]
     wait: bool,
     /// How long to wait
@@ -110,10 +110,10 @@ pub(crate) struct Run {
 
 #[derive(clap::Args, Describe)]
 pub(crate) struct Status {
-    /// The run's name, or the beginning of its id
+    /// The run's name, or a prefix of its id
     #[kf(complete = dynamic)]
     run: String,
-    /// Stay until it ends
+    /// Watch until the run ends
     #[arg(long, short)]
     watch: bool,
     #[command(flatten)]
@@ -122,13 +122,13 @@ pub(crate) struct Status {
 
 #[derive(clap::Args, Describe)]
 pub(crate) struct Logs {
-    /// The run's name, or the beginning of its id
+    /// The run's name, or a prefix of its id
     #[kf(complete = dynamic)]
     run: String,
-    /// Of this task only
+    /// Only the logs of this task
     #[arg(long)]
     task: Option<String>,
-    /// Stay and show what is new until the run ends
+    /// Follow the logs until the run ends
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]

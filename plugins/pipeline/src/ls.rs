@@ -4,7 +4,7 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{StandingRow, StandingScreen};
 use serde::Serialize;
 
-use crate::run::LOOK;
+use crate::run::POLL_INTERVAL;
 use crate::server::Server;
 use crate::state::{State, age, error, took};
 use crate::{Ls, What, find};
@@ -77,8 +77,8 @@ impl StandingRow for ExperimentRow {
 pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
     let limit = usize::try_from(ls.limit).unwrap_or(usize::MAX);
     if ls.experiment.is_some() && ls.what != What::Runs {
-        return Err(Error::invalid("--experiment picks runs; pipelines and experiments belong to none")
-            .hint(server.kf.command_line().replace(ls.what.word(), "runs")));
+        return Err(Error::invalid("--experiment applies only to runs")
+            .hint(server.kf.command_line().replace(ls.what.as_str(), "runs")));
     }
     match ls.what {
         What::Runs => {
@@ -111,7 +111,7 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
 
 fn show<T: StandingRow>(
     server: &Server,
-    stays: bool,
+    watch: bool,
     read: impl Fn() -> Result<Vec<Object>>,
     row: impl Fn(&Object, Timestamp) -> T,
 ) -> Result<Exit> {
@@ -120,23 +120,23 @@ fn show<T: StandingRow>(
         let now = kf.now();
         Ok(read()?.iter().map(|object| row(object, now)).collect())
     };
-    if stays {
-        return keep(kf, rows);
+    if watch {
+        return follow(kf, rows);
     }
     let rows = rows()?;
     kf.table(&rows)?;
     if rows.is_empty() {
-        kf.note(format!("nothing to show in {}", kf.namespace()));
+        kf.note(format!("nothing found in {}", kf.namespace()));
     }
     Ok(Exit::OK)
 }
 
-/// Stays until it is stopped from outside. The server has no watch, so it is asked again and again.
-fn keep<T: StandingRow>(kf: &Kf, rows: impl Fn() -> Result<Vec<T>>) -> Result<Exit> {
+/// Refreshes the table until it is interrupted. The server has no watch, so it is polled.
+fn follow<T: StandingRow>(kf: &Kf, rows: impl Fn() -> Result<Vec<T>>) -> Result<Exit> {
     let mut screen = StandingScreen::of(kf);
     loop {
         screen.show(rows()?)?;
-        if kf.wait(&[&kf.after(LOOK)]).is_empty() {
+        if kf.wait(&[&kf.after(POLL_INTERVAL)]).is_empty() {
             return Ok(Exit::OK);
         }
     }

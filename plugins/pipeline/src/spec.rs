@@ -1,7 +1,7 @@
-//! A compiled pipeline, and the parameters it takes.
+//! A compiled pipeline and its parameters.
 //!
-//! The compiler of Kubeflow Pipelines writes YAML, the intermediate representation: one document with
-//! the pipeline, and a second one if parts of it are for one platform only.
+//! The compiler of Kubeflow Pipelines writes YAML, the intermediate representation (IR): one document with the
+//! pipeline, and a second one for parts that are specific to a platform.
 
 use kf_plugin_sdk::manifest::{Dialect, read_documents};
 use kf_plugin_sdk::prelude::*;
@@ -9,14 +9,14 @@ use serde_json::{Map, Value, json};
 
 /// A compiled pipeline.
 pub(crate) struct Spec {
-    /// As the server takes it.
+    /// As sent to the server.
     document: Value,
-    /// The pipeline without what is for a platform.
+    /// The pipeline without the parts for a platform.
     pipeline: Object,
 }
 
 impl Spec {
-    /// From a file.
+    /// Reads a file.
     pub(crate) fn read(kf: &Kf, file: &FileArg) -> Result<Self> {
         Self::of_documents(read_documents(kf, file, Dialect::Pipelines)?, file.path())
     }
@@ -26,16 +26,16 @@ impl Spec {
         let pipeline = documents.next().ok_or_else(|| Error::invalid(format!("{path} is empty")))?;
         let platform = documents.next();
         if documents.next().is_some() {
-            return Err(Error::invalid(format!("{path} holds more than a pipeline and its platform")));
+            return Err(Error::invalid(format!("{path} contains more than a pipeline and its platform")));
         }
         if pipeline.get("kind").and_then(Value::as_str) == Some("Workflow") {
             return Err(Error::invalid(format!(
-                "{path} is a workflow of Argo's, as the compiler before version 2 wrote"
+                "{path} is an Argo Workflow, from a compiler before version 2"
             ))
             .hint("compile it with kfp 2"));
         }
         if ["pipelineInfo", "root", "schemaVersion"].iter().any(|field| pipeline.get(field).is_none()) {
-            return Err(Error::invalid(format!("{path} is no compiled pipeline"))
+            return Err(Error::invalid(format!("{path} is not a compiled pipeline"))
                 .hint("kfp dsl compile --py FILE.py --output FILE.yaml"));
         }
         let document = match platform {
@@ -45,7 +45,7 @@ impl Spec {
         Ok(Self { document, pipeline: pipeline.into() })
     }
 
-    /// From the server, where it may be either form.
+    /// A pipeline from the server, with or without a platform.
     pub(crate) fn of_server(document: &Value) -> Self {
         let pipeline = document.get("pipeline_spec").unwrap_or(document).clone();
         Self { document: document.clone(), pipeline: pipeline.into() }
@@ -59,24 +59,22 @@ impl Spec {
         self.pipeline.str("/pipelineInfo/name").unwrap_or("pipeline")
     }
 
-    /// The parameters of a run, from `NAME=VALUE` words.
-    pub(crate) fn parameters(&self, words: &[String]) -> Result<Value> {
+    /// The parameters of a run, from `NAME=VALUE` arguments.
+    pub(crate) fn parameters(&self, arguments: &[String]) -> Result<Value> {
         let empty = Map::new();
-        let takes = self.pipeline.at("/root/inputDefinitions/parameters").and_then(Value::as_object);
-        let takes = takes.unwrap_or(&empty);
-        let names = || takes.keys().cloned().collect::<Vec<_>>().join(", ");
+        let definitions = self.pipeline.at("/root/inputDefinitions/parameters").and_then(Value::as_object);
+        let definitions = definitions.unwrap_or(&empty);
+        let names = || definitions.keys().cloned().collect::<Vec<_>>().join(", ");
         let mut parameters = Map::new();
-        for word in words {
-            let (name, value) = word
+        for argument in arguments {
+            let (name, value) = argument
                 .split_once('=')
-                .ok_or_else(|| Error::invalid(format!("--param {word} is not NAME=VALUE")))?;
-            let Some(definition) = takes.get(name) else {
-                let has = if takes.is_empty() {
-                    "it takes none".to_owned()
-                } else {
-                    format!("it takes {}", names())
-                };
-                return Err(Error::invalid(format!("the pipeline has no parameter `{name}`; {has}")));
+                .ok_or_else(|| Error::invalid(format!("--param {argument}: expected NAME=VALUE")))?;
+            let Some(definition) = definitions.get(name) else {
+                let available = if definitions.is_empty() { "none".to_owned() } else { names() };
+                return Err(Error::invalid(format!(
+                    "the pipeline has no parameter `{name}`; available: {available}"
+                )));
             };
             let kind = definition.get("parameterType").and_then(Value::as_str).unwrap_or("STRING");
             parameters.insert(name.to_owned(), typed(name, value, kind)?);
@@ -85,31 +83,29 @@ impl Spec {
             let optional = definition.get("isOptional").and_then(Value::as_bool) == Some(true);
             !optional && definition.get("defaultValue").is_none() && !parameters.contains_key(*name)
         };
-        let missing: Vec<_> = takes.iter().filter(is_missing).map(|(name, _)| name.as_str()).collect();
+        let missing: Vec<_> = definitions.iter().filter(is_missing).map(|(name, _)| name.as_str()).collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
-            return Err(Error::invalid(format!("the pipeline needs a value for {missing}"))
-                .hint(format!("--param {}=VALUE", missing.split(", ").next().unwrap_or("NAME"))));
+            return Err(Error::invalid(format!("missing pipeline parameters: {missing}"))
+                .hint(format!("add --param {}=VALUE", missing.split(", ").next().unwrap_or("NAME"))));
         }
         Ok(parameters.into())
     }
 }
 
 fn typed(name: &str, text: &str, kind: &str) -> Result<Value> {
-    let wrong = |what: &str| Error::invalid(format!("--param {name}={text}: {name} is {what}"));
+    let wrong = |what: &str| Error::invalid(format!("--param {name}={text}: expected {what}"));
     match kind {
-        "NUMBER_INTEGER" => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number")),
+        "NUMBER_INTEGER" => text.parse::<i64>().map(Value::from).map_err(|_| wrong("an integer")),
         "NUMBER_DOUBLE" => {
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
             number.map(Value::from).ok_or_else(|| wrong("a number"))
         }
         "BOOLEAN" => text.parse::<bool>().map(Value::from).map_err(|_| wrong("true or false")),
-        "LIST" => {
-            json_of(text).filter(Value::is_array).ok_or_else(|| wrong("a list in JSON, such as [1, 2]"))
+        "LIST" => json_of(text).filter(Value::is_array).ok_or_else(|| wrong("a JSON list, such as [1, 2]")),
+        "STRUCT" => {
+            json_of(text).filter(Value::is_object).ok_or_else(|| wrong("a JSON object, such as {\"a\": 1}"))
         }
-        "STRUCT" => json_of(text)
-            .filter(Value::is_object)
-            .ok_or_else(|| wrong("an object in JSON, such as {\"a\": 1}")),
         _ => Ok(text.into()),
     }
 }
@@ -149,7 +145,7 @@ root:
     }
 
     #[test]
-    fn values_get_the_type_the_pipeline_gives_them() {
+    fn values_get_the_types_of_the_pipeline() {
         assert_eq!(
             parameters(&["epochs=3", "rate=1e-3", "layers=[1, 2]", "name=3", "deep=true"]).unwrap(),
             json!({ "epochs": 3, "rate": 0.001, "layers": [1, 2], "name": "3", "deep": true })
@@ -157,11 +153,11 @@ root:
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_what_would() {
+    fn invalid_parameters_are_refused() {
         let refused = |words: &[&str]| parameters(words).unwrap_err().message;
-        assert_eq!(refused(&[]), "the pipeline needs a value for epochs");
-        assert!(refused(&["epoch=3"]).contains("it takes deep, epochs, layers, name, rate"));
-        assert_eq!(refused(&["epochs=x"]), "--param epochs=x: epochs is a whole number");
+        assert_eq!(refused(&[]), "missing pipeline parameters: epochs");
+        assert!(refused(&["epoch=3"]).contains("available: deep, epochs, layers, name, rate"));
+        assert_eq!(refused(&["epochs=x"]), "--param epochs=x: expected an integer");
         for words in
             [&["epochs"][..], &["epochs=1", "rate=NaN"], &["epochs=1", "layers=1"], &["epochs=1", "deep=yes"]]
         {
@@ -170,10 +166,10 @@ root:
     }
 
     #[test]
-    fn only_a_compiled_pipeline_is_one() {
+    fn other_files_are_refused() {
         let refused = |text: &str| read(text).map(drop).unwrap_err();
-        assert!(refused("kind: Workflow\n").message.contains("a workflow of Argo's"));
-        assert_eq!(refused("a: 1\n").message, "x.yaml is no compiled pipeline");
+        assert!(refused("kind: Workflow\n").message.contains("an Argo Workflow"));
+        assert_eq!(refused("a: 1\n").message, "x.yaml is not a compiled pipeline");
         assert_eq!(refused("---\n").message, "x.yaml is empty");
         assert!(refused("a: 1\na: 2\n").message.ends_with("line 2: `a` is given twice, first in line 1"));
         assert!(refused("a: b: c\n").message.starts_with("x.yaml is not valid YAML: "));
@@ -189,7 +185,7 @@ root:
     }
 
     #[test]
-    fn a_platform_goes_beside_the_pipeline() {
+    fn platform_is_sent_with_pipeline() {
         let spec = read(&format!("{IRIS}---\nplatforms: {{kubernetes: {{}}}}\n")).unwrap();
         assert_eq!(spec.document().pointer("/platform_spec/platforms/kubernetes"), Some(&json!({})));
         assert_eq!(Spec::of_server(spec.document()).name(), "iris");

@@ -1,10 +1,10 @@
-//! How a run or a task is doing.
+//! The state of a run or a task.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use serde::Serialize;
 
-/// As the server names it.
+/// A state, in the server's form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct State(String);
@@ -26,8 +26,8 @@ impl State {
         self.0 == "FAILED"
     }
 
-    /// As in `Succeeded`.
-    pub(crate) fn word(&self) -> String {
+    /// Such as `Succeeded`.
+    pub(crate) fn as_text(&self) -> String {
         let mut letters = self.0.chars();
         let first = letters.next().map(|letter| letter.to_ascii_uppercase());
         first.into_iter().chain(letters.map(|letter| letter.to_ascii_lowercase())).collect()
@@ -40,26 +40,26 @@ impl State {
             "PENDING" | "PAUSED" | "CANCELING" => Tone::Warning,
             _ => Tone::Faint,
         };
-        Cell::toned(self.word(), tone)
+        Cell::toned(self.as_text(), tone)
     }
 }
 
-/// What went wrong, in a line.
+/// The first line of the error.
 pub(crate) fn error(object: &Object) -> Option<String> {
     let message = object.str("/error/message")?;
     let line = message.lines().find(|line| !line.trim().is_empty())?;
     Some(line.trim().to_owned())
 }
 
-/// How long ago something was.
+/// The time since a timestamp.
 pub(crate) fn age(object: &Object, pointer: &str, now: Timestamp) -> String {
     object.time(pointer).map(|time| short_duration(time.age(now))).unwrap_or_default()
 }
 
-/// From its start to its end, or to now.
+/// The time from the start to the end, or to now.
 pub(crate) fn took(object: &Object, start: &str, end: &str, now: Timestamp) -> Option<String> {
     let begun = object.time(start)?;
-    // What has not ended has the zero time there.
+    // The zero time means that it has not ended.
     let end = object.time(end).filter(|end| *end >= begun).unwrap_or(now);
     Some(short_duration(begun.age(end)))
 }

@@ -4,7 +4,7 @@ use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::run::LOOK;
+use crate::run::POLL_INTERVAL;
 use crate::server::Server;
 use crate::state::{State, error, took};
 use crate::{Status, find};
@@ -24,19 +24,19 @@ pub(crate) struct Task {
     #[column(wide)]
     pod: Option<String>,
     pub(crate) why: Option<String>,
-    /// Every pod the server knows to have worked on it.
+    /// All pods of the task that the server knows.
     #[serde(skip)]
     #[column(skip)]
     pub(crate) pods: Vec<String>,
 }
 
 impl Task {
-    /// The tasks of a run in the order they began. What only drives others is left out.
+    /// The tasks of a run in the order they started, without the server's own steps.
     pub(crate) fn of_run(run: &Object, now: Timestamp) -> Vec<Self> {
         let details = ["/run_details/task_details", "/tasks"].map(|pointer| run.list(pointer));
         let details = details.into_iter().find(|list| !list.is_empty()).unwrap_or(&[]);
         let mut tasks: Vec<_> = details.iter().cloned().map(Object::from).collect();
-        tasks.retain(|task| !is_machinery(task.str("/display_name").unwrap_or_default()));
+        tasks.retain(|task| !is_internal(task.str("/display_name").unwrap_or_default()));
         tasks.sort_by_key(|task| task.time("/start_time").or_else(|| task.time("/create_time")));
         tasks.iter().map(|task| Self::of(task, now)).collect()
     }
@@ -57,8 +57,8 @@ impl Task {
         }
     }
 
-    pub(crate) fn runs(&self) -> bool {
-        self.state.word() == "Running"
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.as_text() == "Running"
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -66,8 +66,8 @@ impl Task {
     }
 }
 
-/// The server's own steps: the root of the graph, and what prepares a task.
-fn is_machinery(name: &str) -> bool {
+/// Whether this is one of the server's own steps: the root of the graph, or the driver of a task.
+fn is_internal(name: &str) -> bool {
     name == "root" || name == "executor" || name.ends_with("-driver")
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn status(server: &Server, status: &Status) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Stays until the run ends. The server has no watch, so it is asked again and again.
+/// Watches until the run ends. The server has no watch, so it is polled.
 fn watch(server: &Server, mut run: Object) -> Result<Exit> {
     let kf = &server.kf;
     let id = run.str("/run_id").unwrap_or_default().to_owned();
@@ -124,11 +124,11 @@ fn watch(server: &Server, mut run: Object) -> Result<Exit> {
             kf.note(format!(
                 "{} {}",
                 run.str("/display_name").unwrap_or_default(),
-                state.word().to_lowercase()
+                state.as_text().to_lowercase()
             ));
             return Ok(Exit::OK);
         }
-        kf.sleep(LOOK);
+        kf.sleep(POLL_INTERVAL);
         run = find::by_id(server, &id)?;
     }
 }
@@ -138,7 +138,7 @@ impl RunDetail {
         let state = State::of(run);
         let parameters = run.at("/runtime_config/parameters").cloned();
         let line = parameters.iter().filter_map(Value::as_object).flatten();
-        let line: Vec<_> = line.map(|(name, value)| format!("{name}={}", plain(value))).collect();
+        let line: Vec<_> = line.map(|(name, value)| format!("{name}={}", to_text(value))).collect();
         Self {
             name: run.str("/display_name").unwrap_or_default().to_owned(),
             state_cell: state.cell(),
@@ -153,6 +153,6 @@ impl RunDetail {
     }
 }
 
-fn plain(value: &Value) -> String {
+fn to_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! What `kf pipeline` asks of the pipelines' server, and what it says.
+//! Tests of `kf pipeline`.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, too")]
 
 use std::cell::RefCell;
@@ -20,10 +20,10 @@ root:
       epochs: {parameterType: NUMBER_INTEGER}
 ";
 const ID: &str = "11111111-2222-3333-4444-555555555555";
-const HERE: [&str; 2] = ["--server-namespace", "team-a"];
+const SERVER_ARGS: [&str; 2] = ["--server-namespace", "team-a"];
 
-/// Asked: method and path, the account of the token, and the body.
-type Asked = Rc<RefCell<Vec<(String, Option<String>, Value)>>>;
+/// Requests: the method and path, the account of the token, and the body.
+type Requests = Rc<RefCell<Vec<(String, Option<String>, Value)>>>;
 
 fn run(state: &str) -> Value {
     json!({
@@ -41,16 +41,16 @@ fn run(state: &str) -> Value {
     })
 }
 
-/// A cluster with the server of several teams, whose run is in this state.
-fn cluster(state: &'static str) -> (FakeHost, Asked) {
+/// A cluster with a server in multi-user mode, whose run is in this state.
+fn cluster(state: &'static str) -> (FakeHost, Requests) {
     let host = FakeHost::new("team-a");
     host.put(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "ml-pipeline-0", "labels": { "app": "ml-pipeline" } },
         "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
     }));
-    let asked: Asked = Rc::default();
-    let log = Rc::clone(&asked);
+    let requests: Requests = Rc::default();
+    let log = Rc::clone(&requests);
     host.on_http(move |request| {
         assert_eq!((request.pod.as_str(), request.port), ("ml-pipeline-0", 8888));
         let path = request.path.strip_prefix("/apis/v2beta1").unwrap();
@@ -93,55 +93,55 @@ fn cluster(state: &'static str) -> (FakeHost, Asked) {
         };
         Ok(HttpResponse { status: 200, body: answer.to_string().into_bytes(), ..HttpResponse::default() })
     });
-    (host, asked)
+    (host, requests)
 }
 
 fn kf(host: &FakeHost, words: &[&str]) -> Result<Exit> {
-    host.run::<Plugin>(&[words, &HERE].concat())
+    host.run::<Plugin>(&[words, &SERVER_ARGS].concat())
 }
 
 #[test]
-fn a_compiled_pipeline_is_run_with_typed_parameters() {
-    let (host, asked) = cluster("RUNNING");
+fn compiled_pipeline_runs_with_typed_parameters() {
+    let (host, requests) = cluster("RUNNING");
     host.file("iris.yaml", IRIS);
     let words = ["run", "iris.yaml", "--param", "epochs=3", "--name", "iris-2"];
     assert_eq!(kf(&host, &words), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, format!("run/iris-2 created ({ID})\n"));
-    let asked = asked.borrow();
-    assert_eq!(asked[0].1, None, "only who is asked for a token gets one");
-    assert!(asked[1..].iter().all(|(_, account, _)| account.as_deref() == Some("default-editor")));
-    let (path, _, body) = asked.last().unwrap();
+    let requests = requests.borrow();
+    assert_eq!(requests[0].1, None, "the mode is read without a token");
+    assert!(requests[1..].iter().all(|(_, account, _)| account.as_deref() == Some("default-editor")));
+    let (path, _, body) = requests.last().unwrap();
     assert_eq!(path, "POST /runs?experiment_id=e-1");
     assert_eq!(body["runtime_config"]["parameters"], json!({ "epochs": 3 }));
     assert_eq!(body["pipeline_spec"]["pipelineInfo"]["name"], "iris");
 }
 
 #[test]
-fn a_version_the_server_has_is_run_by_name() {
-    let (host, asked) = cluster("RUNNING");
+fn uploaded_version_runs_by_name() {
+    let (host, requests) = cluster("RUNNING");
     kf(&host, &["run", "--pipeline", "iris@v2", "--param", "epochs=3"]).unwrap();
     let expected = json!({ "pipeline_id": "p-1", "pipeline_version_id": "v-2" });
-    assert_eq!(asked.borrow().last().unwrap().2["pipeline_version_reference"], expected);
+    assert_eq!(requests.borrow().last().unwrap().2["pipeline_version_reference"], expected);
     let error = kf(&host, &["run", "--pipeline", "iris@v1", "--param", "epochs=3"]).unwrap_err();
-    assert_eq!(error.message, "no version v1 of iris; it has v2");
+    assert_eq!(error.message, "no version v1 of iris; available: v2");
     assert_eq!(kf(&host, &["run", "--pipeline", "iris"]).unwrap_err().code, ErrorCode::Invalid);
     assert_eq!(kf(&host, &["run", "--pipeline", "none"]).unwrap_err().code, ErrorCode::NotFound);
 }
 
 #[test]
-fn an_experiment_that_is_not_there_is_made() {
-    let (host, asked) = cluster("RUNNING");
+fn missing_experiment_is_created() {
+    let (host, requests) = cluster("RUNNING");
     host.file("iris.yaml", IRIS);
     kf(&host, &["run", "iris.yaml", "-p", "epochs=3", "--experiment", "new"]).unwrap();
-    let asked = asked.borrow();
-    let made = asked.iter().find(|(path, ..)| path == "POST /experiments?").unwrap();
+    let requests = requests.borrow();
+    let made = requests.iter().find(|(path, ..)| path == "POST /experiments?").unwrap();
     assert_eq!(made.2, json!({ "display_name": "new", "namespace": "team-a" }));
-    assert_eq!(asked.last().unwrap().0, "POST /runs?experiment_id=e-9");
+    assert_eq!(requests.last().unwrap().0, "POST /runs?experiment_id=e-9");
 }
 
 #[test]
-fn a_bad_file_or_parameter_is_said_before_anything_is_asked() {
-    let (host, asked) = cluster("RUNNING");
+fn invalid_file_or_parameter_is_reported_before_any_request() {
+    let (host, requests) = cluster("RUNNING");
     host.file("iris.yaml", IRIS);
     host.file("bad.yaml", "a: 1\n");
     for words in
@@ -149,20 +149,20 @@ fn a_bad_file_or_parameter_is_said_before_anything_is_asked() {
     {
         assert_eq!(kf(&host, words).unwrap_err().code, ErrorCode::Invalid, "{words:?}");
     }
-    assert!(asked.borrow().is_empty());
+    assert!(requests.borrow().is_empty());
 }
 
 #[test]
-fn a_dry_run_makes_nothing() {
-    let (host, asked) = cluster("RUNNING");
+fn dry_run_creates_nothing() {
+    let (host, requests) = cluster("RUNNING");
     host.change_context(|context| context.dry_run = true);
     host.file("iris.yaml", IRIS);
     assert_eq!(kf(&host, &["run", "iris.yaml", "-p", "epochs=3"]), Ok(Exit::OK));
-    assert!(asked.borrow().iter().all(|(path, ..)| path.starts_with("GET")));
+    assert!(requests.borrow().iter().all(|(path, ..)| path.starts_with("GET")));
 }
 
 #[test]
-fn waiting_ends_with_the_run_and_a_failure_says_which_task() {
+fn wait_ends_with_run_and_reports_failed_task() {
     let (host, _) = cluster("SUCCEEDED");
     host.file("iris.yaml", IRIS);
     let words = ["run", "iris.yaml", "-p", "epochs=3", "--wait", "--name", "iris-2"];
@@ -178,7 +178,7 @@ fn waiting_ends_with_the_run_and_a_failure_says_which_task() {
 }
 
 #[test]
-fn a_run_that_does_not_end_times_out() {
+fn wait_for_endless_run_times_out() {
     let (host, _) = cluster("RUNNING");
     host.file("iris.yaml", IRIS);
     let error = kf(&host, &["run", "iris.yaml", "-p", "epochs=3", "--wait", "--timeout", "1m"]).unwrap_err();
@@ -186,13 +186,13 @@ fn a_run_that_does_not_end_times_out() {
 }
 
 #[test]
-fn every_page_is_listed_up_to_the_limit() {
-    let (host, asked) = cluster("RUNNING");
+fn list_reads_all_pages_up_to_limit() {
+    let (host, requests) = cluster("RUNNING");
     kf(&host, &["ls"]).unwrap();
     let table = host.terminal().stdout.clone();
     assert_eq!(table.lines().count(), 3, "{table}");
-    assert!(asked.borrow()[1].0.contains("namespace=team-a"));
-    assert!(asked.borrow()[1].0.contains("sort_by=created_at%20desc"));
+    assert!(requests.borrow()[1].0.contains("namespace=team-a"));
+    assert!(requests.borrow()[1].0.contains("sort_by=created_at%20desc"));
     host.format(Format::Name);
     let before = host.terminal().stdout.len();
     kf(&host, &["ls", "--limit", "1"]).unwrap();
@@ -205,10 +205,10 @@ fn every_page_is_listed_up_to_the_limit() {
 }
 
 #[test]
-fn the_list_follows_what_happens() {
+fn watched_list_is_refreshed() {
     let (host, _) = cluster("RUNNING");
-    let asked = Rc::new(RefCell::new(0));
-    let count = Rc::clone(&asked);
+    let requests = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&requests);
     host.on_http(move |request| {
         let mut body = json!({});
         if request.path.contains("/runs?") {
@@ -220,20 +220,20 @@ fn the_list_follows_what_happens() {
     });
     host.at(Duration::from_secs(12), |_| {});
     assert_eq!(kf(&host, &["ls", "--watch"]), Ok(Exit::OK));
-    assert!(*asked.borrow() > 4, "{asked:?}");
+    assert!(*requests.borrow() > 4, "{requests:?}");
     let stdout = host.terminal().stdout.clone();
     let states: Vec<_> = stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(states, ["STATE", "Running", "STATE", "Succeeded"], "{stdout}");
 }
 
 #[test]
-fn a_run_is_shown_with_its_tasks_in_order() {
+fn status_shows_tasks_in_order() {
     for name in ["iris-2", "1111", ID] {
         let (host, _) = cluster("FAILED");
         kf(&host, &["status", name]).unwrap();
         let stdout = host.terminal().stdout.clone();
         let tasks: Vec<_> = stdout.lines().skip_while(|line| !line.starts_with("TASK")).skip(1).collect();
-        assert_eq!(tasks.len(), 2, "the server's own steps are left out: {stdout}");
+        assert_eq!(tasks.len(), 2, "the server's own steps are omitted: {stdout}");
         assert!(tasks[0].starts_with("load") && tasks[1].starts_with("train"), "{stdout}");
         assert!(tasks[1].ends_with("KeyError: 'label'"), "{stdout}");
     }
@@ -270,28 +270,28 @@ fn logs_of_all_tasks_or_of_one() {
         assert_eq!(host.terminal().stdout[before..], *"train done\n");
     }
     let error = kf(&host, &["logs", "iris-2", "--task", "tune"]).unwrap_err();
-    assert_eq!(error.message, "the run has no task `tune`; there are load, train");
+    assert_eq!(error.message, "the run has no task `tune`; available: load, train");
 }
 
 #[test]
-fn a_run_without_pods_says_so() {
+fn logs_of_run_without_pods_are_refused() {
     let (host, _) = cluster("SUCCEEDED");
     assert_eq!(kf(&host, &["logs", "iris-2"]).unwrap_err().code, ErrorCode::NotFound);
 }
 
 #[test]
-fn nobody_does_with_the_account_what_they_may_not_do() {
-    let (host, asked) = cluster("RUNNING");
+fn service_account_does_not_extend_user_rights() {
+    let (host, requests) = cluster("RUNNING");
     host.cluster(|cluster| cluster.deny("create", "pipelines.kubeflow.org", "runs"));
     host.file("iris.yaml", IRIS);
     let error = kf(&host, &["run", "iris.yaml", "-p", "epochs=3"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Forbidden);
-    assert_eq!(error.message, "your own rights do not let you create runs.pipelines.kubeflow.org in team-a");
-    assert!(asked.borrow().iter().all(|(path, ..)| path.starts_with("GET")));
+    assert_eq!(error.message, "you are not allowed to create runs.pipelines.kubeflow.org in team-a");
+    assert!(requests.borrow().iter().all(|(path, ..)| path.starts_with("GET")));
 }
 
 #[test]
-fn what_the_server_refuses_says_whose_token_it_was() {
+fn refusals_of_server_are_reported() {
     for (status, code) in [(401, ErrorCode::Forbidden), (403, ErrorCode::Forbidden), (500, ErrorCode::Failed)]
     {
         let (host, _) = cluster("RUNNING");
@@ -308,7 +308,7 @@ fn what_the_server_refuses_says_whose_token_it_was() {
 }
 
 #[test]
-fn a_server_of_one_team_gets_no_token() {
+fn single_user_server_gets_no_token() {
     let (host, _) = cluster("RUNNING");
     host.on_http(|request| {
         assert!(request.bearer.is_none() && !request.path.contains("namespace="));
@@ -318,18 +318,18 @@ fn a_server_of_one_team_gets_no_token() {
 }
 
 #[test]
-fn what_is_no_such_server_is_said() {
+fn other_server_is_reported() {
     let (host, _) = cluster("RUNNING");
     host.on_http(|_| Ok(HttpResponse { status: 200, body: b"<html>".to_vec(), ..HttpResponse::default() }));
     let error = kf(&host, &["ls"]).unwrap_err();
-    assert_eq!(error.message, "pod ml-pipeline-0 in team-a does not answer as the pipelines' API does");
+    assert_eq!(error.message, "pod ml-pipeline-0 in team-a does not answer like the Pipelines API");
     let error = host.run::<Plugin>(&["ls", "--server-namespace", "elsewhere"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, "there is no pod of the pipelines' server in elsewhere (app=ml-pipeline)");
+    assert_eq!(error.message, "no pod of the Pipelines server in elsewhere (app=ml-pipeline)");
 }
 
 #[test]
-fn following_shows_pods_as_they_begin() {
+fn follow_shows_pods_as_they_start() {
     let (host, _) = cluster("RUNNING");
     let state = Rc::new(std::cell::Cell::new("RUNNING"));
     let now = Rc::clone(&state);
@@ -348,8 +348,8 @@ fn following_shows_pods_as_they_begin() {
 }
 
 #[test]
-fn the_shell_is_offered_runs_that_have_pods_and_the_server_is_left_alone() {
-    let (host, asked) = cluster("SUCCEEDED");
+fn completion_offers_runs_with_pods_without_request() {
+    let (host, requests) = cluster("SUCCEEDED");
     host.put(pod("iris-load", "iris-x.root.load.executor"));
     host.put(pod("iris-train", "iris-x.root.train.executor"));
     host.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "other" } }));
@@ -358,11 +358,11 @@ fn the_shell_is_offered_runs_that_have_pods_and_the_server_is_left_alone() {
         let found = <Plugin as kf_plugin_sdk::Command>::complete(&request, &host.kf()).unwrap();
         assert_eq!(found.into_iter().map(|candidate| candidate.value).collect::<Vec<_>>(), offered);
     }
-    assert_eq!(asked.borrow().len(), 0);
+    assert_eq!(requests.borrow().len(), 0);
 }
 
 #[test]
-fn watching_is_for_programs_too() {
+fn watch_supports_json() {
     let (host, _) = cluster("SUCCEEDED");
     host.format(Format::Json);
     kf(&host, &["status", "iris-2", "--watch"]).unwrap();

@@ -1,6 +1,6 @@
-//! `kf remove`: training jobs, notebooks, services, or whatever else runs here.
+//! `kf remove`: removes training jobs, notebooks, services and other workloads.
 //!
-//! [`plan`] finds out what goes and what stays, [`target`] deletes it and waits until it is gone.
+//! [`plan`] finds what is deleted and what is kept, [`target`] deletes a workload and waits until it is gone.
 
 mod plan;
 mod target;
@@ -11,23 +11,23 @@ use serde::Serialize;
 
 use target::Target;
 
-/// Remove a training job, notebook, service or whatever else
+/// Remove training jobs, notebooks, services and other workloads
 ///
-/// Says what goes with it and what stays: volumes always do. What still runs is asked about
-/// first. Waits until its pods have ended. Of several, none is removed unless all are found.
+/// Shows what is deleted with them and what is kept, such as volumes. Asks before it removes a running
+/// workload. Waits until its pods have ended. If one of several is not found, none is removed.
 #[derive(clap::Parser, Describe)]
-#[kf(example("remove mnist", "remove it, after a question if it runs"))]
-#[kf(example("remove trainjob/mnist lr --yes", "two of them, without a question"))]
-#[kf(example("remove mnist --dry-run", "see what would go and what would stay"))]
+#[kf(example("remove mnist", "remove a workload; ask if it is running"))]
+#[kf(example("remove trainjob/mnist lr --yes", "remove two without asking"))]
+#[kf(example("remove mnist --dry-run", "show what would be deleted and kept"))]
 pub struct Remove {
-    /// The components, as NAME or KIND/NAME
-    #[arg(required = true, value_name = "COMPONENT")]
+    /// The workloads, as NAME or KIND/NAME
+    #[arg(required = true, value_name = "WORKLOAD")]
     #[kf(complete = dynamic)]
     components: Vec<String>,
-    /// Remove it even if it runs
+    /// Remove running workloads without asking
     #[arg(long, short)]
     yes: bool,
-    /// Leave what it made behind, pods among it
+    /// Keep dependents, such as pods
     #[arg(long)]
     keep_pods: bool,
     /// Do not wait until its pods have ended
@@ -38,13 +38,13 @@ pub struct Remove {
     timeout: Span,
 }
 
-/// What became of it.
+/// The result.
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "self.component.clone()")]
 struct Removed {
     component: String,
     state: &'static str,
-    /// Volumes that were mounted and are still there.
+    /// Mounted volumes that are kept.
     #[column(skip)]
     stays: Vec<String>,
 }
@@ -53,21 +53,21 @@ struct Removed {
 pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
     let mut targets: Vec<Target> = Vec::new();
     for words in &remove.components {
-        let component = owner_instead(kf, &remove, words, Component::find(kf, words)?)?;
+        let component = owner_or_self(kf, &remove, words, Component::find(kf, words)?)?;
         if !targets.iter().any(|known| known.component.to_string() == component.to_string()) {
             targets.push(Target::new(kf, words, component, remove.keep_pods)?);
         }
     }
     let several = targets.len() > 1;
     for target in &targets {
-        let of = if several { format!("{}: ", target.component) } else { String::new() };
-        target.plan.tell(kf, &of, remove.keep_pods);
+        let prefix = if several { format!("{}: ", target.component) } else { String::new() };
+        target.plan.print(kf, &prefix, remove.keep_pods);
     }
     let dry_run = kf.context().dry_run;
     if !dry_run && !remove.yes {
-        agree(kf, &targets)?;
+        confirm(kf, &targets)?;
     }
-    // One that cannot be removed keeps none of the others.
+    // The others are removed even if one cannot be.
     let mut failure = None;
     let mut deleted = Vec::new();
     for target in targets {
@@ -82,7 +82,7 @@ pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
     failure.map_or(Ok(Exit::OK), Err)
 }
 
-/// Waits for what was deleted, and says what became of it.
+/// Waits until the targets are deleted and reports the results.
 fn report(
     kf: &Kf,
     remove: &Remove,
@@ -94,13 +94,13 @@ fn report(
     let mut removed = Vec::new();
     for target in deleted {
         if !remove.no_wait
-            && let Err(error) = target.until_gone(kf, remove.timeout.0)
+            && let Err(error) = target.wait_until_gone(kf, remove.timeout.0)
         {
             note_failure(kf, failure, error);
             continue;
         }
         let component = target.component.to_string();
-        let record = Removed { component, state, stays: target.plan.stays };
+        let record = Removed { component, state, stays: target.plan.kept_volumes };
         if several && !kf.output_format().is_table() {
             removed.push(record);
         } else {
@@ -110,26 +110,26 @@ fn report(
     if several && !kf.output_format().is_table() { kf.table(&removed) } else { Ok(()) }
 }
 
-/// The first is the command's own error; those before it would go unseen otherwise.
+/// Keeps the last error as the result and prints the earlier one as a warning.
 fn note_failure(kf: &Kf, failure: &mut Option<Error>, error: Error) {
-    if let Some(before) = failure.replace(error) {
-        kf.warn(before.message);
+    if let Some(earlier) = failure.replace(error) {
+        kf.warn(earlier.message);
     }
 }
 
-/// Removing a part is in vain: its owner makes it anew. So the owner is offered.
-fn owner_instead(kf: &Kf, remove: &Remove, words: &str, named: Component) -> Result<Component> {
+/// Offers the owner in place of an owned object, which its owner would recreate.
+fn owner_or_self(kf: &Kf, remove: &Remove, words: &str, named: Component) -> Result<Component> {
     let Some(owner) = plan::topmost_owner(kf, &named)? else { return Ok(named) };
     let Some(top) = owner.component else {
         let kind = owner.kind.to_lowercase();
-        let message = format!("{named} belongs to {kind}/{}, which would make it anew", owner.name);
+        let message = format!("{named} belongs to {kind}/{}, which would recreate it", owner.name);
         return Err(Error::invalid(message).hint(format!("kf status {named}")));
     };
-    let message = format!("{named} belongs to {top}, which would make it anew");
+    let message = format!("{named} belongs to {top}, which would recreate it");
     if kf.context().interactive && kf.confirm(&format!("{message}. Remove {top} instead?"), false) {
         return Ok(top);
     }
-    // A yes to the part is none to its owner.
+    // --yes for the owned object does not apply to its owner.
     let line = kf.command_line().without("--yes");
     // The owner may be on the line already.
     let is_named = remove.components.iter().any(|other| *other == top.name || *other == top.to_string());
@@ -137,32 +137,31 @@ fn owner_instead(kf: &Kf, remove: &Remove, words: &str, named: Component) -> Res
     Err(Error::invalid(message).hint(line))
 }
 
-/// Returns only if the person means it.
-fn agree(kf: &Kf, targets: &[Target]) -> Result<()> {
+/// Returns only if the user has confirmed the removal.
+fn confirm(kf: &Kf, targets: &[Target]) -> Result<()> {
     let running: Vec<_> = targets.iter().filter(|target| target.plan.running.is_some()).collect();
     if running.is_empty() {
         return Ok(());
     }
     for target in &running {
-        target.check_permitted(kf)?;
+        target.check_permission(kf)?;
     }
-    let said = |target: &&Target| {
+    let described = |target: &&Target| {
         format!("{} {}", target.component, target.plan.running.as_deref().unwrap_or_default())
     };
-    let text = running.iter().map(said).collect::<Vec<_>>().join(", ");
+    let text = running.iter().map(described).collect::<Vec<_>>().join(", ");
     let names = targets.iter().map(|target| target.component.to_string()).collect::<Vec<_>>().join(", ");
     let question = if targets.len() == 1 { "Remove it?".to_owned() } else { format!("Remove {names}?") };
     if kf.confirm(&format!("{text}. {question}"), false) {
         return Ok(());
     }
     if kf.context().interactive {
-        return Err(Error::failed(format!("you said no to removing {names}; nothing was changed")));
+        return Err(Error::failed("cancelled: nothing was removed"));
     }
     let mut line = kf.command_line();
     for target in targets {
-        line = line.replace(&target.words, &target.component.to_string());
+        line = line.replace(&target.argument, &target.component.to_string());
     }
-    let what = if running.len() == 1 { "it" } else { "them" };
-    Err(Error::invalid(format!("{text}, and nobody can be asked whether to remove {what}"))
+    Err(Error::invalid(format!("not a terminal: refusing to remove without confirmation: {text}"))
         .hint(line.with("--yes")))
 }

@@ -1,4 +1,4 @@
-//! What goes with a component, and what stays.
+//! Finds what is deleted with a workload, and what is kept.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,17 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind, Events, State};
 use serde_json::Value;
 
-/// How long a chain of owners may be. Owners could name each other in a circle.
-const DEEPEST: usize = 8;
+/// The limit of a chain of owners, which could be circular.
+const MAX_OWNER_DEPTH: usize = 8;
 
 pub(crate) struct Plan {
-    /// The pods that go with it.
+    /// The pods that are deleted with it.
     pub(crate) pods: Vec<String>,
-    /// The volumes that stay.
-    pub(crate) stays: Vec<String>,
-    /// The volumes that were made for it alone and go with it.
-    pub(crate) goes: Vec<String>,
-    /// What it is doing, if removing it stops something: `is running (2 of 2 pods)`.
+    /// The volumes that are kept.
+    pub(crate) kept_volumes: Vec<String>,
+    /// The volumes that it owns and that are deleted with it.
+    pub(crate) deleted_volumes: Vec<String>,
+    /// Its state if removing it stops something, such as `is running (2 of 2 pods)`.
     pub(crate) running: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl Plan {
                 let of = if component.kind == ComponentKind::Experiment { "trials done" } else { "pods" };
                 Some(format!("is running ({} of {} {of})", verdict.ready, verdict.wanted))
             }
-            State::Pending if component.kind.ends() => Some("waits to run".to_owned()),
+            State::Pending if component.kind.ends() => Some("is waiting to run".to_owned()),
             _ => None,
         };
         let mut mounted = BTreeSet::new();
@@ -38,27 +38,28 @@ impl Plan {
             claims(pod.value(), &mut mounted);
         }
         let owned = owned_claims(kf, component)?;
-        let (goes, stays) = mounted.into_iter().partition(|claim| owned.contains(claim));
+        let (deleted_volumes, kept_volumes) = mounted.into_iter().partition(|claim| owned.contains(claim));
         let pods =
             pods.iter().filter(|pod| pod.name() != component.name || component.kind != ComponentKind::Pod);
-        Ok(Self { pods: pods.map(|pod| pod.name().to_owned()).collect(), stays, goes, running })
+        let pods = pods.map(|pod| pod.name().to_owned()).collect();
+        Ok(Self { pods, kept_volumes, deleted_volumes, running })
     }
 
-    /// `of` goes before each line.
-    pub(crate) fn tell(&self, kf: &Kf, of: &str, keep_pods: bool) {
+    /// Prints the plan, each line after `prefix`.
+    pub(crate) fn print(&self, kf: &Kf, prefix: &str, keep_pods: bool) {
         let listed = |what: &str, names: &[String]| {
             if !names.is_empty() {
-                kf.note(format!("{of}{what}: {}", names.join(", ")));
+                kf.note(format!("{prefix}{what}: {}", names.join(", ")));
             }
         };
-        listed(if keep_pods { "pods stay" } else { "pods go" }, &self.pods);
-        listed("volumes go", &self.goes);
-        listed("volumes stay", &self.stays);
+        listed(if keep_pods { "pods kept" } else { "pods deleted" }, &self.pods);
+        listed("volumes deleted", &self.deleted_volumes);
+        listed("volumes kept", &self.kept_volumes);
     }
 }
 
-/// Every volume claim a document names, wherever it stands: pods and templates say `claimName`,
-/// workspaces `pvcName` or, for the home, the plain name.
+/// Collects the volume claims that a document names at any depth: pods and templates use `claimName`,
+/// workspaces `pvcName` or, for the home volume, only the name.
 fn claims(document: &Value, found: &mut BTreeSet<String>) {
     match document {
         Value::Object(fields) => {
@@ -79,8 +80,7 @@ fn claims(document: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Volume claims that name the component or one of its pods as their owner. Without the right to
-/// list them there are none to tell of.
+/// The volume claims owned by the workload or one of its pods. Empty without permission to list claims.
 fn owned_claims(kf: &Kf, component: &Component) -> Result<BTreeSet<String>> {
     let claims = kf.api("PersistentVolumeClaim").list();
     let claims = LeftOut::optional(kf, "volume claims", claims)?.unwrap_or_default();
@@ -96,19 +96,19 @@ fn owned_claims(kf: &Kf, component: &Component) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// Somebody who would make a component anew.
+/// An owner, which would recreate the object.
 pub(crate) struct Owner {
     pub(crate) kind: String,
     pub(crate) name: String,
-    /// Absent if kf has no word for its kind.
+    /// Absent if kf does not know its kind.
     pub(crate) component: Option<Component>,
 }
 
-/// The last in the chain of owners that is there and may be seen.
+/// The last owner in the chain that exists and can be read.
 pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Owner>> {
     let mut top: Option<Owner> = None;
     let mut current = component.object.clone();
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_OWNER_DEPTH {
         let Some((kind, name)) = owner_of(&current) else { break };
         let known = ComponentKind::ALL.into_iter().find(|known| known.kind().kind == kind);
         let Some(known) = known else {
@@ -121,10 +121,10 @@ pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Own
                 let component = Some(Component { kind: known, name: name.clone(), object });
                 top = Some(Owner { kind, name, component });
             }
-            // What is gone makes nothing anew.
+            // A deleted owner recreates nothing.
             Err(error) if error.is(ErrorCode::NotFound) => break,
             Err(error) if error.is(ErrorCode::Forbidden) || error.is_partial() => {
-                // A training job's job set has its name, and most people may not see it.
+                // A training job's job set has the same name, and most users cannot read it.
                 let train_job = kf.api(ComponentKind::TrainJob.kind()).get(&name);
                 if let (ComponentKind::JobSet, Ok(object)) = (known, train_job) {
                     let component = Component { kind: ComponentKind::TrainJob, name: name.clone(), object };

@@ -1,4 +1,4 @@
-//! What a person is told and asked before something is removed.
+//! Tests of `kf remove`.
 
 use kf_plugin_remove::Plugin;
 use kf_plugin_sdk::prelude::*;
@@ -25,7 +25,7 @@ fn made(version: &str, kind: &str, name: &str, owner: Option<(&str, &str)>) -> O
     object
 }
 
-/// A training job of one pod that mounts a volume, with all that is between them.
+/// A training job with one pod that mounts a volume, and all objects in between.
 fn put_training(host: &FakeHost, phase: &str, status: Value) {
     let mut train = made("trainer.kubeflow.org/v1alpha1", "TrainJob", "mnist", None);
     train.set("/spec/trainer/numNodes", 1);
@@ -49,17 +49,17 @@ fn deleted(host: &FakeHost) -> Vec<String> {
 }
 
 #[test]
-fn what_has_ended_goes_without_a_question_and_its_volume_stays() {
+fn ended_job_is_removed_without_prompt_and_volume_is_kept() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["pods go: mnist-node-0-0-x", "volumes stay: data"]);
+    assert_eq!(host.terminal().notes, ["pods deleted: mnist-node-0-0-x", "volumes kept: data"]);
     assert_eq!(host.terminal().stdout, "trainjob/mnist removed\n");
     assert_eq!(deleted(&host), ["TrainJob/mnist"]);
 }
 
 #[test]
-fn what_runs_is_asked_about() {
+fn running_job_needs_confirmation() {
     let host = cluster();
     put_training(&host, "Running", json!({}));
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
@@ -78,13 +78,13 @@ fn what_runs_is_asked_about() {
 }
 
 #[test]
-fn a_part_offers_its_owner() {
+fn owned_object_suggests_owner() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     for part in ["jobset/mnist", "job/mnist-node-0", "pod/mnist-node-0-0-x"] {
         let error = host.run::<Plugin>(&[part, "--yes"]).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
-        assert_eq!(error.message, format!("{part} belongs to trainjob/mnist, which would make it anew"));
+        assert_eq!(error.message, format!("{part} belongs to trainjob/mnist, which would recreate it"));
         assert_eq!(error.hint.as_deref(), Some("kf remove trainjob/mnist"));
     }
     assert_eq!(deleted(&host), [""; 0]);
@@ -95,7 +95,7 @@ fn a_part_offers_its_owner() {
 }
 
 #[test]
-fn who_may_not_see_job_sets_is_offered_the_training_job() {
+fn unreadable_job_set_suggests_training_job() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     host.cluster(|cluster| cluster.deny("*", "jobset.x-k8s.io", "jobsets"));
@@ -104,22 +104,22 @@ fn who_may_not_see_job_sets_is_offered_the_training_job() {
 }
 
 #[test]
-fn an_owner_kf_has_no_word_for_is_named() {
+fn owner_of_unknown_kind_is_named() {
     let host = cluster();
     host.put(made("batch/v1", "Job", "nightly-1", Some(("CronJob", "nightly"))).into_value());
     let error = host.run::<Plugin>(&["job/nightly-1", "--yes"]).unwrap_err();
-    assert_eq!(error.message, "job/nightly-1 belongs to cronjob/nightly, which would make it anew");
+    assert_eq!(error.message, "job/nightly-1 belongs to cronjob/nightly, which would recreate it");
     assert_eq!(deleted(&host), [""; 0]);
 }
 
 #[test]
-fn only_what_was_looked_at_is_deleted_and_pods_can_be_kept() {
+fn deletion_is_by_uid_and_pods_can_be_kept() {
     use kf_plugin_sdk::border::Propagation;
 
     let host = cluster();
     put_training(&host, "Running", json!({}));
     assert_eq!(host.run::<Plugin>(&["mnist", "--yes", "--keep-pods"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["pods stay: mnist-node-0-0-x", "volumes stay: data"]);
+    assert_eq!(host.terminal().notes, ["pods kept: mnist-node-0-0-x", "volumes kept: data"]);
     let options = host.cluster(|cluster| cluster.deletions().to_vec());
     assert_eq!(options.len(), 1);
     assert_eq!(options[0].propagation, Propagation::Orphan);
@@ -127,7 +127,7 @@ fn only_what_was_looked_at_is_deleted_and_pods_can_be_kept() {
 }
 
 #[test]
-fn a_volume_made_for_it_alone_goes_too() {
+fn owned_volume_is_deleted() {
     let host = cluster();
     let mut notebook = made("kubeflow.org/v1", "Notebook", "alice", None);
     let volumes = json!([
@@ -144,11 +144,11 @@ fn a_volume_made_for_it_alone_goes_too() {
     );
     host.put(scratch.into_value());
     assert_eq!(host.run::<Plugin>(&["alice", "--yes"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["volumes go: alice-scratch", "volumes stay: alice-home"]);
+    assert_eq!(host.terminal().notes, ["volumes deleted: alice-scratch", "volumes kept: alice-home"]);
 }
 
 #[test]
-fn a_dry_run_asks_nothing_and_removes_nothing() {
+fn dry_run_neither_asks_nor_removes() {
     let host = cluster();
     put_training(&host, "Running", json!({}));
     host.change_context(|context| context.dry_run = true);
@@ -157,11 +157,11 @@ fn a_dry_run_asks_nothing_and_removes_nothing() {
         assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
     }
     assert!(host.cluster(|cluster| cluster.object("trainer.kubeflow.org/TrainJob", "mnist")).is_some());
-    assert_eq!(host.terminal().stdout, "", "kf itself says what would be removed");
+    assert_eq!(host.terminal().stdout, "", "kf itself prints what would be removed");
 }
 
 #[test]
-fn a_missing_one_and_a_forbidden_one() {
+fn missing_and_forbidden_workloads_are_refused() {
     let host = cluster();
     let error = host.run::<Plugin>(&["mnits"]).unwrap_err();
     assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf status")));
@@ -172,7 +172,7 @@ fn a_missing_one_and_a_forbidden_one() {
 }
 
 #[test]
-fn broken_kind_does_not_keep_others_from_being_removed() {
+fn broken_kind_does_not_block_others() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     host.cluster(|cluster| {
@@ -186,9 +186,9 @@ fn broken_kind_does_not_keep_others_from_being_removed() {
     assert!(notes.contains(&"warning: left out: volume claims (not ready)".to_owned()), "{notes:?}");
 }
 
-/// Its owner would make it anew, whether that can be read now or not.
+/// Its owner would recreate it, even if the owner cannot be read at the moment.
 #[test]
-fn part_of_what_cannot_be_read_is_not_removed() {
+fn object_of_unreadable_owner_is_not_removed() {
     let host = cluster();
     host.serve("apps", "v1", "StatefulSet", "statefulsets");
     host.put(made("apps/v1", "StatefulSet", "alice", Some(("Notebook", "alice"))).into_value());
@@ -196,19 +196,19 @@ fn part_of_what_cannot_be_read_is_not_removed() {
         cluster.fail("get", "Notebook", Error::new(ErrorCode::Internal, "webhook failed"))
     });
     let error = host.run::<Plugin>(&["alice", "--yes"]).unwrap_err();
-    assert_eq!(error.message, "statefulset/alice belongs to notebook/alice, which would make it anew");
+    assert_eq!(error.message, "statefulset/alice belongs to notebook/alice, which would recreate it");
     assert!(deleted(&host).is_empty());
 }
 
 #[test]
-fn several_are_removed_after_one_question() {
+fn several_are_removed_after_one_prompt() {
     let host = cluster();
     put_training(&host, "Running", json!({}));
     host.put(made("kubeflow.org/v1", "Notebook", "desk", None).into_value());
     let error = host.run::<Plugin>(&["desk", "mnist", "trainjob/mnist"]).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("kf remove notebook/desk trainjob/mnist trainjob/mnist --yes"));
     assert_eq!(deleted(&host), [""; 0]);
-    // One that is missing keeps all.
+    // If one is missing, none is removed.
     assert_eq!(host.run::<Plugin>(&["desk", "nope", "--yes"]).unwrap_err().code, ErrorCode::NotFound);
     assert_eq!(deleted(&host), [""; 0]);
     assert_eq!(host.run::<Plugin>(&["desk", "mnist", "trainjob/mnist", "--yes"]), Ok(Exit::OK));
@@ -217,7 +217,7 @@ fn several_are_removed_after_one_question() {
 }
 
 #[test]
-fn one_that_may_not_be_removed_keeps_none_of_the_others() {
+fn forbidden_workload_does_not_block_others() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     host.put(made("kubeflow.org/v1", "Notebook", "desk", None).into_value());
@@ -243,13 +243,12 @@ fn put_own_experiment(host: &FakeHost) {
 }
 
 #[test]
-fn experiment_that_kf_runs_goes_with_its_trials() {
+fn experiment_of_kf_is_removed_with_its_trials() {
     let host = cluster();
     put_own_experiment(&host);
     for words in [&["h6t"][..], &["experiment/h6t"]] {
         let error = host.run::<Plugin>(words).unwrap_err();
-        let asked =
-            "experiment/h6t is running (0 of 2 trials done), and nobody can be asked whether to remove it";
+        let asked = "not a terminal: refusing to remove without confirmation: experiment/h6t is running (0 of 2 trials done)";
         assert_eq!(
             (error.message.as_str(), error.hint.as_deref()),
             (asked, Some("kf remove experiment/h6t --yes"))
@@ -266,7 +265,7 @@ fn experiment_that_kf_runs_goes_with_its_trials() {
 }
 
 #[test]
-fn experiment_of_katib_is_deleted_in_the_background() {
+fn katib_experiment_is_deleted_in_background() {
     use kf_plugin_sdk::border::Propagation;
 
     let host = cluster();
@@ -287,13 +286,13 @@ fn experiment_of_katib_is_deleted_in_the_background() {
 }
 
 #[test]
-fn suggestion_service_of_an_experiment_offers_the_experiment() {
+fn suggestion_service_suggests_experiment() {
     let host = cluster();
     host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
     host.serve("apps", "v1", "Deployment", "deployments");
     host.put(made("kubeflow.org/v1beta1", "Experiment", "lr", None).into_value());
     host.put(made("apps/v1", "Deployment", "lr-random", Some(("Suggestion", "lr"))).into_value());
     let error = host.run::<Plugin>(&["lr-random", "--yes"]).unwrap_err();
-    assert_eq!(error.message, "deployment/lr-random belongs to experiment/lr, which would make it anew");
+    assert_eq!(error.message, "deployment/lr-random belongs to experiment/lr, which would recreate it");
     assert_eq!(error.hint.as_deref(), Some("kf remove experiment/lr"));
 }

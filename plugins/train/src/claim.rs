@@ -1,36 +1,35 @@
 //! Local code on a volume claim, for more than a ConfigMap holds.
 //!
-//! The files become one archive. A digest of it names the directory on the volume, so other code
-//! is another directory, and what is there already is not sent again. [`loader`](crate::loader)
-//! brings it there.
+//! The files become one archive. Its digest names the directory on the volume, so changed code gets
+//! another directory, and existing code is not uploaded again. [`loader`](crate::loader) uploads it.
 
 use kf_plugin_sdk::prelude::*;
 use kf_training_job::{Volume, files, training_pod};
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::loader::{Loader, Sent};
+use crate::loader::{Loader, Upload};
 
 const CLAIM: &str = "PersistentVolumeClaim";
 
-/// The directory on the volume that is kf's.
-const BELOW: &str = "kf-code";
+/// The directory on the volume that kf writes to.
+const CODE_DIR: &str = "kf-code";
 
-/// It is held in memory while it is sent.
+/// The limit of the archive, which is kept in memory during the upload.
 const MAX_BYTES: u64 = 64 << 20;
 
-pub(crate) struct OnClaim {
+pub(crate) struct ClaimCode {
     claim: String,
     archive: Archive,
     loader: Loader,
-    /// How many nodes will read it.
+    /// The number of nodes that will read it.
     nodes: i64,
 }
 
-/// Files as one stream of bytes, always the same for the same files.
+/// A reproducible archive: the same files give the same bytes.
 #[derive(Debug)]
 pub(crate) struct Archive {
-    /// The directory on the volume.
+    /// The name of the directory on the volume.
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
     /// In hexadecimal digits.
@@ -39,7 +38,7 @@ pub(crate) struct Archive {
     content: u64,
 }
 
-impl OnClaim {
+impl ClaimCode {
     pub(crate) fn read(
         kf: &Kf,
         directory: &DirectoryArg,
@@ -58,13 +57,13 @@ impl OnClaim {
         files::summary(directory, self.archive.files, self.archive.content)
     }
 
-    /// Whether there is such a claim, and whether the loader may be made.
+    /// Checks that the claim exists and that the loader can be created.
     pub(crate) fn check(&self, kf: &Kf) -> Result<()> {
         let claim = &self.claim;
         match kf.api(CLAIM).find(claim) {
             Ok(None) => return Err(missing(kf, claim)),
             Ok(Some(found)) => self.check_claim(kf, &found)?,
-            // Without a look at it the loader's pod will tell.
+            // The claim cannot be read; a problem with it shows up in the loader's pod.
             Err(error) if error.is(ErrorCode::Forbidden) => {}
             Err(error) => return Err(error),
         }
@@ -79,23 +78,23 @@ impl OnClaim {
             )));
         }
         let modes = claim.list("/spec/accessModes");
-        let many = modes.iter().any(|mode| mode.as_str().is_some_and(|mode| mode.ends_with("Many")));
-        if self.nodes > 1 && !many {
+        let shared = modes.iter().any(|mode| mode.as_str().is_some_and(|mode| mode.ends_with("Many")));
+        if self.nodes > 1 && !shared {
             kf.warn(format!(
-                "{name} can be mounted on one machine at a time, and {} nodes will read the code there",
+                "volume claim {name} can be mounted on one node at a time, but {} nodes need the code",
                 self.nodes
             ));
         }
         Ok(())
     }
 
-    /// Brings the code onto the claim, by a pod that is there for as long as it takes.
+    /// Uploads the code to the claim through a temporary pod.
     pub(crate) fn load(&self, kf: &Kf) -> Result<()> {
         let (claim, archive) = (&self.claim, &self.archive);
-        let sent = self.loader.load(kf, claim, BELOW, archive)?;
-        let how = if sent == Sent::Now { "is" } else { "was already" };
+        let upload = self.loader.load(kf, claim, CODE_DIR, archive)?;
+        let done = if upload == Upload::New { "uploaded" } else { "already uploaded" };
         kf.note(format!(
-            "the code {how} on {claim}, below {BELOW}/{}; it stays there when the job goes",
+            "code {done} to {CODE_DIR}/{} on volume claim {claim}; it is kept when the job is deleted",
             archive.name
         ));
         Ok(())
@@ -105,19 +104,19 @@ impl OnClaim {
         let claim = json!({ "claimName": self.claim });
         Volume {
             source: Map::from_iter([("persistentVolumeClaim".to_owned(), claim)]),
-            sub_path: Some(format!("{BELOW}/{}", self.archive.name)),
+            sub_path: Some(format!("{CODE_DIR}/{}", self.archive.name)),
         }
     }
 }
 
 fn missing(kf: &Kf, claim: &str) -> Error {
     let message = format!("no volume claim `{claim}` in {}", kf.namespace());
-    // Only for a hint: what cannot be listed is not named.
-    let there = kf.api(CLAIM).list().unwrap_or_default();
-    let names: Vec<_> = there.iter().map(Object::name).collect();
+    // Only for a hint, so a failure to list is ignored.
+    let available = kf.api(CLAIM).list().unwrap_or_default();
+    let names: Vec<_> = available.iter().map(Object::name).collect();
     match names.first() {
         None => Error::not_found(message).hint("ask an owner of the namespace for a volume claim"),
-        Some(first) => Error::not_found(format!("{message}; there are {}", names.join(", ")))
+        Some(first) => Error::not_found(format!("{message}; available: {}", names.join(", ")))
             .hint(kf.command_line().set("--pvc", first)),
     }
 }
@@ -131,7 +130,7 @@ impl Archive {
         let (count, mut content) = (found.len(), 0);
         for file in found {
             let bytes = directory.read(kf, &file.path)?;
-            // A file may have grown since it was measured.
+            // A file may have grown since its size was read.
             content += bytes.len() as u64;
             check_size(directory, content)?;
             let mut header = tar::Header::new_gnu();
@@ -141,12 +140,12 @@ impl Archive {
             header.set_size(bytes.len() as u64);
             header.set_mode(if file.executable { 0o755 } else { 0o644 });
             archive.append_data(&mut header, &file.path, bytes.as_slice()).map_err(|error| {
-                Error::invalid(format!("{}/{} cannot be taken along: {error}", directory, file.path))
+                Error::invalid(format!("cannot archive {}/{}: {error}", directory, file.path))
             })?;
         }
         let bytes = archive
             .into_inner()
-            .map_err(|error| Error::failed(format!("{directory} cannot be taken along: {error}")))?;
+            .map_err(|error| Error::failed(format!("cannot archive {directory}: {error}")))?;
         let digest = Sha256::digest(&bytes);
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = format!("{job}-code-{}", sha256.chars().take(12).collect::<String>());
@@ -159,11 +158,13 @@ fn check_size(directory: &DirectoryArg, bytes: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{directory} holds {}, and {} at most can be taken along onto a volume",
+        "{directory} is too large: {}, at most {} can be uploaded to a volume",
         files::size(bytes),
         files::size(MAX_BYTES)
     ))
-    .hint("keep data out of it; put data on the volume yourself, or build an image and name it with --image"))
+    .hint(
+        "keep only code in it: copy data to the volume yourself, or build an image and pass it with --image",
+    ))
 }
 
 #[cfg(test)]
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_holds_paths_modes_and_contents_and_nothing_of_this_machine() {
+    fn archive_has_paths_modes_and_contents_but_no_owner_or_time() {
         let long = format!("{}/deep.py", "directory".repeat(20));
         let archive = pack(&[("run.sh", "echo"), (&long, "x = 1"), (".env", "TOKEN=1")]).unwrap();
         let mut found: Vec<_> = tar::Archive::new(archive.bytes.as_slice())
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_changes_with_the_code_and_with_nothing_else() {
+    fn directory_name_depends_on_code_only() {
         let one = pack(&[("train.py", "1")]).unwrap();
         assert_eq!(one.name, pack(&[("train.py", "1")]).unwrap().name);
         assert_ne!(one.name, pack(&[("train.py", "2")]).unwrap().name);
@@ -209,10 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_limit_here_too() {
+    fn code_over_limit_is_refused() {
         let large = "x".repeat((64 << 20) + 1);
         let error = pack(&[("data.bin", &large)]).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
-        assert!(error.message.starts_with("src holds 64.0 MiB, and 64.0 MiB at most"), "{}", error.message);
+        assert!(
+            error.message.starts_with("src is too large: 64.0 MiB, at most 64.0 MiB"),
+            "{}",
+            error.message
+        );
     }
 }

@@ -1,19 +1,19 @@
-//! Which way local code goes: in a ConfigMap, or onto a volume.
+//! Uploads local code: as a ConfigMap, or to a volume.
 
 use kf_plugin_sdk::prelude::*;
 use kf_training_job::{Code as ConfigMap, Stored, Volume};
 
 use crate::Train;
-use crate::claim::OnClaim;
+use crate::claim::ClaimCode;
 
-/// The code that goes with a job.
+/// The local code of a job.
 pub(crate) enum Code {
     ConfigMap(ConfigMap),
-    OnClaim(Box<OnClaim>),
+    Claim(Box<ClaimCode>),
 }
 
 impl Code {
-    /// What `--from-dir` names; none without it.
+    /// Reads the directory of `--from-dir`; `None` without the flag.
     pub(crate) fn read(
         kf: &Kf,
         train: &Train,
@@ -23,58 +23,58 @@ impl Code {
         let Some(directory) = &train.job.from_dir else { return Ok(None) };
         let (code, summary) = match &train.pvc {
             Some(claim) => {
-                let code = OnClaim::read(kf, directory, claim, job, runtime)?;
+                let code = ClaimCode::read(kf, directory, claim, job, runtime)?;
                 let summary = code.summary(directory);
-                (Self::OnClaim(Box::new(code)), summary)
+                (Self::Claim(Box::new(code)), summary)
             }
             None => {
-                let code = ConfigMap::read(kf, directory, job.name(), &instead(kf))?;
+                let code = ConfigMap::read(kf, directory, job.name(), &too_large_hint(kf))?;
                 let summary = code.summary(directory);
                 (Self::ConfigMap(code), summary)
             }
         };
         if kf.context().interactive {
-            kf.note(format!("takes along {summary}"));
+            kf.note(format!("code: {summary}"));
         }
         Ok(Some(code))
     }
 
-    /// Lets the server check what will be made, storing nothing.
+    /// Validates on the server what will be created, without storing it.
     pub(crate) fn check(&self, kf: &Kf) -> Result<()> {
         match self {
             Self::ConfigMap(code) => code.check(kf),
-            Self::OnClaim(code) => code.check(kf),
+            Self::Claim(code) => code.check(kf),
         }
     }
 
-    /// Brings it to the cluster. A job that is there already has its code on the claim. What is on a claim stays there,
-    /// and only a ConfigMap is returned.
-    pub(crate) fn store(&self, kf: &Kf, is_there: bool) -> Result<Option<Stored>> {
+    /// Uploads the code; that of an existing job is on its claim already. Returns the ConfigMap, if it is one: code on a
+    /// claim is kept.
+    pub(crate) fn store(&self, kf: &Kf, job_exists: bool) -> Result<Option<Stored>> {
         match self {
             Self::ConfigMap(code) => code.store(kf).map(Some),
-            Self::OnClaim(_) if is_there => Ok(None),
-            Self::OnClaim(code) => code.load(kf).map(|()| None),
+            Self::Claim(_) if job_exists => Ok(None),
+            Self::Claim(code) => code.load(kf).map(|()| None),
         }
     }
 
-    /// Lets the job own what was made for it alone.
-    pub(crate) fn own(&self, kf: &Kf, job: &Object) -> Result<()> {
+    /// Makes the job the owner of its ConfigMap. Code on a claim has no owner.
+    pub(crate) fn set_owner(&self, kf: &Kf, job: &Object) -> Result<()> {
         match self {
-            Self::ConfigMap(code) => code.own(kf, [job]),
-            Self::OnClaim(_) => Ok(()),
+            Self::ConfigMap(code) => code.set_owners(kf, [job]),
+            Self::Claim(_) => Ok(()),
         }
     }
 
     pub(crate) fn volume(&self) -> Volume {
         match self {
             Self::ConfigMap(code) => code.volume(),
-            Self::OnClaim(code) => code.volume(),
+            Self::Claim(code) => code.volume(),
         }
     }
 }
 
-/// What to do with more code than a ConfigMap holds.
-fn instead(kf: &Kf) -> String {
+/// The hint for code that is too large for a ConfigMap.
+fn too_large_hint(kf: &Kf) -> String {
     let line = kf.command_line().set("--pvc", "CLAIM");
-    format!("{line}, to put it on a volume claim; or build an image and name it with --image")
+    format!("{line}, to upload it to a volume claim; or build an image and pass it with --image")
 }

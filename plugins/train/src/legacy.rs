@@ -1,4 +1,4 @@
-//! The jobs of the Training Operator, the generation before TrainJob: from a file, as they are.
+//! Jobs of the Training Operator, the predecessor of TrainJob, from a file.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
@@ -10,7 +10,7 @@ pub(crate) fn run(kf: &Kf, train: &Train, kind: ComponentKind, mut job: Object) 
     check_flags(train, kind, &job)?;
     overrides::set_queue(&train.job, &mut job);
     overrides::set_fields(&train.job, &mut job)?;
-    kf_training_job::check_children_of_roles(&job)?;
+    kf_training_job::check_role_child_names(&job)?;
     submit::preflight(kf, kind, &job)?;
     let submitted = submit::submit(kf, train, kind, &job, None, None)?;
     if kf.context().dry_run {
@@ -20,13 +20,13 @@ pub(crate) fn run(kf: &Kf, train: &Train, kind: ComponentKind, mut job: Object) 
         submitted.report(kf)?;
         return Ok(Exit::OK);
     }
-    submitted.tell(kf);
+    submitted.announce(kf);
     let job = Component { kind, name: submitted.job.name().to_owned(), object: submitted.job };
     let ranks = job.ranks();
     follow::follow(kf, job, ranks, train.logs)
 }
 
-/// Flags that name a field of a TrainJob have none here: which role would they mean?
+/// Refuses flags that set a field of a TrainJob: these jobs have such fields once for each role.
 fn check_flags(train: &Train, kind: ComponentKind, job: &Object) -> Result<()> {
     let flags = &train.job;
     let given = [
@@ -49,6 +49,6 @@ fn check_flags(train: &Train, kind: ComponentKind, job: &Object) -> Result<()> {
         .and_then(|(field, roles)| Some((field.as_str(), roles.as_object()?.keys().next()?.as_str())))
         .unwrap_or(("pytorchReplicaSpecs", "Worker"));
     let kind = kind.kind().kind;
-    Err(Error::invalid(format!("{flag} is for training jobs without roles, and this is a {kind}"))
-        .hint(format!("change its fields by --set, such as --set spec.{field}.{role}.replicas=2")))
+    Err(Error::invalid(format!("{flag} does not apply to a {kind}, which has roles"))
+        .hint(format!("set its fields with --set, such as --set spec.{field}.{role}.replicas=2")))
 }

@@ -1,9 +1,9 @@
-//! `kf train`: a training job out of a file, out of flags, or out of both.
+//! `kf train`: a training job from a file, from flags, or from both.
 //!
-//! What such a job is made of is `kf-training-job`'s, which other commands share. Here [`submit`]
-//! brings it to the cluster, [`legacy`] does the same for the jobs of the Training Operator,
-//! [`follow`] stays until a job ends, and [`runtimes`] lists what there is to train with. [`code`] is
-//! the local code that goes along, onto a volume by [`claim`] and [`loader`] if a ConfigMap is too small.
+//! `kf-training-job` builds the job and is shared with other commands. [`submit`] applies it,
+//! [`legacy`] does the same for jobs of the Training Operator, [`follow`] waits until a job ends, and
+//! [`runtimes`] lists the training runtimes. [`code`] uploads local code; if it is too large for a
+//! ConfigMap, [`claim`] and [`loader`] write it to a volume.
 
 mod claim;
 mod code;
@@ -22,7 +22,7 @@ use kf_training_job::{JobFlags, Mount, overrides, runtime};
 
 use code::Code;
 
-/// What a file may hold.
+/// The kinds that a file may contain.
 const KINDS: [ComponentKind; 7] = [
     ComponentKind::TrainJob,
     ComponentKind::PyTorchJob,
@@ -35,46 +35,46 @@ const KINDS: [ComponentKind; 7] = [
 
 /// Train a model from a file or a runtime
 ///
-/// The file holds a TrainJob as YAML or JSON, or a job of the Training Operator such as a PyTorchJob;
-/// flags change it, and the job has its name unless NAME is given. Without a file the flags and a runtime make the job. The API server checks
-/// everything before anything is created.
+/// The file contains a TrainJob as YAML or JSON, or a Training Operator job such as a PyTorchJob. Flags
+/// override its fields, and NAME overrides its name. Without a file, the flags and a runtime define the
+/// job. The API server validates everything before anything is created.
 #[derive(clap::Parser, Debug, Default, Describe)]
-#[kf(example("train mnist.yaml --logs", "train what the file says and follow its logs"))]
+#[kf(example("train mnist.yaml --logs", "train from a file and follow the logs"))]
 #[kf(example(
     "train mnist --runtime torch-distributed --from-dir src --gpu 1 -- python train.py",
     "train local code without building an image"
 ))]
-#[kf(example("train --list-runtimes", "what there is to train with"))]
+#[kf(example("train --list-runtimes", "list the training runtimes"))]
 pub struct Train {
-    /// The job's name, or the file that has it
+    /// The job's name, or the file that contains it
     #[arg(required_unless_present_any = ["list_runtimes", "manifest"])]
     #[kf(complete = objects("trainer.kubeflow.org/TrainJob"))]
     name: Option<NameOrFile>,
-    /// The job as YAML or JSON; - is stdin
+    /// The job as YAML or JSON; - for stdin
     file: Option<FileArg>,
-    /// The same as FILE
+    /// Same as FILE
     #[arg(long = "file", short = 'f', value_name = "FILE", conflicts_with = "file")]
     manifest: Option<FileArg>,
     #[command(flatten)]
     job: JobFlags,
-    /// Put the code of --from-dir on this volume claim, which holds up to 64 MiB of it
+    /// Upload the code of --from-dir to this volume claim, up to 64 MiB
     ///
-    /// A pod in the training's image writes it below kf-code/ and is gone again; the code is mounted
-    /// read-only at /workspace and stays on the volume when the job goes. Without it the code goes
-    /// into a ConfigMap.
+    /// A temporary pod with the training's image writes the code to kf-code/ on the volume. It is mounted
+    /// read-only at /workspace, and is kept when the job is deleted. Without --pvc the code is uploaded as
+    /// a ConfigMap.
     #[arg(long, value_name = "CLAIM", requires = "from_dir", help_heading = "How it runs")]
     #[kf(complete = objects("/PersistentVolumeClaim"))]
     pvc: Option<String>,
-    /// Stay until the job ends; its result becomes the exit code
+    /// Wait until the job ends and exit with its result
     #[arg(long, short, help_heading = "How it runs")]
     wait: bool,
-    /// Stay and show the logs of all ranks
+    /// Follow the logs of all ranks until the job ends
     #[arg(long, short, help_heading = "How it runs")]
     logs: bool,
-    /// Make a new job each time: its name is NAME and five letters
+    /// Create a new job each time, named NAME and five random characters
     #[arg(long, help_heading = "How it runs")]
     generate_name: bool,
-    /// List the training runtimes, and train nothing
+    /// List the training runtimes and exit
     #[arg(long, conflicts_with_all = ["name", "file", "manifest", "wait", "logs", "generate_name", "command"])]
     list_runtimes: bool,
 }
@@ -85,7 +85,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
         return runtimes::list(kf);
     }
     let kinds = KINDS.map(ComponentKind::kind);
-    // What cannot be a name is refused before any file is read.
+    // An invalid name is refused before any file is read.
     if let Some(name) = train.name() {
         kf_training_job::check_name(name).map_err(|error| match name.contains(['.', '/']) {
             true => error.hint(kf.command_line().without(name).set("-f", name)),
@@ -94,7 +94,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     }
     let mut job = match (train.file()?, train.name()) {
         (Some(file), Some(name)) => read_manifest(kf, file, name, &kinds)?,
-        (Some(file), None) => read_named_manifest(kf, file, &kinds, |name| train.line(kf, name))?,
+        (Some(file), None) => read_named_manifest(kf, file, &kinds, |name| train.command_line(kf, name))?,
         (None, name) => kf_training_job::empty(name.unwrap_or_default()),
     };
     if train.generate_name {
@@ -109,7 +109,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
 }
 
 impl Train {
-    /// The name that was typed.
+    /// The name on the command line.
     fn name(&self) -> Option<&str> {
         self.name.as_ref().and_then(NameOrFile::name)
     }
@@ -117,14 +117,14 @@ impl Train {
     fn file(&self) -> Result<Option<&FileArg>> {
         match (self.name.as_ref().and_then(NameOrFile::file), self.file.as_ref().or(self.manifest.as_ref())) {
             (Some(first), Some(second)) => {
-                Err(Error::invalid(format!("{first} and {second} are both files, and a job has one")))
+                Err(Error::invalid(format!("more than one file: {first} and {second}")))
             }
             (first, second) => Ok(first.or(second)),
         }
     }
 
-    /// The typed line, with this name for the job.
-    pub(crate) fn line(&self, kf: &Kf, name: &str) -> CommandLine {
+    /// This command line, with this name for the job.
+    pub(crate) fn command_line(&self, kf: &Kf, name: &str) -> CommandLine {
         match &self.name {
             Some(NameOrFile::Name(typed)) => kf.command_line().replace(typed, name),
             Some(NameOrFile::File(file)) => kf.command_line().replace(file.path(), name).with(file.path()),
@@ -132,21 +132,21 @@ impl Train {
         }
     }
 
-    /// The typed line, with a name that is probably free.
-    pub(crate) fn another(&self, kf: &Kf, name: &str) -> CommandLine {
-        self.line(kf, &format!("{}-2", self.name().unwrap_or(name)))
+    /// This command line, with a name for the job that is probably unused.
+    pub(crate) fn with_new_name(&self, kf: &Kf, name: &str) -> CommandLine {
+        self.command_line(kf, &format!("{}-2", self.name().unwrap_or(name)))
     }
 }
 
 fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     overrides::apply(&train.job, &mut job)?;
     submit::preflight(kf, ComponentKind::TrainJob, &job)?;
-    let runtime = runtime::settle(kf, train.job.runtime.as_deref(), &mut job)?;
-    kf_training_job::check_children(&job, runtime.as_ref())?;
+    let runtime = runtime::resolve(kf, train.job.runtime.as_deref(), &mut job)?;
+    kf_training_job::check_child_names(&job, runtime.as_ref())?;
     let code = Code::read(kf, train, &job, runtime.as_ref())?;
     let mount = code.as_ref().map(|code| Mount::new(code.volume(), runtime.as_ref()));
     if let Some(mount) = &mount {
-        mount.run_there(&mut job)?;
+        mount.run_in_workspace(&mut job)?;
     }
     let submitted = submit::submit(kf, train, ComponentKind::TrainJob, &job, code.as_ref(), mount.as_ref())?;
     if kf.context().dry_run {
@@ -156,7 +156,7 @@ fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
         submitted.report(kf)?;
         return Ok(Exit::OK);
     }
-    submitted.tell(kf);
+    submitted.announce(kf);
     let of_runtime = runtime.and_then(|runtime| runtime.int("/spec/mlPolicy/numNodes"));
     let nodes = submitted.job.int("/spec/trainer/numNodes").or(of_runtime).unwrap_or(1);
     let name = submitted.job.name().to_owned();

@@ -1,10 +1,10 @@
-//! A pod that writes code onto a volume claim.
+//! A pod that writes code to a volume claim.
 //!
-//! No API writes into a volume; only a pod that mounts it can. This one waits in the image of the
-//! training, where the training may wait, as its user: so it can be pulled, is admitted where the
-//! training is, and leaves files that the training can read. It is a Job because Kubernetes then
-//! ends and removes it even if kf was stopped before it could. The archive goes in by a session,
-//! and is unpacked only if it arrived whole; the directory appears under its name in one step.
+//! No API writes to a volume; only a pod that mounts it can. The pod has the training's image,
+//! scheduling and user: the image can be pulled, the pod is admitted wherever the training is, and the
+//! training can read its files. It belongs to a Job, so Kubernetes ends and deletes it even if kf is
+//! stopped before it can. The archive is sent through a session and unpacked only if it is complete;
+//! the directory gets its name in one step.
 
 use std::time::Duration;
 
@@ -21,36 +21,36 @@ use crate::names;
 
 const CONTAINER: &str = "loader";
 
-/// Where it sees the volume.
-const MOUNTED: &str = "/kf-claim";
+/// Where the volume is mounted.
+const MOUNT_PATH: &str = "/kf-claim";
 
-/// An image may have to be pulled, and it may be a large one.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long to wait for the pod; a large image may have to be pulled.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What is wrong for so long does not heal by itself.
-const FAILURE_LASTS: Duration = Duration::from_secs(20);
+/// A failure that lasts this long is taken as permanent.
+const FAILURE_GRACE: Duration = Duration::from_secs(20);
 
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// It ends by itself after so many seconds.
-const LIVES: u32 = 1_800;
+/// The pod ends on its own after this time.
+const LIFETIME_SECONDS: u32 = 1_800;
 
-/// What goes into the session at a time.
-const CHUNK: usize = 64 << 10;
+/// The size of one write to the session.
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// The most that is read of what its programs say.
-const SAID: usize = 64 << 10;
+/// The limit of the output that is read of a process in the pod.
+const MAX_OUTPUT_BYTES: usize = 64 << 10;
 
-/// What tells more of a pod that does not start.
-const WARNINGS: &str = "kf events --warnings";
+/// The hint for a pod that does not start.
+const WARNINGS_HINT: &str = "kf events --warnings";
 
-/// What of the training's pods says where and as whom it may run.
-const OF_THE_POD: [&str; 6] =
+/// The fields of the training's pods that decide where and as which user they run.
+const POD_FIELDS: [&str; 6] =
     ["affinity", "imagePullSecrets", "nodeSelector", "securityContext", "serviceAccountName", "tolerations"];
-const OF_THE_CONTAINER: [&str; 2] = ["imagePullPolicy", "securityContext"];
+const CONTAINER_FIELDS: [&str; 2] = ["imagePullPolicy", "securityContext"];
 
-/// Takes an archive of `$2` bytes and digest `$3` and makes the directory `$1` of it; `$4` is the pod,
-/// for two could do the same.
+/// Reads an archive of `$2` bytes and digest `$3` and unpacks it as the directory `$1`. `$4`, the pod's name,
+/// keeps concurrent uploads apart.
 const UNPACK: &str = r#"set -eu
 umask 022
 part="$1.$4"
@@ -63,11 +63,11 @@ tar -xf "$part/archive" -C "$part/code"
 [ -d "$1" ] || mv "$part/code" "$1"
 "#;
 
-/// Whether code had to be sent.
+/// Whether the code had to be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Now,
-    Before,
+pub(crate) enum Upload {
+    New,
+    Existing,
 }
 
 pub(crate) struct Loader {
@@ -77,41 +77,40 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
-    /// Of what the job is trained in: the pod and the container of its runtime, as far as known.
+    /// A loader for a job. `training` is the pod and the container of its runtime, if known.
     pub(crate) fn of(job: &Object, training: Option<(&Value, &Value)>) -> Result<Self> {
         let (pod, container) = training.unzip();
         let own = job.str("/spec/trainer/image");
         let of_runtime = container.and_then(|container| container.get("image")?.as_str());
         let image = own.or(of_runtime).ok_or_else(|| {
-            Error::invalid("--pvc needs to know the image of the training, and the runtime does not tell it")
-                .hint("name it with --image")
+            Error::invalid("--pvc needs an image, and the runtime names none").hint("set it with --image")
         })?;
-        let some = |of: Option<&Value>, fields: &[&str]| {
+        let copied = |of: Option<&Value>, fields: &[&str]| {
             let field = |name: &&str| Some(((*name).to_owned(), of?.get(*name)?.clone()));
             fields.iter().filter_map(field).collect()
         };
         Ok(Self {
             image: image.to_owned(),
-            pod: some(pod, &OF_THE_POD),
-            container: some(container, &OF_THE_CONTAINER),
+            pod: copied(pod, &POD_FIELDS),
+            container: copied(container, &CONTAINER_FIELDS),
         })
     }
 
-    /// Lets the server check it, storing nothing.
+    /// Validates the Job on the server, without storing it.
     pub(crate) fn check(&self, kf: &Kf, claim: &str) -> Result<()> {
         let job = self.job(&names::generate("kf-load", kf.now()), claim);
         kf.api("batch/Job").check_create(&job).map(drop)
     }
 
-    /// Has the archive unpacked on the claim. Whatever comes of it, the Job goes.
-    pub(crate) fn load(&self, kf: &Kf, claim: &str, below: &str, archive: &Archive) -> Result<Sent> {
+    /// Unpacks the archive on the claim. Deletes the Job in any case.
+    pub(crate) fn load(&self, kf: &Kf, claim: &str, below: &str, archive: &Archive) -> Result<Upload> {
         let name = names::generate("kf-load", kf.now());
         let jobs = kf.api("batch/Job");
         let job = jobs.create(&self.job(&name, claim))?;
-        let loaded = fill(kf, job, claim, below, archive);
+        let loaded = upload(kf, job, claim, below, archive);
         let background = DeleteOptions { propagation: Propagation::Background, ..DeleteOptions::default() };
         if let Err(error) = jobs.delete_with(&name, &background).optional() {
-            kf.warn(format!("job {name} could not be removed, and ends by itself: {}", error.message));
+            kf.warn(format!("cannot delete job {name}, which ends on its own: {}", error.message));
         }
         loaded
     }
@@ -121,12 +120,12 @@ impl Loader {
         container.extend(fields(json!({
             "name": CONTAINER,
             "image": self.image,
-            "command": ["sh", "-c", format!("sleep {LIVES}")],
+            "command": ["sh", "-c", format!("sleep {LIFETIME_SECONDS}")],
             "resources": {
                 "requests": { "cpu": "100m", "memory": "64Mi" },
                 "limits": { "cpu": "1", "memory": "256Mi" },
             },
-            "volumeMounts": [{ "name": "claim", "mountPath": MOUNTED }],
+            "volumeMounts": [{ "name": "claim", "mountPath": MOUNT_PATH }],
         })));
         let mut pod = self.pod.clone();
         pod.extend(fields(json!({
@@ -142,7 +141,7 @@ impl Loader {
             "metadata": { "name": name, "labels": { "app.kubernetes.io/managed-by": "kf" } },
             "spec": {
                 "backoffLimit": 0,
-                "activeDeadlineSeconds": LIVES,
+                "activeDeadlineSeconds": LIFETIME_SECONDS,
                 "ttlSecondsAfterFinished": 60,
                 "template": { "metadata": { "labels": labels }, "spec": pod },
             },
@@ -157,25 +156,24 @@ fn fields(value: Value) -> Map<String, Value> {
     }
 }
 
-fn fill(kf: &Kf, job: Object, claim: &str, below: &str, archive: &Archive) -> Result<Sent> {
-    let job =
-        Component::of(job).ok_or_else(|| Error::failed("the cluster made something else than a job"))?;
+fn upload(kf: &Kf, job: Object, claim: &str, below: &str, archive: &Archive) -> Result<Upload> {
+    let job = Component::of(job).ok_or_else(|| Error::failed("the API server did not return a job"))?;
     let pod = running_pod(kf, &job, claim)?;
     let session = kf.session(&pod).container(CONTAINER);
-    let target = format!("{MOUNTED}/{below}/{}", archive.name);
-    let there = session.start(&words(&["test", "-d", &target]))?.finish(SAID)?;
-    if there.exit_code == 0 {
-        return Ok(Sent::Before);
+    let target = format!("{MOUNT_PATH}/{below}/{}", archive.name);
+    let check = session.start(&words(&["test", "-d", &target]))?.finish(MAX_OUTPUT_BYTES)?;
+    if check.exit_code == 0 {
+        return Ok(Upload::Existing);
     }
-    let (size, parent) = (archive.bytes.len().to_string(), format!("{MOUNTED}/{below}"));
+    let (size, parent) = (archive.bytes.len().to_string(), format!("{MOUNT_PATH}/{below}"));
     let script = format!("mkdir -p {parent}\ncd {parent}\n{UNPACK}");
     let unpack = words(&["sh", "-c", &script, "sh", &archive.name, &size, &archive.sha256, &pod]);
     let process = session.stdin(true).start(&unpack)?;
     let label = format!("copying the code to {claim}");
     let progress = kf.progress_of(&label, archive.bytes.len() as u64);
     let mut done = 0;
-    for chunk in archive.bytes.chunks(CHUNK) {
-        // Who does not read any more has said why.
+    for chunk in archive.bytes.chunks(CHUNK_BYTES) {
+        // A process that has stopped reading reports why on stderr.
         if process.write(chunk).is_err() {
             break;
         }
@@ -183,27 +181,27 @@ fn fill(kf: &Kf, job: Object, claim: &str, below: &str, archive: &Archive) -> Re
         progress.set(&label, done);
     }
     drop(progress);
-    let said = process.finish(SAID)?;
-    if said.exit_code == 0 {
-        return Ok(Sent::Now);
+    let output = process.finish(MAX_OUTPUT_BYTES)?;
+    if output.exit_code == 0 {
+        return Ok(Upload::New);
     }
-    Err(Error::failed(format!("the code could not be written to {claim}: {}", last_line(&said))))
+    Err(Error::failed(format!("cannot write the code to {claim}: {}", last_line(&output))))
 }
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// The last thing a program complained about.
-fn last_line(said: &Said) -> String {
-    let text = String::from_utf8_lossy(&said.stderr);
+/// The last line on stderr, or the exit code.
+fn last_line(output: &Said) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
     let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-    last.map_or_else(|| format!("exit {}", said.exit_code), str::to_owned)
+    last.map_or_else(|| format!("exit {}", output.exit_code), str::to_owned)
 }
 
-/// Waits until its pod runs; the pod's name.
+/// Waits until the pod is ready and returns its name.
 fn running_pod(kf: &Kf, job: &Component, claim: &str) -> Result<String> {
-    let progress = kf.progress(&format!("waiting for a pod to reach {claim}"));
+    let progress = kf.progress(&format!("waiting for a pod that mounts {claim}"));
     let begun = kf.now();
     let mut failing = None;
     loop {
@@ -214,27 +212,28 @@ fn running_pod(kf: &Kf, job: &Component, claim: &str) -> Result<String> {
         let Waiting { why, is_failing, has_ended } = Waiting::of(kf, job, &pods);
         let now = kf.now();
         if has_ended {
-            return Err(Error::failed(format!("the pod that writes to {claim} ended: {why}")).hint(WARNINGS));
+            return Err(
+                Error::failed(format!("the pod that writes to {claim} ended: {why}")).hint(WARNINGS_HINT)
+            );
         }
         let since = *failing.get_or_insert(now);
         if !is_failing {
             failing = None;
-        } else if since.age(now) >= FAILURE_LASTS {
-            return Err(
-                Error::failed(format!("the pod that writes to {claim} does not start: {why}")).hint(WARNINGS)
-            );
+        } else if since.age(now) >= FAILURE_GRACE {
+            return Err(Error::failed(format!("the pod that writes to {claim} does not start: {why}"))
+                .hint(WARNINGS_HINT));
         }
         let waited = short_duration(begun.age(now));
-        if begun.age(now) >= PATIENCE {
-            let message = format!("the pod that writes to {claim} does not run after {waited}: {why}");
-            return Err(Error::timed_out(message).hint(WARNINGS));
+        if begun.age(now) >= START_TIMEOUT {
+            let message = format!("the pod that writes to {claim} is not running after {waited}: {why}");
+            return Err(Error::timed_out(message).hint(WARNINGS_HINT));
         }
-        progress.say(&format!("waiting for a pod to reach {claim}: {why}, {waited}"));
-        kf.sleep(PAUSE);
+        progress.say(&format!("waiting for a pod that mounts {claim}: {why}, {waited}"));
+        kf.sleep(POLL_INTERVAL);
     }
 }
 
-/// Why its pod does not run.
+/// Why the pod is not running.
 struct Waiting {
     why: String,
     is_failing: bool,
@@ -243,16 +242,16 @@ struct Waiting {
 
 impl Waiting {
     fn of(kf: &Kf, job: &Component, pods: &[Object]) -> Self {
-        // Without the right to read events there is less to say, and it is waited all the same.
+        // Without permission to read events the reason is less precise.
         let events = Events::read(kf).unwrap_or_default();
-        // Only events tell of a pod that may not be made: a quota, a policy.
+        // A pod that cannot be created, because of a quota or a policy, shows only in events.
         let refusal = events.warning(&job.object).filter(|_| pods.is_empty());
         let trouble = combine(pods.iter().filter_map(|pod| pod_trouble(pod, &events)));
         let fails = trouble.as_ref().is_some_and(|trouble| trouble.severity == Severity::Failing);
         let ended = |pod: &Object| matches!(pod_state(pod), PodState::Failed | PodState::Complete);
         let why = trouble.map(|trouble| trouble.text).or_else(|| job.judge(pods, &events).why);
         Self {
-            why: why.unwrap_or_else(|| "it is starting".to_owned()),
+            why: why.unwrap_or_else(|| "starting".to_owned()),
             is_failing: fails || refusal.is_some(),
             has_ended: pods.iter().any(ended),
         }

@@ -1,16 +1,16 @@
-//! Names nobody has to think of.
+//! Generated names.
 
 use kf_plugin_sdk::Timestamp;
 
-/// Letters and digits that make no words and are not mistaken for each other.
-const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Characters that form no words and are not confused with each other.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// `NAME-` and five letters, other ones each millisecond.
+/// Returns `NAME-` and five characters, which differ from one millisecond to the next.
 pub(crate) fn generate(name: &str, now: Timestamp) -> String {
     let mut rest = now.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let mut generated = format!("{name}-");
     for _ in 0..5 {
-        let letter = usize::try_from(rest % 27).ok().and_then(|index| LETTERS.get(index));
+        let letter = usize::try_from(rest % 27).ok().and_then(|index| ALPHABET.get(index));
         generated.extend(letter.map(|letter| char::from(*letter)));
         rest /= 27;
     }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_millisecond_makes_another_name() {
+    fn generated_names_differ_each_millisecond() {
         let start = 1_767_268_800_000;
         let names: BTreeSet<_> = (0..200).map(|later| generate("mnist", Timestamp(start + later))).collect();
         assert_eq!(names.len(), 200);

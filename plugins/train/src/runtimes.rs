@@ -1,8 +1,8 @@
-//! What there is to train with.
+//! Lists the training runtimes.
 
 use kf_plugin_sdk::prelude::*;
 use kf_training_job::GROUP;
-use kf_training_job::runtime::{CLUSTER_WIDE, OF_NAMESPACE, is_deprecated};
+use kf_training_job::runtime::{CLUSTER_WIDE, NAMESPACED, is_deprecated};
 use serde::Serialize;
 
 #[derive(Serialize, TableRow)]
@@ -10,14 +10,14 @@ use serde::Serialize;
 struct RuntimeRow {
     name: String,
     framework: Option<String>,
-    /// How many nodes a job has that does not say.
+    /// The default number of nodes of a job.
     nodes: i64,
     #[column(skip)]
     deprecated: bool,
     #[serde(skip)]
     #[column(title = "SUPPORT")]
     support: Cell,
-    /// `ClusterTrainingRuntime` for everybody, `TrainingRuntime` for this namespace.
+    /// `ClusterTrainingRuntime`, or `TrainingRuntime` if it is of this namespace.
     #[column(wide)]
     kind: &'static str,
 }
@@ -26,10 +26,10 @@ pub(crate) fn list(kf: &Kf) -> Result<Exit> {
     let mut rows = Vec::new();
     let mut refused = None;
     let mut left_out = LeftOut::default();
-    for kind in [CLUSTER_WIDE, OF_NAMESPACE] {
+    for kind in [CLUSTER_WIDE, NAMESPACED] {
         match kf.api(Kind::new(GROUP, kind)).list() {
             Err(error) if error.is(ErrorCode::Forbidden) => {
-                kf.warn(format!("you may not list {}s", kind.to_lowercase()));
+                kf.warn(format!("skipped (no permission to list): {}s", kind.to_lowercase()));
                 refused = Some(error);
             }
             Err(error) if error.is(ErrorCode::NotFound) => return Err(error),
@@ -44,7 +44,7 @@ pub(crate) fn list(kf: &Kf) -> Result<Exit> {
     }
     left_out.tell(kf);
     if rows.is_empty() {
-        kf.note("there are no training runtimes; ask your admin for one");
+        kf.note("no training runtimes found; ask your admin to install one");
     }
     kf.table(&rows)?;
     Ok(Exit::OK)

@@ -1,17 +1,17 @@
-//! From a checked job to one in the cluster.
+//! Validates a job and applies it.
 
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, outcome};
 use kf_training_job::refusal::explain;
-use kf_training_job::{Mount, check_access, fit};
+use kf_training_job::{Mount, check_access, validate};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Train;
 use crate::code::Code;
 
-/// Whether the cluster has such jobs and the user may make them.
+/// Checks that the cluster serves the kind and that the user may create its objects.
 pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()> {
     if !kf.serves(&kind.kind())? {
         let (resource, group) = (kind.resource(), kind.group());
@@ -25,7 +25,7 @@ pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()
     })
 }
 
-/// A job the cluster has taken.
+/// A job that was applied.
 pub(crate) struct Submitted {
     pub(crate) job: Object,
     kind: ComponentKind,
@@ -39,8 +39,8 @@ enum Change {
     Unchanged,
 }
 
-/// Lets the server check the job, then applies it; its code goes before it, and is deleted again where the job is
-/// refused all the same: a webhook without a dry run has not checked it before.
+/// Validates the job on the server, uploads its code, and applies the job. The code is deleted if the job is then
+/// refused, as by a webhook without support for dry runs.
 pub(crate) fn submit(
     kf: &Kf,
     train: &Train,
@@ -50,35 +50,35 @@ pub(crate) fn submit(
     mount: Option<&Mount>,
 ) -> Result<Submitted> {
     let jobs = kf.api(kind.kind());
-    let before = jobs.find(job.name())?;
-    if let Some(before) = &before {
-        check_existing(kf, train, kind, job, before)?;
+    let existing = jobs.find(job.name())?;
+    if let Some(existing) = &existing {
+        check_existing(kf, train, kind, job, existing)?;
     }
     let refused = |error| {
         let error = explain(kf, error, job.name(), job.name());
-        // Its hint is the line with another name.
+        // The hint is the command line with another name.
         if error.hint.is_some() && error.is(ErrorCode::Conflict) {
-            return error.hint(train.another(kf, job.name()));
+            return error.hint(train.with_new_name(kf, job.name()));
         }
         error
     };
     if let Some(code) = code {
         code.check(kf)?;
     }
-    // With `--dry-run` this stores nothing either, and kf shows what would change.
+    // With `--dry-run` nothing is stored, and kf shows what would change.
     let (job, checked) = match kind {
-        ComponentKind::TrainJob => fit(kf, job, mount).map_err(refused)?,
+        ComponentKind::TrainJob => validate(kf, job, mount).map_err(refused)?,
         _ => (job.clone(), jobs.check_apply(job, false).map_err(refused)?),
     };
-    let is_the_same = |before: &Object| match &checked {
-        Some(checked) => before.at("/spec") == checked.at("/spec"),
-        None => is_within(job.at("/spec"), before.at("/spec")),
+    let is_unchanged = |existing: &Object| match &checked {
+        Some(checked) => existing.at("/spec") == checked.at("/spec"),
+        None => is_subset(job.at("/spec"), existing.at("/spec")),
     };
-    let change = match &before {
+    let change = match &existing {
         None => Change::Created,
-        Some(before) if is_the_same(before) => Change::Unchanged,
-        Some(before) => {
-            check_change(kf, train, kind, before)?;
+        Some(existing) if is_unchanged(existing) => Change::Unchanged,
+        Some(existing) => {
+            check_change(kf, train, kind, existing)?;
             Change::Changed
         }
     };
@@ -96,66 +96,72 @@ pub(crate) fn submit(
         refused(error)
     })?;
     if let Some(code) = code {
-        code.own(kf, &job)?;
+        code.set_owner(kf, &job)?;
     }
     Ok(Submitted { job, kind, change })
 }
 
-/// Whether what is wanted is there, beside what the server fills in.
-fn is_within(wanted: Option<&Value>, there: Option<&Value>) -> bool {
-    match (wanted, there) {
+/// Whether `actual` has every field of `wanted`. It may have more, such as the server's defaults.
+fn is_subset(wanted: Option<&Value>, actual: Option<&Value>) -> bool {
+    match (wanted, actual) {
         (None, _) => true,
-        (Some(Value::Object(wanted)), Some(Value::Object(there))) => {
-            wanted.iter().all(|(field, value)| is_within(Some(value), there.get(field)))
+        (Some(Value::Object(wanted)), Some(Value::Object(actual))) => {
+            wanted.iter().all(|(field, value)| is_subset(Some(value), actual.get(field)))
         }
-        (Some(Value::Array(wanted)), Some(Value::Array(there))) => {
-            wanted.len() == there.len()
-                && wanted.iter().zip(there).all(|(wanted, there)| is_within(Some(wanted), Some(there)))
+        (Some(Value::Array(wanted)), Some(Value::Array(actual))) => {
+            wanted.len() == actual.len()
+                && wanted.iter().zip(actual).all(|(wanted, actual)| is_subset(Some(wanted), Some(actual)))
         }
-        (wanted, there) => wanted == there,
+        (wanted, actual) => wanted == actual,
     }
 }
 
-/// A job's pods are made when it starts. Changing it later would look done and do nothing.
-fn check_change(kf: &Kf, train: &Train, kind: ComponentKind, before: &Object) -> Result<()> {
-    let held =
-        ["/spec/suspend", "/spec/runPolicy/suspend"].iter().any(|field| before.bool(field) == Some(true));
-    if held || before.condition_holds("Suspended") {
+/// Refuses to change a job that has started: its pods exist, and the change would have no effect.
+fn check_change(kf: &Kf, train: &Train, kind: ComponentKind, existing: &Object) -> Result<()> {
+    let suspended =
+        ["/spec/suspend", "/spec/runPolicy/suspend"].iter().any(|field| existing.bool(field) == Some(true));
+    if suspended || existing.condition_holds("Suspended") {
         return Ok(());
     }
-    let name = before.name();
+    let name = existing.name();
     Err(Error::new(
         ErrorCode::Conflict,
-        format!("{} {name} has started otherwise, and a change would not reach its pods", spoken(kind)),
+        format!("{} {name} has started with another spec, and its pods cannot change", kind_name(kind)),
     )
-    .hint(train.another(kf, name)))
+    .hint(train.with_new_name(kf, name)))
 }
 
-/// A job that has ended never runs again, and one that runs keeps its runtime.
-fn check_existing(kf: &Kf, train: &Train, kind: ComponentKind, job: &Object, before: &Object) -> Result<()> {
+/// Refuses to rerun a job that has ended, and to change the runtime of one that runs.
+fn check_existing(
+    kf: &Kf,
+    train: &Train,
+    kind: ComponentKind,
+    job: &Object,
+    existing: &Object,
+) -> Result<()> {
     let name = job.name();
-    let another = train.another(kf, name);
-    if let Some(outcome) = outcome(before) {
+    let with_new_name = train.with_new_name(kf, name);
+    if let Some(outcome) = outcome(existing) {
         let how = if outcome.succeeded { "is complete" } else { "has failed" };
         return Err(Error::new(
             ErrorCode::Conflict,
-            format!("{} {name} exists and {how}; it will not run again", spoken(kind)),
+            format!("{} {name} exists and {how}; it cannot run again", kind_name(kind)),
         )
-        .hint(another));
+        .hint(with_new_name));
     }
     let runtime = |object: &Object| object.str("/spec/runtimeRef/name").map(str::to_owned);
-    match (runtime(before), runtime(job)) {
+    match (runtime(existing), runtime(job)) {
         (Some(old), Some(new)) if old != new => Err(Error::new(
             ErrorCode::Conflict,
-            format!("training job {name} runs with the runtime {old}, that cannot become {new}"),
+            format!("cannot change the runtime of training job {name} from {old} to {new}"),
         )
-        .hint(another)),
+        .hint(with_new_name)),
         _ => Ok(()),
     }
 }
 
-/// A kind in a sentence.
-fn spoken(kind: ComponentKind) -> String {
+/// The name of a kind in a message.
+fn kind_name(kind: ComponentKind) -> String {
     match kind {
         ComponentKind::TrainJob => "training job".to_owned(),
         kind => kind.kind().kind,
@@ -176,7 +182,7 @@ struct Report {
 }
 
 impl Change {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Changed => "changed",
@@ -186,12 +192,12 @@ impl Change {
 }
 
 impl Submitted {
-    /// The result, as data.
+    /// Prints the result to stdout.
     pub(crate) fn report(&self, kf: &Kf) -> Result<()> {
         let report = Report {
             kind: self.kind.word(),
             name: self.job.name().to_owned(),
-            change: self.change.word(),
+            change: self.change.as_str(),
             runtime: self.job.str("/spec/runtimeRef/name").map(str::to_owned),
             nodes: self.job.int("/spec/trainer/numNodes"),
         };
@@ -200,8 +206,8 @@ impl Submitted {
         Ok(())
     }
 
-    /// The result, as talk: stdout belongs to the logs.
-    pub(crate) fn tell(&self, kf: &Kf) {
+    /// Prints the result to stderr: stdout is for the logs.
+    pub(crate) fn announce(&self, kf: &Kf) {
         kf.note(self.line());
     }
 
@@ -213,6 +219,6 @@ impl Submitted {
         });
         let with: Vec<_> = runtime.into_iter().chain(nodes).collect();
         let with = if with.is_empty() { String::new() } else { format!(" ({})", with.join(", ")) };
-        format!("{}/{} {}{with}", self.kind, self.job.name(), self.change.word())
+        format!("{}/{} {}{with}", self.kind, self.job.name(), self.change.as_str())
     }
 }

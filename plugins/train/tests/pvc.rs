@@ -1,4 +1,4 @@
-//! Code that goes onto a volume claim: what is made for it, what is sent, and what is left.
+//! Uploads of code to a volume claim.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn claim(name: &str, mode: &str) -> Value {
     })
 }
 
-/// The only Job there is, as the controller of Jobs would find it after three seconds.
+/// Creates the pod of the only Job after three seconds, as the Job controller would.
 fn has_pod(host: &FakeHost, status: Value) {
     host.at(Duration::from_secs(3), move |cluster| {
         let name = cluster.writes().iter().rev().find(|write| write.verb == "create" && !write.dry_run);
@@ -63,11 +63,11 @@ fn runs(host: &FakeHost) {
     has_pod(host, json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] }));
 }
 
-/// `test -d` finds nothing, and unpacking ends so.
-fn sessions_end(host: &FakeHost, there: i32, unpacked: i32, stderr: &'static str) {
+/// The sessions end with these exit codes: of `test -d`, and of unpacking.
+fn sessions_end(host: &FakeHost, check: i32, unpack: i32, stderr: &'static str) {
     host.on_session(move |session| match session.command.first().map(String::as_str) {
-        Some("test") => Ok(Said { exit_code: there, ..Said::default() }),
-        _ => Ok(Said { exit_code: unpacked, stderr: stderr.into(), ..Said::default() }),
+        Some("test") => Ok(Said { exit_code: check, ..Said::default() }),
+        _ => Ok(Said { exit_code: unpack, stderr: stderr.into(), ..Said::default() }),
     });
 }
 
@@ -76,7 +76,7 @@ fn jobs(host: &FakeHost) -> Vec<Object> {
 }
 
 #[test]
-fn code_is_handed_to_a_pod_that_is_gone_again() {
+fn code_is_uploaded_through_temporary_pod() {
     let host = cluster();
     runs(&host);
     sessions_end(&host, 1, 0, "");
@@ -100,13 +100,14 @@ fn code_is_handed_to_a_pod_that_is_gone_again() {
     let mount = format!("{PODS}/containers/0/volumeMounts/0");
     assert_eq!(job.str(&format!("{mount}/subPath")), Some(format!("kf-code/{name}").as_str()));
     assert_eq!(job.bool(&format!("{mount}/readOnly")), Some(true));
-    assert!(jobs(&host).is_empty(), "the loader is gone");
-    let expected = format!("the code is on data, below kf-code/{name}; it stays there when the job goes");
+    assert!(jobs(&host).is_empty(), "the loader is deleted");
+    let expected =
+        format!("code uploaded to kf-code/{name} on volume claim data; it is kept when the job is deleted");
     assert!(host.terminal().notes.contains(&expected), "{:?}", host.terminal().notes);
 }
 
 #[test]
-fn the_loader_waits_where_the_training_would_and_takes_no_gpu() {
+fn loader_is_scheduled_like_training_without_gpu() {
     let host = cluster();
     has_pod(&host, json!({ "phase": "Failed" }));
     host.at(Duration::from_secs(2), |cluster| {
@@ -119,41 +120,40 @@ fn the_loader_waits_where_the_training_would_and_takes_no_gpu() {
         assert_eq!(job.int(&format!("{pod}/securityContext/fsGroup")), Some(100));
         let limits = json!({ "cpu": "1", "memory": "256Mi" });
         assert_eq!(job.at(&format!("{pod}/containers/0/resources/limits")), Some(&limits));
-        assert!(job.int("/spec/ttlSecondsAfterFinished").is_some(), "it goes even if kf was stopped");
+        assert!(job.int("/spec/ttlSecondsAfterFinished").is_some(), "it is deleted even if kf is stopped");
     });
     let error = host.run::<Plugin>(&WORDS).unwrap_err();
     assert!(error.message.starts_with("the pod that writes to data ended"), "{}", error.message);
-    assert!(jobs(&host).is_empty(), "the loader is gone");
+    assert!(jobs(&host).is_empty(), "the loader is deleted");
     assert!(host.cluster(|cluster| cluster.object(KIND, "mnist")).is_none(), "no job without its code");
 }
 
 #[test]
-fn what_is_there_is_not_sent_again() {
+fn existing_code_is_not_uploaded_again() {
     let host = cluster();
     runs(&host);
     sessions_end(&host, 0, 1, "");
     assert_eq!(host.run::<Plugin>(&WORDS), Ok(Exit::OK));
     assert_eq!(host.opened_sessions().len(), 1);
-    // A job that is there has its code: no pod is made for it.
+    // An existing job has its code: no pod is created.
     assert_eq!(host.run::<Plugin>(&WORDS), Ok(Exit::OK));
     assert_eq!(host.opened_sessions().len(), 1);
 }
 
 #[test]
-fn a_volume_that_takes_nothing_makes_no_job() {
+fn full_volume_creates_no_job() {
     let host = cluster();
     runs(&host);
     sessions_end(&host, 1, 1, "tar: train.py: Cannot write: No space left on device\n\n");
     let error = host.run::<Plugin>(&WORDS).unwrap_err();
-    let expected =
-        "the code could not be written to data: tar: train.py: Cannot write: No space left on device";
+    let expected = "cannot write the code to data: tar: train.py: Cannot write: No space left on device";
     assert_eq!((error.code, error.message.as_str()), (ErrorCode::Failed, expected));
-    assert!(jobs(&host).is_empty(), "the loader is gone");
+    assert!(jobs(&host).is_empty(), "the loader is deleted");
     assert!(host.cluster(|cluster| cluster.object(KIND, "mnist")).is_none());
 }
 
 #[test]
-fn a_pod_that_may_not_be_made_is_not_waited_for() {
+fn pod_over_quota_stops_the_wait() {
     let host = cluster();
     host.at(Duration::from_secs(3), |cluster| {
         let name =
@@ -168,37 +168,37 @@ fn a_pod_that_may_not_be_made_is_not_waited_for() {
     let expected = "the pod that writes to data does not start: exceeded quota: team, requested: pods=1";
     assert_eq!((error.code, error.message.as_str()), (ErrorCode::Failed, expected));
     assert_eq!(error.hint.as_deref(), Some("kf events --warnings"));
-    assert!(jobs(&host).is_empty(), "the loader is gone");
+    assert!(jobs(&host).is_empty(), "the loader is deleted");
 }
 
 #[test]
-fn a_claim_that_is_not_there_is_answered_with_those_that_are() {
+fn missing_claim_error_lists_claims() {
     let host = cluster();
     let mut words = WORDS;
     words[6] = "dta";
     let error = host.run::<Plugin>(&words).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, "no volume claim `dta` in team-a; there are data");
+    assert_eq!(error.message, "no volume claim `dta` in team-a; available: data");
     let hint = "kf train mnist --runtime torch --from-dir src --pvc data -- python train.py";
     assert_eq!(error.hint.as_deref(), Some(hint));
     assert!(jobs(&host).is_empty());
 }
 
 #[test]
-fn a_claim_of_one_machine_is_warned_about_where_several_nodes_train() {
+fn single_node_claim_with_several_nodes_warns() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     let words = [&["--nodes", "2"], WORDS.as_slice()].concat();
     assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
     let warning =
-        "warning: data can be mounted on one machine at a time, and 2 nodes will read the code there";
+        "warning: volume claim data can be mounted on one node at a time, but 2 nodes need the code";
     assert_eq!(host.terminal().notes, [warning]);
     assert!(host.cluster(|cluster| cluster.writes().iter().all(|write| write.dry_run)));
     assert!(host.opened_sessions().is_empty());
 }
 
 #[test]
-fn more_than_a_config_map_holds_is_answered_with_the_way_out() {
+fn code_over_config_map_limit_suggests_pvc() {
     let host = cluster();
     host.file("src/model.bin", &"x".repeat(2 << 20));
     let without: Vec<_> = WORDS.into_iter().filter(|word| !["--pvc", "data"].contains(word)).collect();
@@ -206,8 +206,8 @@ fn more_than_a_config_map_holds_is_answered_with_the_way_out() {
     assert_eq!(
         error.hint.as_deref(),
         Some(
-            "kf train mnist --runtime torch --from-dir src --pvc CLAIM -- python train.py, to put it on a \
-             volume claim; or build an image and name it with --image"
+            "kf train mnist --runtime torch --from-dir src --pvc CLAIM -- python train.py, to upload it \
+             to a volume claim; or build an image and pass it with --image"
         )
     );
     runs(&host);
@@ -216,7 +216,7 @@ fn more_than_a_config_map_holds_is_answered_with_the_way_out() {
 }
 
 #[test]
-fn a_claim_is_for_code() {
+fn pvc_without_from_dir_is_refused() {
     let error = cluster().run::<Plugin>(&["mnist", "--runtime", "torch", "--pvc", "data"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Invalid);
 }

@@ -1,4 +1,4 @@
-//! What `kf train` does to a cluster, and what it says.
+//! Tests of `kf train`.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The controller ends the job after a minute.
+/// Ends the job after a minute, as its controller would.
 fn ends(host: &FakeHost, kind: &'static str, message: &'static str) {
     host.at(seconds(60), move |cluster| {
         cluster.change(KIND, "mnist", |job| {
@@ -68,7 +68,7 @@ fn pod(rank: u32, status: Value) -> Value {
 }
 
 #[test]
-fn flags_alone_make_a_job_and_the_server_checks_it_first() {
+fn flags_create_job_after_server_check() {
     let host = cluster();
     let words = [
         "mnist",
@@ -98,7 +98,7 @@ fn flags_alone_make_a_job_and_the_server_checks_it_first() {
 }
 
 #[test]
-fn a_file_is_read_and_flags_change_it() {
+fn flags_override_file() {
     let host = cluster();
     host.file(
         "mnist.yaml",
@@ -117,28 +117,28 @@ fn a_file_is_read_and_flags_change_it() {
 }
 
 #[test]
-fn a_runtime_that_does_not_exist_is_answered_with_those_that_do() {
+fn missing_runtime_error_lists_runtimes() {
     let host = cluster();
     host.put(runtime("old", json!({ "trainer.kubeflow.org/support": "deprecated" })));
     let error = host.run::<Plugin>(&["mnist", "--runtime", "tarch"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, "no training runtime `tarch`; there are mpi, torch");
+    assert_eq!(error.message, "no training runtime `tarch`; available: mpi, torch");
     assert_eq!(error.hint.as_deref(), Some("kf train mnist --runtime mpi"));
     assert!(writes(&host).is_empty());
 }
 
 #[test]
-fn without_a_runtime_the_only_one_will_do_and_several_will_not() {
+fn only_runtime_is_default() {
     let host = cluster();
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
-    assert_eq!(error.message, "no runtime is named; there are mpi, torch");
+    assert_eq!(error.message, "no runtime given; available: mpi, torch");
     host.cluster(|cluster| cluster.remove("trainer.kubeflow.org/ClusterTrainingRuntime", "mpi"));
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
     assert_eq!(job(&host).str("/spec/runtimeRef/name"), Some("torch"));
 }
 
 #[test]
-fn a_runtime_of_the_namespace_is_found_too() {
+fn runtime_of_namespace_is_found() {
     let host = cluster();
     host.put(json!({
         "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime", "metadata": { "name": "ours" },
@@ -148,7 +148,7 @@ fn a_runtime_of_the_namespace_is_found_too() {
 }
 
 #[test]
-fn who_may_not_see_runtimes_may_still_name_one() {
+fn runtime_without_read_permission_is_accepted() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.deny("*", GROUP, "clustertrainingruntimes");
@@ -158,7 +158,7 @@ fn who_may_not_see_runtimes_may_still_name_one() {
 }
 
 #[test]
-fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
+fn missing_create_permission_is_reported_before_any_write() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", GROUP, "trainjobs"));
     let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
@@ -167,19 +167,19 @@ fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
     assert_eq!(
         writes(&host),
         [("apply", true)],
-        "the server is asked, so that kf can say which layer refuses"
+        "the server is asked, so that kf can report which layer refuses"
     );
 }
 
 #[test]
-fn a_cluster_without_trainer_says_so() {
+fn cluster_without_trainer_is_reported() {
     let error = FakeHost::new("team-a").run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
     assert_eq!(error.hint.as_deref(), Some("ask your admin to install Kubeflow Trainer"));
 }
 
 #[test]
-fn a_refused_job_is_one_line_and_nothing_is_created() {
+fn refused_job_is_one_line_and_not_created() {
     let host = cluster();
     let refusal = "admission webhook \"v\" denied the request: spec.trainer.numProcPerNode: must be positive";
     host.cluster(|cluster| cluster.fail("patch", "TrainJob", Error::invalid(refusal)));
@@ -192,16 +192,16 @@ fn a_refused_job_is_one_line_and_nothing_is_created() {
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_waits_for_nothing() {
+fn dry_run_neither_writes_nor_waits() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
     assert_eq!(writes(&host), [("apply", true)]);
-    assert_eq!(host.terminal().stdout, "", "kf itself says what would be created");
+    assert_eq!(host.terminal().stdout, "", "kf itself prints what would be created");
 }
 
 #[test]
-fn after_a_submit_the_next_step_is_said_once() {
+fn submit_prints_next_step_once() {
     let host = cluster();
     host.kf_flags(&["-n", "team-b"]);
     host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
@@ -209,27 +209,27 @@ fn after_a_submit_the_next_step_is_said_once() {
     let host = cluster();
     host.format(Format::Json);
     host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
-    assert_eq!(host.terminal().notes, [""; 0], "a program has no next step");
+    assert_eq!(host.terminal().notes, [""; 0], "a script gets no next step");
     let host = cluster();
     ends(&host, "Complete", "");
     host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]).unwrap();
     let notes = host.terminal().notes.join("\n");
-    assert!(!notes.contains("logs"), "what is waited for needs no next step: {notes}");
+    assert!(!notes.contains("logs"), "a wait has no next step: {notes}");
 }
 
 #[test]
-fn a_job_keeps_its_runtime() {
+fn runtime_of_existing_job_cannot_change() {
     let host = cluster();
     host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch"]), Ok(Exit::OK));
     assert!(host.terminal().stdout.ends_with("trainjob/mnist unchanged (runtime torch)\n"));
     let error = host.run::<Plugin>(&["mnist", "--runtime", "mpi"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
-    assert_eq!(error.message, "training job mnist runs with the runtime torch, that cannot become mpi");
+    assert_eq!(error.message, "cannot change the runtime of training job mnist from torch to mpi");
 }
 
 #[test]
-fn a_change_that_would_not_reach_the_pods_is_refused() {
+fn change_of_started_job_is_refused() {
     let host = cluster();
     host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
     let more = ["mnist", "--runtime", "torch", "--nodes", "2"];
@@ -239,11 +239,11 @@ fn a_change_that_would_not_reach_the_pods_is_refused() {
     assert_eq!(job(&host).int("/spec/trainer/numNodes"), None);
 
     host.cluster(|cluster| cluster.change(KIND, "mnist", |job| job.set("/spec/suspend", true)));
-    assert_eq!(host.run::<Plugin>(&more), Ok(Exit::OK), "a job that is held has no pods yet");
+    assert_eq!(host.run::<Plugin>(&more), Ok(Exit::OK), "a suspended job has no pods yet");
 }
 
 #[test]
-fn a_job_that_has_ended_needs_a_new_name() {
+fn ended_job_is_not_run_again() {
     let host = cluster();
     host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap();
     host.cluster(|cluster| {
@@ -252,11 +252,11 @@ fn a_job_that_has_ended_needs_a_new_name() {
         });
     });
     let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
-    assert_eq!(error.message, "training job mnist exists and is complete; it will not run again");
+    assert_eq!(error.message, "training job mnist exists and is complete; it cannot run again");
 }
 
 #[test]
-fn waiting_ends_with_the_job() {
+fn wait_ends_with_job() {
     let host = cluster();
     ends(&host, "Complete", "");
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
@@ -271,7 +271,7 @@ fn failed() -> Error {
 }
 
 #[test]
-fn a_failed_job_shows_the_last_lines_of_the_pod_that_failed() {
+fn failed_job_prints_last_log_lines() {
     let host = cluster();
     host.at(seconds(30), |cluster| {
         cluster.put(pod(0, json!({ "phase": "Running" })));
@@ -283,11 +283,11 @@ fn a_failed_job_shows_the_last_lines_of_the_pod_that_failed() {
     ends(&host, "Failed", "jobset failed");
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Err(failed()));
     let notes = host.terminal().notes.clone();
-    assert_eq!(notes[2..], ["[node-1] epoch=1", "[node-1] KeyError: 'label'", "node-1 ended with exit 1"]);
+    assert_eq!(notes[2..], ["[node-1] epoch=1", "[node-1] KeyError: 'label'", "node-1 failed: exit 1"]);
 }
 
 #[test]
-fn logs_of_all_ranks_come_with_the_rank() {
+fn logs_of_all_ranks_are_prefixed() {
     let host = cluster();
     host.at(seconds(30), |cluster| {
         for rank in [0, 1] {
@@ -310,21 +310,21 @@ fn logs_of_all_ranks_come_with_the_rank() {
 }
 
 #[test]
-fn a_deprecated_runtime_is_warned_about() {
+fn deprecated_runtime_warns() {
     let host = cluster();
     host.put(runtime("old", json!({ "trainer.kubeflow.org/support": "deprecated" })));
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "old"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes.first().unwrap(), "warning: the runtime old is deprecated");
+    assert_eq!(host.terminal().notes.first().unwrap(), "warning: runtime old is deprecated");
 }
 
 #[test]
-fn only_the_named_file_is_read() {
+fn only_named_file_is_read() {
     let error = cluster().run::<Plugin>(&["mnist", "secret.yaml"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn runtimes_are_listed_with_what_they_are_for() {
+fn runtimes_are_listed_with_framework_and_support() {
     let host = cluster();
     let mut old = runtime(
         "old",
@@ -346,13 +346,13 @@ fn runtimes_are_listed_with_what_they_are_for() {
 }
 
 #[test]
-fn a_job_needs_a_name_and_a_list_takes_none() {
+fn job_needs_name_and_list_refuses_one() {
     assert_eq!(cluster().run::<Plugin>(&[]).unwrap_err().code, ErrorCode::Invalid);
     assert_eq!(cluster().run::<Plugin>(&["mnist", "--list-runtimes"]).unwrap_err().code, ErrorCode::Invalid);
 }
 
 #[test]
-fn resources_and_the_queue_go_into_the_job() {
+fn resources_and_queue_are_set_on_job() {
     let host = cluster();
     let words =
         ["mnist", "--runtime", "torch", "--cpu", "2", "--memory", "4Gi", "--gpu", "1", "--queue", "team"];
@@ -367,7 +367,7 @@ fn resources_and_the_queue_go_into_the_job() {
 }
 
 #[test]
-fn a_generated_name_is_another_each_time() {
+fn generated_names_differ() {
     let host = cluster();
     let words = ["mnist", "--runtime", "torch", "--generate-name"];
     host.run::<Plugin>(&words).unwrap();
@@ -378,7 +378,7 @@ fn a_generated_name_is_another_each_time() {
     assert!(jobs.iter().all(|job| job.name().starts_with("mnist-") && job.name().len() == 11));
 }
 
-/// A cluster in which a directory `src` can go along.
+/// A cluster that accepts code from the directory `src`.
 fn with_code() -> FakeHost {
     let host = cluster();
     host.serve("", "v1", "ConfigMap", "configmaps");
@@ -395,7 +395,7 @@ fn config_maps(host: &FakeHost) -> Vec<Object> {
 }
 
 #[test]
-fn code_goes_along_and_belongs_to_its_job() {
+fn uploaded_code_is_owned_by_job() {
     let host = with_code();
     assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
     let job = job(&host);
@@ -404,12 +404,12 @@ fn code_goes_along_and_belongs_to_its_job() {
     assert!(map.name().starts_with("mnist-code-"), "{}", map.name());
     assert_eq!(map.str("/metadata/ownerReferences/0/uid"), job.uid());
     assert_eq!(map.str("/metadata/ownerReferences/0/kind"), Some("TrainJob"));
-    assert_eq!(map.at("/binaryData").unwrap().as_object().unwrap().len(), 2, "hidden files stay");
+    assert_eq!(map.at("/binaryData").unwrap().as_object().unwrap().len(), 2, "hidden files are skipped");
     let pods = "/spec/runtimePatches/0/trainingRuntimeSpec/template/spec/replicatedJobs/0/template/spec/template/spec";
     assert_eq!(job.str(&format!("{pods}/volumes/0/configMap/name")), Some(map.name()));
     let command = json!(["sh", "-c", "cd /workspace && exec \"$@\"", "sh", "python", "train.py"]);
     assert_eq!(job.at("/spec/trainer/command"), Some(&command));
-    // The same again is the same job; other code is not.
+    // The same code is the same job; changed code is not.
     assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
     assert_eq!(config_maps(&host).len(), 1);
     host.file("src/train.py", "print(2)\n");
@@ -419,11 +419,11 @@ fn code_goes_along_and_belongs_to_its_job() {
         error.hint.as_deref(),
         Some("kf train mnist-2 --runtime torch --from-dir src -- python train.py")
     );
-    assert_eq!(config_maps(&host).len(), 1, "nothing is left behind by a refusal");
+    assert_eq!(config_maps(&host).len(), 1, "a refusal leaves nothing behind");
 }
 
 #[test]
-fn a_dry_run_leaves_no_code_behind() {
+fn dry_run_stores_no_code() {
     let host = with_code();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
@@ -432,9 +432,9 @@ fn a_dry_run_leaves_no_code_behind() {
 }
 
 #[test]
-fn code_needs_the_command_to_run_it_and_the_right_to_store_it() {
+fn code_needs_command_and_permission_to_store() {
     let error = with_code().run::<Plugin>(&FROM_DIR[..5]).unwrap_err();
-    assert_eq!(error.message, "--from-dir needs the command to run there");
+    assert_eq!(error.message, "--from-dir needs a command to run");
     let host = with_code();
     host.cluster(|cluster| cluster.deny("*", "", "configmaps"));
     assert_eq!(host.run::<Plugin>(&FROM_DIR).unwrap_err().code, ErrorCode::Forbidden);
@@ -442,17 +442,17 @@ fn code_needs_the_command_to_run_it_and_the_right_to_store_it() {
 }
 
 #[test]
-fn a_person_is_told_what_is_taken_along() {
+fn terminal_shows_uploaded_and_skipped_files() {
     let host = with_code();
     host.change_context(|context| context.interactive = true);
     host.run::<Plugin>(&FROM_DIR).unwrap();
     let notes = host.terminal().notes.clone();
-    assert_eq!(notes[..2], ["left out of src: .git", "takes along 2 files of src (15 bytes)"]);
+    assert_eq!(notes[..2], ["skipped in src: .git", "code: 2 files from src (15 bytes)"]);
 }
 
 const PYTORCH: &str = "apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: mnist}\nspec:\n  pytorchReplicaSpecs:\n    Master: {replicas: 1}\n    Worker: {replicas: 2}\n";
 
-/// A cluster of the generation before.
+/// A cluster with the Training Operator.
 fn legacy() -> FakeHost {
     let host = FakeHost::new("team-a");
     host.serve("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs");
@@ -463,7 +463,7 @@ fn legacy() -> FakeHost {
 const LEGACY_KIND: &str = "kubeflow.org/PyTorchJob";
 
 #[test]
-fn a_job_of_the_training_operator_is_checked_applied_and_waited_for() {
+fn legacy_job_is_checked_applied_and_awaited() {
     let host = legacy();
     host.at(seconds(60), |cluster| {
         cluster.change(LEGACY_KIND, "mnist", |job| {
@@ -494,19 +494,19 @@ fn a_job_of_the_training_operator_is_checked_applied_and_waited_for() {
     let notes = ["pytorchjob/mnist created", "waiting for pods of mnist", "mnist complete after 60s"];
     assert_eq!(host.terminal().notes, notes);
     let error = host.run::<Plugin>(&["mnist", "job.yaml"]).unwrap_err();
-    assert_eq!(error.message, "PyTorchJob mnist exists and is complete; it will not run again");
+    assert_eq!(error.message, "PyTorchJob mnist exists and is complete; it cannot run again");
 }
 
 #[test]
-fn flags_of_a_train_job_are_refused_for_one_with_roles() {
+fn train_job_flags_are_refused_for_legacy_job() {
     let error = legacy().run::<Plugin>(&["mnist", "job.yaml", "--nodes", "2"]).unwrap_err();
-    assert_eq!(error.message, "--nodes is for training jobs without roles, and this is a PyTorchJob");
-    let hint = "change its fields by --set, such as --set spec.pytorchReplicaSpecs.Master.replicas=2";
+    assert_eq!(error.message, "--nodes does not apply to a PyTorchJob, which has roles");
+    let hint = "set its fields with --set, such as --set spec.pytorchReplicaSpecs.Master.replicas=2";
     assert_eq!(error.hint.as_deref(), Some(hint));
 }
 
 #[test]
-fn a_cluster_without_the_training_operator_says_so() {
+fn cluster_without_training_operator_is_reported() {
     let host = cluster();
     host.file("job.yaml", PYTORCH);
     let error = host.run::<Plugin>(&["mnist", "job.yaml"]).unwrap_err();
@@ -515,7 +515,7 @@ fn a_cluster_without_the_training_operator_says_so() {
 }
 
 #[test]
-fn the_final_metrics_come_from_the_status_or_from_the_log() {
+fn final_metrics_come_from_status_or_log() {
     let host = cluster();
     host.at(seconds(30), |cluster| {
         cluster.put(pod(0, json!({ "phase": "Succeeded" })));
@@ -538,7 +538,7 @@ fn the_final_metrics_come_from_the_status_or_from_the_log() {
 }
 
 #[test]
-fn the_wait_shows_how_far_the_training_is() {
+fn wait_shows_progress() {
     let host = cluster();
     host.at(seconds(20), |cluster| {
         cluster.put(pod(
@@ -560,7 +560,7 @@ fn the_wait_shows_how_far_the_training_is() {
 }
 
 #[test]
-fn the_shell_is_offered_runtimes_of_both_kinds() {
+fn completion_offers_runtimes_of_both_kinds() {
     let host = cluster();
     host.put(json!({
         "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime", "metadata": { "name": "ours" },
@@ -574,24 +574,24 @@ fn the_shell_is_offered_runtimes_of_both_kinds() {
     assert_eq!(offered(""), ["mpi", "ours", "torch"]);
     assert_eq!(offered("o"), ["ours"]);
     host.cluster(|cluster| cluster.deny("list", GROUP, "clustertrainingruntimes"));
-    assert_eq!(offered(""), ["ours"], "what may not be listed is left out");
+    assert_eq!(offered(""), ["ours"], "kinds that cannot be listed are skipped");
 }
 
 #[test]
-fn webhook_without_a_dry_run_lets_jobs_pass_and_is_told_of_in_a_dry_run() {
+fn webhook_without_dry_run_fails_dry_run_only() {
     let unsupported = || Error::invalid("admission webhook \"policy.example.org\" does not support dry run");
     let host = cluster();
     host.cluster(|cluster| cluster.fail("dry-run", "TrainJob", unsupported()));
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "trainjob/mnist created (runtime torch)\n");
-    // Without a check it is still known whether anything changes, and a job that runs is left alone.
+    // Changes are detected without a dry run, and a running job is not changed.
     host.cluster(|cluster| cluster.change(KIND, "mnist", |job| job.set("/spec/suspend", false)));
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch"]), Ok(Exit::OK));
     assert!(host.terminal().stdout.ends_with("trainjob/mnist unchanged (runtime torch)\n"));
     let error = host.run::<Plugin>(&["mnist", "--runtime", "torch", "--nodes", "2"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
     assert_eq!(job(&host).int("/spec/trainer/numNodes"), None);
-    // What the server refuses when it is asked in earnest is told all the same.
+    // A refusal of the actual request is reported.
     host.cluster(|cluster| {
         cluster.fail("patch", "TrainJob", Error::invalid("TrainJob \"a\" is invalid: spec.x: no"))
     });
@@ -607,7 +607,7 @@ fn webhook_without_a_dry_run_lets_jobs_pass_and_is_told_of_in_a_dry_run() {
 }
 
 #[test]
-fn webhook_without_a_dry_run_lets_code_pass() {
+fn webhook_without_dry_run_accepts_code() {
     let host = with_code();
     host.cluster(|cluster| {
         for kind in ["TrainJob", "ConfigMap"] {
@@ -618,7 +618,7 @@ fn webhook_without_a_dry_run_lets_code_pass() {
     assert_eq!(config_maps(&host)[0].str("/metadata/ownerReferences/0/uid"), job(&host).uid());
 }
 
-/// A cluster with code to take along, where the check passes and the job is then refused so.
+/// A cluster with code, where the check succeeds and the job is then refused with this error.
 fn refusing(error: Error) -> FakeHost {
     let host = with_code();
     host.cluster(|cluster| {
@@ -630,7 +630,7 @@ fn refusing(error: Error) -> FakeHost {
 }
 
 #[test]
-fn job_that_is_refused_leaves_no_code_behind() {
+fn refused_job_deletes_its_code() {
     let denied = || Error::invalid("admission webhook \"w\" denied the request: no jobs today");
     let host = refusing(denied());
     let error = host.run::<Plugin>(&FROM_DIR).unwrap_err();
@@ -639,11 +639,11 @@ fn job_that_is_refused_leaves_no_code_behind() {
     let uids = host.cluster(|cluster| cluster.deletions().iter().filter_map(|it| it.uid.clone()).count());
     assert_eq!(uids, 1, "only the very object that was created is deleted");
     assert_eq!(host.terminal().notes, [""; 0]);
-    // A webhook that does not answer creates nothing either.
+    // A webhook that does not answer creates no job either.
     let host = refusing(Error::new(ErrorCode::Internal, "failed calling webhook \"w\""));
     host.run::<Plugin>(&FROM_DIR).unwrap_err();
     assert_eq!(config_maps(&host), []);
-    // What was there before is not this run's.
+    // A ConfigMap from an earlier run is kept.
     let host = with_code();
     assert_eq!(host.run::<Plugin>(&FROM_DIR), Ok(Exit::OK));
     host.cluster(|cluster| {
@@ -656,7 +656,7 @@ fn job_that_is_refused_leaves_no_code_behind() {
 }
 
 #[test]
-fn code_of_a_job_that_may_exist_stays() {
+fn code_of_possibly_existing_job_is_kept() {
     for code in [ErrorCode::Unreachable, ErrorCode::TimedOut] {
         let host = refusing(Error::new(code, "the API server did not answer"));
         assert_eq!(host.run::<Plugin>(&FROM_DIR).unwrap_err().code, code);
@@ -669,26 +669,26 @@ fn code_of_a_job_that_may_exist_stays() {
 }
 
 #[test]
-fn code_that_cannot_be_deleted_is_named() {
+fn undeletable_code_warns() {
     let host = refusing(Error::invalid("denied"));
     host.cluster(|cluster| cluster.deny("delete", "", "configmaps"));
     let error = host.run::<Plugin>(&FROM_DIR).unwrap_err();
     assert!(error.message.contains("denied"), "{error}");
     let name = config_maps(&host)[0].name().to_owned();
     let note = format!(
-        "warning: the code in config map {name} was not deleted: you may not delete configmaps in team-a"
+        "warning: cannot delete the code in ConfigMap {name}: you may not delete configmaps in team-a"
     );
     assert_eq!(host.terminal().notes, [note]);
 }
 
 #[test]
-fn name_its_pods_cannot_have_is_refused_before_anything_is_created() {
+fn name_too_long_for_pods_is_refused_before_any_write() {
     let host = cluster();
     let name = "a".repeat(60);
     let error = host.run::<Plugin>(&[&name, "--runtime", "torch"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Invalid);
     let expected = format!(
-        "the name `{name}` is too long: it has 60 characters, and its pods (`NAME-node-0-0-…`) leave room for 48"
+        "name `{name}` is too long: 60 characters, at most 48 for valid pod names (`NAME-node-0-0-…`)"
     );
     assert_eq!(error.message, expected);
     assert!(writes(&host).is_empty());
@@ -703,11 +703,11 @@ fn name_its_pods_cannot_have_is_refused_before_anything_is_created() {
     assert_eq!(host.run::<Plugin>(&[&name[..48], "--runtime", "torch", "--nodes", "10"]), Ok(Exit::OK));
     let host = legacy();
     let error = host.run::<Plugin>(&[&name, "job.yaml"]).unwrap_err();
-    assert!(error.message.contains("(`NAME-worker-1`) leave room for 54"), "{error}");
+    assert!(error.message.contains("at most 54 for valid pod names (`NAME-worker-1`)"), "{error}");
 }
 
 #[test]
-fn wait_ends_where_the_controller_can_never_make_the_pods() {
+fn wait_ends_if_pods_can_never_be_created() {
     let host = cluster();
     host.at(seconds(30), |cluster| {
         let uid = cluster.object(KIND, "mnist").and_then(|job| job.uid().map(str::to_owned));
@@ -728,7 +728,7 @@ fn wait_ends_where_the_controller_can_never_make_the_pods() {
 }
 
 #[test]
-fn wait_goes_on_where_the_controller_may_succeed_later() {
+fn wait_continues_if_controller_may_succeed_later() {
     let host = cluster();
     host.at(seconds(5), |cluster| {
         cluster.put(json!({
@@ -741,7 +741,7 @@ fn wait_goes_on_where_the_controller_may_succeed_later() {
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
 }
 
-/// Of a job of `mnist`, given for the first and for the last time then.
+/// A warning about a job of `mnist`, with its first and last times.
 fn refusal([first, last]: [&str; 2], message: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e1", "creationTimestamp": first },
@@ -752,7 +752,7 @@ fn refusal([first, last]: [&str; 2], message: &str) -> Value {
 }
 
 #[test]
-fn wait_ends_where_the_whole_quota_is_too_small() {
+fn wait_ends_if_quota_is_too_small() {
     let quota = "exceeded quota: compute, requested: cpu=4, used: cpu=0, limited: cpu=2";
     for times in
         [["2026-01-01T12:09:00Z", "2026-01-01T12:10:00Z"], ["2026-01-01T12:00:00Z", "2026-01-01T12:00:10Z"]]
@@ -770,9 +770,9 @@ fn wait_ends_where_the_whole_quota_is_too_small() {
 
 /// Events are kept for an hour.
 #[test]
-fn event_of_an_earlier_job_of_the_same_name_ends_no_wait() {
+fn event_of_earlier_job_does_not_end_wait() {
     let quota = "exceeded quota: compute, requested: cpu=4, used: cpu=0, limited: cpu=2";
-    // Also of one that was removed in the second in which the next one was created.
+    // Including a job deleted in the same second as the next one was created.
     for times in [["2026-01-01T11:00:00Z", "2026-01-01T12:10:00Z"], ["2026-01-01T12:00:00Z"; 2]] {
         let host = cluster();
         host.put(refusal(times, quota));
@@ -785,7 +785,7 @@ fn event_of_an_earlier_job_of_the_same_name_ends_no_wait() {
 }
 
 #[test]
-fn exported_job_is_submitted_again_under_another_name() {
+fn exported_job_can_be_submitted_again() {
     let host = cluster();
     host.file(
         "export.yaml",
@@ -802,7 +802,7 @@ fn exported_job_is_submitted_again_under_another_name() {
 }
 
 #[test]
-fn conflict_with_another_manager_ends_with_a_hint() {
+fn conflict_with_another_manager_has_hint() {
     let host = cluster();
     let message = "Apply failed with 1 conflict: conflict with \"kubectl\" using trainer.kubeflow.org/v1alpha1: .spec.trainer.numNodes";
     host.cluster(|cluster| cluster.fail("patch", "TrainJob", Error::new(ErrorCode::Conflict, message)));
@@ -814,7 +814,7 @@ fn conflict_with_another_manager_ends_with_a_hint() {
 const NAMED: &str = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nmetadata: {name: mnist}\nspec: {runtimeRef: {name: torch}}\n";
 
 #[test]
-fn file_alone_holds_the_name() {
+fn name_is_read_from_file() {
     for words in [
         &["my.yaml"][..],
         &["-f", "my.yaml"],
@@ -837,7 +837,7 @@ fn file_alone_holds_the_name() {
 }
 
 #[test]
-fn hints_of_a_file_that_holds_the_name_are_lines_to_type() {
+fn hints_for_named_file_are_command_lines() {
     let run = |text: &str, words: &[&str]| {
         let host = cluster();
         host.file("my.yaml", text);
@@ -853,7 +853,7 @@ fn hints_of_a_file_that_holds_the_name_are_lines_to_type() {
     assert_eq!(error.message, "my.yaml has no metadata.name");
     assert_eq!(error.hint.as_deref(), Some("kf train NAME my.yaml"));
     let error = run(NAMED, &["my.yaml", "my.yaml"]);
-    assert_eq!(error.message, "my.yaml and my.yaml are both files, and a job has one");
+    assert_eq!(error.message, "more than one file: my.yaml and my.yaml");
     assert_eq!(run(NAMED, &["mnist", "my.yaml", "-f", "my.yaml"]).code, ErrorCode::Invalid);
     assert_eq!(
         run(NAMED, &["jobs/my.txt", "--wait"]).hint.as_deref(),

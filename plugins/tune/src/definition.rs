@@ -1,8 +1,8 @@
-//! What an experiment is, written on each of its trials.
+//! The definition of an experiment, stored on each of its trials.
 //!
-//! The cluster is the only memory: a trial carries the definition, its number, its values and, once it
-//! has ended, what was observed. So the same command goes on where it was, on any machine, and another
-//! definition under the same name is told from it.
+//! All state is in the cluster: a trial has the definition, its number, its values and, once it has ended,
+//! the observed metrics. So the same command resumes the experiment, on any machine, and another definition
+//! under the same name is detected.
 
 use std::collections::BTreeMap;
 
@@ -14,31 +14,31 @@ use sha2::{Digest as _, Sha256};
 use crate::objective::{Direction, Objective, Take};
 use crate::plan::Plan;
 
-/// The version of what is written.
+/// The version of the stored format.
 const FORMAT: u32 = 1;
 
-/// On a trial: the definition of its experiment.
+/// The annotation on a trial with the definition of its experiment.
 pub(crate) use kf_plugin_sdk::workloads::OWN_DEFINITION as ANNOTATION;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Definition {
     format: u32,
-    /// What makes two experiments different, by the name a person knows it by.
+    /// The values that identify an experiment, by the name shown to users.
     fields: BTreeMap<String, String>,
     metric: String,
     direction: String,
     take: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     goal: Option<f64>,
-    /// How many trials there are to be. It may change.
+    /// How many trials to run. May change.
     pub(crate) trials: usize,
-    /// How many may fail. It may change, too.
+    /// How many trials may fail. May change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_failed: Option<usize>,
 }
 
 impl Definition {
-    /// `template` is a trial's job before its values are put in.
+    /// `template` is a trial's job before its values are filled in.
     pub(crate) fn new(plan: &Plan, flags: &JobFlags, template: &Object, code: Option<&str>) -> Self {
         let objective = &plan.objective;
         let mut fields = BTreeMap::new();
@@ -50,7 +50,7 @@ impl Definition {
         if plan.algorithm == crate::search::Algorithm::Random {
             field("--seed", &plan.seed.to_string());
         }
-        // Their order decides what a seed means.
+        // The trials of a seed depend on the order.
         let order: Vec<_> = plan.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         field("the order of --param", &order.join(","));
         for parameter in &plan.parameters {
@@ -76,11 +76,11 @@ impl Definition {
         }
     }
 
-    /// That of a trial's experiment.
+    /// The definition of a trial's experiment.
     pub(crate) fn of(trial: &Object) -> Result<Self> {
         let name = trial.name();
         let text = trial.annotation(ANNOTATION).ok_or_else(|| {
-            Error::failed(format!("training job {name} does not say what it is a trial of"))
+            Error::failed(format!("training job {name} has no definition of an experiment"))
         })?;
         let version = serde_json::from_str::<serde_json::Value>(text)
             .ok()
@@ -88,12 +88,12 @@ impl Definition {
         if version.is_some_and(|version| version > u64::from(FORMAT)) {
             return Err(Error::new(
                 ErrorCode::Unsupported,
-                format!("training job {name} was made by a newer kf tune"),
+                format!("training job {name} was created by a newer kf tune"),
             )
             .hint("kf command upgrade tune"));
         }
         serde_json::from_str(text).map_err(|error| {
-            Error::failed(format!("the definition on training job {name} is damaged: {error}"))
+            Error::failed(format!("invalid experiment definition on training job {name}: {error}"))
         })
     }
 
@@ -110,21 +110,21 @@ impl Definition {
         }
     }
 
-    /// What is otherwise in another one, a phrase each.
+    /// The differences from another definition, as phrases.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let names: std::collections::BTreeSet<_> = self.fields.keys().chain(other.fields.keys()).collect();
         let value = |fields: &BTreeMap<String, String>, name: &str| {
-            fields.get(name).map_or_else(|| "nothing".to_owned(), Clone::clone)
+            fields.get(name).map_or_else(|| "unset".to_owned(), Clone::clone)
         };
         let mut differences: Vec<_> = names
             .into_iter()
             .filter(|name| name.as_str() != "the job" && self.fields.get(*name) != other.fields.get(*name))
             .map(|name| {
-                format!("{name} is {} and was {}", value(&self.fields, name), value(&other.fields, name))
+                format!("{name} is {}, was {}", value(&self.fields, name), value(&other.fields, name))
             })
             .collect();
         if differences.is_empty() && self.fields != other.fields {
-            differences.push("its job has other fields".to_owned());
+            differences.push("other fields of its job".to_owned());
         }
         differences
     }
@@ -134,8 +134,8 @@ impl Definition {
     }
 }
 
-/// Of all that a trial's job says, but its name.
+/// The digest of a trial's job without its name.
 fn digest(template: &Object) -> String {
-    let said = serde_json::json!([template.at("/metadata/labels"), template.at("/spec")]).to_string();
-    Sha256::digest(said).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let text = serde_json::json!([template.at("/metadata/labels"), template.at("/spec")]).to_string();
+    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

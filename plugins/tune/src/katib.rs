@@ -1,7 +1,6 @@
-//! Tuning with Katib: an Experiment is made and followed, and Katib's controller does the rest.
+//! Tuning with Katib: creates an Experiment and follows it; Katib's controller runs the trials.
 
 use std::collections::BTreeMap;
-
 use std::time::Duration;
 
 use kf_plugin_sdk::border::WriteOptions;
@@ -14,7 +13,7 @@ use kf_training_job::{check_access, overrides, renamed, runtime};
 use serde_json::{Value, json};
 
 use crate::Tune;
-use crate::names::{self, KATIB_MAX, KATIB_TRIAL};
+use crate::names::{self, KATIB_MAX, KATIB_TRIAL_LEN};
 use crate::objective::{Direction, Objective, Take};
 use crate::plan::Plan;
 use crate::screen::{End, Screen};
@@ -25,10 +24,10 @@ use crate::template;
 use crate::trial::{State, Trial};
 
 const GROUP: &str = "kubeflow.org";
-/// How often it is asked what no trial comes for.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// What it makes where nothing says how many trials run at once.
-const USUAL_PARALLEL: i64 = 3;
+/// How often the reason why no trial runs is refreshed.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+/// Katib's default for parallel trials.
+const DEFAULT_PARALLEL: i64 = 3;
 const EXPERIMENT_LABEL: &str = "katib.kubeflow.org/experiment";
 
 pub(crate) fn experiment_kind() -> Kind {
@@ -40,7 +39,7 @@ pub(crate) fn is_served(kf: &Kf) -> Result<bool> {
     kf.serves(&experiment_kind())
 }
 
-/// The experiment of this name. None too for who may not look.
+/// The experiment of this name. `None` also if the user is not allowed to read it.
 pub(crate) fn find(kf: &Kf, name: &str) -> Result<Option<Object>> {
     match kf.api(experiment_kind()).find(name) {
         Err(error) if error.is(ErrorCode::Forbidden) => Ok(None),
@@ -48,7 +47,7 @@ pub(crate) fn find(kf: &Kf, name: &str) -> Result<Option<Object>> {
     }
 }
 
-/// Makes the experiment of the file or the flags, and stays until it ends.
+/// Creates the experiment from the file or the flags, and waits until it ends.
 pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     let experiment = match file {
         Some(file) if file.kind() == "Experiment" => from_file(tune, file)?,
@@ -59,13 +58,13 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
         experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map(drop)
     })?;
     let refused = |error| refused(kf, tune, error);
-    let before = experiments.find(&tune.name)?;
-    if let Some(before) = &before {
-        check_can_go_on(kf, tune, before, &experiment)?;
+    let existing = experiments.find(&tune.name)?;
+    if let Some(existing) = &existing {
+        check_can_resume(kf, tune, existing, &experiment)?;
     }
     let checked = experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map_err(refused)?;
-    if let Some(before) = &before {
-        check_same(kf, tune, before, &checked)?;
+    if let Some(existing) = &existing {
+        check_same(kf, tune, existing, &checked)?;
     }
     if kf.context().dry_run {
         return Ok(Exit::OK);
@@ -73,51 +72,51 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     let applied = experiments.apply(&experiment).map_err(refused)?;
     if kf.context().interactive {
         let again = kf.same_target(&format!("kf tune {}", tune.name));
-        kf.note(format!("Ctrl-C leaves {} running; `{again}` comes back to it", tune.name));
+        kf.note(format!("Ctrl-C leaves {} running; follow it again with `{again}`", tune.name));
     }
     follow(kf, applied, tune.watch)
 }
 
-/// What a webhook of Katib has against an experiment.
+/// Explains why a webhook of Katib refuses an experiment.
 fn refused(kf: &Kf, tune: &Tune, error: Error) -> Error {
     if error.message.contains("are editable") {
         let name = &tune.name;
         let message =
-            format!("experiment {name} exists and is another one: only its numbers of trials can change");
+            format!("experiment {name} exists with a different spec: only its trial counts can change");
         return Error::new(ErrorCode::Conflict, message).hint(renamed(kf, name));
     }
     plain_refusal(error, "the experiment")
 }
 
-/// Katib goes on with an experiment that has ended only if it ended for want of trials, and its policy keeps what
-/// suggests the next ones.
-fn check_can_go_on(kf: &Kf, tune: &Tune, before: &Object, after: &Object) -> Result<()> {
+/// Refuses to extend an experiment that Katib cannot resume. It resumes one that has ended only if all its trials were
+/// run and its policy keeps the suggestion service.
+fn check_can_resume(kf: &Kf, tune: &Tune, before: &Object, after: &Object) -> Result<()> {
     let Some(end) = outcome(before) else { return Ok(()) };
     let changes = BUDGET.iter().any(|field| {
         let number = |experiment: &Object| experiment.int(&format!("/spec/{field}"));
         number(after).is_some_and(|wanted| Some(wanted) != number(before))
     });
     let policy = before.str("/spec/resumePolicy").unwrap_or("Never");
-    let ended_for_want = end.succeeded && matches!(end.reason.as_str(), "" | "ExperimentMaxTrialsReached");
-    if !changes || (ended_for_want && policy != "Never") {
+    let ran_all_trials = end.succeeded && matches!(end.reason.as_str(), "" | "ExperimentMaxTrialsReached");
+    if !changes || (ran_all_trials && policy != "Never") {
         return Ok(());
     }
     let name = &tune.name;
-    let why = match (end.succeeded, ended_for_want) {
+    let why = match (end.succeeded, ran_all_trials) {
         (true, true) => format!("its spec.resumePolicy is {policy}"),
         (true, false) => "it has reached its goal".to_owned(),
         (false, _) => "it has failed".to_owned(),
     };
     Err(Error::new(
         ErrorCode::Conflict,
-        format!("experiment {name} has ended and Katib cannot go on with it: {why}"),
+        format!("experiment {name} has ended and Katib cannot resume it: {why}"),
     )
     .hint(renamed(kf, name)))
 }
 
 fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
     names::check_length(&tune.name, KATIB_MAX)?;
-    let alone = [
+    let given = [
         ("--param", !tune.param.is_empty()),
         ("--objective", tune.objective.is_some()),
         ("--runtime", tune.job.runtime.is_some()),
@@ -131,9 +130,9 @@ fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
         ("--queue", tune.job.queue.is_some()),
         ("a command", !tune.job.command.is_empty()),
     ];
-    if let Some((flag, _)) = alone.into_iter().find(|(_, given)| *given) {
-        return Err(Error::invalid(format!("{flag} does not go with an Experiment in a file"))
-            .hint("change its fields by --set, such as --set spec.maxTrialCount=20"));
+    if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+        return Err(Error::invalid(format!("{flag} cannot be used with an Experiment from a file"))
+            .hint("set its fields with --set, such as --set spec.maxTrialCount=20"));
     }
     let counts = [
         ("/spec/maxTrialCount", tune.max_trials),
@@ -152,14 +151,14 @@ fn from_file(tune: &Tune, mut experiment: Object) -> Result<Object> {
     Ok(experiment)
 }
 
-/// Fewer trials than a file had in mind: Katib refuses to run or to lose more than there are.
+/// Caps the other counts at a lowered number of trials: Katib refuses counts above it.
 fn cap(experiment: &mut Object) {
-    let Some(most) = experiment.int("/spec/maxTrialCount") else { return };
-    for (field, usual) in
-        [("/spec/parallelTrialCount", Some(USUAL_PARALLEL)), ("/spec/maxFailedTrialCount", None)]
+    let Some(max) = experiment.int("/spec/maxTrialCount") else { return };
+    for (field, default) in
+        [("/spec/parallelTrialCount", Some(DEFAULT_PARALLEL)), ("/spec/maxFailedTrialCount", None)]
     {
-        if experiment.int(field).or(usual).is_some_and(|count| count > most) {
-            experiment.set(field, most);
+        if experiment.int(field).or(default).is_some_and(|count| count > max) {
+            experiment.set(field, max);
         }
     }
 }
@@ -167,28 +166,28 @@ fn cap(experiment: &mut Object) {
 /// An Experiment whose trials are training jobs.
 fn from_flags(kf: &Kf, tune: &Tune, template: Option<Object>) -> Result<Object> {
     let plan = Plan::of(tune)?;
-    names::check(&tune.name, KATIB_TRIAL, tune.job.nodes)?;
+    names::check(&tune.name, KATIB_TRIAL_LEN, tune.job.nodes)?;
     if tune.job.from_dir.is_some() {
         let line = kf.command_line().set("--engine", "trainer");
-        return Err(Error::new(ErrorCode::Unsupported, "an Experiment cannot take local code along")
-            .hint(format!("{line}, to let kf run the trials; or build an image and name it with --image")));
+        return Err(Error::new(ErrorCode::Unsupported, "Katib cannot run an experiment with --from-dir")
+            .hint(format!("{line}, to let kf run the trials; or build an image and pass it with --image")));
     }
     let mut template = template.unwrap_or_else(|| kf_training_job::empty(&tune.name));
     overrides::apply(&tune.job, &mut template)?;
-    runtime::settle(kf, tune.job.runtime.as_deref(), &mut template)?;
-    template::check_places(&template, &plan.parameters)?;
-    // Katib fills `${trialParameters.…}` and nothing else.
-    let places: Assignment = plan
+    runtime::resolve(kf, tune.job.runtime.as_deref(), &mut template)?;
+    template::check_placeholders(&template, &plan.parameters)?;
+    // Katib replaces only `${trialParameters.…}`.
+    let placeholders: Assignment = plan
         .parameters
         .iter()
         .map(|parameter| (parameter.name.clone(), format!("${{trialParameters.{}}}", parameter.name)))
         .collect();
-    let mut trial = template::fill(&template, &places);
+    let mut trial = template::fill(&template, &placeholders);
     let is_quoted = shell::quote_command(&mut trial);
     shell::check_values(kf, &plan.parameters, is_quoted)?;
     let mut trial = trial.into_value();
     if let Some(metadata) = trial.get_mut("metadata").and_then(Value::as_object_mut) {
-        // Katib gives each trial its name.
+        // Katib names the trials.
         metadata.remove("name");
     }
     let objective = &plan.objective;
@@ -237,7 +236,7 @@ fn merge(target: &mut Value, field: &str, value: Value) {
     }
 }
 
-/// A parameter as Katib writes it.
+/// A parameter in Katib's format.
 fn feasible(parameter: &Parameter) -> Value {
     fn range<T: ToString>(kind: &str, min: &T, max: &T, step: &Step<T>) -> (Value, Value) {
         let mut space = json!({ "min": min.to_string(), "max": max.to_string() });
@@ -256,7 +255,7 @@ fn feasible(parameter: &Parameter) -> Value {
     json!({ "name": parameter.name, "parameterType": kind, "feasibleSpace": space })
 }
 
-/// Only how far an experiment goes may change.
+/// The fields of an experiment that may change.
 const BUDGET: [&str; 3] = ["maxTrialCount", "parallelTrialCount", "maxFailedTrialCount"];
 
 fn check_same(kf: &Kf, tune: &Tune, before: &Object, after: &Object) -> Result<()> {
@@ -280,12 +279,12 @@ fn check_same(kf: &Kf, tune: &Tune, before: &Object, after: &Object) -> Result<(
         .collect();
     Err(Error::new(
         ErrorCode::Conflict,
-        format!("experiment {} exists and is another one: {} differ", tune.name, changed.join(", ")),
+        format!("experiment {} exists with a different spec: {}", tune.name, changed.join(", ")),
     )
     .hint(renamed(kf, &tune.name)))
 }
 
-/// What an experiment is tuned for.
+/// The objective of an experiment.
 pub(crate) fn objective(experiment: &Object) -> Objective {
     let text = |pointer| experiment.str(pointer).unwrap_or_default();
     let metric = text("/spec/objective/objectiveMetricName").to_owned();
@@ -300,7 +299,7 @@ pub(crate) fn objective(experiment: &Object) -> Objective {
         Some("min") => Take::Min,
         Some("max") => Take::Max,
         Some("latest") => Take::Latest,
-        _ => direction.usual_take(),
+        _ => direction.default_take(),
     };
     let goal = experiment.at("/spec/objective/goal").and_then(Value::as_f64);
     Objective { metric, direction, take, goal }
@@ -310,10 +309,10 @@ fn trial_selection(kf: &Kf, experiment: &Object) -> Api {
     kf.api(Kind::new(GROUP, "Trial")).labels(format!("{EXPERIMENT_LABEL}={}", experiment.name()))
 }
 
-/// Its trials, in the order they were made.
+/// The trials of an experiment, in the order of their creation.
 pub(crate) fn trials(kf: &Kf, experiment: &Object) -> Result<Vec<Trial>> {
     let mut trials = BTreeMap::new();
-    take(vec![Change::All(trial_selection(kf, experiment).list()?)], &mut trials);
+    apply_changes(vec![Change::All(trial_selection(kf, experiment).list()?)], &mut trials);
     Ok(numbered(&trials))
 }
 
@@ -343,7 +342,7 @@ fn trial(number: usize, object: &Object) -> Trial {
         .collect();
     let holds = |kind: &str| object.condition_holds(kind);
     let state = if holds("MetricsUnavailable") {
-        State::Unmeasured
+        State::NoMetric
     } else if holds("Succeeded") || holds("EarlyStopped") {
         State::Succeeded
     } else if holds("Failed") || holds("Killed") {
@@ -364,7 +363,7 @@ fn trial(number: usize, object: &Object) -> Trial {
     Trial { number, name: object.name().to_owned(), state, parameters, observed, took, why }
 }
 
-/// Stays until the experiment ends.
+/// Follows the experiment until it ends.
 pub(crate) fn follow(kf: &Kf, experiment: Object, watch: bool) -> Result<Exit> {
     let name = experiment.name().to_owned();
     let itself = kf.api(experiment_kind()).fields(format!("metadata.name={name}"));
@@ -372,12 +371,12 @@ pub(crate) fn follow(kf: &Kf, experiment: Object, watch: bool) -> Result<Exit> {
     let mut experiment = found.into_iter().next().unwrap_or(experiment);
     let (found, mut of_trials) = Reflector::open(kf, trial_selection(kf, &experiment))?;
     let mut trials = BTreeMap::new();
-    take(vec![Change::All(found)], &mut trials);
+    apply_changes(vec![Change::All(found)], &mut trials);
     let names = parameter_names(&experiment);
     let total = experiment.int("/spec/maxTrialCount").and_then(|count| usize::try_from(count).ok());
     let mut screen =
         Screen::new(kf, objective(&experiment), "trial", total, watch, &numbered(&trials), names);
-    let mut look_again = kf.after(LOOK_AGAIN);
+    let mut refresh = kf.after(REFRESH_INTERVAL);
     let mut waits = None;
     loop {
         let known = numbered(&trials);
@@ -386,9 +385,9 @@ pub(crate) fn follow(kf: &Kf, experiment: Object, watch: bool) -> Result<Exit> {
             return screen.finish(&known, end);
         }
         screen.show(&known, waits.as_deref())?;
-        let ready = kf.wait(&[&of_experiment.subscribe(), &of_trials.subscribe(), &look_again]);
+        let ready = kf.wait(&[&of_experiment.subscribe(), &of_trials.subscribe(), &refresh]);
         if ready.is_empty() {
-            return Err(Error::timed_out(format!("nothing more was heard of {name}")));
+            return Err(Error::timed_out(format!("timed out waiting for {name}")));
         }
         if ready.contains(&0) {
             for change in of_experiment.changes()? {
@@ -399,23 +398,23 @@ pub(crate) fn follow(kf: &Kf, experiment: Object, watch: bool) -> Result<Exit> {
                 }
                 .ok_or_else(|| Error::not_found(format!("experiment {name} was deleted before it ended")))?;
             }
-            // The end and the last trials' last changes come on two watches, in any order.
+            // The end and the last changes of trials arrive on two watches, in any order.
             if outcome(&experiment).is_some() {
-                take(vec![Change::All(trial_selection(kf, &experiment).list()?)], &mut trials);
+                apply_changes(vec![Change::All(trial_selection(kf, &experiment).list()?)], &mut trials);
             }
         }
         if ready.contains(&1) {
-            take(of_trials.changes()?, &mut trials);
+            apply_changes(of_trials.changes()?, &mut trials);
         }
         if ready.contains(&2) {
-            waits = what_is_waited_for(kf, &experiment, &numbered(&trials));
-            look_again = kf.after(LOOK_AGAIN);
+            waits = pending_reason(kf, &experiment, &numbered(&trials));
+            refresh = kf.after(REFRESH_INTERVAL);
         }
     }
 }
 
-/// What no trial runs for: their pods, or the service that suggests their values.
-fn what_is_waited_for(kf: &Kf, experiment: &Object, trials: &[Trial]) -> Option<String> {
+/// Why no trial runs: because of their pods, or of the service that suggests their values.
+fn pending_reason(kf: &Kf, experiment: &Object, trials: &[Trial]) -> Option<String> {
     if !kf.context().interactive || trials.iter().any(|trial| trial.state == State::Running) {
         return None;
     }
@@ -424,7 +423,7 @@ fn what_is_waited_for(kf: &Kf, experiment: &Object, trials: &[Trial]) -> Option<
 
 type Trials = BTreeMap<String, Object>;
 
-fn take(changes: Vec<Change>, trials: &mut Trials) {
+fn apply_changes(changes: Vec<Change>, trials: &mut Trials) {
     let named = |trial: Object| (trial.name().to_owned(), trial);
     for change in changes {
         match change {
@@ -435,7 +434,7 @@ fn take(changes: Vec<Change>, trials: &mut Trials) {
     }
 }
 
-/// The names of its parameters, in its own order.
+/// The names of an experiment's parameters, in its order.
 pub(crate) fn parameter_names(experiment: &Object) -> Vec<String> {
     let parameters = experiment.list("/spec/parameters").iter();
     parameters.filter_map(|parameter| Some(parameter.get("name")?.as_str()?.to_owned())).collect()

@@ -1,9 +1,9 @@
-//! `kf tune`: the best of many training runs.
+//! `kf tune`: searches for the best parameters of a training job.
 //!
-//! [`space`] is what a parameter may be and [`search`] which trials that makes; [`plan`] puts both
-//! together with the [`objective`]. Where Katib is served [`katib`] makes an Experiment of it. Elsewhere
-//! [`trainer`] runs the trials itself, as training jobs made from a [`template`], and keeps its memory in
-//! the cluster ([`definition`], [`observation`]). Both end in the same [`table`].
+//! [`space`] is the search space of a parameter and [`search`] generates the trials; [`plan`] combines both
+//! with the [`objective`]. If the cluster has Katib, [`katib`] creates an Experiment. Otherwise [`trainer`]
+//! runs the trials itself, as training jobs from a [`template`], and keeps its state in the cluster
+//! ([`definition`], [`observation`]). Both print the same [`table`].
 
 mod definition;
 mod katib;
@@ -34,76 +34,76 @@ use crate::search::Algorithm;
 use crate::table::Table;
 use crate::trial::Trial;
 
-const SEARCH: &str = "What is searched";
-const HOW: &str = "How it runs";
-const OUTPUT: &str = "What is shown";
+const SEARCH: &str = "Search";
+const EXECUTION: &str = "How it runs";
+const OUTPUT: &str = "Output";
 
 /// Search for the best parameters of a training job
 ///
-/// Each trial is a training job with its own values in place of ${NAME}, in the command or in --env. What
-/// counts is a metric it prints as NAME=VALUE. Where Katib is installed it runs the experiment; elsewhere
-/// kf does, until the last trial has ended: stopped, it leaves the trials that run, and the same command
-/// goes on. Without parameters the experiment of that name is shown.
+/// Each trial is a training job with its own values in place of ${NAME}, in the command or in --env. The
+/// objective is a metric that the training prints as NAME=VALUE. Katib runs the experiment if it is
+/// installed. Otherwise kf runs it until the last trial has ended; if kf is stopped, running trials
+/// continue, and the same command resumes the experiment. Without parameters, the experiment is shown.
 #[derive(clap::Parser, Debug, Describe)]
 #[kf(example(
     "tune lr --param lr=0.001:0.1:log --objective loss --minimize --runtime torch-distributed -- python train.py --lr '${lr}'",
-    "twelve runs, three at a time, for the least loss"
+    "12 trials, 3 at a time, to minimize the loss"
 ))]
-#[kf(example("tune lr", "the trials so far, and the best of them"))]
-#[kf(example("tune lr --compare 1,4", "two trials side by side"))]
+#[kf(example("tune lr", "show the trials and the best one"))]
+#[kf(example("tune lr --compare 1,4", "compare two trials"))]
 pub struct Tune {
     /// The experiment's name
     #[kf(complete = dynamic)]
     name: String,
-    /// An Experiment, or a TrainJob to make the trials from; - is stdin
+    /// An Experiment, or a TrainJob as the template of the trials; - for stdin
     file: Option<FileArg>,
     /// A parameter as MIN:MAX, MIN:MAX:STEP, MIN:MAX:log or A,B,C; may be repeated
     #[arg(long, value_name = "NAME=VALUES", help_heading = SEARCH)]
     param: Vec<String>,
-    /// The metric to tune for
+    /// The metric to optimize
     #[arg(long, value_name = "METRIC", help_heading = SEARCH)]
     objective: Option<String>,
-    /// The least is the best
+    /// Minimize the objective
     #[arg(long, help_heading = SEARCH)]
     minimize: bool,
-    /// The greatest is the best
+    /// Maximize the objective
     #[arg(long, conflicts_with = "minimize", help_heading = SEARCH)]
     maximize: bool,
-    /// Which of a trial's values counts; the best unless told
+    /// Which value of the objective counts for a trial [default: the best]
     #[arg(long, value_enum, help_heading = SEARCH)]
     take: Option<Take>,
-    /// Stop once a trial is as good as this
+    /// Stop once a trial reaches this value
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, help_heading = SEARCH)]
     goal: Option<f64>,
-    /// How values are chosen
+    /// How to choose values
     #[arg(long, value_enum, default_value_t, help_heading = SEARCH)]
     algorithm: Algorithm,
-    /// The same seed makes the same trials
+    /// Seed of the random search; the same seed gives the same trials
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = SEARCH)]
     seed: u64,
     #[command(flatten)]
     job: JobFlags,
-    /// How many trials; 12 unless told, or the whole grid
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = HOW)]
+    /// How many trials to run [default: 12, or the whole grid]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = EXECUTION)]
     max_trials: Option<u32>,
-    /// How many at once; 3 unless told
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = HOW)]
+    /// How many trials to run at once [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = EXECUTION)]
     parallel: Option<u32>,
-    /// How many may fail before it gives up; 3 unless told
-    #[arg(long, value_name = "N", help_heading = HOW)]
+    /// How many trials may fail [default: 3]
+    #[arg(long, value_name = "N", help_heading = EXECUTION)]
     max_failed: Option<u32>,
-    /// Who runs the trials; Katib where it is, unless told
-    #[arg(long, value_enum, help_heading = HOW)]
+    /// What runs the trials [default: katib, if it is installed]
+    #[arg(long, value_enum, help_heading = EXECUTION)]
     engine: Option<Engine>,
-    /// Stay, and draw the objective as trials end
+    /// Watch the trials and chart the objective
     #[arg(long, short, help_heading = OUTPUT)]
     watch: bool,
-    /// Show these trials side by side
+    /// Compare these trials side by side
     #[arg(long, value_name = "N,N", help_heading = OUTPUT)]
     compare: Option<Numbers>,
 }
 
-/// Numbers of trials, as in `1,4`.
+/// Numbers of trials, such as `1,4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Numbers(Vec<usize>);
 
@@ -112,7 +112,7 @@ impl FromStr for Numbers {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let numbers = text.split(',').map(str::parse).collect::<std::result::Result<_, _>>();
-        numbers.map(Self).map_err(|_| format!("`{text}` is no list of trials; write it like 1,4"))
+        numbers.map(Self).map_err(|_| format!("invalid trial numbers `{text}`: expected a list such as 1,4"))
     }
 }
 
@@ -123,7 +123,7 @@ impl fmt::Display for Numbers {
     }
 }
 
-/// Who runs the trials.
+/// What runs the trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Engine {
     /// Katib's controller
@@ -136,11 +136,11 @@ enum Engine {
 pub fn main(tune: Tune, kf: &Kf) -> Result<Exit> {
     kf_training_job::check_name(&tune.name)?;
     if !tune.defines() {
-        tune.check_idle_flags()?;
+        tune.check_unused_flags()?;
         return show(kf, &tune);
     }
     if let Some(compare) = &tune.compare {
-        return Err(Error::invalid("--compare shows an experiment that is there, and this defines one")
+        return Err(Error::invalid("--compare shows an existing experiment, and these flags define one")
             .hint(format!("kf tune {} --compare {compare}", tune.name)));
     }
     let file = tune.file.as_ref().map(|file| trainer::read_template(kf, file, &tune.name)).transpose()?;
@@ -151,7 +151,7 @@ pub fn main(tune: Tune, kf: &Kf) -> Result<Exit> {
 }
 
 impl Tune {
-    /// Whether the flags say what to try, rather than what to look at.
+    /// Whether the flags define an experiment rather than show one.
     fn defines(&self) -> bool {
         self.file.is_some()
             || !self.param.is_empty()
@@ -159,8 +159,8 @@ impl Tune {
             || !self.job.command.is_empty()
     }
 
-    /// A flag that would change an experiment changes nothing where one is only shown.
-    fn check_idle_flags(&self) -> Result<()> {
+    /// Refuses flags that have no effect when an experiment is only shown.
+    fn check_unused_flags(&self) -> Result<()> {
         let job = &self.job;
         let given = [
             ("--minimize", self.minimize),
@@ -184,8 +184,8 @@ impl Tune {
             ("--queue", job.queue.is_some()),
         ];
         let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
-        Err(Error::invalid(format!("nothing says what to try, so {flag} would change nothing"))
-            .hint(format!("add {flag} to the command that began {}: it goes on with it", self.name)))
+        Err(Error::invalid(format!("{flag} has no effect without --param"))
+            .hint(format!("add {flag} to the command that started {}, which resumes it", self.name)))
     }
 
     fn engine_for(&self, kf: &Kf, file: Option<&Object>) -> Result<Engine> {
@@ -193,24 +193,27 @@ impl Tune {
         let is_experiment = file.is_some_and(|file| file.kind() == "Experiment");
         match self.engine {
             Some(Engine::Katib) | None if is_experiment && !is_served => {
-                Err(Error::not_found("this cluster has no Katib to run the Experiment")
-                    .hint("describe it by --param and --objective: then kf runs the trials as training jobs"))
+                Err(Error::not_found("Katib is not installed on this cluster, and an Experiment needs it")
+                    .hint("use --param and --objective instead: kf then runs the trials as training jobs"))
             }
-            Some(Engine::Trainer) if is_experiment => Err(Error::invalid("an Experiment is Katib's to run")
-                .hint("leave out --engine, or name a TrainJob to make the trials from")),
+            Some(Engine::Trainer) if is_experiment => {
+                Err(Error::invalid("--engine trainer cannot run an Experiment")
+                    .hint("remove --engine, or pass a TrainJob as the template of the trials"))
+            }
             Some(Engine::Katib) if !is_served => {
-                Err(Error::not_found("this cluster has no Katib").hint(kf.command_line().without("--engine")))
+                Err(Error::not_found("Katib is not installed on this cluster")
+                    .hint(kf.command_line().without("--engine")))
             }
             Some(engine) => Ok(engine),
             None if is_experiment => Ok(Engine::Katib),
-            // What was begun without Katib goes on without it.
+            // An experiment that was started without Katib is resumed without it.
             None if is_served && trainer::find(kf, &self.name)?.is_none() => Ok(Engine::Katib),
             None => Ok(Engine::Trainer),
         }
     }
 }
 
-/// The experiment of this name as it is.
+/// Shows the experiment of this name.
 fn show(kf: &Kf, tune: &Tune) -> Result<Exit> {
     let experiment = match tune.engine {
         Some(Engine::Trainer) => None,
@@ -244,7 +247,7 @@ fn show(kf: &Kf, tune: &Tune) -> Result<Exit> {
     let exit = present(kf, tune, &definition.objective(), "trainjob", &trials, Vec::new())?;
     if ended < definition.trials && kf.context().interactive {
         let total = definition.trials;
-        kf.note(format!("{ended} of {total} trials are done; the command that began it goes on with it"));
+        kf.note(format!("{ended} of {total} trials done; rerun the command that started it to resume"));
     }
     Ok(exit)
 }
@@ -263,11 +266,11 @@ fn present(
     }
     let screen = Screen::new(kf, objective.clone(), kind, None, false, trials, names);
     screen.print(trials)?;
-    screen.tell_best(trials);
+    screen.report_best(trials);
     Ok(Exit::OK)
 }
 
-/// The names of all experiments, and of what the trials can train with.
+/// Completes the names of experiments and of runtimes.
 fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
     if request.argument == "runtime" {
         return runtime::complete(request, kf);
@@ -277,6 +280,6 @@ fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
     names.extend(of_katib.iter().map(|experiment| experiment.name().to_owned()));
     let of_trainer = kf.api(train_job()).list().unwrap_or_default();
     names.extend(of_trainer.iter().filter_map(|job| job.label(trainer::EXPERIMENT)).map(str::to_owned));
-    let fitting = names.into_iter().filter(|name| name.starts_with(request.word()));
-    Ok(fitting.map(|value| Candidate { value, help: None }).collect())
+    let matching = names.into_iter().filter(|name| name.starts_with(request.word()));
+    Ok(matching.map(|value| Candidate { value, help: None }).collect())
 }

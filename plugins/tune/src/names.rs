@@ -1,36 +1,36 @@
-//! How long the name of an experiment can be.
+//! The maximum length of an experiment's name.
 //!
-//! Its trials are named after it, and so are their pods, whose names are host names: at most 63 characters. JobSet refuses
-//! to make what would be longer, after the trial was accepted, and the trial never runs.
+//! Its trials and their pods are named after it, and a pod's name is a host name of at most 63 characters. JobSet refuses
+//! to create longer ones after the trial was accepted, and the trial never runs.
 
 use kf_plugin_sdk::{Error, Result};
 
-/// What Katib allows.
+/// Katib's limit.
 pub(crate) const KATIB_MAX: usize = 40;
-/// What Katib puts after it for the name of a trial: `-` and eight random characters.
-pub(crate) const KATIB_TRIAL: usize = 9;
+/// The length that Katib adds for the name of a trial: `-` and eight random characters.
+pub(crate) const KATIB_TRIAL_LEN: usize = 9;
 
-const HOST_NAME: usize = 63;
+const MAX_HOST_NAME_LEN: usize = 63;
 /// The step that trains, and the index of its job.
 const STEP: &str = "-node-0";
-/// What the Job controller puts behind a pod's rank.
-const RANDOM: &str = "-abcde";
+/// The suffix that the Job controller adds to a pod's name.
+const RANDOM_SUFFIX: &str = "-abcde";
 
-/// Refuses a name that leaves no room for the pods of trials, whose own names are `trial` characters longer.
+/// Refuses a name that leaves no room for the pods of trials. The name of a trial is `trial` characters longer.
 pub(crate) fn check(name: &str, trial: usize, nodes: Option<u32>) -> Result<()> {
     let rank = nodes.unwrap_or(1).saturating_sub(1).to_string().len() + 1;
-    check_length(name, HOST_NAME.saturating_sub(trial + STEP.len() + rank + RANDOM.len()))
+    check_length(name, MAX_HOST_NAME_LEN.saturating_sub(trial + STEP.len() + rank + RANDOM_SUFFIX.len()))
 }
 
-/// Refuses a name of more than so many characters.
-pub(crate) fn check_length(name: &str, most: usize) -> Result<()> {
-    if name.len() <= most {
+/// Refuses a name of more than `max` characters.
+pub(crate) fn check_length(name: &str, max: usize) -> Result<()> {
+    if name.len() <= max {
         return Ok(());
     }
-    let short: String = name.chars().take(most).collect();
-    let hint = format!("take a shorter name, such as {}", short.trim_end_matches('-'));
+    let short: String = name.chars().take(max).collect();
+    let hint = format!("use a shorter name, such as {}", short.trim_end_matches('-'));
     Err(Error::invalid(format!(
-        "experiment name \"{name}\" is too long: at most {most} characters, as the pods of its trials are named after it"
+        "experiment name `{name}` is too long: at most {max} characters for valid names of its trials' pods"
     ))
     .hint(hint))
 }
@@ -40,23 +40,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_that_leaves_no_room_for_pods_is_refused() {
-        let of = |length: usize, trial: usize, nodes: Option<u32>| {
+    fn name_too_long_for_pods_is_refused() {
+        let is_valid = |length: usize, trial: usize, nodes: Option<u32>| {
             check(&"a".repeat(length), trial, nodes).is_ok()
         };
         // <name>-12-node-0-0-abcde
-        assert!(of(45, "-12".len(), None));
-        assert!(!of(46, "-12".len(), None));
-        assert!(of(46, "-9".len(), Some(10)), "ranks 0 to 9");
-        assert!(!of(46, "-9".len(), Some(11)), "ranks 0 to 10");
-        assert!(of(39, KATIB_TRIAL, None));
-        assert!(!of(40, KATIB_TRIAL, None));
+        assert!(is_valid(45, "-12".len(), None));
+        assert!(!is_valid(46, "-12".len(), None));
+        assert!(is_valid(46, "-9".len(), Some(10)), "ranks 0 to 9");
+        assert!(!is_valid(46, "-9".len(), Some(11)), "ranks 0 to 10");
+        assert!(is_valid(39, KATIB_TRIAL_LEN, None));
+        assert!(!is_valid(40, KATIB_TRIAL_LEN, None));
     }
 
     #[test]
-    fn refusal_says_how_many_characters_fit() {
+    fn refusal_names_the_limit() {
         let error = check_length(&format!("{}-b", "a".repeat(39)), KATIB_MAX).unwrap_err();
         assert!(error.message.contains("at most 40 characters"), "{}", error.message);
-        assert_eq!(error.hint, Some(format!("take a shorter name, such as {}", "a".repeat(39))));
+        assert_eq!(error.hint, Some(format!("use a shorter name, such as {}", "a".repeat(39))));
     }
 }

@@ -1,19 +1,19 @@
-//! What is tuned for.
+//! The objective of an experiment.
 
 use kf_plugin_sdk::clap;
 use kf_training_job::metrics::Observed;
 
-/// The metric, and when it is good.
+/// The metric and its direction.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Objective {
     pub(crate) metric: String,
     pub(crate) direction: Direction,
     pub(crate) take: Take,
-    /// Good enough to stop.
+    /// The value at which to stop.
     pub(crate) goal: Option<f64>,
 }
 
-/// Which way is better.
+/// Whether smaller or larger values are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Minimize,
@@ -25,9 +25,9 @@ pub(crate) enum Direction {
 pub(crate) enum Take {
     /// The last one
     Latest,
-    /// The least
+    /// The smallest
     Min,
-    /// The greatest
+    /// The largest
     Max,
 }
 
@@ -39,8 +39,8 @@ impl Direction {
         }
     }
 
-    /// What Katib takes unless told otherwise: the best the trial came to.
-    pub(crate) fn usual_take(self) -> Take {
+    /// Katib's default: the best value of the trial.
+    pub(crate) fn default_take(self) -> Take {
         match self {
             Self::Minimize => Take::Min,
             Self::Maximize => Take::Max,

@@ -1,5 +1,5 @@
-//! What came of a trial: read once from the log of its first rank, and written on its job, for a log
-//! goes with its pod.
+//! The result of a trial: read once from the log of its first rank and stored on its job, because the log
+//! is deleted with its pod.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::objective::Objective;
 use crate::trial::{State, Trial};
 
 use kf_plugin_sdk::workloads::OWN_OBSERVATION as OBSERVATION;
-/// On a trial's job: its values, and what was observed once it had ended.
+/// The annotation on a trial's job with its parameter values.
 pub(crate) use kf_plugin_sdk::workloads::OWN_PARAMETERS as PARAMETERS;
 
-/// What is kept of a trial's metrics beside the objective.
-const MOST_METRICS: usize = 20;
+/// How many metrics are stored beside the objective.
+const MAX_METRICS: usize = 20;
 
-/// What a trial's first rank printed.
+/// Reads the metrics that a trial's first rank printed.
 pub(crate) fn observe(kf: &Kf, job: &Object) -> Result<BTreeMap<String, Observed>> {
     let component =
         Component { kind: ComponentKind::TrainJob, name: job.name().to_owned(), object: job.clone() };
@@ -31,7 +31,7 @@ pub(crate) fn observe(kf: &Kf, job: &Object) -> Result<BTreeMap<String, Observed
     }
     let log = match request.open() {
         Ok(log) => log,
-        // The node took it along.
+        // The log was deleted with its node.
         Err(error) if error.is(ErrorCode::NotFound) => return Ok(BTreeMap::new()),
         Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
     };
@@ -45,29 +45,29 @@ pub(crate) fn observe(kf: &Kf, job: &Object) -> Result<BTreeMap<String, Observed
     }
 }
 
-/// The patch that writes it on the job.
-pub(crate) fn note(observed: &BTreeMap<String, Observed>, objective: &Objective) -> Value {
-    let mut kept: BTreeMap<_, _> = observed.iter().take(MOST_METRICS).collect();
+/// The patch that stores metrics on the job.
+pub(crate) fn to_patch(observed: &BTreeMap<String, Observed>, objective: &Objective) -> Value {
+    let mut kept: BTreeMap<_, _> = observed.iter().take(MAX_METRICS).collect();
     kept.extend(observed.get_key_value(&objective.metric));
     let values = |seen: &Observed| json!({ "latest": seen.latest, "min": seen.min, "max": seen.max });
     let text: Map<_, _> = kept.into_iter().map(|(name, seen)| (name.clone(), values(seen))).collect();
     json!({ "metadata": { "annotations": { OBSERVATION: Value::from(text).to_string() } } })
 }
 
-pub(crate) fn is_noted(job: &Object) -> bool {
+pub(crate) fn is_measured(job: &Object) -> bool {
     job.annotation(OBSERVATION).is_some()
 }
 
-/// A trial as its job tells.
+/// A trial, from its job.
 pub(crate) fn trial(number: usize, job: &Object, objective: &Objective) -> Trial {
     let observed = job.annotation(OBSERVATION).map(read).unwrap_or_default();
     let parameters = job.annotation(PARAMETERS).and_then(|text| serde_json::from_str(text).ok());
     let ended = outcome(job);
     let state = match &ended {
         Some(outcome) if !outcome.succeeded => State::Failed,
-        Some(_) if !is_noted(job) => State::Unread,
+        Some(_) if !is_measured(job) => State::Unread,
         Some(_) if observed.contains_key(&objective.metric) => State::Succeeded,
-        Some(_) => State::Unmeasured,
+        Some(_) => State::NoMetric,
         None if runs(job) => State::Running,
         None => State::Waiting,
     };
@@ -76,7 +76,7 @@ pub(crate) fn trial(number: usize, job: &Object, objective: &Objective) -> Trial
             "" => outcome.reason.clone(),
             message => message.to_owned(),
         }),
-        State::Unmeasured => Some(format!("printed no {}=…", objective.metric)),
+        State::NoMetric => Some(format!("printed no {}=…", objective.metric)),
         _ => None,
     };
     Trial {

@@ -1,9 +1,9 @@
-//! Numbers as a picture of letters.
+//! Text charts.
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const PARTS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/// One bar a value, the least the lowest. What is no number is a space.
+/// One bar per value, the smallest the lowest. A missing or infinite value is a space.
 pub(crate) fn sparkline(values: &[Option<f64>]) -> String {
     let range = range(values);
     let bar = |value: &Option<f64>| {
@@ -13,12 +13,12 @@ pub(crate) fn sparkline(values: &[Option<f64>]) -> String {
     values.iter().map(bar).collect()
 }
 
-/// A bar along the line: the greatest value fills the width, the least has the shortest bar.
+/// A horizontal bar: the largest value fills the width, the smallest has the shortest bar.
 pub(crate) fn bar(value: f64, values: &[Option<f64>], width: u32) -> String {
     if !value.is_finite() {
         return String::new();
     }
-    // An eighth is the least that can be seen.
+    // An eighth is the smallest visible bar.
     let eighths = (share(value, range(values)) * f64::from(width * 8)).round().max(1.0) as usize;
     let part = (eighths % 8).checked_sub(1).and_then(|part| PARTS.get(part));
     "█".repeat(eighths / 8) + &part.map(char::to_string).unwrap_or_default()
@@ -29,7 +29,7 @@ fn range(values: &[Option<f64>]) -> (f64, f64) {
     (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max))
 }
 
-/// Where a value lies in the range, from 0 to 1; in the middle of none.
+/// The position of a value in the range, from 0 to 1; 0.5 if the range is empty.
 fn share(value: f64, (low, high): (f64, f64)) -> f64 {
     let span = high - low;
     if span > 0.0 && span.is_finite() { ((value - low) / span).clamp(0.0, 1.0) } else { 0.5 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_rises_with_its_values() {
+    fn sparkline_rises_with_values() {
         assert_eq!(sparkline(&[Some(0.0), Some(3.5), None, Some(7.0)]), "▁▅ █");
         assert_eq!(sparkline(&[Some(2.0), Some(2.0)]), "▅▅");
         assert_eq!(sparkline(&[Some(f64::NAN), Some(1.0)]), " ▅");
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_value_fills_the_width() {
+    fn largest_value_fills_width() {
         let values = [Some(0.0), Some(0.5), Some(1.0)];
         assert_eq!(bar(1.0, &values, 4), "████");
         assert_eq!(bar(0.5, &values, 4), "██");

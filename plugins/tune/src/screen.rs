@@ -1,4 +1,4 @@
-//! What a person sees of an experiment while it runs, and what everybody gets at its end.
+//! The live view of an experiment, and its final report.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,13 @@ use crate::trial::{State, Trial, best, failed};
 pub(crate) enum End {
     /// Every trial has ended.
     AllTried,
-    /// A trial was good enough.
+    /// A trial reached the goal.
     GoalReached,
-    /// More trials failed than may.
+    /// More trials failed than allowed.
     TooManyFailed,
 }
 
-/// Whether trials are the last of an experiment of so many, of which so many may fail.
+/// How an experiment of `total` trials, of which `max_failed` may fail, has ended; `None` while it runs.
 pub(crate) fn end_of(
     trials: &[Trial],
     objective: &Objective,
@@ -29,34 +29,34 @@ pub(crate) fn end_of(
     max_failed: Option<usize>,
 ) -> Option<End> {
     let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
-    let runs = trials.len() > ended;
-    if max_failed.is_some_and(|most| failed(trials) > most) {
+    let is_running = trials.len() > ended;
+    if max_failed.is_some_and(|max| failed(trials) > max) {
         return Some(End::TooManyFailed);
     }
     let value = best(trials, objective).and_then(|best| best.value(objective));
-    if value.is_some_and(|value| objective.is_reached(value)) && !runs {
+    if value.is_some_and(|value| objective.is_reached(value)) && !is_running {
         return Some(End::GoalReached);
     }
-    (ended >= total && !runs).then_some(End::AllTried)
+    (ended >= total && !is_running).then_some(End::AllTried)
 }
 
-/// The table that changes, or the line that is waited with.
+/// The live table, or the progress line.
 pub(crate) struct Screen<'a> {
     kf: &'a Kf,
     objective: Objective,
     kind: &'static str,
-    /// How many trials there are to be, if that is known.
+    /// The planned number of trials, if known.
     total: Option<usize>,
     parameters: Vec<String>,
     live: Option<LiveRows>,
     progress: Option<Progress>,
-    /// Trials whose end has been told.
-    told: BTreeSet<usize>,
+    /// Trials whose end was reported.
+    reported: BTreeSet<usize>,
     shown: Vec<Trial>,
 }
 
 impl<'a> Screen<'a> {
-    /// `trials` are those that have ended before, and need no telling.
+    /// `trials` that have ended already are not reported.
     pub(crate) fn new(
         kf: &'a Kf,
         objective: Objective,
@@ -74,7 +74,11 @@ impl<'a> Screen<'a> {
             parameters,
             live: None,
             progress: None,
-            told: trials.iter().filter(|trial| trial.state.has_ended()).map(|trial| trial.number).collect(),
+            reported: trials
+                .iter()
+                .filter(|trial| trial.state.has_ended())
+                .map(|trial| trial.number)
+                .collect(),
             shown: Vec::new(),
         };
         if watch {
@@ -93,8 +97,8 @@ impl<'a> Screen<'a> {
         self.parameters.iter().map(String::as_str).collect()
     }
 
-    /// Shows where the experiment is. `waits` is what holds it up, if something does.
-    pub(crate) fn show(&mut self, trials: &[Trial], waits: Option<&str>) -> Result<()> {
+    /// Shows the progress. `pending` is the reason why no trial runs.
+    pub(crate) fn show(&mut self, trials: &[Trial], pending: Option<&str>) -> Result<()> {
         if let Some(live) = &self.live {
             if self.shown != trials {
                 live.update(&self.table(true).rows(trials, &self.names()))?;
@@ -105,19 +109,19 @@ impl<'a> Screen<'a> {
         if !self.kf.context().interactive {
             return Ok(());
         }
-        let news: Vec<_> = trials
+        let ended: Vec<_> = trials
             .iter()
-            .filter(|trial| trial.state.has_ended() && !self.told.contains(&trial.number))
+            .filter(|trial| trial.state.has_ended() && !self.reported.contains(&trial.number))
             .collect();
-        if !news.is_empty() {
-            // A line between two states of the wait.
+        if !ended.is_empty() {
+            // Notes are printed between two progress lines.
             self.progress = None;
         }
-        for trial in &news {
-            self.kf.note(self.news(trial));
+        for trial in &ended {
+            self.kf.note(self.summary(trial));
         }
-        self.told.extend(news.iter().map(|trial| trial.number));
-        let label = self.label(trials, waits);
+        self.reported.extend(ended.iter().map(|trial| trial.number));
+        let label = self.label(trials, pending);
         match &self.progress {
             Some(progress) => progress.say(&label),
             None => self.progress = Some(self.kf.progress(&label)),
@@ -125,8 +129,8 @@ impl<'a> Screen<'a> {
         Ok(())
     }
 
-    fn news(&self, trial: &Trial) -> String {
-        let (number, with) = (trial.number, trial.spelled());
+    fn summary(&self, trial: &Trial) -> String {
+        let (number, with) = (trial.number, trial.parameters_text());
         let metric = &self.objective.metric;
         match (trial.state, trial.value(&self.objective)) {
             (State::Succeeded, Some(value)) => format!("trial {number}: {metric}={value} with {with}"),
@@ -137,19 +141,21 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn label(&self, trials: &[Trial], waits: Option<&str>) -> String {
+    fn label(&self, trials: &[Trial], pending: Option<&str>) -> String {
         let count = |state: State| trials.iter().filter(|trial| trial.state == state).count();
         let ended = trials.iter().filter(|trial| trial.state.has_ended()).count();
         let of = self.total.map(|total| format!(" of {total}")).unwrap_or_default();
-        let mut parts = vec![format!("{ended}{of} trials done"), format!("{} run", count(State::Running))];
+        let mut parts =
+            vec![format!("{ended}{of} trials done"), format!("{} running", count(State::Running))];
         match count(State::Waiting) {
             0 => {}
             waiting => {
-                parts.push(format!("{waiting} wait{}", waits.map(|w| format!(" ({w})")).unwrap_or_default()))
+                let reason = pending.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                parts.push(format!("{waiting} waiting{reason}"));
             }
         }
-        if let (0, 0, Some(waits)) = (count(State::Running), count(State::Waiting), waits) {
-            parts.push(waits.to_owned());
+        if let (0, 0, Some(reason)) = (count(State::Running), count(State::Waiting), pending) {
+            parts.push(reason.to_owned());
         }
         if let Some(best) = best(trials, &self.objective)
             && let Some(value) = best.value(&self.objective)
@@ -165,7 +171,7 @@ impl<'a> Screen<'a> {
         parts.join(", ")
     }
 
-    /// The table of all trials and a last line; the exit code.
+    /// Prints the table of all trials and the conclusion, and returns the exit code.
     pub(crate) fn finish(mut self, trials: &[Trial], end: End) -> Result<Exit> {
         self.show(trials, None)?;
         self.progress = None;
@@ -175,27 +181,27 @@ impl<'a> Screen<'a> {
         self.conclude(trials, end)
     }
 
-    /// The table as it is.
+    /// Prints the table.
     pub(crate) fn print(&self, trials: &[Trial]) -> Result<()> {
         let names = if self.parameters.is_empty() { parameter_names(trials) } else { self.names() };
         let table = self.table(false);
         self.kf.rows(&table.columns(&names), &table.rows(trials, &names))
     }
 
-    /// What decides the exit code is said last.
+    /// Prints the best trial, and returns the exit code.
     fn conclude(&self, trials: &[Trial], end: End) -> Result<Exit> {
         let has_best = best(trials, &self.objective).is_some();
         if end != End::TooManyFailed {
             if !has_best {
                 return Err(Error::failed(format!("no trial reported its {}", self.objective.metric)));
             }
-            self.tell_best(trials);
+            self.report_best(trials);
             return Ok(Exit::OK);
         }
-        self.tell_best(trials);
+        self.report_best(trials);
         let error = Error::failed(format!("too many trials failed: {}", failed(trials)));
         let last = trials.iter().rev().find(|trial| trial.state == State::Failed);
-        let last = last.or_else(|| trials.iter().rev().find(|trial| trial.state == State::Unmeasured));
+        let last = last.or_else(|| trials.iter().rev().find(|trial| trial.state == State::NoMetric));
         // Katib deletes the job of a trial that has ended, and its logs with it.
         Err(match last.filter(|_| self.kind == "trainjob") {
             Some(trial) => error.hint(self.kf.same_target(&format!("kf logs {}/{}", self.kind, trial.name))),
@@ -203,13 +209,13 @@ impl<'a> Screen<'a> {
         })
     }
 
-    /// The best so far, in a line.
-    pub(crate) fn tell_best(&self, trials: &[Trial]) {
+    /// Prints the best trial so far.
+    pub(crate) fn report_best(&self, trials: &[Trial]) {
         let metric = &self.objective.metric;
         let best = best(trials, &self.objective);
         match best.and_then(|best| Some((best, best.value(&self.objective)?))) {
             Some((best, value)) => {
-                let (number, count, with) = (best.number, trials.len(), best.spelled());
+                let (number, count, with) = (best.number, trials.len(), best.parameters_text());
                 self.kf.note(format!("best of {count}: trial {number}, {metric}={value} with {with}"));
             }
             None => self.kf.warn(format!("no trial reported its {metric}")),

@@ -1,7 +1,7 @@
-//! Which trials there are, and in which order.
+//! Generates the trials of an experiment.
 //!
-//! They follow from the parameters, the algorithm and the seed alone: whoever types the same command
-//! gets the same trials, and more of them begin with the same ones.
+//! They depend only on the parameters, the algorithm and the seed: the same command gives the same trials, and
+//! a larger number of trials begins with the same ones.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use kf_plugin_sdk::{Error, Result, clap};
 
 use crate::space::Parameter;
 
-/// How values are chosen.
+/// How to choose values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Algorithm {
     /// Independent values, no combination twice
@@ -31,29 +31,29 @@ impl Algorithm {
 /// The values of one trial, in the order of the parameters.
 pub(crate) type Assignment = Vec<(String, String)>;
 
-/// So many times in a row a combination that was there already may be drawn: then there is no other.
-const PATIENCE: u32 = 1_000;
+/// The search ends after this many known combinations in a row: there are no others.
+const MAX_REPEATS: u32 = 1_000;
 
-/// At most so many trials. Fewer if there are no more combinations.
+/// Up to `max` trials; fewer if there are fewer combinations.
 pub(crate) fn trials(
     algorithm: Algorithm,
     parameters: &[Parameter],
     seed: u64,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<Assignment>> {
     match algorithm {
-        Algorithm::Random => Ok(random(parameters, seed, most)),
-        Algorithm::Grid => grid(parameters, most),
+        Algorithm::Random => Ok(random(parameters, seed, max)),
+        Algorithm::Grid => grid(parameters, max),
     }
 }
 
-fn grid(parameters: &[Parameter], most: usize) -> Result<Vec<Assignment>> {
+fn grid(parameters: &[Parameter], max: usize) -> Result<Vec<Assignment>> {
     let mut values = Vec::new();
     for parameter in parameters {
         let all = parameter.space.values().map_err(|why| {
             let (name, space) = (&parameter.name, &parameter.space);
             Error::invalid(format!("--param {name}={space}: {why}"))
-                .hint(format!("--param {name}=0.1:0.5:0.1, --param {name}=0.1,0.2 or --algorithm random"))
+                .hint(format!("use --param {name}=0.1:0.5:0.1, --param {name}=0.1,0.2 or --algorithm random"))
         })?;
         values.push(all);
     }
@@ -72,15 +72,15 @@ fn grid(parameters: &[Parameter], most: usize) -> Result<Vec<Assignment>> {
         assignment.reverse();
         assignment
     };
-    Ok((0..combinations.min(most)).map(assignment).collect())
+    Ok((0..combinations.min(max)).map(assignment).collect())
 }
 
-fn random(parameters: &[Parameter], seed: u64, most: usize) -> Vec<Assignment> {
+fn random(parameters: &[Parameter], seed: u64, max: usize) -> Vec<Assignment> {
     let mut numbers = SplitMix(seed);
     let mut seen = BTreeSet::new();
     let mut trials = Vec::new();
     let mut repeats = 0;
-    while trials.len() < most && repeats < PATIENCE {
+    while trials.len() < max && repeats < MAX_REPEATS {
         let assignment: Assignment = parameters
             .iter()
             .map(|parameter| (parameter.name.clone(), parameter.space.at(numbers.next_point())))
@@ -95,8 +95,8 @@ fn random(parameters: &[Parameter], seed: u64, most: usize) -> Vec<Assignment> {
     trials
 }
 
-/// [SplitMix64](https://prng.di.unimi.it/splitmix64.c). Written out here because a seed must mean the
-/// same trials in every version of kf.
+/// [SplitMix64](https://prng.di.unimi.it/splitmix64.c), implemented here because a seed must give the same
+/// trials in every version of kf.
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_is_every_combination_in_order() {
+    fn grid_has_every_combination_in_order() {
         let parameters = parameters(&["opt=adam,sgd", "layers=1:3"]);
         let all = trials(Algorithm::Grid, &parameters, 0, 100).unwrap();
         assert_eq!(values(&all), ["adam 1", "adam 2", "adam 3", "sgd 1", "sgd 2", "sgd 3"]);
@@ -135,30 +135,30 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_of_what_has_no_steps_is_refused() {
+    fn grid_of_continuous_range_is_refused() {
         let error = trials(Algorithm::Grid, &parameters(&["lr=0.1:0.5"]), 0, 9).unwrap_err();
         assert!(
-            error.message.starts_with("--param lr=0.1:0.5: a grid needs its values"),
+            error.message.starts_with("--param lr=0.1:0.5: a grid needs discrete values"),
             "{}",
             error.message
         );
     }
 
     #[test]
-    fn a_seed_means_these_trials_for_ever() {
+    fn trials_of_a_seed_never_change() {
         let parameters = parameters(&["lr=0.001:0.1:log", "layers=1:8", "opt=adam,sgd"]);
         let six = trials(Algorithm::Random, &parameters, 1, 6).unwrap();
         assert_eq!(values(&six)[..2], ["0.013587 6 sgd", "0.0077396 4 sgd"]);
         assert_eq!(
             trials(Algorithm::Random, &parameters, 1, 3).unwrap(),
             six[..3],
-            "more begin with the same"
+            "more trials begin with the same ones"
         );
         assert_ne!(trials(Algorithm::Random, &parameters, 2, 6).unwrap(), six);
     }
 
     #[test]
-    fn no_combination_is_tried_twice() {
+    fn random_search_repeats_no_combination() {
         let few = parameters(&["a=1:2", "b=x,y"]);
         let all = trials(Algorithm::Random, &few, 5, 50).unwrap();
         assert_eq!(all.len(), 4);

@@ -1,10 +1,10 @@
-//! A trial's command, as Katib runs it.
+//! Quotes a trial's command for Katib.
 //!
-//! Katib sends the output of a trial to a file, and for that joins the command and its arguments by spaces and hands the
-//! line to `sh -c`: a word with a space becomes two, and a quote is the shell's. Only a command that begins with `sh -c`
-//! is left as it is, so the words are quoted into one.
+//! To redirect the output of a trial to a file, Katib joins the command and its arguments with spaces and runs the line
+//! with `sh -c`: a word with a space becomes two, and the shell interprets quotes. Only a command that begins with
+//! `sh -c` is not changed, so the words are quoted into one.
 //!
-//! The values of the parameters are put into the experiment's JSON as they are, which not every value survives.
+//! Katib inserts the values of parameters into JSON without escaping them, which breaks some values.
 
 use kf_plugin_sdk::{Error, ErrorCode, Kf, Object, Result};
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ use crate::space::{Parameter, Space};
 const COMMAND: &str = "/spec/trainer/command";
 const ARGUMENTS: &str = "/spec/trainer/args";
 
-/// Makes one line for a shell of a training job's command. False where it has none: its image or its runtime has, and
-/// that cannot be seen from here.
+/// Quotes a training job's command as one line for a shell. Returns false if the job has no command: then that of the
+/// image or the runtime runs, which is not known here.
 pub(crate) fn quote_command(job: &mut Object) -> bool {
     let words = |pointer: &str| -> Vec<String> {
         let words = job.list(pointer).iter().filter_map(Value::as_str);
@@ -25,7 +25,7 @@ pub(crate) fn quote_command(job: &mut Object) -> bool {
     if command.is_empty() {
         return false;
     }
-    // Output of every command on the line is sent to the file, where it is one for the outer shell.
+    // One command for the outer shell, so the output of all of it is redirected.
     let line = command.into_iter().chain(words(ARGUMENTS)).collect::<Vec<_>>().join(" ");
     job.set(COMMAND, json!(["sh", "-c", line]));
     if let Some(trainer) = job.at("/spec/trainer").cloned() {
@@ -38,7 +38,7 @@ pub(crate) fn quote_command(job: &mut Object) -> bool {
     true
 }
 
-/// Refuses values that do not arrive as they were typed.
+/// Refuses values that Katib would change.
 pub(crate) fn check_values(kf: &Kf, parameters: &[Parameter], is_quoted: bool) -> Result<()> {
     let is_lost =
         |letter: char| matches!(letter, '"' | '\\') || letter.is_control() || (is_quoted && letter == '\'');
@@ -46,7 +46,7 @@ pub(crate) fn check_values(kf: &Kf, parameters: &[Parameter], is_quoted: bool) -
         let Space::Choices(choices) = &parameter.space else { continue };
         if let Some(value) = choices.iter().find(|value| value.chars().any(is_lost)) {
             let message =
-                format!("Katib cannot hand the value {value:?} of --param {} to a trial", parameter.name);
+                format!("Katib cannot pass the value {value:?} of --param {} to a trial", parameter.name);
             let line = kf.command_line().set("--engine", "trainer");
             return Err(Error::new(ErrorCode::Unsupported, message).hint(line));
         }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn command_becomes_one_line_for_a_shell() {
+    fn command_is_quoted_as_one_shell_line() {
         let python = json!({ "command": ["python3", "-c", "print(\"loss=1 2\")", "${trialParameters.lr}"] });
         assert_eq!(
             line(python),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn real_shell_gets_the_words_back() {
+    fn real_shell_restores_the_words() {
         let words = [
             "a b",
             "it's",

@@ -1,29 +1,29 @@
-//! What a parameter may be, as a person writes it.
+//! The search space of a parameter.
 //!
-//! `lr=0.001:0.1:log` is a range on a logarithmic scale, `layers=1:8` a range of whole numbers,
-//! `dropout=0:0.5:0.1` one in steps, and `opt=adam,sgd` a choice.
+//! `lr=0.001:0.1:log` is a range on a logarithmic scale, `layers=1:8` a range of integers,
+//! `dropout=0:0.5:0.1` a range with a step, and `opt=adam,sgd` a choice.
 
 use std::fmt;
 
 use kf_plugin_sdk::{Error, Result};
 
-/// A parameter by name.
+/// A parameter and its search space.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) space: Space,
 }
 
-/// The values it may have.
+/// The possible values of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Space {
-    /// Whole numbers from the one to the other, both included.
+    /// Integers from `min` to `max`, both included.
     Integers {
         min: i64,
         max: i64,
         step: Step<i64>,
     },
-    /// Numbers from the one to the other.
+    /// Numbers from `min` to `max`.
     Numbers {
         min: f64,
         max: f64,
@@ -32,30 +32,32 @@ pub(crate) enum Space {
     Choices(Vec<String>),
 }
 
-/// How a range is walked.
+/// The step of a range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Step<T> {
     Any,
     By(T),
-    /// Each order of magnitude is as likely as the other.
+    /// Every order of magnitude is equally likely.
     Log,
 }
 
-/// More values are no grid anybody waits for.
-const MOST_VALUES: usize = 10_000;
+/// The limit of values of a parameter in a grid.
+const MAX_VALUES: usize = 10_000;
 
 impl Parameter {
     pub(crate) fn parse(pair: &str) -> Result<Self> {
         let wrong = |why: &str| {
             Error::invalid(format!("--param {pair}: {why}"))
-                .hint("write a range or choices: --param lr=0.001:0.1:log, --param opt=adam,sgd")
+                .hint("use a range or choices: --param lr=0.001:0.1:log, --param opt=adam,sgd")
         };
-        let (name, spec) = pair.split_once('=').ok_or_else(|| wrong("this is not NAME=VALUES"))?;
+        let (name, spec) = pair.split_once('=').ok_or_else(|| wrong("expected NAME=VALUES"))?;
         let inner = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
         if !name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
             || !name.chars().all(inner)
         {
-            return Err(wrong("a name is of letters, digits, `_`, `-` and `.`, a letter first"));
+            return Err(wrong(
+                "a name contains letters, digits, `_`, `-` and `.`, and starts with a letter or `_`",
+            ));
         }
         let space = Space::parse(spec).map_err(|why| wrong(&why))?;
         Ok(Self { name: name.to_owned(), space })
@@ -84,7 +86,7 @@ impl Space {
     fn integers(min: i64, max: i64, step: Step<i64>) -> std::result::Result<Self, String> {
         check_range(min as f64, max as f64, matches!(step, Step::Log))?;
         match step {
-            Step::By(step) if step < 1 => Err("a step is more than 0".to_owned()),
+            Step::By(step) if step < 1 => Err("the step must be greater than 0".to_owned()),
             step => Ok(Self::Integers { min, max, step }),
         }
     }
@@ -92,7 +94,9 @@ impl Space {
     fn numbers(min: f64, max: f64, step: Step<f64>) -> std::result::Result<Self, String> {
         check_range(min, max, matches!(step, Step::Log))?;
         match step {
-            Step::By(step) if !(step.is_finite() && step > 0.0) => Err("a step is more than 0".to_owned()),
+            Step::By(step) if !(step.is_finite() && step > 0.0) => {
+                Err("the step must be greater than 0".to_owned())
+            }
             step => Ok(Self::Numbers { min, max, step }),
         }
     }
@@ -100,11 +104,11 @@ impl Space {
     fn choices(spec: &str) -> std::result::Result<Self, String> {
         let choices: Vec<String> = spec.split(',').map(str::to_owned).collect();
         if choices.iter().any(String::is_empty) {
-            return Err("a choice is empty".to_owned());
+            return Err("empty choice".to_owned());
         }
         let mut seen = std::collections::BTreeSet::new();
         match choices.iter().find(|choice| !seen.insert(choice.as_str())) {
-            Some(twice) => Err(format!("`{twice}` is named twice")),
+            Some(duplicate) => Err(format!("duplicate choice `{duplicate}`")),
             None => Ok(Self::Choices(choices)),
         }
     }
@@ -119,19 +123,19 @@ impl Space {
                     Step::By(step) => usize::try_from(*step).unwrap_or(usize::MAX),
                     Step::Log => return Err(NO_GRID.to_owned()),
                 };
-                (*min..=*max).step_by(step).take(MOST_VALUES + 1).map(|value| value.to_string()).collect()
+                (*min..=*max).step_by(step).take(MAX_VALUES + 1).map(|value| value.to_string()).collect()
             }
             Self::Numbers { min, max, step: Step::By(step) } => {
                 // Counted rather than added up: 0.1 + 0.1 + 0.1 is not 0.3.
                 let count = ((max - min) / step + 1e-9).floor();
-                if count >= MOST_VALUES as f64 {
+                if count >= MAX_VALUES as f64 {
                     return Err(TOO_MANY.to_owned());
                 }
                 (0..=count as u32).map(|number| decimal(min + step * f64::from(number))).collect()
             }
             Self::Numbers { .. } => return Err(NO_GRID.to_owned()),
         };
-        if values.len() > MOST_VALUES { Err(TOO_MANY.to_owned()) } else { Ok(values) }
+        if values.len() > MAX_VALUES { Err(TOO_MANY.to_owned()) } else { Ok(values) }
     }
 
     /// The value at a point between 0 and 1.
@@ -168,14 +172,14 @@ impl Space {
     }
 }
 
-const NO_GRID: &str = "a grid needs its values: choices, whole numbers or a range in steps";
-const TOO_MANY: &str = "a grid of more than 10000 values";
+const NO_GRID: &str = "a grid needs discrete values: choices, integers or a range with a step";
+const TOO_MANY: &str = "a grid allows at most 10000 values";
 
 fn between_logs(point: f64, low: f64, high: f64) -> f64 {
     (low.ln() + point * (high.ln() - low.ln())).exp()
 }
 
-/// Six digits are enough for a parameter, and are the same on every machine.
+/// A number with six digits, which are the same on every machine.
 fn decimal(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     if rounded == 0.0 { "0".to_owned() } else { rounded.to_string() }
@@ -183,13 +187,13 @@ fn decimal(value: f64) -> String {
 
 fn check_range(min: f64, max: f64, log: bool) -> std::result::Result<(), String> {
     if !min.is_finite() || !max.is_finite() {
-        return Err("a range is between two numbers".to_owned());
+        return Err("a range needs two finite numbers".to_owned());
     }
     if min >= max {
         return Err(format!("{min} is not less than {max}"));
     }
     if log && min <= 0.0 {
-        return Err("a logarithmic range begins above 0".to_owned());
+        return Err("a logarithmic range must start above 0".to_owned());
     }
     Ok(())
 }
@@ -198,7 +202,10 @@ fn parse_step<T: std::str::FromStr>(step: Option<&str>) -> std::result::Result<S
     match step {
         None => Ok(Step::Any),
         Some("log") => Ok(Step::Log),
-        Some(step) => step.parse().map(Step::By).map_err(|_| format!("`{step}` is neither a step nor `log`")),
+        Some(step) => step
+            .parse()
+            .map(Step::By)
+            .map_err(|_| format!("invalid step `{step}`: expected a number or `log`")),
     }
 }
 
@@ -212,7 +219,7 @@ impl<T: fmt::Display> fmt::Display for Step<T> {
     }
 }
 
-/// As it is written.
+/// As on the command line.
 impl fmt::Display for Space {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -232,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_choices_are_told_apart() {
+    fn ranges_and_choices_are_distinguished() {
         assert_eq!(space("1:8"), Space::Integers { min: 1, max: 8, step: Step::Any });
         assert_eq!(space("1:8:2"), Space::Integers { min: 1, max: 8, step: Step::By(2) });
         assert_eq!(space("1e-4:0.1:log"), Space::Numbers { min: 1e-4, max: 0.1, step: Step::Log });
@@ -245,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_space_is_refused() {
+    fn invalid_spaces_are_refused() {
         for pair in [
             "x",
             "=1:2",
@@ -269,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_has_every_value_once() {
+    fn grid_has_every_value_once() {
         assert_eq!(space("1:3").values().unwrap(), ["1", "2", "3"]);
         assert_eq!(space("1:8:3").values().unwrap(), ["1", "4", "7"]);
         assert_eq!(space("0.1:0.3:0.1").values().unwrap(), ["0.1", "0.2", "0.3"]);
@@ -280,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn every_point_is_within_the_range() {
+    fn values_are_within_range() {
         for spec in ["1:8", "1:8:3", "16:1024:log", "0.001:0.1:log", "0:1", "0.1:0.35:0.1", "a,b,c"] {
             let space = space(spec);
             for point in [0.0, 0.25, 0.5, 0.999_999_999] {

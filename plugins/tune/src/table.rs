@@ -1,4 +1,4 @@
-//! Trials as tables.
+//! Tables of trials.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::objective::Objective;
 use crate::plot;
 use crate::trial::{State, Trial, best};
 
-/// How wide the bars of a chart are, in letters.
-const CHART: u32 = 20;
+/// The width of a chart's bars in characters.
+const CHART_WIDTH: u32 = 20;
 
-/// What a table of trials shows.
+/// A table of trials.
 pub(crate) struct Table<'a> {
     pub(crate) objective: &'a Objective,
-    /// Whose names the trials have, for `-o name`.
+    /// The kind of the trials, for `-o name`.
     pub(crate) kind: &'static str,
-    /// Draws the objective beside its number.
+    /// Whether to draw a bar beside the objective.
     pub(crate) chart: bool,
 }
 
 impl Table<'_> {
-    /// `parameters` are the columns between the objective and the rest.
+    /// `parameters` are the columns after the objective.
     pub(crate) fn columns(&self, parameters: &[&str]) -> Vec<Column> {
         let mut columns = vec![Column::new("TRIAL"), Column::new("STATE")];
         columns.push(Column::new(self.objective.metric.to_uppercase()));
@@ -51,7 +51,10 @@ impl Table<'_> {
         let shown = value.map(|value| format!("{value}{}", if is_best { " (best)" } else { "" }));
         cells.push(Cell::toned(shown.unwrap_or_default(), tone));
         if self.chart {
-            cells.push(Cell::toned(value.map(|v| plot::bar(v, values, CHART)).unwrap_or_default(), tone));
+            cells.push(Cell::toned(
+                value.map(|v| plot::bar(v, values, CHART_WIDTH)).unwrap_or_default(),
+                tone,
+            ));
         }
         for name in parameters {
             let value = trial.parameters.iter().find(|(known, _)| known == name);
@@ -90,13 +93,12 @@ impl Table<'_> {
         })
     }
 
-    /// Some trials side by side: a column each.
+    /// Prints trials side by side, one column each.
     pub(crate) fn compare(&self, kf: &Kf, trials: &[Trial], numbers: &[usize]) -> Result<()> {
         let mut chosen = Vec::new();
         for number in numbers {
             let trial = trials.iter().find(|trial| trial.number == *number);
-            chosen
-                .push(trial.ok_or_else(|| Error::not_found(format!("there is no trial {number}")))?.clone());
+            chosen.push(trial.ok_or_else(|| Error::not_found(format!("no trial {number}")))?.clone());
         }
         if !kf.output_format().is_table() {
             let all = self.rows(trials, &[]);
@@ -148,7 +150,7 @@ impl Table<'_> {
     }
 }
 
-/// In the order they come, each once.
+/// Distinct names, in order of appearance.
 fn names<'t, I: Iterator<Item = &'t String>>(
     trials: &'t [Trial],
     of: impl Fn(&'t Trial) -> I,
@@ -162,7 +164,7 @@ fn state(state: State) -> Cell {
         State::Planned | State::Waiting => Tone::Faint,
         State::Running | State::Unread | State::Succeeded => Tone::Plain,
         State::Failed => Tone::Bad,
-        State::Unmeasured => Tone::Warning,
+        State::NoMetric => Tone::Warning,
     };
     Cell::toned(state.name(), tone)
 }

@@ -1,7 +1,7 @@
-//! A trial's job: a training job with places for the values.
+//! The template of the trials: a training job with placeholders for the values.
 //!
-//! `${lr}`, or `${trialParameters.lr}` as Katib writes it, anywhere in the job's fields. What is in
-//! such brackets and no parameter is left for the container's shell.
+//! A placeholder is `${lr}`, or `${trialParameters.lr}` in Katib's form, anywhere in the job's fields. Other
+//! names in `${…}` are left for the container's shell.
 
 use kf_plugin_sdk::{Error, Object, Result};
 use serde_json::Value;
@@ -9,19 +9,19 @@ use serde_json::Value;
 use crate::search::Assignment;
 use crate::space::Parameter;
 
-/// Every parameter has a place, or its values would change nothing.
-pub(crate) fn check_places(template: &Object, parameters: &[Parameter]) -> Result<()> {
+/// Checks that the template uses every parameter.
+pub(crate) fn check_placeholders(template: &Object, parameters: &[Parameter]) -> Result<()> {
     let fields = template.at("/spec").map(Value::to_string).unwrap_or_default();
     let missing = parameters
         .iter()
-        .find(|parameter| !places(&parameter.name).iter().any(|place| fields.contains(place.as_str())));
+        .find(|parameter| !placeholders(&parameter.name).iter().any(|text| fields.contains(text.as_str())));
     let Some(Parameter { name, .. }) = missing else { return Ok(()) };
     let variable = name.to_uppercase().replace(['-', '.'], "_");
-    Err(Error::invalid(format!("--param {name} is used nowhere in the trials"))
-        .hint(format!("write '${{{name}}}' into the command, or --env {variable}='${{{name}}}'")))
+    Err(Error::invalid(format!("--param {name} is not used in the trials"))
+        .hint(format!("add '${{{name}}}' to the command, or --env {variable}='${{{name}}}'")))
 }
 
-/// The job with the values in their places.
+/// The job with its placeholders replaced by values.
 pub(crate) fn fill(template: &Object, values: &Assignment) -> Object {
     let mut job = template.clone();
     if let Some(spec) = template.at("/spec") {
@@ -41,7 +41,7 @@ fn filled(value: &Value, values: &Assignment) -> Value {
     }
 }
 
-/// One pass from left to right: a value that looks like a place is not filled again.
+/// Replaces in one pass, so a value that looks like a placeholder is not replaced.
 fn fill_text(text: &str, values: &Assignment) -> String {
     let mut result = String::new();
     let mut rest = text;
@@ -66,7 +66,7 @@ fn fill_text(text: &str, values: &Assignment) -> String {
     result
 }
 
-fn places(name: &str) -> [String; 2] {
+fn placeholders(name: &str) -> [String; 2] {
     [format!("${{{name}}}"), format!("${{trialParameters.{name}}}")]
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_go_to_their_places_and_nowhere_else() {
+    fn only_placeholders_are_replaced() {
         let template: Object = json!({ "metadata": { "name": "${lr}" }, "spec": { "trainer": {
             "command": ["sh", "-c", "cd ${HOME} && train --lr=${lr} --opt ${trialParameters.opt} ${ ${}"],
             "env": [{ "name": "LR", "value": "${lr}" }], "numNodes": 2,
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_without_a_place_is_refused() {
+    fn unused_parameter_is_refused() {
         let parameters =
             [Parameter::parse("lr=0.1,0.2").unwrap(), Parameter::parse("batch-size=8,16").unwrap()];
         let job = |command: &str| Object::from(json!({ "spec": { "trainer": { "command": [command] } } }));
-        assert_eq!(check_places(&job("${lr} ${trialParameters.batch-size}"), &parameters), Ok(()));
-        let error = check_places(&job("${lr}"), &parameters).unwrap_err();
-        assert_eq!(error.message, "--param batch-size is used nowhere in the trials");
-        let hint = "write '${batch-size}' into the command, or --env BATCH_SIZE='${batch-size}'";
+        assert_eq!(check_placeholders(&job("${lr} ${trialParameters.batch-size}"), &parameters), Ok(()));
+        let error = check_placeholders(&job("${lr}"), &parameters).unwrap_err();
+        assert_eq!(error.message, "--param batch-size is not used in the trials");
+        let hint = "add '${batch-size}' to the command, or --env BATCH_SIZE='${batch-size}'";
         assert_eq!(error.hint.as_deref(), Some(hint));
     }
 }

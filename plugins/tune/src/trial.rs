@@ -1,4 +1,4 @@
-//! A trial, whoever runs it.
+//! A trial, of either engine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use kf_training_job::metrics::Observed;
 use crate::objective::Objective;
 use crate::search::Assignment;
 
-/// One set of values and what came of it.
+/// One set of values and its result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trial {
     /// Counted from 1.
     pub(crate) number: usize,
-    /// Of its object.
+    /// The name of its object.
     pub(crate) name: String,
     pub(crate) state: State,
     pub(crate) parameters: Assignment,
@@ -25,17 +25,17 @@ pub(crate) struct Trial {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Would be made.
+    /// Would be created.
     Planned,
-    /// Waits in a queue or for its pods.
+    /// Waiting in a queue or for its pods.
     Waiting,
     Running,
-    /// It ended well, and its log has not been read.
+    /// Succeeded; its log has not been read.
     Unread,
     Succeeded,
     Failed,
-    /// It ended well and said nothing of the objective.
-    Unmeasured,
+    /// Succeeded without reporting the objective.
+    NoMetric,
 }
 
 impl State {
@@ -47,29 +47,29 @@ impl State {
             Self::Unread => "Complete",
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
-            Self::Unmeasured => "NoMetric",
+            Self::NoMetric => "NoMetric",
         }
     }
 
     pub(crate) fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Unmeasured)
+        matches!(self, Self::Succeeded | Self::Failed | Self::NoMetric)
     }
 }
 
 impl Trial {
-    /// What counts of it.
+    /// The value that counts for the objective.
     pub(crate) fn value(&self, objective: &Objective) -> Option<f64> {
         self.observed.get(&objective.metric).map(|observed| objective.take.of(observed))
     }
 
     /// `lr=0.01 opt=adam`.
-    pub(crate) fn spelled(&self) -> String {
+    pub(crate) fn parameters_text(&self) -> String {
         let pairs: Vec<_> = self.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join(" ")
     }
 }
 
-/// The best that ended well; of equal ones the first.
+/// The best successful trial; the first one of equals.
 pub(crate) fn best<'t>(trials: &'t [Trial], objective: &Objective) -> Option<&'t Trial> {
     let mut best: Option<(&Trial, f64)> = None;
     for trial in trials.iter().filter(|trial| trial.state == State::Succeeded) {
@@ -81,7 +81,7 @@ pub(crate) fn best<'t>(trials: &'t [Trial], objective: &Objective) -> Option<&'t
     best.map(|(trial, _)| trial)
 }
 
-/// How many trials failed, or said nothing of the objective.
+/// How many trials failed or did not report the objective.
 pub(crate) fn failed(trials: &[Trial]) -> usize {
-    trials.iter().filter(|trial| matches!(trial.state, State::Failed | State::Unmeasured)).count()
+    trials.iter().filter(|trial| matches!(trial.state, State::Failed | State::NoMetric)).count()
 }

@@ -1,4 +1,4 @@
-//! What `kf tune` does to a cluster, and what it says.
+//! Tests of `kf tune`.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The words of an experiment of four trials, two at a time, with more.
+/// The arguments of an experiment with four trials, two at a time, and more flags.
 fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec![
         "lr",
@@ -48,7 +48,7 @@ fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
     words
 }
 
-/// A trial's pod prints these lines, and its job ends as the condition says.
+/// A trial's pod prints this log, and its job ends with this condition.
 fn ends(cluster: &mut FakeCluster, number: u32, kind: &str, log: &str) {
     let name = format!("lr-{number}");
     let pod = format!("{name}-node-0-0");
@@ -74,7 +74,7 @@ fn ends(cluster: &mut FakeCluster, number: u32, kind: &str, log: &str) {
     });
 }
 
-/// So long after the start a trial ends well with this loss.
+/// A trial succeeds with this loss after this many seconds.
 fn at(host: &FakeHost, after: u64, number: u32, loss: f64) {
     host.at(seconds(after), move |cluster| {
         ends(cluster, number, "Complete", &format!("epoch=1 loss=9\nepoch=2 loss={loss}\n"));
@@ -93,7 +93,7 @@ fn jobs(host: &FakeHost) -> Vec<String> {
 }
 
 #[test]
-fn trials_run_so_many_at_once_to_the_best_of_them() {
+fn trials_run_in_parallel_and_best_is_reported() {
     let host = cluster();
     host.at(seconds(5), |cluster| {
         assert!(cluster.object(KIND, "lr-2").is_some());
@@ -114,7 +114,7 @@ fn trials_run_so_many_at_once_to_the_best_of_them() {
 }
 
 #[test]
-fn the_result_is_data_for_a_program() {
+fn json_output_has_results() {
     let host = cluster();
     all_four(&host);
     host.format(Format::Json);
@@ -128,7 +128,7 @@ fn the_result_is_data_for_a_program() {
 }
 
 #[test]
-fn who_comes_back_goes_on_where_it_was() {
+fn same_command_resumes_experiment() {
     let host = cluster();
     // The first run is stopped when nothing more happens: two trials are left running.
     at(&host, 10, 1, 0.5);
@@ -144,13 +144,13 @@ fn who_comes_back_goes_on_where_it_was() {
     assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
     assert_eq!(host.terminal().column(2), ["0.5", "0.3", "0.1 (best)", "0.2"]);
     let now = host.cluster(|cluster| cluster.object(KIND, "lr-1")).unwrap();
-    assert_eq!(now, made_before, "what was measured stays as it is");
+    assert_eq!(now, made_before, "a measured trial is not measured again");
     // And a third run has nothing to do.
     assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
 }
 
 #[test]
-fn another_definition_under_the_name_is_refused_with_what_differs() {
+fn different_definition_is_refused_with_differences() {
     let host = cluster();
     all_four(&host);
     host.run::<Plugin>(&words(&[])).unwrap();
@@ -160,19 +160,19 @@ fn another_definition_under_the_name_is_refused_with_what_differs() {
     assert_eq!(error.code, ErrorCode::Conflict);
     assert_eq!(
         error.message,
-        "lr has trials that were made otherwise: --image is train:2 and was none; \
-         --param lr is 0.1,0.2,0.3,0.5 and was 0.1,0.2,0.3,0.4"
+        "experiment lr exists with a different definition: --image is train:2, was none; \
+         --param lr is 0.1,0.2,0.3,0.5, was 0.1,0.2,0.3,0.4"
     );
     let line = other.join(" ").replace("lr --param", "lr-2 --param").replace("--lr=${lr}", "'--lr=${lr}'");
     assert_eq!(error.hint, Some(format!("kf tune {line}")));
     let error = host.run::<Plugin>(&words(&["--cpu", "2"])).unwrap_err();
-    assert_eq!(error.message, "lr has trials that were made otherwise: its job has other fields");
-    // How far it goes is no part of what it is.
+    assert_eq!(error.message, "experiment lr exists with a different definition: other fields of its job");
+    // The limits are not part of the definition.
     assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "9", "--goal", "0.0001"])), Ok(Exit::OK));
 }
 
 #[test]
-fn failed_trials_are_counted_and_too_many_end_it() {
+fn too_many_failed_trials_end_experiment() {
     let fails = |host: &FakeHost, after, number, kind: &'static str, log: &'static str| {
         host.at(seconds(after), move |cluster| ends(cluster, number, kind, log));
     };
@@ -192,11 +192,11 @@ fn failed_trials_are_counted_and_too_many_end_it() {
     let error = Error::failed("too many trials failed: 2").hint("kf logs trainjob/lr-2");
     assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "1"])), Err(error));
     assert_eq!(host.terminal().notes, ["warning: no trial reported its loss"]);
-    assert_eq!(jobs(&host).len(), 3, "no further trial is begun");
+    assert_eq!(jobs(&host).len(), 3, "no further trial is started");
 }
 
 #[test]
-fn experiment_of_which_no_trial_reported_its_metric_fails() {
+fn experiment_without_reported_metric_fails() {
     let host = cluster();
     for number in 1..=4 {
         host.at(seconds(u64::from(number) * 10), move |cluster| {
@@ -204,12 +204,12 @@ fn experiment_of_which_no_trial_reported_its_metric_fails() {
         });
     }
     let error = Err(Error::failed("no trial reported its loss"));
-    // As many may fail as there are, so every trial is run.
+    // All trials may fail, so every trial is run.
     assert_eq!(host.run::<Plugin>(&words(&["--max-failed", "4"])), error);
     assert_eq!(jobs(&host), ["lr-1", "lr-2", "lr-3", "lr-4"]);
     assert_eq!(host.terminal().column(1), ["NoMetric"; 4]);
-    assert_eq!(host.terminal().notes, [""; 0], "it is said once");
-    // And so it is for whoever looks later.
+    assert_eq!(host.terminal().notes, [""; 0], "the error is printed once");
+    // A later --watch reports the same.
     assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), error);
     // One value is enough.
     host.cluster(|cluster| cluster.remove(KIND, "lr-4"));
@@ -220,10 +220,10 @@ fn experiment_of_which_no_trial_reported_its_metric_fails() {
 }
 
 #[test]
-fn experiment_of_katib_of_which_no_trial_reported_its_metric_fails() {
+fn katib_experiment_without_reported_metric_fails() {
     let host = with_katib();
     host.file("lr.yaml", FILE);
-    katib_plays(&host);
+    simulate_katib(&host);
     for (after, name) in [(11, "lr-aaa"), (21, "lr-bbb")] {
         host.at(seconds(after), move |cluster| {
             cluster.change("kubeflow.org/Trial", name, |trial| {
@@ -238,7 +238,7 @@ fn experiment_of_katib_of_which_no_trial_reported_its_metric_fails() {
 }
 
 #[test]
-fn a_trial_as_good_as_the_goal_ends_it() {
+fn reached_goal_ends_experiment() {
     let host = cluster();
     at(&host, 10, 1, 0.05);
     at(&host, 20, 2, 0.3);
@@ -247,7 +247,7 @@ fn a_trial_as_good_as_the_goal_ends_it() {
 }
 
 #[test]
-fn which_value_of_a_trial_counts_can_be_said() {
+fn take_selects_value_of_trial() {
     let host = cluster();
     for number in 1..=4 {
         host.at(seconds(u64::from(number) * 10), move |cluster| {
@@ -259,7 +259,7 @@ fn which_value_of_a_trial_counts_can_be_said() {
 }
 
 #[test]
-fn a_dry_run_shows_what_would_be_tried() {
+fn dry_run_shows_planned_trials() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
@@ -274,22 +274,22 @@ fn a_dry_run_shows_what_would_be_tried() {
 }
 
 #[test]
-fn what_would_change_nothing_is_refused() {
+fn flags_without_effect_are_refused() {
     let host = cluster();
     for flags in [["--max-trials", "20"], ["--gpu", "1"], ["--goal", "0.2"]] {
         let error = host.run::<Plugin>(&[&["lr"], flags.as_slice()].concat()).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
-        let expected = format!("nothing says what to try, so {} would change nothing", flags[0]);
+        let expected = format!("{} has no effect without --param", flags[0]);
         assert_eq!(error.message, expected);
     }
 }
 
 #[test]
-fn watching_ends_with_the_experiment_however_it_ends() {
+fn watch_ends_with_experiment() {
     let host = cluster();
     all_four(&host);
     assert_eq!(host.run::<Plugin>(&words(&["--goal", "0.45"])), Ok(Exit::OK));
-    assert!(jobs(&host).len() < 4, "it was good enough before all were tried");
+    assert!(jobs(&host).len() < 4, "the goal was reached before all trials ran");
     assert_eq!(host.run::<Plugin>(&["lr", "--watch"]), Ok(Exit::OK));
 
     let host = cluster();
@@ -303,7 +303,7 @@ fn watching_ends_with_the_experiment_however_it_ends() {
 }
 
 #[test]
-fn a_finished_experiment_is_shown_and_its_trials_compared() {
+fn finished_experiment_is_shown_and_compared() {
     let host = cluster();
     all_four(&host);
     host.run::<Plugin>(&words(&[])).unwrap();
@@ -319,7 +319,7 @@ fn a_finished_experiment_is_shown_and_its_trials_compared() {
     assert_eq!(terminal.column(1), ["Succeeded", "0.5", "0.1", "2", "0.5", "60s", ""]);
     assert_eq!(terminal.column(2), ["Succeeded", "0.1 (best)", "0.3", "2", "0.1", "60s", ""]);
     let error = host.run::<Plugin>(&["lr", "--compare", "1,7"]).unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "there is no trial 7"));
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no trial 7"));
 
     let error = host.run::<Plugin>(&["other"]).unwrap_err();
     assert_eq!(
@@ -329,7 +329,7 @@ fn a_finished_experiment_is_shown_and_its_trials_compared() {
 }
 
 #[test]
-fn a_person_sees_the_objective_drawn() {
+fn terminal_shows_chart() {
     let host = cluster();
     host.change_context(|context| context.interactive = true);
     all_four(&host);
@@ -343,46 +343,46 @@ fn a_person_sees_the_objective_drawn() {
     let terminal = host.terminal();
     assert!(terminal.notes.contains(&"trial 2: loss=0.3 with lr=0.2".to_owned()), "{:?}", terminal.notes);
     let last = terminal.progress.last().unwrap();
-    assert_eq!(last, "4 of 4 trials done, 0 run, best loss=0.1 (trial 3), █▄▁▃");
+    assert_eq!(last, "4 of 4 trials done, 0 running, best loss=0.1 (trial 3), █▄▁▃");
 }
 
 #[test]
-fn what_is_missing_is_asked_for() {
+fn missing_flags_are_reported() {
     let refused = |words: &[&str]| cluster().run::<Plugin>(words).unwrap_err().message;
-    assert_eq!(refused(&["lr", "--objective", "loss"]), "nothing says what to try");
-    assert_eq!(refused(&["lr", "--param", "a=1,2"]), "nothing says which metric to tune for");
+    assert_eq!(refused(&["lr", "--objective", "loss"]), "no parameters given");
+    assert_eq!(refused(&["lr", "--param", "a=1,2"]), "no objective given");
     let neither = refused(&["lr", "--param", "a=1,2", "--objective", "loss"]);
-    assert_eq!(neither, "nothing says whether loss should be small or great");
+    assert_eq!(neither, "no direction given for loss");
     let unused = words(&["--param", "b=1,2"]);
-    assert_eq!(refused(&unused), "--param b is used nowhere in the trials");
+    assert_eq!(refused(&unused), "--param b is not used in the trials");
     assert_eq!(refused(&words(&["--param", "lr=1,2"])), "--param lr is given twice");
     assert_eq!(
         refused(&words(&["--compare", "1"])),
-        "--compare shows an experiment that is there, and this defines one"
+        "--compare shows an existing experiment, and these flags define one"
     );
     let mut long = words(&[]);
     let name = "a".repeat(47);
     long[0] = &name;
     assert!(refused(&long).contains("too long: at most 46 characters"), "{}", refused(&long));
-    assert!(refused(&words(&["--engine", "katib"])).contains("no Katib"));
+    assert!(refused(&words(&["--engine", "katib"])).contains("Katib is not installed"));
     let wide =
         ["lr", "--param", "a=1:5000", "--algorithm", "grid", "--objective", "x", "--minimize", "--", "${a}"];
-    assert_eq!(refused(&wide), "that is more than 1000 trials");
+    assert_eq!(refused(&wide), "more than 1000 trials");
 }
 
 #[test]
-fn a_job_of_somebody_else_is_not_taken_for_a_trial() {
+fn unrelated_job_is_not_used_as_trial() {
     let host = cluster();
     host.put(json!({
         "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": { "name": "lr-1" },
     }));
     let error = host.run::<Plugin>(&words(&[])).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
-    assert_eq!(error.message, "training job lr-1 exists and is no trial of lr");
+    assert_eq!(error.message, "training job lr-1 exists and is not a trial of lr");
 }
 
 #[test]
-fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
+fn missing_create_permission_is_reported_before_any_write() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", GROUP, "trainjobs"));
     assert_eq!(host.run::<Plugin>(&words(&[])).unwrap_err().code, ErrorCode::Forbidden);
@@ -390,7 +390,7 @@ fn who_may_not_create_jobs_is_told_before_anything_is_stored() {
 }
 
 #[test]
-fn the_trials_share_their_code() {
+fn trials_share_code() {
     let host = cluster();
     host.serve("", "v1", "ConfigMap", "configmaps");
     host.file("src/train.py", "print(1)\n");
@@ -404,7 +404,7 @@ fn the_trials_share_their_code() {
 }
 
 #[test]
-fn code_of_an_experiment_whose_first_trial_is_refused_is_deleted() {
+fn code_is_deleted_if_first_trial_is_refused() {
     let host = cluster();
     host.serve("", "v1", "ConfigMap", "configmaps");
     host.file("src/train.py", "print(1)\n");
@@ -412,7 +412,7 @@ fn code_of_an_experiment_whose_first_trial_is_refused_is_deleted() {
     let error = host.run::<Plugin>(&words(&["--from-dir", "src"])).unwrap_err();
     assert!(error.message.ends_with("no jobs today"), "{error}");
     assert_eq!(host.cluster(|cluster| cluster.objects("ConfigMap")), []);
-    // The trials that run need it.
+    // Running trials need it.
     host.cluster(|cluster| cluster.recover("create", "TrainJob"));
     host.at(seconds(5), |cluster| cluster.fail("create", "TrainJob", Error::invalid("no more jobs today")));
     at(&host, 10, 1, 0.5);
@@ -432,8 +432,8 @@ fn with_katib() -> FakeHost {
     host
 }
 
-/// Katib's controller runs two trials and is done.
-fn katib_plays(host: &FakeHost) {
+/// Katib's controller runs two trials and ends the experiment.
+fn simulate_katib(host: &FakeHost) {
     for (after, name, lr, loss) in [(10, "lr-aaa", "0.1", "0.5"), (20, "lr-bbb", "0.3", "0.1")] {
         host.at(seconds(after), move |cluster| {
             cluster.put(json!({
@@ -459,9 +459,9 @@ fn katib_plays(host: &FakeHost) {
 }
 
 #[test]
-fn where_katib_is_it_runs_the_experiment_of_the_flags() {
+fn katib_runs_experiment_from_flags() {
     let host = with_katib();
-    katib_plays(&host);
+    simulate_katib(&host);
     let words = [
         "lr",
         "--param",
@@ -512,10 +512,10 @@ fn where_katib_is_it_runs_the_experiment_of_the_flags() {
 const FILE: &str = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nmetadata: {name: lr}\nspec:\n  objective: {type: minimize, objectiveMetricName: loss}\n  parameters: [{name: lr}]\n  maxTrialCount: 2\n";
 
 #[test]
-fn an_experiment_of_a_file_is_made_followed_and_shown() {
+fn experiment_file_is_created_followed_and_shown() {
     let host = with_katib();
     host.file("lr.yaml", FILE);
-    katib_plays(&host);
+    simulate_katib(&host);
     assert_eq!(host.run::<Plugin>(&["lr", "lr.yaml", "--parallel", "1"]), Ok(Exit::OK));
     let experiment = host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap();
     assert_eq!(experiment.int("/spec/parallelTrialCount"), Some(1));
@@ -525,20 +525,20 @@ fn an_experiment_of_a_file_is_made_followed_and_shown() {
     host.file("lr.yaml", &FILE.replace("minimize", "maximize"));
     let error = host.run::<Plugin>(&["lr", "lr.yaml"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
-    assert_eq!(error.message, "experiment lr exists and is another one: spec.objective differ");
+    assert_eq!(error.message, "experiment lr exists with a different spec: spec.objective");
 }
 
 #[test]
-fn an_experiment_needs_katib() {
+fn experiment_file_without_katib_is_refused() {
     let host = cluster();
     host.file("lr.yaml", FILE);
     let error = host.run::<Plugin>(&["lr", "lr.yaml"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, "this cluster has no Katib to run the Experiment");
+    assert_eq!(error.message, "Katib is not installed on this cluster, and an Experiment needs it");
 }
 
 #[test]
-fn a_train_job_in_a_file_is_a_template() {
+fn train_job_file_is_template() {
     let host = cluster();
     host.file(
         "job.yaml",
@@ -561,22 +561,22 @@ fn a_train_job_in_a_file_is_a_template() {
     assert_eq!(job.str("/spec/trainer/env/0/value"), Some("0.4"));
 }
 
-/// The experiment that these words make.
-#[expect(clippy::unwrap_used, reason = "what is not made fails the test")]
-fn made_by_katib(words: &[&str]) -> Object {
+/// The experiment that these arguments create.
+#[expect(clippy::unwrap_used, reason = "a missing experiment fails the test")]
+fn katib_experiment(words: &[&str]) -> Object {
     let host = with_katib();
-    katib_plays(&host);
+    simulate_katib(&host);
     assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK));
     host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap()
 }
 
 #[test]
-fn katib_is_given_no_larger_numbers_than_there_are_trials() {
+fn katib_counts_are_capped_at_trials() {
     let fixed = |more: &[&'static str]| {
         let mut words = vec!["lr", "--objective", "loss", "--minimize", "--runtime", "torch"];
         words.extend(more);
         words.extend(["--", "train", "${lr}"]);
-        let experiment = made_by_katib(&words);
+        let experiment = katib_experiment(&words);
         let count = |field: &str| experiment.int(&format!("/spec/{field}"));
         [count("maxTrialCount"), count("parallelTrialCount"), count("maxFailedTrialCount")]
             .map(Option::unwrap)
@@ -589,13 +589,13 @@ fn katib_is_given_no_larger_numbers_than_there_are_trials() {
 }
 
 #[test]
-fn experiment_of_a_file_is_capped_where_a_flag_lowers_its_trials() {
+fn max_trials_caps_counts_of_experiment_file() {
     let host = with_katib();
     let counts = |file: &str, words: &[&str]| {
         host.file("lr.yaml", file);
         host.change_context(|context| context.dry_run = false);
         host.cluster(|cluster| cluster.remove(EXPERIMENT, "lr"));
-        katib_plays(&host);
+        simulate_katib(&host);
         let words = [&["lr", "lr.yaml"], words].concat();
         assert_eq!(host.run::<Plugin>(&words), Ok(Exit::OK));
         let made = host.cluster(|cluster| cluster.object(EXPERIMENT, "lr")).unwrap();
@@ -603,20 +603,20 @@ fn experiment_of_a_file_is_capped_where_a_flag_lowers_its_trials() {
     };
     let wide = format!("{FILE}  parallelTrialCount: 5\n  maxFailedTrialCount: 4\n");
     assert_eq!(counts(&wide, &["--max-trials", "2"]), [Some(2), Some(2)]);
-    // What Katib would choose is more than that.
+    // Katib's default is larger.
     assert_eq!(counts(FILE, &["--max-trials", "2"]), [Some(2), None]);
     assert_eq!(counts(FILE, &["--max-trials", "4"]), [None, None]);
-    assert_eq!(counts(&wide, &[]), [Some(5), Some(4)], "the file's own business");
+    assert_eq!(counts(&wide, &[]), [Some(5), Some(4)], "the file's values are kept");
 }
 
-/// A search over one parameter, which the command takes as its only word.
+/// A search over one parameter, which is the only argument of the command.
 fn search<'a>(name: &'a str, parameter: &'a str, word: &'a str) -> Vec<&'a str> {
     let flags = ["--objective", "loss", "--minimize", "--runtime", "torch"];
     [&[name, "--param", parameter][..], &flags, &["--", "t", word]].concat()
 }
 
 #[test]
-fn name_that_katib_has_no_room_for_is_refused_before_anything_is_made() {
+fn name_too_long_for_katib_is_refused_before_any_write() {
     let host = with_katib();
     let name = "a".repeat(41);
     let error = host.run::<Plugin>(&search(&name, "lr=1,2", "${lr}")).unwrap_err();
@@ -629,7 +629,7 @@ fn name_that_katib_has_no_room_for_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn ended_experiment_of_katib_is_not_extended_in_vain() {
+fn ended_katib_experiment_that_cannot_resume_is_refused() {
     let words = |more: &[&'static str]| {
         let mut words =
             vec!["lr", "--param", "lr=0.1:1", "--objective", "loss", "--minimize", "--runtime", "torch"];
@@ -638,18 +638,18 @@ fn ended_experiment_of_katib_is_not_extended_in_vain() {
         words
     };
     let host = with_katib();
-    katib_plays(&host);
+    simulate_katib(&host);
     assert_eq!(host.run::<Plugin>(&words(&["--max-trials", "2"])), Ok(Exit::OK));
     let writes = host.cluster(|cluster| cluster.writes().len());
-    // The same line shows it again.
+    // The same command shows it again.
     assert_eq!(host.run::<Plugin>(&words(&["--max-trials", "2"])), Ok(Exit::OK));
     let error = host.run::<Plugin>(&words(&["--max-trials", "6"])).unwrap_err();
     assert_eq!(error.code, ErrorCode::Conflict);
-    let message = "experiment lr has ended and Katib cannot go on with it: its spec.resumePolicy is Never";
+    let message = "experiment lr has ended and Katib cannot resume it: its spec.resumePolicy is Never";
     assert_eq!(error.message, message);
     assert!(error.hint.as_deref().unwrap().starts_with("kf tune lr-2 --param "), "{:?}", error.hint);
     assert!(host.cluster(|cluster| cluster.writes().len()) > writes);
-    // One that keeps its suggestions goes on.
+    // An experiment that keeps its suggestion service is resumed.
     host.cluster(|cluster| {
         cluster.change(EXPERIMENT, "lr", |it| it.set("/spec/resumePolicy", "LongRunning"))
     });
@@ -669,7 +669,7 @@ fn ended_experiment_of_katib_is_not_extended_in_vain() {
 }
 
 #[test]
-fn refusal_of_katib_speaks_of_the_experiment() {
+fn katib_refusal_names_experiment() {
     let host = with_katib();
     let refused = |text: &str| {
         let denied = format!(
@@ -686,7 +686,7 @@ fn refusal_of_katib_speaks_of_the_experiment() {
 }
 
 #[test]
-fn values_that_katib_would_break_are_refused_with_another_engine() {
+fn values_that_katib_breaks_suggest_trainer_engine() {
     for value in ["it's", "a\"b", r"c\d"] {
         let choices = format!("opt=plain,{value}");
         let host = with_katib();
@@ -698,7 +698,7 @@ fn values_that_katib_would_break_are_refused_with_another_engine() {
 }
 
 #[test]
-fn experiment_that_kf_runs_is_a_component_as_its_own_command_sees_it() {
+fn experiment_of_kf_is_found_as_workload() {
     use kf_plugin_sdk::workloads::{Component, State};
 
     let host = cluster();
@@ -713,9 +713,9 @@ fn experiment_that_kf_runs_is_a_component_as_its_own_command_sees_it() {
 }
 
 #[test]
-fn removed_experiment_is_not_begun_anew() {
+fn removed_experiment_is_not_restarted() {
     let host = cluster();
-    // One after the other, as `kf remove` deletes them.
+    // One by one, as `kf remove` deletes them.
     for (after, number) in [(10, 1), (11, 2)] {
         host.at(seconds(after), move |cluster| cluster.remove(KIND, &format!("lr-{number}")));
     }
@@ -726,7 +726,7 @@ fn removed_experiment_is_not_begun_anew() {
 }
 
 #[test]
-fn single_trial_that_was_deleted_is_made_anew() {
+fn deleted_trial_is_recreated() {
     let host = cluster();
     host.at(seconds(10), |cluster| cluster.remove(KIND, "lr-1"));
     host.at(seconds(30), |cluster| assert!(cluster.object(KIND, "lr-1").is_some()));

@@ -1,7 +1,6 @@
-//! `kf use`: which namespace commands work in when none is named.
+//! `kf use`: sets the namespace for commands that do not name one.
 //!
-//! kf keeps the choice, one for each cluster, and never writes a kubeconfig: other programs and
-//! other shells are not moved along.
+//! kf stores the namespace, one per cluster, and never writes a kubeconfig, so other programs are not affected.
 
 use std::collections::BTreeSet;
 
@@ -9,34 +8,34 @@ use kf_plugin_sdk::namespaces::{self, Looked};
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
 
-/// The word for the namespace that was in use before.
-const BEFORE: &str = "-";
+/// The argument for the previous namespace.
+const PREVIOUS: &str = "-";
 
-/// Choose the namespace later commands work in
+/// Set the namespace for later commands
 ///
-/// The choice is kf's own and holds for the cluster it was made on; your kubeconfig stays as it
-/// is. -n and KF_NAMESPACE go before it. Without a name it shows what is in use.
+/// kf stores it per cluster and does not change your kubeconfig. -n and KF_NAMESPACE take precedence. Without
+/// an argument, the current namespace is shown.
 #[derive(clap::Parser, Describe)]
-#[kf(example("use team-a", "work in team-a from now on"))]
-#[kf(example("use -", "go back to the one before"))]
-#[kf(example("use", "show what is in use, and why"))]
+#[kf(example("use team-a", "use team-a for later commands"))]
+#[kf(example("use -", "switch to the previous namespace"))]
+#[kf(example("use", "show the current namespace and where it is set"))]
 pub struct Use {
-    /// The namespace; - is the one before
+    /// The namespace; - for the previous one
     #[kf(complete = dynamic)]
     #[arg(conflicts_with = "clear")]
     namespace: Option<String>,
-    /// Go back to the kubeconfig's namespace
+    /// Use the kubeconfig's namespace again
     #[arg(long)]
     clear: bool,
 }
 
-/// What is in use, for a person or a program.
+/// The current namespace.
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "format!(\"namespace/{}\", self.namespace)")]
 struct InUse {
     namespace: String,
     cluster: Option<String>,
-    /// Why this one.
+    /// Where it is set.
     from: &'static str,
     #[column(title = "BEFORE")]
     previous: Option<String>,
@@ -47,11 +46,11 @@ pub fn main(arguments: Use, kf: &Kf) -> Result<Exit> {
     match arguments.namespace.as_deref() {
         None if arguments.clear => select(kf, None)?,
         None => kf.record(&in_use(kf)?)?,
-        Some(BEFORE) => match before(kf)? {
-            Some(namespace) => choose(kf, &namespace)?,
+        Some(PREVIOUS) => match previous(kf)? {
+            Some(namespace) => set(kf, &namespace)?,
             None => select(kf, None)?,
         },
-        Some(namespace) => choose(kf, namespace)?,
+        Some(namespace) => set(kf, namespace)?,
     }
     Ok(Exit::OK)
 }
@@ -67,22 +66,22 @@ fn in_use(kf: &Kf) -> Result<InUse> {
     Ok(InUse { namespace: context.namespace, cluster: context.cluster, from, previous: selected.previous })
 }
 
-/// The namespace before the one in use; none if that was the kubeconfig's.
-fn before(kf: &Kf) -> Result<Option<String>> {
+/// The previous namespace; `None` if it was the kubeconfig's.
+fn previous(kf: &Kf) -> Result<Option<String>> {
     let selected = kf.selected()?;
     if selected.namespace.is_none() && selected.previous.is_none() {
-        return Err(Error::not_found("no namespace was in use before").hint("kf use NAMESPACE"));
+        return Err(Error::not_found("no previous namespace").hint("kf use NAMESPACE"));
     }
     Ok(selected.previous)
 }
 
-fn choose(kf: &Kf, namespace: &str) -> Result<()> {
+fn set(kf: &Kf, namespace: &str) -> Result<()> {
     namespaces::check_name(namespace)?;
     check(kf, namespace)?;
     select(kf, Some(namespace))
 }
 
-/// Whether it can be worked in. Who may not look at a namespace may be allowed to use it.
+/// Checks that the user can work in the namespace. This does not need permission to read it.
 fn check(kf: &Kf, namespace: &str) -> Result<()> {
     match namespaces::look(kf, namespace)? {
         Looked::Missing => Err(namespaces::missing(kf, namespace, kf.command_line())),
@@ -91,11 +90,11 @@ fn check(kf: &Kf, namespace: &str) -> Result<()> {
         }
         Looked::There(_) if namespaces::may_work_in(kf, namespace)? => Ok(()),
         Looked::There(_) => {
-            kf.warn(format!("you may not work in {namespace}: not even list its pods"));
+            kf.warn(format!("you have no rights in {namespace}: you cannot even list its pods"));
             Ok(())
         }
         Looked::Hidden(_) if namespaces::may_work_in(kf, namespace)? => {
-            kf.note(format!("you may not look at the namespace {namespace} itself, but may work in it"));
+            kf.note(format!("you cannot read namespace {namespace} itself, but you have rights in it"));
             Ok(())
         }
         Looked::Hidden(error) => Err(error),
@@ -119,7 +118,7 @@ fn select(kf: &Kf, namespace: Option<&str>) -> Result<()> {
     })
 }
 
-/// The namespaces one may list, else those that are known from before.
+/// Completes the namespaces that can be listed, and the current and previous ones.
 fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
     let listed = namespaces::api(kf).list().unwrap_or_default();
     let mut names: BTreeSet<String> = listed.iter().map(|namespace| namespace.name().to_owned()).collect();

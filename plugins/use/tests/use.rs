@@ -1,4 +1,4 @@
-//! Which namespace later commands get.
+//! Tests of `kf use`.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
@@ -21,7 +21,7 @@ fn selected(host: &FakeHost) -> (Option<String>, Option<String>) {
 }
 
 #[test]
-fn the_one_before_comes_back() {
+fn dash_switches_to_previous_namespace() {
     let host = cluster();
     assert_eq!(host.run::<Plugin>(&["team-a"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "namespace/team-a in use on lab\n");
@@ -33,18 +33,18 @@ fn the_one_before_comes_back() {
 }
 
 #[test]
-fn without_one_before_there_is_nothing_to_go_back_to() {
+fn dash_without_previous_namespace_is_refused() {
     let host = cluster();
     let error = host.run::<Plugin>(&["-"]).unwrap_err();
     assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf use NAMESPACE")));
-    // The kubeconfig's was in use before the first choice.
+    // Before the first `kf use` the kubeconfig's namespace was in use.
     host.run::<Plugin>(&["team-b"]).unwrap();
     host.run::<Plugin>(&["-"]).unwrap();
     assert_eq!(selected(&host), (None, Some("team-b".into())));
 }
 
 #[test]
-fn a_missing_one_is_refused_with_the_nearest() {
+fn missing_namespace_suggests_nearest() {
     let host = cluster();
     let error = host.run::<Plugin>(&["taem-b"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
@@ -60,14 +60,11 @@ fn a_missing_one_is_refused_with_the_nearest() {
 }
 
 #[test]
-fn one_that_may_be_used_but_not_looked_at_is_accepted_with_a_word() {
+fn unreadable_but_usable_namespace_is_accepted_with_note() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("*", "", "namespaces"));
     assert_eq!(host.run::<Plugin>(&["team-c"]), Ok(Exit::OK));
-    assert_eq!(
-        host.terminal().notes,
-        ["you may not look at the namespace team-c itself, but may work in it"]
-    );
+    assert_eq!(host.terminal().notes, ["you cannot read namespace team-c itself, but you have rights in it"]);
     for (group, resource) in
         [("", "pods"), ("trainer.kubeflow.org", "trainjobs"), ("kubeflow.org", "notebooks")]
     {
@@ -78,7 +75,7 @@ fn one_that_may_be_used_but_not_looked_at_is_accepted_with_a_word() {
 }
 
 #[test]
-fn one_that_is_going_is_no_place_to_work() {
+fn terminating_namespace_is_refused() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.change("Namespace", "team-b", |namespace| namespace.set("/status/phase", "Terminating"));
@@ -88,7 +85,7 @@ fn one_that_is_going_is_no_place_to_work() {
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_a_script_reads_fields() {
+fn dry_run_changes_nothing_and_json_has_fields() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     host.run::<Plugin>(&["team-b"]).unwrap();

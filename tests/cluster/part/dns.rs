@@ -1,4 +1,4 @@
-//! CoreDNS, with the Service that kubelet tells every pod.
+//! CoreDNS, with the Service that the kubelet configures in every pod.
 
 use kf_toolchains::{go, optional};
 
@@ -6,12 +6,12 @@ use super::super::error::{ClusterError, Result};
 use super::super::image::Image;
 use super::super::manifests::parse_yaml;
 use super::super::node::DNS_ADDRESS;
-use super::{Contents, Workshop};
+use super::{BuildContext, Contents};
 
 const MANIFEST: &str = include_str!("../manifests/coredns.yaml");
 
-pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
-    let program = go::build(&optional::coredns(), workshop.progress)?;
+pub(super) fn contents(context: &BuildContext) -> Result<Contents> {
+    let program = go::build(&optional::coredns(), context.progress)?;
     let image = Image::new("kf.test/coredns:1").with_program("coredns", &program)?.entrypoint("/coredns");
     let text = MANIFEST.replace("${DNS_ADDRESS}", DNS_ADDRESS);
     let objects = parse_yaml(&text)

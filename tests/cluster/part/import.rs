@@ -1,4 +1,4 @@
-//! Images into the containerd of a running node.
+//! Imports images into the containerd of a running node.
 
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::super::image::{self, Image};
 use super::super::node::{CONTAINERD_SOCKET, IMPORT_IMAGES};
 use super::super::supervisor::{self, Files, ProcessIdentity};
 
-/// Imports `images` into the node of the cluster in `directory`, as they are written.
+/// Streams `images` into the node of the cluster in `directory`.
 pub(super) fn into_node(directory: &Path, images: Vec<Image>) -> Result<()> {
     if images.is_empty() {
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) fn into_node(directory: &Path, images: Vec<Image>) -> Result<()> {
     if output.status.success() {
         return written;
     }
-    // Why it ended says more than that it could not be written to.
+    // Its own error is more useful than the failed write.
     Err(kf_toolchains::Error::CommandFailed {
         command: format!("{} images import", what.display()),
         status: output.status.to_string(),
@@ -37,7 +37,7 @@ pub(super) fn into_node(directory: &Path, images: Vec<Image>) -> Result<()> {
     .into())
 }
 
-/// containerd's own client, for the containerd of the node of the cluster in `directory`.
+/// containerd's client, for the node of the cluster in `directory`.
 pub(super) fn ctr(directory: &Path) -> Result<Command> {
     let files = Files(directory);
     let first: ProcessIdentity = supervisor::read_json(&files.node())?;
@@ -50,7 +50,7 @@ pub(super) fn ctr(directory: &Path) -> Result<Command> {
         .find(|program| program.name == IMPORT_IMAGES)
         .ok_or_else(|| ClusterError::malformed(files.plan(), "it imports no images"))?;
     let mut command = Command::new(&ctr.path);
-    // The node's files are seen through its first process; only the socket is needed of them.
+    // The node's socket is reached through its first process.
     command.arg(format!("--address=/proc/{}/root{CONTAINERD_SOCKET}", first.pid()));
     command.arg("--namespace=k8s.io").envs(ctr.environment);
     Ok(command)

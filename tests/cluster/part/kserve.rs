@@ -1,8 +1,7 @@
 //! KServe's manager, for InferenceServices without Istio and Knative.
 //!
-//! Upstream's manifests are changed where they count on what is not here: cert-manager, whose
-//! certificate is made by us instead, and a proxy for the metrics. Deployments are made in the Standard
-//! mode, without an Ingress, so that a model is reached through its Service.
+//! Upstream's manifests are changed to work without cert-manager, whose certificate is created here, and without the
+//! metrics proxy. Models are deployed in the Standard mode, without an Ingress, and reached through their Services.
 
 use kf_toolchains::upstream::KSERVE;
 use kf_toolchains::{go, optional};
@@ -12,20 +11,20 @@ use super::super::error::{ClusterError, Result};
 use super::super::images;
 use super::super::objects::{DEPLOYMENT, is};
 use super::super::pki::{Authority, Identity};
-use super::{Contents, Workshop, python, upstream};
+use super::{BuildContext, Contents, python, upstream};
 
 const MANAGER: &str = "kf.test/kserve-manager:1";
-/// Fetches a model before its server starts, from `http://` and `https://`.
+/// Downloads a model over `http://` or `https://` before its server starts.
 const STORAGE_INITIALIZER: &str = "kf.test/storage-initializer:1";
 const NAMESPACE: &str = "kserve";
 const WEBHOOK_SERVICE: &str = "kserve-webhook-server-service";
 const WEBHOOK_SECRET: &str = "kserve-webhook-server-cert";
 const CONFIGURATION: &str = "inferenceservice-config";
 
-pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
-    let manager = go::build(&KSERVE.manager(), workshop.progress)?;
+pub(super) fn contents(context: &BuildContext) -> Result<Contents> {
+    let manager = go::build(&KSERVE.manager(), context.progress)?;
     let sources = KSERVE.sources()?;
-    let mut objects = upstream::objects(&KSERVE, workshop)?;
+    let mut objects = upstream::objects(&KSERVE, context)?;
     let definitions = upstream::take_definitions(&mut objects)?;
 
     let authority = Authority::new("kf test cluster kserve webhooks")?;
@@ -39,7 +38,7 @@ pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
     objects.extend(upstream::user_roles(&sources.join("config/overlays/kubeflow/cluster-role.yaml"))?);
 
     let entrypoint = sources.join("python/storage-initializer/scripts/initializer-entrypoint");
-    let initializer = python::image(STORAGE_INITIALIZER, &optional::STORAGE_INITIALIZER, workshop)?
+    let initializer = python::image(STORAGE_INITIALIZER, &optional::STORAGE_INITIALIZER, context)?
         .with_program("storage-initializer/scripts/initializer-entrypoint", &entrypoint)?
         .entrypoint("/storage-initializer/scripts/initializer-entrypoint");
     let example = json!({

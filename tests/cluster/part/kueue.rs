@@ -1,8 +1,8 @@
-//! Kueue, which holds jobs back until there is room in their queue.
+//! Kueue, which suspends jobs until their queue has quota.
 //!
-//! Upstream's webhooks look at every job, and at every pod, of the whole cluster, and nothing is
-//! admitted while they do not answer. Here they look at what names a queue, so that tests without one
-//! see nothing of Kueue; and only Jobs, JobSets and TrainJobs are queued.
+//! Upstream's webhooks handle every job and pod of the cluster, and nothing is admitted while they do not answer.
+//! Here they handle only objects with a queue, so that Kueue does not affect other tests; and only Jobs, JobSets and
+//! TrainJobs are queued.
 
 use kf_toolchains::go;
 use kf_toolchains::upstream::KUEUE;
@@ -13,10 +13,9 @@ use super::super::error::{ClusterError, Result};
 use super::super::images;
 use super::super::manifests::parse_yaml;
 use super::super::objects::is;
-use super::{Contents, Workshop, upstream};
+use super::{BuildContext, Contents, upstream};
 
-/// The LocalQueue of each team, and of each namespace for which one is made. It has room for 1 CPU and
-/// 1 GiB of memory.
+/// The name of a team's LocalQueue. Its quota is 1 CPU and 1 GiB of memory.
 pub const QUEUE: &str = "training";
 
 const MANAGER: &str = "kf.test/kueue-manager:1";
@@ -25,9 +24,9 @@ const FRAMEWORKS: [&str; 3] = ["batch/job", "jobset.x-k8s.io/jobset", "trainer.k
 const QUEUED_GROUPS: [&str; 3] = ["batch", "jobset.x-k8s.io", "trainer.kubeflow.org"];
 const GROUP: &str = "kueue.x-k8s.io";
 
-pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
-    let manager = go::build(&KUEUE.manager(), workshop.progress)?;
-    let mut objects = upstream::objects(&KUEUE, workshop)?;
+pub(super) fn contents(context: &BuildContext) -> Result<Contents> {
+    let manager = go::build(&KUEUE.manager(), context.progress)?;
+    let mut objects = upstream::objects(&KUEUE, context)?;
     let definitions = upstream::take_definitions(&mut objects)?;
     for object in &mut objects {
         upstream::adapt_deployment(object, MANAGER);
@@ -44,19 +43,19 @@ pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
         "kind": "ResourceFlavor",
         "metadata": {"name": "default"},
     });
-    let mut afterwards = vec![flavor];
-    afterwards.extend([TEAM_A, TEAM_B].into_iter().flat_map(queue));
+    let mut last = vec![flavor];
+    last.extend([TEAM_A, TEAM_B].into_iter().flat_map(queue));
     Ok(Contents {
         images: vec![images::manager(MANAGER, "/manager", &manager)?],
         definitions,
         objects,
-        afterwards,
+        last,
         groups: vec![GROUP],
         ..Contents::default()
     })
 }
 
-/// A queue of `namespace` alone, so that tests do not wait for each other.
+/// A queue for one namespace, so that tests do not wait for each other.
 pub(super) fn queue(namespace: &str) -> [Value; 2] {
     let cluster_queue = json!({
         "apiVersion": "kueue.x-k8s.io/v1beta1",
@@ -83,8 +82,7 @@ pub(super) fn queue(namespace: &str) -> [Value; 2] {
     [cluster_queue, local_queue]
 }
 
-/// Leaves the webhooks of Kueue's own kinds, and for the kinds that are queued those that look at
-/// objects with a queue.
+/// Keeps the webhooks of Kueue's own kinds and, for objects with a queue, those of the queued kinds.
 fn restrict(configuration: &mut Value) {
     let Some(webhooks) = configuration.get_mut("webhooks").and_then(Value::as_array_mut) else { return };
     let group_of = |webhook: &Value| {
@@ -99,13 +97,13 @@ fn restrict(configuration: &mut Value) {
         if is_queued(&group_of(webhook))
             && let Some(webhook) = webhook.as_object_mut()
         {
-            let names_a_queue = json!({"key": "kueue.x-k8s.io/queue-name", "operator": "Exists"});
-            webhook.insert("objectSelector".to_owned(), json!({"matchExpressions": [names_a_queue]}));
+            let has_queue = json!({"key": "kueue.x-k8s.io/queue-name", "operator": "Exists"});
+            webhook.insert("objectSelector".to_owned(), json!({"matchExpressions": [has_queue]}));
         }
     }
 }
 
-/// Sets which kinds are queued, in the ConfigMap whose value is a document of its own.
+/// Sets the queued kinds, in the YAML document in the ConfigMap.
 fn configure(object: &mut Value) -> Result<()> {
     let malformed = |reason: String| ClusterError::malformed(CONFIGURATION, reason);
     let Some(document) = object.get_mut("data").and_then(|data| data.get_mut(CONFIGURATION)) else {
@@ -120,7 +118,7 @@ fn configure(object: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Whether it is one of upstream's roles for whoever submits jobs, about Kueue's own kinds.
+/// Whether it is one of upstream's roles on Kueue's kinds for users who submit jobs.
 fn is_for_users(object: &Value) -> bool {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     let group = object.pointer("/rules/0/apiGroups/0").and_then(Value::as_str).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Parts of Kubeflow, and programs to use with it, that only some tests need.
+//! Parts of Kubeflow, and other programs, that only some tests need.
 //!
-//! A test says [`Cluster::require`]; the cluster starts without them and stays as quick. A part is
-//! installed once for a cluster, by whoever asks first: its programs are built if they are not cached,
-//! its images brought into the running node, its manifests applied, and its Deployments waited for.
-//! A lock in the cluster's directory makes all other test programs wait for that.
+//! A cluster starts without them, so that it starts quickly; a test calls [`Cluster::require`]. A part is installed
+//! once per cluster, by the first test that requires it: its programs are built if they are not cached, its images
+//! are imported into the node, its manifests are applied, and its Deployments become available. Other test programs
+//! wait for a lock in the cluster's directory.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use kf_toolchains::{Progress, debian, progress};
 use serde_json::Value;
 
 use super::client::{block_on, connect};
-use super::controllers::keep_in_service;
+use super::controllers::tune_for_tests;
 use super::error::{ClusterError, Result};
 use super::image::Image;
 use super::stand_ins::StandIn;
@@ -37,10 +37,10 @@ pub use model_server::{BROKEN_MODEL_SERVER, LOAD, MODEL_SERVERS};
 pub use pipelines::PIPELINES;
 pub use python::{JUPYTERLAB, TENSORBOARD};
 
-/// What can be added to a cluster with a node.
+/// A part that can be added to a cluster with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// CoreDNS, which answers for the names of Services and pods.
+    /// CoreDNS, which resolves the names of Services and pods.
     Dns,
     /// The image [`TENSORBOARD`].
     TensorBoard,
@@ -52,17 +52,17 @@ pub enum Part {
     KServe,
     /// Kueue, with the LocalQueue [`QUEUE`] for each team; [`Cluster::make_queue`] makes more.
     Kueue,
-    /// A registry of images; [`Cluster::push`] fills it.
+    /// A registry of images; [`Cluster::push`] pushes to it.
     Registry,
-    /// The legacy training operator: PyTorchJob, TFJob and their like.
+    /// The legacy training operator: PyTorchJob, TFJob and others.
     TrainingOperator,
-    /// Notebooks, Workspaces and their kinds, by stand-ins for upstream's controllers.
+    /// Notebooks, Workspaces and WorkspaceKinds, with stand-ins for upstream's controllers.
     Notebooks,
-    /// Tensorboards, by a stand-in for upstream's controller, with the image [`TENSORBOARD`].
+    /// Tensorboards, with a stand-in for upstream's controller and the image [`TENSORBOARD`].
     Tensorboards,
-    /// Katib's Experiments and Trials, by a stand-in for its controllers and webhooks.
+    /// Katib's Experiments and Trials, with a stand-in for its controllers and webhooks.
     Katib,
-    /// The image [`PIPELINES`], which stands in for a server that cannot be had here.
+    /// The image [`PIPELINES`], a stand-in for a server that is not available as a Go module.
     Pipelines,
 }
 
@@ -83,7 +83,7 @@ impl Part {
         Self::Pipelines,
     ];
 
-    /// What it is called on a command line.
+    /// Its name on a command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -102,14 +102,14 @@ impl Part {
         }
     }
 
-    /// The part that is called `name`.
+    /// The part with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|part| part.name() == name)
     }
 
-    /// The parts without which it does not work.
-    const fn needs(self) -> &'static [Self] {
+    /// The parts that it requires.
+    const fn dependencies(self) -> &'static [Self] {
         match self {
             Self::KServe | Self::TrainingOperator => &[Self::Dns],
             Self::Tensorboards => &[Self::TensorBoard],
@@ -125,20 +125,20 @@ impl Part {
         }
     }
 
-    fn contents(self, workshop: &Workshop) -> Result<Contents> {
+    fn contents(self, context: &BuildContext) -> Result<Contents> {
         match self {
-            Self::Dns => dns::contents(workshop),
-            Self::TensorBoard => python::tensorboard(workshop),
-            Self::JupyterLab => python::jupyterlab(workshop),
-            Self::ModelServer => model_server::contents(workshop),
-            Self::KServe => kserve::contents(workshop),
-            Self::Kueue => kueue::contents(workshop),
-            Self::Registry => registry::contents(workshop),
-            Self::TrainingOperator => training_operator::contents(workshop),
+            Self::Dns => dns::contents(context),
+            Self::TensorBoard => python::tensorboard(context),
+            Self::JupyterLab => python::jupyterlab(context),
+            Self::ModelServer => model_server::contents(context),
+            Self::KServe => kserve::contents(context),
+            Self::Kueue => kueue::contents(context),
+            Self::Registry => registry::contents(context),
+            Self::TrainingOperator => training_operator::contents(context),
             Self::Notebooks => stand_in(StandIn::Notebooks, "kubeflow.org"),
             Self::Tensorboards => stand_in(StandIn::Tensorboards, "tensorboard.kubeflow.org"),
             Self::Katib => stand_in(StandIn::Katib, "kubeflow.org"),
-            Self::Pipelines => pipelines::contents(workshop),
+            Self::Pipelines => pipelines::contents(context),
         }
     }
 }
@@ -149,27 +149,27 @@ impl fmt::Display for Part {
     }
 }
 
-/// What parts are made with.
-struct Workshop {
+/// What parts are built with.
+struct BuildContext {
     binaries: Binaries,
     /// The unpacked packages of the node.
     system: PathBuf,
     progress: Progress,
 }
 
-/// What a part brings into a cluster.
+/// The contents of a part.
 #[derive(Default)]
 struct Contents {
     images: Vec<Image>,
     definitions: Vec<CustomResourceDefinition>,
     objects: Vec<Value>,
-    /// What is applied last, when the webhooks answer that are asked about it.
-    afterwards: Vec<Value>,
-    /// An object that users could make, to see that the webhooks answer which are asked about it.
+    /// Objects that are applied last, once their webhooks answer.
+    last: Vec<Value>,
+    /// An object that users could create, to check that its webhooks answer.
     example: Option<Value>,
-    /// The groups of its kinds, which the roles `edit` and `view` must cover before users come.
+    /// The groups of its kinds, which the roles `edit` and `view` must include.
     groups: Vec<&'static str>,
-    /// A program that takes a controller's place.
+    /// A program that replaces a controller.
     stand_in: Option<StandIn>,
 }
 
@@ -180,8 +180,8 @@ fn stand_in(stand_in: StandIn, group: &'static str) -> Result<Contents> {
 }
 
 impl Cluster {
-    /// Makes sure that `part` runs in this cluster: the first who asks installs it, everybody else
-    /// waits for that. Takes a node. An existing cluster is taken to have what its tests need.
+    /// Makes sure that `part` runs in this cluster, which must have a node. The first caller installs it, others wait.
+    /// An existing cluster is assumed to have it.
     pub fn require(&self, part: Part) -> Result<()> {
         if self.profile() != Profile::Node {
             return Err(ClusterError::PartNeedsNode(part));
@@ -189,8 +189,8 @@ impl Cluster {
         if self.state.existing {
             return Ok(());
         }
-        for needed in part.needs() {
-            self.require(*needed)?;
+        for dependency in part.dependencies() {
+            self.require(*dependency)?;
         }
         let directory = self.directory().join("parts");
         fs::create_dir_all(&directory)?;
@@ -204,8 +204,8 @@ impl Cluster {
         Ok(fs::write(installed, "")?)
     }
 
-    /// Gives `namespace` a LocalQueue named [`QUEUE`], with room for 1 CPU and 1 GiB of memory that no
-    /// other namespace shares. Takes [`Part::Kueue`].
+    /// Creates a LocalQueue named [`QUEUE`] in `namespace`, with its own quota of 1 CPU and 1 GiB of memory. Requires
+    /// [`Part::Kueue`].
     pub fn make_queue(&self, namespace: &str) -> Result<()> {
         let kubeconfig = self.kubeconfig(User::Admin);
         block_on(async {
@@ -214,9 +214,8 @@ impl Cluster {
         })
     }
 
-    /// Pushes `image`, which the node has, from this machine to the cluster's registry, and returns
-    /// the reference by which a pod pulls it: `localhost:5000/<repository>@sha256:<digest>`. Takes
-    /// [`Part::Registry`].
+    /// Pushes `image` of the node to the cluster's registry, and returns the reference with which a pod pulls it:
+    /// `localhost:5000/<repository>@sha256:<digest>`. Requires [`Part::Registry`].
     pub fn push(&self, image: &str, repository: &str) -> Result<String> {
         registry::push(self, image, repository)
     }
@@ -225,10 +224,10 @@ impl Cluster {
 fn install(cluster: &Cluster, part: Part) -> Result<()> {
     let progress: Progress = progress::to_stderr;
     progress(&format!("installing {part}"));
-    let workshop =
-        Workshop { binaries: Binaries::built(progress)?, system: debian::node(progress)?, progress };
-    let mut contents = part.contents(&workshop)?;
-    contents.objects.iter_mut().for_each(keep_in_service);
+    let context =
+        BuildContext { binaries: Binaries::built(progress)?, system: debian::node(progress)?, progress };
+    let mut contents = part.contents(&context)?;
+    contents.objects.iter_mut().for_each(tune_for_tests);
     import::into_node(cluster.directory(), contents.images)?;
     let logs = cluster.logs();
     let kubeconfig = cluster.kubeconfig(User::Admin);
@@ -239,7 +238,7 @@ fn install(cluster: &Cluster, part: Part) -> Result<()> {
         }
         objects::apply_all(&client, &contents.objects).await?;
         objects::wait_until_available(&client, &contents.objects, &logs).await?;
-        objects::apply_when_admitted(&client, &contents.afterwards).await?;
+        objects::apply_when_admitted(&client, &contents.last).await?;
         objects::wait_until_admitted(&client, contents.example.as_slice()).await?;
         for group in &contents.groups {
             access::wait_for_rules(&client, group, &logs).await?;
@@ -257,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_found_by_its_name() {
+    fn all_parts_are_found_by_name() {
         for part in Part::ALL {
             assert_eq!(Part::named(part.name()), Some(part));
         }

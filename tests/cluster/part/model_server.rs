@@ -1,24 +1,24 @@
-//! Images of a model server, in two versions, of one that cannot start, and of one who asks them.
+//! Images of a model server in two versions, of one that cannot start, and of a load generator.
 
 use kf_toolchains::{go, optional};
 
 use super::super::error::Result;
 use super::super::image::Image;
-use super::{Contents, Workshop};
+use super::{BuildContext, Contents};
 
-/// A model server, and its next version; see `images/model-server/main.go`.
+/// Two versions of a model server; see `images/model-server/main.go`.
 pub const MODEL_SERVERS: [&str; 2] = ["kf.test/model-server:1", "kf.test/model-server:2"];
-/// A version whose model is missing: it says `model.pkl: no such file` and exits with 1.
+/// A version without its model: it prints `model.pkl: no such file` and exits with 1.
 pub const BROKEN_MODEL_SERVER: &str = "kf.test/model-server:broken";
-/// Sends requests to a service and counts what comes of them; see `images/load/main.go`.
+/// Sends requests to a service and counts the results; see `images/load/main.go`.
 pub const LOAD: &str = "kf.test/load:1";
 
-pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
-    let program = go::build(&optional::model_server(), workshop.progress)?;
-    let load = go::build(&optional::load(), workshop.progress)?;
+pub(super) fn contents(context: &BuildContext) -> Result<Contents> {
+    let program = go::build(&optional::model_server(), context.progress)?;
+    let load = go::build(&optional::load(), context.progress)?;
     let image = |name| -> Result<Image> {
         let image = Image::new(name).with_program("model-server", &program)?.entrypoint("/model-server");
-        // As a pod demands that may not run as root.
+        // For pods that must not run as root.
         Ok(image.user("65532:65532"))
     };
     let [first, second] = MODEL_SERVERS;

@@ -6,12 +6,12 @@ use kf_toolchains::python::{self, Site};
 use super::super::error::Result;
 use super::super::image::Image;
 use super::super::images;
-use super::{Contents, Workshop};
+use super::{BuildContext, Contents};
 
-/// TensorBoard, as `tensorboard` and `/usr/local/bin/tensorboard`; alone it serves `/logs` on port 6006.
+/// TensorBoard, as `tensorboard` and `/usr/local/bin/tensorboard`; by default it serves `/logs` on port 6006.
 pub const TENSORBOARD: &str = "kf.test/tensorboard:1";
-/// JupyterLab as Kubeflow's notebook images have it: on port 8888 below `$NB_PREFIX`, at home in
-/// `/home/jovyan`, without a password unless `$JUPYTER_TOKEN` is one.
+/// JupyterLab as in Kubeflow's notebook images: on port 8888 below `$NB_PREFIX`, with the home `/home/jovyan`, and
+/// without authentication unless `$JUPYTER_TOKEN` is set.
 pub const JUPYTERLAB: &str = "kf.test/jupyterlab:1";
 
 const START_JUPYTERLAB: &str = r#"#!/bin/sh
@@ -21,10 +21,10 @@ exec jupyter lab --ServerApp.root_dir="$HOME" --ServerApp.ip=0.0.0.0 --ServerApp
 "#;
 
 /// Python with a shell, for the user `jovyan`, and the packages of `site` on its path.
-pub(super) fn image(name: &str, site: &Site, workshop: &Workshop) -> Result<Image> {
-    let base = python::base(workshop.progress)?;
-    let busybox = images::find_busybox(&workshop.system)?;
-    let packages = site.installed(workshop.progress)?;
+pub(super) fn image(name: &str, site: &Site, context: &BuildContext) -> Result<Image> {
+    let base = python::base(context.progress)?;
+    let busybox = images::find_busybox(&context.system)?;
+    let packages = site.installed(context.progress)?;
     let image = Image::new(name)
         .search_path("/usr/local/bin:/usr/bin:/bin:/site/bin")
         .environment("PYTHONPATH", "/site")
@@ -42,16 +42,16 @@ pub(super) fn image(name: &str, site: &Site, workshop: &Workshop) -> Result<Imag
     images::with_applets(image, &busybox)?.in_new_layer().with_tree("site", &packages)
 }
 
-pub(super) fn tensorboard(workshop: &Workshop) -> Result<Contents> {
-    let mut image = image(TENSORBOARD, &optional::TENSORBOARD, workshop)?
+pub(super) fn tensorboard(context: &BuildContext) -> Result<Contents> {
+    let mut image = image(TENSORBOARD, &optional::TENSORBOARD, context)?
         .with_link("usr/local/bin/tensorboard", "/site/bin/tensorboard")?
         .entrypoint("tensorboard");
     image.command = ["--bind_all", "--logdir=/logs"].map(str::to_owned).to_vec();
     Ok(Contents { images: vec![image], ..Contents::default() })
 }
 
-pub(super) fn jupyterlab(workshop: &Workshop) -> Result<Contents> {
-    let image = image(JUPYTERLAB, &optional::JUPYTERLAB, workshop)?
+pub(super) fn jupyterlab(context: &BuildContext) -> Result<Contents> {
+    let image = image(JUPYTERLAB, &optional::JUPYTERLAB, context)?
         .environment("JUPYTER_PATH", "/site/share/jupyter")
         .environment("JUPYTER_CONFIG_PATH", "/site/etc/jupyter")
         .environment("JUPYTERLAB_DIR", "/site/share/jupyter/lab")

@@ -1,5 +1,5 @@
-//! A registry of container images, in the node's network: the machine pushes to the node's address,
-//! and containerd pulls from `localhost`, which it trusts without TLS.
+//! A registry of container images in the node's network: the machine pushes to the node's address, and containerd
+//! pulls from `localhost`, which needs no TLS.
 
 use kf_toolchains::{command, go, optional};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::error::{ClusterError, Result};
 use super::super::image::Image;
 use super::super::{Cluster, supervisor};
-use super::{Contents, Workshop, import};
+use super::{BuildContext, Contents, import};
 
 /// The registry's port on the node.
 const PORT: u16 = 5000;
@@ -15,13 +15,13 @@ const PORT: u16 = 5000;
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "registry";
 
-pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
-    let program = go::build(&optional::registry(), workshop.progress)?;
+pub(super) fn contents(context: &BuildContext) -> Result<Contents> {
+    let program = go::build(&optional::registry(), context.progress)?;
     let image = Image::new("kf.test/registry:1").with_program("registry", &program)?.entrypoint("/registry");
     Ok(Contents { images: vec![image], objects: objects().to_vec(), ..Contents::default() })
 }
 
-/// Pushes `image`, which the node has, to `repository`; see [`Cluster::push`].
+/// Pushes `image` to `repository`; see [`Cluster::push`].
 pub(super) fn push(cluster: &Cluster, image: &str, repository: &str) -> Result<String> {
     let directory = cluster.directory();
     let node = supervisor::read_plan(directory)?
@@ -32,7 +32,7 @@ pub(super) fn push(cluster: &Cluster, image: &str, repository: &str) -> Result<S
     command::output(import::ctr(directory)?.args(["images", "push", "--plain-http", &target]))?;
     let listed =
         command::output(import::ctr(directory)?.args(["images", "list", &format!("name=={target}")]))?;
-    // A line of headings, then the name, the type and the digest.
+    // A header line, then the name, the type and the digest.
     let digest = listed
         .lines()
         .nth(1)

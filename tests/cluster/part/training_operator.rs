@@ -1,4 +1,4 @@
-//! Kubeflow's legacy training operator, for PyTorchJobs and their like. It makes its own certificate.
+//! Kubeflow's legacy training operator, for PyTorchJobs and others. It creates its own certificate.
 
 use kf_toolchains::go;
 use kf_toolchains::upstream::TRAINING_OPERATOR;
@@ -9,23 +9,23 @@ use super::super::controllers::containers_mut;
 use super::super::error::Result;
 use super::super::images::{self, BUSYBOX};
 use super::super::objects::{DEPLOYMENT, is};
-use super::{Contents, Workshop, upstream};
+use super::{BuildContext, Contents, upstream};
 
 const MANAGER: &str = "kf.test/training-operator:1";
 
 const NAMESPACE: &str = "kubeflow";
 const INIT_CONTAINER: &str = "pytorch-init-container";
 
-/// In it a worker waits until its master has a name. Upstream's asks with `nslookup`, and the one of
-/// Debian's busybox fails when any of the search domains lacks the name.
+/// Makes a worker wait until its master's name resolves. Upstream uses `nslookup`, which in Debian's busybox fails if
+/// the name is missing in any of the search domains.
 const INIT_CONTAINER_TEMPLATE: &str = "- name: init-pytorch
   image: {{.InitContainerImage}}
   command: [sh, -c, 'until ping -c 1 -W 1 {{.MasterAddr}}; do sleep 0.5; done']
 ";
 
-pub(super) fn contents(workshop: &Workshop) -> Result<Contents> {
-    let manager = go::build(&TRAINING_OPERATOR.manager(), workshop.progress)?;
-    let mut objects = upstream::objects(&TRAINING_OPERATOR, workshop)?;
+pub(super) fn contents(context: &BuildContext) -> Result<Contents> {
+    let manager = go::build(&TRAINING_OPERATOR.manager(), context.progress)?;
+    let mut objects = upstream::objects(&TRAINING_OPERATOR, context)?;
     let definitions = upstream::take_definitions(&mut objects)?;
     for object in &mut objects {
         if is(object, DEPLOYMENT) {

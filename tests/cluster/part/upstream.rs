@@ -1,4 +1,4 @@
-//! What upstream's own manifests have in common, and what is changed in all of them.
+//! Changes that apply to all of upstream's manifests.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use super::super::controllers::{self, containers_mut};
 use super::super::error::{ClusterError, Result};
 use super::super::manifests::read_yaml;
 use super::super::objects::{DEPLOYMENT, is};
-use super::Workshop;
+use super::BuildContext;
 
-/// The objects of upstream's overlay, as upstream has them.
-pub(super) fn objects(upstream: &Upstream, workshop: &Workshop) -> Result<Vec<Value>> {
-    controllers::cached(upstream, workshop.progress, |_scratch| {
-        controllers::kustomize(&workshop.binaries, &upstream.sources()?.join(upstream.overlay))
+/// The unchanged objects of upstream's overlay.
+pub(super) fn objects(upstream: &Upstream, context: &BuildContext) -> Result<Vec<Value>> {
+    controllers::cached(upstream, context.progress, |_scratch| {
+        controllers::kustomize(&context.binaries, &upstream.sources()?.join(upstream.overlay))
     })
 }
 
-/// Takes the custom resource definitions out of `objects`.
+/// Removes the custom resource definitions from `objects` and returns them.
 pub(super) fn take_definitions(objects: &mut Vec<Value>) -> Result<Vec<CustomResourceDefinition>> {
     let (definitions, others): (Vec<Value>, Vec<Value>) =
         std::mem::take(objects).into_iter().partition(|object| is(object, "CustomResourceDefinition"));
@@ -33,7 +33,7 @@ pub(super) fn take_definitions(objects: &mut Vec<Value>) -> Result<Vec<CustomRes
         .collect()
 }
 
-/// Has the manager run from `image`, which needs no pulling, with requests that fit a small node.
+/// Makes the manager run from `image`, which is not pulled, with requests for a small node.
 pub(super) fn adapt_deployment(object: &mut Value, image: &str) {
     if !is(object, DEPLOYMENT) {
         return;
@@ -46,8 +46,8 @@ pub(super) fn adapt_deployment(object: &mut Value, image: &str) {
     }
 }
 
-/// Kubeflow's roles for users in `file`. There they extend `kubeflow-edit` and `kubeflow-view`, to
-/// which a profile's owner is bound; users of the tests have `edit` and `view`, so they extend these.
+/// Kubeflow's roles for users in `file`. Upstream aggregates them to `kubeflow-edit` and `kubeflow-view`, to which the
+/// owner of a profile is bound. Here they are aggregated to `edit` and `view`, the roles of the test users.
 pub(super) fn user_roles(file: &Path) -> Result<Vec<Value>> {
     let mut roles = Vec::new();
     for mut role in read_yaml(file)? {
@@ -64,7 +64,7 @@ pub(super) fn user_roles(file: &Path) -> Result<Vec<Value>> {
     Ok(roles)
 }
 
-/// Makes `role` part of Kubernetes' own role `to`.
+/// Aggregates `role` to Kubernetes' role `to`.
 pub(super) fn extend(role: &mut Value, to: &str) {
     if let Some(metadata) = role.get_mut("metadata").and_then(Value::as_object_mut) {
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");

@@ -1,13 +1,13 @@
-//! Stand-ins for the controllers of Kubeflow that cannot be had as Go modules.
+//! Stand-ins for Kubeflow controllers that are not available as Go modules.
 //!
-//! Each does to StatefulSets, Deployments, Services and statuses what upstream's controller was seen to do, its
-//! traps included: a Notebook's status mirrors its pod and lags behind; a Workspace passes through `Error` at every
-//! start; what cannot be made is told by events alone, or not at all. The pods are real and run on the node, so
-//! times and failures are the kubelet's and the StatefulSet controller's own. Idle
-//! Notebooks are culled where they ask for it. Katib's has its webhooks as well. Left out are the activity rules of Workspaces, which pause them just as
-//! a person does, and the webhooks of Workspaces, which refuse what kf otherwise finds out from a state.
+//! Each manages StatefulSets, Deployments, Services and statuses as upstream's controller was observed to do, including
+//! its quirks: a Notebook's status mirrors its pod with a delay; a Workspace passes through `Error` at every start;
+//! objects that cannot be created are reported only by events, or not at all. The pods are real and run on the node, so
+//! timing and failures are those of the kubelet and the StatefulSet controller. Idle Notebooks are culled if an
+//! annotation requests it. Katib's stand-in includes its webhooks. Not implemented are the activity rules of Workspaces,
+//! which pause them as a user would, and the webhooks of Workspaces, whose refusals kf also finds in the state.
 //!
-//! They run in a program of their own, `kf-test-cluster stand-in`, until the cluster's supervisor ends.
+//! They run in a separate process, `kf-test-cluster stand-in`, until the cluster's supervisor ends.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -29,16 +29,16 @@ use super::helper::helper_program;
 use super::supervisor::{Files, ProcessIdentity, read_json};
 use super::{Cluster, User};
 
-mod follow;
+mod controller;
 mod katib;
 mod notebook;
 mod tensorboard;
 mod workspace;
 
-/// Whose place is taken.
+/// A stand-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandIn {
-    /// The controllers of Notebooks, and of Workspaces and their kinds.
+    /// The controllers of Notebooks, Workspaces and WorkspaceKinds.
     Notebooks,
     /// The controller of Tensorboards.
     Tensorboards,
@@ -47,7 +47,7 @@ pub enum StandIn {
 }
 
 impl StandIn {
-    /// As the helper program is told.
+    /// The name for the helper program.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl StandIn {
         }
     }
 
-    /// The one of this name.
+    /// The stand-in with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Notebooks, Self::Tensorboards, Self::Katib].into_iter().find(|one| one.name() == name)
@@ -71,7 +71,7 @@ impl StandIn {
         }
     }
 
-    /// Its definitions, and the roles that let `edit` and `view` cover them.
+    /// Its definitions, and the roles that add them to `edit` and `view`.
     pub(crate) fn objects(self) -> Result<(Vec<CustomResourceDefinition>, Vec<Value>)> {
         let malformed = |reason: String| ClusterError::malformed(self.name(), reason);
         let documents = super::manifests::parse_yaml(self.manifest()).map_err(malformed)?;
@@ -88,10 +88,10 @@ impl StandIn {
     }
 }
 
-/// Starts the program that stands in, for as long as the cluster lasts.
+/// Starts a stand-in that runs until the cluster ends.
 pub(crate) fn spawn(cluster: &Cluster, stand_in: StandIn) -> Result<()> {
     let log = fs::File::create(Files(cluster.directory()).log(&format!("stand-in-{}", stand_in.name())))?;
-    // It outlives the test program that asks for it first, and ends with the supervisor.
+    // It outlives the test program that requires it first, and ends with the supervisor.
     Command::new(helper_program()?)
         .arg("stand-in")
         .arg(cluster.directory())
@@ -105,13 +105,13 @@ pub(crate) fn spawn(cluster: &Cluster, stand_in: StandIn) -> Result<()> {
         let kubeconfig = cluster.kubeconfig(User::Admin);
         block_on(async {
             let client = connect(&kubeconfig).await?;
-            katib::wait_until_it_refuses(&client, &cluster.logs()).await
+            katib::wait_for_webhooks(&client, &cluster.logs()).await
         })?;
     }
     Ok(())
 }
 
-/// Stands in until the cluster whose directory it is has ended.
+/// Runs a stand-in until the cluster of this directory has ended.
 pub fn run(directory: &Path, stand_in: StandIn) -> Result<()> {
     let supervisor: ProcessIdentity = read_json(&Files(directory).supervisor())?;
     let kubeconfig = User::Admin.kubeconfig(&directory.join("pki"));
@@ -144,8 +144,7 @@ pub fn run(directory: &Path, stand_in: StandIn) -> Result<()> {
     })
 }
 
-/// The address of this machine that the server at this URL can reach: the API server of a node is in a network of its
-/// own.
+/// The address of this machine for the server at this URL: the API server of a node is in another network.
 fn address_towards(url: &str) -> Result<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // Nothing is sent.
@@ -153,18 +152,18 @@ fn address_towards(url: &str) -> Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// A resource whose objects are documents here.
+/// A resource with untyped objects.
 fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
-/// Into the stand-in's log, which is all that upstream's controllers say of some failures.
-fn say(text: &str) {
+/// Writes to the stand-in's log, where upstream's controllers report some failures.
+fn log(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// The part of this name, made if it is missing.
+/// The object with this name. Creates it if it does not exist.
 async fn ensure<K>(api: &Api<K>, name: &str, wanted: &Value) -> Result<K, kube::Error>
 where
     K: Clone + Debug + serde::Serialize + serde::de::DeserializeOwned,
@@ -176,7 +175,7 @@ where
     api.create(&PostParams::default(), &wanted).await
 }
 
-/// Writes the status of an object; fields that are not in it go.
+/// Replaces the status of an object.
 async fn write_status(
     client: &Client,
     object: &DynamicObject,
@@ -186,19 +185,19 @@ async fn write_status(
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, resource);
     let before = object.data.get("status").cloned().unwrap_or_default();
-    let patch = json!({"status": replacing(&before, status)});
+    let patch = json!({"status": replacement_patch(&before, status)});
     match api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
+        written => written.map(drop),
     }
 }
 
-/// A merge patch that makes one value of another.
-fn replacing(before: &Value, after: Value) -> Value {
+/// A merge patch that replaces one value by another.
+fn replacement_patch(before: &Value, after: Value) -> Value {
     let (Value::Object(old), Value::Object(mut new)) = (before, after.clone()) else { return after };
     for (field, value) in &mut new {
         if let Some(old) = old.get(field) {
-            *value = replacing(old, value.take());
+            *value = replacement_patch(old, value.take());
         }
     }
     for field in old.keys() {

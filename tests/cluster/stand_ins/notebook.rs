@@ -1,4 +1,4 @@
-//! The notebook controller of the branch notebooks-v1.
+//! The notebook controller of upstream's branch notebooks-v1.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
-use super::follow::{Controller, Pass, changes};
-use super::{ensure, owner, resource, say, write_status};
+use super::controller::{Controller, Reconcile, changes};
+use super::{ensure, log, owner, resource, write_status};
 
 const STOPPED: &str = "kubeflow-resource-stopped";
 const LABEL: &str = "notebook-name";
 const LAST_ACTIVITY: &str = "notebooks.kubeflow.org/last-activity";
-/// With underscores, as upstream has it.
-const CHECKED: &str = "notebooks.kubeflow.org/last_activity_check_timestamp";
-/// After how many idle seconds it is culled. Upstream's controller has one such time for all; here each Notebook
-/// says its own, and none means never.
+/// With underscores, as in upstream.
+const LAST_CHECK: &str = "notebooks.kubeflow.org/last_activity_check_timestamp";
+/// The number of idle seconds after which a Notebook is culled. Upstream has one setting for all; here it is an
+/// annotation, and a Notebook without it is never culled.
 const IDLE_SECONDS: &str = "kf.test/idle-seconds";
-/// Upstream's is a minute or more.
-const CHECKED_EVERY: Duration = Duration::from_secs(1);
-/// Its owner references say so, whatever version was applied.
+/// Upstream's interval is at least a minute.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The version in its owner references, independent of the applied version.
 const API_VERSION: &str = "kubeflow.org/v1beta1";
 
 fn kind() -> ApiResource {
@@ -31,17 +31,17 @@ fn kind() -> ApiResource {
 
 pub(super) async fn run(client: Client) {
     Controller::new(client, kind())
-        .also_named(resource("apps", "v1", "StatefulSet", "statefulsets"), None)
-        .also_named(resource("", "v1", "Service", "services"), None)
-        .also_named(resource("", "v1", "Pod", "pods"), Some(LABEL))
-        .run(|client, notebook| Box::pin(pass(client, notebook)) as Pass<'_>)
+        .watches_named(resource("apps", "v1", "StatefulSet", "statefulsets"), None)
+        .watches_named(resource("", "v1", "Service", "services"), None)
+        .watches_named(resource("", "v1", "Pod", "pods"), Some(LABEL))
+        .run(|client, notebook| Box::pin(reconcile(client, notebook)) as Reconcile<'_>)
         .await;
 }
 
-async fn pass(client: &Client, notebook: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+async fn reconcile(client: &Client, notebook: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
     let (name, namespace) = (notebook.name_any(), notebook.namespace().unwrap_or_default());
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
-    // What cannot be made is told nobody: no status follows, and no event.
+    // A failure is not reported, neither in the status nor by an event.
     let set = ensure(&sets, &name, &stateful_set(notebook)).await?;
     let spec = json!({"replicas": replicas(notebook), "template": {"spec": pod_spec(notebook)}});
     sets.patch(&name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
@@ -49,37 +49,38 @@ async fn pass(client: &Client, notebook: &DynamicObject) -> Result<Option<Durati
     ensure(&services, &name, &service(notebook)).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let pod = pods.get_opt(&format!("{name}-0")).await?;
-    // The replicas are those of the set that was read before, so the two halves can disagree.
+    // The replicas are from the set that was read above, so they can be inconsistent with the pod.
     let ready = set.status.and_then(|status| status.ready_replicas).unwrap_or(0);
     write_status(client, notebook, &kind(), status(&name, ready, pod.as_ref())).await?;
-    let Some(annotations) = culled(notebook, pod.is_some(), Timestamp::now()) else { return Ok(None) };
+    let Some(annotations) = culling_annotations(notebook, pod.is_some(), Timestamp::now()) else {
+        return Ok(None);
+    };
     let notebooks: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind());
     let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
     notebooks.patch(&name, &PatchParams::default(), &patch).await?;
-    Ok(Some(CHECKED_EVERY))
+    Ok(Some(CHECK_INTERVAL))
 }
 
-/// What the culler writes on a Notebook now, if anything. A server without kernels, one that fails and one that
-/// wants a login are no news, so the time of the last activity stays; here all are such. What is stopped in the end
-/// looks as if a person had stopped it.
-fn culled(notebook: &DynamicObject, has_pod: bool, now: Timestamp) -> Option<Value> {
+/// The annotations that the culler sets on a Notebook, if any. The last activity is never updated, as in upstream for a
+/// server without kernels, with an error or with a login. A culled Notebook looks as if a user had stopped it.
+fn culling_annotations(notebook: &DynamicObject, has_pod: bool, now: Timestamp) -> Option<Value> {
     let annotations = notebook.annotations();
     let time = |name: &str| annotations.get(name)?.parse::<Timestamp>().ok();
     if annotations.contains_key(STOPPED) {
-        let is_left = annotations.contains_key(LAST_ACTIVITY) || annotations.contains_key(CHECKED);
-        return is_left.then(|| json!({LAST_ACTIVITY: null, CHECKED: null}));
+        let has_times = annotations.contains_key(LAST_ACTIVITY) || annotations.contains_key(LAST_CHECK);
+        return has_times.then(|| json!({LAST_ACTIVITY: null, LAST_CHECK: null}));
     }
     let idle: i64 = annotations.get(IDLE_SECONDS)?.parse().ok()?;
     if !has_pod {
         return None;
     }
-    let (Some(active), Some(checked)) = (time(LAST_ACTIVITY), time(CHECKED)) else {
-        return Some(json!({LAST_ACTIVITY: seconds(now), CHECKED: seconds(now)}));
+    let (Some(active), Some(checked)) = (time(LAST_ACTIVITY), time(LAST_CHECK)) else {
+        return Some(json!({LAST_ACTIVITY: seconds(now), LAST_CHECK: seconds(now)}));
     };
     if now.as_second() - checked.as_second() < 1 {
         return None;
     }
-    let mut checked = json!({CHECKED: seconds(now)});
+    let mut checked = json!({LAST_CHECK: seconds(now)});
     if now.as_second() - active.as_second() > idle
         && let Some(annotations) = checked.as_object_mut()
     {
@@ -96,7 +97,7 @@ fn replicas(notebook: &DynamicObject) -> i32 {
     i32::from(!notebook.annotations().contains_key(STOPPED))
 }
 
-/// The pod's conditions in the pod's order, and the state of the container with the Notebook's name.
+/// The pod's conditions in their order, and the state of the container with the Notebook's name.
 fn status(name: &str, ready: i32, pod: Option<&Pod>) -> Value {
     let status = pod.and_then(|pod| pod.status.as_ref());
     let now = seconds(Timestamp::now());
@@ -157,7 +158,7 @@ fn stateful_set(notebook: &DynamicObject) -> Value {
     })
 }
 
-/// The Notebook's pod spec with what the controller puts in where it is missing.
+/// The Notebook's pod spec with the controller's defaults.
 fn pod_spec(notebook: &DynamicObject) -> Value {
     let mut spec = notebook.data.pointer("/spec/template/spec").cloned().unwrap_or_else(|| json!({}));
     let prefix = format!("/notebook/{}/{}", notebook.namespace().unwrap_or_default(), notebook.name_any());
@@ -195,8 +196,8 @@ fn service(notebook: &DynamicObject) -> Value {
     })
 }
 
-/// Gives every event of a Notebook's pod and stateful set again, on the Notebook. A copy has the time of the
-/// copying, and at the start every event that is still stored is copied.
+/// Copies every event of a Notebook's pod and stateful set to the Notebook. A copy has the time of the copying, and at
+/// the start all stored events are copied.
 pub(super) async fn reissue(client: Client) {
     let (events, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let watched = client.clone();
@@ -207,7 +208,7 @@ pub(super) async fn reissue(client: Client) {
                 let _ = events.send(event.clone());
             };
             if let Err(error) = changes(&watched, &kind, each).await {
-                say(&format!("events: {error}"));
+                log(&format!("events: {error}"));
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -217,10 +218,10 @@ pub(super) async fn reissue(client: Client) {
         match event.try_parse::<Event>() {
             Ok(event) => {
                 if let Err(error) = reissue_one(&client, &event).await {
-                    say(&format!("event {name}: {error}"));
+                    log(&format!("event {name}: {error}"));
                 }
             }
-            Err(error) => say(&format!("event {name}: {error}")),
+            Err(error) => log(&format!("event {name}: {error}")),
         }
     }
 }
@@ -240,7 +241,7 @@ async fn reissue_one(client: &Client, event: &Event) -> Result<(), kube::Error> 
     }
     let notebooks: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &self::kind());
     let Some(notebook) = notebooks.get_opt(owner).await? else { return Ok(()) };
-    // The recorder counts what it is told again.
+    // The recorder counts repeated events.
     let copy_name = format!("{owner}.{}", event.name_any());
     let copy = json!({
         "apiVersion": "v1", "kind": "Event",
@@ -260,9 +261,9 @@ async fn reissue_one(client: &Client, event: &Event) -> Result<(), kube::Error> 
     let copies: Api<Event> = Api::namespaced(client.clone(), namespace);
     match copies.create(&PostParams::default(), &copy).await {
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            let again =
+            let update =
                 json!({"count": copy.count, "lastTimestamp": copy.last_timestamp, "message": copy.message});
-            copies.patch(&copy.name_any(), &PatchParams::default(), &Patch::Merge(again)).await.map(drop)
+            copies.patch(&copy.name_any(), &PatchParams::default(), &Patch::Merge(update)).await.map(drop)
         }
         other => other.map(drop),
     }
@@ -280,24 +281,27 @@ mod tests {
     }
 
     #[test]
-    fn the_culler_stops_what_has_a_pod_and_no_news() {
+    fn culler_stops_idle_notebook_with_pod() {
         let start: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let later = |seconds| Timestamp::from_second(start.as_second() + seconds).unwrap();
         let time = "2026-01-01T12:00:00Z";
-        let begun = [(IDLE_SECONDS, "2"), (LAST_ACTIVITY, time), (CHECKED, time)];
-        let stopped = [(STOPPED, time), (LAST_ACTIVITY, time), (CHECKED, time)];
+        let begun = [(IDLE_SECONDS, "2"), (LAST_ACTIVITY, time), (LAST_CHECK, time)];
+        let stopped = [(STOPPED, time), (LAST_ACTIVITY, time), (LAST_CHECK, time)];
 
-        assert_eq!(culled(&notebook(&[]), true, start), None);
-        assert_eq!(culled(&notebook(&begun[..1]), false, start), None);
-        let first = Some(json!({LAST_ACTIVITY: time, CHECKED: time}));
-        assert_eq!(culled(&notebook(&begun[..1]), true, start), first);
-        assert_eq!(culled(&notebook(&begun), true, start), None);
-        let checked = Some(json!({CHECKED: "2026-01-01T12:00:02Z"}));
-        assert_eq!(culled(&notebook(&begun), true, later(2)), checked);
+        assert_eq!(culling_annotations(&notebook(&[]), true, start), None);
+        assert_eq!(culling_annotations(&notebook(&begun[..1]), false, start), None);
+        let first = Some(json!({LAST_ACTIVITY: time, LAST_CHECK: time}));
+        assert_eq!(culling_annotations(&notebook(&begun[..1]), true, start), first);
+        assert_eq!(culling_annotations(&notebook(&begun), true, start), None);
+        let checked = Some(json!({LAST_CHECK: "2026-01-01T12:00:02Z"}));
+        assert_eq!(culling_annotations(&notebook(&begun), true, later(2)), checked);
         let at = "2026-01-01T12:00:03Z";
-        assert_eq!(culled(&notebook(&begun), true, later(3)), Some(json!({CHECKED: at, STOPPED: at})));
-        let cleared = Some(json!({LAST_ACTIVITY: null, CHECKED: null}));
-        assert_eq!(culled(&notebook(&stopped), true, later(4)), cleared);
-        assert_eq!(culled(&notebook(&stopped[..1]), true, later(5)), None);
+        assert_eq!(
+            culling_annotations(&notebook(&begun), true, later(3)),
+            Some(json!({LAST_CHECK: at, STOPPED: at}))
+        );
+        let cleared = Some(json!({LAST_ACTIVITY: null, LAST_CHECK: null}));
+        assert_eq!(culling_annotations(&notebook(&stopped), true, later(4)), cleared);
+        assert_eq!(culling_annotations(&notebook(&stopped[..1]), true, later(5)), None);
     }
 }

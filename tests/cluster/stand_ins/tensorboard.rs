@@ -1,4 +1,4 @@
-//! The tensorboard controller, without the Istio objects it makes beside the Deployment.
+//! The tensorboard controller, without its Istio objects.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::super::part::TENSORBOARD;
-use super::follow::{Controller, Pass};
+use super::controller::{Controller, Reconcile};
 use super::{ensure, owner, resource, text, write_status};
 
 const API_VERSION: &str = "tensorboard.kubeflow.org/v1alpha1";
@@ -20,12 +20,12 @@ fn kind() -> ApiResource {
 
 pub(super) async fn run(client: Client) {
     Controller::new(client, kind())
-        .also_named(resource("apps", "v1", "Deployment", "deployments"), None)
-        .run(|client, board| Box::pin(pass(client, board)) as Pass<'_>)
+        .watches_named(resource("apps", "v1", "Deployment", "deployments"), None)
+        .run(|client, board| Box::pin(reconcile(client, board)) as Reconcile<'_>)
         .await;
 }
 
-async fn pass(client: &Client, board: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+async fn reconcile(client: &Client, board: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
     let (name, namespace) = (board.name_any(), board.namespace().unwrap_or_default());
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
     let deployment = ensure(&deployments, &name, &deployment(board)).await?;
@@ -56,7 +56,7 @@ fn deployment(board: &DynamicObject) -> Value {
     let mut spec = json!({"restartPolicy": "Always"});
     let directory = match path.strip_prefix("pvc://") {
         Some(rest) => {
-            let (claim, below) = rest.split_once('/').unwrap_or((rest, ""));
+            let (claim, sub_path) = rest.split_once('/').unwrap_or((rest, ""));
             set(
                 &mut spec,
                 "volumes",
@@ -68,7 +68,7 @@ fn deployment(board: &DynamicObject) -> Value {
                 &mut container,
                 "volumeMounts",
                 json!([{
-                    "name": "tbpd", "readOnly": true, "mountPath": "/tensorboard_logs/", "subPath": below,
+                    "name": "tbpd", "readOnly": true, "mountPath": "/tensorboard_logs/", "subPath": sub_path,
                 }]),
             );
             "/tensorboard_logs/"

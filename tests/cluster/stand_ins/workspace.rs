@@ -1,4 +1,4 @@
-//! The workspaces controller of the tag v2.0.0-beta.0, its webhooks off.
+//! The workspaces controller of the tag v2.0.0-beta.0, without its webhooks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +10,13 @@ use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, Post
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
-use super::follow::{Controller, Key, Pass, key};
+use super::controller::{Controller, Key, Reconcile, key};
 use super::{ensure, owner, resource, text, write_status};
 
 const LABEL: &str = "notebooks.kubeflow.org/workspace-name";
 const API_VERSION: &str = "kubeflow.org/v1beta1";
-/// How long a pod may be pending before its events are looked at again.
-const PENDING: Duration = Duration::from_secs(15);
+/// How often the events of a pending pod are read.
+const PENDING_INTERVAL: Duration = Duration::from_secs(15);
 
 fn kind() -> ApiResource {
     resource("kubeflow.org", "v1beta1", "Workspace", "workspaces")
@@ -27,46 +27,46 @@ fn kinds() -> ApiResource {
 }
 
 pub(super) async fn run(client: Client) {
-    let known: Arc<Mutex<BTreeMap<Key, String>>> = Arc::default();
-    let learnt = Arc::clone(&known);
+    let kinds_in_use: Arc<Mutex<BTreeMap<Key, String>>> = Arc::default();
+    let seen = Arc::clone(&kinds_in_use);
     Controller::new(client, kind())
-        .also_named(resource("apps", "v1", "StatefulSet", "statefulsets"), Some(LABEL))
-        .also_named(resource("", "v1", "Pod", "pods"), Some(LABEL))
-        .also(kind(), move |workspace| {
+        .watches_named(resource("apps", "v1", "StatefulSet", "statefulsets"), Some(LABEL))
+        .watches_named(resource("", "v1", "Pod", "pods"), Some(LABEL))
+        .watches(kind(), move |workspace| {
             let kind = text(&workspace.data, "/spec/kind").to_owned();
-            learnt.lock().unwrap_or_else(PoisonError::into_inner).insert(key(workspace), kind);
+            seen.lock().unwrap_or_else(PoisonError::into_inner).insert(key(workspace), kind);
             Vec::new()
         })
-        // A change of a kind reaches every workspace of it, and restarts those that run.
-        .also(kinds(), move |changed| {
+        // A change of a kind affects all its workspaces, and restarts the running ones.
+        .watches(kinds(), move |changed| {
             let name = changed.name_any();
-            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.iter().filter(|(_, kind)| **kind == name).map(|(key, _)| key.clone()).collect()
+            let kinds_in_use = kinds_in_use.lock().unwrap_or_else(PoisonError::into_inner);
+            kinds_in_use.iter().filter(|(_, kind)| **kind == name).map(|(key, _)| key.clone()).collect()
         })
-        .run(|client, workspace| Box::pin(pass(client, workspace)) as Pass<'_>)
+        .run(|client, workspace| Box::pin(reconcile(client, workspace)) as Reconcile<'_>)
         .await;
 }
 
-async fn pass(client: &Client, workspace: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+async fn reconcile(client: &Client, workspace: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
     let before = workspace.data.get("status").cloned().unwrap_or_else(|| json!({}));
-    let catalogue: Api<DynamicObject> = Api::all_with(client.clone(), &kinds());
+    let all_kinds: Api<DynamicObject> = Api::all_with(client.clone(), &kinds());
     let named = text(&workspace.data, "/spec/kind");
-    let Some(offered) = catalogue.get_opt(named).await? else {
+    let Some(workspace_kind) = all_kinds.get_opt(named).await? else {
         let status = with_error(&before, &format!("Workspace references unknown WorkspaceKind: {named}"));
         return finish(client, workspace, &before, status, None).await;
     };
-    let options = |what: &'static str| Choice::choose(workspace, &offered, what);
+    let options = |what: &'static str| Choice::choose(workspace, &workspace_kind, what);
     let (image, pod_option) = match (options("imageConfig"), options("podConfig")) {
         (Ok(image), Ok(pod)) => (image, pod),
         (Err(why), _) | (_, Err(why)) => {
             return finish(client, workspace, &before, with_error(&before, &why), None).await;
         }
     };
-    let set = keep_parts(client, workspace, &offered, &image, &pod_option).await?;
+    let set = ensure_children(client, workspace, &workspace_kind, &image, &pod_option).await?;
     let namespace = workspace.namespace().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let pod = pods.get_opt(&format!("{}-0", set.name_any())).await?;
-    let (state, message) = judge(client, workspace, &set, pod.as_ref()).await?;
+    let (state, message) = state_of(client, workspace, &set, pod.as_ref()).await?;
     let mut status = json!({
         "activity": activity(&before, state),
         "lastRunningTime": last_running(&before, state),
@@ -77,15 +77,15 @@ async fn pass(client: &Client, workspace: &DynamicObject) -> Result<Option<Durat
         "state": state,
         "stateMessage": message,
     });
-    let mut again = (state == "Pending").then_some(PENDING);
+    let mut requeue_after = (state == "Pending").then_some(PENDING_INTERVAL);
     if state == "Running"
         && let Some(pod) = &pod
-        && let Some(interval) = probe_interval(&offered)
+        && let Some(interval) = probe_interval(&workspace_kind)
     {
-        probe(client, workspace, &offered, &image, pod, &mut status).await;
-        again = Some(interval);
+        probe(client, workspace, &workspace_kind, &image, pod, &mut status).await;
+        requeue_after = Some(interval);
     }
-    finish(client, workspace, &before, status, again).await
+    finish(client, workspace, &before, status, requeue_after).await
 }
 
 async fn finish(
@@ -93,15 +93,15 @@ async fn finish(
     workspace: &DynamicObject,
     before: &Value,
     status: Value,
-    again: Option<Duration>,
+    requeue_after: Option<Duration>,
 ) -> Result<Option<Duration>, kube::Error> {
     if *before != status {
         write_status(client, workspace, &kind(), status).await?;
     }
-    Ok(again)
+    Ok(requeue_after)
 }
 
-/// What cannot be looked up; the other fields keep their old values.
+/// A status with the state `Error`; the other fields keep their values.
 fn with_error(before: &Value, message: &str) -> Value {
     let mut status = before.as_object().cloned().unwrap_or_default();
     let defaults = [
@@ -120,7 +120,7 @@ fn with_error(before: &Value, message: &str) -> Value {
     Value::Object(status)
 }
 
-/// An option a workspace has chosen, and where its kind redirects it to.
+/// The option that a workspace has chosen, and its redirects in the WorkspaceKind.
 struct Choice {
     chosen: Value,
     id: String,
@@ -129,9 +129,9 @@ struct Choice {
 }
 
 impl Choice {
-    fn choose(workspace: &DynamicObject, offered: &DynamicObject, what: &str) -> Result<Self, String> {
+    fn choose(workspace: &DynamicObject, workspace_kind: &DynamicObject, what: &str) -> Result<Self, String> {
         let id = text(&workspace.data, &format!("/spec/podTemplate/options/{what}")).to_owned();
-        let values = offered.data.pointer(&format!("/spec/podTemplate/options/{what}/values"));
+        let values = workspace_kind.data.pointer(&format!("/spec/podTemplate/options/{what}/values"));
         let values = values.and_then(Value::as_array).cloned().unwrap_or_default();
         let find = |id: &str| values.iter().find(|value| text(value, "/id") == id).cloned();
         let invalid = |why: String| format!("Workspace has invalid {what}: {what} with id {why}");
@@ -166,12 +166,12 @@ impl Choice {
     }
 }
 
-/// Makes and keeps the service account, the stateful set and the service. Names end in random letters, so they are
+/// Creates and updates the service account, the stateful set and the service. Generated names are random, so they are
 /// found by label.
-async fn keep_parts(
+async fn ensure_children(
     client: &Client,
     workspace: &DynamicObject,
-    offered: &DynamicObject,
+    workspace_kind: &DynamicObject,
     image: &Choice,
     pod_option: &Choice,
 ) -> Result<StatefulSet, kube::Error> {
@@ -185,7 +185,7 @@ async fn keep_parts(
     set(&mut account, "metadata", "name", json!(account_name));
     ensure(&accounts, &account_name, &account).await?;
 
-    let template = pod_template(workspace, offered, image, pod_option);
+    let template = pod_template(workspace, workspace_kind, image, pod_option);
     let replicas = i32::from(workspace.data.pointer("/spec/paused").and_then(Value::as_bool) != Some(true));
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
     let found =
@@ -204,14 +204,14 @@ async fn keep_parts(
                     "template": template,
                 },
             });
-            set(&mut wanted, "metadata", "generateName", json!(cut(&format!("ws-{name}"), 46)));
+            set(&mut wanted, "metadata", "generateName", json!(name_prefix(&format!("ws-{name}"), 46)));
             create(&sets, wanted).await?
         }
     };
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
-    let there =
+    let exists =
         services.list(&mine).await?.items.iter().any(|service| owned(service.owner_references(), workspace));
-    if !there {
+    if !exists {
         let ports: Vec<Value> = ports(image)
             .map(|(_, port)| json!({"name": format!("http-{port}"), "port": port, "targetPort": port, "protocol": "TCP"}))
             .collect();
@@ -219,7 +219,7 @@ async fn keep_parts(
             "apiVersion": "v1", "kind": "Service", "metadata": metadata,
             "spec": {"selector": {LABEL: name, "statefulset": name}, "ports": ports},
         });
-        set(&mut wanted, "metadata", "generateName", json!(cut(&format!("ws-{name}"), 57)));
+        set(&mut wanted, "metadata", "generateName", json!(name_prefix(&format!("ws-{name}"), 57)));
         create(&services, wanted).await?;
     }
     Ok(stateful_set)
@@ -240,20 +240,20 @@ fn owned(
     owners.iter().any(|owner| Some(&owner.uid) == workspace.metadata.uid.as_ref())
 }
 
-/// A prefix for a generated name that stays short enough.
-fn cut(prefix: &str, longest: usize) -> String {
-    let cut: String = prefix.chars().take(longest).collect();
-    format!("{}-", cut.trim_end_matches('-'))
+/// A prefix of at most `max` characters for a generated name.
+fn name_prefix(prefix: &str, max: usize) -> String {
+    let prefix: String = prefix.chars().take(max).collect();
+    format!("{}-", prefix.trim_end_matches('-'))
 }
 
 fn pod_template(
     workspace: &DynamicObject,
-    offered: &DynamicObject,
+    workspace_kind: &DynamicObject,
     image: &Choice,
     pod_option: &Choice,
 ) -> Value {
     let name = workspace.name_any();
-    let kind = |pointer: &str| offered.data.pointer(&format!("/spec/podTemplate{pointer}")).cloned();
+    let kind = |pointer: &str| workspace_kind.data.pointer(&format!("/spec/podTemplate{pointer}")).cloned();
     let mut labels: Map<String, Value> = Map::new();
     for more in
         [kind("/podMetadata/labels"), workspace.data.pointer("/spec/podTemplate/podMetadata/labels").cloned()]
@@ -262,7 +262,7 @@ fn pod_template(
     }
     labels.insert(LABEL.to_owned(), json!(name));
     labels.insert("statefulset".to_owned(), json!(name));
-    let (mut volumes, mut mounts) = volumes(workspace, offered);
+    let (mut volumes, mut mounts) = volumes(workspace, workspace_kind);
     volumes.extend(kind("/extraVolumes").and_then(|more| more.as_array().cloned()).unwrap_or_default());
     mounts.extend(kind("/extraVolumeMounts").and_then(|more| more.as_array().cloned()).unwrap_or_default());
     let ports: Vec<Value> = ports(image)
@@ -296,12 +296,12 @@ fn pod_template(
     json!({"metadata": {"labels": labels}, "spec": spec})
 }
 
-fn volumes(workspace: &DynamicObject, offered: &DynamicObject) -> (Vec<Value>, Vec<Value>) {
+fn volumes(workspace: &DynamicObject, workspace_kind: &DynamicObject) -> (Vec<Value>, Vec<Value>) {
     let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
     let of = |pointer: &str| workspace.data.pointer(&format!("/spec/podTemplate/volumes/{pointer}"));
     if let Some(claim) = of("home") {
         volumes.push(json!({"name": "home-volume", "persistentVolumeClaim": {"claimName": claim}}));
-        let path = text(&offered.data, "/spec/podTemplate/volumeMounts/home");
+        let path = text(&workspace_kind.data, "/spec/podTemplate/volumeMounts/home");
         mounts.push(json!({"name": "home-volume", "mountPath": path}));
     }
     for (index, data) in of("data").and_then(Value::as_array).into_iter().flatten().enumerate() {
@@ -319,9 +319,9 @@ fn volumes(workspace: &DynamicObject, offered: &DynamicObject) -> (Vec<Value>, V
     (volumes, mounts)
 }
 
-/// The kind's variables; `{{ httpPathPrefix "ID" }}` in one becomes the path of a port.
-fn variables(workspace: &DynamicObject, offered: Option<Value>) -> Vec<Value> {
-    let mut variables = offered.and_then(|list| list.as_array().cloned()).unwrap_or_default();
+/// The kind's environment variables, with `{{ httpPathPrefix "ID" }}` replaced by the path of a port.
+fn variables(workspace: &DynamicObject, workspace_kind: Option<Value>) -> Vec<Value> {
+    let mut variables = workspace_kind.and_then(|list| list.as_array().cloned()).unwrap_or_default();
     for variable in &mut variables {
         let value = text(variable, "/value").to_owned();
         let template =
@@ -345,8 +345,8 @@ fn ports(image: &Choice) -> impl Iterator<Item = (String, u64)> {
     ports.into_iter().filter_map(|port| Some((text(&port, "/id").to_owned(), port.get("port")?.as_u64()?)))
 }
 
-/// State and message. Events are read and not watched: what happens without another change is not seen.
-async fn judge(
+/// The state and its message. Events are not watched, so a new event alone changes nothing.
+async fn state_of(
     client: &Client,
     workspace: &DynamicObject,
     set: &StatefulSet,
@@ -421,7 +421,7 @@ fn was(before: &Value, state: &str) -> bool {
     text(before, "/state") == state
 }
 
-/// Cleared when it begins to run.
+/// The activity, which is cleared when the workspace starts to run.
 fn activity(before: &Value, state: &str) -> Value {
     let none = json!({"lastActivity": 0, "lastUpdate": 0});
     if state == "Running" && !was(before, "Running") {
@@ -460,22 +460,22 @@ fn template_pod(workspace: &DynamicObject, pod: Option<&Pod>) -> Value {
     })
 }
 
-fn probe_interval(offered: &DynamicObject) -> Option<Duration> {
-    let probe = offered.data.pointer("/spec/podTemplate/activityProbe")?;
+fn probe_interval(workspace_kind: &DynamicObject) -> Option<Duration> {
+    let probe = workspace_kind.data.pointer("/spec/podTemplate/activityProbe")?;
     probe.get("jupyter")?;
     Some(Duration::from_secs(probe.get("probeIntervalSeconds").and_then(Value::as_u64).unwrap_or(3600)))
 }
 
-/// Asks Jupyter when it was last used, without a token.
+/// Reads the last activity from Jupyter, without a token.
 async fn probe(
     client: &Client,
     workspace: &DynamicObject,
-    offered: &DynamicObject,
+    workspace_kind: &DynamicObject,
     image: &Choice,
     pod: &Pod,
     status: &mut Value,
 ) {
-    let id = text(&offered.data, "/spec/podTemplate/activityProbe/jupyter/portId");
+    let id = text(&workspace_kind.data, "/spec/podTemplate/activityProbe/jupyter/portId");
     let Some((_, port)) = ports(image).find(|(of, _)| of == id) else { return };
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let url =

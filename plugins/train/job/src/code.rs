@@ -1,8 +1,8 @@
-//! Local code that goes with a job.
+//! Uploads local code as a ConfigMap.
 //!
-//! The files become an immutable ConfigMap. Its name holds a digest of what is in it, so a changed
-//! directory is another ConfigMap, and a job never finds other code than it was made with. The job
-//! owns it: it goes when the job goes.
+//! The ConfigMap is immutable and its name contains a digest of the files, so a changed directory becomes
+//! another ConfigMap, and a job always runs the code it was created with. The job owns it, so it is deleted
+//! with the job.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,9 +15,9 @@ use crate::files;
 use crate::mount::Volume;
 use crate::train_job;
 
-/// What a ConfigMap may hold, in bytes.
+/// The limit of Kubernetes for the data of a ConfigMap.
 const MAX_BYTES: u64 = 1 << 20;
-/// Each file is named twice, in the ConfigMap and in the job.
+/// Each file adds an entry to the ConfigMap and another to the job.
 const MAX_FILES: usize = 1_000;
 
 /// The files of a directory.
@@ -37,21 +37,21 @@ struct CodeFile {
 }
 
 impl Code {
-    /// Reads a directory for a job, or for the jobs of an experiment, of this name. If it is too
-    /// large, `instead` says what can be done.
-    pub fn read(kf: &Kf, directory: &DirectoryArg, job: &str, instead: &str) -> Result<Self> {
+    /// Reads a directory for the job or experiment of this name. `too_large_hint` is the hint of the error
+    /// for a directory that is too large.
+    pub fn read(kf: &Kf, directory: &DirectoryArg, job: &str, too_large_hint: &str) -> Result<Self> {
         let found = files::list(kf, directory)?;
-        check_size(directory, &found).map_err(|error| error.hint(instead))?;
+        check_size(directory, &found).map_err(|error| error.hint(too_large_hint))?;
         let mut files = Vec::new();
         for (number, file) in found.into_iter().enumerate() {
             let content = directory.read(kf, &file.path)?;
             let key = key(number, &file.path);
             files.push(CodeFile { key, path: file.path, executable: file.executable, content });
         }
-        // A file may have grown since it was measured.
+        // A file may have grown since its size was read.
         let total: usize = files.iter().map(|file| file.content.len()).sum();
         if total as u64 > MAX_BYTES {
-            return Err(too_large(directory, total as u64, None).hint(instead));
+            return Err(too_large(directory, total as u64, None).hint(too_large_hint));
         }
         Ok(Self { name: format!("{job}-code-{}", digest(&files)), files })
     }
@@ -61,18 +61,18 @@ impl Code {
         &self.name
     }
 
-    /// What it holds, as `3 files of src (2 KiB)`.
+    /// Its contents, such as `3 files from src (2 KiB)`.
     pub fn summary(&self, directory: &DirectoryArg) -> String {
         let bytes: usize = self.files.iter().map(|file| file.content.len()).sum();
         files::summary(directory, self.files.len(), bytes as u64)
     }
 
-    /// Lets the server check the ConfigMap, storing nothing.
+    /// Validates the ConfigMap on the server, without storing it.
     pub fn check(&self, kf: &Kf) -> Result<()> {
         kf.api("ConfigMap").check_apply(&self.config_map(), false).map(drop)
     }
 
-    /// Stores the ConfigMap. Where it exists already nothing changes.
+    /// Creates the ConfigMap, unless it exists.
     pub fn store(&self, kf: &Kf) -> Result<Stored> {
         let (maps, map) = (kf.api("ConfigMap"), self.config_map());
         let created = match maps.create(&map) {
@@ -83,8 +83,8 @@ impl Code {
         Ok(Stored { name: self.name.clone(), created })
     }
 
-    /// Lets these jobs own the ConfigMap: it goes when the last of them goes.
-    pub fn own<'a>(&self, kf: &Kf, jobs: impl IntoIterator<Item = &'a Object>) -> Result<()> {
+    /// Makes these jobs owners of the ConfigMap, so it is deleted with the last of them.
+    pub fn set_owners<'a>(&self, kf: &Kf, jobs: impl IntoIterator<Item = &'a Object>) -> Result<()> {
         let owner = |job: &Object| {
             Some(json!({
                 "apiVersion": job.str("/apiVersion")?, "kind": job.kind(), "name": job.name(), "uid": job.uid()?,
@@ -95,7 +95,7 @@ impl Code {
         kf.api("ConfigMap").merge(&self.name, &patch).map(drop)
     }
 
-    /// The volume that lays the files out as they were.
+    /// A volume with the files under their original paths.
     pub fn volume(&self) -> Volume {
         let item = |file: &CodeFile| {
             let mode = if file.executable { 0o555 } else { 0o444 };
@@ -119,7 +119,7 @@ impl Code {
     }
 }
 
-/// Code that is in the cluster.
+/// The ConfigMap in the cluster.
 #[derive(Debug)]
 pub struct Stored {
     name: String,
@@ -128,23 +128,23 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Deletes the ConfigMap after the job of this name was refused, if this run created it. Where the job may exist
-    /// all the same, as after a timeout, the code stays: without it the job would never start.
+    /// Deletes the ConfigMap after the job of this name was refused, if this run created it. If the job may still
+    /// exist, as after a timeout, the ConfigMap is kept: without it the job would never start.
     pub fn discard(&self, kf: &Kf, job: &str, refusal: &Error) {
         let Some(uid) = &self.created else { return };
         let is_refused = match refusal.code {
             ErrorCode::Unreachable | ErrorCode::TimedOut => false,
-            // A webhook that does not answer, or the API server itself.
+            // A webhook or the API server itself failed.
             ErrorCode::Internal => matches!(kf.api(train_job()).find(job), Ok(None)),
             _ => true,
         };
         if !is_refused {
             return;
         }
-        let this_one = DeleteOptions { uid: Some(uid.clone()), ..DeleteOptions::default() };
-        match kf.api("ConfigMap").delete_with(&self.name, &this_one) {
+        let options = DeleteOptions { uid: Some(uid.clone()), ..DeleteOptions::default() };
+        match kf.api("ConfigMap").delete_with(&self.name, &options) {
             Err(error) if !error.is(ErrorCode::NotFound) => {
-                kf.warn(format!("the code in config map {} was not deleted: {error}", self.name));
+                kf.warn(format!("cannot delete the code in ConfigMap {}: {error}", self.name));
             }
             _ => {}
         }
@@ -154,7 +154,7 @@ impl Stored {
 fn check_size(directory: &DirectoryArg, files: &[FileEntry]) -> Result<()> {
     if files.len() > MAX_FILES {
         return Err(Error::invalid(format!(
-            "{directory} holds {} files, and {MAX_FILES} at most can be taken along",
+            "{directory} has too many files: {}, at most {MAX_FILES}",
             files.len()
         )));
     }
@@ -167,22 +167,19 @@ fn check_size(directory: &DirectoryArg, files: &[FileEntry]) -> Result<()> {
 
 fn too_large(directory: &DirectoryArg, total: u64, largest: Option<&FileEntry>) -> Error {
     let largest = largest
-        .map(|file| format!("; the largest is {} ({})", file.path, files::size(file.size)))
+        .map(|file| format!("; largest file: {} ({})", file.path, files::size(file.size)))
         .unwrap_or_default();
-    Error::invalid(format!(
-        "{directory} holds {}, and 1 MiB at most can be taken along{largest}",
-        files::size(total)
-    ))
+    Error::invalid(format!("{directory} is too large: {}, at most 1 MiB{largest}", files::size(total)))
 }
 
-/// A key a ConfigMap takes: of a path only the last name, and of that only plain letters.
+/// A valid key for a path: the file name with other characters replaced.
 fn key(number: usize, path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let plain = |letter: char| match letter {
+    let valid = |letter: char| match letter {
         letter if letter.is_ascii_alphanumeric() || "-_.".contains(letter) => letter,
         _ => '_',
     };
-    let name: String = name.chars().take(100).map(plain).collect();
+    let name: String = name.chars().take(100).map(valid).collect();
     format!("{number:03}-{name}")
 }
 
@@ -214,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_changes_with_the_content_and_with_nothing_else() {
+    fn name_depends_on_content_only() {
         let first = read(&[("train.py", "1"), ("a/b.py", "2")]).unwrap();
         assert_eq!(first.name(), read(&[("a/b.py", "2"), ("train.py", "1")]).unwrap().name());
         for other in [
@@ -241,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_and_junk_stay_here() {
+    fn secrets_and_caches_are_skipped() {
         let all = [
             ("train.py", "1"),
             (".env", "TOKEN=1"),
@@ -251,21 +248,20 @@ mod tests {
             ("venv/lib/x.py", "x"),
         ];
         assert_eq!(read(&all).unwrap().name(), read(&all[..1]).unwrap().name());
-        assert_eq!(read(&all[1..]).unwrap_err().message, "src holds no code; hidden files are left out");
+        assert_eq!(read(&all[1..]).unwrap_err().message, "no code in src; hidden files are skipped");
     }
 
     #[test]
-    fn more_than_a_config_map_holds_is_refused_before_anything_is_read() {
+    fn code_over_config_map_limit_is_refused() {
         let large = "x".repeat(1 << 20);
         let error = read(&[("data.bin", &large), ("train.py", "1")]).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
-        let expected =
-            "src holds 1.0 MiB, and 1 MiB at most can be taken along; the largest is data.bin (1.0 MiB)";
+        let expected = "src is too large: 1.0 MiB, at most 1 MiB; largest file: data.bin (1.0 MiB)";
         assert_eq!(error.message, expected);
         assert_eq!(error.hint.as_deref(), Some("build an image"));
         assert!(read(&[("data.bin", &large)]).is_ok(), "exactly 1 MiB fits");
         let many: Vec<_> = (0..1001).map(|number| format!("{number}.py")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();
-        assert!(read(&many).unwrap_err().message.starts_with("src holds 1001 files"));
+        assert!(read(&many).unwrap_err().message.starts_with("src has too many files: 1001"));
     }
 }

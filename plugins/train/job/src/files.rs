@@ -2,31 +2,31 @@
 
 use kf_plugin_sdk::{DirectoryArg, Error, FileEntry, Kf, Result};
 
-/// What is rarely code and often large, or secret: `.git`, `.venv`, `.env`.
-const LEFT_OUT: [&str; 6] = [".*", "__pycache__", "*.pyc", "node_modules", "venv", "*.egg-info"];
+/// Names that are rarely code and often large or secret, such as `.git`, `.venv` and `.env`.
+const SKIPPED: [&str; 6] = [".*", "__pycache__", "*.pyc", "node_modules", "venv", "*.egg-info"];
 
-/// So many names of what was left out are shown.
-const SHOWN: usize = 5;
+/// How many of the skipped names are shown.
+const MAX_SHOWN: usize = 5;
 
-/// All of them, sorted by path; at least one. A person is told what is left out.
+/// All code files, sorted by path; at least one. In a terminal the skipped names are printed.
 pub fn list(kf: &Kf, directory: &DirectoryArg) -> Result<Vec<FileEntry>> {
-    let tree = directory.walk(kf, &LEFT_OUT)?;
+    let tree = directory.walk(kf, &SKIPPED)?;
     if kf.context().interactive && !tree.left_out.is_empty() {
-        kf.note(format!("left out of {directory}: {}", some_of(tree.left_out)));
+        kf.note(format!("skipped in {directory}: {}", some_of(tree.left_out)));
     }
     if tree.files.is_empty() {
-        return Err(Error::invalid(format!("{directory} holds no code; hidden files are left out")));
+        return Err(Error::invalid(format!("no code in {directory}; hidden files are skipped")));
     }
     Ok(tree.files)
 }
 
-/// As `3 files of src (2 KiB)`.
+/// Such as `3 files from src (2 KiB)`.
 pub fn summary(directory: &DirectoryArg, files: usize, bytes: u64) -> String {
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-    format!("{files} of {directory} ({})", size(bytes))
+    format!("{files} from {directory} ({})", size(bytes))
 }
 
-/// As `2 KiB`.
+/// Such as `2 KiB`.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
@@ -37,8 +37,8 @@ pub fn size(bytes: u64) -> String {
 
 fn some_of(mut names: Vec<String>) -> String {
     names.sort();
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
+    let more = names.len().saturating_sub(MAX_SHOWN);
+    names.truncate(MAX_SHOWN);
     let names = names.join(", ");
     if more == 0 { names } else { format!("{names} and {more} more") }
 }

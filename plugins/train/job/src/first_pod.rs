@@ -3,10 +3,10 @@ use std::cmp::Reverse;
 use kf_plugin_sdk::Object;
 use kf_plugin_sdk::workloads::rank_of;
 
-/// The steps that say how the training goes, the one that says most first.
+/// The steps whose logs show the progress of the training, in order of preference.
 const STEPS: [&str; 5] = ["launcher", "node", "master", "chief", "worker"];
 
-/// The pod of a job whose log tells how the training goes: the first rank, and of that the newest.
+/// The pod of a job whose log shows the progress of the training: the newest pod of the first rank.
 pub fn first_pod(pods: &[Object]) -> Option<&Object> {
     pods.iter().min_by_key(|pod| {
         let rank = rank_of(pod);
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_pod_of_the_first_rank_speaks() {
+    fn newest_pod_of_first_rank_is_chosen() {
         let pods = [
             pod("data", "dataset-initializer", 0, 9),
             pod("one", "node", 1, 5),

@@ -1,8 +1,8 @@
-//! What training jobs are made of, for the commands that make them.
+//! Builds training jobs, for the commands that create them.
 //!
-//! [`JobFlags`] are the flags such a command has, [`overrides`] puts them on top of a file, [`runtime`]
-//! finds what it runs with, [`files`] and [`Code`] take local code along, [`refusal`] explains what the
-//! cluster has against it, and [`metrics`] reads what it prints.
+//! [`JobFlags`] are their flags, [`overrides`] applies these to a job, [`runtime`] resolves its training
+//! runtime, [`files`] and [`Code`] upload local code, [`refusal`] explains why the API server refuses a job,
+//! and [`metrics`] reads metrics from its log.
 
 mod children;
 mod code;
@@ -15,34 +15,34 @@ pub mod overrides;
 pub mod refusal;
 pub mod runtime;
 
-pub use children::{check_children, check_children_of_roles};
+pub use children::{check_child_names, check_role_child_names};
 pub use code::{Code, Stored};
 pub use first_pod::first_pod;
 pub use flags::JobFlags;
-pub use mount::{Mount, Volume, fit, training_pod};
+pub use mount::{Mount, Volume, training_pod, validate};
 
 use kf_plugin_sdk::{Access, CommandLine, Error, Kf, Kind, Object, Result};
 
 pub const GROUP: &str = "trainer.kubeflow.org";
 pub const KIND: &str = "TrainJob";
 
-/// Kueue's label that says in which queue a job waits.
+/// Kueue's label for the queue of a job.
 pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 
-/// The version written when there is no file to say one.
+/// The version of a job that is not from a file.
 const VERSION: &str = "v1alpha1";
 
-/// The kind, in the version the cluster prefers.
+/// The kind, in the version that the cluster prefers.
 pub fn train_job() -> Kind {
     Kind::new(GROUP, KIND)
 }
 
-/// A job with nothing but its name.
+/// A job with only a name.
 pub fn empty(name: &str) -> Object {
     Object::new(&train_job().version(VERSION), name)
 }
 
-/// The name rule of TrainJob's own schema; pods get it as a label and as a host name.
+/// Checks a name by the rule of TrainJob's schema; pods use it as a label and in their host names.
 pub fn check_name(name: &str) -> Result<()> {
     let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     let fits = name.len() <= 63
@@ -53,17 +53,17 @@ pub fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "`{name}` is no name for a training job: at most 63 of a-z, 0-9 and -, a letter first, no - last"
+        "invalid training job name `{name}`: at most 63 characters of a-z, 0-9 and `-`, starting with a letter and not ending in `-`"
     )))
 }
 
-/// The typed line with a name that is probably free in place of this one.
+/// This command line, with this name replaced by one that is probably unused.
 pub fn renamed(kf: &Kf, name: &str) -> CommandLine {
     kf.command_line().replace(name, &format!("{name}-2"))
 }
 
-/// Whether the user may do all of this to the objects of a resource. If not, `refused` makes a call
-/// that is really refused, for kf to say which layer says no.
+/// Checks that the user may use all of these verbs on a resource. If not, `refused` makes a request that is
+/// refused, so that kf can report which layer refuses it.
 pub fn check_access(
     kf: &Kf,
     group: &str,
@@ -79,7 +79,7 @@ pub fn check_access(
     refused()?;
     let namespace = kf.namespace();
     let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-    Err(Error::forbidden(format!("you may not {verb} {name} in {namespace}"))
+    Err(Error::forbidden(format!("you are not allowed to {verb} {name} in {namespace}"))
         .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_the_schema_allows() {
+    fn names_follow_the_schema() {
         for name in ["mnist", "a", "a-1", &"a".repeat(63)] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }

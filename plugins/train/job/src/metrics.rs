@@ -1,12 +1,11 @@
 //! Metrics in a log, as Katib's collector reads them: `name=value`, several a line.
 //!
-//! A name is of letters, digits, `_`, `-` and `|`; there may be spaces around the `=`; a value is a
-//! decimal number, with a sign, a fraction and an exponent as it likes. What follows the number does
-//! not matter: `loss=0.5s` is 0.5.
+//! A name consists of letters, digits, `_`, `-` and `|`; spaces around the `=` are allowed; a value is a decimal
+//! number with an optional sign, fraction and exponent. Text after the number is ignored: `loss=0.5s` is 0.5.
 
 use std::collections::BTreeMap;
 
-/// What a metric came to over a whole log.
+/// The values of a metric over a whole log.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observed {
     pub latest: f64,
@@ -26,23 +25,23 @@ impl Observed {
     }
 }
 
-/// Reads metrics out of a log as its bytes come.
+/// Reads metrics from a log as its bytes arrive.
 #[derive(Clone, Debug, Default)]
 pub struct Collector {
     found: BTreeMap<String, Observed>,
     rest: Vec<u8>,
 }
 
-/// A log that names something else in every line is not a log of metrics.
+/// A log with a new name in every line is not a log of metrics.
 const MAX_NAMES: usize = 100;
-/// No line of metrics is longer, in bytes.
-const MAX_LINE: usize = 64 << 10;
+/// The rest of a longer line is ignored.
+const MAX_LINE_BYTES: usize = 64 << 10;
 
 impl Collector {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = MAX_LINE.saturating_sub(self.rest.len());
+            let room = MAX_LINE_BYTES.saturating_sub(self.rest.len());
             self.rest.extend(piece.iter().take(room));
             if piece.ends_with(b"\n") {
                 self.take_line();
@@ -50,7 +49,7 @@ impl Collector {
         }
     }
 
-    /// Everything found, by name.
+    /// All metrics by name.
     pub fn finish(mut self) -> BTreeMap<String, Observed> {
         self.take_line();
         self.found
@@ -92,7 +91,7 @@ fn name_at_end(text: &str) -> &str {
     start.and_then(|(position, _)| text.get(position..)).unwrap_or_default()
 }
 
-/// The longest start that is a decimal number.
+/// The longest prefix that is a decimal number.
 fn number_at_start(text: &str) -> &str {
     let bytes = text.as_bytes();
     let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_comes_in_pieces() {
+    fn lines_split_between_chunks_are_joined() {
         let mut collector = Collector::default();
         for piece in ["epoch=1 lo", "ss=0.5\nloss=0.", "2\nloss=0.3"] {
             collector.push(piece.as_bytes());
@@ -149,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn neither_long_lines_nor_many_names_fill_the_memory() {
+    fn long_lines_and_many_names_are_capped() {
         let mut collector = Collector::default();
-        collector.push("x".repeat(MAX_LINE * 2).as_bytes());
-        assert_eq!(collector.rest.len(), MAX_LINE);
+        collector.push("x".repeat(MAX_LINE_BYTES * 2).as_bytes());
+        assert_eq!(collector.rest.len(), MAX_LINE_BYTES);
         collector.push(b"\n");
         for number in 0..1000 {
             collector.push(format!("name{number}=1\n").as_bytes());

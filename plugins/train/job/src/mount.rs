@@ -1,44 +1,44 @@
-//! Where a job's code is mounted, in the words its API has for it.
+//! Mounts a job's code into its pods.
 //!
-//! What a job changes of its runtime's pods was called `podSpecOverrides` in Trainer 2.0,
-//! `podTemplateOverrides` in 2.1, and is called `runtimePatches` since 2.2. Which of them a cluster
-//! has only its schema knows, so the server is asked: newest first, and nothing is stored.
+//! The field that changes the pods of the runtime is `podSpecOverrides` in Trainer 2.0,
+//! `podTemplateOverrides` in 2.1 and `runtimePatches` since 2.2. Dry runs find out which one the cluster's
+//! schema has, newest first.
 
 use kf_plugin_sdk::{Error, ErrorCode, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 
 use crate::train_job;
 
-/// Where the code lies in the container.
+/// The mount path of the code in the container.
 const WORKSPACE: &str = "/workspace";
 
 const VOLUME: &str = "kf-workspace";
 
-/// The container Trainer lets nodes train in.
+/// The container that trains.
 const CONTAINER: &str = "node";
 
-/// Whose patches these are, among those of others.
+/// The manager of these patches, beside those of others.
 const MANAGER: &str = "kf-cli.dev/code";
 
 const STEP_LABEL: &str = "trainer.kubeflow.org/trainjob-ancestor-step";
 
-/// Where the files of a job's code come from.
+/// The source of a job's code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Volume {
     /// The source of a pod's volume, such as `{ "configMap": … }`.
     pub source: Map<String, Value>,
-    /// The directory in it, if not all of it.
+    /// The directory on the volume; all of it if absent.
     pub sub_path: Option<String>,
 }
 
-/// Code and the steps of the runtime that get to see it.
+/// Code, and the steps of the runtime that mount it.
 pub struct Mount {
     volume: Volume,
     steps: Vec<String>,
 }
 
 impl Mount {
-    /// Onto every step of the runtime that trains; the usual one if the runtime is not known.
+    /// A mount for every step of the runtime that trains, or for the default step if the runtime is not known.
     pub fn new(volume: Volume, runtime: Option<&Object>) -> Self {
         let mut steps: Vec<_> = training_steps(runtime).filter_map(|job| job.get("name")?.as_str()).collect();
         if steps.is_empty() {
@@ -47,11 +47,11 @@ impl Mount {
         Self { volume, steps: steps.into_iter().map(str::to_owned).collect() }
     }
 
-    /// Has the job's command run in the workspace, by the image's own shell.
-    pub fn run_there(&self, job: &mut Object) -> Result<()> {
+    /// Makes the job's command run in the workspace, through the image's shell.
+    pub fn run_in_workspace(&self, job: &mut Object) -> Result<()> {
         let command = job.list("/spec/trainer/command").to_vec();
         if command.is_empty() {
-            return Err(Error::invalid("--from-dir needs the command to run there")
+            return Err(Error::invalid("--from-dir needs a command to run")
                 .hint("add it at the end: -- python train.py"));
         }
         let script = format!("cd {WORKSPACE} && exec \"$@\"");
@@ -82,7 +82,7 @@ fn training_steps(runtime: Option<&Object>) -> impl Iterator<Item = &Value> {
     jobs.iter().filter(|job| trains(job))
 }
 
-/// The pods a runtime trains in, and of those the container; none if the runtime says nothing of them.
+/// The pod spec of a runtime's training step, and its training container; `None` if the runtime does not set them.
 pub fn training_pod(runtime: &Object) -> Option<(&Value, &Value)> {
     let mut pods =
         training_steps(Some(runtime)).filter_map(|job| job.pointer("/template/spec/template/spec"));
@@ -102,7 +102,7 @@ fn trains(job: &Value) -> bool {
         || step.and_then(Value::as_str) == Some("trainer")
 }
 
-/// How a job says what it changes of its runtime's pods.
+/// The field of a job that changes the pods of its runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     RuntimePatches,
@@ -122,8 +122,8 @@ impl Field {
         }
     }
 
-    /// Adds the mount to what the job already changes.
-    fn put(self, mount: &Mount, job: &mut Object) {
+    /// Adds the mount to the job's other changes.
+    fn add(self, mount: &Mount, job: &mut Object) {
         let pointer = format!("/spec/{}", self.name());
         let mut patches = job.list(&pointer).to_vec();
         let targets = || mount.steps.iter().map(|step| json!({ "name": step })).collect::<Vec<_>>();
@@ -146,25 +146,25 @@ impl Field {
     }
 }
 
-/// Mounts the code, if there is any, in the words the cluster has for it, and lets the server check
-/// the job. The job as it is to be applied, and as the server sees it, if it can check without storing.
-pub fn fit(kf: &Kf, job: &Object, mount: Option<&Mount>) -> Result<(Object, Option<Object>)> {
+/// Mounts the code, if any, through the field that the cluster supports, and validates the job on the server.
+/// Returns the job to apply and, if the server supports dry runs, the job as the server would store it.
+pub fn validate(kf: &Kf, job: &Object, mount: Option<&Mount>) -> Result<(Object, Option<Object>)> {
     let jobs = kf.api(train_job());
     let Some(mount) = mount else {
         return Ok((job.clone(), jobs.check_apply(job, false)?));
     };
     for field in Field::NEWEST_FIRST {
-        let mut fitted = job.clone();
-        field.put(mount, &mut fitted);
-        // The schema comes before the webhooks, so one without a dry run has let the field pass.
-        match jobs.check_apply(&fitted, false) {
-            Ok(checked) => return Ok((fitted, checked)),
+        let mut mounted = job.clone();
+        field.add(mount, &mut mounted);
+        // The schema is checked before webhooks, so a webhook without dry runs means that the field is known.
+        match jobs.check_apply(&mounted, false) {
+            Ok(checked) => return Ok((mounted, checked)),
             Err(error) if is_unknown(&error, field) => {}
             Err(error) => return Err(error),
         }
     }
-    Err(Error::new(ErrorCode::Unsupported, "the training jobs of this cluster cannot take code along")
-        .hint("ask your admin for a newer Kubeflow Trainer, or build an image and name it with --image"))
+    Err(Error::new(ErrorCode::Unsupported, "training jobs of this cluster cannot mount code")
+        .hint("ask your admin for a newer Kubeflow Trainer, or build an image and pass it with --image"))
 }
 
 fn is_unknown(error: &Error, field: Field) -> bool {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_seen_by_every_step_that_trains() {
+    fn every_training_step_mounts_code() {
         let host = FakeHost::new("team-a");
         let code = code(&host);
         let steps = [
@@ -207,58 +207,56 @@ mod tests {
     }
 
     #[test]
-    fn the_command_runs_in_the_workspace() {
+    fn command_runs_in_workspace() {
         let host = FakeHost::new("team-a");
         let code = code(&host);
         let mount = Mount::new(code.volume(), None);
         let mut job: Object = json!({ "spec": { "trainer": { "command": ["python", "train.py"] } } }).into();
-        mount.run_there(&mut job).unwrap();
+        mount.run_in_workspace(&mut job).unwrap();
         let expected = json!(["sh", "-c", "cd /workspace && exec \"$@\"", "sh", "python", "train.py"]);
         assert_eq!(job.at("/spec/trainer/command"), Some(&expected));
-        let error = mount.run_there(&mut Object::default()).unwrap_err();
-        assert_eq!(error.message, "--from-dir needs the command to run there");
+        let error = mount.run_in_workspace(&mut Object::default()).unwrap_err();
+        assert_eq!(error.message, "--from-dir needs a command to run");
     }
 
-    fn fitted(newest: usize) -> Result<Object> {
+    fn validated(unknown: usize) -> Result<Object> {
         let host = FakeHost::new("team-a");
         host.serve(crate::GROUP, "v1alpha1", crate::KIND, "trainjobs");
         let code = code(&host);
-        for field in &Field::NEWEST_FIRST[..newest] {
+        for field in &Field::NEWEST_FIRST[..unknown] {
             let name = field.name();
             let message =
                 format!("failed to create typed patch object: .spec.{name}: field not declared in schema");
             let pointer = format!("/spec/{name}");
             host.cluster(|cluster| cluster.fail_with(crate::KIND, &pointer, Error::invalid(message)));
         }
-        fit(&host.kf(), &crate::empty("mnist"), Some(&Mount::new(code.volume(), None))).map(|(job, _)| job)
+        validate(&host.kf(), &crate::empty("mnist"), Some(&Mount::new(code.volume(), None)))
+            .map(|(job, _)| job)
     }
 
     #[test]
-    fn each_generation_is_spoken_to_in_its_own_words() {
-        let job = fitted(0).unwrap();
+    fn mount_uses_newest_known_field() {
+        let job = validated(0).unwrap();
         let spec = "/spec/runtimePatches/0/trainingRuntimeSpec/template/spec/replicatedJobs/0";
         assert_eq!(job.str(&format!("{spec}/name")), Some("node"));
         let pods = format!("{spec}/template/spec/template/spec");
         assert_eq!(job.str(&format!("{pods}/containers/0/volumeMounts/0/mountPath")), Some("/workspace"));
-        let job = fitted(1).unwrap();
+        let job = validated(1).unwrap();
         assert_eq!(job.at("/spec/runtimePatches"), None);
         assert_eq!(job.str("/spec/podTemplateOverrides/0/spec/volumes/0/name"), Some("kf-workspace"));
-        let job = fitted(2).unwrap();
+        let job = validated(2).unwrap();
         assert_eq!(job.str("/spec/podSpecOverrides/0/targetJobs/0/name"), Some("node"));
         assert_eq!(job.str("/spec/podSpecOverrides/0/volumes/0/name"), Some("kf-workspace"));
-        assert_eq!(
-            fitted(3).unwrap_err().message,
-            "the training jobs of this cluster cannot take code along"
-        );
+        assert_eq!(validated(3).unwrap_err().message, "training jobs of this cluster cannot mount code");
     }
 
     #[test]
-    fn what_the_file_patches_stays() {
+    fn patches_of_other_managers_are_kept() {
         let host = FakeHost::new("team-a");
         let code = code(&host);
         let mut job: Object = json!({ "spec": { "runtimePatches": [{ "manager": "me" }] } }).into();
         for _ in 0..2 {
-            Field::RuntimePatches.put(&Mount::new(code.volume(), None), &mut job);
+            Field::RuntimePatches.add(&Mount::new(code.volume(), None), &mut job);
         }
         let managers: Vec<_> =
             job.list("/spec/runtimePatches").iter().map(|patch| patch["manager"].clone()).collect();

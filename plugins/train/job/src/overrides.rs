@@ -1,4 +1,4 @@
-//! Flags on top of the file.
+//! Applies flags to a job.
 
 use kf_plugin_sdk::manifest::{amounts, set_resources, set_variable};
 use kf_plugin_sdk::prelude::*;
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{JobFlags, QUEUE_LABEL};
 
-/// Puts every flag but `--runtime` and `--from-dir` onto the training job; `--set` last, for it is
-/// the most exact.
+/// Applies all flags except `--runtime` and `--from-dir` to the training job; `--set` last, as it is the most
+/// specific.
 pub fn apply(flags: &JobFlags, job: &mut Object) -> Result<()> {
     if let Some(nodes) = flags.nodes {
         job.set("/spec/trainer/numNodes", nodes);
@@ -20,7 +20,7 @@ pub fn apply(flags: &JobFlags, job: &mut Object) -> Result<()> {
     set_queue(flags, job);
     if !flags.command.is_empty() {
         job.set("/spec/trainer/command", flags.command.clone());
-        // Arguments in the file were meant for the file's command.
+        // The file's arguments belong to the file's command.
         if let Some(trainer) = job.at("/spec/trainer").and_then(Value::as_object) {
             let mut trainer = trainer.clone();
             trainer.remove("args");
@@ -33,19 +33,19 @@ pub fn apply(flags: &JobFlags, job: &mut Object) -> Result<()> {
     set_fields(flags, job)
 }
 
-/// `--set` alone, which fits any kind of object.
+/// Applies `--set`, which works for any kind of object.
 pub fn set_fields(flags: &JobFlags, job: &mut Object) -> Result<()> {
     flags.set.iter().try_for_each(|assignment| assignment.apply(job))
 }
 
-/// `--queue` alone, which fits every kind Kueue knows.
+/// Applies `--queue`, which works for every kind that Kueue manages.
 pub fn set_queue(flags: &JobFlags, job: &mut Object) {
     if let Some(queue) = &flags.queue {
         job.set(&format!("/metadata/labels/{}", escaped(QUEUE_LABEL)), queue.as_str());
     }
 }
 
-/// A name as a step of a JSON pointer.
+/// Escapes a name for a JSON pointer.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_replaces_the_arguments_of_the_old_one() {
+    fn command_replaces_arguments_of_file() {
         let job = with(JobFlags { command: vec!["python".into(), "train.py".into()], ..JobFlags::default() })
             .unwrap();
         assert_eq!(job.at("/spec/trainer/command"), Some(&json!(["python", "train.py"])));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn resources_are_asked_for_and_granted_alike() {
+    fn resources_set_requests_and_limits() {
         let flags = JobFlags {
             cpu: Some("500m".parse().unwrap()),
             memory: Some("1Gi".parse().unwrap()),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_and_fields_come_last_and_win() {
+    fn variables_and_fields_override_file_and_flags() {
         let flags = JobFlags {
             env: vec!["A=x".parse().unwrap()],
             set: vec!["spec.trainer.numNodes=4".parse().unwrap()],

@@ -1,36 +1,35 @@
-//! What an API server says when it refuses a job, as one line a person can act on.
+//! Explains in one line why the API server refuses a job.
 
 use kf_plugin_sdk::manifest::plain_refusal;
 use kf_plugin_sdk::prelude::*;
 
 use crate::renamed;
 
-/// The part of the message that names the field and the reason, and another name in place of the typed
-/// one where what is there cannot change.
-///
-/// Fields that somebody else set are no mistake of the file, and a job that runs is not changed: another
-/// name is the way.
+/// Reduces an error to the field and the reason. For a conflict with an existing job, the hint is the command
+/// line with another name in place of `typed`: its fields belong to another manager, or are immutable.
 pub fn explain(kf: &Kf, error: Error, name: &str, typed: &str) -> Error {
-    let by_another = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
+    let is_owned_by_others = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
     let error = plain_refusal(error, "the training job");
-    if by_another {
-        let message = format!("training job {name} exists, and others have set its fields: {}", told(&error));
+    if is_owned_by_others {
+        let message =
+            format!("training job {name} exists, and other managers own its fields: {}", reason(&error));
         return Error::new(ErrorCode::Conflict, message).hint(renamed(kf, typed));
     }
-    let Some(reason) = error.message.strip_prefix(REFUSED).filter(|reason| reason.contains("immutable"))
+    let Some(reason) =
+        error.message.strip_prefix(REFUSED_PREFIX).filter(|reason| reason.contains("immutable"))
     else {
         return error;
     };
-    let message = format!("training job {name} exists, and what it runs cannot change: {reason}");
+    let message = format!("training job {name} exists and cannot change: {reason}");
     Error::new(ErrorCode::Conflict, message).hint(renamed(kf, typed))
 }
 
-/// The reason alone.
-fn told(error: &Error) -> &str {
-    error.message.strip_prefix(REFUSED).unwrap_or(&error.message)
+/// The reason without the prefix.
+fn reason(error: &Error) -> &str {
+    error.message.strip_prefix(REFUSED_PREFIX).unwrap_or(&error.message)
 }
 
-const REFUSED: &str = "the cluster refuses the training job: ";
+const REFUSED_PREFIX: &str = "the cluster refuses the training job: ";
 
 #[cfg(test)]
 mod tests {
@@ -43,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_change_asks_for_another_name() {
+    fn immutable_field_suggests_another_name() {
         let message = "TrainJob \"mnist\" is invalid: spec.runtimeRef: Invalid value: \"object\": runtimeRef is immutable";
         let error = explained(Error::invalid(message));
         assert_eq!(error.code, ErrorCode::Conflict);
@@ -56,20 +55,20 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_another_manager_ask_for_another_name() {
+    fn conflicting_manager_suggests_another_name() {
         let message = "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using \
                        trainer.kubeflow.org/v1alpha1: .spec.trainer.numNodes";
         let error = explained(Error::new(ErrorCode::Conflict, message));
         assert_eq!(error.code, ErrorCode::Conflict);
         assert_eq!(
             error.message,
-            format!("training job mnist exists, and others have set its fields: {message}")
+            format!("training job mnist exists, and other managers own its fields: {message}")
         );
         assert_eq!(error.hint.as_deref(), Some("kf mnist-2"));
     }
 
     #[test]
-    fn what_is_refused_for_another_reason_is_told_plainly() {
+    fn other_refusals_are_reduced_to_the_reason() {
         let message =
             "admission webhook \"v\" denied the request: spec.trainer.numProcPerNode: must be positive";
         let error = explained(Error::invalid(message));

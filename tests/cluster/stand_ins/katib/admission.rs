@@ -1,4 +1,4 @@
-//! What Katib's webhooks set, refuse and change.
+//! The defaults, validation and mutation of Katib's webhooks.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::DynamicObject;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::super::images::BUSYBOX;
 use super::super::text;
-use super::{COLLECTOR, EXPERIMENT, METRICS, TRIAL, count, set, trials};
+use super::{COLLECTOR, EXPERIMENT, METRICS_FILE, TRIAL, count, set, trials};
 
 pub(super) enum Verdict {
     Allowed,
@@ -16,19 +16,19 @@ pub(super) enum Verdict {
     Refused(String),
 }
 
-/// The trials that run at once where nothing says how many.
-const PARALLEL: i64 = 3;
+/// The default for parallel trials.
+const DEFAULT_PARALLEL: i64 = 3;
 
 pub(super) fn default_experiment(request: &Value) -> Verdict {
     let Some(object) = request.get("object") else { return Verdict::Allowed };
-    if let Some(refused) = undecodable(object) {
+    if let Some(refused) = decoding_error(object) {
         return Verdict::Refused(refused);
     }
     let Some(spec) = object.get("spec").filter(|spec| spec.is_object()) else { return Verdict::Allowed };
     let mut wanted = spec.clone();
     let missing = |spec: &Value, pointer: &str| spec.pointer(pointer).is_none_or(Value::is_null);
     if missing(&wanted, "/parallelTrialCount") {
-        set(&mut wanted, "parallelTrialCount", json!(PARALLEL));
+        set(&mut wanted, "parallelTrialCount", json!(DEFAULT_PARALLEL));
     }
     if text(&wanted, "/resumePolicy").is_empty() {
         set(&mut wanted, "resumePolicy", json!("Never"));
@@ -89,8 +89,8 @@ fn default_trial_template(spec: &mut Value) {
     }
 }
 
-/// The definitions have no schema; this is what decoding into Go's types would say.
-fn undecodable(object: &Value) -> Option<String> {
+/// The error of decoding an object into Go's types; the definitions have no schema.
+fn decoding_error(object: &Value) -> Option<String> {
     let is_wrong = |value: &Value, numbers: bool| match value {
         Value::Null => false,
         Value::Number(_) => !numbers,
@@ -131,18 +131,18 @@ pub(super) async fn validate_experiment(client: &Client, request: &Value) -> Ver
              \"{INJECTION}: enabled\""
         ));
     }
-    match complaints(&object, old).as_slice() {
+    match validation_errors(&object, old).as_slice() {
         [] => Verdict::Allowed,
         [only] => Verdict::Refused(only.clone()),
         several => Verdict::Refused(format!("[{}]", several.join(", "))),
     }
 }
 
-fn complaints(object: &Value, old: Option<&Value>) -> Vec<String> {
+fn validation_errors(object: &Value, old: Option<&Value>) -> Vec<String> {
     let mut all = Vec::new();
     let name = text(object, "/metadata/name");
-    let is_named_well = name.starts_with(|letter: char| letter.is_ascii_lowercase()) && name.len() <= 40;
-    if !is_named_well {
+    let is_valid_name = name.starts_with(|letter: char| letter.is_ascii_lowercase()) && name.len() <= 40;
+    if !is_valid_name {
         all.push(format!(
             "metadata.name: Invalid value: {name:?}: name must consist of lower case alphanumeric characters or '-', \
              start with an alphabetic character, and end with an alphanumeric character and may not be longer than 40 \
@@ -150,15 +150,17 @@ fn complaints(object: &Value, old: Option<&Value>) -> Vec<String> {
         ));
     }
     let number = |field: &str| count(object, &format!("/spec/{field}"));
-    let most = number("maxTrialCount");
-    for (field, least, said) in [
+    let max = number("maxTrialCount");
+    for (field, min, message) in [
         ("maxFailedTrialCount", 0, "should not be less than 0"),
         ("maxTrialCount", 1, "must be greater than 0"),
         ("parallelTrialCount", 1, "must be greater than 0"),
     ] {
         match number(field) {
-            Some(value) if value < least => all.push(format!("spec.{field}: Invalid value: {value}: {said}")),
-            Some(value) if field != "maxTrialCount" && most.is_some_and(|most| value > most) => {
+            Some(value) if value < min => {
+                all.push(format!("spec.{field}: Invalid value: {value}: {message}"))
+            }
+            Some(value) if field != "maxTrialCount" && max.is_some_and(|max| value > max) => {
                 all.push(format!(
                     "spec.{field}: Invalid value: {value}: should be less than or equal to spec.maxTrialCount"
                 ));
@@ -167,7 +169,7 @@ fn complaints(object: &Value, old: Option<&Value>) -> Vec<String> {
         }
     }
     if let Some(old) = old {
-        all.extend(complaints_about_change(object, old));
+        all.extend(update_errors(object, old));
     }
     if !object.pointer("/spec/objective").is_some_and(Value::is_object) {
         all.push("spec.objective: Required value: must be specified".to_owned());
@@ -186,25 +188,26 @@ fn complaints(object: &Value, old: Option<&Value>) -> Vec<String> {
     if !["Never", "LongRunning", "FromVolume"].contains(&text(object, "/spec/resumePolicy")) {
         all.push("spec.resumePolicy: Invalid value: invalid ResumePolicy".to_owned());
     }
-    all.extend(complaints_about_template(object));
+    all.extend(template_errors(object));
     if object.pointer("/spec/parameters").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         all.push("spec: Required value: spec.parameters or spec.nasConfig must be specified".to_owned());
     }
     all
 }
 
-fn complaints_about_change(object: &Value, old: &Value) -> Vec<String> {
+fn update_errors(object: &Value, old: &Value) -> Vec<String> {
     let mut all = Vec::new();
     let (new, before) = (object.get("spec"), old.get("spec"));
     if new == before {
         return all;
     }
     let status = old.get("status");
-    let has_ended = super::holds_in(status, "Succeeded") || super::holds_in(status, "Failed");
-    let reached_most = super::holds_in(status, "Succeeded")
+    let has_ended =
+        super::status_has_condition(status, "Succeeded") || super::status_has_condition(status, "Failed");
+    let reached_max = super::status_has_condition(status, "Succeeded")
         && old.to_string().contains("ExperimentMaxTrialsReached")
         && text(old, "/spec/resumePolicy") != "Never";
-    if has_ended && !reached_most {
+    if has_ended && !reached_max {
         let policy = text(object, "/spec/resumePolicy");
         all.push(format!(
             "spec.resumePolicy: Invalid value: {policy:?}: Experiment can be restarted if it is in succeeded state by \
@@ -213,9 +216,9 @@ fn complaints_about_change(object: &Value, old: &Value) -> Vec<String> {
         ));
     }
     let known = count(old, "/status/trials").unwrap_or(0);
-    if let Some(most) = count(object, "/spec/maxTrialCount").filter(|most| *most <= known) {
+    if let Some(max) = count(object, "/spec/maxTrialCount").filter(|max| *max <= known) {
         all.push(format!(
-            "spec.maxTrialCount: Invalid value: {most}: must be greater than status.trials count"
+            "spec.maxTrialCount: Invalid value: {max}: must be greater than status.trials count"
         ));
     }
     let rest = |spec: Option<&Value>| {
@@ -236,7 +239,7 @@ fn complaints_about_change(object: &Value, old: &Value) -> Vec<String> {
     all
 }
 
-fn complaints_about_template(object: &Value) -> Vec<String> {
+fn template_errors(object: &Value) -> Vec<String> {
     let Some(template) = object.pointer("/spec/trialTemplate").filter(|template| template.is_object()) else {
         return vec!["spec.trialTemplate: Required value: must be specified".to_owned()];
     };
@@ -254,15 +257,15 @@ fn complaints_about_template(object: &Value) -> Vec<String> {
     };
     let mut spec = template.get("trialSpec").cloned().unwrap_or_default().to_string();
     for (index, parameter) in parameters.iter().enumerate() {
-        let place = format!("${{trialParameters.{}}}", text(parameter, "/name"));
-        if !spec.contains(&place) {
+        let placeholder = format!("${{trialParameters.{}}}", text(parameter, "/name"));
+        if !spec.contains(&placeholder) {
             let name = text(parameter, "/name");
             all.push(format!(
                 "spec.trialTemplate.trialParameters[{index}].name: Invalid value: {name:?}: parameter name: {name} in \
                  spec.trialParameters not found in spec.trialTemplate"
             ));
         }
-        spec = spec.replace(&place, "test-value");
+        spec = spec.replace(&placeholder, "test-value");
     }
     if spec.contains("${trialParameters.") {
         all.push("spec.trialTemplate: Invalid value: \"\": parameters in spec.trialTemplate not found in spec.trialParameters".to_owned());
@@ -277,7 +280,7 @@ fn complaints_about_template(object: &Value) -> Vec<String> {
     all
 }
 
-/// Repeats the file with the trial's output, with a prefix as klog's, until the trial has ended. It fails with it.
+/// Prints the file with the trial's output, with a prefix as in klog, until the trial has ended. Fails if the trial fails.
 const COLLECT: &str = r#"
 f=/var/log/katib/metrics.log
 until [ -e $f ]; do sleep 0.1; done
@@ -295,7 +298,7 @@ sleep 1
 /// Wraps the container of a trial's primary pod and adds the collector.
 pub(super) async fn inject(client: &Client, request: &Value) -> Verdict {
     let pod = request.get("object").cloned().unwrap_or_default();
-    // Upstream's looks for a Trial up the chain of owners; the names are the same.
+    // Upstream finds the Trial through the chain of owners; the names are the same.
     let job = text(&pod, "/metadata/labels/jobset.sigs.k8s.io~1jobset-name");
     if job.is_empty() {
         return Verdict::Allowed;
@@ -333,7 +336,7 @@ pub(super) async fn inject(client: &Client, request: &Value) -> Verdict {
     };
     let mut line = words(container, "command");
     if line.is_empty() {
-        // Upstream's asks the image's registry for its entrypoint, and here there is none to ask.
+        // Upstream reads the entrypoint from the image's registry, which does not exist here.
         let image = text(container, "/image");
         return Verdict::Refused(format!("Failed to get container image {image:?} info from registry"));
     }
@@ -345,7 +348,7 @@ pub(super) async fn inject(client: &Client, request: &Value) -> Verdict {
     {
         command = line.drain(..2).collect();
     }
-    line.push(format!("1>{METRICS} 2>&1"));
+    line.push(format!("1>{METRICS_FILE} 2>&1"));
     line.push("&& echo completed > /var/log/katib/$$$$.pid".to_owned());
     set(container, "command", json!(command));
     set(container, "args", json!([line.join(" ")]));
@@ -353,7 +356,7 @@ pub(super) async fn inject(client: &Client, request: &Value) -> Verdict {
     let collector = json!({
         "name": COLLECTOR, "image": BUSYBOX, "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", COLLECT, "collector"],
-        "args": ["-t", job, "-m", metric, "-path", METRICS, "-format", "TEXT"],
+        "args": ["-t", job, "-m", metric, "-path", METRICS_FILE, "-format", "TEXT"],
     });
     if let Some(all) = spec.get_mut("containers").and_then(Value::as_array_mut) {
         all.push(collector);

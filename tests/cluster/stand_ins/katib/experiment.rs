@@ -1,4 +1,4 @@
-//! The experiment controller: it asks its Suggestion for values and makes Trials of them.
+//! The experiment controller: requests values from its Suggestion and creates Trials with them.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use kube::api::{DynamicObject, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::super::follow::{Controller, Pass};
+use super::super::controller::{Controller, Reconcile};
 use super::super::{ensure, owner, text, write_status};
 use super::{
-    API_VERSION, EXPERIMENT, count, experiments, finalize, holds, mark, of_experiment, set, suggestions,
-    trials,
+    API_VERSION, EXPERIMENT, count, experiments, finalize, has_condition, of_experiment, set, set_condition,
+    suggestions, trials,
 };
 
 const FINALIZER: &str = "update-prometheus-metrics";
@@ -18,38 +18,39 @@ const FINALIZER: &str = "update-prometheus-metrics";
 pub(super) async fn run(client: Client) {
     Controller::new(client, experiments())
         .with_deleted()
-        .also_named(suggestions(), None)
-        .also_named(trials(), Some(EXPERIMENT))
-        .run(|client, experiment| Box::pin(pass(client, experiment)) as Pass<'_>)
+        .watches_named(suggestions(), None)
+        .watches_named(trials(), Some(EXPERIMENT))
+        .run(|client, experiment| Box::pin(reconcile(client, experiment)) as Reconcile<'_>)
         .await;
 }
 
-async fn pass(client: &Client, experiment: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+async fn reconcile(client: &Client, experiment: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
     if finalize(client, experiment, &experiments(), FINALIZER).await? {
         return Ok(None);
     }
     let (name, namespace) = (experiment.name_any(), experiment.namespace().unwrap_or_default());
     let before = experiment.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut status = before.clone();
-    if !holds(experiment, "Created") {
-        mark(&mut status, "Created", "ExperimentCreated", "Experiment is created");
+    if !has_condition(experiment, "Created") {
+        set_condition(&mut status, "Created", "ExperimentCreated", "Experiment is created");
     }
     let known = of_experiment(client, &namespace, &trials(), &name).await?;
     summarize(&mut status, experiment, &known);
-    let has_ended = super::holds_in(Some(&status), "Succeeded") || super::holds_in(Some(&status), "Failed");
+    let has_ended = super::status_has_condition(Some(&status), "Succeeded")
+        || super::status_has_condition(Some(&status), "Failed");
     if has_ended {
-        let most = count(&experiment.data, "/spec/maxTrialCount");
-        let goes_on = text(&experiment.data, "/spec/resumePolicy") != "Never"
-            && super::holds_in(Some(&status), "Succeeded")
-            && most > count(&status, "/trials");
-        if goes_on {
+        let max = count(&experiment.data, "/spec/maxTrialCount");
+        let resumes = text(&experiment.data, "/spec/resumePolicy") != "Never"
+            && super::status_has_condition(Some(&status), "Succeeded")
+            && max > count(&status, "/trials");
+        if resumes {
             set(&mut status, "conditions", json!([]));
-            mark(&mut status, "Running", "ExperimentRunning", "Experiment is running");
+            set_condition(&mut status, "Running", "ExperimentRunning", "Experiment is running");
         } else if text(&experiment.data, "/spec/resumePolicy") == "Never" {
             end_suggestion(client, &namespace, &name).await?;
         }
     } else {
-        make_trials(client, experiment, &known, &status).await?;
+        create_trials(client, experiment, &known, &status).await?;
     }
     if status != before {
         write_status(client, experiment, &experiments(), status).await?;
@@ -57,11 +58,11 @@ async fn pass(client: &Client, experiment: &DynamicObject) -> Result<Option<Dura
     Ok(None)
 }
 
-/// Counts the trials, finds the best of them, and whether that is the end.
+/// Counts the trials, and sets the best one and the conditions.
 fn summarize(status: &mut Value, experiment: &DynamicObject, trials: &[DynamicObject]) {
-    let so = |kind: &str| trials.iter().filter(|trial| holds(trial, kind)).count();
-    let (succeeded, unmeasured) = (so("Succeeded"), so("MetricsUnavailable"));
-    let (failed, running) = (so("Failed"), so("Running"));
+    let count_of = |kind: &str| trials.iter().filter(|trial| has_condition(trial, kind)).count();
+    let (succeeded, unmeasured) = (count_of("Succeeded"), count_of("MetricsUnavailable"));
+    let (failed, running) = (count_of("Failed"), count_of("Running"));
     let pending = trials.len().saturating_sub(succeeded + unmeasured + failed + running);
     for (field, number) in [
         ("trials", trials.len()),
@@ -93,7 +94,9 @@ fn summarize(status: &mut Value, experiment: &DynamicObject, trials: &[DynamicOb
         });
         set(status, "currentOptimalTrial", optimal);
     }
-    if super::holds_in(Some(status), "Succeeded") || super::holds_in(Some(status), "Failed") {
+    if super::status_has_condition(Some(status), "Succeeded")
+        || super::status_has_condition(Some(status), "Failed")
+    {
         return;
     }
     let goal = experiment.data.pointer("/spec/objective/goal").and_then(Value::as_f64);
@@ -105,31 +108,36 @@ fn summarize(status: &mut Value, experiment: &DynamicObject, trials: &[DynamicOb
     let lost = failed + unmeasured;
     if is_reached {
         let message = "Experiment has succeeded because Objective goal has reached";
-        mark(status, "Succeeded", "ExperimentGoalReached", message);
-    } else if lost > 0 && limit("maxFailedTrialCount").is_some_and(|most| lost >= most) {
+        set_condition(status, "Succeeded", "ExperimentGoalReached", message);
+    } else if lost > 0 && limit("maxFailedTrialCount").is_some_and(|max| lost >= max) {
         let message = "Experiment has failed because max failed count has reached";
-        mark(status, "Failed", "ExperimentFailed", message);
-    } else if limit("maxTrialCount").is_some_and(|most| succeeded + lost >= most) {
+        set_condition(status, "Failed", "ExperimentFailed", message);
+    } else if limit("maxTrialCount").is_some_and(|max| succeeded + lost >= max) {
         let message = "Experiment has succeeded because max trial count has reached";
-        mark(status, "Succeeded", "ExperimentMaxTrialsReached", message);
+        set_condition(status, "Succeeded", "ExperimentMaxTrialsReached", message);
     } else {
-        mark(status, "Running", "ExperimentRunning", "Experiment is running");
+        set_condition(status, "Running", "ExperimentRunning", "Experiment is running");
     }
 }
 
-/// What suggests values is not needed any more.
+/// Ends the Suggestion, which is not needed any more.
 async fn end_suggestion(client: &Client, namespace: &str, name: &str) -> Result<(), kube::Error> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &suggestions());
     let Some(suggestion) = api.get_opt(name).await? else { return Ok(()) };
-    if holds(&suggestion, "Succeeded") {
+    if has_condition(&suggestion, "Succeeded") {
         return Ok(());
     }
     let mut status = suggestion.data.get("status").cloned().unwrap_or_else(|| json!({}));
-    mark(&mut status, "Succeeded", "ExperimentCompleted", "Suggestion is succeeded, can't be restarted");
+    set_condition(
+        &mut status,
+        "Succeeded",
+        "ExperimentCompleted",
+        "Suggestion is succeeded, can't be restarted",
+    );
     write_status(client, &suggestion, &suggestions(), status).await
 }
 
-async fn make_trials(
+async fn create_trials(
     client: &Client,
     experiment: &DynamicObject,
     known: &[DynamicObject],
@@ -140,8 +148,8 @@ async fn make_trials(
     let active = number("trialsRunning") + number("trialsPending");
     let done = number("trialsSucceeded") + number("trialsFailed");
     let parallel = count(&experiment.data, "/spec/parallelTrialCount").unwrap_or(3);
-    let most = count(&experiment.data, "/spec/maxTrialCount").map_or(parallel, |most| most - done);
-    let more = most.min(parallel) - active;
+    let remaining = count(&experiment.data, "/spec/maxTrialCount").map_or(parallel, |max| max - done);
+    let more = remaining.min(parallel) - active;
     if more <= 0 {
         return Ok(());
     }
@@ -184,11 +192,11 @@ fn trial_of(experiment: &DynamicObject, name: &str, assignment: &Value) -> Value
     let spec =
         |pointer: &str| experiment.data.pointer(&format!("/spec/{pointer}")).cloned().unwrap_or_default();
     let values = assignment.get("parameterAssignments").cloned().unwrap_or_default();
-    // Into the document's text, as upstream's does.
+    // Replaced in the text of the document, as in upstream.
     let mut template = spec("trialTemplate/trialSpec").to_string();
     for value in values.as_array().into_iter().flatten() {
-        let place = format!("${{trialParameters.{}}}", text(value, "/name"));
-        template = template.replace(&place, text(value, "/value"));
+        let placeholder = format!("${{trialParameters.{}}}", text(value, "/name"));
+        template = template.replace(&placeholder, text(value, "/value"));
     }
     let mut run: Value = serde_json::from_str(&template).unwrap_or_default();
     let labels = run.pointer("/metadata/labels").cloned();

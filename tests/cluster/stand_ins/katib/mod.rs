@@ -1,14 +1,14 @@
-//! Katib: its controllers and its webhooks.
+//! Katib's controllers and webhooks.
 //!
-//! An Experiment makes a Suggestion, which makes a Deployment and a Service; once that Deployment is available the
-//! Suggestion has values, of which the Experiment makes Trials, of which come training jobs. The webhooks set defaults,
-//! refuse what upstream's refuse, and wrap the command of each trial so that its output goes to a file, which a second
-//! container repeats.
+//! An Experiment creates a Suggestion, which creates a Deployment and a Service. Once the Deployment is available, the
+//! Suggestion provides values, the Experiment creates Trials with them, and each Trial creates a training job. The
+//! webhooks set defaults, refuse what upstream's refuse, and wrap the command of each trial so that its output goes to a
+//! file, which a second container prints.
 //!
-//! Traps that are kept: a Suggestion makes its Deployment and Service again as long as it is there, so what is deleted in
-//! the foreground never goes; words of a command are joined by spaces; the training job of a Trial that has ended is
-//! deleted. Left out are the database (observations are read from the collector's log), early stopping, and algorithms:
-//! values are spread over their range.
+//! Upstream's quirks are kept: an existing Suggestion recreates its Deployment and Service, so a foreground deletion
+//! never ends; words of a command are joined with spaces; the training job of an ended Trial is deleted. Not implemented
+//! are the database (observations are read from the collector's log), early stopping, and algorithms: values are spread
+//! over their range.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ mod suggestion;
 mod trial;
 mod webhook;
 
-pub(super) use webhook::wait_until_it_refuses;
+pub(super) use webhook::wait_for_webhooks;
 
 const GROUP: &str = "kubeflow.org";
 const API_VERSION: &str = "kubeflow.org/v1beta1";
@@ -32,8 +32,8 @@ const EXPERIMENT: &str = "katib.kubeflow.org/experiment";
 const SUGGESTION: &str = "katib.kubeflow.org/suggestion";
 const TRIAL: &str = "katib.kubeflow.org/trial";
 const COLLECTOR: &str = "metrics-logger-and-collector";
-/// Where the output of a trial goes.
-const METRICS: &str = "/var/log/katib/metrics.log";
+/// The file with the output of a trial.
+const METRICS_FILE: &str = "/var/log/katib/metrics.log";
 
 fn experiments() -> ApiResource {
     resource(GROUP, "v1beta1", "Experiment", "experiments")
@@ -51,7 +51,7 @@ fn train_jobs() -> ApiResource {
     resource("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs")
 }
 
-/// `address` is where the API server reaches this machine.
+/// `address` is this machine's address for the API server.
 pub(super) async fn run(client: Client, address: IpAddr) {
     let webhooks = webhook::serve(client.clone(), address);
     tokio::join!(
@@ -74,19 +74,19 @@ async fn of_experiment(
     Ok(api.list(&mine).await?.items)
 }
 
-/// Holds an object with a finalizer while it is there, and lets it go when it is deleted. True if it changed it.
+/// Adds a finalizer to an object, or removes it if the object is being deleted. Returns true if it changed the object.
 async fn finalize(
     client: &Client,
     object: &DynamicObject,
     kind: &ApiResource,
     finalizer: &str,
 ) -> Result<bool, kube::Error> {
-    let held = object.finalizers();
-    let is_held = held.iter().any(|held| held == finalizer);
-    let is_leaving = object.metadata.deletion_timestamp.is_some();
-    let wanted: Vec<&str> = match (is_leaving, is_held) {
-        (false, false) => held.iter().map(String::as_str).chain([finalizer]).collect(),
-        (true, true) => held.iter().map(String::as_str).filter(|held| *held != finalizer).collect(),
+    let finalizers = object.finalizers();
+    let is_set = finalizers.iter().any(|other| other == finalizer);
+    let is_terminating = object.metadata.deletion_timestamp.is_some();
+    let wanted: Vec<&str> = match (is_terminating, is_set) {
+        (false, false) => finalizers.iter().map(String::as_str).chain([finalizer]).collect(),
+        (true, true) => finalizers.iter().map(String::as_str).filter(|other| *other != finalizer).collect(),
         _ => return Ok(false),
     };
     let api: Api<DynamicObject> =
@@ -98,12 +98,12 @@ async fn finalize(
     }
 }
 
-/// Whether a condition of an object holds.
-fn holds(object: &DynamicObject, kind: &str) -> bool {
-    holds_in(object.data.get("status"), kind)
+/// Whether a condition of an object is true.
+fn has_condition(object: &DynamicObject, kind: &str) -> bool {
+    status_has_condition(object.data.get("status"), kind)
 }
 
-fn holds_in(status: Option<&Value>, kind: &str) -> bool {
+fn status_has_condition(status: Option<&Value>, kind: &str) -> bool {
     let conditions = status.and_then(|status| status.get("conditions")?.as_array());
     conditions.into_iter().flatten().any(|condition| {
         condition.get("type").and_then(Value::as_str) == Some(kind)
@@ -111,20 +111,20 @@ fn holds_in(status: Option<&Value>, kind: &str) -> bool {
     })
 }
 
-/// Sets a condition; where another kind of running or ending takes its place, that no longer holds.
-fn mark(status: &mut Value, kind: &str, reason: &str, message: &str) {
-    if holds_in(Some(status), kind) {
+/// Sets a condition to true, and `Running` to false.
+fn set_condition(status: &mut Value, kind: &str, reason: &str, message: &str) {
+    if status_has_condition(Some(status), kind) {
         return;
     }
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let old = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut conditions: Vec<Value> = Vec::new();
     for mut condition in old {
-        let of = condition.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if of == kind {
+        let other = condition.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if other == kind {
             continue;
         }
-        if of == "Running"
+        if other == "Running"
             && let Some(fields) = condition.as_object_mut()
         {
             fields.insert("status".to_owned(), json!("False"));

@@ -1,4 +1,4 @@
-//! The suggestion controller: a Deployment and a Service for each experiment, and values once they run.
+//! The suggestion controller: creates a Deployment and a Service for each experiment, then suggests values.
 
 use std::time::Duration;
 
@@ -9,52 +9,55 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::super::super::images::BUSYBOX;
-use super::super::follow::{Controller, Pass};
+use super::super::controller::{Controller, Reconcile};
 use super::super::{ensure, owner, resource, text, write_status};
-use super::{API_VERSION, EXPERIMENT, SUGGESTION, count, experiments, holds, mark, set, suggestions};
+use super::{
+    API_VERSION, EXPERIMENT, SUGGESTION, count, experiments, has_condition, set, set_condition, suggestions,
+};
 
-/// On an Experiment: another image for its suggestion service, such as one that is not there.
-const IMAGE: &str = "kf.test/suggestion-image";
+/// The annotation on an Experiment with another image for its suggestion service, such as a missing one.
+const IMAGE_ANNOTATION: &str = "kf.test/suggestion-image";
 
 pub(super) async fn run(client: Client) {
     Controller::new(client, suggestions())
         .with_deleted()
-        .also_named(resource("apps", "v1", "Deployment", "deployments"), Some(SUGGESTION))
-        .also_named(resource("", "v1", "Service", "services"), Some(SUGGESTION))
-        .run(|client, suggestion| Box::pin(pass(client, suggestion)) as Pass<'_>)
+        .watches_named(resource("apps", "v1", "Deployment", "deployments"), Some(SUGGESTION))
+        .watches_named(resource("", "v1", "Service", "services"), Some(SUGGESTION))
+        .run(|client, suggestion| Box::pin(reconcile(client, suggestion)) as Reconcile<'_>)
         .await;
 }
 
-async fn pass(client: &Client, suggestion: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+async fn reconcile(client: &Client, suggestion: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
     let (name, namespace) = (suggestion.name_any(), suggestion.namespace().unwrap_or_default());
     let service_name = format!("{name}-{}", text(&suggestion.data, "/spec/algorithm/algorithmName"));
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
-    if holds(suggestion, "Succeeded") {
+    if has_condition(suggestion, "Succeeded") {
         let background = DeleteParams::background();
-        gone(deployments.delete(&service_name, &background).await.map(drop))?;
-        gone(services.delete(&service_name, &background).await.map(drop))?;
+        ignore_missing(deployments.delete(&service_name, &background).await.map(drop))?;
+        ignore_missing(services.delete(&service_name, &background).await.map(drop))?;
         return Ok(None);
     }
     let before = suggestion.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut status = before.clone();
-    mark(&mut status, "Created", "SuggestionCreated", "Suggestion is created");
-    // Whether it is being deleted or not.
+    set_condition(&mut status, "Created", "SuggestionCreated", "Suggestion is created");
+    // Even if it is being deleted.
     let experiments: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &experiments());
     let experiment = experiments.get_opt(&name).await?;
-    let image = experiment.as_ref().and_then(|experiment| experiment.annotations().get(IMAGE)).cloned();
+    let image =
+        experiment.as_ref().and_then(|experiment| experiment.annotations().get(IMAGE_ANNOTATION)).cloned();
     ensure(&services, &service_name, &service(suggestion, &service_name)).await?;
     let wanted = deployment(suggestion, &service_name, &image.unwrap_or_else(|| BUSYBOX.to_owned()));
-    let made = ensure(&deployments, &service_name, &wanted).await?;
-    let conditions = made.status.unwrap_or_default().conditions.unwrap_or_default();
+    let created = ensure(&deployments, &service_name, &wanted).await?;
+    let conditions = created.status.unwrap_or_default().conditions.unwrap_or_default();
     let is_available = |condition: &k8s_openapi::api::apps::v1::DeploymentCondition| {
         condition.type_ == "Available" && condition.status == "True"
     };
     if conditions.iter().any(is_available)
         && let Some(experiment) = experiment
     {
-        mark(&mut status, "DeploymentReady", "DeploymentReady", "Deployment is ready");
-        mark(&mut status, "Running", "SuggestionRunning", "Suggestion is running");
+        set_condition(&mut status, "DeploymentReady", "DeploymentReady", "Deployment is ready");
+        set_condition(&mut status, "Running", "SuggestionRunning", "Suggestion is running");
         suggest(&mut status, suggestion, &experiment);
     }
     if status != before {
@@ -63,14 +66,14 @@ async fn pass(client: &Client, suggestion: &DynamicObject) -> Result<Option<Dura
     Ok(None)
 }
 
-fn gone(deleted: Result<(), kube::Error>) -> Result<(), kube::Error> {
+fn ignore_missing(deleted: Result<(), kube::Error>) -> Result<(), kube::Error> {
     match deleted {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other,
     }
 }
 
-/// As many values as are asked for.
+/// Suggests as many values as requested.
 fn suggest(status: &mut Value, suggestion: &DynamicObject, experiment: &DynamicObject) {
     let mut known = status.get("suggestions").and_then(Value::as_array).cloned().unwrap_or_default();
     let wanted =
@@ -84,7 +87,7 @@ fn suggest(status: &mut Value, suggestion: &DynamicObject, experiment: &DynamicO
                 |parameter| json!({"name": text(parameter, "/name"), "value": value(parameter, known.len())}),
             )
             .collect();
-        // Upstream's are eight random letters and digits.
+        // In upstream, eight random letters and digits.
         let letters: String = (0..8)
             .map(|place| char::from(b'a' + u8::try_from((known.len() * 7 + place * 5) % 26).unwrap_or(0)))
             .collect();
@@ -95,7 +98,7 @@ fn suggest(status: &mut Value, suggestion: &DynamicObject, experiment: &DynamicO
     set(status, "suggestions", json!(known));
 }
 
-/// The values of a parameter are spread over its range.
+/// The value of a parameter for an index, spread over its range.
 fn value(parameter: &Value, index: usize) -> String {
     let space = |field: &str| text(parameter, &format!("/feasibleSpace/{field}"));
     let share = (index as f64 * 0.618 + 0.3).fract();
@@ -124,7 +127,7 @@ fn deployment(suggestion: &DynamicObject, name: &str, image: &str) -> Value {
     let labels = labels(suggestion, name);
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        // Upstream's has the labels of the Experiment; this one tells the stand-in when it changes.
+        // In upstream it has the labels of the Experiment; with this one the stand-in can watch it.
         "metadata": {
             "name": name, "labels": {SUGGESTION: suggestion.name_any()},
             "ownerReferences": owner(suggestion, API_VERSION, "Suggestion"),

@@ -1,4 +1,4 @@
-//! The trial controller: one training job for each, and what came of it.
+//! The trial controller: creates a training job for each trial and observes its result.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, LogParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::super::follow::{Controller, Pass};
+use super::super::controller::{Controller, Reconcile};
 use super::super::{owner, text, write_status};
-use super::{API_VERSION, COLLECTOR, TRIAL, finalize, holds, mark, set, train_jobs, trials};
+use super::{API_VERSION, COLLECTOR, TRIAL, finalize, has_condition, set, set_condition, train_jobs, trials};
 
 const FINALIZER: &str = "clean-metrics-in-db";
-/// What is not reported yet is asked for again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often a missing observation is requested.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(client: Client) {
     Controller::new(client, trials())
         .with_deleted()
-        .also_named(train_jobs(), None)
-        .run(|client, trial| Box::pin(pass(client, trial)) as Pass<'_>)
+        .watches_named(train_jobs(), None)
+        .run(|client, trial| Box::pin(reconcile(client, trial)) as Reconcile<'_>)
         .await;
 }
 
-async fn pass(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
+async fn reconcile(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>, kube::Error> {
     if finalize(client, trial, &trials(), FINALIZER).await? {
         return Ok(None);
     }
@@ -32,13 +32,14 @@ async fn pass(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>
     let before = trial.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut status = before.clone();
     let now = || json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    if !holds(trial, "Created") {
+    if !has_condition(trial, "Created") {
         set(&mut status, "startTime", now());
-        mark(&mut status, "Created", "TrialCreated", "Trial is created");
+        set_condition(&mut status, "Created", "TrialCreated", "Trial is created");
     }
     let jobs: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &train_jobs());
     let job = jobs.get_opt(&name).await?;
-    let has_ended = ["Succeeded", "Failed", "MetricsUnavailable"].iter().any(|kind| holds(trial, kind));
+    let has_ended =
+        ["Succeeded", "Failed", "MetricsUnavailable"].iter().any(|kind| has_condition(trial, kind));
     match job {
         Some(_) if has_ended => {
             if trial.data.pointer("/spec/retainRun").and_then(Value::as_bool) != Some(true) {
@@ -57,21 +58,21 @@ async fn pass(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>
             let job: DynamicObject = serde_json::from_value(job).map_err(kube::Error::SerdeError)?;
             jobs.create(&PostParams::default(), &job).await?;
         }
-        Some(job) if holds(&job, "Failed") => {
+        Some(job) if has_condition(&job, "Failed") => {
             let message = "Trial has failed. Job message: jobset failed due to one or more job failures";
-            mark(&mut status, "Failed", "TrialFailed. Job reason: JobsFailed", message);
+            set_condition(&mut status, "Failed", "TrialFailed. Job reason: JobsFailed", message);
             set(&mut status, "completionTime", now());
         }
-        Some(job) if holds(&job, "Complete") => {
+        Some(job) if has_condition(&job, "Complete") => {
             let Some(observed) = observe(client, trial, &namespace, &name).await? else {
-                return Ok(Some(AGAIN));
+                return Ok(Some(RETRY_AFTER));
             };
             set(&mut status, "observation", json!({"metrics": [observed]}));
             if text(&observed, "/latest") == "unavailable" {
                 let reason = "MetricsUnavailable. Job reason: AllJobsCompleted";
-                mark(&mut status, "MetricsUnavailable", reason, "Metrics are not available");
+                set_condition(&mut status, "MetricsUnavailable", reason, "Metrics are not available");
             } else {
-                mark(
+                set_condition(
                     &mut status,
                     "Succeeded",
                     "TrialSucceeded. Job reason: AllJobsCompleted",
@@ -80,7 +81,7 @@ async fn pass(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>
             }
             set(&mut status, "completionTime", now());
         }
-        Some(_) => mark(&mut status, "Running", "TrialRunning", "Trial is running"),
+        Some(_) => set_condition(&mut status, "Running", "TrialRunning", "Trial is running"),
     }
     if status != before {
         write_status(client, trial, &trials(), status).await?;
@@ -88,7 +89,7 @@ async fn pass(client: &Client, trial: &DynamicObject) -> Result<Option<Duration>
     Ok(None)
 }
 
-/// What the collector reports; none while it has not.
+/// The observation that the collector has printed, if any.
 async fn observe(
     client: &Client,
     trial: &DynamicObject,

@@ -1,4 +1,4 @@
-//! The server of Katib's webhooks. The API server asks it by address, as it runs beside it.
+//! The server of Katib's webhooks. The API server calls it by its address, as it is not a Service.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, TcpListener, TcpStream};
@@ -18,22 +18,24 @@ use tokio::runtime::Handle;
 use super::super::super::client::wait_until;
 use super::super::super::error::{ClusterError, Result};
 use super::super::super::pki::Authority;
-use super::super::{resource, say};
+use super::super::{log, resource};
 use super::admission::{self, Verdict};
 
-/// Serves the webhooks and tells the API server of them.
+/// Serves the webhooks and registers them with the API server.
 pub(super) async fn serve(client: Client, address: IpAddr) {
     match listen(&client, address).await {
-        // The server's threads go on.
+        // The server's threads keep running.
         Ok(()) => std::future::pending().await,
-        Err(error) => say(&format!("webhooks: {error}")),
+        Err(error) => log(&format!("webhooks: {error}")),
     }
 }
 
 async fn listen(client: &Client, address: IpAddr) -> Result<()> {
     let authority = Authority::new("katib")?;
     let unusable = |reason: String| ClusterError::malformed("katib", reason);
-    let IpAddr::V4(number) = address else { return Err(unusable(format!("{address} is no IPv4 address"))) };
+    let IpAddr::V4(number) = address else {
+        return Err(unusable(format!("{address} is not an IPv4 address")));
+    };
     let identity = authority.server("katib", None, &[], &[number])?;
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())
         .map_err(|error| unusable(error.to_string()))?;
@@ -46,13 +48,13 @@ async fn listen(client: &Client, address: IpAddr) -> Result<()> {
     let config = Arc::new(config);
     let listener = TcpListener::bind((address, 0))?;
     let server = listener.local_addr()?.to_string();
-    let (asked, runtime) = (client.clone(), Handle::current());
+    let (webhook_client, runtime) = (client.clone(), Handle::current());
     thread::spawn(move || {
         for stream in listener.incoming().map_while(std::io::Result::ok) {
-            let (config, client, runtime) = (Arc::clone(&config), asked.clone(), runtime.clone());
+            let (config, client, runtime) = (Arc::clone(&config), webhook_client.clone(), runtime.clone());
             thread::spawn(move || {
-                // The API server breaks off where it has waited long enough.
-                let _gone = answer_all(stream, config, &client, &runtime);
+                // The API server closes a connection that takes too long.
+                let _closed = answer_all(stream, config, &client, &runtime);
             });
         }
     });
@@ -120,14 +122,14 @@ async fn apply(client: &Client, configuration: &Value) -> Result<()> {
         .map_err(ClusterError::api("apply the webhooks of Katib"))
 }
 
-/// Waits until the API server asks the webhooks: until then it takes everything.
-pub(in super::super) async fn wait_until_it_refuses(client: &Client, logs: &Path) -> Result<()> {
+/// Waits until the API server calls the webhooks. Until then it accepts everything.
+pub(in super::super) async fn wait_for_webhooks(client: &Client, logs: &Path) -> Result<()> {
     let kind: ApiResource = super::experiments();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &kind);
-    let nothing = DynamicObject::new("nothing", &kind).data(json!({"spec": {}}));
+    let invalid = DynamicObject::new("nothing", &kind).data(json!({"spec": {}}));
     let params = PostParams { dry_run: true, ..PostParams::default() };
     wait_until("the webhooks of Katib", logs, || async {
-        Ok(match api.create(&params, &nothing).await {
+        Ok(match api.create(&params, &invalid).await {
             Err(kube::Error::Api(status)) => status.message.contains("denied the request"),
             _ => false,
         })

@@ -1,4 +1,4 @@
-//! The loop of a controller: whatever changes makes its object due, and one pass after another is made.
+//! The loop of a controller: changes queue objects, which are reconciled one by one.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,18 +10,19 @@ use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams}
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::say;
+use super::log;
 
-/// After a failure, and before a watch is opened anew.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The delay after a failure, and before a watch is restarted.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An object's namespace and name.
 pub(super) type Key = (String, String);
 
-/// One pass over an object; an answer says when to look again without a change.
-pub(super) type Pass<'a> = Pin<Box<dyn Future<Output = Result<Option<Duration>, kube::Error>> + Send + 'a>>;
+/// One reconciliation of an object. Returns after which time to repeat it without a change.
+pub(super) type Reconcile<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Duration>, kube::Error>> + Send + 'a>>;
 
-/// A kind whose objects a controller makes passes over.
+/// A controller for the objects of a kind.
 pub(super) struct Controller {
     client: Client,
     kind: ApiResource,
@@ -34,17 +35,17 @@ impl Controller {
     pub(super) fn new(client: Client, kind: ApiResource) -> Self {
         let (due, keys) = unbounded_channel();
         let controller = Self { client, kind, due, keys, with_deleted: false };
-        let itself = controller.kind.clone();
-        controller.also(itself, |object| vec![key(object)])
+        let own_kind = controller.kind.clone();
+        controller.watches(own_kind, |object| vec![key(object)])
     }
 
-    /// Makes passes over what is being deleted as well.
+    /// Also reconciles objects that are being deleted.
     pub(super) fn with_deleted(self) -> Self {
         Self { with_deleted: true, ..self }
     }
 
-    /// Makes objects due when one of another kind changes.
-    pub(super) fn also(
+    /// Queues objects when one of another kind changes.
+    pub(super) fn watches(
         self,
         kind: ApiResource,
         keys: impl Fn(&DynamicObject) -> Vec<Key> + Send + Sync + 'static,
@@ -52,23 +53,23 @@ impl Controller {
         let (client, due) = (self.client.clone(), self.due.clone());
         tokio::spawn(async move {
             loop {
-                let each = |object: &DynamicObject| {
+                let enqueue = |object: &DynamicObject| {
                     for key in keys(object) {
                         let _ = due.send(key);
                     }
                 };
-                if let Err(error) = changes(&client, &kind, each).await {
-                    say(&format!("{}: {error}", kind.plural));
+                if let Err(error) = changes(&client, &kind, enqueue).await {
+                    log(&format!("{}: {error}", kind.plural));
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_AFTER).await;
             }
         });
         self
     }
 
-    /// The same of objects that carry the name in a label, or have it.
-    pub(super) fn also_named(self, kind: ApiResource, label: Option<&'static str>) -> Self {
-        self.also(kind, move |object| {
+    /// The same for objects with the same name, or with the name in a label.
+    pub(super) fn watches_named(self, kind: ApiResource, label: Option<&'static str>) -> Self {
+        self.watches(kind, move |object| {
             let name = match label {
                 Some(label) => object.labels().get(label).cloned(),
                 None => Some(object.name_any()),
@@ -77,22 +78,22 @@ impl Controller {
         })
     }
 
-    pub(super) async fn run(mut self, pass: for<'a> fn(&'a Client, &'a DynamicObject) -> Pass<'a>) {
+    pub(super) async fn run(mut self, reconcile: for<'a> fn(&'a Client, &'a DynamicObject) -> Reconcile<'a>) {
         while let Some(first) = self.keys.recv().await {
-            // What is due several times is due once.
+            // Duplicate keys are merged.
             let mut due = BTreeSet::from([first]);
             while let Ok(key) = self.keys.try_recv() {
                 due.insert(key);
             }
             for key in due {
-                let again = match self.pass(&key, pass).await {
-                    Ok(again) => again,
+                let requeue_after = match self.reconcile(&key, reconcile).await {
+                    Ok(after) => after,
                     Err(error) => {
-                        say(&format!("{}/{}: {error}", key.0, key.1));
-                        Some(AGAIN)
+                        log(&format!("{}/{}: {error}", key.0, key.1));
+                        Some(RETRY_AFTER)
                     }
                 };
-                if let Some(after) = again {
+                if let Some(after) = requeue_after {
                     let later = self.due.clone();
                     tokio::spawn(async move {
                         tokio::time::sleep(after).await;
@@ -103,22 +104,22 @@ impl Controller {
         }
     }
 
-    async fn pass(
+    async fn reconcile(
         &self,
         (namespace, name): &Key,
-        pass: for<'a> fn(&'a Client, &'a DynamicObject) -> Pass<'a>,
+        reconcile: for<'a> fn(&'a Client, &'a DynamicObject) -> Reconcile<'a>,
     ) -> Result<Option<Duration>, kube::Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &self.kind);
         match api.get_opt(name).await? {
             Some(object) if self.with_deleted || object.metadata.deletion_timestamp.is_none() => {
-                pass(&self.client, &object).await
+                reconcile(&self.client, &object).await
             }
             _ => Ok(None),
         }
     }
 }
 
-/// Calls for every object that is there, and then for every one that changes, until the watch ends.
+/// Calls `each` for every existing object, and then for every change, until the watch ends.
 pub(super) async fn changes(
     client: &Client,
     kind: &ApiResource,
