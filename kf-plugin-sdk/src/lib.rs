@@ -10,7 +10,7 @@
 //! /// Say hello
 //! #[derive(clap::Parser, Describe)]
 //! struct Hello {
-//!     /// Whom to greet
+//!     /// Name to greet
 //!     #[arg(default_value = "world")]
 //!     name: String,
 //! }

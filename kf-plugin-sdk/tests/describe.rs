@@ -171,7 +171,7 @@ mod private {
     /// Say hello
     #[derive(clap::Parser, Describe)]
     struct Hello {
-        /// Whom to greet
+        /// Name to greet
         #[arg(default_value = "world")]
         #[kf(complete = objects("Pod"))]
         name: String,

@@ -383,7 +383,7 @@ fn a_broken_command_disables_no_other() {
     NAME    VERSION  SOURCE    ABOUT
     hello   0.1.0    kubeflow  Say hello
     train   -        -         the receipt of train cannot be used: EOF while parsing an object at line 1 column 1
-    whoami  0.1.0    kubeflow  Show who the cluster thinks you are
+    whoami  0.1.0    kubeflow  Show your user, groups and role
     ----- stderr -----
     ");
     // The hint mends it.

@@ -71,7 +71,7 @@ fn who_waits_survives_restarts_of_the_api_server() {
     for (round, signal) in [("crashed", Signal::SIGKILL), ("stopped", Signal::SIGTERM)] {
         let first = asked(&team, User::Viewer).len();
         team.cluster().stop_api_server(signal).unwrap();
-        status.told("trying again");
+        status.told("retrying");
         team.cluster().start_api_server().unwrap();
         status.told("the API server answers again");
         assert_watches_only(&asked(&team, User::Viewer)[first..]);

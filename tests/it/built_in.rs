@@ -49,10 +49,10 @@ fn fresh_home_lists_and_runs_built_in_commands() {
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
     hello   0.1.0    built in  Say hello
-    logs    0.1.0    built in  Show the logs of whatever runs here
-    status  0.1.0    built in  Show what runs here, and why something does not
+    logs    0.1.0    built in  Show the logs of a workload
+    status  0.1.0    built in  Show workloads and why they are not running
     train   0.1.0    built in  Train a model from a file or a runtime
-    whoami  0.1.0    built in  Show who the cluster thinks you are
+    whoami  0.1.0    built in  Show your user, groups and role
     ----- stderr -----
     ");
     kf_snapshot!(home.run(["hello", "Ada"]), @"
@@ -254,7 +254,7 @@ fn local_component_replaces_a_built_in_command_of_its_name() {
     home.run(["whoami"]).code(3);
     assert_eq!(
         listed(&home, "whoami"),
-        "whoami 0.1.0 local, replaces the built-in 0.1.0 Show who the cluster thinks you are"
+        "whoami 0.1.0 local, replaces the built-in 0.1.0 Show your user, groups and role"
     );
     home.run(["command", "replace", "whoami", "--restore"]).success();
     assert!(listed(&home, "whoami").contains("built in"));

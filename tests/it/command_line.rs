@@ -36,10 +36,10 @@ fn help_of_a_command_says_what_it_does_and_what_it_may() {
       kf hello Ada --loud  greet someone, loudly
 
     Arguments:
-      [NAME]  Whom to greet [default: world]
+      [NAME]  Name to greet [default: world]
 
     Options:
-      -l, --loud  Make it heard
+      -l, --loud  Print in upper case
       -h, --help  Print help
 
     How it runs:

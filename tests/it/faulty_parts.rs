@@ -170,8 +170,8 @@ fn older_cluster_says_who_the_user_is_or_what_is_missing() {
     GROUPS
     CLUSTER      lab
     NAMESPACE    team-a
-    ROLE         admin: may also decide who else may
-    CREDENTIALS  no known end
+    ROLE         admin: can also grant access to other users
+    CREDENTIALS  no known expiry
     ----- stderr -----
     warning: whoami: this cluster cannot say who you are: it serves no SelfSubjectReview, which Kubernetes has since 1.28
     ");

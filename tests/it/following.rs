@@ -118,7 +118,7 @@ fn one_rank_or_all_of_a_training_job() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: logs: trio was never restarted, there is no earlier run
+    error: logs: trio has not restarted: there is no previous run
     hint: kf logs trainjob/trio
     ");
     team.admin(&["delete", "pods", "--all", "--wait=true"]);
@@ -126,7 +126,7 @@ fn one_rank_or_all_of_a_training_job() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: logs: trio has ended and its pods are gone, their logs with them
+    error: logs: trio has ended and its pods were deleted with their logs
     hint: kf status trainjob/trio
     ");
 }
@@ -141,7 +141,7 @@ fn a_watch_goes_on_after_the_api_server_was_away() {
     following.line("before");
     proxy.cut();
     team.apply(&waiting_pod("meanwhile"));
-    following.told("trying again");
+    following.told("retrying");
     following.assert_running();
     proxy.mend();
     following.line("meanwhile");

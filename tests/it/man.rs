@@ -12,7 +12,7 @@ fn page_of_a_command_has_its_help_its_examples_and_its_rights() {
     for part in [
         ".TH kf-hello 1 \" \" \"hello 0.1.0\" \"kf manual\"\n.SH NAME\nkf\\-hello \\- Say hello\n",
         ".SH EXAMPLES\n.TP\n\\fBkf hello\\fR\ngreet the world\n",
-        "\\fB\\-l\\fR, \\fB\\-\\-loud\\fR\nMake it heard\n",
+        "\\fB\\-l\\fR, \\fB\\-\\-loud\\fR\nPrint in upper case\n",
         ".SH RIGHTS\nhello 0.1.0, signed by kubeflow. It has no rights on the cluster.\n",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");

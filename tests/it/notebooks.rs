@@ -89,7 +89,7 @@ fn a_notebook_lives_a_day() {
     let mut opened = Opened::start(home.kf(["jupyter", "--no-browser"]));
     assert_eq!(opened.get(&opened.path("lab")).0, 200);
     team.admin(&["delete", "pod", "alice-0", "-n", team.name(), "--wait=false"]);
-    opened.expect("connected to notebook/alice again");
+    opened.expect("reconnected to notebook/alice");
     assert_eq!(opened.get(&opened.path("lab")).0, 200);
 }
 
@@ -125,7 +125,7 @@ spec:
     let home = team.home(User::DataScientist, &["notebook", "status"]);
     // She may not read kinds, so she has to know the ids.
     let ran = home.run(["notebook", "create", "w", "--kind", &kind]).code(2);
-    assert!(ran.stderr.contains("you may not read the kinds of workspaces"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("no permission to read workspace kinds"), "{}", ran.transcript());
     let options = ["--image-option", "jl", "--pod-option", "old"];
     let ran = home.run(["notebook", "create", "w", "--kind", &kind].iter().chain(&options)).success();
     assert_eq!(ran.stdout, "workspace/w created\n");
@@ -135,7 +135,7 @@ spec:
     home.run(["notebook", "start", "w", "--wait"]).success();
 
     // The old option has been replaced; only its new id brings the new one.
-    until(&home, "w", "Running", "its options have been replaced by jl and tiny");
+    until(&home, "w", "Running", "options jl and tiny replace the current ones");
     let ran = home.run(["notebook", "start", "w", "--update", "--yes", "--wait"]).success();
     assert_eq!(ran.stdout, "workspace/w running\n", "{}", ran.transcript());
     assert_eq!(listed(&home, "w"), ("Running".to_owned(), String::new()));
@@ -155,7 +155,7 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
     until(&home, "stuck", "Failed", "image kf.test/nosuch:1 cannot be pulled");
     let ran = home.run(["notebook", "start", "stuck", "--image", JUPYTERLAB, "--wait"]).success();
     assert!(
-        ran.stderr.contains("is not ready and would never change: stopping it first"),
+        ran.stderr.contains("is not ready and would not be updated: stopping it first"),
         "{}",
         ran.transcript()
     );
@@ -223,7 +223,7 @@ fn hint_for_a_name_of_both_kinds_keeps_the_subcommand() {
     }
     let ran = home.run(["notebook", "stop", "workspace/ok"]).success();
     assert!(
-        ran.stderr.contains("workspace/ok names volume claims that do not exist: files"),
+        ran.stderr.contains("workspace/ok refers to volume claims that do not exist: files"),
         "{}",
         ran.transcript()
     );
@@ -239,9 +239,9 @@ fn a_name_that_no_pod_comes_of_is_told() {
     let home = team.home(User::DataScientist, &["notebook"]);
     // Refused by kf, and told of where others made it.
     let ran = home.run(["notebook", "create", "a.b", "--image", JUPYTERLAB]).code(2);
-    assert!(ran.stderr.contains("only a-z, 0-9 and - work"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("is not allowed, only a-z, 0-9 and -"), "{}", ran.transcript());
     team.apply(&deaf("a.b", team.name()));
-    until(&home, "a.b", "Failed", "only a-z, 0-9 and - work");
+    until(&home, "a.b", "Failed", "is not allowed, only a-z, 0-9 and -");
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended() {
     let (state, why) = listed(&home, "again");
     assert_eq!(
         (state.as_str(), why.as_str()),
-        ("Pending", "waits for pod again-0 of an earlier again to end")
+        ("Pending", "waiting for pod again-0 of a deleted again to terminate")
     );
     until(&home, "again", "Running", "");
     // Its status says "running" until it has ended.
@@ -298,13 +298,13 @@ spec: {{template: {{spec: {{{more} containers: [{{name: {name}, image: '{BUSYBOX
     let (code, said) = opened.finish();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.ends_with("notebook/idle was stopped"), "{said}");
-    until(&home, "idle", "Stopped", "not by kf: it was idle, or somebody stopped it");
+    until(&home, "idle", "Stopped", "not by kf: it was idle, or another user stopped it");
 
     // While somebody waits for it.
     server("nowhere", "nodeSelector: {no: where},");
     begin_culling("nowhere");
     let ran = home.run(["notebook", "start", "nowhere", "--wait"]).code(1);
-    let told = "notebook/nowhere was stopped while it was starting: it was idle, or somebody stopped it";
+    let told = "notebook/nowhere was stopped while it was starting: it was idle, or another user stopped it";
     assert!(ran.stderr.contains(told), "{}", ran.transcript());
 }
 

@@ -105,7 +105,7 @@ fn a_command_added_by_a_newer_kf() {
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
     hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 4, and this kf knows 3
-    whoami  0.1.0    kubeflow  Show who the cluster thinks you are
+    whoami  0.1.0    kubeflow  Show your user, groups and role
     ----- stderr -----
     ");
 }

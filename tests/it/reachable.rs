@@ -48,7 +48,7 @@ fn addresses_are_listed_and_a_service_without_running_pods_is_unhealthy() {
         assert_eq!(listed[0]["addresses"][0], format!("web.{}.svc:80", team.name()));
         assert_eq!((&listed[0]["kind"], &listed[0]["ready"]), (&"service".into(), &0.into()));
         let ran = home.run_in_vain(["services", "health"]).code(1);
-        assert!(ran.stdout.contains("none of its 1 pods runs"), "{}", ran.transcript());
+        assert!(ran.stdout.contains("none of its 1 pods is running"), "{}", ran.transcript());
         let ran = home.run_in_vain(["services", "stats"]).success();
         assert!(ran.stderr.contains("serves no metrics.k8s.io"), "{}", ran.transcript());
         home.run_in_vain(["services", "list", "wbe"]).code(5);

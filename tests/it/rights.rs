@@ -107,7 +107,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
     GROUPS       system:authenticated
     CLUSTER      kf-test-nils
     NAMESPACE    [NAMESPACE]
-    ROLE         none: may not even list pods here
+    ROLE         none: cannot list pods
     CREDENTIALS  valid for [TIME], until [DATE]
     ----- stderr -----
     ");
@@ -157,8 +157,7 @@ fn each_rule_is_shown_as_the_user_has_it() {
             team.name()
         )
     );
-    let hint =
-        "whoami 0.1.0 kubeflow not installed Show who the cluster thinks you are: kf command add whoami";
+    let hint = "whoami 0.1.0 kubeflow not installed Show your user, groups and role: kf command add whoami";
     assert_eq!(listed.row("whoami"), hint);
 }
 
@@ -418,7 +417,7 @@ fn every_call_is_explained_by_its_rule() {
     GROUPS       system:authenticated
     CLUSTER      kf-test-dana
     NAMESPACE    [NAMESPACE]
-    ROLE         edit: may run and change workloads
+    ROLE         edit: can run and change workloads
     CREDENTIALS  valid for [TIME], until [DATE]
     ----- stderr -----
     4 calls, [TIME]

@@ -71,8 +71,8 @@ fn an_update_and_a_rollback_lose_no_request() {
     let home = team.home(User::DataScientist, &["serve"]);
     let [first, second] = MODEL_SERVERS;
     let ran = home.run(iris(first, &["--wait"])).success();
-    assert!(ran.stderr.contains("added a pause of 10s before a pod stops"), "{}", ran.transcript());
-    assert!(!ran.stderr.contains("is not recorded"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("added a preStop delay of 10s"), "{}", ran.transcript());
+    assert!(!ran.stderr.contains("cannot record the revision"), "{}", ran.transcript());
     let address = format!("ready at http://iris-predictor.{}.svc.cluster.local", team.name());
     assert!(ran.stdout.contains(&address), "{}", ran.transcript());
 
@@ -86,7 +86,7 @@ fn an_update_and_a_rollback_lose_no_request() {
     home.run(iris(second, &["--wait"])).success();
     load.until("the second version answers", from("2", 500));
     let ran = home.run(["serve", "iris", "--rollback", "--wait"]).success();
-    assert!(ran.stderr.contains(&format!("going back to {first}")), "{}", ran.transcript());
+    assert!(ran.stderr.contains(&format!("rolling back to {first}")), "{}", ran.transcript());
     let said = load.until("10,000 requests are sent", |said| {
         said["requests"].as_u64() >= Some(10_000) && said["last"] == "1"
     });

@@ -152,7 +152,7 @@ fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
     // Katib has taken the trials' jobs along.
     until_true("the trials' pods are gone", || objects(&team, "pods,trainjobs").is_empty());
     let logs = home.run_in_vain(["logs", "experiment/lr"]).code(5);
-    assert!(logs.stderr.contains("Katib deletes the job of a trial"), "{}", logs.transcript());
+    assert!(logs.stderr.contains("Katib deletes the job of an ended trial"), "{}", logs.transcript());
     assert!(logs.stderr.ends_with("hint: kf status experiment/lr\n"), "{}", logs.transcript());
     home.run(["status", "experiment/lr"]).success();
 

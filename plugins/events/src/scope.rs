@@ -1,4 +1,4 @@
-//! Whose events: everybody's, or those of a component and of all it made.
+//! Which events to show: all, or those of a workload and the objects it owns.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use serde_json::Value;
 
 use crate::Events;
 
-/// How deep owners own.
-const DEEPEST: usize = 8;
+/// The longest chain of owners that is followed.
+const MAX_OWNER_DEPTH: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Scope {
     component: Option<Component>,
     uids: BTreeSet<String>,
-    /// Kind and name of what belongs to it, for events that name no UID.
+    /// Kind and name of its objects, for events without a UID.
     names: BTreeSet<(String, String)>,
-    /// The names of what does not belong to it.
+    /// The names of objects that do not belong to it.
     others: BTreeSet<String>,
-    /// The UIDs of pods that were asked about once.
-    asked: BTreeSet<String>,
+    /// The UIDs of unknown pods that were already looked up.
+    checked: BTreeSet<String>,
 }
 
 impl Scope {
-    /// Everything if nothing is named.
+    /// The scope of the named workload; everything if there is no name.
     pub(crate) fn find(kf: &Kf, words: Option<&str>) -> Result<Self> {
         let mut scope = Self::default();
         let Some(words) = words else { return Ok(scope) };
@@ -33,7 +33,7 @@ impl Scope {
         scope.component = Some(component.clone());
         let mut parts = parts(kf)?;
         // A pod's owner is a job, whose owner is a job set, whose owner is a training job.
-        for _ in 0..DEEPEST {
+        for _ in 0..MAX_OWNER_DEPTH {
             let (owned, rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| scope.owns(part));
             parts = rest;
             if owned.is_empty() {
@@ -41,7 +41,7 @@ impl Scope {
             }
             owned.iter().for_each(|part| scope.add(part));
         }
-        // Who may not see what is between them finds the pods by their labels.
+        // Without permission to list the objects in between, pods are found by their labels.
         for pod in component.pods(kf).unwrap_or_default() {
             scope.add(&pod);
         }
@@ -50,8 +50,8 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Whether an event is about it.
-    pub(crate) fn holds(&self, event: &Object) -> bool {
+    /// Whether an event belongs to the scope.
+    pub(crate) fn contains_event(&self, event: &Object) -> bool {
         let Some(component) = &self.component else { return true };
         let text = |pointer: &str| event.str(pointer).unwrap_or_default();
         let (kind, name) = (text("/involvedObject/kind"), text("/involvedObject/name"));
@@ -59,30 +59,34 @@ impl Scope {
             "" => self.names.contains(&(kind.to_owned(), name.to_owned())),
             uid if self.uids.contains(uid) => true,
             _ => {
-                // What is gone by now, such as a pod that was made anew, is known by its name.
-                let made = ["Pod", "Job", "JobSet", "ReplicaSet"].contains(&kind);
-                let its_own = self.is_called_after(&component.name, name) || self.is_unseen_part(kind, name);
-                made && is_later(event, &component.object) && its_own
+                // Objects that no longer exist, such as a replaced pod, are matched by name.
+                let is_owned_kind = ["Pod", "Job", "JobSet", "ReplicaSet"].contains(&kind);
+                let is_own =
+                    self.has_name_prefix(&component.name, name) || self.is_hidden_job_set(kind, name);
+                is_owned_kind && is_later(event, &component.object) && is_own
             }
         }
     }
 
-    /// `mnist-node-0-0` is called after `mnist`, but not if there is a `mnist-node`.
-    fn is_called_after(&self, own: &str, name: &str) -> bool {
+    /// `mnist-node-0-0` has the prefix `mnist`, but belongs to `mnist-node` if that exists.
+    fn has_name_prefix(&self, own: &str, name: &str) -> bool {
         let after = |of: &str| name.strip_prefix(of).is_some_and(|rest| rest.starts_with('-'));
-        let nearer = |other: &String| other.len() > own.len() && (after(other) || other.as_str() == name);
-        after(own) && !self.others.iter().any(nearer)
+        let longer = |other: &String| other.len() > own.len() && (after(other) || other.as_str() == name);
+        after(own) && !self.others.iter().any(longer)
     }
 
-    /// Whether an event is about a pod that could be a new one of its own. Each is asked about once.
-    pub(crate) fn may_be_its_own(&mut self, event: &Object) -> bool {
+    /// Whether an event is about an unknown pod that may belong to the workload. True once per pod.
+    pub(crate) fn may_be_new_pod(&mut self, event: &Object) -> bool {
         let is_pod = event.str("/involvedObject/kind") == Some("Pod");
         let uid = event.str("/involvedObject/uid").unwrap_or_default();
-        self.component.is_some() && is_pod && !self.holds(event) && self.asked.insert(uid.to_owned())
+        self.component.is_some()
+            && is_pod
+            && !self.contains_event(event)
+            && self.checked.insert(uid.to_owned())
     }
 
-    /// Learns of the pods that appeared while watching.
-    pub(crate) fn learn(&mut self, kf: &Kf) {
+    /// Adds the pods that appeared while watching.
+    pub(crate) fn refresh_pods(&mut self, kf: &Kf) {
         if let Some(component) = &self.component {
             for pod in component.pods(kf).unwrap_or_default() {
                 self.add(&pod);
@@ -90,10 +94,10 @@ impl Scope {
         }
     }
 
-    pub(crate) fn nothing(&self, kf: &Kf, events: &Events) -> String {
-        let (what, window) = (events.none(), events.window());
+    pub(crate) fn empty_note(&self, kf: &Kf, events: &Events) -> String {
+        let (what, window) = (events.empty_note(), events.window());
         match &self.component {
-            Some(component) => format!("{what} of {component}{window}"),
+            Some(component) => format!("{what} for {component}{window}"),
             None => format!("{what} in {}{window}", kf.namespace()),
         }
     }
@@ -104,12 +108,12 @@ impl Scope {
         };
         object.list("/metadata/ownerReferences").iter().any(|owner| {
             self.uids.contains(&text(owner, "uid"))
-                || self.is_unseen_part(&text(owner, "kind"), &text(owner, "name"))
+                || self.is_hidden_job_set(&text(owner, "kind"), &text(owner, "name"))
         })
     }
 
-    /// A training job's job set has its name. Many users may not see job sets.
-    fn is_unseen_part(&self, kind: &str, name: &str) -> bool {
+    /// A training job's job set has the same name. Many users have no permission to list job sets.
+    fn is_hidden_job_set(&self, kind: &str, name: &str) -> bool {
         self.component
             .as_ref()
             .is_some_and(|it| it.kind == ComponentKind::TrainJob && kind == "JobSet" && name == it.name)
@@ -133,7 +137,7 @@ fn is_later(event: &Object, component: &Object) -> bool {
     }
 }
 
-/// All objects of which a component may be made, as far as they are served and can be listed.
+/// All objects that a workload may own, of the kinds that are served and can be listed.
 fn parts(kf: &Kf) -> Result<Vec<Object>> {
     let replica_sets = [("replica sets", Kind::new("apps", "ReplicaSet"))];
     let known = ComponentKind::ALL.into_iter().map(|kind| (kind.plural(), kind.kind()));

@@ -1,4 +1,4 @@
-//! How much of what happened is shown.
+//! How many of the events are shown.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 
-/// Lines that are shown if nothing else is asked for. Busy namespaces have thousands an hour.
-const LINES: usize = 100;
+/// The default for `--tail`. Busy namespaces have thousands of events an hour.
+const DEFAULT_LINES: usize = 100;
 
-/// Only so many lines, or all.
+/// The value of `--tail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
     All,
@@ -23,12 +23,14 @@ impl FromStr for Tail {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
-            text => text.parse().map(Self::Lines).map_err(|_| "not a number of lines, or `all`".to_owned()),
+            text => {
+                text.parse().map(Self::Lines).map_err(|_| "expected a number of lines or `all`".to_owned())
+            }
         }
     }
 }
 
-/// The part of the events that is shown.
+/// The time and number limits of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) since: Option<Duration>,
@@ -36,8 +38,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Cuts rows whose latest come last, and says how many are left out without having been asked to.
-    pub(crate) fn cut<T>(self, kf: &Kf, mut rows: Vec<T>, last: impl Fn(&T) -> Option<Timestamp>) -> Vec<T> {
+    /// Limits rows that are sorted newest last. Prints a note if the default limit hides some.
+    pub(crate) fn limit<T>(
+        self,
+        kf: &Kf,
+        mut rows: Vec<T>,
+        last: impl Fn(&T) -> Option<Timestamp>,
+    ) -> Vec<T> {
         if let Some(since) = self.since {
             let now = kf.now();
             rows.retain(|row| last(row).is_some_and(|last| last.age(now) <= since));
@@ -45,21 +52,21 @@ impl Window {
         let lines = match (self.tail, self.since) {
             (Some(Tail::Lines(lines)), _) => lines,
             (Some(Tail::All), _) | (None, Some(_)) => return rows,
-            // A program reads as many as there are.
+            // Structured output is complete.
             (None, None) if !kf.output_format().is_table() => return rows,
-            (None, None) => LINES,
+            (None, None) => DEFAULT_LINES,
         };
         let earlier = rows.len().saturating_sub(lines);
         if earlier > 0 && self.tail.is_none() {
             let all = kf.command_line().set("--tail", "all");
-            kf.note(format!("{earlier} earlier left out; `{all}` shows all"));
+            kf.note(format!("{earlier} earlier events not shown; `{all}` shows all"));
         }
         rows.drain(..earlier);
         rows
     }
 }
 
-/// How far back it reaches, as the end of a sentence.
+/// The time limit, as the end of a sentence.
 impl fmt::Display for Window {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.since {

@@ -1,4 +1,4 @@
-//! What a person reads of what happened.
+//! The output of `kf events`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn cluster() -> FakeHost {
     host
 }
 
-/// About an object, told at a minute of the hour before the test.
+/// An event about an object, at a minute of the hour before the test.
 fn event(name: &str, (kind, about): (&str, &str), minute: u32, reason: &str) -> Value {
     let time = format!("2026-01-01T11:{minute:02}:00Z");
     json!({ "apiVersion": "v1", "kind": "Event",
@@ -49,17 +49,17 @@ fn shown(host: &FakeHost, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_latest_is_last_whatever_field_says_when() {
+fn newest_event_is_last_for_every_time_field() {
     let host = cluster();
     host.put(event("a", ("Pod", "web"), 50, "BackOff"));
-    // A series, as the newer API tells it: the count and the time are elsewhere, the old fields null.
+    // A series of the newer API: count and time are in other fields, the old ones are null.
     let mut series = Object::from(event("b", ("Pod", "web"), 10, "Unhealthy"));
     series.set("/count", Value::Null);
     series.set("/lastTimestamp", Value::Null);
     series.set("/eventTime", "2026-01-01T11:10:00.000000Z");
     series.set("/series", json!({ "count": 7, "lastObservedTime": "2026-01-01T11:59:00.500000Z" }));
     host.put(series.into_value());
-    // Told once, with its time in eventTime alone.
+    // A single event, with its time only in eventTime.
     let mut once = Object::from(event("c", ("Pod", "web"), 20, "Scheduled"));
     once.set("/lastTimestamp", Value::Null);
     once.set("/count", Value::Null);
@@ -72,7 +72,7 @@ fn the_latest_is_last_whatever_field_says_when() {
 }
 
 #[test]
-fn what_happened_many_times_is_one_line() {
+fn repeated_events_are_one_line() {
     let host = cluster();
     for (name, minute) in [("a", 30), ("b", 50), ("c", 40)] {
         host.put(event(name, ("Pod", "web"), minute, "BackOff"));
@@ -82,7 +82,7 @@ fn what_happened_many_times_is_one_line() {
 }
 
 #[test]
-fn a_component_has_the_events_of_all_it_made_and_no_others() {
+fn workload_shows_events_of_owned_objects_only() {
     let host = cluster();
     put(&host, "trainer.kubeflow.org/v1alpha1", "TrainJob", "mnist", None);
     put(&host, "jobset.x-k8s.io/v1alpha2", "JobSet", "mnist", Some(("TrainJob", "mnist")));
@@ -93,15 +93,15 @@ fn a_component_has_the_events_of_all_it_made_and_no_others() {
         ("a", ("TrainJob", "mnist"), 10),
         ("b", ("Job", "mnist-node-0"), 20),
         ("c", ("Pod", "mnist-node-0-0-aaaaa"), 30),
-        // Gone by now.
+        // Deleted in the meantime.
         ("d", ("Pod", "mnist-node-0-0-bbbbb"), 15),
-        // Another's.
+        // Of another workload.
         ("e", ("Pod", "mnist-2-node-0-0-ccccc"), 40),
         ("f", ("Pod", "web"), 41),
     ] {
         host.put(event(name, about, minute, "BackOff"));
     }
-    // Of a training job of the same name that was deleted before.
+    // Of a deleted training job of the same name.
     let mut earlier = Object::from(event("g", ("Pod", "mnist-node-0-0-ddddd"), 5, "BackOff"));
     earlier.set("/metadata/creationTimestamp", "2026-01-01T10:55:00Z");
     host.put(earlier.into_value());
@@ -116,7 +116,7 @@ fn a_component_has_the_events_of_all_it_made_and_no_others() {
 }
 
 #[test]
-fn only_warnings_if_asked() {
+fn warnings_flag_hides_normal_events() {
     let host = cluster();
     host.put(event("a", ("Pod", "web"), 50, "BackOff"));
     host.put(event("b", ("Pod", "web"), 51, "Pulled"));
@@ -127,7 +127,7 @@ fn only_warnings_if_asked() {
 }
 
 #[test]
-fn watching_shows_what_is_new_of_pods_that_are_new() {
+fn watch_shows_events_of_new_pods() {
     let host = cluster();
     put(&host, "batch/v1", "Job", "prepare", None);
     host.at(Duration::from_secs(30), |cluster| {
@@ -139,20 +139,20 @@ fn watching_shows_what_is_new_of_pods_that_are_new() {
         cluster.put(pod.into_value());
         cluster.put(event("a", ("Pod", "other"), 59, "FailedScheduling"));
     });
-    // The test's script ends while it watches.
+    // The watch ends with the script of the test.
     assert_eq!(host.run::<Plugin>(&["prepare", "--watch"]), Ok(Exit::OK));
     assert!(host.terminal().stdout.contains("pod/other  FailedScheduling"), "{}", host.terminal().stdout);
 }
 
 #[test]
-fn without_the_right_to_list_events_there_is_nothing_to_say() {
+fn listing_without_permission_is_forbidden() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("list", "", "events"));
     assert_eq!(host.run::<Plugin>(&[]).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn who_may_not_see_job_sets_still_reads_what_happened_to_a_training_job() {
+fn events_of_train_job_are_shown_without_permission_for_job_sets() {
     let host = cluster();
     put(&host, "trainer.kubeflow.org/v1alpha1", "TrainJob", "bad", None);
     put(&host, "jobset.x-k8s.io/v1alpha2", "JobSet", "bad", Some(("TrainJob", "bad")));
@@ -167,7 +167,7 @@ fn who_may_not_see_job_sets_still_reads_what_happened_to_a_training_job() {
 }
 
 #[test]
-fn events_of_a_component_survive_a_broken_kind() {
+fn events_of_workload_are_shown_despite_broken_kind() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     put(&host, "batch/v1", "Job", "mnist", None);
@@ -179,11 +179,11 @@ fn events_of_a_component_survive_a_broken_kind() {
         }
     });
     assert_eq!(shown(&host, &["mnist"]), ["10m 1 pod/mnist-0 BackOff"]);
-    assert_eq!(host.terminal().notes, ["warning: left out: notebooks (webhook failed)"], "said once");
+    assert_eq!(host.terminal().notes, ["warning: left out: notebooks (webhook failed)"], "reported once");
 }
 
 #[test]
-fn all_namespaces_are_one_table_the_latest_last() {
+fn all_namespaces_are_one_table_newest_last() {
     let host = cluster();
     for (namespace, minute) in [("team-b", 20), ("team-a", 10), ("ops", 30)] {
         let mut event = Object::from(event("a", ("Pod", "web"), minute, "BackOff"));
@@ -197,7 +197,7 @@ fn all_namespaces_are_one_table_the_latest_last() {
 }
 
 #[test]
-fn since_leaves_out_what_is_older() {
+fn since_hides_older_events() {
     let host = cluster();
     host.put(event("a", ("Pod", "web"), 10, "BackOff"));
     host.put(event("b", ("Pod", "web"), 55, "Failed"));
@@ -207,7 +207,7 @@ fn since_leaves_out_what_is_older() {
 }
 
 #[test]
-fn many_events_are_cut_to_the_last_hundred_which_is_said() {
+fn many_events_are_limited_to_last_hundred_with_note() {
     let host = cluster();
     for number in 0..130 {
         host.put(event(&format!("e{number}"), ("Pod", &format!("web-{number:03}")), number / 4, "BackOff"));
@@ -216,7 +216,7 @@ fn many_events_are_cut_to_the_last_hundred_which_is_said() {
     let rows = shown(&host, &[]);
     assert_eq!(rows.len(), 100);
     assert!(rows.last().unwrap().contains(last), "{rows:?}");
-    assert_eq!(host.terminal().notes, ["30 earlier left out; `kf events --tail all` shows all"]);
+    assert_eq!(host.terminal().notes, ["30 earlier events not shown; `kf events --tail all` shows all"]);
     for (words, count) in [
         (&["--tail", "all"][..], 130),
         (&["--tail=7"], 7),
@@ -224,11 +224,11 @@ fn many_events_are_cut_to_the_last_hundred_which_is_said() {
         (&["--since=2h", "--tail=9"], 9),
     ] {
         assert_eq!(shown(&host, words).len(), count, "{words:?}");
-        assert_eq!(host.terminal().notes.len(), 1, "what was asked for is not mentioned: {words:?}");
+        assert_eq!(host.terminal().notes.len(), 1, "no note for an explicit limit: {words:?}");
     }
-    // A program reads all there are.
+    // Structured output is complete.
     host.format(Format::Json);
     assert_eq!(shown(&host, &[]).len(), 130);
     let error = host.run::<Plugin>(&["--tail", "few"]).unwrap_err();
-    assert!(error.message.contains("not a number of lines, or `all`"), "{}", error.message);
+    assert!(error.message.contains("expected a number of lines or `all`"), "{}", error.message);
 }

@@ -1,4 +1,4 @@
-//! `kf hello`: the smallest command, and the one that asks for no rights.
+//! `kf hello`: the smallest command, which needs no rights.
 
 use kf_plugin_sdk::prelude::*;
 
@@ -8,10 +8,10 @@ use kf_plugin_sdk::prelude::*;
 #[kf(example("hello Ada", "greet someone"))]
 #[kf(example("hello Ada --loud", "greet someone, loudly"))]
 pub struct Hello {
-    /// Whom to greet
+    /// Name to greet
     #[arg(default_value = "world")]
     name: String,
-    /// Make it heard
+    /// Print in upper case
     #[arg(long, short)]
     loud: bool,
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn greets_the_world_or_whom_it_is_told() {
+    fn greets_world_or_given_name() {
         let host = FakeHost::new("team-a");
         assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
         assert_eq!(host.run::<Plugin>(&["Ada", "--loud"]), Ok(Exit::OK));
@@ -46,16 +46,16 @@ mod tests {
     }
 
     #[test]
-    fn program_gets_json() {
+    fn json_format_prints_greeting() {
         let host = FakeHost::new("team-a");
         host.format(Format::Json);
         assert_eq!(host.run::<Plugin>(&["Ada"]), Ok(Exit::OK));
-        let told: serde_json::Value = serde_json::from_str(&host.terminal().stdout).unwrap();
-        assert_eq!(told, serde_json::json!({ "greeting": "hello Ada" }));
+        let output: serde_json::Value = serde_json::from_str(&host.terminal().stdout).unwrap();
+        assert_eq!(output, serde_json::json!({ "greeting": "hello Ada" }));
     }
 
     #[test]
-    fn refuses_words_it_does_not_know() {
+    fn unknown_flag_is_refused() {
         let error = FakeHost::new("team-a").run::<Plugin>(&["--quiet"]).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
         assert_eq!(error.message, "unexpected argument '--quiet' found");

@@ -1,33 +1,33 @@
-//! `kf jupyter`: to work, in one word. Starts the server if it is stopped, waits, and shows it.
+//! `kf jupyter`: starts the notebook server if it is stopped, waits for it, and opens it.
 
-use kf_notebook_server::{KINDS, Opening, Server, open, served, start};
+use kf_notebook_server::{KINDS, OpenOptions, Server, open, served, start};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::complete_among;
 
-/// Start your notebook server and show it in the browser
+/// Start a notebook server and open it in the browser
 ///
 /// Ctrl-C closes the connection and leaves the server running; `kf notebook stop` stops it.
 #[derive(clap::Parser, Debug, Describe)]
-#[kf(example("jupyter", "the only server in the namespace"))]
+#[kf(example("jupyter", "open the only server in the namespace"))]
 #[kf(example("jupyter alice --no-browser", "print the address instead"))]
-#[kf(example("jupyter workspace/bob --port 8888", "always at the same address"))]
+#[kf(example("jupyter workspace/bob --port 8888", "use a fixed local port"))]
 pub struct Jupyter {
-    /// The server, as NAME or KIND/NAME; the only one if absent
+    /// The server, as NAME or KIND/NAME [default: the only one]
     #[kf(complete = dynamic)]
     name: Option<String>,
-    /// The port on this machine; any free one if absent
+    /// Local port; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
-    /// Print the address and open no browser
+    /// Print the address instead of opening a browser
     #[arg(long)]
     no_browser: bool,
-    /// Which of a workspace's ports; the first if absent
+    /// The workspace port to open [default: the first]
     #[arg(long, value_name = "ID")]
     port_id: Option<String>,
     /// Print the token with the address
     #[arg(long)]
     show_token: bool,
-    /// How long it may take until it answers
+    /// How long to wait for the server to answer
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: Span,
 }
@@ -38,14 +38,14 @@ pub fn main(jupyter: Jupyter, kf: &Kf) -> Result<Exit> {
         Some(name) => Server::find(kf, name)?,
         None => only(kf)?,
     };
-    if !server.is_wished() {
+    if !server.should_run() {
         server = start(kf, &server, None)?;
         kf.note(format!("starting {server}"));
         if kf.context().dry_run {
             return Ok(Exit::OK);
         }
     }
-    let opening = Opening {
+    let opening = OpenOptions {
         local_port: jupyter.port,
         browser: !jupyter.no_browser,
         port_id: jupyter.port_id,
@@ -55,7 +55,7 @@ pub fn main(jupyter: Jupyter, kf: &Kf) -> Result<Exit> {
     open(kf, server, &opening)
 }
 
-/// The only server there is; where there are several, one has to be named.
+/// The only server in the namespace; an error if there are several.
 fn only(kf: &Kf) -> Result<Server> {
     let mut servers = Vec::new();
     let mut refused = None;
@@ -72,9 +72,8 @@ fn only(kf: &Kf) -> Result<Server> {
     if let [_, _, ..] = servers.as_slice() {
         let names: Vec<_> = servers.iter().map(Server::to_string).collect();
         let first = names.first().cloned().unwrap_or_default();
-        return Err(
-            Error::invalid(format!("there are {}", names.join(", "))).hint(kf.command_line().with(&first))
-        );
+        return Err(Error::invalid(format!("several notebook servers: {}", names.join(", ")))
+            .hint(kf.command_line().with(&first)));
     }
     match (servers.pop(), left_out.first_error().cloned().or(refused)) {
         (Some(server), _) => {
@@ -82,7 +81,7 @@ fn only(kf: &Kf) -> Result<Server> {
             Ok(server)
         }
         (None, Some(error)) => Err(error),
-        (None, None) => Err(Error::not_found(format!("no notebook server in {}", kf.namespace()))
+        (None, None) => Err(Error::not_found(format!("no notebook servers in {}", kf.namespace()))
             .hint("kf notebook create NAME --wait")),
     }
 }

@@ -1,4 +1,4 @@
-//! `kf jupyter`: from nothing running to a page, in one word.
+//! `kf jupyter`: from a stopped server to an open page.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn cluster(names: &[&str]) -> FakeHost {
 }
 
 #[test]
-fn the_only_server_is_started_and_shown() {
+fn only_server_is_started_and_opened() {
     let host = cluster(&["alice"]);
     host.change_context(|context| context.interactive = true);
     host.at(Duration::from_secs(2), |cluster| {
@@ -49,14 +49,14 @@ fn the_only_server_is_started_and_shown() {
 }
 
 #[test]
-fn of_several_one_has_to_be_named() {
+fn several_servers_without_name_are_refused() {
     let error = cluster(&["alice", "bob"]).run::<Plugin>(&["--no-browser"]).unwrap_err();
-    assert_eq!(error.message, "there are notebook/alice, notebook/bob");
+    assert_eq!(error.message, "several notebook servers: notebook/alice, notebook/bob");
     assert_eq!(error.hint.as_deref(), Some("kf jupyter --no-browser notebook/alice"));
 }
 
 #[test]
-fn without_a_server_the_way_to_one_is_said() {
+fn no_server_hints_at_create() {
     let error = cluster(&[]).run::<Plugin>(&[]).unwrap_err();
     assert_eq!(
         (error.code, error.hint.as_deref()),
@@ -65,7 +65,7 @@ fn without_a_server_the_way_to_one_is_said() {
 }
 
 #[test]
-fn who_may_not_patch_starts_nothing() {
+fn start_without_permission_is_forbidden() {
     let host = cluster(&["alice"]);
     host.cluster(|cluster| cluster.deny("patch", "kubeflow.org", "notebooks"));
     assert_eq!(host.run::<Plugin>(&["alice"]).unwrap_err().code, ErrorCode::Forbidden);

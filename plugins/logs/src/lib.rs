@@ -9,51 +9,52 @@ use kf_plugin_sdk::workloads::{
     follow_together, outcome,
 };
 
-/// Show the logs of whatever runs here
+/// Show the logs of a workload
 ///
-/// Of a training job, job, experiment, notebook, service, deployment or pod: all its ranks, the
-/// container that does the work; where an init container failed, that one. With --follow it waits for
-/// pods that are not there yet and says what they wait for, and stays until the job ends, also across
-/// restarts. The job's result becomes the exit code; a service or a notebook it follows until Ctrl-C.
-/// Stopping kf never stops what it follows. Of more than 16 ranks only rank 0 is shown unless --all is given.
-/// The logs of several components come one after the other, with --follow all at once, and each line begins with
-/// its component's name. Katib sends what a trial prints to its metrics collector, whose log is shown.
+/// Works for training jobs, jobs, experiments, notebooks, services, deployments and pods. Shows the main
+/// container of every rank, or an init container that failed. With more than 16 ranks only rank 0 is shown
+/// unless --all is given. With --follow, kf waits for pods that do not exist yet, prints what they are
+/// waiting for, and follows until the job ends, also across restarts; the job's result becomes the exit code.
+/// Services and notebooks are followed until Ctrl-C. Stopping kf does not stop the workload. The logs of
+/// several workloads are printed one after the other, or interleaved with --follow, and each line begins with
+/// the workload's name. Katib redirects the output of a trial to its metrics collector, so the collector's
+/// log is shown.
 #[derive(clap::Parser, Describe)]
 #[kf(example("logs mnist -f", "follow all ranks until the job ends"))]
 #[kf(example("logs mnist --rank 1 --tail 100", "the last 100 lines of one rank"))]
 #[kf(example("logs job/prepare --previous", "the run before the last restart"))]
 #[kf(example("logs mnist --all", "every rank, step and container"))]
 pub struct Logs {
-    /// The components, as NAME or KIND/NAME
+    /// The workloads, as NAME or KIND/NAME
     #[arg(required = true, value_name = "NAME")]
     #[kf(complete = dynamic)]
     names: Vec<String>,
-    /// Stay until it ends
+    /// Follow the logs until the workload ends
     #[arg(long, short)]
     follow: bool,
-    /// Only this rank, counted from 0
-    #[arg(long, value_name = "N", help_heading = "Which logs")]
+    /// Only this rank, starting at 0
+    #[arg(long, value_name = "N", help_heading = "Selection")]
     rank: Option<u32>,
     /// Every rank, step and container
-    #[arg(long, conflicts_with_all = ["rank", "step"], help_heading = "Which logs")]
+    #[arg(long, conflicts_with_all = ["rank", "step"], help_heading = "Selection")]
     all: bool,
     /// Only this step of a training job: node, launcher, dataset-initializer, model-initializer, worker
-    #[arg(long, help_heading = "Which logs")]
+    #[arg(long, help_heading = "Selection")]
     step: Option<String>,
     /// Only this container of each pod
-    #[arg(long, short, help_heading = "Which logs")]
+    #[arg(long, short, help_heading = "Selection")]
     container: Option<String>,
-    /// The container's run before its last restart
-    #[arg(long, short, conflicts_with = "follow", help_heading = "Which logs")]
+    /// The previous run of the container, before its last restart
+    #[arg(long, short, conflicts_with = "follow", help_heading = "Selection")]
     previous: bool,
-    /// So many lines from the end
-    #[arg(long, value_name = "LINES", help_heading = "How much")]
+    /// Only the last LINES lines
+    #[arg(long, value_name = "LINES", help_heading = "Output")]
     tail: Option<u32>,
-    /// Nothing older than this, such as 10m
-    #[arg(long, value_name = "DURATION", help_heading = "How much")]
+    /// Only lines newer than this, such as 10m
+    #[arg(long, value_name = "DURATION", help_heading = "Output")]
     since: Option<Span>,
-    /// Start every line with its time
-    #[arg(long, help_heading = "How much")]
+    /// Prefix each line with its timestamp
+    #[arg(long, help_heading = "Output")]
     timestamps: bool,
 }
 
@@ -66,7 +67,7 @@ pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
     }
 }
 
-/// One after the other. One without logs hides none of the others.
+/// Prints one workload after the other. A failure does not stop the rest.
 fn show_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
     let (mut exit, mut failure) = (Exit::OK, None);
     for name in names {
@@ -84,8 +85,8 @@ fn show_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
     failure.map_or(Ok(exit), Err)
 }
 
-/// All at once, until the last of them has ended. A name that is not there is told before anything is followed; a
-/// failure is told when it happens, and is the end of it all.
+/// Follows all at once until the last has ended. A missing name is reported before anything is followed. A failure is
+/// reported when it happens, and is the result of the command.
 fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
     let mut found: Vec<(Component, &str)> = Vec::new();
     for words in names {
@@ -96,8 +97,7 @@ fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
         }
     }
     if found.len() > MAX_TOGETHER {
-        let message =
-            format!("--follow takes at most {MAX_TOGETHER} components, and these are {}", found.len());
+        let message = format!("--follow supports at most {MAX_TOGETHER} workloads, got {}", found.len());
         return Err(Error::invalid(message));
     }
     let words_of: BTreeMap<String, &str> =
@@ -108,11 +108,11 @@ fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
     follow_together(kf, follows.collect(), |follow, stop| {
         left -= 1;
         let words = words_of.get(&follow.component().to_string()).copied().unwrap_or_default();
-        match stop.and_then(|stop| conclude(kf, logs, words, follow, stop)) {
+        match stop.and_then(|stop| finish(kf, logs, words, follow, stop)) {
             Ok(shown) if shown == Exit::OK => {}
             Ok(shown) => exit = shown,
             Err(error) => {
-                // The last one is told by the command's own end.
+                // The last error is printed as the result of the command.
                 if left > 0 || first.is_some() {
                     kf.warn(&error.message);
                 }
@@ -127,31 +127,33 @@ fn show(kf: &Kf, logs: &Logs, words: &str) -> Result<Exit> {
     let component = Component::find(kf, words)?;
     let mut follow = Follow::new(kf, component).with_logs(logs.choice());
     let stop = follow.run()?;
-    conclude(kf, logs, words, &follow, stop)
+    finish(kf, logs, words, &follow, stop)
 }
 
-/// What is said at the end of a component's logs.
-fn conclude(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>, stop: Stop) -> Result<Exit> {
+/// The result at the end of the logs of a workload.
+fn finish(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>, stop: Stop) -> Result<Exit> {
     let (name, full_name) = (follow.component().name.clone(), follow.component().to_string());
-    // It has not ended: its pods can never be made.
+    // It has not ended: its pods are refused for good.
     let is_refused = outcome(&follow.component().object).is_none();
     match stop {
         Stop::Ended(outcome) if is_refused && logs.follow => report(kf, &name, &full_name, &outcome),
-        Stop::Ended(_) if is_refused => Err(nothing_yet(kf, words, &full_name, follow)),
-        Stop::Printed | Stop::Ended(_) if !follow.has_printed() => Err(nothing_left(kf, logs, words, follow)),
-        Stop::NotStarted => Err(nothing_yet(kf, words, &full_name, follow)),
+        Stop::Ended(_) if is_refused => Err(no_logs_yet_error(kf, words, &full_name, follow)),
+        Stop::Printed | Stop::Ended(_) if !follow.has_printed() => {
+            Err(no_logs_error(kf, logs, words, follow))
+        }
+        Stop::NotStarted => Err(no_logs_yet_error(kf, words, &full_name, follow)),
         Stop::Printed => {
-            tell_lost(kf, follow);
+            warn_lost_logs(kf, follow);
             Ok(Exit::OK)
         }
         Stop::Deleted => Err(Error::failed(format!("{name} was deleted"))),
-        Stop::Stopped if !follow.has_printed() => Err(stopped(&full_name, follow)),
+        Stop::Stopped if !follow.has_printed() => Err(stopped_error(&full_name, follow)),
         Stop::Stopped => {
             kf.note(format!("{name} was stopped"));
             Ok(Exit::OK)
         }
         Stop::Ended(outcome) => {
-            tell_lost(kf, follow);
+            warn_lost_logs(kf, follow);
             if logs.follow { report(kf, &name, &full_name, &outcome) } else { Ok(Exit::OK) }
         }
     }
@@ -174,22 +176,22 @@ impl Logs {
     }
 }
 
-/// The workload has ended and there was nothing to print. The full name means no other in a hint.
-fn nothing_left(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>) -> Error {
+/// The error if the workload has ended without logs. Hints use the full name, which is unambiguous.
+fn no_logs_error(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>) -> Error {
     let component = follow.component();
     let (name, full_name) = (&component.name, component.to_string());
     let line = kf.command_line().replace(words, &full_name);
     let by_katib = matches!(component.kind, ComponentKind::Experiment | ComponentKind::Trial);
     if follow.pods().next().is_none() && by_katib && !component.is_own_experiment() {
-        let why = "Katib deletes the job of a trial that has ended, and its logs with it";
+        let why = "Katib deletes the job of an ended trial with its logs";
         return Error::not_found(format!("{name} has ended: {why}")).hint(format!("kf status {full_name}"));
     }
     if follow.pods().next().is_none() {
-        return Error::not_found(format!("{name} has ended and its pods are gone, their logs with them"))
+        return Error::not_found(format!("{name} has ended and its pods were deleted with their logs"))
             .hint(format!("kf status {full_name}"));
     }
     if logs.previous {
-        return Error::not_found(format!("{name} was never restarted, there is no earlier run"))
+        return Error::not_found(format!("{name} has not restarted: there is no previous run"))
             .hint(line.without("--previous"));
     }
     if let Some(lost) = follow.lost_logs().first() {
@@ -211,8 +213,8 @@ fn nothing_left(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>) -> Error
         .hint(line.without("--rank").without("--step").without("--container"))
 }
 
-/// There is nothing to print so far, and nobody asked to wait for it.
-fn nothing_yet(kf: &Kf, words: &str, full_name: &str, follow: &Follow<'_>) -> Error {
+/// The error if there are no logs yet, without `--follow`.
+fn no_logs_yet_error(kf: &Kf, words: &str, full_name: &str, follow: &Follow<'_>) -> Error {
     if let Some(lost) = follow.lost_logs().first() {
         return Error::not_found(lost.as_str()).hint(format!("kf status {full_name}"));
     }
@@ -222,13 +224,13 @@ fn nothing_yet(kf: &Kf, words: &str, full_name: &str, follow: &Follow<'_>) -> Er
     Error::not_found(format!("{name} has no logs yet{why}")).hint(line)
 }
 
-/// Logs that are gone beside others that were printed.
-fn tell_lost(kf: &Kf, follow: &Follow<'_>) {
+/// Warns about logs that are lost while others were printed.
+fn warn_lost_logs(kf: &Kf, follow: &Follow<'_>) {
     follow.lost_logs().iter().for_each(|lost| kf.warn(lost));
 }
 
-/// It was stopped before there was anything to print.
-fn stopped(name: &str, follow: &Follow<'_>) -> Error {
+/// The error if the workload was stopped before it had logs.
+fn stopped_error(name: &str, follow: &Follow<'_>) -> Error {
     let why = follow.verdict().why.map(|why| format!(": {why}")).unwrap_or_default();
     Error::not_found(format!("{name} is stopped and has no pods, so it has no logs{why}"))
         .hint(format!("kf status {name}"))

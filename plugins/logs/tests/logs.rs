@@ -1,4 +1,4 @@
-//! What a person sees of a workload's logs, from before its pods exist until after its end.
+//! The logs of a workload, from before its pods exist until after its end.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn seconds(count: u64) -> Duration {
 }
 
 #[test]
-fn waits_for_pods_then_follows_every_rank_to_the_end() {
+fn follow_waits_for_pods_and_follows_every_rank() {
     let host = cluster();
     host.put(train_job(2));
     host.at(seconds(20), |cluster| {
@@ -88,7 +88,7 @@ fn waits_for_pods_then_follows_every_rank_to_the_end() {
     let mut lines: Vec<_> = terminal.stdout.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["[node-0] epoch=1", "[node-0] epoch=2", "[node-1] epoch=1", "[node-1] epoch=2"]);
-    // Without a terminal there is no progress to be seen, so it is said.
+    // Without a terminal, progress is printed as notes.
     let missing = "waiting for pods of mnist: image train:1 cannot be pulled: there is no such image";
     assert_eq!(terminal.notes, ["waiting for pods of mnist", missing, "mnist complete after 3m12s"]);
     let waits = &terminal.progress;
@@ -97,7 +97,7 @@ fn waits_for_pods_then_follows_every_rank_to_the_end() {
 }
 
 #[test]
-fn a_failed_job_is_the_exit_code() {
+fn failed_job_sets_exit_code() {
     let host = cluster();
     host.put(train_job(1));
     host.put(pod(0, running()));
@@ -113,7 +113,7 @@ fn a_failed_job_is_the_exit_code() {
 }
 
 #[test]
-fn a_restart_is_told_and_followed() {
+fn restart_is_reported_and_followed() {
     let host = cluster();
     host.put(train_job(1));
     host.put(pod(0, running()));
@@ -131,9 +131,9 @@ fn a_restart_is_told_and_followed() {
     assert_eq!(host.terminal().notes[0], "node-0 restarted (exit 1); its new logs follow");
 }
 
-/// After a broken connection the host may still fetch the rest of the run that ended.
+/// After a broken connection the host may still fetch the rest of the previous run.
 #[test]
-fn restarted_container_is_followed_once_the_log_before_is_complete() {
+fn restarted_container_is_followed_after_previous_log_ends() {
     let host = cluster();
     host.put(train_job(1));
     host.put(pod(0, running()));
@@ -156,7 +156,7 @@ fn restarted_container_is_followed_once_the_log_before_is_complete() {
 }
 
 #[test]
-fn without_follow_prints_what_is_there() {
+fn no_follow_prints_current_logs() {
     let host = cluster();
     host.put(train_job(2));
     for rank in [1, 0] {
@@ -168,7 +168,7 @@ fn without_follow_prints_what_is_there() {
 }
 
 #[test]
-fn one_rank_alone_has_no_prefix() {
+fn single_rank_has_no_prefix() {
     let host = cluster();
     host.put(train_job(2));
     for rank in [0, 1] {
@@ -180,17 +180,17 @@ fn one_rank_alone_has_no_prefix() {
 }
 
 #[test]
-fn pods_that_are_gone_are_named_as_such() {
+fn deleted_pods_are_reported() {
     let host = cluster();
     host.put(train_job(1));
     host.cluster(|cluster| end(cluster, "Complete"));
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, "mnist has ended and its pods are gone, their logs with them");
+    assert_eq!(error.message, "mnist has ended and its pods were deleted with their logs");
 }
 
 #[test]
-fn a_rank_that_does_not_exist_is_named() {
+fn unknown_rank_is_refused() {
     let host = cluster();
     host.put(train_job(1));
     host.put(pod(0, running()));
@@ -200,7 +200,7 @@ fn a_rank_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_name_of_two_things_asks_which() {
+fn ambiguous_name_is_refused() {
     let host = cluster();
     host.put(train_job(1));
     host.put(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "mnist" } }));
@@ -210,7 +210,7 @@ fn a_name_of_two_things_asks_which() {
 }
 
 #[test]
-fn the_job_set_of_a_training_job_is_no_second_meaning() {
+fn job_set_of_train_job_does_not_make_name_ambiguous() {
     let host = cluster();
     host.put(train_job(1));
     host.put(json!({ "apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {
@@ -222,13 +222,13 @@ fn the_job_set_of_a_training_job_is_no_second_meaning() {
 }
 
 #[test]
-fn nothing_of_that_name_points_to_status() {
+fn unknown_name_hints_at_status() {
     let error = cluster().run::<Plugin>(&["mnist"]).unwrap_err();
     assert_eq!(error, Error::not_found("no component `mnist` in team-a").hint("kf status"));
 }
 
 #[test]
-fn a_refusal_is_not_mistaken_for_absence() {
+fn forbidden_kind_is_not_reported_as_missing() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("get", "trainer.kubeflow.org", "trainjobs"));
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
@@ -237,7 +237,7 @@ fn a_refusal_is_not_mistaken_for_absence() {
 }
 
 #[test]
-fn an_earlier_run_is_shown_of_those_that_had_one() {
+fn previous_shows_only_restarted_containers() {
     let host = cluster();
     host.put(train_job(2));
     let crashed = json!({ "name": "node", "restartCount": 1, "state": { "running": {} },
@@ -245,7 +245,7 @@ fn an_earlier_run_is_shown_of_those_that_had_one() {
     host.put(pod(0, running()));
     host.cluster(|cluster| cluster.log("mnist-node-0-0", "node", "still the first run\n"));
     let error = host.run::<Plugin>(&["mnist", "-p", "--tail", "5"]).unwrap_err();
-    let message = "mnist was never restarted, there is no earlier run";
+    let message = "mnist has not restarted: there is no previous run";
     assert_eq!(error, Error::not_found(message).hint("kf logs trainjob/mnist --tail 5"));
 
     host.put(pod(1, crashed));
@@ -255,7 +255,7 @@ fn an_earlier_run_is_shown_of_those_that_had_one() {
 }
 
 #[test]
-fn of_many_ranks_the_first_is_shown_unless_all_are_asked_for() {
+fn many_ranks_show_first_unless_all() {
     let host = cluster();
     host.put(train_job(20));
     for rank in 0..20 {
@@ -272,7 +272,7 @@ fn of_many_ranks_the_first_is_shown_unless_all_are_asked_for() {
 }
 
 #[test]
-fn all_containers_are_told_apart() {
+fn all_prefixes_lines_with_container() {
     let host = cluster();
     host.put(json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "uid": "web" },
@@ -309,7 +309,7 @@ fn desk_pod() -> Value {
 }
 
 #[test]
-fn a_notebook_is_followed_until_it_is_stopped() {
+fn notebook_is_followed_until_stopped() {
     let host = cluster();
     serve_notebooks(&host);
     host.put(desk_pod());
@@ -333,11 +333,11 @@ fn a_notebook_is_followed_until_it_is_stopped() {
 }
 
 #[test]
-fn an_expired_watch_and_a_server_that_was_away_end_nothing() {
+fn follow_survives_expired_watch_and_unreachable_server() {
     let host = cluster();
     host.put(train_job(1));
     let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
-    // It is noticed by a look at the events before the watches break.
+    // Noticed when the events are read, before the watches break.
     let first = down.clone();
     host.at(seconds(2), move |cluster| cluster.fail("list", "Event", first.clone()));
     host.at(seconds(10), move |cluster| {
@@ -362,7 +362,7 @@ fn an_expired_watch_and_a_server_that_was_away_end_nothing() {
 }
 
 #[test]
-fn a_queued_job_says_its_place_while_its_logs_are_waited_for() {
+fn queued_job_shows_position_while_waiting() {
     let host = cluster();
     host.serve("kueue.x-k8s.io", "v1beta1", "Workload", "workloads");
     let mut job = Object::from(train_job(1));
@@ -380,7 +380,7 @@ fn a_queued_job_says_its_place_while_its_logs_are_waited_for() {
 }
 
 #[test]
-fn a_replaced_pod_of_a_rank_is_followed_from_its_start() {
+fn replaced_pod_is_followed_from_its_start() {
     let host = cluster();
     host.put(train_job(1));
     host.put(pod(0, running()));
@@ -401,7 +401,7 @@ fn a_replaced_pod_of_a_rank_is_followed_from_its_start() {
     assert_eq!(host.terminal().notes[0], "node-0 has a new pod; its new logs follow");
 }
 
-/// A pod that stands alone.
+/// A pod without an owner.
 fn alone(spec: Value, status: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -420,7 +420,7 @@ fn waiting_main() -> Value {
 }
 
 #[test]
-fn failed_init_container_is_the_one_that_is_shown() {
+fn failed_init_container_is_shown() {
     let ended = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
     let crashing = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } });
     for (phase, state, last, run) in [
@@ -444,7 +444,7 @@ fn failed_init_container_is_the_one_that_is_shown() {
         assert_eq!(host.terminal().stdout, "fetch failed\n");
         let note = "init container fetch of prep failed (exit 3); its log is shown";
         assert_eq!(host.terminal().notes, [note]);
-        // A container that is named is the one that is shown, with why there is nothing.
+        // An explicit container is used, and the error explains why it has no logs.
         let error = host.run::<Plugin>(&["prep", "-c", "main"]).unwrap_err();
         assert_eq!(error.code, ErrorCode::NotFound);
         assert!(error.message.contains("exit 3"), "{error}");
@@ -453,7 +453,7 @@ fn failed_init_container_is_the_one_that_is_shown() {
 }
 
 #[test]
-fn init_container_that_runs_is_what_is_waited_for() {
+fn running_init_container_is_reported_as_wait_reason() {
     let host = cluster();
     host.put(alone(
         with_init(),
@@ -475,7 +475,7 @@ fn init_container_that_runs_is_what_is_waited_for() {
 }
 
 #[test]
-fn without_follow_nothing_is_waited_for() {
+fn no_follow_does_not_wait() {
     let host = cluster();
     host.put(train_job(1));
     let wait = |host: &FakeHost| host.run::<Plugin>(&["mnist", "--tail", "5"]).unwrap_err();
@@ -486,7 +486,7 @@ fn without_follow_nothing_is_waited_for() {
     let message = "mnist has no logs yet: image train:1 cannot be pulled: there is no such image";
     let hint = "kf logs trainjob/mnist --tail 5 --follow";
     assert_eq!(wait(&host), Error::not_found(message).hint(hint));
-    // A quota lets no pod be made.
+    // A quota refuses the pods.
     host.cluster(|cluster| cluster.remove("Pod", "mnist-node-0-0"));
     host.put(json!({
         "apiVersion": "v1", "kind": "Event", "metadata": { "name": "e" }, "type": "Warning", "reason": "FailedCreate",
@@ -497,7 +497,7 @@ fn without_follow_nothing_is_waited_for() {
 }
 
 #[test]
-fn job_whose_pods_can_never_be_made_has_not_ended_and_says_why() {
+fn job_with_refused_pods_reports_reason() {
     let host = cluster();
     host.put(train_job(1));
     host.put(json!({
@@ -532,7 +532,7 @@ fn attempt(name: &str, minute: u32, phase: &str) -> Value {
 }
 
 #[test]
-fn attempts_of_a_job_come_in_the_order_of_time() {
+fn job_attempts_are_ordered_by_time() {
     let host = cluster();
     host.put(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "prepare" } }));
     let attempts = [("prepare-z", 1, "Failed"), ("prepare-m", 2, "Failed"), ("prepare-a", 3, "Running")];
@@ -565,7 +565,7 @@ fn evicted() -> Value {
 }
 
 #[test]
-fn log_of_an_evicted_pod_that_is_gone_is_not_found() {
+fn log_of_evicted_pod_is_not_found() {
     for code in [ErrorCode::Invalid, ErrorCode::NotFound, ErrorCode::Internal] {
         for words in [&["prep"][..], &["prep", "-f"]] {
             let host = cluster();
@@ -579,7 +579,7 @@ fn log_of_an_evicted_pod_that_is_gone_is_not_found() {
             assert_eq!(error.hint.as_deref(), Some("kf status pod/prep"));
         }
     }
-    // It never started there.
+    // It never started.
     let host = cluster();
     let mut status = evicted();
     status["containerStatuses"] = json!([]);
@@ -589,9 +589,9 @@ fn log_of_an_evicted_pod_that_is_gone_is_not_found() {
     assert_eq!(error, Error::not_found(message).hint("kf status pod/prep"));
 }
 
-/// A kubelet finds no container, and the pod's status still has it.
+/// The kubelet finds no container although the pod's status lists it.
 #[test]
-fn log_of_a_container_that_its_node_has_removed_is_not_found() {
+fn log_of_removed_container_is_not_found() {
     for words in [&["prep"][..], &["prep", "-f"], &["prep", "--timestamps"]] {
         let host = cluster();
         host.put(alone(json!({ "containers": [{ "name": "main" }] }), evicted()));
@@ -601,7 +601,7 @@ fn log_of_a_container_that_its_node_has_removed_is_not_found() {
         assert_eq!(host.run::<Plugin>(words), Err(error), "{words:?}");
         assert_eq!(host.terminal().stdout, "");
     }
-    // The work goes on beside an init container whose log is gone.
+    // The main container is running, the log of an init container is lost.
     let host = cluster();
     let done = json!({ "name": "fetch", "state": { "terminated": { "exitCode": 0 } } });
     let status = json!({ "phase": "Running", "initContainerStatuses": [done],
@@ -621,7 +621,7 @@ fn log_of_a_container_that_its_node_has_removed_is_not_found() {
 }
 
 #[test]
-fn log_that_is_gone_hides_no_other() {
+fn lost_log_does_not_hide_others() {
     let host = cluster();
     host.put(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "prepare" } }));
     host.put(attempt("prepare-z", 1, "Failed"));
@@ -636,7 +636,7 @@ fn log_that_is_gone_hides_no_other() {
 }
 
 #[test]
-fn broken_kind_does_not_keep_logs_of_others_from_being_shown() {
+fn broken_kind_does_not_hide_logs_of_others() {
     let host = cluster();
     host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
     host.put(train_job(1));
@@ -654,7 +654,7 @@ fn broken_kind_does_not_keep_logs_of_others_from_being_shown() {
         "warning: left out: events (the API server is not ready)".to_owned(),
     ];
     assert_eq!(host.terminal().notes, left_out);
-    // What is not found elsewhere may be of that kind.
+    // A name that is not found may be of the broken kind.
     let error = host.run::<Plugin>(&["iris"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Internal);
     let message =
@@ -690,7 +690,7 @@ fn with_katib() -> FakeHost {
     host
 }
 
-/// The pod of a trial as Katib's webhook makes it: its output goes to a file, which the collector repeats.
+/// The pod of a trial as Katib's webhook changes it: the output goes to a file, which the collector prints.
 fn put_trial_pod(host: &FakeHost) {
     let mut trial = Object::from(pod(0, running()));
     trial.set("/metadata/name", "lr-x-node-0-0");
@@ -723,7 +723,7 @@ fn put_trial_pod(host: &FakeHost) {
 }
 
 #[test]
-fn output_of_trials_is_shown_from_the_collector() {
+fn trial_output_is_read_from_collector() {
     let host = with_katib();
     put_trial_pod(&host);
     for words in ["lr", "experiment/lr", "trial/lr-x"] {
@@ -732,14 +732,14 @@ fn output_of_trials_is_shown_from_the_collector() {
         let shown = host.terminal().stdout[before..].to_owned();
         assert_eq!(shown, "I0101 main.go:139] loss=0.5\n", "{words}");
     }
-    // Who names a container means it.
+    // An explicit container is used as it is.
     let before = host.terminal().stdout.len();
     assert_eq!(host.run::<Plugin>(&["trial/lr-x", "--container", "node"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout.len(), before);
 }
 
 #[test]
-fn ended_trials_of_katib_have_no_logs_and_it_says_why() {
+fn ended_katib_trials_report_why_logs_are_missing() {
     let host = with_katib();
     for (kind, name) in [("Experiment", "lr"), ("Trial", "lr-x")] {
         host.cluster(|cluster| {
@@ -750,19 +750,17 @@ fn ended_trials_of_katib_have_no_logs_and_it_says_why() {
         let full_name = format!("{}/{name}", kind.to_lowercase());
         let error = host.run::<Plugin>(&[&full_name]).unwrap_err();
         assert_eq!(error.code, ErrorCode::NotFound);
-        let message = format!(
-            "{name} has ended: Katib deletes the job of a trial that has ended, and its logs with it"
-        );
+        let message = format!("{name} has ended: Katib deletes the job of an ended trial with its logs");
         assert_eq!(error.message, message);
         assert_eq!(error.hint, Some(format!("kf status {full_name}")));
     }
-    assert_eq!(host.terminal().stdout, "", "the suggestion service's log is none of its trials'");
+    assert_eq!(host.terminal().stdout, "", "the suggestion service's log does not belong to the trials");
 }
 
 // ---- several ----
 
 #[test]
-fn logs_of_several_come_one_after_the_other_by_name() {
+fn several_workloads_print_one_after_the_other() {
     let host = cluster();
     host.put(train_job(1));
     host.put(pod(0, running()));
@@ -779,13 +777,13 @@ fn logs_of_several_come_one_after_the_other_by_name() {
     });
     assert_eq!(host.run::<Plugin>(&["shell", "mnist"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "[shell] hello\n[mnist/node-0] epoch=1\n");
-    // One that is missing hides none of the others.
+    // A missing one does not hide the others.
     let error = host.run::<Plugin>(&["nope", "shell"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
     assert!(host.terminal().stdout.ends_with("[shell] hello\n"));
 }
 
-/// A pod of one container `main` that runs.
+/// A running pod with one container, `main`.
 fn runs(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "uid": name },
@@ -800,7 +798,7 @@ fn end_pod(cluster: &mut FakeCluster, name: &str, phase: &'static str) {
 }
 
 #[test]
-fn several_are_followed_at_once_until_the_last_has_ended() {
+fn several_workloads_are_followed_together() {
     let host = cluster();
     host.put(train_job(2));
     host.put(runs("shell"));
@@ -811,7 +809,7 @@ fn several_are_followed_at_once_until_the_last_has_ended() {
             cluster.put(pod(rank, running()));
         }
     });
-    // What is printed when the other has ended.
+    // Printed although the other has ended.
     host.at(seconds(40), |cluster| end_pod(cluster, "shell", "Succeeded"));
     let after = host.clone();
     host.at(seconds(60), move |cluster| {
@@ -822,7 +820,7 @@ fn several_are_followed_at_once_until_the_last_has_ended() {
         }
         end(cluster, "Complete");
     });
-    // Twice the same is followed once.
+    // A duplicate is followed once.
     assert_eq!(host.run::<Plugin>(&["shell", "mnist", "pod/shell", "-f"]), Ok(Exit::OK));
     let terminal = host.terminal();
     let mut lines: Vec<_> = terminal.stdout.lines().collect();
@@ -834,7 +832,7 @@ fn several_are_followed_at_once_until_the_last_has_ended() {
 }
 
 #[test]
-fn failure_of_one_of_several_is_told_at_once_and_is_the_exit_code() {
+fn failure_of_one_is_reported_immediately_and_sets_exit_code() {
     let host = cluster();
     for name in ["a", "b"] {
         host.put(runs(name));
@@ -856,20 +854,20 @@ fn failure_of_one_of_several_is_told_at_once_and_is_the_exit_code() {
 }
 
 #[test]
-fn several_are_followed_only_if_all_are_there() {
+fn several_are_followed_only_if_all_exist() {
     let host = cluster();
     let names: Vec<_> = (0..9).map(|number| format!("pod-{number}")).collect();
     names.iter().for_each(|name| host.put(runs(name)));
     let error = host.run::<Plugin>(&["pod-1", "nope", "-f"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
     let all: Vec<_> = names.iter().map(String::as_str).chain(["-f"]).collect();
-    let message = "--follow takes at most 8 components, and these are 9";
+    let message = "--follow supports at most 8 workloads, got 9";
     assert_eq!(host.run::<Plugin>(&all), Err(Error::invalid(message)));
     assert_eq!(host.terminal().stdout, "");
 }
 
 #[test]
-fn experiment_that_kf_runs_shows_the_logs_of_its_trials() {
+fn own_experiment_shows_logs_of_its_trials() {
     let host = cluster();
     for number in [1, 2] {
         let mut job = Object::from(train_job(1));

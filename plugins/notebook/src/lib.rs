@@ -1,6 +1,6 @@
 //! `kf notebook`: notebook servers of both of Kubeflow's kinds.
 //!
-//! What a server is and how it is doing stands in `kf-notebook-server`; here is a module a verb.
+//! `kf-notebook-server` implements the servers and their states; each module here is one verb.
 
 mod create;
 mod ls;
@@ -12,16 +12,16 @@ use kf_notebook_server::KINDS;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::complete_among;
 
-/// Make, start, stop and open notebook servers
+/// Create, start, stop and open notebook servers
 ///
-/// A server is a Notebook or a Workspace, whichever the cluster serves. NAME can be KIND/NAME where
-/// both have one of that name.
+/// A server is a Notebook or a Workspace, whichever the cluster serves. Use KIND/NAME if there is one of each
+/// with the same name.
 #[derive(clap::Parser, Debug, Describe)]
 #[kf(example(
     "notebook create alice --image jupyter:1 --size 10Gi --wait",
-    "make one with a volume of its own"
+    "create a server with its own volume"
 ))]
-#[kf(example("notebook open alice", "show it in the browser"))]
+#[kf(example("notebook open alice", "open it in the browser"))]
 #[kf(example("notebook stop alice", "free its CPU and GPU, keep its files"))]
 pub struct Notebook {
     #[command(subcommand)]
@@ -30,15 +30,15 @@ pub struct Notebook {
 
 #[derive(clap::Subcommand, Debug, Describe)]
 enum Verb {
-    /// List the notebook servers, and why one does not run
+    /// List notebook servers and why they are not running
     Ls(ls::Ls),
-    /// Make a notebook server
+    /// Create a notebook server
     Create(create::Create),
-    /// Start a stopped server, or give one another image
+    /// Start a stopped server, or change its image
     Start(start::Start),
     /// Stop a server and keep its volumes
     Stop(stop::Stop),
-    /// Show a running server in the browser
+    /// Open a running server in the browser
     Open(open::Open),
 }
 
@@ -57,7 +57,7 @@ fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
     complete_among(request, kf, &KINDS)
 }
 
-/// What is left after a change, as data.
+/// The result of a change, as structured output.
 #[derive(Debug, serde::Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
 struct Report {
@@ -71,7 +71,7 @@ impl Report {
         Self { kind: server.kind().word(), name: server.name().to_owned(), change }
     }
 
-    /// One line for a person, the report for a program.
+    /// Prints one line, or the report as structured output.
     fn print(&self, kf: &Kf, more: &str) -> Result<()> {
         kf.did_with(format!("{}/{} {}{more}", self.kind, self.name, self.change), self)
     }

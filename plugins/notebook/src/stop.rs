@@ -1,35 +1,35 @@
 use std::time::Duration;
 
-use kf_notebook_server::{Scene, Server, View, busy, page, until_stopped};
+use kf_notebook_server::{Server, Snapshot, View, kernels, page, until_stopped};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 
 use crate::Report;
 
-/// Somebody who was there so lately may have something unsaved.
-const LATELY: Duration = Duration::from_secs(600);
+/// Users active within this time may have unsaved work.
+const RECENT: Duration = Duration::from_secs(600);
 
 #[derive(clap::Args, Debug, Describe)]
 pub(crate) struct Stop {
     /// The server, as NAME or KIND/NAME
     #[kf(complete = dynamic)]
     name: String,
-    /// Stop it even while kernels are busy
+    /// Stop even if kernels are busy
     #[arg(long, short)]
     yes: bool,
-    /// Do not wait until its pod is gone
+    /// Do not wait for the pod to terminate
     #[arg(long)]
     no_wait: bool,
-    /// How long its pod may take to end
+    /// How long to wait for the pod to terminate
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: Span,
 }
 
 pub(crate) fn run(stop: &Stop, kf: &Kf) -> Result<Exit> {
     let mut server = Server::find(kf, &stop.name)?;
-    let was_wished = server.is_wished();
-    if was_wished {
-        ask_about_kernels(stop, kf, &server)?;
+    let was_running = server.should_run();
+    if was_running {
+        confirm_stopping_kernels(stop, kf, &server)?;
         server = kf_notebook_server::stop(kf, &server)?;
     }
     if kf.context().dry_run {
@@ -40,7 +40,7 @@ pub(crate) fn run(stop: &Stop, kf: &Kf) -> Result<Exit> {
     }
     let kept = kept(kf, &server)?;
     let kept = if kept.is_empty() { String::new() } else { format!("; kept: {}", kept.join(", ")) };
-    let change = match (was_wished, stop.no_wait) {
+    let change = match (was_running, stop.no_wait) {
         (false, _) => "was stopped already",
         (true, true) => "stopping",
         (true, false) => "stopped",
@@ -49,7 +49,7 @@ pub(crate) fn run(stop: &Stop, kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Its volume claims that are there. Where they may not be read, the server's word is taken for them.
+/// Its volume claims that exist. Without permission to read claims, all that it refers to.
 fn kept<'s>(kf: &Kf, server: &'s Server) -> Result<Vec<&'s str>> {
     let claims = kf.api("PersistentVolumeClaim");
     let (mut kept, mut missing) = (Vec::new(), Vec::new());
@@ -62,36 +62,36 @@ fn kept<'s>(kf: &Kf, server: &'s Server) -> Result<Vec<&'s str>> {
         }
     }
     if !missing.is_empty() {
-        kf.warn(format!("{server} names volume claims that do not exist: {}", missing.join(", ")));
+        kf.warn(format!("{server} refers to volume claims that do not exist: {}", missing.join(", ")));
     }
     Ok(kept)
 }
 
-/// What is in a kernel's memory goes with it.
-fn ask_about_kernels(stop: &Stop, kf: &Kf, server: &Server) -> Result<()> {
+/// Asks before stopping busy kernels, whose state is lost.
+fn confirm_stopping_kernels(stop: &Stop, kf: &Kf, server: &Server) -> Result<()> {
     let now = kf.now();
-    let scene = Scene::of(kf, server)?;
-    let Some(pod) = View::new(server, &scene, now).ready_pod() else { return Ok(()) };
-    let kernels = page(kf, server, pod, None).ok().and_then(|page| busy(kf, pod, &page));
-    match kernels {
+    let snapshot = Snapshot::of(kf, server)?;
+    let Some(pod) = View::new(server, &snapshot, now).ready_pod() else { return Ok(()) };
+    let found = page(kf, server, pod, None).ok().and_then(|page| kernels(kf, pod, &page));
+    match found {
         Some(kernels) if kernels.busy > 0 && !stop.yes => {
             let text = format!("{} of {} kernels of {server} are busy", kernels.busy, kernels.open);
-            if kf.confirm(&format!("{text}, and what they hold is lost. Stop it?"), false) {
+            if kf.confirm(&format!("{text}; their state will be lost. Stop it?"), false) {
                 return Ok(());
             }
             Err(Error::failed(text).hint(kf.command_line().with("--yes")))
         }
         Some(kernels) => {
             if kernels.open > 0 {
-                kf.warn(format!("what the {} kernels of {server} hold in memory is lost", kernels.open));
+                kf.warn(format!("the state of the {} kernels of {server} is lost", kernels.open));
             }
             Ok(())
         }
         None => {
-            let lately = server.last_activity().map(|last| last.age(now)).filter(|age| *age < LATELY);
-            if let Some(age) = lately {
+            let recent = server.last_activity().map(|last| last.age(now)).filter(|age| *age < RECENT);
+            if let Some(age) = recent {
                 let age = short_duration(age);
-                kf.warn(format!("{server} was in use {age} ago; what was not saved is lost"));
+                kf.warn(format!("{server} was in use {age} ago; unsaved work is lost"));
             }
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! What `kf notebook` does to a cluster, and what it says: both kinds, and the traps in each.
+//! `kf notebook` with both kinds of servers, and the pitfalls of each.
 #![expect(clippy::indexing_slicing, reason = "helpers of tests, too")]
 
 use std::time::Duration;
@@ -41,12 +41,12 @@ fn notebook(name: &str, annotations: Value) -> Value {
             "containers": [{ "name": name, "image": "jupyter:1", "resources": { "limits": { "cpu": "2", "nvidia.com/gpu": 1 } } }],
             "volumes": [{ "name": "home", "persistentVolumeClaim": { "claimName": "files" } }],
         } } },
-        // What it says while nothing runs, and also before and when nothing can.
+        // The same status before a start, while stopped, and when no pod can be created.
         "status": { "conditions": [], "containerState": {}, "readyReplicas": 0 },
     })
 }
 
-/// The stateful set of an owner, with the revision its pods should have.
+/// The stateful set of an owner, with its current revision.
 fn set(name: &str, owner: &str, revision: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -93,7 +93,7 @@ fn waiting(reason: &str, message: &str) -> Value {
                 "state": { "waiting": { "reason": reason, "message": message } } }] })
 }
 
-/// A notebook `alice` that runs.
+/// A running notebook `alice`.
 fn with_alice() -> FakeHost {
     let host = cluster();
     host.put(claim("files"));
@@ -166,11 +166,11 @@ fn listed(host: &FakeHost) -> (String, String) {
     (rows[0].object["state"].as_str().unwrap().to_owned(), text("why"))
 }
 
-fn said(state: &str, why: &str) -> (String, String) {
+fn shown(state: &str, why: &str) -> (String, String) {
     (state.to_owned(), why.to_owned())
 }
 
-/// The merge patches that were really made.
+/// The merge patches, without dry runs.
 fn patches(host: &FakeHost) -> Vec<Value> {
     host.cluster(|cluster| {
         let writes = cluster.writes().iter().filter(|write| write.verb == "patch" && !write.dry_run);
@@ -178,10 +178,10 @@ fn patches(host: &FakeHost) -> Vec<Value> {
     })
 }
 
-// ---- ls, and trap 1: the wish is the annotation, the truth is the pod ----
+// ---- ls, and pitfall 1: the annotation is the desired state, the pod the actual one ----
 
 #[test]
-fn a_running_server_shows_what_it_uses() {
+fn running_server_shows_resources() {
     let host = with_alice();
     host.put(notebook("alice", json!({ "notebooks.kubeflow.org/last-activity": "2026-01-01T11:50:00Z" })));
     host.cluster(|cluster| {
@@ -201,7 +201,7 @@ fn a_running_server_shows_what_it_uses() {
 }
 
 #[test]
-fn both_kinds_stand_in_one_table() {
+fn both_kinds_are_in_one_table() {
     let host = with_alice();
     host.put(workspace(
         json!({}),
@@ -217,7 +217,7 @@ fn both_kinds_stand_in_one_table() {
 }
 
 #[test]
-fn a_stop_takes_as_long_as_the_pod_whatever_the_status_says() {
+fn server_is_stopping_until_pod_is_deleted() {
     let host = with_alice();
     host.cluster(|cluster| {
         cluster.change(NOTEBOOK, "alice", |alice| {
@@ -225,86 +225,86 @@ fn a_stop_takes_as_long_as_the_pod_whatever_the_status_says() {
             alice.set("/status", json!({ "readyReplicas": 1, "containerState": { "running": {} } }));
         });
     });
-    assert_eq!(listed(&host), said("Stopping", "waits for pod alice-0 to end"));
+    assert_eq!(listed(&host), shown("Stopping", "waiting for pod alice-0 to terminate"));
     host.cluster(|cluster| cluster.remove("Pod", "alice-0"));
     assert_eq!(listed(&host).0, "Stopped");
 }
 
 #[test]
-fn who_stopped_it_is_known_of_a_notebook() {
+fn stopped_notebook_shows_whether_kf_stopped_it() {
     let host = cluster();
     let stopped = "2026-01-01T09:00:00Z";
     host.put(notebook(
         "alice",
         json!({ "kubeflow-resource-stopped": stopped, "kf-cli.dev/stopped": stopped }),
     ));
-    assert_eq!(listed(&host), said("Stopped", "stopped 3h ago by kf notebook stop"));
-    // Started and culled since: kf's own mark is an old one.
+    assert_eq!(listed(&host), shown("Stopped", "stopped 3h ago by kf notebook stop"));
+    // Started and culled since: kf's annotation is outdated.
     host.put(notebook(
         "alice",
         json!({ "kubeflow-resource-stopped": stopped, "kf-cli.dev/stopped": "2026-01-01T08:00:00Z" }),
     ));
     assert_eq!(
         listed(&host),
-        said("Stopped", "stopped 3h ago not by kf: it was idle, or somebody stopped it")
+        shown("Stopped", "stopped 3h ago not by kf: it was idle, or another user stopped it")
     );
 }
 
-// ---- trap 2: an empty status tells nothing, events do ----
+// ---- pitfall 2: the status is empty, only events give the reason ----
 
 #[test]
-fn what_cannot_be_made_is_told_by_the_events_of_its_stateful_set() {
+fn refused_pod_is_reported_from_stateful_set_events() {
     let host = cluster();
     host.put(notebook("alice", json!({})));
     host.put(set("alice", "nb-alice", "1"));
-    assert_eq!(listed(&host), said("Pending", "no pod yet"));
+    assert_eq!(listed(&host), shown("Pending", "no pod yet"));
     let quota = "Create Pod alice-0 in StatefulSet alice failed error: pods \"alice-0\" is forbidden: exceeded quota: q";
     host.put(warning("StatefulSet", "alice", "set-of-nb-alice", quota));
-    // As `kf status` has it: the controller tries again.
-    assert_eq!(listed(&host), said("Pending", "exceeded quota: q"));
+    // As in `kf status`: the controller retries.
+    assert_eq!(listed(&host), shown("Pending", "exceeded quota: q"));
 }
 
 #[test]
-fn who_may_not_see_stateful_sets_reads_the_copies_of_the_events() {
+fn refused_pod_is_reported_from_copied_events_without_stateful_sets() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("*", "apps", "statefulsets"));
     host.put(notebook("alice", json!({})));
     let copy = "Reissued from statefulset/alice: Create Pod alice-0 in StatefulSet alice failed error: quota";
     host.put(warning("Notebook", "alice", "nb-alice", copy));
-    assert_eq!(listed(&host), said("Pending", "quota"));
+    assert_eq!(listed(&host), shown("Pending", "quota"));
 }
 
-// ---- trap 3: names that no pod comes of ----
+// ---- pitfall 3: names for which no pod is created ----
 
 #[test]
-fn a_name_that_no_pod_comes_of_is_refused_beforehand() {
+fn create_with_unusable_name_is_refused() {
     let host = cluster();
     for name in ["al.ice", &"a".repeat(53)] {
         let error = host.run::<Plugin>(&["create", name, "--image", "jupyter:1"]).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
-        assert!(error.message.contains("cannot be a notebook's name"), "{}", error.message);
+        assert!(error.message.contains("invalid notebook name"), "{}", error.message);
     }
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
-    // Somebody else made one.
+    // Created by another tool.
     host.put(notebook("al.ice", json!({})));
     let (state, why) = listed(&host);
     assert_eq!(state, "Failed");
-    assert!(why.ends_with("it has `.`, and only a-z, 0-9 and - work"), "{why}");
+    assert!(why.ends_with("`.` is not allowed, only a-z, 0-9 and -"), "{why}");
 }
 
 #[test]
-fn a_controller_that_does_nothing_is_mentioned_after_a_while() {
+fn idle_controller_is_reported_after_timeout() {
     let host = cluster();
     let mut idle = notebook("alice", json!({}));
     idle["metadata"]["creationTimestamp"] = json!("2026-01-01T11:00:00Z");
     host.put(idle);
-    assert_eq!(listed(&host), said("Pending", "the notebook controller has made nothing of it"));
+    assert_eq!(listed(&host), shown("Pending", "the notebook controller has created nothing for it"));
 }
 
-// ---- trap 4: Error is not final, Running can be a flicker ----
+// ---- pitfall 4: Error can be temporary, and so can Running ----
 
 #[test]
-fn an_error_that_heals_is_waited_for() {
+fn start_waits_through_temporary_error() {
     let host = cluster();
     let unready = "Workspace Pod has warning event: Readiness probe failed";
     host.put(workspace(json!({ "paused": true }), json!({ "state": "Paused" })));
@@ -325,7 +325,7 @@ fn an_error_that_heals_is_waited_for() {
 }
 
 #[test]
-fn a_crash_loop_that_flickers_is_not_running() {
+fn crash_loop_is_not_running() {
     let host = with_alice();
     let crash = |restarts: i64| {
         json!({ "phase": "Running", "containerStatuses": [{ "name": "alice", "restartCount": restarts,
@@ -357,12 +357,16 @@ fn a_crash_loop_that_flickers_is_not_running() {
     }
     let error = host.run::<Plugin>(&["start", "alice", "--wait"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Failed);
-    assert!(error.message.starts_with("notebook/alice does not start: crashes: exit 1"), "{}", error.message);
+    assert!(
+        error.message.starts_with("notebook/alice failed to start: crashes: exit 1"),
+        "{}",
+        error.message
+    );
     assert_eq!(error.hint.as_deref(), Some("kf status notebook/alice"));
 }
 
 #[test]
-fn a_kind_or_option_that_does_not_exist_ends_the_wait_at_once() {
+fn unknown_kind_or_option_ends_wait() {
     for message in [
         "Workspace references unknown WorkspaceKind: nosuch",
         "Workspace has invalid imageConfig: imageConfig with id \"zzz\" not found",
@@ -371,12 +375,12 @@ fn a_kind_or_option_that_does_not_exist_ends_the_wait_at_once() {
         host.put(workspace(json!({ "paused": true }), json!({ "state": "Error", "stateMessage": message })));
         let error = host.run::<Plugin>(&["start", "w", "--wait"]).unwrap_err();
         let why = message.trim_start_matches("Workspace ");
-        assert_eq!(error.message, format!("workspace/w does not start: {why}"));
+        assert_eq!(error.message, format!("workspace/w failed to start: {why}"));
     }
 }
 
 #[test]
-fn a_wait_ends_with_what_it_waited_for() {
+fn wait_timeout_reports_reason() {
     let host = with_alice();
     let gpu = json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False",
         "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu." }] });
@@ -390,17 +394,17 @@ fn a_wait_ends_with_what_it_waited_for() {
     assert_eq!(error.code, ErrorCode::TimedOut);
     assert_eq!(
         error.message,
-        "notebook/alice does not run after 30s: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu"
+        "notebook/alice is not running after 30s: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu"
     );
 }
 
-// ---- trap 5 and 6: a stuck pod never changes, a ready one at once ----
+// ---- pitfalls 5 and 6: a stuck pod is never replaced, a ready one immediately ----
 
 #[test]
-fn a_stuck_pod_is_stopped_before_it_gets_another_image() {
+fn stuck_pod_is_stopped_before_image_change() {
     let host = with_alice();
     host.put(alices_pod("1", waiting("ImagePullBackOff", "not found")));
-    // The pod goes once the replicas do, and comes back with the new image.
+    // The pod is deleted when the server stops, and created again with the new image.
     host.at(seconds(2), |cluster| cluster.remove("Pod", "alice-0"));
     host.at(seconds(5), |cluster| {
         cluster.put(set("alice", "nb-alice", "2"));
@@ -415,17 +419,20 @@ fn a_stuck_pod_is_stopped_before_it_gets_another_image() {
     assert_eq!(patches[1].pointer("/metadata/annotations/kubeflow-resource-stopped"), Some(&Value::Null));
     assert_eq!(patches[1].pointer("/spec/template/spec/containers/0/image"), Some(&json!("jupyter:2")));
     let notes = host.terminal().notes.join("\n");
-    assert!(notes.contains("is not ready and would never change: stopping it first"), "{notes}");
+    assert!(notes.contains("is not ready and would not be updated: stopping it first"), "{notes}");
 }
 
 #[test]
-fn a_change_that_never_reaches_its_pod_is_shown_and_healed_by_start() {
+fn outdated_stuck_pod_is_shown_and_fixed_by_start() {
     let host = with_alice();
     host.put(set("alice", "nb-alice", "2"));
     host.put(alices_pod("1", waiting("ImagePullBackOff", "not found")));
     let (state, why) = listed(&host);
     assert_eq!(state, "Failed");
-    assert!(why.ends_with("; its pod is older than its spec; kf notebook start notebook/alice"), "{why}");
+    assert!(
+        why.ends_with("; its pod does not have its current spec; kf notebook start notebook/alice"),
+        "{why}"
+    );
     host.at(seconds(1), |cluster| cluster.remove("Pod", "alice-0"));
     host.format(Format::Table);
     assert_eq!(host.run::<Plugin>(&["start", "alice"]), Ok(Exit::OK));
@@ -433,7 +440,7 @@ fn a_change_that_never_reaches_its_pod_is_shown_and_healed_by_start() {
 }
 
 #[test]
-fn a_ready_pod_is_not_replaced_without_asking() {
+fn ready_pod_is_replaced_only_with_confirmation() {
     let host = with_alice();
     let error = host.run::<Plugin>(&["start", "alice", "--image", "jupyter:2", "--wait"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Failed);
@@ -445,7 +452,7 @@ fn a_ready_pod_is_not_replaced_without_asking() {
 }
 
 #[test]
-fn after_a_change_the_old_pod_is_not_taken_for_the_new_one() {
+fn start_waits_for_new_pod_after_change() {
     let host = with_alice();
     host.at(seconds(3), |cluster| {
         cluster.remove("Pod", "alice-0");
@@ -463,27 +470,27 @@ fn after_a_change_the_old_pod_is_not_taken_for_the_new_one() {
 }
 
 #[test]
-fn a_change_that_does_not_touch_the_pod_does_not_wait_for_another() {
+fn start_does_not_wait_if_pod_is_kept() {
     let host = with_alice();
     assert_eq!(host.run::<Plugin>(&["start", "alice", "--cpu", "4", "--wait", "--yes"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "notebook/alice running\n");
 }
 
-// ---- trap 7: pendingRestart needs the desired ids written ----
+// ---- pitfall 7: pendingRestart requires writing the desired ids ----
 
 #[test]
-fn an_offered_update_is_shown_and_written_as_ids() {
+fn offered_update_is_shown_and_applied() {
     let host = cluster();
-    let offered = json!({ "state": "Running", "pendingRestart": true, "podTemplateOptions": {
+    let replacement_options = json!({ "state": "Running", "pendingRestart": true, "podTemplateOptions": {
         "imageConfig": { "desired": "jl5" }, "podConfig": { "desired": "tiny" } } });
-    host.put(workspace(json!({}), offered));
+    host.put(workspace(json!({}), replacement_options));
     host.put(set("ws-w-s2s5l", "ws-w", "1"));
     host.put(ws_pod("1", ready()));
     assert_eq!(
         listed(&host),
-        said(
+        shown(
             "Running",
-            "its options have been replaced by jl5 and tiny; kf notebook start workspace/w --update"
+            "options jl5 and tiny replace the current ones; kf notebook start workspace/w --update"
         )
     );
     host.format(Format::Table);
@@ -494,13 +501,13 @@ fn an_offered_update_is_shown_and_written_as_ids() {
     );
     host.put(workspace(json!({}), json!({})));
     let error = host.run::<Plugin>(&["start", "w", "--update"]).unwrap_err();
-    assert_eq!(error.message, "there is no update for workspace/w");
+    assert_eq!(error.message, "no update available for workspace/w");
 }
 
-// ---- trap 8: a quota of a workspace shows as Unknown ----
+// ---- pitfall 8: a quota makes the state of a workspace Unknown ----
 
 #[test]
-fn a_quota_of_a_workspace_is_found_behind_unknown() {
+fn workspace_quota_is_reported_despite_unknown_state() {
     let host = cluster();
     host.put(workspace(
         json!({}),
@@ -513,7 +520,7 @@ fn a_quota_of_a_workspace_is_found_behind_unknown() {
         "set-of-ws-w",
         "Create Pod x failed error: exceeded quota: q",
     ));
-    assert_eq!(listed(&host), said("Pending", "exceeded quota: q"));
+    assert_eq!(listed(&host), shown("Pending", "exceeded quota: q"));
     host.format(Format::Table);
     let error = host.run::<Plugin>(&["start", "w"]).map(drop);
     assert_eq!(error, Ok(()));
@@ -523,10 +530,10 @@ fn a_quota_of_a_workspace_is_found_behind_unknown() {
     );
 }
 
-// ---- trap 9: culling ----
+// ---- pitfall 9: culling ----
 
 #[test]
-fn a_server_that_is_culled_while_it_starts_is_not_waited_for() {
+fn server_culled_while_starting_ends_wait() {
     let host = cluster();
     host.put(notebook("alice", json!({ "kubeflow-resource-stopped": "" })));
     host.put(set("alice", "nb-alice", "1"));
@@ -538,12 +545,12 @@ fn a_server_that_is_culled_while_it_starts_is_not_waited_for() {
     let error = host.run::<Plugin>(&["start", "alice", "--wait"]).unwrap_err();
     assert_eq!(
         error.message,
-        "notebook/alice was stopped while it was starting: it was idle, or somebody stopped it"
+        "notebook/alice was stopped while it was starting: it was idle, or another user stopped it"
     );
 }
 
 #[test]
-fn patches_name_nothing_but_the_wish() {
+fn stop_patch_sets_only_annotations() {
     let host = with_alice();
     assert_eq!(host.run::<Plugin>(&["stop", "alice", "--no-wait"]), Ok(Exit::OK));
     let now = host.kf().now().to_string();
@@ -551,30 +558,30 @@ fn patches_name_nothing_but_the_wish() {
     assert_eq!(patches(&host), [expected]);
 }
 
-// ---- trap 10: the old pod of an earlier one ----
+// ---- pitfall 10: the old pod of a deleted notebook ----
 
 #[test]
-fn the_pod_of_an_earlier_notebook_is_not_this_ones() {
+fn pod_of_deleted_notebook_is_not_counted() {
     let host = cluster();
     host.put(notebook("alice", json!({})));
     host.put(set("alice", "nb-alice", "1"));
-    // Ready, and of a stateful set that is no more.
+    // Ready, and owned by a deleted stateful set.
     let old = pod("alice-0", ("notebook-name", "alice"), "an-earlier-one", "1", ready());
     host.put(old);
-    assert_eq!(listed(&host), said("Pending", "waits for pod alice-0 of an earlier alice to end"));
-    // By age where the link between them cannot be seen.
+    assert_eq!(listed(&host), shown("Pending", "waiting for pod alice-0 of a deleted alice to terminate"));
+    // By age, without permission to list stateful sets.
     host.cluster(|cluster| {
         cluster.deny("*", "apps", "statefulsets");
         cluster
             .change("Pod", "alice-0", |pod| pod.set("/metadata/creationTimestamp", "2026-01-01T11:00:00Z"));
     });
-    assert_eq!(listed(&host), said("Pending", "waits for pod alice-0 of an earlier alice to end"));
+    assert_eq!(listed(&host), shown("Pending", "waiting for pod alice-0 of a deleted alice to terminate"));
 }
 
 // ---- stop ----
 
 #[test]
-fn stop_waits_until_the_pod_is_gone_and_says_what_is_kept() {
+fn stop_waits_for_pod_and_reports_kept_claims() {
     let host = with_alice();
     host.at(seconds(30), |cluster| cluster.remove("Pod", "alice-0"));
     assert_eq!(host.run::<Plugin>(&["stop", "alice"]), Ok(Exit::OK));
@@ -589,25 +596,25 @@ fn stop_waits_until_the_pod_is_gone_and_says_what_is_kept() {
 }
 
 #[test]
-fn stop_keeps_only_claims_that_exist() {
+fn stop_reports_only_existing_claims() {
     let host = with_alice();
     host.cluster(|cluster| cluster.remove("PersistentVolumeClaim", "files"));
     assert_eq!(host.run::<Plugin>(&["stop", "alice", "--no-wait"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "notebook/alice stopping\n");
     let notes = host.terminal().notes.clone();
-    assert_eq!(notes, ["warning: notebook/alice names volume claims that do not exist: files"]);
-    // A workspace as well.
+    assert_eq!(notes, ["warning: notebook/alice refers to volume claims that do not exist: files"]);
+    // The same for a workspace.
     host.put(workspace(json!({ "paused": true }), json!({})));
     assert_eq!(host.run::<Plugin>(&["stop", "w", "--no-wait"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout.lines().last(), Some("workspace/w was stopped already"));
-    // Without the right to look nothing is known to be gone.
+    // Without permission to read claims, all are listed.
     host.cluster(|cluster| cluster.deny("get", "", "persistentvolumeclaims"));
     assert_eq!(host.run::<Plugin>(&["stop", "w", "--no-wait"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout.lines().last(), Some("workspace/w was stopped already; kept: files"));
 }
 
 #[test]
-fn create_over_a_server_that_is_being_deleted_waits_for_its_name() {
+fn create_over_terminating_server_is_refused() {
     let host = cluster();
     for (object, words, name) in [
         (notebook("bob", json!({})), &["create", "bob", "--image", "i"][..], "notebook/bob"),
@@ -626,7 +633,7 @@ fn create_over_a_server_that_is_being_deleted_waits_for_its_name() {
 }
 
 #[test]
-fn busy_kernels_are_not_stopped_without_asking() {
+fn busy_kernels_are_stopped_only_with_confirmation() {
     let host = with_alice();
     host.on_http(|request| {
         assert_eq!(request.path, "/notebook/team-a/alice/api/kernels");
@@ -641,13 +648,13 @@ fn busy_kernels_are_not_stopped_without_asking() {
 }
 
 #[test]
-fn where_kernels_cannot_be_asked_the_last_activity_warns() {
+fn stop_without_kernel_status_warns_by_last_activity() {
     let host = with_alice();
     host.on_http(|_| Ok(answer(403, "")));
     host.put(notebook("alice", json!({ "notebooks.kubeflow.org/last-activity": "2026-01-01T11:58:00Z" })));
     assert_eq!(host.run::<Plugin>(&["stop", "alice", "--no-wait"]), Ok(Exit::OK));
     let notes = host.terminal().notes.clone();
-    assert_eq!(notes, ["warning: notebook/alice was in use 2m ago; what was not saved is lost"]);
+    assert_eq!(notes, ["warning: notebook/alice was in use 2m ago; unsaved work is lost"]);
 }
 
 // ---- open ----
@@ -662,7 +669,7 @@ fn open_until(host: &FakeHost, end: u64) {
 }
 
 #[test]
-fn open_shows_the_page_below_its_prefix() {
+fn open_shows_page_below_prefix() {
     let host = with_alice();
     host.change_context(|context| context.interactive = true);
     open_until(&host, 60);
@@ -680,7 +687,7 @@ fn open_shows_the_page_below_its_prefix() {
 }
 
 #[test]
-fn a_token_goes_to_the_browser_and_not_to_the_screen() {
+fn token_goes_to_browser_and_not_to_output() {
     let with_token = || {
         let host = with_alice();
         host.cluster(|cluster| {
@@ -703,7 +710,10 @@ fn a_token_goes_to_the_browser_and_not_to_the_screen() {
     let host = with_token();
     assert_eq!(host.run::<Plugin>(&["open", "alice", "--no-browser"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "http://localhost:40001/notebook/team-a/alice/\n");
-    assert_eq!(host.terminal().notes[0], "it asks for a token; --show-token prints it with the address");
+    assert_eq!(
+        host.terminal().notes[0],
+        "the page asks for a token; --show-token prints it with the address"
+    );
 
     let host = with_token();
     assert_eq!(
@@ -714,7 +724,7 @@ fn a_token_goes_to_the_browser_and_not_to_the_screen() {
 }
 
 #[test]
-fn a_replaced_pod_is_connected_again_at_the_same_port() {
+fn replaced_pod_is_reconnected_at_same_port() {
     let host = with_alice();
     host.at(seconds(10), |cluster| cluster.remove("Pod", "alice-0"));
     host.at(seconds(15), |cluster| cluster.put(alices_pod("1", ready())));
@@ -725,15 +735,15 @@ fn a_replaced_pod_is_connected_again_at_the_same_port() {
     assert_eq!(
         notes,
         [
-            "the connection to pod alice-0 has ended, waiting for notebook/alice to be back",
-            "connected to notebook/alice again",
+            "lost connection to pod alice-0, waiting for notebook/alice",
+            "reconnected to notebook/alice",
             "notebook/alice was stopped",
         ]
     );
 }
 
 #[test]
-fn a_stopped_server_is_not_opened() {
+fn open_stopped_server_is_refused() {
     let host = cluster();
     host.put(notebook("alice", json!({ "kubeflow-resource-stopped": "" })));
     let error = host.run::<Plugin>(&["open", "alice"]).unwrap_err();
@@ -744,7 +754,7 @@ fn a_stopped_server_is_not_opened() {
 }
 
 #[test]
-fn a_server_that_does_not_listen_yet_is_asked_again() {
+fn open_retries_until_server_listens() {
     let host = with_alice();
     let mut asked = 0;
     host.on_http(move |_| {
@@ -769,7 +779,7 @@ fn running_workspace() -> FakeHost {
 }
 
 #[test]
-fn the_page_of_a_workspace_is_where_its_kind_says() {
+fn workspace_page_is_found_from_kind() {
     let host = running_workspace();
     host.put(ws_kind());
     assert_eq!(host.run::<Plugin>(&["open", "w", "--no-browser"]), Ok(Exit::OK));
@@ -785,11 +795,11 @@ fn the_page_of_a_workspace_is_where_its_kind_says() {
     let host = running_workspace();
     host.put(ws_kind());
     let error = host.run::<Plugin>(&["open", "w", "--port-id", "vscode"]).unwrap_err();
-    assert_eq!(error.message, "workspace/w has no port `vscode`; it has lab");
+    assert_eq!(error.message, "workspace/w has no port `vscode`; available: lab");
 }
 
 #[test]
-fn the_pod_says_where_the_page_is_when_the_kind_may_not_be_read() {
+fn workspace_page_is_found_from_pod_without_kind() {
     let host = running_workspace();
     host.cluster(|cluster| cluster.deny("*", GROUP, "workspacekinds"));
     assert_eq!(host.run::<Plugin>(&["open", "w", "--no-browser"]), Ok(Exit::OK));
@@ -799,7 +809,7 @@ fn the_pod_says_where_the_page_is_when_the_kind_may_not_be_read() {
 // ---- create ----
 
 #[test]
-fn create_makes_a_notebook_with_a_volume_of_its_own() {
+fn create_makes_notebook_with_own_volume() {
     let host = cluster();
     let words = [
         "create",
@@ -833,14 +843,14 @@ fn create_makes_a_notebook_with_a_volume_of_its_own() {
     let claim = host.cluster(|cluster| cluster.object("PersistentVolumeClaim", "alice-workspace")).unwrap();
     assert_eq!(claim.str("/spec/resources/requests/storage"), Some("10Gi"));
     assert_eq!(host.terminal().stdout, "notebook/alice created, home on alice-workspace\n");
-    // Everything is checked before anything is made.
+    // Everything is checked before anything is created.
     let verbs: Vec<_> =
         host.cluster(|cluster| cluster.writes().iter().map(|write| (write.verb, write.dry_run)).collect());
     assert_eq!(verbs, [("apply", true), ("create", false), ("create", false)]);
 }
 
 #[test]
-fn create_refuses_before_it_makes_anything() {
+fn create_refuses_invalid_input_without_changes() {
     let host = with_alice();
     host.put(json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "bob-workspace" } }));
     let refused = |words: &[&str]| host.run::<Plugin>(words).unwrap_err();
@@ -854,9 +864,9 @@ fn create_refuses_before_it_makes_anything() {
     assert_eq!(claim.hint.as_deref(), Some("kf notebook create bob --image i --size 10Gi"));
     let claim = refused(&["create", "bob", "--image", "i", "--size", "1Gi", "--storage-class", "fast"]);
     assert_eq!(claim.hint.as_deref(), Some("kf notebook create bob --image i --pvc bob-workspace"));
-    assert!(refused(&["create", "bob"]).message.contains("nothing says which to make"));
+    assert!(refused(&["create", "bob"]).message.contains("choose one with --image or --kind"));
     assert!(
-        refused(&["create", "bob", "--image", "i", "--kind", "k"]).message.contains("cannot be together")
+        refused(&["create", "bob", "--image", "i", "--kind", "k"]).message.contains("cannot be used with")
     );
     assert!(refused(&["create", "bob", "--image", "i", "--env", "x"]).message.contains("is not NAME=VALUE"));
     assert!(refused(&["create", "bob", "--image", "i", "--memory", "4GB"]).message.contains("is no amount"));
@@ -864,7 +874,7 @@ fn create_refuses_before_it_makes_anything() {
 }
 
 #[test]
-fn a_workspace_takes_its_kinds_defaults_and_follows_what_was_replaced() {
+fn workspace_uses_defaults_and_follows_redirects() {
     let host = cluster();
     host.put(ws_kind());
     assert_eq!(
@@ -880,11 +890,11 @@ fn a_workspace_takes_its_kinds_defaults_and_follows_what_was_replaced() {
     let next = "open it with `kf notebook open w`";
     assert_eq!(host.terminal().notes, ["warning: jl4 has been replaced by jl5", next]);
     let error = host.run::<Plugin>(&["create", "v", "--image-option", "zzz"]).unwrap_err();
-    assert_eq!(error.message, "--image-option zzz is none of jl4, jl5");
+    assert_eq!(error.message, "invalid value `zzz` for --image-option; available: jl4, jl5");
 }
 
 #[test]
-fn ids_are_taken_as_typed_where_the_kinds_may_not_be_read() {
+fn workspace_ids_are_used_as_typed_without_kinds() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("*", GROUP, "workspacekinds"));
     let error = host.run::<Plugin>(&["create", "w", "--kind", "jupyterlab"]).unwrap_err();
@@ -897,10 +907,10 @@ fn ids_are_taken_as_typed_where_the_kinds_may_not_be_read() {
     assert!(host.cluster(|cluster| cluster.object(WORKSPACE, "w")).is_some());
 }
 
-// ---- what is not there, and what is not allowed ----
+// ---- missing kinds and permissions ----
 
 #[test]
-fn a_cluster_without_notebooks_says_so() {
+fn cluster_without_notebooks_is_reported() {
     let host = FakeHost::new("team-a");
     for words in [&["ls"][..], &["open", "alice"], &["create", "alice"]] {
         let error = host.run::<Plugin>(words).unwrap_err();
@@ -910,7 +920,7 @@ fn a_cluster_without_notebooks_says_so() {
 }
 
 #[test]
-fn a_name_of_both_kinds_has_to_be_told_apart() {
+fn ambiguous_name_is_refused() {
     let host = with_alice();
     let mut twin = workspace(json!({}), json!({}));
     twin["metadata"]["name"] = json!("alice");
@@ -925,7 +935,7 @@ fn a_name_of_both_kinds_has_to_be_told_apart() {
 }
 
 #[test]
-fn a_viewer_may_list_and_nothing_else() {
+fn viewer_can_only_list() {
     let host = with_alice();
     for verb in ["create", "patch"] {
         host.cluster(|cluster| cluster.deny(verb, GROUP, "notebooks"));
@@ -940,7 +950,7 @@ fn a_viewer_may_list_and_nothing_else() {
 }
 
 #[test]
-fn the_table_follows_what_happens() {
+fn watch_updates_table() {
     let host = with_alice();
     host.at(seconds(12), |cluster| {
         cluster.change(NOTEBOOK, "alice", |alice| {
@@ -960,7 +970,7 @@ fn the_table_follows_what_happens() {
 }
 
 #[test]
-fn servers_of_all_namespaces_are_listed() {
+fn all_namespaces_lists_servers_by_namespace() {
     let host = cluster();
     for (namespace, name) in [("team-b", "bob"), ("team-a", "alice")] {
         let mut server = Object::from(notebook(name, json!({})));
@@ -970,7 +980,7 @@ fn servers_of_all_namespaces_are_listed() {
     assert_eq!(host.run::<Plugin>(&["ls", "-A"]), Ok(Exit::OK));
     assert_eq!(host.terminal().column(0), ["team-a", "team-b"]);
     assert_eq!(host.terminal().column(1), ["alice", "bob"]);
-    // A user who may list one of the kinds sees its servers.
+    // A user who can list only one kind sees its servers.
     host.cluster(|cluster| cluster.deny("list", GROUP, "workspaces"));
     assert_eq!(host.run::<Plugin>(&["ls", "-A"]), Ok(Exit::OK));
     assert_eq!(host.terminal().column(1), ["alice", "bob"]);

@@ -1,42 +1,42 @@
-//! `kf run`: a command in a container of a component.
+//! `kf run`: runs a command in a container of a workload.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, PlaceChoice, complete_component};
 
-/// Run a command in a component
+/// Run a command in a workload
 ///
-/// In the newest pod that runs and in the container that does the work, unless others are named. Its
-/// exit code becomes kf's. What is piped in goes to the command; at a terminal that needs -i, and a
-/// program that draws needs -t as well. Ctrl-C ends kf and the command's input; the command itself
-/// hears of it only with -t. There, ~. on a new line or three times Ctrl-C leaves it.
+/// Runs in the main container of the newest running pod, unless --pod, --rank or --container choose another.
+/// kf exits with the command's exit code. Piped input is passed to the command; at a terminal, pass -i, and
+/// -t for programs that need a terminal. Ctrl-C ends kf and the command's input, and reaches the command only
+/// with -t. With -t, type ~. on a new line or press Ctrl-C three times to disconnect.
 #[derive(clap::Parser, Describe)]
-#[kf(example("run mnist -- nvidia-smi", "a command in the newest pod"))]
-#[kf(example("run mnist --rank 1 -- ls -l /data", "in the pod of one rank"))]
-#[kf(example("run my-notebook -it -- python", "a program to talk to"))]
+#[kf(example("run mnist -- nvidia-smi", "run in the newest pod"))]
+#[kf(example("run mnist --rank 1 -- ls -l /data", "run in the pod of rank 1"))]
+#[kf(example("run my-notebook -it -- python", "run an interactive program"))]
 pub struct Run {
-    /// The component, as NAME or KIND/NAME
+    /// The workload, as NAME or KIND/NAME
     #[kf(complete = dynamic)]
     name: String,
-    /// The container, if not the one that does the work
-    #[arg(long, short, help_heading = "Where")]
+    /// The container [default: the main container]
+    #[arg(long, short, help_heading = "Target")]
     container: Option<String>,
-    /// The pod, if not the newest that runs
-    #[arg(long, conflicts_with = "rank", help_heading = "Where")]
+    /// The pod [default: the newest running pod]
+    #[arg(long, conflicts_with = "rank", help_heading = "Target")]
     #[kf(complete = objects("/Pod"))]
     pod: Option<String>,
-    /// The pod of this rank, counted from 0
-    #[arg(long, value_name = "N", help_heading = "Where")]
+    /// The pod of this rank, starting at 0
+    #[arg(long, value_name = "N", help_heading = "Target")]
     rank: Option<u32>,
-    /// Pass on what is typed
-    #[arg(long, short = 'i', help_heading = "How it runs")]
+    /// Pass stdin to the command
+    #[arg(long, short = 'i', help_heading = "Session")]
     stdin: bool,
-    /// Give the command a terminal; implies -i
-    #[arg(long, short, help_heading = "How it runs")]
+    /// Allocate a terminal; implies -i
+    #[arg(long, short, help_heading = "Session")]
     tty: bool,
-    /// Pass nothing on, even if something is piped in
-    #[arg(long, conflicts_with_all = ["stdin", "tty"], help_heading = "How it runs")]
+    /// Do not pass stdin, even if it is piped
+    #[arg(long, conflicts_with_all = ["stdin", "tty"], help_heading = "Session")]
     no_stdin: bool,
-    /// What to run
+    /// The command to run, with its arguments
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
@@ -48,12 +48,12 @@ pub fn main(run: Run, kf: &Kf) -> Result<Exit> {
     place.check_running()?;
     let piped = !kf.context().interactive;
     let stdin = !run.no_stdin && (run.stdin || run.tty || piped);
-    // kf itself says where what is typed goes.
+    // In an interactive session the host prints the target.
     if !component.is_pod() && (piped || !stdin) {
         kf.note(format!("in pod {}, container {}", place.pod.name(), place.container));
     }
     let session = kf.session(place.pod.name()).container(&place.container).stdin(stdin).tty(run.tty);
-    let code = session.exec(&run.command).map_err(|error| tell(kf, place.explain(kf, error), &run))?;
+    let code = session.exec(&run.command).map_err(|error| with_hint(kf, place.explain(kf, error), &run))?;
     Ok(Exit::of_session(code))
 }
 
@@ -62,16 +62,16 @@ impl Run {
         PlaceChoice { pod: self.pod.clone(), rank: self.rank, container: self.container.clone() }
     }
 
-    /// It is passed on only because it is no terminal.
-    fn needs_no_stdin(&self, kf: &Kf) -> bool {
+    /// Whether stdin is passed only because it is not a terminal.
+    fn has_implicit_stdin(&self, kf: &Kf) -> bool {
         !kf.context().interactive && !self.stdin && !self.tty && !self.no_stdin
     }
 }
 
-/// Not every image has the program, and a shell's words are not programs.
-fn tell(kf: &Kf, error: Error, run: &Run) -> Error {
+/// Adds a hint to the error of a failed session.
+fn with_hint(kf: &Kf, error: Error, run: &Run) -> Error {
     let one_word = run.command.first().filter(|word| run.command.len() == 1 && word.contains(' '));
-    if error.is(ErrorCode::Unsupported) && run.needs_no_stdin(kf) {
+    if error.is(ErrorCode::Unsupported) && run.has_implicit_stdin(kf) {
         return error.hint(kf.command_line().with("--no-stdin"));
     }
     match one_word {

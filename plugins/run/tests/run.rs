@@ -1,4 +1,4 @@
-//! What a person gets who runs something in a component.
+//! `kf run` in the pods of a workload.
 
 use kf_plugin_run::Plugin;
 use kf_plugin_sdk::Said;
@@ -35,7 +35,7 @@ fn ends(host: &FakeHost, code: i32) {
 }
 
 #[test]
-fn the_newest_pod_is_taken_and_named_and_its_code_is_kf_s() {
+fn newest_pod_is_used_and_its_exit_code_returned() {
     let host = cluster();
     ends(&host, 7);
     let exit = host.run::<Plugin>(&["web", "--", "sh", "-c", "exit 7"]).unwrap();
@@ -48,7 +48,7 @@ fn the_newest_pod_is_taken_and_named_and_its_code_is_kf_s() {
 }
 
 #[test]
-fn any_code_of_the_command_is_passed_on() {
+fn exit_code_of_command_is_passed_on() {
     for (code, expected) in [(0, 0), (1, 1), (2, 2), (137, 137), (255, 255), (256, 1), (-1, 1)] {
         let host = cluster();
         ends(&host, code);
@@ -57,7 +57,7 @@ fn any_code_of_the_command_is_passed_on() {
 }
 
 #[test]
-fn stdin_is_passed_on_where_a_person_would_expect_it() {
+fn stdin_is_passed_if_piped_or_requested() {
     let asked = |interactive: bool, words: &[&str]| {
         let host = cluster();
         host.change_context(|context| context.interactive = interactive);
@@ -75,7 +75,7 @@ fn stdin_is_passed_on_where_a_person_would_expect_it() {
 }
 
 #[test]
-fn another_pod_or_container_can_be_named_but_not_a_stranger_s() {
+fn only_pods_and_containers_of_workload_can_be_chosen() {
     let host = cluster();
     host.put(pod("other", 3));
     host.run::<Plugin>(&["web", "--pod", "web-old", "-c", "istio-proxy", "--", "x"]).unwrap();
@@ -89,7 +89,7 @@ fn another_pod_or_container_can_be_named_but_not_a_stranger_s() {
 }
 
 #[test]
-fn nothing_to_run_in_says_why() {
+fn workload_without_running_pod_is_refused() {
     let host = cluster();
     for name in ["web-old", "web-new"] {
         host.cluster(|cluster| cluster.remove("Pod", name));
@@ -100,7 +100,7 @@ fn nothing_to_run_in_says_why() {
 }
 
 #[test]
-fn a_line_for_a_shell_is_told_how_to_get_one() {
+fn shell_line_hints_at_sh() {
     let host = cluster();
     host.on_session(|_| Err(Error::not_found("there is no program `ls -l` in the container")));
     let error = host.run::<Plugin>(&["web", "--no-stdin", "--", "ls -l"]).unwrap_err();
@@ -108,7 +108,7 @@ fn a_line_for_a_shell_is_told_how_to_get_one() {
 }
 
 #[test]
-fn a_viewer_is_refused() {
+fn viewer_is_forbidden() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", "", "pods/exec"));
     let error = host.run::<Plugin>(&["web", "--", "x"]).unwrap_err();
@@ -131,7 +131,7 @@ fn with_container(phase: &str, state: &Value) -> FakeHost {
 }
 
 #[test]
-fn container_that_is_not_up_is_refused_with_its_reason() {
+fn container_not_running_is_refused_with_reason() {
     let crash = json!({ "restartCount": 4, "state": { "waiting": { "reason": "CrashLoopBackOff" } },
                         "lastState": { "terminated": { "exitCode": 1, "reason": "Error" } } });
     let pull = json!({ "image": "web:1", "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } });
@@ -159,7 +159,7 @@ fn container_that_is_not_up_is_refused_with_its_reason() {
 }
 
 #[test]
-fn pod_that_is_named_and_has_not_started_is_refused() {
+fn pending_pod_is_refused() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.change("Pod", "web-new", |pod| pod.set("/status/phase", "Pending"));
@@ -170,7 +170,7 @@ fn pod_that_is_named_and_has_not_started_is_refused() {
 }
 
 #[test]
-fn old_cluster_is_offered_no_stdin_where_none_is_needed() {
+fn old_cluster_hints_at_no_stdin_if_stdin_was_implicit() {
     for (words, hint) in [(&["web"][..], Some("kf run web --no-stdin -- cat")), (&["web", "-i"], None)] {
         let host = cluster();
         host.on_session(|_| Err(Error::unsupported("this cluster cannot be told where stdin ends")));
@@ -181,7 +181,7 @@ fn old_cluster_is_offered_no_stdin_where_none_is_needed() {
 }
 
 #[test]
-fn broken_kind_does_not_keep_a_command_from_running() {
+fn broken_kind_does_not_stop_command() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.cluster(|cluster| {
@@ -193,7 +193,7 @@ fn broken_kind_does_not_keep_a_command_from_running() {
 }
 
 #[test]
-fn container_that_ends_as_the_session_opens_is_the_reason() {
+fn container_exit_while_session_opens_is_reported() {
     let host = with_container("Running", &json!({ "state": { "running": {} } }));
     let other = host.clone();
     host.on_session(move |_| {

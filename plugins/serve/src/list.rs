@@ -1,4 +1,4 @@
-//! `--list`: every service, and how its newest revision really is.
+//! `--list`: every service and the actual state of its newest revision.
 
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
@@ -7,7 +7,7 @@ use kf_plugin_sdk::workloads::{Events, StandingRow, StandingTable, State, mirror
 use serde::Serialize;
 
 use crate::predictor::{self, SERVICE_LABEL};
-use crate::rollout::{Truth, View};
+use crate::rollout::{Progress, View};
 
 #[derive(PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"inferenceservice/{}\", self.name)")]
@@ -39,12 +39,12 @@ impl StandingRow for Row {
 
 pub(crate) fn print(kf: &Kf) -> Result<Exit> {
     let services = kf.api(predictor::kind()).list()?;
-    let below = |kind: Kind| kf.api(kind).labels(SERVICE_LABEL).list();
-    let [deployments, replica_sets, pods] = BELOW.map(|(group, kind)| below(Kind::new(group, kind)));
+    let children = |kind: Kind| kf.api(kind).labels(SERVICE_LABEL).list();
+    let [deployments, replica_sets, pods] = CHILD_KINDS.map(|(group, kind)| children(Kind::new(group, kind)));
     let (deployments, replica_sets, pods) = (deployments?, replica_sets?, pods?);
     let events = Events::read(kf).unwrap_or_default();
-    let below = [deployments.iter().collect(), replica_sets.iter().collect(), pods.iter().collect()];
-    let rows = rows(services.iter(), &below, &events, kf.now());
+    let children = [deployments.iter().collect(), replica_sets.iter().collect(), pods.iter().collect()];
+    let rows = rows(services.iter(), &children, &events, kf.now());
     if rows.is_empty() {
         kf.note(format!("no inference services in {}", kf.namespace()));
     }
@@ -52,10 +52,10 @@ pub(crate) fn print(kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Stays until it is stopped from outside.
+/// Runs until it is interrupted.
 pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     let mut mirrors = vec![Mirror::open(kf, kf.api(predictor::kind()))?];
-    for (group, kind) in BELOW {
+    for (group, kind) in CHILD_KINDS {
         mirrors.push(Mirror::open(kf, kf.api(Kind::new(group, kind)).labels(SERVICE_LABEL))?);
     }
     StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
@@ -64,26 +64,26 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     })
 }
 
-/// What stands below a service, in the order of [`rows`]' lists.
-const BELOW: [(&str, &str); 3] = [("apps", "Deployment"), ("apps", "ReplicaSet"), ("", "Pod")];
+/// The kinds of objects below a service, in the order of the lists of [`rows`].
+const CHILD_KINDS: [(&str, &str); 3] = [("apps", "Deployment"), ("apps", "ReplicaSet"), ("", "Pod")];
 
 fn rows<'a>(
     services: impl Iterator<Item = &'a Object>,
-    below: &[Vec<&'a Object>; 3],
+    children: &[Vec<&'a Object>; 3],
     events: &Events,
     now: Timestamp,
 ) -> Vec<Row> {
     let row = |service: &Object| {
-        let mine = |objects: &[&'a Object]| {
-            let is = |object: &&&Object| object.label(SERVICE_LABEL) == Some(service.name());
-            objects.iter().filter(is).copied().collect()
+        let of_service = |objects: &[&'a Object]| {
+            let is_own = |object: &&&Object| object.label(SERVICE_LABEL) == Some(service.name());
+            objects.iter().filter(is_own).copied().collect()
         };
-        let [deployments, replica_sets, pods] = below;
+        let [deployments, replica_sets, pods] = children;
         let view = View {
             service,
-            deployments: mine(deployments),
-            replica_sets: mine(replica_sets),
-            pods: mine(pods),
+            deployments: of_service(deployments),
+            replica_sets: of_service(replica_sets),
+            pods: of_service(pods),
             events,
             outdated: None,
             settled: true,
@@ -95,20 +95,20 @@ fn rows<'a>(
 
 fn row(view: &View<'_>, now: Timestamp) -> Row {
     let service = view.service;
-    let (state, ready, why) = match view.judge() {
-        Truth::Stopped => (State::Stopped, "-".to_owned(), None),
-        Truth::Ready(count) => (State::Running, format!("{count}/{count}"), None),
-        Truth::Starting { ready, wanted, old, why } => {
+    let (state, ready, why) = match view.progress() {
+        Progress::Stopped => (State::Stopped, "-".to_owned(), None),
+        Progress::Ready(count) => (State::Running, format!("{count}/{count}"), None),
+        Progress::Starting { ready, wanted, old, why } => {
             let state = if ready + old > 0 { State::Running } else { State::Pending };
             let why = match (old, why) {
                 (0, why) => why,
-                (_, None) => Some("a new revision starts".to_owned()),
-                (_, Some(why)) => Some(format!("a new revision starts: {why}")),
+                (_, None) => Some("a new revision is starting".to_owned()),
+                (_, Some(why)) => Some(format!("a new revision is starting: {why}")),
             };
             (state, format!("{ready}/{wanted}"), why)
         }
-        Truth::Failing { why, old: 0, .. } => (State::Failed, "0".to_owned(), Some(why)),
-        Truth::Failing { why, old, .. } => {
+        Progress::Failing { why, old: 0, .. } => (State::Failed, "0".to_owned(), Some(why)),
+        Progress::Failing { why, old, .. } => {
             (State::Degraded, old.to_string(), Some(format!("the new revision cannot start: {why}")))
         }
     };

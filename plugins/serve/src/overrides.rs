@@ -1,4 +1,4 @@
-//! Flags on top of the file, or of the service as it is.
+//! Applies the flags to the file or to the existing service.
 
 use kf_plugin_sdk::manifest::{amounts, set_resources, set_variable};
 use kf_plugin_sdk::prelude::*;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{Serve, predictor};
 
-/// Puts every flag onto the service; `--set` last, for it is the most exact.
+/// Applies every flag to the service; `--set` last, because it is the most specific.
 pub(crate) fn apply(kf: &Kf, serve: &Serve, service: &mut Object) -> Result<()> {
     if let Some(image) = &serve.image {
         predictor::set_image(service, image);
@@ -18,7 +18,7 @@ pub(crate) fn apply(kf: &Kf, serve: &Serve, service: &mut Object) -> Result<()> 
         let Some(value) = value else { continue };
         if !predictor::has_model(service) {
             let flag = if field == "runtime" { "--runtime" } else { "--format" };
-            return Err(Error::invalid(format!("{flag} {value} is about a stored model, and none is named"))
+            return Err(Error::invalid(format!("{flag} {value} requires a model"))
                 .hint(kf.command_line().set("--model", "URI")));
         }
         service.set(&format!("/spec/predictor/model/{field}"), value.as_str());
@@ -27,7 +27,7 @@ pub(crate) fn apply(kf: &Kf, serve: &Serve, service: &mut Object) -> Result<()> 
         service.set("/spec/predictor/minReplicas", replicas.min);
         service.set("/spec/predictor/maxReplicas", replicas.max);
     }
-    // Fields of the container, if there is one to have them.
+    // Fields of the container, if there is one.
     predictor::change_server(service, |container| server(serve, container));
     for assignment in &serve.set {
         assignment.apply(service)?;
@@ -48,12 +48,12 @@ fn server(serve: &Serve, container: &mut Object) {
     for variable in &serve.env {
         set_variable(container, "/env", variable);
     }
-    // KServe fills in requests and limits of its own where one is missing.
+    // KServe sets defaults for missing requests and limits.
     let amounts = amounts(serve.cpu.as_ref(), serve.memory.as_ref(), serve.gpu.as_ref());
     set_resources(container, "/resources", &amounts);
 }
 
-/// A check of the old port would never pass again.
+/// Moves the readiness probe to the new port; it would fail on the old one.
 fn follow_port(container: &mut Object, port: u16) {
     if container.at("/readinessProbe/tcpSocket/port").is_some() {
         container.set("/readinessProbe/tcpSocket/port", port);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_change_the_container_that_answers() {
+    fn flags_change_server_container() {
         let service = with(Serve {
             image: Some("iris:2".into()),
             port: Some(9000),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_takes_the_place_of_an_image_and_back() {
+    fn model_replaces_image_and_back() {
         let model =
             Serve { model: Some("pvc://m/iris".into()), format: Some("sklearn".into()), ..Serve::default() };
         let mut service = with(model).unwrap();
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn a_format_without_a_model_is_refused() {
+    fn format_without_model_is_refused() {
         let error = with(Serve { format: Some("sklearn".into()), ..Serve::default() }).unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
     }
 
     #[test]
-    fn a_number_of_replicas_makes_sense() {
+    fn invalid_replicas_are_refused() {
         for text in ["0", "3:2", "x", "1:", "-1", "1:0"] {
             assert!(text.parse::<crate::Replicas>().is_err(), "{text}");
         }

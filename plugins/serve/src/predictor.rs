@@ -1,4 +1,4 @@
-//! The shape of an InferenceService, and where in it things are.
+//! The fields of an InferenceService.
 
 use kf_plugin_sdk::prelude::*;
 use serde_json::{Map, Value, json};
@@ -6,27 +6,26 @@ use serde_json::{Map, Value, json};
 pub(crate) const GROUP: &str = "serving.kserve.io";
 pub(crate) const KIND: &str = "InferenceService";
 
-/// The version written when there is no file to say one.
+/// The API version of services that are not from a file.
 const VERSION: &str = "v1beta1";
 
-/// What the pods of a service, and the objects between, are labelled with.
+/// The label of the pods of a service, and of the objects that own them.
 pub(crate) const SERVICE_LABEL: &str = "serving.kserve.io/inferenceservice";
 /// With `"true"` the service has no pods.
 pub(crate) const STOP: &str = "serving.kserve.io/stop";
 const MODE: &str = "serving.kserve.io/deploymentMode";
 
-/// Names the revision in the predictor's annotations. KServe copies it to the Deployment and its
-/// pods, and that is how kf knows a change has arrived there: `status.observedGeneration` is the
-/// Deployment's, and says nothing about the service's own.
+/// The annotation of the predictor that names the revision. KServe copies it to the Deployment and its pods, which
+/// shows that a change has arrived there: `status.observedGeneration` is that of the Deployment, not of the service.
 pub(crate) const REVISION: &str = "kf-cli.dev/revision";
 
-/// The container that answers requests, as KServe calls it.
+/// KServe's name of the container that serves requests.
 const SERVER: &str = "kserve-container";
 
-/// Where a server listens if it does not say.
+/// The port of a server that declares none.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
 
-/// How a model was named before `model` had a format; KServe turns one into the other.
+/// The fields for models before `model.modelFormat`; KServe converts them.
 const FORMATS: [&str; 10] = [
     "sklearn",
     "xgboost",
@@ -50,8 +49,8 @@ pub(crate) fn empty(name: &str) -> Object {
     Object::new(&kind().version(VERSION), name)
 }
 
-/// The service as a manifest: what the server fills in is left out.
-pub(crate) fn as_it_is(service: &Object) -> Object {
+/// The service as a manifest, without the fields that the server sets.
+pub(crate) fn manifest_of(service: &Object) -> Object {
     let mut manifest = empty(service.name());
     for pointer in ["/apiVersion", "/metadata/labels", "/metadata/annotations", "/spec"] {
         if let Some(value) = service.at(pointer) {
@@ -76,7 +75,7 @@ pub(crate) fn normalised(mut service: Object) -> Object {
     service
 }
 
-/// The name rule of KServe's webhook; the names of its Service and Deployment are made from it.
+/// Checks a name by the rule of KServe's webhook, which derives the names of Service and Deployment from it.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     // `NAME-predictor` is the name of a Service: at most 63 characters.
@@ -88,11 +87,11 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "`{name}` is no name for an inference service: at most 53 of a-z, 0-9 and -, a letter first, no - last"
+        "invalid inference service name `{name}`: up to 53 of a-z, 0-9 and -, starting with a letter, not ending with -"
     )))
 }
 
-/// Where the server's container is: beside the model, or in the list of containers.
+/// The pointer to the server's container: the model, or an item of the list of containers.
 pub(crate) fn server(service: &Object) -> Option<String> {
     if has_model(service) {
         return Some("/spec/predictor/model".to_owned());
@@ -120,7 +119,7 @@ pub(crate) fn change_server(service: &mut Object, change: impl FnOnce(&mut Objec
     true
 }
 
-/// A service whose predictor is one container.
+/// Makes the predictor a container.
 pub(crate) fn set_image(service: &mut Object, image: &str) {
     remove(service, "model");
     if !change_server(service, |container| container.set("/image", image)) {
@@ -128,7 +127,7 @@ pub(crate) fn set_image(service: &mut Object, image: &str) {
     }
 }
 
-/// A service whose predictor is a stored model.
+/// Makes the predictor a stored model.
 pub(crate) fn set_model(service: &mut Object, uri: &str) {
     remove(service, "containers");
     service.set("/spec/predictor/model/storageUri", uri);
@@ -141,7 +140,7 @@ fn remove(service: &mut Object, field: &str) {
     }
 }
 
-/// The predictor without the name of its revision.
+/// The predictor without its revision annotation.
 pub(crate) fn content(service: &Object) -> Value {
     let mut predictor = service.at("/spec/predictor").cloned().unwrap_or(Value::Null);
     if let Some(fields) = predictor.as_object_mut() {
@@ -155,7 +154,7 @@ pub(crate) fn content(service: &Object) -> Value {
     predictor
 }
 
-/// The name of the revision a service asks for, if kf wrote one.
+/// The revision name in the spec, if kf wrote one.
 pub(crate) fn revision(service: &Object) -> Option<&str> {
     service.at("/spec/predictor/annotations")?.get(REVISION)?.as_str()
 }
@@ -170,9 +169,9 @@ pub(crate) fn set_revision(service: &mut Object, revision: &str) {
     service.set("/spec/predictor/annotations", annotations);
 }
 
-/// The name that the same content always gets, so that going back to it finds the pods of then.
+/// The revision name of a predictor: a hash, so that a rollback finds the pods of the same content.
 pub(crate) fn name_of_revision(content: &Value) -> String {
-    // FNV-1a. A map of serde_json is sorted, so that equal documents are equal texts.
+    // FNV-1a. Maps of serde_json are sorted, so equal documents have equal text.
     let hash = content.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -183,24 +182,24 @@ pub(crate) fn is_stopped(service: &Object) -> bool {
     service.annotation(STOP) == Some("true")
 }
 
-/// Whether Knative runs the pods instead of a Deployment. A service that does not say leaves it to
-/// KServe's configuration, which marks it when it is Standard.
+/// Whether Knative runs the pods instead of a Deployment. The default is in KServe's configuration; KServe records the
+/// mode in the status if it is Standard.
 pub(crate) fn by_knative(service: &Object) -> bool {
     let mode = service.str("/status/deploymentMode").or_else(|| service.annotation(MODE));
     !matches!(mode, Some("Standard" | "RawDeployment"))
 }
 
-/// The port its pods answer on.
+/// The port of the server.
 pub(crate) fn port(container: &Object) -> u16 {
     container.int("/ports/0/containerPort").and_then(|port| u16::try_from(port).ok()).unwrap_or(DEFAULT_PORT)
 }
 
-/// Where other pods reach it.
+/// The address inside the cluster.
 pub(crate) fn address(service: &Object) -> Option<&str> {
     service.str("/status/address/url").or_else(|| service.str("/status/url"))
 }
 
-/// What it serves, in a word: the model's place or the image.
+/// What it serves: the location of the model, or the image.
 pub(crate) fn serves(service: &Object) -> Option<String> {
     let container = server(service)?;
     let model = service.str(&format!("{container}/storageUri"));

@@ -1,4 +1,4 @@
-//! What can be known to fail before anything is sent.
+//! Checks that need no change in the cluster.
 
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::predictor::{self, GROUP, has_model, kind};
 
-/// The cluster has inference services.
+/// Checks that the cluster serves inference services.
 pub(crate) fn check_served(kf: &Kf) -> Result<()> {
     if kf.serves(&kind())? {
         return Ok(());
@@ -17,41 +17,39 @@ pub(crate) fn check_served(kf: &Kf) -> Result<()> {
         .hint("ask your admin to install KServe"))
 }
 
-/// The user may create and change them.
+/// Checks that the user can create and change them.
 pub(crate) fn check_rights(kf: &Kf, service: &Object) -> Result<()> {
     let verbs = ["create", "patch"];
     let verdicts = kf.can_i(&verbs.map(|verb| Access::new(verb, GROUP, "inferenceservices")))?;
     let Some((verb, _)) = verbs.iter().zip(&verdicts).find(|(_, verdict)| !verdict.allowed) else {
         return Ok(());
     };
-    // kf tells best which layer says no, and it does so for a call that was really refused.
+    // A refused call has the best error: it names the layer that refused.
     kf.api(kind()).apply_with(service, WriteOptions::CHECK_ONLY)?;
     let namespace = kf.namespace();
-    Err(Error::forbidden(format!("you may not {verb} inferenceservices.{GROUP} in {namespace}"))
+    Err(Error::forbidden(format!("not allowed to {verb} inferenceservices.{GROUP} in {namespace}"))
         .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))
 }
 
-/// The predictor is one that KServe can run. The runtime of a stored model, where it may be read.
+/// Checks that KServe can run the predictor. Returns the runtime of a stored model, if it can be read.
 pub(crate) fn check_predictor(kf: &Kf, service: &Object) -> Result<Option<Object>> {
     if !has_model(service) {
         return match predictor::server(service) {
             Some(_) => Ok(None),
-            None => Err(Error::invalid(
-                "the service has no predictor that kf knows: neither a model nor a container",
-            )
-            .hint(kf.command_line().set("--image", "IMAGE"))),
+            None => Err(Error::invalid("unsupported predictor: it has neither a model nor a container")
+                .hint(kf.command_line().set("--image", "IMAGE"))),
         };
     }
     let Some(format) = service.str("/spec/predictor/model/modelFormat/name") else {
-        return Err(Error::invalid("the model has no format, and KServe finds its runtime by that")
+        return Err(Error::invalid("the model has no format, which KServe needs to choose a runtime")
             .hint(with_format(kf, &formats(&runtimes(kf)))));
     };
     check_stored(kf, service, format)?;
     runtime(kf, service, format)
 }
 
-/// Without a place to load from KServe adds an agent that serves several models, from an image that
-/// most clusters cannot pull; the pod would never start.
+/// Checks that a model has a location. Without one, KServe adds a multi-model agent from an image that most clusters
+/// cannot pull, and the pod never starts.
 fn check_stored(kf: &Kf, service: &Object, format: &str) -> Result<()> {
     let stored = ["model/storageUri", "model/storage", "storageUris"];
     if format == "huggingface"
@@ -59,7 +57,7 @@ fn check_stored(kf: &Kf, service: &Object, format: &str) -> Result<()> {
     {
         return Ok(());
     }
-    Err(Error::invalid("the model has no storageUri, and without one its pods cannot start")
+    Err(Error::invalid("the model has no storageUri, so its pods cannot start")
         .hint(kf.command_line().set("--model", "URI")))
 }
 
@@ -71,12 +69,12 @@ fn runtime(kf: &Kf, service: &Object, format: &str) -> Result<Option<Object>> {
             return if all.complete { Err(no_such_runtime(kf, &all, name)) } else { Ok(None) };
         };
         if runtime.bool("/spec/disabled") == Some(true) {
-            return Err(Error::invalid(format!("the runtime {name} is disabled")));
+            return Err(Error::invalid(format!("serving runtime {name} is disabled")));
         }
         if !supports(runtime, format, version, false) {
             let formats = formats_of(runtime).join(", ");
             return Err(Error::invalid(format!(
-                "the runtime {name} does not serve {format}, only {formats}"
+                "serving runtime {name} does not support {format}, only {formats}"
             ))
             .hint(with_format(kf, &formats_of(runtime))));
         }
@@ -89,15 +87,15 @@ fn runtime(kf: &Kf, service: &Object, format: &str) -> Result<Option<Object>> {
         None => {
             let known = formats(&all);
             let others =
-                if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
+                if known.is_empty() { String::new() } else { format!("; supported: {}", known.join(", ")) };
             let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-            Err(Error::not_found(format!("no runtime here serves the format {format}{version}{others}"))
+            Err(Error::not_found(format!("no serving runtime supports the format {format}{version}{others}"))
                 .hint(with_format(kf, &known)))
         }
     }
 }
 
-/// The typed line with a format that is served, if there is one to name.
+/// The typed command line with a supported format, if one is known.
 fn with_format(kf: &Kf, known: &[String]) -> CommandLine {
     kf.command_line().set("--format", known.first().map_or("FORMAT", String::as_str))
 }
@@ -106,18 +104,18 @@ fn no_such_runtime(kf: &Kf, all: &Runtimes, name: &str) -> Error {
     let names: Vec<_> = all.found.iter().map(|runtime| runtime.name().to_owned()).collect();
     let error = Error::not_found(format!("no serving runtime `{name}`"));
     match names.first() {
-        None => error.hint("ask your admin which serving runtimes there are"),
+        None => error.hint("ask your admin which serving runtimes are available"),
         Some(first) => {
-            Error { message: format!("{}; there are {}", error.message, names.join(", ")), ..error }
+            Error { message: format!("{}; available: {}", error.message, names.join(", ")), ..error }
                 .hint(kf.command_line().set("--runtime", first))
         }
     }
 }
 
-/// The serving runtimes that may be seen, the namespace's own first, as KServe looks for them.
+/// The serving runtimes that can be listed, those of the namespace first, in the order KServe uses.
 struct Runtimes {
     found: Vec<Object>,
-    /// Whether these are all.
+    /// Whether the list is complete.
     complete: bool,
 }
 

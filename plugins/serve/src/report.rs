@@ -1,4 +1,4 @@
-//! What was done, as data and as talk.
+//! Reports the result.
 
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
@@ -35,19 +35,19 @@ impl Change {
 }
 
 impl Submitted {
-    /// What was done, as data.
+    /// Prints the result.
     pub(crate) fn report(&self, kf: &Kf) -> Result<()> {
         kf.did_with(self.line(), &self.record(&self.service))?;
-        kf.next_step("see how it is doing", &format!("kf status {}", self.service.name()));
+        kf.next_step("check its status", &format!("kf status {}", self.service.name()));
         Ok(())
     }
 
-    /// What was done, as talk: stdout belongs to the result.
-    pub(crate) fn tell(&self, kf: &Kf) {
+    /// Prints the change as a note: stdout is for the final result.
+    pub(crate) fn note(&self, kf: &Kf) {
         kf.note(self.line());
     }
 
-    /// That it serves, as data.
+    /// Prints that the service is ready.
     pub(crate) fn report_ready(&self, kf: &Kf, ready: &Ready) -> Result<()> {
         let report = Report { ready: Some(ready.count), ..self.record(&ready.service) };
         kf.did_with(self.ready_line(ready), &report)

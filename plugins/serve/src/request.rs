@@ -1,4 +1,4 @@
-//! One request to a service, to see it answer.
+//! `--request`: sends one request to the service.
 
 use kf_plugin_sdk::Method;
 use kf_plugin_sdk::prelude::*;
@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::wait::Ready;
 use crate::{Serve, predictor};
 
-/// The request makes sense, before anything is done.
+/// Checks the request flags.
 pub(crate) fn check(serve: &Serve) -> Result<()> {
     if let Some(path) = &serve.request_path
         && !path.starts_with('/')
     {
-        return Err(Error::invalid(format!("--request-path {path} does not begin with /")));
+        return Err(Error::invalid(format!("invalid --request-path {path}: it must begin with /")));
     }
     let Some(text) = &serve.request else { return Ok(()) };
     serde_json::from_str::<Value>(text)
@@ -20,11 +20,14 @@ pub(crate) fn check(serve: &Serve) -> Result<()> {
         .map_err(|error| Error::invalid(format!("--request is not valid JSON: {error}")))
 }
 
-/// Sends it to a pod of the newest revision and prints the answer.
+/// Sends the request to a pod of the newest revision and prints the response.
 pub(crate) fn send(kf: &Kf, serve: &Serve, ready: &Ready) -> Result<Exit> {
     let service = &ready.service;
     let Some(pod) = ready.pods.first() else {
-        return Err(Error::failed(format!("{} is ready and has no pod to ask", service.name())));
+        return Err(Error::failed(format!(
+            "{} is ready but has no pod to send the request to",
+            service.name()
+        )));
     };
     let default = || format!("/v1/models/{}:predict", service.name());
     let path = serve.request_path.clone().unwrap_or_else(default);
@@ -41,10 +44,10 @@ pub(crate) fn send(kf: &Kf, serve: &Serve, ready: &Ready) -> Result<Exit> {
     if (200..300).contains(&answer.status) {
         return Ok(Exit::OK);
     }
-    Err(Error::failed(format!("{} of {} answers with status {}", path, pod.name(), answer.status)))
+    Err(Error::failed(format!("{} of {} returned status {}", path, pod.name(), answer.status)))
 }
 
-/// Where the server listens, as its pod says.
+/// The port of the server in its pod.
 fn port(pod: &Object) -> u16 {
     let containers = pod.list("/spec/containers");
     let server =

@@ -1,8 +1,8 @@
-//! How far the newest revision of a service really is.
+//! The actual progress of the newest revision of a service.
 //!
-//! KServe's `Ready` stays true while a new revision rolls out, and when it cannot start. So the
-//! answer is read off the Deployment, its newest ReplicaSet and that one's pods. What the service
-//! says counts only where there is nothing below it yet.
+//! KServe's `Ready` stays true while a new revision rolls out, even if it cannot start. So the progress is determined
+//! from the Deployment, its newest ReplicaSet and the pods of that. The status of the service counts only while these
+//! do not exist.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{
@@ -12,44 +12,43 @@ use serde_json::Value;
 
 use crate::predictor;
 
-/// A service and what stands below it.
+/// A service and its objects.
 pub(crate) struct View<'a> {
     pub(crate) service: &'a Object,
     pub(crate) deployments: Vec<&'a Object>,
     pub(crate) replica_sets: Vec<&'a Object>,
     pub(crate) pods: Vec<&'a Object>,
     pub(crate) events: &'a Events,
-    /// The revision of Knative's that is not the newest, if one is known.
+    /// The previous Knative revision, if known.
     pub(crate) outdated: Option<&'a str>,
-    /// Whether KServe has had time to see the service as it is: before, what it complains about may
-    /// be the service as it was.
+    /// Whether KServe has had time to see the current spec. Until then its errors may be about the previous one.
     pub(crate) settled: bool,
 }
 
-/// How far it is.
+/// The progress of a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Truth {
+pub(crate) enum Progress {
     Stopped,
-    /// So many pods serve it, and no others.
+    /// The number of pods; all have this revision and are ready.
     Ready(usize),
     Starting {
         ready: usize,
         wanted: usize,
-        /// Pods of older revisions that serve.
+        /// Ready pods of older revisions.
         old: usize,
         why: Option<String>,
     },
-    /// It will not start by itself.
+    /// It will not start without a change.
     Failing {
         why: String,
-        /// The pod that shows it.
+        /// The failing pod.
         pod: Option<String>,
         old: usize,
     },
 }
 
-/// Reasons for which the kubelet has tried more than once, or would never try again.
-const HOPELESS: [&str; 7] = [
+/// Waiting reasons after repeated failures, or without a retry.
+const FATAL_REASONS: [&str; 7] = [
     "CrashLoopBackOff",
     "ImagePullBackOff",
     "ErrImageNeverPull",
@@ -60,9 +59,9 @@ const HOPELESS: [&str; 7] = [
 ];
 
 impl View<'_> {
-    pub(crate) fn judge(&self) -> Truth {
+    pub(crate) fn progress(&self) -> Progress {
         if predictor::is_stopped(self.service) {
-            return Truth::Stopped;
+            return Progress::Stopped;
         }
         if self.deployment().is_none() && predictor::by_knative(self.service) {
             return self.of_knative();
@@ -73,26 +72,26 @@ impl View<'_> {
         }
         let pods = self.pods_of(newest.hash).filter(|pod| is_ready(pod)).count();
         if newest.is_complete() && self.service.condition_holds("Ready") {
-            return Truth::Ready(newest.wanted);
+            return Progress::Ready(newest.wanted);
         }
-        let why = self.trouble(newest.hash).map(|trouble| trouble.text).or_else(|| self.complaint());
-        Truth::Starting { ready: pods, wanted: newest.wanted, old: self.old(newest.hash), why }
+        let why = self.trouble(newest.hash).map(|trouble| trouble.text).or_else(|| self.kserve_error());
+        Progress::Starting { ready: pods, wanted: newest.wanted, old: self.old_ready(newest.hash), why }
     }
 
-    /// The pods of the newest revision that can answer.
+    /// The ready pods of the newest revision.
     pub(crate) fn ready_pods(&self) -> Vec<&Object> {
         let hash = self.newest().map(|newest| newest.hash.to_owned());
         let is_new = |pod: &&&Object| hash.is_none() || pod.label("pod-template-hash") == hash.as_deref();
-        self.pods.iter().filter(is_new).filter(|pod| is_ready(pod) && !leaves(pod)).copied().collect()
+        self.pods.iter().filter(is_new).filter(|pod| is_ready(pod) && !is_terminating(pod)).copied().collect()
     }
 
     fn deployment(&self) -> Option<&Object> {
-        // A transformer and canaries have Deployments of their own.
+        // Transformers and canaries have their own Deployments.
         self.deployments.iter().find(|deployment| deployment.name().ends_with("-predictor")).copied()
     }
 
-    /// The newest revision, once the Deployment is the service's as it is.
-    fn newest(&self) -> Option<Newest<'_>> {
+    /// The newest revision, once the Deployment has the current spec.
+    fn newest(&self) -> Option<NewestRevision<'_>> {
         let deployment = self.deployment()?;
         let of_template = deployment.at("/spec/template/metadata/annotations")?.get(predictor::REVISION);
         let wanted = predictor::revision(self.service);
@@ -106,7 +105,7 @@ impl View<'_> {
                 && replica_set.annotation(DEPLOYMENT_REVISION) == Some(number)
         })?;
         let count = |pointer: &str| usize::try_from(deployment.int(pointer).unwrap_or(0)).unwrap_or(0);
-        Some(Newest {
+        Some(NewestRevision {
             deployment,
             hash: replica_set.label("pod-template-hash")?,
             wanted: usize::try_from(deployment.int("/spec/replicas").unwrap_or(1)).unwrap_or(0),
@@ -116,68 +115,68 @@ impl View<'_> {
         })
     }
 
-    fn without_newest(&self) -> Truth {
-        let old = self.pods.iter().filter(|pod| is_ready(pod) && !leaves(pod)).count();
-        let why = self.complaint();
+    fn without_newest(&self) -> Progress {
+        let old = self.pods.iter().filter(|pod| is_ready(pod) && !is_terminating(pod)).count();
+        let why = self.kserve_error();
         match why {
-            Some(why) if self.settled => Truth::Failing { why, pod: None, old },
-            why => Truth::Starting { ready: 0, wanted: 1, old, why },
+            Some(why) if self.settled => Progress::Failing { why, pod: None, old },
+            why => Progress::Starting { ready: 0, wanted: 1, old, why },
         }
     }
 
-    fn failing(&self, newest: &Newest<'_>) -> Option<Truth> {
-        let old = self.old(newest.hash);
-        let hopeless = self.pods_of(newest.hash).find(|pod| is_hopeless(pod));
-        if let Some(pod) = hopeless {
+    fn failing(&self, newest: &NewestRevision<'_>) -> Option<Progress> {
+        let old = self.old_ready(newest.hash);
+        let failing_pod = self.pods_of(newest.hash).find(|pod| is_failing(pod));
+        if let Some(pod) = failing_pod {
             let why =
                 pod_trouble(pod, self.events).map_or_else(|| "it fails".to_owned(), |trouble| trouble.text);
-            return Some(Truth::Failing { why, pod: Some(pod.name().to_owned()), old });
+            return Some(Progress::Failing { why, pod: Some(pod.name().to_owned()), old });
         }
-        let says = |kind: &str, status: &str| {
+        let condition = |kind: &str, status: &str| {
             newest.deployment.condition(kind).filter(|condition| condition.status == status)
         };
-        let late =
-            says("Progressing", "False").filter(|condition| condition.reason == "ProgressDeadlineExceeded");
-        let refused = says("ReplicaFailure", "True").filter(|_| self.settled);
-        let condition = late.or(refused)?;
+        let timed_out = condition("Progressing", "False")
+            .filter(|condition| condition.reason == "ProgressDeadlineExceeded");
+        let refused = condition("ReplicaFailure", "True").filter(|_| self.settled);
+        let cause = timed_out.or(refused)?;
         let of_pods = self.trouble(newest.hash).map(|trouble| trouble.text);
-        Some(Truth::Failing { why: of_pods.unwrap_or_else(|| condition.message.to_owned()), pod: None, old })
+        Some(Progress::Failing { why: of_pods.unwrap_or_else(|| cause.message.to_owned()), pod: None, old })
     }
 
-    /// What KServe itself says is wrong with the service as it is.
-    fn complaint(&self) -> Option<String> {
+    /// The error that KServe reports for the service.
+    fn kserve_error(&self) -> Option<String> {
         if self.service.str("/status/modelStatus/transitionStatus") == Some("InvalidSpec") {
             let message = self.service.str("/status/modelStatus/lastFailureInfo/message");
-            return Some(message.unwrap_or("KServe finds the spec invalid").to_owned());
+            return Some(message.unwrap_or("KServe reports the spec as invalid").to_owned());
         }
         let predictor = self.service.condition("PredictorReady")?;
         (predictor.reason == "ReconcileFailed").then(|| predictor.message.to_owned())
     }
 
-    fn of_knative(&self) -> Truth {
+    fn of_knative(&self) -> Progress {
         let revision = |which: &str| self.service.str(&format!("/status/components/predictor/{which}"));
         let created = revision("latestCreatedRevision");
         let is_newest = created.is_some() && created != self.outdated;
-        let pods = self.pods.iter().filter(|pod| is_ready(pod) && !leaves(pod)).count();
+        let pods = self.pods.iter().filter(|pod| is_ready(pod) && !is_terminating(pod)).count();
         if is_newest && created == revision("latestReadyRevision") && self.service.condition_holds("Ready") {
-            return Truth::Ready(pods);
+            return Progress::Ready(pods);
         }
-        if let Some(pod) = self.pods.iter().find(|pod| is_hopeless(pod)) {
+        if let Some(pod) = self.pods.iter().find(|pod| is_failing(pod)) {
             let why =
                 pod_trouble(pod, self.events).map_or_else(|| "it fails".to_owned(), |trouble| trouble.text);
-            return Truth::Failing { why, pod: Some(pod.name().to_owned()), old: pods };
+            return Progress::Failing { why, pod: Some(pod.name().to_owned()), old: pods };
         }
-        Truth::Starting { ready: 0, wanted: 1, old: pods, why: self.complaint() }
+        Progress::Starting { ready: 0, wanted: 1, old: pods, why: self.kserve_error() }
     }
 
     fn pods_of<'v>(&'v self, hash: &'v str) -> impl Iterator<Item = &'v Object> {
         let pods = self.pods.iter().copied();
-        pods.filter(move |pod| pod.label("pod-template-hash") == Some(hash) && !leaves(pod))
+        pods.filter(move |pod| pod.label("pod-template-hash") == Some(hash) && !is_terminating(pod))
     }
 
-    fn old(&self, hash: &str) -> usize {
+    fn old_ready(&self, hash: &str) -> usize {
         let is_old = |pod: &&&Object| pod.label("pod-template-hash") != Some(hash);
-        self.pods.iter().filter(is_old).filter(|pod| is_ready(pod) && !leaves(pod)).count()
+        self.pods.iter().filter(is_old).filter(|pod| is_ready(pod) && !is_terminating(pod)).count()
     }
 
     fn trouble(&self, hash: &str) -> Option<Trouble> {
@@ -188,7 +187,7 @@ impl View<'_> {
 
 const DEPLOYMENT_REVISION: &str = "deployment.kubernetes.io/revision";
 
-struct Newest<'a> {
+struct NewestRevision<'a> {
     deployment: &'a Object,
     hash: &'a str,
     wanted: usize,
@@ -197,26 +196,26 @@ struct Newest<'a> {
     available: usize,
 }
 
-impl Newest<'_> {
-    /// Every pod that is wanted is new and serves, and no other is left.
+impl NewestRevision<'_> {
+    /// All wanted pods are new and available, and no others are left.
     fn is_complete(&self) -> bool {
         self.updated >= self.wanted && self.available >= self.wanted && self.all <= self.updated
     }
 }
 
-fn leaves(pod: &Object) -> bool {
+fn is_terminating(pod: &Object) -> bool {
     pod_state(pod) == PodState::Terminating
 }
 
-fn is_hopeless(pod: &Object) -> bool {
+fn is_failing(pod: &Object) -> bool {
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
     statuses.iter().flat_map(|pointer| pod.list(pointer)).any(|status| {
         let reason = status.pointer("/state/waiting/reason").and_then(Value::as_str);
-        reason.is_some_and(|reason| HOPELESS.contains(&reason))
+        reason.is_some_and(|reason| FATAL_REASONS.contains(&reason))
     })
 }
 
-/// The container whose last run failed, and whether that run's log is the one before.
+/// The container whose last run failed, and whether its log is that of the previous run.
 pub(crate) fn failed_container(pod: &Object) -> Option<(&str, bool)> {
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
     statuses.iter().flat_map(|pointer| pod.list(pointer)).find_map(|status| {

@@ -1,4 +1,4 @@
-//! From a wanted service to one the cluster has taken.
+//! Checks and applies a service.
 
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::manifest::plain_refusal;
@@ -6,15 +6,15 @@ use kf_plugin_sdk::prelude::*;
 use serde_json::Value;
 
 use crate::predictor::{self, by_knative, kind};
-use crate::{Serve, history, overrides, preflight, unbroken};
+use crate::{Serve, history, overrides, preflight, zero_downtime};
 
-/// A service the cluster has taken.
+/// An applied service.
 pub(crate) struct Submitted {
     pub(crate) service: Object,
     pub(crate) change: Change,
-    /// What kf put in, in words.
+    /// What kf added, for the report.
     pub(crate) added: Vec<String>,
-    /// The revision Knative had made last, which is not the new one.
+    /// The last Knative revision before the change.
     pub(crate) outdated: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Change {
     Unchanged,
 }
 
-/// Lets the server check the service, then applies it.
+/// Lets the server validate the service, then applies it.
 pub(crate) fn submit(kf: &Kf, serve: &Serve, wanted: Object, before: Option<Object>) -> Result<Submitted> {
     let mut wanted = wanted;
     if !serve.rollback {
@@ -41,13 +41,13 @@ pub(crate) fn submit(kf: &Kf, serve: &Serve, wanted: Object, before: Option<Obje
     };
     let submitted = |service, added| Submitted { service, change, added, outdated: None };
     if kf.context().dry_run {
-        tell(kf, &added, &checked);
+        note_added(kf, &added, &checked);
         return Ok(submitted(checked, added));
     }
     if let (Change::Unchanged, Some(before)) = (change, &before) {
         return Ok(submitted(before.clone(), Vec::new()));
     }
-    tell(kf, &added, &checked);
+    note_added(kf, &added, &checked);
     name_revision(serve, &mut wanted, &checked, before.as_ref());
     if let Some(before) = &before {
         history::record_if_ready(kf, before);
@@ -61,46 +61,46 @@ pub(crate) fn submit(kf: &Kf, serve: &Serve, wanted: Object, before: Option<Obje
 }
 
 struct Checked {
-    /// What is to be applied.
+    /// The service to apply.
     wanted: Object,
-    /// What it would become.
+    /// The result of the dry run.
     checked: Object,
     added: Vec<String>,
 }
 
 fn check(kf: &Kf, serve: &Serve, wanted: Object, runtime: Option<&Object>) -> Result<Checked> {
-    // With `--dry-run` this is all there is, and kf shows what would change.
-    let ask = |wanted: &Object| -> Result<Object> {
+    // With `--dry-run` this is the only call, and kf shows what would change.
+    let dry_run = |wanted: &Object| -> Result<Object> {
         let checked = kf.api(kind()).check_apply(wanted, serve.force_conflicts);
         Ok(checked.map_err(|error| refused(kf, serve, error))?.unwrap_or_else(|| wanted.clone()))
     };
     let mut completed = wanted.clone();
     let added = match serve.as_is || serve.rollback {
         true => Vec::new(),
-        false => unbroken::complete(&mut completed, runtime, serve.drain.0),
+        false => zero_downtime::add_missing(&mut completed, runtime, serve.drain.0),
     };
-    let checked = ask(&completed)?;
+    let checked = dry_run(&completed)?;
     if added.is_empty() || !by_knative(&checked) {
         return Ok(Checked { wanted: completed, checked, added });
     }
-    // Knative leads requests around a pod that stops by itself, and refuses what would do it twice.
-    let checked = ask(&wanted)?;
+    // Knative drains pods itself and refuses a preStop hook.
+    let checked = dry_run(&wanted)?;
     Ok(Checked { wanted, checked, added: Vec::new() })
 }
 
-fn tell(kf: &Kf, added: &[String], service: &Object) {
-    for what in added {
-        kf.note(format!("added {what}"));
+fn note_added(kf: &Kf, added: &[String], service: &Object) {
+    for addition in added {
+        kf.note(format!("added {addition}"));
     }
-    for doubt in unbroken::doubts(service) {
-        kf.warn(doubt);
+    for warning in zero_downtime::warnings(service) {
+        kf.warn(warning);
     }
 }
 
-/// Gives the predictor the name of its revision. One that is the same as before keeps its name, or
-/// its pods would be replaced for nothing.
+/// Sets the revision name of the predictor. An unchanged predictor keeps its name, so that its pods are not
+/// replaced.
 fn name_revision(serve: &Serve, wanted: &mut Object, checked: &Object, before: Option<&Object>) {
-    // What is gone back to brings its own.
+    // A recorded revision already has a name.
     if serve.rollback {
         return;
     }
@@ -115,7 +115,7 @@ fn name_revision(serve: &Serve, wanted: &mut Object, checked: &Object, before: O
     }
 }
 
-/// What a person sets, without the name of the revision.
+/// The fields that users set, without the revision name.
 fn comparable(service: &Object) -> [Option<Value>; 4] {
     let mut rest = service.at("/spec").cloned();
     if let Some(fields) = rest.as_mut().and_then(Value::as_object_mut) {
@@ -130,9 +130,9 @@ fn latest_of_knative(service: &Object) -> Option<String> {
 }
 
 fn refused(kf: &Kf, serve: &Serve, error: Error) -> Error {
-    let by_another = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
+    let is_field_conflict = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
     let error = plain_refusal(error, "the inference service");
-    if by_another && !serve.force_conflicts {
+    if is_field_conflict && !serve.force_conflicts {
         return error.hint(kf.command_line().with("--force-conflicts"));
     }
     error

@@ -1,4 +1,4 @@
-//! What `kf serve` does to a cluster, and what it says.
+//! `kf serve`: changes in the cluster, and output.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, too")]
 
 mod controller;
@@ -25,7 +25,7 @@ fn refused(host: &FakeHost, words: &[&str]) -> Error {
     error
 }
 
-/// A service of image 1 that runs, and whose revision is recorded.
+/// A running service of image 1 with a recorded revision.
 fn running() -> FakeHost {
     let host = cluster();
     kserve(&host, 1, Pods::Ready);
@@ -38,7 +38,7 @@ fn image(host: &FakeHost) -> String {
 }
 
 #[test]
-fn an_image_is_served_and_kf_says_what_it_added() {
+fn image_is_served_and_additions_are_reported() {
     let host = cluster();
     assert_eq!(host.run::<Plugin>(&["iris", "--image", "iris:1", "--port", "9000"]), Ok(Exit::OK));
     assert_eq!(writes(&host), [("apply", true), ("apply", false)]);
@@ -46,11 +46,11 @@ fn an_image_is_served_and_kf_says_what_it_added() {
     assert_eq!(
         host.terminal().notes,
         [
-            "added a pause of 10s before a pod stops",
-            "added a readiness check: port 9000 answers",
-            "added 40s for a pod to end",
-            "added a rollout that takes no pod away before another is ready",
-            "see how it is doing with `kf status iris`",
+            "added a preStop delay of 10s",
+            "added a readiness probe on port 9000",
+            "added a termination grace period of 40s",
+            "added a rolling update without unavailable pods",
+            "check its status with `kf status iris`",
         ]
     );
     let service = object(&host, KIND, "iris");
@@ -59,17 +59,17 @@ fn an_image_is_served_and_kf_says_what_it_added() {
 }
 
 #[test]
-fn what_kf_adds_can_be_declined() {
+fn as_is_adds_nothing() {
     let host = cluster();
     host.run::<Plugin>(&["iris", "--image", "iris:1", "--as-is"]).unwrap();
     let service = object(&host, KIND, "iris");
     let expected = json!([{ "name": "kserve-container", "image": "iris:1" }]);
     assert_eq!(service.at("/spec/predictor/containers"), Some(&expected));
-    assert_eq!(host.terminal().notes, ["see how it is doing with `kf status iris`"]);
+    assert_eq!(host.terminal().notes, ["check its status with `kf status iris`"]);
 }
 
 #[test]
-fn knative_drains_by_itself() {
+fn knative_service_gets_no_pre_stop_delay() {
     let host = cluster();
     let words = [
         "iris",
@@ -83,7 +83,7 @@ fn knative_drains_by_itself() {
 }
 
 #[test]
-fn flags_change_a_service_and_leave_the_rest() {
+fn flags_change_only_their_fields() {
     let host = running();
     host.run::<Plugin>(&["iris", "--env", "A=1"]).unwrap();
     host.run::<Plugin>(&["iris", "--image", "iris:2", "--replicas", "2"]).unwrap();
@@ -94,7 +94,7 @@ fn flags_change_a_service_and_leave_the_rest() {
 }
 
 #[test]
-fn the_same_command_again_changes_nothing() {
+fn repeated_command_changes_nothing() {
     let host = running();
     let before = writes(&host).len();
     assert_eq!(host.run::<Plugin>(&["iris", "--image", "iris:1"]), Ok(Exit::OK));
@@ -103,7 +103,7 @@ fn the_same_command_again_changes_nothing() {
 }
 
 #[test]
-fn a_revision_has_the_same_name_whenever_it_comes_back() {
+fn same_content_has_same_revision_name() {
     let host = running();
     let revision = |host: &FakeHost| {
         object(host, KIND, "iris").str("/spec/predictor/annotations/kf-cli.dev~1revision").map(str::to_owned)
@@ -117,7 +117,7 @@ fn a_revision_has_the_same_name_whenever_it_comes_back() {
 }
 
 #[test]
-fn a_file_is_the_whole_truth_and_flags_change_it() {
+fn file_defines_service_and_flags_override_it() {
     let host = cluster();
     host.put(runtime("sk", json!([{ "name": "sklearn", "autoSelect": true }])));
     host.file(
@@ -137,7 +137,7 @@ fn a_file_is_the_whole_truth_and_flags_change_it() {
 }
 
 #[test]
-fn a_model_that_no_pod_could_load_is_refused() {
+fn model_without_storage_is_refused() {
     let host = cluster();
     host.file(
         "iris.yaml",
@@ -145,18 +145,18 @@ fn a_model_that_no_pod_could_load_is_refused() {
     );
     let error = refused(&host, &["iris", "iris.yaml"]);
     assert_eq!(error.code, ErrorCode::Invalid);
-    assert_eq!(error.message, "the model has no storageUri, and without one its pods cannot start");
+    assert_eq!(error.message, "the model has no storageUri, so its pods cannot start");
 }
 
 #[test]
-fn a_format_that_nothing_serves_is_answered_with_those_that_are() {
+fn unsupported_format_lists_supported_formats() {
     let host = cluster();
     host.put(runtime("sk", json!([{ "name": "sklearn", "autoSelect": true }, { "name": "xgboost" }])));
     let with =
         |words: &[&'static str]| [&["iris", "--model", "pvc://m/iris", "--format"][..], words].concat();
     let error = refused(&host, &with(&["onnx"]));
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, "no runtime here serves the format onnx; there are sklearn, xgboost");
+    assert_eq!(error.message, "no serving runtime supports the format onnx; supported: sklearn, xgboost");
     assert_eq!(error.hint.as_deref(), Some("kf serve iris --model pvc://m/iris --format sklearn"));
     refused(&host, &with(&["xgboost"]));
     host.kf_flags(&["-n", "team-a"]);
@@ -167,21 +167,21 @@ fn a_format_that_nothing_serves_is_answered_with_those_that_are() {
     );
     host.kf_flags(&[]);
     let error = refused(&host, &with(&["onnx", "--runtime", "sk"]));
-    assert_eq!(error.message, "the runtime sk does not serve onnx, only sklearn, xgboost");
+    assert_eq!(error.message, "serving runtime sk does not support onnx, only sklearn, xgboost");
     let error = refused(&host, &with(&["sklearn", "--runtime", "nope"]));
-    assert_eq!(error.message, "no serving runtime `nope`; there are sk");
+    assert_eq!(error.message, "no serving runtime `nope`; available: sk");
     host.run::<Plugin>(&with(&["xgboost", "--runtime", "sk"])).unwrap();
 }
 
 #[test]
-fn who_may_not_see_runtimes_may_still_serve() {
+fn serve_works_without_permission_for_runtimes() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("*", "serving.kserve.io", "clusterservingruntimes"));
     host.run::<Plugin>(&["iris", "--model", "pvc://m/iris", "--format", "onnx"]).unwrap();
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_done() {
+fn invalid_arguments_are_refused_without_changes() {
     let host = cluster();
     for words in [
         &[][..],
@@ -200,7 +200,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
     }
     let error = refused(&host, &["iris"]);
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert!(error.message.contains("nothing says what a new one should serve"));
+    assert!(error.message.contains("creating one needs --image, --model or a file"));
     assert_eq!(
         error.hint.as_deref(),
         Some("kf serve iris --image IMAGE, or --model URI --format FORMAT, or a file")
@@ -210,21 +210,21 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
 }
 
 #[test]
-fn who_may_not_serve_is_told_before_anything_is_stored() {
+fn serve_without_permission_is_forbidden_without_changes() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", "serving.kserve.io", "inferenceservices"));
     assert_eq!(refused(&host, &["iris", "--image", "iris:1"]).code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn a_cluster_without_kserve_says_so() {
+fn cluster_without_kserve_is_reported() {
     let error = FakeHost::new("team-a").run::<Plugin>(&["iris", "--image", "i"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
     assert_eq!(error.hint.as_deref(), Some("ask your admin to install KServe"));
 }
 
 #[test]
-fn fields_of_another_tool_are_taken_over_on_demand() {
+fn field_conflict_hints_at_force_conflicts() {
     let host = running();
     let conflict = "Apply failed with 1 conflict: conflict with \"kubectl\": .spec.predictor.containers";
     let conflict = Error::new(ErrorCode::Conflict, conflict);
@@ -234,7 +234,7 @@ fn fields_of_another_tool_are_taken_over_on_demand() {
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_waits_for_nothing() {
+fn dry_run_changes_nothing_and_does_not_wait() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["iris", "--image", "iris:1", "--wait"]), Ok(Exit::OK));
@@ -242,20 +242,20 @@ fn a_dry_run_changes_nothing_and_waits_for_nothing() {
 }
 
 #[test]
-fn waiting_ends_when_every_pod_is_new() {
+fn wait_ends_when_every_pod_is_new() {
     let host = running();
     assert_eq!(
         host.terminal().stdout,
         "inferenceservice/iris ready at http://iris-predictor.team-a.svc.cluster.local (1 pod)\n"
     );
-    // KServe says Ready all the time, and only later has pods of the new revision.
+    // KServe reports Ready all the time; pods of the new revision come later.
     kserve(&host, 30, Pods::Ready);
     host.run::<Plugin>(&["iris", "--image", "iris:2", "--wait"]).unwrap();
     assert!(host.kf().now().0 - host.start().0 >= 30_000, "it waited for the new pods");
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_fails_and_the_old_revision_stays() {
+fn image_pull_failure_keeps_old_revision() {
     let host = running();
     kserve(&host, 20, Pods::NoImage);
     let error = host.run::<Plugin>(&["iris", "--image", "nope:1", "--wait"]).unwrap_err();
@@ -269,7 +269,7 @@ fn an_image_that_cannot_be_pulled_fails_and_the_old_revision_stays() {
 }
 
 #[test]
-fn a_crash_says_its_last_line() {
+fn crash_reports_last_log_line() {
     let host = cluster();
     kserve(&host, 5, Pods::Crash("Traceback\nmodel.pkl: no such file\n\n"));
     let error = host.run::<Plugin>(&["iris", "--image", "iris:1", "--wait"]).unwrap_err();
@@ -278,7 +278,7 @@ fn a_crash_says_its_last_line() {
 }
 
 #[test]
-fn a_revision_that_takes_too_long_says_what_it_waits_for() {
+fn wait_timeout_reports_reason() {
     let host = cluster();
     kserve(&host, 5, Pods::NotReady);
     let words = ["iris", "--image", "iris:1", "--wait", "--timeout", "30s"];
@@ -288,7 +288,7 @@ fn a_revision_that_takes_too_long_says_what_it_waits_for() {
 }
 
 #[test]
-fn a_spec_that_kserve_finds_invalid_fails() {
+fn spec_rejected_by_kserve_fails() {
     let host = cluster();
     host.at(std::time::Duration::from_secs(2), |cluster| {
         cluster.change(KIND, "iris", |service| {
@@ -302,7 +302,7 @@ fn a_spec_that_kserve_finds_invalid_fails() {
 }
 
 #[test]
-fn a_rollback_goes_to_the_last_revision_that_was_ready() {
+fn rollback_restores_last_ready_revision() {
     let host = running();
     let first = object(&host, KIND, "iris").at("/spec/predictor").cloned();
     kserve(&host, 60, Pods::NoImage);
@@ -310,11 +310,11 @@ fn a_rollback_goes_to_the_last_revision_that_was_ready() {
     host.run::<Plugin>(&["iris", "--image", "nope:2"]).unwrap();
     assert_eq!(host.run::<Plugin>(&["iris", "--rollback"]), Ok(Exit::OK));
     assert_eq!(object(&host, KIND, "iris").at("/spec/predictor").cloned(), first);
-    assert!(host.terminal().notes.iter().any(|note| note.starts_with("going back to iris:1, ready at ")));
+    assert!(host.terminal().notes.iter().any(|note| note.starts_with("rolling back to iris:1, ready at ")));
 }
 
 #[test]
-fn two_good_revisions_take_turns() {
+fn repeated_rollback_alternates_between_two_revisions() {
     let host = running();
     kserve(&host, 60, Pods::Ready);
     host.run::<Plugin>(&["iris", "--image", "iris:2", "--wait"]).unwrap();
@@ -327,15 +327,15 @@ fn two_good_revisions_take_turns() {
 }
 
 #[test]
-fn nothing_to_go_back_to_is_said() {
+fn rollback_without_earlier_revision_fails() {
     let host = running();
     let error = host.run::<Plugin>(&["iris", "--rollback"]).unwrap_err();
-    assert_eq!(error.message, "no other revision of iris is known to have been ready");
+    assert_eq!(error.message, "no other ready revision of iris is recorded");
     assert_eq!(host.run::<Plugin>(&["none", "--rollback"]).unwrap_err().code, ErrorCode::NotFound);
 }
 
 #[test]
-fn a_namesakes_revisions_are_not_gone_back_to() {
+fn revisions_of_deleted_service_are_ignored() {
     let host = running();
     host.run::<Plugin>(&["iris", "--image", "iris:2"]).unwrap();
     host.cluster(|cluster| {
@@ -347,16 +347,16 @@ fn a_namesakes_revisions_are_not_gone_back_to() {
 }
 
 #[test]
-fn who_may_not_keep_revisions_is_told_and_served() {
+fn serve_works_without_permission_for_config_maps() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("*", "", "configmaps"));
     kserve(&host, 1, Pods::Ready);
     assert_eq!(host.run::<Plugin>(&["iris", "--image", "iris:1", "--wait"]), Ok(Exit::OK));
-    assert!(host.terminal().notes.last().unwrap().starts_with("the revision is not recorded"));
+    assert!(host.terminal().notes.last().unwrap().starts_with("cannot record the revision"));
 }
 
 #[test]
-fn a_request_is_answered_by_the_new_revision() {
+fn request_is_sent_to_new_revision() {
     let host = running();
     host.on_http(|request| {
         assert_eq!((request.pod.as_str(), request.port), ("iris-predictor-2-0", 8080));
@@ -376,12 +376,12 @@ fn a_request_is_answered_by_the_new_revision() {
     let body = r#"{"instances":[1]}"#;
     assert_eq!(ask(&["--request", body]), (Ok(Exit::OK), format!("got {body}\n")));
     assert_eq!(ask(&["--request-path", "/v2"]), (Ok(Exit::OK), "/v2\n".to_owned()));
-    let missing = Error::failed("/missing of iris-predictor-2-0 answers with status 404");
+    let missing = Error::failed("/missing of iris-predictor-2-0 returned status 404");
     assert_eq!(ask(&["--request-path", "/missing"]), (Err(missing), "/missing\n".to_owned()));
 }
 
 #[test]
-fn a_service_is_stopped_and_started() {
+fn service_is_stopped_and_started() {
     let host = running();
     let stop = || object(&host, KIND, "iris").annotation("serving.kserve.io/stop").map(str::to_owned);
     host.run::<Plugin>(&["iris", "--stop"]).unwrap();
@@ -399,7 +399,7 @@ fn a_service_is_stopped_and_started() {
 }
 
 #[test]
-fn the_list_says_how_the_newest_revision_is() {
+fn list_shows_state_of_newest_revision() {
     let host = running();
     kserve(&host, 60, Pods::NoImage);
     host.run::<Plugin>(&["iris", "--image", "nope:1", "--wait"]).unwrap_err();
@@ -413,7 +413,7 @@ fn the_list_says_how_the_newest_revision_is() {
 }
 
 #[test]
-fn the_list_follows_what_happens() {
+fn list_watch_follows_changes() {
     let host = running();
     host.at(std::time::Duration::from_secs(600), |cluster| {
         cluster.change(KIND, "iris", |iris| {

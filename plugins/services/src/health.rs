@@ -1,7 +1,7 @@
-//! Whether the pods behind an address answer.
+//! `kf services health`: whether the pods of a service respond.
 //!
-//! A pod's readiness probe says where to ask. A pod without one is asked for `/` on the port of
-//! the service, and any answer that is no server error will do: it is there and it speaks HTTP.
+//! A pod is checked like its readiness probe does. Without a probe, `/` on the port of the service is requested, and
+//! any answer except a server error counts as healthy.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::targets::Target;
 
-/// So many pods behind one address are asked.
-const MOST_PODS: usize = 10;
+/// The number of pods of a service that are checked.
+const MAX_PODS: usize = 10;
 
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "self.target.clone()")]
@@ -32,17 +32,17 @@ struct Row {
     latency: String,
     #[column(skip)]
     latency_ms: Option<u128>,
-    /// Port and path that were asked.
+    /// Port and path of the request.
     #[column(wide)]
     asked: Option<String>,
     why: Option<String>,
 }
 
 pub(crate) fn run(kf: &Kf, targets: &[Target]) -> Result<Exit> {
-    let progress = kf.progress("asking pods");
+    let progress = kf.progress("checking pods");
     let mut rows = Vec::new();
     for target in targets {
-        progress.say(&format!("asking the pods of {}", target.full_name()));
+        progress.say(&format!("checking the pods of {}", target.full_name()));
         rows.extend(of_target(kf, target)?);
     }
     drop(progress);
@@ -54,43 +54,43 @@ fn of_target(kf: &Kf, target: &Target) -> Result<Vec<Row>> {
     let running = || target.pods.iter().filter(|pod| pod_state(pod) == PodState::Running);
     if running().next().is_none() {
         let why = match target.pods.len() {
-            0 => "no pod stands behind it".to_owned(),
-            _ => format!("none of its {} pods runs; kf status says why", target.pods.len()),
+            0 => "it has no pods".to_owned(),
+            _ => format!("none of its {} pods is running; see kf status", target.pods.len()),
         };
-        return Ok(vec![Row::silent(target, None, None, why)]);
+        return Ok(vec![Row::failed(target, None, None, why)]);
     }
-    running().take(MOST_PODS).map(|pod| ask(kf, target, pod)).collect()
+    running().take(MAX_PODS).map(|pod| check(kf, target, pod)).collect()
 }
 
-/// A refusal of the cluster ends the command; what a pod does wrong is a line.
-fn ask(kf: &Kf, target: &Target, pod: &Object) -> Result<Row> {
-    let question = match Question::of(target, pod) {
-        Ok(question) => question,
-        Err(why) => return Ok(Row::silent(target, Some(pod), None, why)),
+/// Checks a pod. A refusal by the cluster is an error; a failing pod is a row.
+fn check(kf: &Kf, target: &Target, pod: &Object) -> Result<Row> {
+    let request = match HealthCheck::of(target, pod) {
+        Ok(request) => request,
+        Err(why) => return Ok(Row::failed(target, Some(pod), None, why)),
     };
     let start = kf.now();
-    let answer = kf.pod_http(pod.name(), question.port).get(&question.path);
+    let answer = kf.pod_http(pod.name(), request.port).get(&request.path);
     let latency = start.age(kf.now());
-    let asked = Some(format!(":{}{}", question.port, question.path));
+    let asked = Some(format!(":{}{}", request.port, request.path));
     match answer {
         Ok(answer) => {
-            let healthy = question.is_content_with(answer.status);
-            let why = (!healthy).then(|| format!("it answers {} at {}", answer.status, question.path));
-            Ok(Row::spoken(target, pod, asked, (answer.status, latency), why))
+            let healthy = request.accepts(answer.status);
+            let why = (!healthy).then(|| format!("GET {} returned {}", request.path, answer.status));
+            Ok(Row::answered(target, pod, asked, (answer.status, latency), why))
         }
         Err(error) if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unauthenticated) => Err(error),
-        Err(error) => Ok(Row::silent(target, Some(pod), asked, error.message)),
+        Err(error) => Ok(Row::failed(target, Some(pod), asked, error.message)),
     }
 }
 
-struct Question {
+struct HealthCheck {
     port: u16,
     path: String,
-    /// The pod itself says that this is how to tell.
+    /// Whether port and path are from the readiness probe.
     by_probe: bool,
 }
 
-impl Question {
+impl HealthCheck {
     fn of(target: &Target, pod: &Object) -> Result<Self, String> {
         let probe = pod
             .list("/spec/containers")
@@ -103,26 +103,26 @@ impl Question {
             ];
             let of_pod = || places.into_iter().find_map(|place| pod.at(place).cloned());
             let port = target.port.clone().or_else(of_pod);
-            let port = port.as_ref().and_then(|port| number(pod.list("/spec/containers"), port));
-            let port = port.ok_or("it names no port to ask")?;
+            let port = port.as_ref().and_then(|port| resolve_port(pod.list("/spec/containers"), port));
+            let port = port.ok_or("no port to check")?;
             return Ok(Self { port, path: "/".to_owned(), by_probe: false });
         };
         if probe.get("scheme").and_then(Value::as_str) == Some("HTTPS") {
-            return Err("its readiness is asked over HTTPS, which kf does not speak to pods".to_owned());
+            return Err("its readiness probe uses HTTPS, which is not supported".to_owned());
         }
-        let port = probe.get("port").and_then(|port| number(std::slice::from_ref(container), port));
+        let port = probe.get("port").and_then(|port| resolve_port(std::slice::from_ref(container), port));
         let path = probe.get("path").and_then(Value::as_str).unwrap_or("/");
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { port: port.ok_or("its readiness probe names no port")?, path, by_probe: true })
+        Ok(Self { port: port.ok_or("its readiness probe has no port")?, path, by_probe: true })
     }
 
-    fn is_content_with(&self, status: u16) -> bool {
+    fn accepts(&self, status: u16) -> bool {
         if self.by_probe { (200..400).contains(&status) } else { (100..500).contains(&status) }
     }
 }
 
-/// A port by number, or by the name one of the containers gives it.
-fn number(containers: &[Value], port: &Value) -> Option<u16> {
+/// Resolves a port by number, or by its name in one of the containers.
+fn resolve_port(containers: &[Value], port: &Value) -> Option<u16> {
     let number = |value: &Value| value.as_u64().and_then(|number| u16::try_from(number).ok());
     if let Some(name) = port.as_str() {
         let ports = containers.iter().filter_map(|container| container.get("ports")?.as_array()).flatten();
@@ -133,7 +133,7 @@ fn number(containers: &[Value], port: &Value) -> Option<u16> {
 }
 
 impl Row {
-    fn spoken(
+    fn answered(
         target: &Target,
         pod: &Object,
         asked: Option<String>,
@@ -155,7 +155,7 @@ impl Row {
         }
     }
 
-    fn silent(target: &Target, pod: Option<&Object>, asked: Option<String>, why: String) -> Self {
+    fn failed(target: &Target, pod: Option<&Object>, asked: Option<String>, why: String) -> Self {
         Self {
             target: target.full_name(),
             pod: pod.map(|pod| pod.name().to_owned()),

@@ -1,7 +1,6 @@
-//! `kf services`: what can be reached in a namespace, and whether it answers.
+//! `kf services`: the services of a namespace, and whether they respond.
 //!
-//! [`targets`] reads what there is and which pods stand behind it; [`list`], [`health`] and
-//! [`stats`] each make a table of it.
+//! [`targets`] reads the services and their pods; [`list`], [`health`] and [`stats`] each print a table of them.
 
 mod health;
 mod list;
@@ -12,14 +11,14 @@ mod targets;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, complete_among};
 
-use targets::Scene;
+use targets::Snapshot;
 
-/// Show what can be reached here, and whether it answers
+/// List services and check whether they respond
 #[derive(clap::Parser, Describe)]
-#[kf(example("services list", "inference services, notebooks and services with their addresses"))]
-#[kf(example("services list -A", "those of all namespaces"))]
-#[kf(example("services health iris", "ask the pods behind one whether they are ready"))]
-#[kf(example("services stats", "requests, CPU and memory of each"))]
+#[kf(example("services list", "list inference services, notebooks and services with their addresses"))]
+#[kf(example("services list -A", "list all namespaces"))]
+#[kf(example("services health iris", "check the pods of one service"))]
+#[kf(example("services stats", "show requests, CPU and memory of each service"))]
 pub struct Services {
     #[command(subcommand)]
     action: Action,
@@ -27,20 +26,20 @@ pub struct Services {
 
 #[derive(clap::Subcommand, Describe)]
 enum Action {
-    /// List what can be reached, with addresses and ready endpoints
+    /// List services with their addresses and ready endpoints
     List(List),
-    /// Ask the pods behind each whether they are ready; exits 1 if one is not
+    /// Check whether the pods respond; exits 1 if one does not
     Health(Which),
-    /// Show requests, CPU and memory of each
+    /// Show requests, CPU and memory of each service
     Stats(Which),
 }
 
 #[derive(clap::Args, Describe)]
 struct Which {
-    /// Only this one, as NAME or KIND/NAME
+    /// Only this service, as NAME or KIND/NAME
     #[kf(complete = dynamic)]
     name: Option<String>,
-    /// Also services that a notebook or inference service made for itself
+    /// Include services created for notebooks and inference services
     #[arg(long, short)]
     all: bool,
 }
@@ -49,7 +48,7 @@ struct Which {
 struct List {
     #[command(flatten)]
     which: Which,
-    /// Keep the table up to date
+    /// Watch for changes
     #[arg(long, short)]
     watch: bool,
     /// Show all namespaces
@@ -61,13 +60,13 @@ struct List {
 pub fn main(services: Services, kf: &Kf) -> Result<Exit> {
     let which = match &services.action {
         Action::List(list) if list.watch => return list::watch(kf, &list.which),
-        Action::List(list) if list.all_namespaces => return list::everywhere(kf, &list.which),
+        Action::List(list) if list.all_namespaces => return list::all_namespaces(kf, &list.which),
         Action::List(list) => &list.which,
         Action::Health(which) | Action::Stats(which) => which,
     };
-    let targets = Scene::read(kf)?.targets(kf, which.name.as_deref(), which.all)?;
+    let targets = Snapshot::read(kf)?.targets(kf, which.name.as_deref(), which.all)?;
     if targets.is_empty() {
-        kf.note(format!("nothing can be reached in {}", kf.namespace()));
+        kf.note(format!("no services in {}", kf.namespace()));
     }
     match services.action {
         Action::List(_) => list::run(kf, &targets),

@@ -1,4 +1,4 @@
-//! Addresses and ready endpoints.
+//! `kf services list`: addresses and ready endpoints.
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::objects::Mirror;
@@ -7,7 +7,7 @@ use kf_plugin_sdk::workloads::{StandingRow, StandingTable};
 use serde::Serialize;
 
 use crate::Which;
-use crate::targets::{Live, Scene, Target, sources};
+use crate::targets::{Live, Snapshot, Target, sources};
 
 #[derive(Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
@@ -32,7 +32,7 @@ struct Row {
 }
 
 impl StandingRow for Row {
-    /// Nothing in it grows old.
+    /// It has no ages.
     fn age_like(&mut self, _: &[Self]) {}
 }
 
@@ -41,24 +41,24 @@ pub(crate) fn run(kf: &Kf, targets: &[Target]) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-pub(crate) fn everywhere(kf: &Kf, which: &Which) -> Result<Exit> {
+pub(crate) fn all_namespaces(kf: &Kf, which: &Which) -> Result<Exit> {
     let mut found = Vec::new();
     for kf in &kf.all_namespaces(&sources(kf))? {
-        let targets = Scene::read(kf)?.targets(kf, None, which.all)?;
+        let targets = Snapshot::read(kf)?.targets(kf, None, which.all)?;
         found.extend(rows(&targets).into_iter().map(|row| InNamespace::of(kf, row)));
     }
     if found.is_empty() {
-        kf.note("nothing can be reached in any namespace");
+        kf.note("no services in any namespace");
     }
     kf.table(&found)?;
     Ok(Exit::OK)
 }
 
-/// Stays until it is stopped from outside. What was named and is gone is no row.
+/// Runs until it is interrupted. A named service that is deleted has no row.
 pub(crate) fn watch(kf: &Kf, which: &Which) -> Result<Exit> {
     let Live { mirrors, sources } = Live::open(kf)?;
     let targets =
-        |mirrors: &[Mirror]| Scene::of(&sources, mirrors).targets(kf, which.name.as_deref(), which.all);
+        |mirrors: &[Mirror]| Snapshot::of(&sources, mirrors).targets(kf, which.name.as_deref(), which.all);
     targets(&mirrors)?;
     StandingTable::of(kf, mirrors).show(|mirrors, _| rows(&targets(mirrors).unwrap_or_default()))
 }

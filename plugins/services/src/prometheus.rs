@@ -1,7 +1,6 @@
-//! Reading how many requests a server has counted out of its metrics, in the text format of
-//! Prometheus.
+//! Reads request counts from metrics in the text format of Prometheus.
 
-/// What servers of models and of HTTP call it, the surest first.
+/// The request counters of model servers and HTTP servers, the most specific first.
 const COUNTERS: [&str; 8] = [
     "request_predict_seconds_count",
     "nv_inference_request_success",
@@ -13,10 +12,10 @@ const COUNTERS: [&str; 8] = [
     "revision_app_request_count",
 ];
 
-/// The sum over all labels of the first counter that is there, with its name.
+/// The sum over all labels of the first known counter, and its name.
 pub(crate) fn requests(metrics: &str) -> Option<(u64, String)> {
     let samples: Vec<(&str, f64)> = metrics.lines().filter_map(sample).collect();
-    let names = COUNTERS.iter().copied().chain(likely(&samples));
+    let names = COUNTERS.iter().copied().chain(guessed(&samples));
     for name in names {
         let mut counted = samples.iter().filter(|(of, _)| *of == name).map(|(_, value)| *value).peekable();
         if counted.peek().is_some() {
@@ -28,9 +27,8 @@ pub(crate) fn requests(metrics: &str) -> Option<(u64, String)> {
     None
 }
 
-/// A counter nobody here has heard of, but whose name says what it is. Those of the scraping itself
-/// are none.
-fn likely<'a>(samples: &[(&'a str, f64)]) -> impl Iterator<Item = &'a str> {
+/// An unknown counter whose name suggests requests, except those of scraping itself.
+fn guessed<'a>(samples: &[(&'a str, f64)]) -> impl Iterator<Item = &'a str> {
     let found = samples.iter().map(|(name, _)| *name);
     let found = found.filter(|name| name.ends_with("_requests_total") && !name.starts_with("promhttp_"));
     found.take(1).collect::<Vec<_>>().into_iter()
@@ -52,7 +50,7 @@ fn sample(line: &str) -> Option<(&str, f64)> {
     Some((name, value))
 }
 
-/// Where the labels end; a brace may stand in a quoted value.
+/// The end of the labels. A quoted value may contain a brace.
 fn end_of_labels(labels: &str) -> Option<usize> {
     let mut quoted = false;
     let mut escaped = false;
@@ -73,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_summed_over_their_labels() {
+    fn counters_are_summed_over_labels() {
         let metrics = "# HELP http_requests_total x\n# TYPE http_requests_total counter\n\
             http_requests_total{code=\"200\",path=\"/a}b\"} 40\n\
             http_requests_total{code=\"500\",path=\"/\\\"x\"} 2 1700000000\n\
@@ -82,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn a_model_server_counts_predictions_before_requests() {
+    fn prediction_counter_is_preferred_to_requests() {
         let metrics = "http_requests_total 900\nrequest_predict_seconds_count{model_name=\"iris\"} 3.0\n";
         assert_eq!(requests(metrics), Some((3, "request_predict_seconds_count".to_owned())));
     }
 
     #[test]
-    fn a_name_that_says_what_it_is_will_do() {
+    fn unknown_request_counter_is_found_by_name() {
         let metrics = "promhttp_metric_handler_requests_total 7\nmodel_requests_total 5\n";
         assert_eq!(requests(metrics), Some((5, "model_requests_total".to_owned())));
         assert_eq!(requests("go_goroutines 7\n{\nhttp_requests_total{x=\"\n"), None);

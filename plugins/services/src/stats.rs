@@ -1,7 +1,6 @@
-//! Requests, CPU and memory.
+//! `kf services stats`: requests, CPU and memory.
 //!
-//! Nothing in Kubernetes counts requests. Where a pod says that it can be scraped, by the
-//! annotations Prometheus goes by, it is asked itself.
+//! Kubernetes does not count requests. Pods with the annotations for Prometheus are scraped directly.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Amounts, Measured, PodState, pod_state};
@@ -10,8 +9,8 @@ use serde::Serialize;
 use crate::prometheus;
 use crate::targets::Target;
 
-/// So many pods behind one address are asked.
-const MOST_PODS: usize = 20;
+/// The number of pods of a service that are scraped.
+const MAX_PODS: usize = 20;
 
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "self.target.clone()")]
@@ -24,13 +23,13 @@ struct Row {
     #[serde(skip)]
     #[column(title = "MEMORY")]
     memory_cell: Cell,
-    /// In cores and bytes; null where it is unknown.
+    /// In cores and bytes; null if unknown.
     #[column(skip)]
     used: Option<Amounts>,
     #[serde(skip)]
     #[column(title = "REQUESTS")]
     requests_cell: Cell,
-    /// Since its pods were started; null where they do not count.
+    /// Since its pods were started; null if they do not count requests.
     #[column(skip)]
     requests: Option<u64>,
     #[column(wide)]
@@ -53,7 +52,7 @@ pub(crate) fn run(kf: &Kf, targets: &[Target]) -> Result<Exit> {
     }
     if !uncounted.is_empty() {
         kf.note(format!(
-            "requests are unknown where no running pod has the annotations prometheus.io/scrape and prometheus.io/port and counts them: {}",
+            "unknown request counts (no running pod exposes them with prometheus.io/scrape and prometheus.io/port): {}",
             uncounted.join(", ")
         ));
     }
@@ -81,11 +80,11 @@ fn row(target: &Target, measured: &Measured, requests: Option<(u64, String)>) ->
     }
 }
 
-/// The requests all its pods have counted, and the name of what they count them in.
+/// The requests counted by all its pods, and the name of the counter.
 fn requests(kf: &Kf, target: &Target) -> Result<Option<(u64, String)>> {
     let mut sum: Option<(u64, String)> = None;
     let running = target.pods.iter().filter(|pod| pod_state(pod) == PodState::Running);
-    for pod in running.take(MOST_PODS) {
+    for pod in running.take(MAX_PODS) {
         let Some((port, path)) = scraped_at(pod) else { continue };
         let metrics = match kf.pod_http(pod.name(), port).get(&path) {
             Ok(answer) if answer.status == 200 => answer.body,
@@ -94,7 +93,7 @@ fn requests(kf: &Kf, target: &Target) -> Result<Option<(u64, String)>> {
                 return Err(error);
             }
             Err(error) => {
-                kf.note(format!("{} does not tell its metrics: {}", pod.name(), error.message));
+                kf.note(format!("cannot read the metrics of {}: {}", pod.name(), error.message));
                 continue;
             }
         };

@@ -1,7 +1,7 @@
-//! What can be reached in a namespace, and the pods behind it.
+//! The services of a namespace and their pods.
 //!
-//! Which pods are ready to answer is said by endpoint slices, by the older endpoints, or by the
-//! pods themselves: the first of them that the user may read.
+//! Ready pods are determined from endpoint slices, from the older endpoints, or from the pods themselves: the first of
+//! these that the user can list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, PodState, is_ready, pod_state};
 use serde_json::Value;
 
-/// What has an address of its own, besides services.
+/// Kinds with an address, besides services.
 const KINDS: [ComponentKind; 3] =
     [ComponentKind::InferenceService, ComponentKind::Notebook, ComponentKind::Workspace];
 
@@ -20,19 +20,19 @@ const ENDPOINTS: &str = "endpoints";
 
 const WORKSPACE_LABEL: &str = "notebooks.kubeflow.org/workspace-name";
 
-/// Something with an address.
+/// A service, or another object with an address.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// `service`, `inferenceservice`, `notebook` or `workspace`.
     pub(crate) kind: &'static str,
     pub(crate) name: String,
-    /// Where it can be reached, the best first.
+    /// Its addresses, the best first.
     pub(crate) addresses: Vec<String>,
-    /// How many endpoints are ready, and how many there are.
+    /// The number of ready endpoints, and of all.
     pub(crate) ready: (usize, usize),
-    /// The pods behind it that have not ended.
+    /// Its pods that have not ended.
     pub(crate) pods: Vec<Object>,
-    /// The port of a pod that answers, where the target itself says so.
+    /// The port of its pods, if it declares one.
     pub(crate) port: Option<Value>,
 }
 
@@ -42,21 +42,21 @@ impl Target {
     }
 }
 
-/// What is listed to find targets, the pods and services first: nothing is known without them.
+/// The lists that targets are read from, the required pods and services first.
 pub(crate) fn sources(kf: &Kf) -> Vec<Api> {
     let kinds = KINDS.map(ComponentKind::kind).into_iter();
     ["Service", "Pod"].map(Kind::from).into_iter().chain(kinds).map(|kind| kf.api(kind)).collect()
 }
 
-/// What targets are made of.
-pub(crate) struct Scene {
+/// The objects that targets are read from.
+pub(crate) struct Snapshot {
     pods: Vec<Object>,
     services: Vec<Object>,
     endpoints: Endpoints,
     components: Vec<(ComponentKind, Vec<Object>)>,
 }
 
-impl Scene {
+impl Snapshot {
     pub(crate) fn read(kf: &Kf) -> Result<Self> {
         let pods = kf.api("Pod").list()?;
         let services = kf.api("Service").list()?;
@@ -72,9 +72,9 @@ impl Scene {
         Ok(Self { pods, services, endpoints, components })
     }
 
-    /// What the mirrors of [`Live`] hold.
+    /// A snapshot of the mirrors of [`Live`].
     pub(crate) fn of(sources: &[Source], mirrors: &[Mirror]) -> Self {
-        let mut scene = Self {
+        let mut snapshot = Self {
             pods: Vec::new(),
             services: Vec::new(),
             endpoints: Endpoints::Unknown,
@@ -83,17 +83,17 @@ impl Scene {
         for (source, mirror) in sources.iter().zip(mirrors) {
             let objects: Vec<_> = mirror.objects().cloned().collect();
             match source {
-                Source::Pods => scene.pods = objects,
-                Source::Services => scene.services = objects,
-                Source::Slices => scene.endpoints = Endpoints::Known(of_slices(&objects)),
-                Source::Endpoints => scene.endpoints = Endpoints::Known(of_endpoints(&objects)),
-                Source::Components(kind) => scene.components.push((*kind, objects)),
+                Source::Pods => snapshot.pods = objects,
+                Source::Services => snapshot.services = objects,
+                Source::Slices => snapshot.endpoints = Endpoints::Known(of_slices(&objects)),
+                Source::Endpoints => snapshot.endpoints = Endpoints::Known(of_endpoints(&objects)),
+                Source::Components(kind) => snapshot.components.push((*kind, objects)),
             }
         }
-        scene
+        snapshot
     }
 
-    /// All of them, or the one that was named.
+    /// All targets, or the named one.
     pub(crate) fn targets(&self, kf: &Kf, named: Option<&str>, all: bool) -> Result<Vec<Target>> {
         let has_ended = |pod: &&Object| matches!(pod_state(pod), PodState::Complete | PodState::Failed);
         let pods: Vec<Object> = self.pods.iter().filter(|pod| !has_ended(pod)).cloned().collect();
@@ -105,7 +105,7 @@ impl Scene {
             let part = part_of(object).is_some_and(|(kind, name)| {
                 targets.iter().any(|target: &Target| target.kind == kind && target.name == name)
             });
-            // It only gives the ranks of a training job their names.
+            // A headless service for the ranks of a training job.
             let of_job_set = object.controller().is_some_and(|(kind, _)| kind == "JobSet");
             let asked_for =
                 named.is_some_and(|named| named == object.name() || named.starts_with("service/"));
@@ -120,10 +120,10 @@ impl Scene {
     }
 }
 
-/// What a [`Scene`] that stays up to date is read from.
+/// The mirrors of a [`Snapshot`] that is kept up to date.
 pub(crate) struct Live {
     pub(crate) mirrors: Vec<Mirror>,
-    /// What each mirror holds.
+    /// The source of each mirror.
     pub(crate) sources: Vec<Source>,
 }
 
@@ -168,10 +168,10 @@ fn one(kf: &Kf, targets: Vec<Target>, words: &str) -> Result<Target> {
         Some((kind, name)) => (Some(kind), name),
         None => (None, words),
     };
-    // A notebook comes before the service it made, which has its name.
+    // A notebook comes before its service of the same name.
     let is = |target: &Target| target.name == name && kind.is_none_or(|kind| kind == target.kind);
     targets.into_iter().find(is).ok_or_else(|| {
-        let missing = format!("nothing that can be reached is called `{words}` in {}", kf.namespace());
+        let missing = format!("no service `{words}` in {}", kf.namespace());
         Error::not_found(missing).hint("kf services list")
     })
 }
@@ -185,7 +185,7 @@ fn component(kf: &Kf, kind: ComponentKind, object: &Object, pods: &[Object]) -> 
             addresses.dedup();
             ("serving.kserve.io/inferenceservice", addresses)
         }
-        // The id of one of its ports follows, which its kind knows and few may read.
+        // Without the port id, which is in the kind that few users can read.
         ComponentKind::Workspace => {
             (WORKSPACE_LABEL, vec![format!("/workspace/connect/{}/{name}/", kf.namespace())])
         }
@@ -210,7 +210,7 @@ fn service(kf: &Kf, object: &Object, pods: &[Object], endpoints: &Endpoints) -> 
     }
 }
 
-/// The notebook, workspace or inference service that made a service for itself.
+/// The notebook, workspace or inference service that owns a service.
 fn part_of(service: &Object) -> Option<(&'static str, &str)> {
     if let Some(name) = service.label("serving.kserve.io/inferenceservice") {
         return Some(("inferenceservice", name));
@@ -233,7 +233,7 @@ fn selected(service: &Object, pods: &[Object]) -> Vec<Object> {
     pods.iter().filter(fits).cloned().collect()
 }
 
-/// From outside the cluster first, then the name every pod can use.
+/// External addresses first, then the name inside the cluster.
 fn addresses(service: &Object, namespace: &str) -> Vec<String> {
     if let Some(external) = service.str("/spec/externalName") {
         return vec![external.to_owned()];
@@ -256,7 +256,7 @@ fn addresses(service: &Object, namespace: &str) -> Vec<String> {
 /// Which endpoints are ready, by service.
 enum Endpoints {
     Known(BTreeMap<String, (usize, usize)>),
-    /// Neither kind may be read: the pods have to say.
+    /// Neither kind can be listed; the pods are used.
     Unknown,
 }
 
@@ -277,7 +277,7 @@ impl Endpoints {
     }
 }
 
-/// A service may have several slices, and an endpoint may stand in one for each kind of address.
+/// A service can have several slices, and an endpoint can be in one for each address type.
 fn of_slices(slices: &[Object]) -> BTreeMap<String, (usize, usize)> {
     let mut seen: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
     for slice in slices {

@@ -1,4 +1,4 @@
-//! What can be reached, whether it answers, and how often it was asked.
+//! `kf services`: list, health and stats.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const ISVC: &str = "serving.kserve.io/InferenceService";
 
-/// A service with one ready and one unready pod, and an inference service that made one for itself.
+/// A service with one ready and one unready pod, and an inference service with its own service.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
     host.serve("", "v1", "Service", "services");
@@ -62,7 +62,7 @@ fn lines(host: &FakeHost) -> Vec<String> {
 }
 
 #[test]
-fn addresses_and_ready_endpoints_are_listed() {
+fn list_shows_addresses_and_ready_endpoints() {
     let host = cluster();
     assert_eq!(host.run::<Plugin>(&["list"]), Ok(Exit::OK));
     let shown =
@@ -73,7 +73,7 @@ fn addresses_and_ready_endpoints_are_listed() {
 }
 
 #[test]
-fn the_list_follows_what_happens() {
+fn list_watch_follows_changes() {
     let host = cluster();
     host.at(Duration::from_secs(12), |cluster| {
         cluster.change("discovery.k8s.io/EndpointSlice", "web-x", |slice| {
@@ -92,7 +92,7 @@ fn the_list_follows_what_happens() {
 }
 
 #[test]
-fn who_may_not_read_endpoint_slices_sees_the_same() {
+fn list_works_without_permission_for_endpoint_slices() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("list", "discovery.k8s.io", "endpointslices"));
     host.put(json!({ "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": "web" }, "subsets": [{
@@ -100,14 +100,14 @@ fn who_may_not_read_endpoint_slices_sees_the_same() {
     }] }));
     host.run::<Plugin>(&["list", "web"]).unwrap();
     assert_eq!(lines(&host), ["service web 1/2 web.team-a.svc:80"]);
-    // Without either the pods themselves say.
+    // Without either, the pods are used.
     host.cluster(|cluster| cluster.deny("list", "", "endpoints"));
     host.run::<Plugin>(&["list", "service/web"]).unwrap();
     assert_eq!(lines(&host), ["service web 1/2 web.team-a.svc:80"]);
 }
 
 #[test]
-fn one_unhealthy_pod_is_an_exit_code() {
+fn unhealthy_pod_sets_exit_code() {
     let host = cluster();
     answers(&host, "");
     assert_eq!(host.run::<Plugin>(&["health"]), Ok(Exit::FAILED));
@@ -116,14 +116,14 @@ fn one_unhealthy_pod_is_an_exit_code() {
         [
             "inferenceservice/iris iris-predictor-0 healthy 200 0 ms :8080/ready",
             "service/web web-0 healthy 200 0 ms :8080/ready",
-            "service/web web-1 unhealthy 503 0 ms :8080/ready it answers 503 at /ready",
+            "service/web web-1 unhealthy 503 0 ms :8080/ready GET /ready returned 503",
         ]
     );
     assert_eq!(host.run::<Plugin>(&["health", "iris"]), Ok(Exit::OK));
 }
 
 #[test]
-fn a_pod_without_a_probe_is_asked_for_any_answer() {
+fn pod_without_probe_is_healthy_with_any_answer() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.change("Pod", "web-0", |pod| {
@@ -139,17 +139,17 @@ fn a_pod_without_a_probe_is_asked_for_any_answer() {
 }
 
 #[test]
-fn a_pod_that_does_not_answer_and_a_service_without_pods_are_unhealthy() {
+fn unreachable_pod_and_service_without_pods_are_unhealthy() {
     let host = cluster();
     assert_eq!(host.run::<Plugin>(&["health", "iris"]), Ok(Exit::FAILED));
     assert!(lines(&host)[0].contains("nothing listens on port 8080"), "{:?}", lines(&host));
     host.cluster(|cluster| cluster.remove("Pod", "iris-predictor-0"));
     host.run::<Plugin>(&["health", "iris"]).unwrap();
-    assert!(lines(&host)[0].ends_with("no pod stands behind it"), "{:?}", lines(&host));
+    assert!(lines(&host)[0].ends_with("it has no pods"), "{:?}", lines(&host));
 }
 
 #[test]
-fn without_the_right_to_forward_ports_nobody_can_be_asked() {
+fn health_without_port_forward_permission_is_forbidden() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("create", "", "pods/portforward"));
     assert_eq!(host.run::<Plugin>(&["health"]).unwrap_err().code, ErrorCode::Forbidden);
@@ -157,7 +157,7 @@ fn without_the_right_to_forward_ports_nobody_can_be_asked() {
 }
 
 #[test]
-fn requests_are_counted_where_a_pod_counts_them() {
+fn stats_reads_request_counter_of_pods() {
     let host = cluster();
     answers(&host, "http_requests_total{code=\"200\"} 41\nhttp_requests_total{code=\"500\"} 1\n");
     host.cluster(|cluster| {
@@ -176,29 +176,29 @@ fn requests_are_counted_where_a_pod_counts_them() {
         ["inferenceservice/iris 1 100m 64Mi 42 http_requests_total", "service/web 2 unknown unknown unknown"]
     );
     let notes = host.terminal().notes.clone();
-    assert!(notes.iter().any(|note| note.ends_with("counts them: service/web")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.ends_with("prometheus.io/port): service/web")), "{notes:?}");
 }
 
 #[test]
-fn what_is_missing_is_said_without_a_metrics_server() {
+fn stats_without_metrics_server_notes_it() {
     let host = cluster();
     assert_eq!(host.run::<Plugin>(&["stats"]), Ok(Exit::OK));
     assert!(host.terminal().notes[0].contains("serves no metrics.k8s.io"), "{:?}", host.terminal().notes);
 }
 
 #[test]
-fn a_missing_one_and_an_empty_namespace() {
+fn unknown_name_and_empty_namespace_are_reported() {
     let host = cluster();
     let error = host.run::<Plugin>(&["list", "irsi"]).unwrap_err();
     assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("kf services list")));
     let empty = FakeHost::new("team-a");
     empty.serve("", "v1", "Service", "services");
     assert_eq!(empty.run::<Plugin>(&["list"]), Ok(Exit::OK));
-    assert_eq!(empty.terminal().notes, ["nothing can be reached in team-a"]);
+    assert_eq!(empty.terminal().notes, ["no services in team-a"]);
 }
 
 #[test]
-fn the_names_of_a_training_jobs_ranks_are_no_service_to_reach() {
+fn headless_service_of_train_job_is_hidden() {
     let host = cluster();
     let owner = json!([{ "kind": "JobSet", "name": "mnist", "uid": "1", "controller": true }]);
     host.put(json!({ "apiVersion": "v1", "kind": "Service",
@@ -210,7 +210,7 @@ fn the_names_of_a_training_jobs_ranks_are_no_service_to_reach() {
 }
 
 #[test]
-fn a_pod_is_asked_at_the_port_its_readiness_is_told_by() {
+fn pod_is_checked_at_port_of_readiness_probe() {
     let host = cluster();
     host.put(json!({ "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "iris-predictor-0", "labels": { "serving.kserve.io/inferenceservice": "iris" } },
@@ -224,7 +224,7 @@ fn a_pod_is_asked_at_the_port_its_readiness_is_told_by() {
 }
 
 #[test]
-fn a_workspace_has_an_address_and_its_own_service_is_a_part_of_it() {
+fn workspace_is_listed_and_its_service_hidden() {
     let host = cluster();
     host.serve("kubeflow.org", "v1beta1", "Workspace", "workspaces");
     let label = json!({ "notebooks.kubeflow.org/workspace-name": "alice" });
@@ -243,7 +243,7 @@ fn a_workspace_has_an_address_and_its_own_service_is_a_part_of_it() {
 }
 
 #[test]
-fn broken_kinds_are_left_out() {
+fn broken_kinds_are_skipped_with_warning() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.fail("list", "InferenceService", Error::new(ErrorCode::Internal, "webhook failed"));
@@ -258,7 +258,7 @@ fn broken_kinds_are_left_out() {
 }
 
 #[test]
-fn all_namespaces_are_listed_with_addresses_of_their_own() {
+fn all_namespaces_lists_addresses_by_namespace() {
     let host = cluster();
     for (kind, name) in [("Service", "web"), ("Pod", "web-0")] {
         host.put(json!({ "apiVersion": "v1", "kind": kind,

@@ -1,8 +1,8 @@
-//! A container with tools in a pod whose image has none.
+//! A debug container in a pod whose image has no tools.
 //!
-//! An *ephemeral container* joins a pod that runs. It shares the pod's network and, with
-//! `targetContainerName`, sees the processes of a container; with the same user it reaches that one's
-//! files below `/proc/1/root`. It cannot be taken out again, and goes with the pod.
+//! An *ephemeral container* is added to a running pod. It shares the pod's network and, with `targetContainerName`,
+//! sees the processes of that container; as the same user it can read that container's files in `/proc/1/root`. It
+//! cannot be removed before the pod ends.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use crate::Shell;
 
-/// Small, and has a shell and the usual tools.
+/// A small image with a shell and the usual tools.
 pub(crate) const IMAGE: &str = "busybox:1.37";
 
-/// An image may have to be pulled.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Includes the time to pull the image.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 pub(crate) fn open(kf: &Kf, shell: &Shell, place: &Place) -> Result<Exit> {
     let pod = place.pod.name();
@@ -30,19 +30,19 @@ pub(crate) fn open(kf: &Kf, shell: &Shell, place: &Place) -> Result<Exit> {
         return Ok(Exit::OK);
     }
     kf.note(format!(
-        "container {name} ({}) joins pod {pod}, beside {}; it stays until the pod ends",
+        "added container {name} ({}) to pod {pod}, next to {}; it stays until the pod ends",
         shell.debug_image, place.container
     ));
     wait(kf, pod, &name)?;
-    kf.note(format!("the files of {} are below /proc/1/root", place.container));
+    kf.note(format!("the files of {} are in /proc/1/root", place.container));
     let session = kf.session(pod).container(&name).stdin(true).tty(kf.context().interactive);
     Ok(Exit::of_session(session.attach()?))
 }
 
-/// The user and the restrictions are those of the container it stands beside: so it may look there,
-/// and whatever admitted that one admits this one.
+/// The debug container. It copies the security context of its target, so that it can read the target's files and
+/// passes the same admission checks.
 fn container(name: &str, kf: &Kf, shell: &Shell, place: &Place) -> Value {
-    let beside = place
+    let target = place
         .pod
         .list("/spec/containers")
         .iter()
@@ -58,7 +58,7 @@ fn container(name: &str, kf: &Kf, shell: &Shell, place: &Place) -> Value {
         "command": [shell.shell.as_deref().unwrap_or("sh")],
     });
     if let (Some(context), Some(container)) =
-        (beside.and_then(|c| c.get("securityContext")), container.as_object_mut())
+        (target.and_then(|c| c.get("securityContext")), container.as_object_mut())
     {
         container.insert("securityContext".to_owned(), context.clone());
     }
@@ -73,26 +73,26 @@ fn free_name(pod: &Object) -> String {
     (1..).map(|number| format!("kf-debug-{number}")).find(|name| !taken(name)).unwrap_or_default()
 }
 
-/// Waits until the container runs.
+/// Waiting until the container is running.
 fn wait(kf: &Kf, pod: &str, name: &str) -> Result<()> {
     let progress = kf.progress(&format!("waiting for container {name}"));
-    let deadline = kf.after(PATIENCE);
+    let deadline = kf.after(START_TIMEOUT);
     let itself = kf.api("Pod").fields(format!("metadata.name={pod}"));
     let (mut found, mut changes) = Reflector::open(kf, itself)?;
     let mut now = found.pop();
     loop {
         match now.as_ref().map(|pod| state(pod, name)) {
-            None => return Err(Error::not_found(format!("pod {pod} is gone"))),
-            Some(State::Runs) => return Ok(()),
+            None => return Err(Error::not_found(format!("pod {pod} was deleted"))),
+            Some(State::Running) => return Ok(()),
             Some(State::Failed(why)) => {
-                return Err(Error::failed(format!("container {name} does not start: {why}"))
-                    .hint("name an image that this cluster can pull with --debug-image"));
+                return Err(Error::failed(format!("container {name} failed to start: {why}"))
+                    .hint("pass an image that the cluster can pull to --debug-image"));
             }
-            Some(State::Waits(why)) => progress.set(&format!("waiting for container {name}{why}"), 0),
+            Some(State::Waiting(why)) => progress.set(&format!("waiting for container {name}{why}"), 0),
         }
         let ready = kf.wait(&[&changes.subscribe(), &deadline]);
         if !ready.contains(&0) {
-            return Err(Error::timed_out(format!("container {name} does not run after 3 minutes"))
+            return Err(Error::timed_out(format!("container {name} is not running after 3 minutes"))
                 .hint(format!("kf status pod/{pod}")));
         }
         for change in changes.changes()? {
@@ -106,8 +106,8 @@ fn wait(kf: &Kf, pod: &str, name: &str) -> Result<()> {
 }
 
 enum State {
-    Waits(String),
-    Runs,
+    Waiting(String),
+    Running,
     Failed(String),
 }
 
@@ -117,11 +117,11 @@ fn state(pod: &Object, name: &str) -> State {
     let text = |pointer: &str| status.and_then(|status| status.pointer(pointer)).and_then(Value::as_str);
     let is = |state: &str| status.is_some_and(|status| status.pointer(&format!("/state/{state}")).is_some());
     if is("running") {
-        return State::Runs;
+        return State::Running;
     }
     if is("terminated") {
         let why = text("/state/terminated/message").or(text("/state/terminated/reason"));
-        return State::Failed(why.unwrap_or("it ended at once").to_owned());
+        return State::Failed(why.unwrap_or("it exited immediately").to_owned());
     }
     match text("/state/waiting/reason") {
         Some(
@@ -131,7 +131,7 @@ fn state(pod: &Object, name: &str) -> State {
             let message = text("/state/waiting/message").unwrap_or_default();
             State::Failed(format!("{reason}: {message}").trim_end_matches([':', ' ']).to_owned())
         }
-        Some(reason) => State::Waits(format!(": {reason}")),
-        None => State::Waits(String::new()),
+        Some(reason) => State::Waiting(format!(": {reason}")),
+        None => State::Waiting(String::new()),
     }
 }

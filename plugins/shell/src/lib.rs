@@ -1,44 +1,44 @@
-//! `kf shell`: a shell in a container of a component.
+//! `kf shell`: opens a shell in a container of a workload.
 //!
-//! [`debug`] helps where the image has none.
+//! [`debug`] implements `--debug`, for images without a shell.
 
 mod debug;
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, Place, PlaceChoice, complete_component};
 
-/// Open a shell in a component
+/// Open a shell in a workload
 ///
-/// In the newest pod that runs and in the container that does the work, unless others are named. It
-/// is bash where the image has it, else sh. What is piped in is run. Type ~. on a new line or Ctrl-C
-/// three times to leave it, whatever runs there. An image without any shell can be looked into with
-/// --debug: a container with tools joins the pod, and stays until the pod ends.
+/// Opens in the main container of the newest running pod, unless --pod, --rank or --container choose another.
+/// The shell is bash if the image has it, else sh. Piped input is run by the shell. To disconnect, type ~. on
+/// a new line or press Ctrl-C three times. For an image without a shell, --debug adds a container with tools
+/// to the pod, which stays until the pod ends.
 #[derive(clap::Parser, Describe)]
-#[kf(example("shell mnist", "a shell in the newest pod"))]
-#[kf(example("shell my-notebook --shell zsh", "another shell"))]
-#[kf(example("shell iris --debug", "beside a container whose image has no shell"))]
+#[kf(example("shell mnist", "open a shell in the newest pod"))]
+#[kf(example("shell my-notebook --shell zsh", "use another shell"))]
+#[kf(example("shell iris --debug", "debug a container whose image has no shell"))]
 pub struct Shell {
-    /// The component, as NAME or KIND/NAME
+    /// The workload, as NAME or KIND/NAME
     #[kf(complete = dynamic)]
     name: String,
-    /// The container, if not the one that does the work
-    #[arg(long, short, help_heading = "Where")]
+    /// The container [default: the main container]
+    #[arg(long, short, help_heading = "Target")]
     container: Option<String>,
-    /// The pod, if not the newest that runs
-    #[arg(long, conflicts_with = "rank", help_heading = "Where")]
+    /// The pod [default: the newest running pod]
+    #[arg(long, conflicts_with = "rank", help_heading = "Target")]
     #[kf(complete = objects("/Pod"))]
     pod: Option<String>,
-    /// The pod of this rank, counted from 0
-    #[arg(long, value_name = "N", help_heading = "Where")]
+    /// The pod of this rank, starting at 0
+    #[arg(long, value_name = "N", help_heading = "Target")]
     rank: Option<u32>,
-    /// The shell, if not bash or sh
-    #[arg(long, help_heading = "How it runs")]
+    /// The shell [default: bash, or sh if there is no bash]
+    #[arg(long, help_heading = "Session")]
     shell: Option<String>,
-    /// Add a container with tools to the pod and open the shell there
-    #[arg(long, help_heading = "How it runs")]
+    /// Add a debug container to the pod and open the shell there
+    #[arg(long, help_heading = "Session")]
     debug: bool,
-    /// The image of that container
-    #[arg(long, value_name = "IMAGE", default_value = debug::IMAGE, help_heading = "How it runs")]
+    /// Image of the debug container
+    #[arg(long, value_name = "IMAGE", default_value = debug::IMAGE, help_heading = "Session")]
     debug_image: String,
 }
 
@@ -50,7 +50,7 @@ pub fn main(shell: Shell, kf: &Kf) -> Result<Exit> {
         return debug::open(kf, &shell, &place);
     }
     place.check_running()?;
-    // kf itself tells a person where they type.
+    // In an interactive session the host prints the target.
     if !component.is_pod() && !kf.context().interactive {
         kf.note(format!("in pod {}, container {}", place.pod.name(), place.container));
     }
@@ -69,12 +69,12 @@ impl Shell {
         PlaceChoice { pod: self.pod.clone(), rank: self.rank, container: self.container.clone() }
     }
 
-    /// The shell that was named, or the better one of those there are.
+    /// The shell of `--shell`, else bash, else sh.
     fn words(&self) -> Vec<String> {
-        const BETTER: &str = "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi";
+        const BASH_OR_SH: &str = "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi";
         match &self.shell {
             Some(shell) => vec![shell.clone()],
-            None => ["sh", "-c", BETTER].map(str::to_owned).to_vec(),
+            None => ["sh", "-c", BASH_OR_SH].map(str::to_owned).to_vec(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a person gets who opens a shell.
+//! `kf shell` and its debug container.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn without_shell(host: &FakeHost) {
 }
 
 #[test]
-fn a_person_gets_a_terminal_and_a_pipe_does_not() {
+fn interactive_session_gets_terminal_and_pipe_does_not() {
     for interactive in [true, false] {
         let host = cluster(interactive);
         host.run::<Plugin>(&["web"]).unwrap();
@@ -39,14 +39,14 @@ fn a_person_gets_a_terminal_and_a_pipe_does_not() {
 }
 
 #[test]
-fn the_shell_that_is_named_is_taken_as_one_word() {
+fn shell_flag_is_one_word() {
     let host = cluster(true);
     host.run::<Plugin>(&["web", "--shell", "/bin/zsh -x"]).unwrap();
     assert_eq!(host.opened_sessions()[0].command, ["/bin/zsh -x"]);
 }
 
 #[test]
-fn an_image_without_a_shell_is_told_of_with_a_way_out() {
+fn image_without_shell_hints_at_debug() {
     let host = cluster(true);
     without_shell(&host);
     let error = host.run::<Plugin>(&["web"]).unwrap_err();
@@ -54,7 +54,7 @@ fn an_image_without_a_shell_is_told_of_with_a_way_out() {
     assert_eq!(error.hint.as_deref(), Some("kf shell web --debug"));
 }
 
-/// Puts the status of the debug container there after a second.
+/// Sets the status of the debug container after a second.
 fn soon(host: &FakeHost, state: serde_json::Value) {
     host.at(Duration::from_secs(1), move |cluster| {
         cluster.change("Pod", "web", |pod| {
@@ -64,7 +64,7 @@ fn soon(host: &FakeHost, state: serde_json::Value) {
 }
 
 #[test]
-fn a_debug_container_stands_beside_the_other_with_its_user() {
+fn debug_container_copies_security_context_of_target() {
     let host = cluster(true);
     without_shell(&host);
     soon(&host, json!({ "running": {} }));
@@ -81,10 +81,10 @@ fn a_debug_container_stands_beside_the_other_with_its_user() {
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_is_said() {
+fn debug_image_pull_failure_is_reported() {
     let host = cluster(true);
     soon(&host, json!({ "waiting": { "reason": "ErrImagePull", "message": "no such host" } }));
     let error = host.run::<Plugin>(&["web", "--debug", "--debug-image", "x"]).unwrap_err();
-    assert_eq!(error.message, "container kf-debug-1 does not start: ErrImagePull: no such host");
+    assert_eq!(error.message, "container kf-debug-1 failed to start: ErrImagePull: no such host");
     assert!(host.opened_sessions().is_empty());
 }

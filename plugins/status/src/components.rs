@@ -1,12 +1,11 @@
-//! What belongs to what.
+//! Groups objects by their owners.
 //!
-//! A training job owns a job set, that owns jobs, those own pods. A person thinks of one thing, so
-//! every pod and every workload is counted to the topmost owner that is in the picture. Owners
-//! outside it (a CronJob, a Knative revision) leave what they own as a component of its own.
+//! A training job owns a job set, which owns jobs, which own pods. Users think of these as one workload, so every
+//! object is counted to its topmost owner in the snapshot. Objects whose owner is not in the snapshot (a CronJob, a
+//! Knative revision) are workloads of their own.
 //!
-//! Names come again: who deletes a notebook and makes it anew has, for a while, the old one's pod
-//! beside the new one. Owners are told apart by uid, and what belonged to an earlier object is not
-//! counted to the new one.
+//! Names can be reused: if a notebook is deleted and created again, the old pod exists for a while next to the new one.
+//! Owners are compared by uid, and objects of a deleted owner are not counted to the new one.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +14,20 @@ use kf_plugin_sdk::workloads::{ComponentKind, Evidence, OWN_EXPERIMENT_LABEL, St
 
 use crate::snapshot::{Key, Snapshot};
 
-/// How long a chain of owners may be. Owners could name each other in a circle.
-const DEEPEST: usize = 8;
+/// The longest chain of owners that is followed. Owner references can form a loop.
+const MAX_OWNER_DEPTH: usize = 8;
 
-/// One thing a person thinks of.
+/// A workload: a topmost owner with its objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Component<'a> {
     pub(crate) kind: String,
     pub(crate) name: String,
-    /// Absent if only its pods are in the picture.
+    /// Absent if only its pods are in the snapshot.
     pub(crate) object: Option<&'a Object>,
     /// The workloads below it.
     pub(crate) parts: Vec<&'a Object>,
     pub(crate) pods: Vec<&'a Object>,
-    /// Pods of an earlier component of the same name that are still there.
+    /// Remaining pods of a deleted workload of the same name.
     pub(crate) earlier: usize,
 }
 
@@ -51,13 +50,13 @@ impl Component<'_> {
             events: &snapshot.events,
         });
         if self.earlier > 0 && self.pods.is_empty() && verdict.state == State::Pending {
-            verdict.why = Some(format!("the pod of an earlier {} is still ending", self.name));
+            verdict.why = Some(format!("waiting for the pod of a deleted {} to terminate", self.name));
         }
         verdict
     }
 }
 
-/// All components, in the order of the table.
+/// All workloads, in the order of the table.
 pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
     let mut found: BTreeMap<Key, Component<'_>> = BTreeMap::new();
     for object in snapshot.workloads.values() {
@@ -82,10 +81,10 @@ pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
     components
 }
 
-/// What a person may mean by `NAME` or `KIND/NAME`: components first, then their parts and pods.
+/// The matches of `NAME` or `KIND/NAME`: workloads first, then their parts and pods.
 pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a>> {
     let (kind, name) = match words.split_once('/') {
-        // Owners of pods that are not in the catalogue go by their kind's name.
+        // Owners of unknown kinds are matched by the name of the kind.
         Some((word, name)) => {
             let kind = ComponentKind::named(word).map(|kind| kind.word().to_owned());
             (Some(kind.unwrap_or_else(|_| word.to_lowercase())), name)
@@ -135,18 +134,18 @@ fn entry<'a, 'b>(
     })
 }
 
-/// The topmost owner in the picture; an owner just outside it if there is none.
+/// The topmost owner in the snapshot, or for a pod the first owner outside it.
 fn top(snapshot: &Snapshot, object: &Object) -> Key {
     let mut key = (object.kind().to_owned(), object.name().to_owned());
     let mut current = object;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_OWNER_DEPTH {
         let Some(owner) = owner(snapshot, current) else { break };
         match snapshot.workloads.get(&owner) {
             Some(object) => {
                 key = owner;
                 current = object;
             }
-            // Pods of something unknown go together under its name.
+            // Pods of an unknown owner are grouped by its name.
             None if current.kind() == "Pod" => return owner,
             None => break,
         }
@@ -154,10 +153,10 @@ fn top(snapshot: &Snapshot, object: &Object) -> Key {
     key
 }
 
-/// Whether one of its owners is gone and another object has its name.
+/// Whether one of its owners was deleted and another object has the same name.
 fn is_earlier(snapshot: &Snapshot, pod: &Object) -> bool {
     let mut current = pod;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_OWNER_DEPTH {
         let Some((kind, name)) = current.controller() else { return false };
         let Some(object) = snapshot.workloads.get(&(kind.to_owned(), name.to_owned())) else { return false };
         if let (Some(wanted), Some(found)) = (current.controller_uid(), object.uid())
@@ -172,7 +171,7 @@ fn is_earlier(snapshot: &Snapshot, pod: &Object) -> bool {
 
 fn below(snapshot: &Snapshot, pod: &Object, part: &Object) -> bool {
     let mut current = pod;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_OWNER_DEPTH {
         let Some(owner) = owner(snapshot, current) else { return false };
         if owner.0 == part.kind() && owner.1 == part.name() {
             return true;
@@ -184,7 +183,7 @@ fn below(snapshot: &Snapshot, pod: &Object, part: &Object) -> bool {
 }
 
 fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
-    // KServe's deployments may belong to a Knative revision, which is not in the picture.
+    // The owner of KServe's deployments can be a Knative revision, which is not in the snapshot.
     if let Some(service) = object.label("serving.kserve.io/inferenceservice") {
         let key = ("InferenceService".to_owned(), service.to_owned());
         if snapshot.workloads.contains_key(&key) {
@@ -200,19 +199,19 @@ fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
     }
     let (kind, name) = object.controller()?;
     if kind == "Suggestion" {
-        // Katib's, between an experiment and the service that suggests its values; it has the experiment's name.
+        // Katib's object between an experiment and its suggestion service; it has the name of the experiment.
         return Some(("Experiment".to_owned(), name.to_owned()));
     }
-    // Many users may not see job sets. A training job's has its name.
+    // Many users cannot list job sets. That of a training job has the same name.
     let train_job = ("TrainJob".to_owned(), name.to_owned());
-    let unseen = kind == "JobSet" && !snapshot.workloads.contains_key(&(kind.to_owned(), name.to_owned()));
-    if unseen && snapshot.workloads.contains_key(&train_job) {
+    let is_hidden = kind == "JobSet" && !snapshot.workloads.contains_key(&(kind.to_owned(), name.to_owned()));
+    if is_hidden && snapshot.workloads.contains_key(&train_job) {
         return Some(train_job);
     }
     if kind != "ReplicaSet" {
         return Some((kind.to_owned(), name.to_owned()));
     }
-    // A deployment's replica sets are named after it and a hash that their pods carry.
+    // The name of a replica set is that of its deployment with a hash, which is a label of its pods.
     let deployment = match object.label("pod-template-hash") {
         Some(hash) => name.strip_suffix(hash).and_then(|name| name.strip_suffix('-')),
         None => name.rsplit_once('-').map(|(deployment, _)| deployment),
@@ -223,7 +222,7 @@ fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
     }
 }
 
-/// The place of a kind in the table; unknown ones before bare pods, which come last.
+/// The position of a kind in the table: unknown kinds before bare pods, which are last.
 fn rank(kind: &str) -> usize {
     let known = ComponentKind::ALL.iter().position(|known| known.kind().kind == kind);
     let last = ComponentKind::ALL.len();

@@ -1,11 +1,11 @@
-//! `kf status`: what runs in a namespace, one line each, and why something does not.
+//! `kf status`: the workloads of a namespace, and why they are not running.
 //!
-//! [`snapshot`] reads the namespace, [`components`] finds out what belongs to what, [`rows`] is what
-//! a person sees, [`inquiry`] asks further where a reason has more to tell, [`watch`] shows what [`live`] keeps up to
-//! date. How each is judged is the SDK's: every command says the same of it.
+//! [`snapshot`] reads the namespace, [`components`] groups objects by owner, [`rows`] builds the tables, [`causes`] looks
+//! up details of a reason, [`watch`] prints what [`live`] keeps up to date. States and reasons come from the SDK, so
+//! every command reports the same ones.
 
+mod causes;
 mod components;
-mod inquiry;
 mod live;
 mod recent;
 mod rows;
@@ -16,28 +16,27 @@ use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{complete_component, spelled_out};
 
+use causes::CauseLookup;
 use components::{Component, components, named};
-use inquiry::Inquiry;
 use rows::{ComponentRow, Detail, PodRow};
 use snapshot::{PODS, Snapshot, Source};
 
-/// Show what runs here, and why something does not
+/// Show workloads and why they are not running
 ///
-/// Training jobs, experiments, jobs, notebooks, inference services, deployments and whatever else
-/// runs in the namespace, each with its pods counted and with the one line that says what it waits
-/// for or how it failed. Naming one shows its pods and the latest warnings too; naming several shows a
-/// line for each.
+/// Lists training jobs, experiments, jobs, notebooks, inference services, deployments and all other pods in
+/// the namespace, each with its number of ready pods and the reason it is waiting or failed. A single name
+/// also shows its pods and latest warnings; several names show one line each.
 #[derive(clap::Parser, Describe)]
-#[kf(example("status", "everything in this namespace"))]
-#[kf(example("status mnist", "one component with its pods and warnings"))]
-#[kf(example("status --watch", "stay and show changes"))]
-#[kf(example("status -A", "everything in all namespaces"))]
+#[kf(example("status", "all workloads in this namespace"))]
+#[kf(example("status mnist", "one workload with its pods and warnings"))]
+#[kf(example("status --watch", "watch for changes"))]
+#[kf(example("status -A", "all workloads in all namespaces"))]
 pub struct Status {
-    /// The components, as NAME or KIND/NAME
-    #[arg(value_name = "COMPONENT")]
+    /// The workloads, as NAME or KIND/NAME
+    #[arg(value_name = "WORKLOAD")]
     #[kf(complete = dynamic)]
     components: Vec<String>,
-    /// Stay and show changes
+    /// Watch for changes
     #[arg(long, short)]
     watch: bool,
     /// Show all namespaces
@@ -52,10 +51,10 @@ pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
         return watch::run(kf, &names, status.all_namespaces);
     }
     if status.all_namespaces {
-        return everywhere(kf);
+        return all_namespaces(kf);
     }
     let snapshot = Snapshot::read(kf)?;
-    snapshot.tell_omissions(kf);
+    snapshot.report_omissions(kf);
     match names.as_slice() {
         [] => overview(kf, &snapshot)?,
         [words] => detail(kf, &snapshot, words)?,
@@ -65,48 +64,48 @@ pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
 }
 
 fn overview(kf: &Kf, snapshot: &Snapshot) -> Result<()> {
-    let rows = rows::overview(&components(snapshot), snapshot, kf.now(), &Inquiry::new(kf));
+    let rows = rows::overview(&components(snapshot), snapshot, kf.now(), &CauseLookup::new(kf));
     if rows.is_empty() {
         let namespace = kf.namespace();
         kf.note(match snapshot.omissions() {
             Some(omitted) => {
-                format!("nothing that you may list runs in {namespace}; you may not list {omitted}")
+                format!("no workloads in {namespace}; skipped (no permission to list): {omitted}")
             }
-            None => format!("nothing runs in {namespace}"),
+            None => format!("no workloads in {namespace}"),
         });
     }
     kf.table(&rows)
 }
 
-fn everywhere(kf: &Kf) -> Result<Exit> {
+fn all_namespaces(kf: &Kf) -> Result<Exit> {
     let sources = [PODS].into_iter().chain(Source::all().filter(|source| *source != PODS));
     let sources: Vec<_> = sources.map(|source| source.api(kf)).collect();
     let mut rows = Vec::new();
     let mut last = None;
     for kf in &kf.all_namespaces(&sources)? {
         let snapshot = Snapshot::read(kf)?;
-        let found = rows::overview(&components(&snapshot), &snapshot, kf.now(), &Inquiry::none(kf));
+        let found = rows::overview(&components(&snapshot), &snapshot, kf.now(), &CauseLookup::none(kf));
         rows.extend(found.into_iter().map(|row| InNamespace::of(kf, row)));
         last = Some(snapshot);
     }
     if let Some(snapshot) = last {
-        snapshot.tell_omissions(kf);
+        snapshot.report_omissions(kf);
     }
     if rows.is_empty() {
-        kf.note("nothing runs in any namespace");
+        kf.note("no workloads in any namespace");
     }
     kf.table(&rows)?;
     Ok(Exit::OK)
 }
 
-/// A line for each of the components a person named. One that is missing hides none of the others.
+/// One row for each of several names. A missing one does not hide the others.
 fn lines(kf: &Kf, snapshot: &Snapshot, names: &[String]) -> Result<Exit> {
-    let inquiry = Inquiry::new(kf);
+    let causes = CauseLookup::new(kf);
     let (mut rows, mut failure) = (Vec::<ComponentRow>::new(), None);
     for words in names {
         match one(kf, snapshot, words) {
             Ok(component) => {
-                let row = ComponentRow::of(&component, snapshot, kf.now(), &inquiry);
+                let row = ComponentRow::of(&component, snapshot, kf.now(), &causes);
                 if !rows.contains(&row) {
                     rows.push(row);
                 }
@@ -126,13 +125,13 @@ fn lines(kf: &Kf, snapshot: &Snapshot, names: &[String]) -> Result<Exit> {
 fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
     let component = one(kf, snapshot, words)?;
     let now = kf.now();
-    let row = ComponentRow::of(&component, snapshot, now, &Inquiry::new(kf));
+    let row = ComponentRow::of(&component, snapshot, now, &CauseLookup::new(kf));
     let recent = recent::warnings(kf, &component, now)?;
     if !kf.output_format().is_table() {
         return kf.record(&Detail::new(row, recent));
     }
     kf.table(std::slice::from_ref(&row))?;
-    // A pod that is its own component has been shown.
+    // A bare pod is already shown.
     let pods: Vec<PodRow> = rows::pods(&component, snapshot, now);
     if !pods.is_empty() && component.kind != "Pod" {
         kf.print_line("")?;
@@ -145,18 +144,18 @@ fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// The one component a person named.
+/// The named workload.
 fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>> {
     let mut found = named(snapshot, words);
     match found.len() {
         0 => {
-            let limit = snapshot.omissions().map(|omitted| format!("; you may not list {omitted}"));
-            let missing = format!("no `{words}` in {}", kf.namespace());
+            let limit =
+                snapshot.omissions().map(|omitted| format!("; skipped (no permission to list): {omitted}"));
+            let missing = format!("no workload `{words}` in {}", kf.namespace());
             Err(match snapshot.left_out.first_error() {
                 // It may be of a kind that cannot be read.
-                Some(error) => {
-                    Error::new(error.code, format!("{missing}, as far as can be read")).hint("kf status")
-                }
+                Some(error) => Error::new(error.code, format!("{missing} among the kinds that can be read"))
+                    .hint("kf status"),
                 None => Error::not_found(missing + &limit.unwrap_or_default()).hint("kf status"),
             })
         }
@@ -164,7 +163,7 @@ fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>
         _ => {
             let names: Vec<_> = found.iter().map(Component::full_name).collect();
             let first = names.first().cloned().unwrap_or_default();
-            Err(Error::invalid(format!("`{words}` can be {}", names.join(" or ")))
+            Err(Error::invalid(format!("`{words}` is ambiguous: {}", names.join(" or ")))
                 .hint(kf.command_line().replace(words, &first)))
         }
     }

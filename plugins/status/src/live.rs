@@ -8,28 +8,28 @@ use kf_plugin_sdk::prelude::*;
 
 use crate::snapshot::{PODS, Snapshot, Source};
 
-/// One namespace, or all of them. A list and a watch over all namespaces are one call each, so a source is read once
-/// and its objects are sorted into snapshots.
+/// Watches one namespace, or all. A list and a watch over all namespaces are one call each, so each source is read once
+/// and its objects are distributed to the snapshots.
 pub(crate) struct Live<'a> {
     kf: &'a Kf,
     everywhere: bool,
-    /// By namespace. A namespace that had objects once keeps its snapshot.
+    /// By namespace. A snapshot is kept when its namespace is empty.
     snapshots: BTreeMap<String, Snapshot>,
     sources: Vec<Watched>,
-    /// The namespaces in which something has changed since they were asked for.
+    /// The namespaces that have changed since the last call of `changed`.
     changed: BTreeSet<String>,
-    told_of_loss: bool,
+    is_loss_reported: bool,
 }
 
 struct Watched {
     source: Source,
     reflector: Reflector,
-    /// It was broken from the beginning, which was said, and is retried until it can be read.
+    /// It was broken from the start, which was reported; it is retried until it can be read.
     left_out: bool,
 }
 
 impl<'a> Live<'a> {
-    /// Reads and watches every source that is served and allowed, and says what is left out.
+    /// Reads and watches every source that is served and allowed. Reports skipped sources.
     pub(crate) fn open(kf: &'a Kf, everywhere: bool) -> Result<Self> {
         let api = |source: Source| if everywhere { source.api(kf).everywhere() } else { source.api(kf) };
         let mut live = Self {
@@ -38,11 +38,11 @@ impl<'a> Live<'a> {
             snapshots: BTreeMap::new(),
             sources: Vec::new(),
             changed: BTreeSet::new(),
-            told_of_loss: false,
+            is_loss_reported: false,
         };
         let mut left_out = Snapshot::default();
         for (source, listed) in left_out.list(kf, api)? {
-            let is_told = listed.is_err();
+            let is_reported = listed.is_err();
             let opened = listed.and_then(|listed| {
                 let reflector = Reflector::open_at(kf, api(source), &listed.resource_version)?;
                 Ok((listed.items, reflector))
@@ -52,49 +52,49 @@ impl<'a> Live<'a> {
                     live.replace(source, items);
                     live.sources.push(Watched { source, reflector, left_out: false });
                 }
-                // What cannot be watched would be shown as it once was.
+                // Without a watch, its objects would become outdated.
                 Err(error) if error.is_partial() && source != PODS => {
                     let reflector = Reflector::reopen(kf, api(source), error.clone());
                     live.sources.push(Watched { source, reflector, left_out: true });
-                    if !is_told {
+                    if !is_reported {
                         left_out.permitted(source, Err::<(), _>(error))?;
                     }
                 }
                 Err(error) => drop(left_out.permitted(source, Err::<(), _>(error))?),
             }
         }
-        left_out.tell_omissions(kf);
+        left_out.report_omissions(kf);
         Ok(live)
     }
 
-    /// The snapshots in which something has changed since the last call, or all of them.
+    /// The snapshots that have changed since the last call, or all.
     pub(crate) fn changed(&mut self, all: bool) -> impl Iterator<Item = (&String, &Snapshot)> {
         let changed = std::mem::take(&mut self.changed);
         self.snapshots.iter().filter(move |(namespace, _)| all || changed.contains(*namespace))
     }
 
-    /// Blocks until something has changed, or time has passed. False if nothing can change any more.
+    /// Blocks until something has changed or `ages` is ready. False if nothing can change any more.
     pub(crate) fn wait(&mut self, ages: &Pollable) -> Result<bool> {
         let changes: Vec<_> = self.sources.iter().map(|watched| watched.reflector.subscribe()).collect();
         let all: Vec<_> = [ages].into_iter().chain(&changes).collect();
         let ready = self.kf.wait(&all);
-        // From the back: taking one out moves those behind it.
+        // In reverse, because removing one shifts those after it.
         for index in ready.iter().rev().filter_map(|index| index.checked_sub(1)) {
             let Some(watched) = self.sources.get_mut(index) else { continue };
             match watched.reflector.changes() {
                 Ok(changes) => self.apply(index, changes),
-                // A kind that is not served, or not allowed, any more takes no other along.
+                // A kind that is no longer served or allowed does not affect the others.
                 Err(error) if watched.source != PODS => {
                     let Watched { source, .. } = self.sources.remove(index);
                     let mut left_out = Snapshot::default();
                     left_out.permitted(source, Err::<(), _>(error))?;
-                    left_out.tell_omissions(self.kf);
+                    left_out.report_omissions(self.kf);
                     self.replace(source, Vec::new());
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.tell_loss();
+        self.report_loss();
         Ok(!ready.is_empty())
     }
 
@@ -114,7 +114,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Takes in all objects of a source, in place of those it had.
+    /// Replaces all objects of a source.
     fn replace(&mut self, source: Source, objects: Vec<Object>) {
         let mut parts: BTreeMap<String, Vec<Object>> = BTreeMap::new();
         for object in objects {
@@ -142,15 +142,15 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Says once that what is shown may be old, and once that it is not.
-    fn tell_loss(&mut self) {
+    /// Reports once that the connection is lost, and once that it is restored.
+    fn report_loss(&mut self) {
         let shown = self.sources.iter().filter(|watched| !watched.left_out);
         let lost = shown.filter_map(|watched| watched.reflector.lost()).next();
-        match (lost, self.told_of_loss) {
-            (Some(error), false) => self.kf.note(format!("{error}; trying again")),
+        match (lost, self.is_loss_reported) {
+            (Some(error), false) => self.kf.note(format!("{error}; retrying")),
             (None, true) => self.kf.note("the API server answers again"),
             _ => {}
         }
-        self.told_of_loss = lost.is_some();
+        self.is_loss_reported = lost.is_some();
     }
 }

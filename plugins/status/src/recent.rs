@@ -1,4 +1,4 @@
-//! The latest warnings about a component, its parts and its pods.
+//! The latest warnings about a workload, its parts and its pods.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::components::Component;
 use crate::rows::age;
 
-/// How many are worth a person's time.
-const MOST: usize = 10;
+/// The number of warnings shown.
+const MAX_WARNINGS: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Serialize, TableRow)]
 pub(crate) struct Warning {
@@ -24,7 +24,7 @@ pub(crate) struct Warning {
     message: String,
 }
 
-/// The latest first. None without the right to list events.
+/// The warnings, newest first. Empty without permission to list events.
 pub(crate) fn warnings(kf: &Kf, component: &Component<'_>, now: Timestamp) -> Result<Vec<Warning>> {
     let events = kf.api("Event").fields("type=Warning").list();
     let events = LeftOut::optional(kf, "events", events)?.unwrap_or_default();
@@ -40,7 +40,7 @@ pub(crate) fn warnings(kf: &Kf, component: &Component<'_>, now: Timestamp) -> Re
         })
         .collect();
     warnings.sort_by_key(|warning| std::cmp::Reverse(warning.last));
-    warnings.truncate(MOST);
+    warnings.truncate(MAX_WARNINGS);
     Ok(warnings)
 }
 

@@ -1,4 +1,4 @@
-//! What a person sees of a component.
+//! The rows of the tables.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{State, pod_state, pod_trouble, rank_of, restarts};
 use serde::Serialize;
 
+use crate::causes::CauseLookup;
 use crate::components::Component;
-use crate::inquiry::Inquiry;
 use crate::recent::Warning;
 use crate::snapshot::Snapshot;
 
-/// A component in the table.
+/// A workload.
 #[derive(Clone, Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
 pub(crate) struct ComponentRow {
@@ -50,20 +50,24 @@ impl ComponentRow {
         component: &Component<'_>,
         snapshot: &Snapshot,
         now: Timestamp,
-        inquiry: &Inquiry<'_>,
+        causes: &CauseLookup<'_>,
     ) -> Self {
         let mut verdict = component.verdict(snapshot);
-        inquiry.complete(&mut verdict, &snapshot.events);
+        causes.complete(&mut verdict, &snapshot.events);
         let oldest = component.pods.iter().filter_map(|pod| pod.created()).min();
         let created = component.object.and_then(Object::created).or(oldest);
         let nodes: BTreeSet<_> = component.pods.iter().filter_map(|pod| pod.str("/spec/nodeName")).collect();
-        let gone = verdict.state == State::Complete && component.pods.is_empty();
+        let has_ended = verdict.state == State::Complete && component.pods.is_empty();
         Self {
             kind: component.kind.to_lowercase(),
             name: component.name.clone(),
             state_cell: verdict.state.cell(),
             state: verdict.state,
-            ready_of: if gone { "-".to_owned() } else { format!("{}/{}", verdict.ready, verdict.wanted) },
+            ready_of: if has_ended {
+                "-".to_owned()
+            } else {
+                format!("{}/{}", verdict.ready, verdict.wanted)
+            },
             ready: verdict.ready,
             wanted: verdict.wanted,
             age: age(created, now),
@@ -76,8 +80,8 @@ impl ComponentRow {
 }
 
 impl ComponentRow {
-    /// Takes the ages of an earlier row, so that time alone changes nothing.
-    pub(crate) fn age_like(&mut self, before: &Self) {
+    /// Keeps the ages of an earlier row, so that the row does not change by time alone.
+    pub(crate) fn keep_ages(&mut self, before: &Self) {
         self.age.clone_from(&before.age);
         for pod in &mut self.pods {
             if let Some(before) = before.pods.iter().find(|before| before.pod == pod.pod) {
@@ -87,7 +91,7 @@ impl ComponentRow {
     }
 }
 
-/// A pod of a component.
+/// A pod of a workload.
 #[derive(Clone, Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"pod/{}\", self.pod)")]
 pub(crate) struct PodRow {
@@ -106,7 +110,7 @@ pub(crate) struct PodRow {
     why: Option<String>,
 }
 
-/// A component with everything about it, for a program.
+/// A workload with its warnings, for structured output.
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "self.component.row_name()")]
 pub(crate) struct Detail {
@@ -127,9 +131,9 @@ pub(crate) fn overview(
     components: &[Component<'_>],
     snapshot: &Snapshot,
     now: Timestamp,
-    inquiry: &Inquiry<'_>,
+    causes: &CauseLookup<'_>,
 ) -> Vec<ComponentRow> {
-    components.iter().map(|component| ComponentRow::of(component, snapshot, now, inquiry)).collect()
+    components.iter().map(|component| ComponentRow::of(component, snapshot, now, causes)).collect()
 }
 
 pub(crate) fn pods(component: &Component<'_>, snapshot: &Snapshot, now: Timestamp) -> Vec<PodRow> {

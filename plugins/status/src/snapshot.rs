@@ -1,4 +1,4 @@
-//! The namespace as it is now.
+//! The current objects of a namespace.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ pub(crate) type Key = (String, String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Component(ComponentKind),
-    /// Kueue's word on what waits in a queue.
+    /// The workloads of Kueue, for queue positions.
     Queue,
     Warnings,
 }
 
-/// Without pods nothing can be said about anything.
+/// The required source.
 pub(crate) const PODS: Source = Source::Component(ComponentKind::Pod);
 
 impl Source {
@@ -50,22 +50,22 @@ pub(crate) struct Snapshot {
     pub(crate) pods: BTreeMap<String, Object>,
     pub(crate) queue: BTreeMap<String, Object>,
     pub(crate) events: Events,
-    /// What the user may not list.
+    /// Kinds that the user is not allowed to list.
     omitted: Vec<ComponentKind>,
-    /// What cannot be read now.
+    /// Kinds that cannot be read.
     pub(crate) left_out: LeftOut,
 }
 
 impl Snapshot {
-    /// Reads everything once. Kinds the cluster does not serve are not there; kinds the user may
-    /// not list and kinds that are broken are left out and remembered.
+    /// Reads everything once. Kinds that the cluster does not serve are ignored; forbidden and broken kinds are skipped and
+    /// recorded.
     pub(crate) fn read(kf: &Kf) -> Result<Self> {
         let mut snapshot = Self::default();
         snapshot.read_sources(kf)?;
         Ok(snapshot)
     }
 
-    /// Reads all sources at once, and takes in those that are served, allowed and not broken.
+    /// Reads all sources at once and stores those that are served, allowed and not broken.
     fn read_sources(&mut self, kf: &Kf) -> Result<()> {
         for (source, listed) in self.list(kf, |source| source.api(kf))? {
             if let Ok(listed) = listed {
@@ -75,8 +75,8 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Lists all sources at once, each as `api` says; of those that are broken, how. Nothing is taken in but what is left
-    /// out.
+    /// Lists all sources at once, with the calls of `api`. Broken sources are returned as errors. Only skipped kinds are
+    /// stored.
     pub(crate) fn list(
         &mut self,
         kf: &Kf,
@@ -96,8 +96,8 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// None for what is not served, not allowed or broken; the last two are remembered. Without pods
-    /// nothing can be said about anything, so their no is the command's.
+    /// `None` if a kind is not served, not allowed or broken; the last two are recorded. For the required pods these are
+    /// errors.
     pub(crate) fn permitted<T>(&mut self, source: Source, answer: Result<T>) -> Result<Option<T>> {
         match (answer, source) {
             (Err(error), source) if error.is(ErrorCode::Forbidden) && source != PODS => {
@@ -113,13 +113,13 @@ impl Snapshot {
         }
     }
 
-    /// Takes in all objects of a source, in place of those it had.
+    /// Replaces all objects of a source.
     pub(crate) fn replace(&mut self, source: Source, objects: Vec<Object>) {
         match source {
             Source::Component(ComponentKind::Pod) => self.pods.clear(),
             Source::Component(kind) => {
-                let gone = kind.kind().kind;
-                self.workloads.retain(|(kind, _), _| *kind != gone);
+                let replaced = kind.kind().kind;
+                self.workloads.retain(|(kind, _), _| *kind != replaced);
             }
             Source::Queue => self.queue.clear(),
             Source::Warnings => self.events = Events::default(),
@@ -163,23 +163,23 @@ impl Snapshot {
             Source::Queue => {
                 self.queue.remove(name);
             }
-            // An event is deleted when it is an hour old; it may still be the latest word.
+            // Events are deleted after an hour, but may still be the latest reason.
             Source::Warnings => {}
         }
         self.gather_own_experiments(source);
     }
 
-    /// Says what is missing from the picture: what is broken, and with `-o wide` what the user may not list. Most people
-    /// may not list one kind or another, and miss nothing.
-    pub(crate) fn tell_omissions(&self, kf: &Kf) {
+    /// Reports the skipped kinds: broken ones, and with `-o wide` also forbidden ones. Most users are not allowed to list
+    /// some kind, and do not need it.
+    pub(crate) fn report_omissions(&self, kf: &Kf) {
         self.left_out.tell(kf);
         if let Some(omitted) = self.omissions().filter(|_| kf.output_format() == Format::Wide) {
-            kf.note(format!("you may not list {omitted} here"));
+            kf.note(format!("skipped (no permission to list): {omitted}"));
         }
     }
 
-    /// Puts in the experiments that `kf tune` runs itself, where no object has their name: they are made of their
-    /// trials.
+    /// Adds the experiments that `kf tune` runs itself. They are built from their trials, unless an object has their
+    /// name.
     fn gather_own_experiments(&mut self, changed: Source) {
         if !matches!(changed, Source::Component(ComponentKind::TrainJob | ComponentKind::Experiment)) {
             return;
@@ -192,7 +192,7 @@ impl Snapshot {
         }
     }
 
-    /// What is missing from the picture because the user may not list it, such as `notebooks, workspaces`.
+    /// The kinds that the user is not allowed to list, such as `notebooks, workspaces`.
     pub(crate) fn omissions(&self) -> Option<String> {
         let mut omitted = self.omitted.clone();
         omitted.retain(|kind| *kind != ComponentKind::JobSet || self.has_job_sets_of_its_own());
@@ -200,8 +200,8 @@ impl Snapshot {
         (!omitted.is_empty()).then(|| omitted.join(", "))
     }
 
-    /// Whether a pod belongs to a job set that is no training job's. Ordinary users of training jobs
-    /// may not list job sets, and miss nothing.
+    /// Whether a pod belongs to a job set without a training job. Most users of training jobs are not allowed to list job
+    /// sets, and do not need to.
     fn has_job_sets_of_its_own(&self) -> bool {
         let job_sets = self.pods.values().filter_map(|pod| pod.label("jobset.sigs.k8s.io/jobset-name"));
         let mut names = job_sets.map(|name| ("TrainJob".to_owned(), name.to_owned()));

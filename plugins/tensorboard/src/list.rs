@@ -5,7 +5,7 @@ use kf_plugin_sdk::workloads::{Component, Events, StandingRow, StandingTable, St
 use serde::Serialize;
 
 use crate::board::{TENSORBOARDS, kind};
-use crate::own;
+use crate::job;
 
 #[derive(Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
@@ -39,10 +39,10 @@ impl StandingRow for BoardRow {
     }
 }
 
-/// The TensorBoards of the namespace: the cluster's and the user's own.
+/// Lists the TensorBoards of the namespace, of both forms.
 pub(crate) fn run(kf: &Kf) -> Result<Exit> {
     let mut left_out = LeftOut::default();
-    let own = left_out.take("jobs", kf.api("batch/Job").labels(own::LABELS).list())?;
+    let own = left_out.take("jobs", kf.api("batch/Job").labels(job::LABELS).list())?;
     let boards = match kf.serves(&kind())? {
         true => permitted(kf, &mut left_out, kf.api(kind()).list())?,
         false => None,
@@ -67,10 +67,10 @@ pub(crate) fn run(kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Stays until it is stopped from outside.
+/// Runs until it is interrupted.
 pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     let mut mirrors =
-        vec![Mirror::open(kf, kf.api("Pod"))?, Mirror::open(kf, kf.api("batch/Job").labels(own::LABELS))?];
+        vec![Mirror::open(kf, kf.api("Pod"))?, Mirror::open(kf, kf.api("batch/Job").labels(job::LABELS))?];
     if kf.serves(&kind())? {
         let mut left_out = LeftOut::default();
         mirrors.extend(permitted(kf, &mut left_out, Mirror::open(kf, kf.api(kind())))?);
@@ -86,21 +86,21 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     })
 }
 
-/// What the user may not see is mentioned, and what cannot be read now is left out.
+/// The answer, or `None` with a note if the kind is forbidden or broken.
 fn permitted<T>(kf: &Kf, left_out: &mut LeftOut, found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(error) if error.is(ErrorCode::Forbidden) => {
-            kf.note("you may not list tensorboards");
+            kf.note("skipped (no permission to list): tensorboards");
             Ok(None)
         }
         found => left_out.take(TENSORBOARDS, found),
     }
 }
 
-/// A TensorBoard, and where the logs are that it shows.
+/// A TensorBoard and the location of its logs.
 fn board(object: Object) -> Option<(Component, String)> {
     let component = Component::of(object)?;
-    let logs = own::shows(&component.object).or(component.object.str("/spec/logspath"))?.to_owned();
+    let logs = job::log_location(&component.object).or(component.object.str("/spec/logspath"))?.to_owned();
     Some((component, logs))
 }
 

@@ -1,4 +1,4 @@
-//! Where TensorBoard's event files are.
+//! The location of the event files.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Component, ComponentKind};
 use serde_json::Value;
 
-/// The variables by which a training program is told where to write.
+/// The environment variables that set the log directory of a training program.
 const VARIABLES: [&str; 4] = ["LOG_DIR", "TENSORBOARD_LOGDIR", "TENSORBOARD_LOG_DIR", "LOGDIR"];
 const OPTIONS: [&str; 4] = ["--logdir", "--log-dir", "--log_dir", "--logging_dir"];
-/// What can write logs.
+/// The kinds that write logs.
 const JOBS: [ComponentKind; 10] = [
     ComponentKind::TrainJob,
     ComponentKind::PyTorchJob,
@@ -24,16 +24,16 @@ const JOBS: [ComponentKind; 10] = [
     ComponentKind::Pod,
 ];
 
-/// A directory that outlives the pod that wrote it.
+/// A directory that persists when the pod is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Logs {
-    /// Below a volume claim; the path has no `/` at either end.
+    /// On a volume claim; the path has no `/` at either end.
     Claim { claim: String, path: String },
     /// In an object store, as its URI.
     Bucket(String),
 }
 
-/// As a URI, in the form a Tensorboard's `logspath` has.
+/// As a URI, in the form of a Tensorboard's `logspath`.
 impl fmt::Display for Logs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -43,67 +43,68 @@ impl fmt::Display for Logs {
     }
 }
 
-/// Logs, and what is known about them.
+/// The location of logs, with their owner and node.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct LogLocation {
     pub(crate) logs: Logs,
-    /// Whose they are, for the name.
+    /// The job that owns them, for the name.
     pub(crate) of: Option<String>,
-    /// Where their writer runs: a claim may be usable on one node at a time.
+    /// The node of their writer: a claim may be usable on only one node at a time.
     pub(crate) node: Option<String>,
 }
 
 impl Logs {
     pub(crate) fn parse(uri: &str) -> Result<Self> {
         let refuse = |why: &str| {
-            Err(Error::invalid(format!("`{uri}` {why}")).hint("kf tensorboard --logs pvc://CLAIM/PATH"))
+            Err(Error::invalid(format!("invalid log location `{uri}`: {why}"))
+                .hint("kf tensorboard --logs pvc://CLAIM/PATH"))
         };
         let Some((scheme, rest)) = uri.split_once("://") else {
-            return refuse("is no place; write pvc://CLAIM/PATH, s3://BUCKET/PATH or gs://BUCKET/PATH");
+            return refuse("expected pvc://CLAIM/PATH, s3://BUCKET/PATH or gs://BUCKET/PATH");
         };
         match scheme {
             "pvc" => {
                 let (claim, path) = rest.split_once('/').unwrap_or((rest, ""));
                 let path = path.trim_matches('/');
                 if claim.is_empty() {
-                    return refuse("names no claim");
+                    return refuse("no claim name");
                 }
                 if path.split('/').any(|part| part == "..") {
-                    return refuse("leaves the claim");
+                    return refuse("the path leaves the claim");
                 }
                 Ok(Self::Claim { claim: claim.to_owned(), path: path.to_owned() })
             }
             "s3" | "gs" if !rest.is_empty() => Ok(Self::Bucket(uri.to_owned())),
-            "s3" | "gs" => refuse("names no bucket"),
-            _ => refuse("is of no kind TensorBoard reads here; there are pvc, s3 and gs"),
+            "s3" | "gs" => refuse("no bucket name"),
+            _ => refuse("unsupported scheme, expected pvc, s3 or gs"),
         }
     }
 }
 
-/// What `--logs` says.
-pub(crate) fn of_uri(kf: &Kf, uri: &str) -> Result<Place> {
+/// The location from `--logs`.
+pub(crate) fn of_uri(kf: &Kf, uri: &str) -> Result<LogLocation> {
     let logs = Logs::parse(uri).map_err(|error| error.hint(with_uri(kf.command_line())))?;
     if let Logs::Claim { claim, .. } = &logs {
-        // Without it the pod would wait for ever. Who may not look takes the risk.
+        // Without it the pod would wait for ever. Not checked without permission to read claims.
         match kf.api("PersistentVolumeClaim").find(claim) {
             Ok(None) => return Err(Error::not_found(format!("no claim `{claim}` in {}", kf.namespace()))),
             Err(error) if !error.is(ErrorCode::Forbidden) => return Err(error),
             _ => {}
         }
     }
-    Ok(Place { logs, of: None, node: None })
+    Ok(LogLocation { logs, of: None, node: None })
 }
 
 fn with_uri(line: CommandLine) -> CommandLine {
     line.set("--logs", "pvc://CLAIM/PATH")
 }
 
-/// Where a job writes its logs, as its pods or what they are made from say.
-pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
+/// The location from the pods of a job, or from its pod templates.
+pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<LogLocation> {
     let job = Component::find_among(kf, words, &JOBS)?;
     let pods = job.pods(kf)?;
     let mut specs: Vec<Value> = pods.iter().filter_map(|pod| pod.at("/spec").cloned()).collect();
-    // A training job's pods may have gone; its job set stays as long as it does.
+    // The pods of a training job may be deleted; its job set is kept as long as the job.
     if job.kind == ComponentKind::TrainJob && specs.is_empty() {
         let set = kf.api("jobset.x-k8s.io/JobSet").get(&job.name);
         if let Some(set) = LeftOut::optional(kf, "job sets", set)? {
@@ -118,7 +119,7 @@ pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
             match resolve(spec, container, directory) {
                 Some(logs) => {
                     let node = pods.iter().find_map(|pod| pod.str("/spec/nodeName")).map(str::to_owned);
-                    return Ok(Place { logs: logs?, of: Some(job.name), node });
+                    return Ok(LogLocation { logs: logs?, of: Some(job.name), node });
                 }
                 None => elsewhere = Some(directory),
             }
@@ -126,16 +127,14 @@ pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<Place> {
     }
     Err(match elsewhere {
         Some(directory) => Error::failed(format!(
-            "{job} writes its logs to {directory}, which is on no volume claim and goes with its pod"
+            "{job} writes its logs to {directory}, which is not on a volume claim and is lost with its pod"
         )),
-        None => Error::failed(format!(
-            "nothing says where {job} writes its logs: it has neither LOG_DIR nor --logdir"
-        )),
+        None => Error::failed(format!("cannot find the logs of {job}: it sets neither LOG_DIR nor --logdir")),
     }
     .hint(with_uri(kf.command_line().without(words))))
 }
 
-/// Every pod spec below a document, outermost first: those that have containers.
+/// Every pod spec in a document, outermost first: objects with containers.
 fn pod_specs(document: &Value, found: &mut Vec<Value>) {
     match document {
         Value::Object(fields) => {
@@ -149,7 +148,7 @@ fn pod_specs(document: &Value, found: &mut Vec<Value>) {
     }
 }
 
-/// What a container is told about its log directory.
+/// The log directory in the arguments or environment of a container.
 fn directory(container: &Value) -> Option<&str> {
     let words: Vec<&str> = ["/command", "/args"]
         .into_iter()
@@ -167,13 +166,14 @@ fn directory(container: &Value) -> Option<&str> {
             _ => None,
         })
     };
-    let said = joined.or_else(apart).map(|value| value.trim_matches(['\'', '"']));
-    let said = said.map(|value| match value.trim_start_matches('$').trim_matches(['(', ')', '{', '}']) {
+    let given = joined.or_else(apart).map(|value| value.trim_matches(['\'', '"']));
+    let given = given.map(|value| match value.trim_start_matches('$').trim_matches(['(', ')', '{', '}']) {
         name if value.starts_with('$') => variable(container, name).unwrap_or(value),
         _ => value,
     });
-    said.or_else(|| VARIABLES.iter().find_map(|name| variable(container, name)))
-        .filter(|said| !said.is_empty())
+    given
+        .or_else(|| VARIABLES.iter().find_map(|name| variable(container, name)))
+        .filter(|directory| !directory.is_empty())
 }
 
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
@@ -184,7 +184,7 @@ fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
         .and_then(|v| text(v, "value"))
 }
 
-/// The same directory seen from outside the pod; none if it is on no claim.
+/// The location of a directory outside the pod; `None` if it is not on a claim.
 fn resolve(spec: &Value, container: &Value, directory: &str) -> Option<Result<Logs>> {
     if directory.contains("://") {
         return Some(Logs::parse(directory));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_a_pod_becomes_one_of_its_claim() {
+    fn directory_in_pod_is_resolved_to_claim() {
         let env = |value: &str| json!([{ "name": "LOG_DIR", "value": value }]);
         let found = |env: Value| of(json!({ "env": env, "volumeMounts": mounts() }));
         assert_eq!(found(env("/data/runs/1/")).as_deref(), Some("pvc://datasets/team/runs/1"));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn options_count_more_than_variables() {
+    fn options_override_variables() {
         let found = |args: Value| {
             let env =
                 json!([{ "name": "LOG_DIR", "value": "/data/e" }, { "name": "OUT", "value": "/data/o" }]);
@@ -262,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused() {
+    fn invalid_location_is_refused() {
         let why = |uri: &str| Logs::parse(uri).unwrap_err().message;
-        assert!(why("/tmp/logs").contains("is no place"));
-        assert!(why("pvc://").ends_with("names no claim"));
+        assert!(why("/tmp/logs").contains("expected pvc://CLAIM/PATH"));
+        assert!(why("pvc://").ends_with("no claim name"));
         assert!(why("pvc://a/../b").ends_with("leaves the claim"));
-        assert!(why("http://x/y").contains("there are pvc, s3 and gs"));
-        assert!(why("s3://").ends_with("names no bucket"));
+        assert!(why("http://x/y").contains("expected pvc, s3 or gs"));
+        assert!(why("s3://").ends_with("no bucket name"));
         assert_eq!(Logs::parse("pvc://a").unwrap().to_string(), "pvc://a/");
         assert_eq!(Logs::parse("pvc://a//b/").unwrap().to_string(), "pvc://a/b");
     }

@@ -1,4 +1,4 @@
-//! What `kf tensorboard` does to a cluster, and what it says.
+//! `kf tensorboard`: changes in the cluster, and output.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The only job there is.
+/// The only job.
 #[expect(clippy::unwrap_used, reason = "a job that was not made fails the test")]
 fn made(host: &FakeHost) -> Object {
     let mut jobs = host.kf().api(JOB).list().unwrap();
@@ -58,7 +58,7 @@ fn made(host: &FakeHost) -> Object {
     jobs.pop().unwrap()
 }
 
-/// Its pod comes after a second and goes at the end.
+/// Its pod is created after a second and deleted at the end.
 fn runs(host: &FakeHost, end: u64, label: &'static str) {
     host.at(seconds(1), move |cluster| {
         cluster.put(json!({
@@ -71,11 +71,11 @@ fn runs(host: &FakeHost, end: u64, label: &'static str) {
     host.at(seconds(end), |cluster| cluster.remove("Pod", "board-0"));
 }
 
-/// Of the job `mnist` with its logs in pvc://datasets/runs.
+/// The name for the job `mnist` with its logs in pvc://datasets/runs.
 const NAME: &str = "tensorboard-mnist-f2cf0c84";
 
 #[test]
-fn a_job_of_ones_own_shows_the_logs_read_only_and_ends_by_itself() {
+fn job_mounts_logs_read_only_and_has_deadline() {
     let host = cluster();
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
@@ -98,7 +98,7 @@ fn a_job_of_ones_own_shows_the_logs_read_only_and_ends_by_itself() {
 }
 
 #[test]
-fn the_page_is_shown_and_what_stays_is_said() {
+fn page_is_opened_and_cleanup_is_noted() {
     let host = cluster();
     host.change_context(|context| context.interactive = true);
     runs(&host, 60, "batch.kubernetes.io/job-name");
@@ -114,16 +114,16 @@ fn the_page_is_shown_and_what_stays_is_said() {
     assert_eq!(
         notes,
         [
-            format!("job/{NAME} made for pvc://datasets/runs"),
+            format!("job/{NAME} created for pvc://datasets/runs"),
             format!("job/{NAME} is at http://localhost:40001/"),
-            format!("Ctrl-C leaves job/{NAME} running, at most for 8h; kf remove job/{NAME}"),
+            format!("Ctrl-C leaves job/{NAME} running for up to 8h; remove it with `kf remove job/{NAME}`"),
             format!("job/{NAME} has ended"),
         ]
     );
 }
 
 #[test]
-fn rm_is_a_lease_that_is_renewed_while_somebody_looks() {
+fn rm_renews_lease_while_running() {
     let host = cluster();
     runs(&host, 600, "batch.kubernetes.io/job-name");
     host.at(seconds(599), |cluster| {
@@ -145,11 +145,11 @@ fn rm_is_a_lease_that_is_renewed_while_somebody_looks() {
     assert_eq!(writes.last(), Some(&("delete", None)));
     assert!(host.kf().api(JOB).list().unwrap_or_default().is_empty());
     let notes = host.terminal().notes.join("\n");
-    assert!(notes.contains(&format!("after Ctrl-C job/{NAME} is gone within 10m")), "{notes}");
+    assert!(notes.contains(&format!("after Ctrl-C job/{NAME} is removed within 10m")), "{notes}");
 }
 
 #[test]
-fn one_that_is_there_is_used_again() {
+fn existing_job_is_reused() {
     let host = cluster();
     host.put(json!({
         "apiVersion": "batch/v1", "kind": "Job",
@@ -158,16 +158,16 @@ fn one_that_is_there_is_used_again() {
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
-    // Somebody's own job of that name is left alone.
+    // Another job of that name is not touched.
     host.put(
         json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": NAME, "annotations": {} } }),
     );
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
-    assert_eq!(error.message, format!("job {NAME} exists and is no TensorBoard"));
+    assert_eq!(error.message, format!("job {NAME} already exists and is not a TensorBoard"));
 }
 
 #[test]
-fn the_clusters_own_kind_is_used_where_it_is_served() {
+fn served_kind_is_used() {
     let host = with_boards();
     host.change_context(|context| context.interactive = true);
     runs(&host, 60, "app");
@@ -177,14 +177,14 @@ fn the_clusters_own_kind_is_used_where_it_is_served() {
     assert_eq!(board.object.kind.kind, "Tensorboard");
     assert_eq!(board.body.pointer("/spec/logspath"), Some(&json!("pvc://datasets/runs")));
     assert_eq!(host.opened_pages().len(), 1);
-    // What its controller makes could not end by itself.
+    // A Tensorboard object cannot end by itself.
     host.change_context(|context| context.dry_run = true);
     assert_eq!(host.run::<Plugin>(&["mnist", "--rm"]), Ok(Exit::OK));
     assert_eq!(host.cluster(|cluster| cluster.writes()[1].object.kind.kind.clone()), "Job");
 }
 
 #[test]
-fn what_cannot_be_found_is_said_with_the_way_out() {
+fn missing_logs_are_reported_with_hint() {
     let host = cluster();
     let refused = |words: &[&str]| host.run::<Plugin>(words).unwrap_err();
     let nothing = refused(&[]);
@@ -192,21 +192,21 @@ fn what_cannot_be_found_is_said_with_the_way_out() {
     assert_eq!(refused(&["nosuch"]).code, ErrorCode::NotFound);
     assert_eq!(refused(&["--logs", "/tmp/x"]).code, ErrorCode::Invalid);
     assert_eq!(refused(&["--logs", "pvc://nosuch/x"]).message, "no claim `nosuch` in team-a");
-    assert_eq!(refused(&["mnist", "--for", "10s"]).message, "--for is too short; write at least --for 1m");
+    assert_eq!(refused(&["mnist", "--for", "10s"]).message, "--for must be at least 1m");
     host.put(job_set("/tmp/logs"));
     let error = refused(&["mnist", "--rm"]);
     assert_eq!(
         error.message,
-        "trainjob/mnist writes its logs to /tmp/logs, which is on no volume claim and goes with its pod"
+        "trainjob/mnist writes its logs to /tmp/logs, which is not on a volume claim and is lost with its pod"
     );
     assert_eq!(error.hint.as_deref(), Some("kf tensorboard --rm --logs pvc://CLAIM/PATH"));
     host.put(job_set(""));
-    assert!(refused(&["mnist"]).message.starts_with("nothing says where trainjob/mnist writes its logs"));
+    assert!(refused(&["mnist"]).message.starts_with("cannot find the logs of trainjob/mnist"));
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
 }
 
 #[test]
-fn one_that_cannot_start_ends_with_the_reason() {
+fn failed_start_reports_reason() {
     let host = cluster();
     host.at(seconds(1), |cluster| {
         cluster.put(json!({
@@ -220,12 +220,12 @@ fn one_that_cannot_start_ends_with_the_reason() {
     assert_eq!(error.code, ErrorCode::Failed);
     assert_eq!(
         error.message,
-        format!("job/{NAME} does not start: image nosuch:1 cannot be pulled: there is no such image")
+        format!("job/{NAME} failed to start: image nosuch:1 cannot be pulled: there is no such image")
     );
 }
 
 #[test]
-fn the_list_shows_both_and_what_they_show() {
+fn list_shows_jobs_and_tensorboards_with_logs() {
     let host = with_boards();
     host.put(json!({
         "apiVersion": "batch/v1", "kind": "Job",
@@ -242,7 +242,7 @@ fn the_list_shows_both_and_what_they_show() {
 }
 
 #[test]
-fn the_list_follows_what_happens() {
+fn list_watch_follows_changes() {
     let host = with_boards();
     let board = |name: &str| {
         json!({
@@ -262,7 +262,7 @@ fn the_list_follows_what_happens() {
 }
 
 #[test]
-fn a_viewer_makes_nothing() {
+fn viewer_is_forbidden() {
     for host in [cluster(), with_boards()] {
         host.cluster(|cluster| {
             cluster.deny("create", "batch", "jobs");

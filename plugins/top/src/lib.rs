@@ -1,7 +1,7 @@
-//! `kf top`: how much CPU, memory and GPU is asked for, allowed and used.
+//! `kf top`: requested, allowed and used CPU, memory and GPUs.
 //!
-//! Use is measured by a metrics server, which not every cluster has; what pods ask for stands in
-//! their specs. [`usage`] reads the latter, [`rows`] sums both up.
+//! Usage comes from a metrics server, which not every cluster has; requests and limits are in the pod specs. [`usage`]
+//! reads the latter, [`rows`] sums both.
 
 mod rows;
 mod usage;
@@ -15,23 +15,24 @@ use kf_plugin_sdk::workloads::{Component, ComponentKind, Measured, complete_comp
 
 use rows::{ComponentUse, PodUse};
 
-/// Show how much CPU, memory and GPU is asked for and used
+/// Show requested and used CPU, memory and GPUs
 ///
-/// One line a component, or one a pod where a component is named. Use is what the metrics server
-/// last measured; without one it is unknown.
+/// Shows one line per workload, or one per pod if a workload is named. Usage is what the metrics server last
+/// measured, and unknown without a metrics server.
 #[derive(clap::Parser, Describe)]
-#[kf(example("top", "every component of this namespace, the largest first"))]
-#[kf(example("top mnist", "the pods of one component"))]
-#[kf(example("top --pods", "every pod"))]
-#[kf(example("top -A", "every component of all namespaces"))]
+#[kf(example("top", "all workloads in this namespace, largest first"))]
+#[kf(example("top mnist", "the pods of one workload"))]
+#[kf(example("top --pods", "all pods"))]
+#[kf(example("top -A", "all workloads in all namespaces"))]
 pub struct Top {
-    /// The component, as NAME or KIND/NAME
+    /// The workload, as NAME or KIND/NAME
+    #[arg(value_name = "WORKLOAD")]
     #[kf(complete = dynamic)]
     component: Option<String>,
-    /// One line a pod
+    /// Show one line per pod
     #[arg(long)]
     pods: bool,
-    /// Stay and measure again and again
+    /// Refresh every 15 seconds
     #[arg(long, short)]
     watch: bool,
     /// Show all namespaces
@@ -39,13 +40,13 @@ pub struct Top {
     all_namespaces: bool,
 }
 
-/// A metrics server measures every quarter of a minute.
-const AGAIN: Duration = Duration::from_secs(15);
+/// The default interval of a metrics server.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 #[kf_plugin_sdk::main(complete = complete_component)]
 pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
     if top.all_namespaces {
-        return everywhere(kf, &top);
+        return all_namespaces(kf, &top);
     }
     let by_pod = top.pods || top.component.is_some();
     let uses = read(kf, &top, true)?;
@@ -64,13 +65,13 @@ pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-fn everywhere(kf: &Kf, top: &Top) -> Result<Exit> {
+fn all_namespaces(kf: &Kf, top: &Top) -> Result<Exit> {
     let (mut pods, mut components) = (Vec::new(), Vec::new());
     let mut missing = None;
     for kf in
         &kf.all_namespaces(&[kf.api("Pod"), Measured::api(kf), kf.api(ComponentKind::TrainJob.kind())])?
     {
-        let running = kf.api("Pod").list()?.into_iter().filter(usage::takes_resources).collect::<Vec<_>>();
+        let running = kf.api("Pod").list()?.into_iter().filter(usage::is_active).collect::<Vec<_>>();
         let measured = Measured::read(kf)?;
         missing = missing.or(measured.missing().filter(|_| !running.is_empty()));
         let uses = rows::of_pods(&running, &measured, &usage::training_jobs(kf)?);
@@ -85,9 +86,9 @@ fn everywhere(kf: &Kf, top: &Top) -> Result<Exit> {
         kf.note(missing);
     }
     if pods.is_empty() && components.is_empty() {
-        kf.note("no pod in any namespace takes anything now");
+        kf.note("no pods running in any namespace");
     }
-    // The largest of all namespaces first; those of one namespace are in order already.
+    // Sorted over all namespaces, largest first.
     pods.sort_by_key(|pod| Reverse(pod.row.size()));
     components.sort_by_key(|component| Reverse(component.row.size()));
     if top.pods {
@@ -98,25 +99,27 @@ fn everywhere(kf: &Kf, top: &Top) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// What each pod uses now. What is missing is told to who has not been told.
-fn read(kf: &Kf, top: &Top, tell: bool) -> Result<Vec<PodUse>> {
+/// The current usage of each pod. With `notes`, prints what is missing.
+fn read(kf: &Kf, top: &Top, notes: bool) -> Result<Vec<PodUse>> {
     let pods = match &top.component {
         None => kf.api("Pod").list()?,
         Some(words) => Component::find(kf, words)?.pods(kf)?,
     };
-    let pods: Vec<Object> = pods.into_iter().filter(usage::takes_resources).collect();
+    let pods: Vec<Object> = pods.into_iter().filter(usage::is_active).collect();
     let measured = Measured::read(kf)?;
-    if let Some(missing) = measured.missing().filter(|_| tell && !pods.is_empty()) {
+    if let Some(missing) = measured.missing().filter(|_| notes && !pods.is_empty()) {
         kf.note(missing);
     }
-    if tell && pods.is_empty() {
-        let what = top.component.as_deref().map_or_else(|| kf.namespace(), str::to_owned);
-        kf.note(format!("no pod of {what} takes anything now"));
+    if notes && pods.is_empty() {
+        kf.note(match &top.component {
+            Some(name) => format!("no pods running for {name}"),
+            None => format!("no pods running in {}", kf.namespace()),
+        });
     }
     Ok(rows::of_pods(&pods, &measured, &usage::training_jobs(kf)?))
 }
 
-/// Stays until it is stopped from outside.
+/// Runs until it is interrupted.
 fn watch<T: TableRow>(
     kf: &Kf,
     top: &Top,
@@ -126,7 +129,7 @@ fn watch<T: TableRow>(
     let screen = kf.live_table::<T>();
     loop {
         screen.update(&rows(uses))?;
-        if kf.wait(&[&kf.after(AGAIN)]).is_empty() {
+        if kf.wait(&[&kf.after(REFRESH_INTERVAL)]).is_empty() {
             return Ok(Exit::OK);
         }
         uses = read(kf, top, false)?;

@@ -1,4 +1,4 @@
-//! What a person sees: one line a pod, or one a component.
+//! The tables: one row per pod, or per workload.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Amounts, Measured, component_of};
 use serde::Serialize;
 
-use crate::usage::{Asked, asked};
+use crate::usage::{Requested, requested};
 
-/// Above this share of its limit of memory a pod is close to being killed, in percent.
-const CLOSE: i128 = 90;
+/// From this percentage of its memory limit on, a pod is about to be killed.
+const NEAR_LIMIT_PERCENT: i128 = 90;
 
 /// One pod.
 #[derive(Clone, Debug, Serialize, TableRow)]
@@ -26,13 +26,13 @@ pub(crate) struct PodUse {
     cpu: Cell,
     #[serde(skip)]
     #[column(title = "CPU REQ/LIM")]
-    cpu_asked: String,
+    cpu_requested: String,
     #[serde(skip)]
     #[column(title = "MEMORY")]
     memory: Cell,
     #[serde(skip)]
     #[column(title = "MEM REQ/LIM")]
-    memory_asked: String,
+    memory_requested: String,
     #[serde(skip)]
     #[column(title = "GPU")]
     gpus: String,
@@ -41,7 +41,7 @@ pub(crate) struct PodUse {
     node: Option<String>,
 }
 
-/// All pods of a component.
+/// The pods of a workload.
 #[derive(Clone, Debug, Serialize, TableRow)]
 #[row(name = "self.component.clone()")]
 pub(crate) struct ComponentUse {
@@ -55,13 +55,13 @@ pub(crate) struct ComponentUse {
     cpu: Cell,
     #[serde(skip)]
     #[column(title = "CPU REQ/LIM")]
-    cpu_asked: String,
+    cpu_requested: String,
     #[serde(skip)]
     #[column(title = "MEMORY")]
     memory: Cell,
     #[serde(skip)]
     #[column(title = "MEM REQ/LIM")]
-    memory_asked: String,
+    memory_requested: String,
     #[serde(skip)]
     #[column(title = "GPU")]
     gpus: String,
@@ -72,10 +72,10 @@ pub(crate) struct ComponentUse {
     nodes: BTreeSet<String>,
 }
 
-/// What is used, asked for and allowed; in cores, bytes and devices.
+/// Usage, requests and limits, in cores, bytes and devices.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Use {
-    /// Null where it is unknown.
+    /// Null if unknown.
     used: Option<Amounts>,
     requests: Amounts,
     limits: Amounts,
@@ -83,10 +83,10 @@ struct Use {
 }
 
 impl Use {
-    /// Unknown use stays unknown, also in a sum.
+    /// The sum. Unknown usage makes it unknown.
     fn plus(self, other: Self) -> Self {
         Self {
-            used: self.used.zip(other.used).map(|(one, another)| one + another),
+            used: self.used.zip(other.used).map(|(left, right)| left + right),
             requests: self.requests + other.requests,
             limits: self.limits + other.limits,
             gpu: self.gpu + other.gpu,
@@ -105,37 +105,37 @@ impl Use {
             None => Cell::toned("unknown", Tone::Faint),
             Some(used) => {
                 let limit = self.limits.memory.value();
-                let close = limit > 0 && used.memory.value() * 100 >= limit * CLOSE;
+                let close = limit > 0 && used.memory.value() * 100 >= limit * NEAR_LIMIT_PERCENT;
                 Cell::toned(used.memory.bytes(), if close { Tone::Bad } else { Tone::Plain })
             }
         }
     }
 
-    fn cpu_asked(&self) -> String {
-        asked_of(self.requests.cpu, self.limits.cpu, Quantity::cores)
+    fn cpu_requested(&self) -> String {
+        request_and_limit(self.requests.cpu, self.limits.cpu, Quantity::cores)
     }
 
-    fn memory_asked(&self) -> String {
-        asked_of(self.requests.memory, self.limits.memory, Quantity::bytes)
+    fn memory_requested(&self) -> String {
+        request_and_limit(self.requests.memory, self.limits.memory, Quantity::bytes)
     }
 
     fn gpus(&self) -> String {
         if self.gpu.is_zero() { String::new() } else { self.gpu.cores() }
     }
 
-    /// The largest first: by GPUs, then what is used, then what is asked for.
+    /// The sort key: GPUs, then usage, then requests.
     fn size(&self) -> (Quantity, Quantity, Quantity) {
         let cpu = self.used.map_or(self.requests.cpu, |used| used.cpu);
         (self.gpu, cpu, self.requests.memory)
     }
 }
 
-fn asked_of(request: Quantity, limit: Quantity, write: impl Fn(Quantity) -> String) -> String {
+fn request_and_limit(request: Quantity, limit: Quantity, write: impl Fn(Quantity) -> String) -> String {
     let one = |amount: Quantity| if amount.is_zero() { "-".to_owned() } else { write(amount) };
     format!("{}/{}", one(request), one(limit))
 }
 
-/// The largest first.
+/// The rows of pods, largest first.
 pub(crate) fn of_pods(pods: &[Object], measured: &Measured, training_jobs: &BTreeSet<String>) -> Vec<PodUse> {
     let mut rows: Vec<_> = pods
         .iter()
@@ -144,7 +144,7 @@ pub(crate) fn of_pods(pods: &[Object], measured: &Measured, training_jobs: &BTre
             if kind == "jobset" && training_jobs.contains(&name) {
                 kind = "trainjob".to_owned();
             }
-            let Asked { requests, limits, gpu } = asked(pod);
+            let Requested { requests, limits, gpu } = requested(pod);
             let amounts = Use { used: measured.of(pod.name()), requests, limits, gpu };
             let node = pod.str("/spec/nodeName").map(str::to_owned);
             PodUse::new(pod.name().to_owned(), format!("{kind}/{name}"), node, amounts)
@@ -164,9 +164,9 @@ impl PodUse {
             node,
             amounts,
             cpu: amounts.cpu(),
-            cpu_asked: amounts.cpu_asked(),
+            cpu_requested: amounts.cpu_requested(),
             memory: amounts.memory(),
-            memory_asked: amounts.memory_asked(),
+            memory_requested: amounts.memory_requested(),
             gpus: amounts.gpus(),
         }
     }
@@ -175,7 +175,7 @@ impl PodUse {
         self.amounts.size()
     }
 
-    /// The last line of a table for people.
+    /// The total, for the last row of the table.
     pub(crate) fn total(rows: &[Self]) -> Self {
         Self::new("total".to_owned(), String::new(), None, sum(rows.iter().map(|row| row.amounts)))
     }
@@ -186,7 +186,7 @@ impl ComponentUse {
         self.amounts.size()
     }
 
-    /// The largest first.
+    /// The rows of workloads, largest first.
     pub(crate) fn of(pods: Vec<PodUse>) -> Vec<Self> {
         let mut components: BTreeMap<String, (Vec<Use>, BTreeSet<String>)> = BTreeMap::new();
         for pod in pods {
@@ -203,9 +203,9 @@ impl ComponentUse {
                     pods: uses.len(),
                     amounts,
                     cpu: amounts.cpu(),
-                    cpu_asked: amounts.cpu_asked(),
+                    cpu_requested: amounts.cpu_requested(),
                     memory: amounts.memory(),
-                    memory_asked: amounts.memory_asked(),
+                    memory_requested: amounts.memory_requested(),
                     gpus: amounts.gpus(),
                     node_names: nodes.iter().cloned().collect::<Vec<_>>().join(","),
                     nodes,

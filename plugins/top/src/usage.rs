@@ -1,4 +1,4 @@
-//! What pods ask for.
+//! Requests and limits of pods.
 
 use std::collections::BTreeSet;
 use std::ops::Add;
@@ -8,39 +8,40 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Amounts, ComponentKind, PodState, is_gpu, pod_state};
 use serde_json::Value;
 
-/// What a pod's spec says.
+/// The requests and limits in a pod's spec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct Requested {
     pub(crate) requests: Amounts,
     pub(crate) limits: Amounts,
-    /// Whole devices, of whatever maker.
+    /// Devices of any vendor.
     pub(crate) gpu: Quantity,
 }
 
-/// A pod that has ended takes nothing any more.
-pub(crate) fn takes_resources(pod: &Object) -> bool {
+/// Whether a pod holds resources: it has not ended.
+pub(crate) fn is_active(pod: &Object) -> bool {
     !matches!(pod_state(pod), PodState::Complete | PodState::Failed)
 }
 
-/// The names of the training jobs. Their pods know only their job sets, which have the same names.
+/// The names of the training jobs. Their pods refer only to their job sets, which have the same names.
 pub(crate) fn training_jobs(kf: &Kf) -> Result<BTreeSet<String>> {
     let kind = ComponentKind::TrainJob;
     let jobs = LeftOut::optional(kf, kind.plural(), kf.api(kind.kind()).list())?.unwrap_or_default();
     Ok(jobs.iter().map(|job| job.name().to_owned()).collect())
 }
 
-/// Sums up the containers that run side by side: init containers that stay on are among them.
-pub(crate) fn asked(pod: &Object) -> Asked {
-    let stays = |container: &&Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
-    let sidecars = pod.list("/spec/initContainers").iter().filter(stays);
-    pod.list("/spec/containers").iter().chain(sidecars).fold(Asked::default(), |sum, container| {
+/// The sum of the containers that run in parallel, including sidecar init containers.
+pub(crate) fn requested(pod: &Object) -> Requested {
+    let is_sidecar =
+        |container: &&Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+    let sidecars = pod.list("/spec/initContainers").iter().filter(is_sidecar);
+    pod.list("/spec/containers").iter().chain(sidecars).fold(Requested::default(), |sum, container| {
         let amounts = |of: &str| {
             let amount = |resource: &str| quantity(container.pointer(&format!("/resources/{of}/{resource}")));
             Amounts { cpu: amount("cpu"), memory: amount("memory") }
         };
         let limits = container.pointer("/resources/limits").and_then(Value::as_object);
         let gpus = limits.into_iter().flatten().filter(|(name, _)| is_gpu(name));
-        Asked {
+        Requested {
             requests: sum.requests + amounts("requests"),
             limits: sum.limits + amounts("limits"),
             gpu: gpus.map(|(_, amount)| quantity(Some(amount))).fold(sum.gpu, Add::add),
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn containers_that_run_side_by_side_are_summed() {
+    fn parallel_containers_are_summed() {
         let asks = |cpu: &str, gpu: u32| {
             json!({ "requests": { "cpu": cpu, "memory": "1Gi" },
                 "limits": { "memory": "2Gi", "nvidia.com/gpu": gpu.to_string(), "example.com/gpus": "9" } })
@@ -76,13 +77,13 @@ mod tests {
                 { "restartPolicy": "Always", "resources": { "requests": { "cpu": "100m" } } },
             ],
         } });
-        let asked = asked(&pod.into());
-        assert_eq!(asked.requests.cpu.cores(), "1600m");
+        let requested = requested(&pod.into());
+        assert_eq!(requested.requests.cpu.cores(), "1600m");
         assert_eq!(
-            (asked.requests.memory.bytes(), asked.limits.memory.bytes()),
+            (requested.requests.memory.bytes(), requested.limits.memory.bytes()),
             ("2Gi".into(), "4Gi".into())
         );
-        assert!(asked.limits.cpu.is_zero());
-        assert_eq!(asked.gpu.value(), 3);
+        assert!(requested.limits.cpu.is_zero());
+        assert_eq!(requested.gpu.value(), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! How much is asked for and used.
+//! `kf top`: requests, limits and usage.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
@@ -40,7 +40,7 @@ fn lines(host: &FakeHost, words: &[&str]) -> Vec<String> {
     host.terminal()
         .rows
         .iter()
-        // The last is the node's, which only `-o wide` shows.
+        // Without the last column, NODE, which only `-o wide` shows.
         .map(|row| {
             row.cells.iter().rev().skip(1).rev().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" ")
         })
@@ -48,7 +48,7 @@ fn lines(host: &FakeHost, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn components_are_summed_the_largest_first() {
+fn workloads_are_summed_and_sorted_largest_first() {
     let host = cluster();
     with_metrics(&host);
     assert_eq!(
@@ -59,7 +59,7 @@ fn components_are_summed_the_largest_first() {
 }
 
 #[test]
-fn one_component_is_shown_by_its_pods_with_a_total() {
+fn named_workload_shows_pods_and_total() {
     let host = cluster();
     host.serve("apps", "v1", "StatefulSet", "statefulsets");
     host.put(json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": "web" },
@@ -78,13 +78,13 @@ fn one_component_is_shown_by_its_pods_with_a_total() {
             "total  26m 500m/- 1Gi 1Gi/2Gi ",
         ]
     );
-    // Close to its limit.
+    // Near its limit.
     assert_eq!(host.terminal().rows[0].cells[4].tone, Tone::Bad);
     assert_eq!(host.terminal().rows[1].cells[4].tone, Tone::Plain);
 }
 
 #[test]
-fn without_a_metrics_server_use_is_unknown_and_said_so() {
+fn usage_without_metrics_server_is_unknown_with_note() {
     let host = cluster();
     assert_eq!(
         lines(&host, &[]),
@@ -102,7 +102,7 @@ fn without_a_metrics_server_use_is_unknown_and_said_so() {
 }
 
 #[test]
-fn a_pod_that_was_not_measured_yet_leaves_its_component_unknown() {
+fn unmeasured_pod_makes_usage_of_workload_unknown() {
     let host = cluster();
     with_metrics(&host);
     host.cluster(|cluster| cluster.remove("metrics.k8s.io/PodMetrics", "web-1"));
@@ -110,7 +110,7 @@ fn a_pod_that_was_not_measured_yet_leaves_its_component_unknown() {
 }
 
 #[test]
-fn a_script_reads_numbers() {
+fn json_output_has_numbers() {
     let host = cluster();
     with_metrics(&host);
     host.format(Format::Json);
@@ -123,25 +123,25 @@ fn a_script_reads_numbers() {
 }
 
 #[test]
-fn without_the_right_to_list_pods_there_is_nothing_to_say() {
+fn listing_without_permission_is_forbidden() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("list", "", "pods"));
     assert_eq!(host.run::<Plugin>(&[]).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn watching_shows_what_is_used_by_now() {
+fn watch_refreshes_usage() {
     let host = cluster();
     with_metrics(&host);
     host.at(std::time::Duration::from_secs(20), |cluster| cluster.remove("Pod", "llm-0"));
-    assert_eq!(host.run::<Plugin>(&["--watch"]), Ok(Exit::OK), "the test's script ends while it watches");
+    assert_eq!(host.run::<Plugin>(&["--watch"]), Ok(Exit::OK), "the watch ends with the script of the test");
     let stdout = host.terminal().stdout.clone();
     assert!(stdout.contains("statefulset/llm") && stdout.contains("statefulset/web"), "{stdout}");
-    assert_eq!(host.terminal().rows.len(), 1, "what is gone is not shown any more");
+    assert_eq!(host.terminal().rows.len(), 1, "deleted pods are not shown");
 }
 
 #[test]
-fn broken_metrics_server_leaves_use_unknown() {
+fn broken_metrics_server_makes_usage_unknown() {
     for code in [ErrorCode::Unreachable, ErrorCode::Internal, ErrorCode::TimedOut, ErrorCode::Expired] {
         let host = cluster();
         with_metrics(&host);
@@ -154,7 +154,7 @@ fn broken_metrics_server_leaves_use_unknown() {
 }
 
 #[test]
-fn broken_kind_of_training_jobs_is_left_out() {
+fn broken_train_jobs_are_skipped_with_warning() {
     let host = cluster();
     with_metrics(&host);
     host.serve("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs");
@@ -166,7 +166,7 @@ fn broken_kind_of_training_jobs_is_left_out() {
 }
 
 #[test]
-fn all_namespaces_are_one_table_the_largest_first() {
+fn all_namespaces_are_one_table_largest_first() {
     let host = cluster();
     with_metrics(&host);
     for (kind, version) in [("Pod", "v1"), ("PodMetrics", "metrics.k8s.io/v1beta1")] {
@@ -181,7 +181,7 @@ fn all_namespaces_are_one_table_the_largest_first() {
     let first: Vec<_> =
         all.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(first, ["team-a statefulset/llm", "team-b pod/web-0", "team-a statefulset/web"]);
-    // Pods of one name in two namespaces are measured apart.
+    // Pods of the same name in two namespaces are measured separately.
     assert!(all[1].contains(" 3 4/- 7Gi "), "{all:?}");
     assert_eq!(lines(&host, &["-A", "--pods"]).len(), 4);
     host.cluster(|cluster| cluster.deny("list", "", "pods"));

@@ -1,4 +1,4 @@
-//! `kf whoami`: who the cluster thinks the user is, and what that is worth in this namespace.
+//! `kf whoami`: the user as the cluster sees them, and their role in this namespace.
 
 mod role;
 
@@ -8,21 +8,21 @@ use serde::Serialize;
 
 pub use role::Role;
 
-/// Show who the cluster thinks you are
+/// Show your user, groups and role
 #[derive(clap::Parser, Describe)]
 #[kf(example("whoami", "user, groups, cluster, namespace and role"))]
 #[kf(example("whoami -o json", "the same for a script"))]
 #[kf(example("whoami -n team-b", "your role in another namespace"))]
 pub struct Whoami {}
 
-/// What is shown.
+/// The printed report.
 #[derive(Serialize, TableRow)]
 #[row(name = "format!(\"user/{}\", self.user.as_deref().unwrap_or(UNKNOWN))")]
 struct Report {
     #[serde(skip)]
     #[column(title = "USER")]
     user_line: Cell,
-    /// None where the cluster cannot say.
+    /// `None` if the cluster cannot tell.
     #[column(skip)]
     user: Option<String>,
     #[serde(skip)]
@@ -54,7 +54,7 @@ struct Report {
 #[kf_plugin_sdk::main]
 pub fn main(_: Whoami, kf: &Kf) -> Result<Exit> {
     let identity = match kf.whoami() {
-        // A name for a script is not made up.
+        // `-o name` prints no made-up name.
         Err(error) if error.is(ErrorCode::Unsupported) && kf.output_format() != Format::Name => {
             kf.warn(error.message);
             None
@@ -94,7 +94,7 @@ fn report(identity: Option<Identity>, context: Context, role: Role, now: Timesta
 
 fn expiry(expires: Option<Timestamp>, now: Timestamp) -> Cell {
     match expires {
-        None => Cell::toned("no known end", Tone::Plain),
+        None => Cell::toned("no known expiry", Tone::Plain),
         Some(end) if end <= now => Cell::toned(format!("expired at {end}"), Tone::Bad),
         Some(end) => {
             let left = now.age(end);
@@ -131,12 +131,12 @@ mod tests {
         assert_eq!(
             host.terminal().stdout,
             "USER  alice\nGROUPS  ml, system:authenticated\nCLUSTER  lab\nNAMESPACE  team-a\n\
-             ROLE  edit: may run and change workloads\nCREDENTIALS  no known end\nUID\n"
+             ROLE  edit: can run and change workloads\nCREDENTIALS  no known expiry\nUID\n"
         );
     }
 
     #[test]
-    fn cluster_that_cannot_say_who_it_is_still_says_the_role() {
+    fn cluster_without_self_subject_review_still_shows_role() {
         let host = alice();
         let old = Error::unsupported("this cluster serves no SelfSubjectReview");
         host.cluster(|cluster| cluster.hide_identity(old.clone()));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_get_fields() {
+    fn json_output_has_fields() {
         let host = alice();
         host.format(Format::Json);
         host.run::<Plugin>(&[]).unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_end_soon_stand_out() {
+    fn expiring_credentials_are_highlighted() {
         let now = Timestamp(1_000_000);
         assert_eq!(expiry(Some(Timestamp(1_000_000 + 90_000)), now).tone, Tone::Warning);
         assert!(expiry(Some(now), now).text.starts_with("expired"));

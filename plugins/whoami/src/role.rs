@@ -1,13 +1,13 @@
-//! The user's role in the namespace, found by asking what the user may do.
+//! The user's role in the namespace, derived from access reviews.
 //!
-//! Role bindings may not be readable, and a role may come from a group or from the cluster. So the
-//! authorizer is asked the one thing that tells each role from the next.
+//! The user may not be able to read role bindings, and a role may come from a group or a cluster role. So the
+//! authorizer is asked about one permission that only each role and the ones above it have.
 
 use kf_plugin_sdk::Access;
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
 
-/// Kubeflow's roles, by what they are worth.
+/// Kubeflow's roles, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -20,24 +20,24 @@ pub enum Role {
 impl Role {
     pub(crate) fn cell(self) -> Cell {
         let (text, tone) = match self {
-            Self::Admin => ("admin: may also decide who else may", Tone::Good),
-            Self::Edit => ("edit: may run and change workloads", Tone::Good),
-            Self::View => ("view: may look", Tone::Plain),
-            Self::None => ("none: may not even list pods here", Tone::Warning),
+            Self::Admin => ("admin: can also grant access to other users", Tone::Good),
+            Self::Edit => ("edit: can run and change workloads", Tone::Good),
+            Self::View => ("view: read-only", Tone::Plain),
+            Self::None => ("none: cannot list pods", Tone::Warning),
         };
         Cell::toned(text, tone)
     }
 }
 
-/// Asks for all roles in one call.
+/// Checks all roles in one call.
 pub(crate) fn probe(kf: &Kf) -> Result<Role> {
     let verdicts = kf.can_i(&[
         Access::new("create", "rbac.authorization.k8s.io", "rolebindings"),
         Access::new("create", "", "pods"),
         Access::new("list", "", "pods"),
     ])?;
-    let may = |index: usize| verdicts.get(index).is_some_and(|verdict| verdict.allowed);
-    Ok(match (may(0), may(1), may(2)) {
+    let allowed = |index: usize| verdicts.get(index).is_some_and(|verdict| verdict.allowed);
+    Ok(match (allowed(0), allowed(1), allowed(2)) {
         (true, _, true) => Role::Admin,
         (_, true, true) => Role::Edit,
         (_, _, true) => Role::View,
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_role_is_told_from_the_next() {
+    fn each_role_is_detected() {
         let denied = [
             ("create", "rbac.authorization.k8s.io", "rolebindings"),
             ("create", "", "pods"),

@@ -1,29 +1,30 @@
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::ComponentKind;
 
-/// A StatefulSet's pods carry a label of its name and a hash, together at most 63 bytes.
-const LONGEST_NOTEBOOK: usize = 52;
-/// A workspace's name is the value of a label; the controller cuts what it derives from it.
-const LONGEST_WORKSPACE: usize = 63;
+/// The pods of a StatefulSet have a label with its name and a hash, of at most 63 bytes together.
+const MAX_NOTEBOOK_NAME_LEN: usize = 52;
+/// A workspace's name is a label value; the controller truncates names derived from it.
+const MAX_WORKSPACE_NAME_LEN: usize = 63;
 
-/// Whether a server of this name could ever run.
+/// Checks that a server of this name can run.
 ///
-/// The cluster takes any name; of some the controller then makes no pod, and says so only in its own
+/// The API server accepts any name. For some, the controller then creates no pod and reports that only in its own
 /// log.
 pub fn check_name(kind: ComponentKind, name: &str) -> Result<()> {
-    let refuse = |why: String| Err(Error::invalid(format!("`{name}` cannot be a {kind}'s name: {why}")));
-    let longest = if kind == ComponentKind::Notebook { LONGEST_NOTEBOOK } else { LONGEST_WORKSPACE };
+    let refuse = |why: String| Err(Error::invalid(format!("invalid {kind} name `{name}`: {why}")));
+    let longest =
+        if kind == ComponentKind::Notebook { MAX_NOTEBOOK_NAME_LEN } else { MAX_WORKSPACE_NAME_LEN };
     if name.is_empty() {
         return refuse("it is empty".into());
     }
     if name.len() > longest {
-        return refuse(format!("it has {} characters, and at most {longest} work", name.len()));
+        return refuse(format!("{} characters, at most {longest} are allowed", name.len()));
     }
     if let Some(wrong) = name.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
-        return refuse(format!("it has `{wrong}`, and only a-z, 0-9 and - work"));
+        return refuse(format!("`{wrong}` is not allowed, only a-z, 0-9 and -"));
     }
     if name.starts_with('-') || name.ends_with('-') {
-        return refuse("it starts or ends with -".into());
+        return refuse("must not start or end with -".into());
     }
     Ok(())
 }
@@ -37,20 +38,20 @@ mod tests {
     }
 
     #[test]
-    fn names_of_which_no_pod_comes_are_refused() {
+    fn notebook_names_without_pod_are_refused() {
         let notebook = |name: &str| why(ComponentKind::Notebook, name);
         for good in ["a", "9num", "alice-2", &"a".repeat(52)] {
             assert_eq!(notebook(good), "");
         }
-        assert!(notebook(&"a".repeat(53)).ends_with("it has 53 characters, and at most 52 work"));
-        assert!(notebook("a.b").ends_with("it has `.`, and only a-z, 0-9 and - work"));
+        assert!(notebook(&"a".repeat(53)).ends_with("53 characters, at most 52 are allowed"));
+        assert!(notebook("a.b").ends_with("`.` is not allowed, only a-z, 0-9 and -"));
         assert!(notebook("Alice").contains("`A`"));
-        assert!(notebook("-a").ends_with("it starts or ends with -"));
+        assert!(notebook("-a").ends_with("must not start or end with -"));
         assert!(notebook("").ends_with("it is empty"));
     }
 
     #[test]
-    fn a_workspace_may_have_a_longer_name_but_no_dot() {
+    fn workspace_name_can_be_longer_but_has_no_dot() {
         let workspace = |name: &str| why(ComponentKind::Workspace, name);
         assert_eq!(workspace(&"a".repeat(60)), "");
         assert!(workspace(&"a".repeat(64)).contains("at most 63"));

@@ -1,4 +1,4 @@
-//! A server's page in the user's browser, for as long as the command runs.
+//! Opens a server's page in the browser, and forwards its port while the command runs.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::page::{Page, page};
 use crate::server::Server;
 use crate::wait::until_running;
 
-/// A server that is started may still need a moment before it listens.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A server may not listen yet when its pod is ready.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How to open a page.
 #[derive(Clone, Debug)]
-pub struct Opening {
-    /// On this machine; 0 is any that is free.
+pub struct OpenOptions {
+    /// The local port; 0 picks a free one.
     pub local_port: u16,
     pub browser: bool,
-    /// Which of a Workspace's ports; the first if none.
+    /// The port of a Workspace; `None` is the first.
     pub port_id: Option<String>,
     /// Print the token with the address.
     pub show_token: bool,
-    /// How long the server may take until it answers.
+    /// How long to wait for the server to answer.
     pub limit: Duration,
 }
 
-/// What is said of an opened page.
+/// The report about an opened page.
 #[derive(Debug, Serialize, TableRow)]
 #[row(name = "self.server.clone()")]
 struct Opened {
@@ -38,9 +38,9 @@ struct Opened {
     port: u16,
 }
 
-/// Leads a local port to the server and shows its page, until the server is stopped or deleted. Whoever
-/// ends kf leaves the server running. When its pod is replaced the same port leads to the new one.
-pub fn open(kf: &Kf, server: Server, opening: &Opening) -> Result<Exit> {
+/// Forwards a local port to the server and opens its page, until the server is stopped or deleted. Ending kf leaves
+/// the server running. If the pod is replaced, the same local port is forwarded to the new one.
+pub fn open(kf: &Kf, server: Server, opening: &OpenOptions) -> Result<Exit> {
     let mut server = server;
     let mut local = opening.local_port;
     let mut is_shown = false;
@@ -51,39 +51,39 @@ pub fn open(kf: &Kf, server: Server, opening: &Opening) -> Result<Exit> {
         let forward = kf.forward_ports(pod.name(), &[Port { local, remote: page.port }])?;
         local = forward.ports().first().map_or(local, |port| port.local);
         if is_shown {
-            kf.note(format!("connected to {server} again"));
+            kf.note(format!("reconnected to {server}"));
         } else {
             let in_browser = opening.browser && forward.open_page(&page.with_token())?;
-            tell(kf, &server, &pod, &page, local, in_browser, opening)?;
+            report(kf, &server, &pod, &page, local, in_browser, opening)?;
             is_shown = true;
         }
         let ended = forward.finish();
         drop(forward);
-        let Some(now_is) = server.again(kf)? else {
+        let Some(reloaded) = server.reload(kf)? else {
             return Err(Error::failed(format!("{server} was deleted")));
         };
-        server = now_is;
-        if !server.is_wished() {
+        server = reloaded;
+        if !server.should_run() {
             kf.note(format!("{server} was stopped"));
             return Ok(Exit::OK);
         }
-        let same = kf.api("Pod").find(pod.name())?.filter(|now_is| now_is.uid() == pod.uid());
+        let same = kf.api("Pod").find(pod.name())?.filter(|found| found.uid() == pod.uid());
         if same.is_some_and(|pod| pod.str("/metadata/deletionTimestamp").is_none()) {
             ended?;
         }
-        kf.note(format!("the connection to pod {} has ended, waiting for {server} to be back", pod.name()));
-        kf.sleep(ASK_AGAIN);
+        kf.note(format!("lost connection to pod {}, waiting for {server}", pod.name()));
+        kf.sleep(RETRY_INTERVAL);
     }
 }
 
-fn tell(
+fn report(
     kf: &Kf,
     server: &Server,
     pod: &Object,
     page: &Page,
     local: u16,
     in_browser: bool,
-    opening: &Opening,
+    opening: &OpenOptions,
 ) -> Result<()> {
     let path = if opening.show_token { page.with_token() } else { page.path.clone() };
     let url = format!("http://localhost:{local}{path}");
@@ -97,7 +97,7 @@ fn tell(
         kf.record(&Opened { server, url, pod, port: local })?;
     }
     if page.token.is_some() && !in_browser && !opening.show_token {
-        kf.note("it asks for a token; --show-token prints it with the address");
+        kf.note("the page asks for a token; --show-token prints it with the address");
     }
     if kf.context().interactive {
         kf.note(format!("Ctrl-C closes the connection and leaves {server} running"));
@@ -105,10 +105,10 @@ fn tell(
     Ok(())
 }
 
-/// Any answer will do: it listens.
+/// Waits until the server listens. Any HTTP answer counts.
 fn until_answers(kf: &Kf, server: &Server, pod: &Object, page: &Page, limit: Duration) -> Result<()> {
     let progress = kf.progress(&format!("waiting for {server} to answer"));
-    let begun = kf.now();
+    let started = kf.now();
     loop {
         let error = match kf.pod_http(pod.name(), page.port).get(&page.path) {
             Ok(_) => return Ok(()),
@@ -121,7 +121,7 @@ fn until_answers(kf: &Kf, server: &Server, pod: &Object, page: &Page, limit: Dur
         if !listens_later {
             return Err(error);
         }
-        let waited = begun.age(kf.now());
+        let waited = started.age(kf.now());
         if waited >= limit {
             let text =
                 format!("{server} does not answer on port {} after {}", page.port, short_duration(waited));
@@ -134,6 +134,6 @@ fn until_answers(kf: &Kf, server: &Server, pod: &Object, page: &Page, limit: Dur
             page.port,
             short_duration(waited)
         ));
-        kf.sleep(ASK_AGAIN);
+        kf.sleep(RETRY_INTERVAL);
     }
 }

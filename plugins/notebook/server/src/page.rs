@@ -4,21 +4,21 @@ use serde_json::Value;
 use crate::server::Server;
 use crate::state::field;
 
-/// The port Jupyter images listen on when nothing says another.
-const JUPYTER: u16 = 8888;
+/// The default port of Jupyter images.
+const JUPYTER_PORT: u16 = 8888;
 
-/// Where a server's page is on its pod.
+/// The location of a server's page on its pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub port: u16,
     /// Begins and ends with `/`.
     pub path: String,
-    /// What the server asks for, if the pod's spec holds it.
+    /// The token of the server, if the pod's spec contains it.
     pub token: Option<String>,
 }
 
 impl Page {
-    /// The path with the token, for a browser and not for a screen.
+    /// The path with the token. For the browser, not for output.
     pub fn with_token(&self) -> String {
         match &self.token {
             Some(token) => format!("{}?token={}", self.path, escaped(token)),
@@ -27,32 +27,38 @@ impl Page {
     }
 }
 
-/// Where the page of a server is. `port_id` chooses one of a Workspace's ports.
+/// Finds the page of a server. `port_id` selects a port of a Workspace.
 pub fn page(kf: &Kf, server: &Server, pod: &Object, port_id: Option<&str>) -> Result<Page> {
     let containers = pod.list("/spec/containers");
     let Some(container) = server.container(containers) else {
-        return Err(Error::failed(format!("pod {} lists no containers", pod.name())));
+        return Err(Error::failed(format!("pod {} has no containers", pod.name())));
     };
     let token = token(container);
     if server.is_notebook() {
         if let Some(id) = port_id {
-            return Err(Error::invalid(format!("--port-id {id} is for workspaces, and {server} is none")));
+            return Err(Error::invalid(format!(
+                "--port-id {id} applies only to workspaces, not to {server}"
+            )));
         }
         let prefix = variable(container, "NB_PREFIX").map(str::to_owned);
         let path = prefix.unwrap_or_else(|| format!("/notebook/{}/{}", kf.namespace(), server.name()));
-        return Ok(Page { port: first_port(container).unwrap_or(JUPYTER), path: directory(&path), token });
+        return Ok(Page {
+            port: first_port(container).unwrap_or(JUPYTER_PORT),
+            path: directory(&path),
+            token,
+        });
     }
     let (port, path) = workspace(kf, server, container, port_id)?;
     Ok(Page { port, path, token })
 }
 
-/// A port of a Workspace's image: its id is a part of the path.
+/// A port of a Workspace's image. Its id is part of the path.
 struct ImagePort {
     id: String,
     port: u16,
 }
 
-/// The kind knows ports and paths; an ordinary user may often not read it, so the pod has to do.
+/// Port and path of a Workspace, from its kind. Many users have no permission to read kinds; then from the pod.
 fn workspace(kf: &Kf, server: &Server, container: &Value, wanted: Option<&str>) -> Result<(u16, String)> {
     let base = format!("/workspace/connect/{}/{}/", kf.namespace(), server.name());
     let kind = server.object().str("/spec/kind").unwrap_or_default();
@@ -61,11 +67,11 @@ fn workspace(kf: &Kf, server: &Server, container: &Value, wanted: Option<&str>) 
         other => other?,
     };
     let Some(kind) = kind else {
-        let port = first_port(container).unwrap_or(JUPYTER);
+        let port = first_port(container).unwrap_or(JUPYTER_PORT);
         let id = wanted.map(str::to_owned).or_else(|| id_in_variables(container, &base));
         let Some(id) = id else {
             return Err(Error::invalid(format!(
-                "the path of {server} is not known: you may not read its kind, and its pod does not say"
+                "cannot determine the path of {server}: no permission to read its kind, and its pod does not set it"
             ))
             .hint(kf.command_line().set("--port-id", "ID")));
         };
@@ -75,17 +81,17 @@ fn workspace(kf: &Kf, server: &Server, container: &Value, wanted: Option<&str>) 
     let port = match wanted {
         Some(id) => ports.iter().find(|port| port.id == id).ok_or_else(|| {
             let ids: Vec<_> = ports.iter().map(|port| port.id.as_str()).collect();
-            Error::invalid(format!("{server} has no port `{id}`; it has {}", ids.join(", ")))
+            Error::invalid(format!("{server} has no port `{id}`; available: {}", ids.join(", ")))
         })?,
         None => ports.first().ok_or_else(|| {
-            Error::not_found(format!("the image of {server} has no port in its kind {}", kind.name()))
+            Error::not_found(format!("kind {} defines no port for the image of {server}", kind.name()))
         })?,
     };
     let path = if strips_prefix(&kind, &port.id) { "/".to_owned() } else { format!("{base}{}/", port.id) };
     Ok((port.port, path))
 }
 
-/// The ports of the chosen image; where it was replaced while the pod runs, still the chosen one's.
+/// The ports of the selected image, even if an option replaces it.
 fn image_ports(server: &Server, kind: &Object) -> Vec<ImagePort> {
     let chosen = server.options().map(|(image, _)| image);
     let values = kind.list("/spec/podTemplate/options/imageConfig/values");
@@ -98,14 +104,14 @@ fn image_ports(server: &Server, kind: &Object) -> Vec<ImagePort> {
     ports.into_iter().flatten().filter_map(port).collect()
 }
 
-/// Some servers know nothing of prefixes; the gateway takes it off, and here there is no gateway.
+/// Whether the gateway strips the path prefix. A forwarded port bypasses the gateway.
 fn strips_prefix(kind: &Object, id: &str) -> bool {
     let ports = kind.list("/spec/podTemplate/ports");
     let port = ports.iter().find(|port| port.get("id").and_then(Value::as_str) == Some(id));
     port.and_then(|port| port.pointer("/httpProxy/removePathPrefix")?.as_bool()) == Some(true)
 }
 
-/// The port id in a path that the kind has put into the pod's environment.
+/// The port id in a path in the pod's environment, which the kind sets.
 fn id_in_variables(container: &Value, base: &str) -> Option<String> {
     let variables = container.get("env").and_then(Value::as_array)?;
     let values = variables.iter().filter_map(|variable| field(variable, "/value"));
@@ -124,7 +130,7 @@ fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
     field(variable, "/value")
 }
 
-/// The token a Jupyter server was told to ask for. One from a secret is not to be seen here.
+/// The token in the arguments or environment of a Jupyter server. A token from a secret is not visible here.
 fn token(container: &Value) -> Option<String> {
     let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
     let words: Vec<_> = words.filter_map(Value::as_str).collect();
@@ -137,8 +143,8 @@ fn token(container: &Value) -> Option<String> {
         [option, value] if options.contains(option) => Some(*value),
         _ => None,
     });
-    let said = joined.or(apart).map(|value| value.trim_matches(['\'', '"']));
-    let value = match said {
+    let given = joined.or(apart).map(|value| value.trim_matches(['\'', '"']));
+    let value = match given {
         Some(value) => match value.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')')) {
             Some(name) => variable(container, name)?,
             None => value,
@@ -148,7 +154,7 @@ fn token(container: &Value) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// With a `/` at both ends. A pod's spec may say anything, so what is no path is escaped.
+/// The path with a `/` at both ends. A pod's spec can contain anything, so the segments are escaped.
 fn directory(path: &str) -> String {
     match path.trim_matches('/') {
         "" => "/".to_owned(),
@@ -156,18 +162,18 @@ fn directory(path: &str) -> String {
     }
 }
 
-/// As a part of a path or the value of a query.
+/// Escapes a path segment or query value.
 fn escaped(text: &str) -> String {
-    let mut plain = String::new();
+    let mut escaped = String::new();
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                plain.push(char::from(byte))
+                escaped.push(char::from(byte))
             }
-            _ => plain.push_str(&format!("%{byte:02X}")),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
         }
     }
-    plain
+    escaped
 }
 
 #[cfg(test)]
@@ -177,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_found_where_jupyter_takes_it_from() {
+    fn token_is_found_in_arguments_and_environment() {
         let found = |container: Value| token(&container);
         let of = |token: &str| Some(token.to_owned());
         assert_eq!(found(json!({ "args": ["--ServerApp.token=s3"] })), of("s3"));
@@ -196,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_survives_the_query() {
+    fn token_is_escaped_in_query() {
         let page = Page { port: 1, path: "/a/".into(), token: Some("a&b=c d/é".into()) };
         assert_eq!(page.with_token(), "/a/?token=a%26b%3Dc%20d%2F%C3%A9");
     }
 
     #[test]
-    fn a_prefix_gets_its_slashes() {
+    fn prefix_is_normalised_to_directory() {
         assert_eq!(directory("/notebook/team-a/alice"), "/notebook/team-a/alice/");
         assert_eq!(directory("x/"), "/x/");
         assert_eq!(directory("/"), "/");

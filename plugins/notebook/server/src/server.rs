@@ -9,7 +9,7 @@ use crate::{GROUP, NOTEBOOK_LABEL, STOPPED, STOPPED_BY_KF, WORKSPACE_LABEL};
 /// Both kinds.
 pub const KINDS: [ComponentKind; 2] = [ComponentKind::Notebook, ComponentKind::Workspace];
 
-/// Which of the two kinds the cluster serves; an error if it serves neither.
+/// The kinds that the cluster serves; an error if it serves neither.
 pub fn served(kf: &Kf) -> Result<Vec<ComponentKind>> {
     let served = kf.discover(GROUP)?;
     let is_served = |kind: &ComponentKind| served.iter().any(|served| served.kind == kind.kind().kind);
@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    /// What is already at hand; none if it is of another kind.
+    /// The server of an object; `None` if it is of another kind.
     pub fn of(object: Object) -> Option<Self> {
         let component = Component::of(object)?;
         KINDS.contains(&component.kind).then_some(Self { component })
@@ -75,15 +75,15 @@ impl Server {
         &self.component.object
     }
 
-    /// Whether it is wished to run. The status may say otherwise for a while.
-    pub fn is_wished(&self) -> bool {
+    /// Whether the desired state is running. The actual state can differ for a while.
+    pub fn should_run(&self) -> bool {
         match self.kind() {
             ComponentKind::Notebook => self.object().annotation(STOPPED).is_none(),
             _ => self.object().bool("/spec/paused") != Some(true),
         }
     }
 
-    /// Since when it is wished not to run, if that is known.
+    /// When it was stopped, if known.
     pub fn stopped_since(&self) -> Option<Timestamp> {
         match self.kind() {
             ComponentKind::Notebook => Timestamp::parse(self.object().annotation(STOPPED)?),
@@ -91,14 +91,14 @@ impl Server {
         }
     }
 
-    /// Whether kf stopped it. Of a Workspace nothing tells.
+    /// Whether kf stopped it. Unknown for a Workspace.
     pub fn stopped_by_kf(&self) -> Option<bool> {
         let object = self.object();
         let stopped = object.annotation(STOPPED).filter(|_| self.is_notebook())?;
         Some(object.annotation(STOPPED_BY_KF) == Some(stopped))
     }
 
-    /// When it was last used, as far as its controller looks.
+    /// When it was last used, as reported by its controller.
     pub fn last_activity(&self) -> Option<Timestamp> {
         match self.kind() {
             ComponentKind::Notebook => {
@@ -108,29 +108,29 @@ impl Server {
         }
     }
 
-    /// A Workspace counts in milliseconds, and 0 is never.
+    /// A time of a Workspace, in milliseconds; 0 means never.
     fn millis(&self, pointer: &str) -> Option<Timestamp> {
         let millis = u64::try_from(self.object().int(pointer)?).ok()?;
         (millis > 0).then_some(Timestamp(millis))
     }
 
-    /// What a Workspace chose: image and pod options.
+    /// The image option and pod option of a Workspace.
     pub fn options(&self) -> Option<(&str, &str)> {
         let chosen = |what: &str| self.object().str(&format!("/spec/podTemplate/options/{what}"));
         Some((chosen("imageConfig")?, chosen("podConfig")?))
     }
 
-    /// The options an admin wants a Workspace to have instead of its own, if there are any.
+    /// The options that an admin has set to replace those of a Workspace, if any.
     ///
-    /// `pendingRestart` alone means nothing: starting it anew keeps the old ones for ever.
-    pub fn offered(&self) -> Option<(&str, &str)> {
+    /// `pendingRestart` alone is not enough: a restart keeps the old options.
+    pub fn replacement_options(&self) -> Option<(&str, &str)> {
         let (image, pod) = self.options()?;
         let desired = |what: &str| self.object().str(&format!("/status/podTemplateOptions/{what}/desired"));
         let wanted = (desired("imageConfig").unwrap_or(image), desired("podConfig").unwrap_or(pod));
         (wanted != (image, pod)).then_some(wanted)
     }
 
-    /// The claims it mounts; the home volume's first.
+    /// The claims it mounts, the home volume first.
     pub fn claims(&self) -> Vec<&str> {
         let object = self.object();
         match self.kind() {
@@ -147,20 +147,20 @@ impl Server {
         }
     }
 
-    /// The label its pods carry its name in.
+    /// The label of its pods that holds its name.
     pub fn label(&self) -> &'static str {
         if self.is_notebook() { NOTEBOOK_LABEL } else { WORKSPACE_LABEL }
     }
 
-    /// The container that does the work, as a pod spec names it.
+    /// The main container among those of a pod spec.
     pub fn container<'a>(&self, containers: &'a [Value]) -> Option<&'a Value> {
         let name = if self.is_notebook() { self.name() } else { "main" };
         let named = containers.iter().find(|one| one.get("name").and_then(Value::as_str) == Some(name));
         named.or(containers.first())
     }
 
-    /// Reads it again; none if it is gone or another has its name.
-    pub fn again(&self, kf: &Kf) -> Result<Option<Self>> {
+    /// Reads it again; `None` if it was deleted or replaced.
+    pub fn reload(&self, kf: &Kf) -> Result<Option<Self>> {
         let object = kf.api(self.kind().kind()).find(self.name())?;
         let same = |object: &Object| object.uid().is_none() || object.uid() == self.object().uid();
         Ok(object

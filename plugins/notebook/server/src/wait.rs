@@ -1,4 +1,4 @@
-//! Waiting until a server runs, or until its pod is gone.
+//! Waits until a server runs, or until its pod is deleted.
 
 use std::time::Duration;
 
@@ -7,78 +7,79 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::restarts;
 use kf_plugin_sdk::{Api, short_duration};
 
-use crate::scene::Scene;
 use crate::server::Server;
-use crate::state::{ServerState, View, is_older, is_proven};
+use crate::snapshot::Snapshot;
+use crate::state::{ServerState, View, has_readiness_probe, is_older};
 
-/// A failure that lasts so long does not heal by itself. Every start of a Workspace fails for a moment.
-const FAILURE_LASTS: Duration = Duration::from_secs(20);
-/// So long a server without a readiness probe has to run, for a crash loop looks well at each try.
-const STEADY: Duration = Duration::from_secs(3);
-/// A pod that a change replaces is gone by then; one that the change does not touch stays.
-const REPLACED_WITHIN: Duration = Duration::from_secs(5);
-/// Events come without a watch of their own.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// A failure that lasts this long does not recover. Every start of a Workspace fails for a moment.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server without a readiness probe must run: in a crash loop it seems ready at each start.
+const MIN_UPTIME: Duration = Duration::from_secs(3);
+/// If a change replaces the pod, it does so within this time.
+const REPLACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often events are read; they have no watch here.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Waits until the server can be used; its pod. An error if it cannot be within the limit.
+/// Waits until the server is ready and returns its pod. An error after the limit.
 pub fn until_running(kf: &Kf, server: &mut Server, limit: Duration) -> Result<Object> {
     until_replaced(kf, server, None, limit)
 }
 
-/// The same, by another pod than the one of this uid: after a change the old one still runs for a moment.
+/// Like [`until_running`], but with another pod than `old`: after a change the old one still runs for a moment.
 pub fn until_replaced(kf: &Kf, server: &mut Server, old: Option<&str>, limit: Duration) -> Result<Object> {
     let progress = kf.progress(&format!("waiting for {server}"));
-    let begun = kf.now();
+    let started = kf.now();
     let mut changes = Changes::open(kf, server)?;
     let mut failing: Option<Timestamp> = None;
     let mut steady: Option<(Timestamp, String)> = None;
     loop {
-        let again = server.again(kf)?;
+        let reloaded = server.reload(kf)?;
         *server =
-            again.ok_or_else(|| Error::failed(format!("{server} was deleted while it was starting")))?;
-        if !server.is_wished() {
-            let text =
-                format!("{server} was stopped while it was starting: it was idle, or somebody stopped it");
+            reloaded.ok_or_else(|| Error::failed(format!("{server} was deleted while it was starting")))?;
+        if !server.should_run() {
+            let text = format!(
+                "{server} was stopped while it was starting: it was idle, or another user stopped it"
+            );
             return Err(Error::failed(text).hint(format!("kf notebook start {server}")));
         }
-        let scene = Scene::of(kf, server)?;
+        let snapshot = Snapshot::of(kf, server)?;
         let now = kf.now();
-        let view = View::new(server, &scene, now);
+        let view = View::new(server, &snapshot, now);
         match (view.state, view.pod) {
             (ServerState::Running, Some(pod)) if old.is_some() && pod.uid() == old => {
-                let is_kept = scene.set(server).is_some_and(|set| !is_older(pod, set));
-                if is_kept && begun.age(now) >= REPLACED_WITHIN {
+                let is_kept = snapshot.set(server).is_some_and(|set| !is_older(pod, set));
+                if is_kept && started.age(now) >= REPLACE_TIMEOUT {
                     return Ok(pod.clone());
                 }
             }
             (ServerState::Running, Some(pod)) => {
                 let uid = pod.uid().unwrap_or_default();
-                if is_proven(server, pod) {
+                if has_readiness_probe(server, pod) {
                     return Ok(pod.clone());
                 }
                 match &steady {
-                    Some((since, of)) if *of == life(uid, pod) => {
-                        if since.age(now) >= STEADY {
+                    Some((since, of)) if *of == run_id(uid, pod) => {
+                        if since.age(now) >= MIN_UPTIME {
                             return Ok(pod.clone());
                         }
                     }
-                    _ => steady = Some((now, life(uid, pod))),
+                    _ => steady = Some((now, run_id(uid, pod))),
                 }
             }
             _ if view.state == ServerState::Failed || view.is_refused => {
                 let since = *failing.get_or_insert(now);
-                if view.is_final || since.age(now) >= FAILURE_LASTS {
+                if view.is_permanent || since.age(now) >= FAILURE_TIMEOUT {
                     return Err(failed(&view));
                 }
             }
-            // Between two tries a crash loop only looks as if it started.
+            // Between two starts, a crash loop only seems to be starting.
             (_, pod) if pod.is_none_or(|pod| restarts(pod) == 0) => failing = None,
             _ => {}
         }
-        let waited = begun.age(now);
+        let waited = started.age(now);
         if waited >= limit {
             let why = view.why.as_deref().unwrap_or("it is not ready");
-            let text = format!("{server} does not run after {}: {why}", short_duration(waited));
+            let text = format!("{server} is not running after {}: {why}", short_duration(waited));
             return Err(Error::timed_out(text).hint(format!("kf status {server}")));
         }
         let what = view.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -87,35 +88,35 @@ pub fn until_replaced(kf: &Kf, server: &mut Server, old: Option<&str>, limit: Du
     }
 }
 
-/// Waits until no pod of the server is left. It may be deleted in the meantime.
+/// Waits until the server has no pod. The server may be deleted meanwhile.
 pub fn until_stopped(kf: &Kf, server: &mut Server, limit: Duration) -> Result<()> {
     let progress = kf.progress(&format!("waiting for {server} to stop"));
-    let begun = kf.now();
+    let started = kf.now();
     let mut changes = Changes::open(kf, server)?;
     loop {
-        let Some(now_is) = server.again(kf)? else { return Ok(()) };
-        *server = now_is;
-        if server.is_wished() {
+        let Some(reloaded) = server.reload(kf)? else { return Ok(()) };
+        *server = reloaded;
+        if server.should_run() {
             return Err(Error::failed(format!("{server} was started again while it was stopping")));
         }
-        let scene = Scene::of(kf, server)?;
+        let snapshot = Snapshot::of(kf, server)?;
         let now = kf.now();
-        let view = View::new(server, &scene, now);
+        let view = View::new(server, &snapshot, now);
         let Some(pod) = view.pod else { return Ok(()) };
-        let waited = begun.age(now);
+        let waited = started.age(now);
         if waited >= limit {
-            let text = format!("pod {} has not ended after {}", pod.name(), short_duration(waited));
+            let text = format!("pod {} has not terminated after {}", pod.name(), short_duration(waited));
             return Err(Error::timed_out(text).hint(format!("kf status {server}")));
         }
         let grace = pod.int("/metadata/deletionGracePeriodSeconds").unwrap_or(30);
-        let text = format!("pod {} may take {grace} s to end, {}", pod.name(), short_duration(waited));
+        let text = format!("pod {} has {grace} s to terminate, {}", pod.name(), short_duration(waited));
         progress.say(&format!("waiting for {server} to stop: {text}"));
         changes.wait(kf)?;
     }
 }
 
-/// One life of a pod's containers: another pod, or a restart, begins another.
-fn life(uid: &str, pod: &Object) -> String {
+/// Identifies one run of a pod's containers: it changes with the pod and with every restart.
+fn run_id(uid: &str, pod: &Object) -> String {
     format!("{uid}/{}", restarts(pod))
 }
 
@@ -124,7 +125,7 @@ fn failed(view: &View<'_>) -> Error {
     let why = view.why.as_deref().unwrap_or("it fails");
     let hint =
         if view.is_stuck { format!("kf notebook start {server}") } else { format!("kf status {server}") };
-    Error::failed(format!("{server} does not start: {why}")).hint(hint)
+    Error::failed(format!("{server} failed to start: {why}")).hint(hint)
 }
 
 /// Changes of a server and its pods.
@@ -142,9 +143,9 @@ impl Changes {
         Ok(Self { watches })
     }
 
-    /// Blocks until something has changed, or it is time to look for events.
+    /// Blocks until something has changed, or until events are due.
     fn wait(&mut self, kf: &Kf) -> Result<()> {
-        let timer = kf.after(LOOK_AGAIN);
+        let timer = kf.after(POLL_INTERVAL);
         let streams: Vec<_> = self.watches.iter().map(|(_, watch)| watch.subscribe()).collect();
         let all: Vec<_> = [&timer].into_iter().chain(&streams).collect();
         let ready = kf.wait(&all);

@@ -7,7 +7,7 @@ const CLAIM: &str = "PersistentVolumeClaim";
 
 /// The claim of the home volume.
 pub(super) enum Home {
-    /// What is written there goes with the pod.
+    /// Files are lost with the pod.
     None,
     Existing(String),
     New {
@@ -16,12 +16,12 @@ pub(super) enum Home {
     },
 }
 
-/// What the flags say, checked against what is there.
+/// The claim that the flags select, checked against the existing claims.
 pub(super) fn home(kf: &Kf, create: &Create) -> Result<Home> {
     let name = &create.name;
     match (&create.pvc, &create.size) {
         (Some(claim), _) => {
-            // Without it the pod would wait for ever. Who may not look takes the risk.
+            // Without it the pod would wait for ever. Not checked without permission to read claims.
             match kf.api(CLAIM).find(claim) {
                 Ok(Some(_)) => {}
                 Ok(None) => {
@@ -36,7 +36,7 @@ pub(super) fn home(kf: &Kf, create: &Create) -> Result<Home> {
         (None, Some(size)) => {
             let claim = format!("{name}-workspace");
             if kf.api(CLAIM).find(&claim)?.is_some() {
-                let text = format!("claim {claim} exists already, perhaps of an earlier {name}");
+                let text = format!("claim {claim} already exists, perhaps from an earlier {name}");
                 let line = kf.command_line().without("--size").without("--storage-class");
                 return Err(Error::new(ErrorCode::Conflict, text).hint(line.set("--pvc", &claim)));
             }
@@ -58,8 +58,8 @@ impl Home {
         matches!(self, Self::New { .. })
     }
 
-    /// Makes the claim if it is to be made.
-    pub(super) fn make(&self, kf: &Kf, create: &Create) -> Result<()> {
+    /// Creates the claim if it is new.
+    pub(super) fn create(&self, kf: &Kf, create: &Create) -> Result<()> {
         let Self::New { name, size } = self else { return Ok(()) };
         let mut claim = Object::from(json!({
             "apiVersion": "v1", "kind": CLAIM,
@@ -75,11 +75,11 @@ impl Home {
         kf.api(CLAIM).create(&claim).map(drop)
     }
 
-    /// A claim that was made stays, and the next try has to name it.
-    pub(super) fn mention(&self, error: Error) -> Error {
+    /// Adds to an error that the created claim is kept: a retry must name it.
+    pub(super) fn with_claim(&self, error: Error) -> Error {
         match self {
             Self::New { name, .. } => {
-                let message = format!("{} (claim {name} was made and stays)", error.message);
+                let message = format!("{} (claim {name} was created and is kept)", error.message);
                 Error { message, ..error }
             }
             _ => error,

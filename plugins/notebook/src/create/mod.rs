@@ -1,4 +1,4 @@
-//! `kf notebook create`: a Notebook from an image, or a Workspace from what its kind offers.
+//! `kf notebook create`: creates a Notebook from an image, or a Workspace from the options of its kind.
 
 mod claim;
 mod notebook;
@@ -18,38 +18,38 @@ use crate::Report;
 pub(crate) struct Create {
     /// The server's name
     name: String,
-    /// The image of a notebook
-    #[arg(long, help_heading = "A notebook")]
+    /// Image
+    #[arg(long, help_heading = "Notebook")]
     image: Option<String>,
     #[command(flatten)]
     resources: Resources,
-    /// A variable of a notebook; may be repeated
-    #[arg(long, short, value_name = "NAME=VALUE", help_heading = "A notebook")]
+    /// Environment variable; can be repeated
+    #[arg(long, short, value_name = "NAME=VALUE", help_heading = "Notebook")]
     env: Vec<Variable>,
-    /// The kind of a workspace
-    #[arg(long, help_heading = "A workspace")]
+    /// Workspace kind
+    #[arg(long, help_heading = "Workspace")]
     #[kf(complete = objects("kubeflow.org/WorkspaceKind"))]
     kind: Option<String>,
-    /// The image option of a workspace
-    #[arg(long, value_name = "ID", help_heading = "A workspace")]
+    /// Image option of the kind
+    #[arg(long, value_name = "ID", help_heading = "Workspace")]
     image_option: Option<String>,
-    /// The pod option of a workspace
-    #[arg(long, value_name = "ID", help_heading = "A workspace")]
+    /// Pod option of the kind
+    #[arg(long, value_name = "ID", help_heading = "Workspace")]
     pod_option: Option<String>,
-    /// The claim of the home volume
-    #[arg(long, value_name = "CLAIM", help_heading = "Its files")]
+    /// Existing claim for the home volume
+    #[arg(long, value_name = "CLAIM", help_heading = "Storage")]
     #[kf(complete = objects("/PersistentVolumeClaim"))]
     pvc: Option<String>,
-    /// Make a claim of this size for the home volume, such as 10Gi
-    #[arg(long, conflicts_with = "pvc", help_heading = "Its files")]
+    /// Create a claim of this size for the home volume, such as 10Gi
+    #[arg(long, conflicts_with = "pvc", help_heading = "Storage")]
     size: Option<Amount>,
-    /// The storage class of that claim
-    #[arg(long, value_name = "CLASS", help_heading = "Its files")]
+    /// Storage class of the new claim
+    #[arg(long, value_name = "CLASS", help_heading = "Storage")]
     storage_class: Option<String>,
-    /// Stay until it can be used
+    /// Wait until the server is ready
     #[arg(long, short)]
     wait: bool,
-    /// How long it may take
+    /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: Span,
 }
@@ -58,16 +58,16 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
     let kind = create.choose(kf, &served(kf)?)?;
     check_name(kind, &create.name)?;
     if create.storage_class.is_some() && create.size.is_none() {
-        return Err(Error::invalid("--storage-class is for a claim that --size makes"));
+        return Err(Error::invalid("--storage-class requires --size"));
     }
     let servers = kf.api(kind.kind());
     if let Some(found) = servers.find(&create.name)? {
         let name = &create.name;
         if found.str("/metadata/deletionTimestamp").is_some() {
-            let text = format!("{kind} {name} is being deleted, and its name is free once it is gone");
+            let text = format!("{kind} {name} is being deleted; its name is in use until then");
             return Err(Error::new(ErrorCode::Conflict, text).hint(format!("kf status {kind}/{name}")));
         }
-        let text = format!("{kind} {} exists already", create.name);
+        let text = format!("{kind} {} already exists", create.name);
         return Err(
             Error::new(ErrorCode::Conflict, text).hint(format!("kf notebook start {kind}/{}", create.name))
         );
@@ -78,17 +78,18 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
         _ => workspace::object(kf, create, home.name())?,
     };
     let dry_run = kf.context().dry_run;
-    // Nothing is made before the server has agreed to all of it.
+    // Nothing is created before the server has checked the object.
     if !dry_run && home.is_new() {
         servers.check_apply(&object, false)?;
     }
-    home.make(kf, create)?;
-    let made = servers.create(&object).map_err(|error| home.mention(error))?;
+    home.create(kf, create)?;
+    let made = servers.create(&object).map_err(|error| home.with_claim(error))?;
     if dry_run {
         return Ok(Exit::OK);
     }
-    let of_another = || Error::failed(format!("the cluster made something else of {}", create.name));
-    let mut server = Server::of(made).ok_or_else(of_another)?;
+    let unexpected =
+        || Error::failed(format!("the cluster returned an unexpected object for {}", create.name));
+    let mut server = Server::of(made).ok_or_else(unexpected)?;
     if create.wait {
         until_running(kf, &mut server, create.timeout.0)?;
     }
@@ -99,28 +100,28 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
 }
 
 impl Create {
-    /// Which of the kinds that are served the flags mean.
+    /// The kind that the flags imply, among the served ones.
     fn choose(&self, kf: &Kf, served: &[ComponentKind]) -> Result<ComponentKind> {
         let notebook = self.image.is_some() || !self.env.is_empty() || !self.resources.is_empty();
         let workspace = self.kind.is_some() || self.image_option.is_some() || self.pod_option.is_some();
         let kind = match (notebook, workspace, served) {
             (true, true, _) => {
-                let text = "--image, --env, --cpu, --memory and --gpu make a notebook; --kind and its \
-                            options make a workspace: they cannot be together";
+                let text = "--image, --env, --cpu, --memory and --gpu (notebook) cannot be used with \
+                            --kind, --image-option and --pod-option (workspace)";
                 return Err(Error::invalid(text));
             }
             (true, false, _) => ComponentKind::Notebook,
             (false, true, _) => ComponentKind::Workspace,
             (false, false, [only]) => *only,
             (false, false, _) => {
-                let text = "notebooks and workspaces are both served here, and nothing says which to make";
+                let text = "this cluster has notebooks and workspaces: choose one with --image or --kind";
                 let line = kf.command_line().set("--image", "IMAGE");
                 return Err(Error::invalid(text).hint(format!("{line}, or --kind KIND")));
             }
         };
         if !served.contains(&kind) {
             let other = served.first().map_or("notebook", |kind| kind.word());
-            return Err(Error::not_found(format!("this cluster has no {}; it has {other}s", kind.plural())));
+            return Err(Error::not_found(format!("this cluster has no {}, only {other}s", kind.plural())));
         }
         Ok(kind)
     }

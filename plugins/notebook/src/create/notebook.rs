@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::Create;
 
-/// Kubeflow's own image with JupyterLab and the usual packages.
+/// Kubeflow's image with JupyterLab and the usual packages.
 const DEFAULT_IMAGE: &str = "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.11.0";
-/// Where Kubeflow's images have the user's files.
+/// The home folder in Kubeflow's images.
 const HOME: &str = "/home/jovyan";
 
-/// The Notebook. The container has its name, by which the controller knows it.
+/// The Notebook. The controller finds the container by the name of the Notebook.
 pub(super) fn object(create: &Create, home: Option<&str>) -> Object {
     let mut container = Object::from(json!({
         "name": create.name,

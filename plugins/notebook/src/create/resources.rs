@@ -1,17 +1,17 @@
 use kf_plugin_sdk::manifest::{Amount, Devices, amounts};
 use kf_plugin_sdk::prelude::*;
 
-/// What a notebook's container may use; requests and limits are the same.
+/// The resources of a notebook's container; requests and limits are equal.
 #[derive(clap::Args, Debug, Default, Describe)]
 pub(crate) struct Resources {
-    /// CPUs of a notebook, such as 2 or 500m
-    #[arg(long, value_name = "AMOUNT", help_heading = "A notebook")]
+    /// CPUs, such as 2 or 500m
+    #[arg(long, value_name = "AMOUNT", help_heading = "Notebook")]
     cpu: Option<Amount>,
-    /// Memory of a notebook, such as 4Gi
-    #[arg(long, value_name = "AMOUNT", help_heading = "A notebook")]
+    /// Memory, such as 4Gi
+    #[arg(long, value_name = "AMOUNT", help_heading = "Notebook")]
     memory: Option<Amount>,
-    /// GPUs of a notebook; NAME=COUNT for others than nvidia.com/gpu
-    #[arg(long, value_name = "COUNT", help_heading = "A notebook")]
+    /// GPUs; NAME=COUNT for resources other than nvidia.com/gpu
+    #[arg(long, value_name = "COUNT", help_heading = "Notebook")]
     gpu: Option<Devices>,
 }
 

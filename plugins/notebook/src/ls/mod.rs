@@ -1,9 +1,9 @@
-//! `kf notebook ls`: what there is, what it uses, and why it does not run.
+//! `kf notebook ls`: lists servers, their resources, and why they are not running.
 
 mod row;
 mod watch;
 
-use kf_notebook_server::{KINDS, Scene, Server, View, served};
+use kf_notebook_server::{KINDS, Server, Snapshot, View, served};
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::ComponentKind;
@@ -12,7 +12,7 @@ use row::ServerRow;
 
 #[derive(clap::Args, Debug, Describe)]
 pub(crate) struct Ls {
-    /// Keep the table up to date
+    /// Watch for changes
     #[arg(long, short)]
     watch: bool,
     /// Show all namespaces
@@ -26,21 +26,21 @@ pub(crate) fn run(ls: &Ls, kf: &Kf) -> Result<Exit> {
         return watch::run(kf, &kinds);
     }
     if ls.all_namespaces {
-        return everywhere(kf, &kinds);
+        return all_namespaces(kf, &kinds);
     }
     let servers = read(kf, &kinds)?;
     if servers.is_empty() && kf.output_format().is_table() {
         kf.note(format!("no notebook servers in {}", kf.namespace()));
         return Ok(Exit::OK);
     }
-    kf.table(&rows(kf, &servers, &Scene::of_all(kf)?))?;
+    kf.table(&rows(kf, &servers, &Snapshot::read_all(kf)?))?;
     Ok(Exit::OK)
 }
 
-fn everywhere(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
+fn all_namespaces(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     let mut asked: Vec<_> = kinds.iter().map(|kind| kf.api(kind.kind())).collect();
     let namespaces = match kf.all_namespaces(&asked) {
-        // A user of one of the kinds may have no right to list the other, and one of them may be broken.
+        // A user of one kind may not be allowed to list the other, and one may be broken.
         Err(error) if (error.is(ErrorCode::Forbidden) || error.is_partial()) && asked.len() > 1 => {
             asked.reverse();
             kf.all_namespaces(&asked).map_err(|_| error)
@@ -50,7 +50,9 @@ fn everywhere(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     let mut found = Vec::new();
     for kf in &namespaces {
         let servers = read(kf, kinds)?;
-        found.extend(rows(kf, &servers, &Scene::of_all(kf)?).into_iter().map(|row| InNamespace::of(kf, row)));
+        found.extend(
+            rows(kf, &servers, &Snapshot::read_all(kf)?).into_iter().map(|row| InNamespace::of(kf, row)),
+        );
     }
     if found.is_empty() && kf.output_format().is_table() {
         kf.note("no notebook servers in any namespace");
@@ -60,7 +62,7 @@ fn everywhere(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-/// Every server the user may see. A kind that is closed to them, or broken, is mentioned, unless all are.
+/// Every server that the user can list. Forbidden and broken kinds are noted; an error if no kind can be listed.
 fn read(kf: &Kf, kinds: &[ComponentKind]) -> Result<Vec<Server>> {
     let asked: Vec<_> = KINDS.into_iter().filter(|kind| kinds.contains(kind)).collect();
     let answers = kf.list_many(&asked.iter().map(|kind| kind.kind()).collect::<Vec<_>>());
@@ -82,15 +84,15 @@ fn read(kf: &Kf, kinds: &[ComponentKind]) -> Result<Vec<Server>> {
     }
     left_out.tell(kf);
     for (kind, _) in &refused {
-        kf.note(format!("you may not list {}", kind.plural()));
+        kf.note(format!("skipped (no permission to list): {}", kind.plural()));
     }
     Ok(servers)
 }
 
-fn rows(kf: &Kf, servers: &[Server], scene: &Scene) -> Vec<ServerRow> {
+fn rows(kf: &Kf, servers: &[Server], snapshot: &Snapshot) -> Vec<ServerRow> {
     let now = kf.now();
     let mut rows: Vec<_> =
-        servers.iter().map(|server| ServerRow::of(kf, &View::new(server, scene, now), now)).collect();
+        servers.iter().map(|server| ServerRow::of(kf, &View::new(server, snapshot, now), now)).collect();
     rows.sort_by(|left, right| left.order().cmp(&right.order()));
     rows
 }

@@ -5,7 +5,7 @@ use kf_plugin_sdk::workloads::{StandingRow, is_gpu};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A server in the table.
+/// A row of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "format!(\"{}/{}\", self.kind, self.name)")]
 pub(super) struct ServerRow {
@@ -16,7 +16,7 @@ pub(super) struct ServerRow {
     state_cell: Cell,
     #[column(skip)]
     state: ServerState,
-    /// A Workspace's is the option it chose.
+    /// For a Workspace, the id of its option.
     image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<String>,
@@ -50,7 +50,7 @@ impl ServerRow {
     pub(super) fn of(kf: &Kf, view: &View<'_>, now: Timestamp) -> Self {
         let server = view.server;
         let spec = if server.is_notebook() { Some(server.object()) } else { None };
-        // The pod has what the server really got; a stopped Notebook's spec what it would get.
+        // The pod has the actual resources; the spec of a stopped Notebook has those it would get.
         let containers = view
             .pod
             .map(|pod| pod.list("/spec/containers"))
@@ -103,7 +103,7 @@ impl StandingRow for ServerRow {
     }
 }
 
-/// What a container may use of a resource: its limit, else its request.
+/// The limit of a container for a resource, else its request.
 fn amount(container: &Value, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
     let of = |bound: &str| {
         let amounts = container.pointer(bound)?.as_object()?;

@@ -1,11 +1,11 @@
-use kf_notebook_server::{NOTEBOOK_LABEL, Scene, Server, WORKSPACE_LABEL};
+use kf_notebook_server::{NOTEBOOK_LABEL, Server, Snapshot, WORKSPACE_LABEL};
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{ComponentKind, StandingTable, mirrored};
 
 use super::rows;
 
-/// Stays until it is stopped from outside.
+/// Runs until it is interrupted.
 pub(super) fn run(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
     let mut servers = Vec::new();
     let mut refused = None;
@@ -32,11 +32,11 @@ pub(super) fn run(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
         let (servers, rest) = mirrors.split_at_checked(of_servers).unwrap_or_default();
         let (pods, set) = rest.split_at_checked(2).unwrap_or_default();
         let servers: Vec<_> = mirrored(servers).cloned().filter_map(Server::of).collect();
-        let scene = Scene {
+        let snapshot = Snapshot {
             pods: mirrored(pods).cloned().collect(),
             sets: has_sets.then(|| mirrored(set).cloned().collect()),
             events: events.clone(),
         };
-        rows(kf, &servers, &scene)
+        rows(kf, &servers, &snapshot)
     })
 }

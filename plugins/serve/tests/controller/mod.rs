@@ -1,4 +1,4 @@
-//! KServe in Standard mode and Kubernetes' Deployment controller, as far as a test needs them.
+//! Fakes of KServe in Standard mode and of the Deployment controller.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const SERVICE: &str = "serving.kserve.io/InferenceService";
 const DEPLOYMENT: &str = "apps/Deployment";
 const MODE: &str = "serving.kserve.io/deploymentMode";
 
-/// A cluster with KServe, whose services are Standard if they do not say.
+/// A cluster with KServe, with Standard as the default mode.
 pub(crate) fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
     host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
@@ -37,7 +37,7 @@ pub(crate) fn writes(host: &FakeHost) -> Vec<(&'static str, bool)> {
     host.cluster(|cluster| cluster.writes().iter().map(|write| (write.verb, write.dry_run)).collect())
 }
 
-/// What becomes of the pods of the newest revision.
+/// The outcome for the pods of the newest revision.
 #[derive(Clone, Copy)]
 pub(crate) enum Pods {
     Ready,
@@ -47,7 +47,7 @@ pub(crate) enum Pods {
     Crash(&'static str),
 }
 
-/// So many seconds after the start KServe sees the service `iris` and its pods come to this.
+/// After this many seconds, KServe reconciles the service `iris` with this outcome for its pods.
 pub(crate) fn kserve(host: &FakeHost, after: u64, pods: Pods) {
     host.at(Duration::from_secs(after), move |cluster| reconcile(cluster, pods));
 }
@@ -93,7 +93,7 @@ fn reconcile(cluster: &mut FakeCluster, pods: Pods) {
     if let Pods::Crash(log) = pods {
         cluster.previous_log(&name, "kserve-container", log);
     }
-    // True while the new revision is on its way, and when it cannot start.
+    // True while the new revision rolls out, and if it cannot start.
     let service_is_ready = ready || number > 1;
     cluster.change(SERVICE, "iris", |service| {
         let status = if service_is_ready { "True" } else { "False" };

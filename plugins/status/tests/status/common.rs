@@ -1,4 +1,4 @@
-//! A namespace to look at, and what a person sees of it.
+//! Fixtures, and the table that is printed.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;

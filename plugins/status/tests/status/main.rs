@@ -1,4 +1,4 @@
-//! What a person is told about the things in a namespace.
+//! `kf status`.
 #![expect(unreachable_pub, reason = "a test program has no outside to reach from")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! One line for each thing, and everything about one.
+//! One row per workload, and the details of one.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_status::Plugin;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::common::*;
 
 #[test]
-fn a_training_job_is_one_line_with_its_pods_reason() {
+fn train_job_is_one_row_with_reason_of_its_pods() {
     let host = cluster();
     host.put(train_job("bert", json!({ "conditions": [{ "type": "Suspended", "status": "False" }] })));
     put_tree(&host, "bert", [unschedulable(), unschedulable()]);
@@ -16,7 +16,7 @@ fn a_training_job_is_one_line_with_its_pods_reason() {
 }
 
 #[test]
-fn who_may_not_see_job_sets_still_sees_one_training_job() {
+fn train_job_is_one_row_without_permission_for_job_sets() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("list", "jobset.x-k8s.io", "jobsets"));
     host.put(train_job("mnist", json!({})));
@@ -29,11 +29,11 @@ fn who_may_not_see_job_sets_still_sees_one_training_job() {
     host.put(stray.into_value());
     host.format(Format::Wide);
     assert_eq!(host.run::<Plugin>(&[]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["you may not list job sets here"]);
+    assert_eq!(host.terminal().notes, ["skipped (no permission to list): job sets"]);
 }
 
 #[test]
-fn a_job_whose_pods_are_done_is_not_pending_again() {
+fn job_with_succeeded_pods_is_not_pending() {
     let host = cluster();
     host.put(train_job("mnist", json!({})));
     put_tree(&host, "mnist", [json!({ "phase": "Succeeded" }), json!({ "phase": "Succeeded" })]);
@@ -41,7 +41,7 @@ fn a_job_whose_pods_are_done_is_not_pending_again() {
 }
 
 #[test]
-fn only_a_condition_that_holds_counts() {
+fn false_conditions_are_ignored() {
     let host = cluster();
     let held =
         json!({ "conditions": [{ "type": "Suspended", "status": "True", "message": "queued by Kueue" }] });
@@ -61,7 +61,7 @@ fn only_a_condition_that_holds_counts() {
 }
 
 #[test]
-fn a_deployment_is_degraded_when_some_of_it_crashes() {
+fn deployment_with_crashing_pod_is_degraded() {
     let host = cluster();
     host.put(deployment("web", 2));
     for (name, status) in [("web-5d4f-a", running()), ("web-5d4f-b", crashing())] {
@@ -80,7 +80,7 @@ fn a_deployment_is_degraded_when_some_of_it_crashes() {
 }
 
 #[test]
-fn bare_pods_and_pods_of_strangers_are_shown_last() {
+fn bare_pods_and_pods_of_unknown_owners_are_last() {
     let host = cluster();
     host.put(pod("shell", running()));
     host.put(owned(pod("agent-x1", running()), "DaemonSet", "agent"));
@@ -90,7 +90,7 @@ fn bare_pods_and_pods_of_strangers_are_shown_last() {
 }
 
 #[test]
-fn kinds_that_may_not_be_listed_are_told_to_who_looks_closer() {
+fn forbidden_kinds_are_reported_if_wide_or_empty() {
     let with_notes = |format: Format, words: &[&str], pods: bool| {
         let host = cluster();
         host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
@@ -104,26 +104,26 @@ fn kinds_that_may_not_be_listed_are_told_to_who_looks_closer() {
     };
     assert_eq!(with_notes(Format::Table, &[], true), (Vec::new(), None));
     assert_eq!(with_notes(Format::Json, &[], true), (Vec::new(), None));
-    let told = vec!["you may not list jobs here".to_owned()];
-    assert_eq!(with_notes(Format::Wide, &[], true), (told, None));
-    // An empty picture may be one that is not seen.
-    let told = vec!["nothing that you may list runs in team-a; you may not list jobs".to_owned()];
-    assert_eq!(with_notes(Format::Table, &[], false), (told, None));
-    let missing = Some("no `prepare` in team-a; you may not list jobs".to_owned());
+    let notes = vec!["skipped (no permission to list): jobs".to_owned()];
+    assert_eq!(with_notes(Format::Wide, &[], true), (notes, None));
+    // Without rows, forbidden kinds are always reported.
+    let notes = vec!["no workloads in team-a; skipped (no permission to list): jobs".to_owned()];
+    assert_eq!(with_notes(Format::Table, &[], false), (notes, None));
+    let missing = Some("no workload `prepare` in team-a; skipped (no permission to list): jobs".to_owned());
     assert_eq!(with_notes(Format::Table, &["prepare"], true), (Vec::new(), missing));
 }
 
 #[test]
-fn several_names_are_a_line_each() {
+fn several_names_are_one_row_each() {
     let host = cluster();
     host.put(train_job("mnist", json!({})));
     put_tree(&host, "mnist", [running(), running()]);
     host.put(deployment("web", 0));
     let names = |rows: Vec<[String; 5]>| rows.into_iter().map(|row| row[1].clone()).collect::<Vec<_>>();
     assert_eq!(names(table(&host, &["web", "mnist", "trainjob/mnist"])), ["web", "mnist"]);
-    // What is missing hides none of the others.
+    // A missing one does not hide the others.
     let error = host.run::<Plugin>(&["mnist", "nope", "web"]).unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no `nope` in team-a"));
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no workload `nope` in team-a"));
     assert_eq!(host.terminal().column(1), ["mnist", "web"]);
 }
 
@@ -151,7 +151,7 @@ fn complete() -> Value {
 }
 
 #[test]
-fn experiment_that_kf_runs_is_one_line_with_its_trials() {
+fn own_experiment_is_one_row_with_its_trials() {
     let host = cluster();
     host.put(trial(1, complete(), Some(0.5)));
     host.put(trial(2, complete(), Some(0.25)));
@@ -159,11 +159,11 @@ fn experiment_that_kf_runs_is_one_line_with_its_trials() {
     put_tree(&host, "lr-3", [running(), running()]);
     let why = "2 of 3 trials done, 1 running; best loss=0.25 (lr=0.2)";
     assert_eq!(table(&host, &[]), [["experiment", "lr", "Running", "2/3", why]]);
-    assert_eq!(table(&host, &["lr"])[0][0], "lr-3-node-0-0", "its pods come with it");
+    assert_eq!(table(&host, &["lr"])[0][0], "lr-3-node-0-0", "its pods are included");
     let trial_3 = host.run::<Plugin>(&["trainjob/lr-3", "lr"]);
     assert_eq!(trial_3, Ok(Exit::OK));
     assert_eq!(host.terminal().column(1), ["lr-3", "lr"]);
-    // Nobody makes the next one.
+    // No process creates the next trial.
     host.cluster(|cluster| cluster.remove(TRAIN_JOB, "lr-3"));
     let [row] = &table(&host, &["experiment/lr", "lr"])[..] else { panic!("one row") };
     assert_eq!(row[2], "Stopped");
@@ -171,7 +171,7 @@ fn experiment_that_kf_runs_is_one_line_with_its_trials() {
 }
 
 #[test]
-fn suggestion_service_belongs_to_its_experiment_and_says_what_it_waits_for() {
+fn suggestion_service_is_part_of_experiment() {
     let host = cluster();
     host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
     host.put(json!({
@@ -202,7 +202,7 @@ fn suggestion_service_belongs_to_its_experiment_and_says_what_it_waits_for() {
 }
 
 #[test]
-fn an_unreachable_cluster_is_no_empty_namespace() {
+fn unreachable_cluster_is_an_error() {
     let host = cluster();
     let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
     host.cluster(|cluster| cluster.fail("list", "Pod", down.clone()));
@@ -210,7 +210,7 @@ fn an_unreachable_cluster_is_no_empty_namespace() {
 }
 
 #[test]
-fn one_component_comes_with_its_pods_and_warnings() {
+fn named_workload_shows_pods_and_warnings() {
     let host = cluster();
     host.put(train_job("mnist", json!({})));
     put_tree(&host, "mnist", [running(), unschedulable()]);
@@ -227,7 +227,7 @@ fn one_component_comes_with_its_pods_and_warnings() {
 }
 
 #[test]
-fn a_program_gets_everything_in_one_object() {
+fn json_output_is_one_object() {
     let host = cluster();
     host.put(train_job("mnist", json!({})));
     put_tree(&host, "mnist", [running(), running()]);
@@ -242,30 +242,30 @@ fn a_program_gets_everything_in_one_object() {
 }
 
 #[test]
-fn a_name_nobody_has_is_not_found() {
+fn unknown_name_is_not_found() {
     let error = cluster().run::<Plugin>(&["mnist"]).unwrap_err();
-    assert_eq!(error, Error::not_found("no `mnist` in team-a").hint("kf status"));
+    assert_eq!(error, Error::not_found("no workload `mnist` in team-a").hint("kf status"));
 }
 
 #[test]
-fn a_name_several_have_asks_which() {
+fn ambiguous_name_is_refused() {
     let host = cluster();
     host.put(deployment("web", 1));
     host.put(pod("web", running()));
     let error = host.run::<Plugin>(&["web"]).unwrap_err();
-    assert_eq!(error.message, "`web` can be deployment/web or pod/web");
+    assert_eq!(error.message, "`web` is ambiguous: deployment/web or pod/web");
     assert_eq!(table(&host, &["pod/web"])[0][2], "Running");
 }
 
 #[test]
-fn an_empty_namespace_says_so() {
+fn empty_namespace_is_noted() {
     let host = cluster();
     assert!(table(&host, &[]).is_empty());
-    assert_eq!(host.terminal().notes, ["nothing runs in team-a"]);
+    assert_eq!(host.terminal().notes, ["no workloads in team-a"]);
 }
 
 #[test]
-fn broken_kinds_are_left_out_in_one_line() {
+fn broken_kinds_are_skipped_with_one_warning() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
@@ -287,15 +287,15 @@ fn broken_kinds_are_left_out_in_one_line() {
                         inference services (the API server is not ready)";
         assert_eq!(host.terminal().notes.last().unwrap(), left_out, "{words:?}");
     }
-    // What is not found may be of a kind that cannot be read.
+    // A name that is not found may be of a broken kind.
     assert_eq!(host.run::<Plugin>(&["iris"]).unwrap_err().code, ErrorCode::TimedOut);
-    // Without pods there is nothing to say.
+    // Pods are required.
     host.cluster(|cluster| cluster.fail("list", "Pod", broken(ErrorCode::Unreachable, "away")));
     assert_eq!(host.run::<Plugin>(&[]), Err(broken(ErrorCode::Unreachable, "away")));
 }
 
 #[test]
-fn all_namespaces_are_shown_and_keep_their_pods_apart() {
+fn all_namespaces_count_pods_by_namespace() {
     let host = cluster();
     for namespace in ["team-b", "team-a"] {
         let mut job = Object::from(train_job("mnist", json!({})));
@@ -319,26 +319,26 @@ fn all_namespaces_are_shown_and_keep_their_pods_apart() {
         rows(),
         [["team-a", "mnist", "Running", "1/2", ""], ["team-b", "mnist", "Pending", "0/2", why]]
     );
-    // A kind that may not be listed is left out; without pods nothing can be said.
+    // A forbidden kind is skipped; pods are required.
     host.cluster(|cluster| cluster.deny("list", "batch", "jobs"));
     assert_eq!(rows().len(), 2);
     assert_eq!(host.terminal().notes, [""; 0]);
     host.format(Format::Wide);
     assert_eq!(rows().len(), 2);
-    assert_eq!(host.terminal().notes, ["you may not list jobs here"]);
+    assert_eq!(host.terminal().notes, ["skipped (no permission to list): jobs"]);
     host.cluster(|cluster| cluster.deny("list", "", "pods"));
     assert_eq!(host.run::<Plugin>(&["-A"]).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn all_namespaces_go_with_no_name() {
+fn all_namespaces_with_name_is_refused() {
     for words in [&["-A", "mnist"][..], &["-A", "--watch", "mnist"]] {
         assert_eq!(cluster().run::<Plugin>(words).unwrap_err().code, ErrorCode::Invalid);
     }
 }
 
 #[test]
-fn wide_shows_the_nodes() {
+fn wide_shows_nodes() {
     let host = cluster();
     for (name, node) in [("a", "node-2"), ("b", "node-1"), ("c", "node-2")] {
         let mut pod = Object::from(owned(pod(name, running()), "ReplicaSet", "web-5d4f"));

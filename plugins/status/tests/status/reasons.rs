@@ -1,4 +1,4 @@
-//! Why something does not run, kind by kind.
+//! The reason why a workload is not running, by kind.
 
 use kf_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::common::*;
 
 #[test]
-fn a_training_job_that_runs_says_how_far_it_is() {
+fn running_train_job_shows_progress() {
     let host = cluster();
     let status = json!({ "trainerStatus": { "progressPercentage": 30, "estimatedRemainingSeconds": 125 } });
     host.put(train_job("mnist", status));
@@ -15,7 +15,7 @@ fn a_training_job_that_runs_says_how_far_it_is() {
 }
 
 #[test]
-fn a_failed_job_says_what_its_pod_said() {
+fn failed_job_shows_message_of_its_pod() {
     let host = cluster();
     let failed = json!({ "conditions": [
         { "type": "Failed", "status": "True", "reason": "JobsFailed", "message": "jobset failed" },
@@ -31,7 +31,7 @@ fn a_failed_job_says_what_its_pod_said() {
 }
 
 #[test]
-fn a_quota_that_stops_pods_is_found_in_the_events() {
+fn quota_refusal_is_found_in_events() {
     let host = cluster();
     host.put(train_job("mnist", json!({})));
     host.put(owned(
@@ -48,7 +48,7 @@ fn a_quota_that_stops_pods_is_found_in_the_events() {
 }
 
 #[test]
-fn a_crash_is_told_with_the_last_line_of_its_log() {
+fn crash_shows_last_log_line() {
     let host = cluster();
     let mut status = Object::from(crashing());
     status.set(
@@ -66,11 +66,11 @@ fn a_crash_is_told_with_the_last_line_of_its_log() {
     assert_eq!(table(&host, &[])[0][4], why);
 
     host.cluster(|cluster| cluster.deny("get", "", "pods/log"));
-    assert_eq!(table(&host, &[])[0][4], "crashes: exit 1, 4 restarts", "the log is extra");
+    assert_eq!(table(&host, &[])[0][4], "crashes: exit 1, 4 restarts", "the log is optional");
 }
 
 #[test]
-fn a_volume_claim_says_what_it_lacks() {
+fn pending_volume_claim_shows_reason() {
     let host = cluster();
     host.serve("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     let waits = |message: &str| {
@@ -99,7 +99,7 @@ fn a_volume_claim_says_what_it_lacks() {
 }
 
 #[test]
-fn a_job_in_a_queue_says_its_place() {
+fn queued_job_shows_position() {
     let host = cluster();
     host.serve("kueue.x-k8s.io", "v1beta1", "Workload", "workloads");
     let mut job = Object::from(train_job("bert", json!({})));
@@ -116,7 +116,7 @@ fn a_job_in_a_queue_says_its_place() {
     }));
     let why = "1st of 1 in queue team: insufficient unused quota for cpu";
     assert_eq!(table(&host, &[]), [["trainjob", "bert", "Queued", "0/2", why]]);
-    // The place in the cluster queue is the visibility API's to tell.
+    // The position in the cluster queue comes from the visibility API.
     host.serve("visibility.kueue.x-k8s.io", "v1beta1", "LocalQueue", "localqueues");
     host.cluster(|cluster| {
         let pending =
@@ -125,7 +125,7 @@ fn a_job_in_a_queue_says_its_place() {
     });
     let place = "; 5th in the cluster queue, which other namespaces share";
     assert_eq!(table(&host, &[])[0][4], format!("{why}{place}"));
-    // Who may not read Kueue's workloads still learns the queue.
+    // Without permission to read Kueue's workloads, the queue is still shown.
     host.cluster(|cluster| {
         cluster.deny("list", "kueue.x-k8s.io", "workloads");
         cluster.change(TRAIN_JOB, "bert", |job| {
@@ -150,7 +150,7 @@ fn revision(name: &str, hash: &str, minute: u32, status: Value) -> Value {
 }
 
 #[test]
-fn a_service_is_ready_by_its_word_but_its_new_revision_is_not() {
+fn ready_service_shows_failing_new_revision() {
     let host = cluster();
     host.serve("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices");
     host.put(json!({
@@ -191,7 +191,7 @@ fn stateful_set(name: &str) -> Value {
 }
 
 #[test]
-fn an_empty_notebook_status_is_told_apart_by_wish_pod_and_events() {
+fn notebook_state_is_determined_by_annotation_pod_and_events() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     let mut stopped = Object::from(notebook("a-stopped"));
@@ -231,7 +231,7 @@ fn an_empty_notebook_status_is_told_apart_by_wish_pod_and_events() {
 }
 
 #[test]
-fn a_pod_of_an_earlier_notebook_is_not_the_new_ones() {
+fn pod_of_deleted_notebook_is_not_counted() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.put(notebook("desk"));
@@ -240,12 +240,12 @@ fn a_pod_of_an_earlier_notebook_is_not_the_new_ones() {
     let owner = json!([{ "kind": "StatefulSet", "name": "desk", "uid": "set-before", "controller": true }]);
     old.set("/metadata/ownerReferences", owner);
     host.put(old.into_value());
-    let why = "the pod of an earlier desk is still ending";
+    let why = "waiting for the pod of a deleted desk to terminate";
     assert_eq!(table(&host, &[]), [["notebook", "desk", "Pending", "0/1", why]]);
 }
 
 #[test]
-fn a_workspace_that_errs_while_it_starts_is_not_failed() {
+fn workspace_with_temporary_error_is_not_failed() {
     let host = cluster();
     host.serve("kubeflow.org", "v1beta1", "Workspace", "workspaces");
     let workspace = |name: &str, message: &str| {
@@ -270,7 +270,7 @@ fn a_workspace_that_errs_while_it_starts_is_not_failed() {
 }
 
 #[test]
-fn an_experiment_counts_its_trials_and_names_the_best() {
+fn experiment_shows_trial_counts_and_best_trial() {
     let host = cluster();
     host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");
     host.put(json!({
@@ -290,7 +290,7 @@ fn an_experiment_counts_its_trials_and_names_the_best() {
 }
 
 #[test]
-fn a_legacy_job_is_read_like_a_new_one() {
+fn training_operator_job_is_supported() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs");
     host.put(json!({
@@ -305,7 +305,7 @@ fn a_legacy_job_is_read_like_a_new_one() {
 }
 
 #[test]
-fn a_webhook_that_refuses_pods_is_quoted() {
+fn webhook_refusal_is_quoted() {
     let host = cluster();
     host.put(deployment("web", 1));
     host.put(json!({
@@ -318,7 +318,7 @@ fn a_webhook_that_refuses_pods_is_quoted() {
 }
 
 #[test]
-fn what_a_pod_asks_for_stands_beside_what_is_missing() {
+fn unschedulable_pod_shows_its_gpu_request() {
     let host = cluster();
     let mut pod = Object::from(pod("big", unschedulable()));
     pod.set(

@@ -1,4 +1,4 @@
-//! `--watch`: changes as they come, through whatever happens to the watches.
+//! `--watch`: changes, also when watches break.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::common::*;
 
 #[test]
-fn watching_shows_changes_and_in_a_pipe_nothing_else() {
+fn watch_in_pipe_prints_only_changes() {
     let host = cluster();
     host.put(train_job("mnist", json!({})));
     host.at(Duration::from_secs(60), |cluster| {
@@ -28,7 +28,7 @@ fn watching_shows_changes_and_in_a_pipe_nothing_else() {
 }
 
 #[test]
-fn watching_survives_an_expired_watch_and_a_server_that_was_away() {
+fn watch_survives_expired_watch_and_unreachable_server() {
     let host = cluster();
     host.put(pod("web", running()));
     let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
@@ -55,12 +55,12 @@ fn watching_survives_an_expired_watch_and_a_server_that_was_away() {
     let terminal = host.terminal();
     let last: Vec<_> = terminal.rows.iter().map(|row| row.cells[1].text.clone()).collect();
     assert_eq!(last, ["web-3"]);
-    let notes = ["the API server does not answer; trying again", "the API server answers again"];
+    let notes = ["the API server does not answer; retrying", "the API server answers again"];
     assert_eq!(terminal.notes, notes);
 }
 
 #[test]
-fn a_right_lost_while_watching_ends_it_in_time() {
+fn watch_ends_if_pods_become_forbidden() {
     let host = cluster();
     host.put(pod("web", running()));
     host.at(Duration::from_secs(60), |cluster| {
@@ -86,7 +86,7 @@ fn everywhere(host: &kf_plugin_sdk::testing::FakeHost) -> Vec<String> {
 }
 
 #[test]
-fn watching_all_namespaces_keeps_objects_of_one_name_apart() {
+fn watch_of_all_namespaces_distinguishes_same_names() {
     let host = cluster();
     host.put(pod_in("team-b", "web", running()));
     host.put(pod_in("team-a", "web", running()));
@@ -100,7 +100,7 @@ fn watching_all_namespaces_keeps_objects_of_one_name_apart() {
 }
 
 #[test]
-fn watching_all_namespaces_survives_an_expired_watch() {
+fn watch_of_all_namespaces_survives_expired_watch() {
     let host = cluster();
     host.put(pod_in("team-a", "gone", running()));
     host.put(pod_in("team-b", "web", running()));
@@ -114,20 +114,20 @@ fn watching_all_namespaces_survives_an_expired_watch() {
 }
 
 #[test]
-fn watching_all_namespaces_needs_the_right_to() {
+fn watch_of_all_namespaces_needs_permission() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("watch", "batch", "jobs"));
     host.put(pod_in("team-b", "web", running()));
     host.format(Format::Wide);
     assert_eq!(host.run::<Plugin>(&["-A", "--watch"]), Ok(Exit::OK));
     assert_eq!(everywhere(&host), ["team-b web Running"]);
-    assert_eq!(host.terminal().notes, ["you may not list jobs here"]);
+    assert_eq!(host.terminal().notes, ["skipped (no permission to list): jobs"]);
     host.cluster(|cluster| cluster.deny("watch", "", "pods"));
     assert_eq!(host.run::<Plugin>(&["-A", "--watch"]).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn kind_that_is_broken_at_first_is_shown_once_it_can_be_read() {
+fn broken_kind_is_shown_once_readable() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.put(pod("web", running()));
@@ -145,7 +145,7 @@ fn kind_that_is_broken_at_first_is_shown_once_it_can_be_read() {
 }
 
 #[test]
-fn kind_that_is_gone_while_watching_takes_no_other_along() {
+fn kind_removed_while_watching_does_not_affect_others() {
     let host = cluster();
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.put(pod("web", running()));

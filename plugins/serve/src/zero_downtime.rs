@@ -1,11 +1,9 @@
-//! What a service needs so that no request is lost when a pod is replaced.
+//! Settings that keep an update from losing requests.
 //!
-//! Three things go wrong when a Deployment replaces a pod. The new pod gets requests before it
-//! listens, unless it has a readiness check. The old pod is told to stop at the same time as the
-//! node's proxies are told to forget it, and whoever has not heard yet sends requests to a server
-//! that is gone, unless the pod waits before it stops. And a rollout may take pods away before the
-//! new ones are ready, unless its strategy forbids that. What the service has of these stays as it
-//! is; the rest is added.
+//! Three things can go wrong when a Deployment replaces a pod. Without a readiness probe, the new pod gets requests
+//! before it listens. Without a preStop delay, the old pod stops while proxies that have not been updated yet still
+//! send requests to it. And unless the strategy forbids it, a rollout can stop old pods before the new ones are ready.
+//! Settings that the service has are kept; missing ones are added.
 
 use std::time::Duration;
 
@@ -15,76 +13,75 @@ use serde_json::json;
 
 use crate::predictor;
 
-/// How long a server may take for its last requests once it has been told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(30);
+/// The time to finish open requests after the preStop delay.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(30);
 
 const GRACE: &str = "/spec/predictor/terminationGracePeriodSeconds";
 const STRATEGY: &str = "/spec/predictor/deploymentStrategy";
 
-/// Adds what is missing, and says what it was. `runtime` is what runs a stored model, as far as it
-/// is known.
-pub(crate) fn complete(service: &mut Object, runtime: Option<&Object>, drain: Duration) -> Vec<String> {
+/// Adds the missing settings and returns their descriptions. `runtime` is the runtime of a stored model, if known.
+pub(crate) fn add_missing(service: &mut Object, runtime: Option<&Object>, drain: Duration) -> Vec<String> {
     let mut added = Vec::new();
     let is_stored = predictor::has_model(service);
     let has_grace = service.at(GRACE).is_some();
-    // Whole seconds are all that Kubernetes knows here.
-    let pause = Duration::from_secs(drain.as_secs());
-    let mut paused = false;
+    // Kubernetes supports only whole seconds here.
+    let delay = Duration::from_secs(drain.as_secs());
+    let mut has_delay = false;
     predictor::change_server(service, |container| {
-        let stops_late = container.at("/lifecycle/preStop").is_some()
-            || runtime.is_some_and(|runtime| of_server(runtime, "lifecycle/preStop"));
-        if !stops_late && !pause.is_zero() {
-            container.set("/lifecycle/preStop", json!({ "sleep": { "seconds": pause.as_secs() } }));
-            added.push(format!("a pause of {} before a pod stops", short_duration(pause)));
-            paused = true;
+        let has_pre_stop = container.at("/lifecycle/preStop").is_some()
+            || runtime.is_some_and(|runtime| server_has(runtime, "lifecycle/preStop"));
+        if !has_pre_stop && !delay.is_zero() {
+            container.set("/lifecycle/preStop", json!({ "sleep": { "seconds": delay.as_secs() } }));
+            added.push(format!("a preStop delay of {}", short_duration(delay)));
+            has_delay = true;
         }
-        // A runtime's own check would be merged with this one, and KServe gives one to a runtime
-        // without.
+        // For a stored model, KServe sets a probe if the runtime has none, and would merge this one with an existing
+        // one.
         if !is_stored && container.at("/readinessProbe").is_none() {
             let port = predictor::port(container);
             let probe = json!({ "tcpSocket": { "port": port }, "periodSeconds": 1, "failureThreshold": 3 });
             container.set("/readinessProbe", probe);
-            added.push(format!("a readiness check: port {port} answers"));
+            added.push(format!("a readiness probe on port {port}"));
         }
     });
-    if paused && !has_grace {
-        let grace = pause + LAST_REQUESTS;
+    if has_delay && !has_grace {
+        let grace = delay + SHUTDOWN_TIME;
         service.set(GRACE, grace.as_secs());
-        added.push(format!("{} for a pod to end", short_duration(grace)));
+        added.push(format!("a termination grace period of {}", short_duration(grace)));
     }
     if service.at(STRATEGY).is_none() {
         service.set(
             STRATEGY,
             json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": "25%" } }),
         );
-        added.push("a rollout that takes no pod away before another is ready".to_owned());
+        added.push("a rolling update without unavailable pods".to_owned());
     }
     added
 }
 
-/// What a service says itself and what loses requests all the same.
-pub(crate) fn doubts(service: &Object) -> Vec<String> {
-    let mut doubts = Vec::new();
+/// Warnings about settings of the service that can lose requests.
+pub(crate) fn warnings(service: &Object) -> Vec<String> {
+    let mut warnings = Vec::new();
     if service.str(&format!("{STRATEGY}/type")) == Some("Recreate") {
-        doubts.push(
-            "its strategy is Recreate: requests fail from the old pod's end to the new one's start"
+        warnings.push(
+            "its strategy is Recreate: requests fail between the old pod's end and the new pod's start"
                 .to_owned(),
         );
     }
     let container = predictor::server(service);
-    let pause =
+    let delay =
         container.and_then(|pointer| service.int(&format!("{pointer}/lifecycle/preStop/sleep/seconds")));
-    if let (Some(pause), Some(grace)) = (pause, service.int(GRACE))
-        && grace <= pause
+    if let (Some(delay), Some(grace)) = (delay, service.int(GRACE))
+        && grace <= delay
     {
-        doubts.push(format!(
-            "its pods are killed after {grace}s, within the pause of {pause}s: requests under way fail"
+        warnings.push(format!(
+            "its pods are killed after {grace}s, before the preStop delay of {delay}s ends: requests in flight fail"
         ));
     }
-    doubts
+    warnings
 }
 
-fn of_server(runtime: &Object, field: &str) -> bool {
+fn server_has(runtime: &Object, field: &str) -> bool {
     runtime.list("/spec/containers").iter().any(|container| container.pointer(&format!("/{field}")).is_some())
 }
 
@@ -102,15 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_container_gets_everything() {
+    fn container_without_settings_gets_all() {
         let mut service = custom(json!({ "image": "iris:1", "ports": [{ "containerPort": 9000 }] }));
         assert_eq!(
-            complete(&mut service, None, DRAIN),
+            add_missing(&mut service, None, DRAIN),
             [
-                "a pause of 10s before a pod stops",
-                "a readiness check: port 9000 answers",
-                "40s for a pod to end",
-                "a rollout that takes no pod away before another is ready",
+                "a preStop delay of 10s",
+                "a readiness probe on port 9000",
+                "a termination grace period of 40s",
+                "a rolling update without unavailable pods",
             ]
         );
         assert_eq!(service.list("/spec/predictor/containers").len(), 1);
@@ -119,12 +116,12 @@ mod tests {
         assert_eq!(service.int(&format!("{container}/readinessProbe/tcpSocket/port")), Some(9000));
         assert_eq!(service.int(GRACE), Some(40));
         assert_eq!(service.int("/spec/predictor/deploymentStrategy/rollingUpdate/maxUnavailable"), Some(0));
-        assert_eq!(complete(&mut service, None, DRAIN), [""; 0], "the second time nothing is missing");
-        assert_eq!(doubts(&service), [""; 0]);
+        assert_eq!(add_missing(&mut service, None, DRAIN), [""; 0], "nothing is missing the second time");
+        assert_eq!(warnings(&service), [""; 0]);
     }
 
     #[test]
-    fn what_is_there_stays() {
+    fn existing_settings_are_kept() {
         let own = json!({
             "image": "iris:1",
             "lifecycle": { "preStop": { "exec": { "command": ["/drain"] } } },
@@ -132,16 +129,16 @@ mod tests {
         });
         let mut service = custom(own.clone());
         service.set(STRATEGY, json!({ "type": "Recreate" }));
-        assert_eq!(complete(&mut service, None, DRAIN), [""; 0]);
+        assert_eq!(add_missing(&mut service, None, DRAIN), [""; 0]);
         assert_eq!(service.at("/spec/predictor/containers/0"), Some(&own));
-        assert_eq!(doubts(&service).len(), 1);
+        assert_eq!(warnings(&service).len(), 1);
     }
 
     #[test]
-    fn a_stored_model_leaves_the_check_to_its_runtime() {
+    fn stored_model_gets_no_readiness_probe() {
         let model = json!({ "spec": { "predictor": { "model": { "storageUri": "pvc://m/iris" } } } });
         let mut service = Object::from(model.clone());
-        complete(&mut service, None, DRAIN);
+        add_missing(&mut service, None, DRAIN);
         assert_eq!(service.at("/spec/predictor/model/readinessProbe"), None);
         assert!(service.at("/spec/predictor/model/lifecycle/preStop").is_some());
 
@@ -149,23 +146,23 @@ mod tests {
             { "name": "kserve-container", "lifecycle": { "preStop": { "exec": { "command": ["/drain"] } } } },
         ] } });
         let mut service = Object::from(model);
-        complete(&mut service, Some(&runtime.into()), DRAIN);
+        add_missing(&mut service, Some(&runtime.into()), DRAIN);
         assert_eq!(service.at("/spec/predictor/model/lifecycle"), None);
     }
 
     #[test]
-    fn no_pause_is_no_longer_end() {
+    fn zero_drain_adds_no_delay_and_grace_period() {
         let mut service = custom(json!({ "image": "iris:1" }));
-        complete(&mut service, None, Duration::ZERO);
+        add_missing(&mut service, None, Duration::ZERO);
         assert_eq!(service.at("/spec/predictor/containers/0/lifecycle"), None);
         assert_eq!(service.at(GRACE), None);
     }
 
     #[test]
-    fn a_pause_that_outlasts_the_pod_is_doubted() {
+    fn delay_longer_than_grace_period_warns() {
         let mut service = custom(json!({ "image": "iris:1" }));
         service.set(GRACE, 5);
-        complete(&mut service, None, DRAIN);
-        assert_eq!(doubts(&service).len(), 1);
+        add_missing(&mut service, None, DRAIN);
+        assert_eq!(warnings(&service).len(), 1);
     }
 }

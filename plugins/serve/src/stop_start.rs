@@ -1,4 +1,4 @@
-//! `--stop` and `--start`: the pods go and come, the service stays.
+//! `--stop` and `--start`: delete and create the pods, keep the service.
 
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
@@ -9,22 +9,22 @@ use crate::{Serve, wait};
 
 #[derive(Serialize, TableRow)]
 #[row(name = "format!(\"inferenceservice/{}\", self.name)")]
-struct Switched {
+struct Report {
     name: String,
     change: &'static str,
 }
 
-pub(crate) fn switch(kf: &Kf, serve: &Serve, name: &str) -> Result<Exit> {
+pub(crate) fn run(kf: &Kf, serve: &Serve, name: &str) -> Result<Exit> {
     let services = kf.api(kind());
     let Some(service) = services.find(name)? else {
         return Err(Error::not_found(format!("no inference service `{name}`")).hint("kf serve --list"));
     };
-    let is_so = predictor::is_stopped(&service) == serve.stop;
-    if !is_so {
-        let wish = if serve.stop { Value::from("true") } else { Value::Null };
-        services.merge(name, &json!({ "metadata": { "annotations": { STOP: wish } } }))?;
+    let is_unchanged = predictor::is_stopped(&service) == serve.stop;
+    if !is_unchanged {
+        let value = if serve.stop { Value::from("true") } else { Value::Null };
+        services.merge(name, &json!({ "metadata": { "annotations": { STOP: value } } }))?;
     }
-    let change = match (serve.stop, is_so) {
+    let change = match (serve.stop, is_unchanged) {
         (true, false) => "stopped",
         (false, false) => "started",
         (true, true) => "stopped already",
@@ -37,7 +37,7 @@ pub(crate) fn switch(kf: &Kf, serve: &Serve, name: &str) -> Result<Exit> {
         let ready = wait::until_ready(kf, serve, name, None)?;
         kf.note(format!("{name} {change}, {} of its pods ready", ready.count));
     }
-    let switched = Switched { name: name.to_owned(), change };
-    kf.did_with(format!("inferenceservice/{name} {change}"), &switched)?;
+    let report = Report { name: name.to_owned(), change };
+    kf.did_with(format!("inferenceservice/{name} {change}"), &report)?;
     Ok(Exit::OK)
 }

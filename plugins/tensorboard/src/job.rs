@@ -1,8 +1,7 @@
-//! A TensorBoard of the user's own.
+//! A TensorBoard as a Job.
 //!
-//! It is a Job because Kubernetes then ends and removes it without anybody's help: after
-//! `activeDeadlineSeconds` it is stopped, after `ttlSecondsAfterFinished` it is gone. kf cannot act once it was
-//! stopped by Ctrl-C, so `--rm` is a lease: the deadline is near, and kf puts it off while somebody looks.
+//! Kubernetes stops a Job after `activeDeadlineSeconds` and deletes it after `ttlSecondsAfterFinished`. kf cannot clean
+//! up after Ctrl-C, so `--rm` is a lease: the deadline is short, and kf extends it while it runs.
 
 use std::time::Duration;
 
@@ -13,53 +12,53 @@ use serde_json::json;
 
 use crate::Tensorboard;
 use crate::board::{Board, name};
-use crate::logs::{Logs, Place};
+use crate::logs::{LogLocation, Logs};
 
-/// The image Kubeflow's own controller uses, in a newer version; TensorBoard comes with TensorFlow.
+/// The image that Kubeflow's controller uses, in a newer version; TensorBoard is part of TensorFlow.
 const DEFAULT_IMAGE: &str = "tensorflow/tensorflow:2.19.0";
 pub(crate) const PORT: u16 = 6006;
-/// How long one with `--rm` stays after kf has stopped putting its end off.
+/// How long a job with `--rm` stays after the last renewal.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
-/// How often its end is put off.
-pub(crate) const RENEW: Duration = Duration::from_secs(240);
-/// Keeps what it shows of the logs.
-const LOGS: &str = "kf-cli.dev/logs";
+/// How often the lease is renewed.
+pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(240);
+/// The annotation with the location of its logs.
+const LOGS_ANNOTATION: &str = "kf-cli.dev/logs";
 pub(crate) const LABELS: &str = "app.kubernetes.io/name=tensorboard,app.kubernetes.io/managed-by=kf";
-/// An earlier one that has just ended may take so long to be gone.
-const GONE_WITHIN: Duration = Duration::from_secs(60);
+/// How long to wait for the deletion of a previous job.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What it shows, if it is one of these.
-pub(crate) fn shows(job: &Object) -> Option<&str> {
-    job.annotation(LOGS)
+/// The location of the logs of a job, if it is a TensorBoard.
+pub(crate) fn log_location(job: &Object) -> Option<&str> {
+    job.annotation(LOGS_ANNOTATION)
 }
 
-pub(crate) fn find_or_make(kf: &Kf, wanted: &Tensorboard, place: &Place) -> Result<Board> {
+pub(crate) fn find_or_create(kf: &Kf, wanted: &Tensorboard, location: &LogLocation) -> Result<Board> {
     let jobs = kf.api("batch/Job");
-    let (name, logs) = (name(place), place.logs.to_string());
+    let (name, logs) = (name(location), location.logs.to_string());
     if let Some(job) = jobs.find(&name)? {
         let has_ended = outcome(&job).is_some() || job.str("/metadata/deletionTimestamp").is_some();
-        if !has_ended && shows(&job) == Some(logs.as_str()) {
+        if !has_ended && log_location(&job) == Some(logs.as_str()) {
             let board = Board::of(job, &logs, true)?;
             if wanted.rm && !kf.context().dry_run {
                 renew(kf, &board)?;
             }
             return Ok(board);
         }
-        if shows(&job).is_none() {
-            let text = format!("job {name} exists and is no TensorBoard");
+        if log_location(&job).is_none() {
+            let text = format!("job {name} already exists and is not a TensorBoard");
             return Err(Error::new(ErrorCode::Conflict, text).hint(format!("kf status job/{name}")));
         }
         remove(kf, &name)?;
         if !kf.context().dry_run {
-            wait_until_gone(kf, &name)?;
+            wait_until_deleted(kf, &name)?;
         }
     }
-    Board::of(jobs.create(&job(wanted, place, &name))?, &logs, false)
+    Board::of(jobs.create(&job(wanted, location, &name))?, &logs, false)
 }
 
-fn job(wanted: &Tensorboard, place: &Place, name: &str) -> Object {
-    let lasts = if wanted.rm { LEASE } else { wanted.lasts.0 };
-    let directory = match &place.logs {
+fn job(wanted: &Tensorboard, location: &LogLocation, name: &str) -> Object {
+    let lifetime = if wanted.rm { LEASE } else { wanted.lifetime.0 };
+    let directory = match &location.logs {
         Logs::Claim { path, .. } => format!("/logs/{path}"),
         Logs::Bucket(uri) => uri.clone(),
     };
@@ -70,7 +69,7 @@ fn job(wanted: &Tensorboard, place: &Place, name: &str) -> Object {
         "restartPolicy": "OnFailure",
         "automountServiceAccountToken": wanted.service_account.is_some(),
         "terminationGracePeriodSeconds": 5,
-        // As the policy "restricted" wants it, and with the user that owns files in Kubeflow's notebooks.
+        // As the policy "restricted" requires, and with the user that owns files in Kubeflow's notebooks.
         "securityContext": {
             "runAsNonRoot": true, "runAsUser": 1000, "runAsGroup": 100,
             "seccompProfile": { "type": "RuntimeDefault" },
@@ -89,7 +88,7 @@ fn job(wanted: &Tensorboard, place: &Place, name: &str) -> Object {
             "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
         }],
     }));
-    if let Logs::Claim { claim, .. } = &place.logs {
+    if let Logs::Claim { claim, .. } = &location.logs {
         let source = json!({ "claimName": claim, "readOnly": true });
         pod.set("/volumes", json!([{ "name": "logs", "persistentVolumeClaim": source }]));
         set_in_container(
@@ -101,17 +100,17 @@ fn job(wanted: &Tensorboard, place: &Place, name: &str) -> Object {
     if let Some(account) = &wanted.service_account {
         pod.set("/serviceAccountName", account.as_str());
     }
-    if let Some(node) = &place.node {
+    if let Some(node) = &location.node {
         let term = json!({ "matchFields": [{ "key": "metadata.name", "operator": "In", "values": [node] }] });
         let preferred = json!([{ "weight": 100, "preference": term }]);
         pod.set("/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution", preferred);
     }
     Object::from(json!({
         "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": { "name": name, "labels": labels, "annotations": { LOGS: place.logs.to_string() } },
+        "metadata": { "name": name, "labels": labels, "annotations": { LOGS_ANNOTATION: location.logs.to_string() } },
         "spec": {
             "backoffLimit": 5,
-            "activeDeadlineSeconds": lasts.as_secs(),
+            "activeDeadlineSeconds": lifetime.as_secs(),
             "ttlSecondsAfterFinished": 60,
             "template": { "metadata": { "labels": labels }, "spec": pod.into_value() },
         },
@@ -126,7 +125,7 @@ fn set_in_container(pod: &mut Object, field: &str, value: serde_json::Value) {
     pod.set("/containers", containers);
 }
 
-/// Puts the end off by another lease.
+/// Extends the deadline by another lease.
 pub(crate) fn renew(kf: &Kf, board: &Board) -> Result<()> {
     let object = &board.component.object;
     let started = object.time("/status/startTime").or(object.created()).unwrap_or_else(|| kf.now());
@@ -140,12 +139,12 @@ pub(crate) fn remove(kf: &Kf, name: &str) -> Result<()> {
     kf.api("batch/Job").delete_with(name, &background).optional().map(drop)
 }
 
-fn wait_until_gone(kf: &Kf, name: &str) -> Result<()> {
-    let progress = kf.progress(&format!("waiting for the earlier {name} to be gone"));
-    let begun = kf.now();
+fn wait_until_deleted(kf: &Kf, name: &str) -> Result<()> {
+    let progress = kf.progress(&format!("waiting for the previous {name} to be deleted"));
+    let started = kf.now();
     while kf.api("batch/Job").find(name)?.is_some() {
-        if begun.age(kf.now()) >= GONE_WITHIN {
-            return Err(Error::timed_out(format!("the earlier job {name} is still being removed")));
+        if started.age(kf.now()) >= DELETE_TIMEOUT {
+            return Err(Error::timed_out(format!("the previous job {name} is still being deleted")));
         }
         kf.sleep(Duration::from_millis(500));
     }

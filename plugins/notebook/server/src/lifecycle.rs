@@ -1,7 +1,7 @@
-//! Starting, stopping, and changing what a server runs.
+//! Starts, stops and changes servers.
 //!
-//! Idle culling writes the same object at its own times, so everything here is a merge patch without
-//! a version: it can neither conflict nor undo what it does not name.
+//! Idle culling writes the same objects at any time. So all changes are merge patches without a resource version: they
+//! neither conflict nor revert other fields.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::wait::until_stopped;
 use crate::{STOPPED, STOPPED_BY_KF};
 
-/// Wishes the server to stop; its pod may take its time.
+/// Requests the server to stop. Does not wait for its pod.
 pub fn stop(kf: &Kf, server: &Server) -> Result<Server> {
     let patch = if server.is_notebook() {
         let now = kf.now().to_string();
@@ -21,10 +21,10 @@ pub fn stop(kf: &Kf, server: &Server) -> Result<Server> {
     } else {
         json!({ "spec": { "paused": true } })
     };
-    merge(kf, server, &patch)
+    apply(kf, server, &patch)
 }
 
-/// Wishes the server to run, with a change if there is one.
+/// Requests the server to run, with a change if given.
 pub fn start(kf: &Kf, server: &Server, change: Option<Value>) -> Result<Server> {
     let mut patch = if server.is_notebook() {
         json!({ "metadata": { "annotations": { STOPPED: null, STOPPED_BY_KF: null } } })
@@ -32,29 +32,28 @@ pub fn start(kf: &Kf, server: &Server, change: Option<Value>) -> Result<Server> 
         json!({ "spec": { "paused": false } })
     };
     if let Some(change) = change {
-        join(&mut patch, change);
+        merge_into(&mut patch, change);
     }
-    merge(kf, server, &patch)
+    apply(kf, server, &patch)
 }
 
-/// Stops the server, waits for its pod to be gone, and starts it with the change.
+/// Stops the server, waits until its pod is deleted, and starts it with the change.
 ///
-/// A stateful set replaces only pods that are ready. One that never gets ready keeps its old image
-/// for ever, whatever its spec says by now.
+/// A StatefulSet replaces only ready pods. A pod that never gets ready would keep its old spec for ever.
 pub fn restart_with(kf: &Kf, server: &Server, change: Option<Value>, limit: Duration) -> Result<Server> {
     let mut server = stop(kf, server)?;
     until_stopped(kf, &mut server, limit)?;
     start(kf, &server, change)
 }
 
-fn merge(kf: &Kf, server: &Server, patch: &Value) -> Result<Server> {
+fn apply(kf: &Kf, server: &Server, patch: &Value) -> Result<Server> {
     let object = kf.api(server.kind().kind()).merge(server.name(), patch)?;
     let mut component = server.component.clone();
     component.object = object;
     Ok(Server { component })
 }
 
-/// What a person wants a server to run instead.
+/// A requested change of what a server runs.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
     pub image: Option<String>,
@@ -65,20 +64,24 @@ pub struct Change {
 }
 
 impl Change {
-    /// As a merge patch; none if it changes nothing. What the kind does not have is refused.
+    /// The merge patch; `None` if nothing changes. Fields that the kind does not have are refused.
     pub fn patch(&self, kf: &Kf, server: &Server) -> Result<Option<Value>> {
         let for_notebooks = self.image.is_some() || !self.resources.is_empty();
         let for_workspaces = self.image_option.is_some() || self.pod_option.is_some();
         if server.is_notebook() && for_workspaces {
             let line = kf.command_line().without("--image-option").without("--pod-option");
-            return Err(Error::invalid(format!("{server} is no workspace: it has no options to choose"))
-                .hint(line.set("--image", "IMAGE")));
+            return Err(Error::invalid(format!(
+                "--image-option and --pod-option apply only to workspaces, not to {server}"
+            ))
+            .hint(line.set("--image", "IMAGE")));
         }
         if !server.is_notebook() && for_notebooks {
             let notebooks = ["--image", "--cpu", "--memory", "--gpu"];
             let line = notebooks.into_iter().fold(kf.command_line(), |line, flag| line.without(flag));
-            return Err(Error::invalid(format!("{server} is a workspace: its kind says what it can run"))
-                .hint(line.set("--image-option", "ID").set("--pod-option", "ID")));
+            return Err(Error::invalid(format!(
+                "--image, --cpu, --memory and --gpu apply only to notebooks, not to {server}"
+            ))
+            .hint(line.set("--image-option", "ID").set("--pod-option", "ID")));
         }
         if server.is_notebook() { Ok(self.of_notebook(server)) } else { Ok(self.of_workspace(server)) }
     }
@@ -121,10 +124,10 @@ pub struct Kernels {
     pub busy: usize,
 }
 
-/// What the server's kernels do; none if it does not say.
-pub fn busy(kf: &Kf, pod: &Object, page: &Page) -> Option<Kernels> {
-    let kernels = format!("{}api/kernels", page.path);
-    let page = Page { path: kernels, ..page.clone() };
+/// The kernels of the server; `None` if it does not report them.
+pub fn kernels(kf: &Kf, pod: &Object, page: &Page) -> Option<Kernels> {
+    let path = format!("{}api/kernels", page.path);
+    let page = Page { path, ..page.clone() };
     let answer = kf.pod_http(pod.name(), page.port).get(&page.with_token()).ok()?;
     let kernels: Vec<Value> = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)?;
     let is_busy = |kernel: &&Value| {
@@ -145,12 +148,12 @@ fn set(place: &mut Value, path: &[&str], value: Value) {
     }
 }
 
-/// Puts the fields of a patch into another.
-fn join(into: &mut Value, patch: Value) {
+/// Merges a patch into another.
+fn merge_into(into: &mut Value, patch: Value) {
     match (into, patch) {
         (Value::Object(fields), Value::Object(more)) => {
             for (name, value) in more {
-                join(fields.entry(name).or_insert(Value::Null), value);
+                merge_into(fields.entry(name).or_insert(Value::Null), value);
             }
         }
         (place, value) => *place = value,

@@ -1,4 +1,4 @@
-//! A service and what stands below it, kept up to date by watches.
+//! A service and its objects, kept up to date by watches.
 
 use kf_plugin_sdk::Pollable;
 use kf_plugin_sdk::objects::Mirror;
@@ -8,8 +8,8 @@ use kf_plugin_sdk::workloads::Events;
 use crate::predictor::{self, SERVICE_LABEL};
 use crate::rollout::View;
 
-/// One service, live.
-pub(crate) struct Scene {
+/// A service that is watched.
+pub(crate) struct WatchedService {
     name: String,
     services: Mirror,
     deployments: Mirror,
@@ -18,20 +18,20 @@ pub(crate) struct Scene {
     events: Events,
 }
 
-impl Scene {
+impl WatchedService {
     pub(crate) fn open(kf: &Kf, name: &str) -> Result<Self> {
-        let below = |kind: Kind| Mirror::open(kf, kf.api(kind).labels(format!("{SERVICE_LABEL}={name}")));
+        let mirror_of = |kind: Kind| Mirror::open(kf, kf.api(kind).labels(format!("{SERVICE_LABEL}={name}")));
         Ok(Self {
             name: name.to_owned(),
             services: Mirror::open(kf, kf.api(predictor::kind()).fields(format!("metadata.name={name}")))?,
-            deployments: below(Kind::new("apps", "Deployment"))?,
-            replica_sets: below(Kind::new("apps", "ReplicaSet"))?,
-            pods: below("Pod".into())?,
+            deployments: mirror_of(Kind::new("apps", "Deployment"))?,
+            replica_sets: mirror_of(Kind::new("apps", "ReplicaSet"))?,
+            pods: mirror_of("Pod".into())?,
             events: events(kf),
         })
     }
 
-    /// As it is now; none once the service is gone.
+    /// The current state; `None` once the service is deleted.
     pub(crate) fn view<'a>(&'a self, outdated: Option<&'a str>, settled: bool) -> Option<View<'a>> {
         Some(View {
             service: self.services.get(&self.name)?,
@@ -44,31 +44,31 @@ impl Scene {
         })
     }
 
-    /// Why the server cannot be asked at the moment; none while all is well.
+    /// The error of a watch that is disconnected, if one is.
     pub(crate) fn lost(&self) -> Option<&Error> {
-        let mut lives = [&self.services, &self.deployments, &self.replica_sets, &self.pods].into_iter();
-        lives.find_map(Mirror::lost)
+        let mut mirrors = [&self.services, &self.deployments, &self.replica_sets, &self.pods].into_iter();
+        mirrors.find_map(Mirror::lost)
     }
 
     pub(crate) fn pod(&self, name: &str) -> Option<&Object> {
         self.pods.get(name)
     }
 
-    /// Blocks until something has changed, or one of the others is ready: those of them that are.
+    /// Blocks until something has changed, or one of `others` is ready; returns those that are.
     pub(crate) fn wait(&mut self, kf: &Kf, others: &[&Pollable]) -> Result<Vec<usize>> {
-        let lives = [&mut self.services, &mut self.deployments, &mut self.replica_sets, &mut self.pods];
-        let streams: Vec<_> = lives.iter().map(|live| live.subscribe()).collect();
+        let mirrors = [&mut self.services, &mut self.deployments, &mut self.replica_sets, &mut self.pods];
+        let streams: Vec<_> = mirrors.iter().map(|mirror| mirror.subscribe()).collect();
         let all: Vec<_> = others.iter().copied().chain(&streams).collect();
         let ready = kf.wait(&all);
-        for (index, live) in lives.into_iter().enumerate() {
+        for (index, mirror) in mirrors.into_iter().enumerate() {
             if ready.contains(&(others.len() + index)) {
-                live.take()?;
+                mirror.take()?;
             }
         }
         Ok(ready.into_iter().filter(|index| *index < others.len()).collect())
     }
 
-    /// Events have no watch here: they only add words to what the pods say.
+    /// Reads events again. They are not watched: they only add details.
     pub(crate) fn read_events(&mut self, kf: &Kf) {
         self.events = events(kf);
     }

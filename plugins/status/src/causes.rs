@@ -1,5 +1,5 @@
-//! One more call where a reason has more to tell: the last line of a crashed container's log, a
-//! volume claim's own reason.
+//! Looks up the cause behind a reason with one more call: the last log line of a crashed container, or the state of a
+//! volume claim.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -7,30 +7,30 @@ use std::collections::BTreeMap;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Clue, Events, Verdict};
 
-/// Calls for one picture. Who has more crashes than that reads the first.
-const MOST: u32 = 10;
+/// The number of lookups for one table.
+const MAX_LOOKUPS: u32 = 10;
 
-/// Follows clues, each once.
-pub(crate) struct Inquiry<'a> {
+/// Follows each clue once.
+pub(crate) struct CauseLookup<'a> {
     kf: &'a Kf,
-    /// By the reason too: it counts restarts, and each run of a container has its own last line.
+    /// Also by the reason: it contains the restart count, and each run of a container has its own last line.
     known: RefCell<BTreeMap<(String, Clue), Option<String>>>,
     left: Cell<u32>,
 }
 
-impl<'a> Inquiry<'a> {
+impl<'a> CauseLookup<'a> {
     pub(crate) fn new(kf: &'a Kf) -> Self {
-        Self { kf, known: RefCell::default(), left: Cell::new(MOST) }
+        Self { kf, known: RefCell::default(), left: Cell::new(MAX_LOOKUPS) }
     }
 
-    /// One that asks nothing: a call for each reason is too many for all namespaces.
+    /// Makes no calls: in all namespaces there would be too many.
     pub(crate) fn none(kf: &'a Kf) -> Self {
         Self { left: Cell::new(0), ..Self::new(kf) }
     }
 
-    /// Before the next picture.
-    pub(crate) fn renew(&self) {
-        self.left.set(MOST);
+    /// Resets the limit for the next table.
+    pub(crate) fn reset(&self) {
+        self.left.set(MAX_LOOKUPS);
     }
 
     pub(crate) fn complete(&self, verdict: &mut Verdict, events: &Events) {

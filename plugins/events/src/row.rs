@@ -1,7 +1,7 @@
-//! One row for everything that was recorded about the same thing.
+//! One row for all events that report the same thing.
 //!
-//! The same thing can be told by one object that counts, by a series, or by many objects: makers
-//! of events differ, and so do the fields they fill with times.
+//! A repeated event can be one object with a count, a series, or many objects. Components that emit events differ
+//! in this, and in the time fields they set.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use serde::Serialize;
 
-/// What happened, how often, and when last.
+/// What happened, how often, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, TableRow)]
 #[row(name = "self.object.clone()")]
-pub(crate) struct Recorded {
+pub(crate) struct EventRow {
     #[serde(skip)]
     #[column(title = "LAST")]
     ago: String,
@@ -33,15 +33,15 @@ pub(crate) struct Recorded {
     source: Option<String>,
 }
 
-/// The object it is about, its type, its reason and its message.
-type Same = (String, String, String, String, String);
+/// UID and name of the involved object, type, reason and message.
+type GroupKey = (String, String, String, String, String);
 
-/// The latest last.
-pub(crate) fn rows<'a>(events: impl Iterator<Item = &'a Object>, now: Timestamp) -> Vec<Recorded> {
-    let mut found: BTreeMap<Same, Recorded> = BTreeMap::new();
+/// The rows of events, newest last.
+pub(crate) fn rows<'a>(events: impl Iterator<Item = &'a Object>, now: Timestamp) -> Vec<EventRow> {
+    let mut found: BTreeMap<GroupKey, EventRow> = BTreeMap::new();
     for event in events {
-        let row = recorded(event, now);
-        // Objects of one name are told apart: a job deleted and made anew is another.
+        let row = row_of(event, now);
+        // By UID: a job that was deleted and created again is another object.
         let uid = event.str("/involvedObject/uid").unwrap_or_default().to_owned();
         let same = (uid, row.object.clone(), row.r#type.clone(), row.reason.clone(), row.message.clone());
         match found.get_mut(&same) {
@@ -54,38 +54,38 @@ pub(crate) fn rows<'a>(events: impl Iterator<Item = &'a Object>, now: Timestamp)
     rows
 }
 
-impl Recorded {
+impl EventRow {
     fn merge(&mut self, other: Self, now: Timestamp) {
         self.times = self.times.saturating_add(other.times);
         self.last = self.last.max(other.last);
         self.first = match (self.first, other.first) {
-            (Some(one), Some(another)) => Some(one.min(another)),
-            (one, another) => one.or(another),
+            (Some(left), Some(right)) => Some(left.min(right)),
+            (left, right) => left.or(right),
         };
         self.ago = ago(self.last, now);
     }
 
-    /// Whether the other is about the same thing, at whatever time and however often.
+    /// Whether the other row reports the same thing, regardless of time and count.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let key =
             |row: &Self| (row.object.clone(), row.r#type.clone(), row.reason.clone(), row.message.clone());
         key(self) == key(other)
     }
 
-    /// Takes the age of an earlier row, so that time alone changes nothing.
-    pub(crate) fn age_like(&mut self, before: &Self) {
+    /// Keeps the age of an earlier row, so that the row does not change by time alone.
+    pub(crate) fn keep_age(&mut self, before: &Self) {
         if self.last == before.last {
             self.ago.clone_from(&before.ago);
         }
     }
 }
 
-fn recorded(event: &Object, now: Timestamp) -> Recorded {
+fn row_of(event: &Object, now: Timestamp) -> EventRow {
     let text = |pointer: &str| event.str(pointer).unwrap_or_default();
     let last = last(event);
     let kind = text("/involvedObject/kind").to_lowercase();
     let warning = text("/type") == "Warning";
-    Recorded {
+    EventRow {
         ago: ago(last, now),
         last,
         first: first(event),
@@ -104,7 +104,7 @@ fn recorded(event: &Object, now: Timestamp) -> Recorded {
     }
 }
 
-/// When it was last seen. Makers fill different fields, and leave the others null.
+/// When the event was last seen. Components set different fields and leave the others null.
 fn last(event: &Object) -> Option<Timestamp> {
     let seen = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime"];
     let seen = seen.into_iter().filter_map(|pointer| event.time(pointer)).max();

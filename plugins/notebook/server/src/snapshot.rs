@@ -6,18 +6,18 @@ use crate::{NOTEBOOK_LABEL, WORKSPACE_LABEL};
 
 const SETS: &str = "stateful sets";
 
-/// What stands between servers and what they do: pods, stateful sets, and warnings about them.
+/// The pods and stateful sets of servers, and warnings about them.
 #[derive(Clone, Debug, Default)]
-pub struct Scene {
+pub struct Snapshot {
     pub pods: Vec<Object>,
-    /// None if the user may not see them, or they cannot be read now.
+    /// `None` without permission to list them, or if they cannot be read.
     pub sets: Option<Vec<Object>>,
     pub events: Events,
 }
 
-impl Scene {
-    /// Of every server in the namespace.
-    pub fn of_all(kf: &Kf) -> Result<Self> {
+impl Snapshot {
+    /// Reads those of every server in the namespace.
+    pub fn read_all(kf: &Kf) -> Result<Self> {
         let mut pods = Vec::new();
         for label in [NOTEBOOK_LABEL, WORKSPACE_LABEL] {
             let found = kf.api("Pod").labels(label).list()?;
@@ -27,7 +27,7 @@ impl Scene {
         Ok(Self { pods, sets, events: Events::read(kf)? })
     }
 
-    /// Of one server.
+    /// Reads those of one server.
     pub fn of(kf: &Kf, server: &Server) -> Result<Self> {
         let pods = server.component.pod_selection(kf).list()?;
         let sets = kf.api("apps/StatefulSet");
@@ -38,29 +38,29 @@ impl Scene {
         Ok(Self { pods, sets: LeftOut::optional(kf, SETS, sets)?, events: Events::read(kf)? })
     }
 
-    /// The stateful set the controller keeps for a server.
+    /// The stateful set that the controller created for a server.
     pub(crate) fn set(&self, server: &Server) -> Option<&Object> {
         let uid = server.object().uid();
         self.sets.as_deref()?.iter().find(|set| owned_by(set, uid))
     }
 
-    /// The server's own pod. After a restart there may be an ending one beside the new one.
+    /// The server's pod. After a restart, the old one may still be terminating next to the new one.
     pub(crate) fn pod(&self, server: &Server) -> Option<&Object> {
-        let own = self.labelled(server).filter(|pod| self.owns(server, pod));
+        let own = self.labeled_pods(server).filter(|pod| self.owns(server, pod));
         own.min_by_key(|pod| (pod_state(pod) == PodState::Terminating, std::cmp::Reverse(pod.created())))
     }
 
-    /// A pod of an earlier server of the same name, which may take its time to end.
-    pub(crate) fn left_over(&self, server: &Server) -> Option<&Object> {
-        self.labelled(server).find(|pod| !self.owns(server, pod))
+    /// A pod of a deleted server of the same name that has not terminated yet.
+    pub(crate) fn leftover_pod(&self, server: &Server) -> Option<&Object> {
+        self.labeled_pods(server).find(|pod| !self.owns(server, pod))
     }
 
-    fn labelled(&self, server: &Server) -> impl Iterator<Item = &Object> {
+    fn labeled_pods(&self, server: &Server) -> impl Iterator<Item = &Object> {
         let (label, name) = (server.label(), server.name().to_owned());
         self.pods.iter().filter(move |pod| pod.label(label) == Some(name.as_str()))
     }
 
-    /// By the chain of owners; by age where the user may not see the link between them.
+    /// Whether a pod belongs to the server: by its owners, or by age without permission to list stateful sets.
     fn owns(&self, server: &Server, pod: &Object) -> bool {
         match (&self.sets, self.set(server)) {
             (None, _) => server.component.owns(pod),
