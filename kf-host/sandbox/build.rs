@@ -1,4 +1,4 @@
-//! Tells the crate which wasmtime it is built with, to the patch release.
+//! Passes the exact version of wasmtime to the crate.
 
 use std::path::Path;
 

@@ -238,7 +238,7 @@ fn wide_is_refused_where_a_table_has_no_more_to_show() {
     host.kf().table(&[Plain { name: "web" }]).unwrap();
     host.format(Format::Wide);
     let error = host.kf().table(&[Plain { name: "web" }]).unwrap_err();
-    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("leave -o wide out")));
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("run without -o wide")));
     assert_eq!(host.kf().live_table().update(&[Plain { name: "web" }]).unwrap_err().code, ErrorCode::Invalid);
     // What stands below a table that has more is a part of it.
     host.kf().table(&[Wide { name: "web", node: "n" }]).unwrap();

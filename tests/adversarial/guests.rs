@@ -1,4 +1,4 @@
-//! The guests, built once for all tests of a process.
+//! The guests, built once per process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ pub(crate) fn wasm(attack: &str) -> Vec<u8> {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let toolchain = resolve(&Machine::default(), Way::forced().unwrap(), progress::silent).unwrap();
-        // The guests are only as fast as they need to be, and quick to build.
+        // The `dev` profile builds quickly, and the guests need not be fast.
         let guests = guests::build_examples(&toolchain, "kf-attacks", "dev").unwrap();
         guests.into_iter().map(|guest| (guest.name, guest.wasm_path)).collect()
     });
     fs_err::read(&built[attack]).unwrap()
 }
 
-/// The version of the ABI they are built for.
+/// The ABI version of the guests.
 pub(crate) const ABI: Version = Version::new(0, 1, 0);
 
 /// The machine code of an attack.

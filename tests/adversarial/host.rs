@@ -1,4 +1,4 @@
-//! A screen and a cluster that record what reaches them, and a way to run an attack before them.
+//! A recording screen and cluster, and functions that run an attack with them.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 
 use crate::guests;
 
-/// What a person would have seen.
+/// Records what a user would have seen.
 #[derive(Clone, Default)]
 pub(crate) struct Screen(Arc<Mutex<Seen>>);
 
@@ -32,10 +32,10 @@ pub(crate) struct Screen(Arc<Mutex<Seen>>);
 pub(crate) struct Seen {
     pub(crate) stdout: Vec<u8>,
     pub(crate) notes: Vec<String>,
-    /// What the host itself said.
+    /// Notes of the host itself.
     pub(crate) host_notes: Vec<String>,
     pub(crate) rows: usize,
-    /// All other words, in order.
+    /// All other texts, in order.
     pub(crate) words: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl Ui for Screen {
     }
 }
 
-/// A pipe on which nothing comes.
+/// An empty pipe.
 impl Terminal for Screen {
     fn is_interactive(&self) -> bool {
         false
@@ -163,16 +163,16 @@ impl Terminal for Screen {
     }
 }
 
-/// A cluster that holds one pod, `web`, and lets it be read, and logs of five others. Whatever
-/// else is asked is recorded and refused as the manifest's.
+/// A cluster with one readable pod, `web`, and the logs of five others. Any other call is recorded and
+/// refused by the manifest layer.
 #[derive(Clone, Default)]
 pub(crate) struct Cluster {
     calls: Arc<Mutex<Vec<String>>>,
-    /// Notified once everything in the log of `web-open` has been copied.
+    /// Notified once the log of `web-open` has been copied.
     copied: Arc<Notify>,
 }
 
-/// What a pod writes: its own name, that of another, and no end to its last line.
+/// The log of a pod: its own name, that of another pod, and an unfinished last line.
 fn log_of(pod: &str) -> Vec<Vec<u8>> {
     let other = if pod == "web-0" { "web-1" } else { "web-0" };
     let lines =
@@ -181,7 +181,7 @@ fn log_of(pod: &str) -> Vec<Vec<u8>> {
 }
 
 impl Cluster {
-    /// The calls in order, each as a verb and its words.
+    /// The calls in order, each as a verb and its arguments.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
     }
@@ -201,14 +201,14 @@ impl Cluster {
         let refusal = Refusal { layer: Layer::Manifest, rule, user: Some("alice@example.org".to_owned()) };
         Err(ApiError {
             code: ErrorCode::Forbidden,
-            message: format!("may not {verb} {resource}"),
+            message: format!("not allowed to {verb} {resource}"),
             hint: None,
             refusal: Some(Box::new(refusal)),
         })
     }
 }
 
-/// Input that nobody reads.
+/// Input that is not read.
 struct Unread(tokio::sync::mpsc::Sender<SessionInput>);
 
 #[async_trait]
@@ -299,7 +299,7 @@ impl KubeApi for Cluster {
         if pod == "web-open" && namespace.is_none() {
             let half_a_line = futures_util::stream::iter([Ok(b"web-open ".to_vec())]);
             let copied = Arc::clone(&self.copied);
-            // A reader that asks for more has printed what it has read.
+            // A reader that polls again has printed what it read before.
             let no_end = futures_util::stream::poll_fn(move |_| {
                 copied.notify_one();
                 Poll::Pending
@@ -317,7 +317,7 @@ impl KubeApi for Cluster {
         self.refuse("get", "pods/log")
     }
 
-    /// In `web` a command says more than anybody wants to hear, and reads nothing.
+    /// In `web` a command prints endless output and reads nothing.
     async fn exec(
         &self,
         pod: PodRef,
@@ -339,7 +339,7 @@ impl KubeApi for Cluster {
         let count = Arc::clone(&self.calls);
         let output = futures_util::stream::repeat_with(move || {
             let _held = &unread;
-            count.lock().unwrap().push("said".to_owned());
+            count.lock().unwrap().push("chunk".to_owned());
             Ok(SessionOutput::Stdout(vec![b'x'; 200 << 10].into()))
         });
         Ok(Session { output: output.boxed(), input })
@@ -350,7 +350,7 @@ impl KubeApi for Cluster {
         self.refuse("create", "pods/attach")
     }
 
-    /// Ports of `web` and `server` are forwarded, though nobody serves them.
+    /// Ports of `web` and `server` are forwarded, although nothing listens on them.
     async fn port_forward(&self, pod: PodRef, ports: Vec<PortPair>) -> Result<PortForward, ApiError> {
         self.called(format!("portforward {pod:?} {ports:?}"));
         if !["web", "server"].contains(&pod.name.as_str()) || pod.namespace.is_some() {
@@ -369,7 +369,7 @@ impl KubeApi for Cluster {
     }
 }
 
-/// A run of an attack, and what was recorded.
+/// The result of an attack, and what was recorded.
 pub(crate) struct Attacked {
     pub(crate) result: Result<Outcome, Fault>,
     pub(crate) screen: Seen,
@@ -377,7 +377,7 @@ pub(crate) struct Attacked {
 }
 
 impl Attacked {
-    /// The limit that ended it, by name.
+    /// The name of the limit that ended it.
     pub(crate) fn limit(&self) -> &'static str {
         match &self.result {
             Err(Fault::Limit { limit }) => limit.which.name(),
@@ -394,7 +394,7 @@ impl Attacked {
     }
 }
 
-/// Everything an attack may be given.
+/// The settings of an attack.
 pub(crate) struct Given {
     pub(crate) arguments: Vec<String>,
     pub(crate) granted: Granted,
@@ -403,9 +403,9 @@ pub(crate) struct Given {
     pub(crate) terminal: Result<(), ApiError>,
 }
 
-/// What kf says to a command whose manifest does not ask for the terminal.
+/// The error for a command whose manifest does not ask for the terminal.
 pub(crate) fn no_terminal() -> Result<(), ApiError> {
-    Err(ApiError::new(ErrorCode::Forbidden, "it may not use your terminal"))
+    Err(ApiError::new(ErrorCode::Forbidden, "it is not allowed to use your terminal"))
 }
 
 impl Default for Given {
@@ -420,18 +420,18 @@ impl Default for Given {
     }
 }
 
-/// The same limits with so much time that a busy machine does not reach them.
+/// The same limits with enough time for a busy machine.
 pub(crate) fn patient(limits: Limits) -> Limits {
     const LONG: Duration = Duration::from_secs(300);
     Limits { time: LONG, wall: LONG, ..limits }
 }
 
-/// A limit of computing that is reached soon, for the attacks that reach it on any machine.
+/// A short limit of computing time, for attacks that reach it on any machine.
 pub(crate) fn soon() -> Limits {
     Limits { time: Duration::from_millis(300), ..patient(Limits::default()) }
 }
 
-/// Runs an attack with what every command gets, and nothing else.
+/// Runs an attack without grants.
 pub(crate) fn run(attack: &str) -> Attacked {
     run_with(attack, Given::default())
 }
@@ -445,7 +445,7 @@ pub(crate) fn run_code(code: Code, given: Given) -> Attacked {
     run_before(Box::new(screen.clone()), screen, code, given)
 }
 
-/// Runs an attack before a screen that is not the recording one.
+/// Runs an attack with another [`Ui`] than the recording screen.
 pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Given) -> Attacked {
     let cluster = Cluster::default();
     let result = kf_sandbox::run(Run {
@@ -465,14 +465,14 @@ pub(crate) fn run_before(ui: Box<dyn Ui>, screen: Screen, code: Code, given: Giv
     Attacked { result, screen: screen.seen(), calls: cluster.calls() }
 }
 
-/// What an attack answered a person who pressed Tab, and what was recorded.
+/// The candidates of an attack, and what was recorded.
 pub(crate) struct Completed {
     pub(crate) result: Result<Vec<Candidate>, Fault>,
     pub(crate) screen: Seen,
     pub(crate) calls: Vec<String>,
 }
 
-/// Asks an attack for candidates as kf does, with the whole cluster linked.
+/// Asks an attack for candidates as kf does, with the cluster linked.
 pub(crate) fn complete(attack: &str, limits: Limits) -> Completed {
     let (screen, cluster) = (Screen::default(), Cluster::default());
     let run = Run {

@@ -1,4 +1,4 @@
-//! A run ends although the host's own side does not answer, and when the user says so.
+//! A run ends although the host's own output blocks, and when the user presses Ctrl-C.
 
 use std::io::{self, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -10,13 +10,13 @@ use kf_sandbox::{Fault, Limits};
 use crate::guests;
 use crate::host::{Given, Screen, patient, run_before};
 
-/// A terminal nobody reads: closed, or full for ever.
-enum Dead {
+/// A terminal that is closed, or blocks forever.
+enum DeadTerminal {
     Closed,
     Stuck,
 }
 
-impl Ui for Dead {
+impl Ui for DeadTerminal {
     fn output_format(&self) -> Format {
         Format::Table
     }
@@ -73,34 +73,36 @@ impl Ui for Dead {
     }
 }
 
-fn run(dead: Dead, attack: &str) -> Result<(), Fault> {
+fn run(terminal: DeadTerminal, attack: &str) -> Result<(), Fault> {
     let limits = Limits { stdout_bytes: u64::MAX, ..patient(Limits::default()) };
-    let limits = match dead {
-        Dead::Closed => limits,
-        Dead::Stuck => Limits { wall: Duration::from_millis(500), ..limits },
+    let limits = match terminal {
+        DeadTerminal::Closed => limits,
+        DeadTerminal::Stuck => Limits { wall: Duration::from_millis(500), ..limits },
     };
     let given = Given { limits, ..Given::default() };
-    run_before(Box::new(dead), Screen::default(), guests::code(attack), given).result.map(drop)
+    run_before(Box::new(terminal), Screen::default(), guests::code(attack), given).result.map(drop)
 }
 
-/// With and without an async runtime, which wait in different ways.
+/// With and without an async runtime, which are supervised differently.
 #[test]
-fn the_wall_clock_ends_a_write_that_blocks() {
+fn blocked_write_is_ended_by_wall_clock() {
     for attack in ["output_flood", "wasi_output_flood"] {
-        let Err(Fault::Limit { limit }) = run(Dead::Stuck, attack) else { panic!("not ended by a limit") };
+        let Err(Fault::Limit { limit }) = run(DeadTerminal::Stuck, attack) else {
+            panic!("not ended by a limit")
+        };
         assert_eq!(limit.which.name(), "run.wall");
     }
 }
 
-/// As with `| head`: also a guest that does not care about errors is ended.
+/// As with `| head`: even a guest that ignores errors is stopped.
 #[test]
-fn a_closed_stdout_ends_the_run() {
+fn closed_stdout_ends_the_run() {
     for attack in ["output_flood", "wasi_output_flood", "table_flood"] {
-        assert_eq!(run(Dead::Closed, attack), Err(Fault::OutputClosed));
+        assert_eq!(run(DeadTerminal::Closed, attack), Err(Fault::OutputClosed));
     }
 }
 
-/// Whom the test below interrupts; it says how it ended.
+/// The process that the test below interrupts. Prints how its run ended.
 #[test]
 #[ignore = "run by ctrl_c_ends_a_wait"]
 fn interrupted() {
@@ -110,30 +112,30 @@ fn interrupted() {
     println!("ended: {}", result.map(drop).unwrap_err());
 }
 
-/// How long a busy machine may take for either.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A timeout for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Looks until something is there.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Waits until `check` returns something.
+fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "timed out waiting for {what}");
+        assert!(begun.elapsed() < TIMEOUT, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Whether the process has got so far as to look out for Ctrl-C: before that it just ends of one.
-fn catches_interrupts(process: &Child) -> bool {
+/// Whether the process handles Ctrl-C already. Before that, Ctrl-C just kills it.
+fn handles_interrupts(process: &Child) -> bool {
     const INTERRUPT: u64 = 1 << 1;
     let status = fs_err::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
     u64::from_str_radix(caught.trim(), 16).unwrap() & INTERRUPT != 0
 }
 
-/// One is enough, from the moment on that the run listens.
+/// One Ctrl-C is enough, once the run handles it.
 #[test]
 fn ctrl_c_ends_a_wait() {
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -141,10 +143,10 @@ fn ctrl_c_ends_a_wait() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    until("the run to listen", || catches_interrupts(&child).then_some(()));
+    until("the run to handle Ctrl-C", || handles_interrupts(&child).then_some(()));
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     until("the run to end", || child.try_wait().unwrap());
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.lines().any(|line| line.ends_with("ended: interrupted")), "{said}");
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert!(stdout.lines().any(|line| line.ends_with("ended: interrupted")), "{stdout}");
 }

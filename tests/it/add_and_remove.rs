@@ -115,7 +115,7 @@ fn a_version_can_be_asked_for() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: version `latest` is neither a version like 1.2.3 nor a requirement like ^1.2
+    error: invalid version `latest`: neither a version like 1.2.3 nor a requirement like ^1.2
     "#);
     home.run(["command", "add", "hello@0.1"]).success();
     kf_snapshot!(home.run_in_vain(["command", "add", "hello@=0.1.0"]), @"
@@ -443,7 +443,7 @@ fn a_registry_cannot_offer_a_name_of_kfs_own() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: cannot read [WORK]/index/authors/kubeflow.toml: TOML parse error at line 4, column 11: command name `registry` is reserved by kf
+    error: cannot read [WORK]/index/authors/kubeflow.toml: TOML parse error at line 4, column 11: invalid command name `registry`: reserved by kf
     "#);
     assert!(!work.path().join("published").exists());
 }

@@ -48,7 +48,7 @@ fn a_namespace_that_is_none() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: namespace `Team_A` may hold only lower case letters, digits and `-`
+    error: invalid namespace `Team_A`: only lower-case letters, digits and `-` are allowed
     ");
 }
 
@@ -60,14 +60,14 @@ fn a_namespace_that_is_not_there_or_not_yours() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: status may not list pods in nowhere
-      asked by status     ✓
+    error: status is not allowed to list pods in nowhere
+      requested by status ✓
       allowed by registry ✓
       accepted by you     ✓
       environment nowhere ✓
       your own rights     ✗ dana has no `list pods` in nowhere
       also missing: watch pods
-    hint: ask an owner of nowhere: whoever has the role admin or kubeflow-admin there
+    hint: ask an owner of nowhere (role admin or kubeflow-admin)
     ");
 }
 

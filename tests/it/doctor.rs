@@ -113,7 +113,10 @@ fn name_that_no_namespace_has_hides_no_other_problem() {
     assert!(lines_of(&ran, "kubeconfig")[0].starts_with('✓'), "{}", ran.transcript());
     assert!(lines_of(&ran, "server")[0].contains("cannot be reached"), "{}", ran.transcript());
     let namespace = lines_of(&ran, "namespace");
-    assert_eq!(namespace[0], "✗ namespace namespace `A_B` may hold only lower case letters, digits and `-`");
+    assert_eq!(
+        namespace[0],
+        "✗ namespace invalid namespace `A_B`: only lower-case letters, digits and `-` are allowed"
+    );
 }
 
 #[test]
@@ -454,7 +457,7 @@ fn person_without_rights_learns_which_are_missing_and_whom_to_ask() {
             format!("✗ rights you may not do all that train needs in {ns}"),
             format!("you lack create trainjobs.trainer.kubeflow.org in {ns}"),
             format!("you lack patch trainjobs.trainer.kubeflow.org in {ns}"),
-            format!("hint: ask an owner of {ns}: whoever has the role admin or kubeflow-admin there"),
+            format!("hint: ask an owner of {ns} (role admin or kubeflow-admin)"),
         ]
     );
 }

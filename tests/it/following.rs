@@ -65,14 +65,14 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: logs may not get pods named web in [NAMESPACE]
-      asked by logs                          ✓
+    error: logs is not allowed to get pods named web in [NAMESPACE]
+      requested by logs                      ✓
       allowed by registry                    ✓
       accepted by you                        ✓
       environment [NAMESPACE] ✓
       your own rights                        ✗ nils has no `get pods` in [NAMESPACE]
       also missing: list, watch pods; get pods/log
-    hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
+    hint: ask an owner of [NAMESPACE] (role admin or kubeflow-admin)
     ");
 }
 

@@ -107,6 +107,6 @@ fn what_a_registry_says_cannot_drive_the_terminal() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: cannot read the summary of hello: it must be one line of 1 to 120 characters without control or invisible characters
+    error: cannot read the summary of hello: must be one line of 1 to 120 characters without control or invisible characters
     ");
 }

@@ -119,8 +119,8 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: events may not list events in the whole cluster
-      asked by events                          ✓
+    error: events is not allowed to list events in the whole cluster
+      requested by events                      ✓
       allowed by registry                      ✓
       accepted by you                          ✓
       environment [NAMESPACE] ✓
@@ -175,8 +175,8 @@ fn wide_output_shows_more_or_says_that_there_is_none() {
 fn wide_is_refused_for_a_table_that_has_no_more_to_show() {
     let home = attacks::home(&["escape-sequences"]);
     let refused = home.run(["escape-sequences", "-o", "wide"]).code(2);
-    assert!(stderr_has(&refused, "-o wide has no more columns to show here"), "{}", refused.transcript());
-    assert!(stderr_has(&refused, "leave -o wide out"), "{}", refused.transcript());
+    assert!(stderr_has(&refused, "-o wide shows no additional columns here"), "{}", refused.transcript());
+    assert!(stderr_has(&refused, "run without -o wide"), "{}", refused.transcript());
 }
 
 #[test]

@@ -91,8 +91,8 @@ fn a_command_added_by_a_newer_kf() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 4, and this kf knows 3
-    hint: update kf
+    error: [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: format 4, this kf supports 3
+    hint: upgrade kf
     ");
     for change in [["command", "add", "hello"], ["command", "remove", "hello"]] {
         let ran = home.run_in_vain(change).code(1);
@@ -104,7 +104,7 @@ fn a_command_added_by_a_newer_kf() {
     exit: 0
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
-    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: it has format 4, and this kf knows 3
+    hello   -        -         [HOME]/.local/share/kf/receipts/hello.json was written by a newer kf: format 4, this kf supports 3
     whoami  0.1.0    kubeflow  Show your user, groups and role
     ----- stderr -----
     ");
@@ -123,7 +123,7 @@ fn a_store_written_by_a_newer_kf() {
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
     hello asks for no rights on the cluster. It may do nothing else: no network, no
     files, no secrets.
-    error: [HOME]/.local/share/kf/store/format was written by a newer kf: it has format 2, and this kf knows 1
-    hint: update kf
+    error: [HOME]/.local/share/kf/store/format was written by a newer kf: format 2, this kf supports 1
+    hint: upgrade kf
     ");
 }

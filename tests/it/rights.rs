@@ -22,14 +22,14 @@ fn a_viewer_may_not_train_and_learns_who_could_allow_it() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: train may not patch trainjobs.trainer.kubeflow.org named mnist in [NAMESPACE]
-      asked by train                       ✓
+    error: train is not allowed to patch trainjobs.trainer.kubeflow.org named mnist in [NAMESPACE]
+      requested by train                   ✓
       allowed by registry                  ✓
       accepted by you                      ✓
       environment [NAMESPACE] ✓
       your own rights                      ✗ vic has no `patch trainjobs` in [NAMESPACE]
       also missing: create trainjobs.trainer.kubeflow.org
-    hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
+    hint: ask an owner of [NAMESPACE] (role admin or kubeflow-admin)
     ");
 
     // Who may see the bindings is told whom to ask.
@@ -90,14 +90,14 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: status may not list pods in [NAMESPACE]
-      asked by status                      ✓
+    error: status is not allowed to list pods in [NAMESPACE]
+      requested by status                  ✓
       allowed by registry                  ✓
       accepted by you                      ✓
       environment [NAMESPACE] ✓
       your own rights                      ✗ nils has no `list pods` in [NAMESPACE]
       also missing: watch pods
-    hint: ask an owner of [NAMESPACE]: whoever has the role admin or kubeflow-admin there
+    hint: ask an owner of [NAMESPACE] (role admin or kubeflow-admin)
     ");
     home.run_in_vain(TRAIN).code(4);
     kf_snapshot!(home.run_in_vain(["whoami"]), @"
@@ -208,13 +208,13 @@ fn what_the_manifest_does_not_ask_for_is_refused_even_to_an_administrator() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    lying-manifest: lying-manifest may not list secrets in the whole cluster
-    lying-manifest: lying-manifest may not create pods in [NAMESPACE]
-    lying-manifest: lying-manifest may not delete pods named web in [NAMESPACE]
-    lying-manifest: lying-manifest may not get secrets named token in [NAMESPACE]
-    error: lying-manifest may not get secrets named token in [NAMESPACE]
-      asked by lying-manifest ✗ no rule for `get secrets` in [NAMESPACE]
-    hint: ask the author of lying-manifest to add the rule; `kf command describe lying-manifest` names them
+    lying-manifest: lying-manifest is not allowed to list secrets in the whole cluster
+    lying-manifest: lying-manifest is not allowed to create pods in [NAMESPACE]
+    lying-manifest: lying-manifest is not allowed to delete pods named web in [NAMESPACE]
+    lying-manifest: lying-manifest is not allowed to get secrets named token in [NAMESPACE]
+    error: lying-manifest is not allowed to get secrets named token in [NAMESPACE]
+      requested by lying-manifest ✗ no rule for `get secrets` in [NAMESPACE]
+    hint: ask the author of lying-manifest to add the rule; `kf command describe lying-manifest` names the author
     ");
     assert_eq!(team.versions(), before);
 }
@@ -306,9 +306,9 @@ fn a_ceiling_that_comes_down_binds_what_is_added() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: status may not list pods in [NAMESPACE]
-      asked by status     ✓
-      allowed by registry ✗ above the ceiling its admins set
+    error: status is not allowed to list pods in [NAMESPACE]
+      requested by status ✓
+      allowed by registry ✗ above the ceiling set by its admins
     hint: ask an admin of the registry; `kf command describe status` shows the ceiling
     ");
 }
@@ -349,14 +349,14 @@ fn a_receipt_edited_to_allow_more_allows_nothing() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    lying-manifest: lying-manifest may not list secrets in the whole cluster
-    lying-manifest: lying-manifest may not create pods in [NAMESPACE]
-    lying-manifest: lying-manifest may not delete pods named web in [NAMESPACE]
-    lying-manifest: lying-manifest may not get secrets named token in [NAMESPACE]
-    error: lying-manifest may not get secrets named token in [NAMESPACE]
-      asked by lying-manifest ✓
-      allowed by registry     ✓
-      accepted by you         ✗ you have not accepted this right for this version
+    lying-manifest: lying-manifest is not allowed to list secrets in the whole cluster
+    lying-manifest: lying-manifest is not allowed to create pods in [NAMESPACE]
+    lying-manifest: lying-manifest is not allowed to delete pods named web in [NAMESPACE]
+    lying-manifest: lying-manifest is not allowed to get secrets named token in [NAMESPACE]
+    error: lying-manifest is not allowed to get secrets named token in [NAMESPACE]
+      requested by lying-manifest ✓
+      allowed by registry         ✓
+      accepted by you             ✗ you have not accepted this right for this version
     hint: kf command remove lying-manifest && kf command add lying-manifest@0.1.0
     ");
 }
@@ -396,12 +396,12 @@ fn a_read_only_run_refuses_every_change() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: train may not patch trainjobs.trainer.kubeflow.org named mnist in [NAMESPACE]
-      asked by train      ✓
+    error: train is not allowed to patch trainjobs.trainer.kubeflow.org named mnist in [NAMESPACE]
+      requested by train  ✓
       allowed by registry ✓
       accepted by you     ✓
       flags of this run   ✗ --read-only
-    hint: leave out --read-only
+    hint: run without --read-only
     ");
     assert_eq!(team.versions(), before);
 }

@@ -113,7 +113,7 @@ fn who_may_not_run_anything_is_told_which_right_is_missing() {
     let refused = dana.run(["run", "server", "--read-only", "--", "id"]).code(4);
     assert!(refused.stderr.contains("--read-only"), "{}", refused.transcript());
     let refused = dana.run(["run", "server", "--dry-run", "--", "id"]).code(2);
-    assert!(refused.stderr.contains("leave --dry-run out"), "{}", refused.transcript());
+    assert!(refused.stderr.contains("run without --dry-run"), "{}", refused.transcript());
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn also_missing(cluster: &ClusterRun, refusal: &Refusal) -> Vec<String> {
     if missing.is_empty() { Vec::new() } else { vec![format!("also missing: {}", missing.join("; "))] }
 }
 
-/// Who can hand out rights, if the user may know.
+/// Who can grant rights, if the user is allowed to know.
 fn granters(cluster: &ClusterRun, refusal: &Refusal) -> Vec<Granter> {
     let Some(namespace) = &refusal.rule.namespace else { return Vec::new() };
     if refusal.layer != Layer::Rbac {

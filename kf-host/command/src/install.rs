@@ -223,7 +223,7 @@ impl<'a> Installer<'a> {
             return Err(Failure::untrusted(format!(
                 "{name} {version} is a script, which this kf does not run"
             ))
-            .hint("update kf"));
+            .hint("upgrade kf"));
         }
         let bound = match &resolved.origin {
             Origin::Registry { .. } | Origin::BuiltIn { .. } => Bound::Permissions(&resolved.ceiling),

@@ -1,9 +1,9 @@
-//! The range of ABIs this kf runs.
+//! The ABI versions that this kf runs.
 
 use semver::{Comparator, Op, Prerelease, Version};
 
-/// Every released `0.1.x`. A manifest, a registry and a component's own custom section are held against
-/// this one constant.
+/// Every released `0.1.x`. A manifest, a registry and the custom section of a component are checked against
+/// this constant.
 pub const SUPPORTED: Comparator =
     Comparator { op: Op::Tilde, major: 0, minor: Some(1), patch: Some(0), pre: Prerelease::EMPTY };
 
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_released_versions_of_the_range_are_supported() {
+    fn only_released_versions_in_range_are_supported() {
         let supported = |text: &str| is_supported(&Version::parse(text).unwrap());
         for version in ["0.1.0", "0.1.7"] {
             assert!(supported(version), "{version}");

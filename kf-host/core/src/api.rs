@@ -1,6 +1,6 @@
-//! The cluster as a command sees it: typed verbs and plain data.
+//! The cluster as commands see it: typed verbs and plain data.
 //!
-//! The sandbox calls [`KubeApi`], and the broker of `kf-cluster` implements it; neither knows the other.
+//! The sandbox calls [`KubeApi`], and the broker in `kf-cluster` implements it; neither depends on the other.
 //! It mirrors the `kube`, `logs`, `sessions` and `pod-http` interfaces of the ABI's latest version.
 
 use std::pin::Pin;
@@ -34,7 +34,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Whether it may be better in a moment: the API server is away, slow or in trouble.
+    /// Whether a retry may succeed: the API server is unreachable, slow or failing.
     pub fn may_pass(self) -> bool {
         matches!(self, Self::Unreachable | Self::TimedOut | Self::Internal)
     }
@@ -45,11 +45,11 @@ impl ErrorCode {
 #[error("{message}")]
 pub struct ApiError {
     pub code: ErrorCode,
-    /// One line, lower case, no full stop.
+    /// One line, lower case, no period.
     pub message: String,
     pub hint: Option<String>,
-    /// Set when a layer of the grant or the cluster's RBAC said no. It never enters the guest:
-    /// the host keeps it to render who stands in the way.
+    /// Set if a layer of the grant or the cluster's RBAC refused. It never enters the guest: the host
+    /// keeps it to explain the refusal.
     pub refusal: Option<Box<crate::grants::Refusal>>,
 }
 
@@ -172,7 +172,7 @@ pub struct Identity {
     pub username: String,
     pub uid: Option<String>,
     pub groups: Vec<String>,
-    /// Milliseconds since 1970 at which the presented token or certificate ends, if known.
+    /// Expiry of the presented token or certificate in milliseconds since 1970, if known.
     pub expires: Option<u64>,
 }
 
@@ -199,8 +199,8 @@ pub struct LogOptions {
     pub tail_lines: Option<u32>,
 }
 
-/// The changes of a selection. It goes on when the server ends a watch, as it does every few
-/// minutes, and ends only with an error; [`ErrorCode::Expired`] means the caller has to list again.
+/// The changes of a selection. It resumes when the server ends a watch, as it does every few minutes,
+/// and ends only with an error; [`ErrorCode::Expired`] means that the caller has to list again.
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, ApiError>> + Send>>;
 
 /// The bytes of a log, in chunks as they arrive.
@@ -218,7 +218,7 @@ pub struct SessionOptions {
     /// The only container if absent.
     pub container: Option<String>,
     pub stdin: bool,
-    /// The container's side is a terminal: stderr comes with stdout.
+    /// The process has a terminal: stderr is merged into stdout.
     pub tty: bool,
 }
 
@@ -228,19 +228,19 @@ pub struct Session {
     pub input: Arc<dyn SessionWriter>,
 }
 
-/// Where a session's input goes. Dropping the last clone ends it as [`SessionInput::End`] does.
+/// The input of a session. Dropping the last clone ends it as [`SessionInput::End`] does.
 #[async_trait]
 pub trait SessionWriter: Send + Sync {
-    /// Takes no more than the container reads: waits while it reads nothing.
+    /// Waits while the container does not read.
     async fn send(&self, input: SessionInput) -> Result<(), SessionOver>;
 }
 
-/// The session ended before its input did; its output says how.
+/// The session ended before its input did; its output has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session is over")]
 pub struct SessionOver;
 
-/// What a session says; [`SessionOutput::Exited`] is the last.
+/// The output of a session; [`SessionOutput::Exited`] is the last item.
 pub type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionOutput, ApiError>> + Send>>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,7 +256,7 @@ pub enum SessionInput {
     Data(Bytes),
     /// The end of stdin.
     End,
-    /// How large the terminal is now.
+    /// The new size of the terminal.
     Resize(TerminalSize),
 }
 
@@ -267,37 +267,37 @@ pub struct TerminalSize {
     pub rows: u16,
 }
 
-/// A port of this machine and the port of the pod it leads to.
+/// A local port and the port of the pod it is forwarded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortPair {
-    /// 0: any that is free.
+    /// 0 for any free port.
     pub local: u16,
     pub remote: u16,
 }
 
 impl PortPair {
-    /// The address of a page that the port serves; `path` begins with `/` and may have a query.
+    /// The URL of a page on the port; `path` begins with `/` and can have a query.
     pub fn page(&self, path: &str) -> Result<String, ApiError> {
         let path = url::page_path(path)?;
         Ok(format!("http://localhost:{}{path}", self.local))
     }
 }
 
-/// Ports of a pod on the loopback address. Dropping `troubles` closes them.
+/// Ports of a pod, forwarded from the loopback address. Dropping `troubles` closes them.
 pub struct PortForward {
     /// The pairs with the local ports bound.
     pub ports: Vec<PortPair>,
     pub troubles: TroubleStream,
 }
 
-/// What goes wrong with a port-forward. It ends when the forward does.
+/// The problems of a port-forward. It ends when the forward does.
 pub type TroubleStream = Pin<Box<dyn Stream<Item = Trouble> + Send>>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// One connection could not be made, or broke; the others go on.
+    /// One connection failed; the others continue.
     Connection(ApiError),
-    /// The pod is gone, and the ports are closed.
+    /// The pod is gone, and the ports were closed.
     End(ApiError),
 }
 
@@ -311,7 +311,7 @@ pub enum HttpMethod {
     Delete,
 }
 
-/// A token of a service account, asked for and sent by the host.
+/// A token of a service account, requested and sent by the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {
     pub service_account: String,
@@ -324,7 +324,7 @@ pub struct PodRequest {
     pub pod: PodRef,
     pub port: u16,
     pub method: HttpMethod,
-    /// Begins with `/`; may have a query.
+    /// Begins with `/`; can have a query.
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
@@ -341,7 +341,7 @@ pub struct PodResponse {
 /// Typed verbs on one cluster, for one run of one command.
 ///
 /// Futures and streams of the broker need a tokio runtime. Strings are as the guest gave them: the
-/// implementation parses each into its name type before anything else.
+/// implementation first parses each into its name type.
 #[async_trait]
 pub trait KubeApi: Send + Sync {
     async fn get(&self, object: ObjectRef) -> Result<Value, ApiError>;
@@ -391,8 +391,8 @@ pub trait KubeApi: Send + Sync {
         options: SessionOptions,
     ) -> Result<Session, ApiError>;
 
-    /// Joins a container's first process. Its exit code is told once the container has ended; a
-    /// process that goes on after the session counts as 0.
+    /// Joins a container's first process. The exit code is known once the container has ended; 0 if the
+    /// process continues after the session.
     async fn attach(&self, pod: PodRef, options: SessionOptions) -> Result<Session, ApiError>;
 
     /// Binds the ports on the loopback address before it returns.

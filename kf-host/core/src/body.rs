@@ -1,13 +1,11 @@
-//! Bodies equal their requests.
+//! Checks that bodies match their requests.
 //!
-//! The API server believes a body where it and the URL differ only in what the URL leaves open,
-//! so what was checked against the grant is the URL, and the body has to say the same: kind,
-//! version, name and namespace. Parts that act on other objects or on whether this one can go,
-//! owner references and finalizers, need a grant of their own, `update` on `<resource>/finalizers`,
-//! as in Kubernetes' own admission; `status` needs `patch` on `<resource>/status`. Managed fields
-//! are the server's.
+//! The grant is checked against the URL, so the body must have the same kind, version, name and
+//! namespace. Owner references and finalizers, which affect other objects or the deletion of this
+//! one, need an additional grant, `update` on `<resource>/finalizers`, as in Kubernetes' own
+//! admission; `status` needs `patch` on `<resource>/status`. Managed fields are set by the server.
 //!
-//! What a dry run answers carries [`mark_dry_run`]'s mark, which no body brings back to the server.
+//! The result of a dry run has a mark, see [`mark_dry_run`], which is removed from bodies.
 
 use serde_json::{Map, Value, json};
 
@@ -15,17 +13,17 @@ use crate::api::{ApiError, DeleteOptions, PatchKind, Propagation};
 use crate::kinds::Served;
 use crate::names::{Namespace, ObjectName, Uid};
 
-/// The field of an answer's metadata that says that it was not stored. No object in a cluster has it.
+/// The metadata field that marks an object as not stored. No object in a cluster has it.
 pub const DRY_RUN_MARK: &str = "dryRun";
 
-/// Marks what a write answers that stored nothing, so that a command can tell it from an object that is there.
+/// Marks the result of a dry run, so that a command can distinguish it from a stored object.
 pub fn mark_dry_run(answer: &mut Value) {
     if let Some(metadata) = answer.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert(DRY_RUN_MARK.to_owned(), true.into());
     }
 }
 
-/// A part of a body that needs a grant of its own.
+/// A part of a body that needs an additional grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extra {
     /// `metadata.finalizers` and `metadata.ownerReferences`.
@@ -33,8 +31,8 @@ pub enum Extra {
     Status,
 }
 
-/// What a whole object says of itself must be what the request says; what it leaves out is
-/// filled in. Returns the parts that need a grant of their own.
+/// Checks that a whole object matches the request, and fills in what is missing. Returns the parts
+/// that need an additional grant.
 pub fn fit_object(
     body: &mut Value,
     served: &Served,
@@ -53,7 +51,7 @@ pub fn fit_object(
     equal_or_set(metadata, "name", name.as_str())?;
     match namespace {
         Some(namespace) => equal_or_set(metadata, "namespace", namespace.as_str())?,
-        None => absent(metadata, "namespace", "the kind has no namespaces")?,
+        None => absent(metadata, "namespace", "the kind is not namespaced")?,
     }
     absent(metadata, "generateName", "the request names the object")?;
     extras(object)
@@ -67,7 +65,7 @@ fn equal_or_set(object: &mut Map<String, Value>, field: &str, expected: &str) ->
         }
         Some(Value::String(text)) if text == expected => Ok(()),
         Some(other) => {
-            Err(ApiError::invalid(format!("the body says {field} {other}, the request says \"{expected}\"")))
+            Err(ApiError::invalid(format!("the body has {field} {other}, the request has \"{expected}\"")))
         }
     }
 }
@@ -88,7 +86,7 @@ fn extras(object: &Map<String, Value>) -> Result<Vec<Extra>, ApiError> {
     if let Some(metadata) = object.get("metadata") {
         let metadata =
             metadata.as_object().ok_or_else(|| ApiError::invalid("the body's metadata is not an object"))?;
-        absent(metadata, "managedFields", "those are the server's")?;
+        absent(metadata, "managedFields", "the server sets them")?;
         if metadata.contains_key("finalizers") || metadata.contains_key("ownerReferences") {
             found.push(Extra::Finalizers);
         }
@@ -96,7 +94,7 @@ fn extras(object: &Map<String, Value>) -> Result<Vec<Extra>, ApiError> {
     Ok(found)
 }
 
-/// The same for a patch, which may leave everything out but contradict nothing.
+/// The same for a patch, in which everything is optional.
 pub fn check_patch(
     kind: PatchKind,
     body: &Value,
@@ -109,7 +107,7 @@ pub fn check_patch(
     }
     let object = body.as_object().ok_or_else(|| ApiError::invalid("the patch is not an object"))?;
     no_directives(object)?;
-    // Filling in a copy finds contradictions; the patch itself stays as it is.
+    // Filling in a copy finds contradictions; the patch itself stays unchanged.
     let mut copy = Map::new();
     for field in ["apiVersion", "kind"] {
         if let Some(value) = object.get(field) {
@@ -128,13 +126,13 @@ pub fn check_patch(
     fit_object(&mut Value::Object(copy), served, namespace, name)
 }
 
-/// Strategic merge directives (`$patch`, `$deleteFromPrimitiveList/finalizers`) at the top or in
-/// the metadata could do what the fields themselves are checked for.
+/// Refuses strategic merge directives (`$patch`, `$deleteFromPrimitiveList/finalizers`) at the top or
+/// in the metadata, which could bypass the checks of the fields.
 fn no_directives(object: &Map<String, Value>) -> Result<(), ApiError> {
     match object.keys().find(|key| key.starts_with('$')) {
-        Some(key) => {
-            Err(ApiError::invalid(format!("the patch has the directive {key} where none is allowed")))
-        }
+        Some(key) => Err(ApiError::invalid(format!(
+            "directive {key} is not allowed at the top or in the metadata of a patch"
+        ))),
         None => Ok(()),
     }
 }
@@ -155,7 +153,7 @@ fn check_operations(body: &Value) -> Result<Vec<Extra>, ApiError> {
     Ok(found)
 }
 
-/// What a JSON pointer reaches: the first two steps decide.
+/// What a JSON pointer refers to, decided by its first two steps.
 fn pointed_at(pointer: &str) -> Result<Option<Extra>, ApiError> {
     let steps: Vec<String> =
         pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
@@ -164,9 +162,9 @@ fn pointed_at(pointer: &str) -> Result<Option<Extra>, ApiError> {
         (Some("status"), _) => Ok(Some(Extra::Status)),
         (Some("metadata"), Some("finalizers" | "ownerReferences")) => Ok(Some(Extra::Finalizers)),
         (Some("metadata"), Some("labels" | "annotations")) => Ok(None),
-        (None | Some("" | "metadata" | "apiVersion" | "kind"), _) => {
-            Err(ApiError::invalid(format!("the JSON patch reaches {pointer:?}, which identifies the object")))
-        }
+        (None | Some("" | "metadata" | "apiVersion" | "kind"), _) => Err(ApiError::invalid(format!(
+            "the JSON patch refers to {pointer:?}, which identifies the object"
+        ))),
         _ => Ok(None),
     }
 }
@@ -174,7 +172,7 @@ fn pointed_at(pointer: &str) -> Result<Option<Extra>, ApiError> {
 /// The body of a delete.
 pub fn delete_options(options: &DeleteOptions, dry_run: bool) -> Result<Value, ApiError> {
     if options.grace_period_seconds == Some(0) {
-        return Err(ApiError::invalid("a grace period of 0 s can leave containers running unseen"));
+        return Err(ApiError::invalid("a grace period of 0 s is not allowed: containers may keep running"));
     }
     let propagation = match options.propagation {
         Propagation::Background => "Background",
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_body_leaves_out_is_the_request_s() {
+    fn missing_fields_are_filled_in_from_request() {
         let mut body = json!({"spec": {}});
         assert_eq!(fit(&mut body), Ok(vec![]));
         assert_eq!(
@@ -230,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_says_otherwise_is_refused() {
+    fn body_that_contradicts_request_is_refused() {
         for mut body in [
             json!({"metadata": {"namespace": "kube-system"}}),
             json!({"metadata": {"namespace": null}}),
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_reach_further_are_found() {
+    fn finalizers_and_status_are_extras() {
         assert_eq!(fit(&mut json!({"metadata": {"ownerReferences": []}})), Ok(vec![Extra::Finalizers]));
         assert_eq!(fit(&mut json!({"metadata": {"finalizers": ["x"]}})), Ok(vec![Extra::Finalizers]));
         assert_eq!(fit(&mut json!({"status": {}})), Ok(vec![Extra::Status]));
@@ -263,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn patches_cannot_go_around_the_fields() {
+    fn patch_cannot_bypass_field_checks() {
         for body in [
             json!({"metadata": null}),
             json!({"metadata": {"namespace": "kube-system"}}),

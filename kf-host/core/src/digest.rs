@@ -19,8 +19,8 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of several parts, each with its length before it, so that no two lists of parts run
-    /// together to the same bytes.
+    /// The digest of several parts. Each is prefixed with its length, so that different lists of parts
+    /// never have the same digest.
     pub fn of_parts(parts: &[&[u8]]) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
@@ -40,13 +40,13 @@ impl Digest {
             *byte = pair.iter().try_fold(0, |value, digit| match digit {
                 b'0'..=b'9' => Ok(value << 4 | (digit - b'0')),
                 b'a'..=b'f' => Ok(value << 4 | (digit - b'a' + 10)),
-                _ => Err(bad("may hold only 0-9 and a-f")),
+                _ => Err(bad("only 0-9 and a-f are allowed")),
             })?;
         }
         Ok(Self(out))
     }
 
-    /// `5f1c…e02b`: enough for the eye, never for a decision.
+    /// `5f1c…e02b`: for display, never for a decision.
     pub fn short(&self) -> String {
         let [first, second, .., second_last, last] = self.0;
         format!("{first:02x}{second:02x}…{second_last:02x}{last:02x}")
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_is_lower_case_hex_and_reads_back() {
+    fn digest_is_lower_case_hex_and_parses_back() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_string(), empty);
         assert_eq!(Digest::parse(empty).unwrap(), Digest::of(b""));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_do_not_run_together() {
+    fn different_parts_have_different_digests() {
         assert_ne!(Digest::of_parts(&[b"ab", b"c"]), Digest::of_parts(&[b"a", b"bc"]));
         assert_ne!(Digest::of_parts(&[b"a"]), Digest::of(b"a"));
     }

@@ -1,20 +1,20 @@
-//! What kf's exit codes mean, and which failure has which.
+//! The exit codes of kf.
 //!
-//! A command's own codes pass through unchanged; they are 0, 1, 10–63 and 80–125, so they never
-//! collide with these. Codes above 125 belong to the shell. A command that ran something in a
-//! container ends with that one's code, whatever it is, as `ssh` and `kubectl exec` do.
+//! The codes of a command pass through unchanged. They are 0, 1, 10–63 and 80–125, so they do not
+//! collide with these. Codes above 125 belong to the shell. A command that ran a program in a
+//! container exits with the code of that program, as `ssh` and `kubectl exec` do.
 
-/// All is well.
+/// Success.
 pub const OK: u8 = 0;
 /// The workload or check failed, or the cluster refused the object.
 pub const FAILED: u8 = 1;
-/// The command line or a file does not fit.
+/// The command line or a file is invalid.
 pub const USAGE: u8 = 2;
-/// The cluster does not know who asks.
+/// The cluster did not authenticate the user.
 pub const UNAUTHENTICATED: u8 = 3;
-/// A layer of the grant, or the user's RBAC, says no.
+/// A layer of the grant, or the user's RBAC, does not allow it.
 pub const FORBIDDEN: u8 = 4;
-/// There is no such object, or no such command is installed.
+/// No such object, or no such command.
 pub const NOT_FOUND: u8 = 5;
 /// It took too long.
 pub const TIMED_OUT: u8 = 6;
@@ -26,20 +26,20 @@ pub const UNTRUSTED: u8 = 8;
 pub const PLUGIN_FAULT: u8 = 9;
 /// Ended by Ctrl-C, as shells number it.
 pub const INTERRUPTED: u8 = 130;
-/// Nobody reads stdout any more, as with `| head`; what a shell shows for SIGPIPE.
+/// Stdout was closed, as with `| head`; the code of a shell for SIGPIPE.
 pub const OUTPUT_CLOSED: u8 = 141;
 
-/// What a shell shows for a process that a signal ended.
+/// The code of a shell for a process that was killed by a signal.
 pub fn killed_by(signal: u8) -> u8 {
     128 + (signal & 0x7f)
 }
 
-/// Whether a command may choose the exit code; the others are kf's own.
+/// Whether a command can use the exit code; the others are reserved for kf.
 pub fn is_for_commands(code: u8) -> bool {
     matches!(code, 0 | 1 | 10..=63 | 80..=125)
 }
 
-/// What sort of failure it was. It decides the exit code and the `code` of an error's JSON form.
+/// The kind of a failure. It decides the exit code and the `code` of an error's JSON form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Failed,

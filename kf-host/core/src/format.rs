@@ -1,47 +1,47 @@
 //! Versions of file formats.
 //!
-//! Every file kf reads back says `format`, a whole number. A file of a newer format has its own error,
-//! whatever else changed in it, so that an old kf leaves it alone and says so.
+//! Every file that kf reads back has a `format`, a whole number. A newer format is a separate error, no matter
+//! what else changed in the file, so that an old kf reports it and does not touch the file.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a document is not what it should be. `what` names it: a path, or `plugin.toml`.
+/// Why a document is invalid. `what` names it: a path, or `plugin.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     #[error("cannot read {what}: {reason}")]
-    Invalid { what: String, reason: String, source: Option<Complaint> },
-    #[error("{what} was written by a newer kf: it has format {found}, and this kf knows {supported}")]
+    Invalid { what: String, reason: String, source: Option<ParserMessage> },
+    #[error("{what} was written by a newer kf: format {found}, this kf supports {supported}")]
     Newer { what: String, found: u64, supported: u64 },
 }
 
-/// All a parser had to say, where it drew the place in the document.
+/// The whole message of a parser, with its excerpt of the document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Complaint(String);
+pub struct ParserMessage(String);
 
 impl FormatError {
     pub fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        let complaint = reason.to_string().trim().to_owned();
+        let message = reason.to_string().trim().to_owned();
         Self::Invalid {
             what: what.into(),
-            reason: on_one_line(&complaint),
-            source: complaint.contains('\n').then_some(Complaint(complaint)),
+            reason: on_one_line(&message),
+            source: message.contains('\n').then_some(ParserMessage(message)),
         }
     }
 
-    /// What to do next, where there is one thing that helps.
+    /// What to do next, if something helps.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Invalid { .. } => None,
-            Self::Newer { .. } => Some("update kf".to_owned()),
+            Self::Newer { .. } => Some("upgrade kf".to_owned()),
         }
     }
 }
 
-/// A parser's complaint without the picture between its first and its last line.
-fn on_one_line(complaint: &str) -> String {
-    let mut lines = complaint.lines().map(str::trim);
+/// A parser's message without the excerpt between its first and its last line.
+fn on_one_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim);
     match (lines.next(), lines.next_back()) {
         (Some(first), Some(last)) => format!("{first}: {last}"),
         (first, _) => first.unwrap_or_default().to_owned(),
@@ -55,7 +55,7 @@ struct Envelope {
 
 /// Parses JSON that carries `"format": supported`.
 pub fn parse_json<T: DeserializeOwned>(what: &str, bytes: &[u8], supported: u64) -> Result<T, FormatError> {
-    // The right format is the common case and costs one pass; only a failure is worth a second look.
+    // The supported format is the common case and takes one pass; only a failure takes a second one.
     serde_json::from_slice::<T>(bytes).map_err(|error| {
         let found = serde_json::from_slice(bytes).ok().map(|Envelope { format }| format);
         newer_or_invalid(what, found, supported, error)
@@ -82,7 +82,7 @@ fn newer_or_invalid(
     }
 }
 
-/// A `format` field that only its own number fits: `Format<1>` reads and writes `1`.
+/// A `format` field with a fixed number: `Format<1>` reads and writes `1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format<const N: u64>;
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn complaint_is_one_line_and_its_source_has_the_place() {
+    fn error_is_one_line_and_its_source_has_the_excerpt() {
         use std::error::Error as _;
         let error = parse_toml::<Document>("x.toml", "format = 2\nnam = 'a'", 2).unwrap_err();
         let line = error.to_string();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_format_is_told_from_invalid_document() {
+    fn newer_format_is_distinguished_from_invalid_document() {
         let json = |text: &str| parse_json::<Document>("x.json", text.as_bytes(), 2);
         assert_eq!(json(r#"{"format":2,"name":"a"}"#).unwrap().name, "a");
         assert!(matches!(

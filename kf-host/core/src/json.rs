@@ -1,9 +1,9 @@
-//! JSON that somebody else wrote, read within bounds.
+//! Untrusted JSON, parsed within bounds.
 //!
-//! A parsed document takes many times the memory of its text: `{"":0}` is seven bytes, and some 700 once it is
-//! a [`Value`]. So a limit on bytes is not enough. What becomes a [`Value`] is counted while it is read, and has
-//! [`MAX_NODES`] values at most. What only passes through stays text: a [`Document`] is checked once, takes the
-//! memory of its text, and can be written in another format without a tree in between.
+//! A parsed document takes many times the memory of its text: `{"":0}` is seven bytes, and about 700 as a [`Value`].
+//! So a limit on bytes is not enough. The values of a [`Value`] are counted while it is parsed, up to [`MAX_NODES`].
+//! JSON that is only passed on stays text: a [`Document`] is checked once, takes the memory of its text, and can be
+//! written in another format without an intermediate tree.
 //!
 //! Nesting is bounded by the parser, at 128 levels.
 
@@ -15,17 +15,17 @@ use serde::ser::{Error as _, SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-/// The most values in a document that is parsed: arrays, strings, numbers, booleans, nulls, and objects, which count
-/// [`OBJECT_NODES`] times. The largest objects that a cluster stores come to half of it.
+/// The most values in a parsed document: arrays, strings, numbers, booleans, nulls, and objects, which count
+/// [`OBJECT_NODES`] times. The largest objects in a cluster have half as many.
 pub const MAX_NODES: usize = 120_000;
 
-/// What an object counts, because it takes as many times the memory of another value.
+/// How many values an object counts as, because it takes more memory than another value.
 const OBJECT_NODES: usize = 6;
 
-/// The most text in the strings of a document that is parsed, in bytes.
+/// The most text in the strings of a parsed document, in bytes.
 const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// Why a document was not read, to be said of it.
+/// Why a document was not parsed; the message continues a sentence about the document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     #[error("is not valid JSON: {0}")]
@@ -43,12 +43,12 @@ pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     counted(Place::Other, serde_json::Deserializer::from_slice(text))
 }
 
-/// Parses a document from a source that frees what was read. It is slower.
+/// Parses a document from a source that frees what was read. Slower than [`parse`].
 pub fn read(source: impl io::Read) -> Result<Value, JsonError> {
     counted(Place::Other, serde_json::Deserializer::from_reader(source))
 }
 
-/// Parses a document as [`parse_object`] does, from a source that frees what was read. It is slower.
+/// Parses a document as [`parse_object`] does, from a source that frees what was read. Slower.
 pub fn read_object(source: impl io::Read) -> Result<Value, JsonError> {
     counted(Place::Object, serde_json::Deserializer::from_reader(source))
 }
@@ -58,7 +58,7 @@ pub fn parse_event(text: &[u8]) -> Result<Value, JsonError> {
     counted(Place::Event, serde_json::Deserializer::from_slice(text))
 }
 
-/// Parses a Kubernetes object, without its `metadata.managedFields`: they are often half of it.
+/// Parses a Kubernetes object, without its `metadata.managedFields`, which are often half of it.
 pub fn parse_object(text: &[u8]) -> Result<Value, JsonError> {
     counted(Place::Object, serde_json::Deserializer::from_slice(text))
 }
@@ -72,7 +72,7 @@ fn counted<'de, R: serde_json::de::Read<'de>>(
     value.and_then(|value| parser.end().map(|()| value)).map_err(|error| count.why(&error))
 }
 
-/// How much was read of a document.
+/// How much of a document was read.
 #[derive(Default)]
 struct Count {
     nodes: Cell<usize>,
@@ -208,7 +208,7 @@ pub struct List {
     pub metadata: Value,
 }
 
-/// What a list may hold.
+/// The limits of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct ListLimits {
     pub items: usize,
@@ -216,8 +216,7 @@ pub struct ListLimits {
     pub bytes: usize,
 }
 
-/// Reads a list. Its items are parsed one after the other, each is handed to `prepare`, and only its text is
-/// kept.
+/// Parses a list. The items are parsed one by one and passed to `prepare`, and only their text is kept.
 pub fn parse_list(
     text: &[u8],
     limits: ListLimits,
@@ -226,7 +225,7 @@ pub fn parse_list(
     list(serde_json::Deserializer::from_slice(text), limits, prepare)
 }
 
-/// As [`parse_list`], for a source that frees what was read. It is slower.
+/// As [`parse_list`], for a source that frees what was read. Slower.
 pub fn read_list(
     source: impl io::Read,
     limits: ListLimits,
@@ -241,26 +240,26 @@ fn list<'de, R: serde_json::de::Read<'de>>(
     prepare: impl FnMut(&mut Value),
 ) -> Result<List, JsonError> {
     let why = RefCell::new(None);
-    let list = Whole { limits, prepare, why: &why }.deserialize(&mut parser);
+    let list = ListSeed { limits, prepare, why: &why }.deserialize(&mut parser);
     list.and_then(|list| parser.end().map(|()| list))
         .map_err(|error| why.take().unwrap_or_else(|| JsonError::Syntax(error.to_string())))
 }
 
-/// The list itself.
-struct Whole<'w, F> {
+/// Deserializes a list.
+struct ListSeed<'w, F> {
     limits: ListLimits,
     prepare: F,
-    /// What ended it, unless it was the parser.
+    /// The reason for an error, unless it came from the parser.
     why: &'w RefCell<Option<JsonError>>,
 }
 
 fn stop<E: serde::de::Error>(why: &RefCell<Option<JsonError>>, error: JsonError) -> E {
-    let told = E::custom(&error);
+    let parser_error = E::custom(&error);
     why.replace(Some(error));
-    told
+    parser_error
 }
 
-impl<'de, F: FnMut(&mut Value)> DeserializeSeed<'de> for Whole<'_, F> {
+impl<'de, F: FnMut(&mut Value)> DeserializeSeed<'de> for ListSeed<'_, F> {
     type Value = List;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<List, D::Error> {
@@ -268,7 +267,7 @@ impl<'de, F: FnMut(&mut Value)> DeserializeSeed<'de> for Whole<'_, F> {
     }
 }
 
-impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Whole<'_, F> {
+impl<'de, F: FnMut(&mut Value)> Visitor<'de> for ListSeed<'_, F> {
     type Value = List;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -284,7 +283,7 @@ impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Whole<'_, F> {
                 "metadata" => {
                     let count = Count::default();
                     let metadata = map.next_value_seed(Node { count: &count, place: Place::Other });
-                    list.metadata = metadata.map_err(|error| over(&count, why, error))?;
+                    list.metadata = metadata.map_err(|error| over_limit(&count, why, error))?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -295,8 +294,8 @@ impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Whole<'_, F> {
     }
 }
 
-/// The parser's error, or that there were too many values.
-fn over<E: serde::de::Error>(count: &Count, why: &RefCell<Option<JsonError>>, error: E) -> E {
+/// The error about too many values, or the parser's error.
+fn over_limit<E: serde::de::Error>(count: &Count, why: &RefCell<Option<JsonError>>, error: E) -> E {
     match count.over() {
         Some(over) => stop(why, over),
         None => error,
@@ -324,7 +323,7 @@ impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Items<'_, F> {
         f.write_str("items")
     }
 
-    /// The API server writes an empty list as `null` in places.
+    /// The API server sometimes writes an empty list as `null`.
     fn visit_unit<E>(self) -> Result<Vec<Document>, E> {
         Ok(Vec::new())
     }
@@ -335,7 +334,9 @@ impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Items<'_, F> {
         loop {
             let count = Count::default();
             let next = seq.next_element_seed(Node { count: &count, place: Place::Object });
-            let Some(mut value) = next.map_err(|error| over(&count, why, error))? else { return Ok(items) };
+            let Some(mut value) = next.map_err(|error| over_limit(&count, why, error))? else {
+                return Ok(items);
+            };
             if items.len() >= limits.items {
                 return Err(stop(why, JsonError::TooManyItems(limits.items)));
             }
@@ -350,7 +351,7 @@ impl<'de, F: FnMut(&mut Value)> Visitor<'de> for Items<'_, F> {
     }
 }
 
-/// JSON as text, which was checked: it is valid and nested no deeper than a parser follows.
+/// JSON as text that was checked: it is valid, and not nested too deep for a parser.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Document(Box<str>);
 
@@ -409,7 +410,7 @@ impl fmt::Display for Document {
     }
 }
 
-/// Writes what the text says, value by value as it is read.
+/// Serializes the text value by value as it is parsed.
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut parser = serde_json::Deserializer::from_str(&self.0);
@@ -417,7 +418,7 @@ impl Serialize for Document {
     }
 }
 
-/// A value that is serialised while it is deserialised.
+/// A value that is serialized while it is deserialized.
 struct Copied<D>(RefCell<Option<D>>);
 
 impl<D> Copied<D> {
@@ -428,7 +429,7 @@ impl<D> Copied<D> {
 
 impl<'de, D: Deserializer<'de>> Serialize for Copied<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let deserializer = self.0.take().ok_or_else(|| S::Error::custom("it was written before"))?;
+        let deserializer = self.0.take().ok_or_else(|| S::Error::custom("serialized twice"))?;
         deserializer.deserialize_any(Copy(serializer)).map_err(S::Error::custom)
     }
 }
@@ -485,7 +486,7 @@ impl<'de, S: Serializer> Visitor<'de> for Copy<S> {
     }
 }
 
-/// The next item of a sequence that is written.
+/// The next item of a sequence.
 struct Element<'a, T>(&'a mut T);
 
 impl<'de, T: serde::ser::SerializeSeq> DeserializeSeed<'de> for Element<'_, T> {
@@ -496,7 +497,7 @@ impl<'de, T: serde::ser::SerializeSeq> DeserializeSeed<'de> for Element<'_, T> {
     }
 }
 
-/// The value of a map that is written, after its key.
+/// The next value of a map, after its key.
 struct Field<'a, T>(&'a mut T);
 
 impl<'de, T: serde::ser::SerializeMap> DeserializeSeed<'de> for Field<'_, T> {
@@ -507,8 +508,7 @@ impl<'de, T: serde::ser::SerializeMap> DeserializeSeed<'de> for Field<'_, T> {
     }
 }
 
-/// Reads a value and keeps nothing of it. Unlike `IgnoredAny` it follows the nesting, and so finds what is
-/// nested too deep.
+/// Parses a value and discards it. Unlike `IgnoredAny` it recurses, and so fails if the value is nested too deep.
 struct Check;
 
 impl<'de> DeserializeSeed<'de> for Check {

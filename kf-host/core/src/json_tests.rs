@@ -20,7 +20,7 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Some items in an array.
+/// An array of `count` items.
 fn array(count: usize) -> String {
     format!("[{}0]", "0,".repeat(count - 1))
 }
@@ -29,7 +29,7 @@ const LIMITS: ListLimits = ListLimits { items: 3, bytes: 1000 };
 
 proptest! {
     #[test]
-    fn parsed_value_is_the_one_that_was_written(value in values()) {
+    fn parsed_value_equals_serialized_one(value in values()) {
         let text = value.to_string();
         prop_assert_eq!(parse(text.as_bytes()), Ok(value.clone()));
         let document = Document::checked(text.clone()).unwrap();
@@ -39,7 +39,7 @@ proptest! {
     }
 
     #[test]
-    fn list_is_the_same_however_it_is_read(items in prop::collection::vec(values(), 0..4)) {
+    fn list_is_the_same_from_slice_and_reader(items in prop::collection::vec(values(), 0..4)) {
         let text = json!({"kind": "List", "items": items, "metadata": {"continue": "x"}}).to_string();
         let limits = ListLimits { bytes: usize::MAX, ..LIMITS };
         let (parsed, read) =
@@ -51,7 +51,7 @@ proptest! {
 }
 
 #[test]
-fn values_are_counted_wherever_they_are() {
+fn values_are_counted_at_any_depth() {
     // The array counts too.
     assert!(parse(array(MAX_NODES - 1).as_bytes()).is_ok());
     assert_eq!(parse(array(MAX_NODES).as_bytes()), Err(JsonError::TooManyNodes));
@@ -62,7 +62,7 @@ fn values_are_counted_wherever_they_are() {
 }
 
 #[test]
-fn text_is_counted_wherever_it_is() {
+fn text_is_counted_in_keys_and_values() {
     let (fits, more) = ("x".repeat(MAX_TEXT_BYTES / 2), "x".repeat(MAX_TEXT_BYTES));
     assert!(parse(json!([fits, fits]).to_string().as_bytes()).is_ok());
     for document in [json!([more, "x"]), json!({more.clone(): "x"}), json!({"x": more})] {
@@ -78,7 +78,7 @@ fn text_is_counted_wherever_it_is() {
 }
 
 #[test]
-fn text_that_is_no_document_is_refused() {
+fn invalid_or_too_deep_document_is_refused() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(Document::checked(deep(127)).is_ok());
     for text in ["", "{", "{} {}", "nul", "{\"a\":}", "[1,]", "\"\u{1}\"", &deep(128), &deep(100_000)] {
@@ -96,7 +96,7 @@ fn document_of_many_values_stays_text() {
 }
 
 #[test]
-fn managed_fields_of_an_object_are_neither_kept_nor_counted() {
+fn managed_fields_are_neither_kept_nor_counted() {
     let mut object =
         json!({"metadata": {"name": "x"}, "spec": {"template": {"metadata": {"managedFields": 1}}}});
     let expected = object.clone();
@@ -110,11 +110,11 @@ fn managed_fields_of_an_object_are_neither_kept_nor_counted() {
 }
 
 #[test]
-fn list_ends_at_its_limits() {
+fn list_over_a_limit_is_refused() {
     let list = |items: &str| parse_list(format!("{{\"items\":{items}}}").as_bytes(), LIMITS, |_| ());
     assert_eq!(list("[{},{},{}]").unwrap().items.len(), 3);
     assert_eq!(list("null").unwrap().items.len(), 0);
-    // What follows is not even read.
+    // The rest is not read.
     assert_eq!(list("[{},{},{},{},").unwrap_err(), JsonError::TooManyItems(3));
     let large = format!("[\"{}\",", "x".repeat(1000));
     assert_eq!(list(&large).unwrap_err(), JsonError::TooLarge(1000));
@@ -126,7 +126,7 @@ fn list_ends_at_its_limits() {
 }
 
 #[test]
-fn items_are_counted_each_on_its_own_and_kept_as_they_were_prepared() {
+fn items_are_counted_separately_and_kept_as_prepared() {
     let item = array(MAX_NODES - 1);
     let text = format!("{{\"items\":[{item},{item}]}}");
     let limits = ListLimits { items: 2, bytes: 12 };

@@ -2,7 +2,7 @@
 
 use crate::names::{Group, KindName, Plural, Version};
 
-/// A kind and where it is served.
+/// A kind, and the group, version and resource that serve it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
     pub group: Group,
@@ -13,7 +13,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// `v1`, `batch/v1`: as a body spells it.
+    /// The `apiVersion` of a body: `v1`, `batch/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_core() {
             self.version.to_string()
@@ -23,7 +23,7 @@ impl Served {
     }
 }
 
-/// Group, version, kind, plural, namespaced: stable kinds every cluster serves.
+/// Group, version, kind, plural, namespaced: stable kinds that every cluster serves.
 const BUILT_IN: &[(&str, &str, &str, &str, bool)] = &[
     ("", "v1", "ConfigMap", "configmaps", true),
     ("", "v1", "Event", "events", true),
@@ -52,7 +52,7 @@ const BUILT_IN: &[(&str, &str, &str, &str, bool)] = &[
     ("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
 ];
 
-/// The kind, if it is one of Kubernetes' own that every cluster serves.
+/// The kind, if it is a built-in kind of Kubernetes that every cluster serves.
 pub fn built_in(group: &Group, version: Option<&Version>, kind: &KindName) -> Option<Served> {
     let (_, known, _, plural, namespaced) = BUILT_IN
         .iter()
@@ -71,7 +71,7 @@ pub fn built_in(group: &Group, version: Option<&Version>, kind: &KindName) -> Op
     })
 }
 
-/// The fields by which the API server selects objects of a kind, beyond the name and the namespace.
+/// The fields that a field selector of a kind can use, besides the name and the namespace.
 pub fn selectable_fields(group: &Group, kind: &KindName) -> &'static [&'static str] {
     match (group.as_str(), kind.as_str()) {
         ("", "Pod") => &[

@@ -1,8 +1,8 @@
-//! The vocabulary of kf: names, rules and the decision, and the traits at which the other packages meet.
+//! The vocabulary of kf: names, rules and the decision, and the traits that connect the other packages.
 //!
 //! Everything here is pure: bytes and facts in, a value or a verdict out. There is no I/O, no async
-//! runtime, no TLS and no clock, so that the decisions can be tested by properties, and so that the SDK's
-//! tests decide with the very code that the host decides with.
+//! runtime, no TLS and no clock, so that the decisions can be tested with properties, and the SDK's tests
+//! use the same code as the host.
 
 pub mod abi;
 pub mod api;

@@ -1,4 +1,4 @@
-//! `plugin.toml`: what an author says about a command, and what it asks for.
+//! `plugin.toml`: the description of a command by its author, and the permissions it asks for.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub const FORMAT: u64 = 1;
 /// The largest `plugin.toml`, in bytes.
 pub const MAX_BYTES: u64 = 64 * 1024;
 
-/// Why a `plugin.toml` is refused.
+/// Why a `plugin.toml` is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error(transparent)]
@@ -23,13 +23,13 @@ pub enum ManifestError {
     Version(#[from] NameError),
 }
 
-/// A parsed `plugin.toml`. Unknown fields are refused: a grant that is not understood must not be ignored.
+/// A parsed `plugin.toml`. Unknown fields are errors: a permission that kf does not know must not be ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     pub format: Format<FORMAT>,
     pub plugin: Plugin,
-    /// What it asks for.
+    /// The permissions it asks for.
     #[serde(default)]
     pub permissions: Permissions,
 }
@@ -48,7 +48,7 @@ pub struct Plugin {
     pub license: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// Where `kf --help` lists it. A group that kf does not know is no mistake: a newer kf may.
+    /// The heading under which `kf --help` lists it. An unknown group is valid: a newer kf may know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<CommandGroup>,
 }
@@ -70,14 +70,14 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Parses what was fetched or read from disk.
+    /// Parses the bytes of a `plugin.toml`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
         let text = std::str::from_utf8(bytes).map_err(|error| FormatError::invalid("plugin.toml", error))?;
         Self::parse(text)
     }
 }
 
-/// Two builds of one version cannot be told apart by a person, so build metadata is refused.
+/// Checks a version. Build metadata is refused, because a user cannot tell two builds of one version apart.
 pub fn check_version(version: &Version) -> Result<(), NameError> {
     if version.build.is_empty() && version.to_string().len() <= 60 {
         return Ok(());
@@ -86,13 +86,13 @@ pub fn check_version(version: &Version) -> Result<(), NameError> {
     Err(NameError { kind: "version", value: version.to_string(), why })
 }
 
-/// One line of plain text: what ends up on terminals must not steer them.
+/// Checks that a field is one line of plain text, which cannot control a terminal.
 pub fn check_line(field: &str, line: &str, max_chars: usize) -> Result<(), FormatError> {
     if line.trim().is_empty() || line.chars().count() > max_chars || line.chars().any(text::is_unsafe) {
         return Err(FormatError::invalid(
             field,
             format!(
-                "it must be one line of 1 to {max_chars} characters without control or invisible characters"
+                "must be one line of 1 to {max_chars} characters without control or invisible characters"
             ),
         ));
     }

@@ -1,8 +1,8 @@
 //! "Did you mean …?"
 
-/// The candidates that look most like `name`, best first, at most three.
+/// The candidates that are most similar to `name`, best first, at most three.
 ///
-/// A candidate counts when few letters differ for its length, or when one of the two starts the other.
+/// A candidate counts if few letters differ for its length, or if one of the two is a prefix of the other.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut scored: Vec<(usize, &str)> = candidates
         .into_iter()

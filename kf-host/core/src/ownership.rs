@@ -1,10 +1,10 @@
-//! Whose fields a write changes.
+//! Finds fields of other managers that a write would take over.
 //!
 //! The API server records in `metadata.managedFields` which manager set which field. Server-side apply without
-//! `force` respects that; the other patches change whatever they name. This module finds the fields a write would
-//! take from other managers, so that one without the right to take over is refused, however it is written.
+//! `force` respects that; the other patches change any field. With this module, a command without the right to take
+//! over fields is refused for every kind of patch.
 //!
-//! Where the schema would be needed to tell, a field counts as taken.
+//! If only the schema could decide, a field counts as taken.
 
 use serde_json::{Map, Value};
 
@@ -18,12 +18,12 @@ pub enum Write<'b> {
     Patch(PatchKind, &'b Value),
 }
 
-/// Whether a field that keeps its value counts.
+/// Whether a field that keeps its value counts as taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// Only what changes is taken.
+    /// Only a changed field is taken.
     Compared,
-    /// Whatever is named is taken, so that the verdict says nothing about the values.
+    /// Every named field is taken, so that the result does not depend on the values.
     Ignored,
 }
 
@@ -35,8 +35,8 @@ pub struct Taken {
     pub manager: String,
 }
 
-/// The first field of each other manager that the write would take. `live` is the object as the API server has
-/// it, `manager` the name under which the write is sent.
+/// The first field that the write would take from each other manager. `live` is the object in the cluster,
+/// `manager` the field manager of the write.
 pub fn taken(write: Write<'_>, live: &Value, manager: &str, values: Values) -> Vec<Taken> {
     let is_apply = matches!(write, Write::Apply(_));
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
@@ -68,7 +68,7 @@ pub fn taken(write: Write<'_>, live: &Value, manager: &str, values: Values) -> V
     search.found
 }
 
-/// A manager's fields at one place of the object.
+/// A manager's fields below one node of the object.
 #[derive(Clone, Copy)]
 struct Owned<'l> {
     manager: &'l str,
@@ -82,27 +82,27 @@ impl<'l> Owned<'l> {
         Some(Self { fields, ..*self })
     }
 
-    /// Whether the value is owned as one, whatever is in it.
+    /// Whether the value is owned as a whole.
     fn is_leaf(&self) -> bool {
         self.fields.as_object().is_none_or(Map::is_empty)
     }
 
-    /// The nodes of a list's items that this one may be merged into, with their keys. A strategic merge patch finds
-    /// an item by one key, of which managers may record several, and the item may leave out what the server defaults.
+    /// The nodes of the list items that this one could be merged into, with their keys. A strategic merge patch finds
+    /// an item by one key. Managers may record several keys, and the item may omit those with a default.
     fn items(&self, item: &Map<String, Value>) -> Vec<(Self, Map<String, Value>)> {
         let nodes = self.fields.as_object().into_iter().flatten();
         let keyed = nodes.filter_map(|(name, fields)| {
             let keys: Map<String, Value> = serde_json::from_str(name.strip_prefix("k:")?).ok()?;
             Some((Self { fields, ..*self }, keys))
         });
-        let is_meant = |keys: &Map<String, Value>| {
+        let may_match = |keys: &Map<String, Value>| {
             let is_same = |key: &str| item.get(key).is_none_or(|has| Some(has) == keys.get(key));
             match MERGE_KEYS.into_iter().find(|key| keys.contains_key(*key)) {
                 Some(key) => is_same(key),
                 None => keys.keys().any(|key| is_same(key)),
             }
         };
-        keyed.filter(|(_, keys)| is_meant(keys)).collect()
+        keyed.filter(|(_, keys)| may_match(keys)).collect()
     }
 }
 
@@ -186,7 +186,7 @@ impl Search {
                 return self.take(&path, &whole);
             }
             if matches!(live, Some(Value::Array(_))) {
-                // Which item an index means depends on the operations before it; one that is added is nobody's.
+                // The item at an index depends on earlier operations; an added item has no owner.
                 if step != "-" {
                     self.take(&path, &parts);
                 }
@@ -202,7 +202,7 @@ impl Search {
     }
 }
 
-/// The owners of a value as one, and those of parts of it. An empty value has no parts yet.
+/// The owners of the whole value, and those of its parts. An empty value has no parts yet.
 fn atomic<'l>(owners: &[Owned<'l>], live: Option<&Value>) -> (Vec<Owned<'l>>, Vec<Owned<'l>>) {
     let is_empty = match live {
         None | Some(Value::Null) => true,
@@ -213,7 +213,7 @@ fn atomic<'l>(owners: &[Owned<'l>], live: Option<&Value>) -> (Vec<Owned<'l>>, Ve
     owners.iter().partition(|owner| owner.is_leaf() && !is_empty)
 }
 
-/// Whether merging leaves the value as it is.
+/// Whether merging leaves the value unchanged.
 fn changes_nothing(patch: &Value, live: Option<&Value>) -> bool {
     match (patch, live) {
         (Value::Null, live) => live.is_none_or(Value::is_null),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn patch_takes_fields_of_other_managers_only() {
+    fn patch_takes_only_fields_of_other_managers() {
         for (patch, expected) in [
             (json!({"spec": {"replicas": 2}}), Some("spec.replicas")),
             (json!({"spec": {"replicas": null}}), Some("spec.replicas")),
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn json_patch_takes_what_its_pointers_reach() {
+    fn json_patch_takes_fields_at_its_pointers() {
         for (operation, expected) in [
             (json!({"op": "replace", "path": "/spec/replicas", "value": 2}), Some("spec.replicas")),
             (json!({"op": "replace", "path": "/spec/replicas", "value": 1}), None),
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn ignored_values_give_one_verdict_for_every_value() {
+    fn ignored_values_give_same_result_for_every_value() {
         for replicas in [0, 1, 2] {
             let patch = json!({"spec": {"replicas": replicas}});
             for write in [Write::Patch(PatchKind::Merge, &patch), Write::Apply(&patch)] {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn object_without_managers_has_nothing_to_take() {
+    fn object_without_managers_has_no_taken_fields() {
         let patch = json!({"spec": {"replicas": 2}});
         let write = Write::Patch(PatchKind::Merge, &patch);
         for live in [json!({}), json!({"metadata": {"managedFields": "odd"}, "spec": {"replicas": 1}})] {

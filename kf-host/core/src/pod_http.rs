@@ -1,9 +1,9 @@
-//! One HTTP request to a port of a pod, checked.
+//! Checks one HTTP request to a port of a pod.
 //!
-//! A command says method, path, body and some headers. A pod that trusts its ingress believes whatever header names
-//! a person, and every ingress has its own. So a command may send the headers of [`PLAIN`] and those that its
-//! manifest names and its user accepted. Those that name a host, credentials, lengths or the connection are the
-//! host's own, and no manifest can name them: a request that says one length and has another is two requests.
+//! A command sets method, path, body and some headers. A pod that trusts its ingress believes any header that names
+//! a user, and every ingress has its own. So a command can send the headers in [`ALLOWED_HEADERS`] and those that its
+//! manifest names and its user accepted. Headers that name a host, credentials, lengths or the connection are
+//! reserved, and no manifest can name them: a wrong length would smuggle in a second request.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,20 +16,20 @@ use serde::{Deserialize, Serialize};
 use crate::api::{ApiError, ErrorCode, HttpMethod, PodRequest};
 use crate::{text, url};
 
-/// The most a body may hold, either way, in bytes.
+/// The largest body of a request or a response, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 << 10;
 
-/// The most headers a manifest may name: all of them stand in the consent text.
+/// The most headers that a manifest can name: consent shows all of them.
 pub const MAX_NAMED_HEADERS: usize = 16;
 
-/// The longest name of one of them.
+/// The longest name of such a header.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Headers that every command may send: what is sent and wanted, conditions, ranges and traces. None says who asks.
-const PLAIN: [&str; 20] = [
+/// Headers that every command can send: content types, conditions, ranges and traces. None identifies the user.
+const ALLOWED_HEADERS: [&str; 20] = [
     "accept",
     "accept-charset",
     "accept-encoding",
@@ -52,9 +52,9 @@ const PLAIN: [&str; 20] = [
     "x-request-id",
 ];
 
-/// Headers that are the host's own. Among them are those by which a request that looks is taken for one
-/// that changes something, which the user's `--dry-run` would not hear of.
-const OWN: [&str; 31] = [
+/// Headers that only the host sets. Among them are those that override the method, with which a read could change
+/// something in spite of the user's `--dry-run`.
+const RESERVED_HEADERS: [&str; 31] = [
     "authorization",
     "connection",
     "content-length",
@@ -88,8 +88,8 @@ const OWN: [&str; 31] = [
     "x-vault-token",
 ];
 
-/// So are those that begin like this: proxies use them to say who asks, and from where.
-const OWN_BEGINNINGS: [&str; 19] = [
+/// Prefixes of further reserved headers: proxies use them to pass on who sent a request, and from where.
+const RESERVED_PREFIXES: [&str; 19] = [
     "cf-access-",
     "impersonate-",
     "oidc-claim-",
@@ -111,14 +111,14 @@ const OWN_BEGINNINGS: [&str; 19] = [
     "x-webauth-",
 ];
 
-/// The name of a header that a manifest asks to send: lower case, and none of the host's own.
+/// The name of a header that a manifest asks to send: lower case, and not reserved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PodHeader(String);
 
-/// A name that no manifest may ask for.
+/// A name that no manifest can ask for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the header `{}` {why}", text::excerpt(name))]
+#[error("header `{}` {why}", text::excerpt(name))]
 pub struct PodHeaderError {
     name: String,
     why: &'static str,
@@ -129,12 +129,10 @@ impl PodHeader {
         let fail = |why| PodHeaderError { name: name.to_owned(), why };
         let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if name.is_empty() || name.len() > MAX_NAME_BYTES || !is_name {
-            return Err(fail("is not one of at most 64 lower-case letters, digits and hyphens"));
+            return Err(fail("is not a valid name: at most 64 lower-case letters, digits and hyphens"));
         }
-        if is_own(name) {
-            return Err(fail(
-                "can never be granted: kf sets it itself, or a pod would take it for a credential",
-            ));
+        if is_reserved(name) {
+            return Err(fail("can never be granted: kf sets it itself, or pods treat it as a credential"));
         }
         Ok(Self(name.to_owned()))
     }
@@ -164,11 +162,11 @@ impl From<PodHeader> for String {
     }
 }
 
-fn is_own(name: &str) -> bool {
-    OWN.contains(&name) || OWN_BEGINNINGS.iter().any(|begin| name.starts_with(begin))
+fn is_reserved(name: &str) -> bool {
+    RESERVED_HEADERS.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// What a command asks for, checked; without what the host adds.
+/// A checked request, without what the host adds.
 #[derive(Debug)]
 pub struct Checked {
     pub method: Method,
@@ -178,16 +176,16 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether it only looks.
+    /// Whether it only reads.
     pub fn reads(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 }
 
-/// Checks everything a command chose. `named` are the headers it may send beside the plain ones.
+/// Checks everything that the command set. `named` are the headers that its manifest names.
 pub fn check(request: &PodRequest, named: &BTreeSet<PodHeader>) -> Result<Checked, ApiError> {
     if request.port == 0 {
-        return Err(ApiError::invalid("0 is no port of a pod"));
+        return Err(ApiError::invalid("invalid port 0"));
     }
     if request.body.len() > MAX_BODY_BYTES {
         return Err(ApiError::invalid(format!("the body is larger than {} MiB", MAX_BODY_BYTES >> 20)));
@@ -206,9 +204,9 @@ pub fn check(request: &PodRequest, named: &BTreeSet<PodHeader>) -> Result<Checke
         headers: headers(&request.headers, named)?,
         body: request.body.clone(),
     };
-    // Some servers do what a body says whatever the method, and `--dry-run` lets reads through.
+    // Some servers act on a body with any method, and `--dry-run` lets reads through.
     if checked.reads() && !checked.body.is_empty() {
-        return Err(ApiError::invalid(format!("a {} request takes no body", checked.method)));
+        return Err(ApiError::invalid(format!("a {} request cannot have a body", checked.method)));
     }
     Ok(checked)
 }
@@ -216,25 +214,25 @@ pub fn check(request: &PodRequest, named: &BTreeSet<PodHeader>) -> Result<Checke
 fn headers(given: &[(String, String)], named: &BTreeSet<PodHeader>) -> Result<HeaderMap, ApiError> {
     let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len()).sum();
     if given.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
-        return Err(ApiError::invalid("there are too many headers"));
+        return Err(ApiError::invalid("too many headers"));
     }
     let mut headers = HeaderMap::new();
     for (name, value) in given {
         let parsed = HeaderName::try_from(name.as_str())
-            .map_err(|_| ApiError::invalid(format!("`{}` is no name of a header", text::excerpt(name))))?;
-        // Some servers take `_` for `-`, and so the next one for this one.
-        let meant = parsed.as_str().replace('_', "-");
-        if is_own(&meant) {
-            return Err(ApiError::invalid(format!("the header {parsed} is kf's own to send")));
+            .map_err(|_| ApiError::invalid(format!("invalid header name `{}`", text::excerpt(name))))?;
+        // Some servers treat `_` as `-`.
+        let normalized = parsed.as_str().replace('_', "-");
+        if is_reserved(&normalized) {
+            return Err(ApiError::invalid(format!("header {parsed} is reserved for kf")));
         }
         let name = parsed.as_str();
-        if !PLAIN.contains(&name) && !named.iter().any(|header| header.as_str() == name) {
-            let message = format!("the header {} is not granted", text::excerpt(name));
+        if !ALLOWED_HEADERS.contains(&name) && !named.iter().any(|header| header.as_str() == name) {
+            let message = format!("header {} is not granted", text::excerpt(name));
             return Err(ApiError::new(ErrorCode::Forbidden, message)
-                .hint("the manifest has to name it in `[permissions] headers`"));
+                .hint("add it to `[permissions] headers` in the manifest"));
         }
         let value = HeaderValue::try_from(value.as_str()).map_err(|_| {
-            ApiError::invalid(format!("the value of the header {parsed} holds control characters"))
+            ApiError::invalid(format!("the value of header {parsed} contains control characters"))
         })?;
         headers.append(parsed, value);
     }
@@ -264,7 +262,7 @@ mod tests {
         check(request, &BTreeSet::new())
     }
 
-    /// Headers by which proxies, ingresses and clouds tell servers who asks.
+    /// Headers in which proxies, ingresses and clouds pass on the user.
     const IDENTITIES: &[&str] = &[
         "remote-groups",
         "remote-email",
@@ -317,22 +315,22 @@ mod tests {
     ];
 
     #[test]
-    fn a_header_that_nobody_granted_is_refused() {
+    fn header_that_is_not_granted_is_refused() {
         for name in IDENTITIES {
             for name in [(*name).to_owned(), name.to_uppercase(), name.replace('-', "_")] {
                 assert!(checked(&request("/", &[(&name, "alice")])).is_err(), "{name}");
             }
         }
-        for name in PLAIN {
+        for name in ALLOWED_HEADERS {
             assert!(checked(&request("/", &[(name, "x")])).is_ok(), "{name}");
-            assert!(!is_own(name), "{name}");
+            assert!(!is_reserved(name), "{name}");
             let other = name.replace('-', "_");
             assert_eq!(checked(&request("/", &[(&other, "x")])).is_ok(), other == name, "{other}");
         }
     }
 
     #[test]
-    fn a_manifest_grants_a_header_and_no_other() {
+    fn granted_header_allows_no_other() {
         let named = BTreeSet::from([PodHeader::parse("inference-header-content-length").unwrap()]);
         let send = |name: &str| check(&request("/", &[(name, "10")]), &named);
         assert!(send("Inference-Header-Content-Length").is_ok());
@@ -342,10 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn no_manifest_can_name_what_is_the_host_s_own() {
-        let own = OWN.into_iter().map(str::to_owned);
-        let begun = OWN_BEGINNINGS.into_iter().map(|begin| format!("{begin}x"));
-        for name in own.chain(begun) {
+    fn reserved_header_in_manifest_is_refused() {
+        let reserved = RESERVED_HEADERS.into_iter().map(str::to_owned);
+        let prefixed = RESERVED_PREFIXES.into_iter().map(|prefix| format!("{prefix}x"));
+        for name in reserved.chain(prefixed) {
             let error = PodHeader::parse(&name).unwrap_err();
             assert!(error.to_string().contains("can never be granted"), "{error}");
         }
@@ -356,16 +354,16 @@ mod tests {
     }
 
     #[test]
-    fn a_read_takes_no_body() {
+    fn read_with_body_is_refused() {
         for method in [HttpMethod::Get, HttpMethod::Head] {
             let error = checked(&PodRequest { method, ..request("/", &[]) }).unwrap_err();
-            assert!(error.message.ends_with("takes no body"), "{error}");
+            assert!(error.message.ends_with("cannot have a body"), "{error}");
             assert!(checked(&PodRequest { method, body: Bytes::new(), ..request("/", &[]) }).is_ok());
         }
     }
 
     #[test]
-    fn what_is_the_host_s_own_is_refused_in_any_spelling() {
+    fn reserved_header_is_refused_in_any_spelling() {
         for name in [
             "Host",
             "AUTHORIZATION",
@@ -391,13 +389,13 @@ mod tests {
             "X-Original-URL",
         ] {
             let error = checked(&request("/", &[(name, "1")])).unwrap_err();
-            assert!(error.message.ends_with("is kf's own to send"), "{name}: {error}");
+            assert!(error.message.ends_with("is reserved for kf"), "{name}: {error}");
         }
         assert!(checked(&request("/", &[("content-type", "application/json"), ("accept", "*/*")])).is_ok());
     }
 
     #[test]
-    fn nothing_smuggles_a_second_request() {
+    fn request_smuggling_is_refused() {
         for (name, value) in [
             ("accept", "1\r\nhost: evil"),
             ("accept", "1\nhost: evil"),
@@ -437,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_their_limits() {
+    fn request_over_a_limit_is_refused() {
         let mut large = request("/", &[]);
         large.body = vec![0; MAX_BODY_BYTES + 1].into();
         assert!(checked(&large).is_err());
@@ -449,7 +447,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_that_is_taken_is_sent_as_it_is(text in "/[ -~]{0,30}") {
+        fn accepted_path_is_sent_unchanged(text in "/[ -~]{0,30}") {
             if let Ok(path) = url::page_path(&text) {
                 prop_assert_eq!(path.as_str(), text.as_str());
                 prop_assert!(!text.contains(['\r', '\n', ' ', '#']));

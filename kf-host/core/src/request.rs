@@ -1,9 +1,9 @@
-//! The requests of a command: what they name, and what they need of the grant.
+//! The requests of a command: the objects they name, and the accesses that the grant must allow.
 //!
-//! A command names kinds, and only the cluster knows which resource serves one, so a request is read in two
-//! steps. A [`Reference`] holds the names of a call. Resolved to the resource that serves its kind it is a
-//! [`Place`], and a [`Request`] is a verb there, with every access the grant has to allow. The broker and the
-//! fake host of the SDK share this module, so that a command's tests meet the refusals its users would.
+//! A command names kinds, and only the cluster knows which resource serves a kind, so a request is parsed in two
+//! steps. A [`Reference`] has the names of a call. Resolved to the resource that serves its kind it is a [`Place`].
+//! A [`Request`] is a verb on a place, with every access that the grant must allow. The broker and the fake host of
+//! the SDK share this module, so that a command's tests get the same refusals as its users.
 
 use serde::de::{Deserialize as _, IntoDeserializer as _, value};
 use serde_json::Value;
@@ -20,14 +20,14 @@ use crate::names::{
 use crate::selectors::{FieldSelector, LabelSelector};
 use crate::url::Target;
 
-/// Subresources that are no documents: streams, credentials, and ways to somewhere no grant speaks of.
+/// Subresources that are not documents: streams, credentials and proxies.
 const NOT_DOCUMENTS: [&str; 8] =
     ["attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "token"];
 
-/// The most words of a command that is run in a container.
+/// The most words of a command that runs in a container.
 pub const MAX_COMMAND_WORDS: usize = 1000;
 
-/// The most bytes of such a command; all of it goes into the URL.
+/// The most bytes of such a command, which is part of the URL.
 pub const MAX_COMMAND_BYTES: usize = 16 << 10;
 
 /// The most ports of one port-forward.
@@ -36,11 +36,11 @@ pub const MAX_PORTS: usize = 16;
 /// The most questions of one `can-i`.
 pub const MAX_QUESTIONS: usize = 100;
 
-/// The names of a call, parsed. Which resource serves the kind is not known yet.
+/// The parsed names of a call, before the kind is resolved to a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     pub group: Group,
-    /// The preferred one if absent.
+    /// The preferred version if absent.
     pub version: Option<Version>,
     pub kind: KindName,
     namespace: Option<Namespace>,
@@ -55,13 +55,11 @@ impl Reference {
         Self::object_in(object, None)
     }
 
-    /// An object that is created, applied or deleted as a whole. The version is the body's where the
-    /// reference has none.
+    /// An object that is created, applied or deleted as a whole. If the reference has no version, that of
+    /// the body counts.
     pub fn whole(object: &ObjectRef, body: Option<&Value>) -> Result<Self, ApiError> {
         if let Some(subresource) = &object.subresource {
-            return Err(ApiError::invalid(format!(
-                "the subresource {subresource} can be read and patched only"
-            )));
+            return Err(ApiError::invalid(format!("subresource {subresource} can only be read and patched")));
         }
         let api_version = body.and_then(|body| body.get("apiVersion")).and_then(Value::as_str);
         let version = api_version.map(|text| text.rsplit_once('/').map_or(text, |(_, version)| version));
@@ -112,7 +110,7 @@ impl Reference {
         })
     }
 
-    /// The error where no resource serves the kind.
+    /// The error if no resource serves the kind.
     pub fn not_served(&self) -> ApiError {
         let version = self.version.as_ref().map(|version| format!(" in {version}")).unwrap_or_default();
         let group = if self.group.is_core() { String::new() } else { format!(".{}", self.group) };
@@ -136,12 +134,12 @@ impl Reference {
 
 fn document(subresource: &str) -> Result<Subresource, ApiError> {
     if NOT_DOCUMENTS.contains(&subresource) {
-        return Err(ApiError::invalid(format!("the subresource {subresource} is no document")));
+        return Err(ApiError::invalid(format!("subresource {subresource} is not a document")));
     }
     Ok(Subresource::parse(subresource)?)
 }
 
-/// A served kind and where its objects are, perhaps with the name of one.
+/// A served kind and the namespace of its objects, optionally with the name of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     pub served: Served,
@@ -154,7 +152,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// What the API server's authorizer is asked for this verb.
+    /// The access that the API server's authorizer checks for this verb.
     pub fn access(&self, verb: Verb) -> Access {
         Access {
             verb,
@@ -167,8 +165,8 @@ impl Place {
         }
     }
 
-    /// The API server's authorizer takes a namespace object for part of itself, so that a role in
-    /// the namespace can show it.
+    /// The API server's authorizer treats a namespace object as part of that namespace, so that a role in
+    /// the namespace can allow reading it.
     fn own_namespace(&self) -> Option<Namespace> {
         let is_namespace = self.served.group.is_core() && self.served.plural.as_str() == "namespaces";
         self.name.as_ref().filter(|_| is_namespace).and_then(|name| Namespace::parse(name.as_str()).ok())
@@ -211,13 +209,13 @@ impl Place {
         self.served.group.is_core() && self.served.plural.as_str() == "secrets"
     }
 
-    /// Whether the grant keeps the data of what this access reads from the command.
+    /// Whether the grant hides the data of what this access reads.
     pub fn hides_data(&self, grants: &Grants, read: &Access) -> bool {
         self.is_secret() && decide(grants, &Access { want: Want::Data, ..read.clone() }).is_err()
     }
 
-    /// Whether the grant shows the object, itself or as part of what it belongs to, by whichever verb. What runs in
-    /// a pod is not the pod, so a right to open a session or to read a log shows none.
+    /// Whether the grant lets the command read the object, itself or as part of its parent, with any verb. A right
+    /// to open a session in a pod or to read its log does not count.
     pub fn is_shown(&self, grants: &Grants) -> bool {
         let whole = Self { subresource: None, ..self.clone() };
         let is_document = self.subresource.as_ref().is_some_and(|sub| !NOT_DOCUMENTS.contains(&sub.as_str()));
@@ -225,7 +223,7 @@ impl Place {
         places.into_iter().flatten().any(|place| place.is_read(grants, Want::Plain))
     }
 
-    /// Whether the grant keeps the data of a secret from the command, by whichever verb it reads.
+    /// Whether this is a secret whose data the grant hides for every verb.
     pub fn is_secret_without_data(&self, grants: &Grants) -> bool {
         self.is_secret() && !self.is_read(grants, Want::Data)
     }
@@ -235,19 +233,18 @@ impl Place {
         verbs.any(|verb| decide(grants, &Access { want, ..self.access(verb) }).is_ok())
     }
 
-    /// Whether the grant lets a patch change fields that others set.
+    /// Whether the grant lets a patch change fields of other managers.
     pub fn may_take_over(&self, grants: &Grants) -> bool {
         decide(grants, &Access { want: Want::Force, ..self.access(Verb::Patch) }).is_ok()
     }
 
-    /// The error where this would change something that has no dry run.
+    /// The error if a dry run is asked for what does not support it.
     pub fn no_dry_run(&self, what: &str) -> ApiError {
-        ApiError::invalid(format!("{what} of {} cannot be tried without being done", self.words()))
-            .hint("leave --dry-run out")
+        ApiError::invalid(format!("cannot dry-run {what} of {}", self.words())).hint("run without --dry-run")
     }
 }
 
-/// The selectors of a list or a watch; absent where they select everything.
+/// The selectors of a list or a watch; an absent one selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selectors {
     pub labels: Option<LabelSelector>,
@@ -264,30 +261,30 @@ impl Selectors {
     }
 }
 
-/// A verb at a place, and everything the grant has to allow for it.
+/// A verb on a place, and every access that the grant must allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub place: Place,
-    /// What the API server is asked for.
+    /// The access that the API server checks.
     pub access: Access,
-    /// Further accesses, in the order in which they are decided.
+    /// Further accesses, in the order in which they are checked.
     before: Vec<Access>,
     after: Vec<Access>,
-    /// Whether it could tell what the object holds without showing it.
-    needs_sight: bool,
+    /// Whether the result could reveal the content of the object.
+    needs_read: bool,
 }
 
 impl Request {
     fn new(place: Place, verb: Verb) -> Self {
         let access = place.access(verb);
-        Self { place, access, before: Vec::new(), after: Vec::new(), needs_sight: false }
+        Self { place, access, before: Vec::new(), after: Vec::new(), needs_read: false }
     }
 
     pub fn get(place: Place) -> Self {
         Self::new(place, Verb::Get)
     }
 
-    /// `list` or `watch`. The authorizer takes a selected name for the request's, and so does the grant.
+    /// `list` or `watch`. The authorizer treats a selected name as the name of the request, and so does the grant.
     pub fn select(place: Place, verb: Verb, selectors: &Selectors) -> Self {
         let selected = selectors.fields.as_ref().and_then(FieldSelector::selected_name);
         let mut request = Self::new(place, verb);
@@ -295,8 +292,8 @@ impl Request {
         request
     }
 
-    /// A POST names no object, and RBAC's rules with names never match it. One that makes a namespace is
-    /// in none. What the body leaves out is filled in.
+    /// A POST does not name its object, and RBAC rules with names never match it. One that creates a namespace
+    /// is not in a namespace. Missing fields of the body are filled in.
     pub fn create(place: Place, body: &mut Value) -> Result<Self, ApiError> {
         let extras = fit(&place, body)?;
         let access = Access { name: None, namespace: place.namespace.clone(), ..place.access(Verb::Create) };
@@ -304,7 +301,7 @@ impl Request {
         Ok(Self { access, after, ..Self::new(place, Verb::Create) })
     }
 
-    /// Server-side apply makes the object if it is not there, so it needs both verbs.
+    /// Server-side apply creates the object if it does not exist, so it needs both verbs.
     pub fn apply(place: Place, body: &mut Value, force: bool) -> Result<Self, ApiError> {
         let extras = fit(&place, body)?;
         let mut after = vec![place.access(Verb::Create)];
@@ -318,9 +315,9 @@ impl Request {
     pub fn patch(place: Place, kind: PatchKind, body: &Value) -> Result<Self, ApiError> {
         let extras = check_patch(kind, body, &place.served, place.namespace.as_ref(), named(&place)?)?;
         let after = extra_accesses(&place, &extras)?;
-        // `copy` moves data into what is shown, and `test` tells whether a guess is right.
-        let needs_sight = kind == PatchKind::Json;
-        Ok(Self { after, needs_sight, ..Self::new(place, Verb::Patch) })
+        // `copy` copies data to a readable place, and `test` confirms a guess.
+        let needs_read = kind == PatchKind::Json;
+        Ok(Self { after, needs_read, ..Self::new(place, Verb::Patch) })
     }
 
     pub fn delete(place: Place) -> Self {
@@ -343,7 +340,7 @@ impl Request {
         Ok(Self::new(account.below("token")?, Verb::Create))
     }
 
-    /// Whether the grant allows all of it; the rule is the one of [`Self::access`].
+    /// Checks every access against the grant. The returned rule is the one of [`Self::access`].
     pub fn decide(&self, grants: &Grants) -> Result<Allowed, Denial> {
         let allow = |access: &Access| match decide(grants, access) {
             Ok(allowed) => Ok(allowed),
@@ -353,26 +350,26 @@ impl Request {
         self.before.iter().try_for_each(|access| allow(access).map(drop))?;
         let allowed = allow(&self.access)?;
         self.after.iter().try_for_each(|access| allow(access).map(drop))?;
-        if self.needs_sight && self.place.is_secret_without_data(grants) {
+        if self.needs_read && self.place.is_secret_without_data(grants) {
             return Err(Denial::Data);
         }
-        if self.needs_sight && !self.place.is_shown(grants) {
-            return Err(Denial::Unseen);
+        if self.needs_read && !self.place.is_shown(grants) {
+            return Err(Denial::Unreadable);
         }
         Ok(allowed)
     }
 
-    /// The accesses that the API server is asked for, whatever comes of the request.
+    /// The accesses that the API server checks in any case.
     pub fn authorized(&self) -> impl Iterator<Item = &Access> {
         self.before.iter().chain([&self.access])
     }
 
-    /// Where it is sent.
+    /// The target of the URL.
     pub fn target(&self) -> Target {
-        let names_nothing = self.access.verb == Verb::Create && self.place.subresource.is_none();
+        let is_unnamed = self.access.verb == Verb::Create && self.place.subresource.is_none();
         match self.access.verb {
             Verb::List | Verb::Watch => self.place.collection(),
-            _ if names_nothing => self.place.collection(),
+            _ if is_unnamed => self.place.collection(),
             _ => self.place.object(),
         }
     }
@@ -387,29 +384,26 @@ pub enum Denial {
     Force,
     /// A JSON patch of a secret whose data is hidden.
     Data,
-    /// A JSON patch of what the command may not read.
-    Unseen,
+    /// A JSON patch of an object that the command is not allowed to read.
+    Unreadable,
 }
 
 impl Denial {
     pub fn error(self, command: &str, place: &Place) -> ApiError {
         match self {
             Self::Access(_, refusal) => {
-                let message = format!("{command} may not {}", refusal.rule);
+                let message = format!("{command} is not allowed to {}", refusal.rule);
                 ApiError { refusal: Some(refusal), ..ApiError::new(ErrorCode::Forbidden, message) }
             }
             Self::Force => {
-                let message = format!("{command} may not take over fields of {}", place.words());
-                ApiError::new(ErrorCode::Forbidden, message).hint("the manifest's rule needs `force = true`")
+                let message = format!("{command} is not allowed to take over fields of {}", place.words());
+                ApiError::new(ErrorCode::Forbidden, message)
+                    .hint("the rule in the manifest needs `force = true`")
             }
-            Self::Unseen => {
-                let message =
-                    format!("{} takes no JSON patch from a command that may not read it", place.words());
-                ApiError::invalid(message)
+            Self::Unreadable => {
+                ApiError::invalid(format!("a JSON patch of {} needs the right to read it", place.words()))
             }
-            Self::Data => {
-                ApiError::invalid("secrets take no JSON patch from a command that may not read their data")
-            }
+            Self::Data => ApiError::invalid("a JSON patch of a secret needs the right to read its data"),
         }
     }
 }
@@ -433,47 +427,49 @@ fn extra_accesses(place: &Place, extras: &[Extra]) -> Result<Vec<Access>, ApiErr
     extras.iter().map(access).collect()
 }
 
-/// Whether a command can be run in a container.
+/// Checks a command that is to run in a container.
 pub fn check_command(command: &[String]) -> Result<(), ApiError> {
     let bytes: usize = command.iter().map(String::len).sum();
     if command.first().is_none_or(String::is_empty) {
-        return Err(ApiError::invalid("there is no command to run"));
+        return Err(ApiError::invalid("no command to run"));
     }
     if command.len() > MAX_COMMAND_WORDS || bytes > MAX_COMMAND_BYTES {
         return Err(ApiError::invalid(format!(
             "the command is longer than {MAX_COMMAND_WORDS} words or {} KiB",
             MAX_COMMAND_BYTES >> 10
         ))
-        .hint("put it in a file, and run that"));
+        .hint("put it in a script, and run that"));
     }
     if command.iter().any(|word| word.contains('\0')) {
-        return Err(ApiError::invalid("a word of a command cannot hold a NUL"));
+        return Err(ApiError::invalid("the command contains a NUL byte"));
     }
     Ok(())
 }
 
-/// Whether ports of a pod can be forwarded.
+/// Checks the ports of a port-forward.
 pub fn check_ports(ports: &[PortPair]) -> Result<(), ApiError> {
     if ports.is_empty() || ports.len() > MAX_PORTS {
-        let message = format!("a port-forward takes 1 to {MAX_PORTS} ports, not {}", ports.len());
+        let message = format!("a port-forward needs 1 to {MAX_PORTS} ports, not {}", ports.len());
         return Err(ApiError::invalid(message));
     }
     if ports.iter().any(|pair| pair.remote == 0) {
-        return Err(ApiError::invalid("0 is no port of a pod"));
+        return Err(ApiError::invalid("invalid port 0"));
     }
     Ok(())
 }
 
-/// Whether an audience can be asked for.
+/// Checks the audience of a token.
 pub fn check_audience(bearer: &Bearer) -> Result<(), ApiError> {
     let audience = &bearer.audience;
     if audience.is_empty() || audience.len() > 256 || !audience.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(ApiError::invalid("an audience is 1 to 256 printable characters without spaces"));
+        return Err(ApiError::invalid(
+            "invalid audience: 1 to 256 printable characters without spaces are allowed",
+        ));
     }
     Ok(())
 }
 
-/// A question about the user, parsed.
+/// A parsed question about the user's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     pub verb: String,
@@ -488,7 +484,7 @@ impl Question {
     pub fn parse_all(questions: &[AccessQuestion], environment: &Namespace) -> Result<Vec<Self>, ApiError> {
         if questions.len() > MAX_QUESTIONS {
             return Err(ApiError::invalid(format!(
-                "{} questions at once, more than {MAX_QUESTIONS}",
+                "{} questions in one call, at most {MAX_QUESTIONS} are allowed",
                 questions.len()
             )));
         }
@@ -505,14 +501,14 @@ impl Question {
         let name = question.name.as_deref().map(ObjectName::parse).transpose()?;
         let verb = question.verb.clone();
         if verb.is_empty() || !verb.bytes().all(|b| b.is_ascii_lowercase()) {
-            return Err(ApiError::invalid("a verb is one word of lower case letters"));
+            return Err(ApiError::invalid("invalid verb: only lower-case letters are allowed"));
         }
         Ok(Self { verb, group, resource, namespace, name })
     }
 }
 
 impl Question {
-    /// Whether the grant gives the command the right that this asks for. It would learn the answer by trying.
+    /// Whether the grant gives the command the right in question. It could find out the answer by trying.
     fn is_about_own_right(&self, grants: &Grants, environment: &Namespace) -> bool {
         let verb: Result<Verb, value::Error> = Verb::deserialize(self.verb.as_str().into_deserializer());
         verb.is_ok_and(|verb| {
@@ -530,8 +526,8 @@ impl Question {
     }
 }
 
-/// What is asked about the user. It tells who they are and what they may do elsewhere, so it takes a right, the one
-/// that the API server's own reviews have.
+/// A question about the user. The answer reveals their identity or their other rights, so it needs the same right as
+/// the corresponding review of the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Review<'q> {
     Identity,
@@ -539,11 +535,11 @@ pub enum Review<'q> {
 }
 
 impl Review<'_> {
-    /// Whether the command may ask. Reviews change nothing, so `--read-only` lets them through.
+    /// Whether the command is allowed to ask. Reviews change nothing, so `--read-only` lets them through.
     ///
     /// # Errors
     ///
-    /// The access that is missing, and the layer that refuses it.
+    /// The missing access, and the layer that refuses it.
     pub fn decide(
         self,
         grants: &Grants,
@@ -559,7 +555,7 @@ impl Review<'_> {
         decide(&grants, &access).map(Some).map_err(|refusal| (Box::new(access), refusal))
     }
 
-    /// Whether the command may read the reasons of the answers: they name roles, bindings and groups.
+    /// Whether the command is allowed to read the reasons in the answers, which name roles, bindings and groups.
     pub fn shows_reasons(self, grants: &Grants, environment: &Namespace) -> bool {
         let grants = Grants { run: RunFlags::default(), ..grants.clone() };
         decide(&grants, &self.access(environment)).is_ok()
@@ -612,7 +608,7 @@ mod tests {
         reference.place(served, &Namespace::parse("team-a").unwrap())
     }
 
-    /// What a request needs, as `verb resource name`.
+    /// The accesses of a request, as `verb resource name`.
     fn needs(request: &Request) -> Vec<String> {
         let all = request.before.iter().chain([&request.access]).chain(&request.after);
         all.map(|access| {
@@ -647,7 +643,7 @@ mod tests {
     }
 
     #[test]
-    fn session_without_both_verbs_is_denied() {
+    fn session_with_one_verb_is_denied() {
         let exec = Request::session(&place(Reference::pod(None, "web-0").unwrap()), "exec").unwrap();
         let rule = |verbs: &[&str]| json!({"apiGroups": [""], "resources": ["pods/exec"], "verbs": verbs});
         assert_eq!(exec.decide(&grants(&[rule(&["get", "create"])])), Ok(Allowed { rule: 1 }));
@@ -657,7 +653,7 @@ mod tests {
     }
 
     #[test]
-    fn json_patch_of_secret_needs_its_data() {
+    fn json_patch_of_secret_needs_right_to_its_data() {
         let secret = place(Reference::object(&object("Secret", "s")).unwrap());
         let patch = Request::patch(secret, PatchKind::Json, &json!([])).unwrap();
         let rule = |data: bool| json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "patch"], "data": data});
@@ -666,7 +662,7 @@ mod tests {
     }
 
     #[test]
-    fn selected_name_is_the_name_that_is_decided_on() {
+    fn selected_name_is_the_name_of_the_access() {
         let mut what = Selection {
             kind: object("Pod", "").kind,
             reach: Reach::Namespaced,
@@ -685,7 +681,7 @@ mod tests {
     }
 
     #[test]
-    fn version_of_body_counts_where_reference_has_none() {
+    fn body_version_is_used_if_reference_has_none() {
         let body = json!({"apiVersion": "batch/v1beta1"});
         let mut job = object("Job", "mnist");
         job.kind.group = "batch".into();
@@ -698,7 +694,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_is_read_with_a_role_in_itself() {
+    fn namespace_object_is_in_its_own_namespace() {
         let namespace = place(Reference::object(&object("Namespace", "team-a")).unwrap());
         assert!(Request::get(namespace.clone()).access.in_environment());
         let create = Request::create(namespace, &mut json!({})).unwrap();
@@ -706,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_and_credentials_are_no_documents() {
+    fn stream_or_credential_subresource_is_refused() {
         for subresource in NOT_DOCUMENTS.into_iter().chain(["../x", ""]) {
             let below = ObjectRef { subresource: Some(subresource.into()), ..object("Pod", "web-0") };
             assert_eq!(Reference::object(&below).unwrap_err().code, ErrorCode::Invalid, "{subresource}");
@@ -714,7 +710,7 @@ mod tests {
     }
 
     #[test]
-    fn command_that_cannot_be_sent_is_invalid() {
+    fn empty_or_oversized_command_is_invalid() {
         let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         assert!(check_command(&words(&["sh", "-c", "a\nb", ""])).is_ok());
         assert!(check_command(&[]).is_err());
@@ -725,7 +721,7 @@ mod tests {
     }
 
     #[test]
-    fn question_with_hostile_words_is_invalid() {
+    fn question_with_invalid_words_is_refused() {
         let question = |verb: &str, resource: &str| AccessQuestion {
             verb: verb.into(),
             group: String::new(),

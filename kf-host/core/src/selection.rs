@@ -1,29 +1,29 @@
-//! Which namespace later runs use when none is named: what a command may know and change of it.
+//! The default namespace of later runs, which a command can read and change.
 
 use crate::api::ApiError;
 
-/// What is selected for the cluster of a run.
+/// The selection for the cluster of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
-    /// None if the kubeconfig's is.
+    /// None if the kubeconfig's namespace is used.
     pub namespace: Option<String>,
-    /// The one in use before it.
+    /// The one selected before it.
     pub previous: Option<String>,
 }
 
-/// The host's memory of it. Strings are as the guest gave them.
+/// Access to the stored selection. Strings are as the guest gave them.
 pub trait Selection: Send {
-    /// What is selected now.
+    /// The current selection.
     ///
     /// # Errors
     ///
-    /// A layer does not allow it, or what is kept cannot be used.
+    /// A layer does not allow it, or the stored selection is unusable.
     fn current(&mut self) -> Result<Selected, ApiError>;
 
-    /// Selects a namespace and remembers the one before it. None goes back to the kubeconfig's.
+    /// Selects a namespace and remembers the previous one. None goes back to the kubeconfig's.
     ///
     /// # Errors
     ///
-    /// As for [`Selection::current`], and the text is no namespace's name.
+    /// As for [`Selection::current`], and the text is not a valid namespace.
     fn select(&mut self, namespace: Option<String>) -> Result<(), ApiError>;
 }

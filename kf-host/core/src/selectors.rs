@@ -1,13 +1,13 @@
-//! Label and field selectors, parsed and written anew.
+//! Label and field selectors, parsed and formatted again.
 //!
 //! A selector goes into the query of a URL. Parsing it first means that a malformed one fails
-//! with kf's words before a call is made, and that only its meaning travels, not its text.
+//! before a call is made, and that only its meaning is sent, not its text.
 
 use std::fmt;
 
 use crate::names::NameError;
 
-const LONGEST: usize = 4096;
+const MAX_SELECTOR_BYTES: usize = 4096;
 
 /// Conditions on labels; all must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl LabelSelector {
     /// Parses `app=web,tier!=db,env in (a,b),!old,size>3`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let fail = |why| NameError { kind: "label selector", value: text.to_owned(), why };
-        if text.len() > LONGEST {
-            return Err(fail("is too long"));
+        if text.len() > MAX_SELECTOR_BYTES {
+            return Err(fail("too long"));
         }
         let mut conditions = Vec::new();
         for part in split_outside_parentheses(text) {
@@ -45,8 +45,8 @@ impl LabelSelector {
         Ok(Self(conditions))
     }
 
-    /// Whether labels are so; `label` gives the value of a key. As in the API server, an absent label
-    /// differs from every value, and a number is compared only where there is one.
+    /// Whether it matches labels; `label` returns the value of a key. As in the API server, an absent
+    /// label differs from every value, and a value that is not a number fails a comparison.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|condition| condition.test.holds(label(&condition.key)))
     }
@@ -68,7 +68,7 @@ impl LabelTest {
     }
 }
 
-/// Splits at the commas that do not stand between parentheses.
+/// Splits at the commas outside of parentheses.
 fn split_outside_parentheses(text: &str) -> Vec<&str> {
     let mut inside = false;
     text.split(|c| {
@@ -88,14 +88,14 @@ impl LabelCondition {
             return Ok(Self { key: label_key(key.trim())?, test: LabelTest::Absent });
         }
         if let Some((head, list)) = text.split_once('(') {
-            let list = list.trim_end().strip_suffix(')').ok_or("lacks a closing parenthesis")?;
+            let list = list.trim_end().strip_suffix(')').ok_or("missing closing parenthesis")?;
             let values = list.split(',').map(|v| label_value(v.trim())).collect::<Result<Vec<_>, _>>()?;
             let mut words = head.split_whitespace();
-            let key = label_key(words.next().ok_or("lacks a key")?)?;
+            let key = label_key(words.next().ok_or("missing key")?)?;
             let test = match (words.next(), words.next()) {
                 (Some("in"), None) => LabelTest::In(values),
                 (Some("notin"), None) => LabelTest::NotIn(values),
-                _ => return Err("has a list without `in` or `notin`"),
+                _ => return Err("a list needs `in` or `notin`"),
             };
             return Ok(Self { key, test });
         }
@@ -115,12 +115,12 @@ impl LabelCondition {
 }
 
 fn whole_number(text: &str) -> Result<i64, &'static str> {
-    text.trim().parse().map_err(|_| "compares with something that is no whole number")
+    text.trim().parse().map_err(|_| "`<` and `>` need a whole number")
 }
 
 /// `name` or `prefix.example/name`.
 fn label_key(text: &str) -> Result<String, &'static str> {
-    const WHY: &str = "has a key that is no label key";
+    const WHY: &str = "invalid key";
     let name = match text.split_once('/') {
         None => text,
         Some((prefix, name)) => {
@@ -141,7 +141,7 @@ fn label_value(text: &str) -> Result<String, &'static str> {
     {
         Ok(text.to_owned())
     } else {
-        Err("has a value that is no label value")
+        Err("invalid value")
     }
 }
 
@@ -181,8 +181,8 @@ impl FieldSelector {
     /// Parses `metadata.name=web-0,status.phase!=Running`; a backslash escapes `, = \` in values.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let fail = |why| NameError { kind: "field selector", value: text.to_owned(), why };
-        if text.len() > LONGEST {
-            return Err(fail("is too long"));
+        if text.len() > MAX_SELECTOR_BYTES {
+            return Err(fail("too long"));
         }
         split_at_bare_commas(text)
             .iter()
@@ -192,7 +192,7 @@ impl FieldSelector {
             .map_err(fail)
     }
 
-    /// The one name this selector admits; the API server's authorizer reads it the same way.
+    /// The only name that this selector matches, as the API server's authorizer determines it.
     pub fn selected_name(&self) -> Option<&str> {
         self.0.iter().find(|c| c.equal && c.path == "metadata.name").map(|c| c.value.as_str())
     }
@@ -202,7 +202,7 @@ impl FieldSelector {
         self.0.iter().map(|condition| condition.path.as_str())
     }
 
-    /// Whether fields are so; `field` gives the value of a path, which is empty where there is none.
+    /// Whether it matches fields; `field` returns the value of a path, or an empty string if there is none.
     pub fn matches(&self, field: impl Fn(&str) -> String) -> bool {
         self.0.iter().all(|condition| (field(&condition.path) == condition.value) == condition.equal)
     }
@@ -233,11 +233,11 @@ impl FieldCondition {
         } else if let Some((path, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
             (path, true, value)
         } else {
-            return Err("has a condition without `=` or `!=`");
+            return Err("a condition needs `=` or `!=`");
         };
         let path = path.trim();
         if path.is_empty() || !path.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_/[]".contains(&b)) {
-            return Err("has a field that is no path");
+            return Err("invalid field path");
         }
         Ok(Self { path: path.to_owned(), equal, value: unescape(value)? })
     }
@@ -250,10 +250,10 @@ fn unescape(text: &str) -> Result<String, &'static str> {
         match c {
             '\\' => match chars.next() {
                 Some(escaped @ ('\\' | ',' | '=')) => value.push(escaped),
-                _ => return Err("has a backslash before something other than `, = \\`"),
+                _ => return Err("a backslash can only escape `, = \\`"),
             },
-            '=' => return Err("has an unescaped `=` in a value"),
-            c if c.is_control() => return Err("holds control characters"),
+            '=' => return Err("unescaped `=` in a value"),
+            c if c.is_control() => return Err("contains control characters"),
             c => value.push(c),
         }
     }
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_label_selector_is_read() {
+    fn every_form_of_label_selector_is_parsed() {
         let text = "app=web, tier!=db,env in (a, b),zone notin (c),x,!y,size>3,age<4,a.b/c==d";
         assert_eq!(
             LabelSelector::parse(text).unwrap().to_string(),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_cannot_grow_another_parameter() {
+    fn selector_with_another_parameter_is_refused() {
         for bad in ["a=b&fieldSelector=x", "a=b fieldSelector", "a in (b", "", "a=b,,c", "a#b", "in (x)"] {
             assert!(LabelSelector::parse(bad).is_err(), "{bad}");
         }
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_match_where_every_condition_holds() {
+    fn fields_match_if_every_condition_holds() {
         let fields = |path: &str| match path {
             "metadata.name" => "web-0".to_owned(),
             "status.phase" => "Running".to_owned(),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_selected_name_is_the_one_the_authorizer_sees() {
+    fn selected_name_is_the_one_the_authorizer_sees() {
         let selector = FieldSelector::parse("metadata.name=web-0").unwrap();
         assert_eq!(selector.selected_name(), Some("web-0"));
         let selector = FieldSelector::parse("metadata.name!=web-0").unwrap();
@@ -376,7 +376,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn labels_read_back_as_they_were_written(text in "[a-c =!<>(),/.in]{0,24}") {
+        fn label_selector_parses_back(text in "[a-c =!<>(),/.in]{0,24}") {
             if let Ok(selector) = LabelSelector::parse(&text) {
                 let written = selector.to_string();
                 prop_assert_eq!(LabelSelector::parse(&written).unwrap(), selector);
@@ -384,7 +384,7 @@ mod tests {
         }
 
         #[test]
-        fn fields_read_back_as_they_were_written(text in "[a-c.=!,\\\\ ]{0,24}") {
+        fn field_selector_parses_back(text in "[a-c.=!,\\\\ ]{0,24}") {
             if let Ok(selector) = FieldSelector::parse(&text) {
                 let written = selector.to_string();
                 prop_assert_eq!(FieldSelector::parse(&written).unwrap(), selector);

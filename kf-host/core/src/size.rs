@@ -1,9 +1,9 @@
-//! Sizes in bytes, as people read them.
+//! Sizes in bytes, formatted for people.
 
 use std::fmt;
 
-/// A size in powers of 1024, for limits: `16 MiB`. A size that is not whole in its unit is written
-/// in the next smaller one.
+/// A size in powers of 1024, for limits: `16 MiB`. A size that is not a whole number of a unit uses
+/// the next smaller one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binary(pub u64);
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_as_people_write_them() {
+    fn sizes_are_formatted_with_units() {
         let binary: Vec<String> = [0, 1, 1024, 1025, 16 << 20].map(|n| Binary(n).to_string()).into();
         assert_eq!(binary, ["0 bytes", "1 bytes", "1 KiB", "1025 bytes", "16 MiB"]);
         let decimal: Vec<String> =

@@ -1,24 +1,21 @@
-//! Text of others in kf's own messages.
+//! Untrusted text in kf's own messages.
 //!
-//! A terminal obeys control characters, directional formatting characters reorder what a person reads,
-//! and invisible ones make two texts look alike or carry a text that nobody sees. [`is_unsafe`] is the one
-//! place that says which those are. Everything that shows, stores or forwards text of a guest, a registry
-//! or a cluster asks it.
+//! A terminal acts on control characters, directional formatting characters reorder text, and invisible
+//! characters make two texts look alike or hide one. [`is_unsafe`] is the only definition of these
+//! characters. Everything that shows, stores or forwards text of a guest, a registry or a cluster uses it.
 //!
-//! Joiners and variation selectors are among the invisible ones although some scripts and emoji use them:
-//! an emoji made of several is shown as its parts, and one with a variation selector in the terminal's
-//! default style.
+//! Joiners and variation selectors count as invisible although some scripts and emoji use them: an emoji
+//! made of several is shown as its parts, and one with a variation selector in the terminal's default style.
 
 use std::fmt::Write;
 
-/// Whether the character is not shown but acted on, or not shown at all: control characters, those that
-/// break lines or change the direction of text, and those that are invisible.
+/// Whether the character is a control character, breaks lines, changes the direction of text, or is invisible.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control() || is_ignorable(c) || is_format(c)
 }
 
-/// Unicode's `Default_Ignorable_Code_Point`: what takes no room, such as zero-width spaces, soft hyphens,
-/// bidirectional controls, fillers, variation selectors and tags.
+/// Unicode's `Default_Ignorable_Code_Point`: zero-width spaces, soft hyphens, bidirectional controls, fillers,
+/// variation selectors and tags.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -42,23 +39,23 @@ fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// What separates lines and paragraphs, and controls of annotations and hieroglyphs.
+/// Line and paragraph separators, and controls of annotations and hieroglyphs.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}')
 }
 
-/// The text with every [unsafe](is_unsafe) character written out. `keep` are those that may stay.
+/// The text with every [unsafe](is_unsafe) character escaped, except those in `keep`.
 pub fn escaped(text: &str, keep: &[char]) -> String {
-    let mut plain = String::with_capacity(text.len());
+    let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if is_unsafe(c) && !keep.contains(&c) {
             // Writing to a string does not fail.
-            let _ = write!(plain, "{}", c.escape_unicode());
+            let _ = write!(safe, "{}", c.escape_unicode());
         } else {
-            plain.push(c);
+            safe.push(c);
         }
     }
-    plain
+    safe
 }
 
 /// [`escaped`], in one line.
@@ -66,15 +63,15 @@ pub fn escaped_line(text: &str) -> String {
     escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "), &[])
 }
 
-/// The longest message [`one_line`] makes, in characters.
+/// The longest line that [`one_line`] returns, in characters.
 const MAX_LINE_CHARS: usize = 1000;
 
-/// How many of them are the beginning of a longer text.
+/// How many of them come from the beginning of a longer text.
 const MAX_HEAD_CHARS: usize = 400;
 
-/// The words of a text as one line without any [unsafe](is_unsafe) character, at most 1000
-/// characters long. Of a longer text the middle is left out: a chain of errors has what failed at its
-/// beginning and the cause at its end.
+/// The words of a text as one line without [unsafe](is_unsafe) characters, at most 1000 characters
+/// long. The middle of a longer text is omitted: a chain of errors begins with what failed and ends
+/// with the cause.
 pub fn one_line(text: &str) -> String {
     let separates = |c: char| c.is_whitespace() || is_unsafe(c);
     let words = || text.split(separates).filter(|word| !word.is_empty());
@@ -98,7 +95,7 @@ pub fn one_line(text: &str) -> String {
 fn shortened<'w>(line: &str, last_words: impl Iterator<Item = &'w str>) -> String {
     let head: String = line.chars().take(MAX_HEAD_CHARS).collect();
     let room = MAX_LINE_CHARS - MAX_HEAD_CHARS - " … ".len();
-    // The letters of the end, from the last on.
+    // The characters of the end, in reverse order.
     let mut tail: Vec<char> = Vec::new();
     for word in last_words {
         if !tail.is_empty() {
@@ -114,13 +111,13 @@ fn shortened<'w>(line: &str, last_words: impl Iterator<Item = &'w str>) -> Strin
     format!("{} … {}", head.trim_end(), tail.trim_start())
 }
 
-/// The longest value an error repeats, in characters.
+/// The longest value in an error, in characters.
 const MAX_EXCERPT_CHARS: usize = 80;
 
-/// A value as an error may repeat it: printable and short.
+/// A value for an error message: printable and short.
 pub fn excerpt(value: &str) -> String {
     let shown: String = value.chars().take(MAX_EXCERPT_CHARS).flat_map(char::escape_debug).collect();
-    // `escape_debug` leaves fillers.
+    // `escape_debug` does not escape fillers.
     let mut text = escaped(&shown, &[]);
     if value.chars().nth(MAX_EXCERPT_CHARS).is_some() {
         text.push('…');
@@ -128,12 +125,12 @@ pub fn excerpt(value: &str) -> String {
     text
 }
 
-/// At most `max_bytes` of a text, and an ellipsis where there were more.
+/// At most `max_bytes` of a text, with an ellipsis if it was longer.
 pub fn truncated(mut text: String, max_bytes: usize) -> String {
     if text.len() > max_bytes {
         text.truncate(text.floor_char_boundary(max_bytes));
         text.push('…');
-        // It may be kept for long, and would keep the room of the whole text.
+        // It may be kept for long, and must not keep the memory of the whole text.
         text.shrink_to_fit();
     }
     text
@@ -151,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn escaped_writes_out_what_a_terminal_acts_on() {
+    fn escaped_text_has_no_unsafe_characters() {
         assert_eq!(escaped_line("a\u{1b}[2J\n  b\u{9b}\u{202e}c"), r"a\u{1b}[2J b\u{9b}\u{202e}c");
         assert_eq!(escaped("Ä\n\t\u{7}日本", &['\n']), "Ä\n\\u{9}\\u{7}日本");
     }
 
     #[test]
-    fn unsafe_is_what_is_not_shown_as_it_is() {
+    fn control_directional_and_invisible_characters_are_unsafe() {
         let invisible = "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{2060}\u{3164}\u{fe0f}\u{feff}\u{e0041}";
         let directional = "\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}";
         let acted_on = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{fff9}";

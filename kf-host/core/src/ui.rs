@@ -1,4 +1,4 @@
-//! What a command shows and asks, handed to whoever renders it.
+//! The output and questions of a command, independent of how they are rendered.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::json::Document;
 use crate::terminal::Terminal;
 
-/// What `-o` asks for.
+/// The output format of `-o`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
     #[default]
@@ -17,7 +17,7 @@ pub enum Format {
     Name,
 }
 
-/// How a cell wants to be seen.
+/// The meaning of a cell, which decides its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tone {
     #[default]
@@ -50,7 +50,7 @@ impl Cell {
 pub struct Column {
     /// Upper case by convention.
     pub title: String,
-    /// Shown with `-o wide` only.
+    /// Shown only with `-o wide`.
     pub wide: bool,
 }
 
@@ -66,37 +66,37 @@ impl Column {
     }
 }
 
-/// A line of a table, or a thing with named fields. There are as many cells as columns.
+/// A line of a table, or a record with named fields. There are as many cells as columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     pub cells: Vec<Cell>,
-    /// What `-o json` and `-o yaml` print.
+    /// Printed by `-o json` and `-o yaml`.
     pub object: Document,
-    /// What `-o name` prints, as `kind/name`.
+    /// Printed by `-o name`, as `kind/name`.
     pub name: String,
 }
 
-/// Names a live table or a progress bar of one run.
+/// Identifies a live table or a progress bar of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WidgetId(pub u32);
 
 /// A command's output and questions. The host's side of the ABI's `ui`, and of the standard
 /// streams of a guest that has them.
 ///
-/// Everything is as the guest gave it: whoever implements this filters terminal escapes. The
-/// bytes of [`print`](Ui::print) may be cut anywhere, also within a character or an escape.
+/// Text is as the guest gave it: implementations filter terminal escapes. The bytes of
+/// [`print`](Ui::print) can be split anywhere, even within a character or an escape sequence.
 ///
-/// Calls may block. They are made on the run's own thread, and a call that never comes back is left
-/// behind when the run is stopped.
+/// Calls may block. They are made on the run's own thread, and a call that never returns is abandoned when
+/// the run is stopped.
 pub trait Ui: Send {
     fn output_format(&self) -> Format;
 
-    /// Data to stdout. May be kept back until [`flush`](Ui::flush).
+    /// Prints data to stdout. May be buffered until [`flush`](Ui::flush).
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::BrokenPipe`] ends the run; any other error is the guest's to see. The same
-    /// holds for every method that writes.
+    /// [`io::ErrorKind::BrokenPipe`] ends the run; the guest gets any other error. The same holds for
+    /// every method that writes.
     fn print(&mut self, data: &[u8]) -> io::Result<()>;
 
     /// Called when the run waits and when it ends.
@@ -110,13 +110,13 @@ pub trait Ui: Send {
 
     fn warn(&mut self, text: &str);
 
-    /// What the host itself has to say. A person must be able to tell it from [`note`](Ui::note).
+    /// A note of the host itself. A user must be able to distinguish it from [`note`](Ui::note).
     fn host_note(&mut self, text: &str);
 
-    /// As for [`host_note`](Ui::host_note), and a person should not miss it.
+    /// A warning of the host itself.
     fn host_warn(&mut self, text: &str);
 
-    /// Ctrl-C ends the run: a terminal has written `^C` where the cursor was.
+    /// Called when Ctrl-C ends the run: a terminal has echoed `^C` at the cursor.
     fn interrupted(&mut self) {}
 
     /// # Errors
@@ -131,7 +131,7 @@ pub trait Ui: Send {
 
     fn live_table(&mut self, id: WidgetId, columns: &[Column]);
 
-    /// `rows` are all rows of the table now.
+    /// Replaces all rows of the table.
     ///
     /// # Errors
     ///
@@ -146,19 +146,19 @@ pub trait Ui: Send {
 
     fn progress_end(&mut self, id: WidgetId);
 
-    /// Without a person to ask the answer is no, whatever the default.
+    /// Without a terminal the answer is no, regardless of the default.
     fn confirm(&mut self, question: &str, default: bool) -> bool;
 
-    /// A line typed by the person. None without one to ask, or at the end of input.
+    /// A line typed by the user. None without a terminal, or at the end of input.
     fn ask(&mut self, question: &str) -> Option<String>;
 
-    /// stdin, stdout and stderr for a session; none if there are none to be had.
+    /// stdin, stdout and stderr for a session; none if unavailable.
     fn terminal(&mut self) -> Option<Arc<dyn Terminal>> {
         None
     }
 }
 
-/// Shows nothing and agrees to nothing.
+/// Prints nothing and answers no to every question.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,9 +1,8 @@
-//! Where a request goes: paths from names alone, read back before they are used.
+//! URLs of requests: paths built only from names, and verified before they are used.
 //!
-//! [`path`] writes a target as the API server's path. Then a second reading, which follows the
-//! server's own request router and shares no code with the writing, decodes the path and
-//! compares it with the target that was checked against the grant. If the two ever disagree
-//! nothing is sent.
+//! [`path`] formats a target as a path of the API server. Then a parser, which follows the server's
+//! own request router and shares no code with the formatting, decodes the path and compares it with
+//! the target that was checked against the grant. If they differ, nothing is sent.
 
 use http::uri::PathAndQuery;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -33,14 +32,14 @@ impl Target {
     }
 }
 
-/// A path would not lead where the grant was checked for.
+/// A path that the API server would route to something other than the checked target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the path {path} does not lead to what was checked")]
+#[error("path {path} does not match the checked target")]
 pub struct Misrouted {
     pub path: String,
 }
 
-/// The path of a target, checked.
+/// The verified path of a target.
 pub fn path(target: &Target) -> Result<String, Misrouted> {
     let mut path = if target.group.is_core() {
         "/api".to_owned()
@@ -60,7 +59,7 @@ pub fn path(target: &Target) -> Result<String, Misrouted> {
     {
         push(&mut path, last);
     }
-    if leads_to(&path, target) { Ok(path) } else { Err(Misrouted { path }) }
+    if matches_target(&path, target) { Ok(path) } else { Err(Misrouted { path }) }
 }
 
 fn push(path: &mut String, text: &str) {
@@ -72,7 +71,7 @@ fn segment(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// A query of known keys; only values are free.
+/// A query with fixed keys and any values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query(Vec<(&'static str, String)>);
 
@@ -97,13 +96,13 @@ impl Query {
 /// The longest path of a page or a request to a pod, in bytes.
 const MAX_PAGE_PATH_BYTES: usize = 8 << 10;
 
-/// A path with a query that a guest chose, for a server in a pod: sent as it stands, or refused.
+/// A path with a query that a guest chose, for a server in a pod: sent unchanged, or refused.
 ///
 /// # Errors
 ///
-/// It is too long, does not begin with `/`, or could lead elsewhere than it reads.
+/// It is too long, does not begin with `/`, contains characters that are not allowed, or is not normalized.
 pub fn page_path(text: &str) -> Result<PathAndQuery, ApiError> {
-    let bad = |why: &str| ApiError::invalid(format!("the path `{}` {why}", text::excerpt(text)));
+    let bad = |why: &str| ApiError::invalid(format!("path `{}` {why}", text::excerpt(text)));
     if text.len() > MAX_PAGE_PATH_BYTES {
         return Err(bad("is too long"));
     }
@@ -111,24 +110,24 @@ pub fn page_path(text: &str) -> Result<PathAndQuery, ApiError> {
         return Err(bad("does not begin with `/`"));
     }
     if !text.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>`{}|^".contains(&b)) {
-        return Err(bad("holds characters that must be percent-encoded"));
+        return Err(bad("contains characters that must be percent-encoded"));
     }
     let (before_query, _) = text.split_once('?').unwrap_or((text, ""));
-    let climbs = before_query.split('/').any(|part| {
+    let has_traversal = before_query.split('/').any(|part| {
         let part = percent_decode_str(part).decode_utf8_lossy();
         part == "." || part == ".." || part.contains(['/', '\\', '\0', '\r', '\n'])
     });
-    if climbs || text.starts_with("//") {
-        return Err(bad("does not say plainly where it leads"));
+    if has_traversal || text.starts_with("//") {
+        return Err(bad("is not normalized"));
     }
-    let path = PathAndQuery::try_from(text).map_err(|_| bad("is no path"))?;
-    if path.as_str() == text { Ok(path) } else { Err(bad("is no path")) }
+    let path = PathAndQuery::try_from(text).map_err(|_| bad("is invalid"))?;
+    if path.as_str() == text { Ok(path) } else { Err(bad("is invalid")) }
 }
 
-/// Reads a path the way the API server's router does and compares every part.
-fn leads_to(path: &str, target: &Target) -> bool {
+/// Parses a path as the API server's router does and compares every part.
+fn matches_target(path: &str, target: &Target) -> bool {
     let Some(route) = route(path) else { return false };
-    let equal = |have: &Option<String>, want: Option<&str>| have.as_deref() == want;
+    let equal = |found: &Option<String>, expected: Option<&str>| found.as_deref() == expected;
     route.group == target.group.as_str()
         && route.version == target.version.as_str()
         && route.plural == target.plural.as_str()
@@ -163,7 +162,7 @@ fn route(path: &str) -> Option<Route> {
         [apis, group, version, rest @ ..] if apis == "apis" => (group.clone(), version.clone(), rest),
         _ => return None,
     };
-    // The server takes these as old-style verbs in front of a resource.
+    // The server treats these as old-style verbs before a resource.
     if rest.first().is_some_and(|first| first == "watch" || first == "proxy") {
         return None;
     }
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_the_api_server_s() {
+    fn target_is_formatted_as_api_server_path() {
         for (parts, expected) in [
             (["", "v1", "team-a", "pods", "web-0", "log"], "/api/v1/namespaces/team-a/pods/web-0/log"),
             (["", "v1", "", "namespaces", "team-a", ""], "/api/v1/namespaces/team-a"),
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_would_read_otherwise_is_not_sent() {
+    fn target_that_server_would_misread_is_refused() {
         for parts in [
             // The server would read a resource `token` in the namespace `team-a`.
             ["", "v1", "", "namespaces", "team-a", "token"],
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn values_cannot_add_parameters() {
+    fn query_value_cannot_add_parameters() {
         let mut query = Query::default();
         query.set("labelSelector", "a=b&dryRun=");
         query.set("limit", 5);
@@ -256,7 +255,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1500))]
 
         #[test]
-        fn every_string_is_refused_or_comes_back(
+        fn any_string_is_refused_or_parses_back(
             group in prop_oneof![Just(String::new()), Just("apps".into()), PIECE],
             version in prop_oneof![Just("v1".to_owned()), PIECE],
             namespace in PIECE,
@@ -268,7 +267,7 @@ mod tests {
             if let Some(target) = target(parts)
                 && let Ok(path) = path(&target)
             {
-                // Read back with the URL parser the client uses.
+                // Parsed with the URL parser of the client.
                 let uri: http::Uri = path.parse().unwrap();
                 prop_assert_eq!(uri.path(), &path);
                 prop_assert!(uri.query().is_none());

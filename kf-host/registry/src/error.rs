@@ -134,7 +134,7 @@ impl Error {
         Some(match self {
             Self::Home(error) => return error.hint(),
             Self::Manifest(ManifestError::Format(error)) => return error.hint(),
-            Self::UnsupportedAbi { .. } => "update kf".into(),
+            Self::UnsupportedAbi { .. } => "upgrade kf".into(),
             Self::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
             Self::RegistryExists(id) => format!("kf registry remove {id}"),
             Self::UnknownPlugin { nearest, .. } => match nearest.first() {

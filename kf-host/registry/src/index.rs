@@ -156,7 +156,7 @@ impl Request {
                 Err(_) => Want::Newest(VersionReq::parse(text).map_err(|_| NameError {
                     kind: "version",
                     value: text.to_owned(),
-                    why: "is neither a version like 1.2.3 nor a requirement like ^1.2",
+                    why: "neither a version like 1.2.3 nor a requirement like ^1.2",
                 })?),
             },
         };

@@ -1,5 +1,4 @@
-//! Compiles a component and runs it, or runs one that is compiled: for measuring how long a command
-//! takes to start.
+//! Compiles a component, or runs a compiled one, to measure the start time of a command.
 //!
 //! ```sh
 //! cargo run --release -p kf-sandbox --example run -- compile hello.wasm hello.cwasm
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the examples are built for.
+/// The ABI of the examples.
 const ABI: Version = Version::new(0, 1, 0);
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -1,8 +1,8 @@
-//! What lies below a directory the user named.
+//! The files below a directory that the user named.
 //!
-//! Every step down opens one name in the directory that is already open, and never through a link
-//! (`O_NOFOLLOW`). So a name that is swapped for a link between two calls is an error and not a way
-//! out, and there is no path in which a `..` could climb.
+//! Every step opens one name in a directory that is already open, and never through a link
+//! (`O_NOFOLLOW`). So a name that is replaced by a link between two calls is an error and not a way
+//! out, and `..` is never resolved.
 
 use std::fs::File;
 use std::io;
@@ -14,22 +14,22 @@ use rustix::io::Errno;
 
 use crate::limits::MAX_FILES_BELOW;
 
-/// Directories within each other.
+/// How deep directories can be nested.
 const MAX_DEPTH: usize = 64;
-/// Names looked at in one walk, found or left out.
+/// How many names one walk reads, including skipped ones.
 const MAX_NAMES: usize = 200_000;
-/// Names told as left out.
-const MAX_LEFT_OUT: usize = 1_000;
-/// Patterns of names to leave out.
+/// How many skipped names are reported.
+const MAX_SKIPPED: usize = 1_000;
+/// How many patterns of names to skip are allowed.
 const MAX_PATTERNS: usize = 100;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const DIRECTORY_BELOW: OFlags = DIRECTORY.union(OFlags::NOFOLLOW);
-/// `NONBLOCK`, because opening a named pipe would wait for somebody to write to it.
+/// `NONBLOCK`, because opening a named pipe would wait for a writer.
 const FILE_BELOW: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// A directory the user named. It is opened at first use and stays the same for the whole run.
+/// A directory that the user named. It is opened at the first use and stays open for the whole run.
 #[derive(Debug)]
 pub(crate) struct Directory {
     named: PathBuf,
@@ -50,20 +50,20 @@ pub(crate) struct DirectoryFile {
 #[derive(Debug, Default)]
 pub(crate) struct DirectoryTree {
     pub(crate) files: Vec<DirectoryFile>,
-    pub(crate) left_out: Vec<String>,
+    pub(crate) skipped: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DirectoryError {
-    #[error("`{path}` cannot be read: {source}")]
+    #[error("cannot read `{path}`: {source}")]
     Unreadable { path: String, source: io::Error },
-    #[error("`{path}` holds more than {MAX_FILES_BELOW} files")]
+    #[error("`{path}` contains more than {MAX_FILES_BELOW} files")]
     TooManyFiles { path: String },
-    #[error("`{path}` holds more than {MAX_NAMES} names")]
+    #[error("`{path}` contains more than {MAX_NAMES} names")]
     TooManyNames { path: String },
-    #[error("`{path}` has more than {MAX_DEPTH} directories within each other")]
+    #[error("`{path}` is nested more than {MAX_DEPTH} directories deep")]
     TooDeep { path: String },
-    #[error("more than {MAX_PATTERNS} names to leave out")]
+    #[error("more than {MAX_PATTERNS} patterns to skip")]
     TooManyPatterns,
     #[error("`{}` is not a regular file below `{directory}`", path.escape_debug())]
     Outside { directory: String, path: String },
@@ -76,7 +76,7 @@ impl Directory {
         Self { named, open: None }
     }
 
-    /// Every regular file below it but those left out.
+    /// Every regular file below it that is not skipped.
     pub(crate) fn walk(&mut self, skip: &[String]) -> Result<DirectoryTree> {
         if skip.len() > MAX_PATTERNS {
             return Err(DirectoryError::TooManyPatterns);
@@ -95,8 +95,8 @@ impl Directory {
         let outside = || DirectoryError::Outside { directory: directory.clone(), path: path.to_owned() };
         let names: Vec<&str> = path.split('/').take(MAX_DEPTH + 2).collect();
         let Some((file, above)) = names.split_last() else { return Err(outside()) };
-        let plain = |name: &&str| !matches!(*name, "" | "." | "..") && !name.contains('\0');
-        if names.len() > MAX_DEPTH + 1 || !names.iter().all(plain) {
+        let is_valid = |name: &&str| !matches!(*name, "" | "." | "..") && !name.contains('\0');
+        if names.len() > MAX_DEPTH + 1 || !names.iter().all(is_valid) {
             return Err(outside());
         }
         let root = self.open()?;
@@ -125,7 +125,7 @@ impl Directory {
 
     fn open(&mut self) -> Result<&OwnedFd> {
         if self.open.is_none() {
-            // The user named this one, so here a link is followed.
+            // The user named this directory, so a link is followed.
             let opened = openat(CWD, &self.named, DIRECTORY, Mode::empty());
             let unreadable =
                 |errno: Errno| DirectoryError::Unreadable { path: self.name(), source: errno.into() };
@@ -163,17 +163,17 @@ impl Walk<'_> {
                 prefix => format!("{prefix}/{name}"),
             };
             let Ok(name) = raw.to_str() else {
-                self.leave_out(below(&raw.to_string_lossy()));
+                self.skip(below(&raw.to_string_lossy()));
                 continue;
             };
             let path = below(name);
-            if self.skip.iter().any(|pattern| fits(pattern, name)) {
-                self.leave_out(path);
+            if self.skip.iter().any(|pattern| matches_pattern(pattern, name)) {
+                self.skip(path);
                 continue;
             }
             let status = match statat(directory, raw, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(status) => status,
-                // It went away meanwhile.
+                // It was deleted in the meantime.
                 Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(self.unreadable(&path, errno)),
             };
@@ -190,20 +190,20 @@ impl Walk<'_> {
                 FileType::Directory => {
                     match openat(directory, raw, DIRECTORY_BELOW, Mode::empty()) {
                         Ok(opened) => self.descend(&opened, &path, depth + 1)?,
-                        // It became something else meanwhile.
-                        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => self.leave_out(path),
+                        // It was replaced in the meantime.
+                        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => self.skip(path),
                         Err(errno) => return Err(self.unreadable(&path, errno)),
                     }
                 }
-                _ => self.leave_out(path),
+                _ => self.skip(path),
             }
         }
         Ok(())
     }
 
-    fn leave_out(&mut self, path: String) {
-        if self.tree.left_out.len() < MAX_LEFT_OUT {
-            self.tree.left_out.push(path);
+    fn skip(&mut self, path: String) {
+        if self.tree.skipped.len() < MAX_SKIPPED {
+            self.tree.skipped.push(path);
         }
     }
 
@@ -213,8 +213,8 @@ impl Walk<'_> {
     }
 }
 
-/// A `*` at the start or the end of a pattern stands for anything.
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a name matches a pattern, in which a `*` at the start or the end matches anything.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(""), _) => true,
         (Some(rest), Some(_)) => name.contains(rest.strip_suffix('*').unwrap_or(rest)),

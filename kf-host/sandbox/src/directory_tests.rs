@@ -1,4 +1,4 @@
-//! What is read below a directory, and what is not.
+//! Which files below a directory can be read.
 
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -45,24 +45,24 @@ fn mkfifo(path: &Path) {
 }
 
 #[test]
-fn files_come_sorted_with_their_sizes() {
+fn files_are_sorted_and_have_sizes() {
     let home = home();
     let tree = project(&home).walk(&[]).unwrap();
     assert_eq!(paths(&tree), ["run.sh", "src/data/a.txt", "train.py"]);
     let facts: Vec<_> = tree.files.iter().map(|file| (file.size, file.executable)).collect();
     assert_eq!(facts, [(9, true), (1, false), (8, false)]);
-    assert!(tree.left_out.is_empty());
+    assert!(tree.skipped.is_empty());
 }
 
 #[test]
-fn what_is_skipped_is_told_and_not_looked_at() {
+fn skipped_names_are_reported_and_not_read() {
     let home = home();
     let mut project = project(&home);
     let tree = project.walk(&skip(&["src", "*.sh"])).unwrap();
     assert_eq!(paths(&tree), ["train.py"]);
-    let mut left_out = tree.left_out;
-    left_out.sort();
-    assert_eq!(left_out, ["run.sh", "src"]);
+    let mut skipped = tree.skipped;
+    skipped.sort();
+    assert_eq!(skipped, ["run.sh", "src"]);
     assert_eq!(paths(&project.walk(&skip(&["tr*"])).unwrap()), ["run.sh", "src/data/a.txt"]);
     assert!(project.walk(&skip(&["*"])).unwrap().files.is_empty());
     assert!(project.walk(&vec![String::new(); 1000]).is_err());
@@ -78,16 +78,16 @@ fn links_are_neither_followed_nor_listed() {
     let mut project = project(&home);
     let tree = project.walk(&[]).unwrap();
     assert_eq!(paths(&tree), ["run.sh", "src/data/a.txt", "train.py"]);
-    let mut left_out = tree.left_out;
-    left_out.sort();
-    assert_eq!(left_out, ["alias.py", "link", "up"]);
+    let mut skipped = tree.skipped;
+    skipped.sort();
+    assert_eq!(skipped, ["alias.py", "link", "up"]);
     for path in ["link", "up/secret", "alias.py"] {
         assert!(is_outside(&mut project, path), "{path}");
     }
 }
 
 #[test]
-fn only_plain_names_lead_down() {
+fn path_outside_directory_is_refused() {
     let home = home();
     let mut project = project(&home);
     let absolute = home.path().join("secret").display().to_string();
@@ -115,7 +115,7 @@ fn only_plain_names_lead_down() {
 }
 
 #[test]
-fn a_name_swapped_for_a_link_is_no_way_out() {
+fn name_replaced_by_link_is_refused() {
     let home = home();
     let mut project = project(&home);
     project.walk(&[]).unwrap();
@@ -131,36 +131,36 @@ fn a_name_swapped_for_a_link_is_no_way_out() {
 }
 
 #[test]
-fn a_pipe_is_not_waited_for() {
+fn named_pipe_is_skipped_without_blocking() {
     let home = home();
     mkfifo(&home.path().join("project/pipe"));
     let mut project = project(&home);
     let tree = project.walk(&[]).unwrap();
-    assert_eq!(tree.left_out, ["pipe"]);
+    assert_eq!(tree.skipped, ["pipe"]);
     assert!(is_outside(&mut project, "pipe"));
     assert!(is_outside(&mut project, "src"));
 }
 
 #[test]
-fn a_directory_may_be_a_link_but_not_a_file() {
+fn named_directory_can_be_link_but_not_file() {
     let home = home();
     let link = home.path().join("link");
     symlink(home.path().join("project"), &link).unwrap();
     assert_eq!(Directory::named(link).walk(&[]).unwrap().files.len(), 3);
     let file = home.path().join("secret");
     let error = Directory::named(file.clone()).walk(&[]).unwrap_err();
-    assert!(error.to_string().starts_with(&format!("`{}` cannot be read: ", file.display())), "{error}");
+    assert!(error.to_string().starts_with(&format!("cannot read `{}`: ", file.display())), "{error}");
     assert!(Directory::named(home.path().join("none")).walk(&[]).is_err());
 }
 
 #[test]
-fn too_much_is_refused_rather_than_cut_short() {
+fn too_many_files_are_refused_not_truncated() {
     let home = tempfile::tempdir().unwrap();
     for number in 0..=MAX_FILES_BELOW {
         fs_err::File::create(home.path().join(number.to_string())).unwrap();
     }
     let error = Directory::named(home.path().to_owned()).walk(&[]).unwrap_err();
-    assert!(error.to_string().ends_with("holds more than 10000 files"), "{error}");
+    assert!(error.to_string().ends_with("contains more than 10000 files"), "{error}");
     let deep = tempfile::tempdir().unwrap();
     fs_err::create_dir_all(deep.path().join("d/".repeat(70))).unwrap();
     let error = Directory::named(deep.path().to_owned()).walk(&[]).unwrap_err();

@@ -1,13 +1,13 @@
-//! The engine's configuration, compiling, and mapping what was compiled.
+//! The configuration of the engine, compiling components, and mapping compiled code.
 //!
-//! A component is compiled once, when it is added, and its machine code is kept in a file that a
-//! run maps into memory. Nothing is parsed or compiled then, so a command starts in about the
-//! time a native program does.
+//! A component is compiled once, when it is added, and its machine code is stored in a file that a
+//! run maps into memory. A run parses and compiles nothing, so a command starts about as fast as a
+//! native program.
 //!
-//! Machine code is trusted: a flipped bit in it is arbitrary code in the host. So it is only ever
-//! made here, on the user's machine, from bytes whose signature was verified, and only mapped
-//! from a file that nobody else could have written. The file is handed over open: by its path it could
-//! be another one by the time it is mapped.
+//! Machine code is trusted: a flipped bit in it is arbitrary code in the host. So it is only
+//! compiled on the user's machine, from bytes whose signature was verified, and only mapped from a
+//! file that no other user could have written. The file is passed open, because its path could lead
+//! to another file by the time it is mapped.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -23,32 +23,31 @@ use wasmtime::{Config, Engine, ModuleVersionStrategy, OptLevel, WasmFeatures};
 use crate::fault::Fault;
 use crate::inspect::FEATURES;
 
-/// Part of the name of a compiled component's file: what was compiled by another engine or with
-/// another configuration has another name, so an upgrade of kf compiles again.
+/// Part of the file name of a compiled component. It differs for each engine version and
+/// configuration, so that an upgrade of kf compiles again.
 ///
-/// The processor is not in it. The engine compares its features when it maps the file and
-/// answers with [`Fault::Load`].
+/// It does not include the processor. The engine compares its features when it maps the file, and
+/// fails with [`Fault::Load`].
 pub const COMPATIBILITY: &str = concat!("wasmtime-", env!("KF_WASMTIME_VERSION"), "-kf1");
 
-/// How long compiling may take. The largest component there is a use for, a Python runtime, takes
-/// a tenth of it.
-const COMPILE_TIME: Duration = Duration::from_secs(120);
+/// The time limit for compiling. The largest useful component, a Python runtime, takes a tenth of it.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The stack of a guest and of the host functions it calls, in bytes.
-const STACK: usize = 1 << 20;
-const GUEST_STACK: usize = 512 << 10;
+/// The stack of a guest and of the host functions that it calls, in bytes.
+const STACK_BYTES: usize = 1 << 20;
+const GUEST_STACK_BYTES: usize = 512 << 10;
 
-/// Machine code made by [`compile`] in this process, or read from a file only the user could
+/// Machine code compiled by [`compile`] in this process, or stored in a file that only the user could
 /// have written.
 #[derive(Clone, Debug)]
 pub enum Code {
     /// Just compiled, in memory.
     Compiled(Compiled),
-    /// A `.cwasm` in the store, opened by whoever made sure that only the user could have written it.
+    /// An open `.cwasm` from the store. The caller has checked that only the user could have written it.
     Stored(Arc<File>),
 }
 
-/// Machine code made by [`compile`]. Its bytes are what goes into the store's file.
+/// Machine code compiled by [`compile`].
 #[derive(Clone)]
 pub struct Compiled(Vec<u8>);
 
@@ -73,26 +72,26 @@ pub enum CompileError {
     Inspect(#[from] crate::InspectError),
     #[error("it does not compile: {0}")]
     Refused(String),
-    #[error("it did not compile within {} s", COMPILE_TIME.as_secs())]
+    #[error("it did not compile within {} s", COMPILE_TIMEOUT.as_secs())]
     TooSlow,
-    #[error("no compiler thread could be started: {0}")]
+    #[error("cannot start a compiler thread: {0}")]
     Host(String),
 }
 
 /// Compiles a component for this machine.
 ///
-/// It is [inspected](crate::inspect()) first, so nothing that is refused there reaches the
-/// compiler. Blocks for a tenth of a second to some seconds, on all processors.
+/// The component is [inspected](crate::inspect()) first, and an invalid one is not compiled. Blocks for
+/// a tenth of a second up to a few seconds, using all processors.
 ///
 /// # Errors
 ///
 /// It is refused by inspection or by the compiler, or takes longer than two minutes. In the last
-/// case the compiler goes on in the background until the process ends.
+/// case the compiler continues in the background until the process exits.
 pub fn compile(wasm: &[u8]) -> Result<Compiled, CompileError> {
     compile_to(OptLevel::Speed, wasm)
 }
 
-/// As [`compile`], in two thirds of its time, for a command that only says what it is.
+/// As [`compile`], in two thirds of the time, for a component that only describes itself.
 ///
 /// # Errors
 ///
@@ -114,7 +113,7 @@ fn compile_to(level: OptLevel, wasm: &[u8]) -> Result<Compiled, CompileError> {
         .stack_size(16 << 20)
         .spawn(work)
         .map_err(|error| CompileError::Host(error.to_string()))?;
-    match receiver.recv_timeout(COMPILE_TIME) {
+    match receiver.recv_timeout(COMPILE_TIMEOUT) {
         Ok(Ok(code)) => Ok(Compiled(code)),
         Ok(Err(error)) => Err(CompileError::Refused(one_line(&error))),
         Err(mpsc::RecvTimeoutError::Timeout) => Err(CompileError::TooSlow),
@@ -124,8 +123,8 @@ fn compile_to(level: OptLevel, wasm: &[u8]) -> Result<Compiled, CompileError> {
     }
 }
 
-/// An engine that runs what is compiled and has no compiler: setting one up costs a tenth of a
-/// command's start.
+/// An engine that runs compiled code and has no compiler: setting up one takes a tenth of a command's
+/// start time.
 pub(crate) fn runtime(backtrace: bool) -> Result<Engine, Fault> {
     Engine::new(&config(backtrace)).map_err(|error| Fault::Host(one_line(&error)))
 }
@@ -138,7 +137,7 @@ fn compiler(level: OptLevel) -> Config {
     config
 }
 
-/// What both engines agree on, or a run would refuse what was compiled.
+/// The configuration of both engines, which must be equal for compiled code to load.
 fn config(backtrace: bool) -> Config {
     let mut config = Config::new();
     config.enable_compiler(false);
@@ -147,22 +146,22 @@ fn config(backtrace: bool) -> Config {
     config.gc_support(false);
     config.concurrency_support(false);
     config.epoch_interruption(true);
-    config.async_stack_size(STACK);
-    config.max_wasm_stack(GUEST_STACK);
+    config.async_stack_size(STACK_BYTES);
+    config.max_wasm_stack(GUEST_STACK_BYTES);
     config.generate_address_map(false);
     config.native_unwind_info(false);
     config.debug_symbols(false);
     config.wasm_backtrace_max_frames(if backtrace { std::num::NonZeroUsize::new(50) } else { None });
-    // The patch release decides as well: some of them exist because machine code was wrong.
+    // Includes the patch release: some of these fix wrong machine code.
     let version = ModuleVersionStrategy::Custom(COMPATIBILITY.to_owned());
     if config.module_version(version).is_err() {
-        // Only a version of more than 255 bytes is refused.
+        // Only a version longer than 255 bytes is refused.
         debug_assert!(false, "the engine's version is too long");
     }
     config
 }
 
-/// Makes a component of its machine code.
+/// Loads a component from its machine code.
 pub(crate) fn load(engine: &Engine, code: &Code) -> Result<Component, Fault> {
     let component = match code {
         Code::Compiled(compiled) => deserialize(engine, compiled),
@@ -182,13 +181,13 @@ fn deserialize(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Compone
 
 #[expect(unsafe_code, reason = "`check_stored` saw that only the user can have written the file")]
 fn deserialize_file(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
-    // The engine maps only what it opens itself, and this name is the open file's.
+    // The engine maps only files that it opens itself; this path leads to the open file.
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // SAFETY: the file belongs to the user and nobody else may write to it, so it is what `compile` made;
-    // and whoever can change it as the user needs no sandbox to get out of.
+    // SAFETY: the file belongs to the user and no other user can write to it, so `compile` made it; and
+    // a process of the user that changes it does not need to escape from a sandbox.
     let mapped = unsafe { Component::deserialize_file(engine, name) };
     mapped.or_else(|error| {
-        // Without /proc it is read instead, which takes longer.
+        // Without /proc the file is read instead, which is slower.
         let mut code = Vec::new();
         let mut file = file;
         if file.read_to_end(&mut code).is_err() {
@@ -199,27 +198,27 @@ fn deserialize_file(engine: &Engine, file: &File) -> wasmtime::Result<Component>
     })
 }
 
-/// Machine code is only mapped from a plain file of the user or of root that others cannot write to. Whether a
-/// group that can is the user's alone was for whoever opened it to find out, as were the directories above it.
+/// Checks that machine code is in a regular file of the user or of root that other users cannot write to. The caller
+/// has checked the directories above it, and that a group with write access is the user's own.
 fn check_stored(file: &File) -> Result<(), Fault> {
-    let refuse = |why: String| Err(Fault::Load(format!("the stored machine code is refused: {why}")));
-    let facts = match file.metadata() {
-        Ok(facts) => facts,
+    let refuse = |why: String| Err(Fault::Load(format!("refusing the stored machine code: {why}")));
+    let metadata = match file.metadata() {
+        Ok(metadata) => metadata,
         Err(error) => return refuse(error.to_string()),
     };
-    if !facts.is_file() {
-        return refuse("it is not a plain file".to_owned());
+    if !metadata.is_file() {
+        return refuse("not a regular file".to_owned());
     }
-    if facts.uid() != rustix::process::geteuid().as_raw() && facts.uid() != 0 {
-        return refuse("it belongs to another user".to_owned());
+    if metadata.uid() != rustix::process::geteuid().as_raw() && metadata.uid() != 0 {
+        return refuse("owned by another user".to_owned());
     }
-    if facts.mode() & 0o002 != 0 {
-        return refuse("others may write to it".to_owned());
+    if metadata.mode() & 0o002 != 0 {
+        return refuse("writable by other users".to_owned());
     }
     Ok(())
 }
 
-/// The error and its causes in one line, without the guest's frames.
+/// The error and its causes on one line, without the guest's frames.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
     let causes = error.chain().map(ToString::to_string).filter(|cause| Some(cause) != frames.as_ref());

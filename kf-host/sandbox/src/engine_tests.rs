@@ -46,7 +46,7 @@ impl Store {
 }
 
 #[test]
-fn what_was_compiled_loads_without_a_compiler() {
+fn compiled_component_loads_without_compiler() {
     let store = store();
     assert_eq!(store.load(&store.file), Ok(()));
     let compiled = Code::Compiled(compile(&wasm()).unwrap());
@@ -54,31 +54,31 @@ fn what_was_compiled_loads_without_a_compiler() {
 }
 
 #[test]
-fn nothing_others_could_have_written_is_mapped() {
+fn file_writable_by_others_is_refused() {
     let store = store();
     for mode in [0o606, 0o666, 0o602] {
         store.mode(&store.file, mode);
-        assert!(store.load(&store.file).unwrap_err().contains("others may write"), "{mode:o}");
+        assert!(store.load(&store.file).unwrap_err().contains("writable by other users"), "{mode:o}");
     }
     store.mode(&store.file, 0o644);
-    assert_eq!(store.load(&store.file), Ok(()), "others may read");
-    assert!(store.load(store.folder.path()).unwrap_err().contains("plain file"));
+    assert_eq!(store.load(&store.file), Ok(()), "readable by other users");
+    assert!(store.load(store.folder.path()).unwrap_err().contains("regular file"));
 }
 
-/// The path of a checked file may lead to another one by the time it is mapped.
+/// The path of a checked file could lead to another file by the time it is mapped.
 #[test]
-fn what_is_open_is_mapped_whatever_its_path_leads_to() {
+fn open_file_is_mapped_after_its_path_was_replaced() {
     let store = store();
     let file = Arc::new(fs_err::File::open(&store.file).unwrap().into_file());
     let planted = store.folder.path().join("planted");
-    fs_err::write(&planted, b"machine code of somebody else").unwrap();
+    fs_err::write(&planted, b"machine code of someone else").unwrap();
     fs_err::rename(&planted, &store.file).unwrap();
     assert!(load(&runtime(false).unwrap(), &Code::Stored(file)).is_ok());
     assert!(store.load(&store.file).is_err());
 }
 
 #[test]
-fn code_of_another_kind_or_version_is_to_be_compiled_again() {
+fn invalid_or_other_version_of_code_is_refused() {
     let store = store();
     fs_err::write(&store.file, wasm()).unwrap();
     assert!(store.load(&store.file).is_err(), "a component is not machine code");
@@ -94,14 +94,14 @@ fn code_of_another_kind_or_version_is_to_be_compiled_again() {
 }
 
 #[test]
-fn what_inspection_refuses_is_not_compiled() {
+fn component_refused_by_inspection_is_not_compiled() {
     let refused = compile(b"\0asm").map(|_: Compiled| ());
     assert!(matches!(refused, Err(CompileError::Inspect(InspectError::Invalid(_)))), "{refused:?}");
 }
 
-/// The exports have the right names and the wrong types.
+/// The exports have the right names but the wrong types.
 #[test]
-fn exports_of_another_shape_do_not_start() {
+fn component_with_wrong_export_types_does_not_start() {
     let code = Code::Compiled(compile(&wasm()).unwrap());
     assert!(matches!(crate::describe(code, semver::Version::new(0, 1, 0)), Err(Fault::Start(_))));
 }

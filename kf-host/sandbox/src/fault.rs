@@ -1,18 +1,18 @@
-//! How a run ends that is not the guest's own answer.
+//! Reasons why a run ends without an answer of the guest.
 
 use std::fmt;
 
 use kf_core::size::Binary;
 
-/// A run that was stopped, or could not start. It is the guest's bug, an attack, or the user's
-/// wish, never an error value of the guest.
+/// Why a run was stopped or could not start: a bug of the guest, an attack, or an action of the user,
+/// but never an error returned by the guest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A limit was reached.
     #[error("{limit}")]
     Limit { limit: Limit },
-    /// The guest trapped: a panic, an access out of bounds, a call it must not make.
-    #[error("it stopped by itself: {message}")]
+    /// The guest trapped: a panic, an access out of bounds, a forbidden call.
+    #[error("it crashed: {message}")]
     Trap {
         /// One line.
         message: String,
@@ -22,34 +22,34 @@ pub enum Fault {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// The person left a terminal session by its keys, and with it the run.
-    #[error("its session was left")]
+    /// The user left a terminal session with its keys, which also ends the run.
+    #[error("the user left its session")]
     SessionLeft,
-    /// Nobody reads stdout any more, as with `| head`.
+    /// Stdout was closed, as with `| head`.
     #[error("stdout was closed")]
     OutputClosed,
-    /// An exit code that belongs to kf.
-    #[error("it ended with exit code {0}, which is not a command's to choose (0, 1, 10 to 63, 80 to 125)")]
+    /// An exit code that is reserved for kf.
+    #[error("it exited with code {0}, which is reserved for kf (commands can use 0, 1, 10 to 63, 80 to 125)")]
     ReservedExitCode(u8),
-    /// It imports what is not granted.
+    /// It imports an interface that is not granted.
     #[error(transparent)]
     Undeclared(#[from] crate::UndeclaredImports),
-    /// The compiled form cannot be used: missing, not ours, of another version, damaged. Compile
+    /// The compiled code cannot be used: missing, not trusted, of another version, damaged. Compile
     /// again from the verified component.
-    #[error("its compiled form cannot be used: {0}")]
+    #[error("its compiled code cannot be used: {0}")]
     Load(String),
-    /// It loads but cannot be started: an export of another shape, a start that traps.
-    #[error("it does not start: {0}")]
+    /// It loads but cannot be started: a wrong export, a trap in its start function.
+    #[error("it cannot be started: {0}")]
     Start(String),
-    /// Its description cannot be used.
+    /// Its description is invalid.
     #[error(transparent)]
     Tree(#[from] kf_core::tree::TreeError),
-    /// The host itself failed, such as no thread to be had.
-    #[error("kf could not run it: {0}")]
+    /// The host itself failed, for example to start a thread.
+    #[error("kf cannot run it: {0}")]
     Host(String),
 }
 
-/// A limit that was reached, with the value that was too small.
+/// A limit that was reached, and its value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     pub which: Which,
@@ -131,17 +131,17 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// How a guest's trap that the host raised on purpose travels through the engine.
+/// A fault that a host function raises as a trap, as it passes through the engine.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Stop(pub(crate) Fault);
 
-/// Ends the run with a limit, out of a host function.
+/// An error with which a host function ends the run because of a limit.
 pub(crate) fn limit(which: Which, value: u64) -> wasmtime::Error {
     stop(Fault::Limit { limit: Limit { which, value } })
 }
 
-/// Ends the run with a fault, out of a host function.
+/// An error with which a host function ends the run.
 pub(crate) fn stop(fault: Fault) -> wasmtime::Error {
     wasmtime::Error::new(Stop(fault))
 }

@@ -1,7 +1,7 @@
-//! Copying logs to stdout without the guest.
+//! Copies logs to stdout without the guest.
 //!
-//! A log that nothing else is printed beside goes through as it is, byte for byte and at once. With a
-//! prefix, or beside other logs, it goes in whole lines; a line longer than [`MAX_LINE`] is cut.
+//! A single log without a prefix is copied byte for byte and at once. With a prefix, or next to other logs,
+//! it is copied in whole lines; a line longer than [`MAX_LINE_BYTES`] is split.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,15 +12,15 @@ use kf_core::text::truncated;
 use crate::fault::Fault;
 use crate::limits::STREAM_BYTES;
 use crate::output::{OutputError, SharedOutput, Writer};
-use crate::poll::{Flag, Pump, Readiness, now_or_later};
+use crate::poll::{Flag, Pump, Readiness, next_if_ready};
 
-/// How much of a line is held back for its end, in bytes.
-const MAX_LINE: usize = 64 << 10;
+/// How much of an unfinished line is buffered, in bytes.
+const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// How much of a line's prefix is printed, in bytes. It is the guest's, and is not counted with its output.
-const MAX_PREFIX: usize = 256;
+/// The longest prefix of a line, in bytes. It comes from the guest, but does not count as its output.
+const MAX_PREFIX_BYTES: usize = 256;
 
-/// Where a log comes from: not yet read, or already being read by the guest.
+/// The source of a log: not read yet, or already being read by the guest.
 pub(crate) enum LogSource {
     Stream(ByteStream),
     Pumped(Pump<Vec<u8>>),
@@ -30,7 +30,7 @@ impl LogSource {
     async fn next(&mut self, output: &SharedOutput) -> Result<Option<Vec<u8>>, CopyError> {
         match self {
             Self::Stream(stream) => {
-                let next = match now_or_later(stream) {
+                let next = match next_if_ready(stream) {
                     Some(next) => next,
                     None => {
                         output.lock().flush()?;
@@ -48,7 +48,7 @@ impl LogSource {
     }
 }
 
-/// How copying ended early.
+/// Why copying failed.
 #[derive(Debug)]
 pub(crate) enum CopyError {
     Log(ApiError),
@@ -67,7 +67,7 @@ impl From<OutputError> for CopyError {
     }
 }
 
-/// A log on its way to stdout.
+/// A log that is being copied to stdout.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Forwarding {
     shared: Arc<Shared>,
@@ -81,12 +81,12 @@ struct Shared {
 }
 
 impl Forwarding {
-    /// Must be called within a tokio runtime. `slot` is held until the end.
+    /// Must be called within a tokio runtime. `permit` is held until the end.
     pub(crate) fn new(
         source: LogSource,
         prefix: Option<String>,
         output: SharedOutput,
-        slot: impl Send + 'static,
+        permit: impl Send + 'static,
     ) -> Self {
         let shared = Arc::new(Shared::default());
         let task = {
@@ -95,14 +95,14 @@ impl Forwarding {
             async move {
                 let result = copy.run(source).await;
                 *shared.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                drop(slot);
+                drop(permit);
                 shared.ended.set();
             }
         };
         Self { shared, task: tokio::spawn(task).abort_handle() }
     }
 
-    /// Waits for the end. The number of bytes is told once, afterwards it is 0.
+    /// Waits for the end. Returns the number of bytes the first time, and 0 afterwards.
     pub(crate) async fn finish(&self) -> Result<u64, CopyError> {
         self.shared.ended.ready().await;
         self.shared.result.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(Ok(0))
@@ -136,7 +136,7 @@ struct Copy {
     output: SharedOutput,
     writer: Writer,
     prefix: Option<Vec<u8>>,
-    /// The begin of a line whose end has not come.
+    /// The beginning of an unfinished line.
     rest: Vec<u8>,
     ended: bool,
 }
@@ -145,7 +145,7 @@ impl Copy {
     fn new(output: SharedOutput, prefix: Option<String>) -> Self {
         let writer = output.lock().writer();
         let prefix = prefix.filter(|prefix| !prefix.is_empty());
-        let prefix = prefix.map(|prefix| truncated(prefix, MAX_PREFIX).into_bytes());
+        let prefix = prefix.map(|prefix| truncated(prefix, MAX_PREFIX_BYTES).into_bytes());
         Self { output, writer, prefix, rest: Vec::new(), ended: false }
     }
 
@@ -176,7 +176,7 @@ impl Copy {
             output.write_log(self.writer, &rest)?;
             return output.write_log(self.writer, chunk);
         }
-        // A line this log left open goes on where it stopped.
+        // Continues the unfinished line of this log.
         let mut continues = output.is_open(self.writer);
         let end = chunk.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
         let (lines, rest) = chunk.split_at(end);
@@ -197,8 +197,8 @@ impl Copy {
                 None => out.extend_from_slice(lines),
                 Some(_) => {
                     for line in lines.split_inclusive(|b| *b == b'\n') {
-                        // A prefix may be many times as long as its line.
-                        if out.len() > MAX_LINE {
+                        // A prefix can be many times as long as its line.
+                        if out.len() > MAX_LINE_BYTES {
                             output.write_log(self.writer, &std::mem::take(&mut out))?;
                         }
                         self.begin(&mut out, std::mem::take(&mut continues));
@@ -209,7 +209,7 @@ impl Copy {
             continues = false;
         }
         self.rest.extend_from_slice(rest);
-        if self.rest.len() > MAX_LINE {
+        if self.rest.len() > MAX_LINE_BYTES {
             self.begin(&mut out, continues);
             out.append(&mut self.rest);
         }
@@ -224,7 +224,7 @@ impl Copy {
         }
     }
 
-    /// Writes what is left. A line of several logs or with a prefix gets an end if it has none.
+    /// Writes the rest. With several logs or a prefix, an unfinished line is ended.
     fn end(&mut self) -> Result<(), OutputError> {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
@@ -241,7 +241,7 @@ impl Copy {
     }
 }
 
-/// Also when the guest drops the forwarding.
+/// Also ends the log if the guest drops the forwarding.
 impl Drop for Copy {
     fn drop(&mut self) {
         let _ = self.end();
@@ -249,7 +249,7 @@ impl Drop for Copy {
 }
 
 impl CopyError {
-    /// The log's error is the guest's to see; output that is closed ends the run.
+    /// The guest gets the error of the log; closed output ends the run.
     pub(crate) fn into_fault(self) -> Result<ApiError, Fault> {
         match self {
             Self::Log(error) => Ok(error),

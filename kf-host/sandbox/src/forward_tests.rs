@@ -6,12 +6,12 @@ use kf_core::api::{ApiError, ByteStream, ErrorCode};
 use kf_core::ui::{Column, Format, Row, Ui, WidgetId};
 use proptest::prelude::*;
 
-use super::{CopyError, Forwarding, LogSource, MAX_LINE};
+use super::{CopyError, Forwarding, LogSource, MAX_LINE_BYTES};
 use crate::Limits;
 use crate::fault::Fault;
 use crate::output::{OutputError, SharedOutput};
 
-/// Keeps what was printed; fails from a number of bytes on.
+/// Records what was printed; fails after a number of bytes.
 #[derive(Clone)]
 struct Paper {
     printed: Arc<Mutex<Vec<u8>>>,
@@ -77,7 +77,7 @@ impl Ui for Paper {
 
 type Log = (Option<&'static str>, Vec<Result<Vec<u8>, ApiError>>);
 
-/// A log whose chunks come one at a time, so that several take turns.
+/// A log whose chunks arrive one at a time, so that several alternate.
 fn stream(chunks: Vec<Result<Vec<u8>, ApiError>>) -> ByteStream {
     let chunks = futures_util::stream::iter(chunks);
     chunks
@@ -91,7 +91,7 @@ fn stream(chunks: Vec<Result<Vec<u8>, ApiError>>) -> ByteStream {
 fn copy(logs: Vec<Log>, room: usize) -> (Vec<u8>, Vec<Result<u64, CopyError>>) {
     let printed = Arc::new(Mutex::new(Vec::new()));
     let paper = Paper { printed: Arc::clone(&printed), room };
-    // The guest may print nothing, and the logs are copied all the same.
+    // Logs are copied although the guest cannot print anything.
     let limits = Limits { stdout_bytes: 0, ..Limits::default() };
     let output = SharedOutput::new(Box::new(paper), &limits);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -120,7 +120,7 @@ fn printed(logs: Vec<Log>) -> String {
 }
 
 #[test]
-fn one_log_without_a_prefix_is_copied_byte_for_byte() {
+fn single_log_without_prefix_is_copied_byte_for_byte() {
     assert_eq!(
         printed(vec![(None, chunks(&["10%\r20", "%\r", "\nend without newline"]))]),
         "10%\r20%\r\nend without newline"
@@ -128,7 +128,7 @@ fn one_log_without_a_prefix_is_copied_byte_for_byte() {
 }
 
 #[test]
-fn every_line_gets_the_prefix() {
+fn every_line_has_the_prefix() {
     let log = chunks(&["one\ntw", "o\n", "\n", "last"]);
     assert_eq!(printed(vec![(Some("[a] "), log)]), "[a] one\n[a] two\n[a] \n[a] last\n");
 }
@@ -143,10 +143,10 @@ fn lines_of_two_logs_do_not_mix() {
 }
 
 #[test]
-fn a_line_without_an_end_is_not_held_for_ever() {
-    let long = "x".repeat(MAX_LINE + 1);
+fn long_unfinished_line_is_printed() {
+    let long = "x".repeat(MAX_LINE_BYTES + 1);
     let text = printed(vec![(Some("> "), chunks(&[&long, "tail\nnext\n"]))]);
-    assert_eq!(text, format!("> {long}tail\n> next\n"), "nothing came between, so it goes on");
+    assert_eq!(text, format!("> {long}tail\n> next\n"), "the line continues");
     let text = printed(vec![(Some("> "), chunks(&[&long, "tail\n"])), (Some("| "), chunks(&["b\n", "c\n"]))]);
     assert!(
         text.lines().all(|line| line.starts_with("> ") || line == "| b" || line == "| c"),
@@ -155,28 +155,28 @@ fn a_line_without_an_end_is_not_held_for_ever() {
 }
 
 #[test]
-fn the_copied_bytes_are_counted_without_prefixes() {
+fn copied_bytes_are_counted_without_prefixes() {
     let (_, results) = copy(vec![(Some("[a] "), chunks(&["one\n", "two"]))], usize::MAX);
     assert!(matches!(results[..], [Ok(7)]));
 }
 
 #[test]
-fn what_came_before_an_error_is_printed() {
+fn bytes_before_error_are_printed() {
     let error = ApiError::new(ErrorCode::NotFound, "gone");
     let log = vec![Ok(b"half a line".to_vec()), Err(error.clone())];
     let (printed, results) = copy(vec![(Some("> "), log)], usize::MAX);
     assert_eq!(printed, b"> half a line\n");
-    assert!(matches!(&results[..], [Err(CopyError::Log(told))] if *told == error));
+    assert!(matches!(&results[..], [Err(CopyError::Log(returned))] if *returned == error));
 }
 
 #[test]
-fn a_closed_stdout_ends_the_run() {
+fn closed_stdout_ends_copying() {
     let (_, results) = copy(vec![(None, chunks(&["one\n", "two\n", "three\n"]))], 8);
     assert!(matches!(results[..], [Err(CopyError::Output(OutputError::Stop(Fault::OutputClosed)))]));
 }
 
 proptest! {
-    /// However the bytes are cut, the lines of every log come out whole, in order, under its prefix.
+    /// However the bytes are split, the lines of every log are printed whole, in order, with its prefix.
     #[test]
     fn lines_stay_whole(
         logs in prop::collection::vec(prop::collection::vec("[a-c]{0,5}", 1..8), 2..4),

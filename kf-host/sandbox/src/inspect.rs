@@ -1,8 +1,7 @@
-//! What a component is, read from its bytes before anything compiles.
+//! Inspects the bytes of a component before anything is compiled.
 //!
-//! Reading is cheap and runs no code of the guest; compiling hostile bytes is expensive, and the
-//! engine's authors do not count that as their defect. So the size, the validity, the ABI version and
-//! the imports are settled here first.
+//! Reading is cheap and runs no code of the guest; compiling hostile bytes can be expensive, which the
+//! engine does not treat as a bug. So size, validity, ABI version and imports are checked here first.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +13,16 @@ use wasmparser::{
 
 use crate::interface::{self, Granted, Interface, UndeclaredImports};
 
-/// The largest component kf reads, in bytes.
+/// The largest component that kf reads, in bytes.
 pub const MAX_COMPONENT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The custom section that holds the version of the ABI a guest was built for.
+/// The custom section with the version of the ABI that a guest was built for.
 pub const ABI_SECTION: &str = "kf:abi";
 
-/// The WebAssembly a guest may use; the engine's [`Config`](wasmtime::Config) is built from the
-/// same set, so what passes here is what compiles.
+/// The WebAssembly features that a guest can use. The engine's [`Config`](wasmtime::Config) is built from
+/// the same set.
 ///
-/// Everything that has no use in a command is off: threads, 64-bit and several memories, GC with
+/// Features without a use in a command are off: threads, 64-bit and several memories, GC with
 /// its references, exceptions, relaxed SIMD, tail calls, and the asynchronous component ABI.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::BULK_MEMORY_OPT)
@@ -32,7 +31,7 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::COMPONENT_MODEL)
     .difference(WasmFeatures::GC_TYPES);
 
-/// What a component says about itself.
+/// What inspection found out about a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The version of the ABI it was built for.
@@ -46,16 +45,16 @@ impl Inspection {
     ///
     /// # Errors
     ///
-    /// Every interface that is not, by name.
+    /// The interfaces that are not granted, by name.
     pub fn check_imports(&self, granted: Granted) -> Result<(), UndeclaredImports> {
         interface::check_imports(&self.imports, granted)
     }
 }
 
-/// Why bytes are not a command this kf can run.
+/// Why bytes are not a component that this kf can run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InspectError {
-    #[error("it is {0} bytes, at most {MAX_COMPONENT_BYTES}")]
+    #[error("it has {0} bytes, at most {MAX_COMPONENT_BYTES} are allowed")]
     TooLarge(usize),
     #[error("it is not a WebAssembly file")]
     NotWasm,
@@ -69,9 +68,9 @@ pub enum InspectError {
     SeveralAbis(usize),
     #[error("its `{ABI_SECTION}` section is not a version: {0}")]
     MalformedAbi(String),
-    #[error("it was built for version {0} of kf's ABI, this kf serves 0.1")]
+    #[error("it was built for version {0} of kf's ABI, this kf supports 0.1")]
     UnsupportedAbi(String),
-    #[error("it imports {}, which kf never offers to a command", .0.join(", "))]
+    #[error("it imports {}, which kf does not provide", .0.join(", "))]
     UnknownImports(Vec<String>),
     #[error("it does not export {}", .0.join(", "))]
     MissingExports(Vec<String>),
@@ -81,9 +80,9 @@ pub enum InspectError {
 ///
 /// # Errors
 ///
-/// It is too large, not a valid component within [the allowed features](self), has not exactly
-/// one ABI section of a served version, lacks an export of the world, or imports something this
-/// kf offers to nobody.
+/// It is too large, not a valid component with the allowed features, does not have exactly one ABI
+/// section with a supported version, lacks an export of the world, or imports an interface that this
+/// kf does not provide.
 pub fn inspect(wasm: &[u8]) -> Result<Inspection, InspectError> {
     if wasm.len() > MAX_COMPONENT_BYTES {
         return Err(InspectError::TooLarge(wasm.len()));
@@ -112,10 +111,10 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspection, InspectError> {
     outline.conclude()
 }
 
-/// What is collected on the way through the file.
+/// What is collected while the file is read.
 #[derive(Default)]
 struct Outline {
-    /// How many modules and components the reader is inside of.
+    /// The nesting depth of modules and components.
     depth: usize,
     abis: Vec<String>,
     imports: BTreeSet<Interface>,
@@ -153,7 +152,7 @@ impl Outline {
             (ComponentTypeRef::Instance(_), Some(interface)) => {
                 self.imports.insert(interface);
             }
-            // A type of the world itself, equal to one that is already known.
+            // A type of the world itself, equal to a known one.
             (ComponentTypeRef::Type(TypeBounds::Eq(_)), _) => {}
             _ => self.unknown.push(name.chars().take(120).collect::<String>().escape_debug().to_string()),
         }

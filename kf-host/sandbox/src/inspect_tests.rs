@@ -31,7 +31,7 @@ fn with_section(mut wasm: Vec<u8>, name: &str, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn tells_the_abi_and_the_imports() {
+fn inspection_has_abi_and_imports() {
     let wasm = with_abi(
         r#"(import "kf:plugin/ui@0.1.0" (instance)) (import "kf:plugin/kube@0.1.3" (instance))
            (import "wasi:io/poll@0.2.6" (instance))"#,
@@ -46,7 +46,7 @@ fn tells_the_abi_and_the_imports() {
 }
 
 #[test]
-fn refuses_what_is_no_component() {
+fn invalid_component_is_refused() {
     assert_eq!(inspect(b""), Err(InspectError::NotWasm));
     assert_eq!(inspect(b"#!/bin/sh"), Err(InspectError::NotWasm));
     assert_eq!(inspect(&wat::parse_str("(module)").unwrap()), Err(InspectError::CoreModule));
@@ -55,22 +55,22 @@ fn refuses_what_is_no_component() {
 }
 
 #[test]
-fn there_is_exactly_one_abi() {
+fn component_needs_exactly_one_abi() {
     assert_eq!(inspect(&component("")), Err(InspectError::NoAbi));
     let twice = with_section(with_abi(""), "kf:abi", b"0.1.0");
     assert_eq!(inspect(&twice), Err(InspectError::SeveralAbis(2)));
 }
 
-/// A Rust guest's section is in its core module; a second one outside of it is still a second one.
+/// A Rust guest's section is in its core module. A second one outside of it counts too.
 #[test]
-fn sections_of_nested_modules_count() {
+fn abi_section_of_nested_module_counts() {
     let nested = component(r#"(core module (@custom "kf:abi" "0.1.4"))"#);
     assert_eq!(inspect(&nested).unwrap().abi, Version::new(0, 1, 4));
     assert_eq!(inspect(&with_section(nested, "kf:abi", b"0.1.4")), Err(InspectError::SeveralAbis(2)));
 }
 
 #[test]
-fn imports_outside_the_abi_are_named() {
+fn unknown_import_is_refused_by_name() {
     for name in [
         "wasi:sockets/tcp@0.2.6",
         "wasi:http/outgoing-handler@0.2.6",
@@ -92,13 +92,13 @@ fn imports_outside_the_abi_are_named() {
 
 /// Only the outermost component's imports come from the host.
 #[test]
-fn imports_of_nested_components_are_their_parents_affair() {
+fn imports_of_nested_components_are_ignored() {
     let wasm = with_abi(r#"(component (import "wasi:sockets/tcp@0.2.6" (instance)))"#);
     assert_eq!(inspect(&wasm).unwrap().imports, BTreeSet::new());
 }
 
 #[test]
-fn missing_exports_are_named() {
+fn missing_export_is_refused_by_name() {
     let wasm = wat::parse_str(
         EXPORTS
             .replace(r#"(export "complete" (func $f))"#, "")
@@ -110,7 +110,7 @@ fn missing_exports_are_named() {
 }
 
 #[test]
-fn proposals_a_command_has_no_use_for_are_invalid() {
+fn disabled_proposals_are_refused() {
     for module in [
         "(memory 1 1 shared)",
         "(memory i64 1)",
@@ -128,7 +128,7 @@ fn proposals_a_command_has_no_use_for_are_invalid() {
 }
 
 #[test]
-fn versions_are_digits_and_dots() {
+fn abi_version_has_only_digits_and_dots() {
     assert_eq!(abi_version("0.1.27"), Ok(Version::new(0, 1, 27)));
     for other in ["0.2.0", "1.1.0", "0.0.9"] {
         assert_eq!(abi_version(other), Err(InspectError::UnsupportedAbi(other.to_owned())));
@@ -151,13 +151,13 @@ fn versions_are_digits_and_dots() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..400), start in 0_usize..9) {
+    fn any_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), start in 0_usize..9) {
         let head = b"\0asm\x0d\0\x01\0";
         let _ = inspect(&[&head[..start.min(8)], &bytes].concat());
     }
 
     #[test]
-    fn a_flipped_byte_is_answered(at in any::<prop::sample::Index>(), to in any::<u8>()) {
+    fn changed_byte_does_not_panic(at in any::<prop::sample::Index>(), to in any::<u8>()) {
         let mut wasm = with_abi(r#"(import "kf:plugin/ui@0.1.0" (instance))"#);
         let at = at.index(wasm.len());
         wasm[at] = to;
@@ -165,12 +165,12 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_component_is_refused(at in any::<prop::sample::Index>()) {
+    fn truncated_component_is_refused(at in any::<prop::sample::Index>()) {
         let wasm = with_abi(r#"(import "kf:plugin/ui@0.1.0" (instance))"#);
         prop_assert!(inspect(&wasm[..at.index(wasm.len())]).is_err());
     }
 
-    /// What is on the list is found again under its own name, and nothing else is.
+    /// Listed interfaces are found by their name, and no others are.
     #[test]
     fn only_listed_names_are_interfaces(name in "(kf:plugin|wasi:(cli|io|sockets|http))/[a-z-]{2,12}@0\\.[0-3]\\.[0-9]{1,2}") {
         if let Some(interface) = Interface::from_import(&name) {

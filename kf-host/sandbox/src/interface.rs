@@ -1,12 +1,12 @@
-//! The interfaces a command may import, and which of them a run links.
+//! The interfaces that a component can import, and which of them a run links.
 //!
-//! Absence is the guard: an interface that is not granted is not in the linker, so there is no
-//! call to refuse. The check before anything compiles names what a manifest forgot to ask for.
+//! An interface that is not granted is not linked, so there are no calls to refuse. A check before
+//! compiling names the interfaces that a manifest does not ask for.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// An interface a component may name among its imports.
+/// An interface that a component can import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Interface {
     /// Types only: nothing to call.
@@ -91,8 +91,8 @@ const WASI: &[(&str, Wasi)] = &[
 ];
 
 impl Interface {
-    /// The interface an import's full name stands for, such as `kf:plugin/kube@0.1.0`; none if
-    /// this host has no such interface or not in that version.
+    /// The interface with the full name of an import, such as `kf:plugin/kube@0.1.0`; none if this host
+    /// does not provide the interface in that version.
     #[must_use]
     pub fn from_import(name: &str) -> Option<Self> {
         let (path, version) = name.split_once('@')?;
@@ -105,7 +105,7 @@ impl Interface {
         WASI.iter().find(|(n, _)| known && *n == interface).map(|(_, wasi)| Self::Wasi(*wasi))
     }
 
-    /// Linked for every command, whatever its manifest asks for.
+    /// Whether it is linked for every command, without a grant.
     #[must_use]
     pub fn is_free(self) -> bool {
         !matches!(
@@ -131,27 +131,27 @@ impl fmt::Display for Interface {
     }
 }
 
-/// The interfaces a command gets beyond those that are free.
+/// The interfaces that a command gets in addition to the free ones.
 ///
 /// The default grants nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Granted {
     /// The manifest has a rule for Kubernetes objects.
     pub kube: bool,
-    /// It has one for `pods/log`.
+    /// The manifest has a rule for `pods/log`.
     pub logs: bool,
-    /// It has one for `pods/exec`, `pods/attach` or `pods/portforward`.
+    /// The manifest has a rule for `pods/exec`, `pods/attach` or `pods/portforward`.
     pub sessions: bool,
-    /// It has one for `pods/portforward`.
+    /// The manifest has a rule for `pods/portforward`.
     pub pod_http: bool,
-    /// It asks to change which namespace later runs use.
+    /// The manifest asks to change the namespace that later runs use.
     pub selection: bool,
-    /// Its tree has an argument that names a file.
+    /// The command tree has an argument that names a file.
     pub files: bool,
 }
 
 impl Granted {
-    /// Whether an interface may be linked.
+    /// Whether an interface is linked.
     #[must_use]
     pub fn allows(self, interface: Interface) -> bool {
         match interface {
@@ -166,7 +166,7 @@ impl Granted {
     }
 }
 
-/// A command imports what its manifest does not ask for.
+/// The component imports interfaces that its manifest does not ask for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it imports {}, which its manifest does not ask for", list(.interfaces))]
 pub struct UndeclaredImports {
@@ -178,11 +178,11 @@ fn list(interfaces: &[Interface]) -> String {
     interfaces.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Refuses a component whose imports go beyond its grant, before anything is compiled.
+/// Refuses a component whose imports exceed its grant, before anything is compiled.
 ///
 /// # Errors
 ///
-/// Every interface that is not granted, by name.
+/// The interfaces that are not granted, by name.
 pub fn check_imports(imports: &BTreeSet<Interface>, granted: Granted) -> Result<(), UndeclaredImports> {
     let interfaces: Vec<_> =
         imports.iter().copied().filter(|interface| !granted.allows(*interface)).collect();

@@ -1,9 +1,9 @@
 //! Joins a session to the user's terminal.
 //!
-//! The bytes of a joined session never enter the guest: the host carries them between the
-//! container and the process's own stdin, stdout and stderr.
+//! The bytes of a joined session never enter the guest: the host copies them between the container
+//! and its own stdin, stdout and stderr.
 //!
-//! Keys are read even while the container takes none, because some of them [leave](crate::keys).
+//! Keys are read even while the container does not read them, because some of them [leave](crate::keys).
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,28 +23,27 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::keys::Keys;
 use crate::output::{OutputError, SharedOutput};
 
-/// What may wait for a container that does not read, in bytes, when keys are typed.
-const MAX_WAITING: usize = 1 << 20;
+/// How much typed input is queued for a container that does not read, in bytes.
+const MAX_QUEUED_BYTES: usize = 1 << 20;
 
-/// A container that has taken nothing for so long, with all of that waiting, gets no more: keys are only
-/// looked at for those that leave.
-const STUCK: Duration = Duration::from_secs(3);
+/// After this time with a full queue, further input is dropped, and keys are only checked for those that leave.
+const STUCK_AFTER: Duration = Duration::from_secs(3);
 
 /// How a session is joined.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joining {
     pub(crate) stdin: bool,
     pub(crate) tty: bool,
-    /// What is drawn already was drawn for nobody: have it drawn again.
+    /// Make the program in the container redraw the screen.
     pub(crate) redraw: bool,
 }
 
-/// How a session ended early.
+/// Why a session ended early.
 #[derive(Debug)]
 pub(crate) enum JoinError {
     Session(ApiError),
     Output(OutputError),
-    /// The person left it.
+    /// The user left it.
     Left,
 }
 
@@ -58,33 +57,33 @@ fn failed(what: &str, error: &io::Error) -> ApiError {
     ApiError::new(ErrorCode::Failed, format!("{what}: {error}"))
 }
 
-/// Joins a session to the terminal; its exit code.
+/// Joins a session to the terminal and returns its exit code.
 ///
-/// Dropping the future ends the session and gives the terminal back.
+/// Dropping the future ends the session and restores the terminal.
 pub(crate) async fn join(
     session: Session,
     terminal: Arc<dyn Terminal>,
     joining: Joining,
     output: &SharedOutput,
 ) -> Result<i32, JoinError> {
-    let Session { output: said, input } = session;
+    let Session { output: session_output, input } = session;
     output.lock().flush().map_err(JoinError::Output)?;
-    // Without stdin nobody would read the Ctrl-C of a raw terminal, and nobody works in the container
-    // for whom its programs may draw.
+    // Without stdin, Ctrl-C in a raw terminal would not be read, and the user cannot interact with programs
+    // that draw.
     let draws = joining.tty && joining.stdin;
     let resized = if joining.tty {
         let resized = signal(SignalKind::window_change());
-        Some(resized.map_err(|error| failed("the terminal's size cannot be followed", &error))?)
+        Some(resized.map_err(|error| failed("cannot watch the size of the terminal", &error))?)
     } else {
         None
     };
     let _raw = if draws {
-        Some(terminal.raw().map_err(|error| failed("the terminal cannot be taken over", &error))?)
+        Some(terminal.raw().map_err(|error| failed("cannot switch the terminal to raw mode", &error))?)
     } else {
         None
     };
     let typed = if joining.stdin {
-        Some(terminal.input().map_err(|error| failed("stdin cannot be read", &error))?)
+        Some(terminal.input().map_err(|error| failed("cannot read stdin", &error))?)
     } else {
         None
     };
@@ -92,24 +91,24 @@ pub(crate) async fn join(
     let keys = draws.then(Keys::default);
     let in_line = AtomicBool::new(false);
     tokio::select! {
-        code = show(said, Arc::clone(&terminal), draws, &in_line) => code,
-        Left = listen(typed, keys, sizes, input) => {
+        code = show(session_output, Arc::clone(&terminal), draws, &in_line) => code,
+        Left = send_input(typed, keys, sizes, input) => {
             if in_line.load(Ordering::Relaxed) {
-                let _gone = terminal.write(Stream::Stdout, true, b"\r\n");
+                let _closed = terminal.write(Stream::Stdout, true, b"\r\n");
             }
             Err(JoinError::Left)
         }
     }
 }
 
-/// Shows what a session says until it ends. `in_line` is whether the last line has no end yet.
+/// Shows the output of a session until it ends. `in_line` is set while the last line is unfinished.
 async fn show(
-    mut said: SessionStream,
+    mut output: SessionStream,
     terminal: Arc<dyn Terminal>,
     raw: bool,
     in_line: &AtomicBool,
 ) -> Result<i32, JoinError> {
-    while let Some(piece) = said.next().await {
+    while let Some(piece) = output.next().await {
         let (stream, data) = match piece? {
             SessionOutput::Exited(code) => return Ok(code),
             SessionOutput::Stdout(data) => (Stream::Stdout, data),
@@ -117,9 +116,9 @@ async fn show(
         };
         in_line.store(data.last().is_some_and(|last| *last != b'\n'), Ordering::Relaxed);
         let terminal = Arc::clone(&terminal);
-        // A pipe that nobody reads must not stop what is typed.
+        // A pipe that is not read must not block typed input.
         let written = tokio::task::spawn_blocking(move || terminal.write(stream, raw, &data)).await;
-        let written = written.unwrap_or_else(|_| Err(io::Error::other("writing was given up")));
+        let written = written.unwrap_or_else(|_| Err(io::Error::other("writing was cancelled")));
         written.map_err(|error| JoinError::Output(error.into()))?;
     }
     let message = "the session ended without an exit code".to_owned();
@@ -147,35 +146,35 @@ impl Sizes {
     }
 }
 
-/// A person has left the session.
+/// The user has left the session.
 struct Left;
 
-/// Hands on what is typed and how large the terminal is, until a person leaves.
+/// Sends typed input and sizes of the terminal to the session, until the user leaves.
 ///
-/// Without keys to look at, no more is read than the container takes.
-async fn listen(
+/// If keys are not checked, input is read only as fast as the container reads it.
+async fn send_input(
     mut typed: Option<Input>,
     mut keys: Option<Keys>,
     mut sizes: Sizes,
     input: Arc<dyn SessionWriter>,
 ) -> Left {
-    let mut waiting = Waiting::new(input);
+    let mut queue = InputQueue::new(input);
     if let Some(size) = sizes.now() {
         if sizes.redraw {
-            waiting.push(SessionInput::Resize(TerminalSize { rows: size.rows.saturating_add(1), ..size }));
+            queue.push(SessionInput::Resize(TerminalSize { rows: size.rows.saturating_add(1), ..size }));
         }
-        waiting.push(SessionInput::Resize(size));
+        queue.push(SessionInput::Resize(size));
     }
-    let max = if keys.is_some() { MAX_WAITING } else { 1 };
+    let max = if keys.is_some() { MAX_QUEUED_BYTES } else { 1 };
     let mut is_stuck = false;
     loop {
-        let is_full = waiting.bytes >= max;
+        let is_full = queue.bytes >= max;
         tokio::select! {
-            () = waiting.send() => is_stuck = false,
+            () = queue.send() => is_stuck = false,
             chunk = chunk(&mut typed), if !is_full || is_stuck => {
                 let Some(mut data) = chunk else {
                     typed = None;
-                    waiting.push(SessionInput::End);
+                    queue.push(SessionInput::End);
                     continue;
                 };
                 if let Some(keys) = &mut keys {
@@ -186,24 +185,24 @@ async fn listen(
                     data = read.forward;
                 }
                 if !is_full && !data.is_empty() {
-                    waiting.push(SessionInput::Data(data.into()));
+                    queue.push(SessionInput::Data(data.into()));
                 }
             }
             () = sizes.change() => {
                 if let Some(size) = sizes.now() {
-                    waiting.push(SessionInput::Resize(size));
+                    queue.push(SessionInput::Resize(size));
                 }
             }
-            () = tokio::time::sleep(STUCK), if keys.is_some() && is_full && !is_stuck => is_stuck = true,
+            () = tokio::time::sleep(STUCK_AFTER), if keys.is_some() && is_full && !is_stuck => is_stuck = true,
         }
     }
 }
 
-/// What a session has yet to take.
-struct Waiting {
+/// Input that was not sent to the session yet.
+struct InputQueue {
     input: Arc<dyn SessionWriter>,
     queue: VecDeque<SessionInput>,
-    /// Of data, with what is being sent.
+    /// The size of all data, including what is being sent.
     bytes: usize,
     sending: Option<(usize, Sending)>,
     is_over: bool,
@@ -211,24 +210,24 @@ struct Waiting {
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), SessionOver>> + Send>>;
 
-impl Waiting {
+impl InputQueue {
     fn new(input: Arc<dyn SessionWriter>) -> Self {
         Self { input, queue: VecDeque::new(), bytes: 0, sending: None, is_over: false }
     }
 
     fn push(&mut self, next: SessionInput) {
         if matches!(next, SessionInput::Resize(_)) && self.queue.len() > 2 {
-            // Of many sizes the last one counts.
-            self.queue.retain(|waiting| !matches!(waiting, SessionInput::Resize(_)));
+            // Only the last of several sizes counts.
+            self.queue.retain(|queued| !matches!(queued, SessionInput::Resize(_)));
         }
         self.bytes += weight(&next);
         self.queue.push_back(next);
     }
 
-    /// Sends the next one; waits for ever if there is none. May be dropped and called again.
+    /// Sends the next input; never returns if there is none. Safe to cancel and call again.
     async fn send(&mut self) {
         if self.is_over {
-            // The other direction tells why, and nothing is kept for a session that is over.
+            // The output has the reason, and the queue of a session that is over is dropped.
             self.queue.clear();
             self.bytes = 0;
             return std::future::pending().await;
@@ -256,7 +255,7 @@ fn weight(input: &SessionInput) -> usize {
     }
 }
 
-/// The next bytes; none at the end, also where stdin cannot be read any more.
+/// The next bytes; none at the end or if stdin cannot be read.
 async fn chunk(typed: &mut Option<Input>) -> Option<Vec<u8>> {
     match typed {
         Some(typed) => typed.chunks.next().await.and_then(Result::ok),

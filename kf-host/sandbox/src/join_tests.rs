@@ -1,4 +1,4 @@
-//! Sessions joined to a terminal that records.
+//! Sessions joined to a recording terminal.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use kf_core::ui::Silent;
 use super::*;
 use crate::limits::Limits;
 
-/// The session's side of its input.
-struct Heard(tokio::sync::mpsc::Sender<SessionInput>);
+/// The receiving end of a session's input.
+struct Received(tokio::sync::mpsc::Sender<SessionInput>);
 
 #[async_trait]
-impl SessionWriter for Heard {
+impl SessionWriter for Received {
     async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
         self.0.send(input).await.map_err(|_| SessionOver)
     }
@@ -78,55 +78,55 @@ fn out(data: &'static str) -> Result<SessionOutput, ApiError> {
 const TTY: Joining = Joining { stdin: true, tty: true, redraw: false };
 const PIPE: Joining = Joining { stdin: true, tty: false, redraw: false };
 
-/// Joins to a session that says these things once it has heard `hears` of ours.
+/// Joins a session that sends `sends` once it has received `receives` inputs.
 async fn joined(
     terminal: &Arc<Recorded>,
     joining: Joining,
-    hears: usize,
-    says: Vec<Result<SessionOutput, ApiError>>,
+    receives: usize,
+    sends: Vec<Result<SessionOutput, ApiError>>,
 ) -> (Result<i32, JoinError>, Vec<SessionInput>) {
-    let (input, mut heard) = tokio::sync::mpsc::channel(1);
-    let input = Arc::new(Heard(input));
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let said = stream::once(async move {
+    let (input, mut received) = tokio::sync::mpsc::channel(1);
+    let input = Arc::new(Received(input));
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let sent = stream::once(async move {
         let mut all = Vec::new();
-        while all.len() < hears {
-            all.extend(heard.recv().await);
+        while all.len() < receives {
+            all.extend(received.recv().await);
         }
-        tell.send(all).unwrap();
-        stream::iter(says)
+        sender.send(all).unwrap();
+        stream::iter(sends)
     });
-    let session = Session { output: said.flatten().boxed(), input };
+    let session = Session { output: sent.flatten().boxed(), input };
     let output = SharedOutput::new(Box::new(Silent), &Limits::default());
     let result = join(session, Arc::clone(terminal) as Arc<dyn Terminal>, joining, &output).await;
-    (result, told.await.unwrap_or_default())
+    (result, receiver.await.unwrap_or_default())
 }
 
 #[tokio::test]
-async fn a_terminal_is_raw_for_the_session_and_its_bytes_are_drawn_as_they_are() {
+async fn terminal_session_is_raw_and_unfiltered() {
     let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"\x03".to_vec()]), ..Recorded::default() });
-    let says = vec![out("\x1b[2J"), Ok(SessionOutput::Exited(3))];
-    let (code, heard) = joined(&terminal, TTY, 3, says).await;
+    let sends = vec![out("\x1b[2J"), Ok(SessionOutput::Exited(3))];
+    let (code, inputs) = joined(&terminal, TTY, 3, sends).await;
     assert_eq!(code.unwrap(), 3);
     let size = TerminalSize { columns: 80, rows: 24 };
-    assert_eq!(heard[0], SessionInput::Resize(size));
-    assert_eq!(heard[1..], [SessionInput::Data("\x03".into()), SessionInput::End]);
+    assert_eq!(inputs[0], SessionInput::Resize(size));
+    assert_eq!(inputs[1..], [SessionInput::Data("\x03".into()), SessionInput::End]);
     assert_eq!(*terminal.written.lock().unwrap(), [(Stream::Stdout, true, b"\x1b[2J".to_vec())]);
     assert!(!terminal.is_raw.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
-async fn pipes_are_never_raw_and_have_no_size() {
+async fn piped_session_is_not_raw_and_has_no_size() {
     let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"data".to_vec()]), ..Recorded::default() });
     let err = Ok(SessionOutput::Stderr("oops".into()));
-    let (code, heard) = joined(&terminal, PIPE, 2, vec![err, Ok(SessionOutput::Exited(0))]).await;
+    let (code, inputs) = joined(&terminal, PIPE, 2, vec![err, Ok(SessionOutput::Exited(0))]).await;
     assert_eq!(code.unwrap(), 0);
-    assert_eq!(heard, [SessionInput::Data("data".into()), SessionInput::End]);
+    assert_eq!(inputs, [SessionInput::Data("data".into()), SessionInput::End]);
     assert_eq!(*terminal.written.lock().unwrap(), [(Stream::Stderr, false, b"oops".to_vec())]);
 }
 
 #[tokio::test]
-async fn without_stdin_nothing_is_read() {
+async fn session_without_stdin_reads_nothing() {
     let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"mine".to_vec()]), ..Recorded::default() });
     let joining = Joining { stdin: false, ..PIPE };
     let (code, _) = joined(&terminal, joining, 0, vec![Ok(SessionOutput::Exited(0))]).await;
@@ -134,25 +134,25 @@ async fn without_stdin_nothing_is_read() {
     assert_eq!(terminal.typed.lock().unwrap().len(), 1);
 }
 
-/// Raw without anybody to read the keys, the terminal would have no Ctrl-C left.
+/// In a raw terminal without a reader, Ctrl-C would have no effect.
 #[tokio::test]
-async fn without_stdin_the_terminal_is_not_taken_and_what_is_said_is_filtered() {
+async fn session_without_stdin_is_not_raw_and_filtered() {
     let terminal = Arc::new(Recorded::default());
     let joining = Joining { stdin: false, ..TTY };
-    let says = vec![out("\x1b[2J"), Ok(SessionOutput::Exited(0))];
-    let (code, heard) = joined(&terminal, joining, 1, says).await;
+    let sends = vec![out("\x1b[2J"), Ok(SessionOutput::Exited(0))];
+    let (code, inputs) = joined(&terminal, joining, 1, sends).await;
     assert_eq!(code.unwrap(), 0);
-    assert!(matches!(heard[..], [SessionInput::Resize(_)]), "{heard:?}");
+    assert!(matches!(inputs[..], [SessionInput::Resize(_)]), "{inputs:?}");
     assert_eq!(*terminal.written.lock().unwrap(), [(Stream::Stdout, false, b"\x1b[2J".to_vec())]);
     assert!(!terminal.was_raw.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
-async fn attaching_has_the_screen_drawn_again() {
+async fn attach_redraws_the_screen() {
     let terminal = Arc::new(Recorded::default());
     let joining = Joining { redraw: true, ..TTY };
-    let (_, heard) = joined(&terminal, joining, 2, vec![Ok(SessionOutput::Exited(0))]).await;
-    let rows: Vec<u16> = heard
+    let (_, inputs) = joined(&terminal, joining, 2, vec![Ok(SessionOutput::Exited(0))]).await;
+    let rows: Vec<u16> = inputs
         .iter()
         .map(|input| if let SessionInput::Resize(size) = input { size.rows } else { 0 })
         .collect();
@@ -160,11 +160,11 @@ async fn attaching_has_the_screen_drawn_again() {
 }
 
 #[tokio::test]
-async fn every_end_gives_the_terminal_back() {
+async fn every_end_restores_the_terminal() {
     let broken = ApiError::new(ErrorCode::Unreachable, "broken");
-    for says in [vec![Err(broken)], vec![]] {
+    for sends in [vec![Err(broken)], vec![]] {
         let terminal = Arc::new(Recorded::default());
-        assert!(matches!(joined(&terminal, TTY, 0, says).await.0, Err(JoinError::Session(_))));
+        assert!(matches!(joined(&terminal, TTY, 0, sends).await.0, Err(JoinError::Session(_))));
         assert!(!terminal.is_raw.load(Ordering::SeqCst));
     }
     let terminal = Arc::new(Recorded { closed: true, ..Recorded::default() });
@@ -180,54 +180,54 @@ async fn every_end_gives_the_terminal_back() {
     assert!(!terminal.is_raw.load(Ordering::SeqCst));
 }
 
-/// Joins to a session that says nothing and takes nothing, and never ends.
-async fn joined_to_deaf(terminal: &Arc<Recorded>, joining: Joining) -> Result<i32, JoinError> {
-    let (input, _heard) = tokio::sync::mpsc::channel(1);
-    let said = stream::iter([out("Password: ")]).chain(stream::pending());
-    let session = Session { output: said.boxed(), input: Arc::new(Heard(input)) };
+/// Joins a session that prints a prompt, reads nothing and never ends.
+async fn joined_to_unresponsive(terminal: &Arc<Recorded>, joining: Joining) -> Result<i32, JoinError> {
+    let (input, _received) = tokio::sync::mpsc::channel(1);
+    let output = stream::iter([out("Password: ")]).chain(stream::pending());
+    let session = Session { output: output.boxed(), input: Arc::new(Received(input)) };
     let output = SharedOutput::new(Box::new(Silent), &Limits::default());
     join(session, Arc::clone(terminal) as Arc<dyn Terminal>, joining, &output).await
 }
 
 #[tokio::test]
-async fn person_leaves_a_session_that_takes_no_key() {
+async fn user_leaves_session_that_reads_no_keys() {
     let ways: [&[&[u8]]; 3] = [&[b"~", b"."], &[b"\x03", b"\x03", b"\x03"], &[b"\x1b[99;5u", b"\x03\x03"]];
     for typed in ways {
         let typed = typed.iter().map(|chunk| chunk.to_vec()).collect();
         let terminal = Arc::new(Recorded { typed: Mutex::new(typed), ..Recorded::default() });
-        assert!(matches!(joined_to_deaf(&terminal, TTY).await, Err(JoinError::Left)));
+        assert!(matches!(joined_to_unresponsive(&terminal, TTY).await, Err(JoinError::Left)));
         assert!(terminal.was_raw.load(Ordering::SeqCst) && !terminal.is_raw.load(Ordering::SeqCst));
     }
 }
 
-/// A container can have the terminal type answers, which nobody takes.
+/// A container can make the terminal send replies, which are never read.
 #[tokio::test]
-async fn person_leaves_a_session_that_floods_the_keyboard() {
+async fn user_leaves_session_that_floods_input() {
     let answers = vec![b"\x1b[?62;22c".repeat(8 << 10); 100];
     let typed = answers.into_iter().chain([b"\r~.".to_vec()]).collect();
     let terminal = Arc::new(Recorded { typed: Mutex::new(typed), ..Recorded::default() });
-    assert!(matches!(joined_to_deaf(&terminal, TTY).await, Err(JoinError::Left)));
+    assert!(matches!(joined_to_unresponsive(&terminal, TTY).await, Err(JoinError::Left)));
 }
 
-/// What is piped in is data: `~.` in it is no key.
+/// Piped input is data: `~.` in it does not leave.
 #[tokio::test]
-async fn piped_data_leaves_nothing() {
+async fn piped_data_does_not_leave_session() {
     let data = b"~.\n\x03\x03\x03".to_vec();
     let terminal = Arc::new(Recorded { typed: Mutex::new(vec![data.clone()]), ..Recorded::default() });
-    let (code, heard) = joined(&terminal, PIPE, 2, vec![Ok(SessionOutput::Exited(0))]).await;
+    let (code, inputs) = joined(&terminal, PIPE, 2, vec![Ok(SessionOutput::Exited(0))]).await;
     assert_eq!(code.unwrap(), 0);
-    assert_eq!(heard, [SessionInput::Data(data.into()), SessionInput::End]);
+    assert_eq!(inputs, [SessionInput::Data(data.into()), SessionInput::End]);
 }
 
 #[tokio::test]
-async fn large_paste_arrives_whole() {
+async fn large_paste_is_sent_completely() {
     let chunks: Vec<Vec<u8>> = (0..64u8).map(|n| vec![b'a' + n % 26; 64 << 10]).collect();
     let whole = chunks.concat();
     let terminal = Arc::new(Recorded { typed: Mutex::new(chunks), ..Recorded::default() });
-    let (_, heard) = joined(&terminal, TTY, 66, vec![Ok(SessionOutput::Exited(0))]).await;
+    let (_, inputs) = joined(&terminal, TTY, 66, vec![Ok(SessionOutput::Exited(0))]).await;
     let data = |input: &SessionInput| match input {
         SessionInput::Data(data) => data.to_vec(),
         _ => Vec::new(),
     };
-    assert!(heard.iter().flat_map(data).collect::<Vec<u8>>() == whole);
+    assert!(inputs.iter().flat_map(data).collect::<Vec<u8>>() == whole);
 }

@@ -1,37 +1,37 @@
-//! The keys that leave a terminal session, whatever runs there.
+//! The keys that leave a terminal session, no matter which program runs in it.
 //!
 //! kf reads every key before the container does. `~.` at the beginning of a line leaves, as in ssh, and so do
 //! three Ctrl-C within a second. `~~` sends one `~`.
 //!
-//! A program can have the terminal send keys as sequences instead: by kitty's keyboard protocol, xterm's
-//! `modifyOtherKeys` and Windows' `win32-input-mode`. These are read too, so that no program can take the
-//! way out. Only a plain `~` is held back until the next key is known; a sequence is passed on at once.
+//! A program can make the terminal send keys as escape sequences instead: with kitty's keyboard protocol, xterm's
+//! `modifyOtherKeys` and Windows' `win32-input-mode`. These are parsed too, so that no program can keep the user in
+//! its session. Only a plain `~` is held back until the next key; a sequence is passed on at once.
 
 use std::time::{Duration, Instant};
 
-/// How close together three Ctrl-C must be.
-const WITHIN: Duration = Duration::from_secs(1);
+/// The time within which three Ctrl-C leave.
+const INTERRUPT_WINDOW: Duration = Duration::from_secs(1);
 
-/// A longer sequence is no key.
-const MAX_SEQUENCE: usize = 64;
+/// The longest escape sequence of a key.
+const MAX_SEQUENCE_BYTES: usize = 64;
 
 const CTRL_C: char = '\u{3}';
 
-/// What to do with bytes that were typed.
+/// The result of reading typed bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Typed {
-    /// For the container.
+    /// What to send to the container.
     pub(crate) forward: Vec<u8>,
-    /// The person wants to leave.
+    /// Whether the user leaves.
     pub(crate) leaves: bool,
 }
 
-/// Looks at keys on their way to a session.
+/// Reads keys on their way to a session.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     line: Line,
     sequence: Sequence,
-    /// When Ctrl-C was typed the last two times.
+    /// The times of the last two Ctrl-C.
     interrupts: [Option<Instant>; 2],
 }
 
@@ -56,17 +56,17 @@ enum Sequence {
     Control(Vec<u8>),
 }
 
-/// What a control sequence of the terminal stands for.
+/// The key of a control sequence.
 enum Key {
     Char(char),
-    /// An arrow, a function key, an answer of the terminal.
+    /// An arrow, a function key, a reply of the terminal.
     Other,
-    /// A key that was let go, or a modifier alone.
+    /// A released key, or only a modifier.
     Nothing,
 }
 
 impl Keys {
-    /// Reads what was typed at a time.
+    /// Reads bytes that were typed at a time.
     pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) -> Typed {
         let mut typed = Typed::default();
         for byte in bytes {
@@ -83,7 +83,7 @@ impl Keys {
             (Sequence::Control(mut parameters), b' '..=b'?') => {
                 forward.push(byte);
                 parameters.push(byte);
-                if parameters.len() <= MAX_SEQUENCE {
+                if parameters.len() <= MAX_SEQUENCE_BYTES {
                     self.sequence = Sequence::Control(parameters);
                 }
                 false
@@ -137,7 +137,7 @@ impl Keys {
         }
     }
 
-    /// Passes a held `~` on: it began nothing.
+    /// Passes on a held `~` that is not part of `~.` or `~~`.
     fn release(&mut self, forward: &mut Vec<u8>) {
         if self.line == (Line::Tilde { held: true }) {
             forward.push(b'~');
@@ -145,7 +145,7 @@ impl Keys {
         }
     }
 
-    /// A key that was passed on.
+    /// Handles a key that was passed on.
     fn sent(&mut self, character: char) -> bool {
         let leaves = character == '.' && matches!(self.line, Line::Tilde { .. });
         self.line = match (self.line, character) {
@@ -159,7 +159,7 @@ impl Keys {
     fn interrupts(&mut self, now: Instant) -> bool {
         let [first, second] = self.interrupts;
         self.interrupts = [second, Some(now)];
-        first.is_some_and(|first| now.saturating_duration_since(first) <= WITHIN)
+        first.is_some_and(|first| now.saturating_duration_since(first) <= INTERRUPT_WINDOW)
     }
 }
 
@@ -179,7 +179,7 @@ fn key(parameters: &[u8], last: u8) -> Key {
         b'u' => {
             let shifted = part(0, 1).filter(|_| modifiers(part(1, 0)) == SHIFT);
             let code = part(2, 0).or(shifted).or(part(0, 0));
-            // On a layout without Latin letters, the key that has the letter on one with them.
+            // On a layout without Latin letters, the letter of that key on a Latin layout.
             character(part(0, 2).or(part(0, 0)), part(1, 0), code)
         }
         b'~' if part(0, 0) == Some(27) => character(part(2, 0), part(1, 0), part(2, 0)),
@@ -196,12 +196,12 @@ const CTRL: u32 = 0b100;
 /// Kitty's numbers for keys such as Shift and Caps Lock.
 const MODIFIER_KEYS: std::ops::RangeInclusive<u32> = 57_358..=57_454;
 
-/// The modifiers without the locks; they are sent plus one.
+/// The modifiers without the locks; terminals add one.
 fn modifiers(number: Option<u32>) -> u32 {
     number.unwrap_or(1).saturating_sub(1) & 0b11_1111
 }
 
-/// The character of a key with modifiers; `typed` is what it stands for without Ctrl.
+/// The character of a key with modifiers; `typed` is the one without Ctrl.
 fn character(code: Option<u32>, held: Option<u32>, typed: Option<u32>) -> Key {
     let known = |number: Option<u32>| number.and_then(char::from_u32);
     match (modifiers(held), known(code)) {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn tilde_and_dot_at_the_beginning_of_a_line_leave() {
+    fn tilde_dot_at_beginning_of_line_leaves() {
         assert_eq!(read(&mut Keys::default(), b"~."), (String::new(), true));
         assert_eq!(read(&mut Keys::default(), b"ls\r~.never"), ("ls\r".to_owned(), true));
         assert_eq!(read(&mut Keys::default(), b"ls\n~."), ("ls\n".to_owned(), true));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_key_is_passed_on() {
+    fn other_keys_are_passed_on() {
         for (typed, passed) in [
             ("~/bin/x", "~/bin/x"),
             ("~~", "~"),
@@ -277,15 +277,15 @@ mod tests {
         };
         assert!(after([0, 0]) && after([500, 500]) && after([999, 1]));
         assert!(!after([500, 501]) && !after([2000, 0]) && !after([0, 2000]));
-        // A fourth makes up for a first that came too early.
+        // A fourth counts if the first was too early.
         let mut keys = Keys::default();
         let times = [0, 5000, 5100, 5200].map(|ms| start + Duration::from_millis(ms));
         assert_eq!(times.map(|now| keys.read(b"\x03", now).leaves), [false, false, false, true]);
-        assert!(leaves("\x03x\x03\x1b\x03"), "other keys in between change nothing");
+        assert!(leaves("\x03x\x03\x1b\x03"), "other keys in between do not matter");
     }
 
     #[test]
-    fn keys_that_are_sent_as_sequences_leave_too() {
+    fn keys_sent_as_sequences_leave() {
         let kitty = ["\x1b[99;5u", "\x1b[99;5:2u", "\x1b[99;133u", "\x1b[1089::99;69:1u"];
         let others = ["\x1b[27;5;99~", "\x1b[67;46;3;1;8;1_"];
         for interrupt in kitty.iter().chain(&others) {
@@ -314,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_make_no_difference(
+        fn split_input_is_read_like_whole_input(
             parts in prop::collection::vec(
                 prop::sample::select(vec!["~", ".", "\r", "a", "\x03", "\x1b[99;5u", "\x1b[46u", "\x1b[126u", "\x1b"]), 0..12,
             ),
@@ -334,7 +334,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic_and_none_are_made_up(bytes: Vec<u8>) {
+        fn any_bytes_do_not_panic_or_grow(bytes: Vec<u8>) {
             let typed = Keys::default().read(&bytes, Instant::now());
             prop_assert!(typed.forward.len() <= bytes.len());
         }

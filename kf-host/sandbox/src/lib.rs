@@ -1,4 +1,4 @@
-//! Runs a command's WebAssembly component so that it can do what it was granted, and nothing else.
+//! Runs a command's WebAssembly component, which can do what it was granted and nothing else.
 //!
 //! A component goes through this crate in three steps:
 //!
@@ -7,11 +7,11 @@
 //! 3. [`run()`] maps that code and calls it, within [`Limits`], with the interfaces of its
 //!    [`Granted`] linked and no others.
 //!
-//! [`describe`] and [`complete`] are runs with less.
+//! [`describe`] and [`complete`] are runs with fewer rights and lower limits.
 //!
 //! The sandbox reaches the cluster only through the trait [`KubeApi`](kf_core::api::KubeApi), and a
-//! terminal only through the trait [`Ui`](kf_core::ui::Ui). It knows no registry, no kubeconfig and no
-//! environment variable.
+//! terminal only through the trait [`Ui`](kf_core::ui::Ui). It has no access to registries, kubeconfigs
+//! and environment variables.
 
 mod abi;
 mod directory;
@@ -20,6 +20,7 @@ mod directory_tests;
 mod engine;
 mod fault;
 mod forward;
+mod host_errors;
 mod inspect;
 mod interface;
 mod join;
@@ -29,9 +30,8 @@ mod output;
 mod poll;
 mod run;
 mod state;
-mod told;
+mod supervise;
 mod wasi;
-mod watch;
 
 pub use engine::{COMPATIBILITY, Code, CompileError, Compiled, compile, compile_to_describe};
 pub use fault::{Fault, Limit, Which};

@@ -1,42 +1,40 @@
-//! What one run may use up.
+//! The limits of a run.
 //!
 //! # Time
 //!
-//! A command may rightly run for days: it follows a log, or waits for a training job. What it may
-//! not do is keep the machine busy without an answer. So three things are counted apart:
+//! A command can run for days: it follows a log, or waits for a training job. But it must not keep the
+//! machine busy without an answer. So three things are counted separately:
 //!
-//! * `run.time` is computing. It counts while guest code runs, and *waiting* pays it back: for the cluster, for a
-//!   timer, for data of a stream. A second of waiting pays for [`PAID_BACK`] seconds of computing, so a command
-//!   that follows something for days is never ended, and one that computes all the time is, however many short
-//!   waits it puts in between. Calls that are answered at once, such as printing, pay nothing back.
-//! * `run.calls` is the number of host calls, paid back at the same rate: by the wait that pays back all of
-//!   `run.time`.
-//! * `run.wall` is the clock on the wall, over everything. It also ends a host call that does not
-//!   come back.
+//! * `run.time` is computing. It counts while guest code runs, and *waiting* pays it back: for the cluster, a timer,
+//!   or data of a stream. A second of waiting pays for [`COMPUTE_PER_WAIT`] seconds of computing. So a command that
+//!   follows something for days is never stopped, but one that computes all the time is, even with many short waits
+//!   in between. Calls that return at once, such as printing, pay nothing back.
+//! * `run.calls` is the number of host calls, paid back at the same rate: the wait that pays back all of
+//!   `run.time` also pays back all calls.
+//! * `run.wall` is wall-clock time. It also ends a host call that does not return.
 //!
-//! Describing and completing answer a person who is typing, so there the wall clock is short.
+//! A user who is typing waits for descriptions and completions, so their wall-clock limit is short.
 //!
 //! # Space
 //!
-//! Memory is what the guest's own code can take. Beside it the host may need [`HOST_MEMORY`] for a run and no
-//! more: for the arguments of one call and its answer, and for what it holds between calls. So handles, streams,
-//! widgets and the bytes of a call have limits, what is parsed is counted while it is read, and what need not be
-//! parsed stays text. What the host keeps for a guest for good counts as the guest's own memory.
+//! `run.memory` limits the memory of the guest. In addition the host needs at most [`HOST_MEMORY`] for a run: for the
+//! arguments and the answer of one call, and for what it keeps between calls. So handles, streams, widgets and the
+//! bytes of a call have limits, JSON is counted while it is parsed, and JSON that need not be parsed stays text. What
+//! the host keeps for the whole run counts as guest memory.
 //!
-//! Output is counted where the guest makes it. A log copied to stdout by the host is not: those bytes never were
-//! in the guest.
+//! Output of the guest is counted. A log that the host copies to stdout is not, because it never enters the guest.
 
 use std::time::Duration;
 
-/// What one run may use up; see the [module's essay](self).
+/// The limits of a run; see the [module](self).
 ///
-/// The defaults are meant for every command. A limit that is reached ends the run with
-/// [`Fault::Limit`](crate::Fault::Limit), which names it.
+/// The defaults suit every command. Reaching a limit ends the run with
+/// [`Fault::Limit`](crate::Fault::Limit), which names the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `run.time`: guest computing that waiting has not paid back. Checked every tenth of a second.
+    /// `run.time`: computing time that waiting has not paid back. Checked every tenth of a second.
     pub time: Duration,
-    /// `run.wall`: the whole run.
+    /// `run.wall`: wall-clock time of the whole run.
     pub wall: Duration,
     /// `run.calls`: host calls that waiting has not paid back.
     pub calls: u64,
@@ -46,7 +44,7 @@ pub struct Limits {
     pub table_elements: usize,
     /// `run.instances`: core instances, and as many memories and tables.
     pub instances: usize,
-    /// `run.handles`: resources the guest holds, of each side's tables.
+    /// `run.handles`: resources that the guest holds, in each side's table.
     pub handles: usize,
     /// `run.streams`: watches, logs, sessions and port-forwards open at the same time.
     pub streams: usize,
@@ -54,7 +52,7 @@ pub struct Limits {
     pub widgets: usize,
     /// Bytes copied out of the guest in one host call; more is a trap.
     pub call_bytes: usize,
-    /// `run.stdout`: bytes the guest prints, tables and records included.
+    /// `run.stdout`: bytes that the guest prints, including tables and records.
     pub stdout_bytes: u64,
     /// `run.stderr`: bytes of notes and warnings.
     pub stderr_bytes: u64,
@@ -89,7 +87,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For asking a guest about itself: short, and nothing to say to anybody.
+    /// For describing: a short time, and no output.
     #[must_use]
     pub fn describe() -> Self {
         Self {
@@ -107,27 +105,27 @@ impl Limits {
         }
     }
 
-    /// For candidates while a person presses Tab: may ask the cluster, may not print.
+    /// For completion: as for describing, with a few streams to the cluster.
     #[must_use]
     pub fn complete() -> Self {
         Self { streams: 8, ..Self::describe() }
     }
 }
 
-/// What the host may need for a run beside the guest's memory, in bytes. Nothing enforces it: it is what the other
-/// limits come to, and what `tests/it/memory.rs` measures.
+/// The memory that the host needs for a run in addition to the guest's, in bytes. Nothing enforces it: it follows from
+/// the other limits, and `tests/it/memory.rs` measures it.
 pub const HOST_MEMORY: usize = 64 << 20;
 
 /// The seconds of computing that a second of waiting pays for.
-pub(crate) const PAID_BACK: u32 = 4;
+pub(crate) const COMPUTE_PER_WAIT: u32 = 4;
 
-/// The largest file `files.read` hands to a guest, in bytes.
+/// The largest file that `files.read` returns, in bytes.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// The most files `files.walk` finds below a directory.
+/// The most files that `files.walk` returns.
 pub const MAX_FILES_BELOW: usize = 10_000;
 
-/// The most pages one run shows in a browser: each takes the person away from what they do.
+/// The most pages that one run can open in a browser.
 pub(crate) const MAX_PAGES: u32 = 10;
 
 /// The most columns of a table.
@@ -136,24 +134,24 @@ pub(crate) const MAX_COLUMNS: usize = 100;
 /// The most rows of a live table.
 pub(crate) const MAX_LIVE_ROWS: usize = 10_000;
 
-/// The longest title of a column and label of a progress bar, in bytes; the rest is cut off.
+/// The longest title of a column or label of a progress bar, in bytes; longer ones are truncated.
 pub(crate) const MAX_LABEL_BYTES: usize = 1 << 10;
 
-/// The largest object or patch that is sent, in bytes: the API server's own limit.
+/// The largest object or patch that is sent, in bytes: the limit of the API server.
 pub(crate) const MAX_BODY_BYTES: usize = 3 << 20;
 
-/// The most questions of one call that asks several at once.
+/// The most requests of one call of `get-many` or `list-many`.
 pub(crate) const MAX_QUESTIONS: usize = 1_000;
 
-/// What the answers of one such call may come to, in bytes. Half of the largest, which may be on its way meanwhile.
+/// The size of all answers of one such call, in bytes. Half of the largest answer, which may still be arriving.
 pub(crate) const MAX_ANSWERS_BYTES: usize = 8 << 20;
 
-/// What a stream may hold for a guest that does not read, in bytes and in items.
+/// How much a stream buffers for a guest that does not read, in bytes and items.
 pub(crate) const STREAM_BYTES: usize = 64 << 10;
 pub(crate) const STREAM_EVENTS: usize = 256;
 
-/// What all streams together may hold before those that hold something wait, in bytes.
+/// How much all streams together buffer before those with buffered data wait, in bytes.
 pub(crate) const STREAMS_BYTES: usize = 4 << 20;
 
-/// What they may hold once something large arrives that cannot be known beforehand, in bytes.
+/// How much they can buffer when something arrives whose size was not known before, in bytes.
 pub(crate) const MAX_STREAMS_BYTES: usize = 8 << 20;

@@ -1,7 +1,7 @@
-//! What a guest says, counted, on its way to the [`Ui`].
+//! The output of a guest, counted and passed on to the [`Ui`].
 //!
-//! Logs that the host copies share stdout with the guest and with each other. Their lines must
-//! not mix, so whoever leaves a line open is remembered, and the next writer closes it first.
+//! Logs that the host copies share stdout with the guest and with each other. Their lines must not
+//! mix, so the writer of an unfinished line is remembered, and the next writer ends that line first.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,14 +14,14 @@ use crate::fault::{Fault, Limit, Which};
 use crate::limits::Limits;
 
 /// A line of standard error is cut into notes of this many bytes.
-const MAX_LINE: usize = 8 << 10;
+const MAX_LINE_BYTES: usize = 8 << 10;
 
-/// Writing did not work.
+/// A failed write.
 #[derive(Debug)]
 pub(crate) enum OutputError {
     /// The run ends.
     Stop(Fault),
-    /// The guest is told.
+    /// The guest gets the error.
     Io(io::Error),
 }
 
@@ -34,17 +34,17 @@ impl From<io::Error> for OutputError {
     }
 }
 
-/// One log that is being copied to stdout.
+/// A log that is being copied to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Writer(u64);
 
-/// The run's output, shared by the guest and the logs copied for it.
+/// The run's output, shared by the guest and the logs that are copied for it.
 #[derive(Clone)]
 pub(crate) struct SharedOutput(Arc<Mutex<Output>>);
 
 impl SharedOutput {
     pub(crate) fn new(ui: Box<dyn Ui>, limits: &Limits) -> Self {
-        let left = Left {
+        let remaining = Remaining {
             stdout: limits.stdout_bytes,
             stderr: limits.stderr_bytes,
             lines: limits.stderr_lines,
@@ -53,11 +53,11 @@ impl SharedOutput {
         let output = Output {
             ui,
             limits: limits.clone(),
-            left,
+            remaining,
             line: Vec::new(),
             widgets: BTreeMap::new(),
             writers: 0,
-            made: 0,
+            writers_created: 0,
             open: None,
             wide: false,
             dirty: false,
@@ -70,7 +70,7 @@ impl SharedOutput {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ctrl-C ends the run. The guest's thread may be stuck in a write, which must not keep the run from ending.
+    /// Called when Ctrl-C ends the run. The guest's thread may be blocked in a write, which must not block this.
     pub(crate) fn interrupted(&self) {
         if let Ok(mut output) = self.0.try_lock() {
             output.ui.interrupted();
@@ -78,7 +78,7 @@ impl SharedOutput {
     }
 }
 
-struct Left {
+struct Remaining {
     stdout: u64,
     stderr: u64,
     lines: u64,
@@ -88,25 +88,25 @@ struct Left {
 pub(crate) struct Output {
     ui: Box<dyn Ui>,
     limits: Limits,
-    left: Left,
-    /// Logs being copied now.
+    remaining: Remaining,
+    /// How many logs are being copied.
     writers: usize,
-    /// Logs copied in all.
-    made: u64,
-    /// Whose line stdout stands in the middle of.
+    /// How many logs have been copied in total.
+    writers_created: u64,
+    /// The writer of the unfinished line on stdout.
     open: Option<Writer>,
-    /// The line of the guest's standard error that has no end yet.
+    /// The unfinished line of the guest's standard error.
     line: Vec<u8>,
     widgets: BTreeMap<WidgetId, Widget>,
-    /// A table with columns of its own for `-o wide` was shown.
+    /// A table with columns for `-o wide` was shown.
     wide: bool,
     /// Something may not have been flushed.
     dirty: bool,
-    /// The run has answered.
+    /// The run has ended.
     closed: bool,
 }
 
-/// What is on the screen until it is taken away.
+/// A widget on the screen.
 enum Widget {
     LiveTable,
     Progress,
@@ -117,13 +117,13 @@ impl Output {
         self.ui.output_format()
     }
 
-    /// Whether a table is to be shown: with `-o wide` only if it, or one before it, has columns for that.
-    pub(crate) fn adds_what_wide_asks_for(&mut self, has_wide: bool) -> bool {
+    /// Whether a table is shown: with `-o wide`, only if it or an earlier table has columns for `-o wide`.
+    pub(crate) fn adds_wide_columns(&mut self, has_wide: bool) -> bool {
         self.wide |= has_wide;
         self.wide || self.format() != Format::Wide
     }
 
-    /// The guest's own bytes.
+    /// Prints bytes of the guest.
     pub(crate) fn print(&mut self, data: &[u8]) -> Result<(), OutputError> {
         self.spend_stdout(data.len())?;
         self.dirty = true;
@@ -200,7 +200,7 @@ impl Output {
         self.widgets.len()
     }
 
-    /// Takes a live table or a progress bar off the screen.
+    /// Removes a live table or a progress bar from the screen.
     pub(crate) fn end_widget(&mut self, id: WidgetId) {
         match self.widgets.remove(&id) {
             Some(Widget::LiveTable) => self.ui.live_table_end(id),
@@ -225,34 +225,34 @@ impl Output {
         self.ui.terminal()
     }
 
-    /// What the host itself has to say, so it is not counted.
-    pub(crate) fn warn_of_host(&mut self, text: &str) {
+    /// Shows a warning of the host, which is not counted.
+    pub(crate) fn host_warn(&mut self, text: &str) {
         if !self.closed {
             self.ui.host_warn(text);
         }
     }
 
-    /// The same for what is no warning.
-    pub(crate) fn note_of_host(&mut self, text: &str) {
+    /// Shows a note of the host, which is not counted.
+    pub(crate) fn host_note(&mut self, text: &str) {
         if !self.closed {
             self.ui.host_note(text);
         }
     }
 
-    /// The host speaks for something that the guest does as often as it likes, so it is counted.
-    pub(crate) fn counted_note_of_host(&mut self, text: &str) -> Result<(), OutputError> {
+    /// Shows a note of the host about an action that the guest can repeat, so it is counted.
+    pub(crate) fn counted_host_note(&mut self, text: &str) -> Result<(), OutputError> {
         self.spend_stderr(text)?;
         self.flush()?;
-        self.note_of_host(text);
+        self.host_note(text);
         Ok(())
     }
 
-    /// The guest's standard error, in notes of a line each.
+    /// Shows the guest's standard error, one note for each line.
     pub(crate) fn print_error(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         let lines = bytes.split_inclusive(|b| *b == b'\n');
-        for part in lines.flat_map(|line| line.chunks(MAX_LINE)) {
+        for part in lines.flat_map(|line| line.chunks(MAX_LINE_BYTES)) {
             self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") || self.line.len() > MAX_LINE {
+            if part.ends_with(b"\n") || self.line.len() > MAX_LINE_BYTES {
                 self.end_error_line()?;
             }
         }
@@ -265,8 +265,8 @@ impl Output {
         self.note(text.trim_end_matches(['\r', '\n']))
     }
 
-    /// The run has answered, or was stopped: everything is shown, the screen is tidied up, and what still
-    /// goes on in the background is not heard any more.
+    /// Called when the run has ended or was stopped: flushes, removes widgets from the screen, and ignores later
+    /// output from the background.
     pub(crate) fn close(&mut self) -> Result<(), OutputError> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
@@ -280,24 +280,24 @@ impl Output {
         self.flush()
     }
 
-    /// A log is going to be copied.
+    /// Registers a log that is going to be copied.
     pub(crate) fn writer(&mut self) -> Writer {
         self.writers += 1;
-        self.made += 1;
-        Writer(self.made)
+        self.writers_created += 1;
+        Writer(self.writers_created)
     }
 
-    /// No other log is being copied, so bytes need not wait for the end of their line.
+    /// Whether no other log is being copied, so that bytes need not wait for the end of their line.
     pub(crate) fn is_alone(&self) -> bool {
         self.writers == 1
     }
 
-    /// Whether the writer's last bytes left a line open that nobody closed since.
+    /// Whether the unfinished line on stdout is the writer's.
     pub(crate) fn is_open(&self, writer: Writer) -> bool {
         self.open == Some(writer)
     }
 
-    /// Bytes of a log, not counted: the guest did not make them.
+    /// Prints bytes of a log, which are not counted: they are not the guest's.
     pub(crate) fn write_log(&mut self, writer: Writer, data: &[u8]) -> Result<(), OutputError> {
         let Some(last) = data.last().filter(|_| !self.closed) else { return Ok(()) };
         self.dirty = true;
@@ -308,7 +308,7 @@ impl Output {
         Ok(self.ui.print(data)?)
     }
 
-    /// The log has ended. `close` ends its last line; without it stdout stays as the bytes left it.
+    /// Called at the end of a log. With `close`, an unfinished last line is ended.
     pub(crate) fn end_log(&mut self, writer: Writer, close: bool) -> Result<(), OutputError> {
         self.writers = self.writers.saturating_sub(1);
         if self.open == Some(writer) {
@@ -322,25 +322,25 @@ impl Output {
     }
 
     fn spend_stdout(&mut self, bytes: usize) -> Result<(), OutputError> {
-        spend(&mut self.left.stdout, bytes, Which::Stdout, self.limits.stdout_bytes)
+        spend(&mut self.remaining.stdout, bytes, Which::Stdout, self.limits.stdout_bytes)
     }
 
     fn spend_rows(&mut self, rows: usize, bytes: usize) -> Result<(), OutputError> {
-        spend(&mut self.left.rows, rows, Which::Rows, self.limits.rows)?;
+        spend(&mut self.remaining.rows, rows, Which::Rows, self.limits.rows)?;
         self.spend_stdout(bytes)
     }
 
     fn spend_stderr(&mut self, text: &str) -> Result<(), OutputError> {
         let lines = 1 + text.bytes().filter(|b| *b == b'\n').count();
-        spend(&mut self.left.lines, lines, Which::StderrLines, self.limits.stderr_lines)?;
-        spend(&mut self.left.stderr, text.len(), Which::Stderr, self.limits.stderr_bytes)
+        spend(&mut self.remaining.lines, lines, Which::StderrLines, self.limits.stderr_lines)?;
+        spend(&mut self.remaining.stderr, text.len(), Which::Stderr, self.limits.stderr_bytes)
     }
 }
 
-fn spend(left: &mut u64, amount: usize, which: Which, value: u64) -> Result<(), OutputError> {
-    match left.checked_sub(amount as u64) {
+fn spend(remaining: &mut u64, amount: usize, which: Which, value: u64) -> Result<(), OutputError> {
+    match remaining.checked_sub(amount as u64) {
         Some(rest) => {
-            *left = rest;
+            *remaining = rest;
             Ok(())
         }
         None => Err(OutputError::Stop(Fault::Limit { limit: Limit { which, value } })),

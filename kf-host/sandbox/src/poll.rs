@@ -1,9 +1,9 @@
-//! Waiting for several things at once.
+//! Waiting for several events at once.
 //!
-//! A guest cannot be told that data has arrived: it only ever waits inside a host call. So a
-//! stream that a guest reads is pumped by a task into a small buffer, and a *pollable* is a look
-//! at that buffer. The buffer is bounded, and a guest that does not read stops the pump, the
-//! connection behind it, and in the end the sender.
+//! A guest cannot be notified that data has arrived: it waits only in host calls. So a task pumps each
+//! stream that a guest reads into a small buffer, and a *pollable* checks that buffer. The buffer is
+//! bounded: a guest that does not read stops the pump, the connection behind it, and finally the
+//! sender.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::limits::{MAX_STREAMS_BYTES, STREAMS_BYTES};
 
-/// Something that becomes ready and then stays so until it is used.
+/// Something that becomes ready and stays ready until it is used.
 #[async_trait]
 pub(crate) trait Readiness: Send + Sync {
     fn is_ready(&self) -> bool;
@@ -29,7 +29,7 @@ pub(crate) trait Readiness: Send + Sync {
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Pollable(pub(crate) Arc<dyn Readiness>);
 
-/// Waits until at least one is ready; the positions of all that are.
+/// Waits until at least one is ready, and returns the positions of all that are.
 pub(crate) async fn wait(pollables: &[Arc<dyn Readiness>]) -> Vec<u32> {
     loop {
         let ready: Vec<u32> =
@@ -41,11 +41,11 @@ pub(crate) async fn wait(pollables: &[Arc<dyn Readiness>]) -> Vec<u32> {
     }
 }
 
-/// Ready at a moment.
+/// Ready at a point in time.
 pub(crate) struct Timer(Instant);
 
 impl Timer {
-    /// A moment that cannot be told, in some hundred million years, is one in a year.
+    /// Longer than a year counts as a year.
     pub(crate) fn after(milliseconds: u64) -> Self {
         let now = Instant::now();
         let year = Duration::from_secs(365 * 24 * 3600);
@@ -89,7 +89,7 @@ impl Readiness for Flag {
     }
 }
 
-/// What the streams of a run hold for a guest that does not read.
+/// The memory of all buffered stream data of a run.
 #[derive(Default)]
 pub(crate) struct Room {
     bytes: AtomicUsize,
@@ -101,8 +101,8 @@ impl Room {
         self.bytes.load(Ordering::Relaxed) >= STREAMS_BYTES
     }
 
-    /// Takes room for something that has arrived. Chunks always fit: no stream holds more than one beyond its
-    /// share. What is large may not.
+    /// Reserves memory for an item that has arrived. Chunks always fit, because no stream buffers more than one
+    /// beyond its share. Larger items may not fit.
     fn take(&self, bytes: usize) -> Result<(), ApiError> {
         let total = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if bytes <= MAX_CHUNK || total <= MAX_STREAMS_BYTES {
@@ -119,7 +119,7 @@ impl Room {
     }
 }
 
-/// The largest piece that a connection hands on at once, in bytes.
+/// The largest chunk of a connection, in bytes.
 const MAX_CHUNK: usize = 512 << 10;
 
 /// A stream and the buffer it is pumped into.
@@ -130,7 +130,7 @@ pub(crate) struct Pump<T> {
 
 struct Shared<T> {
     buffer: Mutex<Buffer<T>>,
-    /// Whose changes all streams of the run hear of.
+    /// Shared by all streams of the run, which are notified of its changes.
     room: Arc<Room>,
     max_bytes: usize,
     max_items: usize,
@@ -139,11 +139,11 @@ struct Shared<T> {
 struct Buffer<T> {
     items: VecDeque<T>,
     bytes: usize,
-    /// The stream has ended, by itself or by an error, which is told once.
+    /// Set when the stream has ended. An error is returned once.
     end: Option<Option<ApiError>>,
 }
 
-/// What a pump carries: how much of the buffer it takes.
+/// The size of an item in a buffer, in bytes.
 pub(crate) trait Weight {
     fn weight(&self) -> usize;
 }
@@ -160,12 +160,12 @@ impl<T: Weight + Send + 'static> Pump<T> {
         Self { shared, task }
     }
 
-    /// Everything that is there, at least one item; nothing is the end.
+    /// All buffered items, at least one; empty at the end.
     pub(crate) async fn next(&self) -> Result<VecDeque<T>, ApiError> {
         Ok(self.take(std::mem::take).await?.unwrap_or_default())
     }
 
-    /// What `some` takes of the items that are there, of which there is at least one; none is the end.
+    /// What `some` takes of the buffered items, of which there is at least one; none at the end.
     pub(crate) async fn take<R>(
         &self,
         some: impl FnOnce(&mut VecDeque<T>) -> R,
@@ -195,7 +195,7 @@ impl<T: Weight + Send + 'static> Pump<T> {
 }
 
 impl Pump<Vec<u8>> {
-    /// The bytes that are there, at most so many; none is the end.
+    /// At most `max` buffered bytes; empty at the end.
     pub(crate) async fn read(&self, max: usize) -> Result<Vec<u8>, ApiError> {
         let read = |chunks: &mut VecDeque<Vec<u8>>| {
             let mut bytes = Vec::new();
@@ -234,7 +234,7 @@ where
         let has_room = || {
             let buffer = lock(&shared.buffer);
             let own = buffer.bytes < shared.max_bytes && buffer.items.len() < shared.max_items;
-            // One that holds nothing goes on, or a guest could wait for it for ever.
+            // An empty one continues, or a guest could wait for it forever.
             (own && (buffer.items.is_empty() || !room.is_full())).then_some(())
         };
         until(&room.changed, has_room).await;
@@ -268,20 +268,20 @@ impl<T: Weight + Send> Readiness for Shared<T> {
     }
 }
 
-/// Asks again after each change. Asking and beginning to listen are one step, so no change is missed.
-async fn until<T>(changed: &Notify, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Calls `check` after each change until it returns something. Registers before each call, so no change is missed.
+async fn until<T>(changed: &Notify, mut check: impl FnMut() -> Option<T>) -> T {
     loop {
         let mut change = std::pin::pin!(changed.notified());
         change.as_mut().enable();
-        if let Some(answer) = ask() {
+        if let Some(answer) = check() {
             return answer;
         }
         change.await;
     }
 }
 
-/// The next item if it is there now.
-pub(crate) fn now_or_later<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
+/// The next item, if it is already there.
+pub(crate) fn next_if_ready<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
     stream.next().now_or_never()
 }
 

@@ -20,7 +20,7 @@ fn waiting_for_nothing_returns_at_once() {
 }
 
 #[test]
-fn all_that_are_ready_are_told() {
+fn wait_returns_all_that_are_ready() {
     let flag = Arc::new(Flag::default());
     let ready = within_a_runtime(wait(&[Arc::new(Timer::after(0)), flag.clone(), Arc::new(Timer::after(0))]));
     assert_eq!(ready, [0, 2]);
@@ -29,7 +29,7 @@ fn all_that_are_ready_are_told() {
 }
 
 #[test]
-fn the_first_to_become_ready_ends_the_wait() {
+fn first_to_become_ready_ends_the_wait() {
     let (never, soon) = (Arc::new(Flag::default()), Arc::new(Timer::after(5)));
     assert_eq!(within_a_runtime(wait(&[never, soon])), [1]);
     let flag = Arc::new(Flag::default());
@@ -42,7 +42,7 @@ fn the_first_to_become_ready_ends_the_wait() {
 }
 
 #[test]
-fn a_stream_is_read_to_its_end_and_the_error_told_once() {
+fn stream_is_read_to_its_end_and_error_is_returned_once() {
     within_a_runtime(async {
         let items = vec![Ok(b"one".to_vec()), Ok(b"two".to_vec()), Err(failure())];
         let pump = Pump::new(futures_util::stream::iter(items), Arc::default(), 100, 100);
@@ -51,14 +51,14 @@ fn a_stream_is_read_to_its_end_and_the_error_told_once() {
         assert_eq!(pump.next().await, Ok([b"one".to_vec(), b"two".to_vec()].into()));
         readiness.ready().await;
         assert_eq!(pump.next().await, Err(failure()));
-        assert!(readiness.is_ready(), "the end stays");
+        assert!(readiness.is_ready(), "it stays ready at the end");
         assert_eq!(pump.next().await, Ok([].into()));
     });
 }
 
 /// A sender that never stops does not fill the host's memory.
 #[test]
-fn a_guest_that_does_not_read_stops_the_stream() {
+fn guest_that_does_not_read_stops_the_stream() {
     for (max_bytes, max_items) in [(100, 1_000_000), (1_000_000, 10)] {
         within_a_runtime(async {
             let sent = Arc::new(AtomicUsize::new(0));
@@ -73,13 +73,13 @@ fn a_guest_that_does_not_read_stops_the_stream() {
             }
             assert_eq!(sent.load(Ordering::Relaxed), 10);
             assert_eq!(pump.next().await.unwrap().len(), 10);
-            assert_eq!(pump.next().await.unwrap().len(), 10, "it goes on where it stopped");
+            assert_eq!(pump.next().await.unwrap().len(), 10, "it resumes");
         });
     }
 }
 
 #[test]
-fn what_waits_for_a_dropped_stream_is_told() {
+fn dropped_stream_ends_the_wait() {
     within_a_runtime(async {
         let pump = Pump::<Vec<u8>>::new(futures_util::stream::pending(), Arc::default(), 100, 100);
         let readiness = pump.readiness();
@@ -89,16 +89,16 @@ fn what_waits_for_a_dropped_stream_is_told() {
     });
 }
 
-/// Waits until every task stands still.
+/// Waits until every task is idle.
 async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Many streams that each keep within their own share would still fill the host's memory together.
+/// Many streams within their own limits could together still fill the host's memory.
 #[test]
-fn streams_that_are_not_read_hold_a_bounded_amount_together() {
+fn unread_streams_buffer_a_bounded_amount_in_total() {
     const CHUNK: usize = 100 << 10;
     within_a_runtime(async {
         let (room, sent) = (Arc::new(Room::default()), Arc::new(AtomicUsize::new(0)));
@@ -116,7 +116,7 @@ fn streams_that_are_not_read_hold_a_bounded_amount_together() {
         let held = sent.load(Ordering::Relaxed) * CHUNK;
         assert!(held <= super::STREAMS_BYTES + 64 * CHUNK, "{held} bytes");
         for pump in &pumps {
-            assert!(pump.readiness().is_ready(), "one that holds nothing may always read on");
+            assert!(pump.readiness().is_ready(), "an empty stream always continues");
         }
         drop(pumps);
         assert_eq!(room.bytes.load(Ordering::Relaxed), 0);
@@ -124,7 +124,7 @@ fn streams_that_are_not_read_hold_a_bounded_amount_together() {
 }
 
 #[test]
-fn large_events_that_are_not_read_end_their_streams() {
+fn unread_large_events_end_their_streams() {
     within_a_runtime(async {
         let room = Arc::new(Room::default());
         let pumps: Vec<_> = (0..4)
@@ -148,7 +148,7 @@ fn large_events_that_are_not_read_end_their_streams() {
 }
 
 #[test]
-fn bytes_are_read_in_pieces_of_a_size() {
+fn bytes_are_read_up_to_a_maximum() {
     within_a_runtime(async {
         let chunks = [b"abc".to_vec(), b"defgh".to_vec(), b"i".to_vec()].map(Ok);
         let pump = Pump::new(futures_util::stream::iter(chunks), Arc::default(), 100, 100);

@@ -1,17 +1,17 @@
 //! Running a command: one engine, one store, one answer.
 //!
-//! # Who watches
+//! # Supervision
 //!
-//! The guest runs on a thread of its own, and the caller's thread watches: it advances the
-//! engine's epoch, keeps the wall clock, and listens for Ctrl-C. So a run ends when it should even
-//! if the guest is inside a host call that never comes back, such as a write to a pipe nobody
-//! reads. That call is left behind; the process is about to end anyway.
+//! The guest runs on its own thread, and the caller's thread supervises it: it advances the engine's
+//! epoch, checks the wall clock, and handles Ctrl-C. So a run ends even if the guest is in a host call
+//! that never returns, such as a write to a pipe that is not read. That call is abandoned; the process
+//! is about to exit anyway.
 //!
-//! # When there is an async runtime
+//! # Async runtime
 //!
-//! A guest that imports nothing to wait for can never be suspended, except at a tick. It runs without a runtime, and Ctrl-C
-//! keeps its default meaning, which is the fastest there is. Only a guest that imports a cluster,
-//! a log or something to poll gets a tokio runtime, of one thread.
+//! A guest that imports nothing to wait for is never suspended, except at a tick. It runs without a
+//! runtime, and Ctrl-C keeps its default action, which is fastest. Only a guest that imports a cluster,
+//! a log or something to poll gets a tokio runtime with one thread.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,9 +34,9 @@ use crate::interface::{self, Granted, Interface, Wasi};
 use crate::limits::Limits;
 use crate::output::{OutputError, SharedOutput};
 use crate::state::{Context, FileGrant, Meter, State};
-use crate::watch::{self, TICK};
+use crate::supervise::{self, TICK};
 
-/// A command to be run.
+/// A command to run.
 pub struct Run {
     pub code: Code,
     /// The version of the ABI it was built for.
@@ -46,57 +46,57 @@ pub struct Run {
     pub granted: Granted,
     pub limits: Limits,
     pub context: Context,
-    /// Absent: nothing of the cluster is linked, whatever is granted.
+    /// Absent if nothing of the cluster is linked, regardless of the grant.
     pub kube: Option<Kube>,
-    /// Absent: the namespace in use can be neither known nor changed, whatever is granted.
+    /// Absent if the selected namespace can be neither read nor changed, regardless of the grant.
     pub selection: Option<Box<dyn Selection>>,
-    /// Whether a session in a pod may be joined to the user's terminal or stdin; if not, why.
+    /// Whether a session in a pod can be joined to the user's terminal or stdin; if not, why.
     pub terminal: Result<(), ApiError>,
-    /// The files the user named.
+    /// The files that the user named.
     pub files: Vec<FileGrant>,
     pub ui: Box<dyn Ui>,
-    /// Tell the guest's frames when it traps.
+    /// Whether a trap includes the guest's frames.
     pub backtrace: bool,
 }
 
 /// The cluster of a run.
 pub struct Kube {
     pub api: Arc<dyn KubeApi>,
-    /// The current-thread runtime the client was made in; a new one if absent. The run drives it
-    /// on its own thread and drops it there.
+    /// The current-thread runtime in which the client was created; a new one if absent. The run drives
+    /// it on its own thread and drops it there.
     pub runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// What a command answered.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit code, one of those that are a command's to choose or that of the last session
-    /// joined to the terminal, or why it failed.
+    /// The exit code, which is not reserved or that of the last session joined to the terminal, or why
+    /// the command failed.
     pub exit: Result<u8, GuestError>,
-    /// The refused call that the command failed with, or the last one: who stood in the way when the error is
-    /// [`ErrorCode::Forbidden`]. The guest has not seen it.
+    /// The refusal that the command failed with, or else the last one: explains an error with
+    /// [`ErrorCode::Forbidden`]. The guest never sees it.
     pub refusal: Option<Refusal>,
 }
 
-/// Why a command failed, in its own words.
+/// Why a command failed, as it reported it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct GuestError {
     pub code: ErrorCode,
     pub message: String,
     pub hint: Option<String>,
-    /// Word for word what the host told it.
+    /// Whether it is exactly an error that the host returned.
     pub of_host: bool,
 }
 
-/// A value a command offers while a person presses Tab.
+/// A completion candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub value: String,
     pub help: Option<String>,
 }
 
-/// What a command is asked for candidates with.
+/// A request for completion candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletionRequest {
     /// The words after the command's name, the last one unfinished.
@@ -109,26 +109,26 @@ pub struct CompletionRequest {
 ///
 /// Blocks. Must not be called on a thread that drives a tokio runtime.
 ///
-/// The answer is there before the sandbox is taken down, which happens on the run's own thread: a
-/// process that has nothing else to do can leave at once.
+/// Returns before the sandbox is dropped, which happens on the run's own thread: a process with nothing
+/// else to do can exit at once.
 ///
 /// # Errors
 ///
 /// The run was stopped or could not start, see [`Fault`].
 pub fn run(run: Run) -> Result<Outcome, Fault> {
-    let ask = Ask::Run(run.arguments.clone());
-    match execute(run, ask)? {
+    let request = Request::Run(run.arguments.clone());
+    match execute(run, request)? {
         Answer::Run(outcome) => Ok(outcome),
-        _ => Err(Fault::Host("the guest answered another question".to_owned())),
+        _ => Err(Fault::Host("the guest returned an unexpected answer".to_owned())),
     }
 }
 
-/// Asks a guest that was built for `abi` for its command tree: with no grants, within two seconds, in
-/// silence.
+/// Asks a guest that was built for `abi` for its command tree: without grants, within two seconds, and
+/// without output.
 ///
 /// # Errors
 ///
-/// As for [`run`], and the tree is one no command line can be built from.
+/// As for [`run`], and the command tree is invalid.
 pub fn describe(code: Code, abi: Version) -> Result<CommandTree, Fault> {
     let run = Run {
         code,
@@ -144,26 +144,26 @@ pub fn describe(code: Code, abi: Version) -> Result<CommandTree, Fault> {
         ui: Box::new(Silent),
         backtrace: false,
     };
-    match execute(run, Ask::Describe)? {
+    match execute(run, Request::Describe)? {
         Answer::Describe(tree) => Ok(tree),
-        _ => Err(Fault::Host("the guest answered another question".to_owned())),
+        _ => Err(Fault::Host("the guest returned an unexpected answer".to_owned())),
     }
 }
 
-/// Asks a guest for candidates. `run` says with which grants; its arguments are not used, and its
-/// limits are usually [`Limits::complete`].
+/// Asks a guest for completion candidates. The arguments of `run` are not used, and its limits are
+/// usually [`Limits::complete`].
 ///
 /// # Errors
 ///
 /// As for [`run`].
 pub fn complete(run: Run, request: CompletionRequest) -> Result<Vec<Candidate>, Fault> {
-    match execute(run, Ask::Complete(request))? {
+    match execute(run, Request::Complete(request))? {
         Answer::Complete(candidates) => Ok(candidates),
-        _ => Err(Fault::Host("the guest answered another question".to_owned())),
+        _ => Err(Fault::Host("the guest returned an unexpected answer".to_owned())),
     }
 }
 
-enum Ask {
+enum Request {
     Describe,
     Run(Vec<String>),
     Complete(CompletionRequest),
@@ -175,10 +175,10 @@ enum Answer {
     Complete(Vec<Candidate>),
 }
 
-fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
+fn execute(run: Run, request: Request) -> Result<Answer, Fault> {
     let abi = Abi::serving(&run.abi).ok_or_else(|| {
         Fault::Start(format!(
-            "it was built for version {} of kf's ABI, which this kf does not serve",
+            "it was built for version {} of kf's ABI, which this kf does not support",
             run.abi
         ))
     })?;
@@ -191,13 +191,13 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
         let Granted { files, selection, .. } = granted;
         granted = Granted { files, selection, ..Granted::default() };
     }
-    let describing = matches!(ask, Ask::Describe);
+    let describing = matches!(request, Request::Describe);
     if !describing {
         interface::check_imports(&imports, granted)?;
     }
     let (api, runtime) = run.kube.map_or((None, None), |kube| (Some(kube.api), kube.runtime));
     let runtime = match runtime {
-        None if waits(&imports) => Some(watch::runtime()?),
+        None if waits(&imports) => Some(supervise::runtime()?),
         given => given,
     };
 
@@ -218,8 +218,8 @@ fn execute(run: Run, ask: Ask) -> Result<Answer, Fault> {
         describing,
         backtrace: run.backtrace,
     };
-    let guarded = watch::Guarded { engine, limits: run.limits, runtime, meter, output };
-    watch::watch(guarded, move |stop| async move { guest.answer(ask, stop).await })
+    let supervised = supervise::Supervised { engine, limits: run.limits, runtime, meter, output };
+    supervise::supervise(supervised, move |stop| async move { guest.answer(request, stop).await })
 }
 
 /// The interfaces a compiled component imports.
@@ -252,7 +252,7 @@ fn waits(imports: &BTreeSet<Interface>) -> bool {
     waiting.iter().any(|interface| imports.contains(interface))
 }
 
-/// A guest that is loaded and not yet started.
+/// A guest that is loaded but not started.
 struct Guest {
     abi: Abi,
     engine: Engine,
@@ -265,7 +265,11 @@ struct Guest {
 }
 
 impl Guest {
-    async fn answer(self, ask: Ask, sign: watch::StopSign) -> (Result<Answer, Fault>, impl Send) {
+    async fn answer(
+        self,
+        request: Request,
+        stop: supervise::StopHandle,
+    ) -> (Result<Answer, Fault>, impl Send) {
         let Self { abi, engine, component, imports, granted, state, describing, backtrace } = self;
         let limits = state.limits.clone();
         let meter = Arc::clone(&state.meter);
@@ -276,7 +280,7 @@ impl Guest {
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(move |_| {
             use std::sync::atomic::Ordering;
-            if sign.is_aborted() {
+            if stop.is_aborted() {
                 return Ok(UpdateDeadline::Interrupt);
             }
             if meter.computed(TICK, &limits) {
@@ -289,7 +293,7 @@ impl Guest {
 
         let linked: BTreeSet<_> =
             imports.into_iter().filter(|i| granted.allows(*i) && !(describing && needs_run(*i))).collect();
-        let answer = Self::call(abi, &engine, &component, &linked, describing, &mut store, ask).await;
+        let answer = Self::call(abi, &engine, &component, &linked, describing, &mut store, request).await;
         let answer = answer.unwrap_or_else(|error| Err(fault(error, store.data(), backtrace)));
         let answer = match (answer, output.lock().close()) {
             (Ok(_), Err(OutputError::Stop(fault))) => Err(fault),
@@ -305,13 +309,13 @@ impl Guest {
         linked: &BTreeSet<Interface>,
         describing: bool,
         store: &mut Store<State>,
-        ask: Ask,
+        request: Request,
     ) -> wasmtime::Result<Result<Answer, Fault>> {
         let mut linker = Linker::new(engine);
         crate::wasi::link(&mut linker, linked)?;
         abi.link(&mut linker, linked)?;
         if describing {
-            define_the_rest_as_traps(&mut linker, engine, component, linked)?;
+            define_unlinked_as_traps(&mut linker, engine, component, linked)?;
         }
         let command = match abi.instantiate(store, component, &linker).await {
             Ok(command) => command,
@@ -319,11 +323,13 @@ impl Guest {
             Err(error) if store.data().space.refused.is_some() => return Err(error),
             Err(error) => return Ok(Err(Fault::Start(one_line(&error)))),
         };
-        match ask {
-            Ask::Describe => Ok(command.describe(store).await?.map(Answer::Describe).map_err(Fault::from)),
-            Ask::Run(arguments) => {
+        match request {
+            Request::Describe => {
+                Ok(command.describe(store).await?.map(Answer::Describe).map_err(Fault::from))
+            }
+            Request::Run(arguments) => {
                 let exit = command.run(store, &arguments).await?;
-                let exit = exit.map_err(|error| store.data().told.judge(error));
+                let exit = exit.map_err(|error| store.data().host_errors.verify(error));
                 let session = store.data().session_exit;
                 if let Ok(code) = exit
                     && !exit::is_for_commands(code)
@@ -331,19 +337,19 @@ impl Guest {
                 {
                     return Ok(Err(Fault::ReservedExitCode(code)));
                 }
-                let refusal = exit.as_ref().err().and_then(|error| store.data().told.refusal(error));
+                let refusal = exit.as_ref().err().and_then(|error| store.data().host_errors.refusal(error));
                 Ok(Ok(Answer::Run(Outcome { exit, refusal })))
             }
-            Ask::Complete(request) => Ok(Ok(Answer::Complete(command.complete(store, request).await?))),
+            Request::Complete(request) => Ok(Ok(Answer::Complete(command.complete(store, request).await?))),
         }
     }
 }
 
-/// Defines what is not linked, so that a call of it is a trap.
+/// Defines the functions of interfaces that are not linked as traps.
 ///
-/// `Linker::define_unknown_imports_as_traps` looks into the linked interfaces too. There it defines the resources that one of WASI
-/// takes from another, which a linker need not have, and as other types than those: nothing that prints would start.
-fn define_the_rest_as_traps(
+/// `Linker::define_unknown_imports_as_traps` also changes linked interfaces. There it would define resources that one
+/// interface of WASI imports from another with different types, and no guest that prints could start.
+fn define_unlinked_as_traps(
     linker: &mut Linker<State>,
     engine: &Engine,
     component: &Component,
@@ -361,7 +367,7 @@ fn define_the_rest_as_traps(
                 ComponentItem::ComponentFunc(_) => {
                     let called = format!("{name}#{export}");
                     traps.func_new(export, move |_, _, _, _| {
-                        wasmtime::bail!("it called {called} while it described itself")
+                        wasmtime::bail!("it called {called} while describing itself")
                     })?;
                 }
                 ComponentItem::Resource(_) => {
@@ -374,12 +380,12 @@ fn define_the_rest_as_traps(
     Ok(())
 }
 
-/// What makes no sense while a guest only describes itself; calling it is a trap.
+/// Whether an interface is not available while a guest describes itself; calling it is a trap.
 fn needs_run(interface: Interface) -> bool {
     !matches!(interface, Interface::Wasi(_) | Interface::Types | Interface::Tree)
 }
 
-/// What a trap was.
+/// The fault behind a trap.
 fn fault(error: wasmtime::Error, state: &State, backtrace: bool) -> Fault {
     if let Some(Stop(fault)) = error.downcast_ref::<Stop>() {
         return fault.clone();
@@ -388,10 +394,10 @@ fn fault(error: wasmtime::Error, state: &State, backtrace: bool) -> Fault {
         return Fault::Limit { limit: Limit { which, value } };
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        return Fault::Trap { message: format!("it left through exit({})", exit.0), backtrace: None };
+        return Fault::Trap { message: format!("it called exit({})", exit.0), backtrace: None };
     }
     let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().filter(|_| backtrace);
-    // Names of functions are the guest's to choose.
+    // Function names come from the guest.
     let frames = frames.map(|frames| text::escaped(&frames.to_string(), &['\n']));
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: frames },

@@ -1,4 +1,4 @@
-//! What a run's host functions work on: one of these stands in the one store of a run.
+//! The state of a run, which its host functions use.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -14,17 +14,17 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::directory::Directory;
 use crate::fault::{Which, limit, stop};
-use crate::limits::{Limits, MAX_PAGES, PAID_BACK};
+use crate::host_errors::HostErrors;
+use crate::limits::{COMPUTE_PER_WAIT, Limits, MAX_PAGES};
 use crate::output::{OutputError, SharedOutput};
 use crate::poll::Room;
-use crate::told::Told;
 
-/// Where and how a command runs; all of it is settled before it starts.
+/// Where and how a command runs. Fixed before it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// The namespace of the run.
     pub namespace: String,
-    /// The environment, where there are any.
+    /// The environment, if there is one.
     pub environment: Option<String>,
     /// The kubeconfig's context, if there is one.
     pub cluster: Option<String>,
@@ -34,23 +34,23 @@ pub struct Context {
     pub version: String,
     /// Every write is a server-side dry run.
     pub dry_run: bool,
-    /// There is a person at a terminal.
+    /// Whether there is a terminal.
     pub interactive: bool,
-    /// The words after `kf`, as far as the command may repeat them in a hint.
+    /// The words after `kf` that the command can repeat in a hint.
     pub command_line: Vec<String>,
 }
 
-/// A file or directory the user named on the command line, which is the grant to read it.
+/// A file or directory that the user named on the command line, which grants reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileGrant {
     /// As typed; for a file `-` is stdin.
     pub argument: String,
-    /// Where it is. Ignored for stdin.
+    /// Its location. Ignored for stdin.
     pub path: PathBuf,
     pub reach: FileReach,
 }
 
-/// What naming a path lets a command read.
+/// What a command can read at a named path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileReach {
     /// The file itself.
@@ -66,25 +66,25 @@ pub(crate) struct State {
     pub(crate) meter: Arc<Meter>,
     pub(crate) output: SharedOutput,
     pub(crate) context: Context,
-    /// The words the guest is run with: what the user typed or a declared variable says.
+    /// The arguments of the guest: typed by the user, or from declared variables.
     pub(crate) arguments: Vec<String>,
-    /// Ports of this machine that the run has listened on: it may do so again.
+    /// Local ports that the run has listened on before, and can listen on again.
     pub(crate) ports: HashSet<u16>,
     pub(crate) kube: Option<Arc<dyn KubeApi>>,
-    /// Absent: nothing can be selected, whatever is granted.
+    /// Absent if no namespace can be selected, regardless of the grant.
     pub(crate) selection: Option<Box<dyn Selection>>,
-    /// Whether a session may be joined to the user's terminal or stdin; if not, why.
+    /// Whether a session can be joined to the user's terminal or stdin; if not, why.
     pub(crate) terminal: std::result::Result<(), ApiError>,
     pub(crate) files: Files,
     pub(crate) limits: Limits,
-    /// What the host told the guest of errors, and which layers refused, which never enters the guest.
-    pub(crate) told: Told,
-    /// The exit code of the last session joined to the terminal: the command may end with it,
-    /// though it may be one of kf's own.
+    /// The errors that the host returned to the guest, and the refusals, which never enter the guest.
+    pub(crate) host_errors: HostErrors,
+    /// The exit code of the last session joined to the terminal. The command can exit with it, even if
+    /// it is reserved for kf.
     pub(crate) session_exit: Option<u8>,
-    /// Each open stream holds a clone.
+    /// Counts open streams: each holds a clone.
     streams: Arc<()>,
-    /// What the streams hold for the guest.
+    /// The memory that buffered stream data takes.
     pub(crate) room: Arc<Room>,
     widgets: u32,
     pages: u32,
@@ -128,10 +128,10 @@ impl State {
             ports: HashSet::new(),
             kube,
             selection: None,
-            terminal: Err(ApiError::new(ErrorCode::Forbidden, "this run may not use the terminal")),
+            terminal: Err(ApiError::new(ErrorCode::Forbidden, "this run cannot use the terminal")),
             files: named,
             limits,
-            told: Told::default(),
+            host_errors: HostErrors::default(),
             session_exit: None,
             streams: Arc::new(()),
             room: Arc::default(),
@@ -153,8 +153,8 @@ impl State {
         self.table.push(entry).map_err(|_| limit(Which::Handles, self.limits.handles as u64))
     }
 
-    /// Room for one more stream, to be held as long as it is open.
-    pub(crate) fn stream_slot(&self) -> std::result::Result<Arc<()>, ApiError> {
+    /// A permit for one more stream, which is held while the stream is open.
+    pub(crate) fn stream_permit(&self) -> std::result::Result<Arc<()>, ApiError> {
         if Arc::strong_count(&self.streams) > self.limits.streams {
             let message = format!("more than {} watches, logs and sessions are open", self.limits.streams);
             return Err(ApiError::new(ErrorCode::Budget, message));
@@ -165,7 +165,7 @@ impl State {
     /// Counts a page that is about to be shown.
     pub(crate) fn page(&mut self) -> std::result::Result<(), ApiError> {
         if self.pages >= MAX_PAGES {
-            let message = format!("a run shows no more than {MAX_PAGES} pages");
+            let message = format!("a run can open at most {MAX_PAGES} pages");
             return Err(ApiError::new(ErrorCode::Budget, message));
         }
         self.pages += 1;
@@ -181,16 +181,18 @@ impl State {
     }
 
     pub(crate) fn cluster(&self) -> std::result::Result<Arc<dyn KubeApi>, ApiError> {
-        self.kube.clone().ok_or_else(|| ApiError::new(ErrorCode::Forbidden, "this run has no cluster"))
+        self.kube
+            .clone()
+            .ok_or_else(|| ApiError::new(ErrorCode::Forbidden, "this run has no access to a cluster"))
     }
 }
 
-/// What the guest is told when its output cannot be written.
+/// The error for a guest whose output cannot be written.
 pub(crate) fn output_error(error: &std::io::Error) -> ApiError {
-    ApiError::new(ErrorCode::Failed, format!("stdout cannot be written: {error}"))
+    ApiError::new(ErrorCode::Failed, format!("cannot write to stdout: {error}"))
 }
 
-/// The guest sees what it can do something about; everything else ends the run.
+/// Returns an I/O error to the guest; any other error ends the run.
 pub(crate) fn written(
     result: std::result::Result<(), OutputError>,
 ) -> Result<std::result::Result<(), ApiError>> {
@@ -201,25 +203,25 @@ pub(crate) fn written(
     }
 }
 
-/// What was used up and is not paid back yet.
+/// Resources that were used and not paid back yet.
 #[derive(Default)]
 pub(crate) struct Meter {
     /// Milliseconds of computing.
     computed: AtomicU64,
     pub(crate) calls: AtomicU64,
-    /// The guest stopped for a tick, not for a wait.
+    /// The guest was suspended by a tick, not by a wait.
     pub(crate) yielded: AtomicBool,
 }
 
 impl Meter {
-    /// Guest code ran during a tick. Whether it has computed for too long.
+    /// Counts a tick of guest code. Returns whether the guest has computed for too long.
     pub(crate) fn computed(&self, tick: Duration, limits: &Limits) -> bool {
         self.computed.fetch_add(milliseconds(tick), Ordering::Relaxed) >= milliseconds(limits.time)
     }
 
-    /// The run waited for something.
+    /// Pays back computing time and calls for a wait.
     pub(crate) fn waited(&self, waited: Duration, limits: &Limits) {
-        let paid = milliseconds(waited.saturating_mul(PAID_BACK));
+        let paid = milliseconds(waited.saturating_mul(COMPUTE_PER_WAIT));
         reduce(&self.computed, paid);
         let calls =
             u128::from(limits.calls) * u128::from(paid) / u128::from(milliseconds(limits.time).max(1));
@@ -231,19 +233,19 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// One thread at a time counts here: the run's own.
+/// Not atomic as a whole: only the run's own thread counts.
 fn reduce(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Ordering::Relaxed).saturating_sub(by), Ordering::Relaxed);
 }
 
-/// Memory and tables, counted over all instances of the run.
+/// Memory and tables of all instances of the run.
 pub(crate) struct Space {
     memory: usize,
     max_memory: usize,
     elements: usize,
     max_elements: usize,
     instances: usize,
-    /// What was refused last: a guest that then traps ran out of it.
+    /// The limit that was reached last. If the guest then traps, that was the reason.
     pub(crate) refused: Option<(Which, u64)>,
 }
 
@@ -261,7 +263,7 @@ impl Space {
 }
 
 impl Space {
-    /// The host keeps bytes for the guest, which count as its memory.
+    /// Counts bytes that the host keeps for the guest as guest memory.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<()> {
         let total = self.memory.saturating_add(bytes);
         if total > self.max_memory {

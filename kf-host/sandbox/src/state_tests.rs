@@ -2,7 +2,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Computes for some time, a tick after the other. Whether that is too much.
+/// Computes for some time, tick by tick. Returns whether the limit was reached.
 fn compute(meter: &Meter, limits: &Limits, time: Duration) -> bool {
     const TICK: Duration = Duration::from_millis(100);
     let ticks = time.as_millis() / TICK.as_millis();
@@ -10,14 +10,14 @@ fn compute(meter: &Meter, limits: &Limits, time: Duration) -> bool {
 }
 
 #[test]
-fn computing_without_waiting_ends() {
+fn computing_without_waiting_reaches_limit() {
     let (meter, limits) = (Meter::default(), Limits::default());
     assert!(!compute(&meter, &limits, limits.time));
     assert!(compute(&meter, &limits, SECOND));
 }
 
 #[test]
-fn short_wait_pays_back_no_more_than_its_share() {
+fn short_wait_pays_back_only_its_share() {
     let (meter, limits) = (Meter::default(), Limits::default());
     assert!(!compute(&meter, &limits, 29 * SECOND));
     for _ in 0..100 {
@@ -27,7 +27,7 @@ fn short_wait_pays_back_no_more_than_its_share() {
 }
 
 #[test]
-fn command_that_mostly_waits_goes_on_for_days() {
+fn command_that_mostly_waits_runs_for_days() {
     let (meter, limits) = (Meter::default(), Limits::default());
     for _ in 0..100_000 {
         assert!(!compute(&meter, &limits, SECOND));
@@ -38,7 +38,7 @@ fn command_that_mostly_waits_goes_on_for_days() {
 }
 
 #[test]
-fn waiting_pays_for_calls_at_the_rate_of_computing() {
+fn waiting_pays_back_calls_at_rate_of_computing() {
     let (meter, limits) = (Meter::default(), Limits::default());
     meter.calls.store(limits.calls, Ordering::Relaxed);
     meter.waited(Duration::from_millis(1), &limits);
@@ -49,7 +49,7 @@ fn waiting_pays_for_calls_at_the_rate_of_computing() {
 }
 
 #[test]
-fn what_the_host_keeps_counts_as_the_guest_s_memory() {
+fn bytes_kept_by_host_count_as_guest_memory() {
     let limits = Limits { memory: 100, ..Limits::default() };
     let mut space = Space::new(&limits);
     space.hold(60).unwrap();

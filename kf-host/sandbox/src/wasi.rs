@@ -1,7 +1,7 @@
-//! The part of WASI 0.2 a guest's standard library needs, and nothing in it.
+//! The part of WASI 0.2 that a guest's standard library needs, without access to anything.
 //!
-//! There is no environment, no argument, no directory, no stdin and no socket. Standard output
-//! and standard error go the way of `ui.print` and `ui.note`, with the same limits.
+//! There are no environment variables, arguments, directories, stdin or sockets. Standard output and
+//! standard error work as `ui.print` and `ui.note`, with the same limits.
 
 use std::collections::BTreeSet;
 
@@ -25,10 +25,10 @@ use crate::interface::{Interface, Wasi};
 use crate::output::{OutputError, SharedOutput};
 use crate::state::State;
 
-/// Bytes a guest may ask the random generator for at once.
-const MAX_RANDOM: u64 = 64 << 10;
-/// Bytes a guest may write to a standard stream at once.
-const MAX_WRITE: usize = 64 << 10;
+/// How many random bytes a guest can request at once.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+/// How many bytes a guest can write to a standard stream at once.
+const MAX_WRITE_BYTES: usize = 64 << 10;
 
 struct Io;
 
@@ -46,7 +46,7 @@ impl WasiView for State {
 
 fn context(output: &SharedOutput) -> WasiCtx {
     WasiCtxBuilder::new()
-        .max_random_size(MAX_RANDOM)
+        .max_random_size(MAX_RANDOM_BYTES)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
@@ -55,7 +55,7 @@ fn context(output: &SharedOutput) -> WasiCtx {
         .build()
 }
 
-/// Links what the guest imports, interface by interface.
+/// Links the interfaces that the guest imports.
 pub(crate) fn link(linker: &mut Linker<State>, imports: &BTreeSet<Interface>) -> Result<()> {
     use bindings::{cli, clocks, filesystem, random};
     for interface in imports {
@@ -103,7 +103,7 @@ struct Stdio {
 }
 
 impl IsTerminal for Stdio {
-    /// Never: colours and cursor movements are the host's.
+    /// Never: only the host uses colours and moves the cursor.
     fn is_terminal(&self) -> bool {
         false
     }
@@ -114,7 +114,7 @@ impl StdoutStream for Stdio {
         Box::new(self.clone())
     }
 
-    /// Only WASI 0.3 asks for it, which is not linked.
+    /// Only used by WASI 0.3, which is not linked.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
     }
@@ -140,7 +140,7 @@ impl OutputStream for Stdio {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(MAX_WRITE)
+        Ok(MAX_WRITE_BYTES)
     }
 }
 

@@ -32,7 +32,9 @@ impl Terminal {
     pub(super) fn table(&mut self, format: Format, columns: &[Column], rows: &[Row]) -> Result<()> {
         self.has_shown_wide |= columns.iter().any(|column| column.wide);
         if format == Format::Wide && !self.has_shown_wide {
-            return Err(Error::invalid("-o wide has no more columns to show here").hint("leave -o wide out"));
+            return Err(
+                Error::invalid("-o wide shows no additional columns here").hint("run without -o wide")
+            );
         }
         self.rows = rows.to_vec();
         match format {

@@ -1,7 +1,7 @@
-//! Attacks on a person who presses Tab.
+//! Attacks during completion.
 //!
-//! What a shell is spared of it is the host's to see to: `tests/it/completion.rs` tries the same guests
-//! with kf itself before a real API server.
+//! What reaches the shell is up to the host: `tests/it/completion.rs` runs the same guests with kf itself and
+//! a real API server.
 
 use kf_sandbox::{Fault, Limits, Which};
 
@@ -15,7 +15,7 @@ pub(crate) fn complete_writes() {
     let completed = complete("complete_writes");
     assert_eq!(completed.result.unwrap(), [], "nothing got through");
     let verbs: Vec<_> = completed.calls.iter().filter_map(|call| call.split(' ').next()).collect();
-    assert_eq!(verbs, ["create", "apply", "patch", "delete"], "each was asked of the broker");
+    assert_eq!(verbs, ["create", "apply", "patch", "delete"], "the broker got each call");
 }
 
 pub(crate) fn complete_spins() {
@@ -33,11 +33,11 @@ pub(crate) fn complete_prints() {
 
 pub(crate) fn complete_paths() {
     let completed = complete("complete_paths");
-    assert_eq!(completed.result.unwrap().len(), 2, "the sandbox asks; nobody does for a path at Tab");
+    assert_eq!(completed.result.unwrap().len(), 2, "the sandbox returns them; kf does not ask for paths");
 }
 
 pub(crate) fn complete_injects() {
     let completed = complete("complete_injects");
-    assert_eq!(completed.result.unwrap().len(), 9, "they are data, until somebody shows them");
+    assert_eq!(completed.result.unwrap().len(), 9, "the sandbox does not filter them");
     assert_eq!(completed.screen.stdout, b"");
 }

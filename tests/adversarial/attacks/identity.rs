@@ -1,4 +1,4 @@
-//! Attacks that begin before a run: what a component says it is.
+//! Attacks before a run, with the component itself or its description.
 
 use kf_sandbox::{Fault, InspectError, compile, describe, inspect};
 
@@ -7,10 +7,10 @@ use crate::guests;
 pub(crate) fn wrong_abi() {
     let wasm = guests::wasm("wrong_abi");
     assert_eq!(inspect(&wasm), Err(InspectError::UnsupportedAbi("0.2.0".to_owned())));
-    assert!(compile(&wasm).is_err(), "what is refused is not compiled");
+    assert!(compile(&wasm).is_err(), "it is not compiled");
 }
 
-/// Whatever is missing at the end, the answer is a refusal and no panic.
+/// A truncated component is refused without a panic.
 pub(crate) fn truncated() {
     let wasm = guests::wasm("truncated");
     assert_eq!(inspect(&wasm).unwrap().abi, guests::ABI);
@@ -43,7 +43,7 @@ pub(crate) fn describe_lies() {
     assert!(!fault.to_string().contains('\u{1b}'));
 }
 
-/// Describing links WASI as a run does, so that what prints through the standard library can be added.
+/// Describing links WASI as a run does, so that a command that prints with its standard library can be added.
 #[test]
 fn guest_that_imports_wasi_describes_itself() {
     for guest in ["wasi_output_flood", "wasi_exit", "environment_and_home", "random_flood"] {

@@ -1,4 +1,4 @@
-//! What each attack must come to, by what it is after.
+//! The expected result of each attack, grouped by target.
 
 mod completion;
 mod identity;

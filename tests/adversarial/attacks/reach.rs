@@ -1,4 +1,4 @@
-//! Attacks on what is not the guest's: the machine's files and environment, and the cluster.
+//! Attacks on resources that are not the guest's: files, the environment and the cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +35,8 @@ pub(crate) fn open_files() {
     assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), "named\n");
 }
 
-/// A directory with a file, a link out of it to a secret, and the secret beside it. While the guest
-/// reads, a file is swapped for a link and back as fast as the machine can.
+/// A directory with a file and a link to a secret outside of it. While the guest reads, a file is
+/// replaced by a link and back as fast as possible.
 pub(crate) fn directory_escape() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("project");
@@ -79,14 +79,14 @@ pub(crate) fn undeclared_import() {
     let refusal = inspect(&wasm).unwrap().check_imports(Granted::default()).unwrap_err();
     assert_eq!(refusal, UndeclaredImports { interfaces: vec![Interface::Kube] });
     assert_eq!(refusal.to_string(), "it imports kf:plugin/kube, which its manifest does not ask for");
-    // Were it installed all the same, it would not start.
+    // If it were installed anyway, it would not start.
     let attacked = run("undeclared_import");
     assert_eq!(attacked.result.unwrap_err(), Fault::Undeclared(refusal));
     assert!(attacked.calls.is_empty());
 }
 
-/// What each call may do is the broker's to decide. Here: the guest learns nothing of who refused
-/// it, the host remembers, and no call takes another way.
+/// The broker decides about each call. Here: the guest does not learn which layer refused it, the host
+/// remembers, and every call goes through the broker.
 pub(crate) fn lying_manifest() {
     let granted = Granted { kube: true, ..Granted::default() };
     let attacked = run_with("lying_manifest", Given { granted, ..Given::default() });
@@ -101,7 +101,7 @@ pub(crate) fn lying_manifest() {
     assert!(!attacked.screen.notes.concat().contains("alice"), "the refusal entered the guest");
 }
 
-/// The broker counts refusals and writes them down. Here: each of them gets there, and the guest goes on.
+/// The broker counts and logs refusals. Here: it gets all of them, and the guest continues.
 pub(crate) fn refusal_flood() {
     let granted = Granted { kube: true, ..Granted::default() };
     let attacked = run_with("refusal_flood", Given { granted, ..Given::default() });
@@ -110,8 +110,8 @@ pub(crate) fn refusal_flood() {
     assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), "3000 refused, 0 over budget\n");
 }
 
-/// The broker parses names. Here: every word arrives there as the guest gave it, in its own field,
-/// so that there is one place to refuse it and nothing was made of it before.
+/// The broker parses names. Here: it gets every string unchanged and in its own field, so that it is the
+/// only place that has to refuse them.
 pub(crate) fn namespace_escape() {
     let granted = Granted { kube: true, logs: true, ..Granted::default() };
     let attacked = run_with("namespace_escape", Given { granted, ..Given::default() });
@@ -142,7 +142,7 @@ pub(crate) fn undeclared_session() {
     assert!(attacked.calls.is_empty());
 }
 
-/// As for [`namespace_escape`]: what the broker is to refuse arrives there unchanged.
+/// As for [`namespace_escape`]: the broker gets the strings unchanged.
 pub(crate) fn session_elsewhere() {
     let given = Given { granted: sessions(), terminal: Ok(()), ..Given::default() };
     let attacked = run_with("session_elsewhere", given);
@@ -153,7 +153,7 @@ pub(crate) fn session_elsewhere() {
     }
 }
 
-/// A port that nobody typed is a free one, and every listener is told.
+/// A port that the user did not type is replaced by a free one, and every listener is announced.
 pub(crate) fn fixed_port() {
     let listened = |words: &[&str]| {
         let arguments = words.iter().map(|word| (*word).to_owned()).collect();
@@ -163,15 +163,15 @@ pub(crate) fn fixed_port() {
         assert_eq!(attacked.screen.host_notes[0], "localhost:8080 → pod web:80");
         attacked.calls.concat()
     };
-    for nobody in [&[][..], &["web-5432"], &["15432"], &["54321"], &["--name=a5432"], &["5432a:80"]] {
-        assert!(listened(nobody).contains("local: 0"), "{nobody:?}");
+    for other in [&[][..], &["web-5432"], &["15432"], &["54321"], &["--name=a5432"], &["5432a:80"]] {
+        assert!(listened(other).contains("local: 0"), "{other:?}");
     }
     for typed in [&["5432"][..], &["--port=5432"], &["--port", "5432"], &["5432:80"], &["-p5432"]] {
         assert!(listened(typed).contains("local: 5432"), "{typed:?}");
     }
 }
 
-/// Here: headers and path arrive in fields of their own. That the broker refuses them is tried where it is.
+/// Here: headers and path arrive in their own fields. The broker's own tests check that it refuses them.
 pub(crate) fn http_smuggling() {
     let granted = Granted { pod_http: true, ..Granted::default() };
     let attacked = run_with("http_smuggling", Given { granted, ..Given::default() });
@@ -180,7 +180,7 @@ pub(crate) fn http_smuggling() {
     assert!(has("1\r\nhost: evil") && has("/x HTTP/1.1\r\nhost: evil\r\n\r\nGET /"));
 }
 
-/// What an API server's words hold is tried with a real one. Here: every write and question is the broker's to decide.
+/// Messages of the API server are tested with a real one. Here: the broker gets every write and question.
 pub(crate) fn hidden_words() {
     let granted = Granted { kube: true, ..Granted::default() };
     let attacked = run_with("hidden_words", Given { granted, ..Given::default() });

@@ -1,4 +1,4 @@
-//! Attacks on the machine: time, memory, and what the host holds for a guest.
+//! Attacks on the machine: time, memory, and what the host keeps for a guest.
 
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ pub(crate) fn born_large() {
     let limits = Limits { memory: 32 << 20, ..patient(Limits::default()) };
     let attacked = run_with("born_large", Given { limits, ..Given::default() });
     assert_eq!(attacked.limit(), "run.memory");
-    assert!(run("born_large").result.is_ok(), "with enough of it, it runs");
+    assert!(run("born_large").result.is_ok(), "with enough memory it runs");
 }
 
 pub(crate) fn host_call_loop() {
     let limits = Limits { calls: 10_000, ..patient(Limits::default()) };
     assert_eq!(run_with("host_call_loop", Given { limits, ..Given::default() }).limit(), "run.calls");
-    // Without that limit the time of the calls is the guest's.
+    // Without that limit, the time of the calls counts as the guest's.
     let limits = Limits { calls: u64::MAX, ..soon() };
     assert_eq!(run_with("host_call_loop", Given { limits, ..Given::default() }).limit(), "run.time");
 }
@@ -44,32 +44,32 @@ pub(crate) fn poll_loop() {
     assert_eq!(run_with("poll_loop", Given { limits, ..Given::default() }).limit(), "run.time");
 }
 
-/// Each of them would be a promise that the host keeps; the engine counts those that are lent.
+/// Each one would allocate a future in the host; the engine limits borrowed handles.
 pub(crate) fn poll_flood() {
     assert!(run("poll_flood").trap().contains("handle"));
 }
 
-/// Waiting is no computing, so only the clock on the wall ends it; and it ends the host call.
+/// Waiting is not computing, so only the wall clock ends it, together with the host call.
 pub(crate) fn sleep_for_ever() {
     let limits = Limits { wall: Duration::from_millis(600), ..patient(Limits::default()) };
     assert_eq!(run_with("sleep_for_ever", Given { limits, ..Given::default() }).limit(), "run.wall");
 }
 
-/// A wait pays back its own share of computing, and no more.
+/// A wait pays back only its own share of computing.
 pub(crate) fn sleep_a_little() {
     let limits = Limits { time: Duration::from_millis(1_500), ..patient(Limits::default()) };
     assert_eq!(run_with("sleep_a_little", Given { limits, ..Given::default() }).limit(), "run.time");
 }
 
-/// What it makes the host hold is measured with the real host, in `tests/it/memory.rs`. Here it has no rights, and so
-/// it does not start.
+/// The memory that it makes the host use is measured with kf itself, in `tests/it/memory.rs`. Here it has no rights,
+/// so it does not start.
 pub(crate) fn hungry() {
     assert!(matches!(run("hungry").result, Err(Fault::Undeclared(_))));
 }
 
 pub(crate) fn many_handles() {
     let attacked = run_with("many_handles", Given::default());
-    // The engine's own count of handles ends it, or the host's.
+    // The limit of the engine ends it, or that of the host.
     match &attacked.result {
         Err(Fault::Limit { limit }) => assert_eq!(limit.which.name(), "run.handles"),
         Err(Fault::Trap { message, .. }) => assert!(message.contains("handle"), "{message}"),
@@ -88,7 +88,7 @@ pub(crate) fn deep_json() {
     assert_eq!(error.code, kf_core::api::ErrorCode::Invalid);
 }
 
-/// What no cluster would take is not even parsed.
+/// A body that is too large for the API server is not parsed.
 pub(crate) fn json_flood() {
     let granted = Granted { kube: true, ..Granted::default() };
     let attacked = run_with("json_flood", Given { granted, ..Given::default() });
@@ -105,8 +105,8 @@ pub(crate) fn watch_flood() {
     let granted = Granted { kube: true, ..Granted::default() };
     let limits = Limits { streams: 20, ..patient(Limits::default()) };
     let attacked = run_with("watch_flood", Given { granted, limits, ..Given::default() });
-    assert_eq!(attacked.result.unwrap().exit, Ok(0), "one more could be opened");
-    assert_eq!(attacked.calls.len(), 21, "twenty, and one for the one that was closed");
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "a stream over the limit was opened");
+    assert_eq!(attacked.calls.len(), 21, "20, and one more after one was closed");
 }
 
 pub(crate) fn describe_spins() {
@@ -118,12 +118,12 @@ fn sessions() -> Given {
     Given { granted: Granted { sessions: true, ..Granted::default() }, ..Given::default() }
 }
 
-/// The pod's side is only asked for as much as fits between it and the guest.
+/// The host reads only as much from the pod as fits into the buffer.
 pub(crate) fn process_flood() {
     let attacked = run_with("process_flood", sessions());
-    assert_eq!(attacked.result.unwrap().exit, Ok(0), "a piece was larger than promised");
-    let said = attacked.calls.iter().filter(|call| *call == "said").count();
-    assert!(said < 10, "{said} pieces of 200 KiB were taken in");
+    assert_eq!(attacked.result.unwrap().exit, Ok(0), "a chunk was too large");
+    let chunks = attacked.calls.iter().filter(|call| *call == "chunk").count();
+    assert!(chunks < 10, "{chunks} chunks of 200 KiB were read");
 }
 
 pub(crate) fn process_stuffing() {
@@ -145,9 +145,9 @@ pub(crate) fn page_flood() {
     assert_eq!(pages.count(), 10);
 }
 
-/// The run owns them. That they close with it is tried where they are real, with this very guest.
+/// The run owns the ports. Tests with a real cluster check that they close with it.
 pub(crate) fn held_ports() {
-    // Time enough for both lines.
+    // Enough time for both lines.
     let limits = Limits { wall: Duration::from_secs(10), ..patient(Limits::default()) };
     let attacked = run_with("held_ports", Given { limits, ..sessions() });
     assert_eq!(attacked.limit(), "run.wall");

@@ -1,4 +1,4 @@
-//! Attacks on the person at the terminal, and on what the exit code says.
+//! Attacks on the user's terminal, and on the meaning of exit codes.
 
 use kf_core::api::ErrorCode;
 use kf_core::exit;
@@ -29,17 +29,17 @@ pub(crate) fn note_flood() {
     assert_eq!(attacked.screen.notes.len() as u64, Limits::default().stderr_lines);
 }
 
-/// A log's bytes are not counted, but what stands before its lines is the guest's.
+/// The bytes of a log are not counted, so the prefix of its lines is limited.
 pub(crate) fn prefix_flood() {
     let granted = Granted { logs: true, ..Granted::default() };
     let attacked = run_with("prefix_flood", Given { granted, ..Given::default() });
     assert_eq!(attacked.result.unwrap().exit, Ok(0));
-    let said = String::from_utf8(attacked.screen.stdout).unwrap();
-    assert_eq!(said.lines().filter(|line| line.starts_with('ä')).count(), 4, "{} bytes", said.len());
-    assert!(said.len() < 4 * 300, "{} bytes", said.len());
+    let text = String::from_utf8(attacked.screen.stdout).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with('ä')).count(), 4, "{} bytes", text.len());
+    assert!(text.len() < 4 * 300, "{} bytes", text.len());
 }
 
-/// A message is told once and by the host, so no budget of output ends it.
+/// An error is shown by the host and does not count as output, so its length is limited.
 pub(crate) fn error_flood() {
     let error = run("error_flood").result.unwrap().exit.unwrap_err();
     assert!(error.message.len() < 10_000 && error.message.ends_with('…'), "{} bytes", error.message.len());
@@ -53,8 +53,8 @@ pub(crate) fn table_flood() {
     assert_eq!(attacked.screen.rows, 10_000);
 }
 
-/// The sandbox hands on what the guest said: filtering is for whoever knows whether there is a
-/// terminal. So here it is all there, byte for byte, and has nowhere else to come out.
+/// The sandbox passes text on unchanged: the implementation of [`Ui`](kf_core::ui::Ui) filters it. So here
+/// all of it arrives, byte for byte, and nowhere else.
 pub(crate) fn escape_sequences() {
     let attacked = run("escape_sequences");
     let escapes = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt\u{200b}.\u{ad}exe\u{2028}\u{e0041}";
@@ -66,7 +66,7 @@ pub(crate) fn escape_sequences() {
     assert!(attacked.screen.words.len() > 8);
 }
 
-/// Every line stands under its own pod's prefix, whole.
+/// Every line is whole and has the prefix of its own pod.
 pub(crate) fn log_mixer() {
     let granted = Granted { kube: true, logs: true, ..Granted::default() };
     let attacked = run_with("log_mixer", Given { granted, ..Given::default() });
@@ -87,7 +87,7 @@ pub(crate) fn log_mixer() {
     assert_eq!(attacked.screen.notes, ["39 bytes, 1000 events"]);
 }
 
-/// When the run has answered, the screen is tidy and nothing is written any more.
+/// After the run has ended, widgets are removed from the screen and nothing is written.
 pub(crate) fn abandoned_widgets() {
     let granted = Granted { logs: true, ..Granted::default() };
     let attacked = run_with("abandoned_widgets", Given { granted, ..Given::default() });
@@ -96,7 +96,7 @@ pub(crate) fn abandoned_widgets() {
     assert_eq!(String::from_utf8_lossy(&attacked.screen.stdout), "web-open done\n");
 }
 
-/// A panic is told in the host's words, not in the guest's.
+/// The message of a panic comes from the host, not from the guest.
 pub(crate) fn panics() {
     let attacked = run("panics");
     assert!(attacked.trap().contains("unreachable"), "{}", attacked.trap());
@@ -104,7 +104,7 @@ pub(crate) fn panics() {
     assert!(!fault.to_string().contains('\u{1b}'));
 }
 
-/// What the SDK says of a panic is a note of the command's, and says where it was.
+/// The SDK reports a panic as a note of the command, with its location.
 pub(crate) fn panics_in_sdk() {
     let attacked = run("panics_in_sdk");
     assert!(attacked.trap().contains("unreachable"), "{}", attacked.trap());
@@ -114,7 +114,7 @@ pub(crate) fn panics_in_sdk() {
     assert_eq!(attacked.screen.host_notes, [""; 0]);
 }
 
-/// Without the right no session is opened that could take the terminal, read stdin, or speak unnamed.
+/// Without the right, no session is opened that could take over the terminal, read stdin, or print unattributed.
 pub(crate) fn joined_terminal() {
     let granted = Granted { kube: true, sessions: true, ..Granted::default() };
     let attacked = run_with("joined_terminal", Given { granted, ..Given::default() });
@@ -123,7 +123,7 @@ pub(crate) fn joined_terminal() {
     assert_eq!((attacked.screen.notes, attacked.calls), (vec![], vec![]));
 }
 
-/// What it says is handed on as a guest's, and the codes that are the host's to give are not given.
+/// Its messages are attributed to the guest, and reserved error codes are replaced.
 pub(crate) fn impostor() {
     for code in ["unauthenticated", "forbidden", "unreachable", "budget", "failed"] {
         let attacked = run_with("impostor", Given { arguments: vec![code.to_owned()], ..Given::default() });
@@ -148,7 +148,7 @@ pub(crate) fn exit_codes() {
     assert_eq!(own, [0, 1].into_iter().chain(10..=63).chain(80..=125).collect::<Vec<u8>>());
 }
 
-/// A command that leaves in the middle has not answered, so it has not succeeded.
+/// A command that calls `exit` has not returned, so it has not succeeded.
 pub(crate) fn wasi_exit() {
     assert!(run("wasi_exit").trap().contains("exit"));
 }
@@ -160,7 +160,7 @@ pub(crate) fn borrowed_exit_code() {
         run_with("borrowed_exit_code", Given { granted, arguments, terminal: Ok(()), ..Given::default() })
             .result
     };
-    assert_eq!(ended("7").unwrap().exit, Ok(7), "the session's own is passed on");
+    assert_eq!(ended("7").unwrap().exit, Ok(7), "the exit code of the session is passed on");
     assert_eq!(ended("4").unwrap_err(), Fault::ReservedExitCode(4));
     assert_eq!(ended("137").unwrap_err(), Fault::ReservedExitCode(137));
 }

@@ -1,4 +1,4 @@
-//! Lists the attacks, so that one without a test does not compile.
+//! Lists the attacks, so that an attack without a test does not compile.
 
 use std::path::PathBuf;
 

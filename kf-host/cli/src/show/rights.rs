@@ -315,11 +315,11 @@ mod tests {
           run commands in           pods (pods/exec)
           create, change, delete, escalate, bind and watch
                                     roles (roles.rbac.authorization.k8s.io) (dangerous)
-        kf does not know all it creates or changes. If that runs containers, it can use
-        every secret and service account of the namespace.
+        kf does not know everything it creates or changes. If that runs containers, it
+        can use every secret and service account of the namespace.
         Commands in a pod can use what the pod can: its service account, secrets and
         volumes.
-        Dangerous: it can hand out rights.
+        Dangerous: it can grant rights.
         "#);
     }
 

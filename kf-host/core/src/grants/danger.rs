@@ -1,9 +1,9 @@
-//! The dangerous class: rights from which a command could make itself others.
+//! The dangerous class: rights with which a command could gain further rights.
 //!
-//! Kubernetes' own list of what escalates (its RBAC good practices) is the model: who may read
-//! secrets, place workloads elsewhere, write roles, mint tokens or steer admission holds more
-//! than the rule says. Such a right needs a registry's ceiling that names it; a command from a
-//! file on this machine has none.
+//! The model is the list of privilege escalation risks in Kubernetes' RBAC good practices: reading
+//! secrets, running workloads in other namespaces, writing roles, creating tokens or controlling
+//! admission gives more than the rule says. Such a right needs a registry's ceiling that names it;
+//! a command from a local file cannot have one.
 
 use std::fmt;
 
@@ -11,32 +11,32 @@ use super::known::{Containers, containers};
 use super::rule::{Scope, Verb};
 use super::set::Permission;
 
-/// Why a permission is dangerous, the least first.
+/// Why a permission is dangerous, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Danger {
     /// A write beyond the environment.
     OutsideEnvironment,
-    /// Labels of a namespace switch pod security off, and with a namespace goes all that is in it.
+    /// Labels of a namespace can disable pod security, and deleting one deletes everything in it.
     Namespaces,
-    /// Volumes can name any path or disk.
+    /// A persistent volume can name any path or disk.
     PersistentVolumes,
-    /// Secrets hold the credentials of others.
+    /// Secrets hold credentials.
     Secrets,
-    /// Minting tokens of service accounts.
+    /// Creating tokens of service accounts.
     Tokens,
     /// Nodes and what runs on them.
     Nodes,
-    /// Client certificates the cluster will trust.
+    /// Client certificates that the cluster trusts.
     Certificates,
-    /// A write beyond the environment that starts containers, or may, or enters them.
+    /// A write beyond the environment that starts containers, may start them, or runs commands in them.
     ContainersOutside,
     /// New kinds and aggregated APIs.
     ApiExtensions,
     /// Admission webhooks and policies see and change every object.
     Admission,
-    /// Acting as somebody else.
+    /// Acting as another user.
     Impersonation,
-    /// Roles and bindings, and the verbs that go around RBAC's escalation check.
+    /// Roles and bindings, and the verbs that bypass RBAC's escalation check.
     Rbac,
 }
 
@@ -46,20 +46,20 @@ impl fmt::Display for Danger {
             Self::Secrets => "secrets hold credentials",
             Self::OutsideEnvironment => "it reaches beyond the namespace",
             Self::ContainersOutside => "it can run containers or commands in every namespace",
-            Self::Rbac => "it can hand out rights",
-            Self::Impersonation => "it can act as others",
+            Self::Rbac => "it can grant rights",
+            Self::Impersonation => "it can act as other users",
             Self::Tokens => "it can mint tokens",
-            Self::Certificates => "it can have certificates signed",
-            Self::Admission => "it controls admission",
-            Self::Nodes => "it touches nodes",
-            Self::PersistentVolumes => "volumes reach any storage",
-            Self::ApiExtensions => "it changes what the cluster serves",
-            Self::Namespaces => "a namespace holds its policies and all that is in it",
+            Self::Certificates => "it can get certificates signed",
+            Self::Admission => "it can control admission",
+            Self::Nodes => "it can access nodes",
+            Self::PersistentVolumes => "persistent volumes can use any storage",
+            Self::ApiExtensions => "it can change the APIs of the cluster",
+            Self::Namespaces => "a namespace holds its policies and everything in it",
         })
     }
 }
 
-/// The danger of a permission, the most telling one if there are several.
+/// The danger of a permission, if it has one.
 pub fn danger(permission: &Permission) -> Option<Danger> {
     let writes = writes(permission);
     let plural = permission.resource.plural.as_str();
@@ -89,14 +89,14 @@ pub fn danger(permission: &Permission) -> Option<Danger> {
     }
 }
 
-/// Whether it runs commands in containers of pods.
+/// Whether the permission lets a command run in the containers of pods.
 pub fn enters_pods(permission: &Permission) -> bool {
     let resource = &permission.resource;
     permission.group.is_core() && (resource.is("pods/exec") || resource.is("pods/attach"))
 }
 
-/// Whether it changes or runs something. Subresources that carry a session count as writes
-/// whatever their verb: the upgrade of `pods/exec` is a GET.
+/// Whether the permission changes or runs something. Subresources that carry a session count as
+/// writes with any verb: the upgrade of `pods/exec` is a GET.
 pub fn writes(permission: &Permission) -> bool {
     let session = permission
         .resource
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_dangerous_right_needs_a_ceiling_that_names_it() {
+    fn dangerous_right_needs_ceiling_that_names_it() {
         for row in DANGEROUS {
             assert!(one(row).permissions().all(|p| danger(p).is_some()), "{row:?}");
             assert_eq!(decision(row, Ceiling::Local), Err(Layer::Registry), "{row:?}");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_rights_need_no_registry() {
+    fn ordinary_right_is_allowed_without_registry() {
         for row in ORDINARY {
             assert!(one(row).permissions().all(|p| danger(p).is_none()), "{row:?}");
             assert_eq!(decision(row, Ceiling::Local), Ok(()), "{row:?}");
@@ -211,17 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn no_dangerous_right_hides_in_an_edit_like_grant() {
-        let edit: Vec<serde_json::Value> = ORDINARY
+    fn read_rules_do_not_cover_dangerous_rights() {
+        let read: Vec<serde_json::Value> = ORDINARY
             .iter()
             .map(|(group, resource, _, scope)| {
                 json!({"apiGroups": [group], "resources": [resource],
                        "verbs": ["get", "list", "watch"], "scope": scope})
             })
             .collect();
-        let edit = RuleSet::parse(&edit).unwrap();
+        let read = RuleSet::parse(&read).unwrap();
         for row in DANGEROUS {
-            assert!(!edit.covers(&one(row)), "{row:?}");
+            assert!(!read.covers(&one(row)), "{row:?}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The decision: may this command do this, and if not, who says so?
+//! The decision whether a command is allowed an access, and if not, which layer refuses it.
 //!
 //! The effective grant is an intersection,
 //!
 //! > manifest ∩ ceiling ∩ consent ∩ flags of this run ∩ environment ∩ the user's RBAC,
 //!
-//! and this module decides all of it but the last, which only the API server can. It is pure:
-//! facts in, a verdict out. Whatever is missing is a no, and the first layer that says no is the
-//! one that is named.
+//! and this module decides all of it but the last part, which only the API server can. It is pure:
+//! facts in, a verdict out. A missing layer refuses, and the first layer that refuses is the one
+//! that is named.
 
 use super::danger::{danger, writes};
 use super::rule::{Scope, Verb};
@@ -14,7 +14,7 @@ use super::set::{Permission, RuleSet};
 use super::{Layer, MissingRule, Refusal};
 use crate::names::{Group, Namespace, ObjectName, Resource};
 
-/// What an access needs beyond its verb.
+/// What an access needs in addition to its verb.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Want {
     #[default]
@@ -25,7 +25,7 @@ pub enum Want {
     Force,
 }
 
-/// One verb on one resource at one place: what the API server's authorizer would be asked.
+/// One verb on one resource in one place, as the API server's authorizer is asked about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub verb: Verb,
@@ -55,7 +55,7 @@ impl Access {
         }
     }
 
-    /// The smallest permission that would allow it.
+    /// The smallest permission that allows it.
     fn permission(&self) -> Permission {
         Permission {
             group: self.group.clone(),
@@ -74,11 +74,11 @@ impl Access {
 pub enum Ceiling {
     /// What the signed index allows the command.
     Registry(RuleSet),
-    /// A file on this machine that no registry vouches for: everything but the dangerous class.
+    /// A local file, which no registry vouches for: everything except the dangerous class.
     Local,
 }
 
-/// What the user said yes to, and for which bytes.
+/// The rights that the user accepted, and for which component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consent {
     /// The digest of the component the user accepted.
@@ -86,13 +86,13 @@ pub struct Consent {
     pub rules: RuleSet,
 }
 
-/// What the flags of one run take away.
+/// Limits set by the flags of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunFlags {
     pub read_only: bool,
 }
 
-/// Every layer's word on one run of one command.
+/// What each layer allows in one run of one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     /// The digest of the component that is about to run.
@@ -100,25 +100,25 @@ pub struct Grants {
     pub manifest: RuleSet,
     pub ceiling: Ceiling,
     pub consent: Option<Consent>,
-    /// What the environment allows commands; absent where it sets no limit.
+    /// What the environment allows commands; absent if it sets no limit.
     pub environment: Option<RuleSet>,
     pub run: RunFlags,
 }
 
-/// A yes, and the rule it rests on.
+/// The rule that allows an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowed {
     /// The manifest's rule, counted from 1.
     pub rule: usize,
 }
 
-/// Asks every layer in turn.
+/// Checks each layer in turn.
 pub fn decide(grants: &Grants, access: &Access) -> Result<Allowed, Box<Refusal>> {
     let refuse = |layer| Box::new(Refusal { layer, rule: access.missing_rule(), user: None });
     let Some(rule) = grants.manifest.allowing_rule(access) else {
         let elsewhere = access.namespace.is_some() && !access.in_environment();
-        let at_home = Access { namespace: Some(access.environment.clone()), ..access.clone() };
-        return Err(refuse(if elsewhere && grants.manifest.allows(&at_home) {
+        let in_own_namespace = Access { namespace: Some(access.environment.clone()), ..access.clone() };
+        return Err(refuse(if elsewhere && grants.manifest.allows(&in_own_namespace) {
             Layer::Environment
         } else {
             Layer::Manifest
@@ -169,7 +169,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(800))]
 
         #[test]
-        fn a_yes_is_the_yes_of_every_layer(
+        fn access_is_allowed_if_every_layer_allows_it(
             manifest in oracle::rule_sets(),
             ceiling in oracle::rule_sets(),
             consent in oracle::rule_sets(),
@@ -193,7 +193,7 @@ mod tests {
         }
 
         #[test]
-        fn the_rule_named_is_one_that_allows(manifest in oracle::rule_sets(), access in oracle::accesses()) {
+        fn allowed_access_names_a_rule_that_allows_it(manifest in oracle::rule_sets(), access in oracle::accesses()) {
             let all = grants(manifest.clone(), manifest.clone(), manifest.clone());
             if let Ok(allowed) = decide(&all, &access) {
                 let rule = &manifest.rules()[allowed.rule - 1];
@@ -202,14 +202,14 @@ mod tests {
         }
 
         #[test]
-        fn without_consent_nothing_is_allowed(manifest in oracle::rule_sets(), access in oracle::accesses()) {
+        fn missing_consent_refuses_everything(manifest in oracle::rule_sets(), access in oracle::accesses()) {
             let mut grants = grants(manifest.clone(), manifest.clone(), manifest);
             grants.consent = None;
             prop_assert!(decide(&grants, &access).is_err());
         }
 
         #[test]
-        fn a_subresource_is_never_implied(manifest in oracle::rule_sets(), access in oracle::accesses()) {
+        fn resource_does_not_imply_its_subresources(manifest in oracle::rule_sets(), access in oracle::accesses()) {
             let all = grants(manifest.clone(), manifest.clone(), manifest.clone());
             if decide(&all, &access).is_ok() {
                 prop_assert!(manifest.rules().iter().any(|r| r.resources.contains(&access.resource)));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_is_the_environment_s_no() {
+    fn other_namespace_is_refused_by_environment() {
         let rules = RuleSet::parse(&[
             serde_json::json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}),
         ])

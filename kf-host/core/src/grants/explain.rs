@@ -1,22 +1,22 @@
-//! A refusal for people and for programs: every layer that agreed, the one that did not, and
-//! who can open.
+//! A refusal for people and for programs: the layers that allowed the access, the one that refused
+//! it, and what to do about it.
 
 use serde_json::{Value, json};
 
 use super::{Layer, Refusal};
 
-/// Somebody who can hand out rights in a namespace.
+/// A user or group that can grant rights in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Granter {
-    /// As the binding names them: `bob`, `group ml-admins`.
+    /// As the binding names it: `bob`, `group ml-admins`.
     pub subject: String,
-    /// What makes them able to.
+    /// The role that lets it grant rights.
     pub role: String,
-    /// The role ordinary work needs, to be asked for.
+    /// The role to ask for, which is enough for ordinary work.
     pub enough: Option<String>,
 }
 
-/// What the host knows around a refusal.
+/// The run in which an access was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
     /// The command as the user types it.
@@ -27,7 +27,7 @@ pub struct Who<'a> {
     pub environment: &'a str,
     /// Whether a registry vouches for the command.
     pub from_registry: bool,
-    /// Who can hand out rights in the environment; empty if nobody could be found.
+    /// Who can grant rights in the environment; empty if unknown.
     pub granters: &'a [Granter],
 }
 
@@ -37,16 +37,16 @@ pub struct Step {
     pub layer: Layer,
     pub label: String,
     pub allowed: bool,
-    /// Why not; empty where it is allowed.
+    /// Why not; empty if it is allowed.
     pub reason: String,
 }
 
 /// A refusal, ready to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// `train may not create trainjobs.trainer.kubeflow.org in team-a`
+    /// `train is not allowed to create trainjobs.trainer.kubeflow.org in team-a`
     pub headline: String,
-    /// Up to the layer that said no; the layers behind it were not asked.
+    /// Up to the layer that refused; later layers were not checked.
     pub steps: Vec<Step>,
     pub hint: String,
 }
@@ -66,14 +66,14 @@ impl Explanation {
     }
 }
 
-/// The layers in order, the remedy of the one that refused.
+/// Explains a refusal: the layers in order, and how to get past the one that refused.
 pub fn explain(refusal: &Refusal, who: Who<'_>) -> Explanation {
     let Who { command, environment, .. } = who;
     let layers = [
-        (Layer::Manifest, format!("asked by {command}")),
+        (Layer::Manifest, format!("requested by {command}")),
         (
             Layer::Registry,
-            if who.from_registry { "allowed by registry" } else { "allowed to local files" }.to_owned(),
+            if who.from_registry { "allowed by registry" } else { "allowed for local files" }.to_owned(),
         ),
         (Layer::Consent, "accepted by you".to_owned()),
         (Layer::Run, "flags of this run".to_owned()),
@@ -83,14 +83,14 @@ pub fn explain(refusal: &Refusal, who: Who<'_>) -> Explanation {
     let steps = layers
         .into_iter()
         .filter(|(layer, _)| *layer <= refusal.layer)
-        // A flag is worth a line only if it is in the way.
+        // The flags are shown only if they refused the access.
         .filter(|(layer, _)| *layer != Layer::Run || refusal.layer == Layer::Run)
         .map(|(layer, label)| {
             let allowed = layer != refusal.layer;
             Step { layer, label, allowed, reason: if allowed { String::new() } else { reason(refusal, who) } }
         })
         .collect();
-    let headline = format!("{command} may not {}", refusal.rule);
+    let headline = format!("{command} is not allowed to {}", refusal.rule);
     Explanation { headline, steps, hint: hint(refusal, who) }
 }
 
@@ -102,13 +102,13 @@ fn reason(refusal: &Refusal, who: Who<'_>) -> String {
     let rule = &refusal.rule;
     match refusal.layer {
         Layer::Manifest => format!("no rule for `{} {}` {}", rule.verb, rule.resource, rule.place()),
-        Layer::Registry if who.from_registry => "above the ceiling its admins set".to_owned(),
-        Layer::Registry => "a dangerous right, which only a registry's admins can allow".to_owned(),
+        Layer::Registry if who.from_registry => "above the ceiling set by its admins".to_owned(),
+        Layer::Registry => "a dangerous right, which only the admins of a registry can allow".to_owned(),
         Layer::Consent => "you have not accepted this right for this version".to_owned(),
         Layer::Run => "--read-only".to_owned(),
         Layer::Environment => match elsewhere(refusal, who) {
             Some(namespace) => format!("{namespace} is another environment"),
-            None => "not among the rights it gives to commands".to_owned(),
+            None => "not among the rights it allows commands".to_owned(),
         },
         Layer::Rbac => format!(
             "{} has no `{} {}` {}",
@@ -124,7 +124,9 @@ fn hint(refusal: &Refusal, who: Who<'_>) -> String {
     let Who { command, environment, .. } = who;
     match refusal.layer {
         Layer::Manifest => {
-            format!("ask the author of {command} to add the rule; `kf command describe {command}` names them")
+            format!(
+                "ask the author of {command} to add the rule; `kf command describe {command}` names the author"
+            )
         }
         Layer::Registry if who.from_registry => {
             format!("ask an admin of the registry; `kf command describe {command}` shows the ceiling")
@@ -134,14 +136,14 @@ fn hint(refusal: &Refusal, who: Who<'_>) -> String {
             Some(version) => format!("kf command remove {command} && kf command add {command}@{version}"),
             None => format!("kf command add {command}"),
         },
-        Layer::Run => "leave out --read-only".to_owned(),
+        Layer::Run => "run without --read-only".to_owned(),
         Layer::Environment => match elsewhere(refusal, who) {
             Some(namespace) => format!("kf -n {namespace} {command} …"),
             None => format!("ask {} to allow it there", owner(environment, who.granters)),
         },
         Layer::Rbac => match refusal.rule.namespace.as_deref() {
             None => "ask an administrator of the cluster".to_owned(),
-            // No role inside a namespace lets anybody change the namespace itself.
+            // No role in a namespace allows changing the namespace itself.
             Some(_) if refusal.rule.resource == "namespaces" && !reads(&refusal.rule.verb) => {
                 "ask an administrator of the cluster".to_owned()
             }
@@ -161,11 +163,11 @@ fn reads(verb: &str) -> bool {
 }
 
 fn owner(namespace: &str, granters: &[Granter]) -> String {
-    const MOST: usize = 3;
+    const MAX_NAMED: usize = 3;
     let names: Vec<String> =
-        granters.iter().take(MOST).map(|g| format!("{}, role {}", g.subject, g.role)).collect();
+        granters.iter().take(MAX_NAMED).map(|g| format!("{}, role {}", g.subject, g.role)).collect();
     if names.is_empty() {
-        format!("an owner of {namespace}: whoever has the role admin or kubeflow-admin there")
+        format!("an owner of {namespace} (role admin or kubeflow-admin)")
     } else {
         format!("an owner of {namespace} ({})", names.join("; "))
     }
@@ -213,18 +215,21 @@ mod tests {
     };
 
     #[test]
-    fn the_user_s_own_rights_are_the_last_to_be_asked() {
+    fn rbac_refusal_shows_every_layer_and_names_owner() {
         let granters = [Granter {
             subject: "bob".into(),
             role: "kubeflow-admin".into(),
             enough: Some("kubeflow-edit".into()),
         }];
         let explanation = explain(&refusal(Layer::Rbac), Who { granters: &granters, ..WHO });
-        assert_eq!(explanation.headline, "train may not create trainjobs.trainer.kubeflow.org in team-a");
+        assert_eq!(
+            explanation.headline,
+            "train is not allowed to create trainjobs.trainer.kubeflow.org in team-a"
+        );
         assert_eq!(
             explanation.lines(),
             [
-                "  asked by train      ✓",
+                "  requested by train  ✓",
                 "  allowed by registry ✓",
                 "  accepted by you     ✓",
                 "  environment team-a  ✓",
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn each_layer_names_itself_once_and_last() {
+    fn refusing_layer_is_the_last_step() {
         for layer in
             [Layer::Manifest, Layer::Registry, Layer::Consent, Layer::Run, Layer::Environment, Layer::Rbac]
         {
@@ -252,15 +257,12 @@ mod tests {
     }
 
     #[test]
-    fn programs_read_the_same() {
+    fn json_has_the_layer_the_rule_and_the_hint() {
         let value = to_json(&refusal(Layer::Rbac), WHO);
         assert_eq!(value["error"]["code"], "forbidden");
         assert_eq!(value["error"]["layer"], "rbac");
         assert_eq!(value["error"]["rule"]["verb"], "create");
         assert_eq!(value["error"]["namespace"], "team-a");
-        assert_eq!(
-            value["error"]["hint"],
-            "ask an owner of team-a: whoever has the role admin or kubeflow-admin there"
-        );
+        assert_eq!(value["error"]["hint"], "ask an owner of team-a (role admin or kubeflow-admin)");
     }
 }

@@ -1,7 +1,7 @@
 //! The kinds that kf has words for, by API group and plural.
 //!
-//! A plural alone says nothing: anybody may serve a `trainjobs` of their own group. A kind that is not in
-//! this list is shown by its exact name, and what it does when it is created is unknown.
+//! A plural alone is not enough: anyone can serve `trainjobs` in a group of their own. A kind that is not in
+//! this list is shown by its exact name, and whether it runs containers is unknown.
 
 use super::rule::Verb;
 use super::set::Permission;
@@ -11,15 +11,15 @@ use crate::names::Subresource;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Containers {
     Never,
-    /// The kind is not known well enough to say.
+    /// Not enough is known about the kind.
     Possibly,
-    /// Its controller starts what the object's pod template says.
+    /// Its controller starts the object's pod template.
     Always,
 }
 
 /// Whether a permission lets a command start containers.
 ///
-/// Deleting and reading start none. Commands in containers that run already are not counted here.
+/// Deleting and reading start none. Commands in running containers are not counted here.
 pub fn containers(permission: &Permission) -> Containers {
     if !matches!(permission.verb, Verb::Create | Verb::Update | Verb::Patch) {
         return Containers::Never;
@@ -42,12 +42,12 @@ pub fn containers(permission: &Permission) -> Containers {
 pub(super) struct Known {
     pub(super) group: &'static str,
     pub(super) plural: &'static str,
-    /// In the words of a data scientist. Where it is in no namespace they say that it is the cluster's.
+    /// In the words of a data scientist. For a cluster-scoped kind they include "cluster".
     pub(super) words: &'static str,
     pub(super) containers: Containers,
-    /// It is in no namespace, so a rule for the whole cluster adds nothing worth saying.
+    /// The kind is cluster-scoped, so a sentence about it need not mention the whole cluster.
     pub(super) cluster_scoped: bool,
-    /// Creating one only asks the API server who may do what, and stores nothing.
+    /// Creating one only asks the API server about rights, and stores nothing.
     pub(super) is_review: bool,
 }
 
@@ -146,7 +146,7 @@ pub(super) const KNOWN: &[Known] = &[
     inert("visibility.kueue.x-k8s.io", "localqueues", "queues"),
 ];
 
-/// The kinds that say most of what a command is for, by group and plural, the most telling first.
+/// The kinds that best show what a command is for, by group and plural, the best first.
 const TELLING: &[(&str, &str)] = &[
     ("trainer.kubeflow.org", "trainjobs"),
     ("kubeflow.org", "experiments"),
@@ -174,7 +174,7 @@ const TELLING: &[(&str, &str)] = &[
     ("", "persistentvolumeclaims"),
 ];
 
-/// How much a kind says of what a command is for: the less, the later it is named among its like.
+/// The position of a kind in a list of kinds: those that best show what a command is for come first.
 pub(super) fn rank(group: &str, plural: &str) -> usize {
     TELLING.iter().position(|kind| *kind == (group, plural)).unwrap_or(usize::MAX)
 }
@@ -190,23 +190,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_known_kind_is_found_by_group_and_plural() {
+    fn known_kind_is_found_by_group_and_plural() {
         for kind in KNOWN {
             let found = known(kind.group, kind.plural).map(|found| found.words);
-            assert_eq!(
-                found,
-                Some(kind.words),
-                "{}.{} is not where it is looked for",
-                kind.plural,
-                kind.group
-            );
+            assert_eq!(found, Some(kind.words), "{}.{} is out of order", kind.plural, kind.group);
             assert!(known("evil.io", kind.plural).is_none(), "{}", kind.plural);
         }
         assert!(known("", "podz").is_none());
     }
 
     #[test]
-    fn telling_kinds_are_known_and_named_once() {
+    fn telling_kinds_are_known_and_unique() {
         for (at, (group, plural)) in TELLING.iter().enumerate() {
             assert!(known(group, plural).is_some(), "{plural}.{group}");
             assert_eq!(rank(group, plural), at, "{plural}.{group}");
@@ -215,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_in_no_namespace_is_said_to_be_the_cluster_s() {
+    fn words_of_cluster_scoped_kind_mention_the_cluster() {
         for kind in KNOWN.iter().filter(|kind| !kind.is_review) {
             assert_eq!(
                 kind.words.contains("cluster"),

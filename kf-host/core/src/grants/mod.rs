@@ -1,4 +1,4 @@
-//! What a command may do to a cluster, and which layer says no.
+//! What a command is allowed to do in a cluster, and which layer refuses the rest.
 
 pub mod danger;
 pub mod decide;
@@ -26,7 +26,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Who stands between a command and a call, from the author inwards to the cluster.
+/// What has to allow a call of a command, from the author to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
     /// The command's manifest does not ask for it.
@@ -35,11 +35,11 @@ pub enum Layer {
     Registry,
     /// The user has not accepted it.
     Consent,
-    /// A flag of this run takes it away.
+    /// A flag of this run forbids it.
     Run,
     /// The environment does not allow it.
     Environment,
-    /// The user's own RBAC lacks it.
+    /// The user's own RBAC does not allow it.
     Rbac,
 }
 
@@ -63,7 +63,7 @@ impl Serialize for Layer {
     }
 }
 
-/// The missing permission, in RBAC's words.
+/// The missing permission, in the terms of RBAC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct MissingRule {
     pub verb: String,
@@ -105,11 +105,11 @@ impl fmt::Display for MissingRule {
     }
 }
 
-/// One layer's no, with the rule that would have allowed the call.
+/// The layer that refused a call, and the rule that would have allowed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     pub layer: Layer,
     pub rule: MissingRule,
-    /// The user as the API server names them, where RBAC said no.
+    /// The user as the API server names them, if RBAC refused.
     pub user: Option<String>,
 }

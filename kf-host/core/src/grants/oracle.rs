@@ -1,5 +1,5 @@
-//! An independent reading of RBAC for tests: the shape of the API server's own rule matcher,
-//! loops over the lists as they were written.
+//! An independent implementation of RBAC for tests, which loops over the lists as the API server's
+//! own rule matcher does.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

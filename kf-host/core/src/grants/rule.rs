@@ -1,4 +1,4 @@
-//! One rule of a manifest, in RBAC's grammar.
+//! One rule of a manifest, in the grammar of RBAC.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{Group, ObjectName, Resource};
 
-/// RBAC's verbs, as far as kf knows them. There is no `*`.
+/// The verbs of RBAC that kf knows. There is no `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -48,7 +48,7 @@ impl Verb {
         }
     }
 
-    /// Whether it only looks. A verb says little about a subresource: `get pods/exec` runs
+    /// Whether it only reads. This does not hold for every subresource: `get pods/exec` runs
     /// commands.
     pub fn reads(self) -> bool {
         matches!(self, Self::Get | Self::List | Self::Watch)
@@ -61,8 +61,8 @@ impl fmt::Display for Verb {
     }
 }
 
-/// How far a rule reaches: a RoleBinding in the environment's namespace, or a
-/// ClusterRoleBinding.
+/// Where a rule applies: in the environment's namespace, as with a RoleBinding, or in the whole
+/// cluster, as with a ClusterRoleBinding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -71,28 +71,28 @@ pub enum Scope {
     Cluster,
 }
 
-/// What a command may do with some resources.
+/// What a command is allowed to do with some resources.
 ///
-/// An empty list means nothing, never everything; only `resourceNames` may be left out.
+/// An empty list means nothing, never everything; only `resourceNames` can be omitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     pub api_groups: Vec<Group>,
     pub resources: Vec<Resource>,
     pub verbs: Vec<Verb>,
-    /// Every name if empty.
+    /// Any name if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resource_names: Vec<ObjectName>,
     #[serde(default)]
     pub scope: Scope,
-    /// Secrets arrive with their data; without it only their keys do.
+    /// Secrets are read with their data; without it, only with their keys.
     #[serde(default, skip_serializing_if = "is_false")]
     pub data: bool,
     /// Server-side apply may take over fields of other managers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
-    /// The command works without it, if less well: a user who lacks it is told and not stopped.
-    /// It grants nothing and takes nothing away.
+    /// The command works without it, with less functionality: a user who lacks it gets a note, not an
+    /// error. It does not change what is granted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
 }
@@ -106,7 +106,7 @@ fn is_false(value: &bool) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rule {position} {why}")]
 pub struct RuleError {
-    /// Counted from 1, as `--explain` counts.
+    /// Counted from 1, as in `--explain`.
     pub position: usize,
     pub why: String,
 }
@@ -117,8 +117,8 @@ pub const MAX_RULES: usize = 64;
 /// The most entries each list of a rule may have.
 pub const MAX_ENTRIES: usize = 64;
 
-/// The most permissions one set may spell out: groups × resources × verbs × names, over all rules.
-pub const MOST_PERMISSIONS: usize = 1024;
+/// The most permissions of one set: groups × resources × verbs × names, over all rules.
+pub const MAX_PERMISSIONS: usize = 1024;
 
 /// `get, list pods, pods/log`, as a line of a table; groups where they are not core.
 impl fmt::Display for Rule {
@@ -156,9 +156,9 @@ impl Rule {
     pub fn parse(position: usize, value: &serde_json::Value) -> Result<Self, RuleError> {
         let fail = |why: String| RuleError { position, why };
         if let Some(field) = wildcard(value) {
-            return Err(fail(format!("has a wildcard in `{field}`; every one must be named")));
+            return Err(fail(format!("has a wildcard in `{field}`; list each value")));
         }
-        let rule: Self = Deserialize::deserialize(value).map_err(|e| fail(format!("does not parse: {e}")))?;
+        let rule: Self = Deserialize::deserialize(value).map_err(|e| fail(format!("is invalid: {e}")))?;
         rule.check().map_err(fail)?;
         Ok(rule)
     }
@@ -189,7 +189,7 @@ impl Rule {
             return Err(format!("asks for `{proxy}`, which is raw access and can never be granted"));
         }
         if self.data && !self.only_secrets() {
-            return Err("has `data = true` but is not for secrets alone".into());
+            return Err("has `data = true` but is not limited to secrets".into());
         }
         if self.force && !self.verbs.contains(&Verb::Patch) {
             return Err("has `force = true` without the verb `patch`".into());
@@ -201,7 +201,7 @@ impl Rule {
         self.api_groups.iter().all(Group::is_core) && self.resources.iter().all(|r| r.is("secrets"))
     }
 
-    /// How many single permissions it spells out.
+    /// How many single permissions it expands to.
     pub fn size(&self) -> usize {
         [self.api_groups.len(), self.resources.len(), self.verbs.len(), self.resource_names.len().max(1)]
             .into_iter()
@@ -209,7 +209,7 @@ impl Rule {
     }
 }
 
-/// The first list that holds a `*`.
+/// The first list that contains a `*`.
 fn wildcard(value: &serde_json::Value) -> Option<&'static str> {
     ["apiGroups", "resources", "verbs", "resourceNames"].into_iter().find(|field| {
         value
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_reads_like_rbac() {
+    fn rule_parses_as_in_rbac() {
         let rule = Rule::parse(
             1,
             &json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list"]}),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_unknown_is_refused() {
+    fn missing_or_unknown_field_is_refused() {
         let whole = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
         for field in ["apiGroups", "resources", "verbs"] {
             let mut value = whole.clone();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_are_refused_wherever_they_stand() {
+    fn wildcard_in_any_list_is_refused() {
         for (field, value) in [
             ("apiGroups", "*"),
             ("resources", "*"),
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_never_granted() {
+    fn proxy_subresource_is_refused() {
         for resource in ["pods/proxy", "services/proxy", "nodes/proxy"] {
             let rule =
                 json!({"apiGroups": [""], "resources": [resource], "verbs": ["get"], "scope": "cluster"});
@@ -305,10 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn data_is_for_secrets_and_force_is_for_patch() {
+    fn data_without_secrets_and_force_without_patch_are_refused() {
         let rule =
             json!({"apiGroups": [""], "resources": ["secrets", "pods"], "verbs": ["get"], "data": true});
-        assert!(refused(rule).contains("secrets alone"));
+        assert!(refused(rule).contains("limited to secrets"));
         let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "force": true});
         assert!(refused(rule).contains("patch"));
     }

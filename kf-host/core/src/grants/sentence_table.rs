@@ -1,7 +1,7 @@
-//! Each right beside what a person is told of it.
+//! Rights and the sentences that describe them.
 //!
-//! The first table has a sentence for every sort of right. The others go through every kind that kf has words for,
-//! and every verb, and hold the words to the right: nothing is said that is not in it, and nothing is left out.
+//! The first table has a sentence for every type of right. The other tests go through every kind that kf has words
+//! for, and every verb, and check that a sentence describes exactly what the right allows.
 
 use serde_json::{Value, json};
 
@@ -17,8 +17,8 @@ fn rule(group: &str, resource: &str, verbs: &[&str], scope: &str) -> Value {
     json!({"apiGroups": [group], "resources": [resource], "verbs": verbs, "scope": scope})
 }
 
-/// What is said of one rule: its line, `!` if it is called dangerous, and what it amounts to.
-fn said(rule: Value) -> (String, String) {
+/// The sentence for one rule, with `!` if it is dangerous, and its consequences.
+fn described(rule: Value) -> (String, String) {
     let rules = rules(&[rule]);
     let [line] = sentences(&rules).try_into().unwrap();
     let danger = if line.danger().is_some() { " !" } else { "" };
@@ -26,14 +26,14 @@ fn said(rule: Value) -> (String, String) {
 }
 
 const RUNS: &str = "What it creates or changes runs containers: through them it can use every secret and service account of the namespace.";
-const MAY_RUN: &str = "kf does not know all it creates or changes. If that runs containers, it can use every secret and service account of the namespace.";
+const MAY_RUN: &str = "kf does not know everything it creates or changes. If that runs containers, it can use every secret and service account of the namespace.";
 const ENTERS: &str = "Commands in a pod can use what the pod can: its service account, secrets and volumes.";
 
 #[test]
-fn each_sort_of_right_is_told_as_it_is() {
+fn sentence_describes_each_type_of_right() {
     const TRAINER: &str = "trainer.kubeflow.org";
     const NONE: &str = "";
-    /// Group, resource, verbs and scope, and the line and what it amounts to.
+    /// Group, resource, verbs and scope, and the line and its consequences.
     type Row =
         (&'static str, &'static str, &'static [&'static str], &'static str, &'static str, &'static str);
     let table: &[Row] = &[
@@ -92,7 +92,7 @@ fn each_sort_of_right_is_told_as_it_is() {
             &["create", "get"],
             "cluster",
             "create and read | the cluster's namespaces !",
-            "Dangerous: a namespace holds its policies and all that is in it.",
+            "Dangerous: a namespace holds its policies and everything in it.",
         ),
         (
             "authorization.k8s.io",
@@ -116,12 +116,16 @@ fn each_sort_of_right_is_told_as_it_is() {
             &["escalate"],
             "environment",
             "escalate | roles !",
-            "Dangerous: it can hand out rights.",
+            "Dangerous: it can grant rights.",
         ),
     ];
-    for (group, resource, verbs, scope, line, amounts_to) in table {
-        let (told, amounting) = said(rule(group, resource, verbs, scope));
-        assert_eq!((told.as_str(), amounting.as_str()), (*line, *amounts_to), "{verbs:?} {resource}.{group}");
+    for (group, resource, verbs, scope, expected, implied) in table {
+        let (line, consequences) = described(rule(group, resource, verbs, scope));
+        assert_eq!(
+            (line.as_str(), consequences.as_str()),
+            (*expected, *implied),
+            "{verbs:?} {resource}.{group}"
+        );
     }
 }
 
@@ -137,12 +141,12 @@ const VERBS: [(Verb, &str); 8] = [
 ];
 
 #[test]
-fn no_line_says_more_or_less_than_its_verb_and_place() {
+fn sentence_of_known_kind_has_its_verb_and_place() {
     for kind in KNOWN {
         for (verb, word) in VERBS {
             for scope in ["environment", "cluster"] {
                 let rule = rule(kind.group, kind.plural, &[verb.as_str()], scope);
-                let (line, amounts_to) = said(rule.clone());
+                let (line, consequences) = described(rule.clone());
                 let word = if kind.is_review && verb == Verb::Create { "ask" } else { word };
                 let place =
                     if scope == "cluster" && !kind.cluster_scoped { " in the whole cluster" } else { "" };
@@ -150,28 +154,28 @@ fn no_line_says_more_or_less_than_its_verb_and_place() {
                 assert_eq!(line, format!("{word} | {}{place}", kind.words), "{rule}");
                 let runs = matches!(verb, Verb::Create | Verb::Update | Verb::Patch)
                     && kind.containers != Containers::Never;
-                assert_eq!(amounts_to.contains("runs containers"), runs, "{rule}: {amounts_to}");
+                assert_eq!(consequences.contains("runs containers"), runs, "{rule}: {consequences}");
             }
         }
     }
 }
 
 #[test]
-fn who_only_reads_and_deletes_is_not_said_to_run_containers() {
+fn read_and_delete_rights_do_not_mention_containers() {
     let all: Vec<Value> = KNOWN
         .iter()
         .filter(|kind| kind.group != "rbac.authorization.k8s.io")
         .map(|kind| rule(kind.group, kind.plural, &["get", "list", "watch", "delete"], "environment"))
         .collect();
-    let said = all.chunks(32).flat_map(|part| consequences(&rules(part))).collect::<String>();
-    assert!(!said.contains("containers"), "{said}");
+    let text = all.chunks(32).flat_map(|part| consequences(&rules(part))).collect::<String>();
+    assert!(!text.contains("containers"), "{text}");
     assert!(all.iter().all(|one| {
         rules(std::slice::from_ref(one)).permissions().all(|p| containers(p) == Containers::Never)
     }));
 }
 
 #[test]
-fn rights_of_one_strength_list_the_most_telling_kind_first() {
+fn rights_of_equal_strength_start_with_the_most_telling_kind() {
     let job = |resource: &str, verbs: &[&str]| rule("kubeflow.org", resource, verbs, "environment");
     let lines = sentences(&rules(&[
         job("jaxjobs", &["create", "watch"]),
@@ -182,9 +186,9 @@ fn rights_of_one_strength_list_the_most_telling_kind_first() {
         rule("", "pods", &["list"], "environment"),
         rule("", "pods/exec", &["get", "create"], "environment"),
     ]));
-    let told: Vec<String> = lines.iter().map(|line| format!("{} {}", line.verbs, line.what)).collect();
+    let shown: Vec<String> = lines.iter().map(|line| format!("{} {}", line.verbs, line.what)).collect();
     assert_eq!(
-        told,
+        shown,
         [
             "read pods and events",
             "create and watch training jobs, PyTorch jobs and JAX jobs",
@@ -195,7 +199,7 @@ fn rights_of_one_strength_list_the_most_telling_kind_first() {
 }
 
 #[test]
-fn reach_is_told_by_scope_and_kind() {
+fn reach_depends_on_scope_and_kind() {
     let inside = rule("", "pods", &["get"], "environment");
     let review = rule("authorization.k8s.io", "selfsubjectaccessreviews", &["create"], "environment");
     let everywhere = rule("", "serviceaccounts", &["get"], "cluster");
@@ -211,7 +215,7 @@ fn reach_is_told_by_scope_and_kind() {
 }
 
 #[test]
-fn rights_of_several_commands_are_told_once_with_who_asks() {
+fn rights_of_several_commands_are_merged_with_their_names() {
     let logs =
         rules(&[rule("", "pods", &["list"], "environment"), rule("", "pods/log", &["get"], "environment")]);
     let train = rules(&[
@@ -220,8 +224,11 @@ fn rights_of_several_commands_are_told_once_with_who_asks() {
     ]);
     let remove = rules(&[rule("trainer.kubeflow.org", "trainjobs", &["get", "delete"], "environment")]);
     let lines = sentences_of_all(&[("logs", &logs), ("train", &train), ("remove", &remove)]);
-    let told: Vec<String> =
+    let shown: Vec<String> =
         lines.iter().map(|line| format!("{} {}: {}", line.verbs, line.what, line.by.join(", "))).collect();
-    assert_eq!(told, ["read pods and pod logs: logs, train", "create, delete and read training jobs: train"]);
+    assert_eq!(
+        shown,
+        ["read pods and pod logs: logs, train", "create, delete and read training jobs: train"]
+    );
     assert!(sentences(&train).iter().all(|line| line.by.is_empty()));
 }

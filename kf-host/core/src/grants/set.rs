@@ -1,9 +1,8 @@
 //! Sets of rules, compared by what they allow and not by how they are written.
 //!
-//! A set is kept twice: as the author wrote it, for people, and spelled out as single
-//! permissions, for decisions. Two sets that allow the same have the same spelling and so the
-//! same digest, however their rules are grouped or ordered; a consent given for the one holds for
-//! the other.
+//! A set is kept twice: as the author wrote it, for people, and expanded to single permissions, for
+//! decisions. Two sets that allow the same have the same permissions and so the same digest, however
+//! their rules are grouped or ordered; a consent given for the one is valid for the other.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::decide::{Access, Want};
-use super::rule::{MAX_RULES, MOST_PERMISSIONS, Rule, RuleError, Scope, Verb};
+use super::rule::{MAX_PERMISSIONS, MAX_RULES, Rule, RuleError, Scope, Verb};
 use crate::digest::Digest;
 use crate::names::{Group, ObjectName, Resource};
 
@@ -22,7 +21,7 @@ pub struct Permission {
     pub group: Group,
     pub resource: Resource,
     pub verb: Verb,
-    /// Every name if absent.
+    /// Any name if absent.
     pub name: Option<ObjectName>,
     pub scope: Scope,
     pub data: bool,
@@ -30,7 +29,7 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Whether holding this one makes `other` superfluous.
+    /// Whether this one includes `other`.
     pub fn covers(&self, other: &Self) -> bool {
         self.group == other.group
             && self.resource == other.resource
@@ -41,9 +40,9 @@ impl Permission {
             && self.force >= other.force
     }
 
-    /// Whether it allows the access, the access being in the run's environment or not.
+    /// Whether it allows the access, in the run's environment or elsewhere.
     fn allows(&self, access: &Access) -> bool {
-        let wanted = match access.want {
+        let has_extra = match access.want {
             Want::Plain => true,
             Want::Data => self.data,
             Want::Force => self.force,
@@ -53,7 +52,7 @@ impl Permission {
             && self.verb == access.verb
             && (self.name.is_none() || self.name == access.name)
             && (self.scope == Scope::Cluster || access.in_environment())
-            && wanted
+            && has_extra
     }
 }
 
@@ -65,10 +64,11 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Reads a manifest's list of rules. One bad rule refuses the set.
+    /// Parses a manifest's list of rules. One invalid rule makes the set invalid.
     pub fn parse(values: &[Value]) -> Result<Self, RuleError> {
         if values.len() > MAX_RULES {
-            let why = format!("is one too many: a set has at most {MAX_RULES}, this one {}", values.len());
+            let why =
+                format!("is over the limit: a set has at most {MAX_RULES} rules, this one {}", values.len());
             return Err(RuleError { position: MAX_RULES + 1, why });
         }
         let rules = values
@@ -77,20 +77,20 @@ impl RuleSet {
             .map(|(at, value)| Rule::parse(at + 1, value))
             .collect::<Result<Vec<_>, _>>()?;
         let size = rules.iter().map(Rule::size).fold(0, usize::saturating_add);
-        if size > MOST_PERMISSIONS {
-            let why = format!("makes the set spell out {size} permissions, more than {MOST_PERMISSIONS}");
+        if size > MAX_PERMISSIONS {
+            let why = format!("brings the set to {size} permissions, at most {MAX_PERMISSIONS} are allowed");
             return Err(RuleError { position: rules.len(), why });
         }
         let permissions = minimal(rules.iter().flat_map(spelled_out));
         Ok(Self { rules, permissions })
     }
 
-    /// The rules as they were written; empty for a set made of others.
+    /// The rules as they were written; empty for a set made from permissions.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// Every permission, smallest spelling, in canonical order.
+    /// The smallest list of permissions, in canonical order.
     pub fn permissions(&self) -> impl Iterator<Item = &Permission> {
         self.permissions.iter()
     }
@@ -114,7 +114,7 @@ impl RuleSet {
         self.rules.iter().position(|rule| spelled_out(rule).any(|p| p.allows(access))).map(|at| at + 1)
     }
 
-    /// Whether this set allows everything `other` does.
+    /// Whether this set allows everything that `other` allows.
     pub fn covers(&self, other: &Self) -> bool {
         other.permissions.iter().all(|p| self.covers_permission(p))
     }
@@ -123,7 +123,7 @@ impl RuleSet {
         self.permissions.iter().any(|p| p.covers(permission))
     }
 
-    /// What an upgrade from `self` to `new` adds; empty if nobody needs to be asked.
+    /// What an upgrade from `self` to `new` adds; empty if no consent is needed.
     #[must_use]
     pub fn growth(&self, new: &Self) -> Self {
         Self::from_permissions(new.permissions.iter().filter(|p| !self.covers_permission(p)).cloned())
@@ -134,7 +134,7 @@ impl RuleSet {
     }
 }
 
-/// Every single permission of a rule. `data` and `force` stay on the verbs they mean something for.
+/// Every single permission of a rule. `data` and `force` are kept only on verbs that use them.
 pub fn spelled_out(rule: &Rule) -> impl Iterator<Item = Permission> + '_ {
     let names: Vec<Option<ObjectName>> = if rule.resource_names.is_empty() {
         vec![None]
@@ -160,7 +160,7 @@ pub fn spelled_out(rule: &Rule) -> impl Iterator<Item = Permission> + '_ {
     })
 }
 
-/// Drops what another permission covers.
+/// Drops permissions that another one covers.
 fn minimal(permissions: impl IntoIterator<Item = Permission>) -> BTreeSet<Permission> {
     let all: BTreeSet<Permission> = permissions.into_iter().collect();
     all.iter().filter(|p| !all.iter().any(|q| *p != q && q.covers(p))).cloned().collect()
@@ -176,7 +176,7 @@ mod tests {
     use crate::grants::rule::MAX_ENTRIES;
 
     #[test]
-    fn the_same_rights_have_the_same_digest() {
+    fn equal_rights_have_equal_digests() {
         let one = RuleSet::parse(&[
             json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["list", "get"]}),
         ])
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_what_was_not_allowed_before() {
+    fn growth_has_only_new_permissions() {
         let old =
             RuleSet::parse(&[json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]})]).unwrap();
         let new = RuleSet::parse(&[
@@ -204,20 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_rule_refuses_the_set() {
+    fn set_with_one_invalid_rule_is_refused() {
         let good = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
         let error = RuleSet::parse(&[good, json!({})]).unwrap_err();
         assert_eq!(error.position, 2);
     }
 
     #[test]
-    fn a_set_that_spells_out_too_much_is_refused() {
+    fn set_with_too_many_permissions_is_refused() {
         let names: Vec<String> = (0..MAX_ENTRIES).map(|n| format!("name-{n}")).collect();
-        let kinds: Vec<String> = (0..MOST_PERMISSIONS / MAX_ENTRIES).map(|n| format!("kind-{n}")).collect();
+        let kinds: Vec<String> = (0..MAX_PERMISSIONS / MAX_ENTRIES).map(|n| format!("kind-{n}")).collect();
         let rule = |verbs: &[&str]| json!({"apiGroups": [""], "resources": kinds, "verbs": verbs, "resourceNames": names});
         RuleSet::parse(&[rule(&["get"])]).unwrap();
         let error = RuleSet::parse(&[rule(&["get", "list"])]).unwrap_err();
-        assert!(error.why.contains(&MOST_PERMISSIONS.to_string()), "{error}");
+        assert!(error.why.contains(&MAX_PERMISSIONS.to_string()), "{error}");
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_covers_another_iff_nothing_grows(a in oracle::rule_sets(), b in oracle::rule_sets()) {
+        fn set_covers_another_iff_growth_is_empty(a in oracle::rule_sets(), b in oracle::rule_sets()) {
             prop_assert_eq!(a.covers(&b), a.growth(&b).is_empty());
             if a.digest() == b.digest() {
                 prop_assert!(a.covers(&b) && b.covers(&a));
@@ -238,7 +238,7 @@ mod tests {
         }
 
         #[test]
-        fn spelling_out_keeps_the_meaning(set in oracle::rule_sets(), access in oracle::accesses()) {
+        fn expanded_permissions_allow_the_same_as_rules(set in oracle::rule_sets(), access in oracle::accesses()) {
             prop_assert_eq!(set.allows(&access), oracle::allows(set.rules(), &access));
             prop_assert_eq!(set.allowing_rule(&access).is_some(), set.allows(&access));
         }

@@ -1,7 +1,7 @@
-//! How much a right lets a command do, for the order in which a person reads about it.
+//! How much a right lets a command do, which decides the order in which rights are shown.
 //!
-//! What is read last before the question is what is remembered, and what a long list cannot push off the
-//! screen. So rights are told from the weakest to the strongest, and after them what they amount to.
+//! A user remembers what comes last before the question, and a long list cannot push it off the screen. So
+//! rights are shown from the weakest to the strongest, followed by their consequences.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ use super::known::{Containers, containers, known};
 use super::rule::{Scope, Verb};
 use super::set::{Permission, RuleSet};
 
-/// How much a right lets a command do, the least first.
+/// How much a right lets a command do, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// Asks the API server who may do what.
+    /// Asks the API server about rights.
     Asks,
     Reads,
     Changes,
     Deletes,
-    /// Reaches what listens in pods.
+    /// Connects to ports of pods.
     ForwardsPorts,
-    /// Creates or changes what may start containers.
+    /// Creates or changes objects that may start containers.
     MayRunContainers,
     /// Starts containers, or runs commands in them.
     RunsContainers,
@@ -54,7 +54,7 @@ impl Strength {
     }
 }
 
-/// Whether it only asks the API server who may do what, which is written as creating a review.
+/// Whether it only asks the API server about rights, which is done by creating a review.
 pub(super) fn asks(permission: &Permission) -> bool {
     let resource = &permission.resource;
     permission.verb == Verb::Create
@@ -62,30 +62,30 @@ pub(super) fn asks(permission: &Permission) -> bool {
         && known(permission.group.as_str(), resource.plural.as_str()).is_some_and(|kind| kind.is_review)
 }
 
-/// What a set of rules amounts to beyond its lines, in full sentences of a bounded length.
+/// What a set of rules implies, in full sentences of bounded length.
 pub fn consequences(rules: &RuleSet) -> Vec<String> {
     let starts = rules.permissions().map(containers).max().unwrap_or(Containers::Never);
-    let mut said = Vec::new();
+    let mut sentences = Vec::new();
     if starts != Containers::Never {
         let cluster =
             rules.permissions().any(|p| p.scope == Scope::Cluster && containers(p) != Containers::Never);
         let place = if cluster { "any namespace" } else { "the namespace" };
         let how = match starts {
             Containers::Always => "What it creates or changes runs containers: through them it can use",
-            _ => "kf does not know all it creates or changes. If that runs containers, it can use",
+            _ => "kf does not know everything it creates or changes. If that runs containers, it can use",
         };
-        said.push(format!("{how} every secret and service account of {place}."));
+        sentences.push(format!("{how} every secret and service account of {place}."));
     }
     if starts != Containers::Always && rules.permissions().any(enters_pods) {
         let text = "Commands in a pod can use what the pod can: its service account, secrets and volumes.";
-        said.push(text.to_owned());
+        sentences.push(text.to_owned());
     }
     let dangers: BTreeSet<Danger> = rules.permissions().filter_map(danger).collect();
     if !dangers.is_empty() {
         let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
-        said.push(format!("Dangerous: {}.", dangers.join("; ")));
+        sentences.push(format!("Dangerous: {}.", dangers.join("; ")));
     }
-    said
+    sentences
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_may_run_containers_is_said_to() {
+    fn consequences_mention_containers_iff_they_may_run() {
         for (group, resource, verb) in [
             ("", "pods", "create"),
             ("", "pods", "patch"),
@@ -123,9 +123,9 @@ mod tests {
                 Strength::RunsContainers,
                 "{verb} {resource}.{group}"
             );
-            let said = consequences(&of(group, resource, &[verb], "environment")).concat();
+            let text = consequences(&of(group, resource, &[verb], "environment")).concat();
             let secrets = "it can use every secret and service account of the namespace.";
-            assert!(said.contains("runs containers") && said.ends_with(secrets), "{said}");
+            assert!(text.contains("runs containers") && text.ends_with(secrets), "{text}");
         }
         for (group, resource, verb) in [
             ("evil.io", "widgets", "create"),
@@ -141,9 +141,9 @@ mod tests {
                 Strength::MayRunContainers,
                 "{verb} {resource}.{group}"
             );
-            let said = consequences(&of(group, resource, &[verb], "environment")).concat();
-            assert!(said.starts_with("kf does not know all"), "{said}");
-            assert!(said.ends_with("every secret and service account of the namespace."), "{said}");
+            let text = consequences(&of(group, resource, &[verb], "environment")).concat();
+            assert!(text.starts_with("kf does not know everything"), "{text}");
+            assert!(text.ends_with("every secret and service account of the namespace."), "{text}");
         }
         for (group, resource, verb) in [
             ("", "configmaps", "create"),
@@ -158,10 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn containers_of_other_namespaces_are_said() {
-        let said = consequences(&of("batch", "jobs", &["create"], "cluster"));
+    fn cluster_scope_consequences_mention_any_namespace() {
+        let text = consequences(&of("batch", "jobs", &["create"], "cluster"));
         assert_eq!(
-            said,
+            text,
             [
                 "What it creates or changes runs containers: through them it can use every secret and \
                  service account of any namespace.",
@@ -171,17 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn commands_in_pods_reach_what_the_pods_reach() {
+    fn exec_and_attach_consequences_mention_service_account() {
         for resource in ["pods/exec", "pods/attach"] {
             let rules = of("", resource, &["get", "create"], "environment");
             assert!(rules.permissions().all(|p| Strength::of(p) == Strength::RunsContainers), "{resource}");
             assert!(consequences(&rules).concat().contains("service account"), "{resource}");
         }
-        assert_eq!(strength("evil.io", "things/exec", "get"), Strength::Changes, "it may do more than look");
+        assert_eq!(strength("evil.io", "things/exec", "get"), Strength::Changes, "it may do more than read");
     }
 
     #[test]
-    fn strengths_are_in_order() {
+    fn strengths_are_ordered() {
         let order = [
             strength("authorization.k8s.io", "selfsubjectaccessreviews", "create"),
             strength("", "pods", "list"),

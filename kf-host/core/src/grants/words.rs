@@ -1,9 +1,9 @@
 //! Rules in a data scientist's words, for consent and help.
 //!
-//! Whoever wrote the rules wants them accepted, so no text of theirs decides how much room a line takes or
-//! where it stands: lists are cut and say how many more there are, names are cut in the middle, and the
-//! strongest rights come last, next to the question. Among rights of one strength, and within a line, what says most
-//! of what a command is for comes first.
+//! The author of the rules wants them accepted, so their text must not decide how much space a line takes or
+//! where it is shown: long lists end in a count of the rest, long names are shortened in the middle, and the
+//! strongest rights come last, next to the question. Among rights of equal strength, and within a line, the kinds
+//! that best show what a command is for come first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,31 +16,31 @@ use super::strength::{Strength, asks};
 /// The longest list of kinds in a [`Sentence`], in characters.
 const MAX_LIST_CHARS: usize = 360;
 
-/// The same from forwarded ports on. What is that strong has to fit on a screen with all that is said below.
+/// The same for rights from [`Strength::ForwardsPorts`] up, which must fit on a screen with everything below them.
 const MAX_STRONG_LIST_CHARS: usize = 200;
 
-/// The most names of objects that are told for one kind.
+/// The most names of objects that are shown for one kind.
 const MAX_NAMES: usize = 3;
 
 /// The longest name of an object or a kind, in characters.
 const MAX_NAME_CHARS: usize = 50;
 
-/// More kinds than this are told by their words alone, without their exact names.
+/// More kinds than this are shown by their words alone, without their exact names.
 const MAX_EXACT: usize = 2;
 
-/// One line of what a command may do: `create and watch · training jobs · trainjobs.trainer…`.
+/// One line of what a command is allowed to do: `create and watch · training jobs · trainjobs.trainer…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentence {
     pub verbs: String,
-    /// What it is about, in plain words: `volumes and pod logs`. Kinds that kf has no words for are here by
-    /// their exact names.
+    /// The kinds, in plain words: `volumes and pod logs`. Kinds that kf has no words for have their exact
+    /// names.
     pub what: String,
-    /// Kubernetes' words, `pods/log`, where the plain ones differ and the line is about one or two kinds.
+    /// The names in Kubernetes, `pods/log`, if they differ from the words and the line has at most two kinds.
     pub resources: String,
     pub strength: Strength,
     /// In every namespace.
     pub everywhere: bool,
-    /// Which of several commands ask for the strongest of it.
+    /// Which of several commands ask for the strongest of these rights.
     pub by: Vec<String>,
 }
 
@@ -53,14 +53,14 @@ impl Sentence {
     }
 }
 
-/// Where a set of rules reaches.
+/// Where a set of rules applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// The namespace of a run alone.
+    /// Only the namespace of a run.
     Namespace,
-    /// The namespace, and what is outside of it.
+    /// The namespace and beyond.
     Beyond,
-    /// Nothing that is in the namespace alone.
+    /// Only cluster-wide.
     Cluster,
 }
 
@@ -80,22 +80,22 @@ impl Reach {
     }
 }
 
-/// Every permission of a set in as few lines as say it, from the weakest to the strongest.
+/// All permissions of a set in as few lines as possible, from the weakest to the strongest.
 pub fn sentences(rules: &RuleSet) -> Vec<Sentence> {
     sentences_within(rules, MAX_LIST_CHARS)
 }
 
 /// The same with shorter or longer lists.
 pub fn sentences_within(rules: &RuleSet, list_chars: usize) -> Vec<Sentence> {
-    told(&[("", rules)], list_chars)
+    describe(&[("", rules)], list_chars)
 }
 
-/// What several commands may do together, each line with the names of those that ask for some of it.
+/// What several commands are allowed to do together, each line with the names of the commands that ask for it.
 pub fn sentences_of_all(commands: &[(&str, &RuleSet)]) -> Vec<Sentence> {
-    told(commands, MAX_LIST_CHARS)
+    describe(commands, MAX_LIST_CHARS)
 }
 
-fn told(commands: &[(&str, &RuleSet)], list_chars: usize) -> Vec<Sentence> {
+fn describe(commands: &[(&str, &RuleSet)], list_chars: usize) -> Vec<Sentence> {
     let mut subjects: BTreeMap<(Subject<'_>, Option<&str>), Vec<Asked<'_>>> = BTreeMap::new();
     for (command, rules) in commands {
         for permission in rules.permissions() {
@@ -107,7 +107,7 @@ fn told(commands: &[(&str, &RuleSet)], list_chars: usize) -> Vec<Sentence> {
     for ((subject, name), asked) in subjects {
         let permissions: Vec<&Permission> = asked.iter().map(|(_, permission)| *permission).collect();
         let place = Place::of(&subject, &permissions);
-        // Who only reads what another command changes does not ask for the change.
+        // A command that only reads what another one changes does not ask for the change.
         let asks = |(_, permission): &&Asked<'_>| Strength::of(permission) == place.strength;
         let by: Vec<&str> = asked.iter().filter(asks).map(|(command, _)| *command).collect();
         let (what, all) = lines.entry(place).or_default();
@@ -128,17 +128,17 @@ fn told(commands: &[(&str, &RuleSet)], list_chars: usize) -> Vec<Sentence> {
 /// A permission and the command that asks for it.
 type Asked<'a> = (&'a str, &'a Permission);
 
-/// What a line is about, with the names of objects; none for every name.
+/// The subjects of a line, with the names of objects; none means any name.
 type Subjects<'a> = BTreeMap<Subject<'a>, BTreeSet<Option<&'a str>>>;
 
-/// What all on one line have in common; sorts the lines.
+/// What the subjects of one line have in common; sorts the lines.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place<'a> {
     strength: Strength,
-    /// In the whole cluster, which is worth saying.
+    /// In the whole cluster, and not only because the kind is cluster-scoped.
     everywhere: bool,
     verbs: String,
-    /// Of kinds that kf has no words for.
+    /// Set for kinds that kf has no words for.
     group: Option<&'a str>,
 }
 
@@ -167,8 +167,8 @@ impl<'a> Place<'a> {
             what.push_str(" in the whole cluster");
         }
         let exact: Vec<String> = subjects.iter().map(|(subject, _)| subject.exact()).collect();
-        let says_it = |exact: &String| what.split([' ', ',']).any(|word| word == exact);
-        let few = exact.len() <= MAX_EXACT && !exact.iter().all(says_it);
+        let is_listed = |exact: &String| what.split([' ', ',']).any(|word| word == exact);
+        let few = exact.len() <= MAX_EXACT && !exact.iter().all(is_listed);
         let resources = if few { exact.join(", ") } else { String::new() };
         let Self { strength, everywhere, verbs, group: _ } = self;
         Sentence { verbs, what, resources, strength, everywhere, by }
@@ -199,7 +199,7 @@ impl<'a> Subject<'a> {
         known(self.group, self.plural)
     }
 
-    /// Kinds that kf has no words for tell the least.
+    /// Kinds that kf has no words for come last.
     fn rank(&self) -> usize {
         rank(self.group, self.plural)
     }
@@ -284,7 +284,7 @@ fn phrase(subject: &Subject<'_>, permissions: &[&Permission]) -> String {
     words.extend(unusual.into_iter().map(Verb::as_str));
     let reads = |permission: &&Permission| permission.verb.reads();
     if permissions.iter().any(|permission| reads(permission) && writes(permission)) {
-        // A session, whatever its verb says.
+        // A session, with any verb.
         words.push("use");
     } else if has(Verb::Watch) && !words.is_empty() {
         words.push("watch");
@@ -294,7 +294,7 @@ fn phrase(subject: &Subject<'_>, permissions: &[&Permission]) -> String {
     joined(&words.into_iter().map(str::to_owned).collect::<Vec<_>>(), usize::MAX)
 }
 
-/// `a`, `a and b`, `a, b and 57 more`: each once, and at least one, as far as `chars` reach.
+/// `a`, `a and b`, `a, b and 57 more`: each once, and at least one, in about `chars` characters.
 pub fn joined(words: &[String], chars: usize) -> String {
     let mut seen = BTreeSet::new();
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| seen.insert(*word)).collect();
@@ -314,13 +314,13 @@ pub fn joined(words: &[String], chars: usize) -> String {
     }
 }
 
-/// A name in which nothing reads like the words around it.
+/// A name, quoted if it could be mistaken for the words around it.
 fn quoted(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte);
     if name.bytes().all(plain) { shortened(name) } else { shortened(&format!("{name:?}")) }
 }
 
-/// At most 50 characters of a name, without the middle: a domain name says at its end whose it is.
+/// At most 50 characters of a name, without the middle: the end of a domain name shows its owner.
 pub fn shortened(name: &str) -> String {
     let length = name.chars().count();
     if length <= MAX_NAME_CHARS {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_training_command_reads_as_people_would_say_it() {
+    fn rights_of_training_command_read_naturally() {
         let trainer = "trainer.kubeflow.org";
         let lines = read(&[
             rule(trainer, &["trainjobs"], &["get", "list", "watch", "create", "patch"]),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn strongest_right_is_on_its_own_line_and_last() {
+    fn strongest_right_is_last_on_its_own_line() {
         let lines = sentences(
             &RuleSet::parse(&[
                 json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "data": true}),
@@ -380,9 +380,9 @@ mod tests {
             ])
             .unwrap(),
         );
-        let said: Vec<String> = lines.iter().map(|line| format!("{} {}", line.verbs, line.what)).collect();
+        let shown: Vec<String> = lines.iter().map(|line| format!("{} {}", line.verbs, line.what)).collect();
         assert_eq!(
-            said,
+            shown,
             [
                 "read events",
                 "create and delete config maps",
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn every_permission_is_said() {
+    fn every_permission_is_shown() {
         let lines = read(&[
             rule("", &["pods/exec"], &["get", "create"]),
             rule("", &["pods/attach", "pods/eviction", "pods/ephemeralcontainers"], &["create", "patch"]),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_of_a_foreign_group_is_not_called_by_the_words_of_another() {
+    fn kind_of_unknown_group_is_shown_by_its_exact_name() {
         let evil = |plural: &str, verbs: &[&str]| read(&[rule("evil.io", &[plural], verbs)]).concat();
         assert_eq!(evil("trainjobs", &["create", "get"]), "create and read | trainjobs.evil.io | ");
         assert_eq!(evil("secrets", &["get"]), "read | secrets.evil.io | ");
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn sixty_long_names_take_no_more_room_than_four() {
+    fn long_list_of_names_is_shortened() {
         let names: Vec<String> = (0..60).map(|n| format!("{n:02}-{}", "x".repeat(240))).collect();
         let lines = read(&[
             json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": names}),
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn length_of_a_line_is_bounded_whatever_the_rules() {
+    fn length_of_line_is_bounded_for_any_rules() {
         let long = |n: usize| format!("{n:02}{}", "k".repeat(60));
         let group =
             |n: usize| format!("{n:02}{}.{}.{}.evil.io", "g".repeat(50), "g".repeat(60), "g".repeat(60));
@@ -480,14 +480,14 @@ mod tests {
     }
 
     #[test]
-    fn name_that_reads_like_words_is_quoted() {
+    fn ambiguous_name_is_quoted() {
         let lines = read(&[json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"],
             "resourceNames": ["a,b", "system:node", "x)\"and"]})]);
         assert_eq!(lines, [r#"read | config maps named "a,b", system:node and "x)\"and" | configmaps"#]);
     }
 
     #[test]
-    fn owner_of_a_long_group_stays_visible() {
+    fn end_of_long_group_stays_visible() {
         let group = format!("trainer.kubeflow.org.{}.evil.io", "a".repeat(60));
         let lines = read(&[rule(&group, &["trainjobs"], &["create"])]);
         assert!(lines[0].contains("trainjobs.train") && lines[0].contains(".evil.io"), "{lines:?}");

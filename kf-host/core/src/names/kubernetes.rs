@@ -1,9 +1,8 @@
 //! Names as Kubernetes spells them.
 //!
-//! Every string a command hands to the host becomes one of these types before anything else
-//! happens. Paths and queries are built from them alone, so no string of a guest can add a path
-//! segment, a query or a fragment to a URL: the client library would send `web-0/exec?stdin=true`
-//! as it stands.
+//! Every string that a command passes to the host becomes one of these types first. Paths and
+//! queries are built only from them, so no string of a guest can add a path segment, a query or a
+//! fragment to a URL: the client library would send `web-0/exec?stdin=true` unchanged.
 
 use std::fmt;
 
@@ -18,10 +17,10 @@ name_type!(
 name_type!(
     /// The name of an object.
     ///
-    /// Most kinds want an RFC 1123 subdomain, some (RBAC's) allow nearly anything. This type
-    /// takes what is safe in a path: printable ASCII but no space and none of `/ % ? # \`, and
-    /// neither `.` nor `..`. The API server applies the kind's own rule.
-    ObjectName, "name", object_name
+    /// Most kinds require an RFC 1123 subdomain, some (RBAC's) allow nearly anything. This type
+    /// accepts what is safe in a path: printable ASCII without spaces and `/ % ? # \`, but
+    /// neither `.` nor `..`. The API server applies the rule of the kind.
+    ObjectName, "object name", object_name
 );
 name_type!(
     /// An API group: empty for the core group, else an RFC 1123 subdomain.
@@ -52,7 +51,7 @@ name_type!(
     ResourceVersion, "resource version", |text| token(text, 128)
 );
 name_type!(
-    /// Where the next page of a list begins, opaque to clients.
+    /// The start of the next page of a list, opaque to clients.
     ContinueToken, "continue token", |text| token(text, 8192)
 );
 name_type!(
@@ -61,7 +60,7 @@ name_type!(
 );
 
 impl Group {
-    /// The group of pods, secrets and namespaces, written as nothing.
+    /// The group of pods, secrets and namespaces, which is the empty string.
     pub fn core() -> Self {
         Self(String::new())
     }
@@ -70,14 +69,14 @@ impl Group {
         self.0.is_empty()
     }
 
-    /// One that is written here, and needs no parsing.
+    /// A constant, which needs no parsing.
     pub(crate) fn known(name: &'static str) -> Self {
         Self(name.to_owned())
     }
 }
 
 impl Plural {
-    /// One that is written here, and needs no parsing.
+    /// A constant, which needs no parsing.
     pub(crate) fn known(name: &'static str) -> Self {
         Self(name.to_owned())
     }
@@ -135,26 +134,26 @@ impl fmt::Display for Resource {
 
 fn label(text: &str) -> Check {
     if text.is_empty() {
-        return Err("is empty");
+        return Err("empty");
     }
     if text.len() > 63 {
-        return Err("is longer than 63 characters");
+        return Err("longer than 63 characters");
     }
     if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return Err("may hold only lower case letters, digits and `-`");
+        return Err("only lower-case letters, digits and `-` are allowed");
     }
     if text.starts_with('-') || text.ends_with('-') {
-        return Err("may not begin or end with `-`");
+        return Err("must not begin or end with `-`");
     }
     Ok(())
 }
 
 fn subdomain(text: &str) -> Check {
     if text.len() > 253 {
-        return Err("is longer than 253 characters");
+        return Err("longer than 253 characters");
     }
     if text.split('.').any(|part| label(part).is_err()) {
-        return Err("is not a domain name of lower case letters, digits, `-` and `.`");
+        return Err("not a domain name of lower-case letters, digits, `-` and `.`");
     }
     Ok(())
 }
@@ -168,50 +167,50 @@ fn version(text: &str) -> Check {
     if text.starts_with('v') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
         Ok(())
     } else {
-        Err("is not of the form `v1` or `v1beta1`")
+        Err("not of the form `v1` or `v1beta1`")
     }
 }
 
 fn kind_name(text: &str) -> Check {
     let mut bytes = text.bytes();
-    let first = bytes.next().ok_or("is empty")?;
+    let first = bytes.next().ok_or("empty")?;
     if text.len() > 63 {
-        return Err("is longer than 63 characters");
+        return Err("longer than 63 characters");
     }
     if first.is_ascii_alphabetic() && bytes.all(|b| b.is_ascii_alphanumeric()) {
         Ok(())
     } else {
-        Err("may hold only letters and digits, a letter first")
+        Err("only letters and digits are allowed, a letter first")
     }
 }
 
 fn object_name(text: &str) -> Check {
     if text.is_empty() {
-        return Err("is empty");
+        return Err("empty");
     }
     if text.len() > 253 {
-        return Err("is longer than 253 characters");
+        return Err("longer than 253 characters");
     }
     if matches!(text, "." | "..") {
-        return Err("is not a name but a direction");
+        return Err("`.` and `..` are not allowed");
     }
     if !text.bytes().all(|b| b.is_ascii_graphic() && !b"/%?#\\".contains(&b)) {
-        return Err("may hold only printable ASCII without spaces and `/ % ? # \\`");
+        return Err("only printable ASCII without spaces and `/ % ? # \\` is allowed");
     }
     Ok(())
 }
 
-fn token(text: &str, longest: usize) -> Check {
+fn token(text: &str, max_len: usize) -> Check {
     if text.is_empty() {
-        return Err("is empty");
+        return Err("empty");
     }
-    if text.len() > longest {
-        return Err("is too long");
+    if text.len() > max_len {
+        return Err("too long");
     }
     if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+/=:".contains(&b)) {
         Ok(())
     } else {
-        Err("holds characters no server gives out")
+        Err("contains characters that no server uses")
     }
 }
 
@@ -222,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_climbs_out_of_a_path_is_no_name() {
+    fn path_traversal_is_not_a_name() {
         for hostile in [
             "",
             ".",
@@ -247,20 +246,23 @@ mod tests {
     }
 
     #[test]
-    fn names_of_roles_may_hold_colons() {
+    fn role_name_with_colons_is_valid() {
         assert!(ObjectName::parse("system:controller:job-controller").is_ok());
     }
 
     #[test]
-    fn an_error_says_which_value_and_why() {
+    fn error_has_the_value_and_the_reason() {
         let error = Namespace::parse("Team-A").unwrap_err();
-        assert_eq!(error.to_string(), "namespace `Team-A` may hold only lower case letters, digits and `-`");
+        assert_eq!(
+            error.to_string(),
+            "invalid namespace `Team-A`: only lower-case letters, digits and `-` are allowed"
+        );
         let error = Namespace::parse("a\u{1b}[31m").unwrap_err();
         assert!(!error.to_string().contains('\u{1b}'));
     }
 
     #[test]
-    fn a_resource_has_at_most_one_subresource() {
+    fn resource_has_at_most_one_subresource() {
         assert!(Resource::parse("pods/log").unwrap().is("pods/log"));
         assert!(!Resource::parse("pods").unwrap().is("pods/log"));
         for bad in ["pods/", "/log", "pods/log/x", "pods/*", "*", "*/log"] {
@@ -270,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_is_the_text_it_was_parsed_from(text in "\\PC{0,70}") {
+        fn name_equals_the_text_it_was_parsed_from(text in "\\PC{0,70}") {
             if let Ok(name) = ObjectName::parse(text.as_str()) {
                 prop_assert_eq!(name.as_str(), text.as_str());
                 prop_assert!(!text.contains(['/', '%', '?', '#', '\\', '\0', ' ']));

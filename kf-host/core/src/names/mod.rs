@@ -1,7 +1,7 @@
-//! Names, parsed once at the border.
+//! Names, parsed once, where they enter the host.
 //!
 //! A string from a guest, a registry, a file or a command line becomes one of these types before
-//! anything is done with it. Paths, URLs and file names are built from them alone.
+//! it is used. Paths, URLs and file names are built only from them.
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
@@ -11,7 +11,7 @@ macro_rules! name_type {
         pub struct $name(String);
 
         impl $name {
-            /// Fails with the rule the text breaks.
+            /// Fails with the rule that the text breaks.
             pub fn parse(text: impl Into<String>) -> Result<Self, $crate::names::NameError> {
                 let value = text.into();
                 let check: fn(&str) -> $crate::names::Check = $check;
@@ -67,16 +67,16 @@ pub use plugin::{AuthorId, CommandGroup, PluginName, RESERVED, RegistryId};
 
 use crate::text;
 
-/// A value that is not a name of its kind.
+/// A value that is invalid for its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} `{}` {why}", text::excerpt(.value))]
+#[error("invalid {kind} `{}`: {why}", text::excerpt(.value))]
 pub struct NameError {
-    /// What the value was meant to be: `namespace`, `label selector`.
+    /// The kind of value: `namespace`, `label selector`.
     pub kind: &'static str,
     pub value: String,
-    /// The rule it breaks, as the end of a sentence.
+    /// The rule it breaks.
     pub why: &'static str,
 }
 
-/// Whether a text fits, or the rule it breaks as the end of a sentence.
+/// Whether a text is valid, or the rule it breaks.
 type Check = Result<(), &'static str>;

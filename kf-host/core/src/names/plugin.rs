@@ -3,7 +3,7 @@
 
 use super::Check;
 
-/// Words no plugin may take: the host's own commands, and those clap or people reserve.
+/// Names that no plugin can have: the host's own commands, and words with a common meaning.
 pub const RESERVED: &[&str] = &[
     "auth",
     "command",
@@ -26,26 +26,26 @@ pub const RESERVED: &[&str] = &[
     "version",
 ];
 
-/// Device names that Windows gives a meaning in every folder.
-const WINDOWS: &[&str] = &["aux", "con", "nul", "prn"];
+/// Names that are devices in every folder on Windows.
+const WINDOWS_DEVICES: &[&str] = &["aux", "con", "nul", "prn"];
 
 name_type!(
     /// A command's name: 2 to 40 of `a-z`, `0-9` and single hyphens, starting with a letter.
     PluginName, "command name", |name| {
-        if RESERVED.contains(&name) { Err("is reserved by kf") } else { plain(name) }
+        if RESERVED.contains(&name) { Err("reserved by kf") } else { short_name(name) }
     }
 );
 name_type!(
-    /// Under which heading a list of commands has one, such as `training`; same alphabet as [`PluginName`].
-    CommandGroup, "command group", plain
+    /// The heading under which a command is listed, such as `training`; same alphabet as [`PluginName`].
+    CommandGroup, "command group", short_name
 );
 name_type!(
     /// A registry's short name on this machine; same alphabet as [`PluginName`].
-    RegistryId, "registry name", plain
+    RegistryId, "registry name", short_name
 );
 name_type!(
-    /// Who signs a command; same alphabet as [`PluginName`].
-    AuthorId, "author name", plain
+    /// The author who signs a command; same alphabet as [`PluginName`].
+    AuthorId, "author name", short_name
 );
 
 impl AuthorId {
@@ -55,8 +55,8 @@ impl AuthorId {
     }
 }
 
-/// The spelling rule shared by all names.
-fn plain(value: &str) -> Check {
+/// The rule for all names of this module.
+fn short_name(value: &str) -> Check {
     if !(2..=40).contains(&value.len()) {
         return Err("must be 2 to 40 characters long");
     }
@@ -64,16 +64,16 @@ fn plain(value: &str) -> Check {
         return Err("must start with a lower-case letter");
     }
     if !value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return Err("may hold only lower-case letters, digits and hyphens");
+        return Err("only lower-case letters, digits and hyphens are allowed");
     }
     if value.contains("--") || value.ends_with('-') {
-        return Err("may have only single hyphens, between letters or digits");
+        return Err("only single hyphens between letters or digits are allowed");
     }
     let numbered = value.strip_prefix("com").or_else(|| value.strip_prefix("lpt"));
-    if WINDOWS.contains(&value)
+    if WINDOWS_DEVICES.contains(&value)
         || numbered.is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
     {
-        return Err("is a device name on Windows");
+        return Err("a device name on Windows");
     }
     Ok(())
 }

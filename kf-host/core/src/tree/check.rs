@@ -1,6 +1,6 @@
-//! What a tree must hold to before a command line is built from it.
+//! Validates a command tree before a command line is built from it.
 //!
-//! The tree comes from the guest. clap asserts much of this and would stop the host, and the
+//! The tree comes from the guest. clap asserts much of this and would panic in the host, and the
 //! rest would let a guest write anything into a user's help.
 
 use std::collections::{HashMap, HashSet};
@@ -11,23 +11,23 @@ use crate::text::is_unsafe;
 const MAX_COMMANDS: usize = 300;
 const MAX_ARGUMENTS: usize = 200;
 const MAX_DEPTH: usize = 6;
-const MAX_LINE: usize = 400;
-const MAX_TEXT: usize = 16 * 1024;
-const MAX_LIST: usize = 200;
+const MAX_LINE_BYTES: usize = 400;
+const MAX_TEXT_BYTES: usize = 16 * 1024;
+const MAX_LIST_LEN: usize = 200;
 
-/// Why no command line can be built from a tree. `command` is the words that name the place,
-/// empty for the command itself.
+/// Why a command tree is invalid. `command` is the path of a subcommand, empty for the command
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
     #[error("the command tree is not valid JSON: {0}")]
     Json(String),
-    #[error("the command tree has format {0}, this kf reads format 1")]
+    #[error("the command tree has format {0}, this kf supports 1")]
     Format(u32),
-    #[error("the command tree has no command")]
+    #[error("the command tree has no commands")]
     Empty,
     #[error("the command tree {0}")]
     TooLarge(String),
-    #[error("the command tree's `{command}` {problem}")]
+    #[error("`{command}` in the command tree {problem}")]
     Command { command: String, problem: String },
 }
 
@@ -42,17 +42,17 @@ pub(super) fn check(commands: &[Command]) -> Result<(), TreeError> {
     let mut seen: HashSet<&[String]> = HashSet::new();
     for command in commands {
         if !seen.insert(&command.path) {
-            return Err(place(command, "is there twice".to_owned()));
+            return Err(place(command, "is defined twice".to_owned()));
         }
         if let Some((word, parent)) = command.path.split_last() {
             if command.path.len() > MAX_DEPTH {
                 return Err(place(command, format!("is more than {MAX_DEPTH} levels deep")));
             }
             if !is_word(word) || word == "help" {
-                return Err(place(command, format!("has the name `{}`", word.escape_debug())));
+                return Err(place(command, format!("has the invalid name `{}`", word.escape_debug())));
             }
             if !seen.contains(parent) {
-                return Err(place(command, "stands before its parent".to_owned()));
+                return Err(place(command, "comes before its parent".to_owned()));
             }
         }
         check_command(command).map_err(|problem| place(command, problem))?;
@@ -61,7 +61,7 @@ pub(super) fn check(commands: &[Command]) -> Result<(), TreeError> {
         let children =
             commands.iter().any(|other| other.path.split_last().is_some_and(|(_, p)| p == command.path));
         if !children {
-            return Err(place(command, "requires a subcommand and has none".to_owned()));
+            return Err(place(command, "requires a subcommand but has none".to_owned()));
         }
     }
     Ok(())
@@ -74,7 +74,7 @@ fn place(command: &Command, problem: String) -> TreeError {
 fn check_command(command: &Command) -> Result<(), String> {
     line("about", &command.about)?;
     text("long about", command.long_about.as_deref())?;
-    count("examples", command.examples.len(), MAX_LIST)?;
+    count("examples", command.examples.len(), MAX_LIST_LEN)?;
     for example in &command.examples {
         line("example", &example.command)?;
         line("example's about", &example.about)?;
@@ -92,7 +92,7 @@ fn check_command(command: &Command) -> Result<(), String> {
         let short = argument.short.map(|short| format!("-{short}"));
         for name in long.into_iter().chain(short) {
             if ["--help", "-h"].contains(&name.as_str()) {
-                return Err(of(format!("takes the name `{name}`, which is the host's")));
+                return Err(of(format!("has the name `{name}`, which is reserved by kf")));
             }
             if let Some(other) = names.insert(name.clone(), &argument.id) {
                 return Err(of(format!("shares the name `{name}` with `{other}`")));
@@ -111,34 +111,39 @@ fn check_command(command: &Command) -> Result<(), String> {
 
 fn check_argument(argument: &Argument) -> Result<(), String> {
     if !is_id(&argument.id) {
-        return Err("has an id that is not a short word".to_owned());
+        return Err("has an invalid id: 1 to 60 letters, digits, `-` and `_` are allowed".to_owned());
     }
     let named = argument.long.is_some() || argument.short.is_some();
     match argument.kind {
-        ArgumentKind::Positional if named => return Err("is positional and has a name".to_owned()),
+        ArgumentKind::Positional if named => return Err("is positional but has a name".to_owned()),
         ArgumentKind::Positional => {}
         _ if !named => return Err("has neither a long nor a short name".to_owned()),
-        _ if argument.last => return Err("is named and wants to stand after `--`".to_owned()),
+        _ if argument.last => {
+            return Err("is named, but only positional arguments can follow `--`".to_owned());
+        }
         ArgumentKind::Flag | ArgumentKind::Count
             if argument.required || argument.default.is_some() || !argument.possible_values.is_empty() =>
         {
-            return Err("takes no value but requires, defaults or lists one".to_owned());
+            return Err("takes no value but is required, has a default or lists values".to_owned());
         }
         _ => {}
     }
     if let Some(long) = &argument.long
         && !is_word(long)
     {
-        return Err(format!("has the name `--{}`", long.escape_debug()));
+        return Err(format!("has the invalid name `--{}`", long.escape_debug()));
     }
     if argument.short.is_some_and(|short| !short.is_ascii_alphanumeric()) {
-        return Err("has a short name that is no ASCII letter or digit".to_owned());
+        return Err("has a short name that is not an ASCII letter or digit".to_owned());
     }
     if argument.env.as_ref().is_some_and(|env| !is_variable(env)) {
-        return Err("has an environment variable that is no upper-case name".to_owned());
+        return Err(
+            "has an invalid environment variable: only upper-case letters, digits and `_` are allowed"
+                .to_owned(),
+        );
     }
     if argument.is_path() && !argument.possible_values.is_empty() {
-        return Err("is a path and lists values; which path it is, is the user's choice".to_owned());
+        return Err("is a path but lists values; only the user chooses paths".to_owned());
     }
     if argument.required && argument.default.is_some() {
         return Err("is required and has a default".to_owned());
@@ -152,9 +157,9 @@ fn check_argument(argument: &Argument) -> Result<(), String> {
     }
     text("help", Some(&argument.help))?;
     text("long help", argument.long_help.as_deref())?;
-    count("possible values", argument.possible_values.len(), MAX_LIST)?;
-    count("conflicts", argument.conflicts_with.len(), MAX_LIST)?;
-    count("requirements", argument.requires.len(), MAX_LIST)?;
+    count("possible values", argument.possible_values.len(), MAX_LIST_LEN)?;
+    count("conflicts", argument.conflicts_with.len(), MAX_LIST_LEN)?;
+    count("requirements", argument.requires.len(), MAX_LIST_LEN)?;
     let mut values = HashSet::new();
     for value in &argument.possible_values {
         line("possible value", &value.name)?;
@@ -167,13 +172,13 @@ fn check_argument(argument: &Argument) -> Result<(), String> {
         && !values.is_empty()
         && !values.contains(default)
     {
-        return Err("has a default that is none of its values".to_owned());
+        return Err("has a default that is not one of its values".to_owned());
     }
     Ok(())
 }
 
-/// Words are handed to positions from the left, so only the last may take several, and none that
-/// is required may follow one that is not.
+/// Words are assigned to positions from the left, so only the last one can take several, and required
+/// ones must come before optional ones.
 fn check_positions(arguments: &[Argument]) -> Result<(), String> {
     let positional: Vec<_> = arguments.iter().filter(|a| a.kind == ArgumentKind::Positional).collect();
     let ordinary: Vec<_> = positional.iter().filter(|a| !a.last).collect();
@@ -181,15 +186,15 @@ fn check_positions(arguments: &[Argument]) -> Result<(), String> {
         return Err("has several arguments after `--`".to_owned());
     }
     if positional.iter().rev().skip(1).any(|a| a.last) {
-        return Err("has a positional argument behind the one after `--`".to_owned());
+        return Err("has a positional argument after the one for `--`".to_owned());
     }
     if ordinary.iter().rev().skip(1).any(|a| a.repeated) {
-        return Err("has a positional argument behind one that takes several words".to_owned());
+        return Err("has a positional argument after one that takes several words".to_owned());
     }
     if ordinary.is_sorted_by_key(|a| !a.required) {
         Ok(())
     } else {
-        Err("requires an argument behind one it does not".to_owned())
+        Err("has a required argument after an optional one".to_owned())
     }
 }
 
@@ -211,8 +216,8 @@ fn is_variable(name: &str) -> bool {
 }
 
 fn line(what: &str, value: &str) -> Result<(), String> {
-    if value.len() > MAX_LINE {
-        return Err(format!("has a {what} longer than {MAX_LINE} bytes"));
+    if value.len() > MAX_LINE_BYTES {
+        return Err(format!("has a {what} longer than {MAX_LINE_BYTES} bytes"));
     }
     if value.chars().any(is_unsafe) {
         return Err(format!("has a {what} with a control or invisible character"));
@@ -222,8 +227,8 @@ fn line(what: &str, value: &str) -> Result<(), String> {
 
 fn text(what: &str, value: Option<&str>) -> Result<(), String> {
     let value = value.unwrap_or_default();
-    if value.len() > MAX_TEXT {
-        return Err(format!("has a {what} longer than {MAX_TEXT} bytes"));
+    if value.len() > MAX_TEXT_BYTES {
+        return Err(format!("has a {what} longer than {MAX_TEXT_BYTES} bytes"));
     }
     if value.chars().any(|c| is_unsafe(c) && c != '\n' && c != '\t') {
         return Err(format!("has a {what} with a control or invisible character"));

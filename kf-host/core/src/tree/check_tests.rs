@@ -51,7 +51,7 @@ fn refusal_of(arguments: Vec<Argument>) -> String {
 }
 
 #[test]
-fn a_tree_survives_its_file() {
+fn tree_parses_back_from_its_file() {
     let mut name = positional("name");
     name.required = true;
     let mut file = argument("file", ArgumentKind::Option);
@@ -71,12 +71,12 @@ fn path_with_listed_values_is_refused() {
         file.value_type = value_type;
         file.possible_values = vec![PossibleValue { name: ".kube/config".to_owned(), help: None }];
         let refused = refusal_of(vec![file]);
-        assert!(refused.contains("`file`") && refused.contains("is a path and lists values"), "{refused}");
+        assert!(refused.contains("`file`") && refused.contains("is a path but lists values"), "{refused}");
     }
 }
 
 #[test]
-fn the_file_uses_snake_case_words() {
+fn file_uses_snake_case() {
     let mut job = argument("job", ArgumentKind::Option);
     job.completion = Completion::Objects("/Pod".to_owned());
     let json: serde_json::Value =
@@ -89,7 +89,7 @@ fn the_file_uses_snake_case_words() {
 }
 
 #[test]
-fn unknown_fields_and_formats_are_refused() {
+fn unknown_field_or_format_is_refused() {
     let unknown = br#"{"format":1,"commands":[{"path":[],"about":"","shell":"rm"}]}"#;
     assert!(matches!(CommandTree::from_json(unknown), Err(TreeError::Json(_))));
     let format = br#"{"format":2,"commands":[{"path":[],"about":""}]}"#;
@@ -98,7 +98,7 @@ fn unknown_fields_and_formats_are_refused() {
 }
 
 #[test]
-fn the_command_itself_comes_first_and_parents_before_children() {
+fn tree_with_wrong_order_or_duplicates_is_refused() {
     assert!(refusal(vec![command(&["list"], vec![])]).contains("not the command itself"));
     let orphan = vec![command(&[], vec![]), command(&["a", "b"], vec![]), command(&["a"], vec![])];
     assert!(refusal(orphan).contains("before its parent"));
@@ -110,58 +110,61 @@ fn the_command_itself_comes_first_and_parents_before_children() {
 }
 
 #[test]
-fn names_of_subcommands_are_plain_words() {
+fn subcommand_with_invalid_name_is_refused() {
     for name in ["", "-x", "A", "a b", "a/b", "..", "help", "a\u{1b}[2J"] {
         assert!(
-            refusal(vec![command(&[], vec![]), command(&[name], vec![])]).contains("has the name"),
+            refusal(vec![command(&[], vec![]), command(&[name], vec![])]).contains("has the invalid name"),
             "{name:?}"
         );
     }
 }
 
 #[test]
-fn two_arguments_may_not_share_a_name() {
+fn arguments_with_the_same_name_are_refused() {
     let a = argument("a", ArgumentKind::Flag);
     assert!(refusal_of(vec![a.clone(), a.clone()]).contains("two arguments"));
     let mut b = argument("b", ArgumentKind::Flag);
     b.long = Some("a".to_owned());
     assert!(refusal_of(vec![a, b]).contains("shares the name `--a`"));
-    assert!(refusal_of(vec![argument("help", ArgumentKind::Flag)]).contains("the host's"));
+    assert!(refusal_of(vec![argument("help", ArgumentKind::Flag)]).contains("reserved by kf"));
 }
 
 #[test]
-fn arguments_name_only_arguments_that_exist() {
+fn reference_to_unknown_argument_is_refused() {
     let mut a = argument("a", ArgumentKind::Flag);
     a.conflicts_with = vec!["b".to_owned()];
     assert!(refusal_of(vec![a]).contains("unknown argument `b`"));
 }
 
 #[test]
-fn a_named_argument_has_a_name_and_a_positional_none() {
+fn unnamed_option_or_named_positional_is_refused() {
     let mut option = argument("a", ArgumentKind::Option);
     option.long = None;
     assert!(refusal_of(vec![option]).contains("neither"));
     let mut position = positional("a");
     position.long = Some("a".to_owned());
-    assert!(refusal_of(vec![position]).contains("positional and has a name"));
+    assert!(refusal_of(vec![position]).contains("positional but has a name"));
 }
 
 #[test]
-fn positions_can_be_told_apart() {
+fn ambiguous_positional_arguments_are_refused() {
     let mut many = positional("many");
     many.repeated = true;
     assert!(refusal_of(vec![many.clone(), positional("b")]).contains("takes several words"));
     let mut required = positional("b");
     required.required = true;
-    assert!(refusal_of(vec![positional("a"), required.clone()]).contains("behind one it does not"));
+    assert!(
+        refusal_of(vec![positional("a"), required.clone()])
+            .contains("required argument after an optional one")
+    );
     let mut last = positional("rest");
     (last.last, last.repeated) = (true, true);
-    assert!(refusal_of(vec![last.clone(), positional("b")]).contains("behind the one after"));
+    assert!(refusal_of(vec![last.clone(), positional("b")]).contains("after the one for `--`"));
     assert!(CommandTree::new(vec![command(&[], vec![required, many, last])]).is_ok());
 }
 
 #[test]
-fn help_holds_no_control_or_invisible_characters() {
+fn control_or_invisible_character_in_help_is_refused() {
     for hidden in
         ["\u{1b}]52;c;aGk=\u{7}", "a\u{200b}b", "a\u{ad}b", "a\u{2028}b", "a\u{e0041}b", "a\u{202e}b"]
     {
@@ -179,7 +182,7 @@ fn help_holds_no_control_or_invisible_characters() {
 }
 
 #[test]
-fn trees_are_bounded() {
+fn oversized_tree_is_refused() {
     let many = (0..400).map(|i| positional(&format!("a{i}"))).collect();
     assert!(refusal_of(many).contains("at most 200"));
     let commands = std::iter::once(command(&[], vec![]))

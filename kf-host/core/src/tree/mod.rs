@@ -1,12 +1,10 @@
-//! A command's tree of subcommands and arguments as data.
+//! The tree of a command's subcommands and arguments, as data.
 //!
-//! A guest describes itself once, when it is published. From then on the description travels as
-//! JSON (`command.json`), and help, errors and completion are made from that: asking
-//! for help never starts a guest. So nothing here knows wasmtime, and reading a tree costs what
-//! reading JSON costs.
+//! A guest describes itself once, when it is published. After that the description is stored as JSON
+//! (`command.json`), from which help, errors and completion are made: `--help` never starts a guest.
+//! So this module does not depend on wasmtime, and reading a tree is as fast as reading JSON.
 //!
-//! The file is an envelope with a format number around the list of commands, parents before
-//! their children:
+//! The file has a format number and the list of commands, parents before their children:
 //!
 //! ```json
 //! {"format": 1, "commands": [{"path": [], "about": "Say hello", "arguments": []}]}
@@ -20,10 +18,10 @@ mod paths;
 pub use check::TreeError;
 pub use paths::PathArguments;
 
-/// The only format of `command.json` there is.
+/// The only format of `command.json`.
 pub const FORMAT: u32 = 1;
 
-/// What an argument's value must look like.
+/// The type of an argument's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueType {
@@ -34,45 +32,47 @@ pub enum ValueType {
     Boolean,
     /// A duration such as `90s` or `2h`.
     Duration,
-    /// A file the command may then read, and no other.
+    /// A file, which the command can then read, and no other.
     File,
-    /// A directory whose regular files the command may then read, and no other.
+    /// A directory, whose regular files the command can then read, and no other.
     Directory,
-    /// A name, or a file the command may then read: see [`ValueType::is_file`].
+    /// A name, or a file that the command can then read: see [`ValueType::is_file`].
     NameOrFile,
 }
 
 impl ValueType {
-    /// Whether a value of this type names a file that the command may then read.
+    /// Whether a value of this type names a file that the command can then read.
     #[must_use]
     pub fn is_file(self, value: &str) -> bool {
         match self {
             Self::File => true,
-            // No object has such a name: they are what a manifest's file ends in, and stdin.
-            Self::NameOrFile => value == "-" || FILE_ENDINGS.iter().any(|ending| value.ends_with(ending)),
+            // No object has such a name: the extensions of manifest files, and stdin.
+            Self::NameOrFile => {
+                value == "-" || MANIFEST_EXTENSIONS.iter().any(|extension| value.ends_with(extension))
+            }
             _ => false,
         }
     }
 }
 
-/// What the name of a manifest's file ends in.
-const FILE_ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+/// The extensions of manifest files.
+const MANIFEST_EXTENSIONS: [&str; 3] = [".yaml", ".yml", ".json"];
 
-/// Where the shell gets an argument's values from.
+/// Where shell completion gets an argument's values from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Completion {
     #[default]
     None,
-    /// The names of the namespace's objects of a kind, as `group/Kind`; core is `/Pod`.
+    /// The names of the objects of a kind in the namespace, as `group/Kind`; core is `/Pod`.
     Objects(String),
-    /// Files of the user's machine, by the shell.
+    /// Local files, completed by the shell.
     Files,
     /// The command's own `complete`.
     Dynamic,
 }
 
-/// One of the values an argument is limited to.
+/// One of the allowed values of an argument.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PossibleValue {
@@ -91,7 +91,7 @@ pub enum ArgumentKind {
     Option,
     /// Takes no value.
     Flag,
-    /// Takes no value and counts.
+    /// Takes no value; occurrences are counted.
     Count,
 }
 
@@ -112,7 +112,7 @@ pub struct Argument {
     pub value_type: ValueType,
     #[serde(default)]
     pub required: bool,
-    /// May be given several times, or takes several values.
+    /// Can be given several times, or takes several values.
     #[serde(default)]
     pub repeated: bool,
     /// Only after `--`.
@@ -143,14 +143,14 @@ pub struct Argument {
 }
 
 impl Argument {
-    /// Whether its value names, or may name, a file or a directory that the command may then read.
+    /// Whether its value names, or can name, a file or a directory that the command can then read.
     #[must_use]
     pub fn is_path(&self) -> bool {
         matches!(self.value_type, ValueType::File | ValueType::Directory | ValueType::NameOrFile)
     }
 }
 
-/// A line to try, with what it does.
+/// An example command line and what it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
@@ -165,7 +165,7 @@ pub struct Example {
 pub struct Command {
     /// Empty for the command itself, then one word a level.
     pub path: Vec<String>,
-    /// Imperative, under 60 characters, no full stop.
+    /// Imperative, under 60 characters, no period.
     pub about: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_about: Option<String>,
@@ -193,7 +193,7 @@ impl CommandTree {
     ///
     /// # Errors
     ///
-    /// The first thing in it that no command line could be built from.
+    /// The first problem in it.
     pub fn new(commands: Vec<Command>) -> Result<Self, TreeError> {
         check::check(&commands)?;
         Ok(Self { format: FORMAT, commands })
@@ -243,7 +243,7 @@ impl CommandTree {
         self.commands.first()
     }
 
-    /// Whether any argument names a file or a directory, and so asks for the interface that reads it.
+    /// Whether any argument names a file or a directory, and so needs the interface that reads it.
     #[must_use]
     pub fn reads_files(&self) -> bool {
         self.commands.iter().flat_map(|command| &command.arguments).any(Argument::is_path)

@@ -1,9 +1,8 @@
-//! Which words of a command line are paths, and so rights to read.
+//! The arguments of a command that are paths, and so grant the right to read.
 //!
-//! A typed path is a grant for that run. Which words are paths is the author's choice, and a later version
-//! may choose another: the name of a job becomes the name of a file. So the words are part of what a user
-//! accepts, each by the way it is given, and what an earlier version did not treat as a path has to be
-//! accepted again.
+//! A typed path is a grant for that run. The author decides which arguments are paths, and a later version can
+//! decide differently: the name of a job becomes the name of a file. So these arguments are part of the consent,
+//! as the user types them, and a new one has to be accepted.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +10,12 @@ use serde::Serialize;
 
 use super::{Argument, ArgumentKind, Command, CommandTree, ValueType};
 
-/// The words that name a file or a directory, as `--from-dir`, `word 2` or `-f of create`.
+/// The arguments that name a file or a directory: `--from-dir`, `word 2` or `-f of create`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PathArguments {
-    /// Each may name one file to read.
+    /// Each can name one file to read.
     pub files: BTreeSet<String>,
-    /// Each may name a directory, and everything below it may be read.
+    /// Each can name a directory, of which everything below can be read.
     pub directories: BTreeSet<String>,
 }
 
@@ -34,12 +33,12 @@ impl PathArguments {
                     ValueType::Directory => &mut paths.directories,
                     _ => continue,
                 };
-                let where_it_ends = match argument.value_type {
+                let extensions = match argument.value_type {
                     ValueType::NameOrFile => " (*.yaml, *.yml, *.json)",
                     _ => "",
                 };
                 let ways = ways(argument, position).into_iter();
-                words.extend(ways.map(|way| placed(command, &format!("{way}{where_it_ends}"))));
+                words.extend(ways.map(|way| placed(command, &format!("{way}{extensions}"))));
             }
         }
         paths
@@ -64,7 +63,7 @@ impl PathArguments {
     }
 }
 
-/// Every way to give a value to the argument.
+/// Every way to give the argument a value.
 fn ways(argument: &Argument, position: usize) -> Vec<String> {
     match argument.kind {
         ArgumentKind::Positional if argument.last => vec!["what follows --".to_owned()],
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_name_a_path_counts() {
+    fn every_way_to_give_a_path_is_listed() {
         let found = paths(&[
             positional("name", "text"),
             positional("file", "file"),
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_may_be_a_file_is_told_as_one() {
+    fn name_or_file_argument_counts_as_file() {
         let found = paths(&[positional("name", "name_or_file"), positional("file", "file")]);
         let files = ["word 1 (*.yaml, *.yml, *.json) of now", "word 2 of now"];
         assert_eq!(found.files, files.map(str::to_owned).into());
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn word_that_becomes_a_path_is_new() {
+    fn argument_that_becomes_a_path_is_growth() {
         let text = paths(&[positional("name", "text")]);
         let file = paths(&[positional("name", "file")]);
         let directory = paths(&[positional("name", "directory")]);
@@ -143,7 +142,7 @@ mod tests {
         for (old, new) in [(&text, &file), (&text, &directory), (&file, &directory), (&directory, &file)] {
             assert!(!old.cover(new), "{old:?} {new:?}");
         }
-        // Under whatever id: what counts is what the user types.
+        // The id does not matter, only what the user types.
         let renamed = paths(&[positional("other", "file")]);
         assert!(file.cover(&renamed));
         let moved = paths(&[positional("first", "text"), positional("name", "file")]);

@@ -1,7 +1,7 @@
-//! One module for each version of the ABI that is served, behind one dispatch.
+//! One module for each supported version of the ABI, behind one dispatch.
 //!
-//! The WIT of a released version never changes, so neither does what its module accepts. When there is
-//! a newer version, this one's host functions forward to that one's.
+//! The WIT of a released version never changes, and neither does its module's interface. When there is a
+//! newer version, the host functions of the old one forward to the new one.
 
 mod since_0_1;
 
@@ -16,19 +16,19 @@ use crate::interface::Interface;
 use crate::run::{Candidate, CompletionRequest, GuestError};
 use crate::state::State;
 
-/// A served version.
+/// A supported version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Abi {
     Since0_1,
 }
 
 impl Abi {
-    /// What serves components built for `version`; none if this kf does not run them.
+    /// The implementation for components built for `version`; none if this kf does not run them.
     pub(crate) fn serving(version: &Version) -> Option<Self> {
         kf_core::abi::is_supported(version).then_some(Self::Since0_1)
     }
 
-    /// Links the interfaces of the list, and nothing else.
+    /// Links the given interfaces, and no others.
     pub(crate) fn link(self, linker: &mut Linker<State>, interfaces: &BTreeSet<Interface>) -> Result<()> {
         match self {
             Self::Since0_1 => since_0_1::link(linker, interfaces),
@@ -49,7 +49,7 @@ impl Abi {
     }
 }
 
-/// A guest that was instantiated: the exports of the world, in the host's own types.
+/// An instantiated guest: the exports of the world, with the host's own types.
 pub(crate) enum Instance {
     Since0_1(since_0_1::Command),
 }

@@ -1,4 +1,4 @@
-//! Leaves a progress bar on the screen, a log half copied, and the host with everything to clean up.
+//! Leaves a progress bar on the screen and a log half copied, for the host to clean up.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -23,7 +23,7 @@ fn open(pod: &str) -> Result<LogStream, Error> {
 fn run(_: Vec<String>) -> Answer {
     std::mem::forget(logs::forward(open("web-open")?, None));
     std::mem::forget(Progress::new("waiting", None));
-    // This log ends once the host has copied what there is of the other.
+    // This log ends once the host has copied the other one.
     open("web-after")?.next()?;
     ui::print(b"done\n")?;
     Ok(0)

@@ -1,4 +1,4 @@
-//! Needs more memory than it may have before its first instruction.
+//! Needs more memory than allowed before its first instruction.
 
 #![cfg(target_arch = "wasm32")]
 

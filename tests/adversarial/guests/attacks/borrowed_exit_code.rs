@@ -1,4 +1,4 @@
-//! Ends with an exit code of kf's own, which only a session in a container may have.
+//! Exits with a code that is reserved for kf, which is allowed only as the code of a session.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -7,7 +7,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// The session ends with 7; the first argument is what the command says.
+/// The session exits with 7, and the command with its first argument.
 fn run(arguments: Vec<String>) -> Answer {
     let options = SessionOptions { container: None, stdin: false, tty: false };
     sessions::exec(None, "web", &["exit".to_owned()], &options)?;

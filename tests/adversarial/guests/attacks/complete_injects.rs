@@ -1,4 +1,4 @@
-//! Offers a person who presses Tab words that the shell would act on.
+//! Offers completion candidates that the shell would act on.
 
 #![cfg(target_arch = "wasm32")]
 

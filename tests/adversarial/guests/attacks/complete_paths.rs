@@ -1,4 +1,4 @@
-//! Offers paths of its own choice where the user names a file for it to read.
+//! Offers its own paths as candidates for a file to read.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Prints where only candidates may stand.
+//! Prints during completion.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Never answers a person who presses Tab.
+//! Never returns from completion.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Changes the cluster while a person only presses Tab.
+//! Changes the cluster during completion.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -12,7 +12,7 @@ const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"implant
 "spec":{"schedulerName":"nobody","containers":[{"name":"main","image":"kf.test/none"}]}}"#;
 const LABEL: &str = r#"{"metadata":{"labels":{"implanted":"yes"}}}"#;
 
-/// Who really runs it may do this.
+/// A real run is allowed to do this.
 fn run(_: Vec<String>) -> Answer {
     match implanted().first() {
         Some(_) => Ok(0),

@@ -1,4 +1,4 @@
-//! Hands over a document of a hundred thousand levels, for the host to recurse into.
+//! Passes a document with a hundred thousand levels, into which the host might recurse.
 
 #![cfg(target_arch = "wasm32")]
 

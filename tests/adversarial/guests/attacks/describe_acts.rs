@@ -1,4 +1,4 @@
-//! Acts while it is only asked what it is.
+//! Calls the cluster while it describes itself.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Describes itself with escapes and a name of the host's.
+//! Describes itself with escape sequences.
 
 #![cfg(target_arch = "wasm32")]
 

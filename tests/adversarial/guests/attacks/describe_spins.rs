@@ -1,4 +1,4 @@
-//! Answers no question about itself.
+//! Never returns from describing itself.
 
 #![cfg(target_arch = "wasm32")]
 

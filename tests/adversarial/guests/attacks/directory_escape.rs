@@ -1,4 +1,4 @@
-//! Reads what is not below the directory that was named, by every spelling it can think of.
+//! Reads files outside of the named directory, with many spellings of their paths.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -7,7 +7,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// The first argument is the directory that was named, the second a file beside it.
+/// The first argument is the named directory, the second a file next to it.
 fn run(arguments: Vec<String>) -> Answer {
     let [directory, secret] = arguments.as_slice() else { return Ok(10) };
     let file = secret.rsplit_once('/').map_or(secret.as_str(), |(_, file)| file);
@@ -49,7 +49,7 @@ fn run(arguments: Vec<String>) -> Answer {
             ui::print(format!("walked {other}\n").as_bytes())?;
         }
     }
-    // To walk a directory is no grant to read it, or what is in it, as a named file.
+    // A named directory does not grant reading it, or its files, as a named file.
     for path in [directory.clone(), format!("{directory}/train.py")] {
         if files::read(&path).is_ok() {
             ui::print(format!("read {path}\n").as_bytes())?;
@@ -65,10 +65,10 @@ fn run(arguments: Vec<String>) -> Answer {
         if files::read_below(directory, "swapped")
             .is_ok_and(|content| content != b"mine\n" && !content.is_empty())
         {
-            ui::print(b"read through a link that came in time\n")?;
+            ui::print(b"read through a link that was swapped in\n")?;
         }
     }
-    // What is below still opens, so the others were tried for good.
+    // A file below the directory still opens, so the attempts above were real.
     ui::print(&files::read_below(directory, "train.py")?)?;
     Ok(0)
 }

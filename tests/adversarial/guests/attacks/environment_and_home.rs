@@ -1,4 +1,4 @@
-//! Looks for the environment, the arguments, the working directory, a home and stdin.
+//! Reads environment variables, arguments, the working directory, directories and stdin.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,7 +9,7 @@ use wasip2::filesystem::preopens;
 
 attack!(run);
 
-/// Prints whatever it finds.
+/// Prints everything it finds.
 fn run(_: Vec<String>) -> Answer {
     for (name, value) in environment::get_environment() {
         ui::print(format!("variable {name}={value}\n").as_bytes())?;

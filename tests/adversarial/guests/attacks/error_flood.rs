@@ -1,4 +1,4 @@
-//! Fails with more words than its output may have.
+//! Fails with a message that is larger than its output limit.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Sends the terminal escapes by every way there is.
+//! Sends escape sequences to the terminal through every function.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,11 +8,11 @@ use kf_attacks::{Answer, Error, attack};
 
 attack!(run);
 
-/// Clears the screen, sets the title, writes the clipboard, turns the text around.
+/// Clears the screen, sets the title, writes to the clipboard, reverses the text.
 const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;root#\u{7}\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}txt\u{200b}.\u{ad}exe\u{2028}\u{e0041}";
 
 fn run(_: Vec<String>) -> Answer {
-    // In two halves, each of which is harmless.
+    // In two halves, each of them harmless.
     let (head, tail) = ESCAPES.as_bytes().split_at(1);
     ui::print(head)?;
     ui::print(tail)?;

@@ -1,4 +1,4 @@
-//! Ends with the exit code it is given, also one that is kf's own.
+//! Exits with a given code, even one that is reserved for kf.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Listens on a port of its own choice, where something of the user's may be expected.
+//! Listens on a port of its own choice, where the user may expect another service.
 
 #![cfg(target_arch = "wasm32")]
 

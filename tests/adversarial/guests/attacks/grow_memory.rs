@@ -1,4 +1,4 @@
-//! Takes all the memory there is.
+//! Allocates memory without end.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Keeps ports of the pod `server` open for ever: one that is served, and one that is not.
+//! Keeps two ports of the pod `server` open forever: one is served, the other is not.
 
 #![cfg(target_arch = "wasm32")]
 

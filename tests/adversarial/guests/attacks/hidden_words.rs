@@ -1,4 +1,5 @@
-//! May change a secret and a config map and read neither, and has the API server's errors tell what they hold.
+//! Can change a secret and a config map but not read them, and tries to learn their content from errors of the API
+//! server.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,9 +9,9 @@ use kf_attacks::{Answer, attack, object};
 
 attack!(run);
 
-/// Notes all that it is told. Its answer is the last refusal.
+/// Prints every answer. Fails with the last refusal.
 fn run(_: Vec<String>) -> Answer {
-    let mut told = Vec::new();
+    let mut answers = Vec::new();
     for kind in ["Secret", "ConfigMap"] {
         let object = object(kind, "token");
         for dry_run in [true, false] {
@@ -23,12 +24,12 @@ fn run(_: Vec<String>) -> Answer {
                 "{}",
             ] {
                 for kind in [PatchKind::Merge, PatchKind::Strategic] {
-                    told.push(kube::patch(&object, kind, body, options));
+                    answers.push(kube::patch(&object, kind, body, options));
                 }
-                told.push(kube::apply(&object, body, options));
+                answers.push(kube::apply(&object, body, options));
             }
             let guess = r#"[{"op":"test","path":"/data/password","value":"correct-horse"}]"#;
-            told.push(kube::patch(&object, PatchKind::Json, guess, options));
+            answers.push(kube::patch(&object, PatchKind::Json, guess, options));
         }
     }
     let question = Access {
@@ -38,15 +39,15 @@ fn run(_: Vec<String>) -> Answer {
         namespace: None,
         name: None,
     };
-    told.push(kube::can_i(&[question]).map(|verdicts| format!("{verdicts:?}")));
-    told.push(kube::whoami().map(|identity| identity.username));
-    for answer in &told {
+    answers.push(kube::can_i(&[question]).map(|verdicts| format!("{verdicts:?}")));
+    answers.push(kube::whoami().map(|identity| identity.username));
+    for answer in &answers {
         match answer {
             Ok(answer) => ui::print(answer.as_bytes())?,
             Err(error) => ui::print(error.message.as_bytes())?,
         }
         ui::print(b"\n")?;
     }
-    let refused = told.into_iter().rev().find_map(Result::err);
+    let refused = answers.into_iter().rev().find_map(Result::err);
     refused.map_or(Ok(0), Err)
 }

@@ -1,4 +1,4 @@
-//! Calls the host for ever, with calls that cost the guest nothing.
+//! Calls the host in an endless loop, with calls that are cheap for the guest.
 
 #![cfg(target_arch = "wasm32")]
 

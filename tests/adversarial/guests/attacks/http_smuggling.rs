@@ -1,4 +1,4 @@
-//! Hides a second request, another host or somebody else's name in an HTTP request to a pod.
+//! Hides a second request, another host or another user's name in an HTTP request to a pod.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,7 +8,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// Counts what got through; 0 is nothing.
+/// Counts the attempts that got through.
 fn run(_: Vec<String>) -> Answer {
     let plain = || Request {
         namespace: None,
@@ -50,6 +50,6 @@ fn run(_: Vec<String>) -> Answer {
     }
     tried("another namespace", Request { namespace: Some("kube-system".to_owned()), ..plain() });
     let bearer = Bearer { service_account: "admin".to_owned(), audience: String::new() };
-    tried("somebody's token", Request { bearer: Some(bearer), ..plain() });
+    tried("another account's token", Request { bearer: Some(bearer), ..plain() });
     Ok(through)
 }

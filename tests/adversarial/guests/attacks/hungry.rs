@@ -1,7 +1,7 @@
-//! Makes the host hold as much as it can: for each function of the ABI what costs it most.
+//! Makes the host use as much memory as possible, with the most expensive use of each function of the ABI.
 //!
-//! Before that the guest takes all memory it may have itself, so that what the host needs comes on top. It keeps
-//! only as much free as the attack needs.
+//! Before that the guest allocates all of its own memory, except for what the attack needs, so that the host's memory
+//! is additional.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -26,7 +26,7 @@ attack!(run, describe, complete, *b"0.1.0");
 
 const MIB: usize = 1 << 20;
 
-/// As much as one call may carry, but for the rest of its arguments.
+/// The limit of one call, except for small arguments.
 const CALL: usize = 16 * MIB;
 
 fn describe() -> Vec<Command> {
@@ -65,16 +65,16 @@ fn complete(_: CompletionRequest) -> Vec<Candidate> {
     candidates
 }
 
-/// What was not attacked.
+/// The exit code for an unknown function.
 const UNKNOWN: u8 = 99;
 
 fn run(words: Vec<String>) -> Answer {
-    // Says that it was started.
+    // Shows that it was started.
     ui::note("hungry");
     let function = words.iter().find_map(|word| word.strip_prefix("attack:"));
     match attacked(function.unwrap_or_default()) {
         Err(error) if function == Some("run") => Err(error),
-        // An attack that is refused has still been tried.
+        // A refused attack still counts as tried.
         Err(error) if error.code != ErrorCode::Invalid || !error.message.starts_with("no attack") => {
             ui::note(&format!("refused: {}", error.message));
             Ok(0)
@@ -86,7 +86,7 @@ fn run(words: Vec<String>) -> Answer {
 
 static PAGE: [u8; 4 << 10] = [1; 4 << 10];
 
-/// Takes all memory but so many bytes.
+/// Allocates all memory except for `free` bytes.
 fn hoard(free: usize) {
     let reserve = vec![1_u8; free];
     black_box(&reserve);
@@ -108,7 +108,7 @@ fn bomb(bytes: usize) -> String {
     format!("[{}{{}}]", "{\"\":0},".repeat(bytes / 7))
 }
 
-/// As many values as are parsed.
+/// As many values as the host parses.
 fn largest() -> String {
     format!("{{\"spec\":{}}}", bomb(17_100 * 7))
 }
@@ -139,12 +139,12 @@ fn ignore<T>(answer: T) {
     black_box(answer);
 }
 
-/// Whatever the answer is, it was an answer.
+/// Any answer is fine.
 fn tried<T>(answer: Result<T, Error>) -> Result<(), Error> {
     answer.map(drop)
 }
 
-/// As many of something as one is given.
+/// Opens as many as possible.
 fn all<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<Vec<T>, Error> {
     let mut all = Vec::new();
     loop {
@@ -156,7 +156,7 @@ fn all<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<Vec<T>, Error> {
     }
 }
 
-/// Lets everything that is open arrive.
+/// Waits until the data of all open streams has arrived.
 fn pause() {
     poll::wait(&[&clock::after(300)]);
 }
@@ -433,7 +433,7 @@ fn attacked(function: &str) -> Result<(), Error> {
             let most = vec![b'x'; 64 << 10];
             hoard(4 * MIB);
             (0..500).for_each(|_| forget(stdout.subscribe()));
-            // Without an end of a line.
+            // Without a newline.
             for stream in [stdout, stderr] {
                 for _ in 0..CALL / most.len() {
                     let _ = stream.write(&most);

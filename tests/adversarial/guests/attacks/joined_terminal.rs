@@ -1,4 +1,4 @@
-//! Joins the user's terminal, stdin, or screen alone to a pod without the right to.
+//! Joins the user's terminal, stdin or only stdout to a pod, without the right.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,7 +9,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// Answers with the last refusal.
+/// Fails with the last refusal.
 fn run(_: Vec<String>) -> Answer {
     let command = vec!["sh".to_owned()];
     let mut last = None;

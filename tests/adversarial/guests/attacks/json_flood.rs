@@ -1,4 +1,4 @@
-//! Sends documents that take up a hundred times their size once they are parsed.
+//! Sends documents that take a hundred times their size once parsed.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,7 +8,7 @@ use kf_attacks::{Answer, Error, attack, object};
 
 attack!(run);
 
-/// Counts what was not refused for what it is.
+/// Counts the calls that were not refused as invalid.
 fn run(_: Vec<String>) -> Answer {
     let bomb = format!("[{}{{}}]", "{},".repeat(5 << 20));
     let pod = object("Pod", "web");

@@ -1,5 +1,5 @@
-//! Copies the logs of two pods at once, reads a third itself, and passes on what it learns. The attack
-//! is in the pods: each tries to write lines in another's name.
+//! Copies the logs of two pods at once, and reads a third log itself. The attack is in the pods: each
+//! tries to print lines in the name of another.
 
 #![cfg(target_arch = "wasm32")]
 

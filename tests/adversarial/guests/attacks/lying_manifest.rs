@@ -1,4 +1,4 @@
-//! Asks in its manifest for pods, and goes for secrets.
+//! Asks for pods in its manifest, but reads secrets.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,7 +8,7 @@ use kf_attacks::{Answer, attack, kind, object};
 
 attack!(run);
 
-/// Reads what was asked for, then tries the rest and prints what it got. Its answer is the last refusal.
+/// Reads what was granted, then tries the rest and prints what it got. Fails with the last refusal.
 fn run(_: Vec<String>) -> Answer {
     if let Ok(pod) = kube::get(&object("Pod", "web")) {
         ui::print(pod.as_bytes())?;

@@ -1,4 +1,4 @@
-//! Makes the host hold a million timers.
+//! Makes the host keep a million timers.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Hides a path, a query or another namespace in every word it may choose.
+//! Hides a path, a query or another namespace in every string of a call.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -24,7 +24,7 @@ const WORDS: [&str; 12] = [
     "web\u{202e}",
 ];
 
-/// Counts what got through; 0 is nothing.
+/// Counts the attempts that got through.
 fn run(_: Vec<String>) -> Answer {
     let mut through = 0;
     let mut tried = |what: &str, worked: bool| {
@@ -70,7 +70,7 @@ fn run(_: Vec<String>) -> Answer {
         field_selector: None,
     };
     tried("a selector with another parameter", kube::list(&selector, None, None).is_ok());
-    // The address says one thing and the body another.
+    // The body contradicts the URL.
     for body in [
         r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"kube-system"}}"#,
         r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"web"}}"#,

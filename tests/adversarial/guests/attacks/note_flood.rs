@@ -1,4 +1,4 @@
-//! Talks for ever.
+//! Prints notes in an endless loop.
 
 #![cfg(target_arch = "wasm32")]
 

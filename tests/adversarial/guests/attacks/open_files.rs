@@ -1,4 +1,4 @@
-//! Reads files nobody named, by every spelling it can think of.
+//! Reads files that the user did not name, with many spellings of their paths.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -7,7 +7,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// The first argument is the one file that was named, the second a file beside it.
+/// The first argument is the named file, the second a file next to it.
 fn run(arguments: Vec<String>) -> Answer {
     let [named, other] = arguments.as_slice() else { return Ok(10) };
     let folder = named.rsplit_once('/').map_or(".", |(folder, _)| folder);
@@ -34,7 +34,7 @@ fn run(arguments: Vec<String>) -> Answer {
             ui::print(format!("read {path}: {} bytes\n", content.len()).as_bytes())?;
         }
     }
-    // The one that was named still opens, so the others were tried for good.
+    // The named file still opens, so the attempts above were real.
     ui::print(&files::read(named)?)?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! Prints for ever, and does not care whether it works.
+//! Prints in an endless loop, and ignores errors.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Has a page of somebody else's shown, as one of a forwarded port.
+//! Opens foreign pages in the browser, as pages of a forwarded port.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Fills the person's browser with pages, and their screen with its windows.
+//! Opens as many pages as possible in the user's browser.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -7,7 +7,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// Counts the pages that were shown.
+/// Counts the pages that were opened.
 fn run(_: Vec<String>) -> Answer {
     let mut shown = 0;
     while shown < 60 {

@@ -1,4 +1,4 @@
-//! Panics with a message of its own.
+//! Panics with an escape sequence in its message.
 
 #![cfg(target_arch = "wasm32")]
 

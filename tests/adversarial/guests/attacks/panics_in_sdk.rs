@@ -1,4 +1,4 @@
-//! Panics in a command that is written with the SDK.
+//! Panics in a command written with the SDK.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Waits for one thing half a million times at once.
+//! Waits for half a million pollables at once.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Waits for ever for what is ready, so that it never really waits.
+//! Waits in an endless loop for a pollable that is ready, so that it never really waits.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Prints as much as it likes in front of another's lines, where its own are counted.
+//! Prints long prefixes before the lines of a log, which do not count as its own output.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Starts a process that says more than anybody wants to hear, and lets it talk.
+//! Starts a process with endless output, and does not read it.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,11 +9,11 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// 0 if every piece was of the size that was promised.
+/// 0 if no chunk was larger than allowed.
 fn run(_: Vec<String>) -> Answer {
     let options = SessionOptions { container: None, stdin: false, tty: false };
     let process = sessions::start(None, "web", &["yes".to_owned()], &options)?;
-    // It goes on for a while with nobody listening.
+    // Lets it print for a while without reading.
     poll::wait(&[&clock::after(200)]);
     for _ in 0..10 {
         match process.next()? {

@@ -1,4 +1,4 @@
-//! Writes to a process that does not read, for ever.
+//! Writes in an endless loop to a process that does not read.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Asks for a terabyte of random bytes.
+//! Requests a terabyte of random bytes.
 
 #![cfg(target_arch = "wasm32")]
 

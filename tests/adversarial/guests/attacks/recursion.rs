@@ -1,4 +1,4 @@
-//! Fills the stack.
+//! Overflows the stack.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -10,8 +10,8 @@ fn run(arguments: Vec<String>) -> Answer {
     Ok(u8::try_from(deeper(arguments.len() as u64 + 1) % 2).unwrap_or_default())
 }
 
-/// Not a tail call, and nothing in it that would go to the guest's own memory. The end is never
-/// met; without it the compiler would make a loop of this.
+/// Not a tail call, and it keeps nothing in linear memory. The end is never reached; without it the
+/// compiler would turn this into a loop.
 #[inline(never)]
 fn deeper(depth: u64) -> u64 {
     if depth == 0x5eed {

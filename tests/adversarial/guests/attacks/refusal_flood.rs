@@ -1,4 +1,4 @@
-//! Asks for what it may not have, again and again, so that whoever looks for its other calls finds only this.
+//! Makes refused calls in a loop, to hide its other calls in the audit log.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,16 +9,16 @@ use kf_attacks::{Answer, attack, object};
 
 attack!(run);
 
-/// Says how often it was refused, and how often for having asked too often.
+/// Prints how many calls were refused, and how many exceeded the budget.
 fn run(_: Vec<String>) -> Answer {
-    let (mut refused, mut spent) = (0, 0);
+    let (mut refused, mut over_budget) = (0, 0);
     for _ in 0..3_000 {
         match kube::get(&object("Secret", "token")) {
-            Err(error) if error.code == ErrorCode::Budget => spent += 1,
+            Err(error) if error.code == ErrorCode::Budget => over_budget += 1,
             Err(_) => refused += 1,
             Ok(_) => {}
         }
     }
-    ui::print(format!("{refused} refused, {spent} over budget\n").as_bytes())?;
+    ui::print(format!("{refused} refused, {over_budget} over budget\n").as_bytes())?;
     Ok(0)
 }

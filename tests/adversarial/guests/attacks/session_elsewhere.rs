@@ -1,4 +1,4 @@
-//! Opens sessions and ports where it may not, by every word it may choose.
+//! Opens sessions and ports where it is not allowed, with hostile strings in every argument.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -19,7 +19,7 @@ const WORDS: [&str; 8] = [
     "web\r\nhost: evil",
 ];
 
-/// Counts what got through; 0 is nothing.
+/// Counts the attempts that got through.
 fn run(_: Vec<String>) -> Answer {
     let mut through = 0;
     let mut tried = |what: &str, worked: bool| {
@@ -48,6 +48,6 @@ fn run(_: Vec<String>) -> Answer {
         tried(namespace, sessions::open_port_forward(Some(namespace), "web", &ports).is_ok());
     }
     let terminal = SessionOptions { tty: true, ..options(None) };
-    tried("a terminal of its own", sessions::start(None, "web", &command, &terminal).is_ok());
+    tried("a process with a terminal", sessions::start(None, "web", &command, &terminal).is_ok());
     Ok(through)
 }

@@ -1,4 +1,4 @@
-//! Opens processes and forwarded ports until it may not.
+//! Opens processes and port-forwards up to the limit.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,7 +8,7 @@ use kf_attacks::{Answer, attack};
 
 attack!(run);
 
-/// The number of both that could be opened.
+/// Returns how many could be opened.
 fn run(_: Vec<String>) -> Answer {
     let (mut processes, mut forwards) = (Vec::new(), Vec::new());
     let options = || SessionOptions { container: None, stdin: false, tty: false };

@@ -1,4 +1,4 @@
-//! Computes for half a second, sleeps for a millisecond, and so on for ever.
+//! Computes for half a second and sleeps for a millisecond, in an endless loop.
 
 #![cfg(target_arch = "wasm32")]
 

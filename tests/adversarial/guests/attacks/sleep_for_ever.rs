@@ -1,4 +1,4 @@
-//! Waits for a moment that never comes.
+//! Waits forever.
 
 #![cfg(target_arch = "wasm32")]
 

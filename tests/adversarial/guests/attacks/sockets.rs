@@ -1,4 +1,4 @@
-//! Wants the network.
+//! Connects to the network.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Never answers.
+//! Computes in an endless loop.
 
 #![cfg(target_arch = "wasm32")]
 

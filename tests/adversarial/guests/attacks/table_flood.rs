@@ -1,4 +1,4 @@
-//! Prints one table after the other.
+//! Prints tables in an endless loop.
 
 #![cfg(target_arch = "wasm32")]
 

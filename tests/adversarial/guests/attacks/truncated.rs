@@ -1,4 +1,4 @@
-//! An honest command, of which the test cuts off the end.
+//! A valid command, which the test truncates.
 
 #![cfg(target_arch = "wasm32")]
 

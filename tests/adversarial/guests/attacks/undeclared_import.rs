@@ -1,4 +1,4 @@
-//! Uses the cluster; its manifest asks for nothing.
+//! Uses the cluster without asking for it in its manifest.
 
 #![cfg(target_arch = "wasm32")]
 

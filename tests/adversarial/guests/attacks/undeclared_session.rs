@@ -1,4 +1,4 @@
-//! Opens a session without having asked for any.
+//! Opens a session without asking for it in its manifest.
 
 #![cfg(target_arch = "wasm32")]
 

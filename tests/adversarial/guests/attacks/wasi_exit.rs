@@ -1,4 +1,4 @@
-//! Leaves through WASI with success, in the middle of its work.
+//! Calls WASI `exit` with success, in the middle of its work.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Floods the standard streams, past the interface that is for printing.
+//! Prints through WASI in an endless loop, bypassing `ui.print`.
 
 #![cfg(target_arch = "wasm32")]
 

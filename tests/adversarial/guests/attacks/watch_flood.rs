@@ -1,4 +1,4 @@
-//! Opens watches and logs and never reads them.
+//! Opens watches up to the limit and never reads them.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,7 +8,7 @@ use kf_attacks::{Answer, attack, kind};
 
 attack!(run);
 
-/// The number of watches that could be opened, in tens.
+/// 1 if a watch over the limit could be opened, else 0.
 fn run(_: Vec<String>) -> Answer {
     let pods = Selection {
         kind: kind("Pod"),
@@ -25,7 +25,7 @@ fn run(_: Vec<String>) -> Answer {
             Err(error) => return Err(error),
         }
     }
-    // One that is closed makes room for one, and no more.
+    // Closing one makes room for exactly one.
     open.pop();
     open.extend(kube::open_watch(&pods, "1"));
     Ok(u8::from(kube::open_watch(&pods, "1").is_ok()))

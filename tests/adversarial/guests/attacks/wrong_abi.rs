@@ -1,4 +1,4 @@
-//! Says it was built for an ABI that is not there yet.
+//! Claims an ABI version that does not exist yet.
 
 #![cfg(target_arch = "wasm32")]
 

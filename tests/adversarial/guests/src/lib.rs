@@ -1,9 +1,8 @@
 //! Hostile guests.
 //!
-//! Each file under `attacks` is a program that tries one thing a command must not be able to do. It is
-//! an example of this package, compiled for WebAssembly only. [`foreach_attack!`] names them
-//! all, and `tests/adversarial` expands it to one function each, so the build fails when an attack has
-//! no test.
+//! Each file under `attacks` is a program that tries one thing that a command must not be able to do. It
+//! is an example of this package, compiled only for WebAssembly. [`foreach_attack!`] lists them, and
+//! `tests/adversarial` expands it to one function each, so the build fails if an attack has no test.
 
 include!(concat!(env!("OUT_DIR"), "/attacks.rs"));
 
@@ -18,10 +17,10 @@ mod guest {
     pub use kf_plugin_sdk::bindings::kf::plugin::types::Error;
     pub use kf_plugin_sdk::bindings::{Candidate, CompletionRequest};
 
-    /// A run's answer.
+    /// The result of a run.
     pub type Answer = Result<u8, Error>;
 
-    /// The least a command says of itself.
+    /// A minimal description.
     pub fn describe() -> Vec<Command> {
         vec![Command {
             path: Vec::new(),
@@ -34,7 +33,7 @@ mod guest {
         }]
     }
 
-    /// A command with one argument, `name`, which it completes itself.
+    /// A command with one argument, `name`, with dynamic completion.
     pub fn describe_completing() -> Vec<Command> {
         let name = Argument {
             id: "name".to_owned(),
@@ -60,7 +59,7 @@ mod guest {
         describe().into_iter().map(|command| Command { arguments: vec![name.clone()], ..command }).collect()
     }
 
-    /// Nothing to choose from.
+    /// No completion candidates.
     pub fn no_candidates(_: CompletionRequest) -> Vec<Candidate> {
         Vec::new()
     }
@@ -80,8 +79,8 @@ mod guest {
         }
     }
 
-    /// Makes a component of `run: fn(Vec<String>) -> Answer`, and of `describe` or `complete` if they
-    /// lie there too. The version of the ABI is the one kf serves unless another is given.
+    /// Exports a component with `run: fn(Vec<String>) -> Answer`, and optionally `describe`, `complete`
+    /// or another ABI version.
     #[macro_export]
     macro_rules! attack {
         ($run:path) => {

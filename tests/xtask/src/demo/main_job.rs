@@ -36,7 +36,7 @@ pub fn tell(stage: &mut Stage, node: bool) -> Result<()> {
     stage.refused(Who::Viewer, &["train", "mine", "--runtime", "kf-test"], "your own rights")?;
 
     stage.chapter("A command that reaches further than its manifest is refused, whatever the user may do");
-    stage.refused(Who::Scientist, &["snoop"], "asked by snoop")?;
+    stage.refused(Who::Scientist, &["snoop"], "requested by snoop")?;
 
     stage.chapter("Every call can be seen, and is written down");
     stage.ok(&["status", "--explain"])?;

@@ -1,4 +1,4 @@
-//! A guest's description, in the words of [`kf_core::tree`].
+//! Converts a guest's description to [`kf_core::tree`].
 
 use kf_core::tree::{
     Argument, ArgumentKind, Command, CommandTree, Completion, Example, PossibleValue, TreeError, ValueType,
@@ -6,7 +6,7 @@ use kf_core::tree::{
 
 use super::wit::tree as wit;
 
-/// The checked tree.
+/// The validated tree.
 pub(crate) fn tree(commands: Vec<wit::Command>) -> Result<CommandTree, TreeError> {
     CommandTree::new(commands.into_iter().map(command).collect())
 }

@@ -1,4 +1,4 @@
-//! Typed verbs on Kubernetes objects: the guest's words become the cluster's, and back.
+//! The interface `kube`: converts the guest's types to those of the cluster API, and back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,12 +14,12 @@ use crate::limits::{MAX_ANSWERS_BYTES, MAX_QUESTIONS, STREAM_BYTES, STREAM_EVENT
 use crate::poll::{Pollable, Pump, Weight};
 use crate::state::State;
 
-/// The room for a watch's events, in bytes: as many as fit, and always one.
+/// The buffer for a watch's events, in bytes. It holds at least one event.
 const WATCH_BYTES: usize = 64 * STREAM_BYTES;
 
 pub struct Watch {
     pump: Pump<Event>,
-    _slot: Arc<()>,
+    _permit: Arc<()>,
 }
 
 struct Event {
@@ -47,10 +47,10 @@ impl From<api::Event> for Event {
 type Answer<T> = Result<std::result::Result<T, WitError>>;
 type Answers<T> = Result<Vec<std::result::Result<T, WitError>>>;
 
-/// Questions of one call that are on their way at the same time.
-const ABREAST: usize = 16;
+/// How many requests of one call are sent concurrently.
+const MAX_CONCURRENT: usize = 16;
 
-/// How much memory an answer takes.
+/// The memory that an answer takes, in bytes.
 trait Size {
     fn size(&self) -> usize;
 }
@@ -78,12 +78,12 @@ impl State {
             Ok(cluster) => call(cluster).await,
             Err(error) => Err(error),
         };
-        Ok(answer.map_err(|error| self.tell(error)))
+        Ok(answer.map_err(|error| self.return_error(error)))
     }
 }
 
 impl State {
-    /// Several calls to the cluster at once; each counts as one.
+    /// Several concurrent calls to the cluster; each counts as one.
     async fn ask_many<Q, T: Size, F>(
         &mut self,
         questions: Vec<Q>,
@@ -96,13 +96,13 @@ impl State {
             self.call()?;
         }
         if questions.len() > MAX_QUESTIONS {
-            let error = ApiError::invalid(format!("more than {MAX_QUESTIONS} questions at once"));
-            return Ok(questions.iter().map(|_| Err(self.tell(error.clone()))).collect());
+            let error = ApiError::invalid(format!("more than {MAX_QUESTIONS} requests in one call"));
+            return Ok(questions.iter().map(|_| Err(self.return_error(error.clone()))).collect());
         }
         let cluster = match self.cluster() {
             Ok(cluster) => cluster,
             Err(error) => {
-                return Ok(questions.iter().map(|_| Err(self.tell(error.clone()))).collect());
+                return Ok(questions.iter().map(|_| Err(self.return_error(error.clone()))).collect());
             }
         };
         let answered = AtomicUsize::new(0);
@@ -117,12 +117,12 @@ impl State {
                 }
                 answered.fetch_sub(size, Ordering::Relaxed);
                 let limit = MAX_ANSWERS_BYTES >> 20;
-                let message = format!("the answers to one call are larger than {limit} MiB together");
-                Err(ApiError::new(ErrorCode::Budget, message).hint("ask for fewer at once"))
+                let message = format!("the answers to one call are larger than {limit} MiB in total");
+                Err(ApiError::new(ErrorCode::Budget, message).hint("request fewer at once"))
             }
         });
-        let answers: Vec<_> = stream::iter(asked).buffered(ABREAST).collect().await;
-        Ok(answers.into_iter().map(|answer| answer.map_err(|error| self.tell(error))).collect())
+        let answers: Vec<_> = stream::iter(asked).buffered(MAX_CONCURRENT).collect().await;
+        Ok(answers.into_iter().map(|answer| answer.map_err(|error| self.return_error(error))).collect())
     }
 }
 
@@ -232,9 +232,9 @@ impl Host for State {
     }
 
     async fn open_watch(&mut self, what: kube::Selection, version: String) -> Answer<Resource<Watch>> {
-        let slot = match self.stream_slot() {
-            Ok(slot) => slot,
-            Err(error) => return Ok(Err(self.tell(error))),
+        let permit = match self.stream_permit() {
+            Ok(permit) => permit,
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
         let what = what.into();
         let stream =
@@ -243,7 +243,7 @@ impl Host for State {
             Ok(stream) => {
                 let events = stream.map_ok(Event::from);
                 let pump = Pump::new(events, Arc::clone(&self.room), WATCH_BYTES, STREAM_EVENTS);
-                Ok(Ok(self.push(Watch { pump, _slot: slot })?))
+                Ok(Ok(self.push(Watch { pump, _permit: permit })?))
             }
             Err(error) => Ok(Err(error)),
         }
@@ -267,7 +267,7 @@ impl Host for State {
             })
             .await;
         if matches!(&verdicts, Ok(Ok(verdicts)) if verdicts.iter().any(|verdict| !verdict.allowed)) {
-            self.told.tell_code(ErrorCode::Forbidden);
+            self.host_errors.record_code(ErrorCode::Forbidden);
         }
         verdicts
     }
@@ -313,7 +313,7 @@ impl HostWatch for State {
                     events.into_iter().map(|event| kube::Event { kind: event.kind, object: event.object });
                 Ok(Ok(events.collect()))
             }
-            Err(error) => Ok(Err(self.tell(error))),
+            Err(error) => Ok(Err(self.return_error(error))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Logs of containers.
+//! The interface `logs`.
 
 use std::sync::Arc;
 
@@ -21,23 +21,23 @@ impl Weight for Vec<u8> {
     }
 }
 
-/// A log, read by nobody before the guest asks for its bytes.
+/// A log, which is not read before the guest asks for its bytes.
 pub struct LogStream {
     source: Option<LogSource>,
     room: Arc<Room>,
-    slot: Arc<()>,
+    permit: Arc<()>,
 }
 
 impl LogStream {
-    fn new(stream: ByteStream, room: Arc<Room>, slot: Arc<()>) -> Self {
-        Self { source: Some(LogSource::Stream(stream)), room, slot }
+    fn new(stream: ByteStream, room: Arc<Room>, permit: Arc<()>) -> Self {
+        Self { source: Some(LogSource::Stream(stream)), room, permit }
     }
 
-    /// Begins to read, if that has not happened yet.
+    /// Starts reading, if it has not started yet.
     fn pumped(&mut self) -> Option<&Pump<Vec<u8>>> {
         let source = match self.source.take()? {
             LogSource::Stream(stream) => {
-                // An empty chunk says nothing, and would look like the end.
+                // An empty chunk would look like the end.
                 let stream =
                     stream.filter(|chunk| std::future::ready(!matches!(chunk, Ok(c) if c.is_empty())));
                 LogSource::Pumped(Pump::new(stream, Arc::clone(&self.room), STREAM_BYTES, STREAM_EVENTS))
@@ -67,16 +67,16 @@ impl Host for State {
             since: options.since,
             tail_lines: options.tail_lines,
         };
-        let (slot, cluster) = match self.stream_slot().and_then(|slot| Ok((slot, self.cluster()?))) {
+        let (permit, cluster) = match self.stream_permit().and_then(|permit| Ok((permit, self.cluster()?))) {
             Ok(ready) => ready,
-            Err(error) => return Ok(Err(self.tell(error))),
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
         match cluster.log(namespace, pod, options).await {
             Ok(stream) => {
-                let log = LogStream::new(stream, Arc::clone(&self.room), slot);
+                let log = LogStream::new(stream, Arc::clone(&self.room), permit);
                 Ok(Ok(self.push(log)?))
             }
-            Err(error) => Ok(Err(self.tell(error))),
+            Err(error) => Ok(Err(self.return_error(error))),
         }
     }
 
@@ -86,9 +86,9 @@ impl Host for State {
         prefix: Option<String>,
     ) -> Result<Resource<Forwarding>> {
         self.call()?;
-        let LogStream { source, slot, .. } = self.table.delete(log)?;
+        let LogStream { source, permit, .. } = self.table.delete(log)?;
         let source = source.ok_or_else(|| wasmtime::Error::msg("the log is already being copied"))?;
-        let forwarding = Forwarding::new(source, prefix, self.output.clone(), slot);
+        let forwarding = Forwarding::new(source, prefix, self.output.clone(), permit);
         self.push(forwarding)
     }
 }
@@ -98,13 +98,13 @@ impl HostLogStream for State {
         self.call()?;
         let Some(pump) = self.table.get_mut(&this)?.pumped() else { return Ok(Ok(Vec::new())) };
         let read = pump.read(STREAM_BYTES).await;
-        Ok(read.map_err(|error| self.tell(error)))
+        Ok(read.map_err(|error| self.return_error(error)))
     }
 
     async fn subscribe(&mut self, this: Resource<LogStream>) -> Result<Resource<Pollable>> {
         self.call()?;
         let log = self.table.get_mut(&this)?;
-        let pump = log.pumped().ok_or_else(|| wasmtime::Error::msg("the log is gone"))?;
+        let pump = log.pumped().ok_or_else(|| wasmtime::Error::msg("the log is being copied"))?;
         let readiness = pump.readiness();
         self.push(Pollable(readiness))
     }
@@ -126,7 +126,7 @@ impl HostForwarding for State {
         self.call()?;
         match self.table.get(&this)?.finish().await {
             Ok(bytes) => Ok(Ok(bytes)),
-            Err(error) => Ok(Err(self.tell(error.into_fault().map_err(stop)?))),
+            Err(error) => Ok(Err(self.return_error(error.into_fault().map_err(stop)?))),
         }
     }
 

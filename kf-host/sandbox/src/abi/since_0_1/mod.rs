@@ -1,4 +1,4 @@
-//! The ABI 0.1: its bindings, what of it is linked, and calling a guest.
+//! The ABI 0.1: its bindings, and linking its interfaces.
 
 #![expect(unreachable_pub, reason = "the generated bindings re-export the types of resources")]
 
@@ -21,7 +21,7 @@ mod logs;
 mod pod_http;
 mod selection;
 mod sessions;
-mod small;
+mod system;
 mod ui;
 
 pub(crate) use bindings::{Candidate, Command, CompletionRequest};
@@ -29,7 +29,7 @@ pub(crate) use describe::tree;
 
 use bindings::kf::plugin as wit;
 
-/// Links the interfaces of the list, and nothing else.
+/// Links the given interfaces, and no others.
 pub(crate) fn link(linker: &mut Linker<State>, imports: &BTreeSet<Interface>) -> Result<()> {
     type Own = HasSelf<State>;
     for interface in imports {
@@ -54,12 +54,12 @@ pub(crate) fn link(linker: &mut Linker<State>, imports: &BTreeSet<Interface>) ->
 type WitError = wit::types::Error;
 
 impl State {
-    /// What the guest learns of an error. A layer's refusal stays here.
-    fn tell(&mut self, error: ApiError) -> WitError {
+    /// Records an error and converts it for the guest. The refusal of a layer stays in the host.
+    fn return_error(&mut self, error: ApiError) -> WitError {
         if let Some(refusal) = error.refusal {
-            self.told.refused(&error.message, *refusal);
+            self.host_errors.record_refusal(&error.message, *refusal);
         }
-        self.told.tell(error.code, &error.message, error.hint.as_deref());
+        self.host_errors.record(error.code, &error.message, error.hint.as_deref());
         wit::types::Error { code: code_to_wit(error.code), message: error.message, hint: error.hint }
     }
 }
@@ -68,11 +68,11 @@ fn invalid(message: String) -> WitError {
     wit::types::Error { code: wit::types::ErrorCode::Invalid, message, hint: None }
 }
 
-/// What is to be sent to the API server.
+/// Parses a body for the API server.
 fn parse_body(what: &str, json: &str) -> std::result::Result<serde_json::Value, WitError> {
     if json.len() > MAX_BODY_BYTES {
         return Err(invalid(format!(
-            "{what} is larger than the {} MiB a cluster takes",
+            "{what} is larger than {} MiB, the limit of the API server",
             MAX_BODY_BYTES >> 20
         )));
     }
@@ -115,10 +115,10 @@ fn code_from_wit(code: wit::types::ErrorCode) -> ErrorCode {
     }
 }
 
-/// The longest message of a failed guest, in bytes: it is not counted with the guest's output.
+/// The longest message of a failed guest, in bytes. It does not count as output of the guest.
 const MAX_MESSAGE_BYTES: usize = 8 << 10;
 
-fn message(text: String) -> String {
+fn truncated_message(text: String) -> String {
     truncated(text, MAX_MESSAGE_BYTES)
 }
 
@@ -126,8 +126,8 @@ impl From<WitError> for GuestError {
     fn from(error: WitError) -> Self {
         Self {
             code: code_from_wit(error.code),
-            message: message(error.message),
-            hint: error.hint.map(message),
+            message: truncated_message(error.message),
+            hint: error.hint.map(truncated_message),
             of_host: false,
         }
     }

@@ -1,4 +1,4 @@
-//! HTTP to a port of a pod.
+//! The interface `pod-http`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The namespace later runs use.
+//! The interface `selection`: the default namespace of later runs.
 
 use kf_core::api::{ApiError, ErrorCode};
 use wasmtime::Result;
@@ -8,7 +8,7 @@ use super::wit::selection::{Host, Selection};
 use crate::state::State;
 
 fn no_selection() -> ApiError {
-    ApiError::new(ErrorCode::Forbidden, "this run selects no namespace")
+    ApiError::new(ErrorCode::Forbidden, "this run cannot select a namespace")
 }
 
 impl Host for State {
@@ -17,12 +17,12 @@ impl Host for State {
         let selected = self.selection.as_mut().ok_or_else(no_selection).and_then(|own| own.current());
         Ok(selected
             .map(|selected| Selection { namespace: selected.namespace, previous: selected.previous })
-            .map_err(|error| self.tell(error)))
+            .map_err(|error| self.return_error(error)))
     }
 
     fn select(&mut self, namespace: Option<String>) -> Result<Result<(), WitError>> {
         self.call()?;
         let selection = self.selection.as_mut().ok_or_else(no_selection);
-        Ok(selection.and_then(|own| own.select(namespace)).map_err(|error| self.tell(error)))
+        Ok(selection.and_then(|own| own.select(namespace)).map_err(|error| self.return_error(error)))
     }
 }

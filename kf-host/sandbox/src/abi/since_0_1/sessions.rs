@@ -1,4 +1,4 @@
-//! Sessions in containers and forwarded ports.
+//! The interface `sessions`: sessions in containers, and forwarded ports.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,19 +30,19 @@ impl Weight for SessionOutput {
     }
 }
 
-/// A command in a container that the guest talks to.
+/// A process in a container whose streams the guest reads and writes.
 pub struct Process {
     pump: Pump<SessionOutput>,
     /// Absent without stdin, and after its end.
     input: Option<Arc<dyn SessionWriter>>,
-    _slot: Arc<()>,
+    _permit: Arc<()>,
 }
 
-/// Ports that lead to a pod.
+/// Forwarded ports of a pod.
 pub struct PortForward {
     ports: Vec<PortPair>,
     shared: Arc<Ended>,
-    /// Owns the listeners: they close with it.
+    /// Owns the listeners, which are closed when it is aborted.
     task: tokio::task::AbortHandle,
 }
 
@@ -62,22 +62,22 @@ impl Drop for PortForward {
 
 impl PortForward {
     /// Must be called within a tokio runtime.
-    fn new(forward: Forward, output: SharedOutput, slot: Arc<()>) -> Self {
+    fn new(forward: Forward, output: SharedOutput, permit: Arc<()>) -> Self {
         let Forward { ports, mut troubles } = forward;
         let shared = Arc::new(Ended::default());
         let ended = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Some(trouble) = troubles.next().await {
                 match trouble {
-                    Trouble::Connection(error) => output.lock().warn_of_host(&error.message),
-                    // That the pod is gone is the end one waits for.
+                    Trouble::Connection(error) => output.lock().host_warn(&error.message),
+                    // The end of the pod is the normal end.
                     Trouble::End(error) if error.code == ErrorCode::NotFound => {}
                     Trouble::End(error) => {
                         *ended.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     }
                 }
             }
-            drop(slot);
+            drop(permit);
             ended.flag.set();
         });
         Self { ports, shared, task: task.abort_handle() }
@@ -105,47 +105,48 @@ impl From<SessionOptions> for Options {
     }
 }
 
-/// What a session is joined to.
-enum Asked {
+/// How a session is opened.
+enum Opening {
     Exec(Vec<String>),
     Attach,
 }
 
 impl State {
-    /// Joins a session to the user's terminal.
+    /// Opens a session and joins it to the user's terminal.
     async fn joined(
         &mut self,
         pod: PodRef,
-        asked: Asked,
+        opening: Opening,
         options: Options,
     ) -> Result<std::result::Result<i32, WitError>> {
-        let ready = self.stream_slot().and_then(|slot| {
+        let ready = self.stream_permit().and_then(|permit| {
             let terminal = self.terminal(&options)?;
-            Ok((slot, self.cluster()?, terminal))
+            Ok((permit, self.cluster()?, terminal))
         });
-        let (_slot, cluster, terminal) = match ready {
+        let (_permit, cluster, terminal) = match ready {
             Ok(ready) => ready,
-            Err(error) => return Ok(Err(self.tell(error))),
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
-        let person = options.stdin && terminal.is_interactive();
+        let announced = options.stdin && terminal.is_interactive();
         let place = place(&pod, options.container.as_deref());
-        let redraw = matches!(asked, Asked::Attach);
+        let redraw = matches!(opening, Opening::Attach);
         let joining = Joining { stdin: options.stdin, tty: options.tty, redraw };
         let tty = options.tty;
-        let program = match &asked {
-            Asked::Exec(command) if !tty => command.first().cloned(),
+        let program = match &opening {
+            Opening::Exec(command) if !tty => command.first().cloned(),
             _ => None,
         };
-        let session = match asked {
-            Asked::Exec(command) => cluster.exec(pod, command, options).await,
-            Asked::Attach => cluster.attach(pod, options).await,
+        let session = match opening {
+            Opening::Exec(command) => cluster.exec(pod, command, options).await,
+            Opening::Attach => cluster.attach(pod, options).await,
         };
         let session = match session {
             Ok(session) => session,
-            Err(error) => return Ok(Err(self.tell(error))),
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
-        let joined = if person { Some(Joined::announce(&self.output, place.clone(), tty)?) } else { None };
-        let running = Running { output: self.output.clone(), program, place, stdin: joining.stdin };
+        let joined =
+            if announced { Some(Connected::announce(&self.output, place.clone(), tty)?) } else { None };
+        let running = RunningProgram { output: self.output.clone(), program, place, stdin: joining.stdin };
         let ended = join(session, terminal, joining, &self.output).await;
         running.ended();
         drop(joined);
@@ -154,22 +155,24 @@ impl State {
                 self.session_exit = u8::try_from(code).ok();
                 Ok(Ok(code))
             }
-            Err(JoinError::Session(error)) => Ok(Err(self.tell(error))),
-            Err(JoinError::Output(OutputError::Io(error))) => Ok(Err(self.tell(output_error(&error)))),
+            Err(JoinError::Session(error)) => Ok(Err(self.return_error(error))),
+            Err(JoinError::Output(OutputError::Io(error))) => {
+                Ok(Err(self.return_error(output_error(&error))))
+            }
             Err(JoinError::Output(OutputError::Stop(fault))) => Err(stop(fault)),
-            // A command that went on could take the terminal again.
+            // A command that kept running could take over the terminal again.
             Err(JoinError::Left) => Err(stop(Fault::SessionLeft)),
         }
     }
 
-    /// What a session is joined to: a right of its own, even where it only shows what it says. A command
-    /// without it [starts](Host::start) processes and prints, and everything it prints is its own.
+    /// The terminal that a session is joined to. This needs its own right, even for output only. A command without
+    /// it [starts](Host::start) processes and prints their output itself.
     fn terminal(&self, options: &Options) -> std::result::Result<Arc<dyn Terminal>, ApiError> {
         self.terminal.clone()?;
         let terminal = self.output.lock().terminal();
         let terminal = terminal.ok_or_else(|| failed("this run has no terminal"))?;
         if options.tty && !terminal.is_interactive() {
-            return Err(ApiError::invalid("a terminal session needs a terminal, and stdin is none"));
+            return Err(ApiError::invalid("a terminal session needs a terminal: stdin is not one"));
         }
         Ok(terminal)
     }
@@ -182,46 +185,46 @@ fn place(pod: &PodRef, container: Option<&str>) -> String {
     format!("pod {}{namespace}{container}", pod.name)
 }
 
-/// Whether somebody typed the number of a port: as a word, as a part of one such as `8080:80`, or behind a
-/// flag, as in `--port=8080` and `-p8080`.
+/// Whether the user typed the number of a port: as a word, as a part of one such as `8080:80`, or in a flag, as in
+/// `--port=8080` and `-p8080`.
 fn is_typed(words: &[String], port: u16) -> bool {
     let port = port.to_string();
-    let is_it = |part: &str| {
-        let behind_flag =
+    let is_port = |part: &str| {
+        let flag_value =
             part.strip_prefix('-').and_then(|flag| flag.strip_prefix(|c: char| c.is_ascii_alphabetic()));
-        part == port || behind_flag == Some(&port)
+        part == port || flag_value == Some(&port)
     };
-    words.iter().flat_map(|word| word.split([':', '=', ','])).any(is_it)
+    words.iter().flat_map(|word| word.split([':', '=', ','])).any(is_port)
 }
 
-/// A person was told whose terminal it is, and is told when it is theirs again, whatever ends the session.
-struct Joined {
+/// Tells the user that the terminal is connected to a pod and, when dropped, that it is disconnected.
+struct Connected {
     output: SharedOutput,
     place: String,
 }
 
-impl Joined {
+impl Connected {
     fn announce(output: &SharedOutput, place: String, tty: bool) -> Result<Self> {
-        // Without a terminal in the container, keys come in lines and Ctrl-C ends kf.
+        // Without a terminal in the container, input is line-buffered and Ctrl-C ends kf.
         let leave = if tty { "type ~. on a new line or press Ctrl-C three times" } else { "press Ctrl-C" };
         let text = format!("your terminal is connected to {place}; to leave, {leave}");
-        let told = output.lock().counted_note_of_host(&text);
-        match told {
+        let noted = output.lock().counted_host_note(&text);
+        match noted {
             Ok(()) | Err(OutputError::Io(_)) => Ok(Self { output: output.clone(), place }),
             Err(OutputError::Stop(fault)) => Err(stop(fault)),
         }
     }
 }
 
-impl Drop for Joined {
+impl Drop for Connected {
     fn drop(&mut self) {
-        self.output.lock().note_of_host(&format!("disconnected from {}", self.place));
+        self.output.lock().host_note(&format!("disconnected from {}", self.place));
     }
 }
 
-/// The program of a session. If the session is given up before it has ended, nobody tells the program; in a terminal of
-/// its own it gets what is typed, Ctrl-C too.
-struct Running {
+/// Warns, when dropped, that the program of an abandoned session keeps running. A program with its own terminal is not
+/// included, because it receives Ctrl-C.
+struct RunningProgram {
     output: SharedOutput,
     /// None once it has ended.
     program: Option<String>,
@@ -229,19 +232,19 @@ struct Running {
     stdin: bool,
 }
 
-impl Running {
+impl RunningProgram {
     fn ended(mut self) {
         self.program = None;
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         let Some(program) = self.program.take() else { return };
-        // What reads its stdin sees the end of it.
+        // A program that reads stdin sees the end of it.
         let keeps = if self.stdin { "may keep running" } else { "keeps running" };
         let text = format!("`{}` {keeps} in {}", program.escape_debug(), self.place);
-        self.output.lock().note_of_host(&text);
+        self.output.lock().host_note(&text);
     }
 }
 
@@ -255,7 +258,7 @@ impl Host for State {
     ) -> Result<std::result::Result<i32, WitError>> {
         self.call()?;
         let pod = PodRef { namespace, name: pod };
-        self.joined(pod, Asked::Exec(command), options.into()).await
+        self.joined(pod, Opening::Exec(command), options.into()).await
     }
 
     async fn attach(
@@ -266,7 +269,7 @@ impl Host for State {
     ) -> Result<std::result::Result<i32, WitError>> {
         self.call()?;
         let pod = PodRef { namespace, name: pod };
-        self.joined(pod, Asked::Attach, options.into()).await
+        self.joined(pod, Opening::Attach, options.into()).await
     }
 
     async fn start(
@@ -278,20 +281,20 @@ impl Host for State {
     ) -> Result<std::result::Result<Resource<Process>, WitError>> {
         self.call()?;
         if options.tty {
-            return Ok(Err(invalid("a terminal belongs to a person, not to a command".to_owned())));
+            return Ok(Err(invalid("a command cannot start a process with a terminal".to_owned())));
         }
-        let (slot, cluster) = match self.stream_slot().and_then(|slot| Ok((slot, self.cluster()?))) {
+        let (permit, cluster) = match self.stream_permit().and_then(|permit| Ok((permit, self.cluster()?))) {
             Ok(ready) => ready,
-            Err(error) => return Ok(Err(self.tell(error))),
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
         let has_stdin = options.stdin;
         match cluster.exec(PodRef { namespace, name: pod }, command, options.into()).await {
             Ok(Session { output, input }) => {
                 let pump = Pump::new(output, Arc::clone(&self.room), STREAM_BYTES, STREAM_EVENTS);
                 let input = has_stdin.then_some(input);
-                Ok(Ok(self.push(Process { pump, input, _slot: slot })?))
+                Ok(Ok(self.push(Process { pump, input, _permit: permit })?))
             }
-            Err(error) => Ok(Err(self.tell(error))),
+            Err(error) => Ok(Err(self.return_error(error))),
         }
     }
 
@@ -302,9 +305,9 @@ impl Host for State {
         ports: Vec<Port>,
     ) -> Result<std::result::Result<Resource<PortForward>, WitError>> {
         self.call()?;
-        let (slot, cluster) = match self.stream_slot().and_then(|slot| Ok((slot, self.cluster()?))) {
+        let (permit, cluster) = match self.stream_permit().and_then(|permit| Ok((permit, self.cluster()?))) {
             Ok(ready) => ready,
-            Err(error) => return Ok(Err(self.tell(error))),
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
         let pod = PodRef { namespace, name: pod };
         let place = place(&pod, None);
@@ -316,14 +319,14 @@ impl Host for State {
                 self.ports.extend(forward.ports.iter().map(|port| port.local));
                 for port in &forward.ports {
                     let text = format!("localhost:{} → {place}:{}", port.local, port.remote);
-                    let told = self.output.lock().counted_note_of_host(&text);
-                    if let Err(OutputError::Stop(fault)) = told {
+                    let noted = self.output.lock().counted_host_note(&text);
+                    if let Err(OutputError::Stop(fault)) = noted {
                         return Err(stop(fault));
                     }
                 }
-                Ok(Ok(self.push(PortForward::new(forward, self.output.clone(), slot))?))
+                Ok(Ok(self.push(PortForward::new(forward, self.output.clone(), permit))?))
             }
-            Err(error) => Ok(Err(self.tell(error))),
+            Err(error) => Ok(Err(self.return_error(error))),
         }
     }
 }
@@ -348,7 +351,7 @@ impl HostProcess for State {
         };
         let ended = || failed("the process has ended");
         let next = process.pump.take(part).await.and_then(|part| part.flatten().ok_or_else(ended));
-        Ok(next.map_err(|error| self.tell(error)))
+        Ok(next.map_err(|error| self.return_error(error)))
     }
 
     async fn subscribe(&mut self, this: Resource<Process>) -> Result<Resource<Pollable>> {
@@ -367,10 +370,10 @@ impl HostProcess for State {
             return Ok(Err(invalid("the process has no stdin, or it has ended".to_owned())));
         };
         for chunk in data.chunks(STREAM_BYTES) {
-            // A copy: what waits to be sent would keep all of the data.
+            // Copied, so that a queued chunk does not keep all of the data.
             let chunk = bytes::Bytes::copy_from_slice(chunk);
             if input.send(SessionInput::Data(chunk)).await.is_err() {
-                return Ok(Err(self.tell(failed("the process does not read any more"))));
+                return Ok(Err(self.return_error(failed("the process no longer reads its stdin"))));
             }
         }
         Ok(Ok(()))
@@ -410,7 +413,7 @@ impl HostPortForward for State {
         shared.ready().await;
         let why = shared.why.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(match why {
-            Some(error) => Err(self.tell(error)),
+            Some(error) => Err(self.return_error(error)),
             None => Ok(()),
         })
     }
@@ -423,18 +426,18 @@ impl HostPortForward for State {
         self.call()?;
         let page = match self.table.get(&this)?.ports.first() {
             Some(port) => port.page(&path),
-            None => Err(failed("there is no port to show a page of")),
+            None => Err(failed("no port is forwarded")),
         };
         let url = match page {
             Ok(url) => url,
-            Err(error) => return Ok(Err(self.tell(error))),
+            Err(error) => return Ok(Err(self.return_error(error))),
         };
         let terminal = self.output.lock().terminal().filter(|_| self.context.interactive);
         let Some(terminal) = terminal else { return Ok(Ok(false)) };
         if let Err(error) = self.page() {
-            return Ok(Err(self.tell(error)));
+            return Ok(Err(self.return_error(error)));
         }
-        // The browser asks for the page while the program that opens it is waited for.
+        // The browser may request the page while the call waits for the program that opens it.
         let opened = tokio::task::spawn_blocking(move || terminal.open_page(&url)).await;
         Ok(Ok(opened.unwrap_or(false)))
     }

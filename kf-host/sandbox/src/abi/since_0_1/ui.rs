@@ -1,4 +1,4 @@
-//! Talking to the person.
+//! The interface `ui`.
 
 use kf_core::json::Document;
 use kf_core::text::truncated;
@@ -22,13 +22,17 @@ pub struct LiveTable {
 pub struct Progress(WidgetId);
 
 impl State {
-    fn told(&mut self, result: std::result::Result<(), OutputError>) -> Result<Result<(), WitError>> {
-        Ok(written(result)?.map_err(|error| self.tell(error)))
+    /// Returns a write error to the guest.
+    fn report_written(
+        &mut self,
+        result: std::result::Result<(), OutputError>,
+    ) -> Result<Result<(), WitError>> {
+        Ok(written(result)?.map_err(|error| self.return_error(error)))
     }
 }
 
-/// For output that has nobody to tell of an error.
-fn said<T>(result: std::result::Result<T, OutputError>) -> Result<Option<T>> {
+/// Ignores a write error of a function that cannot return one.
+fn ignore_error<T>(result: std::result::Result<T, OutputError>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(OutputError::Io(_)) => Ok(None),
@@ -51,18 +55,18 @@ impl Host for State {
     fn print(&mut self, data: Vec<u8>) -> Result<Result<(), WitError>> {
         self.call()?;
         let result = self.output.lock().print(&data);
-        self.told(result)
+        self.report_written(result)
     }
 
     fn note(&mut self, text: String) -> Result<()> {
         self.call()?;
-        said(self.output.lock().note(&text))?;
+        ignore_error(self.output.lock().note(&text))?;
         Ok(())
     }
 
     fn warn(&mut self, text: String) -> Result<()> {
         self.call()?;
-        said(self.output.lock().warn(&text))?;
+        ignore_error(self.output.lock().warn(&text))?;
         Ok(())
     }
 
@@ -73,13 +77,13 @@ impl Host for State {
             Ok((columns, rows, bytes + more))
         });
         let checked = checked.and_then(|checked| {
-            let adds = self.output.lock().adds_what_wide_asks_for(has_wide(&checked.0));
-            if adds { Ok(checked) } else { Err(nothing_wide()) }
+            let adds = self.output.lock().adds_wide_columns(has_wide(&checked.0));
+            if adds { Ok(checked) } else { Err(no_wide_columns()) }
         });
         match checked {
             Ok((columns, rows, bytes)) => {
                 let result = self.output.lock().table(&columns, &rows, bytes);
-                self.told(result)
+                self.report_written(result)
             }
             Err(error) => Ok(Err(error)),
         }
@@ -94,7 +98,7 @@ impl Host for State {
         match checked {
             Ok((fields, row, bytes)) => {
                 let result = self.output.lock().record(&fields, &row, bytes);
-                self.told(result)
+                self.report_written(result)
             }
             Err(error) => Ok(Err(error)),
         }
@@ -102,12 +106,12 @@ impl Host for State {
 
     fn confirm(&mut self, question: String, default: bool) -> Result<bool> {
         self.call()?;
-        Ok(said(self.output.lock().confirm(&question, default))?.unwrap_or(false))
+        Ok(ignore_error(self.output.lock().confirm(&question, default))?.unwrap_or(false))
     }
 
     fn ask(&mut self, question: String) -> Result<Option<String>> {
         self.call()?;
-        Ok(said(self.output.lock().ask(&question))?.flatten())
+        Ok(ignore_error(self.output.lock().ask(&question))?.flatten())
     }
 }
 
@@ -117,15 +121,15 @@ impl HostLiveTable for State {
         let (columns, _) = columns_from(columns).map_err(|error| wasmtime::Error::msg(error.message))?;
         let id = self.widget()?;
         let table = self.push(LiveTable { id, columns: columns.len(), has_wide: has_wide(&columns) })?;
-        said(self.output.lock().live_table(id, &columns))?;
+        ignore_error(self.output.lock().live_table(id, &columns))?;
         Ok(table)
     }
 
     fn update(&mut self, this: Resource<LiveTable>, rows: Vec<ui::Row>) -> Result<Result<(), WitError>> {
         self.call()?;
         let LiveTable { id, columns, has_wide } = *self.table.get(&this)?;
-        if !self.output.lock().adds_what_wide_asks_for(has_wide) {
-            return Ok(Err(nothing_wide()));
+        if !self.output.lock().adds_wide_columns(has_wide) {
+            return Ok(Err(no_wide_columns()));
         }
         if rows.len() > MAX_LIVE_ROWS {
             return Ok(Err(invalid(format!("a live table has at most {MAX_LIVE_ROWS} rows"))));
@@ -133,7 +137,7 @@ impl HostLiveTable for State {
         match rows_from(rows, columns) {
             Ok((rows, bytes)) => {
                 let result = self.output.lock().live_table_update(id, &rows, bytes);
-                self.told(result)
+                self.report_written(result)
             }
             Err(error) => Ok(Err(error)),
         }
@@ -169,7 +173,7 @@ impl HostProgress for State {
     }
 }
 
-/// A title or a label, which may be kept for as long as the run.
+/// Shortens a title or a label, which may be kept for the whole run.
 fn shortened(text: String) -> String {
     truncated(text, MAX_LABEL_BYTES)
 }
@@ -188,9 +192,9 @@ fn has_wide(columns: &[Column]) -> bool {
     columns.iter().any(|column| column.wide)
 }
 
-fn nothing_wide() -> WitError {
-    let hint = Some("leave -o wide out".to_owned());
-    WitError { hint, ..invalid("-o wide has no more columns to show here".to_owned()) }
+fn no_wide_columns() -> WitError {
+    let hint = Some("run without -o wide".to_owned());
+    WitError { hint, ..invalid("-o wide shows no additional columns here".to_owned()) }
 }
 
 fn rows_from(rows: Vec<ui::Row>, columns: usize) -> std::result::Result<(Vec<Row>, usize), WitError> {
@@ -204,10 +208,10 @@ fn rows_from(rows: Vec<ui::Row>, columns: usize) -> std::result::Result<(Vec<Row
     Ok((all, bytes))
 }
 
-/// The row and how many bytes the guest gave for it.
+/// The row and its size in bytes.
 fn row_from(row: ui::Row, columns: usize) -> std::result::Result<(Row, usize), WitError> {
     if row.cells.len() != columns {
-        let message = format!("a row has {} cells for {columns} columns", row.cells.len());
+        let message = format!("a row has {} cells, but the table has {columns} columns", row.cells.len());
         return Err(invalid(message));
     }
     let given = row.object.len();

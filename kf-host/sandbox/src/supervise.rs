@@ -1,4 +1,4 @@
-//! The caller's thread during a run: epochs, the wall clock and Ctrl-C.
+//! Supervises a run from the caller's thread: epochs, the wall clock and Ctrl-C.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::limits::Limits;
 use crate::output::SharedOutput;
 use crate::state::Meter;
 
-/// How often guest code is looked at. Ctrl-C and the wall clock do not wait for it.
+/// How often guest code is interrupted for checks. Ctrl-C and the wall clock are independent of it.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// How long a stopped run may take to let go of the terminal before it is left behind.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long a stopped run can take to release the terminal before it is abandoned.
+const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
-/// Tells whether the run was stopped.
-pub(crate) type StopSign = AbortHandle;
+/// Whether the run was stopped.
+pub(crate) type StopHandle = AbortHandle;
 
-/// What is needed to watch a run.
-pub(crate) struct Guarded {
+/// What supervising a run needs.
+pub(crate) struct Supervised {
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
     /// Present if the guest can wait.
@@ -38,39 +38,39 @@ pub(crate) struct Guarded {
     pub(crate) output: SharedOutput,
 }
 
-/// A runtime of one thread.
+/// A runtime with one thread.
 pub(crate) fn runtime() -> Result<Runtime, Fault> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Fault::Host(format!("no async runtime: {error}")))
+        .map_err(|error| Fault::Host(format!("cannot start an async runtime: {error}")))
 }
 
-/// Runs `work` on a thread of its own until it is done or must end. What `work` leaves behind is
-/// dropped there after its answer was given.
-pub(crate) fn watch<T, L, F>(
-    guarded: Guarded,
-    work: impl FnOnce(StopSign) -> F + Send + 'static,
+/// Runs `work` on its own thread until it is done or must be stopped. The rest of its result is
+/// dropped on that thread after the answer was sent.
+pub(crate) fn supervise<T, L, F>(
+    supervised: Supervised,
+    work: impl FnOnce(StopHandle) -> F + Send + 'static,
 ) -> Result<T, Fault>
 where
     T: Send + 'static,
     F: Future<Output = (Result<T, Fault>, L)>,
 {
-    let Guarded { engine, limits, runtime, meter, output } = guarded;
+    let Guarded { engine, limits, runtime, meter, output } = supervised;
     let wall = limits.wall;
     let started = Instant::now();
     let (abort, registration) = AbortHandle::new_pair();
-    let sign = abort.clone();
-    let (answer, line) = if runtime.is_some() {
+    let stop = abort.clone();
+    let (sender, receiver) = if runtime.is_some() {
         let (sender, receiver) = oneshot::channel();
-        (Answers::Async(sender), Line::Async(receiver, Listening::new()?))
+        (AnswerSender::Async(sender), AnswerReceiver::Async(receiver, CtrlC::new()?))
     } else {
         let (sender, receiver) = mpsc::sync_channel(1);
-        (Answers::Plain(sender), Line::Plain(receiver))
+        (AnswerSender::Sync(sender), AnswerReceiver::Sync(receiver))
     };
     let (screen, terminal) = (output.clone(), output.clone());
     let guest = move || {
-        let metered = Metered { work: Box::pin(work(sign)), meter, limits, waiting: None, output };
+        let metered = Metered { work: Box::pin(work(stop)), meter, limits, waiting: None, output };
         let future = Abortable::new(metered, registration);
         let done = match &runtime {
             Some(runtime) => runtime.block_on(future),
@@ -78,12 +78,12 @@ where
         };
         match done {
             Ok((result, left)) => {
-                answer.send(result);
+                sender.send(result);
                 drop(left);
             }
             Err(Aborted) => {
                 let _ = screen.lock().close();
-                drop(answer);
+                drop(sender);
             }
         }
         if let Some(runtime) = runtime {
@@ -93,7 +93,7 @@ where
     std::thread::Builder::new()
         .name("guest".to_owned())
         .spawn(guest)
-        .map_err(|error| Fault::Host(format!("no thread: {error}")))?;
+        .map_err(|error| Fault::Host(format!("cannot start a thread: {error}")))?;
     let end = |fault: Fault| {
         abort.abort();
         engine.increment_epoch();
@@ -102,25 +102,25 @@ where
     let overdue = Fault::Limit {
         limit: Limit { which: Which::Wall, value: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) },
     };
-    match line {
-        Line::Plain(receiver) => {
-            // Most such guests are done before the first tick; the others can be interrupted.
+    match receiver {
+        AnswerReceiver::Sync(receiver) => {
+            // Most such guests finish before the first tick; the others can be interrupted.
             let mut interrupted = None;
             loop {
                 let left = wall.saturating_sub(started.elapsed());
                 match receiver.recv_timeout(TICK.min(left)) {
                     Ok(answer) => return answer,
-                    Err(RecvTimeoutError::Disconnected) => return Err(lost()),
+                    Err(RecvTimeoutError::Disconnected) => return Err(no_answer()),
                     Err(RecvTimeoutError::Timeout) if started.elapsed() >= wall => {
                         let fault = end(overdue);
-                        let _ = receiver.recv_timeout(GRACE);
+                        let _ = receiver.recv_timeout(GRACE_PERIOD);
                         return Err(fault);
                     }
                     Err(RecvTimeoutError::Timeout) => {
-                        if interrupted.get_or_insert_with(interrupt).load(Ordering::Relaxed) {
+                        if interrupted.get_or_insert_with(interrupt_flag).load(Ordering::Relaxed) {
                             terminal.interrupted();
                             let fault = end(Fault::Interrupted);
-                            let _ = receiver.recv_timeout(GRACE);
+                            let _ = receiver.recv_timeout(GRACE_PERIOD);
                             return Err(fault);
                         }
                         engine.increment_epoch();
@@ -128,14 +128,14 @@ where
                 }
             }
         }
-        Line::Async(mut receiver, Listening { runtime, mut interrupt }) => runtime.block_on(async {
+        AnswerReceiver::Async(mut receiver, CtrlC { runtime, mut interrupt }) => runtime.block_on(async {
             let mut ticks = tokio::time::interval(TICK);
             let deadline = tokio::time::sleep(wall);
             let mut deadline = std::pin::pin!(deadline);
             let fault = loop {
                 tokio::select! {
                     biased;
-                    answer = &mut receiver => return answer.unwrap_or_else(|_| Err(lost())),
+                    answer = &mut receiver => return answer.unwrap_or_else(|_| Err(no_answer())),
                     Some(()) = interrupt.recv() => {
                         terminal.interrupted();
                         break end(Fault::Interrupted);
@@ -144,14 +144,14 @@ where
                     _ = ticks.tick() => engine.increment_epoch(),
                 }
             };
-            let _ = tokio::time::timeout(GRACE, receiver).await;
+            let _ = tokio::time::timeout(GRACE_PERIOD, receiver).await;
             Err(fault)
         }),
     }
 }
 
-/// Set at the first Ctrl-C from now on.
-fn interrupt() -> Arc<AtomicBool> {
+/// Installs a handler that sets the returned flag at the first Ctrl-C.
+fn interrupt_flag() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     let watching = move || {
@@ -160,59 +160,59 @@ fn interrupt() -> Arc<AtomicBool> {
             flag.store(true, Ordering::Relaxed);
         }
     };
-    // Without the thread Ctrl-C ends the whole process.
+    // Without the thread, Ctrl-C ends the process.
     let _thread = std::thread::Builder::new().name("interrupt".to_owned()).spawn(watching);
     interrupted
 }
 
-fn lost() -> Fault {
+fn no_answer() -> Fault {
     Fault::Host("the run's thread ended without an answer".to_owned())
 }
 
-enum Answers<T> {
-    Plain(mpsc::SyncSender<T>),
+enum AnswerSender<T> {
+    Sync(mpsc::SyncSender<T>),
     Async(oneshot::Sender<T>),
 }
 
-enum Line<T> {
-    Plain(mpsc::Receiver<T>),
-    Async(oneshot::Receiver<T>, Listening),
+enum AnswerReceiver<T> {
+    Sync(mpsc::Receiver<T>),
+    Async(oneshot::Receiver<T>, CtrlC),
 }
 
-/// Ctrl-C is caught, from before the guest's first instruction.
-struct Listening {
+/// A handler of Ctrl-C, installed before the guest's first instruction.
+struct CtrlC {
     runtime: Runtime,
     interrupt: Signal,
 }
 
-impl Listening {
+impl CtrlC {
     fn new() -> Result<Self, Fault> {
         let runtime = runtime()?;
         let entered = runtime.enter();
         let interrupt = signal(SignalKind::interrupt())
-            .map_err(|error| Fault::Host(format!("Ctrl-C cannot be caught: {error}")))?;
+            .map_err(|error| Fault::Host(format!("cannot handle Ctrl-C: {error}")))?;
         drop(entered);
         Ok(Self { runtime, interrupt })
     }
 }
 
-impl<T> Answers<T> {
-    /// Nobody may be listening any more.
+impl<T> AnswerSender<T> {
+    /// Sends the answer, unless the receiver was dropped.
     fn send(self, answer: T) {
         match self {
-            Self::Plain(sender) => drop(sender.send(answer)),
+            Self::Sync(sender) => drop(sender.send(answer)),
             Self::Async(sender) => drop(sender.send(answer)),
         }
     }
 }
 
-/// Sees when a run waits: it is pending for another reason than a tick. Waiting pays back what was used up, and is
-/// the moment to show what was printed.
+/// Measures when a run waits, that is, when it is pending for another reason than a tick. Waiting pays back used time
+/// and calls, and flushes the output.
 struct Metered<F> {
     work: Pin<Box<F>>,
     meter: Arc<Meter>,
     limits: Limits,
-    /// Since when.
+    /// The start of the wait.
     waiting: Option<Instant>,
     output: SharedOutput,
 }
@@ -227,7 +227,7 @@ impl<F: Future> Future for Metered<F> {
         let poll = self.work.as_mut().poll(cx);
         if poll.is_pending() && !self.meter.yielded.swap(false, Ordering::Relaxed) {
             self.waiting = Some(Instant::now());
-            // What is wrong with stdout shows at the next write or at the end.
+            // An error of stdout is reported at the next write or at the end.
             let _ = self.output.lock().flush();
         }
         poll

@@ -1,4 +1,4 @@
-//! Waiting, the clock, the context and files.
+//! The interfaces `poll`, `clock`, `context` and `files`.
 
 use std::io::Read;
 use std::path::Path;
@@ -75,10 +75,10 @@ impl wit::context::Host for State {
 impl wit::files::Host for State {
     fn read(&mut self, path: String) -> Result<Result<Vec<u8>, WitError>> {
         self.call()?;
-        let Some(place) = self.files.granted.get(&path).cloned() else {
+        let Some(location) = self.files.granted.get(&path).cloned() else {
             return Ok(Err(not_named("file", &path)));
         };
-        let content = if path == "-" { self.stdin()? } else { read_file(&place) };
+        let content = if path == "-" { self.stdin()? } else { read_file(&location) };
         let content = match content {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
@@ -91,14 +91,14 @@ impl wit::files::Host for State {
         let Some(directory) = self.files.directories.get_mut(&path) else {
             return Ok(Err(not_named("directory", &path)));
         };
-        let tree = directory.walk(&skip).map_err(|error| of_directory(&error));
+        let tree = directory.walk(&skip).map_err(|error| directory_error(&error));
         Ok(tree.map(|tree| wit::files::Tree {
             files: tree
                 .files
                 .into_iter()
                 .map(|DirectoryFile { path, size, executable }| wit::files::Entry { path, size, executable })
                 .collect(),
-            left_out: tree.left_out,
+            left_out: tree.skipped,
         }))
     }
 
@@ -107,7 +107,7 @@ impl wit::files::Host for State {
         let Some(granted) = self.files.directories.get_mut(&directory) else {
             return Ok(Err(not_named("directory", &directory)));
         };
-        let file = granted.open_file(&path).map_err(|error| of_directory(&error));
+        let file = granted.open_file(&path).map_err(|error| directory_error(&error));
         match file.and_then(|file| read_whole(&format!("`{}`", path.escape_debug()), file)) {
             Ok(content) => self.count_read(content),
             Err(error) => Ok(Err(error)),
@@ -116,11 +116,11 @@ impl wit::files::Host for State {
 }
 
 fn not_named(what: &str, path: &str) -> WitError {
-    let message = format!("the {what} `{}` was not named on the command line", path.escape_debug());
+    let message = format!("{what} `{}` was not named on the command line", path.escape_debug());
     wit::types::Error { code: wit::types::ErrorCode::Forbidden, message, hint: None }
 }
 
-fn of_directory(error: &DirectoryError) -> WitError {
+fn directory_error(error: &DirectoryError) -> WitError {
     let code = match error {
         DirectoryError::Outside { .. } => wit::types::ErrorCode::Forbidden,
         _ => wit::types::ErrorCode::Invalid,
@@ -137,7 +137,7 @@ impl State {
         Ok(Ok(content))
     }
 
-    /// Stdin can be read once. It is kept for whoever asks again, as part of the guest's memory.
+    /// The content of stdin. It can be read only once, so it is kept for further calls and counts as guest memory.
     fn stdin(&mut self) -> Result<Result<Vec<u8>, WitError>> {
         if let Some(content) = &self.files.stdin {
             return Ok(Ok(content.to_vec()));
@@ -152,7 +152,7 @@ impl State {
     }
 }
 
-/// The user named the file, so links are followed and a pipe is as good as a file.
+/// Reads a file that the user named. Links are followed, and a pipe is accepted.
 fn read_file(path: &Path) -> std::result::Result<Vec<u8>, WitError> {
     let name = format!("`{}`", path.display());
     let file = fs_err::File::open(path).map_err(|error| invalid(error.to_string()))?;
@@ -162,7 +162,7 @@ fn read_file(path: &Path) -> std::result::Result<Vec<u8>, WitError> {
 fn read_whole(name: &str, source: impl Read) -> std::result::Result<Vec<u8>, WitError> {
     let mut content = Vec::new();
     let read = source.take(MAX_FILE_BYTES + 1).read_to_end(&mut content);
-    read.map_err(|error| invalid(format!("{name} cannot be read: {error}")))?;
+    read.map_err(|error| invalid(format!("cannot read {name}: {error}")))?;
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(invalid(format!("{name} is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
