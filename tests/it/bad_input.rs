@@ -79,7 +79,7 @@ fn a_job_in_a_namespace_that_is_not_there() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: there is no namespace nowhere
+    error: namespace nowhere not found
     ");
 }
 

@@ -39,7 +39,7 @@ fn a_kubeconfig_that_is_no_yaml() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the kubeconfig broken cannot be used: line 1 column 11: unclosed bracket '['
+    error: cannot load the kubeconfig broken: line 1 column 11: unclosed bracket '['
     ");
 }
 
@@ -53,7 +53,7 @@ fn kubeconfig_that_powershell_wrote_and_something_cut() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the kubeconfig cut cannot be used: it is not valid UTF-16
+    error: cannot load the kubeconfig cut: not valid UTF-16
     ");
 }
 
@@ -79,9 +79,9 @@ fn server_without_a_scheme() {
     exit: 7
     ----- stdout -----
     ----- stderr -----
-    warning: http://[ADDRESS] has no TLS, so your credentials are not sent to it; its URL should begin with https://
-    error: the API server http://[ADDRESS] cannot be reached: Connection refused (os error 111)
-    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    warning: http://[ADDRESS] does not use TLS: your credentials are not sent; its URL should start with https://
+    error: cannot connect to the API server http://[ADDRESS]: Connection refused (os error 111)
+    hint: check the server in your kubeconfig, or use another context: kf --context NAME …
     ");
 }
 
@@ -94,8 +94,8 @@ fn server_that_is_both_checked_and_not() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the kubeconfig's cluster `lab` has an invalid `insecure-skip-tls-verify`: it is true although `certificate-authority` is there to check the server with; remove one
-    hint: correct the kubeconfig, or take another context: kf --context NAME …
+    error: invalid `insecure-skip-tls-verify` for cluster `lab` in the kubeconfig: not allowed together with `certificate-authority`; remove one
+    hint: fix the kubeconfig, or use another context: kf --context NAME …
     ");
 }
 
@@ -107,8 +107,8 @@ fn token_with_a_line_break_inside() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the kubeconfig's user `ada` has an invalid `token`: it has a character that does not fit into a header
-    hint: correct the kubeconfig, or take another context: kf --context NAME …
+    error: invalid `token` for user `ada` in the kubeconfig: contains a character that is not valid in a header
+    hint: fix the kubeconfig, or use another context: kf --context NAME …
     ");
 }
 
@@ -126,7 +126,7 @@ fn credential_plugin_that_says_at_its_end_what_helps() {
     ----- stderr -----
     the credential plugin sh, not told to the command: Error: the session has expired Run: aws sso login
     error: the credential plugin sh failed (exit status: 1)
-    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    hint: renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …
     ");
 }
 
@@ -144,8 +144,8 @@ fn credential_plugin_that_is_not_installed() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the credential plugin `gke-auth` is not installed; the kubeconfig says: Install it: gcloud components install gke-auth
-    hint: install it, or take another kubeconfig: kf --kubeconfig FILE …
+    error: the credential plugin `gke-auth` is not installed; install hint from the kubeconfig: Install it: gcloud components install gke-auth
+    hint: install it, or use another kubeconfig: kf --kubeconfig FILE …
     ");
     let kubeconfig = kubeconfig_of(&home, &exec("/opt/gke-auth"));
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -154,7 +154,7 @@ fn credential_plugin_that_is_not_installed() {
     ----- stderr -----
     the kubeconfig, not told to the command: Install it: gcloud components install gke-auth
     error: the credential plugin /opt/gke-auth cannot be started: No such file or directory (os error 2)
-    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    hint: renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …
     ");
 }
 
@@ -167,8 +167,8 @@ fn proxy_variable_without_a_scheme() {
     exit: 7
     ----- stdout -----
     ----- stderr -----
-    error: the API server https://lab.invalid:6443 cannot be reached through the proxy [ADDRESS]: Connection refused (os error 111)
-    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    error: cannot connect to the API server https://lab.invalid:6443 through the proxy [ADDRESS]: Connection refused (os error 111)
+    hint: check the server in your kubeconfig, or use another context: kf --context NAME …
     ");
 }
 
@@ -180,7 +180,7 @@ fn proxy_variable_that_names_no_proxy() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: HTTPS_PROXY is not the URL of a proxy: it begins with none of http://, https:// and socks5://
+    error: invalid HTTPS_PROXY: must start with http://, https:// or socks5://
     hint: set HTTPS_PROXY to a URL such as http://proxy.example:3128, or unset it
     ");
 }
@@ -193,7 +193,7 @@ fn a_context_that_is_not_there() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: the kubeconfig has no context `prod`
+    error: context `prod` does not exist in the kubeconfig
     hint: kf --context NAME …, where NAME is one of lab
     ");
 }
@@ -208,9 +208,9 @@ fn a_kubeconfig_that_believes_any_server() {
     exit: 7
     ----- stdout -----
     ----- stderr -----
-    warning: the kubeconfig has the certificate of https://[ADDRESS] not checked, so anybody may answer
-    error: the API server https://[ADDRESS] cannot be reached: Connection refused (os error 111)
-    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    warning: insecure-skip-tls-verify is set: the certificate of https://[ADDRESS] is not verified
+    error: cannot connect to the API server https://[ADDRESS]: Connection refused (os error 111)
+    hint: check the server in your kubeconfig, or use another context: kf --context NAME …
     ");
 }
 
@@ -222,8 +222,8 @@ fn a_server_that_is_not_there() {
     exit: 7
     ----- stdout -----
     ----- stderr -----
-    error: the API server https://[ADDRESS] cannot be reached: Connection refused (os error 111)
-    hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    error: cannot connect to the API server https://[ADDRESS]: Connection refused (os error 111)
+    hint: check the server in your kubeconfig, or use another context: kf --context NAME …
     ");
 }
 
@@ -236,7 +236,7 @@ fn a_server_that_takes_connections_and_says_nothing() {
     exit: 6
     ----- stdout -----
     ----- stderr -----
-    error: the API server https://[ADDRESS] takes connections but does not answer them within 1 s
+    error: the API server https://[ADDRESS] accepts connections but did not answer within 1 s
     hint: wait longer: kf --request-timeout 2m …
     ");
 }
@@ -250,7 +250,7 @@ fn a_server_that_takes_questions_and_never_answers() {
     exit: 6
     ----- stdout -----
     ----- stderr -----
-    warning: http://[ADDRESS] has no TLS, so your credentials are not sent to it; its URL should begin with https://
+    warning: http://[ADDRESS] does not use TLS: your credentials are not sent; its URL should start with https://
     error: the API server http://[ADDRESS] did not answer within 1 s
     hint: wait longer: kf --request-timeout 2m …
     ");
@@ -266,7 +266,7 @@ fn a_server_whose_certificate_has_expired() {
     ----- stdout -----
     ----- stderr -----
     error: the certificate of https://[ADDRESS] has expired
-    hint: ask whoever runs the cluster, or fetch a new kubeconfig
+    hint: ask the cluster's admin, or get a new kubeconfig
     ");
 }
 
@@ -284,7 +284,7 @@ fn a_token_nobody_issued() {
     ----- stdout -----
     ----- stderr -----
     error: the API server does not accept your credentials
-    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    hint: renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …
     ");
 }
 
@@ -306,7 +306,7 @@ fn a_client_certificate_that_has_expired() {
     exit: 3
     ----- stdout -----
     ----- stderr -----
-    error: your credentials for https://[ADDRESS] ended at [DATE]
-    hint: renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …
+    error: your credentials for https://[ADDRESS] expired at [DATE]
+    hint: renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …
     ");
 }

@@ -90,8 +90,8 @@ fn server_that_is_not_there_is_named_once() {
     ----- stdout -----
     ✓ kf           0.1.0 on linux [ARCH]
     ✓ kubeconfig   [HOME]/kubeconfig, context lab
-    ✗ server       the API server https://[ADDRESS] cannot be reached: Connection refused (os error 111)
-                   hint: see that your kubeconfig names the right server, or take another: kf --context NAME …
+    ✗ server       cannot connect to the API server https://[ADDRESS]: Connection refused (os error 111)
+                   hint: check the server in your kubeconfig, or use another context: kf --context NAME …
     – credentials  token, not checked: the server does not answer
     – namespace    team-a, of the context, not checked
     – cluster      not checked: the server does not answer
@@ -111,7 +111,7 @@ fn name_that_no_namespace_has_hides_no_other_problem() {
     let home = Home::with_commands(&["train"]);
     let ran = home.run(["doctor", "--kubeconfig", &private_kubeconfig(&home), "-n", "A_B"]).code(1);
     assert!(lines_of(&ran, "kubeconfig")[0].starts_with('✓'), "{}", ran.transcript());
-    assert!(lines_of(&ran, "server")[0].contains("cannot be reached"), "{}", ran.transcript());
+    assert!(lines_of(&ran, "server")[0].contains("cannot connect to the API server"), "{}", ran.transcript());
     let namespace = lines_of(&ran, "namespace");
     assert_eq!(
         namespace[0],
@@ -126,7 +126,7 @@ fn server_that_says_nothing_ends_at_the_timeout() {
     let ran = home.run(["doctor", "--kubeconfig", &kubeconfig, "--request-timeout", "1s"]).code(1);
     let server = lines_of(&ran, "server");
     assert!(server[0].starts_with("✗ server the API server https://"), "{server:?}");
-    assert!(server[0].ends_with("does not answer them within 1 s"), "{server:?}");
+    assert!(server[0].ends_with("did not answer within 1 s"), "{server:?}");
     assert_eq!(lines_of(&ran, "rights"), ["– rights not checked: the server does not answer"]);
 }
 
@@ -140,7 +140,7 @@ fn problem_with_the_servers_certificate_is_named() {
         lines_of(&ran, "server"),
         [
             &format!("✗ server the certificate of https://{address} has expired"),
-            "hint: ask whoever runs the cluster, or fetch a new kubeconfig",
+            "hint: ask the cluster's admin, or get a new kubeconfig",
         ]
     );
 }

@@ -88,7 +88,7 @@ fn metrics_server_that_is_away_leaves_use_unknown() {
     ----- stdout -----
     pod/web
     ----- stderr -----
-    top: CPU and memory used are unknown: metrics.k8s.io does not answer: the API server is not ready: it cannot handle the request now (503)
+    top: CPU and memory used are unknown: metrics.k8s.io does not answer: the API server is not ready: the server is currently unable to handle the request (503)
     ");
 }
 
@@ -173,7 +173,7 @@ fn older_cluster_says_who_the_user_is_or_what_is_missing() {
     ROLE         admin: can also grant access to other users
     CREDENTIALS  no known expiry
     ----- stderr -----
-    warning: whoami: this cluster cannot say who you are: it serves no SelfSubjectReview, which Kubernetes has since 1.28
+    warning: whoami: this cluster does not serve SelfSubjectReview, which requires Kubernetes 1.28
     ");
     home.run(["whoami", "-o", "name", "--kubeconfig", &older]).code(1);
 }
@@ -225,7 +225,7 @@ fn old_server_starts_no_command_whose_stdin_it_cannot_end() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: run: this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30
+    error: run: this cluster does not support closing stdin, which requires Kubernetes 1.30
     hint: kf run pod/web --kubeconfig KUBECONFIG --no-stdin -- cat
     ");
     assert_eq!(faulty.asked().iter().filter(|asked| asked.contains("/exec?")).count(), 1);

@@ -375,7 +375,7 @@ fn context_without_credentials() {
     exit: 3
     ----- stdout -----
     ----- stderr -----
-    error: the context `kf-test-vic` names no credentials
-    hint: take another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …
+    error: context `kf-test-vic` has no credentials
+    hint: use another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …
     ");
 }

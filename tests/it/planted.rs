@@ -362,7 +362,7 @@ fn kuberc_that_somebody_else_could_have_written_allows_no_plugin() {
         fs_err::write(&kuberc, policy).unwrap();
         plant.at(&kuberc);
         let ran = run().code(2);
-        assert!(ran.stderr.contains("no credential plugin is run"), "{plant:?}: {}", ran.transcript());
+        assert!(ran.stderr.contains("credential plugins are not run"), "{plant:?}: {}", ran.transcript());
         assert!(ran.stderr.contains("is not safe to use"), "{plant:?}: {}", ran.transcript());
     }
 }
@@ -374,13 +374,12 @@ fn kubeconfig_that_others_may_write_is_warned_of() {
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     let warned = || {
         let ran = home.run(["whoami", "--kubeconfig", &kubeconfig]).code(7);
-        ran.stderr.lines().find(|line| line.contains("is not yours alone")).map(str::to_owned)
+        ran.stderr.lines().find(|line| line.contains("unsafe kubeconfig")).map(str::to_owned)
     };
     assert_eq!(warned(), None);
     Plant::WritableByAll.at(Path::new(&kubeconfig));
-    let expected = format!(
-        "warning: the kubeconfig {kubeconfig} is not yours alone: other users may write to it (mode 0666)"
-    );
+    let expected =
+        format!("warning: unsafe kubeconfig {kubeconfig}: other users may write to it (mode 0666)");
     assert_eq!(warned(), Some(expected));
     fs_err::set_permissions(&kubeconfig, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(warned(), None);

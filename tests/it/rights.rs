@@ -483,5 +483,5 @@ fn refused_calls_do_not_flood_the_audit_log() {
     let text = fs_err::read_to_string(home.path().join(".local/state/kf/audit.jsonl")).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().filter(|line| line["stage"] == "refused").count(), 1000);
-    assert_eq!(lines.last().unwrap()["note"], "further refusals of this run are not written down");
+    assert_eq!(lines.last().unwrap()["note"], "further refusals of this run are not logged");
 }

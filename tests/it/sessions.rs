@@ -92,7 +92,7 @@ fn what_runs_in_a_pod_is_what_kubectl_runs() {
     assert_eq!(ending_of(&mut kf).code(), Some(141));
     // A program that is not there.
     let missing = home.run(["run", "server", "--", "no-such-program"]).code(5);
-    assert!(missing.stderr.contains("there is no program `no-such-program`"), "{}", missing.transcript());
+    assert!(missing.stderr.contains("program `no-such-program` not found"), "{}", missing.transcript());
     let shell = home.run(["shell", "server", "--shell", "zsh"]).code(5);
     assert!(shell.stderr.contains("has no `zsh`"), "{}", shell.transcript());
 }

@@ -1,13 +1,11 @@
-//! The audit log: a line of JSON for every call before it leaves and after it returns, and for
-//! every refusal.
+//! The audit log: a line of JSON for every call before it is sent and after it returns, and for every refusal.
 //!
-//! The file is only ever appended to, one write a line, so that several runs may share it. A
-//! call whose line cannot be written is not made.
+//! The file is append-only, with one write per line, so that several runs can share it. A call whose line cannot be
+//! written is not sent.
 //!
-//! Nobody may get rid of lines by causing others. A run has budgets for what it can have written down, and
-//! none of it makes room: only the start of a run does, by at most one file. A log that has grown, or that was last
-//! written to in another month, is then kept under another name and a new one is begun; the oldest goes when there
-//! are more than [`KEPT`].
+//! A command must not be able to displace lines by producing others. A run has budgets for what it can log, and logs
+//! are only rotated at the start of a run. A log that is too large, or was last written in another month, is then
+//! renamed and a new one is started; the oldest is removed once there are more than [`MAX_KEPT_LOGS`].
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -22,13 +20,13 @@ use kf_home::trusted::{self, OwnPath};
 use serde::Serialize;
 use tracing::{Level, Span, field};
 
-/// How large a log may be, in bytes, before the next run begins a new one.
+/// The size of a log, in bytes, from which the next run starts a new one.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// How many logs are kept besides the one that is written to.
-const KEPT: usize = 24;
+/// The number of rotated logs to keep.
+const MAX_KEPT_LOGS: usize = 24;
 
-/// Where a call stands.
+/// The stage of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -40,8 +38,7 @@ pub enum Stage {
     Refused,
 }
 
-/// What a call into a pod does, which its resource does not say. Data that is sent is not in it, and neither is
-/// the query of a path.
+/// What a call into a pod does, beyond its resource. It contains neither the data that is sent nor the query of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Detail {
@@ -67,7 +64,7 @@ pub enum Detail {
     },
 }
 
-/// One line. Absent parts are left out.
+/// One line. Absent fields are omitted.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry<'a> {
@@ -94,24 +91,24 @@ pub struct Entry<'a> {
     /// The manifest's rule, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
-    /// Who refused.
+    /// The layer that refused the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<Layer>,
-    /// The HTTP status; absent if there was no answer.
+    /// The HTTP status; absent without a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
 }
 
-/// Whether anybody listens to [`Entry::span`].
+/// Whether [`Entry::span`] is recorded.
 pub fn is_traced() -> bool {
     tracing::enabled!(Level::INFO)
 }
 
 impl Entry<'_> {
-    /// A span with the fields of the line, except for those that every line of a run has. Its status is
-    /// recorded when there is an answer.
+    /// A span with the fields of the line, except those that all lines of a run share. The status is recorded when there
+    /// is a response.
     pub fn span(&self) -> Span {
         let Self { verb, group, resource, namespace, name, decision, rule, .. } = *self;
         let layer = self.layer.map(Layer::as_str);
@@ -120,7 +117,7 @@ impl Entry<'_> {
     }
 }
 
-/// The version of the lines' form.
+/// The version of the line format.
 pub const FORMAT: u32 = 1;
 
 /// An open audit log.
@@ -131,19 +128,19 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens or creates the log in kf's folder of state, after making room if it is time to.
+    /// Opens or creates the log in kf's state folder, and rotates it if it is due.
     pub fn in_state(state: &OwnPath) -> kf_home::Result<Self> {
         let path = state.at("audit.jsonl");
         let mut file = path.append()?;
-        // Without room made, the log only grows: that is no reason to stop.
+        // If rotation fails, the log keeps growing, which is not a reason to fail the run.
         if let Ok(true) = rotate(state, &path, &file, Timestamp::now()) {
             file = path.append()?;
         }
         Ok(Self::new(path.into(), file))
     }
 
-    /// Opens or creates a log that somebody named, and that is theirs to look after. Like kf's own it must be a
-    /// plain file that only its owner can read.
+    /// Opens or creates a log at a path that the user set. It is not rotated. Like kf's own it must be a regular file that
+    /// only its owner can read.
     pub fn named(path: &Path) -> kf_home::Result<Self> {
         Ok(Self::new(path.to_owned(), trusted::append_to(path)?))
     }
@@ -159,18 +156,18 @@ impl AuditLog {
     pub fn write(&self, entry: &Entry<'_>) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        let mut file = self.file.lock().map_err(|_| io::Error::other("a writer failed before"))?;
+        let mut file = self.file.lock().map_err(|_| io::Error::other("an earlier write failed"))?;
         file.write_all(&line)
     }
 }
 
-/// Keeps the log under another name, if it is time to.
+/// Renames the log if it is due. Returns whether it has to be opened again.
 fn rotate(state: &OwnPath, path: &OwnPath, file: &File, now: Timestamp) -> kf_home::Result<bool> {
     if !is_due(file, now)? {
         return Ok(false);
     }
     let lock = state.at("audit.lock").open_lock()?;
-    // Another run is about to do it, or did it meanwhile.
+    // Another run is rotating it, or already has.
     if try_lock(&lock).is_err() || !is_due(&path.append()?, now)? {
         return Ok(true);
     }
@@ -181,16 +178,16 @@ fn rotate(state: &OwnPath, path: &OwnPath, file: &File, now: Timestamp) -> kf_ho
     fs_err::rename(path, &kept)?;
     let mut names = state.names()?;
     names.retain(|name| name.starts_with("audit-") && name.ends_with(".jsonl"));
-    if let Some(oldest) = names.first().filter(|_| names.len() > KEPT) {
+    if let Some(oldest) = names.first().filter(|_| names.len() > MAX_KEPT_LOGS) {
         fs_err::remove_file(state.at(oldest))?;
     }
     Ok(true)
 }
 
 fn is_due(file: &File, now: Timestamp) -> io::Result<bool> {
-    let facts = file.metadata()?;
-    let written = Timestamp::try_from(facts.modified()?).unwrap_or(now);
-    Ok(facts.len() > MAX_BYTES || (facts.len() > 0 && month(written) < month(now)))
+    let metadata = file.metadata()?;
+    let written = Timestamp::try_from(metadata.modified()?).unwrap_or(now);
+    Ok(metadata.len() > MAX_BYTES || (metadata.len() > 0 && month(written) < month(now)))
 }
 
 fn month(time: Timestamp) -> (i16, i8) {
@@ -232,7 +229,7 @@ mod tests {
         time.parse().unwrap()
     }
 
-    /// A log of so many bytes that was last written to at a time.
+    /// A log of a given size and modification time.
     fn log(state: &OwnPath, bytes: u64, written: &str) {
         let file = state.at("audit.jsonl").append().unwrap();
         file.set_len(bytes).unwrap();
@@ -250,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_appended_to_a_private_file() {
+    fn lines_are_appended_to_private_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         for _ in 0..2 {
@@ -265,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_an_error() {
+    fn write_to_full_disk_is_an_error() {
         let full = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
         assert!(AuditLog::new("/dev/full".into(), full.into_parts().0).write(&entry()).is_err());
     }
 
     #[test]
-    fn log_that_is_no_private_plain_file_is_refused() {
+    fn log_that_is_not_private_regular_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let mode = |path: &Path, mode| {
             fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -294,23 +291,23 @@ mod tests {
     }
 
     #[test]
-    fn log_is_rotated_by_size_and_by_month() {
+    fn log_is_rotated_by_size_and_month() {
         let dir = tempfile::tempdir().unwrap();
         let state = OwnPath::new(dir.path().join("state"));
         log(&state, MAX_BYTES, "2026-11-01T00:00:00Z");
         assert!(!rotated(&state, "2026-11-30T23:59:59Z"));
         assert!(rotated(&state, "2026-12-01T00:00:00Z"), "another month");
-        assert!(!rotated(&state, "2027-01-01T00:00:00Z"), "nothing in it");
+        assert!(!rotated(&state, "2027-01-01T00:00:00Z"), "empty log");
         log(&state, MAX_BYTES + 1, "2027-01-01T00:00:00Z");
         assert!(rotated(&state, "2027-01-01T00:00:01Z"), "it has grown");
         log(&state, 1, "2027-02-01T00:00:00Z");
-        assert!(!rotated(&state, "2027-01-31T00:00:00Z"), "a clock that was set back");
+        assert!(!rotated(&state, "2027-01-31T00:00:00Z"), "clock set back");
         assert_eq!(kept(&state), ["audit-20261201T000000Z.jsonl", "audit-20270101T000001Z.jsonl"]);
     }
 
-    /// However much a run writes, the next one gets rid of one file at most.
+    /// No matter how much a run writes, the next one removes at most one file.
     #[test]
-    fn one_run_removes_one_old_log_at_most() {
+    fn run_removes_at_most_one_old_log() {
         let dir = tempfile::tempdir().unwrap();
         let state = OwnPath::new(dir.path().join("state"));
         for second in 10..50 {
@@ -318,17 +315,20 @@ mod tests {
             let before = kept(&state);
             assert!(rotated(&state, &format!("2026-11-01T00:00:{second}Z")));
             let after = kept(&state);
-            let gone: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
-            assert_eq!(gone, before.iter().take(usize::from(before.len() == KEPT)).collect::<Vec<_>>());
+            let removed: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
+            assert_eq!(
+                removed,
+                before.iter().take(usize::from(before.len() == MAX_KEPT_LOGS)).collect::<Vec<_>>()
+            );
         }
-        assert_eq!(kept(&state).len(), KEPT);
-        // Two within a second: what is kept is not written over.
+        assert_eq!(kept(&state).len(), MAX_KEPT_LOGS);
+        // Two rotations within a second: the first file is not overwritten.
         log(&state, 100 * MAX_BYTES, "2026-11-01T00:00:00Z");
         assert!(!rotated(&state, "2026-11-01T00:00:49Z"));
     }
 
     #[test]
-    fn what_a_call_does_in_a_pod_is_in_its_line() {
+    fn line_has_detail_of_call_into_pod() {
         let line = |detail: &Detail| {
             let line = serde_json::to_value(Entry { detail: Some(detail), ..entry() }).unwrap();
             assert_eq!(line["command"], "train");

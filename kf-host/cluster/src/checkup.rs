@@ -1,9 +1,8 @@
-//! What a cluster says to somebody who looks for what is in their way: whether it answers, as whom, where, and what
-//! it serves.
+//! The cluster part of `kf doctor`: whether the server responds, who the user is, the namespace, and what is served.
 //!
-//! Whether the server answers is found out first. The other questions are then asked at the same time, and each stands
-//! alone: one that fails leaves the others their answers. All of it may be shown to others who help, so no answer
-//! repeats the user's credentials or what a credential plugin said; the latter is kept apart.
+//! Whether the server responds is checked first. The other questions are then asked concurrently, and each fails on
+//! its own. The report may be shared with support, so no answer repeats the user's credentials or the output of a
+//! credential plugin, which is kept apart.
 
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
@@ -17,50 +16,50 @@ use serde_json::{Value, json};
 use crate::connection::{Connection, is_about_credentials};
 use crate::preflight::{self, RuleVerdict, ServedResources};
 
-/// Requests for what is served that are under way at the same time.
-const AT_ONCE: usize = 8;
+/// The number of concurrent discovery requests.
+const CONCURRENCY: usize = 8;
 
-/// The longest version that is believed to be one, in characters.
+/// The maximum length of a version, in characters.
 const MAX_VERSION_CHARS: usize = 60;
 
-/// What is asked about.
+/// What to ask about.
 #[derive(Clone, Copy, Debug)]
 pub struct Questions<'a> {
     pub namespace: &'a Namespace,
-    /// Whether each is served.
+    /// Asks whether each is served.
     pub resources: &'a [(Group, Plural)],
-    /// Whether the user has these rights; the first set is the one whose lack needs a remedy.
+    /// Asks whether the user has these rights. For missing rights of the first set, granters are looked up.
     pub rules: &'a [RuleSet],
-    /// Where [`preflight`] remembers the answers about rights.
+    /// Where [`preflight`] caches its answers.
     pub cache: Option<&'a OwnPath>,
 }
 
-/// What was found out.
+/// The result.
 #[derive(Debug)]
 pub struct Checkup {
     pub reached: Reached,
-    /// When the credentials end, if they say so themselves.
+    /// When the credentials expire, if they contain that.
     pub credentials_end: Option<Timestamp>,
-    /// The words of a credential plugin that failed, and who says them. They may name accounts and whole requests:
-    /// they are for the user alone.
+    /// The source and the output of a credential plugin that failed. The output may name accounts and requests, so it
+    /// is for the user alone.
     pub plugin_words: Option<(String, String)>,
-    /// None where nothing more could be asked.
+    /// `None` if the server did not accept a request.
     pub answers: Option<Answers>,
 }
 
-/// Whether there is a server.
+/// Whether the server responds.
 #[derive(Debug)]
 pub enum Reached {
-    /// It answers; its version, if it tells.
+    /// It responds; its version, if it reports one.
     Server(Option<String>),
-    /// It answers, and does not accept the credentials.
+    /// It responds, but does not accept the credentials.
     Refused(ApiError),
-    /// Nothing was sent, because the credentials cannot be used.
+    /// Nothing was sent, as there are no usable credentials.
     NoCredentials(ApiError),
     Failed(ApiError),
 }
 
-/// What a server that answers says.
+/// The answers of a server that responds.
 #[derive(Debug)]
 pub struct Answers {
     pub identity: Result<Identity, ApiError>,
@@ -69,21 +68,21 @@ pub struct Answers {
     pub served: Vec<Result<bool, ApiError>>,
     /// In the order of the questions.
     pub rights: Vec<Result<Vec<RuleVerdict>, ApiError>>,
-    /// Who can give what the first set of rules lacks, if anything does and the user may know.
+    /// Who can grant what the first set of rules lacks, if anything, and if the user is allowed to know.
     pub granters: Vec<Granter>,
 }
 
-/// What is known of a namespace.
+/// The state of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamespaceState {
     Active,
     Terminating,
     Missing,
-    /// The user may not read it.
+    /// The user is not allowed to read it.
     Hidden,
 }
 
-/// Asks all of it.
+/// Asks all questions.
 pub async fn checkup(connection: &Connection, questions: Questions<'_>) -> Checkup {
     let mut reached = reach(connection).await;
     let mut answers = match reached {
@@ -109,7 +108,7 @@ async fn reach(connection: &Connection) -> Reached {
     }
 }
 
-/// A version such as `v1.36.1+k3s1`, and nothing else that a server may say in its place.
+/// A version such as `v1.36.1+k3s1`; anything else is ignored.
 fn version(answer: &Value) -> Option<String> {
     let version = answer.get("gitVersion")?.as_str()?;
     let fits = |c: char| c.is_ascii_alphanumeric() || ".+-_".contains(c);
@@ -143,7 +142,7 @@ async fn identity(connection: &Connection) -> Result<Identity, ApiError> {
     let groups = user.get("groups").and_then(Value::as_array).into_iter().flatten();
     Ok(Identity {
         username: text("username")
-            .ok_or_else(|| ApiError::new(ErrorCode::Internal, "the API server did not say who you are"))?,
+            .ok_or_else(|| ApiError::new(ErrorCode::Internal, "the API server did not return a user name"))?,
         uid: text("uid"),
         groups: groups.filter_map(Value::as_str).map(one_line).collect(),
         expires: connection.credentials_expire(),
@@ -168,12 +167,12 @@ async fn served(connection: &Connection, resources: &[(Group, Plural)]) -> Vec<R
     let served = &ServedResources::default();
     stream::iter(resources)
         .map(|(group, plural)| served.serves(connection, group, plural))
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENCY)
         .collect()
         .await
 }
 
-/// One set after the other: what the first has asked is remembered for the others, and a server that does not answer is
+/// One set after the other: later sets use the cached answers of the first, and a server that does not respond is only
 /// waited for once.
 async fn rights(
     connection: &Connection,
@@ -198,7 +197,7 @@ async fn rights(
     (rights, granters)
 }
 
-/// What no answer may repeat.
+/// What answers must not repeat.
 struct Withheld<'a> {
     secrets: Vec<String>,
     plugin_words: Option<&'a (String, String)>,
@@ -243,7 +242,7 @@ impl Withheld<'_> {
 
     fn text(&self, text: &mut String) {
         if self.secrets.iter().any(|secret| text.contains(secret.as_str())) {
-            "(withheld: it repeats your credentials)".clone_into(text);
+            "(withheld: contains your credentials)".clone_into(text);
         }
     }
 }
@@ -253,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_is_a_version_or_nothing() {
+    fn invalid_version_is_ignored() {
         let of = |text: &str| version(&json!({ "gitVersion": text }));
         for text in ["v1.36.1", "v1.33.4-eks-1ce7d0d", "v1.34.0+k3s1"] {
             assert_eq!(of(text).as_deref(), Some(text));
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_do_not_repeat_credentials_or_words_of_a_plugin() {
+    fn answers_do_not_repeat_credentials_or_plugin_output() {
         let words = ("the credential plugin aws".to_owned(), "no session for key AKIA7".to_owned());
         let withheld = Withheld { secrets: vec!["hunter22".to_owned()], plugin_words: Some(&words) };
         let mut error = ApiError::new(

@@ -1,8 +1,7 @@
-//! From a kind to the resource that serves it.
+//! Resolves kinds to the resources that serve them.
 //!
-//! A guest names kinds; only the host says which plural, scope and version they have, so that no
-//! string of a guest becomes a path. Kubernetes' own kinds are known beforehand and cost no call;
-//! every other group is asked once a run.
+//! A guest names kinds; the host alone determines their plural, scope and version, so that no string of a guest
+//! becomes a path. Kubernetes' built-in kinds need no call; every other group is requested once per run.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +14,12 @@ use kf_core::names::{Group, KindName, NameError, Plural, Version};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-/// How discovery reaches the API server: a path under `/api` or `/apis`, and its document, or
-/// `None` where it is not served.
+/// Fetches discovery documents: for a path under `/api` or `/apis` its document, or `None` if it is not served.
 pub(crate) trait Fetch {
     async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError>;
 }
 
-/// The documents discovery reads.
+/// The documents that discovery reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DiscoveryPath {
     Group(Group),
@@ -47,40 +45,40 @@ struct ServedResource {
     singular: String,
 }
 
-/// What a document says, once it is there; none where it is not served.
-type Document = Arc<OnceCell<Option<Arc<Learned>>>>;
+/// A document, once it was fetched; `None` if it is not served.
+type Document = Arc<OnceCell<Option<Arc<Parsed>>>>;
 
-/// The most kinds of one document, and of all that are remembered. The core API has some 60.
+/// The maximum number of kinds per document, and in the cache. The core API has about 60.
 const MAX_KINDS: usize = 1_000;
-const MAX_REMEMBERED_KINDS: usize = 10_000;
+const MAX_CACHED_KINDS: usize = 10_000;
 
-/// The most documents that are remembered.
+/// The maximum number of cached documents.
 const MAX_DOCUMENTS: usize = 500;
 
-/// The most versions of a group.
+/// The maximum number of versions per group.
 const MAX_VERSIONS: usize = 50;
 
-/// What one document says: the versions of a group, or the kinds of a version.
+/// The content of one document: the versions of a group, or the kinds of a version.
 #[derive(Debug, Default)]
-struct Learned {
+struct Parsed {
     /// Preferred first.
     versions: Vec<Version>,
     resources: Vec<ServedResource>,
 }
 
-/// What was learnt this run.
+/// The documents fetched in this run.
 #[derive(Debug, Default)]
 pub struct Discovery {
     documents: Mutex<HashMap<DiscoveryPath, Document>>,
-    /// When a document could not be read, and why.
+    /// When and why fetching a document failed.
     failures: Mutex<HashMap<DiscoveryPath, (Instant, ApiError)>>,
-    /// How many kinds are remembered.
+    /// The number of cached kinds.
     kinds: AtomicUsize,
 }
 
 impl Discovery {
-    /// The resource of a kind, in the version asked for or the preferred one; `None` if the
-    /// cluster does not serve it. A version that cannot be read is passed over if another has the kind.
+    /// The resource of a kind, in the given or else the preferred version; `None` if the cluster does not serve it. A
+    /// version that cannot be fetched is skipped if another one has the kind.
     pub(crate) async fn resolve<F: Fetch>(
         &self,
         fetch: &F,
@@ -95,28 +93,28 @@ impl Discovery {
             Some(version) => vec![version.clone()],
             None => self.versions(fetch, group).await?,
         };
-        let mut unread = None;
+        let mut failure = None;
         for version in versions {
             let kinds = match self.resources(fetch, group, &version).await {
                 Ok(kinds) => kinds,
                 Err(error) => {
-                    unread.get_or_insert(error);
+                    failure.get_or_insert(error);
                     continue;
                 }
             };
             let by_kind = || kinds.iter().find(|resource| resource.served.kind == kind.as_str());
-            // An aggregated API may give several resources one kind, that of their answer. Then their
-            // singular tells them apart.
+            // In an aggregated API several resources can share the kind of their response. Then the singular
+            // distinguishes them.
             let by_singular =
                 || kinds.iter().find(|resource| resource.singular.eq_ignore_ascii_case(kind.as_str()));
             if let Some(found) = by_kind().or_else(by_singular) {
                 return Ok(parsed(&found.served).ok());
             }
         }
-        unread.map_or(Ok(None), Err)
+        failure.map_or(Ok(None), Err)
     }
 
-    /// Every kind of a group, preferred version first.
+    /// All kinds of a group, preferred version first.
     pub(crate) async fn group<F: Fetch>(
         &self,
         fetch: &F,
@@ -136,7 +134,7 @@ impl Discovery {
             return Ok(Version::parse("v1").into_iter().collect());
         }
         let document = self.document(fetch, DiscoveryPath::Group(group.clone())).await?;
-        Ok(document.map(|learned| learned.versions.clone()).unwrap_or_default())
+        Ok(document.map(|parsed_document| parsed_document.versions.clone()).unwrap_or_default())
     }
 
     async fn resources<F: Fetch>(
@@ -147,16 +145,16 @@ impl Discovery {
     ) -> Result<Vec<ServedResource>, ApiError> {
         let path = DiscoveryPath::GroupVersion(group.clone(), version.clone());
         let document = self.document(fetch, path).await?;
-        Ok(document.map(|learned| learned.resources.clone()).unwrap_or_default())
+        Ok(document.map(|parsed_document| parsed_document.resources.clone()).unwrap_or_default())
     }
 
-    /// Two askers of one document make one call; askers of several do not wait for each other. More than a run has
-    /// a use for is not remembered.
+    /// Concurrent callers of one document share a call; callers of different documents do not wait for each other. The
+    /// cache is bounded.
     async fn document<F: Fetch>(
         &self,
         fetch: &F,
         path: DiscoveryPath,
-    ) -> Result<Option<Arc<Learned>>, ApiError> {
+    ) -> Result<Option<Arc<Parsed>>, ApiError> {
         let document = {
             let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
             match documents.get(&path) {
@@ -167,19 +165,19 @@ impl Discovery {
         };
         let asked = Instant::now();
         let read = async || {
-            // A caller that waited for an answer in vain does not ask for it again.
+            // A caller that waited for a failed call does not repeat it.
             if let Some(error) = self.failure_since(&path, asked) {
                 return Err(error);
             }
             let document =
                 fetch.document(path.clone()).await.inspect_err(|error| self.remember_failure(&path, error));
-            let learned = document?.map(|document| Learned::of(&path, &document));
-            let kinds = learned.as_ref().map_or(0, |learned| learned.resources.len());
-            if self.kinds.fetch_add(kinds, Ordering::Relaxed) + kinds > MAX_REMEMBERED_KINDS {
+            let parsed_document = document?.map(|document| Parsed::of(&path, &document));
+            let kinds = parsed_document.as_ref().map_or(0, |parsed_document| parsed_document.resources.len());
+            if self.kinds.fetch_add(kinds, Ordering::Relaxed) + kinds > MAX_CACHED_KINDS {
                 self.kinds.fetch_sub(kinds, Ordering::Relaxed);
                 self.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
             }
-            Ok(learned.map(Arc::new))
+            Ok(parsed_document.map(Arc::new))
         };
         document.get_or_try_init(read).await.cloned()
     }
@@ -197,7 +195,7 @@ impl Discovery {
     }
 }
 
-impl Learned {
+impl Parsed {
     fn of(path: &DiscoveryPath, document: &Value) -> Self {
         match path {
             DiscoveryPath::Group(_) => Self { versions: versions(document), ..Self::default() },
@@ -223,37 +221,37 @@ fn versions(document: &Value) -> Vec<Version> {
     versions
 }
 
-/// The kinds whose names are such. The server's strings go into paths, so they are parsed like anybody's.
+/// The kinds with valid names. The server's strings become part of paths, so they are validated too.
 fn resources(group: &Group, version: &Version, document: &Value) -> Vec<ServedResource> {
     let resources = document.get("resources").and_then(Value::as_array).into_iter().flatten();
     let resources = resources.filter_map(|resource| {
         let served = served_kind(group, version, resource)?;
         parsed(&served).ok()?;
         let singular = resource.get("singularName").and_then(Value::as_str).unwrap_or_default();
-        // It is compared with the name of a kind, which is short.
+        // It is only compared with the name of a kind, which is short.
         let singular = if singular.len() > MAX_NAME_BYTES { "" } else { singular };
         Some(ServedResource { served, singular: singular.to_owned() })
     });
     resources.take(MAX_KINDS).collect()
 }
 
-/// The longest singular, verb and short name, in bytes.
+/// The maximum length of a singular, verb or short name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The most verbs of a kind; Kubernetes has ten.
+/// The maximum number of verbs of a kind; Kubernetes has ten.
 const MAX_VERBS: usize = 32;
 
-/// The most short names of a kind. Few have more than one.
+/// The maximum number of short names of a kind. Few have more than one.
 const MAX_SHORT_NAMES: usize = 8;
 
-/// One entry of an `APIResourceList`; subresources are no kinds of their own.
+/// One entry of an `APIResourceList`; subresources are skipped.
 fn served_kind(group: &Group, version: &Version, resource: &Value) -> Option<ServedKind> {
     let text = |field: &str| resource.get(field).and_then(Value::as_str);
     let plural = text("name").filter(|name| !name.contains('/'))?;
-    let texts = |field: &str, most: usize| -> Vec<String> {
+    let texts = |field: &str, max: usize| -> Vec<String> {
         let texts = resource.get(field).and_then(Value::as_array).into_iter().flatten();
         let short = texts.filter_map(Value::as_str).filter(|text| text.len() <= MAX_NAME_BYTES);
-        short.take(most).map(str::to_owned).collect()
+        short.take(max).map(str::to_owned).collect()
     };
     Some(ServedKind {
         group: group.to_string(),
@@ -332,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kubernetes_own_kinds_cost_no_call() {
+    async fn built_in_kind_needs_no_call() {
         let (discovery, fetch) = (Discovery::default(), Canned::default());
         let pod = resolve(&discovery, &fetch, "", None, "Pod").await.unwrap();
         assert_eq!((pod.plural.as_str(), pod.api_version().as_str()), ("pods", "v1"));
@@ -341,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_group_is_asked_once_and_its_preferred_version_is_taken() {
+    async fn group_is_fetched_once_and_preferred_version_is_used() {
         let (discovery, fetch) = (Discovery::default(), Canned::default());
         for _ in 0..3 {
             let job = resolve(&discovery, &fetch, "trainer.kubeflow.org", None, "TrainJob").await.unwrap();
@@ -353,7 +351,7 @@ mod tests {
         assert_eq!(old.version.as_str(), "v1");
     }
 
-    /// A server of which one version is away.
+    /// A server with one version unavailable.
     struct Broken(AtomicUsize);
 
     impl Fetch for Broken {
@@ -373,18 +371,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn version_that_cannot_be_read_hides_no_other() {
+    async fn unavailable_version_does_not_hide_others() {
         let (discovery, fetch) = (Discovery::default(), Broken(AtomicUsize::new(0)));
         let group = Group::parse("mixed.example").unwrap();
         let resolve =
             async |kind: &str| discovery.resolve(&fetch, &group, None, &KindName::parse(kind).unwrap()).await;
         assert_eq!(resolve("Thing").await.unwrap().unwrap().version.as_str(), "v1");
-        // It may be in the version that is away.
+        // It may be in the unavailable version.
         assert_eq!(resolve("Other").await.unwrap_err().code, ErrorCode::Unreachable);
     }
 
     #[tokio::test]
-    async fn kinds_of_a_group_that_is_away_share_one_call() {
+    async fn kinds_of_unavailable_group_share_one_call() {
         let (discovery, fetch) = (Discovery::default(), Broken(AtomicUsize::new(0)));
         let group = Group::parse("away.example").unwrap();
         let kinds = ["A", "B", "C", "D"].map(|kind| KindName::parse(kind).unwrap());
@@ -393,12 +391,12 @@ mod tests {
             assert_eq!(answer.unwrap_err().code, ErrorCode::Unreachable);
         }
         assert_eq!(fetch.0.load(Ordering::Relaxed), 1);
-        // It may be back by now.
+        // The group may be available again by now.
         discovery.resolve(&fetch, &group, None, &kinds[0]).await.unwrap_err();
         assert_eq!(fetch.0.load(Ordering::Relaxed), 2);
     }
 
-    /// Documents without end, of kinds without end.
+    /// Serves any document, with more kinds than the limit.
     struct Endless(AtomicUsize);
 
     impl Fetch for Endless {
@@ -416,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_server_says_without_end_is_not_remembered_without_end() {
+    async fn cache_of_endless_documents_is_bounded() {
         let (discovery, fetch) = (Discovery::default(), Endless(AtomicUsize::new(0)));
         for n in 0..30 {
             let group = Group::parse(format!("g{n}.example").as_str()).unwrap();
@@ -426,12 +424,15 @@ mod tests {
         }
         let documents = discovery.documents.lock().unwrap();
         let kinds = documents.values().filter_map(|document| document.get().cloned().flatten());
-        assert_eq!(kinds.map(|learned| learned.resources.len()).sum::<usize>(), MAX_REMEMBERED_KINDS);
+        assert_eq!(
+            kinds.map(|parsed_document| parsed_document.resources.len()).sum::<usize>(),
+            MAX_CACHED_KINDS
+        );
         assert_eq!(fetch.0.load(Ordering::Relaxed), 60);
     }
 
     #[tokio::test]
-    async fn resources_of_one_kind_are_told_apart_by_their_singular() {
+    async fn resources_of_one_kind_are_distinguished_by_singular() {
         let (discovery, fetch) = (Discovery::default(), Canned::default());
         let queue = resolve(&discovery, &fetch, "visibility.example", None, "LocalQueue").await.unwrap();
         assert_eq!((queue.plural.as_str(), queue.namespaced), ("localqueues", true));
@@ -439,7 +440,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn short_names_are_those_that_are_served() {
+    async fn short_names_come_from_server() {
         let (discovery, fetch) = (Discovery::default(), Canned::default());
         let group = Group::parse("trainer.kubeflow.org").unwrap();
         let kinds = discovery.group(&fetch, &group).await.unwrap();
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_served_or_no_name_is_not_found() {
+    async fn unserved_or_invalid_kind_is_not_found() {
         let (discovery, fetch) = (Discovery::default(), Canned::default());
         for (group, kind) in
             [("absent.example", "X"), ("trainer.kubeflow.org", "Trick"), ("trainer.kubeflow.org", "Climber")]

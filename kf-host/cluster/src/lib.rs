@@ -1,6 +1,6 @@
 //! kf and Kubernetes: connection, credentials, the broker, preflight and streams.
 //!
-//! Nothing here knows wasm, the registry or the command line.
+//! This crate does not depend on WebAssembly, the registry or the command line.
 
 pub mod audit;
 pub mod broker;

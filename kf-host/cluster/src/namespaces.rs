@@ -1,22 +1,22 @@
-//! The namespaces a user may list, for the host's own `--namespace`.
+//! The namespaces a user may list, to complete the host's `--namespace`.
 //!
-//! Kubernetes has no list of "my namespaces". Who may not list all of them sees none here.
+//! Kubernetes has no list of "my namespaces": a user without permission to list all of them gets none.
 
 use kf_core::api::ApiError;
 use serde_json::Value;
 
 use crate::connection::Connection;
 
-/// The first of them; a person who looks for one of more has typed its beginning.
-const MOST: usize = 500;
+/// The page size. A user with more namespaces has typed the start of a name.
+const MAX_NAMESPACES: usize = 500;
 
-/// Their names, by the user's own rights.
+/// Their names, with the user's own rights.
 ///
 /// # Errors
 ///
-/// The user may not list them, or the server does not answer.
+/// If the user is not allowed to list them, or the server does not respond.
 pub async fn list(connection: &Connection) -> Result<Vec<String>, ApiError> {
-    let answer = connection.get(&format!("/api/v1/namespaces?limit={MOST}")).await?;
+    let answer = connection.get(&format!("/api/v1/namespaces?limit={MAX_NAMESPACES}")).await?;
     Ok(names(&answer))
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_name_is_left_out() {
+    fn item_without_name_is_skipped() {
         let list = json!({"items": [{"metadata": {"name": "team-a"}}, {}, {"metadata": {"name": 7}}]});
         assert_eq!(names(&list), ["team-a"]);
         assert_eq!(names(&json!({})), [""; 0]);

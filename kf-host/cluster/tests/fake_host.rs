@@ -1,7 +1,7 @@
-//! The SDK's `FakeHost` refuses what the broker and an API server refuse, with the same code.
+//! The SDK's `FakeHost` refuses the same requests as the broker with an API server, with the same error code.
 //!
-//! Both are given the same manifest, cluster, and request, much of it hostile. The broker talks to a small
-//! API server made here: discovery, RBAC, and which objects there are.
+//! Both get the same manifest, cluster, and request, often hostile. The broker uses a small API server that implements
+//! discovery and RBAC, and knows which objects exist.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -30,14 +30,14 @@ use server::{CUSTOM, Server};
 
 const NAMESPACE: &str = "team-a";
 
-/// What both are given.
+/// The input of both.
 #[derive(Clone, Debug)]
 struct Case {
     rules: Vec<Value>,
     /// Indices of [`server::CUSTOM`].
     served: Vec<usize>,
     objects: Vec<Value>,
-    /// Verb, group and resource that the user may not.
+    /// Verb, group and resource that RBAC denies.
     denied: Vec<(&'static str, &'static str, &'static str)>,
     dry_run: bool,
     request: Request,
@@ -64,11 +64,11 @@ enum Request {
 /// Namespace and name.
 type Pod = (Option<String>, String);
 
-// ---- what is generated ----
+// ---- generators ----
 
-/// A value that fits, mostly, or one that does not.
-fn mostly(fitting: &'static [&'static str], hostile: &'static [&'static str]) -> BoxedStrategy<String> {
-    prop_oneof![19 => select(fitting), 1 => select(hostile)].prop_map(str::to_owned).boxed()
+/// Usually a valid value, sometimes an invalid one.
+fn mostly(valid: &'static [&'static str], hostile: &'static [&'static str]) -> BoxedStrategy<String> {
+    prop_oneof![19 => select(valid), 1 => select(hostile)].prop_map(str::to_owned).boxed()
 }
 
 const HOSTILE: &[&str] =
@@ -108,21 +108,21 @@ fn kinds() -> impl Strategy<Value = border::Kind> {
     })
 }
 
-/// An object that may be there, or anything.
+/// An object that may exist, or any other.
 fn references() -> BoxedStrategy<border::ObjectRef> {
     let subresource = prop_oneof![
         5 => Just(None),
         1 => select(vec!["status", "scale", "finalize", "log", "exec", "token", "proxy", "../x", ""])
             .prop_map(|subresource| Some(subresource.to_owned())),
     ];
-    let there = select(vec![
+    let existing = select(vec![
         ("", "Pod", "web-0"),
         ("", "Secret", "s"),
         ("", "Namespace", "team-a"),
         ("", "Node", "web-0"),
         ("batch", "Job", "mnist"),
     ]);
-    let there = there.prop_map(|(group, kind, name)| border::ObjectRef {
+    let existing = existing.prop_map(|(group, kind, name)| border::ObjectRef {
         kind: border::Kind::new(group, kind),
         namespace: None,
         name: name.into(),
@@ -135,7 +135,7 @@ fn references() -> BoxedStrategy<border::ObjectRef> {
         name,
         subresource,
     });
-    prop_oneof![there, anything].boxed()
+    prop_oneof![existing, anything].boxed()
 }
 
 fn selections() -> impl Strategy<Value = border::Selection> {
@@ -167,7 +167,7 @@ fn selections() -> impl Strategy<Value = border::Selection> {
     )
 }
 
-/// Fields of a body or a merge patch, some of which contradict the request or need a right of their own.
+/// Bodies and merge patches. Some fields contradict the request or need their own grant.
 fn bodies() -> BoxedStrategy<Value> {
     let parts = select(vec![
         json!({"apiVersion": "v1"}),
@@ -203,7 +203,7 @@ fn bodies() -> BoxedStrategy<Value> {
             for (field, value) in part.as_object().unwrap() {
                 match (&mut body[field], value) {
                     (Value::Object(have), Value::Object(more)) => have.extend(more.clone()),
-                    (slot, value) => *slot = value.clone(),
+                    (old, value) => *old = value.clone(),
                 }
             }
         }
@@ -371,7 +371,7 @@ const RESOURCES: [(&str, &str); 20] = [
 ];
 const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
 
-/// Everything in one group, or a little of everything.
+/// All rights in one group, or a few in several.
 fn rules() -> impl Strategy<Value = Value> {
     let group = select(vec!["", "batch", "kubeflow.org", "trainer.kubeflow.org"]);
     let wide = group.prop_map(|group| {
@@ -437,9 +437,9 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-// ---- what both do ----
+// ---- execution ----
 
-/// The code of the error; none where the request is allowed.
+/// The error code, or `Ok` if the request is allowed.
 type Outcome = Result<(), String>;
 
 fn fake(case: &Case) -> Outcome {
@@ -450,7 +450,7 @@ fn fake(case: &Case) -> Outcome {
         let fields = fields.map(|field| list(rule, field)).concat();
         format!("[[permissions.kubernetes]]\n{fields}")
     });
-    // The broker knows no terminal: the sandbox asks for that right.
+    // Terminals are not checked by the broker, but by the sandbox.
     host.manifest(&format!("[permissions]\nterminal = true\n{}", manifest.collect::<String>()));
     for (group, version, kind, plural, namespaced) in case.served.iter().map(|at| CUSTOM[*at]) {
         host.cluster(|cluster| cluster.serve(group, version, kind, plural, namespaced));
@@ -621,32 +621,32 @@ async fn broker(case: &Case) -> Outcome {
         }
         Request::Discover(group) => broker.discover(group.clone()).await.map(drop),
     };
-    // The server has no WebSockets: who gets as far as one was allowed to open it.
-    let withheld = broker.withheld().into_iter().map(|(_, words)| words);
-    let told: Vec<String> =
+    // The server has no WebSockets: a request that reaches this point was allowed.
+    let withheld = broker.withheld().into_iter().map(|(_, message)| message);
+    let messages: Vec<String> =
         withheld.chain(answer.as_ref().err().map(|error| error.message.clone())).collect();
     match answer {
-        Err(_) if told.iter().any(|words| words.contains(server::NO_WEBSOCKETS)) => Ok(()),
+        Err(_) if messages.iter().any(|message| message.contains(server::NO_WEBSOCKETS)) => Ok(()),
         other => other.map_err(|error| format!("{:?}", error.code)),
     }
 }
 
-/// Where the fake host does less than a cluster, and says so.
-fn beyond_the_fake(case: &Case, fake: &Outcome, broker: &Outcome) -> bool {
+/// Known differences: features that the fake host does not implement.
+fn is_known_difference(case: &Case, fake: &Outcome, broker: &Outcome) -> bool {
     let own_audience = matches!(&case.request, Request::Http(request)
         if request.bearer.as_ref().is_some_and(|bearer| bearer.audience == server::AUDIENCE));
     match &case.request {
-        // It takes no JSON patch.
+        // It does not support JSON patches.
         Request::Patch(_, border::PatchKind::Json, ..) => {
             fake == &Err("Unsupported".into()) && (broker.is_ok() || broker == &Err("NotFound".into()))
         }
-        // It does not know whose tokens open the API server.
+        // It does not know the audiences of the API server.
         Request::Http(_) => own_audience && broker == &Err("Invalid".into()),
         _ => false,
     }
 }
 
-/// Requests of one run, where `PROPTEST_CASES` does not say otherwise.
+/// The number of requests, unless `PROPTEST_CASES` is set.
 const CASES: u32 = 10_000;
 
 #[test]
@@ -659,13 +659,13 @@ fn fake_host_and_broker_refuse_the_same_requests() {
     let result = runner.run(&cases(), |case| {
         let (fake, broker) = (fake(&case), runtime.block_on(broker(&case)));
         *outcomes.borrow_mut().entry(format!("{broker:?}")).or_default() += 1;
-        if !beyond_the_fake(&case, &fake, &broker) {
+        if !is_known_difference(&case, &fake, &broker) {
             prop_assert_eq!(fake, broker, "fake host, then broker");
         }
         Ok(())
     });
     assert!(result.is_ok(), "{}", result.unwrap_err());
-    // A generator that always runs into the same refusal proves nothing.
+    // Check that the generator covers all kinds of outcomes.
     let outcomes = outcomes.into_inner();
     println!("{outcomes:?}");
     for code in ["Invalid", "Forbidden", "NotFound", "Conflict"] {

@@ -218,7 +218,7 @@ impl FakeCluster {
             let key = (place.served.kind.to_string(), object.name.clone(), subresource.clone());
             let found = self.below.get(&key).cloned();
             return found
-                .ok_or_else(|| Error::not_found(format!("there is no {subresource} of {}", place.words())));
+                .ok_or_else(|| Error::not_found(format!("{subresource} of {} not found", place.words())));
         }
         self.live(place).map(|found| self.shown(place, &request.access, found))
     }
@@ -232,7 +232,7 @@ impl FakeCluster {
 
     fn live(&self, place: &Place) -> Result<Value> {
         let found = self.objects.get(&key(place)).cloned();
-        found.ok_or_else(|| Error::not_found(format!("there is no {}", place.words())))
+        found.ok_or_else(|| Error::not_found(format!("{} not found", place.words())))
     }
 
     /// Pages as the API server does; the token is the position.
@@ -246,7 +246,7 @@ impl FakeCluster {
         let start = next.map(position).transpose()?.unwrap_or(0);
         if let Some(left) = self.expired.get_mut(listing.kind()).filter(|left| start > 0 && **left > 0) {
             *left -= 1;
-            return Err(Error::new(ErrorCode::Expired, "the list is too old to go on from"));
+            return Err(Error::new(ErrorCode::Expired, "the list is too old to continue from"));
         }
         let limit = limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
         let Request { place, access, .. } = &listing.request;
@@ -330,7 +330,7 @@ impl FakeCluster {
         self.check_fields(&request.place, body)?;
         self.check_dry_run(&request.place, options)?;
         if self.objects.contains_key(&key(&request.place)) {
-            let message = format!("{} exists already", request.place.words());
+            let message = format!("{} already exists", request.place.words());
             return Err(Error::new(ErrorCode::Conflict, message));
         }
         Ok(self.write(&request.place, fitted, options.dry_run, true))

@@ -102,7 +102,7 @@ fn workload_without_running_pod_is_refused() {
 #[test]
 fn shell_line_hints_at_sh() {
     let host = cluster();
-    host.on_session(|_| Err(Error::not_found("there is no program `ls -l` in the container")));
+    host.on_session(|_| Err(Error::not_found("program `ls -l` not found in the container")));
     let error = host.run::<Plugin>(&["web", "--no-stdin", "--", "ls -l"]).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("kf run web --no-stdin -- sh -c 'ls -l'"));
 }
@@ -173,7 +173,7 @@ fn pending_pod_is_refused() {
 fn old_cluster_hints_at_no_stdin_if_stdin_was_implicit() {
     for (words, hint) in [(&["web"][..], Some("kf run web --no-stdin -- cat")), (&["web", "-i"], None)] {
         let host = cluster();
-        host.on_session(|_| Err(Error::unsupported("this cluster cannot be told where stdin ends")));
+        host.on_session(|_| Err(Error::unsupported("this cluster does not support closing stdin")));
         let words: Vec<&str> = [words, &["--", "cat"]].concat();
         let error = host.run::<Plugin>(&words).unwrap_err();
         assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Unsupported, hint));

@@ -80,7 +80,7 @@ impl Shell {
 }
 
 fn no_shell(kf: &Kf, error: Error, shell: &Shell, place: &Place) -> Error {
-    if !error.is(ErrorCode::NotFound) || error.message.starts_with("there is no pod") {
+    if !error.is(ErrorCode::NotFound) || error.message.starts_with("pod ") {
         return error;
     }
     let pod = place.pod.name();

@@ -22,7 +22,7 @@ fn cluster(interactive: bool) -> FakeHost {
 fn without_shell(host: &FakeHost) {
     host.on_session(|session| match session.command.is_empty() {
         true => Ok(Said { exit_code: 3, ..Said::default() }),
-        false => Err(Error::not_found("there is no program `sh` in the container")),
+        false => Err(Error::not_found("program `sh` not found in the container")),
     });
 }
 

@@ -145,7 +145,7 @@ fn broken_metrics_server_makes_usage_unknown() {
     for code in [ErrorCode::Unreachable, ErrorCode::Internal, ErrorCode::TimedOut, ErrorCode::Expired] {
         let host = cluster();
         with_metrics(&host);
-        let away = "the API server is not ready: it cannot handle the request now (503)";
+        let away = "the API server is not ready: the server is currently unable to handle the request (503)";
         host.cluster(|cluster| cluster.fail("list", "PodMetrics", Error::new(code, away)));
         assert_eq!(lines(&host, &[]).len(), 2);
         let note = format!("CPU and memory used are unknown: metrics.k8s.io does not answer: {away}");

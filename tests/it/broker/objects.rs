@@ -36,7 +36,7 @@ async fn a_train_job_is_applied_read_and_deleted() {
     broker.delete(job.clone(), DELETE).await.unwrap();
     let error = broker.get(job).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-    assert_eq!(error.message, format!("there is no trainjob mnist in {}", namespace.name()));
+    assert_eq!(error.message, format!("trainjob mnist in {} not found", namespace.name()));
     let calls = broker.calls();
     assert!(calls.iter().filter(|c| c.verb != "discover").all(|c| c.rule == Some(3)), "{calls:?}");
 }
@@ -120,7 +120,7 @@ async fn a_log_is_empty_before_its_pod_runs() {
     };
     let missing = log("web").await.err().unwrap();
     assert_eq!(missing.code, ErrorCode::NotFound);
-    assert_eq!(missing.message, format!("there is no pod web in {}", namespace.name()));
+    assert_eq!(missing.message, format!("pod web in {} not found", namespace.name()));
     // No node has this label, so that the pod waits on clusters with nodes too.
     let spec = json!({"containers": [{"name": "web", "image": "kf.test/none:1"}],
                       "nodeSelector": {"kf-test": "nowhere"}});

@@ -80,9 +80,9 @@ async fn a_token_that_opens_the_api_server_goes_to_no_pod() {
     };
     let issuer = settings(&namespace.kubeconfig(User::Admin)).server;
     let error = broker.pod_http(request(&issuer)).await.unwrap_err();
-    assert_eq!(error.message, format!("a token for `{issuer}` would open the API server itself"));
+    assert_eq!(error.message, format!("a token for `{issuer}` would be accepted by the API server itself"));
     let error = broker.pod_http(request("pipelines.kubeflow.org")).await.unwrap_err();
-    assert_eq!(error.message, format!("there is no pod web in {}", namespace.name()));
+    assert_eq!(error.message, format!("pod web in {} not found", namespace.name()));
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_kind_nobody_serves_is_told_from_an_object_that_is_not_there() {
     assert_eq!(kind.code, ErrorCode::NotFound);
     assert_eq!(kind.message, "the cluster does not serve Thing.absent.example");
     let thing = broker.get(config_map("x")).await.unwrap_err();
-    assert_eq!(thing.message, format!("there is no configmap x in {}", namespace.name()));
+    assert_eq!(thing.message, format!("configmap x in {} not found", namespace.name()));
 }
 
 /// A connection with dana's kubeconfig and other credentials in it.
@@ -142,7 +142,7 @@ async fn credentials_nobody_issued_or_that_ended_are_not_accepted() {
     fs_err::write(&private, key.serialize_pem()).unwrap();
     for (name, user, words) in [
         ("token", json!({"token": "nobody-issued-this"}), "does not accept your credentials"),
-        ("ended", json!({"client-certificate": certificate, "client-key": private}), "ended at 2021-01-01"),
+        ("ended", json!({"client-certificate": certificate, "client-key": private}), "expired at 2021-01-01"),
     ] {
         let mut config = config(&namespace, User::DataScientist, &everything());
         config.connection = connection_as(&namespace, name, user);

@@ -1,7 +1,7 @@
-//! The body of an answer while it arrives.
+//! Buffers the body of a response.
 //!
-//! A small one is parsed as it is. A large one is kept in blocks that are freed while they are parsed, so that it is
-//! never in memory twice: as it came and as what it became.
+//! A small body is kept in one piece. A large one is kept in blocks that are freed during parsing, so that it is never
+//! in memory twice, raw and parsed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,18 +9,18 @@ use std::io;
 use kf_core::json::{self, JsonError, List, ListLimits};
 use serde_json::Value;
 
-/// The most that is kept in one piece, in bytes. Parsing that is faster.
+/// The maximum size of a body in one piece, in bytes, which is faster to parse.
 const MAX_WHOLE_BYTES: usize = 4 << 20;
 
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// The bytes so far.
+/// The bytes received so far.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     whole: Vec<u8>,
     blocks: VecDeque<Vec<u8>>,
     len: usize,
-    /// What was read of the first block.
+    /// How many bytes of the first block were read.
     read: usize,
 }
 
@@ -29,7 +29,7 @@ impl Received {
         self.len
     }
 
-    /// Takes a copy: a connection's pieces may be small parts of large buffers.
+    /// Copies the data, as a connection's chunks may be small parts of large buffers.
     pub(super) fn push(&mut self, mut data: &[u8]) {
         self.len += data.len();
         if self.blocks.is_empty() && self.len <= MAX_WHOLE_BYTES {
@@ -57,7 +57,7 @@ impl Received {
         if self.blocks.is_empty() { json::parse_object(&self.whole) } else { json::read_object(self) }
     }
 
-    /// As [`Self::object`], with its `metadata.managedFields`.
+    /// Like [`Self::object`], but keeps `metadata.managedFields`.
     pub(super) fn object_with_managers(self) -> Result<Value, JsonError> {
         if self.blocks.is_empty() { json::parse(&self.whole) } else { json::read(self) }
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn large_list_is_read_like_a_small_one() {
+    fn large_list_is_parsed_like_small_one() {
         for count in [1, 500] {
             let item = format!("{{\"a\":\"{}\"}}", "x".repeat(20_000));
             let mut received = Received::default();

@@ -1,4 +1,4 @@
-//! What one run may use of the API server.
+//! Limits the load that one run can put on the API server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,36 +6,35 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use kf_core::api::{ApiError, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// The largest answer that is one document, in bytes. No API server takes in more than 3 MiB of an object.
+/// The maximum size of a response with one object, in bytes. API servers accept objects of up to 3 MiB.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
-/// The largest event of a watch, in bytes.
+/// The maximum size of a watch event, in bytes.
 pub(super) const MAX_EVENT_BYTES: usize = 4 << 20;
 
-/// The largest answer that is an error, in bytes.
+/// The maximum size of an error response, in bytes.
 pub(super) const MAX_ERROR_BYTES: usize = 256 << 10;
 
-/// Answers larger than this are taken in one after the other.
+/// Responses larger than this are read one at a time.
 pub(super) const LARGE_BYTES: usize = 256 << 10;
 
-/// What the beginnings of events may take up in all watches together, in bytes.
+/// The maximum size of incomplete events in all watches, in bytes.
 const MAX_PARTIAL_BYTES: usize = 8 << 20;
 
 /// The limits of one run. They stop a runaway command, not a busy one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgets {
-    /// Requests, discovery and reconnects of watches included.
+    /// Requests, including discovery and reconnects of watches.
     pub calls: u64,
-    /// Calls that the grant does not allow. Each is written to the audit log, which nobody may flood.
+    /// Calls that the grant does not allow. Each is written to the audit log, which a command must not flood.
     pub refusals: u64,
-    /// Bytes of answers and watches. Logs, sessions and forwarded ports do not count: they mostly
-    /// pass through.
+    /// Bytes of responses and watches. Logs, sessions and forwarded ports do not count, as they mostly pass through.
     pub bytes: u64,
-    /// Watches, logs, sessions and port-forwards open at once.
+    /// Concurrent watches, logs, sessions and port-forwards.
     pub streams: usize,
     /// Objects in one page of a list.
     pub page: u32,
-    /// Bytes of one answer, or of one event of a watch.
+    /// Bytes of one response, or of one event of a watch.
     pub response: usize,
 }
 
@@ -45,7 +44,7 @@ impl Default for Budgets {
     }
 }
 
-/// What is used up so far.
+/// The usage of a run so far.
 #[derive(Debug)]
 pub(super) struct Meter {
     limits: Budgets,
@@ -53,7 +52,7 @@ pub(super) struct Meter {
     refusals: AtomicU64,
     bytes: AtomicU64,
     streams: Arc<Semaphore>,
-    /// One large answer at a time, however many are asked for.
+    /// Allows one large response at a time.
     large: Semaphore,
     partial: AtomicUsize,
 }
@@ -81,17 +80,17 @@ impl Meter {
         if self.calls.fetch_add(1, Ordering::Relaxed) < self.limits.calls {
             Ok(())
         } else {
-            Err(used_up(&format!("{} calls to the API server", self.limits.calls)))
+            Err(limit_exceeded(&format!("{} calls to the API server", self.limits.calls)))
         }
     }
 
-    /// Counts a refusal; whether it is the last one that is written down.
+    /// Counts a refusal. Returns whether it is the last one that is logged.
     pub(super) fn refusal(&self) -> Result<bool, ApiError> {
         let count = self.refusals.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if count <= self.limits.refusals {
             Ok(count == self.limits.refusals)
         } else {
-            Err(used_up(&format!("{} calls that it may not make", self.limits.refusals)))
+            Err(limit_exceeded(&format!("{} refused calls", self.limits.refusals)))
         }
     }
 
@@ -100,7 +99,7 @@ impl Meter {
         if self.bytes.fetch_add(count, Ordering::Relaxed).saturating_add(count) <= self.limits.bytes {
             Ok(())
         } else {
-            Err(used_up(&format!("{} bytes from the API server", self.limits.bytes)))
+            Err(limit_exceeded(&format!("{} bytes from the API server", self.limits.bytes)))
         }
     }
 
@@ -108,30 +107,31 @@ impl Meter {
     pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         Arc::clone(&self.streams)
             .try_acquire_owned()
-            .map_err(|_| used_up(&format!("{} open watches, logs and sessions", self.limits.streams)))
+            .map_err(|_| limit_exceeded(&format!("{} open watches, logs and sessions", self.limits.streams)))
     }
 
-    /// Waits until no other large answer is being taken in.
+    /// Waits until no other large response is being read.
     pub(super) async fn large(&self) -> Result<SemaphorePermit<'_>, ApiError> {
-        self.large.acquire().await.map_err(|_| used_up("large answers"))
+        self.large.acquire().await.map_err(|_| limit_exceeded("large responses"))
     }
 
-    /// A watch holds so many bytes of an event that has not ended, instead of `before`.
+    /// Counts the bytes that a watch holds of an incomplete event, instead of `before`.
     pub(super) fn partial(&self, before: usize, now: usize) -> Result<(), ApiError> {
         self.partial.fetch_sub(before, Ordering::Relaxed);
         let total = self.partial.fetch_add(now, Ordering::Relaxed).saturating_add(now);
         if now <= before || total <= MAX_PARTIAL_BYTES {
             Ok(())
         } else {
-            Err(used_up(&format!("{} MiB of events that have not ended", MAX_PARTIAL_BYTES >> 20)))
+            Err(limit_exceeded(&format!("{} MiB of incomplete events", MAX_PARTIAL_BYTES >> 20)))
         }
     }
 
     pub(super) fn too_large(limit: usize, what: &str) -> ApiError {
-        used_up(&format!("{limit} bytes in {what}")).hint("ask for smaller pages, or select fewer objects")
+        limit_exceeded(&format!("{limit} bytes in {what}"))
+            .hint("request smaller pages, or select fewer objects")
     }
 }
 
-fn used_up(what: &str) -> ApiError {
-    ApiError::new(ErrorCode::Budget, format!("the run has used up its {what}"))
+fn limit_exceeded(what: &str) -> ApiError {
+    ApiError::new(ErrorCode::Budget, format!("limit of this run exceeded: {what}"))
 }

@@ -1,4 +1,4 @@
-//! The verbs: from a guest's words to calls.
+//! The read verbs, and the [`KubeApi`] of a [`Broker`].
 
 use async_trait::async_trait;
 use http::Method;
@@ -14,13 +14,13 @@ use kf_core::request::{Place, Reference, Request, Selectors};
 use kf_core::url::{Query, Target, path};
 use serde_json::Value;
 
-use super::redact::{Sight, clean};
+use super::redact::{Visibility, clean};
 use super::wire::{About, Call};
 use super::{Broker, Inner};
-use crate::connection::Words;
+use crate::connection::ErrorDetail;
 
 impl Inner {
-    /// Finds the resource that serves the kind, and the place of the reference.
+    /// Resolves the kind of a reference to a resource, and the reference to its place.
     pub(super) async fn place(&self, reference: Reference) -> Result<Place, ApiError> {
         let (version, kind) = (reference.version.as_ref(), &reference.kind);
         let served = self.discovery.resolve(self, &reference.group, version, kind).await?;
@@ -28,27 +28,27 @@ impl Inner {
         Ok(reference.place(served, &self.namespace))
     }
 
-    /// What a guest sees of the objects, by the grant to read them.
-    pub(super) fn sight(&self, place: &Place, read: &Access) -> Sight {
-        if place.hides_data(&self.grants, read) { Sight::WithoutData } else { Sight::Whole }
+    /// What a guest sees of the objects that it reads.
+    pub(super) fn visibility(&self, place: &Place, read: &Access) -> Visibility {
+        if place.hides_data(&self.grants, read) { Visibility::WithoutData } else { Visibility::Full }
     }
 
-    /// How much of the server's words about an object reach the command: as much as it sees of the object.
-    pub(super) fn words(&self, place: &Place) -> Words {
-        match self.shown(place) {
-            Sight::Whole => Words::All,
-            Sight::WithoutData => Words::Reason,
-            Sight::Identity if place.is_secret() => Words::Reason,
-            Sight::Identity => Words::Fields,
+    /// How much of the server's messages about an object the command gets: as much as it sees of the object.
+    pub(super) fn error_detail(&self, place: &Place) -> ErrorDetail {
+        match self.visibility_by_any_verb(place) {
+            Visibility::Full => ErrorDetail::All,
+            Visibility::WithoutData => ErrorDetail::Reason,
+            Visibility::Identity if place.is_secret() => ErrorDetail::Reason,
+            Visibility::Identity => ErrorDetail::Fields,
         }
     }
 
-    /// What the grant shows of the object, by whichever verb.
-    pub(super) fn shown(&self, place: &Place) -> Sight {
+    /// What the grant shows of the object by any verb.
+    pub(super) fn visibility_by_any_verb(&self, place: &Place) -> Visibility {
         match place.is_shown(&self.grants) {
-            false => Sight::Identity,
-            true if place.is_secret_without_data(&self.grants) => Sight::WithoutData,
-            true => Sight::Whole,
+            false => Visibility::Identity,
+            true if place.is_secret_without_data(&self.grants) => Visibility::WithoutData,
+            true => Visibility::Full,
         }
     }
 
@@ -78,11 +78,11 @@ impl Inner {
         let request = Request::get(self.place(Reference::object(&object)?).await?);
         let rule = self.check(&request)?;
         let Request { place, access, .. } = request;
-        let sight = self.sight(&place, &access);
+        let visibility = self.visibility(&place, &access);
         let target = place.object();
         let call = self.call(&place, access, Some(rule), Method::GET, &target, &Query::default())?;
         let mut answer = self.json(&call).await?;
-        clean(&mut answer, sight);
+        clean(&mut answer, visibility);
         Ok(answer)
     }
 
@@ -93,19 +93,19 @@ impl Inner {
         continue_token: Option<String>,
     ) -> Result<Page, ApiError> {
         let (request, mut query) = self.selection(&what, Verb::List).await?;
-        let most = self.meter.limits().page;
-        let limit = limit.filter(|n| *n > 0).map_or(most, |n| n.min(most));
+        let max = self.meter.limits().page;
+        let limit = limit.filter(|n| *n > 0).map_or(max, |n| n.min(max));
         query.set("limit", limit);
         if let Some(token) = continue_token {
             query.set("continue", ContinueToken::parse(token)?);
         }
         let rule = self.check(&request)?;
         let Request { place, access, .. } = request;
-        let sight = self.sight(&place, &access);
+        let visibility = self.visibility(&place, &access);
         let target = place.collection();
         let call = self.call(&place, access, Some(rule), Method::GET, &target, &query)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let list = self.page(&call, limit, |item| typed(item, &place.served, sight)).await?;
+        let list = self.page(&call, limit, |item| prepare_item(item, &place.served, visibility)).await?;
         let metadata =
             |field: &str| list.metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let token = metadata("continue");
@@ -116,7 +116,7 @@ impl Inner {
         })
     }
 
-    /// What list and watch share: the request, and the query with its selectors.
+    /// The request of a list or watch, and its query with the selectors.
     pub(super) async fn selection(&self, what: &Selection, verb: Verb) -> Result<(Request, Query), ApiError> {
         let selectors = Selectors::parse(what)?;
         let place = self.place(Reference::selection(what)?).await?;
@@ -136,13 +136,13 @@ impl Inner {
     }
 }
 
-/// Makes an item of a list what a guest sees of it, with the kind and version that lists leave out.
-pub(super) fn typed(item: &mut Value, served: &Served, sight: Sight) {
+/// Redacts an item for a guest, and adds the kind and version that lists omit.
+pub(super) fn prepare_item(item: &mut Value, served: &Served, visibility: Visibility) {
     if let Some(object) = item.as_object_mut() {
         object.entry("apiVersion").or_insert_with(|| served.api_version().into());
         object.entry("kind").or_insert_with(|| served.kind.as_str().into());
     }
-    clean(item, sight);
+    clean(item, visibility);
 }
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The difference a dry run would make, as lines people can read.
+//! The changes of a dry run as readable lines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct DiffLine {
     pub mark: Mark,
     /// YAML for a new object, `path: value` or `path: old → new` for a field of one.
     pub text: String,
-    /// The command did not ask for it: a default, admission or another field's consequence.
+    /// Not requested by the command: a default, set by admission, or derived from another field.
     pub by_server: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn created(sent: &Value, after: &Value) -> Vec<DiffLine> {
             .lines()
             .map(|text| DiffLine { mark: Mark::Added, text: text.to_owned(), by_server: false })
             .collect(),
-        None => vec![cut_off()],
+        None => vec![truncation_mark()],
     };
     lines.extend(fields(&sent, &after).into_iter().map(|line| DiffLine {
         by_server: true,
@@ -55,7 +55,7 @@ pub(super) fn created(sent: &Value, after: &Value) -> Vec<DiffLine> {
     lines
 }
 
-/// An existing object. `sent` tells the command's wishes from the server's.
+/// An existing object. `sent` distinguishes the command's changes from the server's.
 pub(super) fn changed(before: &Value, sent: &Value, after: &Value) -> Vec<DiffLine> {
     let (before, after) = (without_noise(before), without_noise(after));
     let asked = leaves(sent);
@@ -68,12 +68,12 @@ pub(super) fn changed(before: &Value, sent: &Value, after: &Value) -> Vec<DiffLi
     lines
 }
 
-/// An object as the write would leave it, as JSON.
+/// The resulting object as JSON.
 pub(super) fn document(after: &Value) -> String {
     without_noise(after).to_string()
 }
 
-/// Leaf by leaf.
+/// Compares two objects leaf by leaf.
 fn fields(before: &Value, after: &Value) -> Vec<DiffLine> {
     let (old, new) = (leaves(before), leaves(after));
     let is_whole = old.is_whole && new.is_whole;
@@ -99,12 +99,12 @@ fn fields(before: &Value, after: &Value) -> Vec<DiffLine> {
         .collect();
     if !is_whole || lines.len() > MAX_SHOWN_LINES {
         lines.truncate(MAX_SHOWN_LINES);
-        lines.push(cut_off());
+        lines.push(truncation_mark());
     }
     lines
 }
 
-/// Bookkeeping of the server that says nothing about the change.
+/// Removes metadata that the server maintains.
 fn without_noise(object: &Value) -> Value {
     const NOISE: [&str; 6] =
         ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
@@ -117,24 +117,24 @@ fn without_noise(object: &Value) -> Value {
     object
 }
 
-/// What is shown of an object in full, in bytes and in lines. The paths of its fields repeat the keys above them, and
-/// its YAML has its indentation, so either may be a hundred times as long as the object.
+/// The maximum size of a rendered object, in bytes and in lines. Paths of fields repeat the keys of their parents, and
+/// YAML is indented, so either can be a hundred times as long as the object.
 const MAX_SHOWN_BYTES: usize = 4 << 20;
 const MAX_SHOWN_LINES: usize = 20_000;
 
-/// The longest value that is shown whole, in bytes.
+/// The maximum size of a value that is shown in full, in bytes.
 const MAX_VALUE_BYTES: usize = 64 << 10;
 
-/// The line that says that the lines are not all.
-fn cut_off() -> DiffLine {
-    let text = "… the object is too large to be shown whole".to_owned();
+/// The line that marks truncated lines.
+fn truncation_mark() -> DiffLine {
+    let text = "… truncated: the object is too large to show in full".to_owned();
     DiffLine { mark: Mark::Changed, text, by_server: false }
 }
 
 /// Scalars and empty collections by their paths: `spec.containers[0].image`.
 struct Leaves<'v> {
     by_path: BTreeMap<String, &'v Value>,
-    /// Whether they are all there are.
+    /// Whether these are all leaves.
     is_whole: bool,
 }
 
@@ -147,8 +147,8 @@ fn leaves(value: &Value) -> Leaves<'_> {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 for (key, value) in fields {
-                    let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-                    let path = match (path.is_empty(), plain) {
+                    let is_plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+                    let path = match (path.is_empty(), is_plain) {
                         (true, true) => key.clone(),
                         (false, true) => format!("{path}.{key}"),
                         (_, false) => format!("{path}[{key}]"),
@@ -172,7 +172,7 @@ fn leaves(value: &Value) -> Leaves<'_> {
     Leaves { by_path, is_whole: left > 0 }
 }
 
-/// Block YAML, small collections on the line of their key; none if it is too long.
+/// Block YAML with small collections inline; `None` if it is too long.
 fn yaml(object: &Value) -> Option<String> {
     struct Bounded(String);
     impl fmt::Write for Bounded {
@@ -182,7 +182,6 @@ fn yaml(object: &Value) -> Option<String> {
         }
     }
     let mut text = Bounded(String::new());
-    // JSON is YAML too.
     serde_saphyr::to_fmt_writer(&mut text, &Compact(object)).ok()?;
     Some(text.0).filter(|text| text.lines().count() <= MAX_SHOWN_LINES)
 }
@@ -216,7 +215,7 @@ fn fits_on_a_line(collection: &Value) -> bool {
     scalars && collection.to_string().len() <= MAX_WIDTH
 }
 
-/// One scalar or empty collection, as YAML on one line. Of a very long text its beginning and its length.
+/// One scalar or empty collection, as YAML on one line. Very long strings are truncated and shown with their length.
 fn inline(leaf: &Value) -> String {
     match leaf {
         Value::String(text) if text.len() > MAX_VALUE_BYTES => {
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_object_is_yaml_and_what_the_server_set() {
+    fn created_object_is_yaml_with_server_set_fields() {
         let sent = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
             "spec": {"containers": [{"name": "c", "image": "busybox:1", "args": ["sleep", "1"], "env": []}]}});
         let mut after = sent.clone();
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_tells_the_command_s_wishes_from_the_server_s() {
+    fn changes_of_command_and_server_are_distinguished() {
         let before = json!({"metadata": {"resourceVersion": "1"}, "spec": {"n": 1, "old": true}});
         let after =
             json!({"metadata": {"resourceVersion": "2"}, "spec": {"n": 2, "hash": "x", "m": {"a": 1}}});
@@ -286,43 +285,43 @@ mod tests {
     }
 
     #[test]
-    fn a_value_keeps_the_white_space_at_its_end() {
+    fn trailing_white_space_of_value_is_kept() {
         let value = json!({"spec": "no-break space\u{a0}"});
         let lines = changed(&json!({"spec": null}), &value, &value);
         assert_eq!(shown(&lines), ["~ spec: null → no-break space\u{a0}"]);
     }
 
-    fn is_cut_off(lines: &[DiffLine]) -> bool {
+    fn is_truncated(lines: &[DiffLine]) -> bool {
         let bytes: usize = lines.iter().map(|line| line.text.len()).sum();
         assert!(bytes < 32 << 20, "{bytes} bytes in {} lines", lines.len());
         assert!(lines.len() <= 2 * MAX_SHOWN_LINES + 2);
-        lines.last() == Some(&DiffLine { by_server: lines.last().unwrap().by_server, ..cut_off() })
+        lines.last() == Some(&DiffLine { by_server: lines.last().unwrap().by_server, ..truncation_mark() })
     }
 
-    /// Each would be gigabytes as lines.
+    /// Each would render to gigabytes.
     #[test]
-    fn object_too_large_to_be_shown_says_so() {
+    fn too_large_object_is_truncated() {
         let fields: serde_json::Map<String, Value> = (0..20_000).map(|n| (n.to_string(), json!(n))).collect();
         let long_key = json!({"spec": {"k".repeat(1 << 20): fields}});
-        assert!(is_cut_off(&changed(&json!({}), &long_key, &long_key)));
-        assert!(is_cut_off(&created(&json!({}), &long_key)));
+        assert!(is_truncated(&changed(&json!({}), &long_key, &long_key)));
+        assert!(is_truncated(&created(&json!({}), &long_key)));
         let many = json!({"spec": vec![1; 30_000]});
-        assert!(is_cut_off(&changed(&json!({}), &many, &many)));
+        assert!(is_truncated(&changed(&json!({}), &many, &many)));
         let mut deep = json!("\n".repeat(3 << 20));
         for _ in 0..100 {
             deep = json!([deep]);
         }
-        assert!(is_cut_off(&created(&json!({"spec": deep}), &json!({"spec": deep}))));
+        assert!(is_truncated(&created(&json!({"spec": deep}), &json!({"spec": deep}))));
     }
 
     #[test]
-    fn change_behind_an_object_too_large_to_be_shown_is_not_nothing() {
+    fn change_beyond_truncation_is_still_a_change() {
         let with = |end: &str| json!({"spec": {"a".repeat(5 << 20): 1, "z": end}});
-        assert!(is_cut_off(&changed(&with("x"), &json!({}), &with("y"))));
+        assert!(is_truncated(&changed(&with("x"), &json!({}), &with("y"))));
     }
 
     #[test]
-    fn very_long_text_is_shown_with_its_length() {
+    fn very_long_string_is_truncated_with_length() {
         let lines = changed(&json!({"spec": "short"}), &json!({}), &json!({"spec": "\u{1}".repeat(1 << 20)}));
         assert!(lines[0].text.ends_with(" (1048576 bytes)"), "{:.100}", lines[0].text);
         assert!(lines[0].text.len() < 1 << 20);
@@ -345,14 +344,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_changed_says_nothing_and_a_change_says_something(a in trees(), b in trees()) {
+        fn lines_are_empty_only_without_change(a in trees(), b in trees()) {
             let (a, b) = (json!({"spec": a}), json!({"spec": b}));
             prop_assert!(changed(&a, &a, &a).is_empty());
             prop_assert_eq!(changed(&a, &b, &b).is_empty(), a == b);
         }
 
         #[test]
-        fn the_yaml_reads_back_as_the_object(tree in trees()) {
+        fn yaml_parses_back_to_object(tree in trees()) {
             let object = json!({"spec": {"x": tree}});
             let shown: Vec<String> = created(&object, &object).into_iter().map(|line| line.text).collect();
             let back: Value = serde_saphyr::from_str(&shown.join("\n")).unwrap();
@@ -360,7 +359,7 @@ mod tests {
         }
 
         #[test]
-        fn a_field_is_one_line_that_reads_back_as_its_value(text in ".{0,200}|(?s).{0,9}\n.{0,9}") {
+        fn field_is_one_line_that_parses_back_to_value(text in ".{0,200}|(?s).{0,9}\n.{0,9}") {
             let (before, after) = (json!({"spec": null}), json!({"spec": text}));
             let lines = changed(&before, &after, &after);
             let value = lines[0].text.strip_prefix("spec: null → ").unwrap();

@@ -1,12 +1,11 @@
-//! The broker: the only way from a command to the API server.
+//! The broker: the only way for a command to reach the API server.
 //!
-//! A guest says what it wants in typed verbs; the broker turns that into exactly one request it
-//! has checked. Every string is parsed into a name, the kind is resolved by discovery, the
-//! access is decided by the grant, the body must equal the request, the path is built from names
-//! and read back, and the request gets the broker's own headers and no others. What comes back
-//! loses managed fields and the data of secrets. Along the way the run's budgets are counted, the
-//! audit log is written before anything is sent, and calls and changes are kept for `--explain`
-//! and `--dry-run`. No command has code for any of these.
+//! A guest calls typed verbs, and the broker turns each into exactly one checked request. Every string is parsed into a
+//! name, the kind is resolved by discovery, the grant decides the access, the body must match the request, the path is
+//! built from names and parsed back, and the request has the broker's headers and no others. Managed fields and the data
+//! of secrets are removed from responses. The broker also enforces the run's budgets, writes the audit log before
+//! anything is sent, and records calls and changes for `--explain` and `--dry-run`. Commands need no code for any of
+//! this.
 
 mod body;
 mod budget;
@@ -48,7 +47,7 @@ use crate::discovery::Discovery;
 use budget::Meter;
 use report::Recorder;
 
-/// Which command is running.
+/// The command that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     pub name: String,
@@ -62,21 +61,21 @@ pub struct Command {
 pub struct BrokerConfig {
     pub connection: Arc<Connection>,
     pub grants: Grants,
-    /// The environment: the namespace the run is bound to.
+    /// The environment: the namespace of the run.
     pub namespace: Namespace,
     pub command: Command,
-    /// Headers that every layer lets it send to pods beside the plain ones.
+    /// Headers that every layer allows it to send to pods, in addition to the default ones.
     pub headers: BTreeSet<PodHeader>,
-    /// Every write becomes a server-side dry run, shown by [`Broker::changes`].
+    /// Makes every write a server-side dry run, recorded in [`Broker::changes`].
     pub dry_run: bool,
     pub budgets: Budgets,
     pub audit: Option<AuditLog>,
 }
 
-/// Why a broker cannot start.
+/// Why a broker cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    #[error("the command's {field} `{value}` cannot name a field manager")]
+    #[error("invalid {field} `{value}` of the command: cannot be used for the field manager")]
     Command { field: &'static str, value: String },
 }
 
@@ -139,7 +138,7 @@ impl Broker {
         })
     }
 
-    /// Every call so far, in the order they returned.
+    /// All calls so far, in the order they returned.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.inner.recorder.calls()
     }
@@ -149,14 +148,14 @@ impl Broker {
         self.inner.recorder.changes()
     }
 
-    /// What was said of failed calls and the command did not get to read, and who said it.
+    /// Messages about failed calls that were withheld from the command, each with its source.
     pub fn withheld(&self) -> Vec<(String, String)> {
-        let mut withheld = self.inner.recorder.withheld_words();
+        let mut withheld = self.inner.recorder.withheld_messages();
         withheld.extend(self.inner.connection.plugin_words());
         withheld
     }
 
-    /// The API server's warnings, each once: deprecated versions, unknown fields.
+    /// The API server's warnings, without duplicates: deprecated versions, unknown fields.
     pub fn warnings(&self) -> Vec<String> {
         self.inner.recorder.warnings()
     }

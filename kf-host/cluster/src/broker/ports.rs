@@ -1,4 +1,4 @@
-//! Ports of a pod: forwarded to this machine, or asked over HTTP by the host.
+//! Ports of a pod: port-forwards, and HTTP requests of the host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,30 +26,30 @@ use crate::audit::Detail;
 use crate::connection::Channels;
 use crate::streams::{Listening, bind, dial, http as pod_http, socket};
 
-/// How long a token asked for on a command's behalf is good, in seconds; the least the API server gives.
+/// The lifetime of a requested token, in seconds: the minimum that the API server accepts.
 const TOKEN_SECONDS: u32 = 600;
 
-/// The longest token that is sent, in bytes: what servers take of a header.
+/// The maximum size of a token, in bytes: what servers accept in a header.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
-/// The most tokens that are kept for later calls.
+/// The maximum number of cached tokens.
 const MAX_TOKENS: usize = 100;
 
-/// How long it is used again.
+/// How long a token is reused.
 const TOKEN_REUSE: Duration = Duration::from_secs(300);
 
-/// How long a connection that broke may take to say why.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait for the reason of a broken connection.
+const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Tokens of service accounts; they never leave the host but to the pod.
+/// Tokens of service accounts. They are sent to the pod and nowhere else.
 pub(super) type Tokens = tokio::sync::Mutex<TokenStore>;
 
 #[derive(Default)]
 pub(super) struct TokenStore {
     /// By namespace, account and audience.
-    given: HashMap<(Namespace, ObjectName, String), (HeaderValue, Instant)>,
-    /// The audiences of the API server itself, once they are known.
-    own: Option<Vec<String>>,
+    tokens: HashMap<(Namespace, ObjectName, String), (HeaderValue, Instant)>,
+    /// The audiences of the API server itself, once known.
+    api_server: Option<Vec<String>>,
 }
 
 impl Inner {
@@ -59,13 +59,13 @@ impl Inner {
         ports: Vec<PortPair>,
     ) -> Result<PortForward, ApiError> {
         let detail = Detail::Ports(ports.iter().map(|pair| pair.remote).collect());
-        let (call, place) = self.door(&pod, "portforward", &Query::default(), detail).await?;
+        let (call, place) = self.pod_call(&pod, "portforward", &Query::default(), detail).await?;
         self.no_dry_run("portforward", &place)?;
         let permit = self.meter.stream()?;
-        self.may_forward(&call).await?;
-        let seen = self.running(&place).await?;
+        self.check_forward_rights(&call).await?;
+        let seen = self.running_pod(&place).await?;
         let listening: Listening = bind(&ports).await?;
-        let gone = gone(Arc::clone(self), place.clone(), seen).boxed();
+        let pod_gone = wait_until_gone(Arc::clone(self), place.clone(), seen).boxed();
         let (inner, words) = (Arc::clone(self), place.words());
         let first = Arc::new(AtomicBool::new(true));
         let open = move |port: u16| {
@@ -75,18 +75,18 @@ impl Inner {
                 query.set("ports", port);
                 call.path_and_query = query.append_to(&call.path_and_query);
                 call.about.detail = Some(Detail::Ports(vec![port]));
-                // Whoever connects is a program of the user's, so the command's calls are not spent.
+                // The client is a program of the user, so this does not use the command's budget.
                 let upgraded =
                     inner.upgrade(&call, Channels::Any, first.swap(false, Ordering::Relaxed)).await?;
                 Ok(socket(upgraded).await)
             };
             opening.boxed()
         };
-        Ok(listening.serve(words, Arc::new(open), gone, permit))
+        Ok(listening.serve(words, Arc::new(open), pod_gone, permit))
     }
 
-    /// The ports are opened before anybody connects, so what RBAC says is asked beforehand.
-    async fn may_forward(&self, call: &Call) -> Result<(), ApiError> {
+    /// Checks RBAC in advance, as local ports are opened before any client connects.
+    async fn check_forward_rights(&self, call: &Call) -> Result<(), ApiError> {
         let Some(access) = &call.access else { return Ok(()) };
         let question = |verb: Verb| AccessQuestion {
             verb: verb.to_string(),
@@ -102,29 +102,29 @@ impl Inner {
         let access = Access { verb, ..access.clone() };
         let user = self.identity().await.ok().map(|identity| identity.username);
         let rule = access.missing_rule();
-        let message = format!("you may not {rule}");
+        let message = format!("you are not allowed to {rule}");
         let refusal = Some(Box::new(Refusal { layer: Layer::Rbac, rule, user }));
         Err(ApiError { refusal, ..ApiError::new(ErrorCode::Forbidden, message) })
     }
 
-    /// The pod, if the user may see it; an error if it is not there or does not run.
-    async fn running(&self, place: &Place) -> Result<Option<Seen>, ApiError> {
-        let pod = match self.look(place).await {
+    /// The pod, if the user is allowed to read it; an error if it does not exist or is not running.
+    async fn running_pod(&self, place: &Place) -> Result<Option<PodVersion>, ApiError> {
+        let pod = match self.get_pod(place).await {
             Ok(pod) => pod,
             Err(error) if error.code == ErrorCode::Forbidden => return Ok(None),
             Err(error) => return Err(error),
         };
-        match over(&pod) {
+        match ended_phase(&pod) {
             Some(why) => Err(ApiError::new(ErrorCode::Failed, format!("{} {why}", place.words()))),
             None if phase(&pod) != Some("Running") => {
                 Err(ApiError::new(ErrorCode::Failed, format!("{} is not running yet", place.words())))
             }
-            None => Ok(Seen::of(&pod)),
+            None => Ok(PodVersion::of(&pod)),
         }
     }
 
-    /// The host's own look at a pod.
-    async fn look(&self, place: &Place) -> Result<Value, ApiError> {
+    /// Reads a pod as the host, not on behalf of the command.
+    async fn get_pod(&self, place: &Place) -> Result<Value, ApiError> {
         let access = place.access(Verb::Get);
         let call = self.call(place, access, None, Method::GET, &place.object(), &Query::default())?;
         self.json(&call).await
@@ -139,9 +139,9 @@ impl Inner {
             method: checked.method.to_string(),
             path: checked.path.path().to_owned(),
         };
-        let (call, place) = self.door(&request.pod, "portforward", &query, detail).await?;
+        let (call, place) = self.pod_call(&request.pod, "portforward", &query, detail).await?;
         if !checked.reads() {
-            self.no_dry_run("a request that changes something in a port", &place)?;
+            self.no_dry_run("a write request to a port", &place)?;
         }
         if request.bearer.is_some() {
             // The API server issues a token in a dry run as well.
@@ -174,15 +174,15 @@ impl Inner {
                 carried.abort();
                 self.meter.bytes(answer.body.len())?;
                 match authorization {
-                    Some(token) if repeats(&answer, &token) => Err(ApiError::new(
+                    Some(token) if contains_token(&answer, &token) => Err(ApiError::new(
                         ErrorCode::Failed,
-                        format!("{} sends back the token it was sent", place.words()),
+                        format!("{} returned the token it was sent", place.words()),
                     )),
                     _ => Ok(answer),
                 }
             }
-            // Why the connection broke says more than that it did.
-            (Err(error), mut carried) => match tokio::time::timeout(LAST_WORDS, &mut carried).await {
+            // The reason why the connection broke is more useful than the HTTP error.
+            (Err(error), mut carried) => match tokio::time::timeout(REASON_TIMEOUT, &mut carried).await {
                 Ok(Ok(Err(why))) => Err(why),
                 _ => {
                     carried.abort();
@@ -192,8 +192,8 @@ impl Inner {
         }
     }
 
-    /// A bearer token of a service account of the run's namespace, as the value of a header. The pod may
-    /// be in another: a server that many teams share asks who calls.
+    /// A bearer token of a service account in the run's namespace, as a header value. The pod can be in another namespace,
+    /// as a server that is shared by teams.
     async fn token(&self, bearer: &Bearer) -> Result<HeaderValue, ApiError> {
         let account = Reference::service_account(&bearer.service_account)?;
         check_audience(bearer)?;
@@ -207,17 +207,17 @@ impl Inner {
         let audience = &bearer.audience;
         let key = (namespace, name, audience.clone());
         let mut tokens = self.tokens.lock().await;
-        if let Some((token, asked)) = tokens.given.get(&key)
+        if let Some((token, asked)) = tokens.tokens.get(&key)
             && asked.elapsed() < TOKEN_REUSE
         {
             return Ok(token.clone());
         }
-        let own = match tokens.own.take() {
+        let own = match tokens.api_server.take() {
             Some(own) => own,
             None => self.own_audiences(&place, &access, rule).await?,
         };
-        if tokens.own.insert(own).contains(audience) {
-            let message = format!("a token for `{audience}` would open the API server itself");
+        if tokens.api_server.insert(own).contains(audience) {
+            let message = format!("a token for `{audience}` would be accepted by the API server itself");
             return Err(ApiError::invalid(message).hint("name the audience that the pod's server expects"));
         }
         let answer = self.request_token(&place, &access, rule, &[audience]).await?;
@@ -225,17 +225,17 @@ impl Inner {
         let mut value = HeaderValue::try_from(format!("Bearer {token}"))
             .ok()
             .filter(|_| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES)
-            .ok_or_else(|| ApiError::invalid("the API server's token cannot be sent"))?;
+            .ok_or_else(|| ApiError::invalid("the API server returned an invalid token"))?;
         value.set_sensitive(true);
-        if tokens.given.len() >= MAX_TOKENS {
-            tokens.given.clear();
+        if tokens.tokens.len() >= MAX_TOKENS {
+            tokens.tokens.clear();
         }
-        tokens.given.insert(key, (value.clone(), Instant::now()));
+        tokens.tokens.insert(key, (value.clone(), Instant::now()));
         Ok(value)
     }
 
-    /// The audiences whose tokens open the API server, which may be others than its issuer. It names them
-    /// where it is asked for none, and the token that comes along is dropped.
+    /// The audiences that the API server accepts itself, which can differ from its issuer. It returns them for a request
+    /// without audiences; the token in that response is discarded.
     async fn own_audiences(
         &self,
         place: &Place,
@@ -248,7 +248,7 @@ impl Inner {
         if named.is_empty() || named.iter().map(String::len).sum::<usize>() > MAX_TOKEN_BYTES {
             return Err(ApiError::new(
                 ErrorCode::Unsupported,
-                "the API server does not say which audiences are its own",
+                "the API server does not report its own audiences",
             ));
         }
         Ok(named)
@@ -275,23 +275,23 @@ impl Inner {
     }
 }
 
-/// Whether an answer holds the token that was sent.
-fn repeats(answer: &PodResponse, authorization: &HeaderValue) -> bool {
+/// Whether a response contains the token that was sent.
+fn contains_token(answer: &PodResponse, authorization: &HeaderValue) -> bool {
     let token = authorization.as_bytes();
     let token = token.strip_prefix(b"Bearer ").unwrap_or(token);
-    let holds = |bytes: &[u8]| bytes.windows(token.len()).any(|window| window == token);
+    let contains = |bytes: &[u8]| bytes.windows(token.len()).any(|window| window == token);
     !token.is_empty()
-        && (holds(&answer.body) || answer.headers.iter().any(|(_, value)| holds(value.as_bytes())))
+        && (contains(&answer.body) || answer.headers.iter().any(|(_, value)| contains(value.as_bytes())))
 }
 
-/// A pod as it was when its ports were opened.
+/// The identity and version of a pod.
 #[derive(Clone, Debug)]
-struct Seen {
+struct PodVersion {
     uid: String,
     version: ResourceVersion,
 }
 
-impl Seen {
+impl PodVersion {
     fn of(pod: &Value) -> Option<Self> {
         let text = |field: &str| pod.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         Some(Self {
@@ -305,8 +305,8 @@ fn phase(pod: &Value) -> Option<&str> {
     pod.pointer("/status/phase").and_then(Value::as_str)
 }
 
-/// Why nothing runs in a pod any more.
-fn over(pod: &Value) -> Option<&'static str> {
+/// The phrase for a pod that has ended.
+fn ended_phase(pod: &Value) -> Option<&'static str> {
     match phase(pod) {
         Some("Succeeded") => Some("has ended"),
         Some("Failed") => Some("has failed"),
@@ -314,14 +314,14 @@ fn over(pod: &Value) -> Option<&'static str> {
     }
 }
 
-/// Waits until the pod is gone. Without the right to watch it, for ever: the next connection will tell.
-async fn gone(inner: Arc<Inner>, place: Place, seen: Option<Seen>) -> ApiError {
-    const BETWEEN: Duration = Duration::from_secs(2);
-    let why = |words: &str| ApiError::new(ErrorCode::NotFound, format!("{} {words}", place.words()));
+/// Waits until the pod is gone. Without the right to watch it, this never returns; the next connection then fails.
+async fn wait_until_gone(inner: Arc<Inner>, place: Place, seen: Option<PodVersion>) -> ApiError {
+    const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+    let error = |text: &str| ApiError::new(ErrorCode::NotFound, format!("{} {text}", place.words()));
     let Some(mut seen) = seen else { return std::future::pending().await };
     let mut was_watched = false;
     loop {
-        let mut events = match watch::one(&inner, &place, seen.version.clone()).await {
+        let mut events = match watch::watch_object(&inner, &place, seen.version.clone()).await {
             Ok(events) => {
                 was_watched = true;
                 events
@@ -332,21 +332,21 @@ async fn gone(inner: Arc<Inner>, place: Place, seen: Option<Seen>) -> ApiError {
             Err(_) => futures_util::stream::empty().boxed(),
         };
         while let Some(Ok(Event { kind, object })) = events.next().await {
-            let same = Seen::of(&object).is_some_and(|now| now.uid == seen.uid);
-            match over(&object) {
-                _ if kind == EventKind::Deleted || !same => return why("is gone"),
-                Some(words) => return why(words),
+            let same = PodVersion::of(&object).is_some_and(|now| now.uid == seen.uid);
+            match ended_phase(&object) {
+                _ if kind == EventKind::Deleted || !same => return error("no longer exists"),
+                Some(text) => return error(text),
                 None => {}
             }
         }
-        match inner.look(&place).await.map(|pod| (over(&pod), Seen::of(&pod))) {
-            Ok((Some(words), _)) => return why(words),
+        match inner.get_pod(&place).await.map(|pod| (ended_phase(&pod), PodVersion::of(&pod))) {
+            Ok((Some(text), _)) => return error(text),
             Ok((None, Some(now))) if now.uid == seen.uid => seen = now,
-            Ok(_) => return why("is gone"),
-            Err(error) if error.code == ErrorCode::NotFound => return why("is gone"),
+            Ok(_) => return error("no longer exists"),
+            Err(error) if error.code == ErrorCode::NotFound => return error("no longer exists"),
             Err(_) => {}
         }
-        tokio::time::sleep(BETWEEN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -355,15 +355,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_comes_back_is_seen() {
+    fn returned_token_is_detected() {
         let answer = |body: &'static str, header: &str| PodResponse {
             status: 200,
             headers: vec![("x".into(), header.into())],
             body: bytes::Bytes::from_static(body.as_bytes()),
         };
         let token = HeaderValue::from_static("Bearer abc.def");
-        assert!(repeats(&answer("{\"authorization\": \"Bearer abc.def\"}", ""), &token));
-        assert!(repeats(&answer("", "abc.def"), &token));
-        assert!(!repeats(&answer("abc.de", "abc"), &token));
+        assert!(contains_token(&answer("{\"authorization\": \"Bearer abc.def\"}", ""), &token));
+        assert!(contains_token(&answer("", "abc.def"), &token));
+        assert!(!contains_token(&answer("abc.de", "abc"), &token));
     }
 }

@@ -1,7 +1,7 @@
-//! Questions about the user: who they are, and whether they may.
+//! `whoami` and `can-i`: who the user is, and which rights they have.
 //!
-//! Both need the right to create the review that the API server answers. Whether the user may do what the command
-//! itself may do needs none: it would learn that by doing it.
+//! Both require the right to create the review. A question about something that the command is itself allowed to do
+//! does not, as the command could find out by doing it.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::Method;
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::Inner;
 use super::wire::{About, Call};
 
-/// Reviews asked at the same time; each may need a connection of its own.
-const AT_ONCE: usize = 8;
+/// The number of concurrent reviews; each may need its own connection.
+const CONCURRENCY: usize = 8;
 
 impl Inner {
     pub(super) async fn can_i(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
@@ -38,27 +38,27 @@ impl Inner {
             Ok(_) => Ok(()),
             Err((access, refusal)) => {
                 self.audit_refusal(&access, Some(refusal.layer), None)?;
-                let message = format!("{} may not {}", self.command.name, refusal.rule);
+                let message = format!("{} is not allowed to {}", self.command.name, refusal.rule);
                 let error = ApiError::new(ErrorCode::Forbidden, message);
                 Err(ApiError { refusal: Some(refusal), ..error })
             }
         }
     }
 
-    /// The host's own questions as well.
+    /// Sends the reviews, for commands and for the host itself.
     pub(super) async fn reviews(&self, questions: Vec<AccessQuestion>) -> Result<Vec<Verdict>, ApiError> {
         let questions = Question::parse_all(&questions, &self.namespace)?;
         let reviews: Vec<Call> = questions.iter().map(review).collect();
         stream::iter(reviews)
             .map(|call| async move { self.json(&call).await.map(|answer| verdict(&answer)) })
-            .buffered(AT_ONCE)
+            .buffered(CONCURRENCY)
             .try_collect()
             .await
     }
 
     pub(super) async fn identity(&self) -> Result<Identity, ApiError> {
         let answer = match self.review_self("v1").await {
-            // A server before 1.28 has an older version; one that has none may also refuse it by its roles.
+            // A server before 1.28 serves an older version; one without any may also return 403.
             Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::Forbidden) => {
                 match self.self_review_version().await?.as_deref() {
                     None => return Err(no_self_review()),
@@ -73,7 +73,7 @@ impl Inner {
         let groups = user.get("groups").and_then(Value::as_array).into_iter().flatten();
         Ok(Identity {
             username: text("username").ok_or_else(|| {
-                ApiError::new(ErrorCode::Internal, "the API server did not say who you are")
+                ApiError::new(ErrorCode::Internal, "the API server did not return a user name")
             })?,
             uid: text("uid"),
             groups: groups.filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -88,7 +88,7 @@ impl Inner {
         self.json(&posted("whoami", AUTHENTICATION, version, "selfsubjectreviews", &review)).await
     }
 
-    /// The version that the server has of it, the most stable first.
+    /// The most stable version that the server has of it.
     async fn self_review_version(&self) -> Result<Option<String>, ApiError> {
         let served = self.discovery.group(self, &Group::parse(AUTHENTICATION)?).await?;
         let has =
@@ -103,7 +103,7 @@ const SELF_REVIEW: &str = "SelfSubjectReview";
 fn no_self_review() -> ApiError {
     ApiError::new(
         ErrorCode::Unsupported,
-        "this cluster cannot say who you are: it serves no SelfSubjectReview, which Kubernetes has since 1.28",
+        "this cluster does not serve SelfSubjectReview, which requires Kubernetes 1.28",
     )
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn access_review(
     })
 }
 
-/// The authorizer's answer; anything but a clear yes is a no.
+/// The authorizer's answer. Anything but a clear yes is a no.
 pub(crate) fn verdict(answer: &Value) -> Verdict {
     let flag =
         |field: &str| answer.pointer(&format!("/status/{field}")).and_then(Value::as_bool) == Some(true);

@@ -1,23 +1,23 @@
-//! What a guest does not get to see of an object.
+//! Removes what a guest must not see of an object.
 
 use serde_json::{Map, Value};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// How much of an object is shown.
+/// How much of an object a guest sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
-    Whole,
-    /// A secret: keys stay, values become `redacted`.
+pub(super) enum Visibility {
+    Full,
+    /// A secret: keys are kept, values become `redacted`.
     WithoutData,
-    /// Only which object it is: what a write answers to a command that may not read it.
+    /// Only the object's identity: the response to a write of a command without the right to read.
     Identity,
 }
 
-/// The fields of a secret that hold no data.
+/// The fields of a secret that are not data.
 const PLAIN_FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
 
-/// The metadata of a secret that hold none.
+/// The metadata of a secret that are not data.
 const PLAIN_METADATA: [&str; 12] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -33,16 +33,16 @@ const PLAIN_METADATA: [&str; 12] = [
     "uid",
 ];
 
-/// The metadata that say which object it is, and which version of it. Not its generation, which tells after a dry
-/// run whether the spec would be another.
+/// The metadata that identify an object and its version. Without `generation`, which reveals in a dry run whether the
+/// spec would change.
 const IDENTITY: [&str; 5] = ["creationTimestamp", "name", "namespace", "resourceVersion", "uid"];
 
-/// What replaces a value.
+/// The replacement of a value.
 const REDACTED: &str = "redacted";
 
-/// Removes managed fields and the last-applied annotation, which repeat an object's content, and
-/// what the sight does not show.
-pub(super) fn clean(object: &mut Value, sight: Sight) {
+/// Removes everything that is not visible, and managed fields and the last-applied annotation, which repeat the content
+/// of an object.
+pub(super) fn clean(object: &mut Value, visibility: Visibility) {
     if let Some(metadata) = metadata(object) {
         metadata.remove("managedFields");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
@@ -52,10 +52,10 @@ pub(super) fn clean(object: &mut Value, sight: Sight) {
             }
         }
     }
-    match sight {
-        Sight::Whole => {}
-        Sight::WithoutData => without_data(object),
-        Sight::Identity => {
+    match visibility {
+        Visibility::Full => {}
+        Visibility::WithoutData => without_data(object),
+        Visibility::Identity => {
             keep(object.as_object_mut(), &["apiVersion", "kind", "metadata"]);
             keep(metadata(object), &IDENTITY);
         }
@@ -72,7 +72,7 @@ fn keep(fields: Option<&mut Map<String, Value>>, names: &[&str]) {
     }
 }
 
-/// Controllers note in annotations what they applied, so their values may be data as well.
+/// Values of annotations are redacted too, as controllers store what they applied there.
 fn without_data(secret: &mut Value) {
     for (field, value) in secret.as_object_mut().into_iter().flatten() {
         if !PLAIN_FIELDS.contains(&field.as_str()) {
@@ -98,8 +98,7 @@ fn redact(data: &mut Value) {
     }
 }
 
-/// Two states of a secret without their data, for a difference between them: where a value is another, so is
-/// what stands for it.
+/// Redacts two states of a secret for a diff. Changed values stay distinguishable.
 pub(super) fn clean_both(before: &mut Value, after: &mut Value) {
     let mut changed = Vec::new();
     for place in ["/data", "/stringData", "/metadata/annotations"] {
@@ -108,11 +107,11 @@ pub(super) fn clean_both(before: &mut Value, after: &mut Value) {
         let differs = |(key, value): &(String, Value)| old.get(key).is_some_and(|old| old != value);
         changed.extend(new.into_iter().filter(differs).map(|(key, _)| (place, key)));
     }
-    clean(before, Sight::WithoutData);
-    clean(after, Sight::WithoutData);
+    clean(before, Visibility::WithoutData);
+    clean(after, Visibility::WithoutData);
     for (place, key) in changed {
         if let Some(value) = after.pointer_mut(place).and_then(|values| values.get_mut(key)) {
-            *value = format!("{REDACTED}, another value").into();
+            *value = format!("{REDACTED} (changed)").into();
         }
     }
 }
@@ -124,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_keeps_its_keys_and_loses_its_values() {
+    fn redacted_secret_keeps_keys_only() {
         let mut secret = json!({
             "metadata": {"name": "s", "managedFields": [{"fieldsV1": {"f:data": {}}}],
                          "labels": {"l": "m"},
@@ -132,7 +131,7 @@ mod tests {
                                          "kapp.k14s.io/original": "{\"data\":{\"password\":\"aHVudGVyMg==\"}}"}},
             "data": {"password": "aHVudGVyMg=="}, "stringData": {"x": "hunter2"}, "type": "Opaque",
         });
-        clean(&mut secret, Sight::WithoutData);
+        clean(&mut secret, Visibility::WithoutData);
         assert_eq!(
             secret,
             json!({"metadata": {"name": "s", "labels": {"l": "m"},
@@ -142,17 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn data_of_other_kinds_is_theirs() {
+    fn data_of_other_kinds_is_not_redacted() {
         let mut map = json!({"metadata": {"annotations": {LAST_APPLIED: "{}"}}, "data": {"a": "b"}});
-        clean(&mut map, Sight::Whole);
+        clean(&mut map, Visibility::Full);
         assert_eq!(map, json!({"metadata": {}, "data": {"a": "b"}}));
     }
 
     #[test]
-    fn secret_fields_nobody_knows_count_as_data() {
+    fn unknown_fields_of_secret_are_redacted() {
         let mut secret = json!({"metadata": {"name": "s", "new": {"a": "hunter2"}}, "spec": ["hunter2"],
                                 "immutable": true, "binaryData": "hunter2"});
-        clean(&mut secret, Sight::WithoutData);
+        clean(&mut secret, Visibility::WithoutData);
         assert_eq!(
             secret,
             json!({"metadata": {"name": "s", "new": {"a": "redacted"}}, "spec": "redacted",
@@ -161,27 +160,27 @@ mod tests {
     }
 
     #[test]
-    fn identity_is_what_a_write_answers_without_a_right_to_read() {
+    fn write_without_read_right_returns_identity() {
         let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "status": {},
             "metadata": {"name": "c", "uid": "1", "resourceVersion": "7", "generation": 2, "labels": {"a": "b"}, "annotations": {}}});
-        clean(&mut object, Sight::Identity);
+        clean(&mut object, Visibility::Identity);
         assert_eq!(
             object,
             json!({"apiVersion": "v1", "kind": "ConfigMap",
                    "metadata": {"name": "c", "uid": "1", "resourceVersion": "7"}})
         );
         let mut odd = json!("text");
-        clean(&mut odd, Sight::Identity);
+        clean(&mut odd, Visibility::Identity);
     }
 
     #[test]
-    fn two_states_show_which_values_differ() {
+    fn changed_values_of_secret_are_distinguishable() {
         let mut before = json!({"data": {"a": "MQ==", "b": "Mg=="}, "metadata": {"annotations": {"n": "1"}}});
         let mut after = json!({"data": {"a": "MQ==", "b": "Mw==", "c": "NA=="},
                                "metadata": {"annotations": {"n": "2"}}});
         clean_both(&mut before, &mut after);
         assert_eq!(before["data"], json!({"a": "redacted", "b": "redacted"}));
-        assert_eq!(after["data"], json!({"a": "redacted", "b": "redacted, another value", "c": "redacted"}));
-        assert_eq!(after["metadata"]["annotations"]["n"], "redacted, another value");
+        assert_eq!(after["data"], json!({"a": "redacted", "b": "redacted (changed)", "c": "redacted"}));
+        assert_eq!(after["metadata"]["annotations"]["n"], "redacted (changed)");
     }
 }

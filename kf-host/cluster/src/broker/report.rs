@@ -1,4 +1,4 @@
-//! What a run did: the calls for `--explain`, the changes for `--dry-run`, the server's warnings.
+//! Records a run: the calls for `--explain`, the changes for `--dry-run`, the server's warnings.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use kf_core::grants::RuleSet;
 
 use super::diff::{DiffLine, Mark};
 
-/// One call that left the machine.
+/// One call that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
-    /// RBAC's verb; `discover` for discovery.
+    /// The RBAC verb; `discover` for discovery.
     pub verb: String,
     /// The HTTP method.
     pub method: String,
@@ -19,14 +19,14 @@ pub struct CallRecord {
     pub resource: String,
     pub namespace: Option<String>,
     pub name: Option<String>,
-    /// Absent if there was no answer.
+    /// Absent without a response.
     pub status: Option<u16>,
-    /// Until the whole answer was there; for a stream, until its head was.
+    /// Until the response was complete; for a stream, until its head was received.
     pub latency: Duration,
-    /// The manifest's rule that allowed it, counted from 1; absent for what needs no grant
-    /// (discovery, can-i, whoami) and for what the host asked for itself.
+    /// The manifest's rule that allowed it, counted from 1; absent for calls that need no grant (discovery, can-i,
+    /// whoami) and for the host's own.
     pub rule: Option<usize>,
-    /// How many objects came back.
+    /// The number of objects in the response.
     pub objects: Option<usize>,
 }
 
@@ -36,7 +36,7 @@ pub enum Action {
     Create,
     Change,
     Delete,
-    /// The object is already as the write wants it.
+    /// The object is already up to date.
     Nothing,
 }
 
@@ -49,10 +49,10 @@ pub struct Change {
     pub namespace: Option<String>,
     pub name: String,
     pub lines: Vec<DiffLine>,
-    /// The object as the write would leave it, as JSON, without the bookkeeping of the server; of a delete which
-    /// object it is. Empty if it is too large to be kept.
+    /// The resulting object as JSON, without metadata that the server maintains; for a delete, only its identity. Empty
+    /// if it is too large to be kept.
     pub document: String,
-    /// Why the lines may not tell everything: the object that is there could not be read.
+    /// Why the lines may be incomplete, such as an object that could not be read.
     pub note: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Change {
             Action::Create => "would create",
             Action::Change => "would change",
             Action::Delete => "would delete",
-            Action::Nothing => "would leave as it is",
+            Action::Nothing => "would not change",
         };
         let place = self.namespace.as_ref().map(|n| format!(" in {n}")).unwrap_or_default();
         format!("{would} {}/{}{place}", self.kind, self.name)
@@ -71,17 +71,17 @@ impl Change {
 }
 
 impl Change {
-    /// How much memory the lines and the document take.
+    /// The memory size of the lines and the document.
     fn bytes(&self) -> usize {
         let lines = self.lines.iter().map(|line| size_of::<DiffLine>() + line.text.len());
         self.document.len() + lines.sum::<usize>()
     }
 
-    /// The lines as text, signs in front, what the server set marked in a column of its own.
+    /// The lines as text with a leading sign, and a column that marks what the server set.
     pub fn rendered(&self) -> Vec<(Mark, String)> {
-        const WIDEST: usize = 72;
+        const MAX_WIDTH: usize = 72;
         let width = self.lines.iter().filter(|l| l.by_server).map(|l| l.text.chars().count()).max();
-        let width = width.unwrap_or(0).min(WIDEST);
+        let width = width.unwrap_or(0).min(MAX_WIDTH);
         let lines = self.lines.iter().map(|line| {
             let pad = " ".repeat(width.saturating_sub(line.text.chars().count()));
             let by_server = if line.by_server { format!("{pad}   set by the server") } else { String::new() };
@@ -91,9 +91,9 @@ impl Change {
     }
 }
 
-/// The calls as `--explain` prints them: a summary, then a line each.
+/// The calls as printed by `--explain`: a summary, then one line per call.
 ///
-/// `manifest` is the set the records' rule numbers count in.
+/// `manifest` is the set that the rule numbers refer to.
 pub fn render_calls(calls: &[CallRecord], manifest: &RuleSet) -> Vec<String> {
     let total: Duration = calls.iter().map(|call| call.latency).sum();
     let rules: BTreeSet<usize> = calls.iter().filter_map(|call| call.rule).collect();
@@ -121,14 +121,14 @@ pub fn render_calls(calls: &[CallRecord], manifest: &RuleSet) -> Vec<String> {
     std::iter::once(summary).chain(lines).collect()
 }
 
-/// The column of numbers among the texts.
+/// The index of the right-aligned column.
 const LATENCY: usize = 4;
 
 fn row(call: &CallRecord) -> [String; 7] {
     let name = call.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
     [
         call.method.clone(),
-        // Discovery asks for a group, of which there is no resource.
+        // Discovery is about a group, not a resource.
         match call.resource.strip_prefix('.') {
             Some(group) => format!("{} {group}", call.verb),
             None if call.resource.is_empty() => call.verb.clone(),
@@ -156,13 +156,13 @@ fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// What the lines of all changes of a dry run may take up, in bytes.
+/// The maximum size of all recorded changes, in bytes.
 const MAX_CHANGES_BYTES: usize = 8 << 20;
 
-/// The most changes that are kept with their headline.
+/// The maximum number of recorded changes.
 const MAX_CHANGES: usize = 10_000;
 
-/// Collects while the run goes on; nothing in it is worth failing a call for.
+/// Collects records during a run. Recording never fails a call.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     calls: Mutex<Vec<CallRecord>>,
@@ -176,52 +176,52 @@ fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
 }
 
 impl Recorder {
-    /// Keeps as many calls as a run can spend, and more. Only connections to forwarded ports go beyond.
+    /// Records a call. The limit is above the budget of a run; only connections to forwarded ports can exceed it.
     pub(super) fn call(&self, record: CallRecord) {
-        const MOST: usize = 20_000;
+        const MAX_CALLS: usize = 20_000;
         let mut calls = locked(&self.calls);
-        if calls.len() < MOST {
+        if calls.len() < MAX_CALLS {
             calls.push(record);
         }
     }
 
-    /// Keeps a change. Of one that would make them too large only the headline is kept.
+    /// Records a change. If the changes are too large, only its headline is kept.
     pub(super) fn change(&self, change: Change) {
         let mut changes = locked(&self.changes);
         let kept: usize = changes.iter().map(Change::bytes).sum();
         if kept.saturating_add(change.bytes()) <= MAX_CHANGES_BYTES {
             changes.push(change);
         } else if changes.len() < MAX_CHANGES {
-            let note = Some("the change is too large to be shown beside the others".to_owned());
+            let note = Some("omitted: the changes of this run are too large to show in full".to_owned());
             changes.push(Change { lines: Vec::new(), document: String::new(), note, ..change });
         }
     }
 
-    /// Keeps the text of a `Warning` header, `299 - "text"`, once.
+    /// Records the text of a `Warning` header, `299 - "text"`, without duplicates.
     pub(super) fn warning(&self, header: &str) {
-        const MOST: usize = 50;
+        const MAX_WARNINGS: usize = 50;
         let text =
             header.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or(header, |(t, _)| t);
         let text = kf_core::text::one_line(&text.replace("\\\"", "\""));
         let mut warnings = locked(&self.warnings);
-        if !text.is_empty() && warnings.len() < MOST && !warnings.contains(&text) {
+        if !text.is_empty() && warnings.len() < MAX_WARNINGS && !warnings.contains(&text) {
             warnings.push(text);
         }
     }
 
-    /// Keeps the last few words about objects, each once.
-    pub(super) fn withheld(&self, object: &str, words: String) {
-        const MOST: usize = 5;
+    /// Records the last few withheld messages about objects, without duplicates.
+    pub(super) fn withheld(&self, object: &str, message: String) {
+        const MAX_WITHHELD: usize = 5;
         let mut withheld = locked(&self.withheld);
-        let entry = (object.to_owned(), words);
+        let entry = (object.to_owned(), message);
         withheld.retain(|known| *known != entry);
         withheld.push(entry);
-        if withheld.len() > MOST {
+        if withheld.len() > MAX_WITHHELD {
             withheld.remove(0);
         }
     }
 
-    pub(super) fn withheld_words(&self) -> Vec<(String, String)> {
+    pub(super) fn withheld_messages(&self) -> Vec<(String, String)> {
         locked(&self.withheld).clone()
     }
 
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_told_with_the_rules_that_allowed_them() {
+    fn calls_are_rendered_with_allowing_rules() {
         let manifest =
             RuleSet::parse(&[json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]})])
                 .unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_port_that_fails_for_days_does_not_fill_the_memory() {
+    fn recorded_calls_are_bounded() {
         let recorder = Recorder::default();
         for _ in 0..30_000 {
             recorder.call(call("create", "pods/portforward", Some(1), None));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_line_by_line() {
+    fn change_is_rendered_line_by_line() {
         let line = |text: &str, by_server| DiffLine { mark: Mark::Added, text: text.into(), by_server };
         let change = Change {
             action: Action::Create,

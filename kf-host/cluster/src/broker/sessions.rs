@@ -1,8 +1,8 @@
-//! Sessions in containers.
+//! Sessions in containers: exec and attach.
 //!
-//! A session is a change, whatever its verb: the upgrade to a WebSocket is a GET, and the API server
-//! asks for `create` as well. So the grant must hold both, `--read-only` refuses it, and so does
-//! `--dry-run`: a command in a container cannot be tried without being run.
+//! A session counts as a change. The upgrade to a WebSocket is a GET, but the API server requires `create` too, so the
+//! grant must include both verbs. `--read-only` and `--dry-run` refuse it, as a command in a container cannot be tried
+//! without running it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use kf_core::url::Query;
 use serde_json::Value;
 
 use super::Inner;
-use super::wire::{Call, no_end_of_stdin};
+use super::wire::{Call, cannot_close_stdin};
 use crate::audit::Detail;
 use crate::connection::Channels;
 use crate::streams::{SessionSettings, session, socket};
@@ -40,9 +40,9 @@ impl Inner {
             stdin: options.stdin,
             tty: options.tty,
         };
-        let (call, place) = self.door(&pod, "exec", &query, detail).await?;
+        let (call, place) = self.pod_call(&pod, "exec", &query, detail).await?;
         self.no_dry_run("exec", &place)?;
-        self.join(&call, &options, command.into_iter().next()).await
+        self.open_session(&call, &options, command.into_iter().next()).await
     }
 
     pub(super) async fn attach(
@@ -52,14 +52,14 @@ impl Inner {
     ) -> Result<Session, ApiError> {
         let SessionOptions { container, stdin, tty } = options.clone();
         let detail = Detail::Attach { container, stdin, tty };
-        let (call, place) = self.door(&pod, "attach", &query(&options)?, detail).await?;
+        let (call, place) = self.pod_call(&pod, "attach", &query(&options)?, detail).await?;
         self.no_dry_run("attach", &place)?;
-        let session = self.join(&call, &options, None).await?;
-        let output = told_exit(Arc::clone(self), place, options.container, session.output);
+        let session = self.open_session(&call, &options, None).await?;
+        let output = with_exit_code(Arc::clone(self), place, options.container, session.output);
         Ok(Session { output, ..session })
     }
 
-    async fn join(
+    async fn open_session(
         &self,
         call: &Call,
         options: &SessionOptions,
@@ -71,14 +71,14 @@ impl Inner {
         let channels = if needs_close { Channels::WithClose } else { Channels::Any };
         let upgraded = self.upgrade(call, channels, true).await?;
         if needs_close && !upgraded.supports_stream_close() {
-            return Err(no_end_of_stdin());
+            return Err(cannot_close_stdin());
         }
         let settings = SessionSettings { tty: options.tty, program };
         Ok(session(socket(upgraded).await, settings, permit))
     }
 
-    /// Checks that a subresource of a pod may be opened; the call that does, and the pod.
-    pub(super) async fn door(
+    /// Checks that the grant allows a subresource of a pod. Returns the call to open it, and the pod.
+    pub(super) async fn pod_call(
         &self,
         pod: &PodRef,
         subresource: &str,
@@ -98,30 +98,31 @@ impl Inner {
         if self.dry_run { Err(pod.no_dry_run(what)) } else { Ok(()) }
     }
 
-    /// The exit code of a container that a session was attached to; none if it goes on.
+    /// The exit code of the container that a session was attached to; `None` if it keeps running.
     async fn exit_code(&self, pod: &Place, container: Option<&str>) -> Option<i32> {
-        const TRIES: u32 = 20;
-        const BETWEEN: Duration = Duration::from_millis(250);
-        for _ in 0..TRIES {
+        const MAX_TRIES: u32 = 20;
+        const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+        for _ in 0..MAX_TRIES {
             let access = pod.access(Verb::Get);
-            // The host's own question: the command learns a number, not the pod.
+            // A request of the host: the command gets the exit code, not the pod.
             let call = self.call(pod, access, None, Method::GET, &pod.object(), &Query::default()).ok()?;
-            if let Some(code) = ended(&self.json(&call).await.ok()?, container) {
+            if let Some(code) = exit_code_in(&self.json(&call).await.ok()?, container) {
                 return Some(code);
             }
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
         None
     }
 }
 
-fn told_exit(
+/// Replaces the exit code 0 of an attached session by that of the container.
+fn with_exit_code(
     inner: Arc<Inner>,
     pod: Place,
     container: Option<String>,
     output: SessionStream,
 ) -> SessionStream {
-    let told = output.then(move |piece| {
+    let output = output.then(move |piece| {
         let (inner, pod, container) = (Arc::clone(&inner), pod.clone(), container.clone());
         async move {
             match piece {
@@ -133,11 +134,11 @@ fn told_exit(
             }
         }
     });
-    told.boxed()
+    output.boxed()
 }
 
-/// The exit code of a pod's container, the only one if none is named.
-fn ended(pod: &Value, container: Option<&str>) -> Option<i32> {
+/// The exit code of a pod's container, or of its first if none is named.
+fn exit_code_in(pod: &Value, container: Option<&str>) -> Option<i32> {
     let lists = ["containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"];
     let mut statuses =
         lists.iter().filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array()).flatten().filter(
@@ -157,7 +158,7 @@ fn query(options: &SessionOptions) -> Result<Query, ApiError> {
     }
     query.set("stdin", options.stdin);
     query.set("stdout", true);
-    // With a terminal there is one stream.
+    // A terminal has a single stream.
     query.set("stderr", !options.tty);
     query.set("tty", options.tty);
     Ok(query)
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_s_end_is_its_own() {
+    fn exit_code_is_that_of_named_container() {
         let pod = json!({"status": {
             "containerStatuses": [
                 {"name": "main", "state": {"terminated": {"exitCode": 7}}},
@@ -179,12 +180,12 @@ mod tests {
             ],
             "ephemeralContainerStatuses": [{"name": "debug", "state": {"terminated": {"exitCode": 130}}}],
         }});
-        assert_eq!(ended(&pod, None), Some(7));
-        assert_eq!(ended(&pod, Some("main")), Some(7));
-        assert_eq!(ended(&pod, Some("side")), None);
-        assert_eq!(ended(&pod, Some("loop")), Some(3));
-        assert_eq!(ended(&pod, Some("debug")), Some(130));
-        assert_eq!(ended(&pod, Some("other")), None);
-        assert_eq!(ended(&json!({}), None), None);
+        assert_eq!(exit_code_in(&pod, None), Some(7));
+        assert_eq!(exit_code_in(&pod, Some("main")), Some(7));
+        assert_eq!(exit_code_in(&pod, Some("side")), None);
+        assert_eq!(exit_code_in(&pod, Some("loop")), Some(3));
+        assert_eq!(exit_code_in(&pod, Some("debug")), Some(130));
+        assert_eq!(exit_code_in(&pod, Some("other")), None);
+        assert_eq!(exit_code_in(&json!({}), None), None);
     }
 }

@@ -1,9 +1,8 @@
-//! Watches that outlive the server's patience.
+//! Watches that are resumed when the server ends them.
 //!
-//! The API server ends every watch after some minutes. The broker then asks again from the last
-//! resource version it saw, bookmarks included, so a guest sees one stream without gaps. Only
-//! when the server has forgotten that version does the stream fail, with `expired`: the guest has
-//! to list again.
+//! The API server ends every watch after some minutes. The broker then resumes from the last resource version it saw,
+//! including bookmarks, so a guest sees one stream without gaps. If the server no longer has that version, the stream
+//! fails with `expired`, and the guest has to list again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,22 +24,22 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
 use super::budget::{MAX_EVENT_BYTES, Meter};
-use super::calls::typed;
-use super::redact::Sight;
-use crate::connection::{answered, broken_stream};
+use super::calls::prepare_item;
+use super::redact::Visibility;
+use crate::connection::{broken_stream, into_api_error};
 
 /// How long the server is asked to keep one watch open.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(290);
 
-/// Silence after which a connection counts as lost; the server should have ended it by then.
-const SILENCE: Duration = Duration::from_secs(320);
+/// After this time without data a connection counts as lost; the server should have ended it before.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(320);
 
-/// Connections in a row that may fail before the stream does: half a minute, in which an API server
-/// can be started again.
+/// The number of consecutive failures after which the stream fails. With the pauses that is half a minute, enough to
+/// restart an API server.
 const MAX_FAILURES: u32 = 10;
 
-/// The longest pause between two of them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// The maximum pause between two of them.
+const MAX_PAUSE: Duration = Duration::from_secs(4);
 
 pub(super) async fn open(
     inner: &Arc<Inner>,
@@ -52,14 +51,14 @@ pub(super) async fn open(
     let rule = inner.check(&request)?;
     let permit = inner.meter.stream()?;
     let Request { place, access, .. } = request;
-    let sight = inner.sight(&place, &access);
+    let visibility = inner.visibility(&place, &access);
     let watch =
         Watch { rule: Some(rule), _permit: Some(permit), ..Watch::new(inner, place, access, version) };
-    events(Watch { query, sight, ..watch }).await
+    events(Watch { query, visibility, ..watch }).await
 }
 
-/// The host's own watch of one object.
-pub(super) async fn one(
+/// Watches one object as the host, not on behalf of the command.
+pub(super) async fn watch_object(
     inner: &Arc<Inner>,
     place: &Place,
     version: ResourceVersion,
@@ -88,10 +87,10 @@ struct Watch {
     inner: Arc<Inner>,
     place: Place,
     access: Access,
-    /// The manifest's; absent for the host's own.
+    /// The manifest's rule; absent for the host's own watches.
     rule: Option<usize>,
     query: Query,
-    sight: Sight,
+    visibility: Visibility,
     version: ResourceVersion,
     lines: Lines,
     body: Option<Body>,
@@ -109,7 +108,7 @@ impl Watch {
             access,
             rule: None,
             query: Query::default(),
-            sight: Sight::WithoutData,
+            visibility: Visibility::WithoutData,
             version,
             lines: Lines::default(),
             body: None,
@@ -138,15 +137,15 @@ impl Watch {
 
     async fn next(&mut self) -> Result<Event, ApiError> {
         loop {
-            // One event after the other: parsed they are larger than what has arrived.
+            // One event at a time, as parsed events are larger than the raw data.
             while let Some(line) = self.lines.next() {
                 self.failures = 0;
                 if let Some(event) = self.event(&line)? {
-                    self.partial.set(self.lines.begun())?;
+                    self.partial.set(self.lines.partial_len())?;
                     return Ok(event);
                 }
             }
-            self.partial.set(self.lines.begun())?;
+            self.partial.set(self.lines.partial_len())?;
             match self.read().await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Err(error),
@@ -155,29 +154,29 @@ impl Watch {
         }
     }
 
-    /// Takes in what the connection has next; `None` once it is over.
+    /// Reads the next chunk of the connection; `None` at its end.
     async fn read(&mut self) -> Option<Result<(), ApiError>> {
         let body = self.body.as_mut()?;
-        let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await else {
-            // Ended, broken or silent: all mean to ask again from the last version.
+        let Ok(Some(Ok(frame))) = timeout(SILENCE_TIMEOUT, body.frame()).await else {
+            // Ended, broken or silent: resume from the last version in each case.
             self.body = None;
             return None;
         };
         let Ok(data) = frame.into_data() else { return Some(Ok(())) };
-        Some(self.take_in(data))
+        Some(self.push(data))
     }
 
-    fn take_in(&mut self, data: Bytes) -> Result<(), ApiError> {
+    fn push(&mut self, data: Bytes) -> Result<(), ApiError> {
         self.inner.meter.bytes(data.len())?;
         let limit = self.inner.meter.limits().response.min(MAX_EVENT_BYTES);
-        if self.lines.begun().saturating_add(data.len()) > limit && !data.contains(&b'\n') {
+        if self.lines.partial_len().saturating_add(data.len()) > limit && !data.contains(&b'\n') {
             return Err(Meter::too_large(limit, &format!("one event of {}", self.place.words())));
         }
         self.lines.push(data);
         Ok(())
     }
 
-    /// None for what only says how far the watch is.
+    /// Parses an event; `None` for a bookmark.
     fn event(&mut self, line: &[u8]) -> Result<Option<Event>, ApiError> {
         let mut event = match json::parse_event(line) {
             Ok(event) => event,
@@ -199,17 +198,17 @@ impl Watch {
             _ => {
                 let code = object.get("code").and_then(Value::as_u64).and_then(|c| u16::try_from(c).ok());
                 let code = code.and_then(|c| StatusCode::from_u16(c).ok());
-                return Err(answered(
+                return Err(into_api_error(
                     code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                     object.to_string().as_bytes(),
                     Some(&self.access),
                     &self.place.words(),
-                    self.inner.words(&self.place),
+                    self.inner.error_detail(&self.place),
                 ));
             }
         };
         self.advance(&object);
-        typed(&mut object, &self.place.served, self.sight);
+        prepare_item(&mut object, &self.place.served, self.visibility);
         Ok(Some(Event { kind, object }))
     }
 
@@ -220,12 +219,12 @@ impl Watch {
         }
     }
 
-    /// Asks again from the last version, slower each time it does not help.
+    /// Resumes from the last version, with growing pauses between failures.
     async fn reconnect(&mut self) -> Result<(), ApiError> {
         loop {
             if self.opened.elapsed() < Duration::from_secs(1) || self.failures > 0 {
                 let pause = Duration::from_millis(250 << self.failures.min(MAX_FAILURES));
-                sleep(pause.min(LONGEST_PAUSE)).await;
+                sleep(pause.min(MAX_PAUSE)).await;
             }
             self.failures = self.failures.saturating_add(1);
             match self.connect().await {
@@ -237,7 +236,7 @@ impl Watch {
     }
 }
 
-/// What a watch holds of events that have not ended, counted among all watches of the run.
+/// The bytes of incomplete events in a watch, counted across all watches of the run.
 struct Partial {
     inner: Arc<Inner>,
     bytes: usize,
@@ -252,46 +251,46 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        let _given_back = self.set(0);
+        let _released = self.set(0);
     }
 }
 
-/// Whether to retry a watch that was open before. Right after a restart, an API server answers 403 until it has
-/// loaded its RBAC roles, and 404 until it has loaded its custom resource definitions.
+/// Whether to retry a watch that was open before. After a restart, an API server answers 403 until it has loaded its
+/// RBAC roles, and 404 until it has loaded its custom resource definitions.
 fn is_retryable(code: ErrorCode) -> bool {
     code.may_pass() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
 }
 
-/// Whole lines out of chunks. Lines within a chunk are not copied.
+/// Splits chunks into lines. Lines within a chunk are not copied.
 #[derive(Default)]
 struct Lines {
-    /// The beginning of a line whose end has not come.
-    begun: BytesMut,
-    /// What is left of the last chunk.
+    /// The start of an incomplete line.
+    partial: BytesMut,
+    /// The rest of the last chunk.
     chunk: Bytes,
 }
 
 impl Lines {
-    /// Takes the next chunk, once [`next`](Self::next) has none of the last.
+    /// Adds the next chunk, once [`next`](Self::next) has returned all lines of the last one.
     fn push(&mut self, chunk: Bytes) {
         self.chunk = chunk;
     }
 
-    fn begun(&self) -> usize {
-        self.begun.len()
+    fn partial_len(&self) -> usize {
+        self.partial.len()
     }
 
     fn next(&mut self) -> Option<Bytes> {
         loop {
             let Some(end) = memchr::memchr(b'\n', &self.chunk) else {
-                self.begun.extend_from_slice(&std::mem::take(&mut self.chunk));
+                self.partial.extend_from_slice(&std::mem::take(&mut self.chunk));
                 return None;
             };
             let mut line = self.chunk.split_to(end);
             self.chunk.advance(1);
-            if !self.begun.is_empty() {
-                self.begun.extend_from_slice(&line);
-                line = std::mem::take(&mut self.begun).freeze();
+            if !self.partial.is_empty() {
+                self.partial.extend_from_slice(&line);
+                line = std::mem::take(&mut self.partial).freeze();
             }
             if !line.is_empty() {
                 return Some(line);
@@ -308,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_are_the_same_however_they_arrive(
+        fn lines_do_not_depend_on_chunks(
             text in prop::collection::vec("[a-c]{0,4}", 0..6),
             cuts in prop::collection::vec(1..5usize, 0..30),
         ) {

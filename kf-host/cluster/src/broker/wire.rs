@@ -1,4 +1,4 @@
-//! One request: budget, audit, headers, retry, record.
+//! Sends one request: budget, audit log, headers, retries, record.
 
 use std::time::Instant;
 
@@ -22,23 +22,23 @@ use super::body::Received;
 use super::budget::{LARGE_BYTES, MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Meter};
 use super::report::CallRecord;
 use crate::audit::{self, Detail, Entry, Stage};
-use crate::connection::{Channels, Retries, Words, answered, broken_stream, server_words};
+use crate::connection::{Channels, ErrorDetail, Retries, broken_stream, into_api_error, status_message};
 use crate::discovery::{DiscoveryPath, Fetch};
 
-/// A request that has been decided on.
+/// A request that has been authorized.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) about: About,
-    /// What the API server's authorizer will be asked; absent for what everybody may.
+    /// What the API server authorizes; absent for calls that every user is allowed.
     pub(super) access: Option<Access>,
     pub(super) rule: Option<usize>,
     pub(super) method: Method,
     pub(super) path_and_query: String,
     pub(super) content_type: Option<&'static str>,
     pub(super) body: Vec<u8>,
-    /// As a person would say it: `trainjob mnist in team-a`.
+    /// The display name: `trainjob mnist in team-a`.
     pub(super) object: String,
-    /// What an error may repeat the server's words about; absent where no object is behind it.
+    /// The object that errors are about; absent for calls without one.
     pub(super) place: Option<Place>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct About {
     pub(super) resource: String,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
-    /// The API server is asked to change nothing.
+    /// A server-side dry run.
     pub(super) dry_run: bool,
     pub(super) detail: Option<Detail>,
 }
@@ -77,19 +77,19 @@ impl About {
     }
 }
 
-/// The head of an answer, and when its request was sent.
+/// The head of a response, and when its request was sent.
 pub(super) struct Answer {
     pub(super) response: Response<Body>,
     sent: Instant,
 }
 
 impl Inner {
-    /// Sends a call and reads the whole answer as one document.
+    /// Sends a call and parses the response as one document.
     pub(super) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
         self.document(call, Received::object).await
     }
 
-    /// As [`Self::json`], read in another way.
+    /// Like [`Self::json`], with another parser.
     pub(super) async fn document(
         &self,
         call: &Call,
@@ -99,8 +99,7 @@ impl Inner {
         self.answer(call, limit, read, |_| 1).await
     }
 
-    /// Sends a call and reads the whole answer as a page of at most so many objects, each of which is handed
-    /// to `prepare`.
+    /// Sends a call and parses the response as a page of at most `items` objects, each of which is passed to `prepare`.
     pub(super) async fn page(
         &self,
         call: &Call,
@@ -123,9 +122,9 @@ impl Inner {
             let answer = self.open(call).await?;
             let status = answer.response.status();
             let mut large = None;
-            let body = self.whole(answer.response, &call.object, limit, &mut large).await;
+            let body = self.read_body(answer.response, &call.object, limit, &mut large).await;
             let read =
-                body.and_then(|received| read(received).map_err(|error| unreadable(&error, &call.object)));
+                body.and_then(|received| read(received).map_err(|error| parse_error(&error, &call.object)));
             drop(large);
             self.record(call, Some(status), answer.sent, read.as_ref().ok().map(count))?;
             read
@@ -133,7 +132,7 @@ impl Inner {
         exchange.instrument(self.span(call)).await
     }
 
-    /// Sends a call and returns once a successful answer begins.
+    /// Sends a call and returns with the head of a successful response.
     pub(super) async fn stream(&self, call: &Call) -> Result<Response<Body>, ApiError> {
         let exchange = async {
             let answer = self.open(call).await?;
@@ -143,8 +142,8 @@ impl Inner {
         exchange.instrument(self.span(call)).await
     }
 
-    /// Sends a call that becomes a WebSocket. Spending the budget is the caller's; `listed` puts
-    /// it among the calls of `--explain`.
+    /// Sends a call that becomes a WebSocket. The caller counts it against the budget; `listed` records it for
+    /// `--explain`.
     pub(super) async fn upgrade(
         &self,
         call: &Call,
@@ -162,28 +161,28 @@ impl Inner {
     ) -> Result<kube::client::Connection, ApiError> {
         self.audit(call, Stage::Request, None)?;
         let sent = Instant::now();
-        // A session is no JSON: with an `Accept` for it the API server has nothing to offer.
-        let request = self.head(call).body(Vec::new()).map_err(unwritable)?;
+        // Without `Accept`: the API server refuses a session that accepts only JSON.
+        let request = self.head(call).body(Vec::new()).map_err(invalid_request)?;
         let (status, answer) = match self.connection.upgrade(request, channels).await {
             Ok(Ok(connection)) => (Some(StatusCode::SWITCHING_PROTOCOLS), Ok(connection)),
             Ok(Err(status)) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let access = call.access.as_ref().map(|access| denied(access, &status.message));
-                // A stranger's page comes as a status with kube's own reason, and is not repeated.
+                let access = call.access.as_ref().map(|access| denied_access(access, &status.message));
+                // kube returns a response that is not a `Status` with this reason. It is not repeated.
                 let page = status.reason == "Failed to parse error data";
-                // An old server has no words for a protocol that it does not speak.
+                // An old server returns an empty response for an unsupported protocol.
                 if page
                     && status.message.is_empty()
                     && code.is_client_error()
                     && channels == Channels::WithClose
                 {
                     self.record(call, Some(code), sent, None)?;
-                    return Err(no_end_of_stdin());
+                    return Err(cannot_close_stdin());
                 }
                 let body = if page { Vec::new() } else { serde_json::to_vec(&status).unwrap_or_default() };
-                let words = self.withhold(call, &body);
-                let error = answered(code, &body, access.as_ref(), &call.object, words);
-                (Some(code), Err(self.connection.sharpened(shortened(error))))
+                let detail = self.withhold(call, &body);
+                let error = into_api_error(code, &body, access.as_ref(), &call.object, detail);
+                (Some(code), Err(self.connection.explain_credentials(with_truncated_message(error))))
             }
             Err(error) => (None, Err(error)),
         };
@@ -195,12 +194,12 @@ impl Inner {
         answer
     }
 
-    /// Budget and audit come first, so that nothing leaves without them.
+    /// Sends the request, after budget and audit log.
     async fn open(&self, call: &Call) -> Result<Answer, ApiError> {
         self.meter.call()?;
         self.audit(call, Stage::Request, None)?;
         let sent = Instant::now();
-        let response = match self.send_patiently(call).await {
+        let response = match self.send_with_retries(call).await {
             Ok(response) => response,
             Err(error) => {
                 self.record(call, None, sent, None)?;
@@ -214,33 +213,35 @@ impl Inner {
         if status.is_success() {
             return Ok(Answer { response, sent });
         }
-        let body = self.error(response).await;
+        let body = self.read_error_body(response).await;
         self.record(call, Some(status), sent, None)?;
         let body = body?;
-        let words = self.withhold(call, &body);
+        let detail = self.withhold(call, &body);
         let (access, object) = (call.access.as_ref(), &call.object);
-        let error = answered(status, &body, access, object, words);
-        Err(self.connection.sharpened(shortened(error)))
+        let error = into_api_error(status, &body, access, object, detail);
+        Err(self.connection.explain_credentials(with_truncated_message(error)))
     }
 
-    /// Decides how much of an error the command gets to read, and keeps the rest for the user. What may hold a
-    /// secret's data is kept for nobody.
-    fn withhold(&self, call: &Call, body: &[u8]) -> Words {
-        let words = call.place.as_ref().map_or(Words::All, |place| self.words(place));
-        if words == Words::Fields
-            && let Some(text) = server_words(body)
+    /// Decides how much of an error the command gets, and records the rest for the user. A message that may contain data
+    /// of a secret is not recorded.
+    fn withhold(&self, call: &Call, body: &[u8]) -> ErrorDetail {
+        let detail = call.place.as_ref().map_or(ErrorDetail::All, |place| self.error_detail(place));
+        if detail == ErrorDetail::Fields
+            && let Some(text) = status_message(body)
         {
             self.recorder.withheld(&format!("the API server about {}", call.object), text);
         }
-        words
+        detail
     }
 
-    /// Sends again what the API server asks to send again, a few times.
-    async fn send_patiently(&self, call: &Call) -> Result<Response<Body>, ApiError> {
+    /// Sends a request, with retries if the API server is busy.
+    async fn send_with_retries(&self, call: &Call) -> Result<Response<Body>, ApiError> {
         let mut retries = Retries::default();
         loop {
             let response = self.connection.send(self.request(call)?).await?;
-            let Some(wait) = self.connection.asked_wait(&response, &mut retries) else { return Ok(response) };
+            let Some(wait) = self.connection.retry_delay(&response, &mut retries) else {
+                return Ok(response);
+            };
             self.meter.call()?;
             tokio::time::sleep(wait).await;
         }
@@ -248,10 +249,10 @@ impl Inner {
 
     fn request(&self, call: &Call) -> Result<Request<Body>, ApiError> {
         let head = self.head(call).header(ACCEPT, "application/json");
-        head.body(Body::from(call.body.clone())).map_err(unwritable)
+        head.body(Body::from(call.body.clone())).map_err(invalid_request)
     }
 
-    /// The only place that sets headers, but for those of the upgrade to a WebSocket.
+    /// The only place that sets headers, except those of the upgrade to a WebSocket.
     fn head(&self, call: &Call) -> http::request::Builder {
         let request = Request::builder()
             .method(call.method.clone())
@@ -263,9 +264,9 @@ impl Inner {
         }
     }
 
-    /// An answer's body, within the budget and the time for an answer. Once it is large it gets leave to be,
-    /// which the caller keeps until the answer is read.
-    async fn whole<'m>(
+    /// Reads the body of a response, within the budget and the time limit. For a large one, it acquires the permit `large`,
+    /// which the caller holds until the body is parsed.
+    async fn read_body<'m>(
         &'m self,
         response: Response<Body>,
         object: &str,
@@ -280,7 +281,7 @@ impl Inner {
                 let Ok(data) = frame.into_data() else { continue };
                 self.meter.bytes(data.len())?;
                 if received.len().saturating_add(data.len()) > limit {
-                    return Err(Meter::too_large(limit, &format!("the answer about {object}")));
+                    return Err(Meter::too_large(limit, &format!("the response for {object}")));
                 }
                 if large.is_none() && received.len().saturating_add(data.len()) > LARGE_BYTES {
                     *large = Some(self.meter.large().await?);
@@ -291,12 +292,12 @@ impl Inner {
         };
         match tokio::time::timeout(self.connection.timeouts().answer, read).await {
             Ok(read) => read,
-            Err(_) => Err(self.unended()),
+            Err(_) => Err(self.incomplete_response()),
         }
     }
 
-    /// The body of an answer that is an error. Of a page without end the beginning is enough: it is no `Status`.
-    async fn error(&self, response: Response<Body>) -> Result<Vec<u8>, ApiError> {
+    /// Reads the body of an error response. It is truncated at a limit that no `Status` reaches.
+    async fn read_error_body(&self, response: Response<Body>) -> Result<Vec<u8>, ApiError> {
         let read = async {
             let mut body = response.into_body();
             let mut bytes = Vec::new();
@@ -313,14 +314,14 @@ impl Inner {
         };
         match tokio::time::timeout(self.connection.timeouts().answer, read).await {
             Ok(read) => read,
-            Err(_) => Err(self.unended()),
+            Err(_) => Err(self.incomplete_response()),
         }
     }
 
-    fn unended(&self) -> ApiError {
+    fn incomplete_response(&self) -> ApiError {
         ApiError::new(
             ErrorCode::TimedOut,
-            format!("the API server {} began an answer and did not end it", self.connection.server()),
+            format!("the API server {} did not complete its response", self.connection.server()),
         )
     }
 
@@ -353,7 +354,7 @@ impl Inner {
         self.append(&self.entry(&call.about, stage, "allowed", call.rule, None, status))
     }
 
-    /// Writes a refusal down, as long as the run has some left.
+    /// Logs a refusal, within the budget of the run.
     pub(super) fn audit_refusal(
         &self,
         access: &Access,
@@ -363,11 +364,11 @@ impl Inner {
         let is_last = self.meter.refusal()?;
         let about = About { detail: detail.cloned(), ..About::access(access) };
         let mut entry = self.entry(&about, Stage::Refused, "refused", None, layer, None);
-        entry.note = is_last.then_some("further refusals of this run are not written down");
+        entry.note = is_last.then_some("further refusals of this run are not logged");
         entry.span().in_scope(|| self.append(&entry))
     }
 
-    /// The span of a call. Its fields are not collected if nobody listens.
+    /// The span of a call. Its fields are only collected if it is recorded.
     fn span(&self, call: &Call) -> Span {
         if !audit::is_traced() {
             return Span::none();
@@ -412,42 +413,42 @@ impl Inner {
         log.write(entry).map_err(|why| {
             ApiError::new(
                 ErrorCode::Failed,
-                format!("the audit log {} cannot be written: {why}", log.path().display()),
+                format!("cannot write the audit log {}: {why}", log.path().display()),
             )
-            .hint("make room there, or set KF_AUDIT_LOG to another file")
+            .hint("free disk space, or set KF_AUDIT_LOG to another file")
         })
     }
 }
 
-fn unwritable(error: http::Error) -> ApiError {
-    ApiError::invalid(format!("the request cannot be written: {error}"))
+fn invalid_request(error: http::Error) -> ApiError {
+    ApiError::invalid(format!("invalid request: {error}"))
 }
 
-/// A WebSocket needs two verbs; the server's words say which one it missed.
-fn denied(access: &Access, words: &str) -> Access {
-    let get = words.contains("cannot get resource");
+/// A WebSocket requires two verbs; the server's message names the missing one.
+fn denied_access(access: &Access, message: &str) -> Access {
+    let get = message.contains("cannot get resource");
     Access { verb: if get { Verb::Get } else { access.verb }, ..access.clone() }
 }
 
-/// The server is too old for a session whose stdin ends.
-pub(super) fn no_end_of_stdin() -> ApiError {
+/// The server is too old to close the stdin of a session.
+pub(super) fn cannot_close_stdin() -> ApiError {
     ApiError::new(
         ErrorCode::Unsupported,
-        "this cluster cannot be told where stdin ends; it is older than Kubernetes 1.30",
+        "this cluster does not support closing stdin, which requires Kubernetes 1.30",
     )
 }
 
-/// An error in words of a length that many of them can be kept.
-fn shortened(error: ApiError) -> ApiError {
+/// Limits the length of an error, as a run may keep many of them.
+fn with_truncated_message(error: ApiError) -> ApiError {
     const MAX_BYTES: usize = 16 << 10;
     ApiError { message: truncated(error.message, MAX_BYTES), ..error }
 }
 
-/// Why an answer that was a success cannot be used.
-fn unreadable(error: &JsonError, object: &str) -> ApiError {
+/// The error about a successful response that cannot be parsed.
+fn parse_error(error: &JsonError, object: &str) -> ApiError {
     match error {
-        JsonError::Syntax(_) => ApiError::new(ErrorCode::Internal, "the API server's answer is not JSON"),
-        _ => ApiError::new(ErrorCode::Budget, format!("the API server's answer about {object} {error}")),
+        JsonError::Syntax(_) => ApiError::new(ErrorCode::Internal, "the API server's response is not JSON"),
+        _ => ApiError::new(ErrorCode::Budget, format!("the API server's response for {object} {error}")),
     }
 }
 

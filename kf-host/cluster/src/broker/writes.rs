@@ -1,7 +1,7 @@
-//! Create, apply, patch, delete, and what they would do in a dry run.
+//! Create, apply, patch and delete, and their changes in a dry run.
 //!
-//! What a write answers is as much as the grant lets the command read, and so is what a failed one says.
-//! Before a write goes out, [`guard`](super::guard) sees whether it may change those fields.
+//! The response to a write, and its error, show only as much as the grant allows the command to read. Before a write is
+//! sent, [`guard`](super::guard) checks whether it may change those fields.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use super::Inner;
 use super::body::Received;
 use super::diff;
 use super::guard::Guarded;
-use super::redact::{Sight, clean, clean_both};
+use super::redact::{Visibility, clean, clean_both};
 use super::report::{Action, Change};
 
-/// A write that has been checked.
+/// A write that has been authorized.
 pub(super) struct Write {
     pub(super) request: Request,
     rule: usize,
@@ -127,7 +127,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends the write again where the object changed between the look at its fields and the write.
+    /// Sends a write, and retries it if the object changed since the guard read it.
     async fn write(&self, write: Write) -> Result<Value, ApiError> {
         const MAX_TRIES: u32 = 5;
         let mut tries = 0;
@@ -165,24 +165,24 @@ impl Inner {
         if let Some(before) = before {
             self.recorder.change(self.difference(place, before, body.clone(), answer.clone()));
         }
-        clean(&mut answer, self.answer_sight(place, *kind));
+        clean(&mut answer, self.answer_visibility(place, *kind));
         if dry_run {
             mark_dry_run(&mut answer);
         }
         Ok(answer)
     }
 
-    /// Answers to writes show what a read would. What a command created it may see in any case.
-    fn answer_sight(&self, place: &Place, kind: WriteKind) -> Sight {
-        match self.shown(place) {
-            Sight::Identity if kind == WriteKind::Create && place.is_secret() => Sight::WithoutData,
-            Sight::Identity if kind == WriteKind::Create => Sight::Whole,
-            sight => sight,
+    /// Responses to writes show what a read would. A created object is always visible to the command.
+    fn answer_visibility(&self, place: &Place, kind: WriteKind) -> Visibility {
+        match self.visibility_by_any_verb(place) {
+            Visibility::Identity if kind == WriteKind::Create && place.is_secret() => Visibility::WithoutData,
+            Visibility::Identity if kind == WriteKind::Create => Visibility::Full,
+            visibility => visibility,
         }
     }
 
-    /// The object as it is, with the managers of its fields, for the diff of a dry run and for the guard. The guest
-    /// never sees it.
+    /// The current object with its managed fields, for the guard and for the diff of a dry run. It is never shown to the
+    /// guest.
     pub(super) async fn live(&self, place: &Place) -> Result<Option<Value>, ApiError> {
         let access = place.access(Verb::Get);
         let target = place.object();
@@ -194,7 +194,7 @@ impl Inner {
         }
     }
 
-    /// A diff lands in terminals and logs: the data of secrets is never shown, whatever the grant.
+    /// The data of secrets is never shown, regardless of the grant, as diffs end up in terminals and logs.
     fn difference(
         &self,
         place: &Place,
@@ -202,14 +202,14 @@ impl Inner {
         mut sent: Value,
         mut answer: Value,
     ) -> Change {
-        let sight = if place.is_secret() { Sight::WithoutData } else { Sight::Whole };
+        let visibility = if place.is_secret() { Visibility::WithoutData } else { Visibility::Full };
         if place.is_secret() {
             as_data(&mut sent);
         }
-        clean(&mut sent, sight);
+        clean(&mut sent, visibility);
         match before {
             Ok(None) => {
-                clean(&mut answer, sight);
+                clean(&mut answer, visibility);
                 let change = self.change(place, Action::Create, diff::created(&sent, &answer), None);
                 Change { document: diff::document(&answer), ..change }
             }
@@ -217,16 +217,16 @@ impl Inner {
                 if place.is_secret() {
                     clean_both(&mut before, &mut answer);
                 } else {
-                    clean(&mut before, sight);
-                    clean(&mut answer, sight);
+                    clean(&mut before, visibility);
+                    clean(&mut answer, visibility);
                 }
                 let lines = diff::changed(&before, &sent, &answer);
                 let action = if lines.is_empty() { Action::Nothing } else { Action::Change };
                 Change { document: diff::document(&answer), ..self.change(place, action, lines, None) }
             }
             Err(error) => {
-                clean(&mut answer, sight);
-                let note = format!("what is there could not be read: {}", error.message);
+                clean(&mut answer, visibility);
+                let note = format!("cannot read the current object: {}", error.message);
                 let lines = diff::created(&sent, &answer);
                 let document = diff::document(&answer);
                 Change { document, ..self.change(place, Action::Change, lines, Some(note)) }
@@ -253,7 +253,7 @@ impl Inner {
     }
 }
 
-/// Which object it is, as a document.
+/// The identity of an object, as a document.
 fn identity(place: &Place) -> Value {
     let namespace = place.namespace.as_ref().map(|namespace| ("namespace", namespace.to_string()));
     let name = place.name.as_ref().map(|name| ("name", name.to_string()));
@@ -261,8 +261,8 @@ fn identity(place: &Place) -> Value {
     json!({ "apiVersion": place.served.api_version(), "kind": place.served.kind.as_str(), "metadata": metadata })
 }
 
-/// Names what a body sets in a secret as the API server stores it: `stringData` becomes `data`. Its owners are told
-/// by `data` alone, and even an apply is not held to them where it says `stringData`.
+/// Renames `stringData` in the body of a secret to `data`, as the API server stores it. Managed fields only list `data`,
+/// and even an apply does not check them for `stringData`.
 pub(super) fn as_data(body: &mut Value) {
     if let Value::Array(operations) = body {
         for operation in operations {

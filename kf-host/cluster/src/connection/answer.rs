@@ -1,8 +1,8 @@
-//! Answers that are not a success: the API server's `Status` as kf's words.
+//! Turns error responses, the API server's `Status`, into [`ApiError`]s.
 //!
-//! The server's own words are repeated where they are the point, a rejection by a schema, a
-//! webhook or a policy, in one line and without control characters. They often repeat the object
-//! itself, so a command gets them only where its grant shows it that object; [`Words`] says so.
+//! The server's message is repeated where it matters, such as a rejection by a schema, a webhook or a policy, in one
+//! line and without control characters. It often contains parts of the object, so a command only gets it if its grant
+//! shows it that object; see [`ErrorDetail`].
 
 use http::StatusCode;
 use kf_core::api::{ApiError, ErrorCode};
@@ -11,90 +11,90 @@ use kf_core::text::one_line;
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
-/// How much of the server's words an error repeats.
+/// How much of the server's message an error repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Words {
+pub(crate) enum ErrorDetail {
     All,
-    /// The reason and the paths of fields.
+    /// The reason and the paths of the fields.
     Fields,
     Reason,
 }
 
-/// Turns a failed answer into an error. `access` is what was asked for, `object` how a person
-/// would call it: `trainjob mnist in team-a`.
-pub(crate) fn answered(
+/// Turns an error response into an error. `access` is what was requested, and `object` its display name, such as
+/// `trainjob mnist in team-a`.
+pub(crate) fn into_api_error(
     code: StatusCode,
     body: &[u8],
     access: Option<&Access>,
     object: &str,
-    repeated: Words,
+    detail: ErrorDetail,
 ) -> ApiError {
     let status: Option<Status> = serde_json::from_slice(body).ok();
-    let said = status.as_ref().map(|status| one_line(&status.message));
-    let words = match (&status, &said) {
-        // The aggregator of an API whose own server is away has no more to say than that.
+    let message = status.as_ref().map(|status| one_line(&status.message));
+    let text = match (&status, &message) {
+        // The aggregator answers this for an API whose server is unavailable.
         (None, _) | (_, None) if matches!(code.as_u16(), 502 | 503) => {
-            format!("it cannot handle the request now ({})", code.as_u16())
+            format!("the server is currently unable to handle the request ({})", code.as_u16())
         }
-        // Not the API server's form: a proxy, perhaps. Its page is not worth repeating.
-        (None, _) | (_, None) => format!("the answer {} is not the API server's", code.as_u16()),
-        (Some(_), Some(said)) if repeated == Words::All => said.clone(),
+        // Not a `Status`: perhaps the page of a proxy, which is not repeated.
+        (None, _) | (_, None) => format!("response {} is not from the API server", code.as_u16()),
+        (Some(_), Some(message)) if detail == ErrorDetail::All => message.clone(),
         (Some(status), _) => {
             let subject = if object.is_empty() { "the request" } else { object };
-            format!("the API server refused {subject}: {}", summary(code, status, repeated))
+            format!("the API server refused {subject}: {}", summary(code, status, detail))
         }
     };
-    let said = said.unwrap_or_default();
+    let server_message = message.unwrap_or_default();
     let reason = status.as_ref().map(|status| status.reason.as_str()).unwrap_or_default();
-    let plain = |code, message: String, hint: Option<String>| ApiError { code, message, hint, refusal: None };
+    let error = |code, message: String, hint: Option<String>| ApiError { code, message, hint, refusal: None };
     match code.as_u16() {
-        401 => plain(
+        401 => error(
             ErrorCode::Unauthenticated,
             "the API server does not accept your credentials".into(),
-            Some("renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …".into()),
+            Some("renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …".into()),
         ),
-        403 => forbidden(&said, words, access),
+        403 => forbidden(&server_message, text, access),
         404 if let Some(namespace) = missing_namespace(status.as_ref(), access) => {
-            plain(ErrorCode::NotFound, format!("there is no namespace {namespace}"), None)
+            error(ErrorCode::NotFound, format!("namespace {namespace} not found"), None)
         }
-        404 if object.is_empty() => plain(ErrorCode::NotFound, words, None),
-        404 => plain(ErrorCode::NotFound, format!("there is no {object}"), None),
+        404 if object.is_empty() => error(ErrorCode::NotFound, text, None),
+        404 => error(ErrorCode::NotFound, format!("{object} not found"), None),
         409 if reason == "AlreadyExists" => {
-            plain(ErrorCode::Conflict, format!("{object} exists already"), None)
+            error(ErrorCode::Conflict, format!("{object} already exists"), None)
         }
-        409 => plain(ErrorCode::Conflict, words, None),
-        410 => plain(ErrorCode::Expired, "the list is too old to go on from".into(), None),
-        400 | 405 | 406 | 413 | 415 | 422 => plain(ErrorCode::Invalid, words, None),
-        408 | 504 => plain(ErrorCode::TimedOut, format!("the API server ran out of time: {words}"), None),
-        429 => plain(
+        409 => error(ErrorCode::Conflict, text, None),
+        410 => error(ErrorCode::Expired, "the list is too old to continue from".into(), None),
+        400 | 405 | 406 | 413 | 415 | 422 => error(ErrorCode::Invalid, text, None),
+        408 | 504 => error(ErrorCode::TimedOut, format!("the API server timed out: {text}"), None),
+        429 => error(
             ErrorCode::TimedOut,
-            format!("the API server is too busy: {words}"),
+            format!("the API server is too busy: {text}"),
             Some("try again in a minute".into()),
         ),
-        502 | 503 => plain(
+        502 | 503 => error(
             ErrorCode::Unreachable,
-            format!("the API server is not ready: {words}"),
+            format!("the API server is not ready: {text}"),
             Some("try again in a minute".into()),
         ),
-        500 if said.contains("failed calling webhook") => plain(ErrorCode::Failed, words, None),
-        other => plain(ErrorCode::Internal, format!("the API server answered {other}: {words}"), None),
+        500 if server_message.contains("failed calling webhook") => error(ErrorCode::Failed, text, None),
+        other => error(ErrorCode::Internal, format!("the API server answered {other}: {text}"), None),
     }
 }
 
-/// What the API server answered, if it says so in its own form.
-pub(crate) fn server_words(body: &[u8]) -> Option<String> {
+/// The message of the API server, if the body is a `Status`.
+pub(crate) fn status_message(body: &[u8]) -> Option<String> {
     let status: Status = serde_json::from_slice(body).ok()?;
-    Some(one_line(&status.message)).filter(|words| !words.is_empty())
+    Some(one_line(&status.message)).filter(|message| !message.is_empty())
 }
 
-/// The reason in the API's own vocabulary, and where it applies. Nothing here is free text: a webhook may write
-/// what it likes into every field of its answer.
-fn summary(code: StatusCode, status: &Status, repeated: Words) -> String {
+/// The reason, if the API defines it, and the fields it applies to. No free text is included, as a webhook controls
+/// every field of its response.
+fn summary(code: StatusCode, status: &Status, detail: ErrorDetail) -> String {
     let reason = known(&status.reason, &REASONS).map_or_else(|| code.as_u16().to_string(), str::to_owned);
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    let fields: Vec<String> = match repeated {
-        Words::Reason => Vec::new(),
-        Words::All | Words::Fields => causes.take(MAX_CAUSES).filter_map(cause).collect(),
+    let fields: Vec<String> = match detail {
+        ErrorDetail::Reason => Vec::new(),
+        ErrorDetail::All | ErrorDetail::Fields => causes.take(MAX_CAUSES).filter_map(cause).collect(),
     };
     if fields.is_empty() { reason } else { format!("{reason}: {}", fields.join(", ")) }
 }
@@ -102,7 +102,7 @@ fn summary(code: StatusCode, status: &Status, repeated: Words) -> String {
 const MAX_CAUSES: usize = 8;
 const MAX_PATH_CHARS: usize = 120;
 
-/// The reasons of the API's `Status`.
+/// The reasons of a `Status`.
 const REASONS: [&str; 20] = [
     "AlreadyExists",
     "BadRequest",
@@ -126,7 +126,7 @@ const REASONS: [&str; 20] = [
     "Unknown",
 ];
 
-/// The reasons of its causes.
+/// The reasons of the causes of a `Status`.
 const CAUSES: [&str; 11] = [
     "FieldManagerConflict",
     "FieldValueDuplicate",
@@ -153,7 +153,7 @@ fn cause(cause: &StatusCause) -> Option<String> {
     })
 }
 
-/// A path without what stands in its brackets, unless that is an index: keys of maps and items of sets are content.
+/// The path of a field. Only indices are kept in brackets, as keys of maps and items of sets are content.
 fn field_path(field: &str) -> Option<String> {
     let mut path = String::new();
     let mut rest = field.trim_start_matches('.');
@@ -172,33 +172,34 @@ fn field_path(field: &str) -> Option<String> {
     is_path.then_some(path)
 }
 
-/// The namespace, where it is that and not the object that is missing.
+/// The namespace, if the namespace is missing rather than the object.
 fn missing_namespace<'a>(status: Option<&Status>, access: Option<&'a Access>) -> Option<&'a str> {
     let details = status?.details.as_ref()?;
     let asked = access?.namespace.as_ref()?.as_str();
     (details.kind == "namespaces" && details.name == asked).then_some(asked)
 }
 
-/// A 403 is the authorizer's, or admission's: a webhook, a policy, pod security, a quota.
-fn forbidden(said: &str, words: String, access: Option<&Access>) -> ApiError {
-    if let Some(user) = denied_user(said) {
+/// A 403 comes from the authorizer or from admission: a webhook, a policy, pod security, a quota.
+fn forbidden(server_message: &str, text: String, access: Option<&Access>) -> ApiError {
+    if let Some(user) = denied_user(server_message) {
         let refusal = access.map(|access| {
             Box::new(Refusal { layer: Layer::Rbac, rule: access.missing_rule(), user: Some(user.to_owned()) })
         });
         let message = match access {
-            // Who the user is takes a right of its own.
-            Some(access) => format!("you may not {}", access.missing_rule()),
-            None => words,
+            // The name of the user is not included: it requires its own permission.
+            Some(access) => format!("you are not allowed to {}", access.missing_rule()),
+            None => text,
         };
         return ApiError { code: ErrorCode::Forbidden, message, hint: None, refusal };
     }
-    let code = if said.contains("exceeded quota") { ErrorCode::Forbidden } else { ErrorCode::Invalid };
-    ApiError::new(code, words)
+    let code =
+        if server_message.contains("exceeded quota") { ErrorCode::Forbidden } else { ErrorCode::Invalid };
+    ApiError::new(code, text)
 }
 
-/// The user in the authorizer's sentence `… User "alice" cannot get resource "pods" …`.
-fn denied_user(words: &str) -> Option<&str> {
-    let (_, rest) = words.split_once("User \"")?;
+/// The user in the authorizer's message `… User "alice" cannot get resource "pods" …`.
+fn denied_user(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("User \"")?;
     let (user, rest) = rest.split_once('"')?;
     rest.starts_with(" cannot ").then_some(user)
 }
@@ -225,17 +226,17 @@ mod tests {
 
     fn answer(code: u16, reason: &str, message: &str) -> ApiError {
         let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message});
-        answered(
+        into_api_error(
             StatusCode::from_u16(code).unwrap(),
             status.to_string().as_bytes(),
             Some(&access()),
             "trainjob mnist in team-a",
-            Words::All,
+            ErrorDetail::All,
         )
     }
 
     #[test]
-    fn the_authorizer_s_no_names_user_and_rule() {
+    fn denial_of_authorizer_names_user_and_rule() {
         let error = answer(
             403,
             "Forbidden",
@@ -243,14 +244,14 @@ mod tests {
              in API group \"trainer.kubeflow.org\" in the namespace \"team-a\"",
         );
         assert_eq!(error.code, ErrorCode::Forbidden);
-        assert_eq!(error.message, "you may not create trainjobs.trainer.kubeflow.org in team-a");
+        assert_eq!(error.message, "you are not allowed to create trainjobs.trainer.kubeflow.org in team-a");
         let refusal = error.refusal.unwrap();
         assert_eq!(refusal.layer, Layer::Rbac);
         assert_eq!(refusal.user.as_deref(), Some("alice"));
     }
 
     #[test]
-    fn admission_s_no_is_about_the_object_and_keeps_its_words() {
+    fn denial_of_admission_keeps_message_in_one_line() {
         for (code, message) in [
             (403, "admission webhook \"v.example\" denied the request: no\n  big\u{1b}[31m jobs"),
             (403, "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": …"),
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_has_a_code_of_its_own() {
+    fn http_status_maps_to_error_code() {
         for (code, reason, expected) in [
             (401, "Unauthorized", ErrorCode::Unauthenticated),
             (404, "NotFound", ErrorCode::NotFound),
@@ -282,25 +283,31 @@ mod tests {
         ] {
             assert_eq!(answer(code, reason, "words").code, expected, "{code}");
         }
-        assert_eq!(answer(404, "NotFound", "x").message, "there is no trainjob mnist in team-a");
-        assert_eq!(answer(409, "AlreadyExists", "x").message, "trainjob mnist in team-a exists already");
+        assert_eq!(answer(404, "NotFound", "x").message, "trainjob mnist in team-a not found");
+        assert_eq!(answer(409, "AlreadyExists", "x").message, "trainjob mnist in team-a already exists");
     }
 
     #[test]
-    fn a_stranger_s_page_is_not_repeated() {
-        let error = answered(StatusCode::FORBIDDEN, b"<html>secret</html>", Some(&access()), "x", Words::All);
+    fn response_that_is_not_a_status_is_not_repeated() {
+        let error = into_api_error(
+            StatusCode::FORBIDDEN,
+            b"<html>secret</html>",
+            Some(&access()),
+            "x",
+            ErrorDetail::All,
+        );
         assert!(!error.message.contains("html"));
     }
 
     #[test]
-    fn withheld_words_leave_reason_and_fields() {
+    fn withheld_message_leaves_reason_and_fields() {
         let status = |reason: &str, causes: serde_json::Value| {
             json!({"kind": "Status", "status": "Failure", "code": 422, "reason": reason,
                    "message": "Invalid value: hunter2", "details": {"name": "hunter2", "causes": causes}})
         };
-        let message = |status: serde_json::Value, words: Words| {
+        let message = |status: serde_json::Value, detail: ErrorDetail| {
             let code = StatusCode::UNPROCESSABLE_ENTITY;
-            answered(code, status.to_string().as_bytes(), None, "configmap x in team-a", words).message
+            into_api_error(code, status.to_string().as_bytes(), None, "configmap x in team-a", detail).message
         };
         let causes = json!([
             {"field": ".spec.containers[name=\"hunter2\"].ports[0]", "reason": "FieldValueInvalid", "message": "hunter2"},
@@ -310,26 +317,26 @@ mod tests {
             {"reason": "FieldValueInvalid", "message": "hunter2"},
         ]);
         assert_eq!(
-            message(status("Invalid", causes.clone()), Words::Fields),
+            message(status("Invalid", causes.clone()), ErrorDetail::Fields),
             "the API server refused configmap x in team-a: \
              Invalid: spec.containers[…].ports[0] (FieldValueInvalid), metadata.labels[…]"
         );
         for (reason, expected) in [("Invalid", "Invalid"), ("hunter2", "422"), ("", "422")] {
             assert_eq!(
-                message(status(reason, causes.clone()), Words::Reason),
+                message(status(reason, causes.clone()), ErrorDetail::Reason),
                 format!("the API server refused configmap x in team-a: {expected}")
             );
         }
     }
 
     #[test]
-    fn no_code_lets_withheld_words_through() {
+    fn withheld_message_is_not_repeated_for_any_status() {
         let forged = "User \"hunter2\" cannot create: hunter2 exceeded quota failed calling webhook";
         for code in (400..=599).filter_map(|code| StatusCode::from_u16(code).ok()) {
-            for words in [Words::Fields, Words::Reason] {
+            for detail in [ErrorDetail::Fields, ErrorDetail::Reason] {
                 let body = json!({"kind": "Status", "code": code.as_u16(), "reason": "hunter2", "message": forged,
                                   "details": {"kind": "hunter2", "causes": [{"message": "hunter2"}]}});
-                let error = answered(code, body.to_string().as_bytes(), Some(&access()), "x", words);
+                let error = into_api_error(code, body.to_string().as_bytes(), Some(&access()), "x", detail);
                 assert!(!error.message.contains("hunter2"), "{code}: {error}");
                 assert!(!error.hint.is_some_and(|hint| hint.contains("hunter2")), "{code}");
             }

@@ -1,4 +1,4 @@
-//! The `Authorization` header that goes with every request.
+//! The `Authorization` header of every request.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use super::SetupError;
 use crate::kubeconfig::read_bounded;
 
-/// How old a token from a file may be: the kubelet changes a pod's minutes before the old one ends.
+/// How long a token from a file is cached. The kubelet replaces a pod's token minutes before it expires.
 const MAX_AGE: Duration = Duration::from_secs(50);
 
 pub(super) enum Authorization {
@@ -22,25 +22,25 @@ pub(super) enum Authorization {
 }
 
 impl Authorization {
-    /// None if the user has nothing to send, or a certificate alone.
+    /// `None` if the user has neither a token nor a password.
     pub(super) fn of(auth: &AuthInfo) -> Result<Option<Self>, SetupError> {
         if let (Some(user), Some(password)) = (&auth.username, &auth.password) {
             let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
             let value = header(&format!("Basic {pair}"))
-                .ok_or_else(|| SetupError::field("password", "it does not fit into a header"))?;
+                .ok_or_else(|| SetupError::field("password", "not valid in a header"))?;
             return Ok(Some(Self::Fixed(value)));
         }
         let fixed = match &auth.token {
             Some(token) => Some(
                 bearer(token.expose_secret())
-                    .ok_or_else(|| SetupError::field("token", "it does not fit into a header"))?,
+                    .ok_or_else(|| SetupError::field("token", "not valid in a header"))?,
             ),
             None => None,
         };
         let Some(path) = auth.token_file.as_ref().map(PathBuf::from) else {
             return Ok(fixed.map(Self::Fixed));
         };
-        // Of both the file counts, and the token where the file cannot be read, as with kubectl.
+        // As in kubectl, the file takes precedence, and the token is used if it cannot be read.
         let value = match (read(&path), fixed) {
             (Ok(value), _) | (Err(_), Some(value)) => value,
             (Err(why), None) => return Err(SetupError::field("tokenFile", why)),
@@ -48,7 +48,7 @@ impl Authorization {
         Ok(Some(Self::File { path, last: Mutex::new((value, Instant::now())) }))
     }
 
-    /// What to send now. A file that cannot be read any more leaves the last token in use, as with kubectl.
+    /// The current header. As in kubectl, the last token stays in use if the file can no longer be read.
     pub(super) fn value(&self) -> HeaderValue {
         match self {
             Self::Fixed(value) => value.clone(),
@@ -64,13 +64,13 @@ impl Authorization {
     }
 }
 
-/// The error does not repeat the path, which may name the user.
+/// Reads a token file. The error does not repeat the path, which may contain a user name.
 fn read(path: &Path) -> Result<HeaderValue, String> {
-    let bytes = read_bounded(path).map_err(|why| format!("the file cannot be read: {why}"))?;
+    let bytes = read_bounded(path).map_err(|why| format!("cannot read the file: {why}"))?;
     let token = String::from_utf8(bytes).unwrap_or_default();
     match token.trim() {
-        "" => Err("the file holds no token".to_owned()),
-        token => bearer(token).ok_or_else(|| "the token in it does not fit into a header".to_owned()),
+        "" => Err("the file contains no token".to_owned()),
+        token => bearer(token).ok_or_else(|| "the token is not valid in a header".to_owned()),
     }
 }
 

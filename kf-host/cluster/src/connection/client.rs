@@ -1,8 +1,7 @@
-//! The HTTP client of a connection: its socket, its proxy, its TLS, and what is sent along with every request.
+//! The HTTP client of a connection: socket, proxy, TLS, and the headers of every request.
 //!
-//! kube (5.0) can make one from its `Config`, and is not asked to: there is no way to give it a verifier of
-//! certificates, it does not take X.509 v1 client certificates, and it sends the content of a token file with the end of
-//! its line.
+//! kube (5.0) can build a client from its `Config`, but it accepts no custom certificate verifier and no X.509 v1
+//! client certificates, and sends the content of a token file with its trailing newline.
 
 use std::io;
 use std::sync::Arc;
@@ -30,17 +29,17 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::authorization::Authorization;
 use super::identity::identity;
-use super::listed::Listed;
-use super::{MAX_ERROR, SetupError};
+use super::listed::ListedVerifier;
+use super::{MAX_ERROR_BYTES, SetupError};
 
-/// What tells the server who asks.
+/// The credentials that are sent to the server.
 pub(super) struct Credentials {
     authorization: Option<Arc<Authorization>>,
     identity: Option<Arc<CertifiedKey>>,
 }
 
 impl Credentials {
-    /// Reads the files that the user names.
+    /// Reads the files of the credentials.
     pub(super) fn of(auth: &AuthInfo) -> Result<Self, SetupError> {
         Ok(Self {
             authorization: Authorization::of(auth)?.map(Arc::new),
@@ -53,7 +52,7 @@ fn provider() -> Result<Arc<CryptoProvider>, SetupError> {
     CryptoProvider::get_default().cloned().ok_or(SetupError::NoTls)
 }
 
-/// A client for the runtime it is made in.
+/// A client for the current runtime.
 pub(super) fn client(
     config: &kube::Config,
     credentials: &Credentials,
@@ -61,8 +60,7 @@ pub(super) fn client(
 ) -> Result<kube::Client, SetupError> {
     let tls = tls(config, credentials)?;
     let server_name = config.tls_server_name.clone().map(ServerName::try_from).transpose();
-    let server_name =
-        server_name.map_err(|_| SetupError::field("tls-server-name", "it is not a host name"))?;
+    let server_name = server_name.map_err(|_| SetupError::field("tls-server-name", "not a host name"))?;
     let new = Parts { config, credentials, tls: tls.clone(), server_name, connect };
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -85,12 +83,12 @@ fn tls(config: &kube::Config, credentials: &Credentials) -> Result<ClientConfig,
     let mut tls = match listed {
         Some(certificates) => ClientConfig::builder()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Listed::new(certificates, &provider()?)))
+            .with_custom_certificate_verifier(Arc::new(ListedVerifier::new(certificates, &provider()?)))
             .with_no_client_auth(),
         None => {
             let mut config = config.clone();
             config.auth_info = AuthInfo::default();
-            // Without a check of the server the authorities of the system are not needed.
+            // If the server is not verified, the system's authorities need not be loaded.
             config.root_cert = config.root_cert.or(config.accept_invalid_certs.then(Vec::new));
             config.rustls_client_config()?
         }
@@ -101,7 +99,7 @@ fn tls(config: &kube::Config, credentials: &Credentials) -> Result<ClientConfig,
     Ok(tls)
 }
 
-/// User name and password of a proxy, decoded.
+/// The decoded user name and password of a proxy.
 fn proxy_user(proxy: &Uri) -> Option<(String, String)> {
     let (user, _) = proxy.authority()?.as_str().rsplit_once('@')?;
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
@@ -120,7 +118,7 @@ fn tunnel<C>(proxy: Uri, connector: C) -> Tunnel<C> {
 }
 
 fn socks<C>(proxy: Uri, connector: C) -> SocksV5<C> {
-    // Longer ones do not fit into the protocol.
+    // The protocol limits both to 255 bytes.
     let user = proxy_user(&proxy).filter(|(name, password)| name.len() < 256 && password.len() < 256);
     let socks = SocksV5::new(proxy, connector);
     match user {
@@ -138,8 +136,8 @@ struct Parts<'c> {
 }
 
 impl Parts<'_> {
-    /// Over connections that are made so. An answer that is an error has an end: where it opens a WebSocket, kube takes
-    /// in the whole of one.
+    /// A client over this connector. Error responses are limited in size, as kube reads them whole when it opens a
+    /// WebSocket.
     fn client<C>(self, connector: C) -> Result<kube::Client, SetupError>
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -166,7 +164,7 @@ impl Parts<'_> {
         let service = ServiceBuilder::new()
             .layer(MapResponseLayer::new(|response: Response<_>| {
                 let is_error = response.status().is_client_error() || response.status().is_server_error();
-                let limit = if is_error { MAX_ERROR } else { usize::MAX };
+                let limit = if is_error { MAX_ERROR_BYTES } else { usize::MAX };
                 response.map(|body| Limited::new(body, limit))
             }))
             .layer(self.config.base_uri_layer())
@@ -187,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn password_of_a_proxy_is_decoded() {
+    fn proxy_password_is_decoded() {
         for (url, user) in [
             ("http://proxy.example", None),
             ("http://alice@proxy.example", Some(("alice", ""))),

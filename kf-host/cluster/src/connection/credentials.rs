@@ -1,4 +1,4 @@
-//! What the credentials of a kubeconfig say about themselves.
+//! Reads properties of credentials, such as their expiry.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -9,7 +9,7 @@ use x509_cert::der::DecodePem as _;
 
 use crate::kubeconfig::read_bounded;
 
-/// Milliseconds since 1970 at which they end. The token is what is sent if there are both.
+/// When the credentials expire, in milliseconds since 1970. With a token and a certificate, the token counts.
 pub(super) fn expiry(auth: &AuthInfo) -> Option<u64> {
     match token(auth) {
         Some(token) => token_expiry(&token),
@@ -17,15 +17,15 @@ pub(super) fn expiry(auth: &AuthInfo) -> Option<u64> {
     }
 }
 
-/// All of them as bytes, to tell users apart. Never leaves the process but as part of a digest.
+/// All credentials as bytes, to distinguish users. Only a digest of it leaves the process.
 pub(super) fn bytes(auth: &AuthInfo) -> Vec<u8> {
     serde_json::to_value(auth).map(|value| value.to_string().into_bytes()).unwrap_or_default()
 }
 
-/// The shortest secret that is looked for in text: a shorter one is part of ordinary words.
+/// The minimum length of a secret to search for in text. Shorter ones occur in ordinary text.
 const MIN_SECRET_BYTES: usize = 8;
 
-/// The tokens and passwords among them, to find out whether a text repeats one.
+/// The tokens and passwords, to detect whether a text contains one.
 pub(super) fn secrets(auth: &AuthInfo) -> Vec<String> {
     let password = auth.password.as_ref().map(|password| password.expose_secret().to_owned());
     let token = token(auth).map(|token| token.trim().to_owned());
@@ -38,7 +38,7 @@ fn token(auth: &AuthInfo) -> Option<String> {
     auth.token_file.as_ref().and_then(of_file).or_else(token)
 }
 
-/// The `exp` of a JSON Web Token, unverified: the server is the judge, this is for messages.
+/// The unverified `exp` of a JSON Web Token, for messages.
 fn token_expiry(token: &str) -> Option<u64> {
     claims(token)?.get("exp")?.as_u64()?.checked_mul(1000)
 }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_says_when_it_ends() {
+    fn token_expiry_is_read_from_claims() {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"alice","exp":1700000000}"#);
         let auth = AuthInfo { token: Some(format!("h.{payload}.s").into()), ..AuthInfo::default() };
         assert_eq!(expiry(&auth), Some(1_700_000_000_000));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn different_credentials_are_told_apart() {
+    fn different_credentials_have_different_bytes() {
         let token = |t: &str| bytes(&AuthInfo { token: Some(t.to_owned().into()), ..AuthInfo::default() });
         assert_ne!(token("a"), token("b"));
         assert_eq!(token("a"), token("a"));

@@ -1,4 +1,4 @@
-//! Calls that got no answer: what stood in the way, and kf's word for it.
+//! Turns requests that failed without a response into [`ApiError`]s.
 
 use std::error::Error as StdError;
 use std::io;
@@ -12,12 +12,12 @@ use super::plugin::PluginError;
 use super::{Connection, SetupError};
 use crate::kubeconfig::Settings;
 
-/// What helps when the cluster does not accept who asks.
-const RENEW: &str = "renew the credentials in your kubeconfig, or take another: kf --kubeconfig FILE …";
+/// The hint for credentials that were not accepted.
+const RENEW_HINT: &str = "renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …";
 
-/// Whether what is in the way of a request is on this side: a credential plugin, a certificate, a key.
+/// Whether a request failed because of the local credentials: a credential plugin, a certificate, a key.
 pub(crate) fn is_about_credentials(error: &ApiError) -> bool {
-    error.hint.as_deref() == Some(RENEW)
+    error.hint.as_deref() == Some(RENEW_HINT)
 }
 
 fn error(code: ErrorCode, message: String, hint: Option<&str>) -> ApiError {
@@ -30,18 +30,18 @@ pub(super) fn unreachable(connection: &Connection, why: &str) -> ApiError {
         Some(port) => format!("{}:{port}", proxy.host().unwrap_or_default()),
         None => proxy.host().unwrap_or_default().to_owned(),
     };
-    let way = proxy.map(|proxy| format!(" through the proxy {}", address(proxy))).unwrap_or_default();
+    let via = proxy.map(|proxy| format!(" through the proxy {}", address(proxy))).unwrap_or_default();
     error(
         ErrorCode::Unreachable,
-        format!("the API server {} cannot be reached{way}: {why}", connection.server()),
-        Some("see that your kubeconfig names the right server, or take another: kf --context NAME …"),
+        format!("cannot connect to the API server {}{via}: {why}", connection.server()),
+        Some("check the server in your kubeconfig, or use another context: kf --context NAME …"),
     )
 }
 
-const PATIENCE: &str = "wait longer: kf --request-timeout 2m …";
+const TIMEOUT_HINT: &str = "wait longer: kf --request-timeout 2m …";
 
-/// Connected, but no answer within the limit.
-pub(super) fn slow(connection: &Connection) -> ApiError {
+/// Connected, but no response within the limit.
+pub(super) fn timed_out(connection: &Connection) -> ApiError {
     error(
         ErrorCode::TimedOut,
         format!(
@@ -49,82 +49,81 @@ pub(super) fn slow(connection: &Connection) -> ApiError {
             connection.server(),
             connection.timeouts().answer.as_secs()
         ),
-        Some(PATIENCE),
+        Some(TIMEOUT_HINT),
     )
 }
 
-/// An answer to a small question that has no end.
+/// The response to one of the host's own requests exceeds the limit.
 pub(super) fn too_large(connection: &Connection) -> ApiError {
-    let most = super::MOST_ANSWER >> 20;
+    let max = super::MAX_ANSWER_BYTES >> 20;
     error(
         ErrorCode::Internal,
-        format!("an answer of {} is larger than {most} MiB", connection.server()),
+        format!("a response from {} is larger than {max} MiB", connection.server()),
         None,
     )
 }
 
-/// The server answered, but not by switching to a WebSocket.
+/// The server did not switch to a WebSocket.
 pub(super) fn no_websocket(connection: &Connection, why: &dyn std::fmt::Display) -> ApiError {
     error(
         ErrorCode::Unsupported,
-        format!("no WebSocket to {} can be opened: {why}", connection.server()),
-        Some("see that the proxies on the way let WebSockets through"),
+        format!("cannot open a WebSocket to {}: {why}", connection.server()),
+        Some("check that the proxies in between support WebSockets"),
     )
 }
 
-/// A stream that broke in the middle.
+/// A response or stream that broke off or is malformed.
 pub(crate) fn broken_stream(why: &dyn std::fmt::Display) -> ApiError {
-    error(ErrorCode::Unreachable, format!("the API server broke off: {why}"), None)
+    error(ErrorCode::Unreachable, format!("connection to the API server failed: {why}"), None)
 }
 
-/// Says why a request was never answered.
+/// The reason why a request got no response.
 pub(super) async fn explain(failed: kube::Error, connection: &Connection) -> ApiError {
     if let Some(tls) = find::<rustls::Error>(&failed) {
         trace(&failed);
         return handshake(tls, connection);
     }
     if let kube::Error::RustlsTls(_) | kube::Error::InferKubeconfig(_) = &failed {
-        let message = format!("the kubeconfig's certificates cannot be used: {}", innermost(&failed));
-        return error(ErrorCode::Unauthenticated, message, Some(RENEW));
+        let message = format!("invalid certificates in the kubeconfig: {}", root_cause(&failed));
+        return error(ErrorCode::Unauthenticated, message, Some(RENEW_HINT));
     }
     trace(&failed);
-    if times_out(&failed) {
-        return silent(connection).await;
+    if is_timeout(&failed) {
+        return connect_timed_out(connection).await;
     }
-    unreachable(connection, &innermost(&failed))
+    unreachable(connection, &root_cause(&failed))
 }
 
-/// Only of what happened on the way to the server: errors about credentials and proxies may quote them.
+/// Only for transport errors: errors about credentials and proxies may quote them.
 fn trace(failed: &kube::Error) {
     tracing::debug!(error = failed as &dyn StdError, "request failed");
 }
 
-/// The connection was not made in time. A port that opens and then says nothing is slow; one
-/// that does not open is not there.
-async fn silent(connection: &Connection) -> ApiError {
-    const LONGEST: Duration = Duration::from_millis(500);
+/// The connection was not made in time. If the port accepts connections, the server is slow, else unreachable.
+async fn connect_timed_out(connection: &Connection) -> ApiError {
+    const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
     let seconds = connection.timeouts().connect.as_secs();
     let opens = match connection.server().parse::<http::Uri>() {
         Ok(uri) if connection.settings().is_none_or(|s| s.config.proxy_url.is_none()) => {
             let port = uri.port_u16().unwrap_or(443);
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
             let open = tokio::net::TcpStream::connect((host, port));
-            matches!(tokio::time::timeout(LONGEST, open).await, Ok(Ok(_)))
+            matches!(tokio::time::timeout(PROBE_TIMEOUT, open).await, Ok(Ok(_)))
         }
         _ => false,
     };
     if opens {
         let message = format!(
-            "the API server {} takes connections but does not answer them within {seconds} s",
+            "the API server {} accepts connections but did not answer within {seconds} s",
             connection.server()
         );
-        error(ErrorCode::TimedOut, message, Some(PATIENCE))
+        error(ErrorCode::TimedOut, message, Some(TIMEOUT_HINT))
     } else {
         unreachable(connection, &format!("no connection within {seconds} s"))
     }
 }
 
-fn names_no_authority(connection: &Connection) -> bool {
+fn uses_system_authorities(connection: &Connection) -> bool {
     connection.settings().is_some_and(|settings| settings.config.root_cert.is_none())
 }
 
@@ -137,49 +136,49 @@ fn handshake(tls: &rustls::Error, connection: &Connection) -> ApiError {
                     format!("the certificate of {server} has expired")
                 }
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    format!("the certificate of {server} is not valid yet; is this machine's clock right?")
+                    format!("the certificate of {server} is not valid yet; check this machine's clock")
                 }
-                CertificateError::UnknownIssuer if names_no_authority(connection) => {
+                CertificateError::UnknownIssuer if uses_system_authorities(connection) => {
                     format!(
                         "the certificate of {server} is not signed by an authority that this machine trusts"
                     )
                 }
-                // A cluster made anew often names its authority like the old one.
+                // A recreated cluster often names its authority like the old one, which is a bad signature.
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    format!("the certificate of {server} is not signed by the authority the kubeconfig names")
+                    format!("the certificate of {server} is not signed by the authority in the kubeconfig")
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    format!("the certificate of {server} is for another name")
+                    format!("the certificate of {server} is not valid for this host name")
                 }
                 other => format!("the certificate of {server} is not accepted: {other}"),
             },
-            "ask whoever runs the cluster, or fetch a new kubeconfig",
+            "ask the cluster's admin, or get a new kubeconfig",
         ),
         rustls::Error::AlertReceived(alert) => {
-            (format!("{server} does not accept your client certificate: {alert:?}"), RENEW)
+            (format!("{server} does not accept your client certificate: {alert:?}"), RENEW_HINT)
         }
-        other => return unreachable(connection, &format!("the TLS handshake failed: {other}")),
+        other => return unreachable(connection, &format!("TLS handshake failed: {other}")),
     };
     error(ErrorCode::Unauthenticated, message, Some(hint))
 }
 
-/// A credential plugin gave nothing.
+/// A credential plugin returned no credentials.
 pub(super) fn plugin(why: &PluginError, settings: &Settings) -> ApiError {
     let command = settings.credential_plugin.as_deref().unwrap_or_default();
     let message = format!("the credential plugin {command} {why}");
-    error(ErrorCode::Unauthenticated, message, Some(RENEW))
+    error(ErrorCode::Unauthenticated, message, Some(RENEW_HINT))
 }
 
-/// No client can be made.
+/// The client could not be set up.
 pub(super) async fn setup(why: SetupError, connection: &Connection) -> ApiError {
     match why {
         SetupError::Kube(why) => explain(why, connection).await,
-        why => error(ErrorCode::Unauthenticated, why.to_string(), Some(RENEW)),
+        why => error(ErrorCode::Unauthenticated, why.to_string(), Some(RENEW_HINT)),
     }
 }
 
-/// Whether the server says no to whoever it does not know.
-pub(super) fn asked_by_nobody(error: &ApiError) -> bool {
+/// Whether the server refused an anonymous request.
+pub(super) fn is_anonymous_refusal(error: &ApiError) -> bool {
     const ANONYMOUS: &str = "system:anonymous";
     let is_anonymous = |user: Option<&str>| user == Some(ANONYMOUS);
     match error.code {
@@ -192,24 +191,24 @@ pub(super) fn asked_by_nobody(error: &ApiError) -> bool {
     }
 }
 
-/// There is nobody to answer to.
+/// The user has no credentials, or they are not sent.
 pub(super) fn no_credentials(settings: &Settings) -> ApiError {
     let message = match &settings.context {
-        _ if settings.unsent => {
-            format!("{} has no TLS, so your credentials are not sent to it", settings.server)
+        _ if settings.credentials_unsent => {
+            format!("{} does not use TLS: your credentials were not sent", settings.server)
         }
-        Some(context) => format!("the context `{}` names no credentials", excerpt(context)),
-        None => "there are no credentials".to_owned(),
+        Some(context) => format!("context `{}` has no credentials", excerpt(context)),
+        None => "no credentials found".to_owned(),
     };
-    let hint = "take another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …";
+    let hint = "use another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …";
     error(ErrorCode::Unauthenticated, message, Some(hint))
 }
 
-/// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`.
+/// The first error of a type in a chain. An `io::Error` does not return the error it wraps as its `source`.
 fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
-    const DEEPEST: usize = 32;
+    const MAX_DEPTH: usize = 32;
     let mut current = Some(error);
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let error = current?;
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
@@ -226,12 +225,12 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
     None
 }
 
-fn times_out(error: &(dyn StdError + 'static)) -> bool {
+fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
     find::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
 }
 
-/// The last words of a chain, which are the plainest.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+/// The message of the innermost error, which is the clearest.
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -1,10 +1,10 @@
-//! Servers whose own certificate the kubeconfig lists.
+//! Verifies servers whose own certificate is listed in the kubeconfig.
 //!
-//! Go trusts a certificate that is in the pool as it is, whoever signed it; many self-made clusters list their server's
-//! own. webpki (0.103) takes what is listed for authorities only: it asks for a signature by one of them, and
-//! refuses a server's certificate that may sign others. So a certificate that equals a listed one, byte by byte, is
-//! accepted here after the checks that Go makes then: its dates, the server's name and what it is for. Every
-//! other one goes to webpki. That the server has its key is checked in either case.
+//! Go trusts any certificate in the pool, no matter who signed it, and many self-managed clusters list the server's own
+//! certificate. webpki (0.103) only treats listed certificates as authorities: it requires a signature by one of them,
+//! and refuses a server certificate that can sign others. So a certificate that is identical to a listed one is accepted
+//! here after the checks that Go makes: its dates, the host name, and its purpose. All others are left to webpki. Proof
+//! of the private key is required in either case.
 
 use std::sync::Arc;
 
@@ -22,26 +22,26 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_SERVER_AUTH};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
-/// Accepts servers that a list of certificates names or vouches for.
+/// Accepts servers whose certificate is listed, or signed by a listed authority.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(super) struct ListedVerifier {
     certificates: Vec<CertificateDer<'static>>,
-    /// None if no certificate of the list can vouch for another.
+    /// `None` if no listed certificate is an authority.
     signed: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl Listed {
+impl ListedVerifier {
     pub(super) fn new(certificates: &[Vec<u8>], provider: &Arc<CryptoProvider>) -> Self {
         let certificates: Vec<_> = certificates.iter().cloned().map(CertificateDer::from).collect();
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates.iter().filter(|der| may_sign_others(der)).cloned());
+        roots.add_parsable_certificates(certificates.iter().filter(|der| can_sign_others(der)).cloned());
         let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
         Self { certificates, signed: signed.build().ok(), provider: Arc::clone(provider) }
     }
 }
 
-impl ServerCertVerifier for Listed {
+impl ServerCertVerifier for ListedVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -86,12 +86,12 @@ impl ServerCertVerifier for Listed {
     }
 }
 
-/// As Go decides it. webpki would take the signature of any certificate that is listed, and so of a server's own. It also
-/// reads authorities that are encoded in a way that is refused here; those are left to it.
-fn may_sign_others(der: &CertificateDer<'_>) -> bool {
+/// Whether a certificate is an authority, decided as in Go. webpki would accept signatures by any listed certificate,
+/// including a server's own. Certificates that cannot be parsed here are left to webpki, which is more lenient.
+fn can_sign_others(der: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = Certificate::from_der(der) else { return true };
     let certificate = certificate.tbs_certificate;
-    // The first version has no way to say so.
+    // Version 1 has no extensions to restrict it.
     if certificate.version == Version::V1 {
         return true;
     }
@@ -105,7 +105,7 @@ fn may_sign_others(der: &CertificateDer<'_>) -> bool {
 }
 
 fn check_listed(der: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
-    // It refuses what it does not know and is marked as critical, as Go does.
+    // As in Go, this rejects unknown critical extensions.
     let parsed = ParsedCertificate::try_from(der)?;
     let certificate = Certificate::from_der(der).map_err(|_| CertificateError::BadEncoding)?;
     let validity = &certificate.tbs_certificate.validity;
@@ -119,7 +119,7 @@ fn check_listed(der: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) 
     if is_for_servers(&certificate) { Ok(()) } else { Err(CertificateError::InvalidPurpose.into()) }
 }
 
-/// Without the extension it is for anything.
+/// Without the extension, a certificate is valid for any purpose.
 fn is_for_servers(certificate: &Certificate) -> bool {
     let fits = |usage: &ObjectIdentifier| [ID_KP_SERVER_AUTH, ANY_EXTENDED_KEY_USAGE].contains(usage);
     match certificate.tbs_certificate.get::<ExtendedKeyUsage>() {

@@ -1,6 +1,6 @@
-//! One API server, connected on the first call.
+//! A connection to one API server, made on the first call.
 //!
-//! Nothing here happens before a call needs it: no TLS set-up, no credential plugin, no socket.
+//! TLS setup, credential plugins and sockets are all deferred until a call needs them.
 
 mod answer;
 mod authorization;
@@ -10,9 +10,9 @@ mod credentials;
 mod failure;
 mod identity;
 mod listed;
-mod patience;
 mod plugin;
 mod plugin_process;
+mod retry;
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,11 +28,11 @@ use serde_json::Value;
 use tokio::runtime;
 use tokio::sync::Mutex;
 
-pub(crate) use answer::{Words, answered, server_words};
+pub(crate) use answer::{ErrorDetail, into_api_error, status_message};
 pub(crate) use channels::Channels;
 pub(crate) use failure::{broken_stream, is_about_credentials};
-pub(crate) use patience::Retries;
 pub use plugin_process::end_unattended_plugins;
+pub(crate) use retry::Retries;
 
 use kf_core::Digest;
 use kf_core::api::{ApiError, ErrorCode};
@@ -40,22 +40,22 @@ use kf_core::json::{self, JsonError};
 
 use crate::kubeconfig::Settings;
 use client::Credentials;
-use patience::Patience;
+use retry::RetryBudget;
 
 const JSON: &str = "application/json";
 
-/// The most an answer to the host's own questions may hold, in bytes.
-const MOST_ANSWER: usize = 16 << 20;
+/// The maximum size of a response to the host's own requests, in bytes.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// The most an answer that is an error may hold, in bytes.
-const MAX_ERROR: usize = 1 << 20;
+/// The maximum size of an error response, in bytes.
+const MAX_ERROR_BYTES: usize = 1 << 20;
 
-/// How long the parts of a call may take.
+/// The time limits of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// TCP and TLS.
     pub connect: Duration,
-    /// From sending a request to its whole answer, or to the head of a stream.
+    /// From sending a request to its complete response, or to the head of a stream.
     pub answer: Duration,
 }
 
@@ -65,74 +65,72 @@ impl Default for Timeouts {
     }
 }
 
-/// Installs the one TLS provider of the process. Later calls change nothing.
+/// Installs the TLS provider of the process. Later calls do nothing.
 ///
-/// Two of the libraries below kf can each bring one; with none chosen the first handshake would
-/// panic.
+/// Two dependencies can each bring a provider; if none is selected, the first handshake panics.
 pub fn install_tls_provider() {
-    // The only error is that one is installed already, which is what is wanted.
+    // This only fails if one is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// Why no client can be made; the user's credentials or the kubeconfig are at fault.
+/// Why a client cannot be set up: invalid credentials or an invalid kubeconfig.
 #[derive(Debug, thiserror::Error)]
 enum SetupError {
-    #[error("the kubeconfig's `{field}` cannot be used: {why}")]
+    #[error("invalid `{field}` in the kubeconfig: {why}")]
     Field { field: &'static str, why: String },
-    #[error("TLS was not set up")]
+    #[error("TLS is not initialized")]
     NoTls,
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
 
 impl SetupError {
-    /// `why` is a sentence about the field's value.
+    /// `why` is about the field's value.
     fn field(field: &'static str, why: impl Into<String>) -> Self {
         Self::Field { field, why: why.into() }
     }
 }
 
-/// The way to one API server, with one user's credentials.
+/// A connection to one API server, with one user's credentials.
 pub struct Connection {
     server: String,
     timeouts: Timeouts,
     settings: Option<Settings>,
-    /// Held while connecting, so that a credential plugin runs once however many calls wait.
+    /// Held while connecting, so that a credential plugin runs only once for concurrent calls.
     state: Mutex<State>,
-    /// The last credentials that the server did not refuse.
+    /// The last generation of credentials that the server did not refuse.
     accepted: AtomicU64,
-    /// The server answered a request, whatever its answer was.
+    /// The server responded to a request, with any status.
     answered: AtomicBool,
-    /// Who said what as there were no credentials: a plugin, or the kubeconfig about it.
+    /// The source and text of why there are no credentials: a plugin's output, or the kubeconfig's install hint.
     plugin_words: std::sync::Mutex<Option<(String, String)>>,
-    patience: Patience,
+    retry_budget: RetryBudget,
 }
 
 #[derive(Default)]
 struct State {
     prepared: Option<Result<Prepared, ApiError>>,
-    /// How many credentials there were in this run; it tells one from the next.
+    /// The generation of the credentials, counted in this run.
     credentials: u64,
     connected: Option<Connected>,
 }
 
-/// A configuration whose credentials are there.
+/// A configuration with resolved credentials.
 struct Prepared {
     config: kube::Config,
     credentials: Credentials,
-    /// When the credential plugin says that they expire.
+    /// When they expire, according to the credential plugin.
     expires: Option<Timestamp>,
 }
 
 struct Connected {
     client: kube::Client,
-    /// A client's sockets and tasks live and die with the runtime it was made in. Absent for a
-    /// client that came from outside.
+    /// The runtime that the client's sockets and tasks belong to. Absent for [`Connection::from_client`].
     runtime: Option<runtime::Id>,
 }
 
 impl Connection {
-    /// Connects nothing yet.
+    /// Does not connect yet.
     pub fn new(settings: Settings, timeouts: Timeouts) -> Self {
         Self {
             server: settings.server.clone(),
@@ -142,11 +140,11 @@ impl Connection {
             accepted: AtomicU64::new(0),
             answered: AtomicBool::new(false),
             plugin_words: std::sync::Mutex::default(),
-            patience: Patience::default(),
+            retry_budget: RetryBudget::default(),
         }
     }
 
-    /// Over a client that exists already; `server` is for messages.
+    /// Uses an existing client; `server` is for messages.
     pub fn from_client(client: kube::Client, server: impl Into<String>) -> Self {
         Self {
             server: server.into(),
@@ -159,7 +157,7 @@ impl Connection {
             accepted: AtomicU64::new(0),
             answered: AtomicBool::new(false),
             plugin_words: std::sync::Mutex::default(),
-            patience: Patience::default(),
+            retry_budget: RetryBudget::default(),
         }
     }
 
@@ -172,17 +170,17 @@ impl Connection {
         self.timeouts
     }
 
-    /// What the kubeconfig said; absent for [`Connection::from_client`].
+    /// The settings from the kubeconfig; absent for [`Connection::from_client`].
     pub fn settings(&self) -> Option<&Settings> {
         self.settings.as_ref()
     }
 
-    /// Milliseconds since 1970 at which the static token or certificate ends, if it says so.
+    /// When the static token or certificate expires, in milliseconds since 1970, if it contains that.
     pub fn credentials_expire(&self) -> Option<u64> {
         self.settings.as_ref().and_then(|s| credentials::expiry(&s.config.auth_info))
     }
 
-    /// When the credentials in use expire, if they or the plugin that gave them say so. No plugin is run to find out.
+    /// When the credentials in use expire, according to themselves or their plugin. This does not run a plugin.
     pub async fn credentials_end(&self) -> Option<Timestamp> {
         let state = self.state.lock().await;
         let in_use = match &state.prepared {
@@ -194,7 +192,7 @@ impl Connection {
         in_use.or_else(|| timestamp(self.credentials_expire()?))
     }
 
-    /// The tokens and passwords that are sent, to find out whether a text repeats one.
+    /// The tokens and passwords in use, to detect whether a text contains one.
     pub(crate) async fn secrets(&self) -> Vec<String> {
         let state = self.state.lock().await;
         let in_use = match &state.prepared {
@@ -204,28 +202,28 @@ impl Connection {
         in_use.map(|config| credentials::secrets(&config.auth_info)).unwrap_or_default()
     }
 
-    /// Whether the server answered any request so far, whatever its answer was.
+    /// Whether the server has responded to any request so far, with any status.
     pub(crate) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Tells servers and users apart in a cache without naming either.
+    /// A digest of the server and the user, to use as a cache key.
     pub fn fingerprint(&self) -> String {
         let auth =
             self.settings.as_ref().map(|s| credentials::bytes(&s.config.auth_info)).unwrap_or_default();
         Digest::of_parts(&[b"kf connection 1", self.server.as_bytes(), &auth]).to_string()
     }
 
-    /// Why there are no credentials, and who says so. It is the user's to read and no command's.
+    /// The source and text of why there are no credentials. For the user only, never for a command.
     pub(crate) fn plugin_words(&self) -> Option<(String, String)> {
         self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends one request and returns once the head of the answer is there, whatever its status.
+    /// Sends one request and returns with the head of the response, of any status.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
-        let again = self.copy_to_repeat(&request);
+        let retry = self.clone_for_retry(&request);
         let (response, credentials) = self.send_once(request).await?;
-        let Some(request) = again.filter(|_| response.status() == StatusCode::UNAUTHORIZED) else {
+        let Some(request) = retry.filter(|_| response.status() == StatusCode::UNAUTHORIZED) else {
             return Ok(response);
         };
         if !self.renew(credentials).await? {
@@ -234,7 +232,7 @@ impl Connection {
         self.send_once(request).await.map(|(response, _)| response)
     }
 
-    /// The answer, and which credentials it was for.
+    /// The response, and the generation of the credentials that were sent.
     async fn send_once(&self, request: Request<Body>) -> Result<(Response<Body>, u64), ApiError> {
         let (client, credentials) = self.current().await?;
         let response = self.send_with(&client, request).await?;
@@ -249,7 +247,7 @@ impl Connection {
         client: &kube::Client,
         request: Request<Body>,
     ) -> Result<Response<Body>, ApiError> {
-        // The first request has to connect first, and that has words of its own for being slow.
+        // The first request also connects, which has its own timeout and error.
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match tokio::time::timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => {
@@ -257,22 +255,22 @@ impl Connection {
                 Ok(response)
             }
             Ok(Err(error)) => Err(failure::explain(error, self).await),
-            Err(_) => Err(failure::slow(self)),
+            Err(_) => Err(failure::timed_out(self)),
         }
     }
 
-    /// How long a busy server asks to wait before the request is sent again; none if it does not, or asks too much.
-    pub(crate) fn asked_wait(&self, answer: &Response<Body>, retries: &mut Retries) -> Option<Duration> {
-        self.patience.wait(answer, retries)
+    /// The delay that a busy server requests before a retry; `None` if it requests none, or too long a delay.
+    pub(crate) fn retry_delay(&self, answer: &Response<Body>, retries: &mut Retries) -> Option<Duration> {
+        self.retry_budget.delay(answer, retries)
     }
 
-    /// Sends a request that becomes a WebSocket; the server's `Status` if it says no.
+    /// Sends a request that becomes a WebSocket; the server's `Status` if it refuses.
     pub(crate) async fn upgrade(
         &self,
         request: Request<Vec<u8>>,
         channels: Channels,
     ) -> Result<Result<kube::client::Connection, Box<Status>>, ApiError> {
-        let again = self.runs_a_plugin().then(|| request.clone());
+        let retry = self.has_plugin().then(|| request.clone());
         let (client, credentials) = self.current().await?;
         let answer = self.upgrade_with(channels.client(client), request).await?;
         let is_refused =
@@ -280,7 +278,7 @@ impl Connection {
         if answer.is_ok() {
             self.accepted.fetch_max(credentials, Ordering::Relaxed);
         }
-        match again.filter(|_| is_refused) {
+        match retry.filter(|_| is_refused) {
             Some(request) if self.renew(credentials).await? => {
                 self.upgrade_with(channels.client(self.client().await?), request).await
             }
@@ -298,7 +296,7 @@ impl Connection {
         let answer = loop {
             let answer = tokio::time::timeout(limit, client.connect(request.clone())).await;
             let Ok(Err(kube::Error::Api(status))) = &answer else { break answer };
-            let Some(wait) = self.patience.wait_by_status(status, &mut retries) else { break answer };
+            let Some(wait) = self.retry_budget.delay_by_status(status, &mut retries) else { break answer };
             tokio::time::sleep(wait).await;
         };
         match answer {
@@ -306,17 +304,17 @@ impl Connection {
             Ok(Err(kube::Error::Api(status))) => Ok(Err(status)),
             Ok(Err(kube::Error::UpgradeConnection(why))) => Err(failure::no_websocket(self, &why)),
             Ok(Err(error)) => Err(failure::explain(error, self).await),
-            Err(_) => Err(failure::slow(self)),
+            Err(_) => Err(failure::timed_out(self)),
         }
     }
 
-    fn runs_a_plugin(&self) -> bool {
+    fn has_plugin(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| settings.config.auth_info.exec.is_some())
     }
 
-    /// A request to send again with new credentials; none where there can be no others.
-    fn copy_to_repeat(&self, request: &Request<Body>) -> Option<Request<Body>> {
-        if !self.runs_a_plugin() {
+    /// A copy of the request to retry with new credentials; `None` if there cannot be any.
+    fn clone_for_retry(&self, request: &Request<Body>) -> Option<Request<Body>> {
+        if !self.has_plugin() {
             return None;
         }
         let mut copy = Request::new(request.body().try_clone()?);
@@ -328,14 +326,14 @@ impl Connection {
         Some(copy)
     }
 
-    /// The client itself, for what the host does on its own account.
+    /// The client, for requests of the host itself.
     ///
-    /// Created on first use, and again in each runtime that asks for one.
+    /// Created on first use, once per runtime.
     pub async fn client(&self) -> Result<kube::Client, ApiError> {
         self.current().await.map(|(client, _)| client)
     }
 
-    /// The client, and which credentials it has.
+    /// The client, and the generation of its credentials.
     async fn current(&self) -> Result<(kube::Client, u64), ApiError> {
         let here = runtime::Handle::current().id();
         let mut state = self.state.lock().await;
@@ -351,7 +349,7 @@ impl Connection {
         let prepared = match &state.prepared {
             Some(Ok(prepared)) => prepared,
             Some(Err(error)) => return Err(error.clone()),
-            None => return Err(failure::unreachable(self, "there are no credentials")),
+            None => return Err(failure::unreachable(self, "no credentials found")),
         };
         match client::client(&prepared.config, &prepared.credentials, self.timeouts.connect) {
             Ok(client) => {
@@ -362,9 +360,9 @@ impl Connection {
         }
     }
 
-    /// Has the credential plugin give new credentials for those that the server refused. When they end, they say so
-    /// themselves, and are used all the same: the server is the judge, and a plugin may take seconds or ask the user.
-    /// So it is run once, and again only here. False if that is of no use: the last ones were refused at once.
+    /// Runs the credential plugin again after the server refused its credentials. Their expiry is not used for this: only
+    /// the server decides, and a plugin may take seconds or ask the user. Returns false if it is no use, as the last
+    /// credentials were refused at once.
     async fn renew(&self, refused: u64) -> Result<bool, ApiError> {
         let mut state = self.state.lock().await;
         if state.credentials != refused {
@@ -382,17 +380,17 @@ impl Connection {
         renewed
     }
 
-    /// A GET of the host's own.
+    /// A GET of the host itself.
     pub(crate) async fn get(&self, path_and_query: &str) -> Result<Value, ApiError> {
-        self.own(Method::GET, path_and_query, Vec::new()).await
+        self.request(Method::GET, path_and_query, Vec::new()).await
     }
 
-    /// A POST of the host's own.
+    /// A POST of the host itself.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        self.own(Method::POST, path, body.to_string().into_bytes()).await
+        self.request(Method::POST, path, body.to_string().into_bytes()).await
     }
 
-    async fn own(&self, method: Method, path_and_query: &str, body: Vec<u8>) -> Result<Value, ApiError> {
+    async fn request(&self, method: Method, path_and_query: &str, body: Vec<u8>) -> Result<Value, ApiError> {
         let agent = concat!("kf/", env!("CARGO_PKG_VERSION"));
         let mut retries = Retries::default();
         let response = loop {
@@ -408,26 +406,26 @@ impl Connection {
                 Some((_, words)) => ApiError { message: format!("{}: {words}", error.message), ..error },
                 None => error,
             })?;
-            let Some(wait) = self.asked_wait(&response, &mut retries) else { break response };
+            let Some(wait) = self.retry_delay(&response, &mut retries) else { break response };
             tokio::time::sleep(wait).await;
         };
         let status = response.status();
-        let whole = tokio::time::timeout(self.timeouts.answer, self.whole(response.into_body()));
-        let bytes = whole.await.unwrap_or_else(|_| Err(failure::slow(self)))?;
+        let body = tokio::time::timeout(self.timeouts.answer, self.read_body(response.into_body()));
+        let bytes = body.await.unwrap_or_else(|_| Err(failure::timed_out(self)))?;
         if !status.is_success() {
-            return Err(self.sharpened(answered(status, &bytes, None, "", Words::All)));
+            return Err(self.explain_credentials(into_api_error(status, &bytes, None, "", ErrorDetail::All)));
         }
         json::parse_object(&bytes).map_err(|error| match error {
-            JsonError::Syntax(_) => broken_stream(&"its answer is not JSON"),
+            JsonError::Syntax(_) => broken_stream(&"the response is not JSON"),
             _ => failure::too_large(self),
         })
     }
 
-    async fn whole(&self, mut body: Body) -> Result<Vec<u8>, ApiError> {
+    async fn read_body(&self, mut body: Body) -> Result<Vec<u8>, ApiError> {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| broken_stream(&error))?.into_data() else { continue };
-            if bytes.len().saturating_add(data.len()) > MOST_ANSWER {
+            if bytes.len().saturating_add(data.len()) > MAX_ANSWER_BYTES {
                 return Err(failure::too_large(self));
             }
             bytes.extend_from_slice(&data);
@@ -435,31 +433,31 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Says why credentials were not accepted, where they tell it themselves.
-    pub(crate) fn sharpened(&self, error: ApiError) -> ApiError {
+    /// Replaces an authentication error if the credentials are missing or have expired.
+    pub(crate) fn explain_credentials(&self, error: ApiError) -> ApiError {
         let Some(settings) = &self.settings else { return error };
-        if settings.is_anonymous() && failure::asked_by_nobody(&error) {
+        if settings.is_anonymous() && failure::is_anonymous_refusal(&error) {
             return failure::no_credentials(settings);
         }
-        let ended = self.credentials_expire().and_then(timestamp).filter(|at| *at < Timestamp::now());
-        match ended {
+        let expired = self.credentials_expire().and_then(timestamp).filter(|at| *at < Timestamp::now());
+        match expired {
             Some(at) if error.code == ErrorCode::Unauthenticated => ApiError {
-                message: format!("your credentials for {} ended at {at:.0}", self.server),
+                message: format!("your credentials for {} expired at {at:.0}", self.server),
                 ..error
             },
             _ => error,
         }
     }
 
-    /// Runs the credential plugin and reads the files that the user names.
+    /// Runs the credential plugin and reads the files of the credentials.
     async fn prepare(&self) -> Result<Prepared, ApiError> {
         install_tls_provider();
         let Some(settings) = &self.settings else {
-            return Err(failure::unreachable(self, "there are no settings to connect with"));
+            return Err(failure::unreachable(self, "no settings to connect with"));
         };
         let mut config = settings.config.clone();
         let attended = settings.attended;
-        // A credential plugin is a child process that is waited for.
+        // Waiting for a credential plugin blocks.
         let prepared = tokio::task::spawn_blocking(move || -> Result<_, plugin::PluginError> {
             let expires = plugin::resolve(&mut config.auth_info, attended)?;
             let credentials = Credentials::of(&config.auth_info);
@@ -469,11 +467,11 @@ impl Connection {
             Ok(Ok(Ok(prepared))) => Ok(prepared),
             Ok(Ok(Err(error))) => Err(failure::setup(error, self).await),
             Ok(Err(error)) => {
-                let words = error.words(settings);
+                let words = error.output(settings);
                 *self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
                 Err(failure::plugin(&error, settings))
             }
-            Err(_) => Err(failure::unreachable(self, "the credentials could not be prepared")),
+            Err(_) => Err(failure::unreachable(self, "cannot prepare the credentials")),
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Credential plugins: a program of the user's that prints a token or a certificate.
+//! Credential plugins: programs that print a token or a certificate.
 //!
-//! The client library would run it once for each part of a connection that asks, up to three
-//! times; it is run once here, and its answer stands in the configuration from then on. The
-//! protocol is Kubernetes' `ExecCredential`.
+//! The client library would run the plugin up to three times per connection. Here it is run once, and its output
+//! replaces it in the configuration. The protocol is Kubernetes' `ExecCredential`.
 
 use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};
@@ -20,22 +19,22 @@ use super::authorization::bearer;
 use super::plugin_process::{MAX_STDOUT_BYTES, OutputError, output, output_unattended};
 use crate::kubeconfig::Settings;
 
-/// Why a plugin gave no credentials; ends a sentence that names the plugin.
+/// Why a plugin returned no credentials. The message follows the name of the plugin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PluginError {
     #[error("cannot be started: {0}")]
     Start(std::io::Error),
-    #[error("needs a terminal to ask on")]
+    #[error("requires a terminal")]
     NoTerminal,
     #[error("failed ({status})")]
     Failed {
         status: std::process::ExitStatus,
-        /// For the user: it may name accounts and whole requests.
-        said: String,
+        /// For the user alone: it may name accounts and requests.
+        stderr: String,
     },
     #[error("printed more than {} MiB and was stopped", MAX_STDOUT_BYTES >> 20)]
     TooLarge,
-    #[error("answered something that is no credential: {0}")]
+    #[error("printed an invalid credential: {0}")]
     Answer(String),
 }
 
@@ -49,12 +48,12 @@ impl From<OutputError> for PluginError {
 }
 
 impl PluginError {
-    /// What the user gets to read beside the error, and who says it.
-    pub(super) fn words(&self, settings: &Settings) -> Option<(String, String)> {
+    /// What to show the user with the error, and its source.
+    pub(super) fn output(&self, settings: &Settings) -> Option<(String, String)> {
         match self {
-            Self::Failed { said, .. } => {
+            Self::Failed { stderr, .. } => {
                 let plugin = settings.credential_plugin.as_deref().unwrap_or_default();
-                Some((format!("the credential plugin {plugin}"), said.clone()))
+                Some((format!("the credential plugin {plugin}"), stderr.clone()))
             }
             Self::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let exec = settings.config.auth_info.exec.as_ref()?;
@@ -66,15 +65,15 @@ impl PluginError {
     }
 }
 
-/// The most of a plugin's words that is shown, in characters.
-const MAX_SAID_CHARS: usize = 800;
+/// How much of a plugin's stderr is shown, in characters.
+const MAX_STDERR_CHARS: usize = 800;
 
-/// What a plugin printed, in one line. The remedy is mostly at its end, so what is too much is cut from the beginning.
-fn last_words(stderr: &[u8]) -> String {
+/// The stderr of a plugin in one line. It is truncated at the start, as the remedy is usually at the end.
+fn stderr_line(stderr: &[u8]) -> String {
     let lines: Vec<String> =
         String::from_utf8_lossy(stderr).lines().map(one_line).filter(|line| !line.is_empty()).collect();
     let all = lines.join(" ");
-    let excess = all.chars().count().saturating_sub(MAX_SAID_CHARS);
+    let excess = all.chars().count().saturating_sub(MAX_STDERR_CHARS);
     if excess == 0 { all } else { format!("…{}", all.chars().skip(excess).collect::<String>()) }
 }
 
@@ -89,24 +88,24 @@ struct Status {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
-    /// Anything, because credentials work without it.
+    /// Of any type, as an invalid one is ignored.
     expiration_timestamp: Option<serde_json::Value>,
 }
 
-/// Runs the plugin of the credentials, waits for it, and puts its answer in its place. With nobody there it gets no
-/// terminal, and one that needs a terminal is not started. Returns when the plugin says that its credentials expire.
+/// Runs the plugin of the credentials and replaces it with its output. If not `attended`, it gets no terminal, and a
+/// plugin that requires one is not started. Returns when the credentials expire, according to the plugin.
 pub(super) fn resolve(auth: &mut AuthInfo, attended: bool) -> Result<Option<Timestamp>, PluginError> {
     let Some(exec) = auth.exec.take() else { return Ok(None) };
-    take(auth, &run(&exec, attended)?)
+    apply(auth, &run(&exec, attended)?)
 }
 
-/// Puts an answer in the place of the plugin.
-fn take(auth: &mut AuthInfo, answer: &[u8]) -> Result<Option<Timestamp>, PluginError> {
-    // JSON, or the YAML that Kubernetes' own client takes as well.
+/// Sets the credentials from a plugin's output.
+fn apply(auth: &mut AuthInfo, answer: &[u8]) -> Result<Option<Timestamp>, PluginError> {
+    // JSON, or YAML, which client-go accepts too.
     let answer: ExecCredential = serde_saphyr::from_slice(answer)
-        // What does not parse may be a bare token, and the parser's message would quote it.
-        .map_err(|_| PluginError::Answer("it is not an ExecCredential in JSON or YAML".into()))?;
-    let status = answer.status.ok_or_else(|| PluginError::Answer("it has no status".into()))?;
+        // Invalid output may be a bare token, which the parser's message would quote.
+        .map_err(|_| PluginError::Answer("not an ExecCredential in JSON or YAML".into()))?;
+    let status = answer.status.ok_or_else(|| PluginError::Answer("no status".into()))?;
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let token = given(status.token).map(|token| token.trim().to_owned());
     let (certificate, key) = (given(status.client_certificate_data), given(status.client_key_data));
@@ -114,17 +113,17 @@ fn take(auth: &mut AuthInfo, answer: &[u8]) -> Result<Option<Timestamp>, PluginE
         auth.client_certificate_data = Some(STANDARD.encode(certificate));
         auth.client_key_data = Some(STANDARD.encode(key).into());
     } else if token.is_none() {
-        return Err(PluginError::Answer("it has neither a token nor a certificate with its key".into()));
+        return Err(PluginError::Answer("neither a token nor a certificate with its key".into()));
     }
     if token.as_deref().is_some_and(|token| bearer(token).is_none()) {
-        return Err(PluginError::Answer("its token does not fit into a header".into()));
+        return Err(PluginError::Answer("the token is not valid in a header".into()));
     }
     auth.token = token.map(Into::into);
     let expires = status.expiration_timestamp;
     Ok(expires.as_ref().and_then(serde_json::Value::as_str).and_then(|text| text.parse().ok()))
 }
 
-/// What the plugin prints.
+/// Runs the plugin and returns its stdout.
 fn run(exec: &ExecConfig, attended: bool) -> Result<Vec<u8>, PluginError> {
     let terminal = attended && std::io::stdin().is_terminal();
     let interactive = match exec.interactive_mode {
@@ -146,7 +145,7 @@ fn run(exec: &ExecConfig, attended: bool) -> Result<Vec<u8>, PluginError> {
         "spec": {"interactive": interactive, "cluster": cluster},
     });
     command.env("KUBERNETES_EXEC_INFO", info.to_string());
-    // A plugin that may ask needs the terminal for it; one that may not is quoted if it fails.
+    // An interactive plugin uses the terminal; the stderr of any other is captured for errors.
     if interactive {
         command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
     } else {
@@ -154,11 +153,11 @@ fn run(exec: &ExecConfig, attended: bool) -> Result<Vec<u8>, PluginError> {
     }
     let output = if attended { output(&mut command)? } else { output_unattended(&mut command)? };
     if !output.status.success() {
-        let mut said = last_words(&output.stderr);
-        if said.is_empty() {
-            "it said nothing".clone_into(&mut said);
+        let mut stderr = stderr_line(&output.stderr);
+        if stderr.is_empty() {
+            "no output on stderr".clone_into(&mut stderr);
         }
-        return Err(PluginError::Failed { status: output.status, said });
+        return Err(PluginError::Failed { status: output.status, stderr });
     }
     Ok(output.stdout)
 }
@@ -170,18 +169,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn end_of_a_plugin_s_words_is_kept() {
-        let said = last_words(b"ERROR: no session\n\nPlease run:\n\n  $ gcloud auth login\n");
-        assert_eq!(said, "ERROR: no session Please run: $ gcloud auth login");
+    fn stderr_is_truncated_at_start() {
+        let line = stderr_line(b"ERROR: no session\n\nPlease run:\n\n  $ gcloud auth login\n");
+        assert_eq!(line, "ERROR: no session Please run: $ gcloud auth login");
         let traceback =
             format!("{}To refresh, run: aws sso login\n", "  File \"x.py\", line 1\n".repeat(500));
-        let said = last_words(traceback.as_bytes());
-        assert!(said.starts_with('…') && said.ends_with("run: aws sso login"), "{said}");
-        assert_eq!(said.chars().count(), MAX_SAID_CHARS + 1);
+        let line = stderr_line(traceback.as_bytes());
+        assert!(line.starts_with('…') && line.ends_with("run: aws sso login"), "{line}");
+        assert_eq!(line.chars().count(), MAX_STDERR_CHARS + 1);
     }
 
     #[test]
-    fn expiration_is_read_and_never_required() {
+    fn expiration_is_optional() {
         for (expiration, expected) in [
             ("", None),
             (", \"expirationTimestamp\": null", None),
@@ -191,23 +190,23 @@ mod tests {
         ] {
             let mut auth = AuthInfo::default();
             let answer = format!("{{\"status\": {{\"token\": \"t\"{expiration}}}}}");
-            let expires = take(&mut auth, answer.as_bytes()).unwrap();
+            let expires = apply(&mut auth, answer.as_bytes()).unwrap();
             assert_eq!(expires.map(|at| at.to_string()).as_deref(), expected, "{answer}");
             assert!(auth.token.is_some());
         }
     }
 
     proptest! {
-        /// Whatever a plugin prints, it is an answer or an error that does not repeat it.
+        /// Any output is either applied or an error that does not repeat it.
         #[test]
-        fn answer_is_taken_or_refused(
+        fn output_is_applied_or_refused_without_being_repeated(
             prefix in ".{0,3}",
             token in prop_oneof![Just("hunter2\\n".to_owned()), "\\PC{0,9}", ".{0,9}"],
             suffix in "[ \n}\\x00-]{0,4}",
         ) {
             let mut auth = AuthInfo::default();
             let answer = format!("{prefix}{{\"status\": {{\"token\": \"{token}\"}}}}{suffix}");
-            match take(&mut auth, answer.as_bytes()) {
+            match apply(&mut auth, answer.as_bytes()) {
                 Ok(_) => prop_assert!(auth.token.is_some()),
                 Err(error) => prop_assert!(!error.to_string().contains("hunter2")),
             }

@@ -1,7 +1,7 @@
 //! The process of a credential plugin, and how much of its output is read.
 //!
-//! A plugin that nobody waits for at a terminal runs in a process group of its own, so that it can be ended with
-//! everything it has started: when time is up it must not go on where its user cannot see it.
+//! An unattended plugin runs in its own process group, so that it can be killed with all its children: after a timeout
+//! nothing may keep running unseen.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// The groups that run, and whether more may start.
+/// The running process groups, and whether more can be started.
 struct Groups {
     running: Vec<Pid>,
     is_closed: bool,
@@ -25,7 +25,7 @@ fn groups() -> MutexGuard<'static, Groups> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the credential plugins that run unattended, with all they have started, and lets no other start.
+/// Kills the unattended credential plugins with all their children, and prevents new ones from starting.
 pub fn end_unattended_plugins() {
     let mut groups = groups();
     groups.is_closed = true;
@@ -34,13 +34,13 @@ pub fn end_unattended_plugins() {
     }
 }
 
-/// The most that a plugin may print to stdout, in bytes. Credentials take a few KiB.
+/// The maximum size of a plugin's stdout, in bytes. Credentials take a few KiB.
 pub(super) const MAX_STDOUT_BYTES: u64 = 1 << 20;
 
-/// How much of the end of a plugin's stderr is kept, in bytes.
+/// How much of a plugin's stderr is kept, from its end, in bytes.
 const MAX_STDERR_BYTES: usize = 64 << 10;
 
-/// Why there is no output.
+/// Why a plugin has no usable output.
 #[derive(Debug)]
 pub(super) enum OutputError {
     Io(io::Error),
@@ -54,19 +54,19 @@ impl From<io::Error> for OutputError {
     }
 }
 
-/// Waits for a plugin and all it prints.
+/// Waits for a plugin and collects its output.
 pub(super) fn output(command: &mut Command) -> Result<Output, OutputError> {
     collect(command.stdout(Stdio::piped()).spawn()?, Child::kill)
 }
 
-/// The same for a plugin that nobody waits for. Meanwhile [`end_unattended_plugins`] ends it.
+/// The same for an unattended plugin, which [`end_unattended_plugins`] can kill.
 pub(super) fn output_unattended(command: &mut Command) -> Result<Output, OutputError> {
     command.stdout(Stdio::piped()).process_group(0);
-    // Nobody may end the plugins between its start and its entry here.
+    // The lock is held until the group is registered, so that it cannot be missed.
     let (child, group) = {
         let mut groups = groups();
         if groups.is_closed {
-            return Err(io::Error::other("there is no time left").into());
+            return Err(io::Error::other("no time left").into());
         }
         let child = command.spawn()?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -77,13 +77,13 @@ pub(super) fn output_unattended(command: &mut Command) -> Result<Output, OutputE
         Some(group) => Ok(kill_process_group(group, Signal::KILL)?),
         None => child.kill(),
     });
-    // What it left behind has no one to talk to any more, and its number may soon be another's.
+    // Unregister it, as its process ID may be reused.
     let mut groups = groups();
     groups.running.retain(|running| Some(*running) != group);
     output
 }
 
-/// Reads all that a program prints, and kills it once that is too much.
+/// Collects the output of a program, and kills it if the output exceeds the limit.
 fn collect(mut child: Child, kill: impl FnOnce(&mut Child) -> io::Result<()>) -> Result<Output, OutputError> {
     let is_over = Arc::new(AtomicBool::new(false));
     let stderr = child.stderr.take().map(|stderr| {
@@ -95,7 +95,7 @@ fn collect(mut child: Child, kill: impl FnOnce(&mut Child) -> io::Result<()>) ->
         pipe.take(MAX_STDOUT_BYTES + 1).read_to_end(&mut stdout)?;
     }
     if stdout.len() as u64 > MAX_STDOUT_BYTES {
-        // The end of its stderr is not waited for: what the program has started may hold it open.
+        // Do not wait for the end of stderr: a child of the program may hold it open.
         is_over.store(true, Ordering::Relaxed);
         let _gone = kill(&mut child);
         child.wait()?;
@@ -105,7 +105,7 @@ fn collect(mut child: Child, kill: impl FnOnce(&mut Child) -> io::Result<()>) ->
     Ok(Output { status: child.wait()?, stdout, stderr })
 }
 
-/// The end of a stream that may be long, or what there is once nobody wants it any more.
+/// The last bytes of a stream, or those so far once `is_over` is set.
 fn last_bytes(mut stream: impl Read, is_over: &AtomicBool) -> io::Result<Vec<u8>> {
     let mut last = VecDeque::new();
     let mut chunk = [0; 4096];
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn output_up_to_the_limit_is_read_and_more_ends_the_program() {
+    fn output_over_limit_kills_program() {
         for run in WAYS {
             let exactly = format!("head -c {MAX_STDOUT_BYTES} /dev/zero; echo done >&2; exit 3");
             let output = run(&mut script(&exactly)).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_of_a_long_stderr_is_kept() {
+    fn long_stderr_is_truncated_at_start() {
         for run in WAYS {
             let output = run(&mut script("yes words | head -c 3000000 >&2; echo the remedy >&2")).unwrap();
             assert_eq!(output.stderr.len(), MAX_STDERR_BYTES);

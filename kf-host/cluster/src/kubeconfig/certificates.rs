@@ -1,4 +1,4 @@
-//! The certificates that a cluster's API server is checked with.
+//! The certificate authorities that a cluster's API server is verified with.
 
 use kf_core::text::escaped;
 use rustls::RootCertStore;
@@ -10,13 +10,13 @@ use x509_cert::der::Decode as _;
 use super::KubeconfigError;
 use super::document::{Entry, read_bounded};
 
-/// What vouches for a server: the PEM, and the certificates in it that can be read, in DER.
+/// The authorities of a server: the PEM, and its readable certificates in DER.
 pub(super) struct Authority {
     pub(super) pem: Vec<u8>,
     pub(super) certificates: Vec<Vec<u8>>,
 }
 
-/// What the cluster names; none if the system's authorities are to be trusted.
+/// The authority that the cluster names, or `None` to trust the system's.
 pub(super) fn authority(cluster: &Entry<'_>) -> Result<Option<Authority>, KubeconfigError> {
     const DATA: &str = "certificate-authority-data";
     const FILE: &str = "certificate-authority";
@@ -24,19 +24,19 @@ pub(super) fn authority(cluster: &Entry<'_>) -> Result<Option<Authority>, Kubeco
         (Some(data), _) => (DATA, data),
         (None, Some(path)) => {
             let unreadable =
-                |why| cluster.wrong(FILE, format!("{} cannot be read: {why}", escaped(&path, &[])));
+                |why| cluster.invalid(FILE, format!("cannot read {}: {why}", escaped(&path, &[])));
             (FILE, read_bounded(path.as_ref()).map_err(unreadable)?)
         }
         (None, None) => return Ok(None),
     };
     let certificates = readable(&pem);
     if certificates.is_empty() {
-        return Err(cluster.wrong(field, "it holds no certificate that can be read"));
+        return Err(cluster.invalid(field, "contains no valid certificate"));
     }
     Ok(Some(Authority { pem, certificates }))
 }
 
-/// The certificates of a bundle. Go skips those that cannot be read, and so does kf: it trusts fewer for that, not more.
+/// The certificates of a bundle. Unreadable ones are skipped, as in Go; this trusts fewer authorities, never more.
 fn readable(pem: &[u8]) -> Vec<Vec<u8>> {
     CertificateDer::pem_slice_iter(pem)
         .filter_map(Result::ok)

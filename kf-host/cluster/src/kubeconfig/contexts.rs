@@ -1,11 +1,11 @@
-//! Which contexts a kubeconfig has.
+//! The contexts of a kubeconfig.
 
 use std::path::Path;
 
 use super::{KubeconfigError, Sources, read};
 
-/// The names of all contexts, in the order of the files. `file` is what `--kubeconfig` names. Whether a context
-/// leads anywhere is not looked at.
+/// The names of all contexts, in the order of the files. `file` is the value of `--kubeconfig`. The contexts
+/// themselves are not validated.
 pub fn contexts(sources: &Sources, file: Option<&Path>) -> Result<Vec<String>, KubeconfigError> {
     let files = file.map_or_else(|| sources.files(), |file| vec![file.to_owned()]);
     let (document, _) = read(&files, file.is_some())?;
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contexts_of_all_files_are_named_once() {
+    fn contexts_of_all_files_are_listed_once() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, contexts: &[&str]| {
             let entries =

@@ -1,11 +1,10 @@
 //! The content of kubeconfig files, entry by entry.
 //!
-//! A kubeconfig collects the clusters and users of years, so an entry that cannot be used matters only to
-//! who uses it. kube (5.0) reads a file into types as a whole: one context without a cluster, or a `null` where
-//! a list is expected, makes every other entry unusable too, and it panics on UTF-16 with an odd byte. Here a
-//! file is read as a tree, and [`Entry`] checks a field when it is used. As for kubectl, of a
-//! key that is there twice the last counts, of several files the first to set a thing, and what is
-//! empty or `null` is not set.
+//! A kubeconfig collects clusters and users over years, so an invalid entry must only matter when it is used.
+//! kube (5.0) deserializes a file as a whole: one context without a cluster, or a `null` where a list is expected,
+//! makes every other entry unusable too, and it panics on UTF-16 with an odd byte. Here a file is read as a tree,
+//! and [`Entry`] validates a field when it is used. As with kubectl, the last of duplicate keys wins, the first of
+//! several files wins, and an empty or `null` field is not set.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use super::KubeconfigError;
 /// The largest kubeconfig, certificate or token file that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What one or several files hold.
+/// The merged content of one or several files.
 #[derive(Default)]
 pub(super) struct Document {
     current_context: Option<String>,
@@ -33,12 +32,12 @@ pub(super) struct Document {
 struct Named {
     name: String,
     fields: Option<Value>,
-    /// The kubeconfig it is in. The relative paths of its fields begin beside it.
+    /// The kubeconfig it is in. Relative paths are resolved against its folder.
     file: PathBuf,
 }
 
 impl Document {
-    /// Reads one file, which may hold several documents. The error ends a sentence that names the file.
+    /// Reads one file, which may contain several documents. The error follows the name of the file in a message.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let text = decode(&read_bounded(path)?)?;
         let mut whole = Self::default();
@@ -52,12 +51,12 @@ impl Document {
         let mut tree = match tree {
             Value::Object(tree) => tree,
             Value::Null => return Ok(Self::default()),
-            _ => return Err("it is not a mapping".to_owned()),
+            _ => return Err("not a mapping".to_owned()),
         };
         if let Some(kind) = tree.get("kind").and_then(Value::as_str).filter(|kind| !kind.is_empty())
             && kind != "Config"
         {
-            return Err(format!("its kind is {}, not Config", excerpt(kind)));
+            return Err(format!("its kind is {}, expected Config", excerpt(kind)));
         }
         Ok(Self {
             current_context: tree.get("current-context").and_then(name),
@@ -67,7 +66,7 @@ impl Document {
         })
     }
 
-    /// Adds what a later file or document holds. The first to name a thing wins.
+    /// Merges a later file or document. The first to set a value wins.
     pub(super) fn add(&mut self, later: Self) {
         self.current_context = self.current_context.take().or(later.current_context);
         self.contexts.extend(later.contexts);
@@ -102,14 +101,14 @@ impl Document {
     }
 }
 
-/// All that is in a file, as long as it is not too much.
+/// Reads a whole file of at most [`MAX_BYTES`].
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let why = |error: std::io::Error| error.kind().to_string();
     let file = fs_err::File::open(path).map_err(why)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(why)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
+        return Err(format!("larger than {} MiB", MAX_BYTES >> 20));
     }
     Ok(bytes)
 }
@@ -120,19 +119,19 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
         let (units, rest) = bytes.as_chunks::<2>();
         let units = units.iter().map(|pair| unit(*pair));
         let text: Result<String, _> = char::decode_utf16(units).collect();
-        text.ok().filter(|_| rest.is_empty()).ok_or_else(|| "it is not valid UTF-16".to_owned())
+        text.ok().filter(|_| rest.is_empty()).ok_or_else(|| "not valid UTF-16".to_owned())
     };
     match bytes {
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
         [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {
-            String::from_utf8(rest.to_vec()).map_err(|_| "it is not valid UTF-8".to_owned())
+            String::from_utf8(rest.to_vec()).map_err(|_| "not valid UTF-8".to_owned())
         }
     }
 }
 
 fn trees(text: &str) -> Result<Vec<Value>, String> {
-    // JSON may be indented with tabs, which the YAML parser does not take.
+    // JSON may be indented with tabs, which the YAML parser rejects.
     if text.trim_start().starts_with('{')
         && let Ok(tree) = serde_json::from_str(text)
     {
@@ -150,8 +149,7 @@ fn trees(text: &str) -> Result<Vec<Value>, String> {
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| syntax(&error))
 }
 
-/// What is wrong with a document. Only what the parser says about its syntax is repeated, for other words are those
-/// of a library.
+/// Describes a parse error. Only syntax errors are quoted from the parser; its other messages are about the library.
 fn syntax(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
     match error.without_snippet() {
@@ -159,17 +157,17 @@ fn syntax(error: &serde_saphyr::Error) -> String {
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => "it is too large or nested too deeply".to_owned(),
+        | Error::AliasReplayStackDepthExceeded { .. } => "too large or nested too deeply".to_owned(),
         _ => super::first_line(&error.to_string()),
     }
 }
 
-/// The entries of one list. One without a name is left out: nothing can refer to it.
+/// The entries of one list. An entry without a name is skipped: nothing can refer to it.
 fn named(tree: &mut Map<String, Value>, list: &str, field: &str, file: &Path) -> Result<Vec<Named>, String> {
     let entries = match tree.remove(list) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(entries)) => entries,
-        Some(_) => return Err(format!("its `{list}` is not a list")),
+        Some(_) => return Err(format!("`{list}` is not a list")),
     };
     let entries = entries.into_iter().filter_map(|entry| {
         let Value::Object(mut entry) = entry else { return None };
@@ -180,7 +178,7 @@ fn named(tree: &mut Map<String, Value>, list: &str, field: &str, file: &Path) ->
     Ok(entries.collect())
 }
 
-/// A name, unless it is empty. One that YAML takes for a number or a truth value is compared as text.
+/// A name, unless it is empty. A name that YAML parses as a number or boolean is compared as text.
 fn name(value: &Value) -> Option<String> {
     match value {
         Value::String(name) => Some(name.clone()),
@@ -198,15 +196,15 @@ fn entry<'d>(all: &'d [Named], kind: &'static str, name: &str) -> Option<Result<
     Some(match &found.fields {
         None => Ok(Entry { title, prefix: String::new(), fields: None, file }),
         Some(Value::Object(fields)) => Ok(Entry { title, prefix: String::new(), fields: Some(fields), file }),
-        Some(_) => Err(KubeconfigError::Field {
+        Some(_) => Err(KubeconfigError::InvalidField {
             entry: title,
             field: kind.into(),
-            why: "it is not a mapping".into(),
+            why: "not a mapping".into(),
         }),
     })
 }
 
-/// A cluster, a user or a context, or a mapping below one.
+/// A cluster, a user or a context, or a mapping in one.
 pub(super) struct Entry<'d> {
     title: String,
     prefix: String,
@@ -215,8 +213,8 @@ pub(super) struct Entry<'d> {
 }
 
 impl<'d> Entry<'d> {
-    /// A user that is not in the kubeconfig, and has nothing.
-    pub(super) fn nobody() -> Entry<'static> {
+    /// The user of a context that names none: no fields are set.
+    pub(super) fn no_user() -> Entry<'static> {
         Entry { title: "user".to_owned(), prefix: String::new(), fields: None, file: Path::new("") }
     }
 
@@ -224,7 +222,7 @@ impl<'d> Entry<'d> {
         self.fields?.get(field).filter(|value| !value.is_null())
     }
 
-    /// Whether the field is there and not empty, whatever it holds.
+    /// Whether the field is set and not empty, valid or not.
     pub(super) fn has(&self, field: &str) -> bool {
         self.value(field).is_some_and(|value| value.as_str() != Some(""))
     }
@@ -234,7 +232,7 @@ impl<'d> Entry<'d> {
         self.value(field).and_then(name)
     }
 
-    /// Text that is not empty.
+    /// A string, unless it is empty.
     pub(super) fn text(&self, field: &str) -> Result<Option<&'d str>, KubeconfigError> {
         match self.value(field) {
             None => Ok(None),
@@ -245,14 +243,14 @@ impl<'d> Entry<'d> {
     fn as_text(&self, field: &str, value: &'d Value) -> Result<&'d str, KubeconfigError> {
         match value {
             Value::String(text) => Ok(text),
-            // As with kubectl. What was written can be another text than what was read: 0123 is read as 123.
-            Value::Number(_) | Value::Bool(_) => Err(self.wrong(field, "it is not text; put it in quotes")),
-            _ => Err(self.wrong(field, "it is not text")),
+            // As with kubectl: the parsed value may differ from the text, as 0123 is parsed as 123.
+            Value::Number(_) | Value::Bool(_) => Err(self.invalid(field, "not a string; put it in quotes")),
+            _ => Err(self.invalid(field, "not a string")),
         }
     }
 
-    /// Text without white space around it, such as the end of a line.
-    pub(super) fn word(&self, field: &str) -> Result<Option<&'d str>, KubeconfigError> {
+    /// A string without surrounding white space, such as a trailing newline.
+    pub(super) fn trimmed(&self, field: &str) -> Result<Option<&'d str>, KubeconfigError> {
         Ok(self.text(field)?.map(str::trim).filter(|word| !word.is_empty()))
     }
 
@@ -260,11 +258,11 @@ impl<'d> Entry<'d> {
         match self.value(field) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(self.wrong(field, "it is neither true nor false")),
+            Some(_) => Err(self.invalid(field, "must be true or false")),
         }
     }
 
-    /// A path, absolute unless the kubeconfig's own is relative.
+    /// A path, resolved against the folder of the kubeconfig.
     pub(super) fn path(&self, field: &str) -> Result<Option<String>, KubeconfigError> {
         self.text(field)?.map(|path| self.resolve(field, path)).transpose()
     }
@@ -272,14 +270,14 @@ impl<'d> Entry<'d> {
     pub(super) fn resolve(&self, field: &str, path: &str) -> Result<String, KubeconfigError> {
         let directory = self.file.parent().unwrap_or(Path::new(""));
         let resolved = directory.join(path).into_os_string().into_string();
-        resolved.map_err(|_| self.wrong(field, "the path of the kubeconfig is not UTF-8"))
+        resolved.map_err(|_| self.invalid(field, "the path of the kubeconfig is not UTF-8"))
     }
 
     fn list(&self, field: &str) -> Result<&'d [Value], KubeconfigError> {
         match self.value(field) {
             None => Ok(&[]),
             Some(Value::Array(list)) => Ok(list),
-            Some(_) => Err(self.wrong(field, "it is not a list")),
+            Some(_) => Err(self.invalid(field, "not a list")),
         }
     }
 
@@ -291,18 +289,18 @@ impl<'d> Entry<'d> {
         self.list(field)?.iter().map(text).collect()
     }
 
-    /// A mapping below the entry.
-    pub(super) fn below(&self, field: &str) -> Result<Option<Entry<'d>>, KubeconfigError> {
+    /// A mapping in this entry.
+    pub(super) fn mapping(&self, field: &str) -> Result<Option<Entry<'d>>, KubeconfigError> {
         self.value(field).map(|value| self.as_entry(field, value)).transpose()
     }
 
-    /// A list of mappings below the entry.
-    pub(super) fn all_below(&self, field: &str) -> Result<Vec<Entry<'d>>, KubeconfigError> {
+    /// A list of mappings in this entry.
+    pub(super) fn mappings(&self, field: &str) -> Result<Vec<Entry<'d>>, KubeconfigError> {
         self.list(field)?.iter().map(|value| self.as_entry(field, value)).collect()
     }
 
     fn as_entry(&self, field: &str, value: &'d Value) -> Result<Entry<'d>, KubeconfigError> {
-        let Value::Object(fields) = value else { return Err(self.wrong(field, "it is not a mapping")) };
+        let Value::Object(fields) = value else { return Err(self.invalid(field, "not a mapping")) };
         Ok(Entry {
             title: self.title.clone(),
             prefix: format!("{}{field}.", self.prefix),
@@ -315,35 +313,35 @@ impl<'d> Entry<'d> {
         self.fields.into_iter().flat_map(|fields| fields.keys().map(String::as_str))
     }
 
-    /// Anything, for others to read.
-    pub(super) fn tree(&self, field: &str) -> Option<Value> {
+    /// The raw value of a field.
+    pub(super) fn raw(&self, field: &str) -> Option<Value> {
         self.value(field).cloned()
     }
 
-    /// Base64, with line breaks or without. Plain PEM is taken too.
+    /// Decoded base64, with or without line breaks. Plain PEM is accepted too.
     pub(super) fn data(&self, field: &str) -> Result<Option<Vec<u8>>, KubeconfigError> {
-        let Some(text) = self.word(field)? else { return Ok(None) };
+        let Some(text) = self.trimmed(field)? else { return Ok(None) };
         if text.starts_with("-----BEGIN ") {
             return Ok(Some(text.as_bytes().to_vec()));
         }
         let text: String = text.split_ascii_whitespace().collect();
-        let data = STANDARD.decode(text).map_err(|_| self.wrong(field, "it is not base64"))?;
+        let data = STANDARD.decode(text).map_err(|_| self.invalid(field, "not base64"))?;
         Ok(Some(data).filter(|data| !data.is_empty()))
     }
 
     pub(super) fn missing(&self, field: &str) -> KubeconfigError {
-        KubeconfigError::NoField { entry: self.title.clone(), field: format!("{}{field}", self.prefix) }
+        KubeconfigError::MissingField { entry: self.title.clone(), field: format!("{}{field}", self.prefix) }
     }
 
-    /// The error about two fields of which a request can only have one.
-    pub(super) fn contradicts(&self, first: &'static str, second: &'static str) -> KubeconfigError {
+    /// The error about two fields that exclude each other.
+    pub(super) fn conflict(&self, first: &'static str, second: &'static str) -> KubeconfigError {
         let (entry, file) = (self.title.clone(), self.file.to_owned());
-        KubeconfigError::Contradiction { entry, file, first, second }
+        KubeconfigError::ConflictingAuth { entry, file, first, second }
     }
 
-    /// The error about a field. `why` is a sentence about its value.
-    pub(super) fn wrong(&self, field: &str, why: impl Into<String>) -> KubeconfigError {
+    /// The error about an invalid field. `why` is about its value.
+    pub(super) fn invalid(&self, field: &str, why: impl Into<String>) -> KubeconfigError {
         let field = format!("{}{field}", self.prefix);
-        KubeconfigError::Field { entry: self.title.clone(), field, why: why.into() }
+        KubeconfigError::InvalidField { entry: self.title.clone(), field, why: why.into() }
     }
 }

@@ -1,9 +1,8 @@
 //! Which credential plugins may run.
 //!
-//! A kubeconfig names a program that is run to get credentials, so a kubeconfig from somebody
-//! else is a program from somebody else. Since Kubernetes 1.35 kubectl reads a policy from the
-//! user's kuberc: every plugin, none, or a list. kf honours the same file, so one setting holds
-//! for both; a kuberc that cannot be read allows no plugin.
+//! A kubeconfig can name a program to run for credentials, so a kubeconfig from someone else runs a program from
+//! someone else. Since Kubernetes 1.35 kubectl reads a policy from the user's kuberc: all plugins, none, or an
+//! allowlist. kf honours the same file. If it cannot be read, no plugin is run.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +16,7 @@ use super::Sources;
 /// The largest kuberc that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The user's word on credential plugins.
+/// The user's policy for credential plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PluginPolicy {
     /// kubectl's default.
@@ -31,30 +30,30 @@ pub enum PluginPolicy {
 /// A credential plugin that will not be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    #[error("{path}: {why}; no credential plugin is run")]
+    #[error("{path}: {why}; credential plugins are not run")]
     Unreadable { path: PathBuf, why: String },
-    #[error("the credential plugin `{command}` is not allowed: your kuberc {why}")]
+    #[error("the credential plugin `{command}` is not allowed by your kuberc: {why}")]
     Denied { command: String, why: &'static str },
     #[error("the credential plugin `{0}` is not installed")]
     NotFound(String),
-    #[error("the credential plugin `{command}` is {}, found by a relative folder in PATH", path.display())]
+    #[error("the credential plugin `{command}` is {}, found through a relative folder in PATH", path.display())]
     Relative { command: String, path: PathBuf },
 }
 
 impl PolicyError {
     pub(super) fn hint(&self) -> String {
         match self {
-            Self::Unreadable { path, .. } => format!("mend {}", path.display()),
+            Self::Unreadable { path, .. } => format!("fix {}", path.display()),
             Self::Denied { command, .. } => {
                 format!(
                     "kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry command={command}"
                 )
             }
             Self::Relative { path, .. } => format!(
-                "take the folder out of PATH, or name the program by its path in the kubeconfig: {}",
+                "remove the folder from PATH, or use the path of the program in the kubeconfig: {}",
                 std::path::absolute(path).unwrap_or_else(|_| path.clone()).display()
             ),
-            Self::NotFound(_) => "install it, or take another kubeconfig: kf --kubeconfig FILE …".to_owned(),
+            Self::NotFound(_) => "install it, or use another kubeconfig: kf --kubeconfig FILE …".to_owned(),
         }
     }
 }
@@ -79,7 +78,7 @@ struct Entry {
 }
 
 impl PluginPolicy {
-    /// Reads the kuberc the sources point at; none is the default policy.
+    /// Reads the kuberc that the sources point at. Without one, the default policy applies.
     pub(super) fn read(sources: &Sources) -> Result<Self, PolicyError> {
         let off = |value: &Option<std::ffi::OsString>, word: &str| value.as_deref() == Some(OsStr::new(word));
         if off(&sources.kuberc_switch, "false") || off(&sources.kuberc, "off") {
@@ -106,7 +105,7 @@ impl PluginPolicy {
         let file: Preference = serde_saphyr::from_str(text)
             .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
         if !file.api_version.starts_with("kubectl.config.k8s.io/") || file.kind != "Preference" {
-            return Err("it is not a kubectl Preference".into());
+            return Err("not a kubectl Preference".into());
         }
         let list =
             file.credential_plugin_allowlist.map(|l| l.into_iter().map(|e| e.command).collect::<Vec<_>>());
@@ -114,20 +113,20 @@ impl PluginPolicy {
             ("" | "AllowAll", None) => Ok(Self::AllowAll),
             ("DenyAll", None) => Ok(Self::DenyAll),
             ("Allowlist", Some(list)) if !list.is_empty() => Ok(Self::Allowlist(list)),
-            ("Allowlist", _) => Err("it has the policy Allowlist and no list".into()),
+            ("Allowlist", _) => Err("the policy is Allowlist, but the list is missing or empty".into()),
             ("" | "AllowAll" | "DenyAll", Some(_)) => {
-                Err("it has a list without the policy Allowlist".into())
+                Err("a list is set, but the policy is not Allowlist".into())
             }
-            (other, _) => Err(format!("it has the unknown policy `{other}`")),
+            (other, _) => Err(format!("unknown policy `{other}`")),
         }
     }
 
-    /// The program that the command of a kubeconfig names, if it may run. Both sides are looked up, so that a name
-    /// and a path mean the same program.
+    /// The program that a kubeconfig's command names, if it is allowed to run. Names are resolved on both sides, so that
+    /// a name and a path can match.
     pub(super) fn check(&self, command: &str, search: Option<&OsStr>) -> Result<PathBuf, PolicyError> {
         let denied = |why| PolicyError::Denied { command: command.to_owned(), why };
         if *self == Self::DenyAll {
-            return Err(denied("has the policy DenyAll"));
+            return Err(denied("the policy is DenyAll"));
         }
         let plugin = look_up(command, search)?;
         match self {
@@ -135,15 +134,15 @@ impl PluginPolicy {
             Self::Allowlist(list)
                 if !list.iter().any(|entry| look_up(entry, search).as_ref() == Ok(&plugin)) =>
             {
-                Err(denied("does not list it"))
+                Err(denied("not in the allowlist"))
             }
             _ => Ok(plugin),
         }
     }
 }
 
-/// The program a command names: itself if it is a path, else the first of that name in `PATH`. One that lies in a
-/// relative folder is refused, as Go's `exec.LookPath` does: it is another program wherever kf is started.
+/// The program that a command names: itself if it is a path, else the first of that name in `PATH`. A program found
+/// through a relative folder is refused, as by Go's `exec.LookPath`: it depends on where kf is started.
 fn look_up(command: &str, search: Option<&OsStr>) -> Result<PathBuf, PolicyError> {
     let not_found = || PolicyError::NotFound(command.to_owned());
     if command.contains(std::path::MAIN_SEPARATOR) {
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policies_of_kubectl_are_read() {
+    fn kubectl_policies_are_parsed() {
         assert_eq!(parse(""), Ok(PluginPolicy::AllowAll));
         assert_eq!(parse("aliases: []\n"), Ok(PluginPolicy::AllowAll));
         assert_eq!(parse("credentialPluginPolicy: DenyAll\n"), Ok(PluginPolicy::DenyAll));
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_allows_nothing() {
+    fn invalid_kuberc_is_an_error() {
         for bad in [
             "credentialPluginPolicy: Sometimes\n",
             "credentialPluginPolicy: Allowlist\n",
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_name_is_the_program_found_and_no_other() {
+    fn listed_name_matches_only_program_found_in_path() {
         let dir = tempfile::tempdir().unwrap();
         let (good, other) = (dir.path().join("good"), dir.path().join("other"));
         for sub in [&good, &other] {
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn program_in_a_relative_folder_is_refused_whatever_the_policy() {
+    fn program_in_relative_folder_is_refused_by_any_policy() {
         let here = std::env::current_dir().unwrap();
         let dir = tempfile::tempdir_in(&here).unwrap();
         program(&dir.path().join("login"));
@@ -239,14 +238,14 @@ mod tests {
             let error = policy.check("login", Some(&search)).unwrap_err();
             assert!(matches!(error, PolicyError::Relative { .. }), "{error}");
             assert!(error.hint().contains(&dir.path().join("login").display().to_string()));
-            // The first of the name counts, as for the shell.
+            // The first match wins, as in a shell.
             let search = std::env::join_paths([elsewhere.path(), relative]).unwrap();
             assert_eq!(policy.check("login", Some(&search)), Ok(elsewhere.path().join("login")));
         }
     }
 
     #[test]
-    fn empty_path_entry_is_this_folder() {
+    fn empty_path_entry_is_current_folder() {
         let error = look_up("Cargo.toml", Some(OsStr::new(":/nonexistent"))).unwrap_err();
         assert!(matches!(error, PolicyError::NotFound(_)), "it is not executable: {error}");
         let here = tempfile::Builder::new().prefix("kf-login").tempfile_in(".").unwrap();

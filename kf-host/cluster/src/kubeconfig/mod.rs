@@ -1,10 +1,9 @@
-//! Which cluster, as whom, in which namespace: the kubeconfig as kubectl reads it.
+//! The cluster, user and namespace to use: reads the kubeconfig as kubectl does.
 //!
-//! Reading is cheap and does no network: commands that never call the API server pay only for
-//! parsing the files. Precedence follows kubectl: `--kubeconfig` alone, else the files of
-//! `KUBECONFIG` merged with the first to name a thing winning, else `~/.kube/config`, else the
-//! service account of the pod kf runs in. The `KUBE_RS_DEBUG_*` overrides of the client library
-//! are not loaded.
+//! Loading does no network I/O: commands that never call the API server pay only for parsing the files. Precedence
+//! follows kubectl: `--kubeconfig` alone, else the files of `KUBECONFIG`, merged so that the first to set a value
+//! wins, else `~/.kube/config`, else the service account of the pod that kf runs in. The `KUBE_RS_DEBUG_*` overrides
+//! of the client library are not loaded.
 
 mod certificates;
 mod config;
@@ -33,7 +32,7 @@ use kf_core::names::Namespace;
 use kf_core::text::{escaped, one_line};
 use kf_home::trusted::{self, Unsafe};
 
-/// The parts of the process's environment that decide; taken once, so that tests give their own.
+/// The parts of the environment that a kubeconfig is located and loaded with. Tests set their own.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// `KUBECONFIG`, a list of paths.
@@ -46,7 +45,7 @@ pub struct Sources {
     /// `PATH`, to find credential plugins.
     pub path: Option<OsString>,
     pub proxies: ProxyVariables,
-    /// Whether the environment of a pod is there.
+    /// Whether kf runs in a pod.
     pub in_cluster: bool,
 }
 
@@ -79,7 +78,7 @@ impl Sources {
     }
 }
 
-/// What the flags of a run choose.
+/// The flags of a run that override the kubeconfig.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// `--kubeconfig`
@@ -90,22 +89,22 @@ pub struct Choice {
     pub namespace: Option<String>,
 }
 
-/// Where the namespace of [`Settings`] is from.
+/// Where the namespace of [`Settings`] comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamespaceOrigin {
-    /// Named for this run, by a flag or a variable.
+    /// A flag or variable of this run.
     Named,
-    /// Chosen for this cluster, and kept by kf.
+    /// Selected for this cluster with `kf use`.
     Chosen,
-    /// Of the kubeconfig's context.
+    /// The kubeconfig's context.
     Context,
-    /// Of the pod that kf runs in.
+    /// The pod that kf runs in.
     Pod,
-    /// `default`, because nothing names one.
+    /// `default`, as nothing sets one.
     Default,
 }
 
-/// How a user proves who they are.
+/// How a user authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
     Plugin,
@@ -130,27 +129,29 @@ pub struct Settings {
     pub namespace_origin: NamespaceOrigin,
     /// The files that were read; empty in a pod.
     pub files: Vec<PathBuf>,
-    /// The server's certificate is not checked.
+    /// The server's certificate is not verified.
     pub insecure: bool,
     /// The user has credentials that are not sent, because the server has no TLS.
-    pub unsent: bool,
+    pub credentials_unsent: bool,
     /// The credential plugin that will be run on the first call.
     pub credential_plugin: Option<String>,
-    /// Somebody is there whom a credential plugin may ask.
+    /// Whether a user is present to answer questions of a credential plugin.
     pub attended: bool,
     pub(crate) config: kube::Config,
 }
 
 impl Settings {
-    /// What the kubeconfig does that a person may not know of, a line each: it believes any server,
-    /// acts as somebody else, or may be written by somebody else.
+    /// Warnings about the kubeconfig, one line each: it trusts any server, impersonates another user, or can be changed
+    /// by other users.
     pub fn remarks(&self) -> Vec<String> {
         let server = &self.server;
-        let insecure = self.insecure.then(|| {
-            format!("the kubeconfig has the certificate of {server} not checked, so anybody may answer")
-        });
-        let unsent = self.unsent.then(|| {
-            format!("{server} has no TLS, so your credentials are not sent to it; its URL should begin with https://")
+        let insecure = self
+            .insecure
+            .then(|| format!("insecure-skip-tls-verify is set: the certificate of {server} is not verified"));
+        let credentials_unsent = self.credentials_unsent.then(|| {
+            format!(
+                "{server} does not use TLS: your credentials are not sent; its URL should start with https://"
+            )
         });
         let acting = self.acting();
         let writable = self.files.iter().filter_map(|file| match trusted::check_file(file) {
@@ -158,24 +159,25 @@ impl Settings {
                 path,
                 reason: reason @ (Unsafe::Owner(_) | Unsafe::Writable(_)),
             }) => {
-                let of = if path == *file { String::new() } else { format!(" ({})", path.display()) };
-                Some(format!("the kubeconfig {} is not yours alone{of}: {reason}", file.display()))
+                let target = if path == *file { String::new() } else { format!(" ({})", path.display()) };
+                Some(format!("unsafe kubeconfig {}{target}: {reason}", file.display()))
             }
             _ => None,
         });
-        insecure.into_iter().chain(unsent).chain(acting).chain(writable).collect()
+        insecure.into_iter().chain(credentials_unsent).chain(acting).chain(writable).collect()
     }
 
-    /// Whom the kubeconfig has the user act as, as a remark.
+    /// The warning that the kubeconfig impersonates a user.
     pub fn acting(&self) -> Option<String> {
         let auth = &self.config.auth_info;
         let user = auth.impersonate.as_ref()?;
         let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
-        let of = if groups.is_empty() { String::new() } else { format!(", of {}", groups.join(", ")) };
-        Some(escaped(&format!("the kubeconfig has you act as {user}{of}"), &[]))
+        let groups =
+            if groups.is_empty() { String::new() } else { format!(", groups {}", groups.join(", ")) };
+        Some(escaped(&format!("the kubeconfig impersonates {user}{groups}"), &[]))
     }
 
-    /// The kind of credentials that decides who the user is.
+    /// The kind of credentials that identifies the user.
     pub fn credential_kind(&self) -> CredentialKind {
         let auth = &self.config.auth_info;
         let kinds = [
@@ -191,12 +193,12 @@ impl Settings {
         kinds.into_iter().find(|(is_there, _)| *is_there).map_or(CredentialKind::None, |(_, kind)| kind)
     }
 
-    /// Whether there is nothing to tell the server who asks.
+    /// Whether the user has no credentials.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.credential_kind() == CredentialKind::None
     }
 
-    /// The digest of the certificates that vouch for the server; none where the system's do.
+    /// The digest of the server's certificate authorities; `None` if the system's are used.
     pub fn authority(&self) -> Option<Digest> {
         let certificates = self.config.root_cert.as_ref()?;
         let parts: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
@@ -215,8 +217,8 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Reads what the sources hold and takes the chosen context of it. A choice that is empty, as of a shell variable that
-/// is not set, is none.
+/// Loads the kubeconfig and resolves the selected context. An empty choice, such as from an unset shell variable, is
+/// ignored.
 pub fn load(sources: &Sources, choice: &Choice) -> Result<Settings, KubeconfigError> {
     let file = choice.file.as_ref().filter(|file| !file.as_os_str().is_empty());
     let context = choice.context.as_deref().filter(|context| !context.is_empty());
@@ -234,7 +236,7 @@ pub fn load(sources: &Sources, choice: &Choice) -> Result<Settings, KubeconfigEr
     from_context(&document, read, sources, context, namespace)
 }
 
-/// Merges the files that exist. kubectl skips missing ones, but not the one a flag names.
+/// Merges the files that exist. As with kubectl, missing files are skipped, unless a flag names them.
 fn read(files: &[PathBuf], explicit: bool) -> Result<(Document, Vec<PathBuf>), KubeconfigError> {
     let mut merged = Document::default();
     let mut read = Vec::new();
@@ -275,12 +277,12 @@ fn from_context(
         .ok_or_else(|| KubeconfigError::UnknownCluster { context: name.clone(), cluster })??;
     let user_name = context.name("user");
     let user = match &user_name {
-        None => Entry::nobody(),
+        None => Entry::no_user(),
         Some(user) => document
             .user(user)
             .ok_or_else(|| KubeconfigError::UnknownUser { context: name.clone(), user: user.clone() })??,
     };
-    let (mut config, unsent) = config::config(&cluster, &user, &sources.proxies)?;
+    let (mut config, credentials_unsent) = config::config(&cluster, &user, &sources.proxies)?;
     let credential_plugin = check_plugin(&mut config.auth_info, sources)?;
     let namespace = match namespace {
         Some(namespace) => (namespace, NamespaceOrigin::Named),
@@ -290,7 +292,7 @@ fn from_context(
         },
     };
     let settings = settings(config, Some(name), user_name, files, namespace, credential_plugin)?;
-    Ok(Settings { unsent, ..settings })
+    Ok(Settings { credentials_unsent, ..settings })
 }
 
 fn in_pod(namespace: Option<&str>) -> Result<Settings, KubeconfigError> {
@@ -321,14 +323,14 @@ fn settings(
         namespace_origin,
         files,
         insecure: config.accept_invalid_certs,
-        unsent: false,
+        credentials_unsent: false,
         credential_plugin,
         attended: true,
         config,
     })
 }
 
-/// The program the credentials would run, if the user's policy lets it. It is run by the path that was checked.
+/// The program that the credentials run, if the user's policy allows it. It is run by the path that was checked.
 fn check_plugin(auth: &mut AuthInfo, sources: &Sources) -> Result<Option<String>, KubeconfigError> {
     let Some(exec) = &mut auth.exec else { return Ok(None) };
     let command = exec.command.clone().unwrap_or_default();
@@ -339,7 +341,7 @@ fn check_plugin(auth: &mut AuthInfo, sources: &Sources) -> Result<Option<String>
     };
     let policy = PluginPolicy::read(sources).map_err(refused)?;
     let program = policy.check(&command, sources.path.as_deref()).map_err(refused)?;
-    // A path that is not text could only be run as another one.
+    // kube takes the path as a string, so one that is not UTF-8 cannot be run.
     let program = program
         .into_os_string()
         .into_string()

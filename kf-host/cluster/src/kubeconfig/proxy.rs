@@ -1,9 +1,8 @@
-//! Through which proxy a server is reached, as Go's clients decide it.
+//! The proxy for a server, chosen as Go's clients do.
 //!
-//! `HTTPS_PROXY` and `NO_PROXY` mean what [`golang.org/x/net/http/httpproxy`] makes of them, so that kf
-//! takes the way that kubectl takes. kube's own reading is not used: it compares `NO_PROXY` with the
-//! address of the proxy instead of the server's, does not recognise IPv6 addresses, and fails on an
-//! empty entry.
+//! `HTTPS_PROXY` and `NO_PROXY` have the semantics of [`golang.org/x/net/http/httpproxy`], so that kf uses the same
+//! proxy as kubectl. kube's implementation is not used: it compares `NO_PROXY` with the address of the proxy instead
+//! of the server's, does not recognise IPv6 addresses, and fails on an empty entry.
 //!
 //! [`golang.org/x/net/http/httpproxy`]: https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
 
@@ -16,14 +15,14 @@ use ipnet::IpNet;
 use super::KubeconfigError;
 use super::server::has_address;
 
-/// The proxy variables of the process's environment, each in upper or lower case.
+/// The proxy variables of the environment, each in upper or lower case.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`: the proxy for servers with TLS.
     pub https: Option<String>,
     /// `HTTP_PROXY`: the proxy for servers without.
     pub http: Option<String>,
-    /// `NO_PROXY`: hosts that are reached without a proxy.
+    /// `NO_PROXY`: hosts to connect to without a proxy.
     pub no_proxy: Option<String>,
 }
 
@@ -34,7 +33,7 @@ impl ProxyVariables {
         Self { https: var("HTTPS_PROXY"), http: var("HTTP_PROXY"), no_proxy: var("NO_PROXY") }
     }
 
-    /// The proxy to a server. As with Go, one without a scheme speaks HTTP.
+    /// The proxy for a server. As in Go, the default scheme is `http`.
     pub(super) fn proxy_of(&self, server: &Uri) -> Result<Option<Uri>, KubeconfigError> {
         let is_plain = server.scheme() == Some(&http::uri::Scheme::HTTP);
         let (variable, proxy) =
@@ -52,7 +51,7 @@ impl ProxyVariables {
         parsed.map(Some).map_err(|why| KubeconfigError::ProxyVariable { variable, why })
     }
 
-    /// Whether the server is reached directly: it is this machine, or `NO_PROXY` lists it.
+    /// Whether to connect directly: the server is this machine, or `NO_PROXY` lists it.
     fn bypassed(&self, server: &Uri) -> bool {
         let Some(host) = server.host() else { return true };
         let host = without_brackets(host).to_ascii_lowercase();
@@ -71,9 +70,9 @@ impl ProxyVariables {
     }
 }
 
-/// The URL of a proxy. The error is a sentence about the text, which may hold a password.
+/// Parses the URL of a proxy. The error does not repeat the text, which may contain a password.
 pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
-    const NOT_A_URL: &str = "it is not a URL such as http://HOST:PORT";
+    const NOT_A_URL: &str = "not a URL such as http://HOST:PORT";
     if !text.contains("://") {
         return Err(NOT_A_URL);
     }
@@ -82,9 +81,9 @@ pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
     let (scheme, default_port) = match url.scheme_str().map(str::to_ascii_lowercase).as_deref() {
         Some("http") => ("http", None),
         Some("https") => ("https", None),
-        // Both have the proxy look names up, for Go and here.
+        // With both the proxy resolves names, in Go and here.
         Some("socks5" | "socks5h") => ("socks5", Some(1080)),
-        _ => return Err("it begins with none of http://, https:// and socks5://"),
+        _ => return Err("must start with http://, https:// or socks5://"),
     };
     let mut parts = url.into_parts();
     parts.scheme = Some(scheme.parse().map_err(|_| NOT_A_URL)?);
@@ -108,8 +107,8 @@ fn covers_address(entry: &str, address: IpAddr, port: u16) -> bool {
     is_it(entry) || entry.rsplit_once(':').is_some_and(|(host, listed)| is_it(host) && is_port(listed, port))
 }
 
-/// Whether an entry, a name with or without a port, covers a host: `example.com` itself and its
-/// subdomains, `.example.com` and `*.example.com` its subdomains only.
+/// Whether an entry, a name with or without a port, covers a host: `example.com` covers itself and its
+/// subdomains, `.example.com` and `*.example.com` only the subdomains.
 fn covers_name(entry: &str, host: &str, port: u16) -> bool {
     let name = match entry.rsplit_once(':') {
         Some((_, listed)) if !is_port(listed, port) => return false,
@@ -126,7 +125,7 @@ fn covers_name(entry: &str, host: &str, port: u16) -> bool {
     }
 }
 
-/// Whether the port of an entry, where it has one, is the server's.
+/// Whether the port of an entry, if it has one, is the server's.
 fn is_port(listed: &str, port: u16) -> bool {
     listed.is_empty() || listed == port.to_string()
 }
@@ -145,16 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_reached_directly() {
+    fn loopback_server_bypasses_proxy() {
         for server in ["https://127.0.0.1:6443", "https://localhost:6443", "https://[::1]:6443"] {
             assert!(bypassed(server, ""), "{server}");
         }
         assert!(!bypassed("https://k8s.example", ""));
     }
 
-    /// Each line was tried with Go's own `httpproxy`.
+    /// Verified with Go's own `httpproxy`.
     #[test]
-    fn no_proxy_means_what_it_means_to_go() {
+    fn no_proxy_has_semantics_of_go() {
         for (list, server, expected) in [
             ("k8s.example,", "https://k8s.example", true),
             (" a , k8s.example ", "https://k8s.example", true),
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_is_the_one_of_the_servers_scheme() {
+    fn proxy_variable_is_chosen_by_scheme_of_server() {
         let variables = ProxyVariables {
             https: Some("http://secure.example:1".into()),
             http: Some("http://plain.example:2".into()),
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_variable_without_a_scheme_means_http() {
+    fn proxy_variable_without_scheme_uses_http() {
         for (proxy, read) in [
             ("proxy.example:3128", Some("http://proxy.example:3128/")),
             ("proxy.example", Some("http://proxy.example/")),
@@ -242,7 +241,7 @@ mod tests {
         {
             let variables = ProxyVariables { https: Some(proxy.to_owned()), ..ProxyVariables::default() };
             let error = variables.proxy_of(&"https://k8s.example".parse().unwrap()).unwrap_err().to_string();
-            assert!(error.starts_with("HTTPS_PROXY is not the URL of a proxy"), "{error}");
+            assert!(error.starts_with("invalid HTTPS_PROXY: "), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

@@ -3,38 +3,38 @@
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-/// Longer ones are refused: with a request's own path they would not be a URL any more.
+/// A longer URL would become invalid with the path of a request.
 const MAX_BYTES: usize = 4096;
 
-/// Reads `https://HOST:PORT`, `http://…`, or `HOST:PORT`, which has no TLS. Without user name, password and query:
-/// it is told in messages, traces and the audit log. The error is a sentence about the text.
+/// Parses `https://HOST:PORT`, `http://…`, or `HOST:PORT`, which does not use TLS. User name, password and query are
+/// removed, as the URL appears in messages, traces and the audit log.
 pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
     if text.len() > MAX_BYTES {
-        return Err("it is too long");
+        return Err("too long");
     }
     let is_url = text.contains("://");
     let url = if is_url { text.to_owned() } else { format!("http://{text}") };
-    let url: Uri = url.parse().map_err(|_| "it is not a URL such as https://HOST:PORT")?;
+    let url: Uri = url.parse().map_err(|_| "not a URL such as https://HOST:PORT")?;
     if url.scheme() != Some(&Scheme::HTTPS) && url.scheme() != Some(&Scheme::HTTP) {
-        return Err("it begins with neither https:// nor http://");
+        return Err("must start with https:// or http://");
     }
     if !is_url && url.path() != "/" {
-        return Err("it is neither a URL nor HOST:PORT");
+        return Err("neither a URL nor HOST:PORT");
     }
     has_address(&url)?;
-    without_credentials(url).ok_or("it is not a URL such as https://HOST:PORT")
+    without_credentials(url).ok_or("not a URL such as https://HOST:PORT")
 }
 
-/// Whether a URL leads anywhere. The parser takes a port that is none for a URL without one.
+/// Checks that a URL has a host and a valid port. The parser ignores an invalid port.
 pub(super) fn has_address(url: &Uri) -> Result<(), &'static str> {
-    let authority = url.authority().ok_or("it has no host")?;
+    let authority = url.authority().ok_or("no host")?;
     if authority.host().trim_matches(['[', ']']).is_empty() {
-        return Err("it has no host");
+        return Err("no host");
     }
     let after_host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
     let port = after_host.strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
     match port.filter(|port| !port.is_empty()).map(str::parse::<u16>) {
-        Some(Ok(0) | Err(_)) => Err("its port is not a number from 1 to 65535"),
+        Some(Ok(0) | Err(_)) => Err("port must be from 1 to 65535"),
         _ => Ok(()),
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn server_is_read_as_kubectl_reads_it() {
+    fn server_url_is_parsed_as_by_kubectl() {
         for (text, read) in [
             ("https://lab.example:6443", Ok("https://lab.example:6443/")),
             ("HTTPS://lab.example", Ok("https://lab.example/")),
@@ -69,13 +69,13 @@ mod tests {
             ("[::1]:8080", Ok("http://[::1]:8080/")),
             ("lab.example:6443/", Ok("http://lab.example:6443/")),
             ("lab.example:6443/k8s", Err("neither a URL nor HOST:PORT")),
-            ("https://lab.example:99999", Err("its port")),
-            ("https://lab.example:0", Err("its port")),
+            ("https://lab.example:99999", Err("port must")),
+            ("https://lab.example:0", Err("port must")),
             ("lab.example:port", Err("")),
             ("https://", Err("")),
             ("https://:6443", Err("")),
             ("https://lab example", Err("not a URL")),
-            ("ftp://lab.example", Err("begins with neither")),
+            ("ftp://lab.example", Err("must start with")),
             ("unix:///var/run/kube.sock", Err("")),
             ("/etc/kubernetes", Err("")),
         ] {

@@ -1,7 +1,7 @@
-//! A user of the kubeconfig as kube knows one.
+//! Converts a user of the kubeconfig for kube.
 //!
-//! What is sent as a header is checked here: kube (5.0) panics on a token that no header can hold, in a task of its
-//! own, and every later request then fails with words that name no cause.
+//! Values that are sent in headers are validated here: kube (5.0) panics in a background task on a token that is not
+//! a valid header value, and every later request then fails without naming the cause.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use super::KubeconfigError;
 use super::document::Entry;
 
-/// The most groups and extra values that are sent along with whom to act as.
+/// The maximum number of groups and extra values to impersonate with.
 const MAX_IMPERSONATION: usize = 1000;
 
-/// What counts as a credential.
+/// The fields that are credentials.
 const CREDENTIALS: [&str; 9] = [
     "token",
     "tokenFile",
@@ -29,14 +29,15 @@ const CREDENTIALS: [&str; 9] = [
     "auth-provider",
 ];
 
-/// Whether the user has any credentials, usable or not.
+/// Whether the user has any credentials, valid or not.
 pub(super) fn has_credentials(user: &Entry<'_>) -> bool {
     CREDENTIALS.iter().any(|field| user.has(field))
 }
 
-/// The credentials and whom to act as. Where there are several kinds, a credential plugin is not run, as with kubectl.
+/// The credentials, and the user to impersonate. As with kubectl, a credential plugin is not run if there are other
+/// credentials.
 pub(super) fn auth_info(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
-    check_one_header(user)?;
+    check_conflicts(user)?;
     let mut auth = impersonation(user)?;
     auth.token = token(user, "token")?.map(Into::into);
     auth.token_file = user.path("tokenFile")?;
@@ -55,51 +56,51 @@ pub(super) fn auth_info(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
             return Err(user.missing("client-key"));
         }
     }
-    if let Some(provider) = user.below("auth-provider")? {
-        // kube takes the token as it is, and panics if it does not fit into a header.
+    if let Some(provider) = user.mapping("auth-provider")? {
+        // kube sends the token unchanged, and panics if it is not a valid header value.
         auth.token = auth.token.or(Some(id_token(&provider)?.into()));
     }
     let has_others =
         has_certificate || auth.token.is_some() || auth.token_file.is_some() || auth.username.is_some();
-    if let Some(exec) = user.below("exec")?.filter(|_| !has_others) {
+    if let Some(exec) = user.mapping("exec")?.filter(|_| !has_others) {
         auth.exec = Some(plugin(&exec)?);
     }
     Ok(auth)
 }
 
-/// A token and a password are sent in the same header, so a user has one or the other. The pairs are those that kubectl
-/// refuses: a password without a name contradicts a token, but not a file of one.
-fn check_one_header(user: &Entry<'_>) -> Result<(), KubeconfigError> {
+/// A token and a password are sent in the same header, so a user has one or the other. kubectl refuses the same pairs:
+/// a password without a user name conflicts with `token`, but not with `tokenFile`.
+fn check_conflicts(user: &Entry<'_>) -> Result<(), KubeconfigError> {
     const PAIRS: [(&str, &str); 3] =
         [("token", "username"), ("token", "password"), ("tokenFile", "username")];
     match PAIRS.into_iter().find(|(first, second)| user.has(first) && user.has(second)) {
         None => Ok(()),
-        Some((first, second)) => Err(user.contradicts(first, second)),
+        Some((first, second)) => Err(user.conflict(first, second)),
     }
 }
 
-/// Whom to act as, which is no credential.
+/// The user to impersonate, which is not a credential.
 pub(super) fn impersonation(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigError> {
     let mut auth = AuthInfo {
-        impersonate: sendable(user, "as")?,
-        impersonate_uid: sendable(user, "as-uid")?,
+        impersonate: header_value(user, "as")?,
+        impersonate_uid: header_value(user, "as-uid")?,
         ..AuthInfo::default()
     };
     let given = |texts: Vec<String>| texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
     let groups = given(user.texts("as-groups")?);
     let mut extra = HashMap::new();
-    if let Some(entries) = user.below("as-user-extra")? {
+    if let Some(entries) = user.mapping("as-user-extra")? {
         for key in entries.keys() {
             extra.insert(key.to_owned(), given(entries.texts(key)?));
         }
     }
     let values = || groups.iter().chain(extra.values().flatten());
     if values().count() + extra.len() > MAX_IMPERSONATION {
-        return Err(user.wrong("as-groups", format!("more than {MAX_IMPERSONATION} values would be sent")));
+        return Err(user.invalid("as-groups", format!("more than {MAX_IMPERSONATION} values")));
     }
     let fits = |key: &String| !key.is_empty() && key.len() <= 1000;
     if !extra.keys().all(fits) || values().any(|value| HeaderValue::from_str(value).is_err()) {
-        return Err(user.wrong("as-groups", "it or `as-user-extra` does not fit into a header"));
+        return Err(user.invalid("as-groups", "a value in it or in `as-user-extra` is not valid in a header"));
     }
     let alone = [
         ("as-uid", auth.impersonate_uid.is_some()),
@@ -109,33 +110,33 @@ pub(super) fn impersonation(user: &Entry<'_>) -> Result<AuthInfo, KubeconfigErro
     if auth.impersonate.is_none()
         && let Some((field, _)) = alone.iter().find(|(_, given)| *given)
     {
-        return Err(user.wrong(field, "it needs `as`, the user to act as"));
+        return Err(user.invalid(field, "requires `as`, the user to impersonate"));
     }
     auth.impersonate_groups = Some(groups).filter(|groups| !groups.is_empty());
     auth.impersonate_user_extra = Some(extra).filter(|extra| !extra.is_empty());
     Ok(auth)
 }
 
-fn sendable(user: &Entry<'_>, field: &str) -> Result<Option<String>, KubeconfigError> {
-    let Some(word) = user.word(field)? else { return Ok(None) };
+fn header_value(user: &Entry<'_>, field: &str) -> Result<Option<String>, KubeconfigError> {
+    let Some(word) = user.trimmed(field)? else { return Ok(None) };
     match HeaderValue::from_str(word) {
         Ok(_) => Ok(Some(word.to_owned())),
-        Err(_) => Err(user.wrong(field, "it has a character that does not fit into a header")),
+        Err(_) => Err(user.invalid(field, "contains a character that is not valid in a header")),
     }
 }
 
-/// A bearer token, without the end of the line that `kubectl create token > file` leaves.
+/// A bearer token, without the trailing newline of `kubectl create token > file`.
 fn token(entry: &Entry<'_>, field: &str) -> Result<Option<String>, KubeconfigError> {
-    sendable(entry, field)
+    header_value(entry, field)
 }
 
-/// The token of the one provider whose tokens need no program: the others are gone from kubectl too.
+/// The token of `oidc`, the only auth provider that kubectl still supports and that runs no program.
 fn id_token(provider: &Entry<'_>) -> Result<String, KubeconfigError> {
     let name = provider.text("name")?.unwrap_or_default();
     if name != "oidc" {
-        return Err(KubeconfigError::Provider(name.to_owned()));
+        return Err(KubeconfigError::RemovedAuthProvider(name.to_owned()));
     }
-    let config = provider.below("config")?.ok_or_else(|| provider.missing("config"))?;
+    let config = provider.mapping("config")?.ok_or_else(|| provider.missing("config"))?;
     token(&config, "id-token")?.ok_or_else(|| config.missing("id-token"))
 }
 
@@ -146,7 +147,7 @@ fn plugin(exec: &Entry<'_>) -> Result<ExecConfig, KubeconfigError> {
         false => command.to_owned(),
     };
     let mut env = Vec::new();
-    for variable in exec.all_below("env")? {
+    for variable in exec.mappings("env")? {
         let name = variable.text("name")?.ok_or_else(|| variable.missing("name"))?;
         let value = variable.text("value")?.unwrap_or_default();
         let pair = [("name", name), ("value", value)];
@@ -157,7 +158,7 @@ fn plugin(exec: &Entry<'_>) -> Result<ExecConfig, KubeconfigError> {
         Some("Never") => Some(ExecInteractiveMode::Never),
         Some("IfAvailable") => Some(ExecInteractiveMode::IfAvailable),
         Some("Always") => Some(ExecInteractiveMode::Always),
-        Some(_) => return Err(exec.wrong("interactiveMode", "it is not Never, IfAvailable or Always")),
+        Some(_) => return Err(exec.invalid("interactiveMode", "must be Never, IfAvailable or Always")),
     };
     Ok(ExecConfig {
         api_version: exec.text("apiVersion")?.map(str::to_owned),

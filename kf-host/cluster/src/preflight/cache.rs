@@ -1,4 +1,4 @@
-//! Yes-answers of the last minute, on disk.
+//! Positive answers of the last minute, on disk.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use kf_core::format::Format;
 use kf_home::trusted::OwnPath;
 use serde::{Deserialize, Serialize};
 
-/// Seconds an answer is good for.
-const FRESH: i64 = 60;
+/// How long an answer is valid, in seconds.
+const MAX_AGE_SECONDS: i64 = 60;
 
-/// The version of the file's form; another version is an empty cache.
+/// The version of the file format; a file of another version is ignored.
 const FORMAT: u64 = 1;
 
-/// The largest file that is read back, in bytes.
+/// The maximum size of the file, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -24,7 +24,7 @@ struct File {
     yes: BTreeMap<String, i64>,
 }
 
-/// What is remembered, and where to keep it.
+/// The cached answers, and their file.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: Option<OwnPath>,
@@ -37,8 +37,8 @@ impl Cache {
     pub(super) fn load(path: Option<&OwnPath>, now: Timestamp) -> Self {
         let now = now.as_second();
         let mut yes = path.and_then(read).unwrap_or_default();
-        // Neither stale ones nor those a wrong clock put into the future.
-        yes.retain(|_, at| (now - FRESH..=now).contains(at));
+        // Drop stale answers, and those that a wrong clock dated in the future.
+        yes.retain(|_, at| (now - MAX_AGE_SECONDS..=now).contains(at));
         Self { path: path.cloned(), now, yes, changed: false }
     }
 
@@ -51,7 +51,7 @@ impl Cache {
         self.yes.entry(key).or_insert(self.now);
     }
 
-    /// Losing it costs the next run some questions, so a failure to write it is let go.
+    /// A failure to write is ignored: it only costs the next run some requests.
     pub(super) fn save(&self) {
         let Some(path) = self.path.as_ref().filter(|_| self.changed) else { return };
         let file = File { format: Format, yes: self.yes.clone() };
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_yes_is_good_for_a_minute() {
+    fn answer_is_valid_for_a_minute() {
         let dir = tempfile::tempdir().unwrap();
         let path = OwnPath::new(dir.path().join("new")).at("preflight.json");
         let mut cache = Cache::load(Some(&path), at(1000));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_yes_used_again_gets_no_older() {
+    fn cached_answer_is_not_renewed_by_use() {
         let dir = tempfile::tempdir().unwrap();
         let path = OwnPath::new(dir.path()).at("preflight.json");
         for second in [1000, 1050] {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_parse_knows_nothing() {
+    fn invalid_file_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let path = OwnPath::new(dir.path()).at("preflight.json");
         for text in ["", "{", r#"{"format":2,"yes":{"k":1000}}"#, r#"{"format":1,"yes":{"k":1000},"x":1}"#] {
@@ -109,9 +109,9 @@ mod tests {
         }
     }
 
-    /// Whoever could write it could answer for the cluster.
+    /// A user who can write it could answer for the cluster.
     #[test]
-    fn a_file_that_others_may_write_knows_nothing() {
+    fn file_writable_by_others_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let path = || OwnPath::new(dir.path().join("cache")).at("rights.json");
         let mut cache = Cache::load(Some(&path()), at(1000));

@@ -1,4 +1,4 @@
-//! Who can hand out rights in a namespace, for the hint of a refusal.
+//! Who can grant rights in a namespace, for the hint of a refusal.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::connection::Connection;
 
-/// Roles that may bind roles, and the one their holders would give for ordinary work.
+/// Roles that can bind roles, each with the role to ask for.
 const GRANTING: [(&str, &str); 2] = [("kubeflow-admin", "kubeflow-edit"), ("admin", "edit")];
 
-/// The owners by the namespace's role bindings; empty if the user may not read them, if there
-/// are none, or if the server does not answer. A hint is not worth an error.
+/// The owners according to the namespace's role bindings; empty if the user is not allowed to read them, if there are
+/// none, or on any error, as this is only for a hint.
 pub async fn granters(connection: &Connection, namespace: &Namespace) -> Vec<Granter> {
     let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings?limit=500");
     match connection.get(&path).await {
@@ -43,7 +43,7 @@ fn granted_by(binding: &Value) -> Vec<Granter> {
             let subject = match subject.get("kind")?.as_str()? {
                 "User" => name,
                 "Group" => format!("group {name}"),
-                // Nobody can ask a service account.
+                // A service account cannot be asked.
                 _ => return None,
             };
             Some(Granter { subject, role: role.to_owned(), enough: Some((*enough).to_owned()) })
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_people_bound_to_a_granting_role() {
+    fn granters_are_users_and_groups_with_granting_role() {
         let bindings = json!({"items": [
             binding("ClusterRole", "kubeflow-admin", "User", "bob"),
             binding("ClusterRole", "kubeflow-edit", "User", "alice"),

@@ -1,8 +1,7 @@
-//! Before a run: may this user do what the command asks?
+//! Before a run: checks whether the user has the rights that the command needs.
 //!
-//! One SelfSubjectAccessReview for every permission, all at once, so that a command that cannot
-//! work says so before it has done half its work. The API server is asked again at every call;
-//! preflight decides nothing.
+//! Sends one SelfSubjectAccessReview for every permission, concurrently, so that a command fails before it has done
+//! half its work. This authorizes nothing: the API server decides again on every call.
 
 mod cache;
 mod granters;
@@ -28,18 +27,18 @@ use crate::broker::{access_review, verdict};
 use crate::connection::Connection;
 use cache::Cache;
 
-/// The most reviews one preflight asks for.
-const MOST_QUESTIONS: usize = 256;
+/// The maximum number of reviews of one preflight.
+const MAX_QUESTIONS: usize = 256;
 
-/// Reviews under way at the same time; each may need a connection of its own.
-const AT_ONCE: usize = 8;
+/// The number of concurrent reviews; each may need its own connection.
+const CONCURRENCY: usize = 8;
 
-/// Whether the user may do what one rule of a manifest asks.
+/// Whether the user has the rights of one rule of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleVerdict {
     /// The manifest's rule, counted from 1.
     pub rule: usize,
-    /// What the user's RBAC lacks; empty if nothing.
+    /// The rights that the user lacks.
     pub missing: Vec<MissingRule>,
 }
 
@@ -51,9 +50,9 @@ impl RuleVerdict {
 
 /// Asks about every permission of the rules, those of scope environment in `namespace`.
 ///
-/// `cache` is a file that remembers each yes for a minute; a no is asked again, so that a right
-/// just given counts at once. It holds digests only and is readable by its owner alone. A cache
-/// that cannot be read or written costs time and nothing else.
+/// `cache` is a file that keeps positive answers for a minute. Negative ones are not cached, so that a new right takes
+/// effect at once. The file contains only digests and is private to its owner. If it cannot be read or written, it is
+/// ignored.
 pub async fn preflight(
     connection: &Connection,
     rules: &RuleSet,
@@ -62,12 +61,12 @@ pub async fn preflight(
 ) -> Result<Vec<RuleVerdict>, ApiError> {
     let questions: BTreeSet<Question> = rules
         .permissions()
-        .filter(|permission| !is_kf_own(permission))
+        .filter(|permission| !is_kf_only(permission))
         .map(|permission| Question::new(permission, namespace))
         .collect();
     let mut known = Cache::load(cache, Timestamp::now());
     let mut answers = ask(connection, questions, &mut known).await?;
-    // Who may not do something everywhere may still do it here.
+    // A user without a right in all namespaces may still have it in this one.
     let narrower: BTreeSet<Question> = rules
         .rules()
         .iter()
@@ -83,29 +82,29 @@ pub async fn preflight(
     Ok(verdicts(rules, namespace, &answers))
 }
 
-/// Asks all of it, as far as the answers are not remembered.
+/// Asks the questions whose answers are not cached.
 async fn ask(
     connection: &Connection,
     questions: BTreeSet<Question>,
     known: &mut Cache,
 ) -> Result<BTreeMap<Question, bool>, ApiError> {
-    if questions.len() > MOST_QUESTIONS {
+    if questions.len() > MAX_QUESTIONS {
         return Err(ApiError::new(
             ErrorCode::Budget,
-            format!("the rules spell out {} questions, more than {MOST_QUESTIONS}", questions.len()),
+            format!("the rules need {} access reviews, more than {MAX_QUESTIONS}", questions.len()),
         ));
     }
     let fingerprint = connection.fingerprint();
     let asked = stream::iter(questions)
         .map(|question| {
             let key = question.key(&fingerprint);
-            let remembered = known.has(&key);
+            let is_cached = known.has(&key);
             async move {
-                let allowed = if remembered { true } else { question.ask(connection).await? };
+                let allowed = if is_cached { true } else { question.ask(connection).await? };
                 Ok::<_, ApiError>((question, key, allowed))
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .collect::<Vec<_>>()
         .await;
     let mut answers = BTreeMap::new();
@@ -119,15 +118,15 @@ async fn ask(
     Ok(answers)
 }
 
-/// Whether it is kf's guard alone. Owner references and finalizers are metadata to the API server: who
-/// may write an object may write them, and most roles name `finalizers` nowhere.
-fn is_kf_own(permission: &Permission) -> bool {
+/// Whether only kf enforces it. To the API server, owner references and finalizers are metadata: a user who can write
+/// an object can set them, and most roles do not name `finalizers`.
+fn is_kf_only(permission: &Permission) -> bool {
     let subresource = permission.resource.subresource.as_ref().map(Subresource::as_str);
     permission.verb == Verb::Update && subresource == Some("finalizers")
 }
 
-/// Whether an answer says yes to it, or to something that implies it. A no to that says nothing: a user may list
-/// the pods of a namespace and not those of all.
+/// Whether the permission, or one that implies it, was allowed. A wider one being denied means nothing: a user may be
+/// able to list pods in one namespace but not in all.
 fn is_allowed(
     permission: &Permission,
     rules: &RuleSet,
@@ -136,10 +135,10 @@ fn is_allowed(
 ) -> bool {
     let yes = |p: &Permission| answers.get(&Question::new(p, namespace)) == Some(&true);
     let mut covering = rules.permissions().filter(|p| p.covers(permission));
-    is_kf_own(permission) || yes(permission) || covering.any(yes)
+    is_kf_only(permission) || yes(permission) || covering.any(yes)
 }
 
-/// Sorts the answers by rule.
+/// Groups the answers by rule.
 fn verdicts(rules: &RuleSet, namespace: &Namespace, answers: &BTreeMap<Question, bool>) -> Vec<RuleVerdict> {
     let denied = |permission: &Permission| !is_allowed(permission, rules, namespace, answers);
     rules
@@ -165,7 +164,7 @@ struct Question {
 impl Question {
     fn new(permission: &Permission, namespace: &Namespace) -> Self {
         Self {
-            // RBAC knows neither: one question serves rules with and without them.
+            // RBAC has neither: one question serves rules with and without them.
             permission: Permission { data: false, force: false, ..permission.clone() },
             namespace: (permission.scope == Scope::Environment).then(|| namespace.clone()),
         }

@@ -1,4 +1,4 @@
-//! Whether the cluster serves what a command cannot do without.
+//! Whether the cluster serves the resources that a command requires.
 
 use kf_core::api::{ApiError, ErrorCode};
 use kf_core::grants::RuleSet;
@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::connection::Connection;
 use crate::discovery::{Discovery, DiscoveryPath, Fetch};
 
-/// What was learnt of the cluster; each group is asked for once.
+/// The resources of a cluster; each group is requested once.
 #[derive(Debug, Default)]
 pub struct ServedResources(Discovery);
 
 impl ServedResources {
-    /// The first resource of a rule that is not optional and that the cluster does not serve, such
-    /// as `tensorboards.tensorboard.kubeflow.org`. Kubernetes' own groups are taken as served.
+    /// The first resource of a required rule that the cluster does not serve, such as
+    /// `tensorboards.tensorboard.kubeflow.org`. Kubernetes' built-in groups are assumed to be served.
     pub async fn first_missing(
         &self,
         connection: &Connection,
@@ -40,12 +40,12 @@ impl ServedResources {
         group: &Group,
         plural: &Plural,
     ) -> Result<bool, ApiError> {
-        let kinds = self.0.group(&Asked(connection), group).await?;
+        let kinds = self.0.group(&HostFetch(connection), group).await?;
         Ok(kinds.iter().any(|kind| kind.plural == plural.as_str()))
     }
 }
 
-/// Groups without a dot, and those of Kubernetes itself.
+/// Whether Kubernetes itself defines the group.
 fn is_built_in(group: &Group) -> bool {
     !group.as_str().contains('.')
         || [
@@ -60,9 +60,9 @@ fn is_built_in(group: &Group) -> bool {
         .contains(&group.as_str())
 }
 
-struct Asked<'a>(&'a Connection);
+struct HostFetch<'a>(&'a Connection);
 
-impl Fetch for Asked<'_> {
+impl Fetch for HostFetch<'_> {
     async fn document(&self, path: DiscoveryPath) -> Result<Option<Value>, ApiError> {
         match self.0.get(&path.path()).await {
             Ok(document) => Ok(Some(document)),

@@ -8,12 +8,12 @@ use tower::service_fn;
 
 use super::*;
 
-/// An authorizer that says no to a verb.
+/// An authorizer that denies a verb.
 fn server(denied: &'static str) -> (Connection, Arc<Mutex<Vec<Value>>>) {
     authorizer(move |attributes| attributes["verb"] != denied)
 }
 
-/// An authorizer, and what it was asked.
+/// An authorizer, and the reviews it received.
 fn authorizer(
     allows: impl Fn(&Value) -> bool + Clone + Send + 'static,
 ) -> (Connection, Arc<Mutex<Vec<Value>>>) {
@@ -47,7 +47,7 @@ fn rules() -> RuleSet {
 }
 
 #[tokio::test]
-async fn every_permission_is_asked_once_where_it_applies() {
+async fn each_permission_is_reviewed_once_in_its_scope() {
     let (connection, asked) = server("create");
     let namespace = Namespace::parse("team-a").unwrap();
     let verdicts = preflight(&connection, &rules(), &namespace, None).await.unwrap();
@@ -71,9 +71,9 @@ async fn every_permission_is_asked_once_where_it_applies() {
     }
 }
 
-/// A user of one namespace, and a command that looks at all of them where the user may.
+/// A user with rights in one namespace, and a command that optionally reads all namespaces.
 #[tokio::test]
-async fn right_in_the_namespace_is_held_without_the_right_in_the_whole_cluster() {
+async fn right_in_namespace_does_not_need_right_in_cluster() {
     let (connection, asked) =
         authorizer(|attributes| attributes["namespace"] == "team-a" && attributes["resource"] == "pods");
     let rules = RuleSet::parse(&[
@@ -92,9 +92,9 @@ async fn right_in_the_namespace_is_held_without_the_right_in_the_whole_cluster()
     assert_eq!(asked.lock().unwrap().len(), 4);
 }
 
-/// Busy at first, as it says.
+/// The server is busy at first.
 #[tokio::test]
-async fn busy_server_is_asked_again_as_it_says() {
+async fn review_is_retried_after_delay_of_busy_server() {
     let asked = Arc::new(Mutex::new(0));
     let seen = Arc::clone(&asked);
     let service = service_fn(move |_: Request<Body>| {
@@ -116,7 +116,7 @@ async fn busy_server_is_asked_again_as_it_says() {
 }
 
 #[tokio::test]
-async fn what_only_kf_guards_is_not_asked_of_the_user() {
+async fn permission_enforced_by_kf_alone_is_not_reviewed() {
     let (connection, asked) = server("update");
     let namespace = Namespace::parse("team-a").unwrap();
     let rules = RuleSet::parse(&[
@@ -131,7 +131,7 @@ async fn what_only_kf_guards_is_not_asked_of_the_user() {
 }
 
 #[tokio::test]
-async fn only_a_no_is_asked_again() {
+async fn only_denied_answers_are_reviewed_again() {
     let dir = tempfile::tempdir().unwrap();
     let cache = OwnPath::new(dir.path()).at("preflight.json");
     let namespace = Namespace::parse("team-a").unwrap();
@@ -142,14 +142,14 @@ async fn only_a_no_is_asked_again() {
     }
     let other = Namespace::parse("team-b").unwrap();
     preflight(&connection, &rules(), &other, Some(&cache)).await.unwrap();
-    // Four of the namespace; the nodes of the cluster are known.
+    // Four in the namespace; the one for nodes is cached.
     assert_eq!(asked.lock().unwrap().len(), 10);
     let text = fs_err::read_to_string(&cache).unwrap();
     assert!(!text.contains("pods") && !text.contains("lab"));
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_no_yes() {
+async fn unreachable_server_is_an_error() {
     let service = service_fn(|_: Request<Body>| async {
         Err::<Response<Body>, _>(kube::Error::Service("gone".into()))
     });

@@ -1,4 +1,4 @@
-//! The channels of a session, `v5.channel.k8s.io`, and the status at its end.
+//! The channels of a session, `v5.channel.k8s.io`, and its final status.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kf_core::api::{ApiError, ErrorCode, TerminalSize};
@@ -11,57 +11,57 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
-/// Says that another channel has ended; new in version 5.
+/// Closes another channel; new in version 5.
 const CLOSE: u8 = 255;
 
-/// What the server says.
+/// A message of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum ServerMessage {
     Stdout(Bytes),
     Stderr(Bytes),
     /// A `Status` as JSON.
     Status(Bytes),
 }
 
-/// A message's channel and bytes; none for what says nothing.
-pub(super) fn decode(mut message: Bytes) -> Option<Piece> {
+/// Decodes a message; `None` if it is empty or of an unknown channel.
+pub(super) fn decode(mut message: Bytes) -> Option<ServerMessage> {
     if message.len() < 2 {
-        // Every channel is opened with an empty message.
+        // The server opens every channel with an empty message.
         return None;
     }
     match message.split_to(1).first() {
-        Some(&STDOUT) => Some(Piece::Stdout(message)),
-        Some(&STDERR) => Some(Piece::Stderr(message)),
-        Some(&STATUS) => Some(Piece::Status(message)),
+        Some(&STDOUT) => Some(ServerMessage::Stdout(message)),
+        Some(&STDERR) => Some(ServerMessage::Stderr(message)),
+        Some(&STATUS) => Some(ServerMessage::Status(message)),
         _ => None,
     }
 }
 
 pub(super) fn stdin(data: &[u8]) -> Bytes {
-    on(STDIN, data)
+    channel_message(STDIN, data)
 }
 
-pub(super) fn end_of_stdin() -> Bytes {
-    on(CLOSE, &[STDIN])
+pub(super) fn close_stdin() -> Bytes {
+    channel_message(CLOSE, &[STDIN])
 }
 
 pub(super) fn resize(size: TerminalSize) -> Bytes {
     let json = serde_json::json!({"Width": size.columns, "Height": size.rows});
-    on(RESIZE, json.to_string().as_bytes())
+    channel_message(RESIZE, json.to_string().as_bytes())
 }
 
-/// Bytes on a channel.
-pub(super) fn on(channel: u8, data: &[u8]) -> Bytes {
+/// A message with bytes on a channel.
+pub(super) fn channel_message(channel: u8, data: &[u8]) -> Bytes {
     let mut message = BytesMut::with_capacity(data.len() + 1);
     message.put_u8(channel);
     message.put_slice(data);
     message.freeze()
 }
 
-/// The exit code that a status tells, or why there is none. `program` is the command's first word.
+/// The exit code in a status, or why there is none. `program` is the first word of the command.
 pub(super) fn exit_code(status: &[u8], program: Option<&str>) -> Result<i32, ApiError> {
     let Ok(status) = serde_json::from_slice::<Status>(status) else {
-        return Err(ApiError::new(ErrorCode::Internal, "the session's status cannot be read"));
+        return Err(ApiError::new(ErrorCode::Internal, "invalid session status"));
     };
     if status.status == Some(StatusSummary::Success) {
         return Ok(0);
@@ -73,18 +73,19 @@ pub(super) fn exit_code(status: &[u8], program: Option<&str>) -> Result<i32, Api
     code.ok_or_else(|| not_started(&status.message, program))
 }
 
-/// A command that did not run. The runtime's words are long; the plain cases have their own.
-pub(super) fn not_started(words: &str, program: Option<&str>) -> ApiError {
+/// The error for a command that did not start. The runtime's messages are long, so common cases have their own.
+pub(super) fn not_started(message: &str, program: Option<&str>) -> ApiError {
     let program = program.map(|program| format!("`{}`", program.escape_debug()));
     let missing = ["executable file not found", "no such file or directory"];
     match program {
-        Some(program) if missing.iter().any(|sign| words.contains(sign)) => {
-            ApiError::new(ErrorCode::NotFound, format!("there is no program {program} in the container"))
+        Some(program) if missing.iter().any(|sign| message.contains(sign)) => {
+            ApiError::new(ErrorCode::NotFound, format!("program {program} not found in the container"))
         }
-        Some(program) if words.contains("permission denied") => {
-            ApiError::new(ErrorCode::Failed, format!("{program} may not be executed in the container"))
-        }
-        _ => ApiError::new(ErrorCode::Failed, format!("the session failed: {}", one_line(words))),
+        Some(program) if message.contains("permission denied") => ApiError::new(
+            ErrorCode::Failed,
+            format!("cannot execute {program} in the container: permission denied"),
+        ),
+        _ => ApiError::new(ErrorCode::Failed, format!("the session failed: {}", one_line(message))),
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    fn told(status: &serde_json::Value, program: Option<&str>) -> Result<i32, ApiError> {
+    fn code_of(status: &serde_json::Value, program: Option<&str>) -> Result<i32, ApiError> {
         exit_code(status.to_string().as_bytes(), program)
     }
 
@@ -105,47 +106,47 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_is_the_status_s() {
-        assert_eq!(told(&json!({"status": "Success"}), None), Ok(0));
-        assert_eq!(told(&failure("NonZeroExitCode", "exit code 7", "7"), None), Ok(7));
-        assert_eq!(told(&failure("NonZeroExitCode", "killed", "137"), None), Ok(137));
+    fn exit_code_is_read_from_status() {
+        assert_eq!(code_of(&json!({"status": "Success"}), None), Ok(0));
+        assert_eq!(code_of(&failure("NonZeroExitCode", "exit code 7", "7"), None), Ok(7));
+        assert_eq!(code_of(&failure("NonZeroExitCode", "killed", "137"), None), Ok(137));
     }
 
     #[test]
-    fn no_exit_code_is_never_a_success() {
+    fn status_without_exit_code_is_an_error() {
         for status in [
             json!({}),
             json!({"status": "Failure"}),
             failure("NonZeroExitCode", "x", "seven"),
             failure("InternalError", "x", "0"),
         ] {
-            assert!(told(&status, None).is_err(), "{status}");
+            assert!(code_of(&status, None).is_err(), "{status}");
         }
         assert!(exit_code(b"", None).is_err());
         assert!(exit_code(b"<html>", None).is_err());
     }
 
     #[test]
-    fn a_missing_program_is_named() {
+    fn missing_program_is_named() {
         let words = "error executing command in container: failed to exec in container: failed to start exec \
                      \"f0\": OCI runtime exec failed: exec failed: unable to start container process: exec: \
                      \"bash\": executable file not found in $PATH: unknown";
-        let error = told(&failure("InternalError", words, ""), Some("bash")).unwrap_err();
+        let error = code_of(&failure("InternalError", words, ""), Some("bash")).unwrap_err();
         assert_eq!(error.code, ErrorCode::NotFound);
-        assert_eq!(error.message, "there is no program `bash` in the container");
-        let error = told(&failure("InternalError", "no\n\u{1b}[2Jway", ""), Some("x\n")).unwrap_err();
+        assert_eq!(error.message, "program `bash` not found in the container");
+        let error = code_of(&failure("InternalError", "no\n\u{1b}[2Jway", ""), Some("x\n")).unwrap_err();
         assert_eq!(error.message, "the session failed: no [2Jway");
     }
 
     #[test]
-    fn opening_messages_and_unknown_channels_say_nothing() {
+    fn empty_messages_and_unknown_channels_are_ignored() {
         for message in [&b""[..], b"\x01", b"\x00hello", b"\x04{}", b"\xff\x00"] {
             assert_eq!(decode(Bytes::copy_from_slice(message)), None);
         }
     }
 
     #[test]
-    fn a_size_is_width_by_height() {
+    fn terminal_size_is_encoded_as_width_and_height() {
         let message = resize(TerminalSize { columns: 120, rows: 40 });
         assert_eq!(&message[..1], b"\x04");
         let size: serde_json::Value = serde_json::from_slice(&message[1..]).unwrap();
@@ -154,10 +155,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_arrive_as_they_were_said(data in prop::collection::vec(any::<u8>(), 1..300)) {
+        fn output_is_decoded_unchanged(data in prop::collection::vec(any::<u8>(), 1..300)) {
             let data = Bytes::from(data);
-            prop_assert_eq!(decode(on(STDOUT, &data)), Some(Piece::Stdout(data.clone())));
-            prop_assert_eq!(decode(on(STDERR, &data)), Some(Piece::Stderr(data)));
+            prop_assert_eq!(decode(channel_message(STDOUT, &data)), Some(ServerMessage::Stdout(data.clone())));
+            prop_assert_eq!(decode(channel_message(STDERR, &data)), Some(ServerMessage::Stderr(data)));
         }
     }
 }

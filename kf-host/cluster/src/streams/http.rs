@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request to a port of a pod, on a connection of its own.
+//! One HTTP/1.1 request to a port of a pod, on its own connection.
 
 use bytes::BytesMut;
 use http::header::{AUTHORIZATION, HOST, USER_AGENT};
@@ -10,7 +10,7 @@ use kf_core::api::{ApiError, ErrorCode, PodResponse};
 use kf_core::pod_http::{Checked, MAX_BODY_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Sends a request on a connection of its own and reads the whole answer.
+/// Sends a request on its own connection and reads the whole response.
 pub(crate) async fn exchange(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     port: u16,
@@ -24,19 +24,19 @@ pub(crate) async fn exchange(
     *request.uri_mut() = path.into();
     *request.headers_mut() = headers;
     let host =
-        HeaderValue::try_from(format!("localhost:{port}")).map_err(|_| ApiError::invalid("no port"))?;
+        HeaderValue::try_from(format!("localhost:{port}")).map_err(|_| ApiError::invalid("invalid port"))?;
     request.headers_mut().insert(HOST, host);
     request.headers_mut().insert(USER_AGENT, user_agent.clone());
     if let Some(authorization) = authorization {
         request.headers_mut().insert(AUTHORIZATION, authorization);
     }
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(io)).await.map_err(|error| unanswered(&error))?;
+        hyper::client::conn::http1::handshake(TokioIo::new(io)).await.map_err(|error| http_error(&error))?;
     let answer = async move {
-        let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
-        whole(response).await
+        let response = sender.send_request(request).await.map_err(|error| http_error(&error))?;
+        read_response(response).await
     };
-    // The connection moves the bytes; whoever waits for the answer drives it.
+    // The connection must be polled while waiting for the response.
     let mut answer = std::pin::pin!(answer);
     tokio::select! {
         biased;
@@ -46,15 +46,15 @@ pub(crate) async fn exchange(
     answer.await
 }
 
-async fn whole(response: Response<Incoming>) -> Result<PodResponse, ApiError> {
+async fn read_response(response: Response<Incoming>) -> Result<PodResponse, ApiError> {
     let (head, mut body) = response.into_parts();
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| unanswered(&error))?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| http_error(&error))?.into_data() else { continue };
         if bytes.len().saturating_add(data.len()) > MAX_BODY_BYTES {
             return Err(ApiError::new(
                 ErrorCode::Budget,
-                format!("the pod's answer is larger than {} MiB", MAX_BODY_BYTES >> 20),
+                format!("the pod's response is larger than {} MiB", MAX_BODY_BYTES >> 20),
             ));
         }
         bytes.extend_from_slice(&data);
@@ -66,8 +66,8 @@ async fn whole(response: Response<Incoming>) -> Result<PodResponse, ApiError> {
     Ok(PodResponse { status: head.status.as_u16(), headers: headers.collect(), body: bytes.freeze() })
 }
 
-fn unanswered(error: &hyper::Error) -> ApiError {
-    ApiError::new(ErrorCode::Failed, format!("the pod does not answer in HTTP: {error}"))
+fn http_error(error: &hyper::Error) -> ApiError {
+    ApiError::new(ErrorCode::Failed, format!("invalid HTTP response from the pod: {error}"))
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// What a pod reads of a request, and what the caller reads of its answer.
+    /// The request as received by a pod, and its response as received by the caller.
     async fn exchanged(answer: &'static [u8]) -> (String, Result<PodResponse, ApiError>) {
         let (here, mut there) = tokio::io::duplex(1 << 16);
         let pod = tokio::spawn(async move {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_is_the_command_s_with_the_host_s_headers() {
+    async fn request_has_headers_of_command_and_host() {
         let (sent, answer) =
             exchanged(b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 2\r\n\r\nhi").await;
         let (head, body) = sent.split_once("\r\n\r\n").unwrap();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_cut_or_no_http_is_an_error() {
+    async fn truncated_or_invalid_response_is_an_error() {
         for answer in [&b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi"[..], b"SSH-2.0-OpenSSH\r\n", b""] {
             assert!(exchanged(answer).await.1.is_err());
         }

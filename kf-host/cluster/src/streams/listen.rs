@@ -1,8 +1,8 @@
-//! Ports of this machine that lead to a pod.
+//! Local ports that are forwarded to a pod.
 //!
-//! They are bound on the loopback addresses alone, IPv4 and IPv6 at the same number: a browser may
-//! take either for `localhost`, and must not meet somebody else's server there. Each connection has
-//! a WebSocket of its own, so one that is slow or broken does not disturb the others.
+//! They are bound to the loopback addresses only, with the same number for IPv4 and IPv6: a browser may use either for
+//! `localhost`, and must not reach another user's server there. Each connection has its own WebSocket, so a slow or
+//! broken one does not affect the others.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,46 +20,47 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 
-use super::port::{carry, passes};
+use super::port::{carry, is_transient};
 
-/// Connections of one forward at once. More of them wait to be accepted.
-const MOST_CONNECTIONS: usize = 256;
+/// The maximum number of concurrent connections of one forward. Further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 256;
 
-/// Connections being opened at once: each is a TLS handshake with the API server.
-const MOST_OPENING: usize = 16;
+/// The maximum number of connections being opened: each is a TLS handshake with the API server.
+const MAX_OPENING: usize = 16;
 
-/// Times a connection is tried, as the API server may be busy or away for a moment.
-const TRIES: u32 = 4;
+/// How often to try to open a connection, as the API server may be briefly unavailable.
+const MAX_TRIES: u32 = 4;
 
-/// What is told of troubles before somebody listens.
-const MOST_TROUBLES: usize = 64;
+/// The maximum number of troubles that wait to be read.
+const MAX_TROUBLES: usize = 64;
 
-/// Listeners that nobody serves yet.
+/// Bound listeners that are not served yet.
 pub(crate) struct Listening {
     pub(crate) ports: Vec<PortPair>,
     listeners: Vec<(TcpListener, u16)>,
 }
 
-/// Opens the way to one port of the pod.
+/// Opens a connection to one port of the pod.
 pub(crate) type Opener<S> =
     Arc<dyn Fn(u16) -> BoxFuture<'static, Result<WebSocketStream<S>, ApiError>> + Send + Sync>;
 
-/// Binds every port, or none.
-pub(crate) async fn bind(wanted: &[PortPair]) -> Result<Listening, ApiError> {
-    check_ports(wanted)?;
+/// Binds all ports, or none.
+pub(crate) async fn bind(ports: &[PortPair]) -> Result<Listening, ApiError> {
+    check_ports(ports)?;
     let mut listening = Listening { ports: Vec::new(), listeners: Vec::new() };
-    for pair in wanted {
-        let (listeners, local) = both(pair.local).await.map_err(|error| taken(pair.local, &error))?;
+    for pair in ports {
+        let (listeners, local) =
+            bind_loopback(pair.local).await.map_err(|error| bind_error(pair.local, &error))?;
         listening.ports.push(PortPair { local, ..*pair });
         listening.listeners.extend(listeners.into_iter().map(|listener| (listener, pair.remote)));
     }
     Ok(listening)
 }
 
-/// Both loopback addresses at one port; where the machine has no IPv6, one.
-async fn both(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
-    const TRIES: usize = 32;
-    let mut tries = if port == 0 { TRIES } else { 1 };
+/// Binds a port on both loopback addresses, or on IPv4 alone if the machine has no IPv6.
+async fn bind_loopback(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
+    const MAX_TRIES: usize = 32;
+    let mut tries = if port == 0 { MAX_TRIES } else { 1 };
     loop {
         let four = TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await?;
         let bound = four.local_addr()?.port();
@@ -76,52 +77,52 @@ async fn both(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
     }
 }
 
-fn taken(port: u16, error: &io::Error) -> ApiError {
+fn bind_error(port: u16, error: &io::Error) -> ApiError {
     let message = match error.kind() {
-        io::ErrorKind::AddrInUse => format!("port {port} of this machine is taken"),
-        io::ErrorKind::PermissionDenied => format!("port {port} of this machine is not yours to open"),
-        _ => format!("port {port} of this machine cannot be opened: {error}"),
+        io::ErrorKind::AddrInUse => format!("local port {port} is already in use"),
+        io::ErrorKind::PermissionDenied => format!("cannot open local port {port}: permission denied"),
+        _ => format!("cannot open local port {port}: {error}"),
     };
     ApiError::new(ErrorCode::Failed, message)
 }
 
 impl Listening {
-    /// Serves until `gone` says why the pod is, or the forward is dropped. Must be called within a
-    /// tokio runtime. `place` is the pod as a person would call it; `held` is dropped at the end.
+    /// Serves until `pod_gone` resolves, or the forward is dropped. Must be called within a tokio runtime. `place` is the
+    /// display name of the pod; `held` is dropped at the end.
     pub(crate) fn serve<S>(
         self,
         place: String,
         open: Opener<S>,
-        gone: BoxFuture<'static, ApiError>,
+        pod_gone: BoxFuture<'static, ApiError>,
         held: impl Send + 'static,
     ) -> PortForward
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { ports, listeners } = self;
-        let (tell, troubles) = mpsc::channel(MOST_TROUBLES);
+        let (trouble_sender, troubles) = mpsc::channel(MAX_TROUBLES);
         let shared = Arc::new(Shared {
             place,
             open,
-            tell,
-            connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
-            opening: Semaphore::new(MOST_OPENING),
+            trouble_sender,
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            opening: Semaphore::new(MAX_OPENING),
         });
         let mut tasks = JoinSet::new();
         for (listener, remote) in listeners {
             tasks.spawn(accept(listener, remote, Arc::clone(&shared)));
         }
-        // Dropping the stream drops the tasks, and with them listeners and connections.
-        let state = Some((troubles, tasks, gone.fuse(), held));
+        // Dropping the stream drops the tasks, and with them the listeners and connections.
+        let state = Some((troubles, tasks, pod_gone.fuse(), held));
         let troubles = stream::unfold(state, |state| async move {
-            let (mut troubles, tasks, mut gone, held) = state?;
+            let (mut troubles, tasks, mut pod_gone, held) = state?;
             tokio::select! {
                 biased;
                 trouble = troubles.recv() => match trouble? {
                     end @ Trouble::End(_) => Some((end, None)),
-                    trouble => Some((trouble, Some((troubles, tasks, gone, held)))),
+                    trouble => Some((trouble, Some((troubles, tasks, pod_gone, held)))),
                 },
-                why = &mut gone => Some((Trouble::End(why), None)),
+                why = &mut pod_gone => Some((Trouble::End(why), None)),
             }
         });
         PortForward { ports, troubles: troubles.boxed() }
@@ -131,7 +132,7 @@ impl Listening {
 struct Shared<S> {
     place: String,
     open: Opener<S>,
-    tell: mpsc::Sender<Trouble>,
+    trouble_sender: mpsc::Sender<Trouble>,
     connections: Arc<Semaphore>,
     opening: Semaphore,
 }
@@ -152,10 +153,11 @@ where
                     drop(permit);
                 });
             }
-            Err(error) if passes(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) if is_transient(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
             Err(error) => {
-                let message = format!("no connection can be taken any more: {error}");
-                let _closed = shared.tell.send(Trouble::End(ApiError::new(ErrorCode::Failed, message))).await;
+                let message = format!("cannot accept connections: {error}");
+                let _closed =
+                    shared.trouble_sender.send(Trouble::End(ApiError::new(ErrorCode::Failed, message))).await;
                 return;
             }
         }
@@ -169,7 +171,7 @@ where
 {
     async fn connection(&self, local: TcpStream, remote: u16) {
         let _slower = local.set_nodelay(true);
-        let carried = match self.opened(remote).await {
+        let carried = match self.open_with_retries(remote).await {
             Ok(socket) => carry(socket, remote, &self.place, local).await,
             Err(error) => Err(error),
         };
@@ -177,11 +179,11 @@ where
             let over =
                 matches!(error.code, ErrorCode::NotFound | ErrorCode::Forbidden | ErrorCode::Unauthenticated);
             let trouble = if over { Trouble::End(error) } else { Trouble::Connection(error) };
-            let _closed = self.tell.send(trouble).await;
+            let _closed = self.trouble_sender.send(trouble).await;
         }
     }
 
-    async fn opened(&self, remote: u16) -> Result<WebSocketStream<S>, ApiError> {
+    async fn open_with_retries(&self, remote: u16) -> Result<WebSocketStream<S>, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -191,7 +193,7 @@ where
             };
             match opened {
                 Err(error)
-                    if tries < TRIES
+                    if tries < MAX_TRIES
                         && matches!(error.code, ErrorCode::Unreachable | ErrorCode::TimedOut) =>
                 {
                     tokio::time::sleep(Duration::from_millis(200 << tries)).await;

@@ -1,14 +1,12 @@
-//! What passes through a pod: sessions, forwarded ports and HTTP.
+//! Streams to a pod: sessions, forwarded ports and HTTP.
 //!
-//! Kubernetes carries all of them over a WebSocket that the API server hands on to the kubelet. A
-//! binary message is one byte that names a *channel*, and the bytes on it: a session has stdin,
-//! stdout, stderr, the status at its end and the terminal's size; a forwarded port has its data and
-//! the reason why it cannot be reached.
+//! Kubernetes carries them over a WebSocket that the API server proxies to the kubelet. A binary message consists of one
+//! byte for the *channel*, and data: a session has channels for stdin, stdout, stderr, the final status and the
+//! terminal's size; a forwarded port has one for data and one for errors.
 //!
-//! Nothing here decides who may: the [broker](crate::broker) opens a WebSocket once it has checked
-//! the access, and this module carries bytes over it. Each direction is driven on its own, so a
-//! process that does not read never keeps what it says from being heard, and neither side holds
-//! more than a few chunks for the other.
+//! This module does not authorize: the [broker](crate::broker) checks the access and opens the WebSocket, and this
+//! module transfers bytes over it. Each direction is independent, so that a process that does not read its input does
+//! not block its output, and neither side buffers more than a few chunks.
 
 mod channels;
 pub(crate) mod http;
@@ -28,17 +26,16 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-/// The most that is read or sent at once, in bytes.
-const CHUNK: usize = 64 << 10;
+/// The maximum size of a read or a message that is sent, in bytes.
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// The largest message that is taken in, in bytes. The kubelet and container runtimes send 32 KiB at most.
+/// The maximum size of a received message, in bytes. The kubelet and container runtimes send at most 32 KiB.
 const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
-/// The socket of an upgraded connection, on which nothing was said yet, with limits of its own: the library's are
-/// 64 MiB for a message.
+/// The WebSocket of an upgraded connection, with lower limits than the library's 64 MiB per message.
 pub(crate) async fn socket(upgraded: kube::client::Connection) -> WebSocketStream<TokioIo<Upgraded>> {
     let config = WebSocketConfig::default()
-        .read_buffer_size(CHUNK)
+        .read_buffer_size(CHUNK_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     WebSocketStream::from_raw_socket(upgraded.into_stream().into_inner(), Role::Client, Some(config)).await

@@ -1,8 +1,7 @@
 //! One connection to a port of a pod.
 //!
-//! The first message of each channel repeats the port. The server closes the WebSocket when the
-//! pod's side has closed. It has no word for the end of our side alone, so after that the pod is
-//! heard for as long as it speaks, and a little longer.
+//! The first message of each channel repeats the port. The server closes the WebSocket when the pod closes its side.
+//! The protocol cannot close only our side, so after that we keep reading until the pod is silent for [`LINGER`].
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,20 +16,19 @@ use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{CHUNK, channels};
+use super::{CHUNK_BYTES, channels};
 use crate::connection::broken_stream;
 
 const DATA: u8 = 0;
 const ERROR: u8 = 1;
 
-/// How long a pod may stay silent once nothing more comes from here.
+/// How long a pod can be silent after our side was closed.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How often an idle connection is kept alive.
+/// The interval of keep-alive pings on an idle connection.
 const PING: Duration = Duration::from_secs(20);
 
-/// Carries bytes between a pod's port and `local` until either has closed. `place` is the pod as a
-/// person would call it.
+/// Transfers bytes between a pod's port and `local` until either is closed. `place` is the display name of the pod.
 pub(super) async fn carry<S, L>(
     socket: WebSocketStream<S>,
     port: u16,
@@ -43,11 +41,11 @@ where
 {
     let (mut sink, mut messages) = socket.split();
     let (mut reader, mut writer) = tokio::io::split(local);
-    let heard = AtomicBool::new(false);
+    let received = AtomicBool::new(false);
     let up = async {
-        let mut buffer = BytesMut::with_capacity(CHUNK);
+        let mut buffer = BytesMut::with_capacity(CHUNK_BYTES);
         loop {
-            buffer.reserve(CHUNK);
+            buffer.reserve(CHUNK_BYTES);
             tokio::select! {
                 read = reader.read_buf(&mut buffer) => {
                     if !matches!(read, Ok(1..)) {
@@ -63,9 +61,9 @@ where
             }
         }
         loop {
-            heard.store(false, Ordering::Relaxed);
+            received.store(false, Ordering::Relaxed);
             sleep(LINGER).await;
-            if !heard.load(Ordering::Relaxed) {
+            if !received.load(Ordering::Relaxed) {
                 return Ok(());
             }
         }
@@ -79,16 +77,18 @@ where
                 Ok(_) => continue,
                 Err(error) => return Err(broken_stream(&error)),
             };
-            heard.store(true, Ordering::Relaxed);
-            match take(message, &mut named, port)? {
+            received.store(true, Ordering::Relaxed);
+            match decode(message, &mut named, port)? {
                 None => {}
-                // Whoever asked is gone; that is theirs to know.
+                // The local client has closed the connection, which is not an error.
                 Some((DATA, data)) if writer.write_all(&data).await.is_err() => return Ok(()),
                 Some((DATA, _)) => {}
-                Some((_, words)) => return Err(closed(port, place, &String::from_utf8_lossy(&words))),
+                Some((_, message)) => {
+                    return Err(port_error(port, place, &String::from_utf8_lossy(&message)));
+                }
             }
         }
-        let _gone = writer.shutdown().await;
+        let _closed = writer.shutdown().await;
         Ok(())
     };
     tokio::select! {
@@ -97,8 +97,8 @@ where
     }
 }
 
-/// A message's channel and bytes. The first of a channel must name the port.
-fn take(mut message: Bytes, named: &mut [bool; 2], port: u16) -> Result<Option<(u8, Bytes)>, ApiError> {
+/// Decodes a message. The first of each channel must repeat the port.
+fn decode(mut message: Bytes, named: &mut [bool; 2], port: u16) -> Result<Option<(u8, Bytes)>, ApiError> {
     let channel = message.first().copied().filter(|channel| matches!(*channel, DATA | ERROR));
     let Some(channel) = channel else { return Ok(None) };
     let data = message.split_off(1);
@@ -111,25 +111,24 @@ fn take(mut message: Bytes, named: &mut [bool; 2], port: u16) -> Result<Option<(
             if *data == port.to_le_bytes() {
                 Ok(None)
             } else {
-                Err(broken_stream(&format!("it forwards another port than {port}")))
+                Err(broken_stream(&format!("unexpected port in the stream of port {port}")))
             }
         }
         _ => Ok(Some((channel, data))),
     }
 }
 
-/// The kubelet's words are long and name addresses of the node.
-fn closed(port: u16, place: &str, words: &str) -> ApiError {
-    let message = if words.contains("connection refused") {
+/// The error for an unreachable port. The kubelet's message is long and contains addresses of the node.
+fn port_error(port: u16, place: &str, message: &str) -> ApiError {
+    let text = if message.contains("connection refused") {
         format!("nothing listens on port {port} of {place}")
     } else {
-        format!("port {port} of {place} cannot be reached: {}", one_line(words))
+        format!("cannot connect to port {port} of {place}: {}", one_line(message))
     };
-    ApiError::new(ErrorCode::Failed, message)
+    ApiError::new(ErrorCode::Failed, text)
 }
 
-/// A connection to a pod's port as a stream of bytes, for a client that lives in this process. What
-/// went wrong is in the result of the task.
+/// A connection to a pod's port as a byte stream, for a client in this process. The result of the task has the error.
 pub(crate) fn dial<S>(
     socket: WebSocketStream<S>,
     port: u16,
@@ -138,12 +137,12 @@ pub(crate) fn dial<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (here, there) = tokio::io::duplex(CHUNK);
+    let (here, there) = tokio::io::duplex(CHUNK_BYTES);
     (here, tokio::spawn(async move { carry(socket, port, &place, there).await }))
 }
 
-/// Whether accepting may be tried again.
-pub(super) fn passes(error: &io::Error) -> bool {
+/// Whether to retry accepting connections.
+pub(super) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, OutOfMemory};
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
@@ -156,24 +155,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_port_that_was_asked_for_is_carried() {
+    fn only_requested_port_is_accepted() {
         let mut named = [false; 2];
         let message = |bytes: &'static [u8]| Bytes::from_static(bytes);
-        assert_eq!(take(message(b"\x00"), &mut named, 8080).unwrap(), None);
-        assert_eq!(take(message(b"\x00\x90\x1f"), &mut named, 8080).unwrap(), None);
-        assert_eq!(take(message(b"\x00hi"), &mut named, 8080).unwrap(), Some((DATA, message(b"hi"))));
-        assert_eq!(take(message(b"\x07hi"), &mut named, 8080).unwrap(), None);
-        assert!(take(message(b"\x01\x91\x1f"), &mut named, 8080).is_err());
+        assert_eq!(decode(message(b"\x00"), &mut named, 8080).unwrap(), None);
+        assert_eq!(decode(message(b"\x00\x90\x1f"), &mut named, 8080).unwrap(), None);
+        assert_eq!(decode(message(b"\x00hi"), &mut named, 8080).unwrap(), Some((DATA, message(b"hi"))));
+        assert_eq!(decode(message(b"\x07hi"), &mut named, 8080).unwrap(), None);
+        assert!(decode(message(b"\x01\x91\x1f"), &mut named, 8080).is_err());
     }
 
     #[test]
-    fn a_closed_port_is_one_plain_line() {
+    fn port_error_is_one_short_line() {
         let words = "error forwarding port 80 to pod 3f, uid : failed to execute portforward in network namespace \
                      \"/var/run/netns/cni-1\": failed to connect to localhost:80 inside namespace: dial tcp4 \
                      127.0.0.1:80: connect: connection refused";
-        let error = closed(80, "pod web-0 in team-a", words);
+        let error = port_error(80, "pod web-0 in team-a", words);
         assert_eq!(error.message, "nothing listens on port 80 of pod web-0 in team-a");
-        let error = closed(80, "pod web-0", "no\n\u{1b}way");
-        assert_eq!(error.message, "port 80 of pod web-0 cannot be reached: no way");
+        let error = port_error(80, "pod web-0", "no\n\u{1b}way");
+        assert_eq!(error.message, "cannot connect to port 80 of pod web-0: no way");
     }
 }

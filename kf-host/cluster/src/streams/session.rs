@@ -1,4 +1,4 @@
-//! A session over its WebSocket: two directions, each driven on its own.
+//! A session over its WebSocket, with two independent directions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,28 +15,27 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::CHUNK;
-use super::channels::{self, Piece};
+use super::CHUNK_BYTES;
+use super::channels::{self, ServerMessage};
 use crate::connection::broken_stream;
 
-/// How often the connection is kept alive. Load balancers drop silent ones after a minute.
+/// The interval of keep-alive pings. Load balancers drop idle connections after a minute.
 const PING: Duration = Duration::from_secs(20);
 
-/// Silence after which a person at a terminal is told that the connection is lost: three pings
-/// without an answer. In raw mode there is no Ctrl-C to end the wait with. Without a terminal a
-/// server that waits for the process to read its stdin is silent, and rightly so.
-const SILENCE: Duration = Duration::from_secs(65);
+/// After this time without data, three unanswered pings, a session with a terminal counts as lost: in raw mode Ctrl-C
+/// cannot end the wait. Without a terminal, a server may be silent while the process does not read its stdin.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(65);
 
-/// Chunks of input that wait to be sent.
-const WAITING: usize = 4;
+/// The maximum number of inputs that wait to be sent.
+const MAX_QUEUED_INPUTS: usize = 4;
 
 pub(crate) struct SessionSettings {
     pub(crate) tty: bool,
-    /// The command's first word, for errors.
+    /// The first word of the command, for errors.
     pub(crate) program: Option<String>,
 }
 
-/// Carries a session; must be called within a tokio runtime. `held` is dropped when it ends.
+/// Runs a session; must be called within a tokio runtime. `held` is dropped when it ends.
 pub(crate) fn session<S>(
     socket: WebSocketStream<S>,
     settings: SessionSettings,
@@ -46,7 +45,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sink, stream) = socket.split();
-    let (input, waiting) = mpsc::channel(WAITING);
+    let (input, waiting) = mpsc::channel(MAX_QUEUED_INPUTS);
     let sender = Sender(tokio::spawn(send(sink, waiting)).abort_handle());
     let reader = Reader { stream, settings, _sender: sender, _held: held };
     let output = stream::unfold(Some(reader), |reader| async move {
@@ -58,7 +57,7 @@ where
     Session { output: output.boxed(), input: Arc::new(Input(input)) }
 }
 
-/// The session's end of its input.
+/// The input of a session.
 struct Input(mpsc::Sender<SessionInput>);
 
 #[async_trait]
@@ -68,7 +67,7 @@ impl SessionWriter for Input {
     }
 }
 
-/// Ends with the reader: then the connection has no owner left and closes.
+/// Aborts the sending task together with the reader, which closes the connection.
 struct Sender(AbortHandle);
 
 impl Drop for Sender {
@@ -77,7 +76,7 @@ impl Drop for Sender {
     }
 }
 
-/// Sends what comes in. An error is not told here: the reader meets the broken connection too.
+/// Sends the input. Errors are ignored, as the reader gets an error of the broken connection too.
 async fn send<S>(mut sink: SplitSink<WebSocketStream<S>, Message>, mut input: mpsc::Receiver<SessionInput>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -113,11 +112,11 @@ where
 {
     match input {
         SessionInput::Data(data) => {
-            for chunk in data.chunks(CHUNK) {
+            for chunk in data.chunks(CHUNK_BYTES) {
                 sink.feed(Message::Binary(channels::stdin(chunk))).await?;
             }
         }
-        SessionInput::End => sink.feed(Message::Binary(channels::end_of_stdin())).await?,
+        SessionInput::End => sink.feed(Message::Binary(channels::close_stdin())).await?,
         SessionInput::Resize(size) => sink.feed(Message::Binary(channels::resize(size))).await?,
     }
     if last { sink.flush().await } else { Ok(()) }
@@ -137,8 +136,8 @@ where
     async fn next(&mut self) -> Result<SessionOutput, ApiError> {
         loop {
             let message = if self.settings.tty {
-                let message = timeout(SILENCE, self.stream.next()).await;
-                message.map_err(|_| broken_stream(&"nothing was heard for a minute"))?
+                let message = timeout(SILENCE_TIMEOUT, self.stream.next()).await;
+                message.map_err(|_| broken_stream(&"no data for a minute"))?
             } else {
                 self.stream.next().await
             };
@@ -147,9 +146,9 @@ where
                 Some(Err(error)) => return Err(broken_stream(&error)),
                 Some(Ok(Message::Binary(message))) => match channels::decode(message) {
                     None => {}
-                    Some(Piece::Stdout(data)) => return Ok(SessionOutput::Stdout(data)),
-                    Some(Piece::Stderr(data)) => return Ok(SessionOutput::Stderr(data)),
-                    Some(Piece::Status(status)) => {
+                    Some(ServerMessage::Stdout(data)) => return Ok(SessionOutput::Stdout(data)),
+                    Some(ServerMessage::Stderr(data)) => return Ok(SessionOutput::Stderr(data)),
+                    Some(ServerMessage::Status(status)) => {
                         let code = channels::exit_code(&status, self.settings.program.as_deref())?;
                         return Ok(SessionOutput::Exited(code));
                     }

@@ -1,4 +1,4 @@
-//! Sessions and ports against the other end of a WebSocket that is played by the test.
+//! Tests sessions and ports with a WebSocket whose server side is the test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::channels::on;
+use super::channels::channel_message;
 use super::listen::Opener;
 use super::port::carry;
 use super::*;
 
 type Socket = WebSocketStream<DuplexStream>;
 
-/// How long a busy machine may take for what has to come.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A timeout that a busy machine does not reach.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Both ends of a WebSocket; ours first.
+/// Both ends of a WebSocket, ours first.
 async fn sockets() -> (Socket, Socket) {
     let (here, there) = tokio::io::duplex(16 << 10);
     (
@@ -39,8 +39,8 @@ async fn started(tty: bool) -> (Session, Socket) {
     (session(here, settings, ()), there)
 }
 
-async fn say(server: &mut Socket, channel: u8, data: &[u8]) {
-    server.send(Message::Binary(on(channel, data))).await.unwrap();
+async fn send(server: &mut Socket, channel: u8, data: &[u8]) {
+    server.send(Message::Binary(channel_message(channel, data))).await.unwrap();
 }
 
 async fn next(session: &mut Session) -> Result<SessionOutput, ApiError> {
@@ -48,15 +48,15 @@ async fn next(session: &mut Session) -> Result<SessionOutput, ApiError> {
 }
 
 #[tokio::test]
-async fn a_session_tells_what_is_said_and_the_exit_code() {
+async fn session_returns_output_and_exit_code() {
     let (mut session, mut server) = started(false).await;
     for channel in 0..4 {
-        say(&mut server, channel, b"").await;
+        send(&mut server, channel, b"").await;
     }
-    say(&mut server, 1, b"out\x00\xff").await;
-    say(&mut server, 2, b"err").await;
+    send(&mut server, 1, b"out\x00\xff").await;
+    send(&mut server, 2, b"err").await;
     let status = br#"{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"7"}]}}"#;
-    say(&mut server, 3, status).await;
+    send(&mut server, 3, status).await;
     assert_eq!(next(&mut session).await.unwrap(), SessionOutput::Stdout(Bytes::from_static(b"out\x00\xff")));
     assert_eq!(next(&mut session).await.unwrap(), SessionOutput::Stderr(Bytes::from_static(b"err")));
     assert_eq!(next(&mut session).await.unwrap(), SessionOutput::Exited(7));
@@ -64,9 +64,9 @@ async fn a_session_tells_what_is_said_and_the_exit_code() {
 }
 
 #[tokio::test]
-async fn a_session_that_breaks_off_is_no_success() {
+async fn broken_session_is_an_error() {
     let (mut session, mut server) = started(false).await;
-    say(&mut server, 1, b"half").await;
+    send(&mut server, 1, b"half").await;
     drop(server);
     assert!(next(&mut session).await.is_ok());
     assert_eq!(next(&mut session).await.unwrap_err().code, ErrorCode::Unreachable);
@@ -82,21 +82,21 @@ async fn input_arrives_in_order_and_ends() {
     {
         session.input.send(input).await.unwrap();
     }
-    let mut heard = Vec::new();
-    while heard.len() < 3 {
+    let mut received = Vec::new();
+    while received.len() < 3 {
         if let Message::Binary(message) = server.next().await.unwrap().unwrap() {
-            heard.push(message);
+            received.push(message);
         }
     }
-    assert!(heard[0].starts_with(b"\x04{"));
-    assert_eq!(heard[1], b"\x00ls\n"[..]);
-    assert_eq!(heard[2], b"\xff\x00"[..]);
+    assert!(received[0].starts_with(b"\x04{"));
+    assert_eq!(received[1], b"\x00ls\n"[..]);
+    assert_eq!(received[2], b"\xff\x00"[..]);
 }
 
-/// Everything in flight is more than any buffer holds: with one loop for both directions this
-/// would stop for ever. The clock is paused, so time passes only once nobody can go on.
+/// The data exceeds all buffers, so one loop for both directions would deadlock. The clock is paused, so time only
+/// advances when no task can continue.
 #[tokio::test(start_paused = true)]
-async fn what_is_typed_and_what_is_said_do_not_wait_for_each_other() {
+async fn input_and_output_do_not_block_each_other() {
     const SIZE: usize = 3 << 20;
     let (session, server) = started(false).await;
     let Session { mut output, input } = session;
@@ -106,67 +106,67 @@ async fn what_is_typed_and_what_is_said_do_not_wait_for_each_other() {
         while echoed < SIZE {
             let Message::Binary(message) = stream.next().await.unwrap().unwrap() else { continue };
             echoed += message.len() - 1;
-            sink.send(Message::Binary(on(1, &message[1..]))).await.unwrap();
+            sink.send(Message::Binary(channel_message(1, &message[1..]))).await.unwrap();
         }
-        sink.send(Message::Binary(on(3, br#"{"status":"Success"}"#))).await.unwrap();
+        sink.send(Message::Binary(channel_message(3, br#"{"status":"Success"}"#))).await.unwrap();
         sink
     });
     let typing = tokio::spawn(async move {
         input.send(SessionInput::Data(Bytes::from(vec![7; SIZE]))).await.unwrap();
         input
     });
-    // Nobody listens until every buffer is full.
+    // Read only once all buffers are full.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let mut heard = 0;
+    let mut received = 0;
     loop {
         match output.next().await.unwrap().unwrap() {
-            SessionOutput::Stdout(data) => heard += data.len(),
+            SessionOutput::Stdout(data) => received += data.len(),
             other => {
                 assert_eq!(other, SessionOutput::Exited(0));
                 break;
             }
         }
     }
-    assert_eq!(heard, SIZE);
+    assert_eq!(received, SIZE);
     drop((echo.await.unwrap(), typing.await.unwrap()));
 }
 
 #[tokio::test]
-async fn dropping_a_session_closes_its_connection() {
+async fn dropped_session_closes_connection() {
     let (session, mut server) = started(false).await;
     let Session { output, input } = session;
     drop(output);
     assert!(!matches!(server.next().await, Some(Ok(_))));
     let refused = async { while input.send(SessionInput::End).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    tokio::time::timeout(TIMEOUT, refused).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_terminal_does_not_wait_for_ever_for_a_dead_server() {
+async fn session_with_terminal_times_out_without_server() {
     let (mut session, _server) = started(true).await;
     assert_eq!(next(&mut session).await.unwrap_err().code, ErrorCode::Unreachable);
 }
 
-/// A pod's side of a port: names it on both channels.
+/// The first messages of a pod's port, which repeat it on both channels.
 async fn named(server: &mut Socket, port: u16) {
-    say(server, 0, &port.to_le_bytes()).await;
-    say(server, 1, &port.to_le_bytes()).await;
+    send(server, 0, &port.to_le_bytes()).await;
+    send(server, 1, &port.to_le_bytes()).await;
 }
 
 #[tokio::test]
-async fn a_port_carries_bytes_until_the_pod_closes() {
+async fn port_transfers_bytes_until_pod_closes() {
     let (here, mut server) = sockets().await;
     let (mut local, other) = tokio::io::duplex(64);
     let carried = tokio::spawn(async move { carry(here, 8080, "pod web", other).await });
     named(&mut server, 8080).await;
     local.write_all(b"GET").await.unwrap();
-    let heard = loop {
+    let received = loop {
         if let Message::Binary(message) = server.next().await.unwrap().unwrap() {
             break message;
         }
     };
-    assert_eq!(heard, b"\x00GET"[..]);
-    say(&mut server, 0, b"200").await;
+    assert_eq!(received, b"\x00GET"[..]);
+    send(&mut server, 0, b"200").await;
     server.close(None).await.unwrap();
     let mut answer = Vec::new();
     local.read_to_end(&mut answer).await.unwrap();
@@ -175,32 +175,32 @@ async fn a_port_carries_bytes_until_the_pod_closes() {
 }
 
 #[tokio::test]
-async fn a_port_that_refuses_says_so_once() {
+async fn refused_port_is_one_error() {
     let (here, mut server) = sockets().await;
     let (_local, other) = tokio::io::duplex(64);
     named(&mut server, 8080).await;
-    say(&mut server, 1, b"dial tcp4 127.0.0.1:8080: connect: connection refused").await;
+    send(&mut server, 1, b"dial tcp4 127.0.0.1:8080: connect: connection refused").await;
     let error = carry(here, 8080, "pod web", other).await.unwrap_err();
     assert_eq!(error.message, "nothing listens on port 8080 of pod web");
 }
 
-/// A client that has said all it wants still hears the answer; a pod that says nothing is left.
+/// A client that has closed its side still receives the response, but does not wait for a silent pod.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_our_side_is_not_the_end_of_the_pod_s() {
+async fn closing_our_side_does_not_close_side_of_pod() {
     let (here, mut server) = sockets().await;
     let (mut local, other) = tokio::io::duplex(64);
     let carried = tokio::spawn(async move { carry(here, 8080, "pod web", other).await });
     named(&mut server, 8080).await;
     local.shutdown().await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    say(&mut server, 0, b"late").await;
+    send(&mut server, 0, b"late").await;
     let mut answer = [0; 4];
     local.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"late");
     carried.await.unwrap().unwrap();
 }
 
-/// A pod whose ports repeat what they hear. One that is odd refuses.
+/// A pod whose ports echo what they receive. Odd ports refuse connections.
 fn echoing() -> Opener<DuplexStream> {
     Arc::new(|port| {
         let opening = async move {
@@ -208,7 +208,7 @@ fn echoing() -> Opener<DuplexStream> {
             tokio::spawn(async move {
                 named(&mut server, port).await;
                 if port % 2 == 1 {
-                    say(&mut server, 1, b"connection refused").await;
+                    send(&mut server, 1, b"connection refused").await;
                 }
                 while let Some(Ok(message)) = server.next().await {
                     if matches!(message, Message::Binary(_)) && server.send(message).await.is_err() {
@@ -230,17 +230,17 @@ async fn forward(ports: &[PortPair]) -> PortForward {
 const ANY: PortPair = PortPair { local: 0, remote: 80 };
 
 #[tokio::test]
-async fn many_connections_at_once_are_all_served() {
+async fn concurrent_connections_are_all_served() {
     let mut forward = forward(&[ANY]).await;
     let port = forward.ports[0].local;
     let asked = (0..200u32).map(|number| {
         tokio::spawn(async move {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let word = format!("request {number:08}");
-            stream.write_all(word.as_bytes()).await.unwrap();
-            let mut answer = vec![0; word.len()];
+            let text = format!("request {number:08}");
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = vec![0; text.len()];
             stream.read_exact(&mut answer).await.unwrap();
-            assert_eq!(answer, word.as_bytes());
+            assert_eq!(answer, text.as_bytes());
         })
     });
     let asked: Vec<_> = asked.collect();
@@ -252,7 +252,7 @@ async fn many_connections_at_once_are_all_served() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_told_and_the_others_go_on() {
+async fn refused_connection_is_reported_and_others_continue() {
     let mut forward = forward(&[ANY, PortPair { local: 0, remote: 81 }]).await;
     let mut refused = TcpStream::connect(("127.0.0.1", forward.ports[1].local)).await.unwrap();
     let trouble = forward.troubles.next().await.unwrap();
@@ -269,7 +269,7 @@ async fn a_refused_connection_is_told_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn dropping_a_forward_closes_ports_and_connections() {
+async fn dropped_forward_closes_ports_and_connections() {
     let forward = forward(&[ANY]).await;
     let port = forward.ports[0].local;
     let mut open = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -280,7 +280,7 @@ async fn dropping_a_forward_closes_ports_and_connections() {
 }
 
 #[tokio::test]
-async fn the_pod_s_end_is_the_forward_s() {
+async fn forward_ends_when_pod_is_gone() {
     let gone = ApiError::new(ErrorCode::NotFound, "gone");
     let listening = bind(&[ANY]).await.unwrap();
     let mut forward =
@@ -291,18 +291,18 @@ async fn the_pod_s_end_is_the_forward_s() {
 }
 
 #[tokio::test]
-async fn ports_are_bound_on_loopback_all_or_none() {
+async fn ports_are_bound_all_or_none() {
     let first = forward(&[ANY]).await;
     let taken = PortPair { local: first.ports[0].local, remote: 80 };
     let error = bind(&[ANY, taken]).await.err().unwrap();
-    assert_eq!(error.message, format!("port {} of this machine is taken", taken.local));
+    assert_eq!(error.message, format!("local port {} is already in use", taken.local));
     for wrong in [&[][..], &[PortPair { local: 0, remote: 0 }], &[ANY; 17]] {
         assert_eq!(bind(wrong).await.err().unwrap().code, ErrorCode::Invalid);
     }
 }
 
 #[test]
-fn a_page_is_one_of_this_machine() {
+fn page_url_is_on_localhost() {
     let port = PortPair { local: 8888, remote: 80 };
     assert_eq!(port.page("/lab?token=x").unwrap(), "http://localhost:8888/lab?token=x");
     for path in ["", "lab", "//evil.example", "@evil.example", "/a b", "/a\n", ":80@evil.example/", "/#x"] {

@@ -1,4 +1,4 @@
-//! As much of an API server as it takes to refuse: discovery, RBAC, and which objects there are.
+//! The parts of an API server that can refuse a request: discovery, RBAC, and which objects exist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tower::service_fn;
 /// The audience of the server's own tokens.
 pub(crate) const AUDIENCE: &str = "https://kubernetes.default.svc";
 
-/// What it says to a WebSocket that would be opened.
+/// The response to a WebSocket that passed all checks.
 pub(crate) const NO_WEBSOCKETS: &str = "no WebSockets here";
 
-/// Group, version, kind, plural, namespaced: kinds it may serve beside Kubernetes' own.
+/// Group, version, kind, plural, namespaced: kinds that it may serve in addition to the built-in ones.
 pub(crate) const CUSTOM: [(&str, &str, &str, &str, bool); 4] = [
     ("kubeflow.org", "v1", "Notebook", "notebooks", true),
     ("kubeflow.org", "v1beta1", "Notebook", "notebooks", true),
@@ -33,7 +33,7 @@ pub(crate) struct Server {
     denied: Vec<(&'static str, &'static str, &'static str)>,
 }
 
-/// A request, as the server's router and authorizer read it.
+/// A request, as parsed by the router and the authorizer.
 struct Asked {
     verb: &'static str,
     key: Key,
@@ -177,7 +177,7 @@ impl Server {
         }
     }
 
-    /// The 403 of RBAC, if it denies the request. A stream needs two verbs.
+    /// The 403 of RBAC, if it denies the request. A stream requires two verbs.
     fn authorize(&self, asked: &Asked) -> Option<Answer> {
         let (group, plural, ..) = &asked.key;
         let resource = match asked.subresource.as_str() {
@@ -234,7 +234,7 @@ impl Server {
             ("delete", _) => {
                 let Some((uid, _)) = found else { return absent() };
                 match body.pointer("/preconditions/uid").and_then(Value::as_str) {
-                    Some(meant) if meant != uid => refuse(StatusCode::CONFLICT, "another uid"),
+                    Some(expected) if expected != uid => refuse(StatusCode::CONFLICT, "another uid"),
                     _ => (StatusCode::OK, json!({})),
                 }
             }
@@ -254,7 +254,7 @@ impl Server {
     }
 }
 
-/// The 400 of a selector or a token; nothing is in the list otherwise.
+/// The 400 of a selector or a token, or an empty list.
 fn listed(group: &str, plural: &str, query: &BTreeMap<String, String>) -> Answer {
     let fields = query.get("fieldSelector").map(String::as_str).unwrap_or_default();
     let known = |path: &str| {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use kf_core::api::ErrorCode;
 
+use super::position::{Lines, LogPosition};
 use super::run::{Ended, RunId, State, Status, Verdict, verdict_by_lines, verdict_by_restarts};
-use super::stamps::{Lines, Position};
 
 /// Failures in a row before the log fails. With the pauses that is half a minute: enough to restart an API server.
 pub(super) const MAX_FAILURES: u32 = 10;
@@ -34,13 +34,13 @@ const STATUS_READS: u32 = 7;
 
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The log that was requested starts.
+    /// The requested log was opened.
     Connected,
-    /// The connection that is being read delivered this.
+    /// The connection delivered this.
     Data(Bytes),
     /// It delivered nothing in the time given.
     TimedOut,
-    /// It ended regularly, as far as HTTP can tell.
+    /// It ended cleanly, as far as HTTP can tell.
     Ended,
     Broken,
     /// The status of the container, if the pod has one.
@@ -71,7 +71,7 @@ pub(super) enum Action {
     Fail,
 }
 
-/// A run by the name the kubelet has for it. One connection to each may be open.
+/// A run as the kubelet names it. One connection to each can be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run {
     /// The run in progress, or the last one. It is followed.
@@ -84,16 +84,16 @@ pub(super) enum Run {
 #[derive(Debug)]
 pub(super) struct Follower {
     phase: Phase,
-    /// Whether the log outlives its connection.
+    /// Whether the log is resumed after its connection ends.
     resumes: bool,
-    position: Position,
+    position: LogPosition,
     /// The connection to the current run's log.
     current: Option<Lines>,
     /// The connection to the previous run's log.
     previous: Option<Lines>,
-    /// The run, recorded while it has not written a line.
+    /// The run, identified while it has not written a line.
     silent: Option<RunId>,
-    /// Whether recording it was tried.
+    /// Whether identifying it was tried.
     identified: bool,
     /// Lines may be missing: a connection broke and the log has not been resumed since.
     broken: bool,
@@ -101,7 +101,7 @@ pub(super) struct Follower {
     failures: u32,
     /// Connections in a row that delivered nothing new.
     idle: u32,
-    /// Whether the present connection delivered something new.
+    /// Whether the current connection delivered something new.
     progressed: bool,
 }
 
@@ -147,7 +147,7 @@ impl Follower {
         Self {
             phase: Phase::Reading,
             resumes,
-            position: Position::default(),
+            position: LogPosition::default(),
             current: Some(Lines::new()),
             previous: None,
             silent: None,
@@ -277,7 +277,7 @@ impl Follower {
                 }
                 _ => self.finish(),
             },
-            // Without the pod, the regular end of the connection is all there is to go by.
+            // Without the pod's status, a clean end of the connection is the end of the log.
             Event::Refused(ErrorCode::Forbidden | ErrorCode::NotFound) => self.finish(),
             // The connection may have ended because the API server did.
             Event::Refused(code) if code.may_pass() => {
@@ -499,8 +499,8 @@ impl Follower {
 
     // ---- failures and ends ----
 
-    /// The log was open before. A server that has just started refuses everybody until it has read its
-    /// roles.
+    /// Retries if the failure is temporary. This includes 403, which an API server returns after a restart until it has
+    /// loaded its RBAC roles.
     fn retry(&mut self, code: ErrorCode) -> Option<Action> {
         if code.may_pass() || code == ErrorCode::Forbidden { self.back_off() } else { self.fail() }
     }

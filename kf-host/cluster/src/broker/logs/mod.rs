@@ -2,37 +2,37 @@
 //!
 //! # Following
 //!
-//! A log that is followed outlives its connection. It is the log of *one run* of a container: each of its lines is
+//! A followed log is resumed after its connection ends. It is the log of *one run* of a container: each of its lines is
 //! emitted once and in order, however often the API server, a proxy or the kubelet drops the connection, and it ends
 //! when the run does. For that the host requests timestamps, and removes them again.
 //!
 //! After a break the log is requested since a moment before the last line that was emitted. The server truncates that
-//! time to a second, so known lines come again. And nothing in the response says which run it is of: the kubelet serves
+//! time to a second, so known lines come again. And the response does not contain which run it is of: the kubelet serves
 //! the next run's log as soon as it knows of that run, and updates the pod's status afterwards, which may take seconds.
 //! So the last line is the proof: **lines of a new connection are held back until the last emitted line was found in
 //! it.** If it is missing, it is searched in the log of the previous run. The kubelet starts to call a run the previous
 //! one when it calls the next one current, so there is no gap between the two. If the last line is there, the container
 //! was restarted, and what follows it is the rest of the run.
 //!
-//! Only if it is in neither log does the pod's status decide, after it has been the same for longer than it can lag.
+//! Only if it is in neither log is the pod's status used, after it has been the same for longer than it can lag.
 //! This is so when the last line was rotated away, and when there is no last line because the connection broke before
 //! the first one. A run without lines is identified by its restart count, which is recorded after half a second of
 //! silence.
 //!
-//! What is not available any more cannot be emitted:
+//! What is no longer available cannot be emitted:
 //!
 //! - lines that were rotated away while there was no connection. This goes unnoticed;
 //! - the rest of a run after two restarts, or of a pod that is gone. The log then fails with the error of the broken
 //!   connection, as it may be incomplete.
 //!
-//! A connection that ends regularly is the end of the log if the pod's status then reports the run as over.
+//! A connection that ends cleanly is the end of the log if the pod's status then reports the run as over.
 //!
 //! # States
 //!
 //! [`Follower`] makes all decisions, and [`Log`] carries them out. In every state a request that fails temporarily is
-//! retried, with growing pauses and up to ten times in a row. So is the request for a log that is not permitted any
-//! more: an API server that has just started refuses everybody until it has read its roles. Any other failure that is
-//! not in the table fails the log.
+//! retried, with growing pauses and up to ten times in a row. So is a request that is no longer permitted, as an API
+//! server answers 403 after a restart until it has loaded its RBAC roles. Any other failure that is not in the table
+//! fails the log.
 //!
 //! | state | action | event | next state |
 //! |---|---|---|---|
@@ -66,9 +66,9 @@
 //! what they show also holds for the earlier time at which that connection was made.
 
 mod follower;
-mod gone;
+mod position;
+mod removed;
 mod run;
-mod stamps;
 #[cfg(test)]
 mod tests;
 
@@ -116,13 +116,13 @@ impl Inner {
             follower: Follower::new(resumes),
             current: None,
             previous: None,
-            broke: None,
+            broken: None,
             refused: None,
             _permit: permit,
         };
         let (pod, options) = (log.pod.clone(), log.options.clone());
         log.current = match log.connect(&options).await {
-            Err(error) => return Err(self.or_gone(&pod, options.container.as_deref(), error).await),
+            Err(error) => return Err(self.or_removed(&pod, options.container.as_deref(), error).await),
             connected => Some(connected?),
         };
         let action = log.follower.action();
@@ -137,32 +137,32 @@ impl Inner {
                 let chunk;
                 (chunk, action) = log.follower.on(event);
                 if !chunk.is_empty() {
-                    log.broke = None;
+                    log.broken = None;
                     return Some((Ok(chunk), Some((log, action))));
                 }
             }
         });
         let inner = Arc::clone(self);
-        let is_gone =
+        let is_removed =
             move |id: String| async move { inner.has_ended(&pod, options.container.as_deref(), &id).await };
-        Ok(gone::checked(chunks.boxed(), is_gone))
+        Ok(removed::checked(chunks.boxed(), is_removed))
     }
 
-    /// What a refusal means where it is the kubelet's sentence about a container that is gone.
-    async fn or_gone(&self, pod: &Place, container: Option<&str>, error: ApiError) -> ApiError {
-        match gone::container_in(error.message.as_bytes()) {
-            Some(id) if self.has_ended(pod, container, id).await => gone::error(),
+    /// Replaces the error if it is the kubelet's message about a removed container.
+    async fn or_removed(&self, pod: &Place, container: Option<&str>, error: ApiError) -> ApiError {
+        match removed::container_in(error.message.as_bytes()) {
+            Some(id) if self.has_ended(pod, container, id).await => removed::error(),
             _ => error,
         }
     }
 
-    /// Whether the pod's status says so of this run of the container. If it cannot be read, nothing is known.
+    /// Whether this run of the container has ended, according to the pod's status; false if it cannot be read.
     async fn has_ended(&self, pod: &Place, container: Option<&str>, id: &str) -> bool {
-        self.look_at(pod).await.is_ok_and(|pod| gone::has_ended(&pod, container, id))
+        self.read_pod(pod).await.is_ok_and(|pod| removed::has_ended(&pod, container, id))
     }
 
-    /// The host's own request, not the command's.
-    async fn look_at(&self, pod: &Place) -> Result<Value, ApiError> {
+    /// Reads a pod as the host, not on behalf of the command.
+    async fn read_pod(&self, pod: &Place) -> Result<Value, ApiError> {
         let (access, target) = (pod.access(Verb::Get), pod.object());
         let call = self.call(pod, access, None, Method::GET, &target, &Query::default())?;
         self.json(&call).await
@@ -175,13 +175,13 @@ struct Log {
     pod: Place,
     place: Place,
     rule: usize,
-    /// Those of the first request.
+    /// The options of the first request.
     options: LogOptions,
     follower: Follower,
     current: Option<Body>,
     previous: Option<Body>,
     /// The error of the last connection that broke, until the log is resumed.
-    broke: Option<ApiError>,
+    broken: Option<ApiError>,
     /// The error of the last request, if it failed.
     refused: Option<ApiError>,
     _permit: OwnedSemaphorePermit,
@@ -215,16 +215,16 @@ impl Log {
     }
 
     async fn read(&mut self, run: Run) -> Event {
-        let slot = match run {
+        let connection = match run {
             Run::Current => &mut self.current,
             Run::Previous => &mut self.previous,
         };
-        while let Some(body) = slot {
+        while let Some(body) = connection {
             match body.frame().await {
-                None => *slot = None,
+                None => *connection = None,
                 Some(Err(error)) => {
-                    *slot = None;
-                    self.broke = Some(broken_stream(&error));
+                    *connection = None;
+                    self.broken = Some(broken_stream(&error));
                     return Event::Broken;
                 }
                 Some(Ok(frame)) => {
@@ -262,15 +262,15 @@ impl Log {
     }
 
     async fn status(&mut self) -> Result<Event, ApiError> {
-        let pod = self.inner.look_at(&self.pod).await?;
+        let pod = self.inner.read_pod(&self.pod).await?;
         Ok(Event::Status(Status::of(&pod, self.options.container.as_deref())))
     }
 
-    /// The cause comes before its consequences.
+    /// The error of the broken connection takes precedence over those of later requests.
     fn error(&mut self) -> ApiError {
-        let error = self.broke.take().or_else(|| self.refused.take());
+        let error = self.broken.take().or_else(|| self.refused.take());
         error.unwrap_or_else(|| {
-            ApiError::new(ErrorCode::NotFound, "the rest of the log is not available any more")
+            ApiError::new(ErrorCode::NotFound, "the rest of the log is no longer available")
         })
     }
 }
@@ -289,7 +289,7 @@ fn query(options: &LogOptions) -> Result<Query, ApiError> {
     }
     if let Some(since) = options.since {
         let time = i64::try_from(since).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        let time = time.ok_or_else(|| ApiError::invalid(format!("{since} ms is no time of ours")))?;
+        let time = time.ok_or_else(|| ApiError::invalid(format!("invalid time: {since} ms since 1970")))?;
         query.set("sinceTime", time);
     }
     if let Some(lines) = options.tail_lines {

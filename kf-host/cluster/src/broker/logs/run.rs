@@ -1,12 +1,12 @@
-//! Which run of a container a pod's status is about.
+//! Determines which run of a container a pod's status is about.
 //!
-//! A status has its times in whole seconds and may lag the kubelet. It is never ahead: a run that it reports as over is
+//! A status has times in whole seconds and may lag the kubelet, but is never ahead: a run that it reports as over is
 //! over, but one that it reports as running may have ended.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::stamps::Position;
+use super::position::LogPosition;
 
 /// The status of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) enum Verdict {
     Previous(Ended),
     /// The same, unless two runs started in the second of its last line. If that line is in the log, it is the one.
     MaybePrevious,
-    /// Its log is not available: the container was restarted again, or the pod is another one.
+    /// Its log is not available: the container was restarted again, or the pod was replaced.
     Gone,
 }
 
@@ -96,8 +96,8 @@ pub(super) fn statuses<'p>(pod: &'p Value, container: Option<&'p str>) -> impl I
         })
 }
 
-/// What became of a run with these lines.
-pub(super) fn verdict_by_lines(status: Option<&Status>, position: &Position) -> Verdict {
+/// The verdict on a run with these lines.
+pub(super) fn verdict_by_lines(status: Option<&Status>, position: &LogPosition) -> Verdict {
     // The run has lines, so a container that was never started is another pod's.
     let Some(status) = status.filter(|status| status.has_run()) else { return Verdict::Gone };
     // The last line may be of the second of the restart. But the run before this one ended before its first line.
@@ -116,7 +116,7 @@ pub(super) fn verdict_by_lines(status: Option<&Status>, position: &Position) -> 
     }
 }
 
-/// What became of a run without lines.
+/// The verdict on a run without lines.
 pub(super) fn verdict_by_restarts(status: Option<&Status>, run: &RunId) -> Verdict {
     let Some(status) = status.filter(|status| status.id.pod == run.pod) else { return Verdict::Gone };
     let waits = status.state == State::Waiting;
@@ -133,7 +133,7 @@ pub(super) fn verdict_by_restarts(status: Option<&Status>, run: &RunId) -> Verdi
 mod tests {
     use serde_json::json;
 
-    use super::super::stamps::Lines;
+    use super::super::position::Lines;
     use super::*;
 
     fn at(second: &str) -> String {
@@ -157,8 +157,8 @@ mod tests {
     }
 
     /// Lines from one second to another.
-    fn position(first: &str, last: &str) -> Position {
-        let mut position = Position::default();
+    fn position(first: &str, last: &str) -> LogPosition {
+        let mut position = LogPosition::default();
         let lines = format!("{} first\n{} last\n", at(first), at(last));
         Lines::new().take(lines.as_bytes(), &mut position);
         position
@@ -172,10 +172,10 @@ mod tests {
     const OVER: Verdict = Verdict::Current { running: false };
 
     #[test]
-    fn run_is_distinguished_from_the_next_by_their_times() {
+    fn run_is_distinguished_from_next_by_times() {
         let none = Value::Null;
         assert_eq!(verdict(running("00", &none), "00.1", "05.5"), RUNNING);
-        // The first line may be written before the runtime has identified the begin.
+        // The first line may be written before the runtime records the start.
         assert_eq!(verdict(running("01", &none), "00.9", "05.5"), RUNNING);
         assert!(matches!(verdict(running("06", &ended("00", "05")), "00.1", "05.5"), Verdict::Previous(_)));
         // The next run started in the second of the last line.
@@ -198,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn container_never_started_is_another_pods() {
+    fn container_never_started_belongs_to_another_pod() {
         assert_eq!(verdict(status(json!({"state": {"waiting": {}}})), "00.1", "05.5"), Verdict::Gone);
         assert_eq!(verdict(None, "00.1", "05.5"), Verdict::Gone);
     }
 
     #[test]
-    fn silent_run_is_distinguished_from_the_next_by_restart_count() {
+    fn silent_run_is_distinguished_from_next_by_restart_count() {
         let run = RunId { pod: "5f1c".into(), restarts: 1 };
         let after = |restarts: i64, state: Value| {
             status(json!({"restartCount": restarts, "state": state, "lastState": ended("00", "05")}))
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn status_is_that_of_the_named_container() {
+    fn status_is_that_of_named_container() {
         let pod = json!({"status": {
             "containerStatuses": [{"name": "main", "restartCount": 1}],
             "initContainerStatuses": [{"name": "fetch", "restartCount": 2}],

@@ -82,12 +82,12 @@ struct Outage {
     to: Time,
 }
 
-/// How one connection fares, apart from outages.
+/// The faults of one connection, in addition to outages.
 #[derive(Clone, Copy, Debug)]
-struct Fate {
+struct Faults {
     /// It breaks after this many bytes.
     bytes: Option<usize>,
-    /// It stalls at first.
+    /// It stalls for this time at first.
     slow: Time,
 }
 
@@ -99,7 +99,7 @@ struct Connection {
     opened: Time,
     next: usize,
     pending: Vec<u8>,
-    fate: Fate,
+    faults: Faults,
 }
 
 #[derive(Clone, Debug)]
@@ -109,11 +109,11 @@ struct Plan {
     first: usize,
     opened: Time,
     outages: Vec<Outage>,
-    fates: Vec<Fate>,
-    /// Whether each request fails.
+    faults: Vec<Faults>,
+    /// Whether each of the requests fails.
     failures: Vec<bool>,
     lags: Vec<Time>,
-    /// A run that ended is reported as waiting to be restarted.
+    /// A run that ended is reported as waiting for a restart.
     backs_off: bool,
     chunk: usize,
 }
@@ -127,11 +127,11 @@ impl Plan {
 struct Node<'p> {
     plan: &'p Plan,
     now: Time,
-    fates: usize,
+    faults: usize,
     requests: usize,
     lags: usize,
-    /// The time of the last status: it never goes back.
-    told: Time,
+    /// The time of the last status, which never goes back.
+    reported: Time,
     current: Option<Connection>,
     previous: Option<Connection>,
 }
@@ -141,10 +141,10 @@ impl<'p> Node<'p> {
         let mut node = Self {
             plan,
             now: plan.opened,
-            fates: 0,
+            faults: 0,
             requests: 0,
             lags: 0,
-            told: 0,
+            reported: 0,
             current: None,
             previous: None,
         };
@@ -187,8 +187,8 @@ impl<'p> Node<'p> {
     }
 
     fn connection(&mut self, container: usize, follows: bool, since: Time) -> Connection {
-        let fate = self.plan.fates.get(self.fates).copied();
-        self.fates += 1;
+        let faults = self.plan.faults.get(self.faults).copied();
+        self.faults += 1;
         Connection {
             container,
             follows,
@@ -196,7 +196,7 @@ impl<'p> Node<'p> {
             opened: self.now,
             next: self.plan.containers[container].first_line(self.now),
             pending: Vec::new(),
-            fate: fate.unwrap_or(Fate { bytes: None, slow: 0 }),
+            faults: faults.unwrap_or(Faults { bytes: None, slow: 0 }),
         }
     }
 
@@ -204,7 +204,7 @@ impl<'p> Node<'p> {
         match action {
             Action::Connect { run, since } => self.connect(run, since),
             Action::Read { run, timeout } => self.read(run, timeout),
-            Action::GetStatus => self.look(),
+            Action::GetStatus => self.status(),
             Action::Pause(pause) => {
                 self.now += nanoseconds(pause);
                 Event::Resumed
@@ -216,7 +216,7 @@ impl<'p> Node<'p> {
     fn connect(&mut self, run: Run, since: Option<Timestamp>) -> Event {
         self.now += ROUND_TRIP;
         if self.fails() || self.outage().is_some() {
-            // An API server that has just started refuses everybody.
+            // An API server answers 403 after a restart.
             let codes = [ErrorCode::Internal, ErrorCode::Forbidden];
             return Event::Refused(codes[usize::from(self.now % 2 == 1)]);
         }
@@ -232,16 +232,16 @@ impl<'p> Node<'p> {
         Event::Connected
     }
 
-    fn look(&mut self) -> Event {
+    fn status(&mut self) -> Event {
         self.now += ROUND_TRIP;
         if self.fails() || self.outage().is_some_and(|outage| outage.who != Who::Kubelet) {
             return Event::Refused(ErrorCode::Unreachable);
         }
         let lag = self.plan.lags.get(self.lags).copied().unwrap_or(0);
         self.lags += 1;
-        self.told = self.told.max(self.now - lag);
-        let (current, ended) = self.known(self.told);
-        // Whoever requested the log saw the run in the status.
+        self.reported = self.reported.max(self.now - lag);
+        let (current, ended) = self.known(self.reported);
+        // The client saw the run in the status before it requested the log.
         let (current, ended) =
             if current < self.plan.first { (self.plan.first, false) } else { (current, ended) };
         let container = &self.plan.containers[current];
@@ -264,14 +264,14 @@ impl<'p> Node<'p> {
     }
 
     fn read(&mut self, run: Run, timeout: Option<Duration>) -> Event {
-        let slot = match run {
+        let connection = match run {
             Run::Current => &mut self.current,
             Run::Previous => &mut self.previous,
         };
-        let Some(connection) = slot else { return Event::Ended };
-        let event = connection.read(self.plan, &mut self.now, timeout);
+        let Some(open) = connection else { return Event::Ended };
+        let event = open.read(self.plan, &mut self.now, timeout);
         if matches!(event, Event::Ended | Event::Broken) {
-            *slot = None;
+            *connection = None;
         }
         event
     }
@@ -285,16 +285,16 @@ impl Connection {
         let limit = outage.map_or(Time::MAX, |outage| outage.from);
         let called = *now;
         loop {
-            if self.fate.bytes == Some(0) {
+            if self.faults.bytes == Some(0) {
                 return Event::Broken;
             }
-            let ready = self.opened + self.fate.slow;
+            let ready = self.opened + self.faults.slow;
             if *now >= ready {
                 self.fill(container, (*now).min(limit));
                 if !self.pending.is_empty() {
-                    let most = self.fate.bytes.unwrap_or(usize::MAX);
-                    let count = plan.chunk.min(most).min(self.pending.len());
-                    self.fate.bytes = self.fate.bytes.map(|bytes| bytes - count);
+                    let max = self.faults.bytes.unwrap_or(usize::MAX);
+                    let count = plan.chunk.min(max).min(self.pending.len());
+                    self.faults.bytes = self.faults.bytes.map(|bytes| bytes - count);
                     return Event::Data(Bytes::from(self.pending.drain(..count).collect::<Vec<_>>()));
                 }
                 if container.ended <= (*now).min(limit) || !self.follows {
@@ -302,7 +302,7 @@ impl Connection {
                 }
             }
             if *now >= limit {
-                // When the kubelet goes away, the API server ends the response regularly.
+                // If the kubelet becomes unavailable, the API server ends the response cleanly.
                 let ends = outage.is_some_and(|outage| outage.who != Who::ApiServer) && called <= limit;
                 return if ends && *now >= ready { Event::Ended } else { Event::Broken };
             }
@@ -337,8 +337,7 @@ struct Outcome {
     complete: bool,
     /// The connection ended before the first line and before the run was identified.
     unknown: bool,
-    /// The log was still available at the end, and requests for it did not fail as often as a follower
-    /// gives up.
+    /// The log was still available at the end, and fewer requests failed than the follower's limit.
     served: bool,
     trace: String,
 }
@@ -350,7 +349,7 @@ fn follow(plan: &Plan) -> Outcome {
     let mut follower = Follower::new(true);
     let mut out = Vec::new();
     let mut action = follower.action();
-    let (mut unknown, mut looked, mut trace) = (false, false, String::new());
+    let (mut unknown, mut has_status, mut trace) = (false, false, String::new());
     let mut failures = 0;
     for _ in 0..20_000 {
         let done = matches!(action, Action::Finish | Action::Fail);
@@ -366,12 +365,12 @@ fn follow(plan: &Plan) -> Outcome {
             _ => {}
         }
         unknown |= match &event {
-            Event::Ended | Event::Broken => !looked && out.is_empty(),
+            Event::Ended | Event::Broken => !has_status && out.is_empty(),
             // The next run started before this one was identified.
-            Event::Status(Some(status)) => !looked && out.is_empty() && status.id != plan.id(plan.first),
+            Event::Status(Some(status)) => !has_status && out.is_empty() && status.id != plan.id(plan.first),
             _ => false,
         };
-        looked |= matches!(event, Event::Status(_));
+        has_status |= matches!(event, Event::Status(_));
         let _ = writeln!(trace, "{} {action:?} -> {event:?}", timestamp(node.now));
         let chunk;
         (chunk, action) = follower.on(event);
@@ -416,8 +415,8 @@ fn raw_container(rotates: bool) -> impl Strategy<Value = RawContainer> {
     )
 }
 
-/// One run after the other, with the kubelet's back-off of ten seconds before the second restart. If `spread`, none
-/// starts in the second in which the one before ended.
+/// Consecutive runs, with the kubelet's back-off of ten seconds before the second restart. If `spread`, none starts in
+/// the second in which the previous one ended.
 fn containers(raw: &[RawContainer], begin: Time, spread: bool) -> Vec<Container> {
     let mut all: Vec<Container> = Vec::new();
     for (number, raw) in raw.iter().enumerate() {
@@ -446,7 +445,7 @@ fn containers(raw: &[RawContainer], begin: Time, spread: bool) -> Vec<Container>
         }
         let ended = written + raw.end;
         let known = before.1.max(started + raw.known);
-        // Not between lines of the same nanosecond, which could not be told apart afterwards.
+        // Not between lines of the same nanosecond, which could not be distinguished afterwards.
         let rotates = |at: &Time| {
             let line = lines.partition_point(|line| line.written < *at);
             lines.get(line).is_none_or(|next| next.stamp != lines[line - 1].stamp)
@@ -466,7 +465,7 @@ prop_compose! {
         begin in 0..SECOND,
         opened in select(vec![0, 0, 10, 50, 95]),
         outages in vec((-4 * SECOND..8 * SECOND, 20 * MS..8 * SECOND, select(vec![Who::ApiServer, Who::Kubelet, Who::Both])), 0..4),
-        fates in vec((
+        faults in vec((
             prop_oneof![Just(None), (0..400_usize).prop_map(Some)],
             prop_oneof![3 => Just(0), 1 => 0..12 * SECOND],
         ), 0..8),
@@ -477,7 +476,7 @@ prop_compose! {
         chunk in select(vec![1, 7, 64, 4096]),
     ) -> Plan {
         let first = first.min(raw.len() - 1);
-        // The lines of a run without a known line are told from the next one's by their second.
+        // Without a known line, the lines of a run are distinguished from those of the next by their second.
         let crowded = crowded && !rotates && !raw[first].lines.is_empty();
         let containers = containers(&raw, 1_700_000_000 * SECOND + begin, !crowded);
         let followed = &containers[first];
@@ -491,16 +490,16 @@ prop_compose! {
             Outage { who, from, to: from + length }
         });
         let outages: Vec<_> = outages.collect();
-        let wanted = followed.known + span * opened / 100;
-        let is_free = outages.iter().all(|outage| !(outage.from..outage.to).contains(&wanted));
-        let mut opened = if is_free { wanted } else { followed.known };
-        let mut fates: Vec<_> = fates.into_iter().map(|(bytes, slow)| Fate { bytes, slow }).collect();
+        let requested = followed.known + span * opened / 100;
+        let is_free = outages.iter().all(|outage| !(outage.from..outage.to).contains(&requested));
+        let mut opened = if is_free { requested } else { followed.known };
+        let mut faults: Vec<_> = faults.into_iter().map(|(bytes, slow)| Faults { bytes, slow }).collect();
         if crowded {
             opened = opened.max(followed.lines[0].written);
-            let first = Fate { bytes: fates.first().and_then(|fate| fate.bytes).map(|bytes| bytes + 40), slow: 0 };
-            fates.iter_mut().take(1).for_each(|fate| *fate = first);
+            let first = Faults { bytes: faults.first().and_then(|faults| faults.bytes).map(|bytes| bytes + 40), slow: 0 };
+            faults.iter_mut().take(1).for_each(|faults| *faults = first);
         }
-        Plan { containers, first, opened, outages, fates, failures, lags, backs_off, chunk }
+        Plan { containers, first, opened, outages, faults, failures, lags, backs_off, chunk }
     }
 }
 
@@ -518,8 +517,8 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// Each line once and in order, none of another run, and all of them, unless the log is not available any more: then
-    /// it fails.
+    /// Each line once and in order, none of another run, and all of them, unless the log is no longer available: then it
+    /// fails.
     #[test]
     fn log_across_breaks_and_restarts_has_each_line_once_and_in_order(plan in plan(false)) {
         let outcome = follow(&plan);
@@ -537,7 +536,7 @@ proptest! {
         prop_assert!(
             match (outcome.unknown, outcome.served) {
                 (true, _) => true,
-                // That a run wrote nothing cannot be proved.
+                // It cannot be proved that a run wrote nothing.
                 (_, true) => is_complete && (outcome.complete || expected.is_empty()),
                 (_, false) => !outcome.complete || is_complete || outcome.text.is_empty(),
             },

@@ -1,4 +1,4 @@
-//! The broker against a server made of canned answers: every request it sends is looked at.
+//! Tests the broker with a server that returns canned responses and records all requests.
 
 mod mutated;
 mod reading;
@@ -26,7 +26,7 @@ use tower::service_fn;
 
 use super::*;
 
-/// A request as it left, and what to answer.
+/// A request as it was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) method: String,
@@ -35,10 +35,10 @@ pub(super) struct Sent {
     pub(super) body: Value,
 }
 
-/// Bytes, and how the connection ends.
+/// The body of a response, which may end with an error.
 type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Answers in order and remembers what was asked.
+/// Returns the responses in order and records the requests.
 #[derive(Clone, Default)]
 pub(super) struct Server {
     pub(super) sent: Arc<Mutex<Vec<Sent>>>,
@@ -54,13 +54,13 @@ impl Server {
         self.push(Response::builder().status(code), [Ok(body)]);
     }
 
-    /// The connection breaks after this.
+    /// The connection breaks after this body.
     pub(super) fn broken(&self, code: u16, body: Vec<u8>) {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         self.push(Response::builder().status(code), [Ok(body), Err(reset)]);
     }
 
-    /// The connection begins, says nothing, and breaks after a while.
+    /// The connection opens, stays silent, and breaks after a while.
     pub(super) fn silent(&self) {
         let silence = stream::once(async {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -70,7 +70,7 @@ impl Server {
         self.answers.lock().unwrap().push_back(Response::new(body));
     }
 
-    /// The answer begins with this and does not go on.
+    /// The body starts with this and never continues.
     pub(super) fn stuck(&self, code: u16, body: Vec<u8>) {
         let begin = stream::iter([Ok(Frame::data(Bytes::from(body)))]);
         let body = StreamBody::new(begin.chain(stream::pending())).boxed_unsync();

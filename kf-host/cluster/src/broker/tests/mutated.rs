@@ -1,7 +1,7 @@
-//! Whatever a server answers: recorded answers, changed at random in their structure and in their bytes.
+//! Recorded responses with random mutations of their structure and bytes.
 //!
-//! Nothing may panic, what is no success is an error, no word of an answer drives a terminal, and an answer that was
-//! changed allows nothing that it does not say.
+//! Nothing panics, every failure is an error, no message contains terminal control characters, and a mutated response
+//! allows nothing that it does not state.
 
 use futures_util::StreamExt as _;
 use kf_core::api::{AccessQuestion, ApiError, KubeApi as _};
@@ -14,7 +14,7 @@ use super::*;
 use crate::connection::Connection;
 use crate::preflight::{ServedResources, granters};
 
-/// As servers of several versions answered, cut to what is looked at.
+/// Responses of servers of several versions, reduced to the fields that are read.
 const RECORDED: [&str; 16] = [
     r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"10245","continue":"eyJ2IjoibWV0YS5rOHMuaW8vdjEifQ","remainingItemCount":7},"items":[{"metadata":{"name":"mnist-node-0-0-x7k2p","namespace":"team-a","uid":"0b5e","resourceVersion":"10240","labels":{"jobset.sigs.k8s.io/jobset-name":"mnist"},"managedFields":[{"manager":"kube-controller-manager"}]},"spec":{"containers":[{"name":"node","image":"train:1"}]},"status":{"phase":"Running","containerStatuses":[{"name":"node","restartCount":0,"state":{"running":{"startedAt":"2026-01-01T12:00:00Z"}}}]}},{"metadata":{"name":"web","namespace":"team-a"},"status":{"phase":"Pending"}}]}"#,
     r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"team-a","uid":"1c","resourceVersion":"7"},"status":{"phase":"Failed","reason":"Evicted","message":"The node was low on resource: memory."}}"#,
@@ -34,7 +34,7 @@ const RECORDED: [&str; 16] = [
     r#"{"kind":"RoleBindingList","items":[{"roleRef":{"kind":"ClusterRole","name":"kubeflow-admin"},"subjects":[{"kind":"User","name":"bob"},{"kind":"Group","name":"ml"}]}]}"#,
 ];
 
-/// What a field may turn out to be.
+/// Unexpected values of a field.
 fn odd(choice: usize) -> Value {
     match choice % 12 {
         0 => Value::Null,
@@ -54,13 +54,13 @@ fn odd(choice: usize) -> Value {
 
 #[derive(Clone, Debug)]
 enum Edit {
-    /// A value of the document becomes another.
+    /// Replaces a value of the document.
     Value(Index, usize),
     Remove(Index),
     Flip(Index, u8),
     Cut(Index, usize),
     Insert(Index, Vec<u8>),
-    /// A part of it comes twice.
+    /// Repeats a part of it.
     Repeat(Index, usize),
 }
 
@@ -146,12 +146,12 @@ fn answer() -> impl Strategy<Value = (u16, Vec<u8>)> {
     })
 }
 
-/// Time passes at once, as a watch leaves a server alone for a while.
+/// With paused time, as a watch pauses between requests.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// A server that answers everything so.
+/// A server that returns this response to every request.
 fn always(code: u16, body: &[u8]) -> Connection {
     let body = body.to_vec();
     let service = service_fn(move |_: Request<Body>| {
@@ -173,19 +173,19 @@ fn broker(code: u16, body: &[u8]) -> Broker {
     Broker::new(BrokerConfig { connection: Arc::new(always(code, body)), budgets, ..config }).unwrap()
 }
 
-fn is_calm(text: &str) -> bool {
+fn is_printable(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
 fn check<T>(code: u16, answer: Result<T, ApiError>) -> Result<Option<T>, TestCaseError> {
     match answer {
         Ok(value) => {
-            prop_assert!((200..300).contains(&code), "{code} is no success");
+            prop_assert!((200..300).contains(&code), "{code} is not a success");
             Ok(Some(value))
         }
         Err(error) => {
-            prop_assert!(is_calm(&error.message), "{:?}", error.message);
-            prop_assert!(error.hint.as_deref().is_none_or(is_calm), "{:?}", error.hint);
+            prop_assert!(is_printable(&error.message), "{:?}", error.message);
+            prop_assert!(error.hint.as_deref().is_none_or(is_printable), "{:?}", error.hint);
             Ok(None)
         }
     }
@@ -202,14 +202,14 @@ fn question() -> AccessQuestion {
 }
 
 async fn ask(code: u16, body: &[u8]) -> Result<(), TestCaseError> {
-    let said = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let sent = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let broker = broker(code, body);
     check(code, broker.get(object("", "Pod", "web")).await)?;
     check(code, broker.get(object("trainer.kubeflow.org", "TrainJob", "x")).await)?;
     if let Some(page) = check(code, broker.list(all("", "Pod"), Some(2), None).await)? {
         prop_assert!(page.items.len() <= 2);
     }
-    // A group that is not there has no kinds.
+    // A missing group has no kinds.
     let discovered = if code == 404 { 200 } else { code };
     for kind in check(discovered, broker.discover("trainer.kubeflow.org".into()).await)?.unwrap_or_default() {
         let names =
@@ -220,13 +220,13 @@ async fn ask(code: u16, body: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(names, "{kind:?}");
     }
     for verdict in check(code, broker.can_i(vec![question()]).await)?.unwrap_or_default() {
-        let clear = said.pointer("/status/allowed") == Some(&json!(true))
-            && said.pointer("/status/denied") != Some(&json!(true));
+        let clear = sent.pointer("/status/allowed") == Some(&json!(true))
+            && sent.pointer("/status/denied") != Some(&json!(true));
         prop_assert_eq!(verdict.allowed, clear);
-        prop_assert!(verdict.reason.as_deref().is_none_or(is_calm));
+        prop_assert!(verdict.reason.as_deref().is_none_or(is_printable));
     }
     if let Some(me) = check(code, broker.whoami().await)? {
-        prop_assert_eq!(said.pointer("/status/userInfo/username"), Some(&json!(me.username)));
+        prop_assert_eq!(sent.pointer("/status/userInfo/username"), Some(&json!(me.username)));
     }
     if let Some(mut events) = check(code, broker.watch(all("", "Pod"), "4".into()).await)? {
         for _ in 0..20 {
@@ -235,13 +235,13 @@ async fn ask(code: u16, body: &[u8]) -> Result<(), TestCaseError> {
         }
     }
     for warning in broker.withheld().iter().map(|(_, words)| words).chain(&broker.warnings()) {
-        prop_assert!(is_calm(warning), "{warning:?}");
+        prop_assert!(is_printable(warning), "{warning:?}");
     }
-    // The host's own questions.
+    // The host's own requests.
     let connection = always(code, body);
     check(code, crate::namespaces::list(&connection).await)?;
     for granter in granters(&connection, &Namespace::parse("team-a").unwrap()).await {
-        prop_assert!(is_calm(&granter.subject) && is_calm(&granter.role), "{granter:?}");
+        prop_assert!(is_printable(&granter.subject) && is_printable(&granter.role), "{granter:?}");
     }
     let rules = RuleSet::parse(&[rule("trainer.kubeflow.org", &["trainjobs"], &["get"])]).unwrap();
     let _missing = ServedResources::default().first_missing(&connection, &rules).await;
@@ -252,13 +252,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn changed_answer_is_read_or_refused_and_allows_nothing((code, body) in answer()) {
+    fn mutated_response_is_parsed_or_refused_and_allows_nothing((code, body) in answer()) {
         runtime().block_on(ask(code, &body))?;
     }
 }
 
 #[test]
-fn recorded_answers_are_read_as_they_are() {
+fn recorded_responses_are_parsed() {
     for recorded in RECORDED {
         runtime().block_on(ask(200, recorded.as_bytes())).unwrap();
     }

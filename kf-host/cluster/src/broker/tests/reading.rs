@@ -5,7 +5,7 @@ use kf_core::grants::Layer;
 use super::*;
 
 #[tokio::test]
-async fn a_get_is_one_request_with_the_broker_s_headers_and_no_others() {
+async fn get_sends_one_request_with_headers_of_broker_only() {
     let server = Server::default();
     server.answer(200, &json!({"kind": "Pod", "metadata": {"name": "web-0", "managedFields": []}}));
     let broker = server.broker(&[rule("", &["pods"], &["get"])]);
@@ -50,7 +50,7 @@ async fn hostile_names_never_become_requests() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_not_asked() {
+async fn call_without_grant_is_not_sent() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["pods"], &["get"])]);
     let refused = |error: ApiError| error.refusal.unwrap().layer;
@@ -66,7 +66,7 @@ async fn what_is_not_granted_is_not_asked() {
 }
 
 #[tokio::test]
-async fn the_environment_s_own_namespace_is_part_of_it() {
+async fn namespace_object_of_environment_is_in_scope() {
     let server = Server::default();
     server.answer(200, &json!({"metadata": {"name": "team-a"}}));
     let broker = server.broker(&[rule("", &["namespaces"], &["get", "list"])]);
@@ -79,7 +79,7 @@ async fn the_environment_s_own_namespace_is_part_of_it() {
 }
 
 #[tokio::test]
-async fn a_list_is_paged_and_its_selectors_are_written_anew() {
+async fn list_is_paged_and_selectors_are_normalized() {
     let server = Server::default();
     server.answer(
         200,
@@ -109,7 +109,7 @@ async fn a_list_is_paged_and_its_selectors_are_written_anew() {
 }
 
 #[tokio::test]
-async fn secrets_come_without_their_data_unless_it_is_granted() {
+async fn secrets_are_redacted_without_grant_for_data() {
     let secret = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "aHVudGVyMg=="}});
     let list = json!({"items": [secret], "metadata": {}});
     let (plain, mut with_data) =
@@ -128,7 +128,7 @@ async fn secrets_come_without_their_data_unless_it_is_granted() {
 }
 
 #[tokio::test]
-async fn a_custom_kind_is_discovered_once() {
+async fn custom_kind_is_discovered_once() {
     let server = Server::default();
     server.answer(
         200,
@@ -161,7 +161,7 @@ async fn a_custom_kind_is_discovered_once() {
 }
 
 #[tokio::test]
-async fn budgets_end_a_runaway() {
+async fn call_over_budget_is_refused() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["get"])]);
     config.budgets = Budgets { calls: 2, response: 20, ..Budgets::default() };
@@ -180,13 +180,13 @@ async fn budgets_end_a_runaway() {
     assert_eq!(error.code, ErrorCode::Budget);
 }
 
-/// A page with so many of one item.
+/// A page with `count` copies of an item.
 fn page_of(item: &str, count: usize) -> Vec<u8> {
     format!("{{\"items\":[{}],\"metadata\":{{}}}}", vec![item; count].join(",")).into_bytes()
 }
 
 #[tokio::test]
-async fn page_is_held_to_the_limit_that_was_asked() {
+async fn page_over_requested_limit_is_refused() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["pods"], &["list"])]);
     for (limit, count) in [(Some(3), 3), (None, 500), (Some(10_000), 500)] {
@@ -195,13 +195,13 @@ async fn page_is_held_to_the_limit_that_was_asked() {
         server.raw(200, page_of("{}", count + 1));
         let error = broker.list(all("", "Pod"), limit, None).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Budget);
-        let told = format!("the API server's answer about pods in team-a has more than {count} items");
-        assert_eq!(error.message, told);
+        let message = format!("the API server's response for pods in team-a has more than {count} items");
+        assert_eq!(error.message, message);
     }
 }
 
 #[tokio::test]
-async fn answer_of_too_many_values_is_refused() {
+async fn response_with_too_many_values_is_refused() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["pods"], &["get", "list", "watch"])]);
     let many = format!("{{\"spec\":[{}0]}}", "0,".repeat(kf_core::json::MAX_NODES));
@@ -214,9 +214,9 @@ async fn answer_of_too_many_values_is_refused() {
     assert_eq!(events.next().await.unwrap().unwrap_err().code, ErrorCode::Budget);
 }
 
-/// It is taken in in blocks.
+/// It is read in blocks.
 #[tokio::test]
-async fn large_page_is_read_to_its_last_item() {
+async fn large_page_is_parsed_completely() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["configmaps"], &["list"])]);
     let item = |n: usize| {
@@ -229,9 +229,9 @@ async fn large_page_is_read_to_its_last_item() {
     assert_eq!(page.items[399].value().unwrap()["metadata"]["name"], "c399");
 }
 
-/// The beginning of an endless error page is enough to know that it is none of the API server's.
+/// The start of an endless error page is enough to see that it is not a `Status`.
 #[tokio::test]
-async fn error_without_end_is_not_taken_in() {
+async fn endless_error_response_is_truncated() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["get"])]);
     config.budgets = Budgets { bytes: 20 << 20, ..Budgets::default() };
@@ -242,15 +242,15 @@ async fn error_without_end_is_not_taken_in() {
     let error = broker.get(object("", "Pod", "a")).await.unwrap_err();
     assert_eq!(
         (error.code, error.message.as_str()),
-        (ErrorCode::Invalid, "the answer 422 is not the API server's")
+        (ErrorCode::Invalid, "response 422 is not from the API server")
     );
 }
 
 #[tokio::test]
-async fn a_log_is_a_stream_of_bytes_and_counts_as_open() {
+async fn log_is_a_byte_stream_and_counts_as_stream() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods/log"], &["get"])]);
-    // Enough for a look at the pod, not for the log.
+    // Enough to read the pod, but not the log, which does not count.
     config.budgets = Budgets { streams: 1, bytes: 200, ..Budgets::default() };
     let broker = Broker::new(config).unwrap();
     let long = "long ".repeat(100);
@@ -292,7 +292,7 @@ fn main(state: Value) -> Value {
     json!({"status": {"containerStatuses": [{"name": "main", "state": state}]}})
 }
 
-/// What is said on a log that is followed until it ends or fails, and the requests it took.
+/// The output of a followed log until it ends or fails, and the requests.
 async fn follow(server: &Server) -> (String, Option<ApiError>, Vec<String>) {
     let broker = server.broker(&[rule("", &["pods/log"], &["get"])]);
     let options = LogOptions { follow: true, ..LogOptions::default() };
@@ -307,26 +307,26 @@ async fn follow(server: &Server) -> (String, Option<ApiError>, Vec<String>) {
     (String::from_utf8(text).unwrap(), failed, server.requests())
 }
 
-/// The same of a log that ends.
+/// The same for a log that ends without an error.
 async fn followed(server: &Server) -> (String, Vec<String>) {
     let (text, failed, requests) = follow(server).await;
     assert_eq!(failed, None, "{requests:#?}");
     (text, requests)
 }
 
-/// The container `main` runs since the beginning of the minute.
+/// The container `main`, running since the start of the minute.
 fn running() -> Value {
     main(json!({"running": {"startedAt": "2026-01-01T12:00:00Z"}}))
 }
 
-/// What the kubelet answers where there was no run before this one.
+/// The kubelet's answer if there is no previous run.
 fn no_previous(server: &Server) {
     let message = "previous terminated container \"main\" in pod \"web-0\" not found";
     server.answer(400, &status(400, "BadRequest", message));
 }
 
 #[tokio::test(start_paused = true)]
-async fn log_is_resumed_where_its_connection_ended() {
+async fn log_is_resumed_where_connection_ended() {
     let server = Server::default();
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &running());
@@ -342,7 +342,7 @@ async fn log_is_resumed_where_its_connection_ended() {
     assert_eq!(requests.len(), 4);
 }
 
-/// The log of the next run is another log.
+/// The log of the next run is not part of it.
 #[tokio::test(start_paused = true)]
 async fn log_ends_with_its_run() {
     let server = Server::default();
@@ -353,9 +353,9 @@ async fn log_ends_with_its_run() {
     assert_eq!(requests.len(), 2);
 }
 
-/// The kubelet has the next run's log before the pod's status tells of the restart.
+/// The kubelet serves the next run's log before the pod's status shows the restart.
 #[tokio::test(start_paused = true)]
-async fn log_of_the_next_run_behind_an_old_status_is_not_passed_on() {
+async fn log_of_next_run_is_not_emitted_with_stale_status() {
     let server = Server::default();
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &running());
@@ -367,10 +367,10 @@ async fn log_of_the_next_run_behind_an_old_status_is_not_passed_on() {
     assert_eq!(requests.len(), 4);
 }
 
-/// The status is still old when the API server goes away: that nobody answers does not make the next run's lines this
-/// one's.
+/// The status is still stale when the API server becomes unavailable, which does not make the next run's lines part of
+/// this log.
 #[tokio::test(start_paused = true)]
-async fn log_of_the_next_run_is_not_passed_on_when_the_next_request_fails() {
+async fn log_of_next_run_is_not_emitted_after_failed_request() {
     let server = Server::default();
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &running());
@@ -383,7 +383,7 @@ async fn log_of_the_next_run_is_not_passed_on_when_the_next_request_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rest_of_a_run_after_a_restart_is_read_from_the_previous_log() {
+async fn rest_of_run_after_restart_is_read_from_previous_log() {
     let server = Server::default();
     server.broken(200, lines(&[("01", "one"), ("02", "two")]));
     server.raw(200, lines(&[("03", "one of the next")]));
@@ -396,9 +396,9 @@ async fn rest_of_a_run_after_a_restart_is_read_from_the_previous_log() {
     assert_eq!(requests.len(), 4);
 }
 
-/// Of two restarts while nobody listened the kubelet keeps the last run alone.
+/// After two restarts without a connection, the kubelet only keeps the last run.
 #[tokio::test(start_paused = true)]
-async fn log_whose_rest_is_not_kept_fails_with_what_broke_it() {
+async fn log_without_available_rest_fails_with_connection_error() {
     let server = Server::default();
     server.broken(200, lines(&[("01", "one"), ("02", "two")]));
     server.raw(200, lines(&[("20", "one of the next but one")]));
@@ -409,13 +409,13 @@ async fn log_whose_rest_is_not_kept_fails_with_what_broke_it() {
     server.answer(200, &pod);
     let (text, failed, requests) = follow(&server).await;
     assert_eq!(text, "one\ntwo\n");
-    assert!(failed.unwrap().message.contains("broke off"));
+    assert!(failed.unwrap().message.contains("connection to the API server failed"));
     assert_eq!(requests.len(), 4);
 }
 
-/// There was no run before this one, so the new lines are this one's.
+/// There is no previous run, so the new lines are part of this one.
 #[tokio::test(start_paused = true)]
-async fn log_whose_last_line_was_rotated_away_goes_on_with_the_new_file() {
+async fn log_with_rotated_last_line_continues_with_new_file() {
     let server = Server::default();
     server.raw(200, lines(&[("01", "one"), ("02", "two")]));
     server.answer(200, &running());
@@ -428,9 +428,9 @@ async fn log_whose_last_line_was_rotated_away_goes_on_with_the_new_file() {
     assert_eq!(requests.len(), 6);
 }
 
-/// A run that has said nothing has no line to be known by.
+/// A run without output has no line to identify it by.
 #[tokio::test(start_paused = true)]
-async fn silent_run_is_known_by_its_number_of_restarts() {
+async fn silent_run_is_identified_by_restart_count() {
     let server = Server::default();
     let pod = |restarts: u32| {
         let mut pod = running();
@@ -451,7 +451,7 @@ async fn silent_run_is_known_by_its_number_of_restarts() {
 }
 
 #[tokio::test]
-async fn a_log_whose_lines_have_no_times_ends_with_its_connection() {
+async fn log_without_timestamps_ends_with_connection() {
     let server = Server::default();
     server.raw(200, b"one\ntwo, which is longer than any time could ever be\n".to_vec());
     let (text, requests) = followed(&server).await;
@@ -459,11 +459,11 @@ async fn a_log_whose_lines_have_no_times_ends_with_its_connection() {
     assert_eq!(requests.len(), 1);
 }
 
-/// Kubelets answer 200 or 400 with it, by their version.
+/// Depending on their version, kubelets answer 200 or 400.
 #[tokio::test]
-async fn log_of_a_container_that_its_node_has_removed_is_not_found() {
-    const SENTENCE: &str = "unable to retrieve container logs for containerd://0f3a";
-    let gone = |id: &str| main(json!({"terminated": {"exitCode": 137, "containerID": id}}));
+async fn log_of_removed_container_is_not_found() {
+    const MESSAGE: &str = "unable to retrieve container logs for containerd://0f3a";
+    let terminated = |id: &str| main(json!({"terminated": {"exitCode": 137, "containerID": id}}));
     for follow in [false, true] {
         let options = LogOptions { container: Some("main".into()), follow, ..LogOptions::default() };
         let read = async |server: &Server, resources: &[&str]| {
@@ -476,33 +476,33 @@ async fn log_of_a_container_that_its_node_has_removed_is_not_found() {
             (chunks.into_iter().flatten().flatten().collect::<Vec<u8>>(), failed)
         };
         let server = Server::default();
-        server.raw(200, SENTENCE.into());
-        server.answer(200, &gone("containerd://0f3a"));
+        server.raw(200, MESSAGE.into());
+        server.answer(200, &terminated("containerd://0f3a"));
         assert_eq!(read(&server, &["pods/log"]).await, (Vec::new(), Some(ErrorCode::NotFound)));
-        // The command may read logs, not pods: kf looks, and the command does not see what it finds.
+        // The command is allowed to read logs, but not pods: the host reads the pod, and the command does not see it.
         let requests = server.requests();
         assert_eq!(requests[1..], ["GET /api/v1/namespaces/team-a/pods/web-0"]);
 
         let server = Server::default();
-        server.answer(400, &status(400, "BadRequest", SENTENCE));
-        server.answer(200, &gone("containerd://0f3a"));
+        server.answer(400, &status(400, "BadRequest", MESSAGE));
+        server.answer(200, &terminated("containerd://0f3a"));
         assert_eq!(read(&server, &["pods", "pods/log"]).await, (Vec::new(), Some(ErrorCode::NotFound)));
 
-        // It is of another container, or who looks may not know.
-        for pod in [Some(gone("containerd://other")), None] {
+        // The message is about another container, or the user is not allowed to read the pod.
+        for pod in [Some(terminated("containerd://other")), None] {
             let server = Server::default();
-            server.raw(200, SENTENCE.into());
+            server.raw(200, MESSAGE.into());
             match pod {
                 Some(pod) => server.answer(200, &pod),
                 None => server.answer(403, &status(403, "Forbidden", "no")),
             }
-            assert_eq!(read(&server, &["pods/log"]).await, (SENTENCE.into(), None));
+            assert_eq!(read(&server, &["pods/log"]).await, (MESSAGE.into(), None));
         }
     }
 }
 
 #[tokio::test]
-async fn questions_about_the_user_need_their_reviews_right() {
+async fn whoami_and_can_i_need_right_to_create_reviews() {
     let server = Server::default();
     server.answer(201, &json!({"status": {"allowed": true, "reason": "RBAC: allowed by …"}}));
     server.answer(201, &json!({"status": {"allowed": true, "denied": true}}));
@@ -538,7 +538,7 @@ async fn questions_about_the_user_need_their_reviews_right() {
 }
 
 #[tokio::test]
-async fn command_without_the_right_learns_nothing_about_the_user() {
+async fn command_without_right_learns_nothing_about_user() {
     let server = Server::default();
     let question = |verb: &str, resource: &str, namespace: Option<&str>| AccessQuestion {
         verb: verb.into(),
@@ -567,7 +567,7 @@ async fn command_without_the_right_learns_nothing_about_the_user() {
     }
     assert!(server.requests().is_empty());
 
-    // Whether the user may do what the command may do: yes or no, and not why.
+    // About a right of the command itself, the answer is yes or no, without a reason.
     server.answer(
         201,
         &json!({"status": {"allowed": true, "reason": "RBAC: allowed by the binding of alice"}}),
@@ -577,11 +577,11 @@ async fn command_without_the_right_learns_nothing_about_the_user() {
     assert_eq!((verdicts[0].allowed, &verdicts[0].reason), (true, &None));
     server.answer(403, &status(403, "Forbidden", "User \"alice\" cannot get resource \"pods\""));
     let error = broker.get(object("", "Pod", "web")).await.unwrap_err();
-    assert_eq!(error.message, "you may not get pods named web in team-a");
+    assert_eq!(error.message, "you are not allowed to get pods named web in team-a");
 }
 
 #[tokio::test]
-async fn the_server_s_warnings_are_kept_once() {
+async fn warnings_of_server_are_recorded_once() {
     let server = Server::default();
     for _ in 0..2 {
         server.with_header(200, "warning", "299 - \"v1beta1 is deprecated\"", &json!({}));
@@ -594,7 +594,7 @@ async fn the_server_s_warnings_are_kept_once() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_as_it_says() {
+async fn call_is_retried_after_delay_of_busy_server() {
     let server = Server::default();
     server.with_header(429, "retry-after", "0", &status(429, "TooManyRequests", "later"));
     server.answer(200, &json!({"metadata": {"name": "a"}}));
@@ -606,14 +606,17 @@ async fn a_busy_server_is_asked_again_as_it_says() {
 }
 
 #[tokio::test]
-async fn aggregated_api_that_is_away_is_unreachable_in_plain_words() {
+async fn unavailable_aggregated_api_is_unreachable() {
     let server = Server::default();
-    // As kube-aggregator says it.
+    // The response of kube-aggregator.
     server.raw(503, b"service unavailable\n".to_vec());
     let broker = server.broker(&[rule("metrics.k8s.io", &["pods"], &["list"])]);
     let error = broker.list(all("metrics.k8s.io", "PodMetrics"), None, None).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unreachable);
-    assert_eq!(error.message, "the API server is not ready: it cannot handle the request now (503)");
+    assert_eq!(
+        error.message,
+        "the API server is not ready: the server is currently unable to handle the request (503)"
+    );
 }
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
@@ -622,7 +625,7 @@ fn self_reviews() -> Value {
     rule(AUTHENTICATION, &["selfsubjectreviews"], &["create"])
 }
 
-/// A server that does not know the path may ask its roles first.
+/// A server that does not serve the path may still check RBAC first.
 fn refused_review(code: u16) -> Value {
     match code {
         404 => status(404, "NotFound", "the server could not find the requested resource"),
@@ -635,7 +638,7 @@ fn refused_review(code: u16) -> Value {
     }
 }
 
-/// What a server has of the group, by version.
+/// Serves these kinds of the group, by version.
 fn serves_reviews(server: &Server, versions: &[(&str, &[&str])]) {
     let named: Vec<_> = versions.iter().map(|(version, _)| json!({"version": version})).collect();
     server.answer(200, &json!({"preferredVersion": named[0], "versions": named}));
@@ -651,7 +654,7 @@ fn serves_reviews(server: &Server, versions: &[(&str, &[&str])]) {
 }
 
 #[tokio::test]
-async fn older_cluster_says_who_the_user_is_by_an_older_version() {
+async fn whoami_uses_older_version_on_older_cluster() {
     for (refusal, version) in [(404, "v1beta1"), (404, "v1alpha1"), (403, "v1beta1")] {
         let server = Server::default();
         server.answer(refusal, &refused_review(refusal));
@@ -666,19 +669,19 @@ async fn older_cluster_says_who_the_user_is_by_an_older_version() {
 }
 
 #[tokio::test]
-async fn cluster_without_self_reviews_says_what_is_missing() {
+async fn whoami_without_self_review_is_unsupported() {
     for refusal in [404, 403] {
         let server = Server::default();
         server.answer(refusal, &refused_review(refusal));
         serves_reviews(&server, &[("v1", &["TokenReview"])]);
         let error = server.broker(&[self_reviews()]).whoami().await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unsupported);
-        assert!(error.message.contains("Kubernetes has since 1.28"), "{error}");
+        assert!(error.message.contains("requires Kubernetes 1.28"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn refused_self_review_of_a_new_cluster_stays_refused() {
+async fn refused_self_review_on_new_cluster_is_forbidden() {
     let server = Server::default();
     server.answer(403, &refused_review(403));
     serves_reviews(&server, &[("v1", &["TokenReview", "SelfSubjectReview"])]);
@@ -687,7 +690,7 @@ async fn refused_self_review_of_a_new_cluster_stays_refused() {
 }
 
 #[tokio::test]
-async fn without_an_audit_line_nothing_is_sent() {
+async fn call_without_audit_line_is_not_sent() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["get"])]);
     let full = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
@@ -700,7 +703,7 @@ async fn without_an_audit_line_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn the_audit_log_has_every_call_and_refusal() {
+async fn audit_log_has_every_call_and_refusal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");
     let server = Server::default();
@@ -712,7 +715,7 @@ async fn the_audit_log_has_every_call_and_refusal() {
     let _ = broker.get(object("", "Secret", "s")).await;
     let text = fs_err::read_to_string(&path).unwrap();
     let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    let told: Vec<_> = lines
+    let logged: Vec<_> = lines
         .iter()
         .map(|l| {
             (
@@ -724,7 +727,7 @@ async fn the_audit_log_has_every_call_and_refusal() {
         })
         .collect();
     assert_eq!(
-        told,
+        logged,
         [
             ("request", "pods", None, None),
             ("response", "pods", Some(404), None),
@@ -735,9 +738,9 @@ async fn the_audit_log_has_every_call_and_refusal() {
     assert_eq!(lines[0]["rule"], 1);
 }
 
-/// What is refused is not sent, and cannot fill the log.
+/// Refused calls are not sent, and cannot fill the log.
 #[tokio::test]
-async fn refusals_spend_a_budget_and_say_where_it_ends() {
+async fn refusals_are_limited_and_last_one_is_marked() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");
     let server = Server::default();
@@ -754,9 +757,9 @@ async fn refusals_spend_a_budget_and_say_where_it_ends() {
     let text = fs_err::read_to_string(&path).unwrap();
     let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(lines[2]["note"], "further refusals of this run are not written down");
+    assert_eq!(lines[2]["note"], "further refusals of this run are not logged");
     assert!(lines[1].get("note").is_none());
-    // What is allowed goes on, and is written down.
+    // Allowed calls are still sent and logged.
     server.answer(200, &json!({"metadata": {"name": "p"}}));
     broker.get(object("", "Pod", "p")).await.unwrap();
     assert_eq!(fs_err::read_to_string(&path).unwrap().lines().count(), 5);

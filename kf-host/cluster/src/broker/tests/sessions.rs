@@ -31,8 +31,8 @@ fn request() -> PodRequest {
     }
 }
 
-/// Every way into a pod, all with the same pod and container.
-async fn all_ways(broker: &Broker, pod: PodRef, container: Option<&str>) -> Vec<ApiError> {
+/// The errors of every kind of call into a pod, with the same pod and container.
+async fn all_pod_calls(broker: &Broker, pod: PodRef, container: Option<&str>) -> Vec<ApiError> {
     let options = SessionOptions { container: container.map(str::to_owned), ..SessionOptions::default() };
     let mut errors = vec![
         broker.exec(pod.clone(), words(&["id"]), options.clone()).await.err().unwrap(),
@@ -47,17 +47,14 @@ async fn all_ways(broker: &Broker, pod: PodRef, container: Option<&str>) -> Vec<
 }
 
 #[tokio::test]
-async fn a_session_is_one_upgrade_with_the_broker_s_headers() {
+async fn session_sends_one_upgrade_with_headers_of_broker() {
     let server = Server::default();
     server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
     let broker = server.broker(&[sessions(BOTH)]);
     let options = SessionOptions { container: Some("main".into()), stdin: true, tty: false };
     let command = words(&["sh", "-c", "echo \"a&stdin=true#?\"; id\n", "ü"]);
     let error = broker.exec(web(), command, options).await.err().unwrap();
-    assert_eq!(
-        (error.code, error.message.as_str()),
-        (ErrorCode::NotFound, "there is no pod web-0 in team-a")
-    );
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "pod web-0 in team-a not found"));
     let sent = server.last();
     assert_eq!(sent.method, "GET");
     assert_eq!(
@@ -82,14 +79,14 @@ async fn a_session_is_one_upgrade_with_the_broker_s_headers() {
 }
 
 #[tokio::test]
-async fn session_whose_stdin_ends_is_offered_over_no_protocol_without_an_end() {
+async fn session_with_stdin_offers_only_protocols_that_close_it() {
     for (stdin, tty, offered) in [
         (true, false, "v5.channel.k8s.io"),
         (true, true, "v5.channel.k8s.io, v4.channel.k8s.io"),
         (false, false, "v5.channel.k8s.io, v4.channel.k8s.io"),
     ] {
         let server = Server::default();
-        // As an API server before 1.30 refuses what it does not speak.
+        // An API server before 1.30 refuses an unsupported protocol like this.
         server.raw(403, Vec::new());
         let broker = server.broker(&[sessions(BOTH)]);
         let options = SessionOptions { container: None, stdin, tty };
@@ -100,7 +97,7 @@ async fn session_whose_stdin_ends_is_offered_over_no_protocol_without_an_end() {
         match offered.contains("v4") {
             false => {
                 assert_eq!(error.code, ErrorCode::Unsupported);
-                assert!(error.message.contains("older than Kubernetes 1.30"), "{error}");
+                assert!(error.message.contains("requires Kubernetes 1.30"), "{error}");
             }
             true => assert_ne!(error.code, ErrorCode::Unsupported, "{error}"),
         }
@@ -109,7 +106,7 @@ async fn session_whose_stdin_ends_is_offered_over_no_protocol_without_an_end() {
 }
 
 #[tokio::test]
-async fn refusal_of_a_session_with_stdin_stays_one() {
+async fn refused_session_with_stdin_keeps_error_code() {
     let server = Server::default();
     let denied = "pods \"web-0\" is forbidden: User \"vic\" cannot create resource \"pods/exec\"";
     server.answer(403, &status(403, "Forbidden", denied));
@@ -123,7 +120,7 @@ async fn refusal_of_a_session_with_stdin_stays_one() {
 }
 
 #[tokio::test]
-async fn session_waits_as_a_busy_server_asks() {
+async fn session_is_retried_after_delay_of_busy_server() {
     let server = Server::default();
     let mut busy = status(429, "TooManyRequests", "later");
     busy["details"] = json!({"retryAfterSeconds": 1});
@@ -144,9 +141,9 @@ async fn hostile_names_never_become_sessions() {
         let named = PodRef { namespace: None, name: hostile.into() };
         let elsewhere = PodRef { namespace: Some(hostile.into()), ..web() };
         let errors = [
-            all_ways(&broker, named, None).await,
-            all_ways(&broker, elsewhere, None).await,
-            all_ways(&broker, web(), Some(hostile)).await,
+            all_pod_calls(&broker, named, None).await,
+            all_pod_calls(&broker, elsewhere, None).await,
+            all_pod_calls(&broker, web(), Some(hostile)).await,
         ];
         for error in errors.iter().flatten() {
             assert_eq!(error.code, ErrorCode::Invalid, "{hostile:?}: {error}");
@@ -156,10 +153,10 @@ async fn hostile_names_never_become_sessions() {
 }
 
 #[tokio::test]
-async fn every_way_into_a_pod_needs_both_verbs_in_the_environment() {
+async fn every_pod_call_needs_both_verbs_in_environment() {
     let server = Server::default();
     let refused = async |broker: Broker, pod: PodRef| -> Vec<Layer> {
-        let errors = all_ways(&broker, pod, None).await;
+        let errors = all_pod_calls(&broker, pod, None).await;
         errors.into_iter().map(|error| error.refusal.unwrap().layer).collect()
     };
     for verbs in [&[][..], &["get"], &["create"], &["patch", "delete", "get"]] {
@@ -175,7 +172,7 @@ async fn every_way_into_a_pod_needs_both_verbs_in_the_environment() {
 }
 
 #[tokio::test]
-async fn a_dry_run_opens_nothing_that_could_change_something() {
+async fn dry_run_refuses_pod_calls_that_can_write() {
     let server = Server::default();
     let mut config = server.config(&[sessions(BOTH)]);
     config.dry_run = true;
@@ -190,7 +187,7 @@ async fn a_dry_run_opens_nothing_that_could_change_something() {
         assert_eq!(error.hint.as_deref(), Some("run without --dry-run"));
     }
     assert!(server.requests().is_empty());
-    // A token would be a real one.
+    // A requested token would be valid.
     let mut config = server.config(&[sessions(BOTH), rule("", &["serviceaccounts/token"], &["create"])]);
     config.dry_run = true;
     let with_tokens = Broker::new(config).unwrap();
@@ -202,20 +199,20 @@ async fn a_dry_run_opens_nothing_that_could_change_something() {
         assert!(error.message.ends_with("cannot have a body"), "{error}");
     }
     assert!(server.requests().is_empty());
-    // To look is no change.
+    // A read is not a change.
     server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
     assert_eq!(broker.pod_http(request()).await.unwrap_err().code, ErrorCode::NotFound);
 }
 
 #[tokio::test]
-async fn the_verb_that_rbac_misses_is_the_one_that_is_named() {
+async fn verb_missing_in_rbac_is_named() {
     for verb in ["get", "create"] {
         let server = Server::default();
-        let words_of_it = format!(
+        let message = format!(
             "pods \"web-0\" is forbidden: User \"vic\" cannot {verb} resource \"pods/exec\" in API group \"\" in \
              the namespace \"team-a\""
         );
-        server.answer(403, &status(403, "Forbidden", &words_of_it));
+        server.answer(403, &status(403, "Forbidden", &message));
         let broker = server.broker(&[sessions(BOTH)]);
         let error = broker.exec(web(), words(&["id"]), SessionOptions::default()).await.err().unwrap();
         let refusal = error.refusal.unwrap();
@@ -225,7 +222,7 @@ async fn the_verb_that_rbac_misses_is_the_one_that_is_named() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_upgrade_is_an_error() {
+async fn response_without_upgrade_is_an_error() {
     for (code, body) in [(200, "{}"), (101, ""), (502, "<html>proxy</html>"), (302, "")] {
         let server = Server::default();
         server.raw(code, body.into());
@@ -236,9 +233,9 @@ async fn an_answer_that_is_no_upgrade_is_an_error() {
     }
 }
 
-/// A port is not opened for somebody who may not use it, nor for a pod that is not there.
+/// A port is not opened without the rights to use it, nor for a pod that does not exist or is not running.
 #[tokio::test]
-async fn ports_are_opened_only_where_they_can_be_used() {
+async fn port_forward_checks_rights_and_pod_first() {
     let yes = json!({"status": {"allowed": true}});
     let pod =
         |phase: &str| json!({"metadata": {"uid": "u", "resourceVersion": "1"}, "status": {"phase": phase}});
@@ -265,7 +262,7 @@ async fn ports_are_opened_only_where_they_can_be_used() {
     assert_ne!(forward.ports[0].local, 0);
 }
 
-/// An answer to a token request; where none was asked for, the audiences are the server's own.
+/// A response to a token request. Without requested audiences, it has the server's own.
 fn token(audiences: &[&str]) -> Value {
     json!({"spec": {"audiences": audiences}, "status": {"token": "head.claims.secretsignature"}})
 }
@@ -282,7 +279,7 @@ fn with_tokens(server: &Server) -> Broker {
 }
 
 #[tokio::test]
-async fn a_token_needs_its_own_grant_and_goes_nowhere_but_to_the_pod() {
+async fn token_needs_its_own_grant_and_is_only_sent_to_pod() {
     let server = Server::default();
     let without = server.broker(&[sessions(BOTH)]);
     let error = without.pod_http(bearer("pipelines.kubeflow.org")).await.unwrap_err();
@@ -304,19 +301,22 @@ async fn a_token_needs_its_own_grant_and_goes_nowhere_but_to_the_pod() {
     assert!(!format!("{:?}", broker.calls()).contains("secretsignature"));
 }
 
-/// Its audiences need not be its issuer: hosted clusters have an issuer elsewhere, and some have several.
+/// The API server's audiences can differ from its issuer, and there can be several.
 #[tokio::test]
-async fn no_token_that_opens_the_api_server_goes_to_a_pod() {
+async fn token_accepted_by_api_server_is_not_sent_to_pod() {
     let own = ["https://kubernetes.default.svc", "k3s"];
     let server = Server::default();
     let broker = with_tokens(&server);
     server.answer(201, &token(&own));
     for audience in own {
         let error = broker.pod_http(bearer(audience)).await.unwrap_err();
-        assert_eq!(error.message, format!("a token for `{audience}` would open the API server itself"));
+        assert_eq!(
+            error.message,
+            format!("a token for `{audience}` would be accepted by the API server itself")
+        );
     }
-    assert_eq!(server.requests().len(), 1, "they are asked for once, and no token of theirs is");
-    // Who does not say is not trusted.
+    assert_eq!(server.requests().len(), 1, "the audiences are requested once, and no token for them");
+    // A server that does not report its audiences is not trusted.
     for silent in [token(&[]), json!({"status": {"token": "t"}}), json!({})] {
         let server = Server::default();
         server.answer(201, &silent);
@@ -327,7 +327,7 @@ async fn no_token_that_opens_the_api_server_goes_to_a_pod() {
 }
 
 #[tokio::test]
-async fn a_pod_is_sent_no_header_that_was_not_granted() {
+async fn pod_receives_only_granted_headers() {
     let server = Server::default();
     let mut config = server.config(&[sessions(BOTH)]);
     config.headers = BTreeSet::from([PodHeader::parse("x-team").unwrap()]);
@@ -344,7 +344,7 @@ async fn a_pod_is_sent_no_header_that_was_not_granted() {
 }
 
 #[tokio::test]
-async fn the_audit_log_says_dry_run_of_what_was_sent_as_one() {
+async fn audit_log_marks_only_requests_sent_as_dry_run() {
     let server = Server::default();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.jsonl");
@@ -356,7 +356,7 @@ async fn the_audit_log_says_dry_run_of_what_was_sent_as_one() {
         server.answer(404, &status(404, "NotFound", "pods \"web-0\" not found"));
         broker.pod_http(request()).await.unwrap_err();
         if dry_run {
-            server.answer(404, &status(404, "NotFound", "there is none yet"));
+            server.answer(404, &status(404, "NotFound", "not found"));
         }
         server.answer(201, &json!({}));
         let options = WriteOptions { dry_run: !dry_run, force: false };
@@ -368,13 +368,13 @@ async fn the_audit_log_says_dry_run_of_what_was_sent_as_one() {
         let of = |line: &&Value| line["verb"] == verb && line["stage"] == "request";
         lines.iter().filter(of).map(|line| line["dryRun"] == true).collect()
     };
-    // Two forwarded ports and two config maps, and the host's look at what is there.
+    // Two port-forwards and two config maps, and the host's read of the current object.
     assert_eq!(dry("create"), [false, true, false, true]);
     assert_eq!(dry("get"), [false]);
 }
 
 #[tokio::test]
-async fn sessions_are_counted_among_the_streams() {
+async fn sessions_count_as_streams() {
     let server = Server::default();
     let mut config = server.config(&[sessions(BOTH)]);
     config.budgets.streams = 0;
@@ -385,9 +385,9 @@ async fn sessions_are_counted_among_the_streams() {
     assert!(server.requests().is_empty());
 }
 
-/// Whether it is allowed or not, and without what is sent.
+/// For allowed and refused calls, and without the data that is sent.
 #[tokio::test]
-async fn what_a_call_does_in_a_pod_is_in_the_audit_log() {
+async fn audit_log_has_details_of_pod_calls() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");
     let server = Server::default();
@@ -414,7 +414,7 @@ async fn what_a_call_does_in_a_pod_is_in_the_audit_log() {
     let text = fs_err::read_to_string(&path).unwrap();
     assert!(!text.contains("hunter2"));
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told = |stage: &str| -> Vec<Value> {
+    let logged = |stage: &str| -> Vec<Value> {
         let of_stage = lines.iter().filter(|line| line["stage"] == stage && line["verb"] == "create");
         let details = of_stage.map(|line| {
             let details =
@@ -425,7 +425,7 @@ async fn what_a_call_does_in_a_pod_is_in_the_audit_log() {
     };
     let http = json!({"http": {"port": 8888, "method": "POST", "path": "/api/run"}});
     assert_eq!(
-        told("request"),
+        logged("request"),
         [
             json!({"exec": {
                 "container": "main", "command": ["sh", "-c", "id\n"], "stdin": true, "tty": true,
@@ -434,9 +434,9 @@ async fn what_a_call_does_in_a_pod_is_in_the_audit_log() {
             http.clone(),
         ]
     );
-    assert_eq!(told("response"), [json!({}), json!({}), json!({})]);
+    assert_eq!(logged("response"), [json!({}), json!({}), json!({})]);
     let ran = |command: &[&str]| json!({"exec": {"command": command, "stdin": false, "tty": false}});
-    // The first verb of the two is the one that is missing.
+    // The verb is the first of the two that is missing.
     let refused: Vec<&Value> = lines.iter().filter(|line| line["stage"] == "refused").collect();
     assert_eq!(refused.len(), 3);
     assert_eq!(refused[0]["exec"], ran(&["rm", "-rf", "/"])["exec"]);

@@ -21,7 +21,7 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    /// What kf itself traces in this thread, at every level.
+    /// Records kf's own traces in this thread, at every level.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let lines = self.clone();
         let layer = fmt::layer()
@@ -33,7 +33,7 @@ impl Lines {
         tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
     }
 
-    /// Without the times at the end.
+    /// The lines without the timings at their end.
     fn text(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| line.split(": kf_").next().unwrap().trim().to_owned()).collect()
@@ -41,7 +41,7 @@ impl Lines {
 }
 
 #[tokio::test]
-async fn a_call_is_a_span_with_what_the_audit_log_has() {
+async fn call_is_a_span_with_fields_of_audit_log() {
     let lines = Lines::default();
     let _listening = lines.listen();
     let server = Server::default();
@@ -49,7 +49,7 @@ async fn a_call_is_a_span_with_what_the_audit_log_has() {
     server.answer(404, &status(404, "NotFound", "gone"));
     let _ = broker.get(object("", "Pod", "a")).await;
     let _ = broker.get(object("", "Secret", "s")).await;
-    // There is no answer.
+    // Without a response.
     let _ = broker.get(object("", "Pod", "b")).await;
     assert_eq!(
         lines.text(),
@@ -63,7 +63,7 @@ async fn a_call_is_a_span_with_what_the_audit_log_has() {
 }
 
 #[tokio::test]
-async fn a_trace_has_no_word_of_what_is_sent_or_answered() {
+async fn trace_has_no_content_of_requests_or_responses() {
     const SECRET: &str = "aHVudGVyMg==";
     let lines = Lines::default();
     let _listening = lines.listen();

@@ -9,7 +9,7 @@ fn event(kind: &str, name: &str, version: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_goes_on_where_the_server_ended_it() {
+async fn watch_is_resumed_where_server_ended_it() {
     let server = Server::default();
     let first = event("ADDED", "a", "5") + &event("BOOKMARK", "", "9");
     server.raw(200, first.into_bytes());
@@ -41,7 +41,7 @@ async fn a_watch_goes_on_where_the_server_ended_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_event_ends_the_watch() {
+async fn error_event_ends_watch() {
     let server = Server::default();
     let gone = json!({"type": "ERROR", "object": status(410, "Expired", "too old")});
     server.raw(200, format!("{gone}\n").into_bytes());
@@ -52,7 +52,7 @@ async fn an_error_event_ends_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stays_away_ends_the_watch() {
+async fn watch_fails_if_server_stays_unavailable() {
     let server = Server::default();
     server.raw(200, event("ADDED", "a", "5").into_bytes());
     let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
@@ -69,7 +69,7 @@ fn forbidden() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_has_not_read_its_roles_yet_is_asked_again() {
+async fn watch_is_retried_until_server_has_loaded_its_roles() {
     let server = Server::default();
     server.raw(200, event("ADDED", "a", "5").into_bytes());
     server.answer(403, &forbidden());
@@ -83,7 +83,7 @@ async fn a_server_that_has_not_read_its_roles_yet_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_gone_ends_the_watch() {
+async fn watch_fails_after_right_was_removed() {
     let server = Server::default();
     server.answer(403, &forbidden());
     let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
@@ -99,7 +99,7 @@ async fn a_right_that_is_gone_ends_the_watch() {
 }
 
 #[tokio::test]
-async fn secrets_on_a_watch_come_without_their_data() {
+async fn secrets_in_watch_are_redacted() {
     let server = Server::default();
     let object =
         json!({"metadata": {"name": "s", "resourceVersion": "5"}, "data": {"password": "aHVudGVyMg=="}});
@@ -110,7 +110,7 @@ async fn secrets_on_a_watch_come_without_their_data() {
 }
 
 #[tokio::test]
-async fn an_endless_event_is_too_large() {
+async fn endless_event_is_refused() {
     let server = Server::default();
     let mut config = server.config(&[rule("", &["pods"], &["watch"])]);
     config.budgets = Budgets { response: 100, ..Budgets::default() };
@@ -121,7 +121,7 @@ async fn an_endless_event_is_too_large() {
 }
 
 #[tokio::test]
-async fn events_that_arrive_together_are_told_in_order() {
+async fn events_in_one_chunk_are_returned_in_order() {
     let server = Server::default();
     let names = ["a", "b", "c"];
     server.raw(200, names.map(|name| event("ADDED", name, "5")).concat().into_bytes());
@@ -132,9 +132,9 @@ async fn events_that_arrive_together_are_told_in_order() {
     }
 }
 
-/// Each within its own limit, they would still be a lot together.
+/// Each is within its own limit, but not their sum.
 #[tokio::test]
-async fn events_that_do_not_end_are_bounded_in_all_watches_together() {
+async fn incomplete_events_of_all_watches_are_bounded() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["pods"], &["watch"])]);
     let (mut open, mut refused) = (Vec::new(), 0);
@@ -153,11 +153,11 @@ async fn events_that_do_not_end_are_bounded_in_all_watches_together() {
     drop(open);
     server.raw(200, event("ADDED", "a", "5").into_bytes());
     let mut events = broker.watch(all("", "Pod"), "4".into()).await.unwrap();
-    assert!(events.next().await.unwrap().is_ok(), "what was held is given back");
+    assert!(events.next().await.unwrap().is_ok(), "dropped watches release their bytes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_that_is_closed_at_once_is_opened_again_however_often() {
+async fn watch_closed_at_once_is_always_reopened() {
     let server = Server::default();
     for _ in 0..80 {
         server.raw(200, Vec::new());

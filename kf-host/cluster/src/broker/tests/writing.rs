@@ -18,7 +18,7 @@ fn layer(error: ApiError) -> Layer {
 }
 
 #[tokio::test]
-async fn a_create_is_a_post_whose_body_says_what_its_path_says() {
+async fn create_sends_post_with_body_that_matches_path() {
     let server = Server::default();
     server.answer(201, &json!({"metadata": {"name": "mnist"}}));
     let broker = server.broker(&[jobs(&["create"])]);
@@ -40,7 +40,7 @@ async fn a_create_is_a_post_whose_body_says_what_its_path_says() {
 }
 
 #[tokio::test]
-async fn apply_needs_both_verbs_and_force_a_grant_of_its_own() {
+async fn apply_needs_both_verbs_and_force_its_own_grant() {
     let server = Server::default();
     let force = WriteOptions { force: true, ..PLAIN };
     let broker = server.broker(&[jobs(&["patch"])]);
@@ -94,7 +94,7 @@ async fn owner_references_finalizers_and_status_need_their_own_grants() {
 }
 
 #[tokio::test]
-async fn a_secret_s_data_cannot_be_moved_into_sight() {
+async fn secret_data_cannot_be_copied_to_visible_field() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["secrets"], &["get", "patch"])]);
     let copy = json!([{"op": "copy", "from": "/data/password", "path": "/metadata/annotations/x"}]);
@@ -112,7 +112,7 @@ async fn a_secret_s_data_cannot_be_moved_into_sight() {
 }
 
 #[tokio::test]
-async fn a_delete_says_how_and_never_at_once() {
+async fn delete_sends_options_and_refuses_zero_grace_period() {
     let server = Server::default();
     server.answer(200, &json!({}));
     let broker = server.broker(&[jobs(&["delete"])]);
@@ -138,21 +138,24 @@ async fn a_delete_says_how_and_never_at_once() {
 }
 
 #[tokio::test]
-async fn in_a_dry_run_every_write_is_one_whatever_the_guest_says() {
+async fn dry_run_makes_every_write_a_dry_run() {
     let server = Server::default();
     let mut config = server.config(&[jobs(&["get", "create", "patch", "delete"])]);
     config.dry_run = true;
     let broker = Broker::new(config).unwrap();
     let live = json!({"metadata": {"name": "mnist", "resourceVersion": "7"}, "spec": {"n": 1}});
     let absent = status(404, "NotFound", "x");
-    // A patch looks at whose fields it changes as well.
-    for (code, looks) in [(404, vec![&absent]), (200, vec![&live]), (200, vec![&live, &live])] {
-        looks.into_iter().for_each(|before| server.answer(code, before));
+    // A patch also reads the managers of the fields.
+    for (code, reads) in [(404, vec![&absent]), (200, vec![&live]), (200, vec![&live, &live])] {
+        reads.into_iter().for_each(|before| server.answer(code, before));
         server.answer(200, &json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}}));
     }
     server.answer(200, &json!({}));
     let created = broker.create(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
-    assert_eq!(created["metadata"]["dryRun"], true, "the command can tell that nothing is there: {created}");
+    assert_eq!(
+        created["metadata"]["dryRun"], true,
+        "the command can see that nothing was created: {created}"
+    );
     let applied = broker.apply(job(), json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
     assert_eq!(applied["metadata"]["dryRun"], true);
     let patched = broker.patch(job(), PatchKind::Merge, json!({"spec": {"n": 2}}), PLAIN).await.unwrap();
@@ -194,7 +197,7 @@ async fn in_a_dry_run_every_write_is_one_whatever_the_guest_says() {
 }
 
 #[tokio::test]
-async fn answer_of_a_dry_run_is_marked_and_its_mark_is_never_sent() {
+async fn dry_run_response_is_marked_and_mark_is_never_sent() {
     let server = Server::default();
     let broker = Broker::new(server.config(&[jobs(&["get", "create", "patch"])])).unwrap();
     let answer = json!({"metadata": {"name": "mnist"}, "spec": {"n": 2}});
@@ -206,11 +209,11 @@ async fn answer_of_a_dry_run_is_marked_and_its_mark_is_never_sent() {
     let made = broker.create(job(), checked, PLAIN).await.unwrap();
     assert_eq!(made, answer);
     let sent = server.sent.lock().unwrap();
-    assert_eq!(sent.last().unwrap().body["metadata"]["dryRun"], Value::Null, "no server knows the field");
+    assert_eq!(sent.last().unwrap().body["metadata"]["dryRun"], Value::Null, "not a field of the API");
 }
 
 #[tokio::test]
-async fn a_dry_run_s_diff_never_shows_a_secret() {
+async fn dry_run_diff_never_shows_secret_data() {
     let server = Server::default();
     let mut with_data = rule("", &["secrets"], &["get", "patch"]);
     with_data["data"] = json!(true);
@@ -236,15 +239,15 @@ async fn a_dry_run_s_diff_never_shows_a_secret() {
         lines,
         [
             ("data.more: redacted", false),
-            ("data.password: redacted → redacted, another value", false),
-            ("metadata.annotations.note: redacted → redacted, another value", true),
+            ("data.password: redacted → redacted (changed)", false),
+            ("metadata.annotations.note: redacted → redacted (changed)", true),
         ]
     );
 }
 
 const SECRET: &str = "aHVudGVyMg==";
 
-/// How an API server answers a patch whose result it cannot read.
+/// The API server's response to a patch whose result it cannot decode.
 fn undecodable(server: &Server) {
     let words =
         format!("Secret in version \"v1\" cannot be handled: {{\"data\":{{\"password\":\"{SECRET}\"}}}}");
@@ -255,7 +258,7 @@ fn undecodable(server: &Server) {
 }
 
 #[tokio::test]
-async fn a_failed_write_says_no_more_than_the_grant_shows() {
+async fn error_of_write_shows_only_what_grant_allows() {
     let live = json!({"metadata": {"resourceVersion": "7"}});
     let mut shown = rule("", &["secrets"], &["get", "patch"]);
     shown["data"] = json!(true);
@@ -277,14 +280,14 @@ async fn a_failed_write_says_no_more_than_the_grant_shows() {
         if let Some(end) = expected {
             assert!(error.message.ends_with(end), "{error}");
         }
-        // The user may read a config map's words, and nobody those of a secret.
+        // The message is kept for the user, unless it is about a secret.
         let withheld = broker.withheld();
         assert_eq!(withheld.len(), usize::from(kind == "ConfigMap" && expected.is_some()), "{withheld:?}");
     }
 }
 
 #[tokio::test]
-async fn a_write_answers_which_object_it_was_where_the_grant_shows_no_more() {
+async fn write_returns_identity_if_grant_shows_no_more() {
     let server = Server::default();
     let broker = server.broker(&[rule("", &["configmaps"], &["create", "patch"])]);
     let map = object("", "ConfigMap", "c");
@@ -303,7 +306,7 @@ async fn a_write_answers_which_object_it_was_where_the_grant_shows_no_more() {
 }
 
 #[tokio::test]
-async fn a_patch_takes_over_no_field_without_force() {
+async fn patch_without_force_cannot_take_over_field() {
     let live = json!({"metadata": {"resourceVersion": "7", "managedFields": [
         {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:n": {}}}}]}, "spec": {"n": 1}});
     let change = json!({"spec": {"n": 2}});
@@ -315,7 +318,10 @@ async fn a_patch_takes_over_no_field_without_force() {
         server.answer(200, &live);
         let broker = server.broker(&[jobs(&["get", "patch"])]);
         let error = broker.patch(job(), kind, body.clone(), PLAIN).await.unwrap_err();
-        assert_eq!(error.message, "train may not take over spec.n of job mnist in team-a, set by kubectl");
+        assert_eq!(
+            error.message,
+            "train is not allowed to take over spec.n of job mnist in team-a, set by kubectl"
+        );
         assert_eq!(error.code, ErrorCode::Forbidden);
         assert_eq!(server.requests().len(), 1);
 
@@ -329,13 +335,13 @@ async fn a_patch_takes_over_no_field_without_force() {
 }
 
 #[tokio::test]
-async fn a_scale_takes_over_the_replicas_of_its_object() {
+async fn scale_without_force_cannot_take_over_replicas() {
     let scale = |kind: &str| ObjectRef { subresource: Some("scale".into()), ..object("apps", kind, "web") };
     let rules = || [rule("apps", &["deployments", "deployments/scale"], &["get", "patch"])];
     let change = json!({"spec": {"replicas": 0}});
     let owned =
         json!([{"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
-    // Without a field of that name, only the definition of the kind says what a scale changes.
+    // Without a field of that name, only the definition of the kind determines what `scale` changes.
     for spec in [json!({"replicas": 3}), json!({"workers": 3}), json!({})] {
         let server = Server::default();
         server.answer(
@@ -352,7 +358,7 @@ async fn a_scale_takes_over_the_replicas_of_its_object() {
 }
 
 #[tokio::test]
-async fn a_right_to_a_session_shows_no_words_about_its_pod() {
+async fn right_to_log_or_session_does_not_show_messages_about_pod() {
     for (verbs, shown) in [(&[][..], false), (&["list"], true), (&["get"], true)] {
         let mut rules = vec![rule("", &["pods/exec", "pods/log"], &["get", "create"])];
         if !verbs.is_empty() {
@@ -369,7 +375,7 @@ async fn a_right_to_a_session_shows_no_words_about_its_pod() {
 }
 
 #[tokio::test]
-async fn a_patch_holds_for_the_version_that_was_looked_at() {
+async fn patch_is_bound_to_version_that_was_read() {
     let server = Server::default();
     let broker = server.broker(&[jobs(&["get", "patch"])]);
     let change = json!({"spec": {"n": 2}});
@@ -401,7 +407,7 @@ async fn a_patch_holds_for_the_version_that_was_looked_at() {
 }
 
 #[tokio::test]
-async fn without_a_look_at_the_object_nothing_is_patched() {
+async fn patch_is_not_sent_if_object_cannot_be_read() {
     let server = Server::default();
     let broker = server.broker(&[jobs(&["get", "patch"])]);
     server.answer(403, &status(403, "Forbidden", "User \"vic\" cannot get resource \"jobs\""));
@@ -411,7 +417,7 @@ async fn without_a_look_at_the_object_nothing_is_patched() {
 }
 
 #[tokio::test]
-async fn with_read_only_nothing_is_written() {
+async fn write_with_read_only_is_refused() {
     let server = Server::default();
     let mut config = server.config(&[jobs(&["create", "delete"])]);
     config.grants.run.read_only = true;
@@ -421,7 +427,7 @@ async fn with_read_only_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn the_authorizer_s_no_is_a_refusal_of_the_last_layer() {
+async fn denial_of_authorizer_is_refusal_of_rbac_layer() {
     let server = Server::default();
     server.answer(
         403,
@@ -434,13 +440,13 @@ async fn the_authorizer_s_no_is_a_refusal_of_the_last_layer() {
     );
     let broker = server.broker(&[jobs(&["create"])]);
     let error = broker.create(job(), json!({}), PLAIN).await.unwrap_err();
-    assert_eq!(error.message, "you may not create jobs.batch in team-a");
+    assert_eq!(error.message, "you are not allowed to create jobs.batch in team-a");
     assert_eq!(layer(error), Layer::Rbac);
 }
 
-/// Refusals that no layer alone decides are written down, too, and spend the budget.
+/// Refusals that are not decided by a single layer are logged too, and count against the budget.
 #[tokio::test]
-async fn every_kind_of_refusal_is_in_the_audit_log() {
+async fn audit_log_has_every_kind_of_refusal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");
     let server = Server::default();
@@ -456,7 +462,7 @@ async fn every_kind_of_refusal_is_in_the_audit_log() {
     assert_eq!(error.code, ErrorCode::Budget);
     let text = fs_err::read_to_string(&path).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> = lines.iter().map(|line| (line["stage"].as_str(), line["name"].as_str())).collect();
-    assert_eq!(told, [(Some("refused"), Some("s")), (Some("refused"), Some("c"))]);
+    let logged: Vec<_> = lines.iter().map(|line| (line["stage"].as_str(), line["name"].as_str())).collect();
+    assert_eq!(logged, [(Some("refused"), Some("s")), (Some("refused"), Some("c"))]);
     assert!(server.requests().is_empty());
 }

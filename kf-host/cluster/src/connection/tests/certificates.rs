@@ -1,4 +1,4 @@
-//! Certificates as they are found in kubeconfigs: of servers, of clients, whole and broken.
+//! Certificates in kubeconfigs: of servers and of clients, valid and broken.
 
 use std::sync::Mutex;
 
@@ -24,9 +24,9 @@ fn params() -> CertificateParams {
     CertificateParams::new(["127.0.0.1".to_owned(), "lab.example".to_owned()]).unwrap()
 }
 
-/// As Go does, and exactly that certificate.
+/// As in Go, and only exactly that certificate.
 #[tokio::test]
-async fn server_whose_own_certificate_is_listed_is_trusted() {
+async fn server_with_listed_certificate_is_trusted() {
     let authority = Authority::new();
     let key = KeyPair::generate().unwrap();
     let signed = params().signed_by(&key, &authority.0).unwrap();
@@ -42,9 +42,9 @@ async fn server_whose_own_certificate_is_listed_is_trusted() {
         answer(address, &listed.pem(), "").await.unwrap();
         answer(address, &format!("{}{}", authority.0.pem(), listed.pem()), "").await.unwrap();
         answer(address, &listed.pem(), ", tls-server-name: lab.example").await.unwrap();
-        // For another name it is not.
+        // But not for another host name.
         let error = answer(address, &listed.pem(), ", tls-server-name: other.example").await.unwrap_err();
-        assert!(error.message.ends_with("is for another name"), "{error}");
+        assert!(error.message.ends_with("is not valid for this host name"), "{error}");
     }
     // Another certificate of the same authority, or of the same key, is not the one that is listed.
     for other in [params().signed_by(&key, &authority.0).unwrap(), params().self_signed(&key).unwrap()] {
@@ -56,7 +56,7 @@ async fn server_whose_own_certificate_is_listed_is_trusted() {
 }
 
 #[tokio::test]
-async fn listed_certificate_has_to_be_valid_and_for_servers() {
+async fn listed_certificate_must_be_valid_and_for_servers() {
     let authority = Authority::new();
     let key = KeyPair::generate().unwrap();
     let (mut expired, mut early, mut of_a_client) = (params(), params(), params());
@@ -73,9 +73,9 @@ async fn listed_certificate_has_to_be_valid_and_for_servers() {
     }
 }
 
-/// The certificate alone is no proof: anybody who has seen it could send it.
+/// The certificate alone proves nothing, as anyone can send it.
 #[tokio::test]
-async fn server_without_the_key_of_the_listed_certificate_is_refused() {
+async fn server_without_key_of_listed_certificate_is_refused() {
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let listed = params().self_signed(&key).unwrap();
     install_tls_provider();
@@ -94,7 +94,7 @@ async fn server_without_the_key_of_the_listed_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn broken_certificate_of_a_bundle_is_skipped() {
+async fn broken_certificate_in_bundle_is_skipped() {
     let authority = Authority::new();
     let address = serve(&authority, 2100, OK);
     let good = authority.0.pem();
@@ -118,20 +118,23 @@ async fn broken_certificate_of_a_bundle_is_skipped() {
 }
 
 #[tokio::test]
-async fn server_of_an_authority_that_nobody_named_is_said_to_be_that() {
+async fn server_of_authority_unknown_to_machine_is_refused() {
     let address = serve(&Authority::new(), 2100, OK);
     let error = answer(address, "", "").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unauthenticated);
     let why = "is not signed by an authority that this machine trusts";
-    // On a machine without any authority there is nothing to compare with.
-    assert!(error.message.ends_with(why) || error.message.contains("certificates cannot be used"), "{error}");
+    // A machine without any authorities fails earlier.
+    assert!(
+        error.message.ends_with(why) || error.message.contains("invalid certificates in the kubeconfig"),
+        "{error}"
+    );
 }
 
-/// Takes every certificate of a client and keeps it.
+/// Accepts and records all client certificates.
 #[derive(Debug, Default)]
-struct Keeping(Mutex<Vec<Vec<u8>>>);
+struct Recording(Mutex<Vec<Vec<u8>>>);
 
-impl ClientCertVerifier for Keeping {
+impl ClientCertVerifier for Recording {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -190,13 +193,13 @@ fn user(certificate: &str, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn client_certificate_of_any_version_is_presented() {
+async fn client_certificate_of_any_version_is_sent() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.sign(2100);
     install_tls_provider();
-    let kept = Arc::new(Keeping::default());
+    let recorded = Arc::new(Recording::default());
     let config = ServerConfig::builder()
-        .with_client_cert_verifier(Arc::clone(&kept) as Arc<dyn ClientCertVerifier>)
+        .with_client_cert_verifier(Arc::clone(&recorded) as Arc<dyn ClientCertVerifier>)
         .with_single_cert(vec![certificate.into()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
         .unwrap();
     let server = format!("https://{}", serve_with(config, |_| OK));
@@ -206,12 +209,12 @@ async fn client_certificate_of_any_version_is_presented() {
     for der in [v3, v1] {
         let user = user(&pem(&der), &key.serialize_pem());
         connection(&server, Some(&authority), &user).get("/version").await.unwrap();
-        assert_eq!(kept.0.lock().unwrap().pop().unwrap(), der);
+        assert_eq!(recorded.0.lock().unwrap().pop().unwrap(), der);
     }
 }
 
 #[tokio::test]
-async fn client_certificate_that_cannot_be_used_is_named() {
+async fn invalid_client_certificate_is_named() {
     let authority = Authority::new();
     let server = format!("https://{}", serve(&authority, 2100, OK));
     let (_, key, certificate) = authority.sign(2100);
@@ -220,16 +223,19 @@ async fn client_certificate_that_cannot_be_used_is_named() {
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\naGVsbG8=\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let broken = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
     for (user, words) in [
-        (user(&certificate, &other), "`client-key` cannot be used: it is not the key of the certificate"),
-        (user(&pem(&as_v1(&certificate)), &other), "it is not the key of the certificate"),
-        (user(&certificate, encrypted), "`client-key` cannot be used: it is encrypted"),
-        (user(&certificate, "hunter2"), "`client-key` cannot be used"),
-        (user(&certificate, &certificate), "`client-key` cannot be used"),
-        (user(broken, &key), "`client-certificate` cannot be used: it is not an X.509 certificate"),
-        (user("hunter2", &key), "`client-certificate` cannot be used: it holds no certificate"),
+        (
+            user(&certificate, &other),
+            "invalid `client-key` in the kubeconfig: does not match the client certificate",
+        ),
+        (user(&pem(&as_v1(&certificate)), &other), ": does not match the client certificate"),
+        (user(&certificate, encrypted), "invalid `client-key` in the kubeconfig: encrypted"),
+        (user(&certificate, "hunter2"), "invalid `client-key` in the kubeconfig"),
+        (user(&certificate, &certificate), "invalid `client-key` in the kubeconfig"),
+        (user(broken, &key), "invalid `client-certificate` in the kubeconfig: not an X.509 certificate"),
+        (user("hunter2", &key), "invalid `client-certificate` in the kubeconfig: contains no certificate"),
         (
             "client-certificate: /nonexistent/hunter2, client-key: /nonexistent/key".to_owned(),
-            "`client-certificate` cannot be used: the file cannot be read",
+            "invalid `client-certificate` in the kubeconfig: cannot read the file",
         ),
     ] {
         let error = connection(&server, Some(&authority), &user).get("/version").await.unwrap_err();

@@ -1,23 +1,23 @@
-//! What is sent to a server, and what is said where nothing is.
+//! The credentials that are sent to a server, and errors without any.
 
 use kf_core::grants::{Access, Refusal, Verb, Want};
 use kf_core::names::{Group, Namespace, Resource};
 
 use super::*;
 
-/// Answers only who has this in the `Authorization` header.
-fn serve_those_with(authority: &Authority, authorization: &'static str) -> String {
+/// A server that only accepts this `Authorization` header.
+fn serve_authorized(authority: &Authority, authorization: &'static str) -> String {
     let (certificate, key, _) = authority.sign(2100);
     let expected = format!("authorization: {authorization}\r\n");
     let address =
-        serve_as(certificate, &key, move |head| if head.contains(&expected) { OK } else { NOT_YOU });
+        serve_as(certificate, &key, move |head| if head.contains(&expected) { OK } else { UNAUTHORIZED });
     format!("https://{address}")
 }
 
 #[tokio::test]
-async fn token_loses_the_end_of_its_line() {
+async fn token_is_trimmed() {
     let authority = Authority::new();
-    let server = serve_those_with(&authority, "Bearer t");
+    let server = serve_authorized(&authority, "Bearer t");
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8]| {
         fs_err::write(dir.path().join(name), content).unwrap();
@@ -33,10 +33,10 @@ async fn token_loses_the_end_of_its_line() {
         connection(&server, Some(&authority), &user).get("/version").await.expect(&user);
     }
     for (user, words) in [
-        (file("empty", b"\n"), "`tokenFile` cannot be used: the file holds no token"),
-        (file("binary", b"a\xff"), "`tokenFile` cannot be used"),
-        (file("two-lines", b"a\nhunter2"), "`tokenFile` cannot be used"),
-        ("tokenFile: /nonexistent/hunter2".to_owned(), "`tokenFile` cannot be used"),
+        (file("empty", b"\n"), "invalid `tokenFile` in the kubeconfig: the file contains no token"),
+        (file("binary", b"a\xff"), "invalid `tokenFile` in the kubeconfig"),
+        (file("two-lines", b"a\nhunter2"), "invalid `tokenFile` in the kubeconfig"),
+        ("tokenFile: /nonexistent/hunter2".to_owned(), "invalid `tokenFile` in the kubeconfig"),
     ] {
         let error = connection(&server, Some(&authority), &user).get("/version").await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
@@ -45,13 +45,13 @@ async fn token_loses_the_end_of_its_line() {
 }
 
 #[tokio::test]
-async fn user_without_password_is_sent_as_kubectl_does() {
+async fn user_without_password_is_sent_as_by_kubectl() {
     let authority = Authority::new();
-    let server = serve_those_with(&authority, "Basic YTo=");
+    let server = serve_authorized(&authority, "Basic YTo=");
     connection(&server, Some(&authority), "username: a").get("/version").await.unwrap();
 }
 
-/// The API server's answer to somebody who said nothing of themselves.
+/// The API server's answer to an anonymous request.
 fn anonymous() -> &'static str {
     let body = serde_json::json!({
         "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
@@ -63,14 +63,14 @@ fn anonymous() -> &'static str {
 }
 
 #[tokio::test]
-async fn user_without_credentials_is_told_so() {
+async fn missing_credentials_are_reported() {
     let authority = Authority::new();
-    for answer in [NOT_YOU, anonymous()] {
+    for answer in [UNAUTHORIZED, anonymous()] {
         let server = format!("https://{}", serve(&authority, 2100, answer));
         for user in ["", "token: \"\"", "client-key-data: aGVsbG8=", "as: bob"] {
             let error = connection(&server, Some(&authority), user).get("/version").await.unwrap_err();
             assert_eq!(error.code, ErrorCode::Unauthenticated, "{user}: {error}");
-            assert_eq!(error.message, "the context `c` names no credentials", "{user}");
+            assert_eq!(error.message, "context `c` has no credentials", "{user}");
         }
     }
     let server = format!("https://{}", serve(&authority, 2100, anonymous()));
@@ -79,7 +79,7 @@ async fn user_without_credentials_is_told_so() {
 }
 
 #[test]
-fn refusal_of_a_command_s_call_is_about_missing_credentials_only_without_any() {
+fn refused_call_of_command_is_unauthenticated_only_without_credentials() {
     let access = Access {
         verb: Verb::List,
         group: Group::parse("").unwrap(),
@@ -92,38 +92,41 @@ fn refusal_of_a_command_s_call_is_about_missing_credentials_only_without_any() {
     let refused = |user: &str| {
         let rule = access.missing_rule();
         let refusal = Refusal { layer: kf_core::grants::Layer::Rbac, rule, user: Some(user.to_owned()) };
-        ApiError { refusal: Some(Box::new(refusal)), ..ApiError::new(ErrorCode::Forbidden, "you may not") }
+        ApiError {
+            refusal: Some(Box::new(refusal)),
+            ..ApiError::new(ErrorCode::Forbidden, "you are not allowed to")
+        }
     };
     let server = "https://127.0.0.1:1";
-    let sharpened = |user: &str, error| connection(server, None, user).sharpened(error).code;
-    assert_eq!(sharpened("", refused("system:anonymous")), ErrorCode::Unauthenticated);
-    assert_eq!(sharpened("", refused("vic")), ErrorCode::Forbidden);
-    assert_eq!(sharpened("token: t", refused("system:anonymous")), ErrorCode::Forbidden);
-    assert_eq!(sharpened("", ApiError::new(ErrorCode::NotFound, "there is no pod")), ErrorCode::NotFound);
+    let explained = |user: &str, error| connection(server, None, user).explain_credentials(error).code;
+    assert_eq!(explained("", refused("system:anonymous")), ErrorCode::Unauthenticated);
+    assert_eq!(explained("", refused("vic")), ErrorCode::Forbidden);
+    assert_eq!(explained("token: t", refused("system:anonymous")), ErrorCode::Forbidden);
+    assert_eq!(explained("", ApiError::new(ErrorCode::NotFound, "pod not found")), ErrorCode::NotFound);
 }
 
 #[tokio::test]
-async fn server_without_tls_that_asks_who_it_is_says_that_nothing_is_sent() {
+async fn unauthorized_without_tls_reports_unsent_credentials() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
             let _ = socket.read(&mut [0; 4096]);
-            let _ = socket.write_all(NOT_YOU.as_bytes());
+            let _ = socket.write_all(UNAUTHORIZED.as_bytes());
         }
     });
     let error = connection(&server, None, "token: t").get("/version").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unauthenticated);
-    assert_eq!(error.message, format!("{server} has no TLS, so your credentials are not sent to it"));
+    assert_eq!(error.message, format!("{server} does not use TLS: your credentials were not sent"));
 }
 
-/// As with kubectl: a file may hold a newer one.
+/// As in kubectl: a file may contain a newer token.
 #[tokio::test]
-async fn token_of_a_file_comes_before_another() {
+async fn token_file_precedes_token() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.sign(2100);
-    let is_new = |head: &str| if head.contains("authorization: Bearer new\r\n") { OK } else { NOT_YOU };
+    let is_new = |head: &str| if head.contains("authorization: Bearer new\r\n") { OK } else { UNAUTHORIZED };
     let server = format!("https://{}", serve_as(certificate, &key, is_new));
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");

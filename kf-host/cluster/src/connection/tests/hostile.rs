@@ -1,7 +1,7 @@
-//! Kubeconfigs changed at random: whatever is in one, reading it and setting up its connection ends well or in one
-//! clear error, and never in a panic.
+//! Randomly mutated kubeconfigs: loading one and setting up its connection succeeds or fails with one clear error, and
+//! never panics.
 //!
-//! The same changes are made in every run. `KF_FUZZ_CASES` asks for more of them.
+//! The mutations are the same in every run. `KF_FUZZ_CASES` sets their number.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,16 +13,16 @@ use crate::kubeconfig::{ProxyVariables, Settings};
 
 const CASES: u32 = 1500;
 
-/// In the place of everything that is a secret.
+/// Used for everything secret.
 const SECRET: &str = "hunter2";
 
-/// What stands beside the kubeconfig, and the values that refer to it.
+/// The files next to the kubeconfig, and the values that refer to them.
 struct Material {
     directory: tempfile::TempDir,
     authority: String,
     certificate: String,
     key: String,
-    /// Where nobody answers.
+    /// An address that refuses connections.
     closed: SocketAddr,
 }
 
@@ -45,7 +45,7 @@ impl Material {
         Self { directory, authority, certificate, key, closed }
     }
 
-    /// Kubeconfigs as the world's programs write them.
+    /// Kubeconfigs as written by common tools.
     fn corpus(&self) -> Vec<String> {
         let Self { authority, certificate, key, closed, .. } = self;
         let wrapped = authority.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap());
@@ -106,7 +106,7 @@ impl Material {
     }
 }
 
-/// One change. The numbers choose a place and what comes there, whatever the size of the text.
+/// One mutation. The numbers select a place and the change, for a text of any size.
 type Change = (u8, u16, u16, u8);
 
 const TOKENS: &[&str] = &[
@@ -227,7 +227,7 @@ fn odd_value(what: u8, length: u16) -> Value {
     }
 }
 
-/// The places of a tree, from the top.
+/// The JSON pointers of a tree, from the root.
 fn places(tree: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());
     match tree {
@@ -284,7 +284,7 @@ fn changed_tree(mut tree: Value, changes: &[Change]) -> Vec<u8> {
     }
 }
 
-/// One line that somebody can read, and no secret.
+/// Checks that a message is one readable line without secrets.
 fn check(message: &str, may_move_secrets: bool) {
     assert!(!message.trim().is_empty());
     assert!(!message.contains(kf_core::text::is_unsafe), "{message:?}");
@@ -294,7 +294,7 @@ fn check(message: &str, may_move_secrets: bool) {
     assert!(may_move_secrets || !message.contains(SECRET), "{message}");
 }
 
-/// Whether a request would not leave this machine, and would run nothing.
+/// Whether a request would neither leave this machine nor run a program.
 fn stays_here(settings: &Settings) -> bool {
     let is_here = |url: &http::Uri| matches!(url.host(), Some("127.0.0.1" | "localhost"));
     let config = &settings.config;
@@ -303,7 +303,7 @@ fn stays_here(settings: &Settings) -> bool {
         && config.proxy_url.as_ref().is_none_or(is_here)
 }
 
-/// A file, a proxy variable, and whether a secret may have come to where names are.
+/// Loads a kubeconfig and connects. `may_move_secrets` is set if a mutation can move a secret to a place of names.
 fn set_up(material: &Material, file: &[u8], proxy: &str, may_move_secrets: bool) {
     let path = material.directory.path().join("config");
     fs_err::write(&path, file).unwrap();
@@ -352,7 +352,7 @@ fn changes() -> impl Strategy<Value = (usize, Vec<Change>, String)> {
 }
 
 #[test]
-fn kubeconfig_with_changed_bytes_ends_well_or_in_one_error() {
+fn kubeconfig_with_mutated_bytes_loads_or_fails_with_one_error() {
     let material = Material::new();
     let corpus = material.corpus();
     run(changes(), |file, changes, proxy| {
@@ -362,7 +362,7 @@ fn kubeconfig_with_changed_bytes_ends_well_or_in_one_error() {
 }
 
 #[test]
-fn kubeconfig_with_a_changed_tree_ends_well_or_in_one_error() {
+fn kubeconfig_with_mutated_tree_loads_or_fails_with_one_error() {
     let material = Material::new();
     let trees: Vec<Value> = material
         .corpus()
@@ -382,9 +382,9 @@ fn kubeconfig_with_a_changed_tree_ends_well_or_in_one_error() {
     });
 }
 
-/// Certificates, keys and tokens beside a kubeconfig are read from files, too.
+/// Certificates, keys and tokens are read from files too.
 #[test]
-fn files_of_a_kubeconfig_with_changed_bytes_end_well_or_in_one_error() {
+fn kubeconfig_with_mutated_files_loads_or_fails_with_one_error() {
     let material = Material::new();
     let folder = material.directory.path();
     let whole = ["ca.pem", "client.pem", "client.key", "token"]
@@ -405,7 +405,7 @@ fn files_of_a_kubeconfig_with_changed_bytes_end_well_or_in_one_error() {
 }
 
 #[test]
-fn corpus_is_of_kubeconfigs_that_work() {
+fn corpus_has_only_valid_kubeconfigs() {
     let material = Material::new();
     for text in material.corpus() {
         let path = material.directory.path().join("config");

@@ -1,4 +1,4 @@
-//! Real sockets and real TLS: what the user is told when a server is not as it should be.
+//! Errors for misbehaving servers, tested with real sockets and real TLS.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -32,7 +32,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// A certificate for 127.0.0.1 that ended in the given year.
+    /// A certificate for 127.0.0.1 that expires in the given year.
     fn sign(&self, until: i32) -> (Vec<u8>, KeyPair, String) {
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -43,13 +43,13 @@ impl Authority {
     }
 }
 
-/// Answers one request after another, each on a connection of its own.
+/// Answers requests one after another, each on its own connection.
 fn serve(authority: &Authority, until: i32, answer: &'static str) -> SocketAddr {
     let (certificate, key, _) = authority.sign(until);
     serve_as(certificate, &key, move |_| answer)
 }
 
-/// With a certificate of any kind; the answer depends on the head of the request.
+/// Serves with any certificate; the answer depends on the head of the request.
 fn serve_as(
     certificate: Vec<u8>,
     key: &KeyPair,
@@ -89,7 +89,7 @@ fn serve_with(
     address
 }
 
-/// To a server that answers, however busy the machine is.
+/// A connection with a timeout that a busy machine does not reach.
 fn connection(server: &str, authority: Option<&Authority>, user: &str) -> Connection {
     connection_within(Duration::from_secs(300), server, authority, user)
 }
@@ -99,7 +99,7 @@ fn connection_within(limit: Duration, server: &str, authority: Option<&Authority
     connection_trusting(limit, server, &authority, user)
 }
 
-/// Empty authorities are those of the system.
+/// With empty `authorities`, the system's are used.
 fn connection_trusting(limit: Duration, server: &str, authorities: &str, user: &str) -> Connection {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config");
@@ -117,10 +117,10 @@ fn connection_trusting(limit: Duration, server: &str, authorities: &str, user: &
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{\"major\": \"1\"}";
-const NOT_YOU: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
 
 #[tokio::test]
-async fn a_server_with_a_good_certificate_is_talked_to() {
+async fn server_with_valid_certificate_is_accepted() {
     let authority = Authority::new();
     let address = serve(&authority, 2100, OK);
     let connection = connection(&format!("https://{address}"), Some(&authority), "token: t");
@@ -128,11 +128,11 @@ async fn a_server_with_a_good_certificate_is_talked_to() {
 }
 
 #[tokio::test]
-async fn a_server_with_a_bad_certificate_is_not() {
-    let (authority, made_anew, other) = (Authority::new(), Authority::new(), Authority::named("other"));
+async fn server_with_invalid_certificate_is_refused() {
+    let (authority, recreated, other) = (Authority::new(), Authority::new(), Authority::named("other"));
     for (until, trusted, words) in [
         (2021, &authority, "has expired"),
-        (2100, &made_anew, "not signed by the authority"),
+        (2100, &recreated, "not signed by the authority"),
         (2100, &other, "not signed by the authority"),
     ] {
         let address = serve(&authority, until, OK);
@@ -144,9 +144,9 @@ async fn a_server_with_a_bad_certificate_is_not() {
 }
 
 #[tokio::test]
-async fn credentials_that_ended_say_so() {
+async fn expired_credentials_are_reported() {
     let authority = Authority::new();
-    let address = serve(&authority, 2100, NOT_YOU);
+    let address = serve(&authority, 2100, UNAUTHORIZED);
     let server = format!("https://{address}");
     let error = connection(&server, Some(&authority), "token: t").get("/version").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unauthenticated);
@@ -161,11 +161,11 @@ async fn credentials_that_ended_say_so() {
     let connection = connection(&server, Some(&authority), &user);
     let error = connection.get("/version").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unauthenticated);
-    assert_eq!(error.message, format!("your credentials for {server} ended at 2021-01-01T00:00:00Z"));
+    assert_eq!(error.message, format!("your credentials for {server} expired at 2021-01-01T00:00:00Z"));
 }
 
 #[tokio::test]
-async fn no_server_is_unreachable() {
+async fn absent_server_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -178,7 +178,7 @@ async fn no_server_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_slow() {
+async fn silent_server_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     for scheme in ["http", "https"] {
@@ -190,20 +190,20 @@ async fn a_server_that_says_nothing_is_slow() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_not_taken_in() {
+async fn endless_response_is_refused() {
     let endless = tower::service_fn(|_: Request<Body>| async {
-        Ok::<_, kube::Error>(Response::new(Body::from(vec![b' '; MOST_ANSWER + 1])))
+        Ok::<_, kube::Error>(Response::new(Body::from(vec![b' '; MAX_ANSWER_BYTES + 1])))
     });
     let connection = Connection::from_client(kube::Client::new(endless, "default"), "https://lab");
     let error = connection.get("/version").await.unwrap_err();
-    assert_eq!(error.message, "an answer of https://lab is larger than 16 MiB");
+    assert_eq!(error.message, "a response from https://lab is larger than 16 MiB");
 }
 
-/// A server without TLS that keeps what it is sent.
-fn plain() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+/// A server without TLS that records the requests.
+fn plaintext_server() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (heard, seen) = std::sync::mpsc::channel();
+    let (received, seen) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
@@ -213,7 +213,7 @@ fn plain() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
                 socket.read_exact(&mut byte).unwrap();
                 head.extend(byte);
             }
-            heard.send(String::from_utf8(head).unwrap().to_ascii_lowercase()).unwrap();
+            received.send(String::from_utf8(head).unwrap().to_ascii_lowercase()).unwrap();
             let _ = socket.write_all(OK.as_bytes());
         }
     });
@@ -221,8 +221,8 @@ fn plain() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
 }
 
 #[tokio::test]
-async fn server_without_tls_is_sent_no_credentials() {
-    let (address, seen) = plain();
+async fn server_without_tls_receives_no_credentials() {
+    let (address, seen) = plaintext_server();
     let dir = tempfile::tempdir().unwrap();
     let (file, ran) = (dir.path().join("token"), dir.path().join("ran"));
     fs_err::write(&file, "hunter2").unwrap();
@@ -248,31 +248,28 @@ async fn server_without_tls_is_sent_no_credentials() {
             let connection = connection(&server, None, &user);
             connection.get("/version").await.unwrap();
             let upgrade = Request::get("/api/v1/namespaces/a/pods/b/exec").body(Vec::new()).unwrap();
-            assert!(
-                connection.upgrade(upgrade, Channels::Any).await.is_err(),
-                "it answers without a WebSocket"
-            );
+            assert!(connection.upgrade(upgrade, Channels::Any).await.is_err(), "the server does not upgrade");
             for _ in ["get", "upgrade"] {
                 let head = seen.try_recv().unwrap();
                 assert!(!head.contains("authorization") && !head.contains("hunter2"), "{user}: {head}");
             }
             let settings = connection.settings().unwrap();
             let remarks = settings.remarks();
-            assert!(remarks.len() == 1 && remarks[0].contains("has no TLS"), "{user}: {remarks:?}");
+            assert!(remarks.len() == 1 && remarks[0].contains("does not use TLS"), "{user}: {remarks:?}");
             assert_eq!(settings.server, format!("http://{address}"));
-            let told = format!("{remarks:?} {settings:?} {connection:?}");
-            assert!(!told.contains("hunter2"), "{told}");
+            let shown = format!("{remarks:?} {settings:?} {connection:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
     assert!(!ran.exists(), "a credential plugin ran");
     let acting = connection(&format!("http://{address}"), None, "as: bob");
     acting.get("/version").await.unwrap();
     assert!(seen.try_recv().unwrap().contains("impersonate-user: bob"));
-    assert_eq!(acting.settings().unwrap().remarks(), ["the kubeconfig has you act as bob"]);
+    assert_eq!(acting.settings().unwrap().remarks(), ["the kubeconfig impersonates bob"]);
 }
 
 #[tokio::test]
-async fn password_in_a_server_s_url_is_told_to_nobody() {
+async fn password_in_server_url_is_never_shown() {
     for scheme in ["http", "https"] {
         let server = format!("{scheme}://alice:hunter2@127.0.0.1:1/prefix?token=hunter2");
         let connection = connection(&server, None, "token: t");
@@ -282,7 +279,7 @@ async fn password_in_a_server_s_url_is_told_to_nobody() {
     }
 }
 
-/// An HTTP proxy for one connection at a time; remembers where it was asked to connect.
+/// An HTTP proxy for one connection at a time, which records the CONNECT requests.
 fn proxy() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -309,7 +306,7 @@ fn proxy() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_kubeconfig_is_used() {
+async fn proxy_of_kubeconfig_is_used() {
     let authority = Authority::new();
     let address = serve(&authority, 2100, OK);
     let (proxy, seen) = proxy();

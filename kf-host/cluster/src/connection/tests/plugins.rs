@@ -1,9 +1,9 @@
-//! Programs that give credentials.
+//! Credential plugins.
 
 use super::*;
 
 #[tokio::test]
-async fn credential_plugin_s_answer_is_not_quoted() {
+async fn plugin_output_is_not_quoted() {
     for script in [
         "echo hunter2",
         "echo '{\"status\": \"hunter2\"}'",
@@ -16,7 +16,7 @@ async fn credential_plugin_s_answer_is_not_quoted() {
 }
 
 #[test]
-fn one_connection_serves_one_runtime_after_another() {
+fn connection_is_usable_in_several_runtimes() {
     let authority = Authority::new();
     let address = serve(&authority, 2100, OK);
     let dir = tempfile::tempdir().unwrap();
@@ -31,7 +31,7 @@ fn one_connection_serves_one_runtime_after_another() {
 }
 
 #[tokio::test]
-async fn a_credential_plugin_s_certificate_is_presented() {
+async fn certificate_of_plugin_is_sent() {
     let authority = Authority::new();
     let address = serve(&authority, 2100, OK);
     let (_, key, pem) = authority.sign(2100);
@@ -43,10 +43,10 @@ async fn a_credential_plugin_s_certificate_is_presented() {
 }
 
 #[tokio::test]
-async fn a_credential_plugin_that_gives_nothing_is_named() {
+async fn plugin_without_credentials_is_named() {
     for (script, words) in [
         ("echo no such realm >&2; exit 3", "no such realm"),
-        ("echo hello", "no credential"),
+        ("echo hello", "invalid credential"),
         ("echo '{}'", "no status"),
         ("echo '{\"status\": {}}'", "neither a token"),
         ("echo '{\"status\": {\"clientCertificateData\": \"x\"}}'", "neither a token"),
@@ -58,7 +58,7 @@ async fn a_credential_plugin_that_gives_nothing_is_named() {
         assert_eq!(error.code, ErrorCode::Unauthenticated);
         assert!(error.message.contains("plugin sh") && error.message.contains(words), "{error}");
     }
-    // What it says is the user's: the host's own questions repeat it, and a command's do not.
+    // Its stderr is for the user: errors of the host's own requests include it, those of a command do not.
     let connection =
         connection("https://127.0.0.1:1", None, &plugin("echo alice has no session >&2; exit 3"));
     let error = connection.send(Request::get("/version").body(Body::empty()).unwrap()).await.err().unwrap();
@@ -72,8 +72,8 @@ async fn a_credential_plugin_that_gives_nothing_is_named() {
     );
 }
 
-/// A script that notes each run and then does something.
-fn noting(log: &std::path::Path, rest: &str) -> String {
+/// A script that logs each run and then runs `rest`.
+fn logging(log: &std::path::Path, rest: &str) -> String {
     plugin(&format!("echo x >> {}; {rest}", log.display()))
 }
 
@@ -86,7 +86,7 @@ fn token(expiration: &str) -> String {
 }
 
 #[tokio::test]
-async fn plugin_runs_once_however_soon_its_credentials_end() {
+async fn plugin_runs_once_for_any_expiration() {
     let authority = Authority::new();
     let server = format!("https://{}", serve(&authority, 2100, OK));
     let dir = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ async fn plugin_runs_once_however_soon_its_credentials_end() {
         ("never", "tomorrow"),
     ] {
         let log = dir.path().join(name);
-        let connection = connection(&server, Some(&authority), &noting(&log, &token(expiration)));
+        let connection = connection(&server, Some(&authority), &logging(&log, &token(expiration)));
         for _ in 0..3 {
             connection.get("/version").await.unwrap();
         }
@@ -106,16 +106,16 @@ async fn plugin_runs_once_however_soon_its_credentials_end() {
     }
 }
 
-/// The request is sent again, so that a long run outlives its credentials.
+/// The request is retried, so that a long run outlives its credentials.
 #[tokio::test]
-async fn plugin_runs_again_when_its_credentials_are_refused() {
+async fn plugin_runs_again_after_credentials_are_refused() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.sign(2100);
-    let mut answers = [OK, NOT_YOU, OK, OK, NOT_YOU, OK].into_iter();
+    let mut answers = [OK, UNAUTHORIZED, OK, OK, UNAUTHORIZED, OK].into_iter();
     let server = format!("https://{}", serve_as(certificate, &key, move |_| answers.next().unwrap()));
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let connection = connection(&server, Some(&authority), &noting(&log, &token("2100-01-01T00:00:00Z")));
+    let connection = connection(&server, Some(&authority), &logging(&log, &token("2100-01-01T00:00:00Z")));
     for expected in [1, 2, 2, 3] {
         connection.get("/version").await.unwrap();
         assert_eq!(runs(&log), expected);
@@ -123,12 +123,12 @@ async fn plugin_runs_again_when_its_credentials_are_refused() {
 }
 
 #[tokio::test]
-async fn plugin_whose_new_credentials_are_refused_too_is_not_run_for_ever() {
+async fn plugin_is_not_rerun_if_new_credentials_are_refused() {
     let authority = Authority::new();
-    let server = format!("https://{}", serve(&authority, 2100, NOT_YOU));
+    let server = format!("https://{}", serve(&authority, 2100, UNAUTHORIZED));
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let connection = connection(&server, Some(&authority), &noting(&log, &token("2100-01-01T00:00:00Z")));
+    let connection = connection(&server, Some(&authority), &logging(&log, &token("2100-01-01T00:00:00Z")));
     for _ in 0..4 {
         let error = connection.get("/version").await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
@@ -139,11 +139,14 @@ async fn plugin_whose_new_credentials_are_refused_too_is_not_run_for_ever() {
 }
 
 #[tokio::test]
-async fn plugin_that_fails_is_run_once() {
+async fn failing_plugin_runs_once() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let connection =
-        connection("https://127.0.0.1:1", None, &noting(&log, "echo first >&2; echo run: login >&2; exit 1"));
+    let connection = connection(
+        "https://127.0.0.1:1",
+        None,
+        &logging(&log, "echo first >&2; echo run: login >&2; exit 1"),
+    );
     for _ in 0..3 {
         let error = connection.get("/version").await.unwrap_err();
         assert_eq!(error.message, "the credential plugin sh failed (exit status: 1): first run: login");
@@ -152,13 +155,13 @@ async fn plugin_that_fails_is_run_once() {
 }
 
 #[tokio::test]
-async fn plugin_is_not_run_beside_other_credentials() {
+async fn plugin_does_not_run_with_other_credentials() {
     let authority = Authority::new();
     let server = format!("https://{}", serve(&authority, 2100, OK));
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     for other in ["token: t", "username: alice, password: p"] {
-        let user = format!("{other}, {}", noting(&log, &token("2100-01-01T00:00:00Z")));
+        let user = format!("{other}, {}", logging(&log, &token("2100-01-01T00:00:00Z")));
         let connection = connection(&server, Some(&authority), &user);
         assert_eq!(connection.settings().unwrap().credential_plugin, None);
         connection.get("/version").await.unwrap();
@@ -167,7 +170,7 @@ async fn plugin_is_not_run_beside_other_credentials() {
 }
 
 #[tokio::test]
-async fn install_hint_of_a_missing_plugin_is_for_the_user() {
+async fn install_hint_of_missing_plugin_is_for_user_only() {
     let absent = "exec: {apiVersion: client.authentication.k8s.io/v1, command: /nonexistent/login, \
                   installHint: \"Get it from\\n  https://login.example\\e[2J\"}";
     let connection = connection("https://127.0.0.1:1", None, absent);
@@ -180,13 +183,13 @@ async fn install_hint_of_a_missing_plugin_is_for_the_user() {
 }
 
 #[tokio::test]
-async fn token_of_a_plugin_loses_the_end_of_its_line() {
+async fn token_of_plugin_is_trimmed() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.sign(2100);
     let server = format!(
         "https://{}",
         serve_as(certificate, &key, |head| {
-            if head.contains("authorization: Bearer t\r\n") { OK } else { NOT_YOU }
+            if head.contains("authorization: Bearer t\r\n") { OK } else { UNAUTHORIZED }
         })
     );
     let given =
@@ -195,5 +198,5 @@ async fn token_of_a_plugin_loses_the_end_of_its_line() {
     let broken =
         connection(&server, Some(&authority), &plugin(r#"printf '%s' '{"status": {"token": "a\nt"}}'"#));
     let error = broken.get("/version").await.unwrap_err();
-    assert!(error.message.ends_with("its token does not fit into a header"), "{error}");
+    assert!(error.message.ends_with("the token is not valid in a header"), "{error}");
 }

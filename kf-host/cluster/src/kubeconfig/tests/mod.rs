@@ -60,7 +60,7 @@ fn context(name: &str) -> Choice {
 }
 
 #[test]
-fn settings_say_where_the_namespace_is_from_and_what_the_credentials_are() {
+fn settings_report_namespace_origin_and_credential_kind() {
     let home = Home::new(FILE);
     let of = |choice: Choice| {
         let settings = load(&home.sources(), &choice).unwrap();
@@ -73,7 +73,7 @@ fn settings_say_where_the_namespace_is_from_and_what_the_credentials_are() {
 }
 
 #[test]
-fn the_current_context_says_who_where_and_as_whom() {
+fn current_context_sets_server_user_and_namespace() {
     let home = Home::new(FILE);
     let settings = load(&home.sources(), &Choice::default()).unwrap();
     assert_eq!(settings.server, "https://lab.example:6443");
@@ -82,17 +82,17 @@ fn the_current_context_says_who_where_and_as_whom() {
     assert!(settings.remarks().is_empty());
     assert!(!format!("{settings:?}").contains("secret-token"));
     let settings = load(&home.sources(), &context("boss")).unwrap();
-    assert_eq!(settings.remarks(), ["the kubeconfig has you act as root, of admins"]);
+    assert_eq!(settings.remarks(), ["the kubeconfig impersonates root, groups admins"]);
     let open =
         Home::new(&FILE.replace("cluster: {server", "cluster: {insecure-skip-tls-verify: true, server"));
     let settings = load(&open.sources(), &Choice::default()).unwrap();
     let remark =
-        "the kubeconfig has the certificate of https://lab.example:6443 not checked, so anybody may answer";
+        "insecure-skip-tls-verify is set: the certificate of https://lab.example:6443 is not verified";
     assert_eq!(settings.remarks(), [remark]);
 }
 
 #[test]
-fn a_flag_s_namespace_is_before_the_context_s_and_default_is_last() {
+fn namespace_of_flag_precedes_context_and_default() {
     let home = Home::new(FILE);
     let choice = Choice { namespace: Some("team-b".into()), ..Choice::default() };
     assert_eq!(load(&home.sources(), &choice).unwrap().namespace.as_str(), "team-b");
@@ -102,7 +102,7 @@ fn a_flag_s_namespace_is_before_the_context_s_and_default_is_last() {
 }
 
 #[test]
-fn every_missing_part_is_named() {
+fn missing_part_of_kubeconfig_is_named() {
     let nothing = Sources { home: Some("/nonexistent".into()), ..Sources::default() };
     let error = load(&nothing, &Choice::default()).unwrap_err();
     assert!(matches!(error, KubeconfigError::Missing(_)));
@@ -125,7 +125,7 @@ fn every_missing_part_is_named() {
 }
 
 #[test]
-fn the_first_of_several_files_wins_and_missing_ones_are_skipped() {
+fn first_of_several_files_wins_and_missing_ones_are_skipped() {
     let home = Home::new("");
     let first = home.write("first", &FILE.replace("team-a", "first"));
     let second = home.write("second", &FILE.replace("team-a", "second"));
@@ -137,7 +137,7 @@ fn the_first_of_several_files_wins_and_missing_ones_are_skipped() {
 }
 
 #[test]
-fn a_credential_plugin_runs_only_if_the_kuberc_lets_it() {
+fn credential_plugin_runs_only_if_kuberc_allows_it() {
     let home = Home::new(FILE);
     let head = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n";
     let load = |sources: &Sources| load(sources, &context("plugin"));
@@ -159,7 +159,7 @@ fn a_credential_plugin_runs_only_if_the_kuberc_lets_it() {
 }
 
 #[test]
-fn the_program_that_runs_is_the_one_that_was_checked() {
+fn checked_program_is_the_one_that_runs() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new(&FILE.replace("/opt/login", "login"));
     let bin = home.0.path().join("bin");
@@ -182,7 +182,7 @@ fn the_program_that_runs_is_the_one_that_was_checked() {
 }
 
 #[test]
-fn kubeconfig_that_cannot_be_read_is_not_quoted() {
+fn invalid_kubeconfig_is_not_quoted() {
     for wrong in [
         "{token: [hunter2]}",
         "hunter2",
@@ -205,10 +205,10 @@ fn proxied(kubeconfig: &str, no_proxy: &str) -> Option<String> {
 }
 
 #[test]
-fn no_proxy_lists_servers_and_may_have_empty_entries() {
+fn no_proxy_matches_servers_and_ignores_empty_entries() {
     assert_eq!(proxied(FILE, "a,,b").as_deref(), Some("http://proxy.example:3128/"));
     assert_eq!(proxied(FILE, "a,,lab.example"), None);
-    // The proxy's own address is no server's.
+    // `NO_PROXY` is about servers, not about the proxy itself.
     assert_eq!(proxied(FILE, "proxy.example").as_deref(), Some("http://proxy.example:3128/"));
     let ipv6 = FILE.replace("lab.example", "[2001:db8::1]");
     assert_eq!(proxied(&ipv6, "2001:db8::/32"), None);
@@ -216,26 +216,26 @@ fn no_proxy_lists_servers_and_may_have_empty_entries() {
 }
 
 #[test]
-fn proxy_of_the_kubeconfig_is_used_whatever_the_environment_says() {
+fn proxy_of_kubeconfig_overrides_environment() {
     let named = FILE.replace(":6443\"}", ":6443\", proxy-url: \"socks5://tunnel.example:1080\"}");
     assert_eq!(proxied(&named, "*").as_deref(), Some("socks5://tunnel.example:1080/"));
 }
 
 #[test]
-fn server_and_certificates_that_cannot_be_read_are_named() {
+fn invalid_server_or_certificate_is_named() {
     let message = |kubeconfig: &str| {
         load(&Home::new(kubeconfig).sources(), &Choice::default()).unwrap_err().to_string()
     };
     let of_cluster = |fields: &str| FILE.replace("{server: \"https://lab.example:6443\"}", fields);
     assert_eq!(
         message(&of_cluster("{insecure-skip-tls-verify: true}")),
-        "the kubeconfig's cluster `lab` has no `server`"
+        "no `server` found for cluster `lab` in the kubeconfig"
     );
     let broken = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
     let home = Home::new("");
     let file = home.write("ca.pem", broken);
     let cluster = format!("{{server: \"https://lab.example\", certificate-authority: {}}}", file.display());
-    assert!(message(&of_cluster(&cluster)).contains("it holds no certificate that can be read"));
+    assert!(message(&of_cluster(&cluster)).contains("contains no valid certificate"));
     let cluster = "{server: \"https://lab.example\", certificate-authority: /nowhere/ca.pem}";
     assert!(message(&of_cluster(cluster)).contains("/nowhere/ca.pem"));
 }

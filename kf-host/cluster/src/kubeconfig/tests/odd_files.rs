@@ -1,4 +1,4 @@
-//! Files as people have them: half empty, grown over years, written by other programs.
+//! Kubeconfigs as found in practice: half empty, grown over years, written by other programs.
 
 use std::ffi::OsString;
 
@@ -36,7 +36,7 @@ fn certificate() -> rcgen::Certificate {
 }
 
 #[test]
-fn first_file_with_a_current_context_decides() {
+fn first_current_context_of_several_files_wins() {
     let home = Home::new("");
     let list = |texts: &[&str]| -> OsString {
         let paths = texts.iter().enumerate().map(|(i, text)| home.write(&format!("file{i}"), text));
@@ -55,7 +55,7 @@ fn first_file_with_a_current_context_decides() {
 }
 
 #[test]
-fn empty_choice_is_none() {
+fn empty_choice_is_ignored() {
     let home = Home::new(FILE);
     let choice =
         Choice { file: Some(PathBuf::new()), context: Some(String::new()), namespace: Some(String::new()) };
@@ -92,7 +92,7 @@ fn empty_fields_are_not_set() {
 }
 
 #[test]
-fn odd_entries_matter_only_where_they_are_used() {
+fn invalid_entries_fail_only_when_used() {
     let entries = "\
 contexts:\n- {name: stray, context: {}}\n- {name: bare}\n- {name: odd, context: 7}\n- {}\n- null\n- text\n\
 - {name: numbered, context: {cluster: lab, namespace: 0123}}\n\
@@ -111,13 +111,16 @@ clusters:\n- {name: broken, cluster: {server: [a], certificate-authority-data: '
     let home = Home::new(&file);
     assert_eq!(token(&load(&home.sources(), &Choice::default()).unwrap()), Some("secret-token"));
     for (name, words) in [
-        ("stray", "the context `stray` names no cluster"),
-        ("bare", "the context `bare` names no cluster"),
-        ("listed", "the context `listed` names no cluster"),
-        ("odd", "the kubeconfig's context `odd` has an invalid `context`: it is not a mapping"),
-        ("numbered", "context `numbered` has an invalid `namespace`: it is not text; put it in quotes"),
-        ("broken", "the kubeconfig's cluster `broken` has an invalid `server`: it is not text"),
-        ("shapeless", "the kubeconfig's cluster `shapeless` has an invalid `cluster`: it is not a mapping"),
+        ("stray", "cluster was not specified for context `stray`"),
+        ("bare", "cluster was not specified for context `bare`"),
+        ("listed", "cluster was not specified for context `listed`"),
+        ("odd", "invalid `context` for context `odd` in the kubeconfig: not a mapping"),
+        (
+            "numbered",
+            "invalid `namespace` for context `numbered` in the kubeconfig: not a string; put it in quotes",
+        ),
+        ("broken", "invalid `server` for cluster `broken` in the kubeconfig: not a string"),
+        ("shapeless", "invalid `cluster` for cluster `shapeless` in the kubeconfig: not a mapping"),
     ] {
         let error = load(&home.sources(), &context(name)).unwrap_err();
         assert!(error.to_string().contains(words), "{name}: {error}");
@@ -125,7 +128,7 @@ clusters:\n- {name: broken, cluster: {server: [a], certificate-authority-data: '
 }
 
 #[test]
-fn last_of_duplicate_keys_counts_as_for_kubectl() {
+fn last_of_duplicate_keys_wins_as_in_kubectl() {
     let twice = with(
         &format!("server: \"https://other.example\", {SERVER}"),
         "token: a, token: b",
@@ -138,7 +141,7 @@ fn last_of_duplicate_keys_counts_as_for_kubectl() {
 }
 
 #[test]
-fn merged_keys_do_not_replace_those_of_the_entry() {
+fn yaml_merge_keys_do_not_override_entry() {
     for context in ["<<: *base, namespace: b", "namespace: b, <<: *base", "<<: [*base], namespace: b"] {
         let file = format!("base: &base {{cluster: lab, user: alice, namespace: a}}\n{FILE}");
         let file = file.replace("cluster: lab, user: alice, namespace: team-a", context);
@@ -149,7 +152,7 @@ fn merged_keys_do_not_replace_those_of_the_entry() {
 }
 
 #[test]
-fn null_in_a_credential_plugin_is_not_set() {
+fn null_in_credential_plugin_is_not_set() {
     let exec = "exec: {command: /opt/login, provideClusterInfo: null, args: null, env: null, \
                 interactiveMode: null, installHint: null, apiVersion: null}";
     assert_eq!(loaded(&with(SERVER, exec, "")).unwrap().credential_plugin.as_deref(), Some("/opt/login"));
@@ -162,13 +165,13 @@ fn null_in_a_credential_plugin_is_not_set() {
     // Relative to the file, as everywhere.
     assert_eq!(exec.command, home.0.path().join(".kube/login/now").to_str().map(str::to_owned));
     assert_eq!(exec.args, Some(vec!["a".to_owned(), String::new()]));
-    let told = exec.cluster.unwrap();
-    assert_eq!(told.server.as_deref(), Some("https://lab.example/"));
-    assert_eq!(told.config.unwrap()["audience"], "a");
+    let info = exec.cluster.unwrap();
+    assert_eq!(info.server.as_deref(), Some("https://lab.example/"));
+    assert_eq!(info.config.unwrap()["audience"], "a");
 }
 
 #[test]
-fn tokens_lose_the_end_of_their_line() {
+fn token_is_trimmed() {
     for written in [r#""t\n""#, r#""t\r\n""#, r#"" t ""#] {
         let settings = loaded(&with(SERVER, &format!("token: {written}"), "")).unwrap();
         assert_eq!(token(&settings), Some("t"), "{written}");
@@ -177,29 +180,41 @@ fn tokens_lose_the_end_of_their_line() {
     assert_eq!(token(&loaded(&block).unwrap()), Some("secret-token"));
     for broken in [r#""hunter2\nx""#, r#""hunter2\0""#, r#""hunter2\u007f""#] {
         let error = refused(&with(SERVER, &format!("token: {broken}"), ""));
-        assert!(error.contains("`token`: it has a character that does not fit into a header"), "{error}");
+        assert!(error.contains("invalid `token` for user `u` in the kubeconfig: contains a character that is not valid in a header"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
 
-/// As kubectl does, and without credentials as everywhere without TLS.
+/// As in kubectl. Without TLS no credentials are sent.
 #[test]
-fn server_without_a_scheme_has_no_tls() {
+fn server_without_scheme_uses_no_tls() {
     let file = with("server: \"localhost:7107\", certificate-authority: /nowhere", "token: t", "");
     let settings = loaded(&file).unwrap();
     assert_eq!(settings.server, "http://localhost:7107");
-    assert!(settings.unsent && settings.config.auth_info.token.is_none());
+    assert!(settings.credentials_unsent && settings.config.auth_info.token.is_none());
     assert_eq!(
         loaded(&with("server: \"https://lab.example\\n\"", "", "")).unwrap().server,
         "https://lab.example"
     );
     for (server, words) in [
-        ("", "the kubeconfig's cluster `k` has no `server`"),
-        ("server: \"\"", "the kubeconfig's cluster `k` has no `server`"),
-        ("server: \"ftp://lab.example\"", "cluster `k` has an invalid `server`: it begins with neither"),
-        ("server: \"https://alice:hunter2@lab example\"", "invalid `server`: it is not a URL"),
-        ("server: \"https://lab.example:99999\"", "invalid `server`: its port"),
-        ("server: 7107", "invalid `server`: it is not text; put it in quotes"),
+        ("", "no `server` found for cluster `k` in the kubeconfig"),
+        ("server: \"\"", "no `server` found for cluster `k` in the kubeconfig"),
+        (
+            "server: \"ftp://lab.example\"",
+            "invalid `server` for cluster `k` in the kubeconfig: must start with",
+        ),
+        (
+            "server: \"https://alice:hunter2@lab example\"",
+            "invalid `server` for cluster `k` in the kubeconfig: not a URL",
+        ),
+        (
+            "server: \"https://lab.example:99999\"",
+            "invalid `server` for cluster `k` in the kubeconfig: port must",
+        ),
+        (
+            "server: 7107",
+            "invalid `server` for cluster `k` in the kubeconfig: not a string; put it in quotes",
+        ),
     ] {
         let error = refused(&with(server, "token: t", ""));
         assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
@@ -207,7 +222,7 @@ fn server_without_a_scheme_has_no_tls() {
 }
 
 #[test]
-fn file_in_utf_16_is_read_and_a_broken_one_refused() {
+fn utf_16_file_is_read_and_broken_one_is_refused() {
     let home = Home::new("");
     let file = home.0.path().join(".kube/config");
     let encoded = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
@@ -221,17 +236,17 @@ fn file_in_utf_16_is_read_and_a_broken_one_refused() {
         {
             fs_err::write(&file, broken).unwrap();
             let error = load(&home.sources(), &Choice::default()).unwrap_err();
-            assert!(error.to_string().ends_with("it is not valid UTF-16"), "{error}");
+            assert!(error.to_string().ends_with(": not valid UTF-16"), "{error}");
         }
     }
     for (bytes, words) in [
-        (&b"\xEF\xBB\xBFcurrent-context: a"[..], "the kubeconfig has no context `a`"),
-        (b"current-context: \xFF", "it is not valid UTF-8"),
-        (b"\xFF\xFE", "names no current context"),
-        (b"hello", "it is not a mapping"),
-        (b"[1, 2]", "it is not a mapping"),
-        (b"kind: Pod\napiVersion: v1", "its kind is Pod, not Config"),
-        (b"contexts: {a: 1}", "its `contexts` is not a list"),
+        (&b"\xEF\xBB\xBFcurrent-context: a"[..], "context `a` does not exist in the kubeconfig"),
+        (b"current-context: \xFF", ": not valid UTF-8"),
+        (b"\xFF\xFE", "current-context is not set in the kubeconfig"),
+        (b"hello", ": not a mapping"),
+        (b"[1, 2]", ": not a mapping"),
+        (b"kind: Pod\napiVersion: v1", "its kind is Pod, expected Config"),
+        (b"contexts: {a: 1}", ": `contexts` is not a list"),
     ] {
         fs_err::write(&file, bytes).unwrap();
         let error = load(&home.sources(), &Choice::default()).unwrap_err();
@@ -290,13 +305,16 @@ fn data_is_base64_in_any_layout() {
     let auth = loaded(&user).unwrap().config.auth_info;
     assert_eq!(auth.client_certificate_data.as_deref(), Some(data.as_str()));
     assert_eq!(auth.client_key_data.unwrap().expose_secret(), data.as_str());
-    assert!(refused(&cluster("hunter2!")).contains("`certificate-authority-data`: it is not base64"));
-    assert!(refused(&cluster("aGVsbG8=")).contains("it holds no certificate that can be read"));
+    assert!(
+        refused(&cluster("hunter2!"))
+            .contains("invalid `certificate-authority-data` for cluster `lab` in the kubeconfig: not base64")
+    );
+    assert!(refused(&cluster("aGVsbG8=")).contains("contains no valid certificate"));
 }
 
-/// As kubectl does. Of two settings that contradict each other the unsafe one must not win silently.
+/// As in kubectl: an unsafe setting must not silently win over a safe one.
 #[test]
-fn server_that_is_not_to_be_checked_has_no_authority() {
+fn insecure_server_with_authority_is_refused() {
     use base64::Engine as _;
     let data = base64::engine::general_purpose::STANDARD.encode(certificate().pem());
     let cluster = |more: &str| with(&format!("{SERVER}, insecure-skip-tls-verify: true{more}"), "", "");
@@ -304,16 +322,16 @@ fn server_that_is_not_to_be_checked_has_no_authority() {
         [format!(", certificate-authority-data: {data}"), ", certificate-authority: /ca.pem".to_owned()]
     {
         let error = refused(&cluster(&more));
-        assert!(error.contains("cluster `k` has an invalid `insecure-skip-tls-verify`"), "{error}");
+        assert!(error.contains("invalid `insecure-skip-tls-verify` for cluster `k`"), "{error}");
     }
     assert!(loaded(&cluster(", certificate-authority-data: \"\"")).unwrap().insecure);
     assert!(loaded(&cluster("")).unwrap().insecure);
-    assert!(refused(&cluster("").replace("true", "\"true\"")).contains("it is neither true nor false"));
+    assert!(refused(&cluster("").replace("true", "\"true\"")).contains("must be true or false"));
 }
 
-/// What kubectl does with each was measured.
+/// Verified with kubectl.
 #[test]
-fn user_with_a_token_and_a_password_is_refused() {
+fn user_with_token_and_password_is_refused() {
     for (user, fields) in [
         ("token: hunter2, username: alice, password: hunter2", "`token` and `username`"),
         ("token: hunter2, username: alice", "`token` and `username`"),
@@ -323,11 +341,11 @@ fn user_with_a_token_and_a_password_is_refused() {
         let home = Home::new(&with(SERVER, user, ""));
         let error = load(&home.sources(), &Choice::default()).unwrap_err();
         let file = home.0.path().join(".kube/config");
-        let words = "has more than one authentication method";
-        let expected = format!("the user `u` in {} {words}: {fields}; remove one", file.display());
+        let words = "more than one authentication method found for user `u` in";
+        let expected = format!("{words} {}: {fields}; remove one", file.display());
         assert_eq!(error.to_string(), expected);
         assert!(error.hint().is_some());
-        // It matters only where it is used.
+        // It fails only when it is used.
         let other = "contexts: [{name: other, context: {cluster: k}}, ";
         let home = Home::new(&with(SERVER, user, "").replace("contexts: [", other));
         load(&home.sources(), &context("other")).unwrap();
@@ -344,30 +362,62 @@ fn user_with_a_token_and_a_password_is_refused() {
 }
 
 #[test]
-fn fields_that_do_not_fit_are_named() {
+fn invalid_field_is_named() {
     for (cluster, user, words) in [
         (
             ", tls-server-name: \"a b\"",
             "",
-            "cluster `k` has an invalid `tls-server-name`: it is not a host name",
+            "invalid `tls-server-name` for cluster `k` in the kubeconfig: not a host name",
         ),
-        (", proxy-url: \"proxy.example:3128\"", "", "invalid `proxy-url`: it is not a URL"),
-        (", proxy-url: \"ftp://a:hunter2@b\"", "", "invalid `proxy-url`: it begins with none of"),
-        ("", "client-certificate: /a", "the kubeconfig's user `u` has no `client-key`"),
-        ("", "client-certificate-data: hunter2!", "`client-certificate-data`: it is not base64"),
-        ("", "as-groups: [admins]", "user `u` has an invalid `as-groups`: it needs `as`"),
-        ("", "as: \"a\\nb\"", "`as`: it has a character that does not fit"),
+        (
+            ", proxy-url: \"proxy.example:3128\"",
+            "",
+            "invalid `proxy-url` for cluster `k` in the kubeconfig: not a URL",
+        ),
+        (
+            ", proxy-url: \"ftp://a:hunter2@b\"",
+            "",
+            "invalid `proxy-url` for cluster `k` in the kubeconfig: must start with",
+        ),
+        ("", "client-certificate: /a", "no `client-key` found for user `u` in the kubeconfig"),
+        (
+            "",
+            "client-certificate-data: hunter2!",
+            "invalid `client-certificate-data` for user `u` in the kubeconfig: not base64",
+        ),
+        ("", "as-groups: [admins]", "invalid `as-groups` for user `u` in the kubeconfig: requires `as`"),
+        (
+            "",
+            "as: \"a\\nb\"",
+            "invalid `as` for user `u` in the kubeconfig: contains a character that is not valid",
+        ),
         ("", "as: a, as-groups: [\"a\\nb\"]", "`as-groups`"),
-        ("", "as: a, as-user-extra: {k: a}", "`as-user-extra.k`: it is not a list"),
-        ("", "token: 123", "`token`: it is not text; put it in quotes"),
-        ("", "exec: {}", "the kubeconfig's user `u` has no `exec.command`"),
-        ("", "exec: {command: a, interactiveMode: Often}", "`exec.interactiveMode`: it is not Never"),
-        ("", "exec: {command: a, args: [1]}", "`exec.args`: it is not text; put it in quotes"),
-        ("", "exec: {command: a, env: [{value: hunter2}]}", "user `u` has no `exec.env.name`"),
-        ("", "exec: 7", "`exec`: it is not a mapping"),
-        ("", "auth-provider: {name: oidc}", "user `u` has no `auth-provider.config`"),
-        ("", "auth-provider: {name: oidc, config: {}}", "user `u` has no `auth-provider.config.id-token`"),
-        ("", "auth-provider: {name: gcp}", "the authentication provider `gcp` is gone"),
+        (
+            "",
+            "as: a, as-user-extra: {k: a}",
+            "invalid `as-user-extra.k` for user `u` in the kubeconfig: not a list",
+        ),
+        ("", "token: 123", "invalid `token` for user `u` in the kubeconfig: not a string; put it in quotes"),
+        ("", "exec: {}", "no `exec.command` found for user `u` in the kubeconfig"),
+        (
+            "",
+            "exec: {command: a, interactiveMode: Often}",
+            "invalid `exec.interactiveMode` for user `u` in the kubeconfig: must be Never",
+        ),
+        (
+            "",
+            "exec: {command: a, args: [1]}",
+            "invalid `exec.args` for user `u` in the kubeconfig: not a string; put it in quotes",
+        ),
+        ("", "exec: {command: a, env: [{value: hunter2}]}", "no `exec.env.name` found for user `u`"),
+        ("", "exec: 7", "invalid `exec` for user `u` in the kubeconfig: not a mapping"),
+        ("", "auth-provider: {name: oidc}", "no `auth-provider.config` found for user `u`"),
+        (
+            "",
+            "auth-provider: {name: oidc, config: {}}",
+            "no `auth-provider.config.id-token` found for user `u`",
+        ),
+        ("", "auth-provider: {name: gcp}", "the auth provider `gcp` was removed"),
     ] {
         let error = refused(&with(&format!("{SERVER}{cluster}"), user, ""));
         assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
@@ -377,7 +427,7 @@ fn fields_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn what_yaml_can_grow_into_is_bounded() {
+fn yaml_expansion_is_bounded() {
     let deep = format!("contexts: {}", "[".repeat(100_000));
     let wide = format!("a: &a [1]\nb: [{}]\n{FILE}", "*a, ".repeat(50));
     let bomb = (1..9).fold("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, i| {
@@ -394,12 +444,12 @@ fn what_yaml_can_grow_into_is_bounded() {
 }
 
 #[test]
-fn install_hint_of_a_missing_plugin_is_shown() {
+fn install_hint_of_missing_plugin_is_shown() {
     let exec = "exec: {command: no-such-login, installHint: \"Get it from\\n  https://login.example\"}";
     let error = loaded(&with(SERVER, exec, "")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the credential plugin `no-such-login` is not installed; the kubeconfig says: Get it from https://login.example"
+        "the credential plugin `no-such-login` is not installed; install hint from the kubeconfig: Get it from https://login.example"
     );
     let error = refused(&with(SERVER, "exec: {command: no-such-login}", ""));
     assert_eq!(error, "the credential plugin `no-such-login` is not installed");

@@ -1,4 +1,4 @@
-//! The timestamps of a log's lines, and where to resume it by them.
+//! The position in a log, by the timestamps of its lines, and how to resume from it.
 //!
 //! The kubelet can put the time in front of every line. Two lines of a container have the same one only if they were
 //! written in the same nanosecond, and the file keeps their order. So the last line that was emitted proves two things
@@ -17,9 +17,9 @@ const SLACK: SignedDuration = SignedDuration::from_secs(1);
 /// How much of newer lines is held back before the last line counts as missing.
 const MAX_HELD_BYTES: usize = 256 << 10;
 
-/// How far a log was emitted.
+/// How much of a log was emitted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Position {
+pub(super) struct LogPosition {
     /// The time of its first line.
     first: Option<Timestamp>,
     last: Line,
@@ -38,7 +38,7 @@ struct Line {
     bytes: usize,
 }
 
-impl Position {
+impl LogPosition {
     /// Whether no line was emitted yet.
     pub(super) fn is_start(&self) -> bool {
         self.last.stamp.is_empty()
@@ -86,8 +86,8 @@ pub(super) struct Lines {
     resumed: bool,
     /// The start of a line, without the end of its timestamp.
     head: Vec<u8>,
-    /// What to do with the rest of the present line; `None` between lines.
-    fate: Option<Fate>,
+    /// How to handle the rest of the current line; `None` between lines.
+    handling: Option<Handling>,
     /// A line with a timestamp was read.
     stamped: bool,
     /// The lines of this log have no timestamps, and are emitted as they are.
@@ -96,7 +96,7 @@ pub(super) struct Lines {
     search: Option<Search>,
     /// It was found.
     found: bool,
-    /// Only lines of these seconds are emitted, both included.
+    /// Only lines of these seconds, inclusive, are emitted.
     between: Option<(i64, i64)>,
 }
 
@@ -114,7 +114,7 @@ struct Search {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Handling {
     New,
     /// The last line that was emitted, this many bytes of it.
     Resumed {
@@ -133,7 +133,7 @@ impl Lines {
         Self {
             resumed: false,
             head: Vec::new(),
-            fate: None,
+            handling: None,
             stamped: false,
             unstamped: false,
             search: None,
@@ -143,7 +143,7 @@ impl Lines {
     }
 
     /// For a log that is requested again.
-    pub(super) fn resumed(position: &Position) -> Self {
+    pub(super) fn resumed(position: &LogPosition) -> Self {
         let search = (!position.is_start()).then(|| Search {
             wanted: position.last.clone(),
             at: position.last(),
@@ -196,14 +196,14 @@ impl Lines {
     }
 
     /// From now on the last line may be missing.
-    pub(super) fn accept(&mut self, position: &mut Position) -> Vec<u8> {
+    pub(super) fn accept(&mut self, position: &mut LogPosition) -> Vec<u8> {
         let Some(search) = &mut self.search else { return Vec::new() };
         search.accepting = true;
         if search.missing { self.release(position) } else { Vec::new() }
     }
 
     /// The last line is missing: emits what was held back.
-    pub(super) fn release(&mut self, position: &mut Position) -> Vec<u8> {
+    pub(super) fn release(&mut self, position: &mut LogPosition) -> Vec<u8> {
         let mut out = Vec::new();
         let Some(search) = self.search.take_if(|search| !search.held.is_empty()) else { return out };
         if search.wanted.is_open && search.wanted.bytes > 0 {
@@ -219,8 +219,8 @@ impl Lines {
             out.extend_from_slice(body);
             lines = rest;
         }
-        if self.fate == Some(Fate::Held) {
-            self.fate = Some(Fate::New);
+        if self.handling == Some(Handling::Held) {
+            self.handling = Some(Handling::New);
         }
         out
     }
@@ -231,20 +231,20 @@ impl Lines {
     }
 
     /// What to emit of a chunk.
-    pub(super) fn take(&mut self, mut chunk: &[u8], position: &mut Position) -> Vec<u8> {
+    pub(super) fn take(&mut self, mut chunk: &[u8], position: &mut LogPosition) -> Vec<u8> {
         let mut out = Vec::with_capacity(chunk.len());
         while !chunk.is_empty() {
             if self.unstamped {
                 out.extend_from_slice(chunk);
                 break;
             }
-            let Some(fate) = self.fate else {
+            let Some(handling) = self.handling else {
                 chunk = self.begin(chunk, position, &mut out);
                 continue;
             };
             let (part, rest) = first_line(chunk);
             chunk = rest;
-            self.body(fate, part, position, &mut out);
+            self.body(handling, part, position, &mut out);
         }
         if self.search.as_ref().is_some_and(|search| search.accepting && search.missing) {
             out.extend(self.release(position));
@@ -253,7 +253,7 @@ impl Lines {
     }
 
     /// Reads the timestamp of the next line. Returns what follows it.
-    fn begin<'c>(&mut self, chunk: &'c [u8], position: &mut Position, out: &mut Vec<u8>) -> &'c [u8] {
+    fn begin<'c>(&mut self, chunk: &'c [u8], position: &mut LogPosition, out: &mut Vec<u8>) -> &'c [u8] {
         let room = MAX_STAMP_BYTES.saturating_sub(self.head.len()).min(chunk.len());
         let (near, _) = chunk.split_at(room);
         let Some(end) = memchr2(b' ', b'\n', near) else {
@@ -279,7 +279,7 @@ impl Lines {
         }
         let mut stamp = std::mem::take(&mut self.head);
         self.stamped = true;
-        self.fate = Some(self.fate_of(&stamp, position));
+        self.handling = Some(self.handling_of(&stamp, position));
         stamp.clear();
         self.head = stamp;
         chunk.get(end + 1..).unwrap_or_default()
@@ -291,69 +291,73 @@ impl Lines {
     fn without_stamp(&mut self, out: &mut Vec<u8>) {
         self.unstamped = !self.resumed && !self.stamped;
         let is_shown = !self.is_seeking() && (self.unstamped || self.stamped);
-        self.fate = Some(if is_shown { Fate::Message } else { Fate::Skipped });
+        self.handling = Some(if is_shown { Handling::Message } else { Handling::Skipped });
         if is_shown {
             out.append(&mut self.head);
         }
         self.head.clear();
     }
 
-    fn fate_of(&mut self, stamp: &[u8], position: &mut Position) -> Fate {
+    fn handling_of(&mut self, stamp: &[u8], position: &mut LogPosition) -> Handling {
         if let Some(search) = &mut self.search
             && stamp == search.wanted.stamp
         {
-            // Whatever precedes it in the file was emitted before it.
+            // All lines before it in the file were emitted before it.
             search.held.clear();
             search.missing = false;
             search.repeats += 1;
             if search.repeats < search.wanted.repeats {
-                return Fate::Skipped;
+                return Handling::Skipped;
             }
             let is_open = search.wanted.is_open;
             self.search = None;
             (self.found, self.between) = (true, None);
-            return if is_open { Fate::Resumed { known: position.last.bytes } } else { Fate::Skipped };
+            return if is_open {
+                Handling::Resumed { known: position.last.bytes }
+            } else {
+                Handling::Skipped
+            };
         }
         if let Some((first, last)) = self.between
             && !time(stamp).is_some_and(|time| (first..=last).contains(&time.as_second()))
         {
-            return Fate::Skipped;
+            return Handling::Skipped;
         }
         let Some(search) = &mut self.search else {
             position.begin(stamp);
-            return Fate::New;
+            return Handling::New;
         };
-        let (Some(now), Some(wanted)) = (time(stamp), search.at) else { return Fate::Skipped };
+        let (Some(now), Some(wanted)) = (time(stamp), search.at) else { return Handling::Skipped };
         if now <= wanted {
-            return Fate::Skipped;
+            return Handling::Skipped;
         }
         search.missing |= now.duration_since(wanted) > SLACK;
         search.held.extend_from_slice(stamp);
         search.held.push(b' ');
-        Fate::Held
+        Handling::Held
     }
 
     /// Handles a part of a line.
-    fn body(&mut self, fate: Fate, part: &[u8], position: &mut Position, out: &mut Vec<u8>) {
+    fn body(&mut self, handling: Handling, part: &[u8], position: &mut LogPosition, out: &mut Vec<u8>) {
         let ended = part.ends_with(b"\n");
-        self.fate = if ended { None } else { Some(fate) };
-        match fate {
-            Fate::Skipped => {}
-            Fate::Message => out.extend_from_slice(part),
-            Fate::New => {
+        self.handling = if ended { None } else { Some(handling) };
+        match handling {
+            Handling::Skipped => {}
+            Handling::Message => out.extend_from_slice(part),
+            Handling::New => {
                 out.extend_from_slice(part);
                 position.add(part.len(), ended);
             }
-            Fate::Resumed { known } => {
+            Handling::Resumed { known } => {
                 let skipped = known.min(part.len());
                 let fresh = part.get(skipped..).unwrap_or_default();
                 out.extend_from_slice(fresh);
                 position.add(fresh.len(), ended);
                 if !ended {
-                    self.fate = Some(Fate::Resumed { known: known - skipped });
+                    self.handling = Some(Handling::Resumed { known: known - skipped });
                 }
             }
-            Fate::Held => {
+            Handling::Held => {
                 if let Some(search) = &mut self.search {
                     search.held.extend_from_slice(part);
                     search.missing |= search.held.len() > MAX_HELD_BYTES;
@@ -411,14 +415,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn log_resumed_after_each_break_is_emitted_once(
+        fn log_resumed_after_breaks_is_emitted_once(
             lines in prop::collection::vec(
                 (prop_oneof![Just(0u32), Just(1), 1..2_000_000_000u32], "[ab ]{0,6}"), 0..30),
             breaks in prop::collection::vec(0..400usize, 0..6),
             size in 1..50usize,
         ) {
             let file = file(&lines);
-            let mut position = Position::default();
+            let mut position = LogPosition::default();
             let mut lines = Lines::new();
             let mut out = Vec::new();
             for length in breaks.into_iter().chain([usize::MAX]) {
@@ -438,7 +442,7 @@ mod tests {
             size in 1..80usize,
         ) {
             let file = file(&lines);
-            let (mut lines, mut position) = (Lines::new(), Position::default());
+            let (mut lines, mut position) = (Lines::new(), LogPosition::default());
             let out: Vec<u8> =
                 sent(&file, None).chunks(size).flat_map(|chunk| lines.take(chunk, &mut position)).collect();
             prop_assert_eq!(out, plain(&file));
@@ -446,7 +450,7 @@ mod tests {
 
         #[test]
         fn log_without_timestamps_is_emitted_unchanged(text in "[a-z \n]{0,200}", size in 1..20usize) {
-            let (mut lines, mut position) = (Lines::new(), Position::default());
+            let (mut lines, mut position) = (Lines::new(), LogPosition::default());
             let mut out: Vec<u8> =
                 text.as_bytes().chunks(size).flat_map(|chunk| lines.take(chunk, &mut position)).collect();
             out.extend(lines.rest());
@@ -454,8 +458,8 @@ mod tests {
         }
     }
 
-    fn after_one_line() -> Position {
-        let mut position = Position::default();
+    fn after_one_line() -> LogPosition {
+        let mut position = LogPosition::default();
         Lines::new().take(format!("{} first\n", stamp(1_000_000_000_000)).as_bytes(), &mut position);
         position
     }
@@ -483,7 +487,7 @@ mod tests {
     fn lines_after_rotated_last_line_are_emitted() {
         let lines: Vec<_> = (0..6).map(|number| (700_000_000, format!("line {number}"))).collect();
         let file = file(&lines);
-        let mut position = Position::default();
+        let mut position = LogPosition::default();
         let mut out = Lines::new().take(&sent(&file[..3], None), &mut position);
         let mut lines = Lines::resumed(&position);
         out.extend(lines.take(&sent(&file[3..], None), &mut position));
@@ -494,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn rest_of_long_line_before_the_last_one_is_skipped() {
+    fn rest_of_long_line_before_last_one_is_skipped() {
         let mut position = after_one_line();
         let mut lines = Lines::resumed(&position);
         let again = format!("rest of a line\n{0} first\n{0} second\n", stamp(1_000_000_000_000));
@@ -503,7 +507,7 @@ mod tests {
 
     /// The kubelet sends it with status 200.
     #[test]
-    fn error_message_instead_of_the_log_is_skipped() {
+    fn error_message_instead_of_log_is_skipped() {
         let mut position = after_one_line();
         let mut lines = Lines::resumed(&position);
         let message = b"unable to retrieve container logs for containerd://5f1c";
