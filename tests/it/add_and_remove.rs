@@ -52,8 +52,8 @@ fn without_a_person_the_answer_is_no() {
                                 jobs, XGBoost jobs, Paddle jobs and JAX jobs
       create and delete         jobs (jobs.batch)
       run commands in           pods (pods/exec)
-    It may open the file that you give as --file, -f, word 1 (*.yaml, *.yml, *.json)
-    and word 2, and read all that is below the directory that you give as
+    It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
+    and word 2, and read everything below the directory that you pass as
     --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
@@ -67,7 +67,7 @@ fn without_a_person_the_answer_is_no() {
 fn yes_does_not_cover_rights() {
     let home = fresh();
     let ran = home.run(["command", "add", "train", "--yes"]).code(8);
-    assert!(ran.stderr.contains("`--yes` does not cover the rights"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("`--yes` does not accept new rights"), "{}", ran.transcript());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_version_can_be_asked_for() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: hello has no version that matches ^9
+    error: no version of hello matches ^9
     hint: kf command add hello@0.1.0
     ");
     kf_snapshot!(home.run_in_vain(["command", "add", "hello@latest"]), @r#"
@@ -133,14 +133,14 @@ fn a_name_no_registry_has_gets_the_one_that_was_meant() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: registry kubeflow has no command helo
+    error: command helo not found in registry kubeflow
     hint: did you mean hello? `kf command list --available` shows all
     ");
     kf_snapshot!(Home::empty().run_in_vain(["command", "add", "hello"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: no registry is set up
+    error: no registry configured
     hint: kf registry add NAME URL --root root.json
     ");
 }
@@ -161,8 +161,8 @@ fn of_several_each_is_added_or_says_why_not() {
     In the namespace you use it in, and beyond it where a line says so, train may do
     this and nothing else:
       [RIGHTS]
-    It may open the file that you give as --file, -f, word 1 (*.yaml, *.yml, *.json)
-    and word 2, and read all that is below the directory that you give as
+    It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
+    and word 2, and read everything below the directory that you pass as
     --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
@@ -192,7 +192,7 @@ fn several_commands_are_shown_on_one_screen() {
                                 deployments, stateful sets, events and queued
                                 workloads
       run commands in           pods (pods/exec), asked by run
-    run may hand your terminal and stdin to programs in pods.
+    run may pass your terminal and stdin to programs in pods.
     Commands in a pod can use what the pod can: its service account, secrets and
     volumes.
     error: not a terminal: refusing to add logs and run without confirmation
@@ -340,7 +340,7 @@ fn another_command_can_answer_to_a_name_and_step_back() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: hello answers for whoami
+    error: cannot remove hello: it replaces whoami
     hint: kf command replace whoami --restore
     ");
     kf_snapshot!(home.run(["command", "replace", "whoami", "--restore"]), @"
@@ -374,7 +374,7 @@ fn a_broken_command_disables_no_other() {
     exit: 8
     ----- stdout -----
     ----- stderr -----
-    error: the receipt of train cannot be used: EOF while parsing an object at line 1 column 1
+    error: invalid receipt of train: EOF while parsing an object at line 1 column 1
     hint: kf command remove train && kf command add train
     ");
     kf_snapshot!(home.run_in_vain(["command", "list"]), @"
@@ -382,7 +382,7 @@ fn a_broken_command_disables_no_other() {
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
     hello   0.1.0    kubeflow  Say hello
-    train   -        -         the receipt of train cannot be used: EOF while parsing an object at line 1 column 1
+    train   -        -         invalid receipt of train: EOF while parsing an object at line 1 column 1
     whoami  0.1.0    kubeflow  Show your user, groups and role
     ----- stderr -----
     ");
@@ -403,7 +403,7 @@ fn a_name_in_two_registries_is_the_users_to_decide() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: hello is in several registries: kubeflow, lab
+    error: hello exists in several registries: kubeflow, lab
     hint: kf command add kubeflow/hello
     ");
     home.run(["command", "add", "lab/hello"]).success();
@@ -412,7 +412,7 @@ fn a_name_in_two_registries_is_the_users_to_decide() {
     exit: 8
     ----- stdout -----
     ----- stderr -----
-    error: hello was added from registry lab, and a name stays with its registry
+    error: hello was added from registry lab: remove it first to change its registry
     hint: kf command remove hello
     ");
     assert_eq!(home.run(["hello", "Ada"]).success().stdout, "hello Ada\n");
@@ -529,7 +529,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
     Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
       + read                      pods
-    error: `--yes` does not cover the rights it takes to upgrade hello and let it read pods
+    error: `--yes` does not accept new rights: refusing to upgrade hello and let it read pods
     hint: kf command add hello@0.3.0 --accept [DIGEST]
     ");
     home.run(registry::hinted(&refused)).success();
@@ -544,7 +544,7 @@ fn a_command_that_asks_for_more_than_its_ceiling_is_not_published() {
     let text = fs_err::read_to_string(&manifest).unwrap();
     fs_err::write(&manifest, text + READ_PODS).unwrap();
     let ran = registry::try_build(&registry::index(), &artifacts, work.path()).code(8);
-    assert!(ran.stderr.contains("more than the registry allows"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("exceeds the registry's ceiling"), "{}", ran.transcript());
     assert!(!work.path().join("published/metadata/timestamp.json").exists());
 }
 
@@ -615,8 +615,8 @@ fn a_command_is_described_with_its_signer_and_rules() {
     In the namespace you use it in, and beyond it where a line says so, train may do
     this and nothing else:
       [RIGHTS]
-    It may open the file that you give as --file, -f, word 1 (*.yaml, *.yml, *.json)
-    and word 2, and read all that is below the directory that you give as
+    It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
+    and word 2, and read everything below the directory that you pass as
     --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.

@@ -195,7 +195,7 @@ fn newer_version_of_another_author_only_replaces() {
     exit: 8
     ----- stdout -----
     ----- stderr -----
-    error: hello 0.1.0 is built in, and kubeflow/hello@0.2.0 is not a newer version by its author
+    error: hello 0.1.0 is built in: kubeflow/hello@0.2.0 is not a newer version by the same author
     hint: kf command replace hello --with kubeflow/hello@0.2.0
     ");
     kf_snapshot!(home.run_in_vain(["command", "replace", "hello", "--with", "kubeflow/hello"]), @"
@@ -280,7 +280,7 @@ fn built_in_command_answers_for_another() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: hello answers for hi
+    error: cannot remove hello: it replaces hi
     hint: kf command replace hi --restore
     ");
     kf_snapshot!(home.run(["command", "replace", "hi", "--restore"]), @"
@@ -362,7 +362,7 @@ fn home_that_cannot_be_written_works_without_a_cache() {
     ----- stdout -----
     hello world
     ----- stderr -----
-    warning: cannot cache the compiled hello: cannot write to /proc/kf/data: No such file or directory (os error 2)
+    warning: cannot cache the compiled code of hello: cannot write to /proc/kf/data: No such file or directory (os error 2)
     ");
 }
 
@@ -377,7 +377,7 @@ fn full_disk_works_without_a_cache() {
     ----- stdout -----
     hello world
     ----- stderr -----
-    warning: cannot cache the compiled hello: cannot write to [HOME]/.local/share/kf/store/format: no storage space
+    warning: cannot cache the compiled code of hello: cannot write to [HOME]/.local/share/kf/store/format: no storage space
     ");
     kf_snapshot!(run_on_full_disk(&home, &["command", "remove", "hello"]), @"
     exit: 1
@@ -428,7 +428,7 @@ fn default_registry_is_set_up_until_it_is_removed() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: no registry kubeflow is set up
+    error: registry kubeflow is not configured
     hint: kf registry add kubeflow URL --root root.json
     ");
     kf_snapshot!(home.run(["command", "upgrade"]), @"

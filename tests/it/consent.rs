@@ -206,8 +206,8 @@ fn word_that_becomes_a_file_is_asked_for() {
     ----- stdout -----
     ----- stderr -----
     hello 0.1.0 → 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    It may open the file that you give as word 1.
-    error: `--yes` does not cover the rights it takes to upgrade hello and let it open the file that you give as word 1
+    It may read the file that you pass as word 1.
+    error: `--yes` does not accept new rights: refusing to upgrade hello and let it read the file that you pass as word 1
     hint: kf command add hello@0.2.0 --accept [DIGEST]
     ");
     // A new command asks as well.
@@ -239,14 +239,14 @@ fn receipt_edited_to_open_files_opens_none() {
     edited["commands"] = commands.as_str().into();
     fs_err::write(&path, edited.to_string()).unwrap();
     let ran = home.run_in_vain(["hello", "receipt.json"]).code(8);
-    assert!(ran.stderr.contains("commands are not those that were signed"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("command tree does not match the signed digest"), "{}", ran.transcript());
     // Nor with the digest to it: that is what was accepted.
     let part =
         edited["parts"].as_array_mut().unwrap().iter_mut().find(|part| part["kind"] == "commands").unwrap();
     part["sha256"] = kf_core::Digest::of(commands.as_bytes()).to_string().into();
     fs_err::write(&path, edited.to_string()).unwrap();
     let ran = home.run_in_vain(["hello", "receipt.json"]).code(8);
-    assert!(ran.stderr.contains("not those that were accepted"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("differ from those that were accepted"), "{}", ran.transcript());
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn another_signer_is_asked_for() {
     ----- stderr -----
     hello 0.1.0 → 0.2.0 by mallory ([SIZE], sha256 [DIGEST])
     warning: hello is now signed by mallory; what is installed was signed by kubeflow
-    error: `--yes` does not cover the rights it takes to upgrade hello, now signed by mallory instead of kubeflow
+    error: `--yes` does not accept new rights: refusing to upgrade hello, now signed by mallory instead of kubeflow
     hint: kf command add hello@0.2.0 --accept [DIGEST]
     ");
     home.run_in_vain(["command", "add", "hello"]).code(8);
@@ -287,7 +287,7 @@ fn withdrawn_version_makes_way_for_an_older_one_only_by_name() {
     exit: 8
     ----- stdout -----
     ----- stderr -----
-    error: hello 0.2.0 was withdrawn by its registry, and the newest on offer is the older 0.1.0
+    error: refusing to downgrade hello from 0.2.0 (yanked by its registry) to 0.1.0
     hint: kf command add hello@0.1.0
     ");
     for words in [&["command", "add", "hello@0"][..], &["command", "add", "kubeflow/hello"]] {

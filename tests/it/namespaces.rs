@@ -209,7 +209,7 @@ fn what_was_chosen_for_another_cluster_is_refused() {
     let elsewhere = elsewhere.to_str().unwrap();
     let ran = home.run_in_vain(["--kubeconfig", elsewhere, "whoami"]).code(2);
     assert!(
-        ran.stderr.contains(&format!("{} was chosen for another cluster", team.name())),
+        ran.stderr.contains(&format!("namespace {} was chosen for another cluster", team.name())),
         "{}",
         ran.transcript()
     );

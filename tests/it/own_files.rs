@@ -44,7 +44,7 @@ fn a_home_that_cannot_be_written_to() {
     ----- stdout -----
     ----- stderr -----
     error: cannot open the audit log: cannot write to [HOME]/.local/state/kf: Read-only file system (os error 30)
-    hint: set KF_AUDIT_LOG to a file you can write to
+    hint: set KF_AUDIT_LOG to a writable file
     ");
     let doctor = run_read_only(&home, &["doctor"]).code(1);
     for line in ["✗ home", ".local/state/kf cannot be written to", "hint: set KF_HOME to a folder of yours"]

@@ -333,7 +333,7 @@ fn a_receipt_edited_to_allow_more_allows_nothing() {
     exit: 8
     ----- stdout -----
     ----- stderr -----
-    error: the receipt of lying-manifest cannot be used: the rights in it are not those that were accepted
+    error: invalid receipt of lying-manifest: its rights differ from those that were accepted
     hint: kf command remove lying-manifest && kf command add lying-manifest
     ");
 

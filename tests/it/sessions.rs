@@ -124,7 +124,7 @@ fn session_with_terminal_or_stdin_needs_the_right() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: joined-terminal may not use your terminal or stdin: its manifest does not ask for `[permissions] terminal = true`
+    error: joined-terminal is not allowed to use your terminal or stdin: its manifest does not have `[permissions] terminal = true`
     hint: ask the author of joined-terminal to add it
     ");
     // A registry that allowed it once binds what is installed when it no longer does.
@@ -141,7 +141,7 @@ fn session_with_terminal_or_stdin_needs_the_right() {
     let home = Home::empty();
     registry::set_up(&home, registry::published());
     let ran = home.run(["command", "add", "shell"]).code(8);
-    let right = "It may hand your terminal and stdin to programs in pods.";
+    let right = "It may pass your terminal and stdin to programs in pods.";
     assert!(ran.stderr.contains(right), "{}", ran.transcript());
     home.run(registry::hinted(&ran)).success();
     let described = home.run(["command", "describe", "shell", "-o", "json"]).success().stdout;

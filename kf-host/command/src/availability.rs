@@ -1,4 +1,4 @@
-//! Whether commands can be used in the namespace of the command line, and by this user.
+//! Whether this user can run commands in the namespace of the command line.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use kf_home::trusted::OwnPath;
 
 use crate::cluster::{Target, block_on};
 
-/// Which of a command's rules the user holds in the namespace of the command line.
+/// The user's own rights to a command's rules in the namespace of the command line.
 #[derive(Clone, Debug)]
 pub struct OwnRights {
     pub namespace: String,
@@ -21,14 +21,14 @@ pub struct OwnRights {
     pub rules: Vec<OwnRule>,
 }
 
-/// A rule, and what the user lacks of it.
+/// A rule and the rights that the user lacks for it.
 #[derive(Clone, Debug)]
 pub struct OwnRule {
     /// `get, list pods, pods/log`
     pub rule: String,
     /// `create trainjobs.trainer.kubeflow.org in team-a`
     pub missing: Vec<String>,
-    /// The command works without it.
+    /// Whether the command works without it.
     pub optional: bool,
 }
 
@@ -43,13 +43,13 @@ impl OwnRights {
         self.rules.iter().all(OwnRule::is_held)
     }
 
-    /// What stops the command. Without an optional rule it only does less.
+    /// The missing rights that the command requires; those of optional rules are not among them.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter(|rule| !rule.optional).flat_map(|rule| &rule.missing).map(String::as_str)
     }
 }
 
-/// Whether a command can be used in the namespace of the command line.
+/// Whether a command can run in the namespace of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Availability {
     Ready,
@@ -59,7 +59,7 @@ pub enum Availability {
 }
 
 impl Availability {
-    /// As it stands in a table and in JSON.
+    /// The value in tables and in JSON.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -69,7 +69,7 @@ impl Availability {
         }
     }
 
-    /// The reason, unless it is ready.
+    /// The reason why it is not ready.
     pub fn why(&self) -> Option<String> {
         match self {
             Self::Ready => None,
@@ -80,20 +80,20 @@ impl Availability {
     }
 }
 
-/// Asks about all commands on one connection.
+/// Checks all commands over one connection.
 pub fn of_all(
     home: &Home,
     target: &Target,
     commands: &[(PluginName, RuleSet)],
 ) -> BTreeMap<PluginName, Availability> {
-    let asking: Vec<_> = commands.iter().filter(|(_, rules)| !rules.is_empty()).collect();
+    let with_rules: Vec<_> = commands.iter().filter(|(_, rules)| !rules.is_empty()).collect();
     let mut found: BTreeMap<_, _> =
         commands.iter().map(|(name, _)| (name.clone(), Availability::Ready)).collect();
-    let asked = Asking::open(home, target).and_then(|open| {
+    let asked = RightsCheck::open(home, target).and_then(|check| {
         block_on(async {
             let mut answers = Vec::new();
-            for (name, rules) in &asking {
-                answers.push((name.clone(), open.availability(rules).await));
+            for (name, rules) in &with_rules {
+                answers.push((name.clone(), check.availability(rules).await));
             }
             answers
         })
@@ -104,39 +104,39 @@ pub fn of_all(
             let unknown = |(name, _): &(PluginName, _)| {
                 (name.clone(), Availability::Unknown { why: error.message().to_owned() })
             };
-            found.extend(asking.into_iter().map(unknown));
+            found.extend(with_rules.into_iter().map(unknown));
         }
     }
     found
 }
 
-/// Asks the API server about the user's own rights, in one burst; a yes is kept for a minute.
+/// Asks the API server for the user's own rights, all at once; what is allowed is cached for a minute.
 pub fn own_rights(home: &Home, target: &Target, rules: &RuleSet) -> Result<OwnRights, Failure> {
     own_rights_of_all(home, target, &[rules])
 }
 
-/// The same of the rules of several commands, one after the other, on one connection.
+/// The same for the rules of several commands, over one connection.
 pub fn own_rights_of_all(home: &Home, target: &Target, commands: &[&RuleSet]) -> Result<OwnRights, Failure> {
-    let asking = Asking::open(home, target)?;
+    let check = RightsCheck::open(home, target)?;
     let asked = block_on(async {
-        let mut all = OwnRights { namespace: asking.namespace.to_string(), rules: Vec::new() };
+        let mut all = OwnRights { namespace: check.namespace.to_string(), rules: Vec::new() };
         for rules in commands {
-            all.rules.extend(asking.rights(rules).await?.rules);
+            all.rules.extend(check.rights(rules).await?.rules);
         }
         Ok::<_, ApiError>(all)
     });
     Ok(asked??)
 }
 
-/// Questions about the user's rights in one namespace.
-struct Asking {
+/// Checks the user's rights in one namespace.
+struct RightsCheck {
     connection: Connection,
     namespace: Namespace,
     served: preflight::ServedResources,
     cache: OwnPath,
 }
 
-impl Asking {
+impl RightsCheck {
     fn open(home: &Home, target: &Target) -> Result<Self, Failure> {
         let settings = target.settings(home)?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What stands between a user and a run on this cluster. Nothing is started and nothing is decided here.
+//! What prevents a run on this cluster. Nothing is started and nothing is changed.
 
 use kf_cluster::checkup::{self, Checkup, Questions};
 use kf_cluster::kubeconfig::Settings;
@@ -9,17 +9,17 @@ use kf_home::Home;
 use serde_json::Value;
 
 use crate::cluster::{Target, block_on};
-use crate::installed::{Installed, unusable};
+use crate::installed::{Installed, invalid_receipt};
 
-/// The rules that a command cannot work without.
+/// The rules that a command requires, without the optional ones.
 pub fn needs(installed: &Installed) -> Result<RuleSet, Failure> {
     let is_optional = |rule: &&Value| rule.get("optional").and_then(Value::as_bool) == Some(true);
     let rules = installed.receipt.permissions.kubernetes.iter();
     let rules: Vec<Value> = rules.filter(|rule| !is_optional(rule)).cloned().collect();
-    RuleSet::parse(&rules).map_err(|error| unusable(&installed.receipt, &format_args!("its {error}")))
+    RuleSet::parse(&rules).map_err(|error| invalid_receipt(&installed.receipt, &error))
 }
 
-/// Asks the cluster about itself, what it serves, and the user's rights.
+/// Checks the cluster, the resources it serves, and the user's rights.
 pub fn run(
     home: &Home,
     target: &Target,

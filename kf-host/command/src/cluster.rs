@@ -1,4 +1,4 @@
-//! The cluster that a command line means.
+//! The cluster that a command line selects.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ use kf_home::Home;
 
 use crate::selection::{ClusterId, Store};
 
-/// What a command line says about the cluster.
+/// The flags of a command line that select the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Target {
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
-    /// Named by a flag or a variable; else the one in use, else the kubeconfig's.
+    /// From a flag or a variable. If absent, the namespace in use, or else the kubeconfig's, applies.
     pub namespace: Option<String>,
     pub request_timeout: Option<Duration>,
-    /// Somebody is there whom a credential plugin may ask.
+    /// Whether a credential plugin may prompt the user.
     pub attended: bool,
 }
 
 impl Target {
-    /// Reads the kubeconfig; no network. The namespace is the one that is named, else the one in use, else
-    /// the kubeconfig's.
+    /// Reads the kubeconfig, without network access. The namespace is the one given, the one in use, or the
+    /// kubeconfig's, in this order.
     pub fn settings(&self, home: &Home) -> Result<Settings, Failure> {
         let mut settings = self.load()?;
         if self.namespace.is_none()
@@ -38,8 +38,8 @@ impl Target {
         Ok(settings)
     }
 
-    /// The same for a command that chooses the namespace: what was chosen for another cluster, or cannot be
-    /// read, is not in its way.
+    /// The same for a command that chooses the namespace: a namespace that was chosen for another cluster, or
+    /// cannot be read, is ignored.
     pub fn settings_to_choose(&self, home: &Home) -> Result<Settings, Failure> {
         let mut settings = self.load()?;
         if self.namespace.is_none()
@@ -57,7 +57,7 @@ impl Target {
             context: self.context.clone(),
             namespace: self.namespace.clone(),
         };
-        let mut settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(no_cluster)?;
+        let mut settings = kubeconfig::load(&Sources::from_env(), &choice).map_err(kubeconfig_failure)?;
         settings.attended = self.attended;
         tracing::debug!(files = ?settings.files, user = settings.user, "read the kubeconfig");
         Ok(settings)
@@ -68,19 +68,19 @@ impl Target {
         Connection::new(settings, self.request_timeout.map(of).unwrap_or_default())
     }
 
-    /// The contexts of the kubeconfig. No network.
+    /// The contexts of the kubeconfig, without network access.
     pub fn contexts(&self) -> Result<Vec<String>, Failure> {
-        kubeconfig::contexts(&Sources::from_env(), self.kubeconfig.as_deref()).map_err(no_cluster)
+        kubeconfig::contexts(&Sources::from_env(), self.kubeconfig.as_deref()).map_err(kubeconfig_failure)
     }
 
-    /// The namespaces the user may list.
+    /// The namespaces, if the user may list them.
     pub fn namespaces(&self, home: &Home) -> Result<Vec<String>, Failure> {
         let connection = self.connect(self.settings(home)?);
         Ok(block_on(kf_cluster::namespaces::list(&connection))??)
     }
 }
 
-fn no_cluster(error: KubeconfigError) -> Failure {
+fn kubeconfig_failure(error: KubeconfigError) -> Failure {
     let kind = match error {
         KubeconfigError::Missing(_) => Kind::Unauthenticated,
         _ => Kind::Usage,
@@ -88,11 +88,11 @@ fn no_cluster(error: KubeconfigError) -> Failure {
     Failure::new(kind, error.to_string()).maybe_hint(error.hint()).caused_by(error)
 }
 
-/// Drives the host's own questions to the API server.
+/// Runs one of the host's own requests to the API server.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context(Kind::Failed, || "cannot start the runtime for the network".to_owned())?;
+        .context(Kind::Failed, || "cannot start the async runtime".to_owned())?;
     Ok(runtime.block_on(future))
 }

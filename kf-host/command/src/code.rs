@@ -1,4 +1,4 @@
-//! A component's machine code: made once, when a command is added or a built-in one first used, and mapped at every run.
+//! A component's machine code: compiled when a command is added or a built-in one is first used, and mapped at each run.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use kf_sandbox::{Code, Compiled};
 use crate::reporter::Reporter;
 use crate::run::Setting;
 
-/// The store's name for what this kf compiles.
+/// The key in the store for what this kf compiles.
 fn compatibility() -> String {
     kf_sandbox::COMPATIBILITY.replace('.', "_")
 }
 
-/// Compiles a component and keeps the machine code; its name in the store for the receipt.
+/// Compiles a component and stores the machine code. Returns its name in the store, for the receipt.
 pub(crate) fn compile(
     reporter: &dyn Reporter,
     store: &Store,
@@ -34,11 +34,11 @@ fn compiled(reporter: &dyn Reporter, name: &str, wasm: &[u8]) -> Result<Compiled
     let _step = reporter.begin(&format!("compiling {name}"));
     let _span = tracing::info_span!("compile", command = name, bytes = wasm.len()).entered();
     kf_sandbox::compile(wasm)
-        .map_err(|error| Failure::untrusted(format!("{name} cannot be compiled: {error}")).caused_by(error))
+        .map_err(|error| Failure::untrusted(format!("cannot compile {name}: {error}")).caused_by(error))
 }
 
-/// The machine code to run. What is missing is made from the verified component: that of a built-in command when it is
-/// first used.
+/// The machine code to run, compiled from the verified component if it is not stored yet, as at the first use of a
+/// built-in command.
 pub(crate) fn find(setting: &Setting, receipt: &Receipt) -> Result<Code, Failure> {
     match stored(&setting.home, receipt)? {
         Some(code) => Ok(code),
@@ -46,13 +46,13 @@ pub(crate) fn find(setting: &Setting, receipt: &Receipt) -> Result<Code, Failure
     }
 }
 
-/// The machine code that is there already.
+/// The stored machine code, if there is any.
 pub(crate) fn stored(home: &Home, receipt: &Receipt) -> Result<Option<Code>, Failure> {
     let file = store::open_compiled(home, &compatibility(), receipt.program_digest())?;
     Ok(file.map(|file| Code::Stored(Arc::new(file))))
 }
 
-/// Makes the machine code. A home that cannot be written to does not keep it, but the command runs.
+/// Compiles the component. If the home is not writable, the code is not stored, and the command runs nevertheless.
 pub(crate) fn recompile(setting: &Setting, receipt: &Receipt) -> Result<Code, Failure> {
     let (reporter, digest) = (setting.reporter.as_ref(), receipt.program_digest());
     let store = Store::open(&setting.home);
@@ -66,7 +66,7 @@ pub(crate) fn recompile(setting: &Setting, receipt: &Receipt) -> Result<Code, Fa
     let compiled = compiled(reporter, receipt.name.as_str(), &wasm)?;
     let kept = store.and_then(|store| store.put_compiled(&compatibility(), digest, compiled.as_bytes()));
     if let Err(error) = kept {
-        reporter.warn(&format!("cannot cache the compiled {}: {error}", receipt.name));
+        reporter.warn(&format!("cannot cache the compiled code of {}: {error}", receipt.name));
     }
     Ok(Code::Compiled(compiled))
 }

@@ -1,8 +1,8 @@
-//! What a command offers for an argument's value: with the grant of a run, and changing nothing.
+//! Candidates for an argument's value, with the grant of a run and without changes.
 //!
-//! A run that the shell starts at Tab is one nobody asked for in so many words. So callers hand in a
-//! [read-only](Setting::read_only) setting; it opens no file, is silent, and never compiles: a command
-//! whose machine code is not there offers nothing until it is run.
+//! The shell starts such a run at Tab, without the user typing the command. So callers pass a
+//! [read-only](Setting::read_only) setting; the run opens no file, prints nothing and compiles nothing: a
+//! command whose machine code is not cached offers no candidates until it has been run.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::examine::granted;
 use crate::installed::Installed;
 use crate::run::{ClusterRun, Setting, context, selection};
 
-/// Asks the command itself.
+/// Runs the command to get candidates.
 pub fn by_command(
     installed: &Installed,
     setting: &Setting,
@@ -38,7 +38,7 @@ pub fn by_command(
         context: context(receipt, setting, cluster.as_ref()),
         kube: cluster.as_ref().map(ClusterRun::kube),
         selection: selection(receipt, &rights, setting, cluster.as_ref()),
-        terminal: Err(ApiError::new(ErrorCode::Forbidden, "a value is completed without a terminal")),
+        terminal: Err(ApiError::new(ErrorCode::Forbidden, "no terminal during completion")),
         files: Vec::new(),
         ui: Box::new(Silent),
         backtrace: false,
@@ -47,8 +47,8 @@ pub fn by_command(
         .map_err(|fault| Failure::new(Kind::PluginFault, format!("{} stopped: {fault}", receipt.name)))
 }
 
-/// Lists the objects of a kind, as `group/Kind`, on the command's behalf: the first page of them. Its
-/// guest is not started.
+/// Lists the first page of objects of a kind, given as `group/Kind`, with the command's grant. The command
+/// is not started.
 pub fn by_kind(installed: &Installed, setting: &Setting, kind: &str) -> Result<Vec<Candidate>, Failure> {
     let rights = installed.startable()?;
     let Some((group, kind)) = kind.rsplit_once('/') else { return Ok(Vec::new()) };

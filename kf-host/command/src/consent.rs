@@ -1,19 +1,19 @@
-//! Whether a command may have the rights it wants.
+//! Whether the user consents to the rights of a command.
 //!
-//! Consent is bound to the component's digest and its rules. It is needed only where rights grow, and it
-//! can be given in three ways: by a person who is asked, by `--accept` with the digest that names exactly
-//! these bytes with exactly these rights, and not at all otherwise. `--yes` never covers growth.
+//! Consent is bound to the component's digest and its rules. It is needed only if rights grow. The user gives
+//! it at the prompt, or with `--accept` and the digest of exactly these bytes with exactly these rights.
+//! `--yes` never accepts growth.
 
 use kf_core::{Digest, Failure};
 
-/// Answers given beforehand, and whether there is a terminal to ask at.
+/// The answers on the command line, and whether the user can be prompted.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
-    /// Yes, where no rights grow.
+    /// `--yes`: accepts everything but growth of rights.
     pub yes: bool,
-    /// Digests that were accepted.
+    /// The digests given with `--accept`.
     pub accept: Vec<String>,
-    /// Somebody is at a terminal.
+    /// Whether the user is at a terminal.
     pub interactive: bool,
 }
 
@@ -22,25 +22,25 @@ pub struct Answers {
 pub struct Question<'a> {
     /// `add train`, `upgrade train and let it read secrets`
     pub action: &'a str,
-    /// The command and rights, in one word.
+    /// The digest of the command and its rights.
     pub digest: Digest,
     pub grows: bool,
-    /// What to type instead of answering, without the digest.
+    /// The command line to run instead, without `--accept`.
     pub retry: &'a str,
 }
 
-/// What comes of a question without asking anybody.
+/// The answer without a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Given,
-    /// A person has to say yes; anything else is a no.
+    /// The user has to confirm; anything but yes declines.
     Ask,
 }
 
 impl Answers {
     /// # Errors
     ///
-    /// Consent is needed and was not given, and there is no terminal to ask at.
+    /// Consent is needed and was not given, and the user cannot be prompted.
     pub fn to(&self, question: &Question<'_>) -> Result<Answer, Failure> {
         let digest = question.digest.to_string();
         if !question.grows || self.accept.contains(&digest) {
@@ -49,7 +49,7 @@ impl Answers {
         let retry = format!("{} --accept {digest}", question.retry);
         if self.yes {
             return Err(Failure::untrusted(format!(
-                "`--yes` does not cover the rights it takes to {}",
+                "`--yes` does not accept new rights: refusing to {}",
                 question.action
             ))
             .hint(retry));
@@ -65,7 +65,7 @@ impl Answers {
     }
 }
 
-/// The digest that accepts several commands with one word: each of these, with its rights, and no other.
+/// The digest that accepts several commands at once: each of these, with its rights, and no other.
 pub fn of_all(digests: impl IntoIterator<Item = Digest>) -> Digest {
     let mut digests: Vec<String> = digests.into_iter().map(|digest| digest.to_string()).collect();
     digests.sort_unstable();
@@ -74,7 +74,7 @@ pub fn of_all(digests: impl IntoIterator<Item = Digest>) -> Digest {
 }
 
 impl Question<'_> {
-    /// The person said no.
+    /// The user declined.
     pub fn declined(&self) -> Failure {
         Failure::untrusted(format!("cancelled: did not {}", self.action))
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_when_nothing_grows() {
+    fn no_growth_needs_no_consent() {
         assert_eq!(ask(&Answers::default(), false).unwrap(), Answer::Given);
     }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn several_are_accepted_by_a_digest_of_exactly_them() {
+    fn combined_digest_accepts_exactly_its_commands() {
         let [a, b, c] = [b"a", b"b", b"c"].map(|one| Digest::of(one));
         assert_eq!(of_all([a, b]), of_all([b, a]));
         let others = [of_all([a]), of_all([a, b, c]), of_all([a, c]), of_all([a, a, b]), a, b];
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_digest_is_accepted() {
+    fn only_exact_digest_is_accepted() {
         let right = Digest::of(b"train and its rights").to_string();
         let wrong = Digest::of(b"train and more rights").to_string();
         let prefix = right.chars().take(32).collect();

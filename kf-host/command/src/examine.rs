@@ -1,7 +1,7 @@
-//! What a component must be before it is published, and again before it is added.
+//! Checks of a component before it is published, and again before it is added.
 //!
-//! The registry's admins run this when they build the index, and every user's kf runs it on the
-//! bytes that were fetched: a curated registry is no reason to skip it.
+//! The registry's admins run them when they build the index, and every user's kf runs them on the bytes
+//! that it fetched: a curated registry does not replace them.
 
 use kf_core::Permissions;
 use kf_core::grants::{RuleError, RuleSet, danger};
@@ -12,16 +12,16 @@ use kf_sandbox::{Granted, InspectError, UndeclaredImports};
 use crate::reserved::{self, Reserved, TreeFault};
 use crate::rights::{self, Rights};
 
-/// The most a command may ask for.
+/// The most that a command may request.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound<'a> {
-    /// What a signed index allows it.
+    /// The ceiling in a signed index.
     Permissions(&'a Permissions),
-    /// Everything but the dangerous class: nobody vouches for a local file.
+    /// Everything except dangerous rights, because no one vouches for a local file.
     Local,
 }
 
-/// A component that keeps to its manifest, and its manifest to the ceiling.
+/// A component that stays within its manifest, whose manifest stays within the ceiling.
 #[derive(Debug)]
 pub struct Examined {
     pub rights: Rights,
@@ -33,30 +33,30 @@ pub struct Examined {
 pub enum ExamineError {
     #[error(transparent)]
     Component(#[from] InspectError),
-    #[error("it is built for ABI {found}, but its manifest says {declared}")]
+    #[error("ABI mismatch: the component has {found}, its manifest has {declared}")]
     Abi { found: String, declared: String },
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
     Reserved(#[from] TreeFault),
-    #[error("its manifest's {0}")]
+    #[error("invalid permissions: {0}")]
     Rules(RuleError),
-    #[error("the registry's ceiling cannot be read: {0}")]
+    #[error("invalid ceiling in the registry: {0}")]
     Ceiling(RuleError),
-    #[error("it asks for more than the registry allows: {}", .0.join("; "))]
+    #[error("it exceeds the registry's ceiling: {}", .0.join("; "))]
     AboveCeiling(Vec<String>),
-    #[error("a local file may not ask for dangerous rights: {}", .0.join("; "))]
+    #[error("a local file cannot have dangerous rights: {}", .0.join("; "))]
     Dangerous(Vec<String>),
     #[error(transparent)]
     Imports(#[from] UndeclaredImports),
 }
 
-/// Reads everything and runs nothing.
+/// Checks a release without running it.
 ///
 /// # Errors
 ///
-/// The first thing in which the component, its manifest and its tree do not agree, or go beyond what the
-/// ceiling or the command line allows.
+/// The first mismatch between the component, its manifest and its command tree, or the first excess over
+/// the ceiling or the reserved flags.
 pub fn examine(
     wasm: &[u8],
     manifest: &Manifest,
@@ -76,7 +76,7 @@ pub fn examine(
             let dangerous = rights.rules.permissions().filter(|permission| danger(permission).is_some());
             let dangerous = RuleSet::from_permissions(dangerous.cloned());
             if !dangerous.is_empty() || !rights.headers.is_empty() {
-                // A pod may take a header for a person's name, as it may a token.
+                // A pod may accept a header as the user's identity, like a token.
                 let headers = rights.headers.clone();
                 let dangerous = Rights { rules: dangerous, headers, ..Rights::default() };
                 return Err(ExamineError::Dangerous(rights::short_lines(&dangerous)));
@@ -94,7 +94,7 @@ pub fn examine(
     Ok(Examined { rights, tree })
 }
 
-/// The interfaces that a manifest and a tree call for; nothing else is linked.
+/// The interfaces that a manifest and a command tree need; nothing else is linked.
 pub fn granted(rights: &Rights, tree: &CommandTree) -> Granted {
     let names_subresource = |wanted: &[&str]| {
         rights.rules.permissions().any(|permission| {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_file_that_asks_for_headers_is_refused() {
+    fn local_file_with_headers_is_refused() {
         let manifest = Manifest::parse(
             "format = 1\n[plugin]\nname = \"probe\"\nversion = \"0.1.0\"\nabi = \"0.1.0\"\nsummary = \"x\"\nlicense = \"MIT\"\n\
              [permissions]\nheaders = [\"x-user\"]\n",
@@ -127,8 +127,8 @@ mod tests {
         .unwrap();
         let reserved = Reserved { long: &[], short: &[], variables: &[] };
         let refused = |bound: &Bound<'_>| examine(b"", &manifest, b"", bound, &reserved).err().unwrap();
-        let ExamineError::Dangerous(lines) = refused(&Bound::Local) else { panic!("it is not refused") };
-        assert_eq!(lines, ["send pods the header x-user, which may tell them who you are"]);
+        let ExamineError::Dangerous(lines) = refused(&Bound::Local) else { panic!("not refused") };
+        assert_eq!(lines, ["send pods the header x-user, which may reveal who you are"]);
         let ceiling = Permissions::default();
         assert!(matches!(refused(&Bound::Permissions(&ceiling)), ExamineError::AboveCeiling(_)));
     }

@@ -1,4 +1,4 @@
-//! Who stands in the way of a call, layer by layer, and who can help.
+//! Which layer refused a call, and who can grant the missing right.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub(crate) fn explain(receipt: &Receipt, cluster: &ClusterRun, refusal: &Refusal
     failure
 }
 
-/// What else the command will need of the user, so that one request to an owner is enough.
+/// The other rights that the user lacks, so that one request to an owner of the namespace is enough.
 fn also_missing(cluster: &ClusterRun, refusal: &Refusal) -> Vec<String> {
     if refusal.layer != Layer::Rbac {
         return Vec::new();

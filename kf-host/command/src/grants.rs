@@ -1,4 +1,4 @@
-//! What one run of a command may do: every layer's word but the cluster's.
+//! The grant of one run: every layer but the cluster's own RBAC.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,13 @@ use kf_core::pod_http::PodHeader;
 use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 
-use crate::installed::unusable;
+use crate::installed::invalid_receipt;
 use crate::rights::Rights;
 
 /// Manifest ∩ ceiling ∩ consent ∩ the flags of the run. `rules` are the manifest's.
 pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Grants, Failure> {
-    let parsed = |rules: &[serde_json::Value]| {
-        RuleSet::parse(rules).map_err(|error| unusable(receipt, &format_args!("its {error}")))
-    };
+    let parsed =
+        |rules: &[serde_json::Value]| RuleSet::parse(rules).map_err(|error| invalid_receipt(receipt, &error));
     let component = receipt.program_digest().to_string();
     let consent =
         Consent { component: component.clone(), rules: parsed(&receipt.consent.permissions.kubernetes)? };
@@ -34,14 +33,14 @@ pub fn compose(receipt: &Receipt, rules: &RuleSet, run: RunFlags) -> Result<Gran
     })
 }
 
-/// The headers it may send to pods: manifest ∩ ceiling ∩ consent. No local file has any.
+/// The headers it may send to pods: manifest ∩ ceiling ∩ consent. A local file may send none.
 pub fn headers(receipt: &Receipt, manifest: &Rights) -> BTreeSet<PodHeader> {
     let is_local = matches!(receipt.origin, Origin::Local { .. });
     let ceiling = if is_local { &BTreeSet::new() } else { &receipt.ceiling.headers };
-    in_every_layer([&manifest.headers, ceiling, &receipt.consent.permissions.headers])
+    intersection([&manifest.headers, ceiling, &receipt.consent.permissions.headers])
 }
 
-fn in_every_layer(layers: [&BTreeSet<PodHeader>; 3]) -> BTreeSet<PodHeader> {
+fn intersection(layers: [&BTreeSet<PodHeader>; 3]) -> BTreeSet<PodHeader> {
     let [manifest, ceiling, consent] = layers;
     manifest.iter().filter(|header| ceiling.contains(header) && consent.contains(header)).cloned().collect()
 }
@@ -51,15 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_needs_every_layer() {
+    fn header_missing_in_one_layer_is_not_granted() {
         let named = |names: &[&str]| names.iter().map(|name| PodHeader::parse(name).unwrap()).collect();
         let (both, one): (BTreeSet<_>, BTreeSet<_>) = (named(&["x-a", "x-b"]), named(&["x-b"]));
         for layers in [[&one, &both, &both], [&both, &one, &both], [&both, &both, &one]] {
-            assert_eq!(in_every_layer(layers), one);
+            assert_eq!(intersection(layers), one);
         }
         let none = BTreeSet::new();
         for layers in [[&none, &both, &both], [&both, &none, &both], [&both, &both, &none]] {
-            assert_eq!(in_every_layer(layers), none);
+            assert_eq!(intersection(layers), none);
         }
     }
 }

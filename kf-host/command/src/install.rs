@@ -1,7 +1,7 @@
-//! Adding and upgrading: resolve, fetch, examine, plan; then, once somebody has agreed, apply.
+//! Adding and upgrading: resolve, fetch, examine, plan and, after consent, apply.
 //!
-//! Nothing on disk changes before [`Installer::apply`], and there the receipt is written last: whatever
-//! goes wrong, what was installed before is still installed.
+//! Nothing on disk changes before [`Installer::apply`], which writes the receipt last: if it fails, the old
+//! version stays installed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,14 +22,14 @@ use kf_registry::trust::{self, Fetched, Options, Session};
 
 use crate::code;
 use crate::examine::{Bound, Examined, examine};
-use crate::installed::{Commands, Installed, unusable};
+use crate::installed::{Commands, Installed, invalid_receipt};
 use crate::local;
 use crate::plan::{Change, New, Old, Plan, SignerChange};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 use crate::rights::Rights;
 
-/// What to type where no registry is set up.
+/// The command line to add a registry, for hints.
 pub const ADD_REGISTRY: &str = "kf registry add NAME URL --root root.json";
 
 /// Adds and upgrades. Every registry is refreshed at most once.
@@ -39,12 +39,12 @@ pub struct Installer<'a> {
     reporter: Arc<dyn Reporter>,
     now: Timestamp,
     sessions: BTreeMap<RegistryId, Session>,
-    /// Why these could not be refreshed: kind, message and hint. Waiting for them once is enough.
+    /// Registries that could not be refreshed, with kind, message and hint, so that none is tried twice.
     failed: BTreeMap<RegistryId, (Kind, String, Option<String>)>,
 }
 
-/// A release that was fetched and examined, and what installing it would change. Nobody else changes what
-/// is installed under the name until this is dropped.
+/// A release that was fetched and examined, and what installing it would change. It holds the lock of the
+/// name until it is dropped.
 pub struct Prepared {
     lock: NameLock,
     pub fetched: Fetched,
@@ -62,16 +62,18 @@ impl<'a> Installer<'a> {
         Self { commands, reserved, reporter, now, sessions: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
-    /// The release that a request to add means. A name stays with the registry it was added from, and goes
-    /// back to an older version only if the request names one. A built-in command is only upgraded, by its own author.
+    /// The release for a request to add. A command keeps the registry that it was added from, and is downgraded only if the
+    /// request names an older version. A built-in command is only upgraded, by its own author.
     pub fn resolve(&mut self, request: &Request) -> Result<Resolved, Failure> {
         let name = &request.name;
         let origin = self.commands.named(name)?.answers.map(|old| old.origin);
         let registry = match (&request.registry, &origin) {
             (Some(wanted), Some(Origin::Registry { registry, .. })) if wanted != registry => {
-                return Err(stays(name, &format_args!("from registry {registry}"), "registry"));
+                return Err(origin_is_fixed(name, &format_args!("from registry {registry}"), "registry"));
             }
-            (_, Some(Origin::Local { .. })) => return Err(stays(name, &"from a local file", "origin")),
+            (_, Some(Origin::Local { .. })) => {
+                return Err(origin_is_fixed(name, &"from a local file", "origin"));
+            }
             (Some(wanted), _) => wanted.clone(),
             (None, Some(Origin::Registry { registry, .. })) => registry.clone(),
             (None, Some(Origin::BuiltIn { .. }) | None) => self.registry_with(name)?,
@@ -80,16 +82,16 @@ impl<'a> Installer<'a> {
         match self.commands.named(name)?.answers {
             Some(old) if old.origin.is_built_in() => match is_upgrade(&old, &resolved) {
                 true => Ok(resolved),
-                false => Err(only_replaced(&old, &format_args!("{registry}/{name}@{}", resolved.version))),
+                false => Err(not_an_upgrade(&old, &format_args!("{registry}/{name}@{}", resolved.version))),
             },
             Some(old) if resolved.version < old.version && !request.names_older_than(&old.version) => {
-                Err(goes_back(&old, &resolved))
+                Err(refused_downgrade(&old, &resolved))
             }
             _ => Ok(resolved),
         }
     }
 
-    /// The release that a request to replace a built-in command means, whoever signed it.
+    /// The release for a request to replace a built-in command, by any author.
     pub fn resolve_replacement(&mut self, request: &Request) -> Result<Resolved, Failure> {
         let registry = match &request.registry {
             Some(registry) => registry.clone(),
@@ -98,7 +100,7 @@ impl<'a> Installer<'a> {
         self.resolve_in(&registry, &request.name, &request.want)
     }
 
-    /// The release to upgrade an installed command to; none if there is nothing newer. A local file is
+    /// The release to upgrade an installed command to; none if there is no newer one. A local file is
     /// upgraded by adding it again.
     pub fn resolve_newer(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
         match &old.origin {
@@ -130,24 +132,23 @@ impl<'a> Installer<'a> {
         Ok(newest)
     }
 
-    /// Fetches and examines a release, to look at it. Nothing is locked and nothing is kept.
+    /// Fetches and examines a release without locking or storing anything.
     pub fn look(&mut self, resolved: &Resolved) -> Result<(Fetched, Examined), Failure> {
         let fetched = self.fetch(resolved)?;
         let examined = self.examine(&fetched)?;
         Ok((fetched, examined))
     }
 
-    /// Fetches and examines a release; none if it is installed just so.
+    /// Fetches and examines a release; none if exactly this is installed.
     pub fn prepare(&mut self, resolved: &Resolved) -> Result<Option<Prepared>, Failure> {
         let (lock, receipt, old) = self.lock(&resolved.name)?;
         if let (Some(receipt), Some(old)) = (&receipt, &old)
             && old.parts == resolved.parts
         {
-            // The manifest is the one that is installed, so what it asks for is known.
+            // The manifest is the installed one, so its permissions are known.
             let permissions = &receipt.permissions;
-            let rights = Rights::parse(permissions)
-                .map_err(|error| unusable(receipt, &format_args!("its {error}")))?;
-            // And so is its command tree.
+            let rights = Rights::parse(permissions).map_err(|error| invalid_receipt(receipt, &error))?;
+            // So is its command tree.
             let offer = offer(resolved, rights, permissions, old.paths.clone());
             if Plan::new(Some(old), offer).change == Change::Unchanged {
                 return Ok(None);
@@ -157,15 +158,15 @@ impl<'a> Installer<'a> {
         self.examined(lock, old.as_ref(), fetched).map(Some)
     }
 
-    /// Fetches and examines what is to take the place of a built-in command of the same name. All its rights are new, and
-    /// another author needs consent even without any.
+    /// Fetches and examines a replacement for the built-in command of the same name. All its rights are new, and another
+    /// author needs consent even if it has none.
     pub fn prepare_replacement(&mut self, resolved: &Resolved) -> Result<Prepared, Failure> {
         let (lock, receipt, _) = self.lock(&resolved.name)?;
         let fetched = self.fetch(resolved)?;
         self.replacing(lock, receipt.as_ref(), fetched)
     }
 
-    /// The same with a component of this machine.
+    /// The same for a component from a local file.
     pub fn prepare_local_replacement(&mut self, path: &Path) -> Result<Prepared, Failure> {
         let fetched = local::read(path, self.reporter.as_ref())?;
         let (lock, receipt, _) = self.lock(&fetched.resolved.name)?;
@@ -183,23 +184,23 @@ impl<'a> Installer<'a> {
         Ok(Prepared { plan: Plan { signer, ..prepared.plan }, ..prepared })
     }
 
-    /// Reads and examines a component of this machine, with its manifest beside it; none if it is
-    /// installed just so. It is asked for its command tree in the sandbox, without any grant.
+    /// Reads and examines a component from a local file, with its manifest beside it; none if exactly this is
+    /// installed. It runs in the sandbox without any grant to get its command tree.
     pub fn prepare_local(&mut self, path: &Path) -> Result<Option<Prepared>, Failure> {
         let fetched = local::read(path, self.reporter.as_ref())?;
         let (lock, receipt, old) = self.lock(&fetched.resolved.name)?;
         if let Some(registry) = receipt.as_ref().and_then(|receipt| receipt.origin.registry()) {
             let name = &fetched.resolved.name;
-            return Err(stays(name, &format_args!("from registry {registry}"), "registry"));
+            return Err(origin_is_fixed(name, &format_args!("from registry {registry}"), "registry"));
         }
         if let Some(built_in) = receipt.as_ref().filter(|receipt| receipt.origin.is_built_in()) {
-            return Err(only_replaced(built_in, &path.display()));
+            return Err(not_an_upgrade(built_in, &path.display()));
         }
         let prepared = self.examined(lock, old.as_ref(), fetched)?;
         Ok((prepared.plan.change != Change::Unchanged).then_some(prepared))
     }
 
-    /// From here on nobody else changes what is installed under the name.
+    /// Locks the name, and reads what is installed under it.
     fn lock(&self, name: &PluginName) -> Result<(NameLock, Option<Receipt>, Option<Old>), Failure> {
         let lock = NameLock::try_acquire(self.commands.home, name)?;
         let receipt = self.commands.named(name)?.answers;
@@ -221,7 +222,7 @@ impl<'a> Installer<'a> {
         let (name, version) = (&resolved.name, &resolved.version);
         if let Program::Script { .. } = resolved.program {
             return Err(Failure::untrusted(format!(
-                "{name} {version} is a script, which this kf does not run"
+                "{name} {version} is a script: not supported by this kf"
             ))
             .hint("upgrade kf"));
         }
@@ -234,8 +235,8 @@ impl<'a> Installer<'a> {
         )
     }
 
-    /// Installs what was prepared, with all the rights it asks for. Call it only where the plan needs no
-    /// consent, or somebody has given it.
+    /// Installs what was prepared, with all the rights that it requests. Call it only if the plan needs no
+    /// consent or the user has given it.
     pub fn apply(&self, prepared: &Prepared) -> Result<Receipt, Failure> {
         let Prepared { lock, fetched, .. } = prepared;
         let home = self.commands.home;
@@ -250,29 +251,29 @@ impl<'a> Installer<'a> {
         Ok(receipt)
     }
 
-    /// The one registry that has the name; a name in several is the user's to decide.
+    /// The only registry that has the name; if several have it, the user has to name one.
     fn registry_with(&mut self, name: &PluginName) -> Result<RegistryId, Failure> {
         let ids = registries::list(self.commands.home, self.commands.built_in)?;
         if ids.is_empty() {
-            return Err(Failure::not_found("no registry is set up").hint(ADD_REGISTRY));
+            return Err(Failure::not_found("no registry configured").hint(ADD_REGISTRY));
         }
-        let mut having = Vec::new();
+        let mut found = Vec::new();
         for id in &ids {
             if self.session(id)?.view().plugins.contains_key(name) {
-                having.push(id.clone());
+                found.push(id.clone());
             }
         }
-        match having.as_slice() {
+        match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => match ids.as_slice() {
-                // With one registry its own error names what comes near.
+                // A single registry's own error suggests similar names.
                 [one] => Ok(one.clone()),
-                _ => Err(Failure::not_found(format!("no registry has a command {name}"))
+                _ => Err(Failure::not_found(format!("command {name} not found in any registry"))
                     .hint("kf command list --available")),
             },
             [first, ..] => {
-                let all = having.iter().map(RegistryId::as_str).collect::<Vec<_>>().join(", ");
-                Err(Failure::usage(format!("{name} is in several registries: {all}"))
+                let all = found.iter().map(RegistryId::as_str).collect::<Vec<_>>().join(", ");
+                Err(Failure::usage(format!("{name} exists in several registries: {all}"))
                     .hint(format!("kf command add {first}/{name}")))
             }
         }
@@ -309,12 +310,12 @@ impl<'a> Installer<'a> {
         let _step = self.reporter.begin(&label);
         let registry = resolved.origin.registry().cloned();
         let registry =
-            registry.ok_or_else(|| Failure::failed(format!("{} has no registry", resolved.name)))?;
+            registry.ok_or_else(|| Failure::failed(format!("{} is not from a registry", resolved.name)))?;
         Ok(self.session(&registry)?.fetch(resolved)?)
     }
 }
 
-/// Refreshes a registry with a step that says so.
+/// Refreshes a registry and reports progress.
 pub fn refresh(
     commands: Commands<'_>,
     id: &RegistryId,
@@ -326,7 +327,7 @@ pub fn refresh(
     let _span = tracing::info_span!("refresh", registry = %id, urls = ?registry.urls).entered();
     let step: Arc<dyn crate::reporter::Step> = reporter.begin(&format!("refreshing registry {id}")).into();
     let mut options = Options::at(now);
-    // The session keeps it for what it fetches later. The step ends with the refresh.
+    // The session keeps the callback for later fetches; the step ends with the refresh.
     let shown = Arc::downgrade(&step);
     options.progress = {
         let id = id.clone();
@@ -337,13 +338,13 @@ pub fn refresh(
         })
     };
     let session = trust::refresh(home, &registry, &options)?;
-    built_in::follow(home, built_in, session.view())?;
+    built_in::update_blocks(home, built_in, session.view())?;
     Ok(session)
 }
 
 fn old(receipt: &Receipt) -> Result<Old, Failure> {
-    let accepted = Rights::parse(&receipt.consent.permissions)
-        .map_err(|error| unusable(receipt, &format_args!("its {error}")))?;
+    let accepted =
+        Rights::parse(&receipt.consent.permissions).map_err(|error| invalid_receipt(receipt, &error))?;
     let Installed { tree, .. } = Installed::new(receipt.clone())?;
     Ok(Old {
         version: receipt.version.clone(),
@@ -360,35 +361,35 @@ fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions, paths: 
     New { version: version.clone(), parts: parts.clone(), rights, paths, origin: origin.clone(), consent }
 }
 
-/// Whether a release upgrades a built-in command: it is by the same author, and not older.
+/// Whether a release upgrades a built-in command: it is by the same author and not older.
 fn is_upgrade(built_in: &Receipt, offered: &Resolved) -> bool {
     offered.version >= built_in.version && offered.origin.shares_signer(&built_in.origin)
 }
 
-/// The release that was asked for does not upgrade the built-in command.
-fn only_replaced(built_in: &Receipt, with: &dyn std::fmt::Display) -> Failure {
+/// The failure for a release that does not upgrade the built-in command.
+fn not_an_upgrade(built_in: &Receipt, with: &dyn std::fmt::Display) -> Failure {
     let Receipt { name, version, .. } = built_in;
     Failure::untrusted(format!(
-        "{name} {version} is built in, and {with} is not a newer version by its author"
+        "{name} {version} is built in: {with} is not a newer version by the same author"
     ))
     .hint(format!("kf command replace {name} --with {with}"))
 }
 
-/// What is offered is older than what is installed, and nobody named it.
-fn goes_back(old: &Receipt, offered: &Resolved) -> Failure {
+/// The failure for an offered version that is older than the installed one and was not named.
+fn refused_downgrade(old: &Receipt, offered: &Resolved) -> Failure {
     let (name, installed, older) = (&old.name, &old.version, &offered.version);
     let why = match (old.yanked, &old.blocked) {
-        (_, Some(_)) => "was blocked by its registry",
-        (true, None) => "was withdrawn by its registry",
-        (false, None) => "is installed",
+        (_, Some(_)) => "blocked by its registry",
+        (true, None) => "yanked by its registry",
+        (false, None) => "installed",
     };
-    Failure::untrusted(format!("{name} {installed} {why}, and the newest on offer is the older {older}"))
+    Failure::untrusted(format!("refusing to downgrade {name} from {installed} ({why}) to {older}"))
         .hint(format!("kf command add {name}@{older}"))
 }
 
-/// A name does not change its origin by itself.
-fn stays(name: &PluginName, from: &dyn std::fmt::Display, what: &str) -> Failure {
-    Failure::untrusted(format!("{name} was added {from}, and a name stays with its {what}"))
+/// The failure for a request from another origin.
+fn origin_is_fixed(name: &PluginName, from: &dyn std::fmt::Display, what: &str) -> Failure {
+    Failure::untrusted(format!("{name} was added {from}: remove it first to change its {what}"))
         .hint(format!("kf command remove {name}"))
 }
 

@@ -1,8 +1,8 @@
-//! The commands of this machine, by the names they answer to.
+//! The commands of this machine, by name.
 //!
-//! A command is here because it was added, and then has a receipt in the home, or because kf carries it inside. Of one name
-//! there may be both. Then what was added answers, for its user has chosen it; only where it is an earlier version of the
-//! same author does a newer kf's own take its place. A [replacement](kf_registry::slot) goes before either.
+//! A command was added, and has a receipt in the home, or it is built in. If a name has both, the added one runs, because
+//! the user chose it, unless the built-in one is a newer version by the same author. A [replacement](kf_registry::slot)
+//! takes precedence over both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,24 +20,23 @@ use crate::rights::Rights;
 pub struct Installed {
     pub receipt: Receipt,
     pub tree: CommandTree,
-    /// Whether the built-in command of its name could run in its place.
+    /// Whether the built-in command of its name could run instead.
     has_fallback: bool,
 }
 
 impl Installed {
     pub fn new(receipt: Receipt) -> Result<Self, Failure> {
         let tree = CommandTree::from_json(receipt.commands.as_bytes())
-            .map_err(|error| unusable(&receipt, &error))?;
+            .map_err(|error| invalid_receipt(&receipt, &error))?;
         Ok(Self { receipt, tree, has_fallback: false })
     }
 
-    /// What its manifest asks for.
+    /// The rights that its manifest requests.
     pub fn rights(&self) -> Result<Rights, Failure> {
-        Rights::parse(&self.receipt.permissions)
-            .map_err(|error| unusable(&self.receipt, &format_args!("its {error}")))
+        Rights::parse(&self.receipt.permissions).map_err(|error| invalid_receipt(&self.receipt, &error))
     }
 
-    /// The rights of a command that may start now: not blocked, and of an ABI that this kf runs.
+    /// The rights of a command that may start: it is not blocked, and this kf supports its ABI.
     pub fn startable(&self) -> Result<Rights, Failure> {
         let receipt = &self.receipt;
         receipt.check_start().map_err(|blocked| {
@@ -48,7 +47,7 @@ impl Installed {
         })?;
         if !kf_core::abi::is_supported(&receipt.abi) {
             return Err(Failure::untrusted(format!(
-                "{} {} is built for ABI {}, which this kf does not run",
+                "{} {} needs ABI {}, which this kf does not support",
                 receipt.name, receipt.version, receipt.abi
             ))
             .hint(format!("kf command upgrade {}", receipt.name)));
@@ -57,9 +56,9 @@ impl Installed {
     }
 }
 
-/// A receipt that says what it must not.
-pub(crate) fn unusable(receipt: &Receipt, why: &dyn std::fmt::Display) -> Failure {
-    Failure::untrusted(format!("the receipt of {} cannot be used: {why}", receipt.name))
+/// The failure for a receipt that was changed or cannot be parsed.
+pub(crate) fn invalid_receipt(receipt: &Receipt, why: &dyn std::fmt::Display) -> Failure {
+    Failure::untrusted(format!("invalid receipt of {}: {why}", receipt.name))
         .hint(format!("kf command remove {0} && kf command add {0}", receipt.name))
 }
 
@@ -70,23 +69,23 @@ pub struct Commands<'a> {
     pub built_in: BuiltIns,
 }
 
-/// A name with what there is under it, or why that cannot be read.
+/// A name with its commands, or why they cannot be read.
 pub type Listed = (PluginName, Result<Named, Error>);
 
-/// What there is under a name.
+/// The commands of one name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named {
-    /// What runs. None where the built-in command is switched off and nothing was added.
+    /// The one that runs. None if the built-in command is switched off and nothing was added.
     pub answers: Option<Receipt>,
-    /// What is here, too, and does not run.
+    /// The one that does not run.
     pub other: Option<Receipt>,
 }
 
 impl Named {
     fn choose(added: Option<Receipt>, built_in: Option<Receipt>, decision: &Decision) -> Self {
-        let built_in = built_in.map(|receipt| decided(receipt, decision));
+        let built_in = built_in.map(|receipt| with_decision(receipt, decision));
         match (added, built_in) {
-            (Some(added), Some(built_in)) if !decision.off && takes_over(&built_in, &added) => {
+            (Some(added), Some(built_in)) if !decision.off && supersedes(&built_in, &added) => {
                 Self { answers: Some(built_in), other: Some(added) }
             }
             (Some(added), built_in) => Self { answers: Some(added), other: built_in },
@@ -96,33 +95,33 @@ impl Named {
     }
 }
 
-/// The receipt of a built-in command with what was decided about it.
-fn decided(receipt: Receipt, decision: &Decision) -> Receipt {
+/// The receipt of a built-in command, marked as blocked if it is.
+fn with_decision(receipt: Receipt, decision: &Decision) -> Receipt {
     let digest = receipt.program_digest();
     let blocked = decision.blocked.as_ref().filter(|blocked| blocked.sha256 == digest);
     let blocked = blocked.map(|blocked| format!("{} (registry {})", blocked.reason, blocked.registry));
     Receipt { blocked, ..receipt }
 }
 
-/// Whether kf's own command runs instead of one that was added under its name: kf was updated since, and brought what the
-/// same author released later.
-fn takes_over(built_in: &Receipt, added: &Receipt) -> bool {
+/// Whether the built-in command runs instead of the added one: it is a newer version by the same author, from a kf that was
+/// updated later.
+fn supersedes(built_in: &Receipt, added: &Receipt) -> bool {
     built_in.blocked.is_none()
         && built_in.version > added.version
         && built_in.origin.shares_signer(&added.origin)
 }
 
 impl Commands<'_> {
-    /// The command that answers to a name; none if there is no such command.
+    /// The command that runs under a name; none if there is no such command.
     pub fn find(self, name: &PluginName) -> Result<Option<Installed>, Failure> {
-        let answering = slot::answering(self.home, name)?;
-        let Named { answers, other } = self.named(&answering)?;
+        let resolved = slot::resolve(self.home, name)?;
+        let Named { answers, other } = self.named(&resolved)?;
         let Some(receipt) = answers else { return Ok(None) };
         let has_fallback = other.is_some_and(|other| other.blocked.is_none());
         Ok(Some(Installed { has_fallback, ..Installed::new(receipt)? }))
     }
 
-    /// What there is under a name, whatever replaces it.
+    /// The commands of a name, ignoring replacements.
     pub fn named(self, name: &PluginName) -> Result<Named, Error> {
         let added = receipt::read(self.home, name)?;
         let built_in = self.built_in.receipt(name)?;
@@ -133,23 +132,23 @@ impl Commands<'_> {
         Ok(Named::choose(added, built_in, &decision))
     }
 
-    /// The command of a name, whatever replaces it, or [`Error::NotInstalled`].
+    /// The command of a name, ignoring replacements, or [`Error::NotInstalled`].
     pub fn require(self, name: &PluginName) -> Result<Receipt, Error> {
         self.named(name)?.answers.ok_or_else(|| Error::NotInstalled { name: name.clone() })
     }
 
-    /// Everything that was added or is built in, sorted by name, whatever replaces it. What cannot be read stands there
-    /// with its error; the others are not affected.
+    /// Everything that was added or is built in, sorted by name, ignoring replacements. A command that cannot be read is
+    /// listed with its error; the others are not affected.
     pub fn list(self) -> Result<Vec<Listed>, Error> {
         let mut names: BTreeSet<PluginName> = self.built_in.names().collect();
         names.extend(receipt::names(self.home)?);
         Ok(names.into_iter().map(|name| (name.clone(), self.named(&name))).collect())
     }
 
-    /// Every command that runs, by each name that it answers to. One whose receipt cannot be used is left out here, and
-    /// says why when it is called.
+    /// Every command that runs, by each name that it runs under. One with an invalid receipt is skipped; running it reports
+    /// why.
     pub fn by_name(self) -> BTreeMap<PluginName, Installed> {
-        let answering: BTreeMap<PluginName, Receipt> = self
+        let running: BTreeMap<PluginName, Receipt> = self
             .list()
             .unwrap_or_default()
             .into_iter()
@@ -157,12 +156,12 @@ impl Commands<'_> {
             .collect();
         let replaced: BTreeMap<PluginName, PluginName> =
             slot::list(self.home).unwrap_or_default().into_iter().collect();
-        let names: BTreeSet<&PluginName> = answering.keys().chain(replaced.keys()).collect();
-        let answering = |name: &PluginName| {
-            let receipt = answering.get(replaced.get(name).unwrap_or(name))?;
+        let names: BTreeSet<&PluginName> = running.keys().chain(replaced.keys()).collect();
+        let installed = |name: &PluginName| {
+            let receipt = running.get(replaced.get(name).unwrap_or(name))?;
             Some((name.clone(), Installed::new(receipt.clone()).ok()?))
         };
-        names.into_iter().filter_map(answering).collect()
+        names.into_iter().filter_map(installed).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which of two commands of one name runs.
+//! Which of two commands with the same name runs.
 
 use jiff::Timestamp;
 use kf_core::permissions::Permissions;
@@ -73,7 +73,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn what_was_added_runs_unless_its_author_built_in_a_newer_version(
+    fn added_command_runs_unless_newer_version_by_same_author_is_built_in(
         added in prop::option::of(added()),
         built_in in prop::option::of(built_in()),
         off: bool,
@@ -86,7 +86,7 @@ proptest! {
         });
         let decision = Decision { off, blocked };
         let Named { answers, other } = Named::choose(added.clone(), built_in.clone(), &decision);
-        // Nothing is lost, and nothing appears.
+        // Each receipt that went in comes out once.
         let count = usize::from(added.is_some()) + usize::from(built_in.is_some());
         prop_assert_eq!([&answers, &other].into_iter().flatten().count(), count);
         match (&answers, &added, &built_in) {
@@ -102,13 +102,13 @@ proptest! {
                 prop_assert_eq!(runs.blocked.is_some(), block);
             }
             (None, added, _) => prop_assert!(added.is_none() && (off || built_in.is_none())),
-            (Some(_), None, None) => prop_assert!(false, "it came from nowhere"),
+            (Some(_), None, None) => prop_assert!(false, "unexpected receipt"),
         }
     }
 }
 
 #[test]
-fn block_of_another_component_stops_nothing() {
+fn block_of_another_component_has_no_effect() {
     let decision = Decision {
         off: false,
         blocked: Some(Blocked {

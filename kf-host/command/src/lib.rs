@@ -1,19 +1,19 @@
-//! A command on this machine.
+//! The commands on this machine: adding, running and removing them.
 //!
 //! | question | module |
 //! |---|---|
-//! | what would change if it was added or upgraded, and does that need consent? | [`plan`], [`consent`] |
-//! | is it what its manifest says, and no more? | [`examine`] |
+//! | what would adding or upgrading it change, and does that need consent? | [`plan`], [`consent`] |
+//! | does it match its manifest and the ceiling? | [`examine`] |
 //! | adding, upgrading, removing | [`install`], [`remove`] |
-//! | which command answers to a name, and what could be added? | [`installed`], [`offered`] |
-//! | can it be used here, by this user? | [`availability`] |
-//! | what stands between the user and a run? | [`checkup`] |
-//! | what may this run do? | [`grants`] |
-//! | running it, and asking it for candidates | [`run`], [`complete`] |
-//! | is it fit to be published? | [`publish`] |
+//! | which command runs under a name, and which can be added? | [`installed`], [`offered`] |
+//! | can this user run it on this cluster? | [`availability`] |
+//! | what prevents a run? | [`checkup`] |
+//! | which permissions hold for this run? | [`grants`] |
+//! | running it, and completing its arguments | [`run`], [`complete`] |
+//! | may it be published? | [`publish`] |
 //!
-//! Everything is decided here and nothing is shown: callers hand in a [`Reporter`](reporter::Reporter)
-//! for what should be told while it happens, show plans, ask people, and hand back their answer.
+//! This crate decides and prints nothing: callers pass a [`Reporter`](reporter::Reporter) for progress and
+//! warnings, show plans, ask the user, and pass the answer back.
 
 pub mod availability;
 pub mod checkup;

@@ -1,4 +1,4 @@
-//! A component of this machine, for its author: no registry vouches for it.
+//! A component from a local file, for its author. No registry vouches for it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,23 +14,23 @@ use kf_registry::trust::Fetched;
 use crate::publish::describe;
 use crate::reporter::Reporter;
 
-/// The name that a component's manifest gives it. The component itself is not read.
+/// The name in a component's manifest. The component itself is not read.
 ///
 /// # Errors
 ///
-/// Where there is no such component, or no manifest beside it that can be used.
+/// There is no such component, or no valid manifest beside it.
 pub fn name(path: &Path) -> Result<PluginName, Failure> {
-    manifest(&found(path)?).map(|(manifest, _)| manifest.plugin.name)
+    manifest(&canonical(path)?).map(|(manifest, _)| manifest.plugin.name)
 }
 
-/// Reads `x.wasm` and its manifest, and asks the component for its command tree.
+/// Reads `x.wasm` and its manifest, and runs the component to get its command tree.
 pub(crate) fn read(path: &Path, reporter: &dyn Reporter) -> Result<Fetched, Failure> {
-    let path = found(path)?;
+    let path = canonical(path)?;
     let program = read_part(&path, PartKind::Component)?;
     let (manifest, text) = manifest(&path)?;
     let plugin = &manifest.plugin;
     let commands = describe(&plugin.name, &program, reporter).map_err(|reason| {
-        Failure::untrusted(format!("{} does not describe itself: {reason}", plugin.name))
+        Failure::untrusted(format!("cannot read the command tree of {}: {reason}", plugin.name))
     })?;
     let parts = vec![
         Part::of(PartKind::Component, &program),
@@ -57,7 +57,7 @@ pub(crate) fn read(path: &Path, reporter: &dyn Reporter) -> Result<Fetched, Fail
     Ok(Fetched::new(resolved, files)?)
 }
 
-fn found(path: &Path) -> Result<PathBuf, Failure> {
+fn canonical(path: &Path) -> Result<PathBuf, Failure> {
     fs_err::canonicalize(path).context(Kind::Usage, || "cannot read the component".to_owned())
 }
 
@@ -67,8 +67,8 @@ fn manifest(path: &Path) -> Result<(Manifest, Vec<u8>), Failure> {
     let beside = if own.exists() { own } else { path.with_file_name(PartKind::Manifest.file_name()) };
     if !beside.exists() {
         let own = own_name(path);
-        return Err(Failure::usage(format!("{} has no manifest beside it", path.display()))
-            .hint(format!("put plugin.toml or {own} into the same folder")));
+        return Err(Failure::usage(format!("no manifest found for {}", path.display()))
+            .hint(format!("add plugin.toml or {own} to the same folder")));
     }
     let text = read_part(&beside, PartKind::Manifest)?;
     let manifest = Manifest::from_bytes(&text)

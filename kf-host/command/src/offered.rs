@@ -1,4 +1,4 @@
-//! What could be added, as the registries were last seen.
+//! The commands that can be added, as of the last refresh of each registry.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use kf_registry::{registries, trust};
 
 use crate::installed::Commands;
 
-/// The names that the registries offered when they were last refreshed, with what each command is for.
-/// Nothing is fetched.
+/// The names and summaries of the commands that the registries offered at their last refresh. Nothing is
+/// fetched.
 pub fn available(commands: Commands<'_>, now: Timestamp) -> BTreeMap<String, String> {
     let Commands { home, built_in } = commands;
     let sessions = registries::list(home, built_in).unwrap_or_default().into_iter().filter_map(|id| {

@@ -1,7 +1,7 @@
-//! What would change if a release was installed.
+//! What adding or upgrading to a release would change.
 //!
-//! A plan is pure: facts about what is installed and what is offered in, a verdict out. Showing it, asking
-//! about it and [applying](crate::install::Installer::apply) it come after.
+//! A plan is pure: it compares the installed release with the offered one. Showing it, asking for consent and
+//! [applying](crate::install::Installer::apply) it come after.
 
 use kf_core::tree::PathArguments;
 use kf_core::{AuthorId, Digest};
@@ -11,50 +11,50 @@ use semver::Version;
 
 use crate::rights::Rights;
 
-/// What is installed under the name, and what its user accepted.
+/// The installed release of the name, and what its user accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Old {
     pub version: Version,
-    /// Everything the installed release consists of.
+    /// The files of the installed release.
     pub parts: Parts,
     pub accepted: Rights,
-    /// The words of its command line that were accepted as paths.
+    /// The arguments that were accepted as paths.
     pub paths: PathArguments,
     pub origin: Origin,
 }
 
-/// What is offered.
+/// The offered release.
 #[derive(Clone, Debug, PartialEq)]
 pub struct New {
     pub version: Version,
     pub parts: Parts,
-    /// What its manifest asks for.
+    /// The rights that its manifest requests.
     pub rights: Rights,
-    /// The words of its command line that are paths.
+    /// Its arguments that are paths.
     pub paths: PathArguments,
     pub origin: Origin,
-    /// The digest by which a script consents, see [`consent_digest`](kf_registry::receipt::consent_digest).
+    /// The digest for `--accept`, see [`consent_digest`](kf_registry::receipt::consent_digest).
     pub consent: Digest,
 }
 
-/// Which sort of change it is.
+/// The kind of change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Add,
     Replace {
         from: Version,
     },
-    /// The very bytes are installed, with all the rights they ask for.
+    /// The same bytes are installed, with all the rights they request.
     Unchanged,
 }
 
-/// How those who sign for a command changed.
+/// How the signers of a command changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignerChange {
-    /// Another author: the registry gave the name away, or, where a command is built in, nothing shows that an author of
-    /// the same name is the same. Somebody has to agree to that.
+    /// Another author: the registry gave the name to another owner or, for a built-in command, nothing proves that an
+    /// author of the same name is the same. The user has to consent.
     Owner { from: AuthorId, to: AuthorId },
-    /// The same author signs, with none of the keys from before. That is the registry's to vouch for.
+    /// The same author with entirely new keys. The registry vouches for them.
     Keys,
 }
 
@@ -73,13 +73,13 @@ impl SignerChange {
 pub struct Plan {
     pub change: Change,
     pub to: Version,
-    /// What the command may do afterwards.
+    /// The rights of the command afterwards.
     pub rights: Rights,
-    /// What it may do afterwards that nobody has accepted yet.
+    /// Those of its rights that the user has not accepted yet.
     pub growth: Rights,
-    /// The words of its command line that are paths afterwards.
+    /// Its arguments that are paths afterwards.
     pub paths: PathArguments,
-    /// Those of them that nobody has accepted as paths yet.
+    /// Those of them that the user has not accepted as paths yet.
     pub new_paths: PathArguments,
     pub signer: Option<SignerChange>,
     pub consent: Digest,
@@ -116,19 +116,19 @@ impl Plan {
         plan
     }
 
-    /// Whether somebody has to agree before it is applied.
+    /// Whether the user has to consent before it is applied.
     pub fn needs_consent(&self) -> bool {
         !self.growth.is_empty()
             || !self.new_paths.is_empty()
             || matches!(self.signer, Some(SignerChange::Owner { .. }))
     }
 
-    /// Whether it takes the place of a newer version.
+    /// Whether it replaces a newer version.
     pub fn is_downgrade(&self) -> bool {
         matches!(&self.change, Change::Replace { from } if *from > self.to)
     }
 
-    /// How many permissions were accepted before and stay.
+    /// The number of permissions that were accepted before.
     pub fn kept(&self) -> usize {
         self.rights.count().saturating_sub(self.growth.count())
     }
@@ -222,7 +222,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn growth_is_never_called_unchanged(old in prop::option::of(old()), new in new()) {
+        fn growth_needs_consent_and_is_not_unchanged(old in prop::option::of(old()), new in new()) {
             let plan = Plan::new(old.as_ref(), new.clone());
             let (accepted, paths) =
                 old.as_ref().map(|old| (old.accepted.clone(), old.paths.clone())).unwrap_or_default();
@@ -236,7 +236,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_accepted_and_what_grows_make_up_what_is_wanted(old in old(), new in new()) {
+        fn accepted_and_new_rights_cover_the_request(old in old(), new in new()) {
             let plan = Plan::new(Some(&old), new.clone());
             for permission in new.rights.rules.permissions() {
                 let known = old.accepted.rules.covers_permission(permission);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn word_that_becomes_a_file_and_another_signer_need_consent() {
+    fn new_path_and_new_owner_need_consent() {
         let part = |kind| Part::of(kind, b"");
         let parts = [PartKind::Component, PartKind::Manifest, PartKind::Commands].map(part).to_vec();
         let parts = Parts::try_from(parts).unwrap();

@@ -1,7 +1,6 @@
-//! What a registry's build asks before it publishes a command.
+//! The checks of a registry's build before it publishes a command.
 //!
-//! The registry carries commands as bytes. What it cannot judge is judged here, by the same checks that
-//! every user's kf makes.
+//! To a registry, a component is only bytes. It is checked here, the same way as by every user's kf.
 
 use kf_core::{PluginName, abi};
 use kf_registry::publish::Submission;
@@ -11,25 +10,25 @@ use crate::examine::{Bound, examine};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 
-/// Asks a component for its command tree, as `command.json`. Hostile bytes are inspected before any of
-/// them is compiled.
+/// Runs a component to get its command tree, as `command.json`. The bytes are untrusted, so they are
+/// inspected before they are compiled.
 ///
 /// # Errors
 ///
-/// In one line, why there is no tree.
+/// Why there is no command tree, in one line.
 pub fn describe(name: &PluginName, wasm: &[u8], reporter: &dyn Reporter) -> Result<Vec<u8>, String> {
-    let _step = reporter.begin(&format!("asking {name} for its command tree"));
+    let _step = reporter.begin(&format!("reading the command tree of {name}"));
     let inspection = kf_sandbox::inspect(wasm).map_err(|error| error.to_string())?;
     let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| error.to_string())?;
     let tree = kf_sandbox::describe(Code::Compiled(compiled), inspection.abi);
     Ok(tree.map_err(|fault| fault.to_string())?.to_json())
 }
 
-/// Why a new version may not be published, in one line.
+/// Checks a new version; the error is one line.
 pub fn gate(submission: &Submission<'_>, reserved: &Reserved) -> Result<(), String> {
     let plugin = &submission.manifest.plugin;
     if !abi::is_supported(&plugin.abi) {
-        return Err(format!("this kf does not run ABI {}", plugin.abi));
+        return Err(format!("ABI {} is not supported by this kf", plugin.abi));
     }
     let commands = submission.commands.to_string();
     examine(

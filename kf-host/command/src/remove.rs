@@ -1,4 +1,4 @@
-//! Removing commands, going back to what kf carries inside, and freeing what no command needs any more.
+//! Removing commands, restoring built-in ones, and deleting stored files that no command uses.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use kf_registry::{Error, slot};
 
 use crate::installed::Commands;
 
-/// What another kf may just be adding is left alone.
-const YOUNG: Duration = Duration::from_secs(24 * 3600);
+/// Younger files are kept: another kf may be adding a command right now.
+const MIN_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes one command: takes away what was added, and switches off what is built in. One that answers for another name is
-/// not removed. Whether there is a built-in command of that name.
+/// Removes an added command and switches off a built-in one. A command that replaces another is not removed. Returns
+/// whether a built-in command of that name exists.
 pub fn remove(commands: Commands<'_>, name: &PluginName) -> Result<bool, Failure> {
     let home = commands.home;
     let lock = NameLock::try_acquire(home, name)?;
-    if let Some(replaced) = slot::answered_by(home, name)?.first() {
-        return Err(Failure::usage(format!("{name} answers for {replaced}"))
+    if let Some(replaced) = slot::replaced_by(home, name)?.first() {
+        return Err(Failure::usage(format!("cannot remove {name}: it replaces {replaced}"))
             .hint(format!("kf command replace {replaced} --restore")));
     }
     let is_built_in = commands.built_in.receipt(name)?.is_some();
@@ -30,36 +30,36 @@ pub fn remove(commands: Commands<'_>, name: &PluginName) -> Result<bool, Failure
         result => result?,
     }
     if is_on {
-        built_in::switch(home, &lock, false)?;
+        built_in::set_enabled(home, &lock, false)?;
     }
     slot::restore(home, &lock)?;
     Ok(is_built_in)
 }
 
-/// Switches a built-in command on again. Its receipt, if that changed anything.
+/// Switches a built-in command on again. Returns its receipt if it was off.
 pub fn switch_on(commands: Commands<'_>, name: &PluginName) -> Result<Option<Receipt>, Failure> {
     let lock = NameLock::try_acquire(commands.home, name)?;
     if !built_in::decision(commands.home, name)?.off {
         return Ok(None);
     }
-    built_in::switch(commands.home, &lock, true)?;
+    built_in::set_enabled(commands.home, &lock, true)?;
     Ok(commands.named(name)?.answers)
 }
 
-/// What going back came to.
+/// The result of [`restore`].
 #[derive(Debug)]
 pub struct Restored {
-    /// What answers now.
+    /// The command that runs now.
     pub answers: Option<Receipt>,
-    /// What was added in front of a built-in command, and is gone.
+    /// The added command that hid the built-in one and was removed.
     pub removed: Option<Receipt>,
 }
 
-/// Goes back one step: from a replacement to the command of that name, or else to the built-in command, if there is one.
+/// Undoes one step: drops a replacement of the name or, if it has none, the command that was added over the built-in one.
 pub fn restore(commands: Commands<'_>, name: &PluginName) -> Result<Restored, Failure> {
     let home = commands.home;
     let lock = NameLock::try_acquire(home, name)?;
-    let is_replaced = slot::replacement(home, name)?.is_some();
+    let is_replaced = slot::of(home, name)?.is_some();
     slot::restore(home, &lock)?;
     let mut removed = None;
     if !is_replaced && commands.built_in.receipt(name)?.is_some() {
@@ -67,12 +67,12 @@ pub fn restore(commands: Commands<'_>, name: &PluginName) -> Result<Restored, Fa
         if removed.is_some() {
             receipt::remove(home, &lock)?;
         }
-        built_in::switch(home, &lock, true)?;
+        built_in::set_enabled(home, &lock, true)?;
     }
     Ok(Restored { answers: commands.named(name)?.answers, removed })
 }
 
-/// Frees what no command needs any more. Receipts that cannot be read keep everything: one of them may need it.
+/// Deletes stored files that no command uses. If a receipt cannot be read, nothing is deleted: it may need any of them.
 pub fn sweep(commands: Commands<'_>) -> Result<(), Failure> {
     let mut in_use = Vec::new();
     for (_, named) in commands.list()? {
@@ -82,6 +82,6 @@ pub fn sweep(commands: Commands<'_>) -> Result<(), Failure> {
             receipts.flat_map(|receipt| receipt.parts.iter().map(|part| part.sha256).collect::<Vec<_>>()),
         );
     }
-    Store::open(commands.home)?.sweep(&|digest| in_use.contains(&digest), YOUNG)?;
+    Store::open(commands.home)?.sweep(&|digest| in_use.contains(&digest), MIN_AGE)?;
     Ok(())
 }

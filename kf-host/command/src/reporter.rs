@@ -1,25 +1,25 @@
-//! What is told while something takes its time.
+//! Progress and warnings.
 
-/// Whoever shows what happens. Told from any thread.
+/// Shows progress and warnings. Called from any thread.
 pub trait Reporter: Send + Sync {
     /// Starts a step that may take a while: `compiling train`. Dropping the returned value ends it.
     fn begin(&self, label: &str) -> Box<dyn Step>;
 
-    /// One line that a person should not miss.
+    /// Shows a warning of one line.
     fn warn(&self, text: &str);
 }
 
 /// A step in progress.
 pub trait Step: Send + Sync {
-    /// What is being done now, and how far it is.
+    /// Updates the label and the number of bytes received.
     fn set(&self, label: &str, done: u64);
 }
 
-/// Tells nobody.
+/// Discards everything.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mute;
+pub struct NullReporter;
 
-impl Reporter for Mute {
+impl Reporter for NullReporter {
     fn begin(&self, _: &str) -> Box<dyn Step> {
         Box::new(Self)
     }
@@ -27,6 +27,6 @@ impl Reporter for Mute {
     fn warn(&self, _: &str) {}
 }
 
-impl Step for Mute {
+impl Step for NullReporter {
     fn set(&self, _: &str, _: u64) {}
 }

@@ -1,43 +1,43 @@
-//! What kf keeps for itself on every command line.
+//! The flags and environment variables that kf reserves on every command line.
 //!
-//! That a tree is sound is [`CommandTree`]'s own check. A tree that takes one of kf's own flags would take
-//! it away from the user, and one that reads any variable could fetch a secret out of the user's shell. A
-//! path that is a grant to read is typed by the user, so no variable gives one.
+//! [`CommandTree`] checks that a command tree is valid. A tree that used one of kf's flags would hide it from
+//! the user, and one that could read any variable could read a secret from the user's shell. A path is a
+//! grant to read, so the user has to type it: a variable cannot provide one.
 
 use kf_core::tree::{Argument, CommandTree, ValueType};
 
-/// The words of a command line that are kf's own. The command line says which they are.
+/// The flags and variables that no command may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Reserved {
     /// Long flags, without the dashes.
     pub long: &'static [&'static str],
     /// Short flags, without the dash.
     pub short: &'static [char],
-    /// Variables that say something to kf itself.
+    /// Variables that kf itself reads.
     pub variables: &'static [&'static str],
 }
 
-/// The variables a command may name for its arguments.
+/// The prefix of the variables that a command may read.
 pub const VARIABLE_PREFIX: &str = "KF_";
 
-/// The first thing a tree takes that is not its own.
+/// The first reserved flag or variable that a command tree uses.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeFault {
-    #[error("argument `{argument}` takes `{flag}`, which is kf's own")]
+    #[error("argument `{argument}` uses `{flag}`, which is reserved by kf")]
     Reserved { argument: String, flag: String },
     #[error(
-        "argument `{argument}` reads the variable {variable}; a command may only read {VARIABLE_PREFIX}…"
+        "argument `{argument}` reads the environment variable {variable}: only {VARIABLE_PREFIX}* is allowed"
     )]
     Variable { argument: String, variable: String },
-    #[error("argument `{argument}` reads the variable {variable}, which is kf's own")]
+    #[error("argument `{argument}` reads the environment variable {variable}, which is reserved by kf")]
     OwnVariable { argument: String, variable: String },
     #[error(
-        "argument `{argument}` takes a path from the variable {variable}; only one that is typed may be read"
+        "argument `{argument}` takes a path from the environment variable {variable}: a path must be typed"
     )]
     Path { argument: String, variable: String },
 }
 
-/// Refuses a tree that takes what is reserved.
+/// Refuses a tree that uses a reserved flag or variable.
 pub fn check(tree: &CommandTree, reserved: &Reserved) -> Result<(), TreeFault> {
     for argument in tree.commands.iter().flat_map(|command| &command.arguments) {
         let long = argument.long.as_deref().filter(|long| reserved.long.contains(long));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn kfs_own_flags_cannot_be_taken() {
+    fn reserved_flag_is_refused() {
         for long in RESERVED.long {
             let fault = with(&serde_json::json!({"id": "x", "kind": "flag", "long": long})).unwrap_err();
             assert!(fault.to_string().contains(&format!("`--{long}`")), "{fault}");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_cannot_read_the_shells_secrets() {
+    fn variable_without_prefix_is_refused() {
         let reads = |variable: &str| {
             with(&serde_json::json!({"id": "x", "kind": "option", "long": "key", "env": variable}))
         };
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn no_variable_grants_a_path() {
+    fn path_from_variable_is_refused() {
         let reads = |variable: &str, value: &str| {
             with(&serde_json::json!(
                 {"id": "x", "kind": "option", "long": "from", "env": variable, "value_type": value}

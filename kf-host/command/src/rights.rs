@@ -1,4 +1,4 @@
-//! What a command asks for, what its user accepted, and the most its registry allows.
+//! The rights that a command requests, that its user accepted, or that its registry allows.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,18 +14,18 @@ use kf_core::tree::PathArguments;
 pub const SELECTION: &str = "change which namespace later commands use";
 
 /// The right of `[permissions] terminal`, in words.
-pub const TERMINAL: &str = "hand your terminal and stdin to programs in pods";
+pub const TERMINAL: &str = "pass your terminal and stdin to programs in pods";
 
-/// What a command asks for, what its user accepted, or the most its registry allows.
+/// What a command requests, what its user accepted, or its ceiling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     /// On the cluster's objects.
     pub rules: RuleSet,
     /// To change which namespace later commands use.
     pub selection: bool,
-    /// To hand the user's terminal and stdin to what runs in a pod.
+    /// To pass the user's terminal and stdin to programs in pods.
     pub terminal: bool,
-    /// Headers it may send to pods beside the plain ones.
+    /// Headers it may send to pods besides those that every command may send.
     pub headers: BTreeSet<PodHeader>,
 }
 
@@ -44,7 +44,7 @@ impl Rights {
         self.rules.is_empty() && self.switches().is_empty()
     }
 
-    /// What `new` has beyond these; empty if nobody needs to be asked.
+    /// What `new` has beyond these; empty if no consent is needed.
     pub fn growth(&self, new: &Self) -> Self {
         Self {
             rules: self.rules.growth(&new.rules),
@@ -64,19 +64,18 @@ impl Rights {
         let names: Vec<String> = self.headers.iter().map(|header| shortened(header.as_str())).collect();
         let s = if names.len() == 1 { "" } else { "s" };
         let names = joined(&names, MAX_HEADERS_CHARS);
-        (!names.is_empty())
-            .then(|| format!("send pods the header{s} {names}, which may tell them who you are"))
+        (!names.is_empty()).then(|| format!("send pods the header{s} {names}, which may reveal who you are"))
     }
 
-    /// How many single permissions they are.
+    /// The number of permissions.
     pub fn count(&self) -> usize {
         let Self { rules, selection: _, terminal: _, headers } = self;
-        // One line tells of all headers, and each is a right.
-        let told_as_one = headers.len().saturating_sub(1);
-        rules.permissions().count() + self.switches().len() + told_as_one
+        // All headers share one line, and each counts.
+        let more_headers = headers.len().saturating_sub(1);
+        rules.permissions().count() + self.switches().len() + more_headers
     }
 
-    /// In words, the rights that are not rules on the cluster's objects.
+    /// The rights that are not rules on the cluster's objects, in words.
     pub fn switches(&self) -> Vec<String> {
         let Self { rules: _, selection, terminal, headers: _ } = self;
         [(*selection, SELECTION), (*terminal, TERMINAL)]
@@ -88,7 +87,7 @@ impl Rights {
     }
 }
 
-/// The most rights that one sentence or error lists.
+/// How many rights one sentence or error lists at most.
 const MAX_LISTED: usize = 12;
 
 /// The longest list of headers, in characters.
@@ -97,7 +96,7 @@ const MAX_HEADERS_CHARS: usize = 60;
 /// The longest list of kinds in a question, in characters.
 const MAX_QUESTION_CHARS: usize = 60;
 
-/// `read pods and pod logs`: for errors and lists, the strongest first.
+/// Lines such as `read pods and pod logs`, for errors and lists, the strongest first.
 pub fn short_lines(rights: &Rights) -> Vec<String> {
     let line = |line: &Sentence| match line.resources.as_str() {
         "" => format!("{} {}", line.verbs, line.what),
@@ -106,28 +105,28 @@ pub fn short_lines(rights: &Rights) -> Vec<String> {
     capped(strongest_first(rights, &sentences(&rights.rules), line))
 }
 
-/// `create training jobs; read pods and pod logs`: to stand in a sentence, the strongest first.
+/// Part of a sentence, such as `create training jobs; read pods and pod logs`, the strongest first.
 pub fn in_words(rights: &Rights) -> String {
-    capped(strongest_first(rights, &sentences(&rights.rules), plain)).join("; ")
+    capped(strongest_first(rights, &sentences(&rights.rules), verbs_and_kinds)).join("; ")
 }
 
-/// The strongest of what is new, and whether there is more: to stand in a question below the whole list.
+/// The strongest new right, and whether there are more: for a question below the whole list.
 pub fn in_brief(rights: &Rights, paths: &PathArguments) -> String {
     let rules = sentences_within(&rights.rules, MAX_QUESTION_CHARS);
-    let mut all = strongest_first(rights, &rules, plain);
+    let mut all = strongest_first(rights, &rules, verbs_and_kinds);
     all.extend((!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_QUESTION_CHARS)));
     match all.as_slice() {
         [] => String::new(),
         [one] => one.clone(),
-        [first, ..] => format!("{first}, and all else that is new"),
+        [first, ..] => format!("{first}, and everything else that is new"),
     }
 }
 
-fn plain(line: &Sentence) -> String {
+fn verbs_and_kinds(line: &Sentence) -> String {
     format!("{} {}", line.verbs, line.what)
 }
 
-/// The rules' lines and the other rights, which are about as strong as a forwarded port.
+/// The rules' lines and the other rights, which rank with forwarded ports.
 fn strongest_first(rights: &Rights, rules: &[Sentence], line: fn(&Sentence) -> String) -> Vec<String> {
     let rules = rules.iter().rev().map(|sentence| (sentence.strength, line(sentence)));
     let switches = rights.switches().into_iter().map(|words| (Strength::ForwardsPorts, words));
@@ -136,15 +135,15 @@ fn strongest_first(rights: &Rights, rules: &[Sentence], line: fn(&Sentence) -> S
     all.into_iter().map(|(_, words)| words).collect()
 }
 
-/// `open the file that you give as --config`.
+/// Part of a sentence, such as `read the file that you pass as --config`.
 pub fn in_words_of_paths(paths: &PathArguments, chars: usize) -> String {
     let list = |words: &BTreeSet<String>| {
         let words: Vec<String> = words.iter().map(|word| shortened(word)).collect();
         joined(&words, chars)
     };
-    let file = || format!("open the file that you give as {}", list(&paths.files));
+    let file = || format!("read the file that you pass as {}", list(&paths.files));
     let directory =
-        || format!("read all that is below the directory that you give as {}", list(&paths.directories));
+        || format!("read everything below the directory that you pass as {}", list(&paths.directories));
     match (paths.files.is_empty(), paths.directories.is_empty()) {
         (true, true) => String::new(),
         (false, true) => file(),
@@ -176,23 +175,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_begins_with_the_strongest_and_ends() {
+    fn lists_are_capped_and_begin_with_the_strongest() {
         let groups: Vec<String> = (0..60).map(|n| format!("{}.{n:02}.evil.io", "g".repeat(60))).collect();
         let lines = short_lines(&rights(&groups));
         assert_eq!(lines.first().unwrap(), "read secrets with their data");
         assert_eq!((lines.len(), lines.last().unwrap().as_str()), (MAX_LISTED + 1, "and 49 more"));
         let question = in_brief(&rights(&groups), &PathArguments::default());
-        assert_eq!(question, "read secrets with their data, and all else that is new");
+        assert_eq!(question, "read secrets with their data, and everything else that is new");
         assert!(in_words(&rights(&groups)).starts_with("read secrets with their data; "));
     }
 
     #[test]
-    fn paths_are_told_by_what_is_typed() {
+    fn paths_are_named_by_argument() {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let paths = PathArguments { files: words(&["word 2"]), directories: words(&["--from-dir", "-d"]) };
         assert_eq!(
             in_words_of_paths(&paths, 100),
-            "open the file that you give as word 2, and read all that is below the directory that you give as \
+            "read the file that you pass as word 2, and read everything below the directory that you pass as \
              --from-dir and -d"
         );
         let none = Rights::default();
@@ -200,8 +199,8 @@ mod tests {
         let terminal = Rights { terminal: true, ..Rights::default() };
         let all = Rights { terminal: true, ..rights(&[]) };
         assert_eq!(in_words(&all), format!("read secrets with their data; {TERMINAL}"));
-        assert_eq!(in_brief(&terminal, &paths), format!("{TERMINAL}, and all else that is new"));
+        assert_eq!(in_brief(&terminal, &paths), format!("{TERMINAL}, and everything else that is new"));
         let file = PathArguments { directories: words(&[]), ..paths };
-        assert_eq!(in_brief(&none, &file), "open the file that you give as word 2");
+        assert_eq!(in_brief(&none, &file), "read the file that you pass as word 2");
     }
 }

@@ -1,6 +1,6 @@
-//! One run of a command: grants in, exit code out.
+//! Runs a command once, with its grant.
 //!
-//! Where a command runs is an [`Executor`]'s business; [`Local`] runs it in this process's sandbox.
+//! An [`Executor`] decides where a command runs; [`Local`] runs it in the sandbox of this process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,48 +31,48 @@ use crate::reporter::Reporter;
 use crate::rights::Rights;
 use crate::selection::{ClusterId, RunSelection, Store};
 
-/// Where and how runs of one command line take place.
+/// The settings for all runs of one command line.
 #[derive(Clone)]
 pub struct Setting {
     pub home: Home,
     pub built_in: BuiltIns,
     pub target: Target,
-    /// Where every call is written down; `audit.jsonl` in the state folder if absent.
+    /// The audit log; `audit.jsonl` in the state folder if absent.
     pub audit_log: Option<PathBuf>,
-    /// Every write becomes a server-side dry run.
+    /// Whether every write becomes a server-side dry run.
     pub dry_run: bool,
-    /// Refuse every write.
+    /// Whether every write is refused.
     pub read_only: bool,
-    /// A person is at a terminal.
+    /// Whether the user is at a terminal.
     pub interactive: bool,
-    /// Tell the guest's frames when it traps.
+    /// Whether a trap is reported with the guest's backtrace.
     pub backtrace: bool,
-    /// What is warned of when a command chooses a namespace that something else goes before.
+    /// The warning for a command that chooses a namespace which something else overrides.
     pub overridden: Option<String>,
     pub reporter: Arc<dyn Reporter>,
 }
 
-/// What is asked of a command.
+/// The arguments of a run.
 pub struct Request<'a> {
-    /// The words after its name, without kf's own flags.
+    /// The arguments after its name, without kf's own flags.
     pub arguments: Vec<String>,
-    /// The words after `kf`, as far as the command may repeat them in a hint.
+    /// The arguments after `kf`, as far as the command may repeat them in a hint.
     pub command_line: Vec<String>,
-    /// The files that the words name.
+    /// The files that the arguments name.
     pub files: Vec<FileGrant>,
     /// Creates the UI of the run. Called again if the run is retried with recompiled machine code.
     pub ui: &'a dyn Fn() -> Box<dyn Ui>,
 }
 
-/// How a run went, and what the host has to say about it.
+/// The result of a run, and what the host reports about it.
 pub struct Finished {
     /// The exit code, or why there is none.
     pub exit: Result<u8, Failure>,
     /// The API server's warnings.
     pub warnings: Vec<String>,
-    /// What was said of failed calls and only the user may read, and who said it.
+    /// Messages about failed calls that only the user may see, each with its source.
     pub withheld: Vec<(String, String)>,
-    /// What a dry run would have changed.
+    /// The changes that a dry run would have made.
     pub changes: Vec<Change>,
     /// Every call to the API server.
     pub calls: Vec<CallRecord>,
@@ -133,7 +133,7 @@ impl Executor for Local {
             })
         };
         let result = match attempt(code) {
-            // Another kf, another processor, a damaged file: made again from the verified component.
+            // From another kf or processor, or damaged: compile the verified component again.
             Err(Fault::Load(_)) => attempt(code::recompile(setting, receipt)?),
             result => result,
         };
@@ -144,7 +144,7 @@ impl Executor for Local {
             }
             Err(Fault::OutputClosed) => Ok(exit::OUTPUT_CLOSED),
             Err(Fault::Interrupted) => Err(interrupted()),
-            // The person knows.
+            // The user left on purpose.
             Err(Fault::SessionLeft) => Ok(exit::INTERRUPTED),
             Err(fault) => Err(stopped(receipt, fault)),
         };
@@ -169,7 +169,7 @@ pub(crate) struct ClusterRun {
 }
 
 impl ClusterRun {
-    /// None for a command without rights. Nothing is connected before the command's first call.
+    /// None for a command without rights. It connects at the command's first call.
     pub(crate) fn open(
         receipt: &Receipt,
         rights: &Rights,
@@ -218,7 +218,7 @@ impl ClusterRun {
     }
 }
 
-/// The log that every call is written to.
+/// The audit log of this run.
 fn audit_log(setting: &Setting) -> Result<AuditLog, Failure> {
     let opened = match &setting.audit_log {
         Some(path) => AuditLog::named(path),
@@ -227,7 +227,7 @@ fn audit_log(setting: &Setting) -> Result<AuditLog, Failure> {
     opened.map_err(|error| {
         let hint = match error {
             kf_home::Error::UnsafePath { .. } => error.hint(),
-            _ => Some("set KF_AUDIT_LOG to a file you can write to".to_owned()),
+            _ => Some("set KF_AUDIT_LOG to a writable file".to_owned()),
         };
         Failure::new(error.kind(), format!("cannot open the audit log: {error}"))
             .maybe_hint(hint)
@@ -251,7 +251,7 @@ pub(crate) fn context(receipt: &Receipt, setting: &Setting, cluster: Option<&Clu
     }
 }
 
-/// What a command that asks for it may know and change of the namespace in use.
+/// Access to the namespace in use, for a command with that right.
 pub(crate) fn selection(
     receipt: &Receipt,
     rights: &Rights,
@@ -259,26 +259,28 @@ pub(crate) fn selection(
     cluster: Option<&ClusterRun>,
 ) -> Option<Box<dyn Selection>> {
     let cluster = cluster.filter(|_| rights.selection)?;
-    // Choosing a namespace is not dangerous, so a local file may ask for it.
+    // Choosing a namespace is not dangerous, so a local file may do it.
     let allowed = receipt.ceiling.selection || matches!(receipt.origin, Origin::Local { .. });
     let refused = match (allowed, receipt.consent.permissions.selection) {
-        (false, _) => Some("the registry no longer lets it choose namespaces"),
-        (true, false) => Some("you have not let it choose namespaces"),
+        (false, _) => Some("its registry no longer allows `selection`"),
+        (true, false) => Some("you have not accepted `selection` for this version"),
         (true, true) => None,
     };
     Some(Box::new(RunSelection {
         store: Store::of(&setting.home),
         cluster: cluster.id.clone(),
         dry_run: setting.dry_run,
-        refused: refused.map(|why| format!("{} may not do this: {why}", receipt.name)),
+        refused: refused.map(|why| {
+            format!("{} is not allowed to use or change the namespace in use: {why}", receipt.name)
+        }),
         read_only: setting.read_only,
         overridden: setting.overridden.clone(),
         reporter: Arc::clone(&setting.reporter),
     }))
 }
 
-/// Whether a command may join sessions to the user's terminal and stdin: if its manifest, its registry and
-/// its user all say so. A local file has no registry to ask.
+/// Whether a command may connect sessions to the user's terminal and stdin: if its manifest, its registry and
+/// its user all allow it. A local file has no registry.
 fn terminal(receipt: &Receipt, rights: &Rights) -> Result<(), ApiError> {
     let name = &receipt.name;
     let allowed = receipt.ceiling.terminal || matches!(receipt.origin, Origin::Local { .. });
@@ -286,7 +288,7 @@ fn terminal(receipt: &Receipt, rights: &Rights) -> Result<(), ApiError> {
     let (why, hint) = match (rights.terminal, allowed, accepted) {
         (true, true, true) => return Ok(()),
         (false, ..) => (
-            "its manifest does not ask for `[permissions] terminal = true`".to_owned(),
+            "its manifest does not have `[permissions] terminal = true`".to_owned(),
             format!("ask the author of {name} to add it"),
         ),
         (true, false, _) => {
@@ -297,11 +299,11 @@ fn terminal(receipt: &Receipt, rights: &Rights) -> Result<(), ApiError> {
             format!("kf command remove {name} && kf command add {name}@{}", receipt.version),
         ),
     };
-    let message = format!("{name} may not use your terminal or stdin: {why}");
+    let message = format!("{name} is not allowed to use your terminal or stdin: {why}");
     Err(ApiError { hint: Some(hint), ..ApiError::new(ErrorCode::Forbidden, message) })
 }
 
-/// What the guest says failed; where a layer refused, who stands in the way and who can help.
+/// The failure that the guest reported; if a layer refused a call, the layer and who can grant the right.
 fn guest_error(
     receipt: &Receipt,
     cluster: Option<&ClusterRun>,
@@ -317,7 +319,7 @@ fn guest_error(
     if error.of_host { failure } else { failure.said_by(receipt.name.as_str()) }
 }
 
-/// Ended by Ctrl-C.
+/// The failure after Ctrl-C.
 pub fn interrupted() -> Failure {
     Failure::new(Kind::Interrupted, "interrupted")
 }
@@ -337,13 +339,13 @@ fn stopped(receipt: &Receipt, fault: Fault) -> Failure {
         Origin::Registry { owner, .. } => owner.as_str(),
         Origin::BuiltIn { .. } => "the authors of kf",
         Origin::Local { .. } => {
-            return failure.hint("this is a fault of the command; KF_BACKTRACE=1 shows where");
+            return failure.hint("this is a bug in the command: set KF_BACKTRACE=1 for a backtrace");
         }
     };
     match &receipt.homepage {
         Some(homepage) => {
-            failure.hint(format!("this is a fault of the command; tell {author} at {homepage}"))
+            failure.hint(format!("this is a bug in the command: report it to {author} at {homepage}"))
         }
-        None => failure.hint(format!("this is a fault of the command; tell its author, {author}")),
+        None => failure.hint(format!("this is a bug in the command: report it to its author, {author}")),
     }
 }

@@ -1,10 +1,10 @@
-//! Which namespace is in use: what `kf use` chose, for which cluster.
+//! The namespace in use: what `kf use` chose, for each cluster.
 //!
-//! kubectl keeps the namespace in the kubeconfig, where every program and every shell shares it. kf
-//! never writes a kubeconfig: it keeps its own note, and binds it to the cluster it was chosen on
-//! by what can be read without asking anybody: the context's name, the server and the authority
-//! that vouches for it. A context that now leads somewhere else does not take its namespace along:
-//! what was meant for a playground must not happen in production.
+//! kubectl stores the namespace in the kubeconfig, which all programs and shells share. kf never
+//! writes a kubeconfig: it stores the namespace in its own file, bound to the cluster that it was chosen
+//! for. A cluster is identified without any request, by the context's name, the server and its certificate
+//! authority. If a context points to another cluster later, the namespace does not apply there: what was
+//! meant for a playground must not happen in production.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::reporter::Reporter;
 const FORMAT: u64 = 1;
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Clusters that were not chosen on for longest are forgotten beyond so many.
+/// How many clusters are remembered; those with the oldest choices are dropped.
 const MAX_CLUSTERS: usize = 100;
 
-/// What a choice is bound to; all of it stands in the kubeconfig.
+/// The cluster that a choice is bound to, as the kubeconfig describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterId {
@@ -35,7 +35,7 @@ pub struct ClusterId {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     context: Option<String>,
     server: String,
-    /// SHA-256 of the certificates that vouch for the server; absent where the system's do.
+    /// SHA-256 of the certificate authorities of the server; absent for the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     authority: Option<Digest>,
 }
@@ -60,7 +60,7 @@ struct Entry {
     previous: Option<Namespace>,
 }
 
-/// `namespaces.json`, the cluster that was chosen on last first.
+/// The file `namespaces.json`, newest choice first.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Namespaces {
@@ -68,7 +68,7 @@ struct Namespaces {
     clusters: Vec<Entry>,
 }
 
-/// What is kept for a cluster.
+/// What the file has about a cluster.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// Nothing was chosen, or the kubeconfig's namespace was.
@@ -79,14 +79,14 @@ enum Found {
         namespace: Namespace,
         previous: Option<Namespace>,
     },
-    /// It was chosen when the context led to another cluster.
+    /// It was chosen when the context pointed to another cluster.
     Stale {
         namespace: Namespace,
         server: String,
     },
 }
 
-/// The file, in a folder of kf's own.
+/// The file in kf's own folder.
 pub struct Store {
     dir: OwnPath,
 }
@@ -96,8 +96,8 @@ impl Store {
         Self { dir: home.selection() }
     }
 
-    /// The namespace in use on a cluster, if one was chosen there. One that was chosen for another
-    /// cluster under the same context's name is refused.
+    /// The namespace in use on a cluster, if one was chosen. One that was chosen for another cluster with
+    /// the same context name is an error.
     pub fn in_use(&self, cluster: &ClusterId) -> Result<Option<Namespace>, Failure> {
         match self.find(cluster)? {
             Found::Nothing { .. } => Ok(None),
@@ -107,15 +107,17 @@ impl Store {
     }
 
     fn find(&self, cluster: &ClusterId) -> Result<Found, Failure> {
-        let kept = self.read()?.clusters;
-        if let Some(Entry { namespace, previous, .. }) = kept.iter().find(|entry| entry.cluster == *cluster) {
+        let entries = self.read()?.clusters;
+        if let Some(Entry { namespace, previous, .. }) =
+            entries.iter().find(|entry| entry.cluster == *cluster)
+        {
             let previous = previous.clone();
             return Ok(match namespace.clone() {
                 Some(namespace) => Found::Chosen { namespace, previous },
                 None => Found::Nothing { previous },
             });
         }
-        let elsewhere = kept.into_iter().find(|entry| entry.cluster.context == cluster.context);
+        let elsewhere = entries.into_iter().find(|entry| entry.cluster.context == cluster.context);
         Ok(match elsewhere {
             Some(Entry { cluster, namespace: Some(namespace), .. }) => {
                 Found::Stale { namespace, server: cluster.server }
@@ -124,13 +126,13 @@ impl Store {
         })
     }
 
-    /// Keeps a choice. What other processes keep at the same time is not lost.
-    fn keep(&self, cluster: &ClusterId, namespace: Option<Namespace>) -> Result<(), Failure> {
+    /// Stores a choice. Concurrent writes of other processes are not lost.
+    fn save(&self, cluster: &ClusterId, namespace: Option<Namespace>) -> Result<(), Failure> {
         let _lock = self.lock()?;
         let mut all = self.read()?;
         let known = all.clusters.iter().position(|entry| entry.cluster == *cluster);
-        let before = known.map(|place| all.clusters.remove(place));
-        let (used, previous) = before.map(|entry| (entry.namespace, entry.previous)).unwrap_or_default();
+        let old = known.map(|at| all.clusters.remove(at));
+        let (used, previous) = old.map(|entry| (entry.namespace, entry.previous)).unwrap_or_default();
         let previous = if used == namespace { previous } else { used };
         all.clusters.insert(0, Entry { cluster: cluster.clone(), namespace, previous });
         all.clusters.truncate(MAX_CLUSTERS);
@@ -141,7 +143,7 @@ impl Store {
         self.dir.at("namespaces.json")
     }
 
-    /// Held while the file is read and written anew, which takes no time worth mentioning.
+    /// Held while the file is read and rewritten, which is quick.
     fn lock(&self) -> Result<File, Failure> {
         let path = self.dir.at("lock");
         let file = path.open_lock()?;
@@ -151,42 +153,43 @@ impl Store {
 
     fn read(&self) -> Result<Namespaces, Failure> {
         let path = self.file();
-        let unusable = |error: kf_home::Error| {
+        let unreadable = |error: kf_home::Error| {
             let hint = match error {
                 kf_home::Error::Format(FormatError::Newer { .. }) => {
-                    "kf -n NAMESPACE …, or a newer kf".to_owned()
+                    "pass -n NAMESPACE, or upgrade kf".to_owned()
                 }
-                _ => format!("kf -n NAMESPACE …, or remove {} and choose again", path.display()),
+                _ => format!("pass -n NAMESPACE, or remove {} and run `kf use` again", path.display()),
             };
             let kind = match error {
                 kf_home::Error::UnsafePath { .. } => Kind::Untrusted,
                 _ => Kind::Failed,
             };
-            Failure::new(kind, format!("which namespace is in use cannot be read: {error}")).hint(hint)
+            Failure::new(kind, format!("cannot read the namespace in use: {error}")).hint(hint)
         };
-        Ok(path.read_json(MAX_BYTES, FORMAT).map_err(unusable)?.unwrap_or_default())
+        Ok(path.read_json(MAX_BYTES, FORMAT).map_err(unreadable)?.unwrap_or_default())
     }
 }
 
 fn stale(cluster: &ClusterId, namespace: &Namespace, server: &str) -> Failure {
     let context = cluster.context.as_deref().unwrap_or("this pod");
     let now = &cluster.server;
-    let whereto = if server == now { "with another authority".to_owned() } else { format!("at {server}") };
+    let other =
+        if server == now { "with another certificate authority".to_owned() } else { format!("at {server}") };
     Failure::usage(format!(
-        "{namespace} was chosen for another cluster {whereto}, and the context {context} now leads to {now}"
+        "namespace {namespace} was chosen for another cluster {other}: context {context} now points to {now}"
     ))
-    .hint(format!("kf use NAMESPACE, to choose one for this cluster, or kf -n {namespace} …"))
+    .hint(format!("kf use NAMESPACE, or pass -n {namespace} once"))
 }
 
-/// The selection of one run of a command that was granted to change it.
+/// The namespace in use, for a run of a command that may change it.
 pub struct RunSelection {
     pub store: Store,
     pub cluster: ClusterId,
     pub dry_run: bool,
-    /// Why it may not, where a layer says no.
+    /// Why a layer refuses it, if one does.
     pub refused: Option<String>,
     pub read_only: bool,
-    /// What goes before whatever is selected, as a warning.
+    /// A warning that something overrides the selection.
     pub overridden: Option<String>,
     pub reporter: Arc<dyn Reporter>,
 }
@@ -201,12 +204,14 @@ impl Selection for RunSelection {
     fn current(&mut self) -> Result<Selected, ApiError> {
         self.allowed()?;
         let text = |namespace: Namespace| namespace.to_string();
-        match self.store.find(&self.cluster).map_err(told)? {
+        match self.store.find(&self.cluster).map_err(into_api_error)? {
             Found::Nothing { previous } => Ok(Selected { namespace: None, previous: previous.map(text) }),
             Found::Chosen { namespace, previous } => {
                 Ok(Selected { namespace: Some(namespace.to_string()), previous: previous.map(text) })
             }
-            Found::Stale { namespace, server } => Err(told(stale(&self.cluster, &namespace, &server))),
+            Found::Stale { namespace, server } => {
+                Err(into_api_error(stale(&self.cluster, &namespace, &server)))
+            }
         }
     }
 
@@ -214,14 +219,14 @@ impl Selection for RunSelection {
         self.allowed()?;
         if self.read_only {
             let refused =
-                error(ErrorCode::Forbidden, "the namespace in use may not change in this run".into());
-            return Err(ApiError { hint: Some("leave out --read-only".into()), ..refused });
+                error(ErrorCode::Forbidden, "cannot change the namespace in use with --read-only".into());
+            return Err(ApiError { hint: Some("run without --read-only".into()), ..refused });
         }
         let namespace = namespace.map(Namespace::parse).transpose()?;
         if self.dry_run {
             return Ok(());
         }
-        self.store.keep(&self.cluster, namespace).map_err(told)?;
+        self.store.save(&self.cluster, namespace).map_err(into_api_error)?;
         if let Some(overridden) = &self.overridden {
             self.reporter.warn(overridden);
         }
@@ -233,7 +238,7 @@ fn error(code: ErrorCode, message: String) -> ApiError {
     ApiError::new(code, message)
 }
 
-fn told(failure: Failure) -> ApiError {
+fn into_api_error(failure: Failure) -> ApiError {
     let code = if failure.kind() == Kind::Usage { ErrorCode::Invalid } else { ErrorCode::Failed };
     ApiError { hint: failure.first_hint().map(str::to_owned), ..error(code, failure.message().to_owned()) }
 }

@@ -1,11 +1,11 @@
-//! The commands that kf carries inside.
+//! Built-in commands.
 //!
-//! Installing a release of kf accepts the commands in it, each with the rights of its manifest and within the ceiling that
-//! it was released with. So there is nothing to add: a built-in command has its receipt in the program instead of the home,
-//! and [`receipt`](crate::receipt) applies the same checks to it.
+//! A user who installs a release of kf consents to the commands in it, each with the rights of its manifest within the
+//! ceiling of that release. So a built-in command need not be added: its receipt is in the program instead of the home,
+//! and [`receipt`](crate::receipt) checks it in the same way.
 //!
-//! A home keeps only later decisions about a built-in command, in `built-in/NAME.json`: that its user switched it off, or
-//! that a registry blocks it. A file that cannot be read stops the command.
+//! A home has only later decisions about a built-in command, in `built-in/NAME.json`: that the user switched it off, or
+//! that a registry blocks it. A command whose file cannot be read does not start.
 
 use std::io::Read as _;
 
@@ -25,11 +25,11 @@ use crate::receipt::{self, Consent, Receipt};
 const FORMAT: u64 = 1;
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// One command in the program.
+/// A built-in command.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltIn {
     pub name: &'static str,
-    /// Its receipt, as a home would have it.
+    /// Its receipt, in the format of a home.
     pub receipt: &'static str,
     /// `plugin.toml`, as its author signed it.
     pub manifest: &'static str,
@@ -37,16 +37,16 @@ pub struct BuiltIn {
     pub component: &'static [u8],
 }
 
-/// The registry that a release trusts from the start.
+/// The registry that a release of kf trusts by default.
 #[derive(Clone, Copy, Debug)]
 pub struct DefaultRegistry {
     pub id: &'static str,
     pub urls: &'static [&'static str],
-    /// Its root, pinned.
+    /// The pinned root.
     pub root: &'static [u8],
 }
 
-/// What the program carries: its commands, and the registry that newer ones come from.
+/// The built-in commands, and the registry for newer versions of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BuiltIns {
     commands: &'static [BuiltIn],
@@ -54,12 +54,12 @@ pub struct BuiltIns {
 }
 
 impl BuiltIns {
-    /// `commands` are sorted by name.
+    /// `commands` must be sorted by name.
     pub const fn new(commands: &'static [BuiltIn], registry: Option<DefaultRegistry>) -> Self {
         Self { commands, registry }
     }
 
-    /// Whether there is no command.
+    /// Whether there are no commands.
     pub fn is_empty(self) -> bool {
         self.commands.is_empty()
     }
@@ -73,7 +73,7 @@ impl BuiltIns {
         self.commands.iter().filter_map(|command| PluginName::parse(command.name).ok())
     }
 
-    /// The receipt of a command as it was released; none if there is no such command.
+    /// The receipt of a command as released; none if there is no such command.
     pub fn receipt(self, name: &PluginName) -> Result<Option<Receipt>> {
         let Some(command) = self.command(name) else { return Ok(None) };
         let receipt = receipt::parse(name, command.receipt.as_bytes())?;
@@ -81,12 +81,12 @@ impl BuiltIns {
             Origin::BuiltIn { .. } => Ok(Some(receipt)),
             _ => Err(Error::BadReceipt {
                 name: name.clone(),
-                reason: "it is not that of a built-in command".into(),
+                reason: "not a receipt of a built-in command".into(),
             }),
         }
     }
 
-    /// The component of a receipt that came from here, checked against its digest.
+    /// The component of a built-in command's receipt, checked against its digest.
     pub fn component(self, receipt: &Receipt) -> Result<Vec<u8>> {
         let part = receipt.parts.program();
         let what = part.kind.noun();
@@ -110,7 +110,7 @@ impl BuiltIns {
     }
 }
 
-/// The receipt of a command from a registry, as a kf released at `date` carries it.
+/// Turns the receipt of a command from a registry into that of a built-in command of a kf released at `date`.
 pub fn released(receipt: &Receipt, date: Timestamp) -> Result<Receipt> {
     let Origin::Registry { owner, keyids, .. } = receipt.origin.clone() else {
         return Err(Error::Publish(format!("{} is not from a registry", receipt.name)));
@@ -122,12 +122,12 @@ pub fn released(receipt: &Receipt, date: Timestamp) -> Result<Receipt> {
     Ok(Receipt { origin, consent, at: date, compiled: None, ..receipt.clone() })
 }
 
-/// What was decided on this machine about a built-in command.
+/// The decisions on this machine about a built-in command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// Its user does not want it.
+    /// Whether the user switched it off.
     pub off: bool,
-    /// A registry blocks it.
+    /// The block, if a registry blocks it.
     pub blocked: Option<Blocked>,
 }
 
@@ -135,7 +135,7 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blocked {
-    /// Of the component: a newer kf with another one is not concerned.
+    /// Of the component. A newer kf with another component is not affected.
     pub sha256: Digest,
     pub registry: RegistryId,
     pub reason: String,
@@ -152,27 +152,27 @@ struct File {
     blocked: Option<Blocked>,
 }
 
-/// What was decided about a name.
+/// The decisions about a name.
 pub fn decision(home: &Home, name: &PluginName) -> Result<Decision> {
     let path = home.built_in(name);
     let Some(file) = path.read_json::<File>(MAX_BYTES, FORMAT)? else { return Ok(Decision::default()) };
     if file.name != *name {
-        return Err(Error::invalid(path.display().to_string(), format!("it is about {}", file.name)));
+        return Err(Error::invalid(path.display().to_string(), format!("it is for {}", file.name)));
     }
     Ok(Decision { off: file.off, blocked: file.blocked })
 }
 
 /// Switches the built-in command of the locked name off, or on again.
-pub fn switch(home: &Home, lock: &NameLock, on: bool) -> Result<()> {
-    let before = decision(home, lock.name())?;
-    write(home, lock, &Decision { off: !on, ..before })
+pub fn set_enabled(home: &Home, lock: &NameLock, enabled: bool) -> Result<()> {
+    let decision = decision(home, lock.name())?;
+    write(home, lock, &Decision { off: !enabled, ..decision })
 }
 
-/// Notes which built-in commands a registry blocks, and which it blocks no longer.
+/// Records which built-in commands a registry blocks, and removes its blocks that no longer apply.
 ///
-/// Every registry that is set up may stop a component by its digest. A name that another process is just changing is
-/// left for the next refresh.
-pub fn follow(home: &Home, built_in: BuiltIns, view: &View) -> Result<()> {
+/// Any configured registry can block a component by its digest. A name that another process has locked is skipped until
+/// the next refresh.
+pub fn update_blocks(home: &Home, built_in: BuiltIns, view: &View) -> Result<()> {
     for name in built_in.names() {
         let Some(receipt) = built_in.receipt(&name)? else { continue };
         let digest = receipt.program_digest();
@@ -188,7 +188,7 @@ pub fn follow(home: &Home, built_in: BuiltIns, view: &View) -> Result<()> {
     Ok(())
 }
 
-/// Forgets what a registry blocked that is not set up any more.
+/// Removes the blocks of a registry that was removed.
 pub fn forget(home: &Home, built_in: BuiltIns, registry: &RegistryId) -> Result<()> {
     let others = |before: &Decision| before.blocked.clone().filter(|blocked| blocked.registry != *registry);
     built_in.names().try_for_each(|name| change(home, &name, others))
@@ -207,7 +207,7 @@ fn change(home: &Home, name: &PluginName, blocked: impl Fn(&Decision) -> Option<
         Err(kf_home::Error::Busy { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    // Read again: it may have changed before the lock was ours.
+    // Read again: it may have changed before the lock was acquired.
     match changed(decision(home, name)?) {
         None => Ok(()),
         Some(decision) => write(home, &lock, &decision),

@@ -1,4 +1,4 @@
-//! What can go wrong, and how grave it is.
+//! The errors of this crate.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use kf_core::{AuthorId, Digest, Failure, Kind, PluginName, RegistryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Every failure of this crate. `Display` is one line without a full stop; [`Error::hint`] is the way out.
+/// An error of this crate. `Display` is one line; [`Error::hint`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -22,84 +22,84 @@ pub enum Error {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
 
-    #[error("no registry {0} is set up")]
+    #[error("registry {0} is not configured")]
     NoRegistry(RegistryId),
 
-    #[error("registry {0} is set up already")]
+    #[error("registry {0} already exists")]
     RegistryExists(RegistryId),
 
-    #[error("{url:?} is not a registry address: {reason}")]
+    #[error("invalid registry URL {url:?}: {reason}")]
     BadUrl { url: String, reason: &'static str },
 
-    #[error("the root of registry {registry} has sha256 {found}, not the pinned {pinned}")]
+    #[error("the root of registry {registry} has sha256 {found}, but {pinned} is pinned")]
     WrongRoot { registry: RegistryId, found: Digest, pinned: Digest },
 
-    #[error("the pinned root of registry {registry} cannot be used: {reason}")]
+    #[error("invalid root of registry {registry}: {reason}")]
     BadRoot { registry: RegistryId, reason: String },
 
-    #[error("registry {registry} cannot be reached: {reason}")]
+    #[error("cannot reach registry {registry}: {reason}")]
     Unreachable { registry: RegistryId, reason: String },
 
-    #[error("registry {registry} did not answer in time: {reason}")]
+    #[error("registry {registry} timed out: {reason}")]
     TimedOut { registry: RegistryId, reason: String },
 
-    #[error("registry {registry} is refused: {reason}")]
+    #[error("cannot verify registry {registry}: {reason}")]
     Untrusted { registry: RegistryId, reason: String },
 
     #[error(
-        "the clock reads {now}, but registry {registry} was last seen at {last_seen}: \
-         with a clock set back, expired signatures would look valid"
+        "the system clock ({now}) is behind the last refresh of registry {registry} ({last_seen}): \
+         expired signatures would pass as valid"
     )]
     ClockWentBack { registry: RegistryId, now: jiff::Timestamp, last_seen: jiff::Timestamp },
 
     #[error(
-        "the clock reads {now}, but registry {registry} was signed at {signed}: \
-         with a clock set back, expired signatures would look valid"
+        "the system clock ({now}) is behind the metadata of registry {registry}, signed at {signed}: \
+         expired signatures would pass as valid"
     )]
     ClockBehind { registry: RegistryId, now: jiff::Timestamp, signed: jiff::Timestamp },
 
-    #[error("registry {registry} has no command {name}")]
+    #[error("command {name} not found in registry {registry}")]
     UnknownPlugin { registry: RegistryId, name: PluginName, nearest: Vec<String> },
 
-    #[error("{name} has no version that matches {wanted}")]
+    #[error("no version of {name} matches {wanted}")]
     NoVersion { name: PluginName, wanted: String, available: Vec<semver::Version> },
 
-    #[error("{name} {version} is built for ABI {abi}, which this kf does not run")]
+    #[error("{name} {version} needs ABI {abi}, which this kf does not support")]
     UnsupportedAbi { name: PluginName, version: semver::Version, abi: semver::Version },
 
     #[error("{name} {version} is blocked{}: {reason}", by(registry.as_ref()))]
     Blocked { registry: Option<RegistryId>, name: PluginName, version: semver::Version, reason: String },
 
-    #[error("{path} belongs to {owner}, but the registry lets {found} sign it")]
+    #[error("{path} is owned by {owner}, but delegated to {found}")]
     WrongOwner { path: String, owner: AuthorId, found: String },
 
-    #[error("the receipt of {name} cannot be used: {reason}")]
+    #[error("invalid receipt of {name}: {reason}")]
     BadReceipt { name: PluginName, reason: String },
 
     #[error("{name} is not installed")]
     NotInstalled { name: PluginName },
 
-    #[error("the stored {what} has sha256 {found}, not {expected}: it was changed after it was verified")]
+    #[error("the stored {what} has sha256 {found}, expected {expected}: it was changed after verification")]
     Tampered { what: &'static str, expected: Digest, found: Digest },
 
-    #[error("{name} is not what it says: {reason}")]
+    #[error("{name} does not match its metadata: {reason}")]
     Mismatch { name: PluginName, reason: String },
 
-    #[error("{name} {version} may not be published: {reason}")]
+    #[error("cannot publish {name} {version}: {reason}")]
     Gate { name: PluginName, version: semver::Version, reason: String },
 
     #[error("{0}")]
     Publish(String),
 }
 
-/// Who blocks it.
+/// The registry that blocks it, as part of a sentence.
 fn by(registry: Option<&RegistryId>) -> String {
     registry.map(|registry| format!(" by registry {registry}")).unwrap_or_default()
 }
 
 impl Error {
-    /// Decides the exit code. [`Kind::Untrusted`]: signatures, digests, versions or the index say no, and
-    /// nothing was changed.
+    /// The kind, which decides the exit code. [`Kind::Untrusted`]: signatures, digests, versions or the index
+    /// were refused, and nothing was changed.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Home(error) => error.kind(),
@@ -129,7 +129,7 @@ impl Error {
         }
     }
 
-    /// What to type or do next, where there is one thing that helps.
+    /// What to run or do next, if one thing helps.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Home(error) => return error.hint(),
@@ -147,18 +147,18 @@ impl Error {
             },
             Self::BadReceipt { name, .. } => format!("kf command remove {name} && kf command add {name}"),
             Self::NotInstalled { name } => format!("kf command add {name}"),
-            Self::ClockWentBack { .. } | Self::ClockBehind { .. } => "set the clock, then try again".into(),
+            Self::ClockWentBack { .. } | Self::ClockBehind { .. } => "set the system clock and retry".into(),
             Self::Tampered { .. } => "remove the command and add it again".into(),
             _ => return None,
         })
     }
 
-    /// A document that does not parse; `what` names it.
+    /// The error for a document that cannot be parsed; `what` names it.
     pub(crate) fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         FormatError::invalid(what, reason).into()
     }
 
-    /// An I/O failure while writing under `path`.
+    /// The error for a failed write under `path`.
     pub(crate) fn writing(path: &Path, source: std::io::Error) -> Self {
         kf_home::Error::writing(path, source).into()
     }

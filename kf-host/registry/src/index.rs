@@ -1,8 +1,8 @@
-//! What a registry offers, and which version a request means.
+//! What a registry offers, and how a request is resolved to a version.
 //!
-//! `index/plugins.json` is signed by the admins and says who owns a name, how much it may ask for, and what
-//! is yanked or blocked. The versions themselves are signed by each author. [`View`] puts the two
-//! together; it holds only verified facts and decides without any I/O.
+//! The admins sign `index/plugins.json`, which has the owner and the ceiling of each name, and what is yanked
+//! or blocked. Each author signs their own versions. [`View`] combines both; it holds only verified data and
+//! does no I/O.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ pub const FORMAT: u64 = 1;
 /// Its path among the targets.
 pub const PATH: &str = "index/plugins.json";
 
-/// A field of our own in signed metadata: when it was signed. TUF itself only says when it expires.
+/// Our own field in signed metadata: when it was signed. TUF itself has only the expiry.
 pub const SIGNED_AT: &str = "x-kf-signed-at";
 
 /// The file `index/plugins.json`.
@@ -32,14 +32,14 @@ pub const SIGNED_AT: &str = "x-kf-signed-at";
 #[serde(deny_unknown_fields)]
 pub struct Index {
     pub format: Format<FORMAT>,
-    /// What the registry calls itself.
+    /// The registry's id.
     pub registry: RegistryId,
     pub plugins: BTreeMap<PluginName, Entry>,
     #[serde(default)]
     pub blocked: Vec<Block>,
 }
 
-/// What the admins say about one command.
+/// A command in the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -47,7 +47,7 @@ pub struct Entry {
     pub summary: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// The most it may ever ask for. Empty means nothing.
+    /// The most it may ever do. If empty, it may do nothing.
     pub ceiling: Permissions,
     /// Versions that are no longer offered.
     #[serde(default)]
@@ -77,7 +77,7 @@ pub struct Release {
     pub program: Program,
     pub parts: Parts,
     pub yanked: bool,
-    /// Why it is blocked, where it is.
+    /// Why it is blocked, if it is.
     pub blocked: Option<String>,
 }
 
@@ -85,11 +85,11 @@ pub struct Release {
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub entry: Entry,
-    /// Key ids that may sign for the owner.
+    /// Ids of the keys that may sign for the owner.
     pub keyids: Vec<String>,
     /// By version, oldest first.
     pub releases: BTreeMap<Version, Release>,
-    /// Why its versions cannot be used, where its author's signatures do not hold.
+    /// Why its versions cannot be used, if its author's role could not be verified.
     pub problem: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl Listed {
     }
 }
 
-/// Which version is wanted.
+/// The requested version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Want {
     /// The newest that matches and is not yanked.
@@ -110,7 +110,7 @@ pub enum Want {
 }
 
 impl Want {
-    /// Whether a version is what is wanted.
+    /// Whether a version matches.
     pub fn matches(&self, version: &Version) -> bool {
         match self {
             Self::Exact(wanted) => wanted == version,
@@ -128,7 +128,7 @@ impl fmt::Display for Want {
     }
 }
 
-/// `[REGISTRY/]NAME[@VERSION]`, as people type it.
+/// A request as typed: `[REGISTRY/]NAME[@VERSION]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub registry: Option<RegistryId>,
@@ -163,14 +163,14 @@ impl Request {
         Ok(Self { registry, name: PluginName::parse(name)?, want })
     }
 
-    /// Whether a command that is installed under the name is what is asked for.
+    /// Whether the installed command satisfies the request.
     pub fn is_met_by(&self, origin: &Origin, version: &Version) -> bool {
         let registry = self.registry.is_none() || self.registry.as_ref() == origin.registry();
         registry && self.want.matches(version)
     }
 
-    /// Whether it names a version older than the installed one: that very version, or a range that leaves
-    /// the installed one out.
+    /// Whether it names an older version than the installed one: an exact one, or a range without the
+    /// installed one.
     pub fn names_older_than(&self, installed: &Version) -> bool {
         match &self.want {
             Want::Exact(wanted) => wanted < installed,
@@ -179,8 +179,8 @@ impl Request {
     }
 }
 
-/// A release that was chosen, with everything that is needed to fetch it and to ask for consent: what a
-/// request came to, and a row of a lock file.
+/// The release that a request was resolved to, with everything needed to fetch it and to ask for consent. Also
+/// an entry of a lock file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolved {
@@ -189,7 +189,7 @@ pub struct Resolved {
     pub abi: Version,
     pub summary: String,
     pub origin: Origin,
-    /// The most it may ever ask for.
+    /// The most it may ever do.
     pub ceiling: Permissions,
     pub program: Program,
     pub parts: Parts,
@@ -197,32 +197,32 @@ pub struct Resolved {
     pub yanked: bool,
 }
 
-/// Where a release comes from, and who vouches for it. A name stays bound to its origin: no other can
-/// upgrade it.
+/// Where a release comes from, and who vouches for it. A command is bound to its origin: it cannot be upgraded
+/// from another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Origin {
-    /// A registry's admins and one of its authors.
+    /// From a registry.
     Registry {
         registry: RegistryId,
         owner: AuthorId,
-        /// Key ids that could sign for the owner.
+        /// Ids of the keys that could sign for the owner.
         keyids: Vec<String>,
-        /// The snapshot it was resolved from.
+        /// The version of the snapshot that it was resolved from.
         snapshot: u64,
     },
-    /// It came with kf itself.
+    /// Built in.
     BuiltIn {
         owner: AuthorId,
-        /// Key ids that could sign for the owner when kf was released.
+        /// Ids of the keys that could sign for the owner when kf was released.
         keyids: Vec<String>,
     },
-    /// A file of this machine, for which nobody vouches.
+    /// From a local file, for which no one vouches.
     Local { path: PathBuf },
 }
 
 impl Origin {
-    /// The registry it comes from, if it comes from one.
+    /// The registry that it comes from, if any.
     pub fn registry(&self) -> Option<&RegistryId> {
         match self {
             Self::Registry { registry, .. } => Some(registry),
@@ -230,12 +230,12 @@ impl Origin {
         }
     }
 
-    /// Whether it came with kf itself.
+    /// Whether it is built in.
     pub fn is_built_in(&self) -> bool {
         matches!(self, Self::BuiltIn { .. })
     }
 
-    /// Who signed it, if anybody did.
+    /// The author who signed it, if any.
     pub fn owner(&self) -> Option<&AuthorId> {
         match self {
             Self::Registry { owner, .. } | Self::BuiltIn { owner, .. } => Some(owner),
@@ -243,7 +243,7 @@ impl Origin {
         }
     }
 
-    /// The key ids that could sign for the owner.
+    /// The ids of the keys that could sign for the owner.
     pub fn keyids(&self) -> &[String] {
         match self {
             Self::Registry { keyids, .. } | Self::BuiltIn { keyids, .. } => keyids,
@@ -251,8 +251,8 @@ impl Origin {
         }
     }
 
-    /// Whether both are signed by the same author, with a key in common. What an author is called proves nothing from one
-    /// registry to the next.
+    /// Whether both are signed by the same author, with a key in common. The author's id alone proves nothing across
+    /// registries.
     pub fn shares_signer(&self, other: &Self) -> bool {
         self.owner().is_some()
             && self.owner() == other.owner()
@@ -260,7 +260,7 @@ impl Origin {
     }
 }
 
-/// As a list shows it: `kubeflow`, `built in`, `local`.
+/// As in lists: `kubeflow`, `built in`, `local`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -271,21 +271,21 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Everything one verified snapshot of a registry offers.
+/// Everything that a registry offers, from one verified snapshot.
 #[derive(Clone, Debug)]
 pub struct View {
     pub registry: RegistryId,
     pub plugins: BTreeMap<PluginName, Listed>,
     pub blocked: Vec<Block>,
     pub snapshot: u64,
-    /// When the first of its signatures runs out.
+    /// When the first of its roles expires.
     pub expires: jiff::Timestamp,
-    /// When the registry last said that this is current, where it says so.
+    /// When its timestamp was signed, if it has that field.
     pub signed: Option<jiff::Timestamp>,
 }
 
 impl View {
-    /// The version that `want` means: the newest that matches, whose ABI `supported` accepts, and that is not yanked.
+    /// Resolves `want` to the newest version that matches, is not yanked, and has an ABI that `supported` accepts.
     ///
     /// A yanked version is only found by [`Want::Exact`]. A blocked one never is.
     pub fn resolve(
@@ -316,7 +316,7 @@ impl View {
         if let Some(release) = matching.iter().find(|r| r.blocked.is_none() && supported(&r.abi)) {
             return Ok(self.resolved(name, listed, release));
         }
-        // Nothing usable: say what stood in the way of the best match.
+        // No usable version: report why the best match cannot be used.
         Err(match matching.first() {
             Some(release) => match &release.blocked {
                 Some(reason) => Error::Blocked {
@@ -339,7 +339,7 @@ impl View {
         })
     }
 
-    /// The version to upgrade `installed` to, or `None` when there is nothing newer. Never an older one.
+    /// The version to upgrade `installed` to, or `None` if there is no newer one.
     pub fn newer(
         &self,
         name: &PluginName,
@@ -348,7 +348,7 @@ impl View {
     ) -> Result<Option<Resolved>> {
         match self.resolve(name, &Want::Newest(VersionReq::STAR), supported) {
             Ok(resolved) => Ok((resolved.version > *installed).then_some(resolved)),
-            // Only pre-releases or yanked versions are left; what is installed stays.
+            // Only pre-releases and yanked versions are left: the installed one stays.
             Err(Error::NoVersion { .. }) => Ok(None),
             Err(error) => Err(error),
         }

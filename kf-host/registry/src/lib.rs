@@ -1,30 +1,30 @@
-//! The registry: which commands exist, who vouches for them, and which of them are installed.
+//! Registries: which commands exist, who signed them, and which of them are installed.
 //!
-//! A registry is a folder of plain files that any web server, object store or USB stick can hand out.
-//! Nothing about the place it came from is trusted. What is trusted is a *root*: a small file that names
-//! keys, pinned when the registry is added. From there every byte is reached through signatures, as
-//! [The Update Framework](https://theupdateframework.io) (TUF) lays down:
+//! A registry is a folder of plain files, served by any web server, object store or USB stick. Its location
+//! is not trusted. The only thing trusted is the *root*: a small file that names keys, pinned when the
+//! registry is added. Every other byte is verified by signatures from there, as specified by
+//! [The Update Framework](https://theupdateframework.io) (TUF):
 //!
 //! ```text
-//! root ── who signs for each role                        2 of 3 admins, offline
+//! root ── the keys of each role                          2 of 3 admins, offline
 //!  ├─ timestamp ── the current snapshot                  online, short-lived
 //!  ├─ snapshot ─── the version of every targets file     online
-//!  └─ targets ──── index/plugins.json and who owns what  2 of 3 admins, offline
+//!  └─ targets ──── index/plugins.json and the owners     2 of 3 admins, offline
 //!      └─ author-X ── plugins/NAME/VERSION/*             the author's own key
 //! ```
 //!
-//! So a mirror cannot change a command, hold back a fix for longer than the timestamp lives, or serve
-//! yesterday's bug; an author cannot publish under another author's name; and stolen online keys cannot
-//! invent a release.
+//! So a mirror cannot change a command, withhold a fix after the timestamp has expired, or serve an old
+//! version again; an author cannot publish under another author's name; and stolen online keys cannot forge
+//! a release.
 //!
-//! The crate has two halves. [`publish`] turns reviewed text and built components into such a folder.
-//! The rest is the user's side: [`registries`] (what is pinned), [`trust`] (refresh and fetch),
-//! [`index`] (which version), [`store`] (bytes by digest), [`receipt`] (what is installed, and what was
-//! agreed to), [`slot`] (which installed command answers to a name) and [`built_in`] (what kf carries inside).
+//! The crate has two halves. [`publish`] makes such a folder from reviewed text and built components. The
+//! rest is the user's side: [`registries`] (pinned roots), [`trust`] (refresh and fetch), [`index`]
+//! (resolving versions), [`store`] (files by digest), [`receipt`] (installed commands and the user's
+//! consent), [`slot`] (replacements) and [`built_in`] (built-in commands).
 //!
-//! The crate knows neither Kubernetes nor WebAssembly: permission rules pass through it as JSON, and
-//! commands as bytes. Callers hand in where things are kept and what time it is. The only variables it
-//! heeds are those every network program does: `HTTPS_PROXY` and its kin, and `SSL_CERT_FILE`.
+//! The crate knows neither Kubernetes nor WebAssembly: permission rules are JSON to it, and components are
+//! bytes. Callers pass the home and the current time. The only environment variables it reads are
+//! `HTTPS_PROXY`, similar proxy variables, and `SSL_CERT_FILE`.
 
 pub mod built_in;
 pub mod error;
@@ -41,9 +41,9 @@ pub mod trust;
 
 pub use error::{Error, Result};
 
-/// The largest component that is published or fetched, in bytes.
-pub const MAX_WASM: u64 = 32 * 1024 * 1024;
-/// The largest `command.json`, in bytes.
-pub const MAX_COMMANDS: u64 = 1024 * 1024;
-/// The largest `index/plugins.json`, in bytes.
-pub const MAX_INDEX: u64 = 8 * 1024 * 1024;
+/// The largest component that is published or fetched.
+pub const MAX_WASM_BYTES: u64 = 32 * 1024 * 1024;
+/// The largest `command.json`.
+pub const MAX_COMMANDS_BYTES: u64 = 1024 * 1024;
+/// The largest `index/plugins.json`.
+pub const MAX_INDEX_BYTES: u64 = 8 * 1024 * 1024;

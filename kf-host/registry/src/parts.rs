@@ -1,19 +1,19 @@
-//! What a release consists of: a list of files, each of a kind.
+//! The files of a release, each of a kind.
 //!
-//! One of them is the program, one the manifest, one the command tree. A list leaves room for more kinds;
-//! one that this kf does not know is refused, so that nothing is installed in part.
+//! A release has one program, one manifest and one command tree. The list can have more kinds later; a kind
+//! that this kf does not know is refused, so that no release is installed in part.
 
 use kf_core::{Digest, PluginName, manifest};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-/// What a file of a release is. The file's name says it.
+/// The kind of a file of a release, given by the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartKind {
     /// A WebAssembly component.
     Component,
-    /// Source text, for a runtime that is a component of its own.
+    /// Source text, for a runtime that is another component.
     Script,
     /// `plugin.toml`, as its author signed it.
     Manifest,
@@ -34,7 +34,7 @@ impl PartKind {
         }
     }
 
-    /// How its name ends in the store.
+    /// Its file extension in the store.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Component => "wasm",
@@ -44,17 +44,17 @@ impl PartKind {
         }
     }
 
-    /// The largest that is published or fetched, in bytes.
+    /// The largest file that is published or fetched.
     pub fn max_bytes(self) -> u64 {
         match self {
-            Self::Component => crate::MAX_WASM,
+            Self::Component => crate::MAX_WASM_BYTES,
             Self::Script => 1024 * 1024,
             Self::Manifest => manifest::MAX_BYTES,
-            Self::Commands => crate::MAX_COMMANDS,
+            Self::Commands => crate::MAX_COMMANDS_BYTES,
         }
     }
 
-    /// As errors call it.
+    /// Its name in errors.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Component => "component",
@@ -64,12 +64,12 @@ impl PartKind {
         }
     }
 
-    /// Whether it is what runs.
+    /// Whether it is the program.
     pub fn is_program(self) -> bool {
         matches!(self, Self::Component | Self::Script)
     }
 
-    /// Where it is among a registry's targets.
+    /// Its path among a registry's targets.
     pub fn path(self, name: &PluginName, version: &Version) -> String {
         format!("plugins/{name}/{version}/{}", self.file_name())
     }
@@ -100,13 +100,13 @@ pub struct Parts {
     commands: Part,
 }
 
-/// A list that is no release.
+/// The error for a list of files that is not a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a release has one program, one manifest and one command tree")]
+#[error("a release must have exactly one program, one manifest and one command tree")]
 pub struct IncompleteRelease;
 
 impl Parts {
-    /// What runs.
+    /// The program.
     pub fn program(&self) -> Part {
         self.program
     }
@@ -169,7 +169,7 @@ pub struct Runtime {
 }
 
 impl Program {
-    /// The kind of the part it runs.
+    /// The kind of its program.
     pub fn part(&self) -> PartKind {
         match self {
             Self::Component => PartKind::Component,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_that_is_not_known_is_refused() {
+    fn unknown_kind_is_refused() {
         let digest = Digest::of(b"");
         let text = format!(r#"[{{"kind":"module","sha256":"{digest}","length":0}}]"#);
         assert!(serde_json::from_str::<Parts>(&text).is_err());

@@ -1,8 +1,8 @@
-//! What is installed, from where, and what its user agreed to.
+//! Installed commands, their origin, and the user's consent.
 //!
-//! A receipt is one file per name, so no two commands share state and a broken one disables only itself. It
-//! is written last, in one rename: a command is installed exactly when its receipt is there. It holds all that
-//! starting a command needs, so that takes one read.
+//! Each name has its own receipt file, so commands share no state and a broken receipt disables only its own
+//! command. It is written last, in one rename: a command is installed if and only if its receipt exists. It has
+//! everything that starting a command needs, so starting takes one read.
 
 use jiff::Timestamp;
 use kf_core::format::{self, Format, FormatError};
@@ -21,7 +21,7 @@ use crate::trust::Fetched;
 
 /// The receipt format this kf reads and writes.
 pub const FORMAT: u64 = 3;
-const MAX_RECEIPT: u64 = 4 * 1024 * 1024;
+const MAX_RECEIPT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// An installed command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,21 +43,21 @@ pub struct Receipt {
     pub program: Program,
     /// Its files, in the store.
     pub parts: Parts,
-    /// What the manifest asks for.
+    /// The permissions that its manifest requests.
     pub permissions: Permissions,
-    /// The most its origin allows it; of no account for a local file, see [`Origin::Local`].
+    /// The most that its registry allows. Not used for a local file, see [`Origin::Local`].
     pub ceiling: Permissions,
     pub consent: Consent,
-    /// The registry's reason to stop it, learnt at a later refresh.
+    /// Why the registry blocks it, recorded at a later refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
-    /// Whether the registry no longer offers this version, learnt at a later refresh or accepted when it was added.
+    /// Whether this version is yanked, recorded at a later refresh or when it was added.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yanked: bool,
     /// Native code, relative to the folder of compiled code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiled: Option<String>,
-    /// The command tree: the very text of `command.json`, so that its digest can be compared with the signed one.
+    /// The command tree, as the exact text of `command.json`, so that its digest can be compared with the signed one.
     pub commands: String,
 }
 
@@ -71,8 +71,8 @@ pub struct Consent {
     pub at: Timestamp,
 }
 
-/// One digest over a release, its signer and its rights: "this code with this command line, by this author,
-/// with these rights". Accepting it by name is how a script consents.
+/// The digest over a release, its signer and its rights: "this code with this command tree, by this author,
+/// with these rights". A script consents by passing it to `--accept`.
 pub fn consent_digest(parts: &Parts, origin: &Origin, permissions: &Permissions) -> Digest {
     let (program, commands) = (parts.program().sha256, parts.commands().sha256);
     let signer = match origin {
@@ -85,17 +85,17 @@ pub fn consent_digest(parts: &Parts, origin: &Origin, permissions: &Permissions)
     Digest::of(&text)
 }
 
-/// One line for each permission, the same whoever wrote it down. No two sets have the same lines.
+/// One line for each permission, in canonical form. Different sets have different lines.
 fn canonical(permissions: &Permissions) -> Vec<u8> {
     let mut text = Vec::new();
     for rule in &permissions.kubernetes {
-        // Canonical JSON sorts keys, so the digest does not depend on who wrote the rule down. It knows no
-        // fractions, which no rule has either; one that did would still be bound, in its own spelling.
+        // Canonical JSON sorts keys, so the digest does not depend on their order. It has no fractions, and
+        // neither has a valid rule; one with a fraction is bound as it is spelled.
         let line = to_canonical_bytes(rule).unwrap_or_else(|_| rule.to_string().into_bytes());
         text.extend_from_slice(&line);
         text.push(b'\n');
     }
-    // No JSON document reads like these.
+    // These lines are not JSON, so no rule has the same text.
     if permissions.selection {
         text.extend_from_slice(b"selection\n");
     }
@@ -109,7 +109,7 @@ fn canonical(permissions: &Permissions) -> Vec<u8> {
 }
 
 impl Receipt {
-    /// The receipt of what was fetched, with consent to everything its manifest asks for, given at `now`.
+    /// The receipt of a fetched release, with consent given at `now` to everything that its manifest requests.
     pub fn new(fetched: &Fetched, compiled: Option<String>, now: Timestamp) -> Result<Self> {
         let resolved = &fetched.resolved;
         let plugin = &fetched.manifest.plugin;
@@ -143,7 +143,7 @@ impl Receipt {
         })
     }
 
-    /// Whether it may start: not when its registry has blocked it.
+    /// Fails if its registry blocked it.
     pub fn check_start(&self) -> Result<()> {
         match &self.blocked {
             None => Ok(()),
@@ -156,18 +156,18 @@ impl Receipt {
         }
     }
 
-    /// Of what runs.
+    /// The digest of the program.
     pub fn program_digest(&self) -> Digest {
         self.parts.program().sha256
     }
 
-    /// Whether its command tree is the one that was signed.
-    fn tree_holds(&self) -> bool {
+    /// Whether its command tree matches the signed digest.
+    fn is_tree_valid(&self) -> bool {
         self.parts.commands().sha256 == Digest::of(self.commands.as_bytes())
     }
 
-    /// Whether the consent on file is for this release, signer and rights. A receipt edited by hand fails.
-    pub fn consent_holds(&self) -> bool {
+    /// Whether the recorded consent is for this release, signer and rights. This detects a receipt edited by hand.
+    pub fn is_consent_valid(&self) -> bool {
         self.consent.digest == consent_digest(&self.parts, &self.origin, &self.consent.permissions)
     }
 }
@@ -175,7 +175,7 @@ impl Receipt {
 /// Reads one receipt; `None` when the command is not installed.
 pub fn read(home: &Home, name: &PluginName) -> Result<Option<Receipt>> {
     let path = home.receipt(name);
-    path.read(MAX_RECEIPT)?.map(|bytes| parse_at(&path.display().to_string(), name, &bytes)).transpose()
+    path.read(MAX_RECEIPT_BYTES)?.map(|bytes| parse_at(&path.display().to_string(), name, &bytes)).transpose()
 }
 
 /// Parses and checks the receipt of a command.
@@ -191,13 +191,13 @@ fn parse_at(what: &str, name: &PluginName, bytes: &[u8]) -> Result<Receipt> {
         Err(error) => return Err(error.into()),
     };
     if receipt.name != *name {
-        return Err(bad(format!("it is that of {}", receipt.name)));
+        return Err(bad(format!("it is for {}", receipt.name)));
     }
-    if !receipt.consent_holds() {
-        return Err(bad("the rights in it are not those that were accepted".into()));
+    if !receipt.is_consent_valid() {
+        return Err(bad("its rights differ from those that were accepted".into()));
     }
-    if !receipt.tree_holds() {
-        return Err(bad("its commands are not those that were signed".into()));
+    if !receipt.is_tree_valid() {
+        return Err(bad("its command tree does not match the signed digest".into()));
     }
     Ok(receipt)
 }
@@ -207,13 +207,13 @@ pub fn require(home: &Home, name: &PluginName) -> Result<Receipt> {
     read(home, name)?.ok_or_else(|| Error::NotInstalled { name: name.clone() })
 }
 
-/// The names that have a receipt, sorted. Whether it can be read is found out by [`read`].
+/// The names that have a receipt, sorted. A receipt may still fail to be [`read`].
 pub fn names(home: &Home) -> Result<Vec<PluginName>> {
     let files = home.receipts().names()?.into_iter();
     Ok(files.filter_map(|file| PluginName::parse(file.strip_suffix(".json")?).ok()).collect())
 }
 
-/// Every receipt by name, sorted. One that cannot be read stands there with its error; the others are not affected.
+/// Every receipt by name, sorted. One that cannot be read is listed with its error; the others are not affected.
 pub fn list(home: &Home) -> Result<Vec<(PluginName, Result<Receipt>)>> {
     Ok(names(home)?
         .into_iter()
@@ -227,7 +227,7 @@ pub fn list(home: &Home) -> Result<Vec<(PluginName, Result<Receipt>)>> {
 
 /// Writes the receipt of the locked name: from here on the command is installed.
 ///
-/// A receipt of a newer format is left alone.
+/// A receipt of a newer format is not overwritten.
 pub fn write(home: &Home, lock: &NameLock, receipt: &Receipt) -> Result<()> {
     if receipt.name != *lock.name() {
         return Err(kf_home::Error::Busy { name: receipt.name.to_string(), pid: None }.into());
@@ -249,15 +249,15 @@ pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
     }
 }
 
-/// Brings every receipt of the registry up to what it says now: blocks, yanks and ceilings.
+/// Updates the blocks, yanks and ceilings in every receipt of the registry.
 ///
-/// Code and consent stay as they are; a lower ceiling takes rights away, and a higher one gives none that were not
-/// accepted. A name that another process is just changing is left for the next refresh, and so is one whose
-/// receipt is broken: that one does not start anyway.
-pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
+/// Code and consent do not change: a lower ceiling removes rights, and a higher one adds none that were not
+/// accepted. A name that another process has locked is skipped until the next refresh, and so is one with an invalid
+/// receipt, which does not start anyway.
+pub(crate) fn update_from(home: &Home, view: &View) -> Result<()> {
     for (name, receipt) in list(home)? {
         let Ok(receipt) = receipt else { continue };
-        if receipt.origin.registry() != Some(&view.registry) || followed(&receipt, view) == receipt {
+        if receipt.origin.registry() != Some(&view.registry) || updated(&receipt, view) == receipt {
             continue;
         }
         let lock = match NameLock::try_acquire(home, &name) {
@@ -265,16 +265,16 @@ pub(crate) fn follow(home: &Home, view: &View) -> Result<()> {
             Err(kf_home::Error::Busy { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
-        // Read again: it may have changed before the lock was ours.
+        // Read again: it may have changed before the lock was acquired.
         if let Some(receipt) = read(home, &name)? {
-            write(home, &lock, &followed(&receipt, view))?;
+            write(home, &lock, &updated(&receipt, view))?;
         }
     }
     Ok(())
 }
 
-/// The receipt as the registry would have it now.
-fn followed(receipt: &Receipt, view: &View) -> Receipt {
+/// The receipt with the registry's current blocks, yanks and ceiling.
+fn updated(receipt: &Receipt, view: &View) -> Receipt {
     let mut new = receipt.clone();
     let block = view.blocked.iter().find(|block| block.sha256 == receipt.program_digest());
     new.blocked = block.map(|block| block.reason.clone());

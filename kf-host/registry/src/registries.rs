@@ -1,9 +1,9 @@
-//! Which registries this machine trusts, and the root each was pinned with.
+//! The registries that this machine trusts, and their pinned roots.
 //!
-//! There is no trust on first use: a registry is added together with its root, or with the root's digest.
+//! There is no trust on first use: a registry is added with its root, or with the root's digest.
 //!
-//! A release of kf may carry one registry inside, with its root. It is set up as long as nothing else is said about its
-//! name: `registry.toml` then has other addresses or another root, or no address where the registry was removed.
+//! A release of kf may have a default registry with its root. It is configured unless there is a `registry.toml` for its
+//! name, with other URLs or another root, or without any URL if the registry was removed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::built_in::{BuiltIns, DefaultRegistry};
 use crate::error::{Error, Result};
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
 
-const MAX_ROOT: u64 = 512_000;
+const MAX_ROOT_BYTES: u64 = 512_000;
 
 /// A registry and the root it was pinned with.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub id: RegistryId,
-    /// The same files in several places; tried in turn. Never empty.
+    /// The mirrors, tried in turn. Never empty.
     pub urls: Vec<Url>,
     /// The pinned root's bytes.
     pub root: Vec<u8>,
@@ -39,7 +39,7 @@ pub enum Pin<'a> {
     Root(&'a [u8]),
     /// Its digest; the file is then fetched from the registry as `metadata/1.root.json`.
     Sha256(Digest),
-    /// The root that kf carries for the registry of that name.
+    /// The root of the default registry, which is built into kf.
     BuiltIn(DefaultRegistry),
 }
 
@@ -47,7 +47,7 @@ pub enum Pin<'a> {
 #[serde(deny_unknown_fields)]
 struct Config {
     format: Format<1>,
-    /// None where the registry that kf carries is switched off.
+    /// Empty if the default registry is switched off.
     urls: Vec<String>,
     root_sha256: Digest,
 }
@@ -59,10 +59,10 @@ impl Config {
 }
 
 impl Registry {
-    /// A registry that is not written anywhere: for one that is compiled in, and for tests.
+    /// A registry that is not stored: for the default registry, and for tests.
     pub fn new(id: RegistryId, urls: Vec<Url>, root: Vec<u8>) -> Result<Self> {
         if urls.is_empty() {
-            return Err(Error::BadUrl { url: String::new(), reason: "at least one is needed" });
+            return Err(Error::BadUrl { url: String::new(), reason: "at least one URL is required" });
         }
         TrustedMetadataSet::from_root(&root)
             .map_err(|e| Error::BadRoot { registry: id.clone(), reason: crate::trust::chain(&e) })?;
@@ -74,9 +74,9 @@ impl Registry {
     }
 }
 
-/// Adds a registry. Nothing is written unless its root holds.
+/// Adds a registry. Nothing is written unless its root is valid.
 ///
-/// With [`Pin::Sha256`] the root is fetched from the first address that has it, within `limit`.
+/// With [`Pin::Sha256`] the root is fetched from the first URL that has it, within `limit`.
 pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Duration) -> Result<Registry> {
     let urls = urls.iter().map(|url| Url::parse(url)).collect::<Result<Vec<_>>>()?;
     let dir = home.registry_config(&id);
@@ -86,7 +86,7 @@ pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Dura
     let root = match pin {
         Pin::Root(bytes) => bytes.to_vec(),
         Pin::Sha256(digest) => fetch_root(&id, &urls, digest, limit)?,
-        Pin::BuiltIn(carried) if carried.id == id.as_str() => carried.root.to_vec(),
+        Pin::BuiltIn(default) if default.id == id.as_str() => default.root.to_vec(),
         Pin::BuiltIn(_) => return Err(Error::NoRegistry(id)),
     };
     let registry = Registry::new(id, urls, root)?;
@@ -96,7 +96,7 @@ pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Dura
         root_sha256: registry.root_digest(),
     };
     dir.make()?;
-    // What an earlier registry of this name left must not set floors for the new one.
+    // The state of an earlier registry of this name must not apply to the new one.
     remove_dir(&home.registry_state(&registry.id))?;
     dir.at("root.json").write(&registry.root)?;
     write(&dir, &config)?;
@@ -111,23 +111,23 @@ fn config(home: &Home, id: &RegistryId) -> Result<Option<Config>> {
     Ok(Some(format::parse_toml(&what, text, 1)?))
 }
 
-/// The registry that kf carries, if it has this name.
-fn carried(built_in: BuiltIns, id: &RegistryId) -> Option<DefaultRegistry> {
-    built_in.registry().filter(|carried| carried.id == id.as_str())
+/// The default registry, if it has this name.
+fn default_registry(built_in: BuiltIns, id: &RegistryId) -> Option<DefaultRegistry> {
+    built_in.registry().filter(|default| default.id == id.as_str())
 }
 
 /// Loads one registry.
 pub fn load(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<Registry> {
     let dir = home.registry_config(id);
-    let config = match (config(home, id)?, carried(built_in, id)) {
+    let config = match (config(home, id)?, default_registry(built_in, id)) {
         (Some(config), _) if !config.is_off() => config,
-        (None, Some(carried)) => {
-            let urls = carried.urls.iter().map(|url| Url::parse(url)).collect::<Result<_>>()?;
-            return Registry::new(id.clone(), urls, carried.root.to_vec());
+        (None, Some(default)) => {
+            let urls = default.urls.iter().map(|url| Url::parse(url)).collect::<Result<_>>()?;
+            return Registry::new(id.clone(), urls, default.root.to_vec());
         }
         _ => return Err(Error::NoRegistry(id.clone())),
     };
-    let root = dir.at("root.json").read(MAX_ROOT)?.ok_or_else(|| Error::BadRoot {
+    let root = dir.at("root.json").read(MAX_ROOT_BYTES)?.ok_or_else(|| Error::BadRoot {
         registry: id.clone(),
         reason: format!("{} is missing", dir.join("root.json").display()),
     })?;
@@ -139,36 +139,36 @@ pub fn load(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<Registry
     Registry::new(id.clone(), urls, root)
 }
 
-/// The names of all registries, sorted. Whether each loads is found out by [`load`].
+/// The ids of all registries, sorted. A registry may still fail to [`load`].
 pub fn list(home: &Home, built_in: BuiltIns) -> Result<Vec<RegistryId>> {
     let names = home.config.at("registries").names()?;
-    // One whose file cannot be read is there all the same, and says why it cannot be used.
-    let is_set_up = |id: &RegistryId| match config(home, id) {
-        Ok(None) => carried(built_in, id).is_some(),
+    // One whose file cannot be read is listed, and loading it reports why.
+    let is_configured = |id: &RegistryId| match config(home, id) {
+        Ok(None) => default_registry(built_in, id).is_some(),
         Ok(Some(config)) => !config.is_off(),
         Err(_) => true,
     };
     let named = names.iter().filter_map(|name| RegistryId::parse(name).ok());
-    let carried = built_in.registry().and_then(|carried| RegistryId::parse(carried.id).ok());
-    let ids: BTreeSet<RegistryId> = named.chain(carried).filter(is_set_up).collect();
+    let default = built_in.registry().and_then(|default| RegistryId::parse(default.id).ok());
+    let ids: BTreeSet<RegistryId> = named.chain(default).filter(is_configured).collect();
     Ok(ids.into_iter().collect())
 }
 
-/// Forgets a registry. What was installed from it stays installed. The one that kf carries is switched off.
+/// Removes a registry. Its commands stay installed. The default registry is switched off.
 pub fn remove(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<()> {
     if !list(home, built_in)?.contains(id) {
         return Err(Error::NoRegistry(id.clone()));
     }
     let dir = home.registry_config(id);
     remove_dir(&dir)?;
-    if let Some(carried) = carried(built_in, id) {
-        let off = Config { format: Format, urls: Vec::new(), root_sha256: Digest::of(carried.root) };
+    if let Some(default) = default_registry(built_in, id) {
+        let off = Config { format: Format, urls: Vec::new(), root_sha256: Digest::of(default.root) };
         write(&dir, &off)?;
     }
     remove_dir(&home.registry_state(id))
 }
 
-/// Takes back what [`add`] wrote: the registry that kf carries is as it came.
+/// Removes what [`add`] wrote, which resets the default registry.
 pub fn forget(home: &Home, id: &RegistryId) -> Result<()> {
     remove_dir(&home.registry_config(id))?;
     remove_dir(&home.registry_state(id))
@@ -187,11 +187,11 @@ fn remove_dir(dir: &Path) -> Result<()> {
 }
 
 fn fetch_root(id: &RegistryId, urls: &[Url], pinned: Digest, limit: Duration) -> Result<Vec<u8>> {
-    let quiet: Progress = std::sync::Arc::new(|_| {});
-    let mut last = Failure::Unreachable("no address given".into());
+    let no_progress: Progress = std::sync::Arc::new(|_| {});
+    let mut last = Failure::Unreachable("no URL given".into());
     for url in urls {
-        let transport = Transport::new(url, Deadline::after(limit), quiet.clone());
-        match transport.get("metadata/1.root.json", MAX_ROOT) {
+        let transport = Transport::new(url, Deadline::after(limit), no_progress.clone());
+        match transport.get("metadata/1.root.json", MAX_ROOT_BYTES) {
             Ok(Some(bytes)) => {
                 let found = Digest::of(&bytes);
                 if found == pinned {

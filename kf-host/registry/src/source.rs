@@ -1,13 +1,13 @@
-//! The reviewed text behind a registry: `registry-index/`.
+//! The reviewed text that a registry is made from: `registry-index/`.
 //!
 //! ```text
-//! registry.toml       what the registry is called and how long its signatures live
-//! authors/ID.toml     who an author is, and the names that are theirs
-//! plugins/NAME.toml   what a command is, who owns it, and the most it may ask for
-//! root/N.root.json    the registry's roots, the newest of which may still lack signatures
+//! registry.toml       the registry's id and how long its signatures are valid
+//! authors/ID.toml     an author and the names they own
+//! plugins/NAME.toml   a command, its owner and its ceiling
+//! root/N.root.json    the registry's roots; the newest may still lack signatures
 //! ```
 //!
-//! People change these files by pull request. [`crate::publish`] signs what they say.
+//! These files are changed by pull request. [`crate::publish`] signs them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,12 +30,12 @@ pub struct RegistryToml {
     pub format: Format<1>,
     pub name: RegistryId,
     pub expiry: Expiry,
-    /// Names that no command may take, besides those kf reserves itself.
+    /// Names that no command may have, besides those that kf reserves.
     #[serde(default)]
     pub reserved: Vec<String>,
 }
 
-/// How long each role's signatures live, in days.
+/// How long the signatures of each role are valid, in days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Expiry {
@@ -53,17 +53,17 @@ pub struct Author {
     pub format: Format<1>,
     pub id: AuthorId,
     pub contact: String,
-    /// The names this author owns. Each must name this author as its owner, too.
+    /// The names that this author owns. Each `plugins/NAME.toml` must name this author as its owner.
     pub plugins: Vec<PluginName>,
-    /// Ed25519 public keys as 64 hexadecimal digits. With none, the keys at hand when building count.
+    /// Ed25519 public keys as 64 hexadecimal digits. If empty, the keys given to the build apply.
     #[serde(default)]
     pub keys: Vec<String>,
     /// How many of the keys must sign.
-    #[serde(default = "one")]
+    #[serde(default = "default_threshold")]
     pub threshold: usize,
 }
 
-fn one() -> usize {
+fn default_threshold() -> usize {
     1
 }
 
@@ -82,17 +82,17 @@ pub struct Plugin {
     #[serde(default)]
     pub blocked: Vec<Block>,
     #[serde(default)]
-    /// The most it may ask for.
+    /// The most it may ever do.
     pub ceiling: Permissions,
 }
 
-/// The whole of `registry-index/`, consistent in itself.
+/// The content of `registry-index/`, checked for consistency.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     pub registry: RegistryToml,
     pub authors: BTreeMap<AuthorId, Author>,
     pub plugins: BTreeMap<PluginName, Plugin>,
-    /// The files in `root/` by version. There need not be any: a published root is kept as it is.
+    /// The files in `root/` by version. It may be empty: the published root stays.
     pub roots: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -123,7 +123,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Ownership is stated twice, once on each side, and must agree.
+    /// Ownership is stated by the command and by its author, and must agree.
     fn check(&self) -> Result<()> {
         for plugin in self.plugins.values() {
             let name = &plugin.name;
@@ -152,7 +152,7 @@ impl Source {
     }
 }
 
-/// A key that is listed twice would sign twice.
+/// Among others, refuses a key that is listed twice, because it would count twice.
 fn check_keys(author: &Author) -> Result<()> {
     let refuse = |reason: &str| Err(Error::Publish(format!("authors/{}.toml {reason}", author.id)));
     let is_key =
@@ -173,7 +173,7 @@ fn same_name(stem: &str, name: &str) -> Result<()> {
     if stem == name {
         return Ok(());
     }
-    Err(Error::Publish(format!("the file {stem}.toml is about {name}; name it {name}.toml")))
+    Err(Error::Publish(format!("{stem}.toml is for {name}: rename it to {name}.toml")))
 }
 
 fn read_roots(dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>> {
@@ -190,9 +190,9 @@ fn read_roots(dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>> {
         }
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let version = name.strip_suffix(".root.json").and_then(|version| version.parse::<u64>().ok());
-        let version = version
-            .filter(|version| format!("{version}.root.json") == name)
-            .ok_or_else(|| Error::Publish(format!("root/{name} is not a root; name it like 1.root.json")))?;
+        let version = version.filter(|version| format!("{version}.root.json") == name).ok_or_else(|| {
+            Error::Publish(format!("invalid file name root/{name}: expected VERSION.root.json"))
+        })?;
         roots.insert(version, fs_err::read(&path)?);
     }
     Ok(roots)

@@ -1,16 +1,16 @@
-//! Verified bytes, by digest.
+//! Verified files, by digest.
 //!
 //! ```text
 //! data/store/format                 1
 //! data/store/v1/SHA256.wasm         components
 //! data/store/v1/SHA256.toml         manifests, as signed
 //! data/store/v1/SHA256.json         command trees, as signed
-//! data/compiled/COMPAT/SHA256.cwasm native code, made on this machine from SHA256.wasm
+//! data/compiled/COMPAT/SHA256.cwasm native code, compiled on this machine from SHA256.wasm
 //! ```
 //!
-//! A file's name is its digest and it is checked again on every read, so whoever compiles a component
-//! compiles the bytes that were verified and not what lies there now. Native code cannot be checked that way, which is why
-//! its folder must be kf's own and why it is only ever made here.
+//! A file's name is its digest, which is checked on every read, so a component is compiled from the bytes that were
+//! verified even if the file was changed since. Native code cannot be checked like that, so its folder must be kf's own and
+//! it is only ever compiled on this machine.
 
 use std::fs::File;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, making it if need be. One that a newer kf wrote is left alone ([`FormatError::Newer`]).
+    /// Opens the store, and creates it if missing. One that a newer kf wrote is not touched ([`FormatError::Newer`]).
     pub fn open(home: &Home) -> Result<Self> {
         let dir = home.store();
         let path = dir.at("format");
@@ -50,12 +50,12 @@ impl Store {
         Ok(Self { blobs, compiled: home.compiled() })
     }
 
-    /// Keeps what was fetched. Keeping it twice is the same as once.
+    /// Stores what was fetched. Storing it again has no effect.
     pub fn put(&self, fetched: &Fetched) -> Result<()> {
         fetched.files().try_for_each(|(part, bytes)| self.put_part(part, bytes))
     }
 
-    /// The bytes of a part, checked against its digest as they are read.
+    /// Reads the bytes of a part and checks their digest.
     pub fn read(&self, kind: PartKind, sha256: Digest) -> Result<Vec<u8>> {
         let path = self.path(kind, sha256);
         let what = kind.noun();
@@ -72,20 +72,20 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Keeps native code made from component `sha256`; `compat` names the engine and settings it fits.
+    /// Stores native code compiled from component `sha256`; `compat` names the engine and settings it was compiled for.
     ///
-    /// Gives its path relative to the folder of compiled code, for the receipt.
+    /// Returns its path relative to the folder of compiled code, for the receipt.
     pub fn put_compiled(&self, compat: &str, sha256: Digest, code: &[u8]) -> Result<String> {
         let relative = compiled_name(compat, sha256)?;
         self.compiled.at(&relative).write(code)?;
         Ok(relative)
     }
 
-    /// Removes every blob and all native code that `keep` does not want, and what broken-off writes left; gives
-    /// the bytes freed.
+    /// Removes every blob and all native code for which `keep` is false, and the remains of interrupted writes. Returns
+    /// the number of bytes freed.
     ///
-    /// Nothing younger than `age` is touched: another process may be between storing a command and writing its
-    /// receipt. A day is plenty.
+    /// Nothing younger than `age` is removed: another process may have stored a command and not yet written its
+    /// receipt. A day is enough.
     pub fn sweep(&self, keep: &dyn Fn(Digest) -> bool, age: Duration) -> Result<u64> {
         let mut freed = sweep_dir(&self.blobs, keep, age)?;
         for engine in self.compiled.names()? {
@@ -104,10 +104,10 @@ impl Store {
             return Err(Error::Tampered { what: part.kind.noun(), expected: part.sha256, found });
         }
         let path = self.path(part.kind, part.sha256);
-        // Written again unless it is there and whole: what lies there may be damaged or planted.
+        // Unless it is stored and intact, it is written again: the file there may be damaged or planted.
         match path.read(bytes.len() as u64) {
-            // Its age starts again, so that no sweep takes it before the receipt names it.
-            Ok(Some(there)) if there == bytes => files::touch(&path),
+            // Reset its age, so that no sweep removes it before the receipt names it.
+            Ok(Some(stored)) if stored == bytes => files::touch(&path),
             Ok(_) | Err(kf_home::Error::Format(_)) => path.write(bytes),
             Err(error) => Err(error),
         }?;
@@ -119,17 +119,17 @@ impl Store {
     }
 }
 
-/// Opens the native code for `sha256`, if it was made here for `compat`; without opening the store, for this is
-/// the one lookup on the way to starting a command.
+/// Opens the native code for `sha256` and `compat`, if it was compiled. It does not open the store, because it is the
+/// one lookup when a command starts.
 ///
-/// What is open is what is to be mapped: by its path it could meanwhile be another file.
+/// The open file is what gets mapped: its path could refer to another file later.
 pub fn open_compiled(home: &Home, compat: &str, sha256: Digest) -> Result<Option<File>> {
     Ok(home.compiled().at(compiled_name(compat, sha256)?).open()?)
 }
 
 fn compiled_name(compat: &str, sha256: Digest) -> Result<String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if compat.is_empty() || compat.len() > 100 || !compat.bytes().all(plain) {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if compat.is_empty() || compat.len() > 100 || !compat.bytes().all(is_allowed) {
         let why = "only letters, digits, - and _ are allowed";
         return Err(NameError { kind: "compatibility key", value: compat.to_owned(), why }.into());
     }
@@ -143,7 +143,7 @@ fn check_format(path: &Path, bytes: &[u8]) -> Result<()> {
     match found {
         FORMAT => Ok(()),
         found if found > FORMAT => Err(FormatError::Newer { what, found, supported: FORMAT }.into()),
-        _ => Err(Error::invalid(what, "there is no format 0")),
+        _ => Err(Error::invalid(what, "invalid format 0")),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Fetching bytes that nobody trusts yet.
+//! Fetching untrusted bytes.
 //!
-//! A mirror may be slow, endless or hostile. So every fetch has a largest size, every operation has a
-//! deadline for all of its fetches together, and nothing here decides whether the bytes are good.
+//! A mirror may be slow, endless or malicious. So every fetch has a size limit and every operation a deadline
+//! for all of its fetches. Bytes are not verified here.
 
 use std::fmt;
 use std::io::Read;
@@ -14,15 +14,15 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::error::{Error, Result};
 
-/// How long one server may stay silent.
-const STALL: Duration = Duration::from_secs(20);
+/// How long to wait for the next bytes of a server.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where a registry's files are.
+/// The location of a registry's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url(Place);
+pub struct Url(Location);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum Location {
     Folder(PathBuf),
     Http(String),
 }
@@ -35,24 +35,24 @@ impl Url {
         let bad = |reason| Error::BadUrl { url: without_password(text), reason };
         if let Some(path) = text.strip_prefix("file://") {
             if !path.starts_with('/') {
-                return Err(bad("a file address is file:// and an absolute path"));
+                return Err(bad("file:// must be followed by an absolute path"));
             }
-            return Ok(Self(Place::Folder(PathBuf::from(path))));
+            return Ok(Self(Location::Folder(PathBuf::from(path))));
         }
         let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
-            return Err(bad("it must start with https://, http:// or file://"));
+            return Err(bad("must start with https://, http:// or file://"));
         };
         let authority = rest.split('/').next().unwrap_or_default();
         if authority.is_empty() {
-            return Err(bad("the host is missing"));
+            return Err(bad("missing host"));
         }
         if authority.contains('@') {
-            return Err(bad("credentials do not belong in it"));
+            return Err(bad("credentials are not allowed"));
         }
         if text.contains(['?', '#']) || text.contains(char::is_whitespace) || !text.is_ascii() {
-            return Err(bad("it must be a plain address without query or fragment"));
+            return Err(bad("query, fragment, spaces and non-ASCII characters are not allowed"));
         }
-        Ok(Self(Place::Http(text.trim_end_matches('/').to_owned())))
+        Ok(Self(Location::Http(text.trim_end_matches('/').to_owned())))
     }
 }
 
@@ -68,40 +68,40 @@ fn without_password(text: &str) -> String {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Folder(path) => write!(f, "file://{}", path.display()),
-            Place::Http(base) => f.write_str(base),
+            Location::Folder(path) => write!(f, "file://{}", path.display()),
+            Location::Http(base) => f.write_str(base),
         }
     }
 }
 
-/// What a fetch is doing, for a progress bar.
+/// The progress of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// The file's path inside the registry.
     pub file: &'a str,
     /// Bytes received so far.
     pub received: u64,
-    /// The file's length where it is known beforehand.
+    /// The file's length, if known.
     pub total: Option<u64>,
 }
 
-/// Called now and then while bytes arrive.
+/// Called repeatedly while bytes arrive.
 pub type Progress = Arc<dyn Fn(Event<'_>) + Send + Sync>;
 
-/// Why bytes did not come.
+/// Why a fetch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("{0}")]
     Unreachable(String),
-    #[error("{file} was not complete within {} s", limit.as_secs_f32())]
+    #[error("{file} was not received within {} s", limit.as_secs_f32())]
     TimedOut { file: String, limit: Duration },
-    #[error("{file} is longer than the {max} bytes it may have")]
+    #[error("{file} is longer than {max} bytes")]
     TooLong { file: String, max: u64 },
-    #[error("{0:?} is not a file a registry has")]
+    #[error("invalid path {0:?} in a registry")]
     BadPath(String),
 }
 
-/// The moment by which all fetches of one operation must be done.
+/// The deadline for all fetches of one operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline(Arc<Mutex<(Instant, Duration)>>);
 
@@ -110,13 +110,13 @@ impl Deadline {
         Self(Arc::new(Mutex::new((Instant::now(), limit))))
     }
 
-    /// Starts again: a new operation over the same transport.
+    /// Starts again, for a new operation over the same transport.
     pub(crate) fn restart(&self, limit: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), limit);
     }
 
-    /// What is left, or the failure to report when nothing is.
-    fn left(&self, file: &str) -> Result<Duration, Failure> {
+    /// The remaining time, or a failure if there is none.
+    fn remaining(&self, file: &str) -> Result<Duration, Failure> {
         let (start, limit) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match limit.checked_sub(start.elapsed()) {
             Some(left) if !left.is_zero() => Ok(left),
@@ -127,7 +127,7 @@ impl Deadline {
 
 /// Fetches files below one [`Url`].
 pub(crate) struct Transport {
-    place: Place,
+    place: Location,
     agent: ureq::Agent,
     deadline: Deadline,
     progress: Progress,
@@ -142,27 +142,27 @@ impl Transport {
         let config = ureq::Agent::config_builder()
             .user_agent(concat!("kf/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            .https_only(matches!(&url.0, Place::Http(base) if base.starts_with("https://")))
+            .https_only(matches!(&url.0, Location::Http(base) if base.starts_with("https://")))
             .max_redirects(3)
-            .timeout_per_read(Some(STALL))
+            .timeout_per_read(Some(READ_TIMEOUT))
             .tls_config(tls)
             .build();
         Self { place: url.0.clone(), agent: config.into(), deadline, progress }
     }
 
-    /// One file of at most `max` bytes; `None` when the registry has no such file.
+    /// Fetches a file of at most `max` bytes; `None` if the registry has no such file.
     pub(crate) fn get(&self, file: &str, max: u64) -> Result<Option<Vec<u8>>, Failure> {
         self.get_sized(file, max, None)
     }
 
-    /// `total` is the file's length where it is known beforehand.
+    /// `total` is the file's length, if known.
     fn get_sized(&self, file: &str, max: u64, total: Option<u64>) -> Result<Option<Vec<u8>>, Failure> {
         if !is_plain_path(file) {
             return Err(Failure::BadPath(file.to_owned()));
         }
         match &self.place {
-            Place::Folder(folder) => self.get_file(&folder.join(file), file, max, total),
-            Place::Http(base) => self.get_http(&format!("{base}/{file}"), file, max, total),
+            Location::Folder(folder) => self.get_file(&folder.join(file), file, max, total),
+            Location::Http(base) => self.get_http(&format!("{base}/{file}"), file, max, total),
         }
     }
 
@@ -174,10 +174,10 @@ impl Transport {
         total: Option<u64>,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let unreachable = |e: std::io::Error| Failure::Unreachable(format!("{}: {e}", path.display()));
-        // Asked before opening: opening a pipe would wait for its other end.
+        // Checked before opening: opening a pipe would block.
         match path.metadata() {
             Ok(meta) if meta.is_file() => {}
-            Ok(_) => return Err(Failure::Unreachable(format!("{} is not a plain file", path.display()))),
+            Ok(_) => return Err(Failure::Unreachable(format!("{} is not a regular file", path.display()))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(unreachable(e)),
         }
@@ -192,7 +192,7 @@ impl Transport {
         max: u64,
         total: Option<u64>,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        let left = self.deadline.left(file)?;
+        let left = self.deadline.remaining(file)?;
         let response = self
             .agent
             .get(url)
@@ -202,19 +202,19 @@ impl Transport {
             .call()
             .map_err(|e| self.failure(file, url, &e))?;
         let status = response.status();
-        // Object stores answer 403 for what does not exist when listing is not allowed.
+        // Object stores answer 403 for a missing object if listing is not allowed.
         if matches!(status.as_u16(), 403 | 404 | 410) {
             return Ok(None);
         }
         if !status.is_success() {
-            return Err(Failure::Unreachable(format!("{url} answered {status}")));
+            return Err(Failure::Unreachable(format!("{url} returned {status}")));
         }
         let body = response.into_body();
-        let promised = body.content_length();
-        if promised.is_some_and(|length| length > max) {
+        let content_length = body.content_length();
+        if content_length.is_some_and(|length| length > max) {
             return Err(Failure::TooLong { file: file.to_owned(), max });
         }
-        self.read(body.into_reader(), file, max, total.or(promised)).map(Some)
+        self.read(body.into_reader(), file, max, total.or(content_length)).map(Some)
     }
 
     fn read(
@@ -227,7 +227,7 @@ impl Transport {
         let mut bytes = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
         loop {
-            self.deadline.left(file)?;
+            self.deadline.remaining(file)?;
             let read = match from.read(&mut chunk) {
                 Ok(0) => return Ok(bytes),
                 Ok(read) => read,
@@ -258,7 +258,7 @@ impl Transport {
 
 /// Segments of letters, digits and `-._+~`; none empty, `.` or `..`.
 ///
-/// Versions, digests, role names and the file names of a registry need no more.
+/// That is enough for the versions, digests, role names and file names of a registry.
 fn is_plain_path(path: &str) -> bool {
     path.split('/').all(|segment| {
         !matches!(segment, "" | "." | "..")
@@ -273,12 +273,12 @@ impl sigstore_tuf::Repository for Transport {
     }
 
     fn fetch_target<'a>(&'a self, path: &'a str, max_length: u64) -> FetchFuture<'a> {
-        // A target's largest length is its signed length.
+        // The size limit of a target is its signed length.
         let result = self.get_sized(&format!("targets/{path}"), max_length, Some(max_length));
         Box::pin(std::future::ready(result.map_err(as_tuf)))
     }
 }
 
 fn as_tuf(failure: Failure) -> sigstore_tuf::Error {
-    sigstore_tuf::Error::transport_with_source("the file did not arrive", failure)
+    sigstore_tuf::Error::transport_with_source("fetch failed", failure)
 }

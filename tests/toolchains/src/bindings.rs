@@ -1,24 +1,24 @@
 //! The SDK's bindings to the ABI, generated once and checked in.
 //!
-//! Generating them in every build of every plugin would compile a WIT parser and a code generator
-//! first, nearly a minute before the author's first line. The WIT of a released version never
-//! changes, so neither do its bindings.
+//! If every build of a plugin generated them, it would first compile a WIT parser and a code generator,
+//! which takes nearly a minute. The WIT of a released version never changes, so its bindings do not
+//! either.
 //!
-//! `cargo xtask bindings` runs it, after a change of the WIT.
+//! Run `cargo xtask bindings` after a change of the WIT.
 
 use std::path::{Path, PathBuf};
 
 use wit_bindgen_core::wit_parser::Resolve;
 use wit_bindgen_core::{Files, WorldGenerator};
 
-/// Why the bindings could not be rewritten.
+/// Why the bindings could not be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error("the WIT does not make bindings: {0:#}")]
+    #[error("cannot generate bindings from the WIT: {0:#}")]
     Wit(String),
-    #[error("the generator made no file")]
+    #[error("the generator returned no file")]
     Empty,
 }
 
@@ -30,9 +30,9 @@ pub fn write() -> Result<(), Error> {
     Ok(())
 }
 
-/// The text of the bindings to the world `command` in a WIT folder.
+/// Generates the bindings for the world `command` of a WIT folder.
 ///
-/// The first line holds the digest a test of the SDK compares with the folder's.
+/// The first line has the digest of the folder, which a test of the SDK checks.
 pub fn generate(wit: &Path) -> Result<String, Error> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit).map_err(|error| Error::Wit(format!("{error:#}")))?;

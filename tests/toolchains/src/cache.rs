@@ -1,8 +1,8 @@
-//! A cache of things that are expensive to make: built programs, unpacked packages, images.
+//! A cache of expensive results: built programs, unpacked packages, images.
 //!
 //! An entry is a directory named after its kind and a digest of everything it is made from. It
-//! is made beside its place and renamed into it, so an entry that exists is complete, and a lock
-//! keeps two runs from making the same one twice.
+//! is created under a temporary name and renamed, so an entry that exists is complete. A lock keeps
+//! two runs from creating the same entry.
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use crate::{Error, Progress, Result, locations};
 pub struct Key(Sha256);
 
 impl Key {
-    /// A key of nothing yet.
+    /// An empty key.
     #[must_use]
     pub fn new() -> Self {
         Self(Sha256::new())
     }
 
-    /// Adds a value; its length counts too, so neighbours cannot run into each other.
+    /// Adds a value and its length, so that adjacent values cannot be confused.
     #[must_use]
     pub fn with(mut self, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
@@ -57,12 +57,12 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether the entry `kind` for `key` is there.
+/// Whether the entry `kind` for `key` exists.
 pub fn has(kind: &str, key: Key) -> bool {
     path_of(kind, key).is_dir()
 }
 
-/// The directory of the entry `kind` for `key`, made by `fill` when it is not there yet.
+/// The directory of the entry `kind` for `key`. `fill` creates its content if it does not exist.
 pub fn entry<E: From<Error>>(
     kind: &str,
     key: Key,
@@ -88,14 +88,14 @@ fn path_of(kind: &str, key: Key) -> PathBuf {
     locations::cache().join(format!("{kind}-{}", key.short()))
 }
 
-/// Keeps other runs from making the same entry, as long as the file is open.
+/// Keeps other runs from creating the same entry while the file is open.
 fn lock(entry: &Path, kind: &str, progress: Progress) -> Result<fs::File> {
     fs::create_dir_all(locations::cache())?;
     let lock = fs::File::create(entry.with_extension("lock"))?;
     match lock.file().try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            progress(&format!("waiting for another run that is making {kind}"));
+            progress(&format!("waiting for another run to build {kind}"));
             lock.file().lock()?;
         }
         Err(TryLockError::Error(error)) => return Err(error.into()),
@@ -103,7 +103,7 @@ fn lock(entry: &Path, kind: &str, progress: Progress) -> Result<fs::File> {
     Ok(lock)
 }
 
-/// An empty directory, whatever a broken-off run left there.
+/// Creates an empty directory, and removes the remains of an interrupted run.
 fn prepare(partial: &Path) -> Result<()> {
     if partial.exists() {
         fs::remove_dir_all(partial)?;

@@ -1,4 +1,4 @@
-//! Programs of the machine, run to their end.
+//! Runs programs of this machine.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,9 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::{Error, Result};
 
-const KEPT_OUTPUT: usize = 4000;
+const MAX_OUTPUT_BYTES: usize = 4000;
 
-/// Runs `command` and returns what it wrote to stdout; anything but success is an error that
-/// carries the end of its output.
+/// Runs `command` and returns its stdout. If it fails, the error has the end of its output.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| not_run(command, &error))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -20,8 +19,8 @@ pub fn output(command: &mut Command) -> Result<String> {
     Err(failed(command, output.status, last_part(&format!("{stdout}{stderr}")).to_owned()))
 }
 
-/// Runs a `command` that takes long: what it writes to stderr goes to the file `log`, where one can
-/// watch it. Returns what it wrote to stdout; the error carries the end of the log and its path.
+/// Runs a long `command` and returns its stdout. Its stderr goes to the file `log`. If it fails, the
+/// error has the end of the log and its path.
 pub fn logged(command: &mut Command, log: &Path) -> Result<String> {
     if let Some(directory) = log.parent() {
         fs_err::create_dir_all(directory)?;
@@ -35,11 +34,11 @@ pub fn logged(command: &mut Command, log: &Path) -> Result<String> {
         return Ok(stdout);
     }
     let text = String::from_utf8_lossy(&fs_err::read(log)?).into_owned();
-    let output_end = format!("{}\nhint: all of it is in {}", last_part(&text), log.display());
+    let output_end = format!("{}\nhint: the whole log is {}", last_part(&text), log.display());
     Err(failed(command, output.status, output_end))
 }
 
-/// The path of `name` on PATH or in the system's own directories.
+/// The path of `name` on PATH or in the system's directories.
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -49,7 +48,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// The path of a program that nothing can be done without.
+/// The path of a required program.
 pub fn need(program: &'static str, purpose: &'static str, remedy: &'static str) -> Result<PathBuf> {
     find(program).ok_or(Error::ProgramMissing { program, purpose, remedy })
 }
@@ -58,7 +57,7 @@ pub fn need(program: &'static str, purpose: &'static str, remedy: &'static str) 
 #[must_use]
 pub fn last_part(text: &str) -> &str {
     let text = text.trim_end();
-    let cut = text.len().saturating_sub(KEPT_OUTPUT);
+    let cut = text.len().saturating_sub(MAX_OUTPUT_BYTES);
     match text.as_bytes().get(cut..) {
         Some(tail) if cut > 0 => {
             let line = tail.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| cut + at + 1);
@@ -92,9 +91,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_shows_the_end_of_the_log_and_where_it_is() {
+    fn failure_shows_end_and_path_of_log() {
         let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("made/step.log");
+        let log = folder.path().join("new/step.log");
         let error = logged(Command::new("sh").args(["-c", "echo to stderr >&2; exit 3"]), &log).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("to stderr\n"), "{message}");
@@ -103,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_at_a_line() {
+    fn long_text_is_cut_at_line() {
         let text = "a line of text\n".repeat(1000);
         let end = last_part(&text);
-        assert!(end.len() <= KEPT_OUTPUT && end.starts_with("a line"), "{end}");
+        assert!(end.len() <= MAX_OUTPUT_BYTES && end.starts_with("a line"), "{end}");
         assert_eq!(last_part("short\n"), "short");
     }
 }

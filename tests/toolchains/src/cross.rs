@@ -1,6 +1,6 @@
-//! A C compiler for 64-bit Arm and an emulator that runs what it makes, for x86-64 machines.
+//! A C compiler for 64-bit Arm, and an emulator for its programs, on x86-64 machines.
 //!
-//! Both are Debian's packages, unpacked into the cache. A compiler that is installed comes first.
+//! Both are Debian packages, unpacked into the cache. An installed compiler is preferred.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use fs_err as fs;
 use crate::debian::{self, Packages, Suite};
 use crate::{Error, Progress, Result, cache, command, locations};
 
-/// The target that is compiled for.
+/// The target triple.
 pub const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 const PREFIX: &str = "aarch64-linux-gnu-";
 
-/// gcc and the static glibc it links, with what runs gcc, but for the C library of the machine.
+/// gcc, the static glibc that it links, and the libraries that gcc needs, except for the C library.
 const COMPILER: Packages<'_> = Packages {
     alone: &[
         "binutils-aarch64-linux-gnu",
@@ -41,7 +41,7 @@ const COMPILER: Packages<'_> = Packages {
 const EMULATOR: Packages<'_> =
     Packages { alone: &["qemu-user-static"], with_dependencies: &[], suite: Suite::Named("bookworm") };
 
-/// What compiles and links C for [`TARGET`].
+/// A C compiler and archiver for [`TARGET`].
 #[derive(Clone, Debug)]
 pub struct CrossCompiler {
     pub cc: PathBuf,
@@ -49,7 +49,7 @@ pub struct CrossCompiler {
 }
 
 impl CrossCompiler {
-    /// The one on PATH, or Debian's. The Rust that cargo uses gets its library for [`TARGET`] from rustup.
+    /// The compiler on PATH, or Debian's. Also adds [`TARGET`] to cargo's Rust with rustup.
     pub fn find(progress: Progress) -> Result<Self> {
         add_rust_target()?;
         let installed = |tool: &str| command::find(&format!("{PREFIX}{tool}"));
@@ -61,7 +61,7 @@ impl CrossCompiler {
     }
 }
 
-/// What runs a static program for [`TARGET`].
+/// The emulator for static programs for [`TARGET`].
 pub fn emulator(progress: Progress) -> Result<PathBuf> {
     let name = "qemu-aarch64-static";
     if let Some(installed) = command::find(name) {
@@ -69,7 +69,7 @@ pub fn emulator(progress: Progress) -> Result<PathBuf> {
     }
     let key = debian::key(&EMULATOR)?.with(name);
     let folder = cache::entry("qemu-aarch64", key, progress, |folder| {
-        // The package has an emulator for each kind of machine.
+        // The package has an emulator for each architecture.
         let all = folder.join("all");
         debian::fetch(&EMULATOR, &all, progress)?;
         fs::rename(all.join("usr/bin").join(name), folder.join(name))?;
@@ -89,7 +89,7 @@ fn add_rust_target() -> Result<()> {
     command::output(rustup.current_dir(workspace).args(["target", "add", TARGET])).map(drop)
 }
 
-/// A script that starts an unpacked tool with the libraries that were unpacked beside it.
+/// A script that starts an unpacked tool with the unpacked libraries.
 fn wrapper(root: &Path, tool: &str, program: &str) -> Result<PathBuf> {
     let folder = locations::target().join("cross/bin");
     fs::create_dir_all(&folder)?;

@@ -1,8 +1,8 @@
 //! Debian packages, unpacked but not installed.
 //!
-//! Nothing of the machine's own package state is read or changed: apt is given lists and a cache of
-//! its own, so this works without root and on machines where `apt-get update` was never run. Where
-//! the packages come from is the machine's own choice, taken from its apt sources.
+//! The machine's package state is neither read nor changed: apt gets its own lists and cache, so this
+//! works without root and on machines where `apt-get update` was never run. The mirror is taken from the
+//! machine's apt sources.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,27 +12,27 @@ use fs_err as fs;
 use crate::cache::{self, Key};
 use crate::{Error, Progress, Result, command};
 
-/// Which release the packages are taken from.
+/// The Debian release that packages are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite<'a> {
-    /// The one that the machine runs.
+    /// The release of the machine.
     OfMachine,
-    /// Another one, by its code name, from the same mirror.
+    /// Another release, by code name, from the same mirror.
     Named(&'a str),
 }
 
-/// What to unpack.
+/// The packages to unpack.
 #[derive(Clone, Copy, Debug)]
 pub struct Packages<'a> {
-    /// Packages that come alone.
+    /// Packages without their dependencies.
     pub alone: &'a [&'a str],
-    /// Packages that come with everything they depend on, the C library included.
+    /// Packages with all their dependencies, including the C library.
     pub with_dependencies: &'a [&'a str],
-    /// Where they are taken from.
+    /// The release that they are taken from.
     pub suite: Suite<'a>,
 }
 
-/// What the node of a test cluster runs: containerd, runc, the CNI plugins, nft and busybox.
+/// The programs of a test cluster's node: containerd, runc, the CNI plugins, nft and busybox.
 pub const OF_NODE: Packages<'_> = Packages {
     alone: &[
         "busybox-static",
@@ -55,12 +55,12 @@ pub fn node(progress: Progress) -> Result<PathBuf> {
     cached("node-packages", &OF_NODE, progress)
 }
 
-/// The directory with the unpacked packages, from the cache if they have been unpacked before.
+/// The directory with the unpacked packages, from the cache if possible.
 pub fn cached(name: &str, packages: &Packages<'_>, progress: Progress) -> Result<PathBuf> {
     cache::entry(name, key(packages)?, progress, |directory| fetch(packages, directory, progress))
 }
 
-/// The key of a cache entry that is made from `packages`.
+/// The key of a cache entry made from `packages`.
 pub fn key(packages: &Packages<'_>) -> Result<Key> {
     let (codename, _sources) = sources_for(packages.suite)?;
     Ok(Key::new()
@@ -105,7 +105,7 @@ fn unpack(sources: &str, packages: &Packages<'_>, destination: &Path) -> Result<
     Ok(())
 }
 
-/// apt with all of its state in one directory.
+/// apt with all its state in one directory.
 struct Apt {
     directory: PathBuf,
     program: PathBuf,
@@ -130,7 +130,7 @@ impl Apt {
             format!("Dir::Cache={}", at("cache")),
             "Dir::State::status=/dev/null".to_owned(),
             "Acquire::Languages=none".to_owned(),
-            // Data about desktop applications, 5 MB of it.
+            // 5 MB of data about desktop applications.
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
             "APT::Sandbox::User=root".to_owned(),
         ] {
@@ -145,13 +145,13 @@ fn find(program: &'static str) -> Result<PathBuf> {
     command::need(program, "to fetch Debian packages", "run this on Debian or Ubuntu")
 }
 
-/// The code name of the suite and the lines of a `sources.list` that offer it.
+/// The code name of the suite and the lines of a `sources.list` for it.
 fn sources_for(suite: Suite<'_>) -> Result<(String, String)> {
     let own = code_name()?;
     let entries = read_entries(Path::new("/etc/apt"))?;
     let lines = source_lines(&entries, &own, suite);
     if lines.is_empty() {
-        let reason = format!("none of its sources offers the suite {own}, which this machine runs");
+        let reason = format!("no source for the suite {own} of this machine");
         return Err(Error::malformed("/etc/apt", reason));
     }
     let wanted = match suite {
@@ -167,7 +167,7 @@ fn code_name() -> Result<String> {
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .map(|name| name.trim_matches('"').to_owned())
-        .ok_or_else(|| Error::malformed(path, "it has no VERSION_CODENAME"))
+        .ok_or_else(|| Error::malformed(path, "no VERSION_CODENAME"))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ fn read_entries(directory: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Entries of the newer format, one for each URI of a paragraph.
+/// Entries in the deb822 format, one for each URI of a paragraph.
 fn parse_paragraph(paragraph: &str) -> Vec<Entry> {
     let field = |name: &str| {
         paragraph.lines().find_map(|line| {
@@ -222,7 +222,7 @@ fn parse_paragraph(paragraph: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// An entry of the older format: `deb [options] uri suite component...`.
+/// An entry in the one-line format: `deb [options] uri suite component...`.
 fn parse_line(line: &str) -> Option<Entry> {
     let rest = line.trim().strip_prefix("deb ")?.trim_start();
     let (options, rest) = match rest.strip_prefix('[') {
@@ -291,7 +291,7 @@ Components: main
     }
 
     #[test]
-    fn the_machines_own_suite_comes_with_its_updates() {
+    fn suite_of_machine_includes_updates() {
         assert_eq!(
             source_lines(&entries(), "bookworm", Suite::OfMachine),
             "deb [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian bookworm main\n\
@@ -301,7 +301,7 @@ Components: main
     }
 
     #[test]
-    fn another_suite_comes_from_the_same_mirror() {
+    fn named_suite_uses_same_mirror() {
         assert_eq!(
             source_lines(&entries(), "bookworm", Suite::Named("forky")),
             "deb [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian forky main\n"
@@ -309,7 +309,7 @@ Components: main
     }
 
     #[test]
-    fn lines_of_the_older_format_are_understood() {
+    fn one_line_format_is_parsed() {
         assert_eq!(
             parse_line("deb [arch=amd64 signed-by=/k.gpg] https://other.test/apt trixie main contrib"),
             Some(Entry {

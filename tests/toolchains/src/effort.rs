@@ -1,7 +1,7 @@
-//! How long a build takes here, estimated from what this machine has done so far.
+//! Estimates how long a build takes on this machine.
 //!
-//! Each step has a reference: the CPU seconds it took where it was measured. How many this machine takes for one of
-//! those is its pace. It is learnt from the steps of this build that are done, and is kept for the next one.
+//! Each step has a reference: the CPU seconds that it took on the machine where it was measured. The pace of a machine is
+//! its CPU seconds for one reference second. It is measured from the finished steps and stored for the next build.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::locations;
 
-/// What is built in less says nothing about the machine.
-const SHORT: f64 = 60.0;
+/// Builds of fewer seconds do not measure the pace.
+const MIN_SECONDS: f64 = 60.0;
 
-/// A build of several steps, some of them side by side.
+/// A build of several steps, some of them in parallel.
 #[derive(Debug)]
 pub struct Effort {
-    /// Reference seconds of all steps, and of those that are done.
+    /// The reference seconds of all steps, and of the finished ones.
     all: f64,
     done: Mutex<f64>,
     known: Pace,
@@ -28,7 +28,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Of steps that take so many reference seconds together.
+    /// Begins a build of `all` reference seconds.
     #[must_use]
     pub fn begin(all: u64) -> Self {
         Self {
@@ -40,42 +40,42 @@ impl Effort {
         }
     }
 
-    /// How long all of it will take.
+    /// How long the whole build takes.
     #[must_use]
     pub fn estimate(&self) -> Duration {
         Duration::from_secs_f64(self.all * self.known.factor() / cores())
     }
 
-    /// Takes note that something of so many reference seconds is built.
+    /// Records that a step of `reference` seconds is finished.
     pub fn built(&self, reference: u64) {
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) += seconds(reference);
     }
 
-    /// How long the rest will take, unless all is built. At least as long as `next`, the reference seconds of what
-    /// begins only now.
+    /// How long the rest takes, unless everything is built. At least as long as `next`, the reference seconds of a step
+    /// that has not begun.
     pub fn left(&self, next: u64) -> Option<Duration> {
         let done = *self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = if done < SHORT { self.known } else { Pace { reference: done, used: self.used() } };
+        let pace = if done < MIN_SECONDS { self.known } else { Pace { reference: done, used: self.used() } };
         let takes = |reference: f64| reference * pace.factor() / cores();
         let left = (takes(self.all) - self.begun.elapsed().as_secs_f64()).max(takes(seconds(next)));
         (done < self.all && left > 0.0).then(|| Duration::from_secs_f64(left))
     }
 
-    /// Keeps the pace of this build for the next one, unless another's cache did much of the work.
+    /// Stores the pace of this build for the next one, unless much of it came from another cache.
     pub fn keep(&self) {
         let pace = Pace { reference: self.all, used: self.used() };
-        if pace.reference >= SHORT && pace.used >= pace.reference / 2.0 {
+        if pace.reference >= MIN_SECONDS && pace.used >= pace.reference / 2.0 {
             pace.keep();
         }
     }
 
-    /// CPU seconds of what has been run to its end.
+    /// CPU seconds of the programs that have ended.
     fn used(&self) -> f64 {
         used().saturating_sub(self.used_before).as_secs_f64()
     }
 }
 
-/// CPU seconds beside the reference seconds of the same work.
+/// CPU seconds and reference seconds of the same work.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Pace {
     reference: f64,
@@ -85,23 +85,23 @@ struct Pace {
 impl Pace {
     const FILE: &str = "pace.json";
 
-    /// That of the last build; nothing where there was none, or where it cannot be read.
+    /// The pace of the last build; zero if there was none, or if it cannot be read.
     fn kept() -> Self {
         let text = fs_err::read(locations::cache().join(Self::FILE)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// An estimate is not worth a failure.
+    /// Stores the pace. Errors are ignored: it is only an estimate.
     fn keep(self) {
         let text = serde_json::to_vec(&self).unwrap_or_default();
-        let _gone = fs_err::create_dir_all(locations::cache())
+        let _ignored = fs_err::create_dir_all(locations::cache())
             .and_then(|()| fs_err::write(locations::cache().join(Self::FILE), text));
     }
 
-    /// CPU seconds for a reference second. Without experience, one.
+    /// CPU seconds for one reference second; one if unknown.
     fn factor(self) -> f64 {
         let factor = self.used / self.reference;
-        if factor.is_finite() && self.reference >= SHORT { factor.clamp(0.1, 10.0) } else { 1.0 }
+        if factor.is_finite() && self.reference >= MIN_SECONDS { factor.clamp(0.1, 10.0) } else { 1.0 }
     }
 }
 
@@ -110,11 +110,11 @@ fn seconds(count: u64) -> f64 {
 }
 
 fn cores() -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "no machine has so many")]
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 cores")]
     thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
 }
 
-/// CPU time of all children so far, and of theirs.
+/// CPU time of all ended descendants.
 fn used() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
     let both = usage.user_time() + usage.system_time();
@@ -127,7 +127,7 @@ pub fn estimate(reference: u64) -> String {
     in_words(Effort::begin(reference).estimate())
 }
 
-/// A duration as people say it.
+/// A rounded duration in words.
 #[must_use]
 pub fn in_words(time: Duration) -> String {
     match time.as_secs() {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_experience_is_taken_for_the_measured_one() {
+    fn unknown_pace_equals_reference() {
         for unusable in [
             Pace::default(),
             Pace { reference: 10.0, used: 100.0 },
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_slow_before_is_expected_to_be_slow() {
+    fn stored_pace_scales_estimate() {
         let known = Pace { reference: 1000.0, used: 2000.0 };
         let expected = Duration::from_secs_f64(2.0 * 600.0 / cores());
         assert_eq!(effort(600.0, known, 0).estimate(), expected);
     }
 
     #[test]
-    fn what_is_left_is_told_as_long_as_something_is() {
+    fn left_is_reported_until_all_is_built() {
         let effort = effort(600.0, Pace::default(), 0);
         effort.built(30);
         let left = effort.left(300).unwrap().as_secs_f64();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_only_now_is_not_done_before_it_is_due() {
+    fn left_is_at_least_the_next_step() {
         let late = effort(600.0, Pace::default(), 1_000);
         let left = late.left(90).unwrap().as_secs_f64();
         assert!((left - 90.0 / cores()).abs() < 1.0, "{left}");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_said_as_exactly_as_they_can_be() {
+    fn durations_are_rounded() {
         let words = |seconds| in_words(Duration::from_secs(seconds));
         assert_eq!(words(5), "a few seconds");
         assert_eq!(words(38), "about 40 s");

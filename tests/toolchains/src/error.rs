@@ -1,4 +1,4 @@
-//! What can go wrong while something is built, each with the value it went wrong for.
+//! The errors of builds.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,30 +10,30 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
 
-    /// A program of the machine is needed and not there.
-    #[error("`{program}` is needed {purpose} and was not found on PATH\nhint: {remedy}")]
+    /// A required program is not installed.
+    #[error("`{program}` not found on PATH: required {purpose}\nhint: {remedy}")]
     ProgramMissing {
         /// The program's name.
         program: &'static str,
-        /// What it is needed for.
+        /// What it is required for, such as `to fetch Debian packages`.
         purpose: &'static str,
-        /// How to get it.
+        /// How to install it.
         remedy: &'static str,
     },
 
-    /// A program of the machine ran and failed.
+    /// A program failed.
     #[error("`{command}` failed ({status}):\n{output}")]
     CommandFailed {
         /// The command line, shortened.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: String,
-        /// The end of what it wrote, and where all of it is.
+        /// The end of its output, and the path of the log.
         output: String,
     },
 
-    /// A file does not hold what it should.
-    #[error("{path} is not as expected: {reason}")]
+    /// A file does not have the expected content.
+    #[error("invalid {path}: {reason}")]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -41,24 +41,24 @@ pub enum Error {
         reason: String,
     },
 
-    /// A package was compiled and is no component.
-    #[error("`{0}` makes no component\nhint: give it a library, or an example of the crate type cdylib")]
+    /// A package was compiled without a component.
+    #[error("package `{0}` has no component\nhint: add a library, or an example with crate type cdylib")]
     NoComponent(String),
 
-    /// `KF_GUEST_TOOLCHAIN` holds another word.
-    #[error("KF_GUEST_TOOLCHAIN is `{0}`\nhint: it can be installed, rustup or debian")]
+    /// `KF_GUEST_TOOLCHAIN` has an unknown value.
+    #[error("invalid KF_GUEST_TOOLCHAIN `{0}`\nhint: set it to installed, rustup or debian")]
     UnknownWay(String),
 
-    /// Nothing on this machine compiles guests.
+    /// No toolchain for guests was found.
     #[error("no Rust for wasm32-unknown-unknown: {0}")]
     NoGuestToolchain(String),
 }
 
-/// The result of building something.
+/// The result of a build.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A file that does not hold what it should, and why.
+    /// The error for a file without the expected content.
     pub fn malformed(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::Malformed { path: path.into(), reason: reason.to_string() }
     }

@@ -1,7 +1,7 @@
-//! Go programs, built from pinned modules with the `go` the machine has.
+//! Go programs, built from pinned modules with the machine's `go`.
 //!
-//! A program is a directory with `go.mod` and `go.sum`. The result is cached under everything that
-//! decides it: those files, the program's own sources, the flags and the version of Go.
+//! A program is a directory with `go.mod` and `go.sum`. The result is cached by everything that
+//! affects it: those files, the program's own sources, the flags and the version of Go.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,15 +13,15 @@ use crate::{Error, Progress, Result, command, effort, locations};
 
 /// A Go program and how to build it.
 pub struct GoProgram<'a> {
-    /// What to call it, in messages and in the cache.
+    /// Its name in messages and in the cache.
     pub name: &'a str,
     /// The directory with `go.mod` and `go.sum`.
     pub module: PathBuf,
-    /// Which package to build.
+    /// The package to build.
     pub package: &'a str,
-    /// More flags for the linker, such as `-X` lines.
+    /// Additional flags for the linker, such as `-X`.
     pub linker_flags: &'a str,
-    /// How many seconds one core needs for the first build.
+    /// How many seconds of one core the first build takes.
     pub core_seconds: u64,
 }
 
@@ -30,23 +30,23 @@ impl GoProgram<'_> {
         Ok(go.key_of(&self.module)?.with(self.package).with(self.linker_flags))
     }
 
-    /// How many seconds one core needs to build it now: none if it is cached.
+    /// How many seconds of one core it takes to build now: none if it is cached.
     pub fn core_seconds_left(&self) -> Result<u64> {
         let cached = cache::has(self.name, self.key(&Go::find()?)?);
         Ok(if cached { 0 } else { self.core_seconds })
     }
 }
 
-/// The path of the built program.
+/// Builds the program if it is not cached. Returns its path.
 pub fn build(program: &GoProgram<'_>, progress: Progress) -> Result<PathBuf> {
     let go = Go::find()?;
     let key = program.key(&go)?;
     let entry = cache::entry(program.name, key, progress, |directory| {
         progress(&format!("building {}: {}", program.name, effort::estimate(program.core_seconds)));
-        // Told with -v, Go names each package it has compiled.
+        // With -v, Go prints each package that it has compiled.
         let mut build = go.command(&program.module);
         build.args(["build", "-v", "-trimpath", "-ldflags"]).arg(format!("-s -w {}", program.linker_flags));
-        // The linker leaves debug information out, so none is made, which saves a tenth of the work.
+        // The linker strips debug information, so none is generated, which saves a tenth of the time.
         build.args(["-gcflags", "all=-dwarf=false"]);
         build.arg("-o").arg(directory.join(program.name)).arg(program.package);
         command::logged(&mut build, &locations::log(program.name)).map(drop)
@@ -72,7 +72,7 @@ impl Go {
         Ok(Self { program, version: version.trim().to_owned() })
     }
 
-    /// A key of this Go and everything in `module` that is compiled.
+    /// The cache key of this Go and of all sources in `module`.
     pub fn key_of(&self, module: &Path) -> Result<Key> {
         let mut key = Key::new().with(&self.version);
         let mut directories = vec![module.to_owned()];
@@ -98,7 +98,7 @@ impl Go {
         Ok(key)
     }
 
-    /// The unpacked sources of `path`, a module that `module` requires.
+    /// The unpacked sources of the module `path`, which `module` requires.
     pub fn sources_of(&self, module: &Path, path: &str) -> Result<PathBuf> {
         #[derive(Deserialize)]
         struct Download {
@@ -120,8 +120,8 @@ impl Go {
             .env("GOTOOLCHAIN", "local")
             .env("GOWORK", "off");
         if self.has_json_v2() {
-            // Go 1.27 turns encoding/json/v2 on, in which the struct tag that kube-openapi relies
-            // on has another name: the server then publishes no usable OpenAPI document.
+            // Go 1.27 enables encoding/json/v2, which renames the struct tag that kube-openapi uses: the
+            // server would publish an unusable OpenAPI document.
             command.env("GOEXPERIMENT", "nojsonv2");
         }
         command
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn json_v2_is_switched_off_where_it_is_the_default() {
+    fn json_v2_is_detected_where_it_is_default() {
         assert!(!has_json_v2("go1.26.8"));
         assert!(has_json_v2("go1.27rc1"));
         assert!(has_json_v2("go1.30.1"));

@@ -1,15 +1,15 @@
-//! The Kubernetes programs a cluster runs.
+//! The Kubernetes programs of a cluster.
 //!
-//! Normally all of them are links to one program built from `kubernetes/`. A directory named by
-//! `KUBEBUILDER_ASSETS`, as controller-runtime's setup-envtest makes it, is used instead for the
-//! `api` profile: it holds etcd, kube-apiserver and kubectl but no controller manager.
+//! By default all of them are links to one program built from `kubernetes/`. For the `api` profile,
+//! `KUBEBUILDER_ASSETS` can name another directory, as made by controller-runtime's setup-envtest: it
+//! has etcd, kube-apiserver and kubectl, but no controller manager.
 
 use std::path::PathBuf;
 
 use crate::go::{self, GoProgram};
 use crate::{Progress, Result, locations};
 
-/// Names a directory with ready-made etcd, kube-apiserver and kubectl.
+/// Names a directory with prebuilt etcd, kube-apiserver and kubectl.
 pub const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
 
 const NAME: &str = "kf-kubernetes";
@@ -24,7 +24,7 @@ const PARTS: [&str; 7] = [
     "kubectl",
 ];
 
-/// A directory with the programs, each under its own name.
+/// A directory with the programs.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     directory: PathBuf,
@@ -44,7 +44,7 @@ fn program() -> GoProgram<'static> {
 }
 
 impl Binaries {
-    /// The programs of `KUBEBUILDER_ASSETS` if it is set, else our own.
+    /// The programs of `KUBEBUILDER_ASSETS` if it is set, or else our own.
     pub fn for_api(progress: Progress) -> Result<Self> {
         match locations::variable(ASSETS_VARIABLE) {
             Some(directory) => Ok(Self { directory: directory.into() }),
@@ -65,7 +65,7 @@ impl Binaries {
         Ok(Self { directory })
     }
 
-    /// How many seconds one core needs to build our own now; none where ready-made ones are used.
+    /// How many seconds of one core our own take to build now; none if prebuilt ones are used.
     pub fn core_seconds_left() -> Result<u64> {
         if locations::variable(ASSETS_VARIABLE).is_some() {
             return Ok(0);
@@ -73,13 +73,13 @@ impl Binaries {
         program().core_seconds_left()
     }
 
-    /// The path of one of them, such as `kubectl`.
+    /// The path of a program, such as `kubectl`.
     #[must_use]
     pub fn path(&self, part: &str) -> PathBuf {
         self.directory.join(part)
     }
 
-    /// Whether it is there; ready-made directories hold only some.
+    /// Whether a program exists; prebuilt directories have only some.
     #[must_use]
     pub fn has(&self, part: &str) -> bool {
         self.path(part).is_file()

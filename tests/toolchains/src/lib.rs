@@ -1,8 +1,8 @@
-//! Builds what no Rust compiler of the host makes: Kubernetes and the programs of its pods with Go,
-//! the guests with a Rust for WebAssembly.
+//! Builds what the host's Rust compiler does not: Kubernetes and the programs of its pods with Go, and
+//! the guests with a Rust toolchain for WebAssembly.
 //!
-//! xtask starts these builds at once, beside the compilation of kf, so this package has few and
-//! light dependencies: neither a Kubernetes client nor TLS.
+//! xtask starts these builds in parallel with the compilation of kf, so this package has few and small
+//! dependencies: neither a Kubernetes client nor TLS.
 
 #[cfg(feature = "bindings")]
 pub mod bindings;

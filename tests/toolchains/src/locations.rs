@@ -1,32 +1,32 @@
-//! Where things lie: the sources in this repository, the cache of built programs, the directories
-//! of running clusters, and the logs.
+//! Paths: the sources in this repository, the cache of built programs, the directories of running
+//! clusters, and the logs.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Overrides the directory in which built programs and unpacked packages are kept.
+/// Overrides the directory for built programs and unpacked packages.
 pub const CACHE_VARIABLE: &str = "KF_DEV_CACHE";
 
 /// The cargo workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_owned()
 }
 
-/// `tests/cluster` of this repository, where the modules of the Go programs are.
+/// `tests/cluster` of this repository, with the modules of the Go programs.
 #[must_use]
 pub fn sources() -> PathBuf {
     workspace().join("tests/cluster")
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target directory.
 #[must_use]
 pub fn target() -> PathBuf {
     variable("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// Where cargo keeps the sources of dependencies.
+/// Cargo's home, with the sources of dependencies.
 #[must_use]
 pub fn cargo_home() -> PathBuf {
     let in_home = || variable("HOME").map(|home| Path::new(&home).join(".cargo"));
@@ -39,13 +39,13 @@ pub fn clusters() -> PathBuf {
     target().join("kf-cluster")
 }
 
-/// The log of a long step; its name becomes the file's.
+/// The log file of a long step.
 #[must_use]
 pub fn log(step: &str) -> PathBuf {
     target().join("xtask").join(format!("{}.log", step.replace([' ', '/'], "-")))
 }
 
-/// Where built programs and unpacked packages are kept between runs.
+/// The directory for built programs and unpacked packages, kept between runs.
 #[must_use]
 pub fn cache() -> PathBuf {
     if let Some(path) = variable(CACHE_VARIABLE) {
@@ -59,7 +59,7 @@ pub fn cache() -> PathBuf {
     base.join("kf-dev")
 }
 
-/// The value of an environment variable; an empty one is none.
+/// The value of an environment variable, unless it is empty.
 pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }

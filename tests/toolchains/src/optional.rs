@@ -1,7 +1,7 @@
-//! What the optional parts of a test cluster are made from: Go programs, and packages of Python.
+//! The Go programs and Python packages for the optional parts of a test cluster.
 //!
-//! A test builds only what the parts it asks for need; `cargo xtask` builds beforehand what it will ask
-//! for.
+//! A test builds only what its parts need; `cargo xtask` builds everything that the tests will need
+//! beforehand.
 
 use crate::go::GoProgram;
 use crate::python::{self, Site};
@@ -13,13 +13,13 @@ pub const TENSORBOARD: Site = Site { name: "tensorboard", core_seconds: 15 };
 /// JupyterLab, with a kernel.
 pub const JUPYTERLAB: Site = Site { name: "jupyterlab", core_seconds: 25 };
 
-/// What KServe's storage initializer needs to fetch a model over HTTP.
+/// The packages that KServe's storage initializer needs to fetch a model over HTTP.
 pub const STORAGE_INITIALIZER: Site = Site { name: "storage-initializer", core_seconds: 5 };
 
 /// CoreDNS with a few of its plugins.
 #[must_use]
 pub fn coredns() -> GoProgram<'static> {
-    ours("coredns", 100)
+    own_module("coredns", 100)
 }
 
 /// A model server; see `tests/cluster/images/model-server/main.go`.
@@ -28,7 +28,7 @@ pub fn model_server() -> GoProgram<'static> {
     image_program("model-server", "./model-server")
 }
 
-/// Sends requests and counts what comes of them; see `tests/cluster/images/load/main.go`.
+/// Sends requests and counts the responses; see `tests/cluster/images/load/main.go`.
 #[must_use]
 pub fn load() -> GoProgram<'static> {
     image_program("load", "./load")
@@ -45,20 +45,20 @@ fn image_program(name: &'static str, package: &'static str) -> GoProgram<'static
     GoProgram { name, module, package, linker_flags: "", core_seconds: 10 }
 }
 
-/// A registry of container images that keeps them in files.
+/// A container registry that stores images in files.
 #[must_use]
 pub fn registry() -> GoProgram<'static> {
-    ours("registry", 80)
+    own_module("registry", 80)
 }
 
-fn ours(name: &'static str, core_seconds: u64) -> GoProgram<'static> {
+fn own_module(name: &'static str, core_seconds: u64) -> GoProgram<'static> {
     GoProgram { name, module: locations::sources().join(name), package: ".", linker_flags: "", core_seconds }
 }
 
-/// How much is to be built.
+/// How much to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// What a data scientist's day shows: names, a served model, notebooks, TensorBoard.
+    /// The parts for the demo of a data scientist's day: DNS, a served model, notebooks, TensorBoard.
     Day,
     /// Everything.
     All,
@@ -74,8 +74,8 @@ fn programs(extent: Extent) -> Vec<GoProgram<'static>> {
 
 const SITES: [&Site; 3] = [&TENSORBOARD, &JUPYTERLAB, &STORAGE_INITIALIZER];
 
-/// Builds the Go programs that are not cached, one after the other, as each takes every core. `built` hears how many
-/// seconds of one core each was expected to take.
+/// Builds the Go programs that are not cached, one after the other, because each uses every core. `built` is called with
+/// the expected seconds of one core after each.
 pub fn build_programs(extent: Extent, progress: Progress, built: impl Fn(u64)) -> Result<()> {
     programs(extent).iter().try_for_each(|program| {
         let expected = program.core_seconds_left()?;
@@ -85,7 +85,7 @@ pub fn build_programs(extent: Extent, progress: Progress, built: impl Fn(u64)) -
     })
 }
 
-/// Fetches Debian's Python and the packages that are not cached. `built` is as for [`build_programs`].
+/// Fetches Debian's Python and the packages that are not cached, with `built` as for [`build_programs`].
 pub fn fetch_python(progress: Progress, built: impl Fn(u64)) -> Result<()> {
     python::base(progress)?;
     SITES.iter().try_for_each(|site| {
@@ -96,7 +96,7 @@ pub fn fetch_python(progress: Progress, built: impl Fn(u64)) -> Result<()> {
     })
 }
 
-/// How many seconds one core needs for all of it now.
+/// How many seconds of one core the missing ones take.
 pub fn core_seconds_left(extent: Extent) -> Result<u64> {
     let programs = programs(extent);
     let programs = programs.iter().map(GoProgram::core_seconds_left);

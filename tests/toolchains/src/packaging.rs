@@ -1,6 +1,6 @@
-//! Python's tools for packing a program into a wheel, and an empty environment to install one into.
+//! Python tools that pack a program into a wheel, and an empty environment to install it into.
 //!
-//! The tools are pinned by digest in `packaging.txt`, and are installed into a folder of the cache.
+//! The tools are pinned by digest in `packaging.txt` and installed into a folder of the cache.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ pub struct Packaging {
 }
 
 impl Packaging {
-    /// The tools, installed if they are not in the cache yet.
+    /// Installs the tools if they are not cached.
     pub fn installed(progress: Progress) -> Result<Self> {
         let python = python()?;
         let requirements = locations::workspace().join("tests/toolchains/packaging.txt");
@@ -34,13 +34,13 @@ impl Packaging {
         Ok(Self { python, site })
     }
 
-    /// maturin, which packs what cargo builds.
+    /// maturin, which packs cargo's builds.
     #[must_use]
     pub fn maturin(&self) -> Command {
         Command::new(self.site.join("bin/maturin"))
     }
 
-    /// `wheel`, which reads and changes wheels.
+    /// `wheel`, which edits wheels.
     #[must_use]
     pub fn wheel(&self) -> Command {
         let mut wheel = Command::new(&self.python);
@@ -49,7 +49,7 @@ impl Packaging {
     }
 }
 
-/// Makes an empty virtual environment at `environment`, and installs a wheel into it from the file alone.
+/// Creates an empty virtual environment at `environment` and installs a wheel file into it, offline.
 pub fn install(wheel: &Path, environment: &Path) -> Result<()> {
     command::output(Command::new(python()?).args(["-m", "venv", "--clear"]).arg(environment))?;
     let mut pip = Command::new(environment.join("bin/pip"));

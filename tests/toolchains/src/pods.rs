@@ -1,4 +1,4 @@
-//! The programs that run in pods of the test cluster, before they are put into images.
+//! The programs for pods of the test cluster, before they are packed into images.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::{Progress, Result, locations};
 /// The paths of the built programs.
 #[derive(Debug)]
 pub struct PodPrograms {
-    /// Holds the namespaces of a pod.
+    /// Holds the Linux namespaces of a pod.
     pub pause: PathBuf,
     /// A small training program; see `tests/cluster/images/trainer/main.go`.
     pub trainer: PathBuf,
@@ -17,7 +17,7 @@ pub struct PodPrograms {
 }
 
 impl PodPrograms {
-    /// Builds those that are not cached.
+    /// Builds the programs that are not cached.
     pub fn built(progress: Progress) -> Result<Self> {
         let [pause, trainer, jobset_manager, trainer_manager] = programs();
         Ok(Self {
@@ -27,12 +27,12 @@ impl PodPrograms {
         })
     }
 
-    /// How many seconds one core needs to build them now.
+    /// How many seconds of one core the missing ones take to build.
     pub fn core_seconds_left() -> Result<u64> {
         programs().iter().map(GoProgram::core_seconds_left).sum()
     }
 
-    /// The controller managers, each with the upstream it is from.
+    /// The controller managers, each with its upstream.
     pub fn managers(&self) -> impl Iterator<Item = (&'static Upstream, &PathBuf)> {
         upstream::ALL.into_iter().zip(&self.managers)
     }

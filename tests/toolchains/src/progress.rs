@@ -1,8 +1,8 @@
-//! What is said while something is built.
+//! Progress of builds.
 
 use std::io::{self, Write as _};
 
-/// Receives one short line for each step that takes time, such as "building kubernetes".
+/// Receives one short line for each long step, such as "building kubernetes".
 pub type Progress = fn(&str);
 
 /// Writes the steps to stderr, past the capture of the test runner.
@@ -10,5 +10,5 @@ pub fn to_stderr(step: &str) {
     let _ = writeln!(io::stderr().lock(), "cluster: {step}");
 }
 
-/// Says nothing.
+/// Prints nothing.
 pub fn silent(_step: &str) {}

@@ -1,9 +1,9 @@
-//! Debian's Python and packages for it, to be put into images.
+//! Debian's Python and Python packages, for images.
 //!
-//! The interpreter is always that of one Debian release, whatever the machine runs, and the packages
-//! are wheels for exactly that interpreter, installed by the machine's pip into a directory. Each set
-//! is pinned by a requirements file of ours that names everything, so nothing is resolved. All of it is
-//! compiled beforehand, as a pod could not keep what it compiles and would start many times slower.
+//! The interpreter is always that of one Debian release, and the packages are wheels for exactly that
+//! interpreter, installed by the machine's pip into a directory. Each set is pinned by a requirements file
+//! that lists every package, so nothing is resolved. All modules are compiled beforehand: a pod could not
+//! keep its compiled modules and would start many times slower.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::cache::{self, Key};
 use crate::debian::{self, Packages, Suite};
 use crate::{Progress, Result, command, effort, locations};
 
-/// The version of the Python in [`base`]; packages may ask for a later one.
+/// The version of the Python in [`base`]; packages may require a patch version.
 const VERSION: &str = "3.11.2";
 
 const BASE: Packages<'_> = Packages {
@@ -42,16 +42,16 @@ const BASE: Packages<'_> = Packages {
     suite: Suite::Named("bookworm"),
 };
 
-/// The parts of those packages that no program in a pod reads.
+/// The parts of those packages that no program in a pod needs.
 const UNUSED: [&str; 5] =
     ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/lib/*/gconv"];
 
 /// A set of Python packages: `<name>.txt` in `tests/cluster/python` lists them.
 #[derive(Debug)]
 pub struct Site {
-    /// What the set is called.
+    /// The name of the set.
     pub name: &'static str,
-    /// How many seconds it takes to download and unpack it.
+    /// How many seconds of one core it takes to download and unpack it.
     pub core_seconds: u64,
 }
 
@@ -70,8 +70,8 @@ pub fn base(progress: Progress) -> Result<PathBuf> {
     })
 }
 
-/// Compiles every module in `modules` with the interpreter of `base`. What is compiled does not depend
-/// on the time of its source, which an image does not keep.
+/// Compiles every module in `modules` with the interpreter of `base`. The compiled modules are not checked
+/// against the modification times of their sources, which an image does not keep.
 fn compile(base: &Path, modules: &Path) -> Result<()> {
     let architecture = std::env::consts::ARCH;
     let libraries = [base.join("lib"), base.join("usr/lib")]
@@ -82,12 +82,12 @@ fn compile(base: &Path, modules: &Path) -> Result<()> {
     let mut python = Command::new(libraries.join(loader));
     python.arg("--library-path").arg(format!("{first}:{second}"));
     python.arg(base.join("usr/bin/python3.11")).env("PYTHONHOME", base.join("usr"));
-    // Some packages' tests are about modules that do not compile.
+    // The tests of some packages have modules that do not compile.
     python.args(["-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-x", "/tests?/"]);
     command::output(python.arg("-s").arg(modules).args(["-p", "/"]).arg(modules)).map(drop)
 }
 
-/// The existing directories below `root` that `pattern` names, where `*` is any one name.
+/// The directories below `root` that match `pattern`, where `*` is any one name.
 fn matching(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     let mut found = vec![root.to_owned()];
     for part in pattern.split('/') {
@@ -119,12 +119,12 @@ impl Site {
         Key::new().with("site 2").with(VERSION).with_file(&self.requirements())
     }
 
-    /// How many seconds it takes to install it now: none if it is cached.
+    /// How many seconds of one core it takes to install now: none if it is cached.
     pub fn core_seconds_left(&self) -> Result<u64> {
         Ok(if cache::has(&self.kind(), self.key()?) { 0 } else { self.core_seconds })
     }
 
-    /// The directory with the packages, for `PYTHONPATH`.
+    /// Installs the packages if they are not cached. Returns their directory, for `PYTHONPATH`.
     pub fn installed(&self, progress: Progress) -> Result<PathBuf> {
         let base = base(progress)?;
         let python = command::need("python3", "to install Python packages for the tests", "install it")?;
@@ -146,7 +146,7 @@ impl Site {
     }
 }
 
-/// pip makes programs for the interpreter that runs it; these are for the one of [`base`].
+/// pip writes scripts for the interpreter that runs it. This changes them to the one of [`base`].
 fn use_own_interpreter(programs: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(programs) else { return Ok(()) };
     for entry in entries {
@@ -162,7 +162,7 @@ fn use_own_interpreter(programs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The platforms whose wheels run on the C library of [`base`].
+/// The platforms whose wheels run with the C library of [`base`].
 fn platforms() -> impl Iterator<Item = String> {
     let architecture = std::env::consts::ARCH;
     ["manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27", "manylinux_2_24"]
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_names_directories_that_exist() {
+    fn pattern_matches_existing_directories() {
         let root = tempfile::tempdir().unwrap();
         for directory in ["usr/lib/a/gconv", "usr/lib/b", "usr/lib/c/gconv"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();

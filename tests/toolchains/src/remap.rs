@@ -1,8 +1,7 @@
-//! Builds that do not depend on where they are made.
+//! Builds that do not depend on the folders of the machine.
 //!
-//! rustc writes the paths of sources into what it compiles, for the messages of panics. Paths within a workspace are
-//! relative to it. Those of dependencies, of generated sources and of the standard library are not: each machine has these
-//! in folders of its own, and so had other bytes.
+//! rustc embeds the paths of sources, for panic messages. Paths within a workspace are relative. Those of dependencies,
+//! generated sources and the standard library are absolute, so each machine would produce other bytes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,19 +11,19 @@ use crate::Result;
 /// The folders of one build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folders {
-    /// What is built.
+    /// The sources to build.
     pub workspace: PathBuf,
-    /// Where cargo puts it, with sources that are generated.
+    /// Cargo's target folder, which also has generated sources.
     pub target: PathBuf,
-    /// Where cargo keeps the sources of dependencies.
+    /// Cargo's home, with the sources of dependencies.
     pub cargo_home: PathBuf,
 }
 
 impl Folders {
-    /// rustc's flags that name each of the folders the same on every machine, for `CARGO_ENCODED_RUSTFLAGS`.
+    /// The flags of rustc that give each folder the same name on every machine, for `CARGO_ENCODED_RUSTFLAGS`.
     ///
-    /// `sysroot` is rustc's own folder, and `commit` what it was built from. The standard library's paths are in it only
-    /// where its sources are installed; elsewhere rustc itself names them after the commit.
+    /// `sysroot` is rustc's own folder, and `commit` the commit it was built from. The paths of the standard library are
+    /// absolute only if its sources are installed; otherwise rustc itself names them after the commit.
     ///
     /// # Errors
     ///
@@ -33,7 +32,7 @@ impl Folders {
         Ok(flags(&self.names(self.registries()?, &sysroot.join("lib/rustlib/src/rust"), commit)))
     }
 
-    /// The sources of dependencies: one folder for each registry, with the host of a mirror in its name.
+    /// The sources of dependencies: one folder for each registry, named after its host.
     fn registries(&self) -> Result<Vec<PathBuf>> {
         let all = self.cargo_home.join("registry/src");
         if !all.is_dir() {
@@ -45,7 +44,7 @@ impl Folders {
         Ok(registries)
     }
 
-    /// Of several that fit, rustc takes the last: the target folder is often in the workspace.
+    /// If several match, rustc uses the last: the target folder is often in the workspace.
     fn names(&self, registries: Vec<PathBuf>, library: &Path, commit: &str) -> Vec<(PathBuf, String)> {
         let mut names = vec![
             (self.workspace.clone(), "/kf".to_owned()),
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_have_the_same_names_whatever_they_and_the_registries_mirror_are_called() {
+    fn folders_and_registries_are_remapped_to_fixed_names() {
         let folder = tempfile::tempdir().unwrap();
         let cargo_home = folder.path().join("cargo home");
         let mirror = cargo_home.join("registry/src/mirror.example-0123");

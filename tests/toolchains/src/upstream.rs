@@ -5,26 +5,26 @@ use std::path::PathBuf;
 use crate::go::{Go, GoProgram};
 use crate::{Result, locations};
 
-/// A Go module of upstream, pinned by a `go.mod` of ours.
+/// An upstream Go module, pinned by a `go.mod` in this repository.
 #[derive(Debug)]
 pub struct Upstream {
-    /// The directory of that `go.mod`, in `tests/cluster`; several may share one.
+    /// The directory of that `go.mod` in `tests/cluster`; several modules may share one.
     pub directory: &'static str,
     /// The module's path.
     pub module: &'static str,
-    /// The name of the program we build from it.
+    /// The name of the program that is built from it.
     pub program: &'static str,
     /// The package of its controller manager.
     pub manager: &'static str,
-    /// Where its custom resource definitions are.
+    /// The directory of its custom resource definitions.
     pub crds: &'static str,
     /// The kustomization that installs it.
     pub overlay: &'static str,
-    /// How many seconds one core needs to build the manager, after those of its module that are built before it.
+    /// How many seconds of one core the manager takes to build, after others of the same module.
     pub core_seconds: u64,
 }
 
-/// JobSet, whose jobs Trainer makes.
+/// JobSet, which Trainer uses.
 pub const JOBSET: Upstream = Upstream {
     directory: "kubernetes",
     module: "sigs.k8s.io/jobset",
@@ -79,7 +79,7 @@ pub const TRAINING_OPERATOR: Upstream = Upstream {
     core_seconds: 160,
 };
 
-/// The two that every cluster has.
+/// The ones that every cluster has.
 pub const ALL: [&Upstream; 2] = [&JOBSET, &TRAINER];
 
 impl Upstream {
@@ -89,7 +89,7 @@ impl Upstream {
         locations::sources().join(self.directory)
     }
 
-    /// Its controller manager, to be built.
+    /// Its controller manager, as a program to build.
     #[must_use]
     pub fn manager(&self) -> GoProgram<'static> {
         GoProgram {

@@ -1,4 +1,4 @@
-//! Guests are built on machines that have the target, and on machines that do not.
+//! Building guests with and without the installed target.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -7,47 +7,47 @@ use std::process::Command;
 use kf_toolchains::guests::toolchain::{Machine, TARGET, Toolchain, Way, resolve};
 use kf_toolchains::{command, guests, locations, progress, skip};
 
-/// The `kf:abi` section as kf looks for it: name and text, length-prefixed.
+/// The `kf:abi` section: name and text, length-prefixed.
 const ABI: &[u8] = b"\x06kf:abi0.1.0";
 
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails the test")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
 fn builds_hello(toolchain: &Toolchain) {
     let guests = guests::build(toolchain, &["kf-plugin-hello"], "guest").unwrap();
     let wasm = fs_err::read(&guests[0].wasm_path).unwrap();
     assert!(wasm.starts_with(b"\0asm\x0d\0\x01\0"), "a component, not a module");
-    assert!(wasm.windows(ABI.len()).any(|bytes| bytes == ABI), "the ABI's version is in it");
+    assert!(wasm.windows(ABI.len()).any(|bytes| bytes == ABI), "no ABI version in it");
     for import in ["kf:plugin/kube", "kf:plugin/logs", "kf:plugin/files", "wasi:"] {
         let found = wasm.windows(import.len()).any(|bytes| bytes == import.as_bytes());
-        assert!(!found, "hello asks for nothing and imports {import}");
+        assert!(!found, "hello has no permissions and imports {import}");
     }
     for folder in [locations::workspace(), locations::cargo_home(), toolchain.sysroot.clone()] {
         let name = folder.as_os_str().as_encoded_bytes();
         let found = wasm.windows(name.len()).any(|bytes| bytes == name);
-        assert!(!found, "a folder of this machine is in it: {}", folder.display());
+        assert!(!found, "it has a path of this machine: {}", folder.display());
     }
 }
 
 #[test]
-fn by_the_first_way_that_works_here() {
+fn guest_is_built_with_first_toolchain_found() {
     let toolchain = resolve(&Machine::default(), Way::forced().unwrap(), progress::silent).unwrap();
     builds_hello(&toolchain);
 }
 
 #[test]
-fn from_debians_packages_where_the_target_is_missing_and_rustup_cannot_add_it() {
+fn guest_is_built_from_debian_packages_without_target_and_rustup() {
     let apt = command::find("apt-get").map(drop).ok_or("this machine has no apt-get");
-    if skip::unless(apt, "from_debians_packages_where_the_target_is_missing_and_rustup_cannot_add_it") {
+    if skip::unless(apt, "guest_is_built_from_debian_packages_without_target_and_rustup") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let toolchain = resolve(&machine_without_the_target(folder.path()), None, progress::silent).unwrap();
+    let toolchain = resolve(&machine_without_target(folder.path()), None, progress::silent).unwrap();
     assert_eq!(toolchain.way, Way::Debian);
     builds_hello(&toolchain);
 }
 
-/// A Rust whose libraries are this machine's but for those of guests, and a network without rustup.
-#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-fn machine_without_the_target(folder: &Path) -> Machine {
+/// This machine's Rust without the library for guests, and without rustup.
+#[expect(clippy::unwrap_used, reason = "a failure here fails the test")]
+fn machine_without_target(folder: &Path) -> Machine {
     let Machine { rustc, .. } = Machine::default();
     let sysroot = command::output(Command::new(&rustc).args(["--print", "sysroot"])).unwrap();
     let libraries = folder.join("lib/rustlib");

@@ -279,7 +279,7 @@ mod tests {
                                     and 57 more (configmaps)
           create                    pods
           read                      secrets with their data (dangerous)
-        It may open the file that you give as word 1.
+        It may read the file that you pass as word 1.
         What it creates or changes runs containers: through them it can use every secret
         and service account of the namespace.
         Dangerous: secrets hold credentials.
@@ -410,7 +410,7 @@ mod tests {
                 Ok(())
             };
             let strongest = sentences(&rights.rules).pop().unwrap();
-            check(lines("evil", &rights, &paths, width), strongest, "It may open the file")?;
+            check(lines("evil", &rights, &paths, width), strongest, "It may read the file")?;
 
             // Beside others, it hides as little.
             let others = Permissions { kubernetes: others, ..Permissions::default() };
@@ -419,7 +419,7 @@ mod tests {
             let asking = |name, rights, paths| Asking { name, rights, growth: rights, paths, kept: 0 };
             let strongest = sentences_of_all(&[("evil", &rights.rules), ("other", &others.rules)]).pop().unwrap();
             let lines = lines_of_all(&[asking("evil", &rights, &paths), asking("other", &others, &none)], width);
-            check(lines, strongest, "They may open the file")?;
+            check(lines, strongest, "They may read the file")?;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Applying a plan leaves the old state or the new one, whatever stands in the way.
+//! Applying a plan leaves the old state or the new one, even if a write fails.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use proptest::sample::{select, subsequence};
 use semver::Version;
 
 use super::*;
-use crate::reporter::Mute;
+use crate::reporter::NullReporter;
 
 const RESERVED: Reserved = Reserved { long: &[], short: &[], variables: &[] };
 
-/// A component that compiles and does nothing; its digest is its version's.
+/// A component that compiles and does nothing; each version has its own digest.
 fn wasm(version: &Version) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -72,7 +72,7 @@ fn install(home: &Home, version: &Version) -> Result<Receipt, Failure> {
     let installer = Installer::new(
         Commands { home, built_in: BuiltIns::default() },
         &RESERVED,
-        Arc::new(Mute),
+        Arc::new(NullReporter),
         Timestamp::UNIX_EPOCH,
     );
     let fetched = fetched(version);
@@ -81,7 +81,7 @@ fn install(home: &Home, version: &Version) -> Result<Receipt, Failure> {
     installer.apply(&prepared)
 }
 
-/// What may stand in the way of a write: a file where a folder belongs, or a folder where a file does.
+/// What makes a write fail: a file in place of a folder, or a folder in place of a file.
 #[derive(Clone, Copy, Debug)]
 enum Obstacle {
     Store,
@@ -103,7 +103,7 @@ const OBSTACLES: [Obstacle; 7] = [
 
 impl Obstacle {
     /// The path, and whether a folder is put there.
-    fn place(self, home: &Home, version: &Version) -> (std::path::PathBuf, bool) {
+    fn location(self, home: &Home, version: &Version) -> (std::path::PathBuf, bool) {
         let name = PluginName::parse("hello").unwrap();
         match self {
             Self::Store => (home.store().into(), false),
@@ -119,9 +119,9 @@ impl Obstacle {
         }
     }
 
-    /// Puts it there; what was there is moved aside until the answer is called.
+    /// Puts it there and moves the original aside until the returned function is called.
     fn put(self, home: &Home, version: &Version) -> impl FnOnce() + use<> {
-        let (path, folder) = self.place(home, version);
+        let (path, folder) = self.location(home, version);
         let aside = path.with_extension("aside");
         let moved = fs_err::rename(&path, &aside).is_ok();
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
@@ -132,8 +132,8 @@ impl Obstacle {
             fs_err::write(&path, "").unwrap();
         }
         move || {
-            let gone = if folder { fs_err::remove_dir_all(&path) } else { fs_err::remove_file(&path) };
-            gone.unwrap();
+            let removed = if folder { fs_err::remove_dir_all(&path) } else { fs_err::remove_file(&path) };
+            removed.unwrap();
             if moved {
                 fs_err::rename(&aside, &path).unwrap();
             }
@@ -141,7 +141,7 @@ impl Obstacle {
     }
 }
 
-/// Whether what the receipt names is there and whole.
+/// Checks that the store has every part of the receipt.
 fn check_whole(home: &Home, receipt: &Receipt) {
     let store = Store::open(home).unwrap();
     for part in receipt.parts.iter() {
@@ -153,12 +153,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn apply_leaves_the_old_state_or_the_new_one(
+    fn apply_leaves_old_or_new_state(
         installed in prop::option::of(Just(Version::new(1, 0, 0))),
         obstacles in subsequence(OBSTACLES.to_vec(), 0..=2),
         to in select(vec![Version::new(1, 0, 0), Version::new(1, 1, 0)]),
     ) {
-        // A folder below one that is not there cannot be in the way too.
+        // One obstacle cannot be below another.
         let nested = obstacles.iter().any(|one| matches!(one, Obstacle::Store))
             && obstacles.iter().any(|one| matches!(one, Obstacle::Blob(_)));
         let receipts = obstacles.iter().any(|one| matches!(one, Obstacle::Receipts))
@@ -185,7 +185,7 @@ proptest! {
         if let Some(receipt) = &now {
             check_whole(&home, receipt);
         }
-        // With nothing in the way any more it can be installed.
+        // Without obstacles it can be installed.
         let new = install(&home, &to).unwrap();
         check_whole(&home, &new);
     }

@@ -21,20 +21,20 @@ fn lab() -> ClusterId {
 }
 
 #[test]
-fn nothing_is_in_use_before_a_choice() {
+fn no_namespace_is_in_use_before_first_choice() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(store(&dir).in_use(&lab()).unwrap(), None);
-    assert!(!dir.path().join("state").exists(), "looking makes nothing");
+    assert!(!dir.path().join("state").exists(), "reading creates no file");
 }
 
 #[test]
-fn each_cluster_has_its_own() {
+fn each_cluster_has_its_own_namespace() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
-    // Every k3s calls its context so.
+    // The context name of every k3s.
     let prod = cluster("default", "https://prod:6443", "bb");
-    store.keep(&lab(), Some(namespace("playground"))).unwrap();
-    store.keep(&prod, Some(namespace("serving"))).unwrap();
+    store.save(&lab(), Some(namespace("playground"))).unwrap();
+    store.save(&prod, Some(namespace("serving"))).unwrap();
     assert_eq!(store.in_use(&lab()).unwrap(), Some(namespace("playground")));
     assert_eq!(store.in_use(&prod).unwrap(), Some(namespace("serving")));
     let other = ClusterId { context: Some("other".into()), ..lab() };
@@ -42,58 +42,61 @@ fn each_cluster_has_its_own() {
 }
 
 #[test]
-fn a_choice_for_another_cluster_is_refused_and_stays() {
+fn namespace_of_another_cluster_is_refused_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
-    store.keep(&lab(), Some(namespace("playground"))).unwrap();
+    store.save(&lab(), Some(namespace("playground"))).unwrap();
     for now in [cluster("default", "https://prod:6443", "aa"), cluster("default", "https://lab:6443", "bb")] {
         let error = store.in_use(&now).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         let lines = error.lines();
-        assert!(lines[0].starts_with("error: playground was chosen for another cluster"), "{lines:?}");
+        assert!(
+            lines[0].starts_with("error: namespace playground was chosen for another cluster"),
+            "{lines:?}"
+        );
         assert!(lines[1].starts_with("hint: kf use NAMESPACE"), "{lines:?}");
     }
     assert_eq!(store.in_use(&lab()).unwrap(), Some(namespace("playground")));
 }
 
 #[test]
-fn the_one_before_is_remembered_once() {
+fn previous_namespace_survives_same_choice_twice() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
-    store.keep(&lab(), Some(namespace("a"))).unwrap();
+    store.save(&lab(), Some(namespace("a"))).unwrap();
     assert_eq!(store.find(&lab()).unwrap(), Found::Chosen { namespace: namespace("a"), previous: None });
-    store.keep(&lab(), Some(namespace("b"))).unwrap();
-    store.keep(&lab(), Some(namespace("b"))).unwrap();
+    store.save(&lab(), Some(namespace("b"))).unwrap();
+    store.save(&lab(), Some(namespace("b"))).unwrap();
     let previous = Some(namespace("a"));
     assert_eq!(store.find(&lab()).unwrap(), Found::Chosen { namespace: namespace("b"), previous });
-    store.keep(&lab(), None).unwrap();
+    store.save(&lab(), None).unwrap();
     assert_eq!(store.find(&lab()).unwrap(), Found::Nothing { previous: Some(namespace("b")) });
     assert_eq!(store.in_use(&lab()).unwrap(), None);
 }
 
 #[test]
-fn a_newer_or_broken_file_is_refused_and_left_alone() {
+fn newer_or_broken_file_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
-    store.keep(&lab(), Some(namespace("a"))).unwrap();
+    store.save(&lab(), Some(namespace("a"))).unwrap();
     for text in
         ["{\"format\": 2, \"clusters\": {}}", "{\"format\": 1", "{\"format\": 1, \"clusters\": [], \"x\": 1}"]
     {
         fs_err::write(store.file(), text).unwrap();
         assert!(store.in_use(&lab()).is_err(), "{text}");
-        assert!(store.keep(&lab(), Some(namespace("b"))).is_err(), "{text}");
+        assert!(store.save(&lab(), Some(namespace("b"))).is_err(), "{text}");
         assert_eq!(fs_err::read_to_string(store.file()).unwrap(), text);
     }
 }
 
 #[test]
-fn choices_made_at_once_are_all_kept() {
+fn concurrent_choices_are_all_kept() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
     let clusters: Vec<_> = (0..16).map(|at| cluster(&format!("c{at}"), "https://lab:6443", "aa")).collect();
     std::thread::scope(|scope| {
         for cluster in &clusters {
-            scope.spawn(|| store.keep(cluster, Some(namespace("a"))).unwrap());
+            scope.spawn(|| store.save(cluster, Some(namespace("a"))).unwrap());
         }
     });
     for cluster in &clusters {
@@ -102,7 +105,7 @@ fn choices_made_at_once_are_all_kept() {
 }
 
 #[test]
-fn a_layer_that_says_no_is_asked_first() {
+fn refused_read_only_or_dry_run_selects_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = RunSelection {
         store: store(&dir),
@@ -111,7 +114,7 @@ fn a_layer_that_says_no_is_asked_first() {
         refused: Some("its registry no longer lets it".into()),
         read_only: false,
         overridden: None,
-        reporter: Arc::new(crate::reporter::Mute),
+        reporter: Arc::new(crate::reporter::NullReporter),
     };
     assert_eq!(run.current().unwrap_err().code, ErrorCode::Forbidden);
     assert_eq!(run.select(Some("a".into())).unwrap_err().code, ErrorCode::Forbidden);

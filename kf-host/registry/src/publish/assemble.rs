@@ -1,7 +1,7 @@
-//! Assemble: from signed roles to a published registry.
+//! Assemble: publishes the signed roles.
 //!
-//! Whatever is staged may have been made by anybody, so all of it is checked again here: the signatures, that it
-//! continues what is published, and every new version. Only then are snapshot and timestamp signed.
+//! The staging folder is not trusted, so everything in it is checked again: the signatures, that it is based on the
+//! published state, and every new version. Then snapshot and timestamp are signed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,60 +17,60 @@ use super::keys::{PublicKeys, SigningKey};
 use super::metadata::{self, Authority, Body, Signed, canonical, days, envelope, stamp, to_signed};
 use super::release::{self, Gate, Published, Release};
 use super::role::RoleName;
-use super::stage::{is_fresh, may_sign};
+use super::stage::{is_fresh, is_signed_by_delegation};
 use super::staging::{Staging, max_length};
-use crate::MAX_INDEX;
+use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::parts::PartKind;
 use crate::source::Expiry;
 use crate::trust::chain;
 
-/// How far ahead the clock of whoever staged may have been.
+/// How far ahead the clock of the machine that staged may have been.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is published, on top of what.
+/// The input of a publication.
 pub struct AssembleInput<'a> {
-    /// The folder with the signed roles. Without it, only snapshot and timestamp are renewed.
+    /// The folder with the signed roles. If absent, only snapshot and timestamp are renewed.
     pub staging: Option<&'a Path>,
-    /// Where the registry is published. What is there already is added to.
+    /// The folder of the published registry, to which new files are added.
     pub published: &'a Path,
-    /// The first root as users have pinned it; the reviewed text may have it as `root/1.root.json`.
+    /// The first root as users have pinned it, for example `root/1.root.json` of the reviewed text.
     pub pinned_root: Option<&'a [u8]>,
-    /// Without a pinned root, the keys whose root keys vouch for the first root.
+    /// The keys that vouch for the first root if it is not pinned.
     pub keys: Option<&'a PublicKeys>,
-    /// The keys of snapshot and timestamp. While these keys change, the old ones may be among them.
+    /// The keys of snapshot and timestamp, including the old ones during a key change.
     pub online: &'a [&'a SigningKey],
-    /// How long signatures may live.
+    /// How long signatures may be valid.
     pub expiry: Expiry,
     pub now: Timestamp,
     pub gate: &'a dyn Gate,
 }
 
-/// What was published.
+/// The result of a publication.
 #[derive(Clone, Debug)]
 pub struct Built {
     pub plugins: Vec<Published>,
-    /// Every version in the authors' roles that are published with new signatures.
+    /// Every version in the author roles that have new signatures.
     pub signed: Vec<Published>,
     /// The first root, which users pin.
     pub root: PathBuf,
     pub root_sha256: Digest,
-    /// The version of each role, by file name without version.
+    /// The version of each role, by its file name without version.
     pub versions: BTreeMap<String, u64>,
 }
 
-/// Publishes what is staged and signed, with a new timestamp. See the [module](super) for what holds when it fails
-/// halfway.
+/// Publishes what is staged and signed, with a new timestamp. See the [module](super) for the guarantees if it is
+/// interrupted.
 pub fn assemble(input: &AssembleInput<'_>) -> Result<Built> {
     Publication::prepare(input)?.write()
 }
 
-/// A publication that is decided and signed, but not written. While it exists, no other can be prepared.
+/// A publication that is checked and signed, but not written yet. While it exists, no other can be prepared.
 #[derive(Debug)]
 pub struct Publication {
     published: PathBuf,
-    /// Below `published`, in the order in which they refer to each other.
+    /// Paths below `published` and their bytes, in the order in which they must be written.
     files: Vec<(PathBuf, Vec<u8>)>,
     plugins: Vec<Published>,
     signed: Vec<Published>,
@@ -118,12 +118,12 @@ impl Publication {
         })
     }
 
-    /// The files to be written below the published folder, in this order.
+    /// The files to write below the published folder, in order.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
         self.files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
     }
 
-    /// Publishes. Every file is written aside and renamed.
+    /// Publishes. Every file is written to a temporary file and renamed.
     pub fn write(self) -> Result<Built> {
         for (path, bytes) in &self.files {
             let path = self.published.join(path);
@@ -142,7 +142,7 @@ impl Publication {
     }
 }
 
-/// The state to be published, before snapshot and timestamp.
+/// The next state, before snapshot and timestamp.
 struct Next<'a> {
     input: &'a AssembleInput<'a>,
     current: &'a Current,
@@ -155,11 +155,11 @@ struct Next<'a> {
     new_targets: bool,
 }
 
-/// What the new versions come to.
+/// The checked versions and files.
 struct Checked {
     plugins: Vec<Published>,
     signed: Vec<Published>,
-    /// Path as stored below `targets/`, and bytes.
+    /// The stored path below `targets/`, and the bytes.
     targets: Vec<(String, Vec<u8>)>,
 }
 
@@ -185,8 +185,7 @@ impl<'a> Next<'a> {
         }
         let new_targets = targets.is_some();
         let targets = targets.or_else(|| current.targets.clone());
-        let targets =
-            targets.ok_or_else(|| Error::Publish("there is no targets role; stage it first".into()))?;
+        let targets = targets.ok_or_else(|| Error::Publish("no targets role: stage it first".into()))?;
         Ok(Self { input, current, roots, targets, authors, new_targets })
     }
 
@@ -194,12 +193,12 @@ impl<'a> Next<'a> {
         self.roots.last().ok_or_else(no_root)
     }
 
-    /// The published root, if another one replaces it.
+    /// The published root, if a new one replaces it.
     fn old_root(&self) -> Option<&Signed<Root>> {
         self.current.root().filter(|_| self.roots.len() > self.current.roots.len())
     }
 
-    /// Checks what is staged against what is published, and puts the new versions before the gate.
+    /// Checks the staged roles against the published state, and the new versions with the gate.
     fn check(&self, staging: Option<&Staging>) -> Result<Checked> {
         let mut checked = Checked { plugins: Vec::new(), signed: Vec::new(), targets: Vec::new() };
         let index = self.index(staging, &mut checked)?;
@@ -235,11 +234,11 @@ impl<'a> Next<'a> {
         let (Some(entry), Some(staging)) = (entry, staging) else {
             return Err(refuse(RoleName::Targets, "it signs no index"));
         };
-        let bytes = checked.take(staging, index::PATH, entry, MAX_INDEX)?;
+        let bytes = checked.take(staging, index::PATH, entry, MAX_INDEX_BYTES)?;
         Index::parse(&bytes)
     }
 
-    /// The admins' role: the index, and for every command in it exactly its owner.
+    /// Checks the targets role: the index, and delegations that match its owners exactly.
     fn check_targets(&self, index: &Index) -> Result<()> {
         let refuse = |reason: &str| refuse(RoleName::Targets, reason);
         let body = self.targets.body();
@@ -263,7 +262,7 @@ impl<'a> Next<'a> {
                 return Err(refuse("it delegates to a role that is not an author's"));
             };
             let authority = Authority::in_targets(body, &role.name);
-            authority.ok_or_else(|| refuse("it delegates to nobody"))?.check(&role.name)?;
+            authority.ok_or_else(|| refuse("a delegation has no keys"))?.check(&role.name)?;
             if !role.terminating || role.path_hash_prefixes.is_some() {
                 return Err(refuse("a delegation must be terminating, and by path"));
             }
@@ -284,15 +283,15 @@ impl<'a> Next<'a> {
         Ok(())
     }
 
-    /// What authors signed who may not sign it any more is vouched for as it is published, and nothing else.
+    /// Checks that exactly the roles of authors with revoked keys are kept, as they are published.
     fn check_kept(&self) -> Result<()> {
         let body = self.targets.body();
         let mut kept = kept(body)?;
         for (id, role) in &self.current.authors {
             let file = RoleName::Author(id.clone()).file();
-            let vouched = kept.remove(&file).is_some_and(|pin| same_pin(&pin, role));
-            if !vouched && !may_sign(body, id, role) {
-                let reason = format!("it takes {}'s keys away and does not keep what they signed", id.role());
+            let is_kept = kept.remove(&file).is_some_and(|pin| same_pin(&pin, role));
+            if !is_kept && !is_signed_by_delegation(body, id, role) {
+                let reason = format!("it revokes the keys of {} without keeping what they signed", id.role());
                 return Err(refuse(RoleName::Targets, &reason));
             }
         }
@@ -302,7 +301,7 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// An author's role: everything that was in it, and complete new versions of the author's own commands.
+    /// Checks an author's role: all published targets, and complete new versions of the author's own commands.
     fn check_author(
         &self,
         id: &AuthorId,
@@ -353,18 +352,18 @@ impl<'a> Next<'a> {
                 )));
             }
             let previous = self.current.newest(&name);
-            let before = |kind: PartKind| self.current.target(&path(kind));
-            if before(PartKind::Component).is_some() {
+            let old_target = |kind: PartKind| self.current.target(&path(kind));
+            if old_target(PartKind::Component).is_some() {
                 for part in release::PARTS {
-                    let same = body.target(&path(part)).zip(before(part));
+                    let same = body.target(&path(part)).zip(old_target(part));
                     if !same.is_some_and(|(new, old)| release::same_bytes(new, old)) {
                         return Err(release
-                            .refuse(format!("it is published already with another {}", part.file_name())));
+                            .refuse(format!("it is already published with another {}", part.file_name())));
                     }
                 }
             } else if let Some(previous) = previous.as_ref().filter(|previous| **previous >= version) {
                 return Err(
-                    release.refuse(format!("{previous} is published already; a new version must be higher"))
+                    release.refuse(format!("{previous} is already published: a new version must be higher"))
                 );
             }
             release.check(self.input.gate, &entry.ceiling, previous.as_ref())?;
@@ -378,7 +377,7 @@ impl<'a> Next<'a> {
         Ok(())
     }
 
-    /// Signs snapshot, if it has to change, and timestamp.
+    /// Signs timestamp, and snapshot if it has to change.
     fn sign(&self) -> Result<(Signed<Snapshot>, Signed<TimestampRole>)> {
         self.check_online_keys()?;
         let expiry = self.input.expiry;
@@ -392,12 +391,12 @@ impl<'a> Next<'a> {
             snapshot.meta.insert(RoleName::Author(id.clone()).file(), role.pin()?);
         }
         let authority = Authority::in_root(self.root()?.body(), "snapshot")?;
-        let settled = published.filter(|published| {
+        let up_to_date = published.filter(|published| {
             metadata::same(published.body(), &snapshot)
                 && is_fresh(published.body(), self.input.now, expiry.snapshot_days)
                 && authority.verify(&published.metadata, "snapshot").is_ok()
         });
-        let snapshot = match settled {
+        let snapshot = match up_to_date {
             Some(published) => published.clone(),
             None => self.sign_online("snapshot", snapshot, published, expiry.snapshot_days)?,
         };
@@ -408,24 +407,24 @@ impl<'a> Next<'a> {
             None => metadata::timestamp()?,
         };
         timestamp.meta.insert("snapshot.json".into(), snapshot.pin()?);
-        // Always signed anew: its age tells a reader that the registry is alive.
+        // Always signed again: its age shows clients that the registry is maintained.
         let timestamp = self.sign_online("timestamp", timestamp, published, expiry.timestamp_days)?;
         Ok((snapshot, timestamp))
     }
 
-    /// The published root's keys for `role`, and the new one's.
+    /// The authorities for `role` in the published root and in the new one.
     fn online_authorities(&self, role: &str) -> Result<Vec<Authority>> {
         let roots = self.old_root().into_iter().chain([self.root()?]);
         roots.map(|root| Authority::in_root(root.body(), role)).collect()
     }
 
-    /// A key that signs nothing is a mix-up.
+    /// Refuses a key that is not an online key.
     fn check_online_keys(&self) -> Result<()> {
         let mut authorities = self.online_authorities("snapshot")?;
         authorities.extend(self.online_authorities("timestamp")?);
-        let stranger =
+        let unknown =
             self.input.online.iter().find(|key| authorities.iter().all(|a| a.id_of(key.public()).is_none()));
-        match stranger {
+        match unknown {
             Some(key) => {
                 Err(Error::Publish(format!("key {} is neither a snapshot nor a timestamp key", key.id())))
             }
@@ -458,7 +457,7 @@ impl<'a> Next<'a> {
         Ok(file)
     }
 
-    /// All files in the order in which they refer to each other, once a client has accepted them.
+    /// All files in the order in which they must be written, checked as by a client.
     fn files(
         &self,
         targets: Vec<(String, Vec<u8>)>,
@@ -498,8 +497,8 @@ impl<'a> Next<'a> {
 
     /// Whether a new root is written before the timestamp, or after it.
     ///
-    /// A client sees a root as soon as it is there, and everything else with the timestamp. Between the two, what it sees
-    /// must hold, too: the published state under the new root, or the new state under the published root.
+    /// A client sees a root as soon as it exists, and everything else with the timestamp. In between, the state that it
+    /// sees must be valid as well: the published state under the new root, or the new state under the published root.
     fn root_comes_first(&self, new: &State<'_>) -> Result<bool> {
         let Current { timestamp: Some(timestamp), snapshot: Some(snapshot), targets: Some(targets), .. } =
             self.current
@@ -507,7 +506,7 @@ impl<'a> Next<'a> {
             return Ok(true);
         };
         let old = State { timestamp, snapshot, targets };
-        // What has expired was out of use before.
+        // An expired state was not usable before either.
         if old.accept(&self.roots, Timestamp::MIN).is_ok() {
             return Ok(true);
         }
@@ -523,7 +522,7 @@ impl<'a> Next<'a> {
 }
 
 impl Checked {
-    /// Notes a staged file to be published and gives its bytes.
+    /// Adds a staged file to those to publish and returns its bytes.
     fn take(&mut self, staging: &Staging, path: &str, entry: &TargetFile, max: u64) -> Result<Vec<u8>> {
         let sha256 = metadata::sha256(&entry.hashes);
         let bytes = staging.target(path, entry.length, sha256, max)?;
@@ -533,14 +532,14 @@ impl Checked {
     }
 }
 
-/// Roles as they come out of a staging folder.
+/// The roles of a staging folder.
 struct Incoming<'a> {
     staging: Option<&'a Staging>,
     now: Timestamp,
 }
 
 impl Incoming<'_> {
-    /// The staged file of `role`, which continues `published`; `None` where there is none, or it is published already.
+    /// The staged file of `role`, which must be based on `published`; `None` if there is none or it is already published.
     fn role<T: Body>(
         &self,
         role: RoleName,
@@ -549,7 +548,7 @@ impl Incoming<'_> {
     ) -> Result<Option<Signed<T>>> {
         let Some(staging) = self.staging.filter(|staging| staging.has(&role)) else { return Ok(None) };
         let bytes = canonical(staging.signed(&role)?)?;
-        // An earlier attempt may have come this far.
+        // An earlier attempt may have published it already.
         if published.is_some_and(|published| published.metadata.signed_canonical() == bytes) {
             return Ok(None);
         }
@@ -570,7 +569,7 @@ impl Incoming<'_> {
     }
 }
 
-/// Everything below the root that a client loads.
+/// The roles below the root that a client loads.
 struct State<'a> {
     timestamp: &'a Signed<TimestampRole>,
     snapshot: &'a Signed<Snapshot>,
@@ -578,7 +577,7 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    /// What a client does that starts from the first root.
+    /// Verifies it as a client does, starting from the first root.
     fn accept(&self, roots: &[Signed<Root>], now: Timestamp) -> Result<(), TufError> {
         let (first, later) = roots.split_first().ok_or(TufError::NotRefreshed)?;
         let mut trusted = TrustedMetadataSet::from_root(&first.bytes)?;
@@ -609,9 +608,9 @@ impl State<'_> {
 }
 
 fn refuse(role: RoleName, reason: &str) -> Error {
-    Error::Publish(format!("{role} cannot be published: {reason}"))
+    Error::Publish(format!("cannot publish role {role}: {reason}"))
 }
 
 fn no_root() -> Error {
-    Error::Publish("there is no root; stage one first".into())
+    Error::Publish("no root: stage one first".into())
 }

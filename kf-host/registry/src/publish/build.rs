@@ -1,4 +1,4 @@
-//! Stage, sign and assemble in one go, for whoever holds every key.
+//! Stage, sign and assemble in one step, with all keys.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,23 +13,23 @@ use super::staging::sign;
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-/// What a build works on.
+/// The input of a build.
 pub struct BuildInput<'a> {
     /// The reviewed text, `registry-index/`.
     pub source: &'a Path,
-    /// One folder for each command that has something to publish, named like it, with `plugin.wasm` and `plugin.toml`.
+    /// One folder for each command to publish, with the command's name, `plugin.wasm` and `plugin.toml`.
     pub artifacts: &'a Path,
-    /// Where the registry is published. What is there already is added to.
+    /// The folder of the published registry, to which new files are added.
     pub published: &'a Path,
     pub keys: &'a KeyRing,
-    /// The first root as users have pinned it, where neither the reviewed text has it nor the keys signed it.
+    /// The first root as users have pinned it, if it is neither in the reviewed text nor signed with the keys.
     pub pinned_root: Option<&'a [u8]>,
     pub now: Timestamp,
     pub describe: &'a dyn Describe,
     pub gate: &'a dyn Gate,
 }
 
-/// Builds or extends a published registry with the keys of everybody, for tests and first steps.
+/// Builds or extends a published registry with all keys, for tests and to get started.
 pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     let Source { registry, roots, .. } = Source::read(input.source)?;
     let keys = input.keys.public();

@@ -1,7 +1,7 @@
-//! What differs between two versions of a role.
+//! The differences between two versions of a role.
 //!
-//! The comparison is of the JSON itself, not of what this program expects in it, so nothing that is about to be
-//! signed can hide from whoever signs it.
+//! It compares the JSON itself and not only the fields that this program knows, so the signer sees everything that
+//! is about to be signed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 /// One difference. Without `old` it was added, without `new` it was removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The names that lead to it, from the outside in.
+    /// The path to it, as field names.
     pub at: Vec<String>,
     pub old: Option<Value>,
     pub new: Option<Value>,
@@ -44,7 +44,7 @@ fn compare(at: &mut Vec<String>, old: Option<&Value>, new: Option<&Value>, found
     let none = Map::new();
     let fields = match (old, new) {
         (Some(Value::Object(old)), Some(Value::Object(new))) => Some((old, new)),
-        // A list that appears or vanishes as a whole is still read entry by entry.
+        // A list that is added or removed as a whole is shown entry by entry.
         (None, Some(Value::Object(new))) if is_list(at) && !new.is_empty() => Some((&none, new)),
         (Some(Value::Object(old)), None) if is_list(at) && !old.is_empty() => Some((old, &none)),
         _ => None,
@@ -64,7 +64,7 @@ fn compare(at: &mut Vec<String>, old: Option<&Value>, new: Option<&Value>, found
     if let (Some(Value::Array(before)), Some(Value::Array(after))) = (old, new) {
         let (kept, removed): (Vec<_>, Vec<_>) = before.iter().partition(|item| after.contains(item));
         let (still, added): (Vec<_>, Vec<_>) = after.iter().partition(|item| before.contains(item));
-        // Otherwise their order or the number of equal items differs, too.
+        // Otherwise the order or the number of equal items differs as well.
         if kept == still {
             removed.into_iter().for_each(|item| change(Some(item), None));
             added.into_iter().for_each(|item| change(None, Some(item)));
@@ -79,7 +79,7 @@ fn is_list(at: &[String]) -> bool {
     at.last().is_none_or(|name| LISTS.contains(&name.as_str()))
 }
 
-/// The same with delegated roles by name instead of in a row. Their order matters only where two match the same
+/// The same with delegated roles by name instead of as an array. Their order matters only if two match the same
 /// path, which is refused.
 fn named(value: &Value) -> Value {
     let mut value = value.clone();
@@ -90,7 +90,7 @@ fn named(value: &Value) -> Value {
             .iter()
             .filter_map(|role| Some((role.get("name")?.as_str()?.to_owned(), role.clone())))
             .collect();
-        // Two of one name stay a row, so that none is lost.
+        // If two have the same name it stays an array, so that none is lost.
         if by_name.len() == list.len() {
             *roles = Value::Object(by_name);
         }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn list_shows_what_comes_and_goes() {
+    fn list_shows_added_and_removed_items() {
         assert_eq!(
             lines(json!({ "a": ["x", "y"] }), json!({ "a": ["y", "z"] })),
             ["- a: \"x\"", "+ a: \"z\""]
@@ -155,7 +155,7 @@ mod tests {
 
     type Side<'a> = (&'a [String], &'a Value);
 
-    /// Both sides of every change, by where it is.
+    /// Both sides of every change, with its path.
     fn sides(found: &[Change]) -> (Vec<Side<'_>>, Vec<Side<'_>>) {
         let old = found.iter().filter_map(|change| Some((change.at.as_slice(), change.old.as_ref()?)));
         let new = found.iter().filter_map(|change| Some((change.at.as_slice(), change.new.as_ref()?)));

@@ -1,12 +1,12 @@
-//! What is published already.
+//! The published state.
 //!
-//! The folder it lies in is not trusted: whoever can write there could otherwise add a version, and the next
-//! publication would sign it. So everything is verified as a client does it, from a root that something else than
-//! the folder vouches for ([`Anchor`]), down to the role of every author. Only expiry is forgiven.
+//! Its folder is not trusted: otherwise anyone who can write to it could add a version, and the next publication
+//! would sign it. So everything is verified as by a client, from a root that is trusted for another reason than
+//! being in the folder ([`Anchor`]) to the role of every author. Only expiry is ignored.
 //!
-//! One thing clients need not bear: an author whose key was taken away, so that nobody may sign what she published
-//! any more. The admins who take the key away sign the digest of her file into their own role ([`kept`]). What she
-//! published is thus known to be what they saw, and nothing that the old key signs later is.
+//! There is one difference to clients: an author's key may have been revoked, so that no one can sign the author's
+//! role any more. The admins who revoke the key sign the digest of that role's file into their own role ([`kept`]).
+//! This keeps the versions that they saw, and none that the old key signs later.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,24 +21,24 @@ use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 use super::keys::PublicKeys;
 use super::metadata::{self, Authority, Body, Signed};
 use super::release;
-use super::stage::{holds, same_bytes};
-use crate::MAX_WASM;
+use super::stage::{has_holders, same_bytes};
+use crate::MAX_WASM_BYTES;
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::trust::chain;
 
-/// Where the admins' role says which files of authors it vouches for.
+/// The field of targets with the author roles that the admins vouch for.
 pub(super) const KEPT: &str = "x-kf-kept-authors";
 
-/// The one file that is replaced, and without a version in its name.
+/// The only file that is replaced, and that has no version in its name.
 pub(super) const TIMESTAMP: &str = "timestamp.json";
 
-/// What vouches for the first root, besides the folder that it lies in.
+/// Why the first root is trusted, apart from being in the folder.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Anchor<'a> {
     /// The first root as its users have pinned it.
     pub(super) root: Option<&'a [u8]>,
-    /// The keys at hand: those of its root role.
+    /// The given keys, if they are those of its root role.
     pub(super) keys: Option<&'a PublicKeys>,
 }
 
@@ -48,33 +48,32 @@ impl Anchor<'_> {
             let pinned = Signed::<Root>::parse("the pinned root", pinned.to_vec())?;
             return match same_bytes(&pinned, first) {
                 true => Ok(()),
-                false => Err(Error::Publish("the published root is not the pinned one".into())),
+                false => Err(Error::Publish("the published root does not match the pinned root".into())),
             };
         }
         if let Some(keys) = self.keys
-            && holds(&Authority::in_root(first.body(), "root")?, &keys.root)?
+            && has_holders(&Authority::in_root(first.body(), "root")?, &keys.root)?
         {
             return Ok(());
         }
         Err(Error::Publish(format!(
-            "nothing vouches for the first root, which has sha256 {}: it is neither pinned, nor in the reviewed \
-             text as root/1.root.json, nor signed with the keys at hand",
+            "cannot trust the first root with sha256 {}: it is neither pinned, nor in the reviewed text as \
+             root/1.root.json, nor signed with the given keys",
             Digest::of(&first.bytes)
         )))
     }
 }
 
-/// The published state that clients see, read back and verified. Its expiry does not matter: what ran out is what
-/// a new publication is for.
+/// The published state, read and verified. It may be expired: a new publication renews it.
 #[derive(Debug)]
 pub(super) struct Current {
     published: PathBuf,
-    /// Every root, the first one first.
+    /// Every root, in order of version.
     pub(super) roots: Vec<Signed<Root>>,
     pub(super) timestamp: Option<Signed<TimestampRole>>,
     pub(super) snapshot: Option<Signed<Snapshot>>,
     pub(super) targets: Option<Signed<Targets>>,
-    /// Of everybody who ever published, delegated to or not.
+    /// The roles of all authors who ever published, including those without a delegation.
     pub(super) authors: BTreeMap<AuthorId, Signed<Targets>>,
     pub(super) index: Option<(Vec<u8>, Index)>,
 }
@@ -94,20 +93,20 @@ impl Current {
         let limits = UpdaterConfig::default();
         let path = current.metadata_path(TIMESTAMP);
         let Some(bytes) = read_if_there(&path, limits.timestamp_max_length)? else { return Ok(current) };
-        // Nothing has expired at the beginning of time.
+        // At this time, nothing has expired.
         let now = Timestamp::MIN;
-        trusted.update_timestamp(&bytes, now).map_err(|e| damaged(&path, chain(&e)))?;
+        trusted.update_timestamp(&bytes, now).map_err(|e| invalid(&path, chain(&e)))?;
         let timestamp = Signed::<TimestampRole>::parse(TIMESTAMP, bytes)?;
 
         let pin = timestamp.body().snapshot_meta();
         let snapshot: Signed<Snapshot> = current.pinned("snapshot.json", pin, limits.snapshot_max_length)?;
-        trusted.update_snapshot(&snapshot.bytes, now).map_err(|e| damaged(&path, chain(&e)))?;
+        trusted.update_snapshot(&snapshot.bytes, now).map_err(|e| invalid(&path, chain(&e)))?;
         let targets: Signed<Targets> = current.pinned(
             "targets.json",
             snapshot.body().meta.get("targets.json"),
             limits.targets_max_length,
         )?;
-        trusted.update_targets(&targets.bytes, now).map_err(|e| damaged(&path, chain(&e)))?;
+        trusted.update_targets(&targets.bytes, now).map_err(|e| invalid(&path, chain(&e)))?;
         let kept = kept(targets.body())?;
         for (file, pin) in &snapshot.body().meta {
             let Some(id) = file.strip_prefix("author-").and_then(|rest| rest.strip_suffix(".json")) else {
@@ -120,13 +119,14 @@ impl Current {
                 Err(_) if kept.get(file).is_some_and(|kept| same_pin(kept, &role)) => {}
                 Err(error) => {
                     let path = current.metadata_path(&format!("{}.{file}", pin.version));
-                    return Err(damaged(&path, chain(&error)));
+                    return Err(invalid(&path, chain(&error)));
                 }
             }
             current.authors.insert(id, role);
         }
         let entry = targets.body().target(index::PATH);
-        let entry = entry.ok_or_else(|| damaged(&path, format!("no admin signs {}", index::PATH)))?;
+        let entry =
+            entry.ok_or_else(|| invalid(&path, format!("role targets does not sign {}", index::PATH)))?;
         let bytes = current.read_target(index::PATH, entry)?;
         let index = Index::parse(&bytes)?;
         current.index = Some((bytes, index));
@@ -145,30 +145,31 @@ impl Current {
             match &mut trusted {
                 None => {
                     trusted =
-                        Some(TrustedMetadataSet::from_root(&bytes).map_err(|e| damaged(&path, chain(&e)))?)
+                        Some(TrustedMetadataSet::from_root(&bytes).map_err(|e| invalid(&path, chain(&e)))?)
                 }
-                Some(trusted) => trusted.update_root(&bytes).map_err(|e| damaged(&path, chain(&e)))?,
+                Some(trusted) => trusted.update_root(&bytes).map_err(|e| invalid(&path, chain(&e)))?,
             }
             let root = Signed::<Root>::parse(&path.display().to_string(), bytes)?;
             if root.version() != version {
-                return Err(damaged(&path, format!("it is version {}", root.version())));
+                return Err(invalid(&path, format!("its version is {}", root.version())));
             }
             if version == 1 {
-                anchor.vouch(&root).map_err(|e| damaged(&path, e))?;
+                anchor.vouch(&root).map_err(|e| invalid(&path, e))?;
             }
             self.roots.push(root);
         }
         Ok(trusted)
     }
 
-    /// The file that `pin` names, which must be as it was signed.
+    /// The file that `pin` names; its digest must match.
     fn pinned<T: Body>(&self, name: &str, pin: Option<&MetaFile>, max: u64) -> Result<Signed<T>> {
-        let pin = pin.ok_or_else(|| Error::Publish(format!("the published metadata does not pin {name}")))?;
+        let pin =
+            pin.ok_or_else(|| Error::Publish(format!("the published metadata does not list {name}")))?;
         let path = self.metadata_path(&format!("{}.{name}", pin.version));
-        let bytes = read_if_there(&path, max)?.ok_or_else(|| damaged(&path, "it is missing"))?;
+        let bytes = read_if_there(&path, max)?.ok_or_else(|| invalid(&path, "it is missing"))?;
         let expected = pin.hashes.as_ref().and_then(metadata::sha256);
         if expected != Some(Digest::of(&bytes)) {
-            return Err(damaged(&path, "it is not what the snapshot pins"));
+            return Err(invalid(&path, "its digest does not match the metadata"));
         }
         Signed::parse(&path.display().to_string(), bytes)
     }
@@ -186,21 +187,21 @@ impl Current {
         let digest = metadata::sha256(&entry.hashes)
             .ok_or_else(|| Error::Publish(format!("the published metadata has no sha256 of {path}")))?;
         let stored = self.published.join("targets").join(release::stored(path, digest));
-        // Nothing that is published is larger.
-        let max = entry.length.min(MAX_WASM);
-        let bytes = read_if_there(&stored, max)?.ok_or_else(|| damaged(&stored, "it is missing"))?;
+        // No published file is larger.
+        let max = entry.length.min(MAX_WASM_BYTES);
+        let bytes = read_if_there(&stored, max)?.ok_or_else(|| invalid(&stored, "it is missing"))?;
         if Digest::of(&bytes) != digest {
-            return Err(damaged(&stored, "it does not match its signed digest"));
+            return Err(invalid(&stored, "it does not match its signed digest"));
         }
         Ok(bytes)
     }
 
-    /// What was published under `path`, whoever signed it.
+    /// The published target at `path`, by any author.
     pub(super) fn target(&self, path: &str) -> Option<&TargetFile> {
         self.authors.values().find_map(|role| role.body().target(path))
     }
 
-    /// The newest version of a command that was published, whoever signed it.
+    /// The newest published version of a command, by any author.
     pub(super) fn newest(&self, name: &PluginName) -> Option<Version> {
         let paths = self.authors.values().flat_map(|role| role.body().targets.keys());
         paths
@@ -211,11 +212,11 @@ impl Current {
     }
 }
 
-fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::Publish(format!("cannot build on {}: {reason}; restore it first", path.display()))
+fn invalid(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::Publish(format!("invalid published file {}: {reason}; restore it first", path.display()))
 }
 
-/// The files of authors that the admins vouch for, because nobody else may sign them any more.
+/// The author roles that the admins vouch for because their keys were revoked.
 pub(super) fn kept(targets: &Targets) -> Result<BTreeMap<String, MetaFile>> {
     match targets.extra.get(KEPT) {
         None => Ok(BTreeMap::new()),
@@ -225,7 +226,7 @@ pub(super) fn kept(targets: &Targets) -> Result<BTreeMap<String, MetaFile>> {
     }
 }
 
-/// Whether a pin is that of a file.
+/// Whether a pin matches a file.
 pub(super) fn same_pin(pin: &MetaFile, file: &Signed<Targets>) -> bool {
     let sha256 = pin.hashes.as_ref().and_then(metadata::sha256);
     pin.version == file.version() && sha256 == Some(Digest::of(&file.bytes))

@@ -1,4 +1,4 @@
-//! The keys that sign a registry: Ed25519, as PKCS#8 files that only their owner can read.
+//! The signing keys of a registry: Ed25519, in PKCS#8 files that only their owner can read.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -25,23 +25,22 @@ pub struct SigningKey {
 impl SigningKey {
     /// A new random key.
     pub fn generate() -> Result<Self> {
-        let pair =
-            Ed25519KeyPair::generate().map_err(|_| Error::Publish("no random key could be made".into()))?;
+        let pair = Ed25519KeyPair::generate().map_err(|_| Error::Publish("cannot generate a key".into()))?;
         Self::from_pair(pair)
     }
 
-    /// Reads a PKCS#8 file (DER), which only its owner may be able to read.
+    /// Reads a PKCS#8 file (DER), which must be readable only by its owner.
     pub fn load(path: &Path) -> Result<Self> {
         let what = path.display().to_string();
         let bytes = trusted::read_private(path, 4096)?
-            .ok_or_else(|| Error::Publish(format!("there is no key {what}")))?;
+            .ok_or_else(|| Error::Publish(format!("key {what} not found")))?;
         let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|e| Error::invalid(what, e))?;
         Self::from_pair(pair)
     }
 
     /// Writes the key as a PKCS#8 file (DER) with mode 0600.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let der = self.pair.to_pkcs8v1().map_err(|_| Error::Publish("the key cannot be encoded".into()))?;
+        let der = self.pair.to_pkcs8v1().map_err(|_| Error::Publish("cannot encode the key".into()))?;
         Ok(files::write_atomic(path, der.as_ref(), true)?)
     }
 
@@ -80,14 +79,14 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The public keys of one role, and how many of them must sign.
+/// The public keys of one role, and its threshold.
 #[derive(Clone, Debug)]
 pub struct Holders {
     pub keys: Vec<Key>,
     pub threshold: usize,
 }
 
-/// Everybody who signs, by public key: what a registry starts with.
+/// The public keys of all roles, for a new registry.
 #[derive(Clone, Debug)]
 pub struct PublicKeys {
     pub root: Holders,
@@ -109,8 +108,8 @@ impl PublicKeys {
     }
 }
 
-/// Every private key of a registry in one place, for tests and first steps. Two of three sign for root and
-/// targets, one for each other role.
+/// All private keys of a registry in one place, for tests and to get started. Root and targets have a threshold of
+/// two of three, each other role has one key.
 #[derive(Debug)]
 pub struct KeyRing {
     pub root: Vec<SigningKey>,
@@ -121,12 +120,12 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// How many of the root and of the targets keys must sign.
+    /// The threshold of root and of targets.
     pub const THRESHOLD: usize = 2;
-    /// How many root and how many targets keys there are.
+    /// The number of root keys, and of targets keys.
     pub const ADMINS: usize = 3;
 
-    /// New keys for a registry with these authors.
+    /// Generates keys for a registry with these authors.
     pub fn generate<'a>(authors: impl IntoIterator<Item = &'a AuthorId>) -> Result<Self> {
         let admins = || (0..Self::ADMINS).map(|_| SigningKey::generate()).collect::<Result<Vec<_>>>();
         Ok(Self {
@@ -166,14 +165,14 @@ impl KeyRing {
         }
     }
 
-    /// Reads the keys in `dir`, or makes them there; authors without a key get one. For test registries and demos:
-    /// a real registry's keys live on several people's machines.
+    /// Reads the keys in `dir`, or generates them there; authors without a key get one. For test registries and demos:
+    /// the keys of a real registry are on several machines.
     pub fn open<'a>(dir: &Path, authors: impl IntoIterator<Item = &'a AuthorId>) -> Result<Self> {
         if !dir.exists() {
             let ring = Self::generate(authors)?;
             let parent = dir.parent().unwrap_or(Path::new("."));
             fs_err::create_dir_all(parent).map_err(|e| Error::writing(dir, e))?;
-            // A half-written ring would be no ring: the folder appears whole or not at all.
+            // An incomplete key ring is useless, so the folder is created atomically.
             let aside = tempfile::Builder::new()
                 .prefix(".tmp-keys-")
                 .permissions(PermissionsExt::from_mode(0o700))
@@ -194,7 +193,7 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// Reads what [`KeyRing::save`] wrote.
+    /// Reads the keys that [`KeyRing::save`] wrote.
     pub fn load(dir: &Path) -> Result<Self> {
         trusted::check_directory(dir)?;
         let admins = |role: &str| {

@@ -1,8 +1,8 @@
-//! TUF metadata: how it is made, compared, and turned into the bytes that are signed.
+//! TUF metadata: creating it, comparing it, and encoding it to be signed.
 //!
-//! The types are those of `sigstore-tuf`, so what is written here is what its verifier reads. They are
+//! The types are those of `sigstore-tuf`, so its verifier reads what is written here. They are
 //! `#[non_exhaustive]` and have no constructors: each is created in this file by deserializing its fields, and
-//! read and changed through its fields everywhere else. Unknown fields survive in `extra`.
+//! used through its fields everywhere else. Unknown fields are kept in `extra`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ pub(super) struct Head<'a> {
     extra: &'a mut BTreeMap<String, Value>,
 }
 
-/// What a role signs.
+/// The signed content of a role.
 pub(super) trait Body: Role + Serialize + Clone + PartialEq {
     fn head(&mut self) -> Head<'_>;
 }
@@ -52,7 +52,7 @@ macro_rules! body {
 
 body!(Root, TimestampRole, Snapshot, Targets);
 
-/// Makes `body` a new version, signed `now` and valid for `life`.
+/// Sets the version of `body`, signed `now` and valid for `life`.
 pub(super) fn stamp<T: Body>(body: &mut T, version: u64, now: Timestamp, life: SignedDuration) -> Result<()> {
     // TUF writes times in whole seconds.
     let now = Timestamp::from_second(now.as_second()).map_err(publish)?;
@@ -63,7 +63,7 @@ pub(super) fn stamp<T: Body>(body: &mut T, version: u64, now: Timestamp, life: S
     Ok(())
 }
 
-/// Whether two versions of a role say the same, apart from their number and their dates.
+/// Whether two versions of a role are equal, apart from version and dates.
 pub(super) fn same<T: Body>(one: &T, other: &T) -> bool {
     let undated = |body: &T| {
         let mut body = body.clone();
@@ -80,8 +80,8 @@ pub(super) fn days(days: u16) -> SignedDuration {
     SignedDuration::from_hours(24 * i64::from(days))
 }
 
-/// The `signed` object of a role. Optional fields that are not set are left out: the types would write them as
-/// `null`, which not every client reads as absent.
+/// The `signed` object of a role. Optional fields that are not set are omitted: the types would write them as
+/// `null`, which not every client treats as absent.
 pub(super) fn to_signed<T: Body>(body: &T) -> Result<Value> {
     let mut value = serde_json::to_value(body).map_err(publish)?;
     remove_unset(&mut value);
@@ -93,7 +93,7 @@ fn remove_unset(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, value| !(value.is_null() && OPTIONAL.contains(&name.as_str())));
-            // `custom` belongs to whoever wrote it.
+            // `custom` is kept as it was written.
             fields
                 .iter_mut()
                 .filter(|(name, _)| *name != "custom")
@@ -120,7 +120,7 @@ pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A metadata file and what it says. Whether its signatures are enough is for an [`Authority`] to decide.
+/// A metadata file and its parsed content. An [`Authority`] verifies its signatures.
 #[derive(Clone, Debug)]
 pub(super) struct Signed<T> {
     pub(super) bytes: Vec<u8>,
@@ -141,7 +141,7 @@ impl<T: Body> Signed<T> {
         self.body().version()
     }
 
-    /// How the role above refers to this file.
+    /// The entry for this file in the role that lists it.
     pub(super) fn pin(&self) -> Result<MetaFile> {
         from_fields(json!({
             "version": self.version(),
@@ -151,7 +151,7 @@ impl<T: Body> Signed<T> {
     }
 }
 
-/// Who may sign a role, and how many of them must.
+/// The keys that may sign a role, and its threshold.
 #[derive(Clone, Debug)]
 pub(super) struct Authority {
     pub(super) keys: BTreeMap<String, Key>,
@@ -159,13 +159,14 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Of a top-level role.
+    /// The authority for a top-level role.
     pub(super) fn in_root(root: &Root, role: &str) -> Result<Self> {
-        let keys = root.role(role).ok_or_else(|| Error::Publish(format!("the root names no {role} keys")))?;
+        let keys =
+            root.role(role).ok_or_else(|| Error::Publish(format!("the root has no keys for role {role}")))?;
         Ok(Self::new(&root.keys, keys.clone()))
     }
 
-    /// Of a role that the targets role delegates to.
+    /// The authority for a role that the targets role delegates to.
     pub(super) fn in_targets(targets: &Targets, role: &str) -> Option<Self> {
         let delegations = targets.delegations.as_ref()?;
         let delegated = delegations.roles.iter().find(|delegated| delegated.name == role)?;
@@ -179,8 +180,8 @@ impl Authority {
 
     /// The id under which `key` may sign.
     pub(super) fn id_of(&self, key: &Key) -> Option<&str> {
-        let is_it = |candidate: &Key| (&candidate.scheme, &candidate.keyval) == (&key.scheme, &key.keyval);
-        self.keys.iter().find(|(_, candidate)| is_it(candidate)).map(|(id, _)| id.as_str())
+        let is_same = |candidate: &Key| (&candidate.scheme, &candidate.keyval) == (&key.scheme, &key.keyval);
+        self.keys.iter().find(|(_, candidate)| is_same(candidate)).map(|(id, _)| id.as_str())
     }
 
     pub(super) fn verify<T: Role>(&self, file: &Metadata<T>, role: &str) -> Result<(), TufError> {
@@ -195,10 +196,9 @@ impl Authority {
         file.verify_threshold(&self.keys, &alone, id).is_ok()
     }
 
-    /// Refuses a threshold that cannot be met, or that one person could meet alone with one key under two ids.
+    /// Refuses a threshold that cannot be met, or that one key under two ids could meet alone.
     pub(super) fn check(&self, role: &str) -> Result<()> {
-        let refuse =
-            |reason: &str| Err(Error::Publish(format!("the keys of {role} cannot be used: {reason}")));
+        let refuse = |reason: &str| Err(Error::Publish(format!("invalid keys of role {role}: {reason}")));
         let listed: BTreeSet<&String> = self.role.keyids.iter().collect();
         if listed.len() != self.role.keyids.len() || listed.len() != self.keys.len() {
             return refuse("every key id must be listed once and have its key");
@@ -218,17 +218,17 @@ impl Authority {
     }
 }
 
-/// Refuses an expiry that this crate can read, but other clients cannot: TUF knows only whole seconds, in UTC.
+/// Refuses an expiry that other clients cannot read: TUF has only whole seconds, in UTC.
 pub(super) fn check_expires<T: Body>(signed: &Value, body: &T) -> Result<()> {
     if signed.get("expires").and_then(Value::as_str) == Some(body.expires().to_string().as_str())
         && body.expires().subsec_nanosecond() == 0
     {
         return Ok(());
     }
-    Err(Error::Publish(format!("the {} must expire at a time like 2030-01-31T00:00:00Z", T::TYPE)))
+    Err(Error::Publish(format!("role {}: `expires` must have the form 2030-01-31T00:00:00Z", T::TYPE)))
 }
 
-/// Refuses a root that clients of a registry could not work with.
+/// Refuses a root that clients could not use.
 pub(super) fn check_root(root: &Root) -> Result<()> {
     if !root.consistent_snapshot {
         return Err(Error::Publish("the root must set consistent_snapshot".into()));

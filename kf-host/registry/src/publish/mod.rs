@@ -1,7 +1,7 @@
-//! Turning reviewed text and built components into a signed registry.
+//! Publishing reviewed text and built components as a signed registry.
 //!
-//! Nobody needs every key. What is new is *staged* without any, *signed* role by role on whoever's machine, and
-//! *assembled* where the online keys are:
+//! No one needs all keys. Changes are *staged* without any key, *signed* role by role on the machines of their
+//! signers, and *assembled* where the online keys are:
 //!
 //! ```text
 //! reviewed text ─┐                ┌─ sign root, targets ── each admin ─┐
@@ -9,24 +9,23 @@
 //! published ─────┘                └─ sign author-X ─────── each author ┘  + snapshot, timestamp
 //! ```
 //!
-//! [`stage()`] writes a folder of plain files, which can travel by pull request, mail or USB stick; [`Staging`] says
-//! what is in it. [`sign()`] adds one signature. [`assemble()`] trusts nothing of that: it checks every signature and
+//! [`stage()`] writes a folder of plain files, which can be sent by pull request, mail or USB stick; [`Staging`]
+//! describes it. [`sign()`] adds one signature. [`assemble()`] does not trust the folder: it checks every signature and
 //! every version again, signs snapshot and timestamp, and publishes. With nothing staged it renews those two.
-//! [`build()`] does all three with a [`KeyRing`], for tests and first steps.
+//! [`build()`] does all three with a [`KeyRing`], for tests and to get started.
 //!
-//! What is published is a TUF repository of plain files. Publishing adds to it and takes nothing away:
+//! The result is a TUF repository of plain files. Publishing adds files and removes none:
 //!
 //! * files are named by digest (targets) or by version (metadata) and never change;
-//! * each is written aside and renamed;
-//! * `timestamp.json`, the only file that is replaced, makes the rest visible and comes last. A new root, which clients
-//!   see by itself, comes just before it, or after it where the published state does not hold under the new root.
+//! * each is written to a temporary file and renamed;
+//! * `timestamp.json`, the only file that is replaced, makes the rest visible and is written last. A new root, which
+//!   clients see at once, is written just before it, or after it if the published state is not valid under the new root.
 //!
-//! So a reader sees the old registry or the new one at every moment, and a publication that is broken off can be
+//! So at every moment a reader sees either the old registry or the new one, and an interrupted publication can be
 //! repeated.
 //!
-//! A *gate* decides about each new version, when it is staged and when it is assembled: the name is its owner's, the
-//! version is newer than all before, and whatever else the caller's [`Gate`] demands (a known ABI, rights within the
-//! ceiling).
+//! Each new version passes a *gate*, when it is staged and when it is assembled: the author owns the name, the version is
+//! higher than all published ones, and the caller's [`Gate`] accepts it (a supported ABI, rights within the ceiling).
 
 mod assemble;
 mod build;

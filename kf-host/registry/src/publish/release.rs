@@ -1,4 +1,4 @@
-//! A version of a command: its files, and whether they may be published.
+//! A version of a command: its files, and the checks before they are published.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use super::metadata;
 use crate::error::{Error, Result};
 use crate::parts::PartKind;
 
-/// The files of a version that is published.
+/// The files of a published version.
 pub(super) const PARTS: [PartKind; 3] = [PartKind::Component, PartKind::Manifest, PartKind::Commands];
 
-/// A new version, as the gate sees it.
+/// A new version, as passed to the gate.
 #[derive(Debug)]
 pub struct Submission<'a> {
     pub manifest: &'a Manifest,
-    /// The most the command may ask for.
+    /// The most that the command may ever do.
     pub ceiling: &'a Permissions,
     pub wasm: &'a [u8],
-    /// `command.json`: JSON with `"format": 1`; what is in it is the gate's to judge.
+    /// `command.json`: JSON with `"format": 1`. The gate checks the rest of it.
     pub commands: &'a Value,
     /// The newest version published so far.
     pub previous: Option<&'a Version>,
@@ -33,11 +33,11 @@ pub struct Submission<'a> {
 
 /// Decides whether a new version may be published.
 ///
-/// Ownership, version order and immutability are checked before. Left to the gate is what this crate does not
-/// understand: the ABI, the component, and whether the rights asked for are within the ceiling. It is asked twice:
-/// when a version is staged, and again when it is assembled, because whoever staged it may have had another gate.
+/// Owner, version order and immutability were checked before. The gate checks what this crate does not know: the
+/// ABI, the component, and whether the requested rights are within the ceiling. It is called when a version is
+/// staged and again when it is assembled, because it may have been staged with another gate.
 pub trait Gate {
-    /// `Err` says why not, in one line.
+    /// `Err` is the reason, in one line.
     fn check(&self, submission: &Submission<'_>) -> Result<(), String>;
 }
 
@@ -47,9 +47,9 @@ impl<F: Fn(&Submission<'_>) -> Result<(), String>> Gate for F {
     }
 }
 
-/// Asks a component for its command tree.
+/// Gets the command tree of a component.
 pub trait Describe {
-    /// The bytes of `command.json`; `Err` says in one line why there is none.
+    /// The bytes of `command.json`; `Err` is the reason, in one line, why there is none.
     fn describe(&self, name: &PluginName, wasm: &[u8]) -> Result<Vec<u8>, String>;
 }
 
@@ -59,18 +59,18 @@ impl<F: Fn(&PluginName, &[u8]) -> Result<Vec<u8>, String>> Describe for F {
     }
 }
 
-/// One version that was looked at.
+/// A version that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     pub name: PluginName,
     pub version: Version,
     /// Of the component.
     pub sha256: Digest,
-    /// Whether it is being added; otherwise it was there already, with the same bytes.
+    /// Whether it is new; otherwise it is already published with the same bytes.
     pub new: bool,
 }
 
-/// What an author hands in: a folder with `plugin.wasm` and `plugin.toml`, named like the command.
+/// A folder with `plugin.wasm` and `plugin.toml`, with the command's name.
 pub(super) struct Artifact {
     pub(super) wasm: Vec<u8>,
     pub(super) toml: Vec<u8>,
@@ -84,7 +84,9 @@ impl Artifact {
         let manifest = Manifest::from_bytes(&toml)?;
         let artifact = Self { wasm, toml, manifest };
         if artifact.manifest.plugin.name != *name {
-            return Err(artifact.refuse(format!("the folder {} is another command's", folder.display())));
+            return Err(
+                artifact.refuse(format!("the folder {} has the name of another command", folder.display()))
+            );
         }
         Ok(artifact)
     }
@@ -97,7 +99,7 @@ impl Artifact {
         let name = &self.manifest.plugin.name;
         describe
             .describe(name, &self.wasm)
-            .map_err(|reason| self.refuse(format!("it does not describe its commands: {reason}")))
+            .map_err(|reason| self.refuse(format!("cannot read its command tree: {reason}")))
     }
 
     pub(super) fn published(&self, new: bool) -> Published {
@@ -109,7 +111,7 @@ impl Artifact {
     }
 }
 
-/// The folders of all artifacts with the commands they are named after.
+/// The folders of all artifacts, with the command that each is named after.
 pub(super) fn artifacts(dir: &Path) -> Result<Vec<(PluginName, PathBuf)>> {
     let unreadable = |e| Error::invalid(format!("the artifacts in {}", dir.display()), e);
     let mut folders = Vec::new();
@@ -133,7 +135,7 @@ pub(super) struct Release {
 }
 
 impl Release {
-    /// Puts a version together from its files.
+    /// Makes a version from its files.
     pub(super) fn new(wasm: Vec<u8>, toml: Vec<u8>, commands: Vec<u8>) -> Result<Self> {
         let manifest = Manifest::from_bytes(&toml)?;
         Ok(Self { wasm, toml, commands, manifest })
@@ -151,7 +153,7 @@ impl Release {
         published(&self.manifest, &self.wasm, new)
     }
 
-    /// Asks the gate.
+    /// Calls the gate.
     pub(super) fn check(
         &self,
         gate: &dyn Gate,
@@ -162,14 +164,14 @@ impl Release {
         let commands: Value = serde_json::from_slice(&self.commands)
             .map_err(|e| Error::invalid(format!("command.json of {name}"), e))?;
         if commands.get("format").and_then(Value::as_u64) != Some(1) {
-            return Err(self.refuse("command.json does not say \"format\": 1".into()));
+            return Err(self.refuse("command.json has no \"format\": 1".into()));
         }
         let submission =
             Submission { manifest: &self.manifest, ceiling, wasm: &self.wasm, commands: &commands, previous };
         gate.check(&submission).map_err(|reason| self.refuse(reason))
     }
 
-    /// What its author signs: path, entry and bytes of each file.
+    /// The targets that its author signs: path, entry and bytes of each file.
     pub(super) fn targets(self) -> Result<Vec<(String, TargetFile, Vec<u8>)>> {
         let plugin = &self.manifest.plugin;
         let path = |kind: PartKind| kind.path(&plugin.name, &plugin.version);
@@ -193,14 +195,14 @@ fn refuse(manifest: &Manifest, reason: String) -> Error {
     Error::Gate { name, version, reason }
 }
 
-/// Reads an author's file, wherever it may be linked to.
+/// Reads an author's file, following symbolic links.
 fn read_part(folder: &Path, kind: PartKind) -> Result<Vec<u8>> {
     let path = folder.join(kind.file_name());
     files::read_bounded(&path, kind.max_bytes())?
         .ok_or_else(|| Error::Publish(format!("{} is missing", path.display())))
 }
 
-/// Where a target is stored below `targets/`: under its digest, so that no file ever changes.
+/// The path of a target below `targets/`, with its digest, so that no file ever changes.
 pub(super) fn stored(path: &str, sha256: Digest) -> String {
     match path.rsplit_once('/') {
         Some((folder, name)) => format!("{folder}/{sha256}.{name}"),
@@ -208,7 +210,7 @@ pub(super) fn stored(path: &str, sha256: Digest) -> String {
     }
 }
 
-/// Takes `plugins/NAME/VERSION/PART` apart.
+/// Parses `plugins/NAME/VERSION/PART`.
 pub(super) fn parse_path(path: &str) -> Option<(PluginName, Version, PartKind)> {
     let mut segments = path.split('/');
     let (Some("plugins"), Some(name), Some(version), Some(part), None) =
@@ -221,13 +223,13 @@ pub(super) fn parse_path(path: &str) -> Option<(PluginName, Version, PartKind)> 
     Some((PluginName::parse(name).ok()?, version, part))
 }
 
-/// Whether two entries stand for the same bytes.
+/// Whether two entries are for the same bytes.
 pub(super) fn same_bytes(one: &TargetFile, other: &TargetFile) -> bool {
     (one.length, metadata::sha256(&one.hashes)) == (other.length, metadata::sha256(&other.hashes))
         && metadata::sha256(&one.hashes).is_some()
 }
 
-/// Every version among `targets`; new are those that are not in `published`.
+/// Every version among `targets`. Those that are not in `published` are new.
 pub(super) fn versions(
     targets: &BTreeMap<String, TargetFile>,
     published: &BTreeMap<String, TargetFile>,
@@ -240,7 +242,7 @@ pub(super) fn versions(
     targets.iter().filter_map(version).collect()
 }
 
-/// The versions among `targets` that are not in `published`, and the paths of their files. Every one is complete.
+/// The versions among `targets` that are not in `published`. An incomplete version is refused.
 pub(super) fn added(
     targets: &BTreeMap<String, TargetFile>,
     published: &BTreeMap<String, TargetFile>,

@@ -1,4 +1,4 @@
-//! The roles that people sign for. Snapshot and timestamp are signed by the machine that publishes.
+//! The roles that are signed by people. Snapshot and timestamp are signed by the machine that publishes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A role whose metadata is staged, signed and then assembled. Written as `root`, `targets` or `author-NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RoleName {
-    /// Who signs for which role.
+    /// The keys of each role.
     Root,
-    /// The index, and who owns which command.
+    /// The index, and the owner of each command.
     Targets,
     /// One author's versions.
     Author(AuthorId),

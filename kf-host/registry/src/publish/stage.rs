@@ -1,4 +1,4 @@
-//! Stage: everything that is new, ready to be signed. No private key is needed.
+//! Stage: collects everything new, to be signed. No private key is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,44 +21,44 @@ use crate::index::{self, Entry, Index};
 use crate::parts::PartKind;
 use crate::source::{Author, Plugin, Source};
 
-/// What is staged, from what.
+/// The input of a stage.
 pub struct StageInput<'a> {
     /// The reviewed text, `registry-index/`.
     pub source: &'a Path,
-    /// One folder for each command that may have a new version, named like it, with `plugin.wasm` and `plugin.toml`.
+    /// One folder for each command that may have a new version, with the command's name, `plugin.wasm` and `plugin.toml`.
     pub artifacts: Option<&'a Path>,
-    /// Where the registry is published. It is only read.
+    /// The folder of the published registry, which is only read.
     pub published: &'a Path,
-    /// The folder to make. It must be empty, if it exists.
+    /// The folder to create. If it exists, it must be empty.
     pub staging: &'a Path,
-    /// The roles to stage, if they have something new; all without it. An author stages hers alone, and so do
-    /// admins who take a key away without waiting for its author.
+    /// The roles to stage, if they have changes; all if absent. Authors stage only their own role, and admins only
+    /// theirs to revoke a key without waiting for its author.
     pub only: Option<&'a BTreeSet<RoleName>>,
-    /// Keys for what the reviewed text leaves open: the first root, and authors whose file lists none. Their root keys
-    /// vouch for the first root that is published.
+    /// Keys that the reviewed text does not list: for the first root, and for authors whose file lists none. The root
+    /// keys also vouch for the first published root.
     pub keys: Option<&'a PublicKeys>,
-    /// The first root as users have pinned it, where neither the reviewed text has it nor the keys vouch for it.
+    /// The first root as users have pinned it, if neither the reviewed text nor the keys vouch for it.
     pub pinned_root: Option<&'a [u8]>,
     pub now: Timestamp,
     pub describe: &'a dyn Describe,
     pub gate: &'a dyn Gate,
 }
 
-/// What was staged.
+/// The result of a stage.
 #[derive(Clone, Debug)]
 pub struct Staged {
-    /// The folder, to be opened with [`Staging::open`](super::Staging::open).
+    /// The folder, to open with [`Staging::open`](super::Staging::open).
     pub staging: PathBuf,
-    /// The roles that wait for signatures. None of them, when there is nothing new.
+    /// The roles that need signatures. Empty if nothing is new.
     pub roles: Vec<RoleName>,
     /// Every version among the artifacts.
     pub plugins: Vec<Published>,
 }
 
-/// Stages what the reviewed text and the artifacts add to what is published, and roles that are past half of their life.
+/// Stages the changes of the reviewed text and the artifacts, and the roles that are past half of their lifetime.
 ///
-/// Every new version passes ownership, version order, immutability and the gate first. See [`Staging`](super::Staging)
-/// for the folder.
+/// Every new version is checked for owner, version order and immutability, and passes the gate. See
+/// [`Staging`](super::Staging) for the folder.
 pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
     let source = Source::read(input.source)?;
     let reviewed = source.roots.get(&1).map(Vec::as_slice);
@@ -109,8 +109,8 @@ impl Stage<'_> {
         self.input.only.is_none_or(|only| only.contains(role))
     }
 
-    /// Stages `body` as the next version of `role`, if it says something new, is past half of its life, or is not
-    /// signed by those who must sign it now.
+    /// Stages `body` as the next version of `role`, if it changed, is past half of its lifetime, or lacks a signature
+    /// that is required now.
     fn put<T: Body>(
         &mut self,
         role: RoleName,
@@ -119,12 +119,12 @@ impl Stage<'_> {
         authority: &Authority,
         life: u16,
     ) -> Result<bool> {
-        let settled = published.is_some_and(|published| {
+        let is_up_to_date = published.is_some_and(|published| {
             metadata::same(published.body(), &body)
                 && is_fresh(published.body(), self.input.now, life)
                 && authority.verify(&published.metadata, T::TYPE).is_ok()
         });
-        if settled || !self.wanted(&role) {
+        if is_up_to_date || !self.wanted(&role) {
             return Ok(false);
         }
         let version = published.map_or(1, |published| published.version() + 1);
@@ -133,7 +133,7 @@ impl Stage<'_> {
         Ok(true)
     }
 
-    /// The root that will be in force: a new one of the reviewed text, the published one, or the first one.
+    /// The next root: a new one from the reviewed text, the published one, or the first one.
     fn root(&mut self) -> Result<Root> {
         let published = self.current.root();
         let newest = published.map_or(0, Signed::version);
@@ -145,7 +145,7 @@ impl Stage<'_> {
                 version.checked_sub(1).and_then(|n| self.current.roots.get(usize::try_from(n).ok()?));
             match published {
                 Some(published) if same_bytes(published, &file) => {}
-                Some(_) => return Err(Error::Publish(format!("{name} is not the root that is published"))),
+                Some(_) => return Err(Error::Publish(format!("{name} does not match the published root"))),
                 None if *version == newest + 1 && file.version() == *version => next = Some(file),
                 None => {
                     return Err(Error::Publish(format!("{name} cannot follow the published root {newest}")));
@@ -175,7 +175,7 @@ impl Stage<'_> {
             }
             (None, None) => {
                 let keys = self.input.keys.ok_or_else(|| {
-                    Error::Publish("there is no root; add root/1.root.json to the reviewed text".into())
+                    Error::Publish("no root: add root/1.root.json to the reviewed text".into())
                 })?;
                 let body = metadata::root(keys)?;
                 metadata::check_root(&body)?;
@@ -188,15 +188,15 @@ impl Stage<'_> {
         };
         if let Some(keys) = self.input.keys {
             for (role, holders) in keys.top_level() {
-                if !holds(&Authority::in_root(&in_force, role)?, holders)? {
-                    return Err(Error::Publish("these are not the keys of the published root".into()));
+                if !has_holders(&Authority::in_root(&in_force, role)?, holders)? {
+                    return Err(Error::Publish("the keys do not match the published root".into()));
                 }
             }
         }
         Ok(in_force)
     }
 
-    /// What every author signs so far.
+    /// The published role of every author, if any.
     fn authors(&self) -> BTreeMap<AuthorId, Option<Targets>> {
         let publishing = self.source.authors.values().filter(|author| !author.plugins.is_empty());
         publishing
@@ -207,7 +207,7 @@ impl Stage<'_> {
             .collect()
     }
 
-    /// Puts every artifact before the gate and adds the new ones to their author's role.
+    /// Checks every artifact and adds the new ones to their author's role.
     fn admit(&mut self, authors: &mut BTreeMap<AuthorId, Option<Targets>>) -> Result<Vec<Published>> {
         let Some(dir) = self.input.artifacts else { return Ok(Vec::new()) };
         let mut plugins = Vec::new();
@@ -233,28 +233,28 @@ impl Stage<'_> {
         let version = artifact.manifest.plugin.version.clone();
         let path = |kind: PartKind| kind.path(&plugin.name, &version);
         let previous = self.current.newest(&plugin.name);
-        let before = self.current.target(&path(PartKind::Component)).is_some();
-        if before {
+        let is_published = self.current.target(&path(PartKind::Component)).is_some();
+        if is_published {
             for (part, bytes) in [(PartKind::Component, &artifact.wasm), (PartKind::Manifest, &artifact.toml)]
             {
                 let entry = metadata::target_file(bytes)?;
                 if !self.current.target(&path(part)).is_some_and(|old| release::same_bytes(old, &entry)) {
                     return Err(artifact.refuse(format!(
-                        "it is published already with another {}; a version never changes, raise the version",
+                        "it is already published with another {}: raise the version",
                         part.file_name()
                     )));
                 }
             }
         } else if let Some(previous) = previous.as_ref().filter(|previous| **previous >= version) {
             return Err(
-                artifact.refuse(format!("{previous} is published already; a new version must be higher"))
+                artifact.refuse(format!("{previous} is already published: a new version must be higher"))
             );
         }
         if role.target(&path(PartKind::Component)).is_some() {
             return Ok(artifact.published(false));
         }
-        // A version that moves to a new owner keeps the description it was published with.
-        let commands = match self.current.target(&path(PartKind::Commands)).filter(|_| before) {
+        // A version that moves to a new owner keeps its published command tree.
+        let commands = match self.current.target(&path(PartKind::Commands)).filter(|_| is_published) {
             Some(entry) => self.current.read_target(&path(PartKind::Commands), entry)?,
             None => artifact.describe(self.input.describe)?,
         };
@@ -279,7 +279,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The targets role that will be in force: the index, and who may sign what.
+    /// The next targets role: the index and the delegations.
     fn targets(&mut self, root: &Root) -> Result<Targets> {
         let published = self.current.targets.as_ref();
         if !self.wanted(&RoleName::Targets) {
@@ -302,18 +302,18 @@ impl Stage<'_> {
         Ok(body)
     }
 
-    /// Has the admins vouch for what authors signed who may not sign it any more. What they vouched for before stays
-    /// as long as the role would not change otherwise: it asks for their signatures.
+    /// Makes the admins vouch for the roles of authors whose keys were revoked. Entries that are no longer needed are
+    /// kept until the role changes for another reason, because a change needs the admins' signatures.
     fn keep(&self, body: &mut Targets) -> Result<()> {
         let mut needed = BTreeMap::new();
         for (id, role) in &self.current.authors {
-            if !may_sign(body, id, role) {
+            if !is_signed_by_delegation(body, id, role) {
                 needed.insert(RoleName::Author(id.clone()).file(), role.pin()?);
             }
         }
-        let before = current::kept(body)?;
-        let covered = needed.iter().all(|(file, pin)| before.get(file) == Some(pin));
-        if covered
+        let kept = current::kept(body)?;
+        let is_complete = needed.iter().all(|(file, pin)| kept.get(file) == Some(pin));
+        if is_complete
             && self.current.targets.as_ref().is_some_and(|published| metadata::same(published.body(), body))
         {
             return Ok(());
@@ -326,7 +326,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// One terminating role for each author, one path for each name.
+    /// One terminating role for each author, with one path for each name.
     fn delegations(&self, published: Option<&Delegations>) -> Result<Delegations> {
         let mut delegations = metadata::delegations()?;
         if let Some(published) = published {
@@ -338,29 +338,27 @@ impl Stage<'_> {
             let name = author.id.role();
             let paths = author.plugins.iter().map(|plugin| format!("plugins/{plugin}/*/*")).collect();
             let mut role = metadata::delegated_role(&name, &holders, paths)?;
-            let before =
-                published.and_then(|published| published.roles.iter().find(|role| role.name == name));
-            if let Some(before) = before {
-                role.extra.clone_from(&before.extra);
+            let old = published.and_then(|published| published.roles.iter().find(|role| role.name == name));
+            if let Some(old) = old {
+                role.extra.clone_from(&old.extra);
             }
             delegations.roles.push(role);
         }
         Ok(delegations)
     }
 
-    /// An author's keys: those that the reviewed text lists, or, where it lists none, those at hand. Never those that
-    /// are published, or a key could not be taken away.
+    /// An author's keys: those in the reviewed text or, if it lists none, the given ones. Never the published ones,
+    /// because then a key could not be revoked.
     fn holders(&self, author: &Author) -> Result<Holders> {
         let id = &author.id;
-        let at_hand = self.input.keys.and_then(|keys| keys.authors.get(id));
+        let given = self.input.keys.and_then(|keys| keys.authors.get(id));
         let listed = author.keys.iter().map(|key| metadata::key(key)).collect::<Result<Vec<Key>>>()?;
         if listed.is_empty() {
-            let none =
-                || Error::Publish(format!("authors/{id}.toml lists no key, and there is none at hand"));
-            return at_hand.cloned().ok_or_else(none);
+            let none = || Error::Publish(format!("authors/{id}.toml lists no key, and none was given"));
+            return given.cloned().ok_or_else(none);
         }
-        if at_hand.is_some_and(|at_hand| at_hand.keys.iter().any(|key| !listed.contains(key))) {
-            return Err(Error::Publish(format!("the key at hand is not one that authors/{id}.toml lists")));
+        if given.is_some_and(|given| given.keys.iter().any(|key| !listed.contains(key))) {
+            return Err(Error::Publish(format!("the given key is not listed in authors/{id}.toml")));
         }
         Ok(Holders { keys: listed, threshold: author.threshold })
     }
@@ -368,7 +366,7 @@ impl Stage<'_> {
     fn author(&mut self, id: &AuthorId, body: Option<Targets>, targets: &Targets) -> Result<()> {
         let role = RoleName::Author(id.clone());
         let Some(authority) = Authority::in_targets(targets, &id.role()) else {
-            // Only possible where the targets role is left out; nothing of this author can be published then.
+            // Only possible if the targets role is not staged; then this author cannot publish.
             if self.wanted(&role) && body.is_some() {
                 return Err(Error::Publish(format!("the published targets do not delegate to {role} yet")));
             }
@@ -385,16 +383,16 @@ impl Stage<'_> {
     }
 }
 
-/// Whether more than half of a role's life is left: offline keys are not asked for without need.
+/// Whether more than half of a role's lifetime is left, so that it need not be signed again.
 pub(super) fn is_fresh<T: Body>(body: &T, now: Timestamp, life: u16) -> bool {
     body.expires().duration_since(now) > days(life) / 2
 }
 
 fn nothing_published() -> Error {
-    Error::Publish("nothing is published yet: root and targets must be staged".into())
+    Error::Publish("nothing is published yet: stage root and targets first".into())
 }
 
-/// Whether two files carry the same signed bytes, whoever signed them.
+/// Whether two files have the same signed bytes, regardless of signatures.
 pub(super) fn same_bytes<T: Body>(one: &Signed<T>, other: &Signed<T>) -> bool {
     one.metadata.signed_canonical() == other.metadata.signed_canonical()
 }
@@ -404,14 +402,14 @@ fn signed_value<T: Body>(file: &Signed<T>) -> Result<Value> {
     Ok(value.get("signed").cloned().unwrap_or_default())
 }
 
-/// Whether those whom `targets` delegates to have signed an author's role.
-pub(super) fn may_sign(targets: &Targets, id: &AuthorId, role: &Signed<Targets>) -> bool {
+/// Whether an author's role is signed as `targets` delegates it.
+pub(super) fn is_signed_by_delegation(targets: &Targets, id: &AuthorId, role: &Signed<Targets>) -> bool {
     let authority = Authority::in_targets(targets, &id.role());
     authority.is_some_and(|authority| authority.verify(&role.metadata, &id.role()).is_ok())
 }
 
-/// Whether an authority is exactly these holders.
-pub(super) fn holds(authority: &Authority, holders: &Holders) -> Result<bool> {
+/// Whether an authority has exactly these keys and threshold.
+pub(super) fn has_holders(authority: &Authority, holders: &Holders) -> Result<bool> {
     let theirs: BTreeSet<String> = metadata::by_id(&holders.keys)?.into_keys().collect();
     Ok(authority.role.threshold == holders.threshold && authority.keys.keys().eq(theirs.iter()))
 }

@@ -1,22 +1,22 @@
-//! A publication on its way: what is to be signed, the signatures so far, and the files that come with it.
+//! A staged publication: the roles to sign, the signatures so far, and the new files.
 //!
-//! It is a folder of plain files, so that it can travel by pull request, mail or USB stick from one signer to the
-//! next. This is format 1:
+//! It is a folder of plain files, so that it can be sent from one signer to the next by pull request, mail or USB
+//! stick. This is format 1:
 //!
 //! ```text
-//! staging.json              the format, the registry, and which roles are staged
-//! roles/ROLE.json           what the role is to sign, in full: TUF's `signed` object
+//! staging.json              the format, the registry and the staged roles
+//! roles/ROLE.json           the content to sign, in full: TUF's `signed` object
 //! signatures/ROLE/KEYID     one key's signature of it, in hexadecimal
-//! targets/PATH              new files, under the names they will be published with
-//! published/ROLE.json       the published file that ROLE continues, and the root and targets in force
+//! targets/PATH              new files, under their published names
+//! published/ROLE.json       the published version of ROLE, and the current root and targets
 //! published/plugins.json    the published index
 //! ```
 //!
-//! `ROLE` is `root`, `targets` or `author-NAME`. A signature is a file of its own: signing touches nothing that is
-//! signed, and signatures made on several machines are put together by copying them into one folder.
+//! `ROLE` is `root`, `targets` or `author-NAME`. Each signature has its own file: signing does not change what is
+//! signed, and signatures from several machines are combined by copying them into one folder.
 //!
-//! Nothing in it is trusted. What is in `published/` only serves to show what changes; [`assemble`](super::assemble())
-//! compares it with what is published.
+//! The folder is not trusted. `published/` only serves to show the changes; [`assemble`](super::assemble()) compares it
+//! with the published files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -36,14 +36,14 @@ use super::keys::SigningKey;
 use super::metadata::{self, Authority, Body, Signed, canonical, envelope};
 use super::release;
 use super::role::RoleName;
-use crate::MAX_INDEX;
+use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
 use crate::index::{self, SIGNED_AT};
 use crate::trust::chain;
 
 const FORMAT: u64 = 1;
-const MAX_STAGING_JSON: u64 = 1024 * 1024;
-const MAX_SIGNATURE: u64 = 16 * 1024;
+const MAX_STAGING_JSON_BYTES: u64 = 1024 * 1024;
+const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
 const PUBLISHED_INDEX: &str = "plugins.json";
 
 #[derive(Serialize, Deserialize)]
@@ -54,24 +54,24 @@ struct StagingJson {
     roles: BTreeSet<RoleName>,
 }
 
-/// What goes into a staging folder.
+/// The content of a new staging folder.
 pub(super) struct Draft {
     pub(super) registry: RegistryId,
     pub(super) roles: BTreeMap<RoleName, Value>,
     pub(super) signatures: Vec<(RoleName, Signature)>,
-    /// Path as stored below `targets/`, and bytes.
+    /// The stored path below `targets/`, and the bytes.
     pub(super) targets: Vec<(String, Vec<u8>)>,
 }
 
 impl Draft {
-    /// Writes the folder, which appears whole or not at all.
+    /// Writes the folder atomically.
     pub(super) fn write(&self, dir: &Path, current: &Current) -> Result<()> {
-        let occupied = match fs_err::read_dir(dir) {
+        let is_occupied = match fs_err::read_dir(dir) {
             Ok(mut entries) => entries.next().is_some(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
             Err(e) => return Err(e.into()),
         };
-        if occupied {
+        if is_occupied {
             return Err(Error::Publish(format!("{} is not empty", dir.display())));
         }
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -126,7 +126,7 @@ impl Draft {
     }
 }
 
-/// TUF lets a key id be any text. Here it is a digest, and so always a plain file name.
+/// In TUF a key id may be any text. Here it must be a digest, which is safe as a file name.
 fn signature_path(role: &RoleName, keyid: &str) -> Result<PathBuf> {
     let keyid = Digest::parse(keyid)?.to_string();
     Ok(Path::new("signatures").join(role.to_string()).join(keyid))
@@ -136,13 +136,13 @@ fn signature_bytes(sig: &str) -> Vec<u8> {
     format!("{sig}\n").into_bytes()
 }
 
-/// Who has to sign, and who has.
+/// The required and the present signatures of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signers {
     pub threshold: usize,
-    /// The ids of all keys that may sign.
+    /// The ids of the keys that may sign.
     pub keyids: BTreeSet<String>,
-    /// The ids of those that have.
+    /// The ids of the keys that have signed.
     pub signed: BTreeSet<String>,
 }
 
@@ -152,18 +152,18 @@ impl Signers {
     }
 }
 
-/// What somebody signs, or is about to.
+/// A staged role, for review before or after signing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Review {
     pub role: RoleName,
     pub version: u64,
     pub expires: Timestamp,
-    /// Of the signed bytes: two people who see the same digest sign the same.
+    /// Of the signed bytes: signers who see the same digest sign the same content.
     pub sha256: Digest,
-    /// The differences to the published version, and in the index, if the role signs one. They are as true as the
-    /// published version that lies in the staging folder.
+    /// The differences to the published version, and to the published index if the role signs one. Both are taken from the
+    /// staging folder, which is not trusted.
     pub changes: Vec<Change>,
-    /// Whose signatures are needed. A root that changes its keys needs those of both the old and the new one.
+    /// The required signatures. A root that changes its keys needs those of the old and of the new one.
     pub signers: Vec<Signers>,
 }
 
@@ -174,7 +174,7 @@ impl Review {
     }
 }
 
-/// A staging folder that was read. Its files may be anybody's.
+/// A staging folder. Its files are not trusted.
 #[derive(Debug)]
 pub struct Staging {
     dir: PathBuf,
@@ -183,10 +183,10 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Reads a staging folder. One that is incomplete, or holds a role that it does not announce, is refused.
+    /// Reads a staging folder. One that is incomplete, or has a role that `staging.json` does not list, is refused.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("staging.json");
-        let bytes = files::read_plain(&path, MAX_STAGING_JSON)?
+        let bytes = files::read_plain(&path, MAX_STAGING_JSON_BYTES)?
             .ok_or_else(|| Error::Publish(format!("{} is not a staging folder", dir.display())))?;
         let json: StagingJson = format::parse_json(&path.display().to_string(), &bytes, FORMAT)?;
         let mut roles = BTreeMap::new();
@@ -212,7 +212,7 @@ impl Staging {
         Ok(Self { dir: dir.to_owned(), registry: json.registry, roles })
     }
 
-    /// The registry it is meant for.
+    /// The registry that it is for.
     pub fn registry(&self) -> &RegistryId {
         &self.registry
     }
@@ -222,7 +222,7 @@ impl Staging {
         self.roles.keys()
     }
 
-    /// What `role` is about to sign, and whose signatures it has. A signature that does not fit is refused.
+    /// The content and the signatures of a staged role. An invalid signature is refused.
     pub fn review(&self, role: &RoleName) -> Result<Review> {
         match role {
             RoleName::Root => self.review_as::<Root>(role),
@@ -235,7 +235,7 @@ impl Staging {
         let base = self.base_value(role)?;
         let mut found = changes(None, &undated(base.clone()), &undated(self.signed(role)?.clone()));
         if let (RoleName::Targets, Some(new)) = (role, self.staged_index()?) {
-            let old = self.base(PUBLISHED_INDEX, MAX_INDEX)?.unwrap_or_else(|| b"{}".to_vec());
+            let old = self.base(PUBLISHED_INDEX, MAX_INDEX_BYTES)?.unwrap_or_else(|| b"{}".to_vec());
             let parse = |bytes: &[u8]| -> Result<Value> {
                 serde_json::from_slice(bytes).map_err(|e| Error::invalid(index::PATH, e))
             };
@@ -262,11 +262,11 @@ impl Staging {
         })
     }
 
-    /// Adds the signature of `key` to a role. Nothing that is signed changes; an earlier signature of the same key is
+    /// Adds the signature of `key` to a role, without changing what is signed. An earlier signature of the same key is
     /// replaced.
     fn sign(&self, role: &RoleName, key: &SigningKey) -> Result<Review> {
         self.review(role)?;
-        let keyid = self.may_sign(role, key.public())?;
+        let keyid = self.key_id(role, key.public())?;
         let path = self.dir.join(signature_path(role, &keyid)?);
         if let Some(folder) = path.parent() {
             fs_err::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
@@ -276,7 +276,7 @@ impl Staging {
         self.review(role)
     }
 
-    fn may_sign(&self, role: &RoleName, key: &Key) -> Result<String> {
+    fn key_id(&self, role: &RoleName, key: &Key) -> Result<String> {
         let accepted = self.accepted(role)?;
         let found = accepted.iter().find_map(|authority| authority.id_of(key));
         found.map(str::to_owned).ok_or_else(|| {
@@ -285,7 +285,7 @@ impl Staging {
         })
     }
 
-    /// What `role` signs, as it lies in the folder.
+    /// The content that `role` signs, as in the folder.
     pub(super) fn signed(&self, role: &RoleName) -> Result<&Value> {
         self.roles.get(role).ok_or_else(|| Error::Publish(format!("{role} is not staged")))
     }
@@ -294,7 +294,7 @@ impl Staging {
         self.roles.contains_key(role)
     }
 
-    /// A role with the signatures so far, each of which fits.
+    /// A role with its signatures so far, all of which are valid.
     pub(super) fn role<T: Body>(&self, role: &RoleName) -> Result<Signed<T>> {
         let signed = self.signed(role)?;
         let accepted = self.accepted(role)?;
@@ -302,7 +302,7 @@ impl Staging {
         let mut signatures = Vec::new();
         for keyid in names(&self.dir.join("signatures").join(role.to_string()))? {
             let path = self.dir.join(signature_path(role, &keyid)?);
-            let bytes = files::read_plain(&path, MAX_SIGNATURE)?.unwrap_or_default();
+            let bytes = files::read_plain(&path, MAX_SIGNATURE_BYTES)?.unwrap_or_default();
             let signature = metadata::signature(&keyid, String::from_utf8_lossy(&bytes).trim())?;
             let alone = Signed::<T>::parse(&what, envelope(signed, std::slice::from_ref(&signature))?)?;
             if !accepted.iter().any(|authority| authority.has_signed(&alone.metadata, &keyid)) {
@@ -315,13 +315,13 @@ impl Staging {
         Ok(file)
     }
 
-    /// Those who must agree before `role` is published.
+    /// The authorities that must sign `role` before it is published.
     fn required(&self, role: &RoleName) -> Result<Vec<Authority>> {
         let roots = self.roots()?;
         match role {
             RoleName::Root => roots.iter().map(|root| Authority::in_root(root, "root")).collect(),
             RoleName::Targets => {
-                let root = roots.last().ok_or_else(|| Error::Publish("there is no root".into()))?;
+                let root = roots.last().ok_or_else(|| Error::Publish("no root".into()))?;
                 Ok(vec![Authority::in_root(root, "targets")?])
             }
             RoleName::Author(_) => {
@@ -337,8 +337,8 @@ impl Staging {
         }
     }
 
-    /// Those whose signatures are welcome: in a change of keys a role may be signed with the old keys, too, so that
-    /// clients can follow whichever root they have.
+    /// The authorities that may sign `role`. When keys change, it may also be signed with the old keys, so that it is valid
+    /// for clients with either root.
     fn accepted(&self, role: &RoleName) -> Result<Vec<Authority>> {
         match role {
             RoleName::Targets => {
@@ -348,12 +348,12 @@ impl Staging {
         }
     }
 
-    /// The published root and the staged one, as far as there are any.
+    /// The published root and the staged one, if they exist.
     fn roots(&self) -> Result<Vec<Root>> {
         let mut roots = Vec::new();
         if let Some(bytes) = self.base(&RoleName::Root.file(), max_length(&RoleName::Root))? {
             let trusted = TrustedMetadataSet::from_root(&bytes).map_err(|e| {
-                Error::Publish(format!("the published root in the staging is not valid: {}", chain(&e)))
+                Error::Publish(format!("invalid published root in the staging: {}", chain(&e)))
             })?;
             roots.push(trusted.root().clone());
         }
@@ -372,13 +372,13 @@ impl Staging {
         let targets = Signed::<Targets>::parse("the published targets", bytes)?;
         if let Some(root) = self.roots()?.first() {
             Authority::in_root(root, "targets")?.verify(&targets.metadata, "targets").map_err(|e| {
-                Error::Publish(format!("the published targets in the staging are not valid: {}", chain(&e)))
+                Error::Publish(format!("invalid published targets in the staging: {}", chain(&e)))
             })?;
         }
         Ok(Some(targets.body().clone()))
     }
 
-    /// The published file that `role` continues.
+    /// The published version of `role`.
     pub(super) fn base_of(&self, role: &RoleName) -> Result<Option<Vec<u8>>> {
         self.base(&role.file(), max_length(role))
     }
@@ -394,15 +394,15 @@ impl Staging {
         Ok(files::read_plain(&self.dir.join("published").join(file), max)?)
     }
 
-    /// The index that the staged targets role signs.
+    /// The index in the staged targets role.
     fn staged_index(&self) -> Result<Option<Vec<u8>>> {
         let Some(signed) = self.roles.get(&RoleName::Targets) else { return Ok(None) };
         let targets: Targets = parse_unsigned(signed)?;
         let Some(entry) = targets.target(index::PATH) else { return Ok(None) };
-        self.target(index::PATH, entry.length, metadata::sha256(&entry.hashes), MAX_INDEX).map(Some)
+        self.target(index::PATH, entry.length, metadata::sha256(&entry.hashes), MAX_INDEX_BYTES).map(Some)
     }
 
-    /// The bytes of a staged target, which must be those that are signed.
+    /// The bytes of a staged target; they must match the signed digest.
     pub(super) fn target(
         &self,
         path: &str,
@@ -421,20 +421,20 @@ impl Staging {
     }
 }
 
-/// Adds the signature of `key` to what `role` has staged in the folder `staging`, and shows what was signed. A key that
-/// is not one of the role's is refused. To look before signing, see [`Staging::review`].
+/// Signs the staged `role` in the folder `staging` with `key`, and returns what was signed. A key that may not sign the
+/// role is refused. To review before signing, see [`Staging::review`].
 pub fn sign(staging: &Path, role: &RoleName, key: &SigningKey) -> Result<Review> {
     Staging::open(staging)?.sign(role, key)
 }
 
-/// The payload, whoever signed it.
+/// The payload, without checking signatures.
 fn parse_unsigned<T: Body>(signed: &Value) -> Result<T> {
     let file = Metadata::<T>::from_slice(&envelope(signed, &[])?)
         .map_err(|e| Error::invalid(format!("the staged {}", T::TYPE), chain(&e)))?;
     Ok(file.into_signed())
 }
 
-/// Without what differs between any two versions.
+/// Removes the fields that differ in every version.
 fn undated(mut signed: Value) -> Value {
     if let Value::Object(fields) = &mut signed {
         for field in ["version", "expires", SIGNED_AT] {
@@ -444,7 +444,7 @@ fn undated(mut signed: Value) -> Value {
     signed
 }
 
-/// The most that clients read of a role's file.
+/// The largest file of a role that clients accept.
 pub(super) fn max_length(role: &RoleName) -> u64 {
     let limits = UpdaterConfig::default();
     match role {
@@ -453,7 +453,7 @@ pub(super) fn max_length(role: &RoleName) -> u64 {
     }
 }
 
-/// The names in a folder, sorted; none if there is no folder. Hidden files are what file managers leave behind.
+/// The names in a folder, sorted; none if it does not exist. Hidden files, as file managers leave behind, are skipped.
 fn names(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs_err::read_dir(dir) {
         Ok(entries) => entries,

@@ -1,8 +1,8 @@
-//! Which of a registry's addresses is ahead.
+//! Finds the newest mirror of a registry.
 //!
-//! Any of them that serves a valid state would do, but the one that was updated last has the fixes. So before a refresh
-//! each is asked for its roots and its timestamp, all at once. What counts is verified, so no mirror gets ahead by
-//! what it claims; and none holds up the others, so one that is slow to answer comes in its turn.
+//! Any mirror with a valid state would do, but the newest one has the latest fixes. So before a refresh the roots and the
+//! timestamp of each are fetched, all at the same time. They are verified, so a mirror cannot come first by a false claim,
+//! and a slow mirror does not delay the others: it keeps its place in the order.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -16,13 +16,13 @@ use super::state::State;
 use crate::registries::Registry;
 use crate::transport::{Deadline, Transport, Url};
 
-/// How long the others are waited for once one has answered.
+/// How long to wait for the others once one has answered.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Versions of root and timestamp: what orders two states.
+/// The versions of root and timestamp, which order two states.
 type Versions = (u64, u64);
 
-/// The addresses of a registry, the one that is ahead first. Equals stay in their order.
+/// The URLs of a registry, newest state first. Equal ones keep their order.
 pub(super) fn by_freshness<'a>(
     registry: &'a Registry,
     state: Option<&State>,
@@ -31,7 +31,7 @@ pub(super) fn by_freshness<'a>(
     let mut urls: Vec<(usize, &Url)> = registry.urls.iter().enumerate().collect();
     if urls.len() > 1 {
         let root = state.and_then(State::root).unwrap_or(&registry.root);
-        let found = wait(&ask(registry, root, options), urls.len(), options.refresh_limit);
+        let found = collect(&query(registry, root, options), urls.len(), options.refresh_limit);
         urls.sort_by_key(|(at, _)| {
             std::cmp::Reverse(found.iter().find(|(of, _)| of == at).map(|(_, found)| *found))
         });
@@ -39,21 +39,21 @@ pub(super) fn by_freshness<'a>(
     urls.into_iter().map(|(_, url)| url).collect()
 }
 
-fn ask(registry: &Registry, root: &[u8], options: &Options) -> Receiver<(usize, Option<Versions>)> {
+fn query(registry: &Registry, root: &[u8], options: &Options) -> Receiver<(usize, Option<Versions>)> {
     let (sender, receiver) = channel();
     for (at, url) in registry.urls.iter().enumerate() {
         let transport = Transport::new(url, Deadline::after(options.refresh_limit), Arc::new(|_| {}));
         let (sender, root, now) = (sender.clone(), root.to_vec(), options.now);
-        // Without a thread it is not asked beforehand.
-        let _unasked = std::thread::Builder::new().name("mirror".to_owned()).spawn(move || {
-            let _late = sender.send((at, versions(&transport, &root, now)));
+        // If no thread can be started, its state stays unknown.
+        let _not_started = std::thread::Builder::new().name("mirror".to_owned()).spawn(move || {
+            let _too_late = sender.send((at, versions(&transport, &root, now)));
         });
     }
     receiver
 }
 
-/// What has come when all have answered, or enough time has passed.
-fn wait(
+/// The answers, once all mirrors have answered or the time is up.
+fn collect(
     answers: &Receiver<(usize, Option<Versions>)>,
     expected: usize,
     limit: Duration,
@@ -71,7 +71,7 @@ fn wait(
     found
 }
 
-/// The state that a mirror is in, if it is valid.
+/// The versions of a mirror, if its state is valid.
 fn versions(transport: &Transport, root: &[u8], now: Timestamp) -> Option<Versions> {
     let limits = UpdaterConfig::default();
     let get = |file: &str, max| transport.get(&format!("metadata/{file}"), max).ok().flatten();

@@ -1,17 +1,17 @@
-//! Refreshing a registry and fetching from it: nothing leaves here unverified.
+//! Refreshing a registry and fetching from it. Everything returned from here is verified.
 //!
-//! `sigstore-tuf` checks signatures, thresholds, versions, expiry and digests. Around it stands what a command
-//! line tool needs besides:
+//! `sigstore-tuf` checks signatures, thresholds, versions, expiry and digests. This module adds what a
+//! command line needs besides:
 //!
-//! * **Floors that last.** The last complete refresh is one file, replaced in one rename, so a later process
-//!   refuses anything older. If that file cannot be read, the refresh fails; starting from nothing would
-//!   forget what was seen.
-//! * **A clock that may not run backwards.** An expired signature looks valid to a clock set back. Even on first use it
-//!   cannot be earlier than the signatures themselves.
-//! * **The mirror that is ahead.** Of several addresses the one with the newest valid state is taken.
+//! * **Rollback protection across processes.** The last complete refresh is stored in one file, replaced in one
+//!   rename, so a later process refuses anything older. If that file cannot be read, the refresh fails: without
+//!   it, older versions would be accepted.
+//! * **Clock checks.** To a clock that was set back, an expired signature looks valid. Even on first use the clock must not
+//!   be earlier than the signatures.
+//! * **The newest mirror.** Of several URLs, the one with the newest valid state is used.
 //! * **The right author.** TUF finds *a* role that signed a file. Here it must be the role of the owner that
 //!   the admins named in the index.
-//! * **Bounds.** Every file has a largest size, every operation a deadline.
+//! * **Limits.** Every file has a size limit, every operation a deadline.
 
 mod mirrors;
 mod state;
@@ -30,21 +30,21 @@ use kf_core::{Digest, Kind, RegistryId};
 use kf_home::Home;
 use sigstore_tuf::{Error as TufError, Repository, Updater, UpdaterConfig};
 
-use self::state::{Memory, Offline, Remembering, State};
+use self::state::{CachingRepository, Memory, OfflineRepository, State};
 use self::view::part;
 use crate::error::{Error, Result};
 use crate::index::{Origin, Resolved, View};
 use crate::parts::{Part, PartKind};
 use crate::registries::Registry;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
-use crate::{MAX_WASM, receipt};
+use crate::{MAX_WASM_BYTES, receipt};
 
 /// How to refresh.
 #[derive(Clone)]
 pub struct Options {
-    /// The time expiry is judged by.
+    /// The time for expiry checks.
     pub now: Timestamp,
-    /// For a whole refresh, all files together.
+    /// For a refresh, all files together.
     pub refresh_limit: Duration,
     /// For fetching one command, all files together.
     pub fetch_limit: Duration,
@@ -52,7 +52,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// 30 s to refresh, 5 min to fetch, no progress.
+    /// 30 s to refresh, 5 min to fetch, without progress.
     pub fn at(now: Timestamp) -> Self {
         Self {
             now,
@@ -72,14 +72,14 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Holds the files against the digests and lengths of the release, and the manifest against what the
-    /// release says of itself.
+    /// Checks the files against the digests and lengths of the release, and the manifest against the
+    /// release's name, version and ABI.
     pub fn new(resolved: Resolved, files: BTreeMap<PartKind, Vec<u8>>) -> Result<Self> {
         let wanted: Vec<PartKind> = resolved.parts.iter().map(|part| part.kind).collect();
         if !files.keys().all(|kind| wanted.contains(kind)) {
             return Err(Error::Mismatch {
                 name: resolved.name,
-                reason: "it has a file of another kind".into(),
+                reason: "unexpected file in the release".into(),
             });
         }
         for part in resolved.parts.iter() {
@@ -107,7 +107,7 @@ impl Fetched {
         Ok(Self { resolved, manifest, files })
     }
 
-    /// What runs.
+    /// The program.
     pub fn program(&self) -> &[u8] {
         self.file(self.resolved.parts.program().kind)
     }
@@ -121,13 +121,13 @@ impl Fetched {
         self.files.get(&kind).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Every file, with what it should be.
+    /// Every file, with its kind, digest and length.
     pub fn files(&self) -> impl Iterator<Item = (Part, &[u8])> {
         self.resolved.parts.iter().map(|part| (part, self.file(part.kind)))
     }
 }
 
-/// One role's metadata, as it was verified.
+/// The verified metadata of one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleStatus {
     /// `root`, `timestamp`, `snapshot`, `targets` or `author-X`.
@@ -151,11 +151,11 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Refreshes `registry` from the one of its addresses that is ahead of the others and serves a valid, current state.
+/// Refreshes `registry` from the URL with the newest valid state.
 ///
-/// What was seen is remembered under `home` only when everything held. What the registry blocks or allows less than before
-/// is noted in the receipts, so it holds from the next start on, with or without a network. Refresh before taking a
-/// [`kf_home::lock::NameLock`]: the receipt of a name that is locked is not touched.
+/// The state is stored under `home` only if everything was verified. Blocks and lower ceilings are written to the receipts,
+/// so they apply from the next start on, even offline. Refresh before acquiring a [`kf_home::lock::NameLock`]: the receipt
+/// of a locked name is not updated.
 pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Session> {
     let state = State::load(home, &registry.id)?;
     if let Some(state) = &state {
@@ -166,12 +166,12 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
         match attempt(registry, url, state.as_ref(), options) {
             Ok((session, memory)) => {
                 State::commit(home, &registry.id, &memory, options.now)?;
-                receipt::follow(home, session.view())?;
+                receipt::update_from(home, session.view())?;
                 return Ok(session);
             }
-            // The same clock would find an older state of another mirror valid.
+            // To this clock, an older state of another mirror would look valid.
             Err(error @ Error::ClockBehind { .. }) => return Err(error),
-            // A mirror that lies is worth more words than one that is away.
+            // A failed verification is worth reporting more than an unreachable mirror.
             Err(error) => {
                 if refused.as_ref().is_none_or(|e| e.kind() != Kind::Untrusted) {
                     refused = Some(error);
@@ -181,11 +181,11 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
     }
     Err(refused.unwrap_or_else(|| Error::Unreachable {
         registry: registry.id.clone(),
-        reason: "it has no address".into(),
+        reason: "it has no URL".into(),
     }))
 }
 
-/// What the last refresh saw, verified again and still within its expiry. Nothing is fetched.
+/// The state of the last refresh, verified again, including its expiry. Nothing is fetched.
 pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Session> {
     let Some(state) = State::load(home, &registry.id)? else {
         return Err(Error::Unreachable {
@@ -195,7 +195,13 @@ pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Sessio
     };
     state.check_clock(&registry.id, now)?;
     let memory = Memory::from_state(Some(&state));
-    open(registry, Offline(memory.clone()), memory, &Options::at(now), Deadline::after(Duration::ZERO))
+    open(
+        registry,
+        OfflineRepository(memory.clone()),
+        memory,
+        &Options::at(now),
+        Deadline::after(Duration::ZERO),
+    )
 }
 
 /// When `registry` was last refreshed on this machine.
@@ -212,7 +218,7 @@ fn attempt(
     let deadline = Deadline::after(options.refresh_limit);
     let memory = Memory::from_state(state);
     let transport = Transport::new(url, deadline.clone(), options.progress.clone());
-    let repository = Remembering { transport, memory: memory.clone() };
+    let repository = CachingRepository { transport, memory: memory.clone() };
     let session = open(registry, repository, memory.clone(), options, deadline)?;
     Ok((session, memory))
 }
@@ -226,7 +232,7 @@ fn open(
 ) -> Result<Session> {
     let id = &registry.id;
     let mut config = UpdaterConfig::default();
-    config.target_max_length = MAX_WASM;
+    config.target_max_length = MAX_WASM_BYTES;
     let mut updater = Updater::new(repository, &registry.root)
         .map_err(|e| from_tuf(id, &e))?
         .with_config(config)
@@ -237,12 +243,12 @@ fn open(
 }
 
 impl Session {
-    /// What the registry offers.
+    /// The commands that the registry offers.
     pub fn view(&self) -> &View {
         &self.view
     }
 
-    /// The registry's own roles, from the root down: what `kf registry list` shows of their age.
+    /// The roles of the registry, from the root down, with their age.
     pub fn roles(&self) -> Vec<RoleStatus> {
         let trusted = self.updater.trusted();
         let role =
@@ -270,7 +276,7 @@ impl Session {
         self.deadline.restart(self.fetch_limit);
         let role = owner.role();
         let mut files = BTreeMap::new();
-        // Small ones first: what they say may end it early.
+        // Small files first: they may be refused before the program is fetched.
         let mut parts: Vec<Part> = resolved.parts.iter().collect();
         parts.sort_by_key(|part| part.kind.is_program());
         for wanted in parts {
@@ -290,16 +296,16 @@ impl Session {
             .targets_role(role)
             .and_then(|role| role.target(path))
             .filter(|target| part(wanted.kind, target) == Some(wanted))
-            .ok_or_else(|| self.untrusted(format!("{role} does not sign {path} any more")))?;
+            .ok_or_else(|| self.untrusted(format!("role {role} no longer signs {path}")))?;
         let max = wanted.kind.max_bytes();
         if wanted.length > max {
-            return Err(self.untrusted(format!("{path} has {} bytes, more than {max}", wanted.length)));
+            return Err(self.untrusted(format!("{path} is {} bytes long, more than {max}", wanted.length)));
         }
         let bytes =
             ready(self.updater.download_target(target, path)).map_err(|e| from_tuf(&self.registry, &e))?;
         let found = Digest::of(&bytes);
         if found != wanted.sha256 {
-            return Err(self.untrusted(format!("{path} has sha256 {found}, not {}", wanted.sha256)));
+            return Err(self.untrusted(format!("{path} has sha256 {found}, expected {}", wanted.sha256)));
         }
         Ok(bytes)
     }
@@ -309,7 +315,7 @@ impl Session {
     }
 }
 
-/// Runs a future whose every wait is a blocking call, so it is always ready.
+/// Runs a future that only makes blocking calls, so it is always ready.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -333,7 +339,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Sorts a TUF error into: did not arrive, came too late, or must not be trusted.
+/// Turns a TUF error into one for an unreachable, slow or untrusted registry.
 fn from_tuf(id: &RegistryId, error: &TufError) -> Error {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(current) = cause {

@@ -1,4 +1,4 @@
-//! What is remembered of a registry, and repositories that serve from it.
+//! The stored state of a registry, and repositories that read from it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,25 +14,25 @@ use sigstore_tuf::{Error as TufError, MetadataStore, Repository};
 use crate::error::{Error, Result};
 use crate::transport::{Failure, Transport};
 
-/// How far a clock may lie behind the last time a registry was seen, or signed.
+/// How far a clock may be behind the last refresh or signature of a registry.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(24);
-/// The largest state file that is read back, in bytes.
-const MAX_STATE: u64 = 64 * 1024 * 1024;
+/// The largest state file.
+const MAX_STATE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What is kept of a registry between runs: the files of the last complete refresh, as they were signed.
+/// The state of a registry between runs: the files of the last complete refresh, as signed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     format: Format<1>,
-    /// The latest time at which its signatures were found valid.
+    /// The latest time at which its signatures were valid.
     pub(super) last_seen: Timestamp,
-    /// Verified once already; verified again from the pinned root on every use.
+    /// Verified when they were stored, and again from the pinned root on every use.
     files: BTreeMap<String, String>,
 }
 
 impl State {
     pub(super) fn load(home: &Home, id: &RegistryId) -> Result<Option<Self>> {
-        Ok(home.registry_state(id).at("state.json").read_json(MAX_STATE, 1)?)
+        Ok(home.registry_state(id).at("state.json").read_json(MAX_STATE_BYTES, 1)?)
     }
 
     pub(super) fn check_clock(&self, id: &RegistryId, now: Timestamp) -> Result<()> {
@@ -42,12 +42,12 @@ impl State {
         Ok(())
     }
 
-    /// The newest root that was seen.
+    /// The newest known root.
     pub(super) fn root(&self) -> Option<&[u8]> {
         self.files.get("root.json").map(String::as_bytes)
     }
 
-    /// Replaces the state, unless another process has meanwhile stored a newer one.
+    /// Replaces the state, unless another process stored a newer one meanwhile.
     pub(super) fn commit(home: &Home, id: &RegistryId, memory: &Memory, now: Timestamp) -> Result<()> {
         let dir = home.registry_state(id);
         let lock = dir.at("state.lock").open_lock()?;
@@ -62,7 +62,7 @@ impl State {
         Ok(dir.at("state.json").write_json(&new)?)
     }
 
-    /// Root and timestamp version: what orders two states.
+    /// The versions of root and timestamp, which order two states.
     fn versions(&self) -> (u64, u64) {
         let version =
             |name: &str| self.files.get(name).and_then(|text| signed_version(text)).unwrap_or_default();
@@ -70,9 +70,9 @@ impl State {
     }
 }
 
-/// Whether a clock is further behind what has happened than clocks differ.
-pub(super) fn is_behind(now: Timestamp, happened: Timestamp) -> bool {
-    now.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX) < happened
+/// Whether a clock is behind a past event by more than the tolerance.
+pub(super) fn is_behind(now: Timestamp, past: Timestamp) -> bool {
+    now.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX) < past
 }
 
 fn signed_version(text: &str) -> Option<u64> {
@@ -101,7 +101,7 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// All files; signed metadata is JSON and so always text.
+    /// All files. Signed metadata is JSON, and therefore always text.
     fn texts(&self) -> BTreeMap<String, String> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files
@@ -117,7 +117,7 @@ impl MetadataStore for Memory {
     }
 
     fn store(&self, name: &str, bytes: &[u8]) -> sigstore_tuf::Result<()> {
-        // Commands go to the store by digest; a snapshot is kept once, without its version.
+        // Commands are stored by digest; a snapshot is stored once, without its version.
         if !name.starts_with("targets/plugins/") && !name.ends_with(".snapshot.json") {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), bytes.to_vec());
         }
@@ -125,15 +125,15 @@ impl MetadataStore for Memory {
     }
 }
 
-/// Serves an author's role from memory while its version is the one asked for, and all else from the registry.
-pub(super) struct Remembering {
+/// Serves an author's role from memory if it has the requested version, and everything else from the registry.
+pub(super) struct CachingRepository {
     pub(super) transport: Transport,
     pub(super) memory: Memory,
 }
 
-impl Repository for Remembering {
+impl Repository for CachingRepository {
     fn fetch_metadata<'a>(&'a self, name: &'a str, max_length: u64) -> FetchFuture<'a> {
-        if let Some(bytes) = remembered_role(&self.memory, name) {
+        if let Some(bytes) = cached_role(&self.memory, name) {
             return Box::pin(std::future::ready(Ok(Some(bytes))));
         }
         self.transport.fetch_metadata(name, max_length)
@@ -144,29 +144,26 @@ impl Repository for Remembering {
     }
 }
 
-/// Serves only what was seen before.
-pub(super) struct Offline(pub(super) Memory);
+/// Serves only from memory.
+pub(super) struct OfflineRepository(pub(super) Memory);
 
-impl Repository for Offline {
+impl Repository for OfflineRepository {
     fn fetch_metadata<'a>(&'a self, name: &'a str, _max_length: u64) -> FetchFuture<'a> {
         let found = match name {
             "timestamp.json" => self.0.get(name),
-            _ => remembered_role(&self.0, name),
+            _ => cached_role(&self.0, name),
         };
         Box::pin(std::future::ready(Ok(found)))
     }
 
     fn fetch_target<'a>(&'a self, path: &'a str, _max_length: u64) -> FetchFuture<'a> {
-        let failure = Failure::Unreachable(format!("{path} was not fetched before"));
-        Box::pin(std::future::ready(Err(TufError::transport_with_source(
-            "the registry is not asked",
-            failure,
-        ))))
+        let failure = Failure::Unreachable(format!("{path} is not cached"));
+        Box::pin(std::future::ready(Err(TufError::transport_with_source("offline", failure))))
     }
 }
 
-/// `7.author-x.json` where `author-x.json` is remembered with version 7.
-fn remembered_role(memory: &Memory, name: &str) -> Option<Vec<u8>> {
+/// The author's role for a name such as `7.author-x.json`, if it is cached in that version.
+fn cached_role(memory: &Memory, name: &str) -> Option<Vec<u8>> {
     let (version, file) = name.split_once('.')?;
     if !file.starts_with("author-") {
         return None;

@@ -1,4 +1,4 @@
-//! From verified metadata to a [`View`]: the index, and what each owner really signed.
+//! Makes a [`View`] from verified metadata: the index, and what each owner signed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use sigstore_tuf::{Error as TufError, Updater};
 
 use super::state::is_behind;
 use super::{from_tuf, ready};
-use crate::MAX_INDEX;
+use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
 use crate::index::{self, Index, Listed, Release, View};
 use crate::parts::{Part, PartKind, Parts, Program, Runtime};
@@ -20,13 +20,13 @@ use crate::parts::{Part, PartKind, Parts, Program, Runtime};
 /// Reads the index and every owner's role into a [`View`].
 pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Result<View> {
     let untrusted = |reason: String| Error::Untrusted { registry: id.clone(), reason };
-    // The index must come from the admins themselves; a delegated role may not stand in for them.
+    // The admins themselves must sign the index; a delegated role does not count.
     let target = targets(updater, "targets")
         .and_then(|t| t.target(index::PATH))
         .cloned()
-        .ok_or_else(|| untrusted(format!("its admins do not sign {}", index::PATH)))?;
-    if target.length > MAX_INDEX {
-        return Err(untrusted(format!("{} is larger than {MAX_INDEX} bytes", index::PATH)));
+        .ok_or_else(|| untrusted(format!("role targets does not sign {}", index::PATH)))?;
+    if target.length > MAX_INDEX_BYTES {
+        return Err(untrusted(format!("{} is larger than {MAX_INDEX_BYTES} bytes", index::PATH)));
     }
     let bytes = match updater.find_cached_target(&target, index::PATH) {
         Some(bytes) => bytes,
@@ -43,7 +43,7 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
                 listed.releases = releases;
             }
             Err(OwnerError::Tuf(e)) => match from_tuf(id, &e) {
-                // One author's bad or expired signature takes down that author's commands and no others.
+                // An invalid or expired author role disables the commands of that author only.
                 Error::Untrusted { reason, .. } => listed.problem = Some(reason),
                 error => return Err(error),
             },
@@ -63,7 +63,7 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
     let (Some(timestamp), Some(snapshot), Some(top)) =
         (trusted.timestamp(), trusted.snapshot(), trusted.targets_role("targets"))
     else {
-        return Err(untrusted("its refresh is incomplete".into()));
+        return Err(untrusted("timestamp, snapshot or targets is missing".into()));
     };
     let expires = timestamp.expires.min(snapshot.expires).min(top.expires).min(trusted.root().expires);
     let signed_at = |extra: &BTreeMap<String, Value>| extra.get(index::SIGNED_AT)?.as_str()?.parse().ok();
@@ -94,14 +94,14 @@ impl From<TufError> for OwnerError {
     }
 }
 
-/// Loads the owner's role, makes sure that nobody else can sign for `name`, and lists its releases.
+/// Loads the owner's role, checks that no other role can sign for `name`, and lists its releases.
 fn owner_role(
     updater: &mut Updater,
     name: &PluginName,
     role: &str,
     now: Timestamp,
 ) -> Result<(Vec<String>, BTreeMap<Version, Release>), OwnerError> {
-    // TUF takes the first delegation whose paths match; looking for any file of the plugin loads it.
+    // TUF uses the first delegation whose paths match; looking up any file of the plugin loads its role.
     let probe = format!("plugins/{name}/0.0.0/plugin.wasm");
     let top = targets(updater, "targets").ok_or(TufError::NotRefreshed)?;
     let mut first = None;
@@ -112,15 +112,18 @@ fn owner_role(
         }
     }
     let Some(first) = first else {
-        return Err(OwnerError::Reason(format!("nobody may sign plugins/{name}")));
+        return Err(OwnerError::Reason(format!("plugins/{name} is not delegated to any role")));
     };
     if first.name != role || !first.terminating {
-        return Err(OwnerError::Reason(format!("plugins/{name} is signed by {}, not by {role}", first.name)));
+        return Err(OwnerError::Reason(format!(
+            "plugins/{name} is delegated to {}, not to {role}",
+            first.name
+        )));
     }
     let keyids = first.keyids.clone();
     ready(updater.get_target_info(&probe, now))?;
     let Some(targets) = targets(updater, role) else {
-        // Delegated, but nothing was published yet.
+        // Delegated, but nothing is published yet.
         return Ok((keyids, BTreeMap::new()));
     };
     Ok((keyids, releases(name, targets)))
@@ -130,7 +133,7 @@ fn targets<'a>(updater: &'a Updater, role: &str) -> Option<&'a Targets> {
     updater.trusted().targets_role(role)
 }
 
-/// The complete releases of `name` that a role signs. A release with a missing or malformed part does not exist.
+/// The complete releases of `name` that a role signs. A release with a missing or malformed part is ignored.
 fn releases(name: &PluginName, targets: &Targets) -> BTreeMap<Version, Release> {
     let prefix = format!("plugins/{name}/");
     let programs = PartKind::ALL.into_iter().filter(|kind| kind.is_program());

@@ -1,4 +1,4 @@
-//! What clients see of a publication: complete, stopped at any file, or made from a tampered staging.
+//! What clients see of a publication that is complete, interrupted, or made from a tampered staging folder.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -23,7 +23,7 @@ fn files(publication: &Publication) -> Files {
     publication.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect()
 }
 
-/// What a client offers after a refresh.
+/// The commands that a client offers after a refresh.
 fn offers(view: &View) -> String {
     format!("{:?} {:?}", view.plugins, view.blocked)
 }
@@ -43,7 +43,7 @@ fn client(fixture: &Fixture, root: &[u8], home: Option<&str>, now: Timestamp) ->
     trust::refresh(&fixture.home(), &registry, &Options::at(now)).map(|session| offers(session.view()))
 }
 
-/// Puts the published folder back and adds the first of the files.
+/// Restores the published folder and adds the files.
 fn written(fixture: &Fixture, before: &str, files: &[(PathBuf, Vec<u8>)]) {
     let _ = fs_err::remove_dir_all(fixture.path("published"));
     copy_dir(&fixture.path(before), &fixture.path("published"));
@@ -55,7 +55,7 @@ fn written(fixture: &Fixture, before: &str, files: &[(PathBuf, Vec<u8>)]) {
 }
 
 /// Stops the publication of `staging` before, between and after its files. Each time, clients see the old state or the
-/// new one. Where `resume` says so, assembling once more publishes it.
+/// new one. Where `resume` is true, assembling again publishes it.
 fn stop_everywhere(
     fixture: &Fixture,
     staging: &str,
@@ -97,7 +97,7 @@ fn stop_everywhere(
         if !resume(&files[stop..]) {
             continue;
         }
-        // Where all of it is published, the old keys are gone for good.
+        // Once all of it is published, the old keys are no longer valid.
         let known: &[&SigningKey] =
             if stop == files.len() { &[&fixture.keys.snapshot, &fixture.keys.timestamp] } else { online };
         prepare(known).unwrap().write().unwrap();
@@ -182,11 +182,11 @@ fn failed_write_leaves_old_state_and_can_be_repeated() {
     fixture.save("before");
     for (path, _) in new_files {
         fixture.restore("before");
-        // No file can be put where a folder is.
+        // A folder in place of the file makes the write fail.
         let obstacle = fixture.path("published").join(path);
         fs_err::create_dir_all(obstacle.join("full")).unwrap();
         let prepared = fixture.prepare(Some("staging"), later);
-        // A root is looked for before anything is written.
+        // A root is read before anything is written.
         assert_eq!(prepared.is_err(), path.ends_with("2.root.json"), "{}", path.display());
         if let Ok(prepared) = prepared {
             prepared.write().unwrap_err();
@@ -227,17 +227,17 @@ fn event() -> impl Strategy<Value = Event> {
 
 const PLUGINS: [(&str, &str); 3] = [("hello", "alice"), ("train", "alice"), ("audit", "bob")];
 
-/// A registry in the course of its life.
-struct Life {
+/// A registry that changes over time.
+struct History {
     fixture: Fixture,
     now: Timestamp,
     minor: [u64; 3],
     notes: [String; 3],
 }
 
-impl Life {
-    /// Makes it happen. Keys that are replaced but may still sign are given back.
-    fn happen(&mut self, event: &Event) -> Vec<SigningKey> {
+impl History {
+    /// Applies an event. Returns replaced keys that may still sign.
+    fn apply(&mut self, event: &Event) -> Vec<SigningKey> {
         let fixture = &mut self.fixture;
         self.now += hours(1);
         let now = self.now;
@@ -298,16 +298,16 @@ proptest! {
     #[test]
     fn clients_accept_every_publication_stopped_at_any_file(events in prop::collection::vec(event(), 1..4)) {
         let fixture = Fixture::published();
-        let mut life = Life { fixture, now: start(), minor: [1, 0, 0], notes: Default::default() };
+        let mut history = History { fixture, now: start(), minor: [1, 0, 0], notes: Default::default() };
         for (n, event) in events.iter().enumerate() {
-            let old = life.happen(event);
+            let old = history.apply(event);
             let staging = format!("staging-{n}");
-            life.fixture.stage(&staging, life.now).unwrap();
-            life.fixture.sign_all(&staging);
-            let keys: Vec<&SigningKey> = online(&life.fixture).into_iter().chain(&old).collect();
-            // Before a client can see anything of it, and between the files that it sees.
+            history.fixture.stage(&staging, history.now).unwrap();
+            history.fixture.sign_all(&staging);
+            let keys: Vec<&SigningKey> = online(&history.fixture).into_iter().chain(&old).collect();
+            // Before clients see any of it, and between the files that they see.
             let resume = |left: &[(PathBuf, Vec<u8>)]| left.len() < 3;
-            stop_everywhere(&life.fixture, &staging, life.now, &keys, resume);
+            stop_everywhere(&history.fixture, &staging, history.now, &keys, resume);
         }
     }
 }
@@ -347,7 +347,7 @@ impl Mutation {
         let (parent, name) = at.rsplit_once('/').unwrap_or_default();
         let name = name.replace("~1", "/").replace("~0", "~");
         match (self.kind, document.pointer_mut(parent).unwrap()) {
-            // Remove, or rename, a field.
+            // Remove or rename a field.
             (0, Value::Object(fields)) => drop(fields.remove(&name)),
             (1, Value::Object(fields)) => {
                 if let Some(value) = fields.remove(&name) {
@@ -379,7 +379,7 @@ fn releases(view: &View) -> Vec<(String, Parts)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
-    /// Even if everybody who must sign does sign it.
+    /// Even if it has all required signatures.
     #[test]
     fn tampered_staging_is_refused_or_accepted_by_clients(
         role in prop::sample::select(vec!["root", "targets", "author-alice"]),
@@ -412,7 +412,7 @@ proptest! {
                 let session = fixture.refresh(now).unwrap();
                 prop_assert_eq!(offers(session.view()), offers(seen.view()));
                 let new = releases(session.view());
-                // Nothing that was published is gone or different, and what is new arrives.
+                // No published release is removed or changed, and the new one is available.
                 prop_assert!(old.iter().all(|release| new.contains(release)), "{:?} {:?}", old, new);
                 let fetched = fetch(&session, "hello").unwrap();
                 prop_assert_eq!(fetched.program(), b"\0asm hello 2");

@@ -1,4 +1,4 @@
-//! Commands in the program: checked as those of a home are, and stopped by what a home holds against them.
+//! Built-in commands are checked like added ones, and stopped by a block.
 
 use kf_core::Kind;
 use kf_home::lock::NameLock;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::fixture::*;
 
-/// The receipt of hello as it would be released, from one that was added.
+/// The receipt of hello as a built-in command, made from one that was added.
 fn released(fixture: &Fixture) -> Receipt {
     let session = fixture.refresh(start()).unwrap();
     let fetched = session.fetch(&resolve(&session, "hello").unwrap()).unwrap();
@@ -25,7 +25,7 @@ fn leaked(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
-fn carrying(receipt: &Value, component: &[u8]) -> BuiltIns {
+fn built_ins(receipt: &Value, component: &[u8]) -> BuiltIns {
     let mut packed = Vec::new();
     brotli::BrotliCompress(&mut &*component, &mut packed, &brotli::enc::BrotliEncoderParams::default())
         .unwrap();
@@ -44,11 +44,11 @@ fn released_command_is_found_with_its_component() {
     let receipt = released(&fixture);
     let Origin::BuiltIn { owner, keyids } = &receipt.origin else { panic!("{:?}", receipt.origin) };
     assert_eq!((owner.as_str(), keyids.as_slice()), ("alice", [fixture.alice().id().to_owned()].as_slice()));
-    let carried = carrying(&serde_json::to_value(&receipt).unwrap(), b"\0asm hello");
-    assert_eq!(carried.receipt(&name("hello")).unwrap(), Some(receipt.clone()));
-    assert_eq!(carried.component(&receipt).unwrap(), b"\0asm hello");
-    assert_eq!(carried.receipt(&name("train")).unwrap(), None);
-    assert_eq!(carried.names().collect::<Vec<_>>(), [name("hello")]);
+    let commands = built_ins(&serde_json::to_value(&receipt).unwrap(), b"\0asm hello");
+    assert_eq!(commands.receipt(&name("hello")).unwrap(), Some(receipt.clone()));
+    assert_eq!(commands.component(&receipt).unwrap(), b"\0asm hello");
+    assert_eq!(commands.receipt(&name("train")).unwrap(), None);
+    assert_eq!(commands.names().collect::<Vec<_>>(), [name("hello")]);
     assert!(built_in::released(&receipt, start()).is_err(), "it is released already");
 }
 
@@ -67,7 +67,7 @@ fn changed_receipt_is_refused() {
     for (pointer, value) in changes {
         let mut changed = receipt.clone();
         *changed.pointer_mut(pointer).unwrap() = value;
-        let refused = carrying(&changed, b"\0asm hello").receipt(&name("hello"));
+        let refused = built_ins(&changed, b"\0asm hello").receipt(&name("hello"));
         assert!(refused.is_err(), "{pointer}");
     }
 }
@@ -79,47 +79,47 @@ fn component_with_another_digest_is_refused() {
     let value = serde_json::to_value(&receipt).unwrap();
     let bomb = vec![0; 64 << 20];
     for component in [b"".as_slice(), b"\0asm hell", b"\0asm hellO", b"\0asm hello!", &bomb] {
-        let refused = carrying(&value, component).component(&receipt).unwrap_err();
+        let refused = built_ins(&value, component).component(&receipt).unwrap_err();
         assert!(matches!(refused, Error::Tampered { .. }), "{refused}");
         assert_eq!(refused.kind(), Kind::Untrusted);
     }
-    let broken = BuiltIn { name: "hello", receipt: "", manifest: "", component: b"no Brotli" };
+    let broken = BuiltIn { name: "hello", receipt: "", manifest: "", component: b"not Brotli" };
     assert!(BuiltIns::new(Box::leak(Box::new([broken])), None).component(&receipt).is_err());
     assert!(BuiltIns::default().component(&receipt).is_err(), "absent");
 }
 
 #[test]
-fn block_is_kept_until_its_registry_lifts_it() {
+fn block_is_kept_until_its_registry_removes_it() {
     let fixture = Fixture::published();
     let (home, receipt) = (fixture.home(), released(&fixture));
-    let carried = carrying(&serde_json::to_value(&receipt).unwrap(), b"\0asm hello");
+    let commands = built_ins(&serde_json::to_value(&receipt).unwrap(), b"\0asm hello");
     let mut view = fixture.refresh(start()).unwrap().view().clone();
     let sha256 = receipt.program_digest();
     view.blocked = vec![kf_registry::index::Block { sha256, reason: "it was stolen".to_owned() }];
-    built_in::follow(&home, carried, &view).unwrap();
+    built_in::update_blocks(&home, commands, &view).unwrap();
     let blocked =
         Some(Blocked { sha256, registry: view.registry.clone(), reason: "it was stolen".to_owned() });
     assert_eq!(built_in::decision(&home, &name("hello")).unwrap().blocked, blocked);
 
-    // Another registry that knows nothing of it changes nothing, and switching it off and on neither.
+    // Neither another registry without the block nor switching it off and on changes it.
     let mut other = view.clone();
     other.blocked.clear();
     other.registry = kf_core::RegistryId::parse("other").unwrap();
-    built_in::follow(&home, carried, &other).unwrap();
-    built_in::forget(&home, carried, &other.registry).unwrap();
+    built_in::update_blocks(&home, commands, &other).unwrap();
+    built_in::forget(&home, commands, &other.registry).unwrap();
     {
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
-        built_in::switch(&home, &lock, false).unwrap();
+        built_in::set_enabled(&home, &lock, false).unwrap();
         assert_eq!(
             built_in::decision(&home, &name("hello")).unwrap(),
             Decision { off: true, blocked: blocked.clone() }
         );
-        built_in::switch(&home, &lock, true).unwrap();
+        built_in::set_enabled(&home, &lock, true).unwrap();
     }
     assert_eq!(built_in::decision(&home, &name("hello")).unwrap().blocked, blocked);
 
     view.blocked.clear();
-    built_in::follow(&home, carried, &view).unwrap();
+    built_in::update_blocks(&home, commands, &view).unwrap();
     assert_eq!(built_in::decision(&home, &name("hello")).unwrap(), Decision::default());
-    assert!(!home.built_in(&name("hello")).exists(), "nothing is left to say");
+    assert!(!home.built_in(&name("hello")).exists(), "no decision is left");
 }

@@ -1,4 +1,4 @@
-//! A small registry with its keys, a user's home, and the means to tamper with both.
+//! A small registry with its keys, a user's home, and functions to tamper with both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use kf_registry::transport::Url;
 use kf_registry::trust::{self, Fetched, Options, Session};
 use serde_json::{Value, json};
 
-/// The time at which every test starts.
+/// The time when every test starts.
 pub(crate) fn start() -> Timestamp {
     "2026-11-21T08:00:00Z".parse().unwrap()
 }
@@ -46,7 +46,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// With hello 0.1.0 built, and nothing published yet.
+    /// With hello 0.1.0 built, not published yet.
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let alice = AuthorId::parse("alice").unwrap();
@@ -72,14 +72,14 @@ impl Fixture {
         fixture
     }
 
-    /// The same, published once at [`start`].
+    /// The same, published at [`start`].
     pub(crate) fn published() -> Self {
         let fixture = Self::new();
         fixture.build(start()).unwrap();
         fixture
     }
 
-    /// An empty one with the keys that another has saved in its folder `keys`.
+    /// An empty one with the keys that another saved in its folder `keys`.
     pub(crate) fn with_keys_of(other: &Self) -> Self {
         Self { dir: tempfile::tempdir().unwrap(), keys: KeyRing::load(&other.path("keys")).unwrap() }
     }
@@ -221,7 +221,7 @@ impl Fixture {
         })
     }
 
-    /// Puts the next root into the reviewed text: the published one with a change, and without signatures.
+    /// Adds the next root to the reviewed text: the published one with a change, without signatures.
     pub(crate) fn next_root(&self, now: Timestamp, change: impl FnOnce(&mut Value)) {
         let mut body = self.body("root.json");
         let version = body["version"].as_u64().unwrap() + 1;
@@ -237,7 +237,7 @@ impl Fixture {
         fs_err::read(self.path("published/metadata/1.root.json")).unwrap()
     }
 
-    /// The first root as it is pinned; none before there is one.
+    /// The first root as it is pinned, if there is one.
     pub(crate) fn pinned(&self) -> Option<Vec<u8>> {
         let places = ["published/metadata/1.root.json", "source/root/1.root.json"];
         places.iter().find_map(|place| fs_err::read(self.path(place)).ok())
@@ -260,7 +260,7 @@ impl Fixture {
         trust::refresh(&self.home(), &self.registry(), &Options::at(now))
     }
 
-    /// Keeps a copy of what is published, to serve it again later.
+    /// Copies the published folder, to serve it again later.
     pub(crate) fn save(&self, to: &str) {
         self.save_dir("published", to);
     }
@@ -274,7 +274,7 @@ impl Fixture {
         copy_dir(&self.path(from), &self.path("published"));
     }
 
-    /// The published metadata file of a role, by name without version; the newest version.
+    /// The newest published metadata file of a role, by name without version.
     pub(crate) fn metadata(&self, role: &str) -> PathBuf {
         let dir = self.path("published/metadata");
         if role == "timestamp.json" {
@@ -289,8 +289,8 @@ impl Fixture {
         value["signed"].clone()
     }
 
-    /// Publishes an attacker's `body` as the next version of the online roles require it: `role` is written
-    /// with its own version, and snapshot and timestamp follow, properly signed, as by stolen online keys.
+    /// Publishes an attacker's `body` as the next version of `role`, with a valid snapshot and timestamp, as with
+    /// stolen online keys.
     pub(crate) fn publish_role(&self, role: &str, body: &Value, keys: &[&SigningKey]) {
         let bytes = signed(body, keys);
         let version = body["version"].as_u64().unwrap();
@@ -330,12 +330,12 @@ impl Fixture {
     }
 }
 
-/// Stands for the sandbox.
+/// Stands in for the sandbox.
 fn describe(_: &PluginName, _: &[u8]) -> Result<Vec<u8>, String> {
     Ok(json!({ "format": 1, "commands": [] }).to_string().into_bytes())
 }
 
-/// A metadata file with `body`, signed by anybody.
+/// A metadata file with `body`, signed with `keys`.
 pub(crate) fn signed(body: &Value, keys: &[&SigningKey]) -> Vec<u8> {
     let canonical = sigstore_tuf::canonical_json::to_canonical_bytes(body).unwrap();
     let signatures: Vec<Value> =
@@ -365,7 +365,7 @@ pub(crate) fn fetch(session: &Session, plugin: &str) -> Result<Fetched> {
     session.fetch(&resolve(session, plugin)?)
 }
 
-/// What `kf command add` does once its user said yes.
+/// What `kf command add` does after consent.
 pub(crate) fn install(home: &Home, fetched: &Fetched, now: Timestamp) -> Result<Receipt> {
     let lock = NameLock::acquire(home, &fetched.resolved.name, |_| {})?;
     Store::open(home)?.put(fetched)?;
@@ -383,7 +383,7 @@ pub(crate) fn quick(now: Timestamp, limit: Duration) -> Options {
     Options { refresh_limit: limit, fetch_limit: limit, ..Options::at(now) }
 }
 
-/// Every file below `dir` with its bytes, to see that nothing changed.
+/// Every file below `dir` with its bytes, to check that nothing changed.
 pub(crate) fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![dir.to_owned()];

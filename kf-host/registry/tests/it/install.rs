@@ -29,7 +29,7 @@ fn two_commands() -> Fixture {
 }
 
 #[test]
-fn a_command_is_found_verified_kept_and_read_back() {
+fn command_is_resolved_fetched_stored_and_removed() {
     let fixture = Fixture::published();
     let session = fixture.refresh(start()).unwrap();
     let resolved = resolve(&session, "hello").unwrap();
@@ -64,7 +64,7 @@ fn a_command_is_found_verified_kept_and_read_back() {
 }
 
 #[test]
-fn the_newest_that_fits_is_chosen_and_yanked_ones_only_by_version() {
+fn newest_match_is_resolved_and_yanked_only_by_version() {
     let fixture = Fixture::published();
     for (hours, version) in [(1, "0.2.0"), (2, "0.3.0"), (3, "1.0.0-rc.1")] {
         fixture.artifact("hello", version, version.as_bytes());
@@ -95,7 +95,7 @@ fn the_newest_that_fits_is_chosen_and_yanked_ones_only_by_version() {
 }
 
 #[test]
-fn requests_read_as_people_type_them() {
+fn request_parses_registry_name_and_version() {
     let request = Request::parse("team/train@^1.2").unwrap();
     assert_eq!(request.registry.unwrap().as_str(), "team");
     assert_eq!(request.want.to_string(), "^1.2");
@@ -106,7 +106,7 @@ fn requests_read_as_people_type_them() {
 }
 
 #[test]
-fn a_replacement_answers_and_the_old_command_comes_back() {
+fn replacement_runs_until_command_is_restored() {
     let fixture = two_commands();
     let home = fixture.home();
     add(&fixture, "hello", start()).unwrap();
@@ -115,18 +115,18 @@ fn a_replacement_answers_and_the_old_command_comes_back() {
     add(&fixture, "audit", start()).unwrap();
 
     slot::replace(&home, &lock, &audit).unwrap();
-    assert_eq!(slot::answering(&home, &hello).unwrap(), audit);
-    assert_eq!(slot::answering(&home, &audit).unwrap(), audit);
-    assert_eq!(slot::answered_by(&home, &audit).unwrap(), std::slice::from_ref(&hello));
+    assert_eq!(slot::resolve(&home, &hello).unwrap(), audit);
+    assert_eq!(slot::resolve(&home, &audit).unwrap(), audit);
+    assert_eq!(slot::replaced_by(&home, &audit).unwrap(), std::slice::from_ref(&hello));
     assert!(receipt::read(&home, &hello).unwrap().is_some(), "the replaced command stays installed");
 
     slot::restore(&home, &lock).unwrap();
-    assert_eq!(slot::answering(&home, &hello).unwrap(), hello);
+    assert_eq!(slot::resolve(&home, &hello).unwrap(), hello);
     slot::restore(&home, &lock).unwrap();
 }
 
 #[test]
-fn a_second_change_of_one_name_hears_who_is_at_it() {
+fn second_lock_of_name_reports_its_holder() {
     let home = Home::under(tempfile::tempdir().unwrap().path().join("home"));
     let held = NameLock::try_acquire(&home, &name("hello")).unwrap();
     let error = NameLock::try_acquire(&home, &name("hello")).unwrap_err();
@@ -137,19 +137,19 @@ fn a_second_change_of_one_name_hears_who_is_at_it() {
     let waiting = std::thread::spawn({
         let home = home.clone();
         move || {
-            let (told, heard) = std::sync::mpsc::channel();
-            NameLock::acquire(&home, &name("hello"), |pid| told.send(pid).unwrap()).unwrap();
-            heard.try_recv()
+            let (sender, receiver) = std::sync::mpsc::channel();
+            NameLock::acquire(&home, &name("hello"), |pid| sender.send(pid).unwrap()).unwrap();
+            receiver.try_recv()
         }
     });
-    // Given back either before or while the other waits; both end with the other holding it.
+    // Released before or while the other waits: either way the other acquires it.
     drop(held);
     waiting.join().unwrap().ok();
     NameLock::try_acquire(&home, &name("hello")).unwrap();
 }
 
 #[test]
-fn a_lock_only_covers_its_own_name() {
+fn lock_covers_only_its_name() {
     let fixture = two_commands();
     let home = fixture.home();
     let receipt = add(&fixture, "hello", start()).unwrap();
@@ -158,7 +158,7 @@ fn a_lock_only_covers_its_own_name() {
 }
 
 #[test]
-fn sixteen_adds_at_once_end_as_one_after_the_other_would() {
+fn concurrent_adds_all_succeed() {
     let fixture = two_commands();
     std::thread::scope(|scope| {
         for n in 0..16 {
@@ -179,8 +179,8 @@ fn sixteen_adds_at_once_end_as_one_after_the_other_would() {
 
 /// Not a test: the process that the next test kills.
 #[test]
-#[ignore = "run by a_kill_at_any_moment_leaves_the_old_state_or_the_new"]
-fn child_that_adds_until_it_is_killed() {
+#[ignore = "run by kill_at_any_moment_leaves_old_or_new_state"]
+fn child_that_adds_until_killed() {
     let Some(dir) = std::env::var_os("KF_TEST_DIR") else { return };
     let home = Home::under(std::path::Path::new(&dir).join("home"));
     let root = fs_err::read(std::path::Path::new(&dir).join("published/metadata/1.root.json")).unwrap();
@@ -200,12 +200,12 @@ fn child_that_adds_until_it_is_killed() {
 }
 
 #[test]
-fn a_kill_at_any_moment_leaves_the_old_state_or_the_new() {
+fn kill_at_any_moment_leaves_old_or_new_state() {
     let fixture = Fixture::published();
     let home = fixture.home();
     for round in 0..12 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "install::child_that_adds_until_it_is_killed", "--nocapture"])
+            .args(["--ignored", "--exact", "install::child_that_adds_until_killed", "--nocapture"])
             .env("KF_TEST_DIR", fixture.dir.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -216,7 +216,7 @@ fn a_kill_at_any_moment_leaves_the_old_state_or_the_new() {
         child.kill().unwrap();
         child.wait().unwrap();
 
-        // Installed means complete; not installed means that adding works.
+        // If it is installed it is complete, and otherwise adding it works.
         if home.store().exists() {
             let store = Store::open(&home).unwrap();
             if let Some(receipt) = receipt::read(&home, &name("hello")).unwrap() {
@@ -233,7 +233,7 @@ fn a_kill_at_any_moment_leaves_the_old_state_or_the_new() {
 }
 
 #[test]
-fn a_broken_receipt_disables_only_itself() {
+fn broken_receipt_disables_only_its_command() {
     let fixture = two_commands();
     let home = fixture.home();
     add(&fixture, "hello", start()).unwrap();
@@ -242,16 +242,16 @@ fn a_broken_receipt_disables_only_itself() {
     let all = receipt::list(&home).unwrap();
     assert!(all.iter().any(|(n, r)| n.as_str() == "hello" && r.is_err()));
     assert!(all.iter().any(|(n, r)| n.as_str() == "audit" && r.is_ok()));
-    // Adding it again mends it.
+    // Adding it again repairs it.
     add(&fixture, "hello", start()).unwrap();
     assert!(receipt::list(&home).unwrap().iter().all(|(_, r)| r.is_ok()));
-    // One command's receipt under another's name is not that command.
+    // A receipt under another name is refused.
     fs_err::copy(home.receipt(&name("hello")), home.receipt(&name("audit"))).unwrap();
     assert!(receipt::read(&home, &name("audit")).is_err());
 }
 
 #[test]
-fn what_a_newer_kf_wrote_is_named_and_left_alone() {
+fn newer_format_is_reported_and_not_changed() {
     let fixture = Fixture::published();
     let home = fixture.home();
     let receipt = add(&fixture, "hello", start()).unwrap();
@@ -283,9 +283,9 @@ fn what_a_newer_kf_wrote_is_named_and_left_alone() {
     newer(state, 1, &|| fixture.refresh(start()).map(drop));
 }
 
-/// What an older kf wrote before the format changed is not guessed at.
+/// A receipt of an older format is not migrated.
 #[test]
-fn receipt_of_an_older_format_says_how_to_add_the_command_again() {
+fn receipt_of_older_format_hints_to_add_again() {
     let fixture = Fixture::published();
     let home = fixture.home();
     add(&fixture, "hello", start()).unwrap();
@@ -298,11 +298,11 @@ fn receipt_of_an_older_format_says_how_to_add_the_command_again() {
 }
 
 #[test]
-fn a_home_that_cannot_be_written_to_is_named() {
+fn unwritable_home_is_reported() {
     let fixture = Fixture::published();
     let session = fixture.refresh(start()).unwrap();
     let fetched = fetch(&session, "hello").unwrap();
-    // Tests may run as root, who is never denied; a file where a folder should be stops root, too.
+    // Tests may run as root, who can write anywhere; a file in place of a folder stops root as well.
     fixture.write("file", "");
     let home = Home::under(fixture.path("file/home"));
     let error = install(&home, &fetched, start()).unwrap_err();
@@ -316,7 +316,7 @@ fn a_home_that_cannot_be_written_to_is_named() {
 }
 
 #[test]
-fn native_code_is_found_for_its_engine_only_and_only_in_a_folder_of_ones_own() {
+fn native_code_is_opened_for_its_engine_and_in_own_folder_only() {
     let fixture = Fixture::published();
     let home = fixture.home();
     let receipt = add(&fixture, "hello", start()).unwrap();
@@ -335,7 +335,7 @@ fn native_code_is_found_for_its_engine_only_and_only_in_a_folder_of_ones_own() {
 }
 
 #[test]
-fn sweeping_keeps_what_is_wanted() {
+fn sweep_keeps_files_in_use() {
     let fixture = two_commands();
     let home = fixture.home();
     let keep = add(&fixture, "hello", start()).unwrap();
@@ -352,7 +352,7 @@ fn sweeping_keeps_what_is_wanted() {
 }
 
 #[test]
-fn consent_is_for_this_release_signer_and_rights() {
+fn consent_digest_binds_release_signer_and_rights() {
     let rule = |verb: &str| -> Value {
         serde_json::json!({ "apiGroups": [""], "resources": ["pods"], "verbs": [verb] })
     };

@@ -1,4 +1,4 @@
-//! What a user relies on, over real folders and a real HTTP server.
+//! Tests over real folders and a real HTTP server.
 
 #![expect(
     clippy::unwrap_used,

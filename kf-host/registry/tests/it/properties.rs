@@ -1,4 +1,4 @@
-//! Parsers and decisions against an independent oracle.
+//! Property tests of parsers and of resolving versions.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -15,13 +15,13 @@ use semver::{Version, VersionReq};
 
 use crate::fixture::start;
 
-fn is_one_plain_component(text: &str) -> bool {
+fn is_single_path_component(text: &str) -> bool {
     let mut parts = Path::new(text).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
 }
 
-/// Strings near the border: mostly right, with one odd character now and then.
-fn nearly_names() -> impl Strategy<Value = String> {
+/// Almost valid names, some with one invalid character.
+fn almost_names() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z][a-z0-9-]{0,42}",
         "[a-z]{1,5}[-_./\\\\ A-Z\u{0}\u{430}\u{202e}%~]{0,2}[a-z0-9]{0,5}",
@@ -31,21 +31,21 @@ fn nearly_names() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn an_accepted_name_is_safe_everywhere(text in nearly_names()) {
+    fn accepted_name_is_safe_as_path_and_json(text in almost_names()) {
         if let Ok(name) = PluginName::parse(&text) {
             prop_assert_eq!(name.as_str(), text.as_str());
             prop_assert!((2..=40).contains(&text.len()));
-            prop_assert!(is_one_plain_component(&text));
+            prop_assert!(is_single_path_component(&text));
             prop_assert!(text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')));
             prop_assert!(!text.starts_with('-') && !text.ends_with('-') && !text.contains("--"));
-            // On disk and on the wire it reads back the same.
+            // It round-trips through JSON.
             let json = serde_json::to_string(&name).unwrap();
             prop_assert_eq!(serde_json::from_str::<PluginName>(&json).unwrap(), name);
         }
     }
 
     #[test]
-    fn every_well_spelt_name_is_accepted_unless_reserved(text in "[a-z][a-z0-9]{1,12}(-[a-z0-9]{1,8}){0,3}|(com|lpt|nul|con)[0-9a-z]?") {
+    fn valid_name_is_accepted_unless_reserved(text in "[a-z][a-z0-9]{1,12}(-[a-z0-9]{1,8}){0,3}|(com|lpt|nul|con)[0-9a-z]?") {
         let reserved = kf_core::names::RESERVED.contains(&text.as_str());
         let port = text.len() == 4 && (text.starts_with("com") || text.starts_with("lpt"));
         let device = port && text.ends_with(|c: char| c.is_ascii_digit())
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn a_digest_has_one_spelling(bytes in any::<Vec<u8>>(), odd in "[0-9a-fA-Fg]{62,66}") {
+    fn digest_has_one_spelling(bytes in any::<Vec<u8>>(), odd in "[0-9a-fA-Fg]{62,66}") {
         let digest = Digest::of(&bytes);
         prop_assert_eq!(Digest::parse(&digest.to_string()).unwrap(), digest);
         if let Ok(parsed) = Digest::parse(&odd) {
@@ -63,19 +63,19 @@ proptest! {
     }
 
     #[test]
-    fn an_address_never_fails_to_be_judged(text in any::<String>()) {
+    fn parsed_url_round_trips(text in any::<String>()) {
         if let Ok(url) = Url::parse(&text) {
             prop_assert_eq!(Url::parse(&url.to_string()).unwrap(), url);
         }
     }
 
     #[test]
-    fn no_text_makes_the_manifest_parser_stumble(text in any::<String>()) {
+    fn manifest_parser_never_panics(text in any::<String>()) {
         let _ = Manifest::parse(&text);
     }
 
     #[test]
-    fn a_manifest_reads_back_as_it_was_written(
+    fn manifest_round_trips(
         name in "[a-z]{3,9}x", major in 0u64..99, minor in 0u64..99, summary in "[a-zA-Z0-9][ -~]{0,80}",
         verbs in prop::collection::vec("[a-z]{3,8}", 0..4),
     ) {
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn an_unknown_field_is_refused_in_every_table(field in "[a-z]{4,8}z", table in 0usize..3) {
+    fn unknown_field_is_refused_in_every_table(field in "[a-z]{4,8}z", table in 0usize..3) {
         let heads = ["format = 1\n", "[plugin]\n", "[permissions]\n"];
         let text = manifest("train", "1.0.0", "Train", &[]).replace("[[permissions", "[permissions]\n[[permissions");
         let head = heads[table];
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn text_that_would_steer_a_terminal_is_refused(
+    fn control_and_invisible_characters_are_refused(
         at in 0usize..5, c in prop::sample::select(vec!['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{ad}', '\u{2029}', '\u{3164}', '\u{fe0f}']),
     ) {
         let mut summary = String::from("Train");
@@ -111,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn resolution_takes_what_a_plain_search_would(
+    fn resolve_agrees_with_linear_search(
         facts in prop::collection::vec((0u64..3, 0u64..4, 0u64..3, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..12),
         req in prop::sample::select(vec!["*", "^0", "^1.1", "<1", ">=1, <2", "=2.0.0", "^9"]),
     ) {
@@ -125,11 +125,11 @@ proptest! {
         }
         let supported = |abi: &Version| *abi == Version::new(0, 1, 0);
         let req = VersionReq::parse(req).unwrap();
-        // The oracle: of all that may be taken, the one that nothing beats.
+        // The oracle: a linear search for the highest usable version.
         let mut best: Option<&Release> = None;
         for r in releases.values() {
-            let may = req.matches(&r.version) && !r.yanked && r.blocked.is_none() && supported(&r.abi);
-            if may && best.is_none_or(|b| r.version > b.version) {
+            let is_usable = req.matches(&r.version) && !r.yanked && r.blocked.is_none() && supported(&r.abi);
+            if is_usable && best.is_none_or(|b| r.version > b.version) {
                 best = Some(r);
             }
         }
@@ -141,7 +141,7 @@ proptest! {
         for r in releases.values() {
             let found = view.resolve(&name, &Want::Exact(r.version.clone()), &supported);
             prop_assert_eq!(found.is_ok(), r.blocked.is_none() && supported(&r.abi));
-            // An upgrade never goes down or sideways.
+            // An upgrade is always to a higher version.
             if let Ok(Some(newer)) = view.newer(&name, &r.version, &supported) {
                 prop_assert!(newer.version > r.version && !newer.yanked);
             }
@@ -149,10 +149,10 @@ proptest! {
     }
 
     #[test]
-    fn one_slip_of_the_finger_is_forgiven(name in "[a-z]{4,10}", at in 0usize..3, c in "[a-z]") {
-        let mut slipped = name.clone();
-        slipped.insert_str(at, &c);
-        prop_assert_eq!(nearest(&slipped, [name.as_str()]), [name.as_str()]);
+    fn nearest_finds_name_with_one_extra_letter(name in "[a-z]{4,10}", at in 0usize..3, c in "[a-z]") {
+        let mut typo = name.clone();
+        typo.insert_str(at, &c);
+        prop_assert_eq!(nearest(&typo, [name.as_str()]), [name.as_str()]);
     }
 }
 
@@ -197,7 +197,7 @@ fn view(releases: BTreeMap<Version, Release>) -> View {
 }
 
 #[test]
-fn names_kf_or_windows_need_and_lookalikes_are_refused() {
+fn reserved_device_and_lookalike_names_are_refused() {
     let long = "a".repeat(41);
     for bad in [
         "command",
@@ -238,7 +238,7 @@ fn names_kf_or_windows_need_and_lookalikes_are_refused() {
 }
 
 #[test]
-fn a_manifest_that_lacks_or_bends_something_is_refused() {
+fn incomplete_or_malformed_manifest_is_refused() {
     let good = manifest("train", "1.0.0", "Train", &[]);
     assert!(Manifest::parse(&good).is_ok());
     for field in ["format", "name", "version", "abi", "summary", "license"] {

@@ -1,4 +1,4 @@
-//! A publication builds on a folder that others can write to, some of them with the online keys.
+//! Publishing to a folder that others can write to, some of them with the online keys.
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Digest;
@@ -17,8 +17,8 @@ fn sign(fixture: &Fixture, staging: &str, role: &str, keys: &[&SigningKey]) {
     }
 }
 
-/// Adds hello 9.9.9 to the folder, in alice's role, which these keys sign. Snapshot and timestamp are properly signed,
-/// as by stolen online keys.
+/// Adds hello 9.9.9 to alice's role in the folder, signed with `keys`, and with valid snapshot and timestamp, as with
+/// stolen online keys.
 fn plant(fixture: &Fixture, keys: &[&SigningKey]) {
     let mut body = fixture.body("author-alice.json");
     let wasm = b"\0asm evil";
@@ -44,9 +44,9 @@ fn plant(fixture: &Fixture, keys: &[&SigningKey]) {
     fixture.publish_role("author-alice.json", &body, keys);
 }
 
-/// Neither a build nor a renewal of the online roles takes the folder for what it says, and nothing is written.
+/// Both a build and a renewal of the online roles refuse the folder and write nothing.
 #[track_caller]
-fn nothing_is_built(fixture: &Fixture, words: &str) {
+fn refuses_published(fixture: &Fixture, words: &str) {
     let before = tree(&fixture.path("published"));
     fixture.artifact("hello", "10.0.0", b"\0asm next");
     refused(fixture.build(later()), words);
@@ -57,18 +57,18 @@ fn nothing_is_built(fixture: &Fixture, words: &str) {
 }
 
 #[test]
-fn version_that_no_author_signed_is_not_built_upon() {
+fn published_version_without_author_signature_is_refused() {
     let fixture = Fixture::published();
     let mallory = SigningKey::generate().unwrap();
     plant(&fixture, &[]);
-    nothing_is_built(&fixture, "cannot build on");
+    refuses_published(&fixture, "invalid published file");
     let fixture = Fixture::published();
     plant(&fixture, &[&mallory]);
-    nothing_is_built(&fixture, "signature threshold not met");
+    refuses_published(&fixture, "signature threshold not met");
     let fixture = Fixture::published();
     plant(&fixture, &[fixture.bob(), &mallory]);
-    nothing_is_built(&fixture, "signature threshold not met");
-    // The author herself may.
+    refuses_published(&fixture, "signature threshold not met");
+    // The author herself may sign it.
     let fixture = Fixture::published();
     plant(&fixture, &[fixture.alice()]);
     fixture.artifact("hello", "10.0.0", b"\0asm next");
@@ -79,20 +79,20 @@ fn version_that_no_author_signed_is_not_built_upon() {
 }
 
 #[test]
-fn every_version_that_is_signed_is_named() {
+fn build_lists_every_signed_version() {
     let fixture = Fixture::new();
     let names = |built: publish::Built| -> Vec<(String, bool)> {
         built.signed.iter().map(|it| (format!("{} {}", it.name, it.version), it.new)).collect()
     };
     assert_eq!(names(fixture.build(start()).unwrap()), [("hello 0.1.0".to_owned(), true)]);
     assert_eq!(names(fixture.build(later()).unwrap()), []);
-    // Renewed when half of its life is over.
+    // Renewed after half of its lifetime.
     let renewed = names(fixture.build(start() + days(100)).unwrap());
     assert_eq!(renewed, [("hello 0.1.0".to_owned(), false)]);
 }
 
 #[test]
-fn author_below_threshold_is_not_built_upon() {
+fn published_author_role_below_threshold_is_refused() {
     let mut fixture = Fixture::published();
     let second = SigningKey::generate().unwrap();
     fixture.author("alice", &["hello", "train"], &[fixture.alice(), &second]);
@@ -105,15 +105,15 @@ fn author_below_threshold_is_not_built_upon() {
     fixture.assemble("staging", later()).unwrap();
     plant(&fixture, &[fixture.alice()]);
     refused(fixture.prepare(None, later()), "1/2");
-    // With both it would be hers.
+    // With a threshold of one it is accepted.
     fixture = Fixture::published();
     plant(&fixture, &[fixture.alice()]);
     fixture.prepare(None, later()).unwrap();
 }
 
-/// alice's key is stolen and taken away; what she published before stays, and what the thief signs later does not.
+/// alice's key is stolen and revoked: what she published stays, and what the thief signs later is refused.
 #[test]
-fn revoked_key_adds_nothing_and_its_past_versions_stay() {
+fn revoked_key_adds_nothing_and_keeps_past_versions() {
     let revoked = || {
         let fixture = Fixture::published();
         let fresh = SigningKey::generate().unwrap();
@@ -125,21 +125,21 @@ fn revoked_key_adds_nothing_and_its_past_versions_stay() {
         (fixture, fresh)
     };
     let (fixture, fresh) = revoked();
-    // The online roles are renewed although nobody may sign her role for the moment.
+    // The online roles are renewed although no key may sign her role at the moment.
     fixture.prepare(None, later()).unwrap().write().unwrap();
     fixture.stage_only(Some(&["author-alice"]), None, "alices", later()).unwrap();
     sign(&fixture, "alices", "author-alice", &[&fresh]);
     fixture.assemble("alices", later()).unwrap();
     assert_eq!(fetch(&fixture.refresh(later()).unwrap(), "hello").unwrap().program(), b"\0asm hello");
-    // That the admins vouched for her file costs them no signature once it is not needed.
+    // The admins need not sign again when their vouching is no longer needed.
     let staged = fixture.stage_only(None, None, "nothing", later()).unwrap();
     assert_eq!(staged.roles, []);
 
     let (fixture, _) = revoked();
     plant(&fixture, &[fixture.alice()]);
     refused(fixture.prepare(None, later()), "signature threshold not met");
-    refused(fixture.stage_only(Some(&["author-alice"]), None, "alices", later()), "cannot build on");
-    // Not by the old version number either.
+    refused(fixture.stage_only(Some(&["author-alice"]), None, "alices", later()), "invalid published file");
+    // Nor with the same version number.
     let (fixture, _) = revoked();
     let mut body = fixture.body("author-alice.json");
     body["targets"]["plugins/hello/0.1.0/plugin.toml"]["length"] = 1.into();
@@ -148,7 +148,7 @@ fn revoked_key_adds_nothing_and_its_past_versions_stay() {
 }
 
 #[test]
-fn author_who_left_is_kept_as_published() {
+fn versions_of_removed_author_are_kept() {
     let fixture = Fixture::new();
     fixture.artifact("audit", "1.0.0", b"\0asm audit");
     fixture.build(start()).unwrap();
@@ -162,12 +162,12 @@ fn author_who_left_is_kept_as_published() {
     let mut body = fixture.body("author-bob.json");
     body["version"] = 2.into();
     fixture.publish_role("author-bob.json", &body, &[fixture.bob()]);
-    refused(fixture.build(later()), "cannot build on");
+    refused(fixture.build(later()), "invalid published file");
 }
 
-/// Admins who sign what somebody else staged do not lose an author's versions, nor vouch for others.
+/// Staged targets neither lose the versions of an author nor vouch for others.
 #[test]
-fn staged_targets_keep_what_is_published_and_nothing_else() {
+fn staged_targets_keep_exactly_published_roles() {
     let staged = |change: fn(&mut Value)| {
         let fixture = Fixture::published();
         let fresh = SigningKey::generate().unwrap();
@@ -183,7 +183,7 @@ fn staged_targets_keep_what_is_published_and_nothing_else() {
         fixture.prepare(Some("staging"), later())
     };
     staged(|_| {}).unwrap();
-    let lost = "takes author-alice's keys away and does not keep what they signed";
+    let lost = "revokes the keys of author-alice without keeping what they signed";
     refused(staged(|body| drop(body.as_object_mut().unwrap().remove("x-kf-kept-authors"))), lost);
     refused(staged(|body| body["x-kf-kept-authors"]["author-alice.json"]["version"] = 2.into()), lost);
     refused(
@@ -206,17 +206,17 @@ fn staged_targets_keep_what_is_published_and_nothing_else() {
         body["version"] = 2.into();
         body["x-kf-kept-authors"] = malformed;
         fixture.publish_role("targets.json", &body, &fixture.keys.targets.iter().collect::<Vec<_>>());
-        refused_as_unreadable(&fixture);
+        refused_as_malformed(&fixture);
     }
 }
 
 #[track_caller]
-fn refused_as_unreadable(fixture: &Fixture) {
+fn refused_as_malformed(fixture: &Fixture) {
     let error = fixture.prepare(None, later()).unwrap_err();
     assert!(error.to_string().contains("x-kf-kept-authors"), "{error}");
 }
 
-/// A build with the fixture's keys and what else vouches for the root.
+/// A build with the fixture's keys and a pinned root.
 fn build(fixture: &Fixture, pinned_root: Option<&[u8]>) -> kf_registry::Result<publish::Built> {
     publish::build(&BuildInput {
         source: &fixture.path("source"),
@@ -230,16 +230,16 @@ fn build(fixture: &Fixture, pinned_root: Option<&[u8]>) -> kf_registry::Result<p
     })
 }
 
-/// Puts another first root below a second one, which its signature makes a valid chain. Users who pin the first root
-/// of such a folder trust whoever made it.
+/// Replaces the first root, and adds its key's signature to the second one, which makes a valid chain. Users who pin the
+/// first root of such a folder trust its forger.
 #[test]
-fn first_root_is_vouched_for_by_something_else_than_the_folder() {
+fn first_root_must_be_trusted_outside_of_published_folder() {
     let mut fixture = Fixture::published();
     let genuine = fixture.root();
     build(&fixture, None).unwrap();
     build(&fixture, Some(&genuine)).unwrap();
 
-    // An admin's root key is exchanged.
+    // An admin's root key is replaced.
     let new = SigningKey::generate().unwrap();
     fixture.next_root(later(), |root| {
         let old = fixture.keys.root[2].id();
@@ -252,8 +252,8 @@ fn first_root_is_vouched_for_by_something_else_than_the_folder() {
     sign(&fixture, "root", "root", &[&fixture.keys.root[0], &fixture.keys.root[1], &new]);
     fixture.assemble("root", later()).unwrap();
     fixture.keys.root[2] = new;
-    // The keys at hand are not those of the first root any more.
-    refused(build(&fixture, None), "nothing vouches for the first root");
+    // The keys are no longer those of the first root.
+    refused(build(&fixture, None), "cannot trust the first root");
     build(&fixture, Some(&genuine)).unwrap();
     fixture.write("source/root/1.root.json", std::str::from_utf8(&genuine).unwrap());
     build(&fixture, None).unwrap();
@@ -270,13 +270,13 @@ fn first_root_is_vouched_for_by_something_else_than_the_folder() {
     let roots = &fixture.keys.root;
     second = serde_json::from_slice(&signed(&body, &[&roots[0], &roots[1], &mallory])).unwrap();
     fs_err::write(&path, second.to_string()).unwrap();
-    // It is a chain that a client would follow.
+    // A client would accept this chain.
     trust_chain(&evil, &second);
-    refused(build(&fixture, None), "not the pinned one");
-    refused(build(&fixture, Some(&genuine)), "not the pinned one");
+    refused(build(&fixture, None), "does not match the pinned root");
+    refused(build(&fixture, Some(&genuine)), "does not match the pinned root");
     fs_err::remove_dir_all(fixture.path("source/root")).unwrap();
-    refused(build(&fixture, None), "nothing vouches for the first root");
-    fixture.assert_nothing_vouches();
+    refused(build(&fixture, None), "cannot trust the first root");
+    fixture.assert_root_untrusted();
 }
 
 fn trust_chain(first: &[u8], second: &Value) {
@@ -287,7 +287,7 @@ fn trust_chain(first: &[u8], second: &Value) {
 impl Fixture {
     /// Without a pinned root, a reviewed one or keys nothing is staged or assembled.
     #[track_caller]
-    fn assert_nothing_vouches(&self) {
+    fn assert_root_untrusted(&self) {
         let staged = publish::stage(&publish::StageInput {
             source: &self.path("source"),
             artifacts: None,
@@ -300,13 +300,13 @@ impl Fixture {
             describe: &|_: &kf_core::PluginName, _: &[u8]| Err("not asked".to_owned()),
             gate: &|_: &Submission<'_>| Ok(()),
         });
-        refused(staged, "nothing vouches for the first root");
+        refused(staged, "cannot trust the first root");
     }
 }
 
-/// What is staged first may be anybody's, too.
+/// The first staging is not trusted either.
 #[test]
-fn first_publication_needs_a_root_that_is_vouched_for() {
+fn first_publication_needs_trusted_root() {
     let fixture = Fixture::new();
     fixture.stage("staging", start()).unwrap();
     fixture.sign_all("staging");
@@ -323,16 +323,16 @@ fn first_publication_needs_a_root_that_is_vouched_for() {
             gate: &|_: &Submission<'_>| Ok(()),
         })
     };
-    refused(assemble(None, None), "nothing vouches for the first root");
+    refused(assemble(None, None), "cannot trust the first root");
     let other = Fixture::published();
-    refused(assemble(Some(&other.root()), None), "not the pinned one");
-    refused(assemble(None, Some(other.keys.public())), "nothing vouches for the first root");
+    refused(assemble(Some(&other.root()), None), "does not match the pinned root");
+    refused(assemble(None, Some(other.keys.public())), "cannot trust the first root");
     assemble(None, Some(fixture.keys.public())).unwrap();
 }
 
-/// A pipe would hang the build, and a file without an end fill the memory.
+/// A pipe would block the build, and an endless file would fill the memory.
 #[test]
-fn published_files_are_plain_and_bounded() {
+fn irregular_or_oversized_published_file_is_refused() {
     for role in ["timestamp.json", "snapshot.json", "author-alice.json"] {
         let fixture = Fixture::published();
         let path = fixture.metadata(role);

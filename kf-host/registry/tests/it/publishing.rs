@@ -1,4 +1,4 @@
-//! What admins and authors rely on.
+//! Building a registry as an admin or author.
 
 use jiff::SignedDuration;
 use kf_core::format::FormatError;
@@ -15,7 +15,7 @@ fn hour() -> SignedDuration {
 }
 
 #[test]
-fn the_reviewed_text_of_this_repository_holds_together() {
+fn registry_index_of_this_repository_is_valid() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../registry-index");
     let source = Source::read(&dir).unwrap();
     let names: Vec<_> = source.plugins.keys().map(|name| name.as_str()).collect();
@@ -33,7 +33,7 @@ fn the_reviewed_text_of_this_repository_holds_together() {
 }
 
 #[test]
-fn a_build_without_news_only_signs_a_new_timestamp() {
+fn build_without_changes_signs_only_timestamp() {
     let fixture = Fixture::new();
     let first = fixture.build(start()).unwrap();
     assert!(first.plugins[0].new);
@@ -47,7 +47,7 @@ fn a_build_without_news_only_signs_a_new_timestamp() {
 }
 
 #[test]
-fn roles_are_signed_again_before_they_run_out() {
+fn roles_are_renewed_before_expiry() {
     let fixture = Fixture::published();
     let versions = |after: i64| fixture.build(start() + days(after)).unwrap().versions;
     let later = versions(5);
@@ -61,7 +61,7 @@ fn roles_are_signed_again_before_they_run_out() {
 }
 
 #[test]
-fn a_version_never_changes_and_never_goes_back() {
+fn changed_or_lower_version_is_refused() {
     let fixture = Fixture::published();
     let before = tree(&fixture.path("published"));
     fixture.artifact("hello", "0.1.0", b"\0asm hello, but different");
@@ -69,14 +69,14 @@ fn a_version_never_changes_and_never_goes_back() {
     fixture.artifact_with("hello", "0.1.0", b"\0asm hello", "[permissions]\n");
     refused(fixture.build(start() + hour()), "another plugin.toml");
     fixture.artifact("hello", "0.0.9", b"\0asm hello");
-    refused(fixture.build(start() + hour()), "0.1.0 is published already");
+    refused(fixture.build(start() + hour()), "0.1.0 is already published");
     fixture.artifact("hello", "0.1.0-rc.1", b"\0asm hello");
-    refused(fixture.build(start() + hour()), "0.1.0 is published already");
-    assert_eq!(tree(&fixture.path("published")), before, "a refused build published something");
+    refused(fixture.build(start() + hour()), "0.1.0 is already published");
+    assert_eq!(tree(&fixture.path("published")), before, "a refused build changed the published files");
 }
 
 #[test]
-fn old_versions_stay() {
+fn old_versions_stay_available() {
     let fixture = Fixture::published();
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
     fixture.build(start() + hour()).unwrap();
@@ -88,7 +88,7 @@ fn old_versions_stay() {
 }
 
 #[test]
-fn what_the_gate_refuses_is_not_published() {
+fn version_refused_by_gate_is_not_published() {
     let fixture = Fixture::new();
     let ceiling = "[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [\"list\"]\n";
     fixture.plugin_toml("hello", "alice", ceiling);
@@ -112,7 +112,7 @@ fn what_the_gate_refuses_is_not_published() {
 }
 
 #[test]
-fn names_belong_to_one_author_on_both_sides() {
+fn owner_mismatch_between_author_and_plugin_is_refused() {
     let fixture = Fixture::new();
     fixture.plugin_toml("hello", "bob", "");
     refused(fixture.build(start()), "authors/bob.toml does not list it");
@@ -125,7 +125,7 @@ fn names_belong_to_one_author_on_both_sides() {
 }
 
 #[test]
-fn a_command_nobody_reviewed_or_under_a_false_name_is_refused() {
+fn unreviewed_or_misnamed_command_is_refused() {
     let fixture = Fixture::new();
     fixture.artifact("stranger", "1.0.0", b"\0asm");
     refused(fixture.build(start()), "plugins/stranger.toml does not exist");
@@ -133,7 +133,7 @@ fn a_command_nobody_reviewed_or_under_a_false_name_is_refused() {
     let fixture = Fixture::new();
     let text = fs_err::read_to_string(fixture.path("artifacts/hello/plugin.toml")).unwrap();
     fixture.write("artifacts/hello/plugin.toml", &text.replace("\"hello\"", "\"train\""));
-    refused(fixture.build(start()), "another command's");
+    refused(fixture.build(start()), "the name of another command");
 
     let fixture = Fixture::new();
     fs_err::remove_file(fixture.path("artifacts/hello/plugin.toml")).unwrap();
@@ -146,10 +146,10 @@ fn component_without_valid_description_is_refused() {
     let silent = |_: &PluginName, _: &[u8]| Err("it stopped".to_owned());
     refused(
         fixture.build_describing(start(), &silent),
-        "hello 0.1.0 may not be published: it does not describe its commands: it stopped",
+        "cannot publish hello 0.1.0: cannot read its command tree: it stopped",
     );
     let newer = |_: &PluginName, _: &[u8]| Ok(b"{\"format\":2}".to_vec());
-    refused(fixture.build_describing(start(), &newer), "does not say \"format\": 1");
+    refused(fixture.build_describing(start(), &newer), "has no \"format\": 1");
     let broken = |_: &PluginName, _: &[u8]| Ok(b"{".to_vec());
     assert!(matches!(
         fixture.build_describing(start(), &broken),
@@ -167,7 +167,7 @@ fn published_component_is_not_described_again() {
 }
 
 #[test]
-fn a_key_must_be_the_one_the_reviewed_text_names() {
+fn author_key_not_in_reviewed_text_is_refused() {
     let fixture = Fixture::new();
     let alice = |key: &str| {
         fixture.write(
@@ -178,49 +178,49 @@ fn a_key_must_be_the_one_the_reviewed_text_names() {
         );
     };
     alice(&SigningKey::generate().unwrap().public_hex());
-    refused(fixture.build(start()), "not one that authors/alice.toml lists");
+    refused(fixture.build(start()), "not listed in authors/alice.toml");
     alice(&fixture.alice().public_hex());
     fixture.build(start()).unwrap();
 }
 
 #[test]
-fn other_keys_than_the_published_roots_are_refused() {
+fn keys_other_than_those_of_published_root_are_refused() {
     let mut fixture = Fixture::published();
     let before = tree(&fixture.path("published"));
     let authors = [AuthorId::parse("alice").unwrap(), AuthorId::parse("bob").unwrap()];
     fixture.keys = KeyRing::generate(&authors).unwrap();
-    refused(fixture.build(start() + hour()), "not the keys of the published root");
+    refused(fixture.build(start() + hour()), "the keys do not match the published root");
     assert_eq!(tree(&fixture.path("published")), before);
 }
 
 #[test]
-fn a_damaged_publication_is_not_built_upon() {
+fn damaged_published_folder_is_refused() {
     let fixture = Fixture::published();
     let path = fixture.metadata("author-alice.json");
     let text = fs_err::read_to_string(&path).unwrap();
     fs_err::write(&path, text.replace("plugins/hello", "plugins/jello")).unwrap();
-    refused(fixture.build(start() + hour()), "not what the snapshot pins");
+    refused(fixture.build(start() + hour()), "its digest does not match the metadata");
 }
 
 #[test]
-fn a_build_broken_off_before_its_timestamp_published_nothing() {
+fn build_interrupted_before_timestamp_publishes_nothing() {
     let fixture = Fixture::published();
     fixture.save("old");
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
     fixture.build(start() + hour()).unwrap();
-    // All files but the last rename.
+    // All files except the last.
     let timestamp = fs_err::read(fixture.path("old/metadata/timestamp.json")).unwrap();
     fs_err::write(fixture.metadata("timestamp.json"), timestamp).unwrap();
     let session = fixture.refresh(start() + hour()).unwrap();
     assert_eq!(resolve(&session, "hello").unwrap().version, semver::Version::new(0, 1, 0));
-    // The next build publishes it after all.
+    // The next build publishes it.
     fixture.build(start() + hour() * 2).unwrap();
     let session = fixture.refresh(start() + hour() * 2).unwrap();
     assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello 2");
 }
 
 #[test]
-fn keys_survive_their_files_and_open_files_are_refused() {
+fn saved_keys_load_again_and_readable_files_are_refused() {
     let fixture = Fixture::published();
     let dir = fixture.path("keys");
     fixture.keys.save(&dir).unwrap();
@@ -231,14 +231,18 @@ fn keys_survive_their_files_and_open_files_are_refused() {
     fixture.keys = loaded;
     fixture.build(start() + hour()).unwrap();
 
-    // Opening it again finds the same keys and only adds what is missing.
+    // Opening it again loads the same keys and adds only the missing ones.
     let carol = AuthorId::parse("carol").unwrap();
     let opened = KeyRing::open(&dir, [&carol]).unwrap();
     assert_eq!((opened.timestamp.id(), opened.authors.len()), (fixture.keys.timestamp.id(), 3));
     let fresh = KeyRing::open(&fixture.path("fresh/keys"), [&carol]).unwrap();
     let again = KeyRing::open(&fixture.path("fresh/keys"), [&carol]).unwrap();
     assert_eq!(fresh.root[2].id(), again.root[2].id());
-    assert_eq!(fs_err::read_dir(fixture.path("fresh")).unwrap().count(), 1, "something was left behind");
+    assert_eq!(
+        fs_err::read_dir(fixture.path("fresh")).unwrap().count(),
+        1,
+        "a temporary folder was left behind"
+    );
 
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs_err::set_permissions(dir.join("root-1.pk8"), open).unwrap();

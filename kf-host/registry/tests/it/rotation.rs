@@ -1,4 +1,4 @@
-//! How a registry's root and its keys change hands.
+//! Rotating the root and the keys of a registry.
 
 use jiff::{SignedDuration, Timestamp};
 use kf_registry::publish::{self, RoleName, SigningKey, Staging, Submission};
@@ -16,7 +16,7 @@ fn sign(fixture: &Fixture, staging: &str, role: &RoleName, keys: &[&SigningKey])
     }
 }
 
-/// Puts `new` in the place of `old` in one role of a root.
+/// Replaces `old` with `new` in one role of a root.
 fn replace(root: &mut Value, role: &str, old: &SigningKey, new: &SigningKey) {
     let ids = root["roles"][role]["keyids"].as_array_mut().unwrap();
     *ids.iter_mut().find(|id| **id == old.id()).unwrap() = new.id().into();
@@ -29,7 +29,7 @@ fn gate(_: &Submission<'_>) -> Result<(), String> {
 }
 
 #[test]
-fn root_change_needs_old_and_new_admins() {
+fn root_change_needs_old_and_new_threshold() {
     let fixture = Fixture::published();
     fixture.refresh(start()).unwrap();
     let (old, new) = (&fixture.keys.root, [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()]);
@@ -42,7 +42,7 @@ fn root_change_needs_old_and_new_admins() {
     let staged = fixture.stage_only(Some(&["root"]), None, "staging", later()).unwrap();
     assert_eq!(staged.roles, [RoleName::Root]);
 
-    // Who has left and who has come: both old and new thresholds are two.
+    // Old and new keys: both thresholds are two.
     let before = tree(&fixture.path("published"));
     for (who, words) in [
         (vec![&old[0], &old[1]], "1/2"),
@@ -70,11 +70,11 @@ fn root_change_needs_old_and_new_admins() {
         assert!(lines.contains(&line), "{line}: {lines:#?}");
     }
     fixture.assemble("staging", later()).unwrap();
-    // A client that knows the first root follows, and so does one that is new.
+    // A client with the first root follows, and so does a new one.
     assert_eq!(fixture.refresh(later()).unwrap().roles()[0].version, 2);
     fs_err::remove_dir_all(fixture.path("home")).unwrap();
     fixture.refresh(later()).unwrap();
-    // Who has left cannot sign the next one.
+    // A removed key cannot sign the next root.
     fixture.next_root(later(), |_| {});
     fixture.stage_only(Some(&["root"]), None, "next", later()).unwrap();
     refused(publish::sign(&fixture.path("next"), &RoleName::Root, &old[1]), "is not authorized to sign root");
@@ -84,8 +84,8 @@ fn root_change_needs_old_and_new_admins() {
 fn invalid_root_is_not_staged() {
     type Edit = fn(&mut Value);
     let cases: [(&str, Edit); 10] = [
-        ("must expire at a time like", |root| root["expires"] = "2027-01-01T00:00:00.5Z".into()),
-        ("must expire at a time like", |root| root["expires"] = "2027-01-01T01:00:00+01:00".into()),
+        ("`expires` must have the form", |root| root["expires"] = "2027-01-01T00:00:00.5Z".into()),
+        ("`expires` must have the form", |root| root["expires"] = "2027-01-01T01:00:00+01:00".into()),
         ("threshold must be between", |root| root["roles"]["root"]["threshold"] = 0.into()),
         ("threshold must be between", |root| root["roles"]["targets"]["threshold"] = 4.into()),
         ("every key id must be listed once", |root| {
@@ -101,7 +101,7 @@ fn invalid_root_is_not_staged() {
             root["keys"]["0".repeat(64)] = twin;
             root["roles"]["root"]["keyids"].as_array_mut().unwrap().push("0".repeat(64).into());
         }),
-        ("names no timestamp keys", |root| {
+        ("has no keys for role timestamp", |root| {
             root["roles"].as_object_mut().unwrap().remove("timestamp");
         }),
         ("consistent_snapshot", |root| root["consistent_snapshot"] = false.into()),
@@ -119,12 +119,12 @@ fn invalid_root_is_not_staged() {
     for name in ["root.json", "01.root.json", "one.root.json"] {
         let fixture = Fixture::published();
         fixture.write(&format!("source/root/{name}"), "{}");
-        refused(fixture.stage("staging", later()), &format!("root/{name} is not a root"));
+        refused(fixture.stage("staging", later()), &format!("invalid file name root/{name}"));
     }
     let fixture = Fixture::published();
     let other = Fixture::published();
     fixture.write("source/root/1.root.json", &fs_err::read_to_string(other.metadata("root.json")).unwrap());
-    refused(fixture.stage("staging", later()), "root/1.root.json is not the root that is published");
+    refused(fixture.stage("staging", later()), "root/1.root.json does not match the published root");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn online_key_replaced_at_once_needs_both_signatures() {
     fixture.next_root(later(), |root| replace(root, "timestamp", old, &new));
     fixture.stage_only(Some(&["root"]), None, "staging", later()).unwrap();
     sign(&fixture, "staging", &RoleName::Root, &fixture.keys.root.iter().collect::<Vec<_>>());
-    // Between the new root and the new timestamp, or the other way round, clients would be locked out.
+    // Between the new root and the new timestamp, in either order, clients would be locked out.
     let before = tree(&fixture.path("published"));
     let alone = fixture.prepare_with(Some("staging"), later(), &[snapshot, &new], &gate);
     refused(alone, "it removes keys that the published metadata still needs");
@@ -179,7 +179,7 @@ fn online_key_replaced_at_once_needs_both_signatures() {
 }
 
 #[test]
-fn targets_are_signed_again_when_their_admins_change() {
+fn targets_are_signed_again_when_their_keys_change() {
     let mut fixture = Fixture::published();
     fixture.refresh(start()).unwrap();
     let new = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
@@ -202,7 +202,7 @@ fn targets_are_signed_again_when_their_admins_change() {
 }
 
 #[test]
-fn renewed_root_keeps_fields_it_does_not_know() {
+fn renewed_root_keeps_unknown_fields() {
     let fixture = Fixture::published();
     fixture.next_root(later(), |root| {
         root["x-note"] = json!({ "ceremony": ["anna", null] });
@@ -218,14 +218,14 @@ fn renewed_root_keeps_fields_it_does_not_know() {
 }
 
 #[test]
-fn signatures_in_the_reviewed_text_count() {
+fn signatures_in_reviewed_root_count() {
     let fixture = Fixture::published();
     fixture.next_root(later(), |_| {});
     let path = fixture.path("source/root/2.root.json");
     let file: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
     let roots = &fixture.keys.root;
     let mut file: Value = serde_json::from_slice(&signed(&file["signed"], &[&roots[0], &roots[1]])).unwrap();
-    // A place held for somebody who has not signed yet is no signature.
+    // An empty signature of a key that has not signed yet does not count.
     file["signatures"].as_array_mut().unwrap().push(json!({ "keyid": roots[2].id(), "sig": "" }));
     fs_err::write(&path, file.to_string()).unwrap();
     fixture.stage_only(Some(&["root"]), None, "staging", later()).unwrap();
@@ -234,7 +234,7 @@ fn signatures_in_the_reviewed_text_count() {
 }
 
 #[test]
-fn registry_is_published_anew_from_its_text() {
+fn registry_is_published_again_from_reviewed_text() {
     let fixture = Fixture::published();
     fixture.author("alice", &["hello", "train"], &[fixture.alice()]);
     fixture.author("bob", &["audit"], &[fixture.bob()]);

@@ -1,4 +1,4 @@
-//! python-tuf, written by others from the same specification, must agree with us about what we publish.
+//! python-tuf, an independent implementation of the specification, must accept and refuse the same as kf.
 //!
 //! `cargo xtask test` installs it into `target/python-tuf`. Where that is missing, these tests fail or
 //! are skipped, as [`skip`] says.
@@ -14,7 +14,7 @@ use kf_toolchains::skip;
 use crate::fixture::*;
 use crate::programs::output_of;
 
-/// A Python that has it.
+/// The Python with python-tuf.
 fn python() -> PathBuf {
     kf_toolchains::locations::target().join("python-tuf/bin/python")
 }
@@ -24,7 +24,7 @@ fn skip_without_python_tuf(test: &str) -> bool {
     skip::unless(python().exists().then_some(()).ok_or(missing), test)
 }
 
-/// What python-tuf says about `target`: its digest, or its complaint.
+/// The digest of `target` according to python-tuf, or its error.
 fn ask(fixture: &Fixture, target: &str) -> Result<String, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = output_of(
@@ -40,8 +40,8 @@ fn ask(fixture: &Fixture, target: &str) -> Result<String, String> {
 }
 
 #[test]
-fn python_tuf_agrees_about_good_and_bad() {
-    if skip_without_python_tuf("python_tuf_agrees_about_good_and_bad") {
+fn python_tuf_accepts_and_refuses_the_same() {
+    if skip_without_python_tuf("python_tuf_accepts_and_refuses_the_same") {
         return;
     }
     // python-tuf has no injected clock.
@@ -61,7 +61,7 @@ fn python_tuf_agrees_about_good_and_bad() {
     assert_eq!(ask(&fixture, wasm), Ok(Digest::of(b"\0asm hello 2").to_string()));
     assert!(ask(&fixture, "plugins/audit/0.2.0/plugin.wasm").unwrap_err().contains("not found"));
 
-    // Both refuse to go back.
+    // Both refuse a rollback.
     fixture.save("new");
     fixture.restore("old");
     assert!(fixture.refresh(now).is_err());
@@ -97,7 +97,7 @@ fn python_tuf_accepts_what_is_staged_signed_and_assembled() {
     let now = Timestamp::now();
     let fixture = Fixture::new();
     fixture.build(now - SignedDuration::from_hours(2)).unwrap();
-    // It has the first root before the second replaces the timestamp key.
+    // It knows the first root before the second replaces the timestamp key.
     assert!(ask(&fixture, "plugins/hello/0.1.0/plugin.wasm").is_ok());
     let new = SigningKey::generate().unwrap();
     let old = &fixture.keys.timestamp;

@@ -1,4 +1,4 @@
-//! Over HTTP: the same registry, and servers that mean no good.
+//! A registry over HTTP, and malicious servers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,17 +15,17 @@ use kf_registry::{Error, trust};
 
 use crate::fixture::*;
 
-/// What the server does with a file that is asked for.
+/// How the server answers a request for a file.
 #[derive(Clone, Copy)]
 enum Behaviour {
     Serve,
-    /// Sends the file and then zeros until the client goes away.
+    /// Sends the file and then spaces until the client disconnects.
     Endless,
-    /// Promises a terabyte.
+    /// Announces a terabyte.
     Huge,
     /// Sends one byte at a time and never ends.
     Drip,
-    /// Takes the request and says nothing.
+    /// Accepts the request and sends nothing.
     Silent,
     Answer(&'static str),
 }
@@ -46,7 +46,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let (dir, counter) = (dir.clone(), counter.clone());
                 std::thread::spawn(move || {
-                    // A client that hangs up is what most of these tests are after.
+                    // In most of these tests the client disconnects.
                     let _ = answer(stream, &dir, which, behaviour, &counter);
                 });
             }
@@ -122,7 +122,7 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(400);
 
 #[test]
-fn a_registry_works_the_same_over_http() {
+fn registry_is_fetched_over_http() {
     let fixture = Fixture::published();
     let server = serve(&fixture, "", Behaviour::Serve);
     let session = refresh(&fixture, &server, LONG).unwrap();
@@ -130,13 +130,13 @@ fn a_registry_works_the_same_over_http() {
 }
 
 #[test]
-fn a_refresh_without_news_asks_for_little() {
+fn refresh_without_changes_makes_two_requests() {
     let fixture = Fixture::published();
     let server = serve(&fixture, "", Behaviour::Serve);
     refresh(&fixture, &server, LONG).unwrap();
     let before = server.requests.load(Ordering::SeqCst);
     refresh(&fixture, &server, LONG).unwrap();
-    // Whether there is a newer root, and the timestamp.
+    // The next root and the timestamp.
     assert_eq!(server.requests.load(Ordering::SeqCst) - before, 2);
     let before = server.requests.load(Ordering::SeqCst);
     let cached = trust::cached(&fixture.home(), &fixture.registry_at(&server.url), start()).unwrap();
@@ -145,7 +145,7 @@ fn a_refresh_without_news_asks_for_little() {
 }
 
 #[test]
-fn t8_endless_data_is_cut_off_at_the_largest_size() {
+fn t8_endless_file_is_refused_at_size_limit() {
     for which in ["timestamp.json", "1.snapshot.json", "1.targets.json", "plugins.json", "author-alice"] {
         for behaviour in [Behaviour::Endless, Behaviour::Huge] {
             let fixture = Fixture::published();
@@ -159,11 +159,11 @@ fn t8_endless_data_is_cut_off_at_the_largest_size() {
     let fixture = Fixture::published();
     let server = serve(&fixture, "plugin.wasm", Behaviour::Endless);
     let error = fetch(&refresh(&fixture, &server, LONG).unwrap(), "hello").unwrap_err();
-    assert!(error.to_string().contains("longer than the 10 bytes"), "{error}");
+    assert!(error.to_string().contains("longer than 10 bytes"), "{error}");
 }
 
 #[test]
-fn t8_a_server_that_drips_or_says_nothing_is_given_up() {
+fn t8_slow_or_silent_server_times_out() {
     for behaviour in [Behaviour::Drip, Behaviour::Silent] {
         for which in ["timestamp.json", "1.targets.json"] {
             let fixture = Fixture::published();
@@ -176,22 +176,22 @@ fn t8_a_server_that_drips_or_says_nothing_is_given_up() {
 }
 
 #[test]
-fn the_next_mirror_is_tried_and_a_lie_outweighs_an_absence() {
+fn next_mirror_is_tried_and_untrusted_error_is_reported_first() {
     let fixture = Fixture::published();
     let good = serve(&fixture, "", Behaviour::Serve);
-    let gone = serve(&fixture, "timestamp.json", Behaviour::Answer("500 Internal Server Error"));
-    let mut registry = fixture.registry_at(&gone.url);
+    let failing = serve(&fixture, "timestamp.json", Behaviour::Answer("500 Internal Server Error"));
+    let mut registry = fixture.registry_at(&failing.url);
     registry.urls.push(Url::parse(&good.url).unwrap());
     trust::refresh(&fixture.home(), &registry, &quick(start(), LONG)).unwrap();
 
-    let lying = serve(&fixture, "timestamp.json", Behaviour::Endless);
-    registry.urls = vec![Url::parse(&lying.url).unwrap(), Url::parse(&gone.url).unwrap()];
+    let endless = serve(&fixture, "timestamp.json", Behaviour::Endless);
+    registry.urls = vec![Url::parse(&endless.url).unwrap(), Url::parse(&failing.url).unwrap()];
     let error = trust::refresh(&fixture.home(), &registry, &quick(start(), LONG)).unwrap_err();
     assert_eq!(error.kind(), Kind::Untrusted, "{error}");
 }
 
 #[test]
-fn nobody_there_is_unreachable_and_leaves_no_trace() {
+fn closed_port_is_unreachable_and_changes_nothing() {
     let fixture = Fixture::published();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -203,7 +203,7 @@ fn nobody_there_is_unreachable_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_root_is_pinned_by_its_digest_or_not_at_all() {
+fn root_with_other_digest_is_refused() {
     let fixture = Fixture::published();
     let server = serve(&fixture, "", Behaviour::Serve);
     let home = fixture.home();
@@ -228,7 +228,7 @@ fn a_root_is_pinned_by_its_digest_or_not_at_all() {
 }
 
 #[test]
-fn addresses_with_credentials_or_odd_parts_are_refused_and_not_repeated() {
+fn invalid_urls_are_refused_without_repeating_credentials() {
     let error = Url::parse("https://me:secret@example.org/x").unwrap_err().to_string();
     assert!(!error.contains("secret"), "{error}");
     for bad in [

@@ -1,4 +1,4 @@
-//! Staging, signing on several machines, and assembling: what signers and publishers rely on.
+//! Staging, signing on several machines, and assembling.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ fn staged() -> Fixture {
     fixture
 }
 
-/// The same, signed by everybody.
+/// The same, signed with all keys.
 fn signed_by_all() -> Fixture {
     let fixture = staged();
     fixture.sign_all("staging");
@@ -56,10 +56,10 @@ fn signed_by_all() -> Fixture {
 fn assemble_is_refused(fixture: &Fixture, words: &str) {
     let before = tree(&fixture.path("published"));
     refused(fixture.assemble("staging", later()), words);
-    assert_eq!(tree(&fixture.path("published")), before, "something was published");
+    assert_eq!(tree(&fixture.path("published")), before, "the published files changed");
 }
 
-/// Changes what a role is about to sign. Signatures that it had are dropped.
+/// Changes a staged role and removes its signatures.
 fn edit(fixture: &Fixture, name: &str, change: impl FnOnce(&mut Value)) {
     let path = fixture.path(&format!("staging/roles/{name}.json"));
     let mut body: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
@@ -68,7 +68,7 @@ fn edit(fixture: &Fixture, name: &str, change: impl FnOnce(&mut Value)) {
     let _ = fs_err::remove_dir_all(fixture.path(&format!("staging/signatures/{name}")));
 }
 
-/// Adds a file to the staged targets and gives its entry.
+/// Adds a file to the staged targets and returns its entry.
 fn add_target(fixture: &Fixture, path: &str, bytes: &[u8]) -> Value {
     let sha256 = Digest::of(bytes);
     let (folder, name) = path.rsplit_once('/').unwrap();
@@ -121,7 +121,7 @@ fn stage_writes_only_the_staging_folder() {
     fixture.write("busy/notes.txt", "mine");
     refused(fixture.stage("busy", later()), "busy is not empty");
     assert_eq!(files(&fixture, "busy"), ["notes.txt".to_owned()].into());
-    // A refused version leaves no folder behind.
+    // Refusing a version leaves no folder behind.
     fixture.artifact("stranger", "1.0.0", b"\0asm");
     refused(fixture.stage("staging", later()), "plugins/stranger.toml does not exist");
     assert!(!fixture.path("staging").exists());
@@ -137,7 +137,7 @@ fn stage_writes_only_the_staging_folder() {
 #[test]
 fn signatures_from_separate_machines_are_assembled() {
     let fixture = staged();
-    // Everybody gets a copy and sends one small file back.
+    // Each signer gets a copy and sends one small file back.
     let admins = [&fixture.keys.targets[0], &fixture.keys.targets[2]];
     for (machine, role, key) in [
         ("anna", "targets", admins[0]),
@@ -165,7 +165,7 @@ fn signatures_from_separate_machines_are_assembled() {
 fn author_role_is_staged_and_published_alone() {
     let fixture = Fixture::published();
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
-    // Meanwhile the reviewed text has changed, which is for the admins to publish.
+    // A change of the reviewed text, which only the admins can publish.
     fixture.plugin_toml("audit", "bob", "homepage = \"https://example.org\"\n");
     let staged = fixture.stage_only(Some(&["author-alice"]), None, "staging", later()).unwrap();
     assert_eq!(staged.roles, [role("author-alice")]);
@@ -174,14 +174,14 @@ fn author_role_is_staged_and_published_alone() {
     assert_eq!((built.versions["author-alice.json"], built.versions["targets.json"]), (2, 1));
     assert_eq!(fetch(&fixture.refresh(later()).unwrap(), "hello").unwrap().program(), b"\0asm hello 2");
 
-    // Another author's artifacts do not slip in.
+    // Artifacts of another author are refused.
     fixture.artifact("audit", "1.0.0", b"\0asm audit");
     let both = fixture.stage_only(Some(&["author-alice"]), None, "both", later());
     refused(both, "author-bob is not among the roles to stage");
 }
 
 #[test]
-fn review_shows_what_is_about_to_be_signed() {
+fn review_shows_changes_and_signers() {
     let fixture = staged();
     let alice = review(&fixture, "staging", "author-alice").unwrap();
     assert_eq!((&alice.role, alice.version, alice.expires), (&role("author-alice"), 2, later() + days(180)));
@@ -208,7 +208,7 @@ fn review_shows_what_is_about_to_be_signed() {
 }
 
 #[test]
-fn review_shows_rights_owners_keys_and_blocks_that_change() {
+fn review_shows_changed_rights_owners_keys_and_blocks() {
     let fixture = Fixture::published();
     let carol = SigningKey::generate().unwrap();
     let sha256 = Digest::of(b"\0asm hello");
@@ -235,7 +235,7 @@ fn review_shows_rights_owners_keys_and_blocks_that_change() {
 }
 
 #[test]
-fn sign_adds_one_signature_and_touches_nothing_else() {
+fn sign_adds_one_signature_and_changes_nothing_else() {
     let fixture = staged();
     let before = tree(&fixture.path("staging"));
     let key = &fixture.keys.targets[0];
@@ -243,7 +243,7 @@ fn sign_adds_one_signature_and_touches_nothing_else() {
     let mut after = tree(&fixture.path("staging"));
     let signature = after.remove(&fixture.path(&format!("staging/signatures/targets/{}", key.id()))).unwrap();
     assert_eq!(after, before);
-    // The same key once more changes nothing.
+    // Signing again with the same key changes nothing.
     sign(&fixture, "staging", "targets", key).unwrap();
     assert_eq!(review(&fixture, "staging", "targets").unwrap().signers[0].signed.len(), 1);
     let path = fixture.path(&format!("staging/signatures/targets/{}", key.id()));
@@ -253,7 +253,7 @@ fn sign_adds_one_signature_and_touches_nothing_else() {
 }
 
 #[test]
-fn sign_refuses_keys_of_others() {
+fn sign_with_unauthorized_key_is_refused() {
     let fixture = staged();
     let stranger = SigningKey::generate().unwrap();
     let before = tree(&fixture.path("staging"));
@@ -281,7 +281,7 @@ fn sign_refuses_keys_of_others() {
 #[test]
 fn sign_with_path_as_key_id_is_refused() {
     let fixture = staged();
-    // A folder from a stranger, in which the published targets give alice's key the name of a path.
+    // In this folder, the published targets have a path as the id of alice's key.
     let path = fixture.path("staging/published/targets.json");
     let text = fs_err::read_to_string(&path).unwrap().replace(fixture.alice().id(), "../../../../escaped");
     let body: Value = serde_json::from_str(&text).unwrap();
@@ -316,7 +316,7 @@ fn role_changed_after_signing_is_refused() {
     );
     assemble_is_refused(&fixture, "is not a valid signature of targets");
 
-    // A signature of another role or of nobody is none.
+    // An invalid signature, and one of another key.
     fs_err::write(&path, text).unwrap();
     sign(&fixture, "staging", "targets", &fixture.keys.targets[1]).unwrap();
     sign(&fixture, "staging", "author-alice", fixture.alice()).unwrap();
@@ -388,7 +388,7 @@ fn changed_or_missing_files_are_refused() {
     let error = fixture.assemble("staging", later()).unwrap_err();
     assert!(matches!(error, Error::Home(kf_home::Error::Format(FormatError::Invalid { .. }))), "{error}");
 
-    // What a file manager leaves behind does no harm.
+    // Hidden files of a file manager are ignored.
     again();
     fixture.write("staging/signatures/targets/.DS_Store", "x");
     fixture.write("staging/roles/.DS_Store", "x");
@@ -398,7 +398,7 @@ fn changed_or_missing_files_are_refused() {
 #[test]
 fn role_below_threshold_is_refused() {
     let fixture = staged();
-    assemble_is_refused(&fixture, "author-alice cannot be published: signature threshold not met");
+    assemble_is_refused(&fixture, "cannot publish role author-alice: signature threshold not met");
     sign(&fixture, "staging", "author-alice", fixture.alice()).unwrap();
     assemble_is_refused(&fixture, "role targets: 0/2");
     sign(&fixture, "staging", "targets", &fixture.keys.targets[2]).unwrap();
@@ -408,13 +408,13 @@ fn role_below_threshold_is_refused() {
 }
 
 #[test]
-fn staging_against_an_older_state_is_refused() {
+fn staging_based_on_older_state_is_refused() {
     let fixture = signed_by_all();
     fixture.artifact("hello", "0.1.5", b"\0asm hello 1.5");
     fixture.build(later()).unwrap();
     assemble_is_refused(&fixture, "was staged against an older published state; stage it again");
 
-    // A state that is as old, but another one.
+    // Another state of the same age.
     let fixture = signed_by_all();
     let other = Fixture::published();
     fs_err::remove_dir_all(fixture.path("published")).unwrap();
@@ -423,9 +423,9 @@ fn staging_against_an_older_state_is_refused() {
 }
 
 #[test]
-fn staging_survives_what_others_publish_meanwhile() {
+fn staging_stays_valid_after_other_publications() {
     let fixture = signed_by_all();
-    // bob publishes, and the machine renews snapshot and timestamp.
+    // bob publishes, and snapshot and timestamp are renewed.
     fs_err::rename(fixture.path("artifacts"), fixture.path("alices")).unwrap();
     fixture.artifact("audit", "1.0.0", b"\0asm audit");
     fixture.stage_only(Some(&["author-bob"]), None, "bobs", later()).unwrap();
@@ -455,12 +455,12 @@ fn staging_of_another_registry_is_refused() {
 }
 
 #[test]
-fn expired_and_everlasting_roles_are_refused() {
+fn expired_or_too_long_lived_role_is_refused() {
     let fixture = signed_by_all();
     let before = tree(&fixture.path("published"));
     refused(fixture.assemble("staging", start() + days(91)), "targets metadata expired");
     assert_eq!(tree(&fixture.path("published")), before);
-    refused(fixture.assemble("staging", start() + days(181)), "author-alice cannot be published: it expired");
+    refused(fixture.assemble("staging", start() + days(181)), "cannot publish role author-alice: it expired");
 
     for (name, keys) in
         [("author-alice", vec![fixture.alice()]), ("targets", fixture.keys.targets.iter().collect())]
@@ -476,13 +476,13 @@ fn expired_and_everlasting_roles_are_refused() {
 }
 
 #[test]
-fn expiry_that_other_clients_cannot_read_is_not_signed() {
+fn expiry_in_nonstandard_form_is_not_signed() {
     for expires in ["2027-01-01T00:00:00.5Z", "2027-01-01T00:00:00.000Z", "2027-01-01T01:00:00+01:00"] {
         let fixture = signed_by_all();
         edit(&fixture, "author-alice", |body| body["expires"] = expires.into());
         let signed = sign(&fixture, "staging", "author-alice", fixture.alice());
-        refused(signed, "must expire at a time like");
-        assemble_is_refused(&fixture, "must expire at a time like");
+        refused(signed, "`expires` must have the form");
+        assemble_is_refused(&fixture, "`expires` must have the form");
     }
 }
 
@@ -505,7 +505,7 @@ fn author_role_that_changes_published_files_is_refused() {
 
 #[test]
 fn author_role_with_invalid_release_is_refused() {
-    // Each is signed with alice's own key, as by somebody who stole it or has a patched kf.
+    // Each is signed with alice's own key, as if it was stolen or her kf was patched.
     type Edit = fn(&Fixture, &mut Value);
     let cases: [(&str, Edit); 8] = [
         ("alice does not own audit", |fixture, body| {
@@ -541,7 +541,7 @@ fn author_role_with_invalid_release_is_refused() {
     ];
     for (words, change) in cases {
         let fixture = signed_by_all();
-        // Where the target files of 0.3.0 are looked for.
+        // The expected location of the target files of 0.3.0.
         copy_dir(
             &fixture.path("staging/targets/plugins/hello/0.2.0"),
             &fixture.path("staging/targets/plugins/hello/0.3.0"),
@@ -553,12 +553,12 @@ fn author_role_with_invalid_release_is_refused() {
 }
 
 #[test]
-fn assemble_asks_the_gate_again_with_the_ceiling_in_force() {
+fn assemble_calls_gate_with_published_ceiling() {
     let fixture = Fixture::new();
     let ceiling = "[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [\"list\"]\n";
     fixture.plugin_toml("hello", "alice", ceiling);
     fixture.build(start()).unwrap();
-    // The author works with a text in which her ceiling is higher.
+    // The author's copy of the reviewed text has a higher ceiling.
     fixture.plugin_toml("hello", "alice", &ceiling.replace("pods", "secrets"));
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
     fixture.stage_only(Some(&["author-alice"]), None, "staging", later()).unwrap();
@@ -572,14 +572,14 @@ fn assemble_asks_the_gate_again_with_the_ceiling_in_force() {
     let online = [&fixture.keys.snapshot, &fixture.keys.timestamp];
     let before = tree(&fixture.path("published"));
     let prepared = fixture.prepare_with(Some("staging"), later(), &online, &gate);
-    refused(prepared, "hello 0.2.0 may not be published: it asks for secrets");
+    refused(prepared, "cannot publish hello 0.2.0: it asks for secrets");
     assert_eq!(tree(&fixture.path("published")), before);
 }
 
 #[test]
 fn assemble_refuses_lower_version() {
     let fixture = Fixture::published();
-    // A stage of the author's own that lets 0.0.9 through.
+    // As staged by a patched kf that accepts 0.0.9.
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
     fixture.stage_only(Some(&["author-alice"]), None, "staging", later()).unwrap();
     let path = "staging/targets/plugins/hello/0.2.0";
@@ -594,7 +594,7 @@ fn assemble_refuses_lower_version() {
             add_target(&fixture, "plugins/hello/0.0.9/plugin.toml", toml.as_bytes());
     });
     sign(&fixture, "staging", "author-alice", fixture.alice()).unwrap();
-    assemble_is_refused(&fixture, "0.1.0 is published already; a new version must be higher");
+    assemble_is_refused(&fixture, "0.1.0 is already published: a new version must be higher");
 }
 
 #[test]
@@ -629,7 +629,7 @@ fn targets_that_delegate_beyond_the_index_are_refused() {
         }
         assemble_is_refused(&fixture, words);
     }
-    // A delegation under another name than an author's.
+    // A delegation to a role that is not an author's.
     let fixture = signed_by_all();
     edit(&fixture, "targets", |body| body["delegations"]["roles"][1]["name"] = "../x".into());
     for key in &fixture.keys.targets {
@@ -670,11 +670,11 @@ fn assemble_with_nothing_staged_renews_snapshot_and_timestamp() {
     let staged = fixture.stage("staging", start() + days(5)).unwrap();
     assert_eq!(staged.roles, []);
     assert_eq!(fixture.assemble("staging", start() + days(5)).unwrap().versions["timestamp.json"], 4);
-    // Once the admins' signatures have run out, their time is not made longer by anybody else.
+    // Once the admins' signatures have expired, no other key can renew them.
     refused(fixture.prepare(None, start() + days(91)), "targets metadata expired");
 
     let nothing = Fixture::new();
-    refused(nothing.prepare(None, start()), "there is no root");
+    refused(nothing.prepare(None, start()), "no root: stage one first");
     assert!(tree(&nothing.path("published")).is_empty());
 }
 
@@ -704,7 +704,7 @@ fn second_publication_is_refused_while_one_is_prepared() {
 }
 
 #[test]
-fn author_threshold_asks_for_that_many_of_the_listed_keys() {
+fn author_threshold_requires_that_many_signatures() {
     let fixture = Fixture::published();
     let (second, third) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
     fixture.author("alice", &["hello", "train"], &[fixture.alice(), &second, &third]);
@@ -712,7 +712,7 @@ fn author_threshold_asks_for_that_many_of_the_listed_keys() {
     let text = fs_err::read_to_string(&path).unwrap();
     fs_err::write(&path, format!("{text}threshold = 2\n")).unwrap();
     let staged = fixture.stage("staging", later()).unwrap();
-    // One of the old signatures is not enough any more.
+    // One signature is no longer enough.
     assert_eq!(staged.roles, [role("targets"), role("author-alice")]);
     fixture.sign_all("staging");
     assemble_is_refused(&fixture, "1/2");
@@ -750,7 +750,7 @@ fn author_key_is_revoked_by_admins_alone() {
     let session = fixture.refresh(later()).unwrap();
     refused(resolve(&session, "hello"), "signature threshold not met");
 
-    // The old key signs nothing any more; the new one brings everything back.
+    // The old key may no longer sign; the new one restores everything.
     fixture.stage_only(Some(&["author-alice"]), None, "alices", later()).unwrap();
     refused(sign(&fixture, "alices", "author-alice", stolen), "is not authorized to sign author-alice");
     sign(&fixture, "alices", "author-alice", &fresh).unwrap();
@@ -758,7 +758,7 @@ fn author_key_is_revoked_by_admins_alone() {
     let session = fixture.refresh(later() + hour()).unwrap();
     assert_eq!(fetch(&session, "hello").unwrap().program(), b"\0asm hello");
 
-    // A text without keys does not bring the old one back.
+    // A text without keys does not restore the old one.
     fixture.author("alice", &["hello", "train"], &[]);
     refused(fixture.stage_only(Some(&["targets"]), None, "none", later()), "alice.toml lists no key");
 }
@@ -771,10 +771,10 @@ fn transferred_command_keeps_its_versions() {
     fixture.author("bob", &["audit", "hello"], &[]);
     // Neither another component under the same version, nor an older version.
     fixture.artifact("hello", "0.1.0", b"\0asm bob's hello");
-    refused(fixture.build(later()), "published already with another plugin.wasm");
+    refused(fixture.build(later()), "already published with another plugin.wasm");
     fixture.artifact("hello", "0.0.9", b"\0asm hello");
-    refused(fixture.build(later()), "0.1.0 is published already");
-    // The very same moves over with its description, and the new owner continues from there.
+    refused(fixture.build(later()), "0.1.0 is already published");
+    // The same bytes move over with their command tree, and the new owner continues from there.
     fixture.artifact("hello", "0.1.0", b"\0asm hello");
     let newer_kf = |_: &PluginName, _: &[u8]| Ok(b"{\"format\":1,\"commands\":[],\"new\":1}".to_vec());
     fixture.build_describing(later(), &newer_kf).unwrap();
@@ -790,7 +790,7 @@ fn transferred_command_keeps_its_versions() {
 }
 
 #[test]
-fn published_metadata_is_plain_tuf() {
+fn published_metadata_is_standard_tuf() {
     let fixture = Fixture::new();
     fixture.build(start() + SignedDuration::from_millis(1)).unwrap();
     for role in [

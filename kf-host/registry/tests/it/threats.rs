@@ -1,6 +1,6 @@
-//! The attacks of the threat table, each against a client that has a home and a registry it may not trust.
+//! The attacks of the threat table, each against a client with a home and an untrusted registry.
 //!
-//! A new [`Fixture::refresh`] is a new process: all it knows is what lies in its home.
+//! Each [`Fixture::refresh`] acts like a new process, which knows only its home.
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Kind;
@@ -21,7 +21,7 @@ fn hours(n: i64) -> SignedDuration {
     SignedDuration::from_hours(n)
 }
 
-/// hello 0.1.0 was published and seen; an hour later 0.2.0 follows and is seen, too. `old` holds the first state.
+/// hello 0.1.0 was published and refreshed, and an hour later 0.2.0. `old` has the first state.
 fn with_history() -> (Fixture, Timestamp) {
     let fixture = Fixture::published();
     fixture.refresh(start()).unwrap();
@@ -39,7 +39,7 @@ fn with_history() -> (Fixture, Timestamp) {
 }
 
 #[test]
-fn t1_one_flipped_byte_of_any_file_installs_nothing() {
+fn t1_flipped_byte_in_file_installs_nothing() {
     for part in ["plugin.wasm", "plugin.toml", "command.json"] {
         let fixture = Fixture::published();
         let session = fixture.refresh(start()).unwrap();
@@ -54,21 +54,21 @@ fn t1_one_flipped_byte_of_any_file_installs_nothing() {
 }
 
 #[test]
-fn t1_a_flipped_byte_of_any_metadata_is_refused() {
+fn t1_changed_metadata_is_refused() {
     for role in ["timestamp.json", "snapshot.json", "targets.json"] {
         let fixture = Fixture::published();
         let path = fixture.metadata(role);
         let text = fs_err::read_to_string(&path).unwrap();
-        // A version is inside what is signed.
+        // The version is part of what is signed.
         fs_err::write(&path, text.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
         let error = fixture.refresh(start()).unwrap_err();
         assert!(matches!(error.kind(), Kind::Untrusted | Kind::Unreachable), "{role}: {error}");
-        assert!(!fixture.path("home/data").exists(), "{role}: something was remembered");
+        assert!(!fixture.path("home/data").exists(), "{role}: state was stored");
     }
 }
 
 #[test]
-fn t2_metadata_signed_by_strangers_is_refused() {
+fn t2_metadata_signed_with_unknown_keys_is_refused() {
     let strangers = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
     let strangers: Vec<_> = strangers.iter().collect();
     let fixture = Fixture::published();
@@ -85,7 +85,7 @@ fn t2_metadata_signed_by_strangers_is_refused() {
 }
 
 #[test]
-fn t2_one_admin_is_not_two_even_when_she_signs_twice() {
+fn t2_two_signatures_of_one_key_count_once() {
     let fixture = Fixture::published();
     let mut body = fixture.body("targets.json");
     body["version"] = 2.into();
@@ -98,21 +98,21 @@ fn t2_one_admin_is_not_two_even_when_she_signs_twice() {
     fixture.publish_role("targets.json", &body, &[one, one]);
     refused(fixture.refresh(start()), "");
 
-    // Two different admins are: the test above fails for the right reason.
+    // Two different admins are accepted, so the above is refused for the right reason.
     let fixture = Fixture::published();
     fixture.publish_role("targets.json", &body, &[&fixture.keys.targets[0], &fixture.keys.targets[2]]);
     fixture.refresh(start()).unwrap();
 }
 
 #[test]
-fn t3_an_older_timestamp_is_refused_by_a_new_process() {
+fn t3_older_timestamp_is_refused_by_new_process() {
     let (fixture, later) = with_history();
     fixture.restore("old");
     refused(fixture.refresh(later), "rollback detected for timestamp");
 }
 
 #[test]
-fn t3_an_older_snapshot_is_refused_even_under_a_new_timestamp() {
+fn t3_older_snapshot_under_new_timestamp_is_refused() {
     let (fixture, later) = with_history();
     let old = fs_err::read(fixture.path("old/metadata/1.snapshot.json")).unwrap();
     let mut timestamp = fixture.body("timestamp.json");
@@ -124,7 +124,7 @@ fn t3_an_older_snapshot_is_refused_even_under_a_new_timestamp() {
 }
 
 #[test]
-fn t3_older_targets_and_author_roles_are_refused_even_under_a_new_snapshot() {
+fn t3_older_targets_and_author_roles_under_new_snapshot_are_refused() {
     for role in ["targets.json", "author-alice.json"] {
         let (fixture, later) = with_history();
         let old = fs_err::read(fixture.path("old/metadata").join(format!("1.{role}"))).unwrap();
@@ -137,7 +137,7 @@ fn t3_older_targets_and_author_roles_are_refused_even_under_a_new_snapshot() {
 }
 
 #[test]
-fn t3_a_role_may_not_vanish_from_the_snapshot() {
+fn t3_snapshot_without_known_role_is_refused() {
     let (fixture, later) = with_history();
     let mut snapshot = fixture.body("snapshot.json");
     snapshot["meta"].as_object_mut().unwrap().remove("author-bob.json");
@@ -146,7 +146,7 @@ fn t3_a_role_may_not_vanish_from_the_snapshot() {
 }
 
 #[test]
-fn t3_what_was_seen_is_not_forgotten_when_its_file_is_damaged() {
+fn t3_damaged_state_file_is_refused() {
     let (fixture, later) = with_history();
     let state = fixture.path("home/data/registries/team/state.json");
     let whole = fs_err::read_to_string(&state).unwrap();
@@ -159,18 +159,18 @@ fn t3_what_was_seen_is_not_forgotten_when_its_file_is_damaged() {
 }
 
 #[test]
-fn t4_a_root_is_followed_one_by_one_and_never_back() {
+fn t4_roots_are_followed_in_order_and_never_back() {
     let fixture = Fixture::published();
     let later = start() + days(200);
     fixture.build(later).unwrap();
     let second = fs_err::read(fixture.metadata("root.json")).unwrap();
-    // Served as the third, it skips one.
+    // Served as version 3, it skips one.
     let third = fixture.path("published/metadata/3.root.json");
     fs_err::write(&third, &second).unwrap();
     refused(fixture.refresh(later), "root version must increment by one");
     fs_err::remove_file(&third).unwrap();
     fixture.refresh(later).unwrap();
-    // The second, once seen, holds although the mirror hides it; so does what only it allows.
+    // Once seen, the second root applies even if the mirror hides or forges it.
     fs_err::remove_file(fixture.path("published/metadata/2.root.json")).unwrap();
     let mut body = fixture.body("root.json");
     assert_eq!(body["version"], 1);
@@ -179,19 +179,19 @@ fn t4_a_root_is_followed_one_by_one_and_never_back() {
     let forged = signed(&body, &[&fixture.keys.root[0], &stranger]);
     fs_err::write(fixture.path("published/metadata/2.root.json"), forged).unwrap();
     fixture.refresh(later).unwrap();
-    // A user who never saw it is not taken in by the forged one.
+    // A user who never saw it refuses the forged one.
     fs_err::remove_dir_all(fixture.path("home")).unwrap();
     refused(fixture.refresh(later), "1/2");
 }
 
 #[test]
-fn t5_signatures_that_ran_out_are_refused() {
+fn t5_expired_metadata_is_refused() {
     let fixture = Fixture::published();
     fixture.refresh(start() + hours(23)).unwrap();
     refused(fixture.refresh(start() + hours(25)), "timestamp metadata expired");
     refused(trust::cached(&fixture.home(), &fixture.registry(), start() + hours(25)), "expired");
 
-    // A mirror with stolen timestamp key keeps that one fresh; the snapshot's own life ends all the same.
+    // A mirror with a stolen timestamp key renews the timestamp, but the snapshot still expires.
     let mut timestamp = fixture.body("timestamp.json");
     timestamp["version"] = 2.into();
     timestamp["expires"] = (start() + days(300)).to_string().into();
@@ -202,7 +202,7 @@ fn t5_signatures_that_ran_out_are_refused() {
 }
 
 #[test]
-fn t5_an_expired_author_takes_down_no_other() {
+fn t5_expired_author_role_disables_no_other() {
     let fixture = Fixture::new();
     fixture.artifact("audit", "1.0.0", b"\0asm audit");
     fixture.build(start()).unwrap();
@@ -216,7 +216,7 @@ fn t5_an_expired_author_takes_down_no_other() {
 }
 
 #[test]
-fn t6_a_clock_set_back_is_refused_and_changes_nothing() {
+fn t6_clock_set_back_is_refused_and_changes_nothing() {
     let (fixture, later) = with_history();
     let before = tree(&fixture.path("home"));
     let error = fixture.refresh(later - days(30)).unwrap_err();
@@ -229,31 +229,31 @@ fn t6_a_clock_set_back_is_refused_and_changes_nothing() {
     fixture.refresh(later - hours(1)).unwrap();
 }
 
-/// As on a machine whose clock has no battery: signatures that ran out long ago would look valid.
+/// As on a machine whose clock has no battery: signatures that expired long ago would look valid.
 #[test]
-fn t6_a_clock_before_the_signatures_is_refused_on_first_use() {
+fn t6_clock_before_signatures_is_refused_on_first_use() {
     let (fixture, later) = with_history();
     fs_err::remove_dir_all(fixture.path("home")).unwrap();
     for now in [Timestamp::UNIX_EPOCH, start() - days(365), later - hours(25)] {
-        refused(fixture.refresh(now), "was signed at 2026-11-21T09:00:00Z");
-        assert!(!fixture.path("home/data").exists(), "something was remembered");
+        refused(fixture.refresh(now), "signed at 2026-11-21T09:00:00Z");
+        assert!(!fixture.path("home/data").exists(), "state was stored");
     }
-    // An older mirror does not make the clock right.
+    // An older mirror does not make the clock valid.
     let mut registry = fixture.registry();
     registry.urls.push(Url::parse(&format!("file://{}", fixture.path("old").display())).unwrap());
     let refresh = |now| trust::refresh(&fixture.home(), &registry, &Options::at(now));
-    refused(refresh(start() - days(365)), "was signed at");
+    refused(refresh(start() - days(365)), "signed at");
     fixture.refresh(later - hours(23)).unwrap();
 }
 
-/// What a mirror claims does not count: only what is signed does.
+/// Only signed state counts, not what a mirror claims.
 #[test]
-fn mirror_that_is_ahead_is_preferred() {
+fn newest_valid_mirror_is_preferred() {
     let (fixture, later) = with_history();
-    fs_err::create_dir_all(fixture.path("lying/metadata")).unwrap();
+    fs_err::create_dir_all(fixture.path("forged/metadata")).unwrap();
     let mut claimed = fixture.body("timestamp.json");
     claimed["version"] = 99.into();
-    fs_err::write(fixture.path("lying/metadata/timestamp.json"), signed(&claimed, &[fixture.alice()]))
+    fs_err::write(fixture.path("forged/metadata/timestamp.json"), signed(&claimed, &[fixture.alice()]))
         .unwrap();
     let refreshed = |mirrors: &[&str]| {
         let mut registry = fixture.registry();
@@ -267,14 +267,14 @@ fn mirror_that_is_ahead_is_preferred() {
     for mirrors in [
         &["old", "published"][..],
         &["published", "old"],
-        &["lying", "old", "published"],
-        &["missing", "old", "lying", "published"],
+        &["forged", "old", "published"],
+        &["missing", "old", "forged", "published"],
     ] {
         assert_eq!(version(mirrors), "0.2.0", "{mirrors:?}");
     }
-    assert_eq!(version(&["old", "lying"]), "0.1.0", "a valid state is better than none");
-    refused(refreshed(&["lying"]), "");
-    // A new root counts more than a later timestamp under the old one.
+    assert_eq!(version(&["old", "forged"]), "0.1.0", "a valid state is better than none");
+    refused(refreshed(&["forged"]), "");
+    // A newer root takes precedence over a newer timestamp under the old root.
     fixture.save("ahead");
     fixture.next_root(later, |_| {});
     fixture.build(later).unwrap();
@@ -289,7 +289,7 @@ fn mirror_that_is_ahead_is_preferred() {
 }
 
 #[test]
-fn t7_parts_of_two_states_do_not_make_a_third() {
+fn t7_mix_of_two_states_is_refused() {
     // New targets under an old snapshot, by name.
     let (fixture, later) = with_history();
     fixture.save("new");
@@ -299,7 +299,7 @@ fn t7_parts_of_two_states_do_not_make_a_third() {
     fs_err::remove_dir_all(fixture.path("home")).unwrap();
     refused(fixture.refresh(later), "targets.json");
 
-    // A new snapshot that the old timestamp does not pin.
+    // A new snapshot that the old timestamp does not list.
     fixture.restore("old");
     let new = fs_err::read(fixture.path("new/metadata/2.snapshot.json")).unwrap();
     fs_err::write(fixture.path("published/metadata/1.snapshot.json"), new).unwrap();
@@ -314,7 +314,7 @@ fn t7_parts_of_two_states_do_not_make_a_third() {
 }
 
 #[test]
-fn t12_an_author_cannot_publish_under_anothers_name() {
+fn t12_author_cannot_publish_command_of_another() {
     let fixture = Fixture::published();
     let wasm = fixture.body("author-alice.json")["targets"].clone();
     let mut body = fixture.body("author-bob.json");
@@ -326,7 +326,7 @@ fn t12_an_author_cannot_publish_under_anothers_name() {
 }
 
 #[test]
-fn t12_the_signing_role_must_be_the_owners() {
+fn t12_role_other_than_owner_is_refused() {
     // The admins' index says bob owns hello, while alice's keys sign it.
     let fixture = Fixture::published();
     let index: Value =
@@ -335,10 +335,10 @@ fn t12_the_signing_role_must_be_the_owners() {
     index["plugins"]["hello"]["owner"] = "bob".into();
     publish_index(&fixture, &index);
     let session = fixture.refresh(start()).unwrap();
-    refused(resolve(&session, "hello"), "signed by author-alice, not by author-bob");
+    refused(resolve(&session, "hello"), "delegated to author-alice, not to author-bob");
 }
 
-/// Puts another index in place, signed by two admins.
+/// Publishes another index, signed by two admins.
 fn publish_index(fixture: &Fixture, index: &Value) {
     let bytes = serde_json::to_vec(index).unwrap();
     let sha256 = kf_core::Digest::of(&bytes);
@@ -350,7 +350,7 @@ fn publish_index(fixture: &Fixture, index: &Value) {
 }
 
 #[test]
-fn t16_names_that_climb_out_are_refused_wherever_they_stand() {
+fn t16_names_with_path_traversal_are_refused() {
     // As a command in the index.
     for bad in ["../../bin/kf", "..", "a/b", "hello\u{0}", "Hello"] {
         let fixture = Fixture::published();
@@ -376,8 +376,8 @@ fn t16_names_that_climb_out_are_refused_wherever_they_stand() {
     body["delegations"]["roles"][0]["name"] = "../../../x".into();
     fixture.publish_role("targets.json", &body, &[&fixture.keys.targets[0], &fixture.keys.targets[1]]);
     let session = fixture.refresh(start()).unwrap();
-    refused(resolve(&session, "hello"), "not by author-alice");
-    // As a target of an author: a version that is none is not a release.
+    refused(resolve(&session, "hello"), "not to author-alice");
+    // As a target of an author: an invalid version is not a release.
     let fixture = Fixture::published();
     let mut body = fixture.body("author-alice.json");
     body["version"] = 2.into();
@@ -389,7 +389,7 @@ fn t16_names_that_climb_out_are_refused_wherever_they_stand() {
 }
 
 #[test]
-fn t17_a_store_that_is_a_link_or_open_to_others_is_refused() {
+fn t17_symlinked_or_shared_store_is_refused() {
     let fixture = Fixture::published();
     let session = fixture.refresh(start()).unwrap();
     let fetched = fetch(&session, "hello").unwrap();
@@ -406,7 +406,7 @@ fn t17_a_store_that_is_a_link_or_open_to_others_is_refused() {
     fs_err::set_permissions(home.store(), open).unwrap();
     refused(install(&home, &fetched, start()), "other users may write");
 
-    // Only root can give a folder away, so only root can see this refused.
+    // Only root can change the owner of a folder, so this is tested only as root.
     let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     fs_err::set_permissions(home.store(), own).unwrap();
     if std::os::unix::fs::chown(home.store(), Some(65534), None).is_ok() {
@@ -415,7 +415,7 @@ fn t17_a_store_that_is_a_link_or_open_to_others_is_refused() {
 }
 
 #[test]
-fn t17_a_data_folder_moved_to_another_disk_is_fine_when_it_is_ones_own() {
+fn t17_symlinked_data_folder_is_accepted_if_own() {
     let fixture = Fixture::published();
     let home = fixture.home();
     let disk = fixture.path("disk");
@@ -431,7 +431,7 @@ fn t17_a_data_folder_moved_to_another_disk_is_fine_when_it_is_ones_own() {
 }
 
 #[test]
-fn t17_a_planted_blob_is_not_taken_for_the_real_one() {
+fn t17_planted_blob_is_replaced_or_refused() {
     let fixture = Fixture::published();
     let session = fixture.refresh(start()).unwrap();
     let fetched = fetch(&session, "hello").unwrap();
@@ -449,7 +449,7 @@ fn t17_a_planted_blob_is_not_taken_for_the_real_one() {
 }
 
 #[test]
-fn t18_a_component_swapped_after_it_was_added_is_not_handed_out() {
+fn t18_component_changed_in_store_is_refused() {
     let fixture = Fixture::published();
     let receipt = add(&fixture, "hello", start()).unwrap();
     let home = fixture.home();
@@ -462,7 +462,7 @@ fn t18_a_component_swapped_after_it_was_added_is_not_handed_out() {
 }
 
 #[test]
-fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
+fn t18_receipt_with_added_rights_is_refused() {
     let fixture = Fixture::published();
     add(&fixture, "hello", start()).unwrap();
     let path = fixture.home().receipt(&name("hello"));
@@ -476,9 +476,9 @@ fn t18_rights_added_to_a_receipt_by_hand_do_not_count() {
     }
 }
 
-/// The tree says which arguments are files, and what help promises.
+/// The command tree decides which arguments are files, and what help shows.
 #[test]
-fn t18_a_command_tree_edited_in_a_receipt_is_not_believed() {
+fn t18_receipt_with_edited_command_tree_is_refused() {
     let fixture = Fixture::published();
     add(&fixture, "hello", start()).unwrap();
     let path = fixture.home().receipt(&name("hello"));
@@ -487,7 +487,7 @@ fn t18_a_command_tree_edited_in_a_receipt_is_not_believed() {
     for edited in [tree.replace("[]", "[{}]"), format!("{tree} "), String::new()] {
         receipt["commands"] = edited.as_str().into();
         fs_err::write(&path, receipt.to_string()).unwrap();
-        refused(receipt::read(&fixture.home(), &name("hello")), "not those that were signed");
+        refused(receipt::read(&fixture.home(), &name("hello")), "does not match the signed digest");
     }
     receipt.as_object_mut().unwrap().remove("commands");
     fs_err::write(&path, receipt.to_string()).unwrap();
@@ -495,7 +495,7 @@ fn t18_a_command_tree_edited_in_a_receipt_is_not_believed() {
 }
 
 #[test]
-fn t20_what_is_installed_and_blocked_later_is_marked_for_its_next_start() {
+fn t20_block_stops_installed_command_at_next_start() {
     let fixture = Fixture::published();
     add(&fixture, "hello", start()).unwrap();
     let sha256 = kf_core::Digest::of(b"\0asm hello");
@@ -513,7 +513,7 @@ fn t20_what_is_installed_and_blocked_later_is_marked_for_its_next_start() {
 }
 
 #[test]
-fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
+fn lowered_ceiling_reduces_rights_of_installed_command() {
     let fixture = Fixture::new();
     let rules = |verbs: &str| {
         format!("[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [{verbs}]\n")
@@ -536,7 +536,7 @@ fn a_ceiling_that_sinks_takes_rights_from_what_is_installed() {
 }
 
 #[test]
-fn t20_a_blocked_component_is_never_resolved_not_even_by_version() {
+fn t20_blocked_version_is_never_resolved() {
     let fixture = Fixture::published();
     let sha256 = kf_core::Digest::of(b"\0asm hello");
     let block = format!("[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"it phones home\"\n");

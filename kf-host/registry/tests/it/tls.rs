@@ -1,4 +1,4 @@
-//! Over TLS: a certificate that the machine trusts, and one that it does not.
+//! TLS with a certificate that the machine trusts, and with one that it does not.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -15,16 +15,16 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::fixture::*;
 use crate::programs::output_of;
 
-/// Serves the published files of `fixture` over TLS; gives its address and its certificate as PEM.
+/// Serves the published files of `fixture` over TLS. Returns the URL and the certificate as PEM.
 fn serve(fixture: &Fixture) -> (String, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(generated.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![generated.cert.der().clone()], key)
         .unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("localhost:0").unwrap();
@@ -53,11 +53,11 @@ fn serve(fixture: &Fixture) -> (String, String) {
             let _ = tls.write_tls(&mut socket);
         }
     });
-    (url, made.cert.pem())
+    (url, generated.cert.pem())
 }
 
 #[test]
-fn a_stranger_s_certificate_is_refused() {
+fn untrusted_certificate_is_refused() {
     let fixture = Fixture::published();
     let (url, _) = serve(&fixture);
     let options = quick(start(), Duration::from_secs(60));
@@ -67,7 +67,7 @@ fn a_stranger_s_certificate_is_refused() {
 }
 
 #[test]
-fn a_trusted_certificate_opens_the_registry() {
+fn trusted_certificate_is_accepted() {
     let fixture = Fixture::published();
     let (url, pem) = serve(&fixture);
     fixture.write("ca.pem", &pem);
@@ -82,9 +82,9 @@ fn a_trusted_certificate_opens_the_registry() {
     assert!(text.contains("fetched hello over TLS"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Not a test: trusted certificates are a matter of the whole process.
+/// Not a test: trusted certificates are set for the whole process.
 #[test]
-#[ignore = "run by a_trusted_certificate_opens_the_registry"]
+#[ignore = "run by trusted_certificate_is_accepted"]
 fn child_that_trusts_the_certificate() {
     let (Some(dir), Some(url)) = (std::env::var_os("KF_TEST_DIR"), std::env::var_os("KF_TEST_URL")) else {
         return;

@@ -1,4 +1,4 @@
-//! Cargo, told to make components.
+//! Building components with cargo.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,15 +17,15 @@ pub struct GuestArtifact {
     pub wasm_path: PathBuf,
 }
 
-/// Builds the packages' libraries; one component each, in the order asked.
+/// Builds the libraries of packages: one component each, in the given order.
 ///
-/// The crate type is given here and not in their `Cargo.toml`, because the host's static target
-/// has no dynamic libraries and would warn about each of them.
+/// The crate type is set here and not in their `Cargo.toml`, because the host's static target has no
+/// dynamic libraries and would print a warning for each.
 pub fn build(toolchain: &Toolchain, packages: &[&str], profile: &str) -> Result<Vec<GuestArtifact>> {
     build_in(&folders(toolchain), toolchain, packages, profile)
 }
 
-/// As [`build`], from and into other folders than this workspace's.
+/// The same as [`build`], with other folders than those of this workspace.
 pub fn build_in(
     folders: &Folders,
     toolchain: &Toolchain,
@@ -42,9 +42,9 @@ pub fn build_in(
     packages.iter().map(build).collect()
 }
 
-/// Builds a package's examples; one component each, in order of name.
+/// Builds the examples of a package: one component each, sorted by name.
 ///
-/// All features are on: examples that are guests hide from the host's builds behind one.
+/// All features are enabled: examples that are guests need one, so that the host's builds skip them.
 pub fn build_examples(toolchain: &Toolchain, package: &str, profile: &str) -> Result<Vec<GuestArtifact>> {
     let words = ["--package", package, "--examples", "--all-features"];
     let artifacts = cargo(&folders(toolchain), toolchain, "build", &words, profile)?;
@@ -54,7 +54,7 @@ pub fn build_examples(toolchain: &Toolchain, package: &str, profile: &str) -> Re
     Ok(artifacts)
 }
 
-/// Builds one of a package's examples.
+/// Builds one example of a package.
 pub fn build_example(
     toolchain: &Toolchain,
     package: &str,
@@ -98,7 +98,7 @@ fn cargo(
         .args(words)
         .env("CARGO_HOME", &folders.cargo_home)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &toolchain.linker);
-    // Flags meant for the host's own build are no flags for a guest.
+    // These variables are for the host's own build.
     for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_BOOTSTRAP"] {
         cargo.env_remove(variable);
     }
@@ -121,8 +121,8 @@ fn cargo(
     Ok(artifacts)
 }
 
-/// This workspace's. The target folder lies apart from that of the host's build, whose flags differ; and apart by compiler,
-/// whose libraries do.
+/// The folders of this workspace. The target folder is separate from that of the host's build, which has other flags, and
+/// separate for each compiler, which has other libraries.
 fn folders(toolchain: &Toolchain) -> Folders {
     let target = match toolchain.way {
         Way::Installed | Way::Rustup => "guests",

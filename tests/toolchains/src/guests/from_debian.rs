@@ -1,9 +1,8 @@
-//! A Rust for WebAssembly out of Debian's packages, unpacked and not installed.
+//! A Rust toolchain for WebAssembly from Debian packages, unpacked and not installed.
 //!
-//! Debian ships the standard library for `wasm32-unknown-unknown` beside a newer rustc than most
-//! machines have. That rustc wants a newer C library too, so it is started through the unpacked
-//! dynamic loader; the programs it starts in turn (the host's `cc`, the linkers) keep the
-//! system's.
+//! Debian ships the standard library for `wasm32-unknown-unknown` with a newer rustc than most
+//! machines have. That rustc needs a newer C library as well, so it is started through the unpacked
+//! dynamic loader; the programs that it starts (the host's `cc`, the linkers) use the system's.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,21 +12,21 @@ use super::toolchain::{Host, TARGET};
 use crate::debian::{self, Packages, Suite};
 use crate::{Error, Progress, Result, command, locations};
 
-/// rustc alone, because what it depends on is a C compiler; its library with all that runs it.
+/// rustc without its dependency, a C compiler; its library with all dependencies.
 const PACKAGES: Packages<'_> = Packages {
     alone: &["rustc"],
     with_dependencies: &["libstd-rust-dev", "libstd-rust-dev-wasm32"],
     suite: Suite::Named("forky"),
 };
 
-/// The unpacked compiler, downloaded and unpacked if it is not in the cache yet.
+/// Downloads and unpacks the compiler if it is not cached. Returns its path.
 pub(super) fn rustc(host: &Host, progress: Progress) -> Result<PathBuf> {
     let root = debian::cached("rust-wasm", &PACKAGES, progress)?;
     if !root.join("usr/lib/rustlib").join(TARGET).is_dir() {
-        return Err(Error::malformed(root, format!("it has no library for {TARGET}")));
+        return Err(Error::malformed(root, format!("no library for {TARGET}")));
     }
     let rustc = locations::target().join("guests-debian/bin/rustc");
-    write_if_other(&rustc, &wrapper(&root, host)?)?;
+    write_if_changed(&rustc, &wrapper(&root, host)?)?;
     command::output(Command::new(&rustc).arg("-vV"))?;
     Ok(rustc)
 }
@@ -37,7 +36,7 @@ pub(super) fn rustc(host: &Host, progress: Progress) -> Result<PathBuf> {
 fn wrapper(root: &Path, host: &Host) -> Result<String> {
     let libraries = entry(&root.join("usr/lib"), |name| name.ends_with("-linux-gnu"))?;
     let loader = entry(&libraries, |name| name.starts_with("ld-linux"))?;
-    // The way there may be another each time, and the script may not.
+    // The real path: otherwise the script could differ each time.
     let linkers = fs_err::canonicalize(host.tools())?;
     Ok(format!(
         "#!/bin/sh\nPATH='{linkers}':\"$PATH\"; export PATH\n\
@@ -49,16 +48,16 @@ fn wrapper(root: &Path, host: &Host) -> Result<String> {
     ))
 }
 
-fn entry(directory: &Path, is_it: impl Fn(&str) -> bool) -> Result<PathBuf> {
+fn entry(directory: &Path, matches: impl Fn(&str) -> bool) -> Result<PathBuf> {
     fs_err::read_dir(directory)?
         .filter_map(Result::ok)
-        .find(|entry| is_it(&entry.file_name().to_string_lossy()))
+        .find(|entry| matches(&entry.file_name().to_string_lossy()))
         .map(|entry| entry.path())
-        .ok_or_else(|| Error::malformed(directory, "the packages hold no dynamic loader"))
+        .ok_or_else(|| Error::malformed(directory, "no dynamic loader in the packages"))
 }
 
-/// Cargo compiles everything again when the compiler's file changes.
-fn write_if_other(path: &Path, script: &str) -> Result<()> {
+/// Writes the script only if it changed: cargo recompiles everything if the compiler's file changes.
+fn write_if_changed(path: &Path, script: &str) -> Result<()> {
     if fs_err::read_to_string(path).is_ok_and(|text| text == script) {
         return Ok(());
     }

@@ -1,11 +1,11 @@
 //! The WebAssembly guests: first-party commands and the adversarial ones.
 //!
 //! Guests are ordinary members of the workspace compiled for `wasm32-unknown-unknown`. The linker
-//! is `wasm-component-ld`, so what cargo writes is a component already. There is no WASI in them:
-//! a guest can reach nothing but the ABI it imports.
+//! is `wasm-component-ld`, so cargo's output is a component. They have no WASI: a guest can use only the
+//! ABI that it imports.
 //!
-//! The one thing a machine may lack is Rust's standard library for that target; [`toolchain`]
-//! finds it in three ways.
+//! A machine may lack Rust's standard library for that target; [`toolchain`] finds it in one of three
+//! ways.
 
 mod build;
 mod from_debian;
@@ -15,8 +15,8 @@ pub use build::{GuestArtifact, build, build_example, build_examples, build_in};
 
 use std::path::Path;
 
-/// FNV-1a over the names and texts of a folder's WIT files, in order of name. It finds forgotten
-/// regenerations; it guards against nobody.
+/// FNV-1a over the names and texts of a folder's WIT files, sorted by name. It detects outdated
+/// bindings; it is not a protection against attackers.
 pub fn wit_digest(folder: &Path) -> std::io::Result<u64> {
     let mut files = fs_err::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))

@@ -1,9 +1,9 @@
-//! Which Rust compiles the guests.
+//! The Rust toolchain for guests.
 //!
-//! Asked in this order: the target is installed; `rustup target add` installs it; Debian's
-//! packages of rustc and its standard library for WebAssembly are unpacked into a cache folder,
-//! with nothing installed on the system. The last way is for machines whose network knows package
-//! registries only. `KF_GUEST_TOOLCHAIN` (`installed`, `rustup`, `debian`) forces one.
+//! Three ways are tried in this order: the target is installed; `rustup target add` installs it;
+//! Debian's packages of rustc and its standard library for WebAssembly are unpacked into a cache folder,
+//! without installing anything on the system. The last way is for machines that can reach only package
+//! registries. `KF_GUEST_TOOLCHAIN` (`installed`, `rustup`, `debian`) forces one.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,10 +13,10 @@ use std::process::Command;
 use super::from_debian;
 use crate::{Error, Progress, Result, command, locations};
 
-/// The target of every guest of ours.
+/// The target of all guests.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// How the toolchain was come by.
+/// How the toolchain was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Installed,
@@ -34,11 +34,11 @@ impl fmt::Display for Way {
     }
 }
 
-/// Forces one way.
+/// The variable that forces one way.
 pub const WAY_VARIABLE: &str = "KF_GUEST_TOOLCHAIN";
 
 impl Way {
-    /// The one that [`WAY_VARIABLE`] forces, if it does.
+    /// The way that [`WAY_VARIABLE`] forces, if it is set.
     pub fn forced() -> Result<Option<Self>> {
         let Some(word) = locations::variable(WAY_VARIABLE) else { return Ok(None) };
         match word.to_str() {
@@ -50,7 +50,7 @@ impl Way {
     }
 }
 
-/// A Rust that makes guests.
+/// A Rust toolchain for guests.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     /// `RUSTC` for cargo; cargo's own default if absent.
@@ -64,17 +64,17 @@ pub struct Toolchain {
     pub way: Way,
 }
 
-/// The programs that are asked for the host's Rust.
+/// The programs of the host's Rust.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// The compiler for this machine.
     pub rustc: OsString,
-    /// What adds targets to it.
+    /// The program that adds targets to it.
     pub rustup: OsString,
 }
 
 impl Default for Machine {
-    /// `rustc`, or what `RUSTC` names, and `rustup`.
+    /// `RUSTC`, or else `rustc`, and `rustup`.
     fn default() -> Self {
         Self {
             rustc: locations::variable("RUSTC").unwrap_or_else(|| "rustc".into()),
@@ -83,10 +83,10 @@ impl Default for Machine {
     }
 }
 
-/// Finds a Rust that makes guests: by `only` this way, or by the first that works.
+/// Finds a Rust toolchain for guests, in the way `only` or in the first that works.
 pub fn resolve(machine: &Machine, only: Option<Way>, progress: Progress) -> Result<Toolchain> {
     let host = Host::find(&machine.rustc)?;
-    // By its real path: cargo compiles all anew when that changes.
+    // By its real path: cargo recompiles everything if the path changes.
     let found = |way, rustc| {
         let linker = fs_err::canonicalize(host.linker())?;
         Ok(Toolchain { rustc, linker, sysroot: host.sysroot.clone(), commit: host.commit.clone(), way })
@@ -103,7 +103,7 @@ pub fn resolve(machine: &Machine, only: Option<Way>, progress: Progress) -> Resu
     if tries(Way::Rustup) {
         match command::output(in_workspace(&machine.rustup).args(["target", "add", TARGET])) {
             Ok(_) if host.has_target() => return found(Way::Rustup, None),
-            Ok(_) => refused.push("rustup added it elsewhere".to_owned()),
+            Ok(_) => refused.push("rustup added it to another toolchain".to_owned()),
             Err(error) => refused.push(error.to_string()),
         }
     }
@@ -138,7 +138,7 @@ impl Host {
         if host.linker().is_file() {
             return Ok(host);
         }
-        Err(Error::malformed(host.linker(), "it is not there, though part of every Rust toolchain"))
+        Err(Error::malformed(host.linker(), "it does not exist, but every Rust toolchain has it"))
     }
 
     /// Whether it has the standard library for guests.
@@ -146,7 +146,7 @@ impl Host {
         self.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
     }
 
-    /// Where it keeps its linkers.
+    /// The folder of its linkers.
     pub(super) fn tools(&self) -> PathBuf {
         self.sysroot.join("lib/rustlib").join(&self.name).join("bin")
     }
@@ -156,7 +156,7 @@ impl Host {
     }
 }
 
-/// Rust tools are to be found from the workspace, whose toolchain file names the version.
+/// Rust tools must run in the workspace, whose toolchain file sets the version.
 fn in_workspace(program: &OsStr) -> Command {
     let mut command = Command::new(program);
     command.current_dir(locations::workspace());
