@@ -1,8 +1,8 @@
-//! Every namespace in one run.
+//! All namespaces in one run.
 //!
 //! A list over all namespaces is one call for each kind, however many namespaces there are. [`Kf::all_namespaces`]
-//! makes these calls and returns a [`Kf`] for each namespace, whose lists are that namespace's part of them. What a
-//! command does in one namespace it then does in all of them.
+//! makes these calls and returns a [`Kf`] for each namespace that serves its lists from the results, so a command
+//! can run the same code for one namespace or all.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// The part of a list that is in the selection's namespace.
+    /// Returns the items of a list that are in the selection's namespace.
     pub(crate) fn part(&self, host: &HostHandle, selection: &Selection) -> Result<Vec<Value>> {
         let namespace = selection.namespace.as_deref().unwrap_or_default();
         let everywhere = Selection { everywhere: true, namespace: None, ..selection.clone() };
@@ -70,12 +70,11 @@ fn by_namespace(objects: Vec<Object>) -> Parts {
 }
 
 impl Kf {
-    /// A `Kf` for each namespace that has any of these objects, in the order of their names. Its lists come from
-    /// lists over all namespaces, each made once; everything else it is asked for goes to its namespace. It cannot
-    /// watch.
+    /// Returns a `Kf` for each namespace that has any of these objects, sorted by name. Lists are served from lists
+    /// over all namespaces, each fetched once; all other calls go to the namespace. Watches are not supported.
     ///
-    /// Lists need rules with `scope = "cluster"`. An error of the first selection is returned; the others' errors are
-    /// what their lists return.
+    /// The lists need rules with `scope = "cluster"`. An error of the first list is returned; errors of the others
+    /// are returned when they are used.
     pub fn all_namespaces(&self, selections: &[Api]) -> Result<Vec<Self>> {
         let everywhere: Vec<_> = selections.iter().cloned().map(Api::everywhere).collect();
         let lists = Lists::default();
@@ -91,7 +90,7 @@ impl Kf {
     }
 }
 
-/// A row of a table over all namespaces: `NAMESPACE` comes before its own columns.
+/// A row of a table over all namespaces, with a `NAMESPACE` column in front.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InNamespace<T> {
     pub namespace: String,
@@ -100,7 +99,7 @@ pub struct InNamespace<T> {
 }
 
 impl<T> InNamespace<T> {
-    /// A row of the namespace of this `Kf`.
+    /// Creates a row for the namespace of this `Kf`.
     pub fn of(kf: &Kf, row: T) -> Self {
         Self { namespace: kf.namespace(), row }
     }

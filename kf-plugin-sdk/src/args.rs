@@ -1,4 +1,4 @@
-//! Argument types that tell kf what they are.
+//! Argument types that kf recognizes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,24 @@ use crate::border::FileTree;
 use crate::error::Result;
 use crate::kf::Kf;
 
-/// A file named on the command line. Naming it is the grant to read it.
+/// A file named on the command line, which grants the command permission to read it.
 ///
-/// `-` is stdin. A `PathBuf` with clap's `ValueHint::FilePath` is the same grant.
+/// `-` is stdin. A `PathBuf` with clap's `ValueHint::FilePath` grants the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileArg(String);
 
 impl FileArg {
-    /// The path as typed.
+    /// Returns the path as typed.
     pub fn path(&self) -> &str {
         &self.0
     }
 
-    /// The whole file.
+    /// Reads the whole file.
     pub fn read(&self, kf: &Kf) -> Result<Vec<u8>> {
         kf.read_file(&self.0)
     }
 
-    /// The whole file as text.
+    /// Reads the whole file as text.
     pub fn read_text(&self, kf: &Kf) -> Result<String> {
         kf.read_text(&self.0)
     }
@@ -36,7 +36,7 @@ impl FromStr for FileArg {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
-            "" => Err("a file name is missing".into()),
+            "" => Err("missing file name".into()),
             path => Ok(Self(path.into())),
         }
     }
@@ -48,8 +48,8 @@ impl fmt::Display for FileArg {
     }
 }
 
-/// A name, or a file in its place: what ends in `.yaml`, `.yml` or `.json`, or is `-`. Naming a file is the
-/// grant to read it.
+/// A name or a file. A value that ends in `.yaml`, `.yml` or `.json`, or is `-`, is a file, which grants the command
+/// permission to read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameOrFile {
     Name(String),
@@ -57,7 +57,7 @@ pub enum NameOrFile {
 }
 
 impl NameOrFile {
-    /// The name, if it is one.
+    /// Returns the name, if it is a name.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Name(name) => Some(name),
@@ -65,7 +65,7 @@ impl NameOrFile {
         }
     }
 
-    /// The file, if it is one.
+    /// Returns the file, if it is a file.
     pub fn file(&self) -> Option<&FileArg> {
         match self {
             Self::Name(_) => None,
@@ -92,25 +92,24 @@ impl fmt::Display for NameOrFile {
     }
 }
 
-/// A directory named on the command line. Naming it is the grant to read the files below it.
+/// A directory named on the command line, which grants the command permission to read the files below it.
 ///
-/// A `PathBuf` with clap's `ValueHint::DirPath` is the same grant.
+/// A `PathBuf` with clap's `ValueHint::DirPath` grants the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryArg(String);
 
 impl DirectoryArg {
-    /// The path as typed.
+    /// Returns the path as typed.
     pub fn path(&self) -> &str {
         &self.0
     }
 
-    /// What is below it, without files and directories whose name fits one of `skip`; see
-    /// [`Kf::walk`].
+    /// Lists the files below it, skipping names that match one of `skip`; see [`Kf::walk`].
     pub fn walk(&self, kf: &Kf, skip: &[&str]) -> Result<FileTree> {
         kf.walk(&self.0, skip)
     }
 
-    /// One of its files, whole.
+    /// Reads one of the files below it.
     pub fn read(&self, kf: &Kf, path: &str) -> Result<Vec<u8>> {
         kf.read_below(&self.0, path)
     }
@@ -121,7 +120,7 @@ impl FromStr for DirectoryArg {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
-            "" => Err("a directory's name is missing".into()),
+            "" => Err("missing directory name".into()),
             path => Ok(Self(path.into())),
         }
     }
@@ -133,7 +132,7 @@ impl fmt::Display for DirectoryArg {
     }
 }
 
-/// A span of time such as `90s`, `2h` or `1h 30m`.
+/// A duration such as `90s`, `2h` or `1h 30m`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -143,6 +142,6 @@ impl FromStr for Span {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         humantime::parse_duration(text)
             .map(Self)
-            .map_err(|_| format!("`{text}` is no duration; write `90s`, `15m` or `2h`"))
+            .map_err(|_| format!("invalid duration `{text}`; use `90s`, `15m` or `2h`"))
     }
 }

@@ -1,4 +1,4 @@
-//! Points in time. The host is the only clock a command has.
+//! Timestamps. A command can read the time only from the host.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,39 +10,39 @@ use serde::{Serialize, Serializer};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// From RFC 3339, as Kubernetes writes times. Times before 1970 are none.
+    /// Parses an RFC 3339 time, the format of Kubernetes. Returns `None` for times before 1970.
     pub fn parse(text: &str) -> Option<Self> {
         let time = humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
         u64::try_from(time.as_millis()).ok().map(Self)
     }
 
-    /// How long ago it was at `now`; zero if it is yet to come.
+    /// Returns how long ago it was at `now`; zero if it is in the future.
     pub fn age(self, now: Self) -> Duration {
         Duration::from_millis(now.0.saturating_sub(self.0))
     }
 
-    /// How much later it is than `now`; zero if it has passed.
+    /// Returns how long after `now` it is; zero if it has passed.
     pub fn since(self, now: Self) -> Duration {
         now.age(self)
     }
 
-    /// So much later.
+    /// Adds a duration.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// So much earlier; 1970 at the earliest.
+    /// Subtracts a duration, saturating at 1970.
     #[must_use]
-    pub fn before(self, duration: Duration) -> Self {
+    pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 
-/// RFC 3339 in seconds, such as `2026-11-21T08:00:00Z`.
+/// Formats as RFC 3339 in seconds, such as `2026-11-21T08:00:00Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The year 9999 is where RFC 3339 ends.
+        // RFC 3339 has years up to 9999.
         let time = Duration::from_millis(self.0.min(253_402_300_799_000));
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + time).fmt(formatter)
     }
@@ -54,9 +54,9 @@ impl Serialize for Timestamp {
     }
 }
 
-/// A duration as tables show it, by its largest unit: `40s`, `5m`, `2h`, `3d`.
+/// Formats a duration for tables by its largest unit: `40s`, `5m`, `2h`, `3d`.
 ///
-/// Short spans show the smaller unit too, because a job that ran 1m or 1m59s is not the same.
+/// Durations under ten minutes also show seconds.
 pub fn short_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_writes_what_kubernetes_writes() {
+    fn kubernetes_time_round_trips() {
         for text in ["2026-11-21T08:00:00Z", "1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z"] {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_short() {
+    fn durations_are_short() {
         let shown = |seconds| short_duration(Duration::from_secs(seconds));
         assert_eq!(shown(40), "40s");
         assert_eq!(shown(119), "119s");

@@ -1,4 +1,4 @@
-//! Reads the command tree out of clap.
+//! Extracts the command tree from clap.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -8,9 +8,9 @@ use clap::{Arg, ArgAction, ValueHint};
 use crate::args::{DirectoryArg, FileArg, NameOrFile, Span};
 use crate::tree::{Argument, ArgumentKind, CommandNode, Completion, Example, PossibleValue, ValueType};
 
-/// What clap has no words for: examples, and where completions come from.
+/// Examples and completion sources, which clap cannot express.
 ///
-/// By `#[derive(Describe)]` beside clap's own derive:
+/// Derived with `#[derive(Describe)]` next to clap's derive:
 ///
 /// ```
 /// use kf_plugin_sdk::prelude::*;
@@ -30,7 +30,7 @@ pub trait Describe {
     fn describe(notes: &mut Notes);
 }
 
-/// What [`Describe`] writes down, for a command and its subcommands.
+/// The examples and completion sources of a command and its subcommands.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     examples: Vec<Example>,
@@ -39,23 +39,23 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// A line to try; `command` is what stands after `kf`.
+    /// Adds a usage example; `command` is the words after `kf`.
     pub fn example(&mut self, command: &str, about: &str) {
         self.examples.push(Example { command: command.into(), about: about.into() });
     }
 
-    /// Where completions of an argument come from.
+    /// Sets the completion source of an argument.
     pub fn complete(&mut self, argument: &str, from: Completion) {
         self.completions.insert(argument.into(), from);
     }
 
-    /// The notes of a subcommand.
+    /// Returns the notes of a subcommand.
     pub fn subcommand(&mut self, name: &str) -> &mut Self {
         self.subcommands.entry(name.into()).or_default()
     }
 }
 
-/// The command tree of an argument struct.
+/// Returns the command tree of an argument struct.
 pub fn describe<A: clap::CommandFactory + Describe>() -> Vec<CommandNode> {
     let mut notes = Notes::default();
     A::describe(&mut notes);
@@ -89,7 +89,7 @@ fn walk(command: &clap::Command, path: &[String], notes: &Notes, tree: &mut Vec<
     }
 }
 
-/// `--help` and `--version` are kf's.
+/// Returns whether it is `--help` or `--version`, which kf provides.
 fn is_builtin(argument: &Arg) -> bool {
     matches!(
         argument.get_action(),

@@ -1,42 +1,41 @@
-//! Errors as the person at the terminal meets them: what failed, which value, and the next
-//! command to type.
+//! Errors and exit codes.
 
 use std::fmt;
 
-/// The answer of nearly everything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of an error. The host turns it into kf's exit code.
+/// The kind of an error. kf maps it to an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// The input does not fit: a malformed object, a bad name, an unreadable file. Exit 2.
+    /// Invalid input: a malformed object, an invalid name, an unreadable file. Exit 2.
     Invalid,
-    /// The credentials are missing or were not accepted. Exit 3.
+    /// Missing or rejected credentials. Exit 3.
     Unauthenticated,
-    /// A layer of the grant, or the cluster's RBAC, does not allow it. Exit 4.
+    /// Denied by kf or by the cluster's RBAC. Exit 4.
     Forbidden,
-    /// There is no such object, or the cluster does not serve the kind. Exit 5.
+    /// The object does not exist, or the cluster does not serve its kind. Exit 5.
     NotFound,
-    /// It took longer than the run or the caller allows. Exit 6.
+    /// A timeout of the run or of the caller. Exit 6.
     TimedOut,
     /// The API server does not answer. Exit 7.
     Unreachable,
-    /// The object exists already, or changed in the meantime. Exit 1.
+    /// The object already exists, or was modified concurrently. Exit 1.
     Conflict,
-    /// A watch or page token is too old; start over from a new list. Exit 1.
+    /// A watch or continue token has expired; list again. Exit 1.
     Expired,
     /// The run's budget of calls, bytes, pages or streams is used up. Exit 9.
     Budget,
-    /// This version of kf, or this cluster, does not offer it. Exit 1.
+    /// Not supported by this version of kf or by the cluster. Exit 1.
     Unsupported,
     /// The workload or check failed. Exit 1.
     Failed,
-    /// Anything else the API server answered. Exit 1.
+    /// Any other error of the API server. Exit 1.
     Internal,
 }
 
-/// What failed, which value, and the next command to type.
+/// An error: what failed, which value, and a hint with the next command.
 ///
 /// ```
 /// use kf_plugin_sdk::Error;
@@ -47,74 +46,75 @@ pub enum ErrorCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub code: ErrorCode,
-    /// One line, lower case, no full stop.
+    /// One line that begins with a lower-case letter and has no period.
     pub message: String,
-    /// The next command, complete and correct.
+    /// The next command to type, complete and correct.
     pub hint: Option<String>,
 }
 
 impl Error {
+    /// Creates an error.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// The input does not fit.
+    /// Creates an [`ErrorCode::Invalid`] error.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Invalid, message)
     }
 
-    /// Someone does not allow it.
+    /// Creates an [`ErrorCode::Forbidden`] error.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Forbidden, message)
     }
 
-    /// There is no such thing.
+    /// Creates an [`ErrorCode::NotFound`] error.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::NotFound, message)
     }
 
-    /// It took too long.
+    /// Creates an [`ErrorCode::TimedOut`] error.
     pub fn timed_out(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::TimedOut, message)
     }
 
-    /// This version or this cluster does not offer it.
+    /// Creates an [`ErrorCode::Unsupported`] error.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unsupported, message)
     }
 
-    /// The workload or check failed.
+    /// Creates an [`ErrorCode::Failed`] error.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Failed, message)
     }
 
-    /// Adds the next command to type.
+    /// Sets the hint: the next command to type.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says in front what was being done.
+    /// Prefixes the message with the operation that failed.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// Whether it is of that kind.
+    /// Returns whether it has this code.
     pub fn is(&self, code: ErrorCode) -> bool {
         self.code == code
     }
 
-    /// Whether it may concern one kind alone, so that a command that reads several can go on without it: a
-    /// conversion webhook that fails, the server of an aggregated API that is away. See [`LeftOut`](crate::LeftOut).
+    /// Returns whether it may affect a single kind only, so that a command that reads several can skip that kind:
+    /// a failing conversion webhook, an unavailable aggregated API server. See [`LeftOut`](crate::LeftOut).
     pub fn is_partial(&self) -> bool {
         use ErrorCode::{Budget, Forbidden, NotFound, Unauthenticated};
         !matches!(self.code, Budget | Forbidden | NotFound | Unauthenticated)
     }
 
-    /// Whether it may be better in a moment: the API server is away, slow or in trouble.
+    /// Returns whether a retry may succeed: the API server is unreachable, slow or failing.
     pub fn may_pass(&self) -> bool {
         matches!(self.code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
     }
@@ -130,13 +130,13 @@ impl std::error::Error for Error {}
 
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
-        Self::invalid(format!("the object does not have the expected shape: {error}"))
+        Self::invalid(format!("cannot decode the object: {error}"))
     }
 }
 
-/// Reading "absent" out of a result.
+/// Turns "not found" into `None`.
 pub trait Optional<T> {
-    /// `None` instead of a [`ErrorCode::NotFound`].
+    /// Returns `None` for an [`ErrorCode::NotFound`].
     fn optional(self) -> Result<Option<T>>;
 }
 
@@ -150,17 +150,17 @@ impl<T> Optional<T> for Result<T> {
     }
 }
 
-/// How a run ends when nothing went wrong on kf's side.
+/// The exit code of a run that did not fail with an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit(u8);
 
 impl Exit {
-    /// 0.
+    /// Exit code 0.
     pub const OK: Self = Self(0);
-    /// 1: the workload or check failed, and the command has said why.
+    /// Exit code 1: the workload or check failed, and the command has printed why.
     pub const FAILED: Self = Self(1);
 
-    /// A command's own code: 10–63 or 80–125. Others become 1, for they mean something else.
+    /// A code that the command defines: 10–63 or 80–125. Others are reserved and become 1.
     pub const fn own(code: u8) -> Self {
         match code {
             0 | 10..=63 | 80..=125 => Self(code),
@@ -168,13 +168,12 @@ impl Exit {
         }
     }
 
-    /// The code of a session joined to the user's terminal, whatever it is: the host lets a command
-    /// end with it, though it may be one of kf's own.
+    /// The exit code of a session joined to the user's terminal. kf accepts any code here, including its own.
     pub fn of_session(code: i32) -> Self {
         u8::try_from(code).map_or(Self::FAILED, Self)
     }
 
-    /// The number.
+    /// Returns the numeric exit code.
     pub const fn code(self) -> u8 {
         self.0
     }

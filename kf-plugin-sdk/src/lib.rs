@@ -1,8 +1,8 @@
 //! Write a kf command.
 //!
-//! A command is a clap struct and a function. Compiled to WebAssembly it is a component that kf
-//! runs in a sandbox: it reaches the cluster, the terminal and files through [`Kf`] and through
-//! nothing else, and only as far as its `plugin.toml` asked and the user agreed.
+//! A command is a clap struct and a function, compiled to a WebAssembly component that kf runs in a
+//! sandbox. It reaches the cluster, the terminal and files only through [`Kf`], and only with the rights
+//! that its `plugin.toml` requests and the user accepted.
 //!
 //! ```
 //! use kf_plugin_sdk::prelude::*;
@@ -25,10 +25,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! kf reads help and completion out of the clap struct when the command is published,
-//! so those never start the command. See [`Describe`] for what clap has no words for.
+//! kf extracts help and completion from the clap struct when the command is published, so neither
+//! starts the command. [`Describe`] adds what clap cannot express.
 //!
-//! Logic is tested natively, without WebAssembly and without a cluster: see [`testing`].
+//! Logic is tested natively, without WebAssembly or a cluster: see [`testing`].
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "generated; the component ABI passes pointers")]
@@ -53,18 +53,18 @@ pub mod border;
 mod clock;
 mod command_line;
 mod describe;
-mod did;
 mod error;
 mod kf;
-mod left_out;
 mod logs;
 #[cfg(feature = "manifest")]
 pub mod manifest;
 pub mod namespaces;
 pub mod objects;
 mod quantity;
+mod report;
 mod run;
 mod sessions;
+mod skipped;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod tree;
@@ -84,12 +84,12 @@ pub use command_line::CommandLine;
 pub use describe::{Describe, Notes, describe};
 pub use error::{Error, ErrorCode, Exit, Optional, Result};
 pub use kf::Kf;
-pub use left_out::LeftOut;
 pub use logs::{Forwarding, Log, LogRequest};
 pub use objects::{Api, Object};
 pub use quantity::Quantity;
 pub use run::{Command, run};
 pub use sessions::{PodHttp, PortForward, Process, Said, Session};
+pub use skipped::LeftOut;
 pub use tree::{
     Argument, ArgumentKind, Candidate, CommandNode, Completion, CompletionRequest, Example, PossibleValue,
     ValueType,
@@ -98,7 +98,7 @@ pub use tree::{
 #[doc(hidden)]
 pub use clap;
 
-/// What most commands use.
+/// The items that most commands use.
 pub mod prelude {
     pub use clap;
 
@@ -109,15 +109,15 @@ pub mod prelude {
     };
 }
 
-/// The examples of the README compile.
+/// Compiles the examples in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The version of the ABI this crate speaks.
+/// The version of the ABI that this crate implements.
 pub const ABI: &str = "0.1.0";
 
-/// Makes a component's exports of a [`Command`]; `#[kf_plugin_sdk::main]` writes it.
+/// Exports a [`Command`] from the component; expanded by `#[kf_plugin_sdk::main]`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export {
@@ -127,13 +127,13 @@ macro_rules! export {
             type Exports = $crate::guest::Exports<$command>;
     $crate::bindings::export_command!(Exports with_types_in $crate::bindings);
 
-            /// kf refuses an ABI it does not speak before it compiles anything.
+            /// kf checks the ABI version before it compiles the component.
             #[unsafe(link_section = "kf:abi")]
             #[used]
             static ABI: [u8; 5] = *b"0.1.0";
         };
 
-        // Without it nothing uses the command in a native build, and the compiler warns of dead code.
+        // Keeps the command from being dead code in a native build.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn(&[String], &$crate::Kf) -> $crate::Result<$crate::Exit> = $crate::run::<$command>;
     };

@@ -1,8 +1,7 @@
 //! Logs of containers.
 //!
-//! A log that only passes through is [forwarded](Log::forward): kf copies it to stdout and the
-//! command never sees a byte of it. [`Log::next`] and [`Log::lines`] are for a command that has
-//! to read.
+//! [`Log::forward`] has kf copy a log to stdout; the command never sees its bytes. [`Log::next`] and
+//! [`Log::lines`] are for a command that has to read the log.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::border::{ForwardSource, HostHandle, LogOptions, LogSource, Pollable};
 use crate::clock::Timestamp;
 use crate::error::Result;
 
-/// Which log to open, and which part of it.
+/// A request for a log.
 #[derive(Clone)]
 pub struct LogRequest {
     host: HostHandle,
@@ -26,56 +25,56 @@ impl LogRequest {
         Self { host, namespace: None, pod: pod.into(), options: LogOptions::default() }
     }
 
-    /// Of this container; needed when the pod has several.
+    /// Sets the container; required if the pod has several.
     #[must_use]
     pub fn container(mut self, name: impl Into<String>) -> Self {
         self.options.container = Some(name.into());
         self
     }
 
-    /// Of a pod in this namespace instead of the run's.
+    /// Sets the namespace of the pod, instead of the run's.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Waits for more until the container ends.
+    /// Streams the log until the container ends.
     #[must_use]
     pub fn follow(mut self, follow: bool) -> Self {
         self.options.follow = follow;
         self
     }
 
-    /// Of the container's run before its last restart.
+    /// Selects the run of the container before its last restart.
     #[must_use]
     pub fn previous(mut self, previous: bool) -> Self {
         self.options.previous = previous;
         self
     }
 
-    /// Every line starts with its time.
+    /// Prefixes each line with its timestamp.
     #[must_use]
     pub fn timestamps(mut self, timestamps: bool) -> Self {
         self.options.timestamps = timestamps;
         self
     }
 
-    /// Nothing older than so long ago.
+    /// Omits lines older than a duration.
     #[must_use]
     pub fn since(mut self, ago: Option<Duration>) -> Self {
-        self.options.since = ago.map(|ago| Timestamp(self.host.now()).before(ago).0);
+        self.options.since = ago.map(|ago| Timestamp(self.host.now()).minus(ago).0);
         self
     }
 
-    /// So many lines from the end.
+    /// Limits the log to a number of lines from the end.
     #[must_use]
     pub fn tail(mut self, lines: Option<u32>) -> Self {
         self.options.tail_lines = lines;
         self
     }
 
-    /// Opens it.
+    /// Opens the log.
     pub fn open(self) -> Result<Log> {
         let source = self.host.open_log(self.namespace.as_deref(), &self.pod, &self.options)?;
         Ok(Log { host: self.host, source })
@@ -89,7 +88,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The bytes that are there now; blocks for the first. Empty is the end.
+    /// Returns the bytes that are available, blocking until there are some; empty at the end.
     pub fn next(&self) -> Result<Vec<u8>> {
         self.source.next()
     }
@@ -99,7 +98,7 @@ impl Log {
         self.source.subscribe()
     }
 
-    /// Everything to the end, as lines. Bytes that are not UTF-8 are replaced.
+    /// Reads the log to its end as lines, replacing invalid UTF-8.
     pub fn lines(&self) -> Result<Vec<String>> {
         let mut bytes = Vec::new();
         loop {
@@ -111,14 +110,14 @@ impl Log {
         }
     }
 
-    /// Has kf copy it to stdout, every line with the prefix. Lines of several logs never mix.
+    /// Has kf copy the log to stdout, each line with the prefix. Lines of several logs are never interleaved.
     pub fn forward(self, prefix: Option<&str>) -> Result<Forwarding> {
         let source = self.host.forward(self.source, prefix)?;
         Ok(Forwarding { source })
     }
 }
 
-/// A log on its way to stdout.
+/// A log that kf copies to stdout.
 pub struct Forwarding {
     source: Box<dyn ForwardSource>,
 }
@@ -129,8 +128,8 @@ impl Forwarding {
         self.source.subscribe()
     }
 
-    /// The bytes copied; blocks until the end. [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where the container
-    /// has ended and its node has nothing of it any more.
+    /// Blocks until the end and returns the number of bytes copied. Returns
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) if the container has ended and its node no longer has the log.
     pub fn finish(&self) -> Result<u64> {
         self.source.finish()
     }

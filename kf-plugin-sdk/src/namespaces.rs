@@ -1,8 +1,8 @@
-//! Namespaces: how they may be called, which one a person means, and what keeps one from going.
+//! Namespaces: valid names, lookup, ownership and deletion.
 //!
-//! Kubernetes has no list of "my namespaces": who may use one often may not list all, and cannot
-//! always look at the one they use. So a namespace here is what the user may do in it, and every
-//! question works without the right to list.
+//! Kubernetes has no list of "my namespaces": a user of one namespace often has no permission to list all, or even
+//! to get that one. Every function here works without permission to list; access is determined by what the user
+//! can do inside the namespace.
 
 use serde_json::Value;
 
@@ -12,42 +12,42 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::{Api, Object};
 
-/// The namespaces of the cluster.
+/// Returns the API of namespaces.
 pub fn api(kf: &Kf) -> Api {
     kf.api(Kind::new("", "Namespace"))
 }
 
-/// Refuses what the API server would: a namespace is an RFC 1123 label.
+/// Checks that a name is an RFC 1123 label, as the API server requires.
 pub fn check_name(name: &str) -> Result<()> {
     let why = if name.is_empty() {
-        "is empty"
+        "must not be empty"
     } else if name.len() > 63 {
-        "is longer than 63 characters"
+        "longer than 63 characters"
     } else if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
-        "may hold only lower case letters, digits and `-`"
+        "only lower-case letters, digits and `-`"
     } else if name.starts_with('-') || name.ends_with('-') {
-        "may not begin or end with `-`"
+        "must not begin or end with `-`"
     } else {
         return Ok(());
     };
-    let error = Error::invalid(format!("namespace `{name}` {why}"));
+    let error = Error::invalid(format!("invalid namespace `{name}`: {why}"));
     let fits = fitting(name);
-    Err(if fits.is_empty() { error } else { error.hint(format!("a name that would do: {fits}")) })
+    Err(if fits.is_empty() { error } else { error.hint(format!("did you mean {fits}?")) })
 }
 
-/// The nearest name that would do; empty if there is none.
+/// Returns the nearest valid name; empty if there is none.
 fn fitting(name: &str) -> String {
     let fits = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let word: String = name.chars().map(fits).take(63).collect();
     word.trim_matches('-').to_owned()
 }
 
-/// Whether it is part of Kubernetes and no place for anybody's work.
+/// Returns whether a namespace belongs to Kubernetes and is not meant for workloads.
 pub fn is_kubernetes_own(name: &str) -> bool {
     name == "default" || name.starts_with("kube-")
 }
 
-/// The namespaces the user may see that are called much like this one, the nearest first.
+/// Returns the visible namespaces with a similar name, nearest first.
 pub fn nearest(kf: &Kf, name: &str) -> Vec<String> {
     let mut near: Vec<(usize, String)> = api(kf)
         .list()
@@ -60,7 +60,7 @@ pub fn nearest(kf: &Kf, name: &str) -> Vec<String> {
     near.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
-/// There is no such namespace. The hint is `line` with the nearest in place of `name`.
+/// Returns a "no such namespace" error. The hint is `line` with the nearest name in place of `name`.
 pub fn missing(kf: &Kf, name: &str, line: CommandLine) -> Error {
     let error = Error::not_found(format!("no namespace `{name}`"));
     let again = |nearest: &str| line.replace(name, nearest);
@@ -73,7 +73,7 @@ pub fn missing(kf: &Kf, name: &str, line: CommandLine) -> Error {
     }
 }
 
-/// What the user may do in a namespace, as far as it tells whether it can be worked in.
+/// Returns whether the user has enough permissions in a namespace to work in it.
 pub fn may_work_in(kf: &Kf, name: &str) -> Result<bool> {
     let questions = [
         ("list", "", "pods"),
@@ -90,21 +90,21 @@ pub fn may_work_in(kf: &Kf, name: &str) -> Result<bool> {
     Ok(kf.can_i(&questions.map(ask))?.iter().any(|verdict| verdict.allowed))
 }
 
-/// Whether it is being deleted.
+/// Returns whether a namespace is being deleted.
 pub fn is_terminating(namespace: &Object) -> bool {
     namespace.str("/metadata/deletionTimestamp").is_some()
         || namespace.str("/status/phase") == Some("Terminating")
 }
 
-/// A Kubeflow Profile that makes the namespace anew when it is gone.
+/// A Kubeflow Profile, which recreates its namespace when that is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     pub name: String,
-    /// The user it was made for.
+    /// The user that owns it.
     pub owner: Option<String>,
 }
 
-/// The Profile a namespace belongs to.
+/// Returns the Profile that a namespace belongs to.
 pub fn profile(namespace: &Object) -> Option<Profile> {
     let owners = namespace.list("/metadata/ownerReferences");
     let of_kind = |owner: &&Value| owner.get("kind").and_then(Value::as_str) == Some("Profile");
@@ -115,7 +115,7 @@ pub fn profile(namespace: &Object) -> Option<Profile> {
     Some(Profile { name, owner: namespace.annotation("owner").map(str::to_owned) })
 }
 
-/// Whose it is, as far as the namespace itself tells: `Profile alice of alice@example.com`.
+/// Returns the owner that the namespace itself names, such as `Profile alice of alice@example.com`.
 pub fn kept_by(namespace: &Object) -> Option<String> {
     if let Some(Profile { name, owner }) = profile(namespace) {
         let of = owner.map(|owner| format!(" of {owner}")).unwrap_or_default();
@@ -127,7 +127,7 @@ pub fn kept_by(namespace: &Object) -> Option<String> {
     namespace.label("app.kubernetes.io/managed-by").map(str::to_owned)
 }
 
-/// What keeps a namespace that is being deleted, in the API server's words.
+/// Returns what blocks the deletion of a namespace: condition messages and finalizers.
 pub fn remains(namespace: &Object) -> Vec<String> {
     let held = namespace
         .conditions()
@@ -137,7 +137,7 @@ pub fn remains(namespace: &Object) -> Vec<String> {
     held.chain(finalizers.map(|finalizer| format!("finalizer {finalizer}"))).collect()
 }
 
-/// The namespace; none where the user may not look at it, or it is not there.
+/// Looks up a namespace.
 pub fn look(kf: &Kf, name: &str) -> Result<Looked> {
     match api(kf).get(name) {
         Ok(namespace) => Ok(Looked::There(namespace)),
@@ -147,12 +147,12 @@ pub fn look(kf: &Kf, name: &str) -> Result<Looked> {
     }
 }
 
-/// What looking at a namespace gave.
+/// The result of a lookup.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Looked {
     There(Object),
     Missing,
-    /// The user may not look at it; whether it is there is unknown.
+    /// The user has no permission to get it, so it may or may not exist.
     Hidden(Error),
 }
 
@@ -163,16 +163,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_does_not_fit_comes_with_one_that_does() {
+    fn invalid_name_is_refused_with_valid_one() {
         assert_eq!(check_name("team-a"), Ok(()));
         let error = check_name("Team A!").unwrap_err();
-        assert_eq!(error.hint.as_deref(), Some("a name that would do: team-a"));
+        assert_eq!(error.hint.as_deref(), Some("did you mean team-a?"));
         assert_eq!(check_name("--").unwrap_err().hint, None);
         assert!(check_name(&"x".repeat(64)).is_err());
     }
 
     #[test]
-    fn a_profile_is_known_by_reference_or_label() {
+    fn profile_is_found_by_reference_or_label() {
         let owned = json!({ "metadata": {
             "name": "alice", "annotations": { "owner": "alice@example.com" },
             "ownerReferences": [{ "kind": "Profile", "name": "alice" }],
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_remains_is_said_in_the_servers_words() {
+    fn remains_quotes_conditions_and_finalizers() {
         let namespace = json!({
             "metadata": { "finalizers": ["example.com/hold"] },
             "status": { "conditions": [

@@ -1,4 +1,4 @@
-//! Amounts as Kubernetes writes them: `250m` of a CPU, `1536Mi` of memory, `2` GPUs.
+//! Kubernetes quantities: `250m` of a CPU, `1536Mi` of memory, `2` GPUs.
 
 use std::fmt;
 use std::iter::Sum;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// An amount of a resource, in thousandths of its unit.
+/// A quantity of a resource, stored in thousandths of its unit.
 ///
 /// ```
 /// use kf_plugin_sdk::Quantity;
@@ -37,23 +37,25 @@ const SUFFIXES: [(&str, i128); 13] = [
 ];
 
 impl Quantity {
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// In whole units, rounded up as Kubernetes does.
+    /// Returns the value in whole units, rounded up as Kubernetes does.
     pub fn value(self) -> i128 {
         rounded_up(self.0, 1000)
     }
 
+    /// Returns whether it is zero.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
 
-    /// As people write CPUs: `250m`, `2`, `1500m`.
+    /// Formats it as CPU: `250m`, `2`, `1500m`.
     pub fn cores(self) -> String {
         if self.0 % 1000 == 0 { (self.0 / 1000).to_string() } else { format!("{}m", self.0) }
     }
 
-    /// As people write memory: `1.5Gi`, `512Mi`, with at most one digit behind the point.
+    /// Formats it as memory: `1.5Gi`, `512Mi`, with at most one decimal place.
     pub fn bytes(self) -> String {
         let value = self.value();
         for (suffix, size) in [("Ti", 1_i128 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)] {
@@ -69,28 +71,28 @@ impl Quantity {
     }
 }
 
-/// A text that is no amount.
+/// An error from parsing a [`Quantity`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoQuantity(String);
+pub struct ParseQuantityError(String);
 
-impl fmt::Display for NoQuantity {
+impl fmt::Display for ParseQuantityError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` is no amount; write `500m`, `2` or `4Gi`", self.0)
+        write!(formatter, "invalid quantity `{}`; use `500m`, `2` or `4Gi`", self.0)
     }
 }
 
-impl std::error::Error for NoQuantity {}
+impl std::error::Error for ParseQuantityError {}
 
 impl FromStr for Quantity {
-    type Err = NoQuantity;
+    type Err = ParseQuantityError;
 
-    fn from_str(text: &str) -> Result<Self, NoQuantity> {
-        let wrong = || NoQuantity(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, ParseQuantityError> {
+        let wrong = || ParseQuantityError(text.to_owned());
         parse(text).map(Self).ok_or_else(wrong)
     }
 }
 
-/// Thousandths; finer amounts are rounded up.
+/// Parses to thousandths, rounding up.
 fn parse(text: &str) -> Option<i128> {
     let exponent = text.split_once(['e', 'E']).filter(|(_, exponent)| exponent.ends_with(digit));
     if let Some((number, exponent)) = exponent {
@@ -126,7 +128,7 @@ fn rounded_up(value: i128, parts: i128) -> i128 {
     value.div_euclid(parts) + i128::from(value.rem_euclid(parts) != 0)
 }
 
-/// A decimal number times a factor, rounded up.
+/// Multiplies a decimal number by a factor, rounding up.
 fn decimal(number: &str, factor: i128) -> Option<i128> {
     let (negative, digits) = match number.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -159,7 +161,7 @@ impl Sum for Quantity {
     }
 }
 
-/// A number with up to three digits behind the point, for programs.
+/// Serializes as a number with up to three decimal places.
 impl Serialize for Quantity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match i64::try_from(self.0) {
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_kubernetes_is_read() {
+    fn every_kubernetes_format_is_parsed() {
         for (text, thousandths) in [
             ("0", 0),
             ("250m", 250),
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_written_as_people_do() {
+    fn quantities_are_formatted_with_suffixes() {
         let of = |text: &str| text.parse::<Quantity>().unwrap();
         assert_eq!(of("1500m").cores(), "1500m");
         assert_eq!(of("3000m").cores(), "3");

@@ -1,4 +1,4 @@
-//! From the words of the command line to the author's function and back.
+//! Parses the command line and runs the author's function.
 
 use std::ffi::OsString;
 
@@ -10,10 +10,10 @@ use crate::tree::{Candidate, CompletionRequest};
 
 /// A kf command. `#[kf_plugin_sdk::main]` implements it for a function.
 pub trait Command {
-    /// The arguments, an ordinary clap struct.
+    /// The arguments, as a clap struct.
     type Arguments: clap::Parser + crate::Describe;
 
-    /// Does the work.
+    /// Runs the command.
     fn run(arguments: Self::Arguments, kf: &Kf) -> Result<Exit>;
 
     /// Completes arguments whose completion source is [`crate::Completion::Dynamic`].
@@ -38,7 +38,7 @@ pub fn run<C: Command>(words: &[String], kf: &Kf) -> Result<Exit> {
     }
 }
 
-/// The next command works where this one did.
+/// Adds the flags for the same cluster and namespace to the command in a hint.
 fn retarget(error: Error, kf: &Kf) -> Error {
     match &error.hint {
         Some(hint) if hint.starts_with("kf ") => {
@@ -51,7 +51,7 @@ fn retarget(error: Error, kf: &Kf) -> Error {
 
 enum Parsed<A> {
     Arguments(A),
-    /// Help, when the guest is asked for it directly.
+    /// Help or version text, if the guest itself is asked for it.
     Text(String),
 }
 
@@ -71,7 +71,7 @@ fn parse<A: clap::Parser>(name: &str, words: &[String]) -> Result<Parsed<A>> {
     }
 }
 
-/// clap's first line, and its own suggestion or the command's help as the hint.
+/// Converts an error of clap: its first line is the message, its suggestion or `--help` the hint.
 fn usage_error(bin: &str, error: &clap::Error) -> Error {
     let rendered = error.render().to_string();
     let message = rendered
@@ -86,6 +86,6 @@ fn usage_error(bin: &str, error: &clap::Error) -> Error {
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
             .into_iter()
             .find_map(|kind| error.get(kind))
-            .map(|value| format!("did you mean `{value}`? `{bin} --help` shows all"));
+            .map(|value| format!("did you mean `{value}`? see `{bin} --help`"));
     Error::invalid(message).hint(suggestion.unwrap_or_else(|| format!("{bin} --help")))
 }

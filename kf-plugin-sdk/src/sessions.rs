@@ -1,8 +1,8 @@
-//! Sessions in containers, forwarded ports, and HTTP to pods.
+//! Sessions in containers, forwarded ports, and HTTP requests to pods.
 //!
-//! A session that a person sits at is joined to the terminal by kf itself: the command names the
-//! pod and what to run, and learns the exit code. Forwarded ports are bound and pumped by kf too.
-//! [`Process`] is for a command that has to read and write by itself.
+//! kf connects an interactive session to the terminal itself: the command names the pod and the program, and gets
+//! the exit code. kf also binds forwarded ports and copies their data. [`Process`] is for a command that reads and
+//! writes by itself.
 
 #[cfg(target_arch = "wasm32")]
 use crate::border::Host;
@@ -12,7 +12,7 @@ use crate::border::{
 };
 use crate::error::{Error, Result};
 
-/// A pod to open a session in.
+/// A request for a session in a pod.
 #[derive(Clone)]
 pub struct Session {
     host: HostHandle,
@@ -26,57 +26,57 @@ impl Session {
         Self { host, namespace: None, pod: pod.into(), options: SessionOptions::default() }
     }
 
-    /// In this container; needed when the pod has several.
+    /// Sets the container; required if the pod has several.
     #[must_use]
     pub fn container(mut self, name: impl Into<String>) -> Self {
         self.options.container = Some(name.into());
         self
     }
 
-    /// Of a pod in this namespace instead of the run's.
+    /// Sets the namespace of the pod, instead of the run's.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Passes the user's stdin on.
+    /// Connects the user's stdin.
     #[must_use]
     pub fn stdin(mut self, stdin: bool) -> Self {
         self.options.stdin = stdin;
         self
     }
 
-    /// Gives the container a terminal, and the user's terminal to it.
+    /// Allocates a terminal in the container and connects the user's terminal to it.
     #[must_use]
     pub fn tty(mut self, tty: bool) -> Self {
         self.options.tty = tty;
         self
     }
 
-    /// Runs a command, joined to the user's terminal; its exit code. Needs `[permissions] terminal = true`.
+    /// Runs a program connected to the user's terminal and returns its exit code. Needs `[permissions] terminal = true`.
     pub fn exec(&self, command: &[String]) -> Result<i32> {
         self.host.exec(self.namespace.as_deref(), &self.pod, command, &self.options)
     }
 
-    /// Joins the container's first process; its exit code. Needs `[permissions] terminal = true`.
+    /// Attaches to the main process of the container and returns its exit code. Needs `[permissions] terminal = true`.
     pub fn attach(&self) -> Result<i32> {
         self.host.attach(self.namespace.as_deref(), &self.pod, &self.options)
     }
 
-    /// Starts a command that the caller itself talks to; it can have no terminal.
+    /// Starts a program that the caller reads from and writes to. It cannot have a terminal.
     pub fn start(&self, command: &[String]) -> Result<Process> {
         let source = self.host.start(self.namespace.as_deref(), &self.pod, command, &self.options)?;
         Ok(Process { source })
     }
 }
 
-/// A process in a container. Dropping it ends the session.
+/// A process in a container. Dropping it closes the session.
 pub struct Process {
     source: Box<dyn ProcessSource>,
 }
 
-/// What a process said until it ended.
+/// The output and exit code of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     pub stdout: Vec<u8>,
@@ -85,7 +85,7 @@ pub struct Said {
 }
 
 impl Process {
-    /// The next piece of what it says; blocks for it.
+    /// Returns the next chunk of output, blocking until there is one.
     pub fn next(&self) -> Result<Output> {
         self.source.next()
     }
@@ -95,33 +95,33 @@ impl Process {
         self.source.subscribe()
     }
 
-    /// Writes to its stdin.
+    /// Writes to stdin.
     pub fn write(&self, data: &[u8]) -> Result<()> {
         self.source.write(data)
     }
 
-    /// The end of its stdin.
+    /// Closes stdin.
     pub fn close_stdin(&self) -> Result<()> {
         self.source.close_stdin()
     }
 
-    /// Everything until it ends. More than `limit` bytes are an error.
+    /// Reads all output until the process ends. More than `limit` bytes is an error.
     pub fn finish(&self, limit: usize) -> Result<Said> {
-        let mut said = Said::default();
+        let mut output = Said::default();
         loop {
             match self.next()? {
-                Output::Stdout(bytes) => said.stdout.extend(bytes),
-                Output::Stderr(bytes) => said.stderr.extend(bytes),
-                Output::Exited(code) => return Ok(Said { exit_code: code, ..said }),
+                Output::Stdout(bytes) => output.stdout.extend(bytes),
+                Output::Stderr(bytes) => output.stderr.extend(bytes),
+                Output::Exited(code) => return Ok(Said { exit_code: code, ..output }),
             }
-            if said.stdout.len() + said.stderr.len() > limit {
-                return Err(Error::failed(format!("the process said more than {limit} bytes")));
+            if output.stdout.len() + output.stderr.len() > limit {
+                return Err(Error::failed(format!("the process printed more than {limit} bytes")));
             }
         }
     }
 }
 
-/// Ports of the loopback address that lead to a pod, as long as this value lives.
+/// Ports on the loopback address that are forwarded to a pod until this value is dropped.
 pub struct PortForward {
     source: Box<dyn PortForwardSource>,
 }
@@ -136,7 +136,7 @@ impl PortForward {
         Ok(Self { source: host.open_port_forward(namespace, pod, ports)? })
     }
 
-    /// The pairs with the local ports bound.
+    /// Returns the forwarded ports, with the local ports that were bound.
     pub fn ports(&self) -> Vec<Port> {
         self.source.ports()
     }
@@ -146,18 +146,18 @@ impl PortForward {
         self.source.subscribe()
     }
 
-    /// Blocks until it has ended, which without an error is when the pod is gone.
+    /// Blocks until it has ended. Returns `Ok` when the pod is gone.
     pub fn finish(&self) -> Result<()> {
         self.source.finish()
     }
 
-    /// Shows a page of the first port in the user's browser. False where there is none.
+    /// Opens a page of the first port in the user's browser. Returns `false` if there is no browser.
     pub fn open_page(&self, path: &str) -> Result<bool> {
         self.source.open_page(path)
     }
 }
 
-/// A port of a pod that speaks HTTP.
+/// An HTTP client for a port of a pod.
 #[derive(Clone)]
 pub struct PodHttp {
     host: HostHandle,
@@ -169,14 +169,14 @@ impl PodHttp {
         Self { host, request: HttpRequest { pod: pod.into(), port, ..HttpRequest::default() } }
     }
 
-    /// Of a pod in this namespace instead of the run's.
+    /// Sets the namespace of the pod, instead of the run's.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.request.namespace = Some(namespace.into());
         self
     }
 
-    /// Sends a token of a service account, which the command never sees.
+    /// Authenticates with a service account token, which the command never sees.
     #[must_use]
     pub fn bearer(mut self, service_account: &str, audience: &str) -> Self {
         let bearer = Bearer { service_account: service_account.into(), audience: audience.into() };
@@ -184,21 +184,21 @@ impl PodHttp {
         self
     }
 
-    /// With this header. One that does more than say what is sent and wanted has to stand in the manifest's
-    /// `[permissions] headers`.
+    /// Adds a header. Headers other than those of content, conditions, ranges and traces must be listed in
+    /// `[permissions] headers` of the manifest.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.request.headers.push((name.into(), value.into()));
         self
     }
 
-    /// What the pod answers to a GET, whatever its status.
+    /// Sends a GET request and returns the response, of any status.
     pub fn get(&self, path: &str) -> Result<HttpResponse> {
         self.send(Method::Get, path, Vec::new())
     }
 
-    /// What the pod answers, whatever its status. A body has at most 16 MiB, either way. With the user's
-    /// `--dry-run` only [`Method::Get`] and [`Method::Head`] are sent, and none with a token.
+    /// Sends a request and returns the response, of any status. Bodies are limited to 16 MiB in either direction.
+    /// With `--dry-run`, only [`Method::Get`] and [`Method::Head`] without a token are sent.
     pub fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpResponse> {
         self.host.send(&HttpRequest { method, path: path.into(), body, ..self.request.clone() })
     }

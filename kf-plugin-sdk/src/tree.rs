@@ -1,53 +1,54 @@
-//! The command tree as data.
+//! The command tree.
 //!
-//! kf takes the tree once, when a command is published, signs it with the manifest and builds its
-//! own parser, help and completion from it. So `kf train --help` starts no guest, and
-//! looks like every other command's.
+//! kf reads the tree once, when a command is published, signs it with the manifest and builds its own
+//! parser, help and completion from it. So `kf train --help` does not start the component, and looks like the
+//! help of every other command.
 
-/// What an argument's value is.
+/// The type of an argument's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
     Text,
     Integer,
     Number,
     Boolean,
-    /// Such as `90s` or `2h`.
+    /// A duration such as `90s` or `2h`.
     Duration,
-    /// A file the command may then read, and no other.
+    /// A file that the command is then allowed to read.
     File,
-    /// A directory whose regular files the command may then read, and no other.
+    /// A directory whose regular files the command is then allowed to read.
     Directory,
-    /// A name, or a file the command may then read: what ends in `.yaml`, `.yml` or `.json`, or is `-`.
+    /// A name, or a file that the command is then allowed to read: a value that ends in `.yaml`, `.yml` or `.json`,
+    /// or is `-`.
     NameOrFile,
 }
 
-/// Where completions of a value come from.
+/// The source of completions of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Completion {
     #[default]
     None,
-    /// The names of the namespace's objects of a kind, as `group/Kind`; core is `/Pod`.
+    /// The names of objects of a kind in the namespace. The kind is `group/Kind`, or `/Pod` for the core group.
     Objects(String),
-    /// Files of the user's machine.
+    /// Files on the user's machine.
     Files,
-    /// The command's own [`crate::Command::complete`].
+    /// The command's [`crate::Command::complete`].
     Dynamic,
 }
 
-/// One of the values an argument takes.
+/// A possible value of an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PossibleValue {
     pub name: String,
     pub help: Option<String>,
 }
 
-/// How an argument is given.
+/// The kind of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentKind {
     Positional,
     Option,
     Flag,
-    /// A flag that counts.
+    /// A flag that counts its occurrences.
     Count,
 }
 
@@ -61,9 +62,9 @@ pub struct Argument {
     pub value_name: Option<String>,
     pub value_type: ValueType,
     pub required: bool,
-    /// May be given several times, or takes several values.
+    /// Whether it can be repeated or takes several values.
     pub repeated: bool,
-    /// Only after `--`.
+    /// Whether it is only allowed after `--`.
     pub last: bool,
     pub default: Option<String>,
     pub env: Option<String>,
@@ -77,7 +78,7 @@ pub struct Argument {
     pub completion: Completion,
 }
 
-/// A line to try.
+/// A usage example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// The words after `kf`.
@@ -88,7 +89,7 @@ pub struct Example {
 /// The command itself or one of its subcommands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandNode {
-    /// Empty for the command itself, then one word a level.
+    /// The names of the subcommands that lead to it; empty for the command itself.
     pub path: Vec<String>,
     pub about: String,
     pub long_about: Option<String>,
@@ -98,24 +99,24 @@ pub struct CommandNode {
     pub hidden: bool,
 }
 
-/// What the shell asks when it completes an argument.
+/// A completion request of the shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompletionRequest {
-    /// The words after the command's name, the last one unfinished.
+    /// The words after the command's name; the last one is incomplete.
     pub words: Vec<String>,
-    /// The argument asked for.
+    /// The id of the argument to complete.
     pub argument: String,
 }
 
 impl CompletionRequest {
-    /// What is typed so far of the value.
+    /// Returns the part of the value that is typed so far.
     #[must_use]
     pub fn word(&self) -> &str {
         self.words.last().map_or("", String::as_str)
     }
 }
 
-/// One answer to it.
+/// A completion candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub value: String,

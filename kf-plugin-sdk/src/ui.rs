@@ -1,4 +1,4 @@
-//! Data for stdout, talk for stderr, and tables the host renders.
+//! Tables and progress, which the host renders.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::error::Result;
 
 pub use kf_plugin_sdk_macros::TableRow;
 
-/// What `-o` asks for.
+/// An output format, selected by `-o`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     #[default]
@@ -20,13 +20,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether a person reads it rather than a program.
+    /// Returns whether it is for users rather than programs.
     pub fn is_table(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }
 }
 
-/// How a cell wants to be seen; the words say it all without.
+/// The tone of a cell. It only adds colour; the text must be clear without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
     #[default]
@@ -45,14 +45,15 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A text with a tone.
+    /// Creates a cell with a tone.
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }
 }
 
-/// Anything that stands in a cell.
+/// A value that can be shown in a cell.
 pub trait ToCell {
+    /// Converts it to a cell.
     fn to_cell(&self) -> Cell;
 }
 
@@ -89,31 +90,30 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column that is always shown.
+    /// Creates a column that is always shown.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), wide: false }
     }
 
-    /// A column of `-o wide`.
+    /// Creates a column that is only shown with `-o wide`.
     pub fn wide(title: impl Into<String>) -> Self {
         Self { title: title.into(), wide: true }
     }
 }
 
-/// A line of a table as the host gets it.
+/// A row of a table, as passed to the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub cells: Vec<Cell>,
-    /// What `-o json` and `-o yaml` print.
+    /// The output of `-o json` and `-o yaml`.
     pub object: Value,
-    /// What `-o name` prints, as `kind/name`.
+    /// The output of `-o name`, such as `pod/mnist-0`.
     pub name: String,
 }
 
-/// A struct that is a line of a table; by `#[derive(TableRow)]`.
+/// A struct that is a row of a table, derived with `#[derive(TableRow)]`.
 ///
-/// Every field is a column titled with its name in upper case; its `Serialize` form is what
-/// `-o json` prints.
+/// Each field is a column, titled with its name in upper case. `-o json` prints its `Serialize` form.
 ///
 /// ```
 /// use kf_plugin_sdk::prelude::*;
@@ -132,55 +132,57 @@ pub struct Row {
 /// assert_eq!(Pod::columns().len(), 3);
 /// ```
 pub trait TableRow: Serialize {
+    /// Returns the columns of the table.
     fn columns() -> Vec<Column>;
+    /// Returns a cell for each column.
     fn cells(&self) -> Vec<Cell>;
-    /// What `-o name` prints.
+    /// Returns the output of `-o name`.
     fn row_name(&self) -> String;
 
-    /// The row as the host gets it.
+    /// Returns the row, as passed to the host.
     fn row(&self) -> Result<Row> {
         Ok(Row { cells: self.cells(), object: serde_json::to_value(self)?, name: self.row_name() })
     }
 }
 
-/// A table that changes while a person watches; see [`crate::Kf::live_table`].
+/// A table that updates in place; see [`crate::Kf::live_table`].
 pub struct LiveTable<T> {
     pub(crate) sink: Box<dyn LiveSink>,
     pub(crate) rows: std::marker::PhantomData<fn(&T)>,
 }
 
 impl<T: TableRow> LiveTable<T> {
-    /// Shows these rows instead of the last.
+    /// Replaces the rows.
     pub fn update(&self, rows: &[T]) -> Result<()> {
         let rows = rows.iter().map(TableRow::row).collect::<Result<Vec<_>>>()?;
         self.sink.update(&rows)
     }
 }
 
-/// A table that changes, of columns known at run time; see [`crate::Kf::live_rows`].
+/// A table that updates in place, with columns known at run time; see [`crate::Kf::live_rows`].
 pub struct LiveRows {
     pub(crate) sink: Box<dyn LiveSink>,
 }
 
 impl LiveRows {
-    /// Shows these rows instead of the last.
+    /// Replaces the rows.
     pub fn update(&self, rows: &[Row]) -> Result<()> {
         self.sink.update(rows)
     }
 }
 
-/// A wait, shown after 300 ms and to a person only; gone when dropped.
+/// A progress indicator, shown after 300 ms on a terminal and removed when dropped.
 pub struct Progress {
     pub(crate) sink: Box<dyn ProgressSink>,
 }
 
 impl Progress {
-    /// What is waited for now.
+    /// Sets the label.
     pub fn say(&self, label: &str) {
         self.sink.set(label, 0);
     }
 
-    /// What is waited for now, and how much of the total is done.
+    /// Sets the label and the progress.
     pub fn set(&self, label: &str, done: u64) {
         self.sink.set(label, done);
     }

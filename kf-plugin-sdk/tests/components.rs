@@ -1,11 +1,11 @@
-//! Finding what a person named, its pods, and the pod to work in.
+//! Finding a workload by name, its pods, and the pod to use.
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use kf_plugin_sdk::workloads::{Component, ComponentKind, State, complete_component};
 use serde_json::{Value, json};
 
-/// Serves every kind of the catalogue but workspaces and Spark applications.
+/// Serves all kinds of the catalogue except workspaces and Spark applications.
 fn cluster() -> FakeHost {
     let host = FakeHost::new("team-a");
     let absent = [ComponentKind::Pod, ComponentKind::Workspace, ComponentKind::SparkApplication];
@@ -40,7 +40,7 @@ fn pod(name: &str, labels: Value, containers: &[&str]) -> Value {
 }
 
 #[test]
-fn a_bare_name_finds_the_only_thing_it_can_be() {
+fn name_without_kind_finds_only_match() {
     let host = cluster();
     host.put(object(ComponentKind::Notebook, "desk"));
     host.put(owned_by(ComponentKind::Notebook, "desk", object(ComponentKind::StatefulSet, "desk")));
@@ -51,7 +51,7 @@ fn a_bare_name_finds_the_only_thing_it_can_be() {
 }
 
 #[test]
-fn what_belongs_to_something_of_another_name_is_found_by_its_own() {
+fn owned_object_is_found_by_its_own_name() {
     let host = cluster();
     host.put(owned_by(ComponentKind::Experiment, "sweep", object(ComponentKind::Trial, "sweep-x1")));
     host.put(owned_by(ComponentKind::Trial, "sweep-x1", object(ComponentKind::PyTorchJob, "sweep-x1")));
@@ -59,22 +59,22 @@ fn what_belongs_to_something_of_another_name_is_found_by_its_own() {
 }
 
 #[test]
-fn a_name_of_several_things_is_refused_with_the_choices() {
+fn ambiguous_name_is_refused_with_choices() {
     let host = cluster();
     host.put(object(ComponentKind::TrainJob, "mnist"));
     host.put(object(ComponentKind::InferenceService, "mnist"));
     let error = Component::find(&host.kf(), "mnist").unwrap_err();
-    let choices = "`mnist` can be trainjob/mnist or inferenceservice/mnist";
+    let choices = "`mnist` is ambiguous: trainjob/mnist or inferenceservice/mnist";
     assert_eq!(error, Error::invalid(choices).hint("kf logs trainjob/mnist"));
     assert_eq!(Component::find(&host.kf(), "isvc/mnist").unwrap().kind, ComponentKind::InferenceService);
     let only = [ComponentKind::InferenceService];
     assert_eq!(Component::find_among(&host.kf(), "mnist", &only).unwrap().kind, only[0]);
     let error = Component::find_among(&host.kf(), "trainjob/mnist", &only).unwrap_err();
-    assert_eq!(error.message, "trainjob/mnist is none of inferenceservice");
+    assert_eq!(error.message, "unsupported kind `trainjob`; expected one of inferenceservice");
 }
 
 #[test]
-fn a_kind_one_may_not_see_is_passed_over_unless_nothing_is_found() {
+fn forbidden_kinds_are_skipped_and_named_if_nothing_is_found() {
     let host = cluster();
     host.cluster(|cluster| {
         cluster.deny("get", "kubeflow.org", "experiments");
@@ -83,43 +83,43 @@ fn a_kind_one_may_not_see_is_passed_over_unless_nothing_is_found() {
     host.put(object(ComponentKind::Deployment, "web"));
     assert_eq!(Component::find(&host.kf(), "web").unwrap().to_string(), "deployment/web");
     let error = Component::find(&host.kf(), "sweep").unwrap_err();
-    let message = "no component `sweep` in team-a, as far as you may look; you may not see experiments";
-    // Naming the kind would only be refused.
+    let message = "no workload `sweep` in team-a; skipped (no permission to get): experiments";
     assert_eq!(error, Error::not_found(message).hint("kf status"));
     assert_eq!(Component::find(&host.kf(), "experiment/sweep").unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn who_may_not_see_pods_is_refused() {
+fn find_without_access_to_pods_is_forbidden() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("get", "", "pods"));
     assert_eq!(Component::find(&host.kf(), "mnist").unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn absence_is_told_from_a_kind_that_is_not_served() {
+fn missing_object_differs_from_kind_that_is_not_served() {
     let kf = cluster().kf();
     let nothing = |words| Component::find(&kf, words).unwrap_err();
     let hint = "kf status";
-    assert_eq!(nothing("mnist"), Error::not_found("no component `mnist` in team-a").hint(hint));
+    assert_eq!(nothing("mnist"), Error::not_found("no workload `mnist` in team-a").hint(hint));
     assert_eq!(nothing("job/mnist"), Error::not_found("no job `mnist` in team-a").hint(hint));
     assert_eq!(nothing("workspace/mnist").message, "the cluster does not serve Workspace.kubeflow.org");
     assert_eq!(nothing("cronjob/mnist").code, ErrorCode::Invalid);
 }
 
 #[test]
-fn kind_that_cannot_be_read_is_no_absence() {
+fn unreadable_kind_is_not_reported_as_missing() {
     let host = cluster();
     let down = Error::new(ErrorCode::Unreachable, "the API server does not answer");
     host.cluster(|cluster| cluster.fail("get", "Tensorboard", down.clone()));
-    let message = "no component `mnist` in team-a can be found; left out: TensorBoards (the API server does not answer)";
+    let message =
+        "no workload `mnist` found in team-a; skipped: TensorBoards (the API server does not answer)";
     let error = Error::new(ErrorCode::Unreachable, message);
     assert_eq!(Component::find(&host.kf(), "mnist").unwrap_err(), error);
     assert_eq!(Component::find(&host.kf(), "tensorboard/mnist").unwrap_err(), down);
 }
 
 #[test]
-fn each_kind_knows_its_pods_and_the_container_that_works() {
+fn pods_and_main_container_are_found_for_each_kind() {
     let serving = |name| json!({ "serving.kserve.io/inferenceservice": name });
     let legacy = json!({ "training.kubeflow.org/job-name": "old" });
     let cases = [
@@ -150,7 +150,7 @@ fn each_kind_knows_its_pods_and_the_container_that_works() {
 }
 
 #[test]
-fn a_deployment_has_the_pods_of_its_selector() {
+fn pods_of_deployment_match_selector() {
     let host = cluster();
     let mut web = object(ComponentKind::Deployment, "web");
     web["spec"] = json!({ "selector": { "matchLabels": { "app": "web", "tier": "front" } } });
@@ -164,7 +164,7 @@ fn a_deployment_has_the_pods_of_its_selector() {
 }
 
 #[test]
-fn pods_of_an_earlier_object_of_the_same_name_are_not_its_own() {
+fn pods_of_earlier_object_of_same_name_are_ignored() {
     let host = cluster();
     let mut desk = object(ComponentKind::Notebook, "desk");
     desk["metadata"]["creationTimestamp"] = "2026-01-01T11:59:30Z".into();
@@ -175,7 +175,7 @@ fn pods_of_an_earlier_object_of_the_same_name_are_not_its_own() {
 }
 
 #[test]
-fn without_a_running_pod_the_reason_is_told() {
+fn pick_pod_without_running_pod_shows_reason() {
     let host = cluster();
     host.put(object(ComponentKind::Notebook, "desk"));
     let component = Component::find(&host.kf(), "desk").unwrap();
@@ -185,7 +185,7 @@ fn without_a_running_pod_the_reason_is_told() {
         "message": "exceeded quota: compute",
     }));
     let error = component.pick_pod(&host.kf()).unwrap_err();
-    let message = "notebook/desk has no running pod, it is pending: exceeded quota: compute";
+    let message = "notebook/desk has no running pod (pending): exceeded quota: compute";
     assert_eq!(error, Error::failed(message).hint("kf status notebook/desk"));
     assert_eq!(component.verdict(&host.kf()).unwrap().state, State::Pending);
 
@@ -194,7 +194,7 @@ fn without_a_running_pod_the_reason_is_told() {
 }
 
 #[test]
-fn a_rank_can_be_picked_and_one_that_is_not_there_is_named() {
+fn pod_is_picked_by_rank() {
     let host = cluster();
     host.put(object(ComponentKind::TrainJob, "mnist"));
     for rank in ["0", "1"] {
@@ -212,7 +212,7 @@ fn a_rank_can_be_picked_and_one_that_is_not_there_is_named() {
 }
 
 #[test]
-fn completion_offers_what_a_person_would_name() {
+fn completion_offers_workloads_without_owner() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("list", "kubeflow.org", "experiments"));
     host.put(object(ComponentKind::TrainJob, "mnist"));
@@ -231,20 +231,20 @@ fn completion_offers_what_a_person_would_name() {
 }
 
 #[test]
-fn short_name_that_is_served_names_its_kind() {
+fn served_short_name_is_expanded() {
     let host = cluster();
     host.cluster(|cluster| cluster.serve_short_name("TrainJob", "tj"));
     host.put(object(ComponentKind::TrainJob, "mnist"));
     let find = |words: &str| Component::find(&host.kf(), words).map(|component| component.to_string());
     assert_eq!(find("tj/mnist"), Ok("trainjob/mnist".to_owned()));
     assert_eq!(find("TJ/mnist"), Ok("trainjob/mnist".to_owned()));
-    // What is known needs no short name to be served, and what is not served is no kind.
+    // Names of the catalogue work without the server; unknown ones are refused.
     host.put(object(ComponentKind::InferenceService, "iris"));
     assert_eq!(find("isvc/iris"), Ok("inferenceservice/iris".to_owned()));
     assert_eq!(find("tj/absent").unwrap_err().message, "no trainjob `absent` in team-a");
-    assert!(find("exp/mnist").unwrap_err().message.starts_with("`exp` is no kind known here"));
+    assert!(find("exp/mnist").unwrap_err().message.starts_with("unknown kind `exp`"));
     let request = CompletionRequest { words: vec!["tj/m".to_owned()], argument: "name".into() };
     let candidates = complete_component(&request, &host.kf()).unwrap();
-    // As it was typed.
+    // The typed kind is kept.
     assert_eq!(candidates.into_iter().map(|found| found.value).collect::<Vec<_>>(), ["tj/mnist"]);
 }

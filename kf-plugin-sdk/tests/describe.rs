@@ -1,4 +1,4 @@
-//! The command tree is what the clap struct says.
+//! The command tree matches the clap struct.
 
 use std::path::PathBuf;
 
@@ -88,7 +88,7 @@ fn argument<'a>(node: &'a CommandNode, id: &str) -> &'a Argument {
 }
 
 #[test]
-fn a_struct_becomes_one_command() {
+fn struct_becomes_one_command() {
     let tree = describe::<Train>();
     let [train] = &tree[..] else { panic!("one command, not {}", tree.len()) };
     assert_eq!((train.about.as_str(), train.path.len()), ("Train a model", 0));
@@ -111,7 +111,7 @@ fn a_struct_becomes_one_command() {
 }
 
 #[test]
-fn types_say_what_an_argument_grants() {
+fn value_types_follow_argument_types() {
     let tree = describe::<Train>();
     let value_type = |id| argument(&tree[0], id).value_type;
     assert_eq!(value_type("name"), ValueType::Text);
@@ -123,7 +123,7 @@ fn types_say_what_an_argument_grants() {
 }
 
 #[test]
-fn arguments_keep_their_shape() {
+fn arguments_keep_their_attributes() {
     let tree = describe::<Train>();
     let train = &tree[0];
     let name = argument(train, "name");
@@ -162,7 +162,7 @@ fn subcommands_follow_their_parent() {
     assert_eq!(tree[3].examples.len(), 1);
 }
 
-/// As the README has it, and as an author has it who compiles natively, for tests.
+/// A private command in a native build, as in the README.
 mod private {
     #![deny(dead_code)]
 

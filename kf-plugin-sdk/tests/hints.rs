@@ -1,4 +1,4 @@
-//! Hints as the user reads them: what was typed stays, and other commands work in the same place.
+//! Hints keep the typed words, and other commands get the same cluster and namespace.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use kf_plugin_sdk::prelude::*;
@@ -48,7 +48,7 @@ fn typed_line_is_repeated_with_one_change() {
 }
 
 #[test]
-fn other_command_works_in_same_cluster_and_namespace() {
+fn other_command_gets_same_cluster_and_namespace() {
     let words = ["mnist", "--runtime", "torch"];
     assert_eq!(hint(&[], &words), "kf status trainjob/mnist");
     let flags = ["--context=prod", "--color", "never", "--namespace", "team-b"];
@@ -56,13 +56,13 @@ fn other_command_works_in_same_cluster_and_namespace() {
 }
 
 #[test]
-fn prose_and_usage_errors_stay_as_they_are() {
+fn prose_and_usage_hints_are_unchanged() {
     assert_eq!(hint(&["-n", "team-b"], &["mnist", "--runtime", "slow"]), "wait for it: kf train");
     assert_eq!(hint(&["-n", "team-b"], &[]), "kf train --help");
 }
 
 #[test]
-fn note_names_same_target() {
+fn same_target_adds_flags_to_note() {
     let host = FakeHost::new("team-a");
     host.kf_flags(&["--kubeconfig", "my config"]);
     host.run::<plugin::Plugin>(&["mnist"]).unwrap_err();

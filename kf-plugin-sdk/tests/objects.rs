@@ -1,4 +1,4 @@
-//! Objects of the cluster, as a command handles them.
+//! Reading and writing objects.
 
 use kf_plugin_sdk::border::WriteOptions;
 use kf_plugin_sdk::prelude::*;
@@ -10,7 +10,7 @@ fn pod(name: &str, app: &str) -> Value {
 }
 
 #[test]
-fn a_list_goes_through_all_pages_and_a_watch_takes_over_from_there() {
+fn list_reads_all_pages_and_watch_continues_from_there() {
     let host = FakeHost::new("team-a");
     for number in 0..600 {
         host.put(pod(&format!("web-{number:03}"), "web"));
@@ -30,7 +30,7 @@ fn a_list_goes_through_all_pages_and_a_watch_takes_over_from_there() {
 }
 
 #[test]
-fn a_page_that_fails_fails_the_list() {
+fn failed_page_fails_list() {
     let host = FakeHost::new("team-a");
     host.put(pod("web", "web"));
     host.cluster(|cluster| cluster.fail("list", "Pod", Error::new(ErrorCode::Expired, "too old")));
@@ -38,17 +38,17 @@ fn a_page_that_fails_fails_the_list() {
 }
 
 #[test]
-fn absence_is_an_answer_and_a_refusal_is_not() {
+fn find_returns_none_if_missing_and_error_if_forbidden() {
     let host = FakeHost::new("team-a");
     let pods = host.kf().api("Pod");
     assert_eq!(pods.find("web"), Ok(None));
-    assert_eq!(host.kf().api("example.org/Thing").find("web"), Ok(None), "a kind nobody serves");
+    assert_eq!(host.kf().api("example.org/Thing").find("web"), Ok(None), "a kind that is not served");
     host.cluster(|cluster| cluster.deny("get", "", "pods"));
     assert_eq!(pods.find("web").unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
-fn a_dry_run_stores_nothing_however_it_is_asked_for() {
+fn dry_run_stores_nothing() {
     let host = FakeHost::new("team-a");
     let pods = host.kf().api("Pod");
     pods.apply_with(&pod("web", "web").into(), WriteOptions { dry_run: true, force: false }).unwrap();
@@ -58,7 +58,7 @@ fn a_dry_run_stores_nothing_however_it_is_asked_for() {
 }
 
 #[test]
-fn an_object_without_a_name_is_not_sent() {
+fn object_without_name_is_refused() {
     let host = FakeHost::new("team-a");
     let error = host.kf().api("Pod").create(&json!({ "kind": "Pod" }).into()).unwrap_err();
     assert_eq!(error, Error::invalid("the Pod has no name"));
@@ -88,7 +88,7 @@ fn many_pods(count: usize) -> FakeHost {
 }
 
 #[test]
-fn list_whose_pages_expire_begins_anew() {
+fn list_is_restarted_if_pages_expire() {
     let host = many_pods(600);
     let kf = host.kf();
     let listed = |kf: &Kf| -> [Result<usize>; 3] {
@@ -106,7 +106,7 @@ fn list_whose_pages_expire_begins_anew() {
     }
     host.cluster(|cluster| cluster.expire_pages("Pod", u32::MAX));
     for answer in listed(&kf) {
-        assert_eq!(answer.unwrap_err().code, ErrorCode::Expired, "it is not tried for ever");
+        assert_eq!(answer.unwrap_err().code, ErrorCode::Expired, "the number of restarts is limited");
     }
 }
 
@@ -122,7 +122,7 @@ fn pods_by_namespace(namespaces: &[Kf]) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn all_namespaces_are_listed_once_and_handed_out_one_by_one() {
+fn all_namespaces_lists_each_kind_once() {
     let host = FakeHost::new("team-a");
     host.serve("batch", "v1", "Job", "jobs");
     for (namespace, name) in [("team-b", "web-1"), ("team-a", "db"), ("team-b", "web-0")] {
@@ -140,18 +140,18 @@ fn all_namespaces_are_listed_once_and_handed_out_one_by_one() {
         pods_by_namespace(&namespaces),
         [of("ops", &[]), of("team-a", &["db"]), of("team-b", &["web-0", "web-1"])]
     );
-    // What is not listed goes to the namespace as well.
+    // Other calls go to the namespace.
     let team_b = namespaces.last().unwrap();
     assert_eq!(team_b.api("Pod").get("web-0").unwrap().namespace(), Some("team-b"));
     assert_eq!(team_b.api("Pod").get("db").unwrap_err().code, ErrorCode::NotFound);
-    // Nothing is read a second time.
+    // Lists are not read again.
     host.cluster(|cluster| cluster.fail("list", "Pod", Error::failed("asked again")));
     assert_eq!(pods_by_namespace(&namespaces)[1], of("team-a", &["db"]));
     assert_eq!(team_b.api("Pod").labels("app=web").list().unwrap_err().message, "asked again");
 }
 
 #[test]
-fn all_namespaces_need_the_first_list_and_pass_on_what_the_others_fail_with() {
+fn all_namespaces_fails_on_first_list_and_defers_errors_of_others() {
     let host = FakeHost::new("team-a");
     host.serve("batch", "v1", "Job", "jobs");
     host.put(pod_in("team-b", "web"));
@@ -166,7 +166,7 @@ fn all_namespaces_need_the_first_list_and_pass_on_what_the_others_fail_with() {
 }
 
 #[test]
-fn all_namespaces_need_a_rule_for_the_whole_cluster() {
+fn all_namespaces_without_cluster_scope_is_forbidden() {
     let rule = "[[permissions.kubernetes]]\napiGroups = [\"\"]\nresources = [\"pods\"]\nverbs = [\"list\"]\n";
     let host = FakeHost::new("team-a");
     host.manifest(rule);
@@ -178,7 +178,7 @@ fn all_namespaces_need_a_rule_for_the_whole_cluster() {
 }
 
 #[test]
-fn write_that_stores_nothing_answers_an_object_marked_so() {
+fn result_of_dry_run_is_marked() {
     let host = FakeHost::new("team-a");
     let kf = host.kf();
     let pods = kf.api("Pod");
@@ -190,14 +190,14 @@ fn write_that_stores_nothing_answers_an_object_marked_so() {
     let marked = pods.merge("web", &json!({ "metadata": { "labels": { "app": "new" } } })).unwrap();
     assert!(marked.is_dry_run());
     assert!(!pods.get("web").unwrap().is_dry_run());
-    // Sent again for good, the mark stays behind.
+    // The mark is not stored when the object is applied.
     host.change_context(|context| context.dry_run = false);
     assert!(!pods.apply(&marked).unwrap().is_dry_run());
     assert_eq!(pods.get("web").unwrap().at("/metadata/dryRun"), None);
 }
 
 #[test]
-fn what_a_write_did_is_said_unless_it_did_nothing() {
+fn did_prints_change_unless_dry_run() {
     let host = FakeHost::new("team-a");
     let web = Object::from(pod("web", "web"));
     host.kf().did("created", &web).unwrap();
@@ -207,16 +207,16 @@ fn what_a_write_did_is_said_unless_it_did_nothing() {
     assert_eq!(host.terminal().notes, ["follow it with `kf -n team-b logs web -f`"]);
     host.format(Format::Json);
     host.kf().did("deleted", "pod/web").unwrap();
-    let told: Value = serde_json::from_str(&host.terminal().stdout["pod/web created\n".len()..]).unwrap();
-    assert_eq!(told, json!({ "object": "pod/web", "change": "deleted" }));
+    let record: Value = serde_json::from_str(&host.terminal().stdout["pod/web created\n".len()..]).unwrap();
+    assert_eq!(record, json!({ "object": "pod/web", "change": "deleted" }));
     for format in [Format::Table, Format::Json, Format::Name] {
         let host = FakeHost::new("team-a");
         host.format(format);
         host.change_context(|context| context.dry_run = true);
         host.kf().did("deleted", "pod/web").unwrap();
-        assert_eq!(host.terminal().stdout, "", "kf itself says what would be deleted");
+        assert_eq!(host.terminal().stdout, "", "kf itself prints what would be deleted");
         host.kf().next_step("follow it", "kf logs web -f");
-        assert_eq!(host.terminal().notes, [""; 0], "nothing came of it");
+        assert_eq!(host.terminal().notes, [""; 0], "a dry run has no next step");
     }
 }
 
@@ -233,14 +233,14 @@ struct Wide {
 }
 
 #[test]
-fn wide_is_refused_where_a_table_has_no_more_to_show() {
+fn wide_is_refused_without_wide_columns() {
     let host = FakeHost::new("team-a");
     host.kf().table(&[Plain { name: "web" }]).unwrap();
     host.format(Format::Wide);
     let error = host.kf().table(&[Plain { name: "web" }]).unwrap_err();
     assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("run without -o wide")));
     assert_eq!(host.kf().live_table().update(&[Plain { name: "web" }]).unwrap_err().code, ErrorCode::Invalid);
-    // What stands below a table that has more is a part of it.
+    // A table after one with wide columns is accepted.
     host.kf().table(&[Wide { name: "web", node: "n" }]).unwrap();
     host.kf().table(&[Plain { name: "web" }]).unwrap();
 }

@@ -1,4 +1,4 @@
-//! A fake host refuses what kf refuses, so that an author hears of it from a native test.
+//! The fake host refuses what kf refuses, so that native tests catch it.
 
 use kf_plugin_sdk::border::{DeleteOptions, PatchKind, WriteOptions};
 use kf_plugin_sdk::prelude::*;
@@ -57,7 +57,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T>, code: ErrorCode) -> String {
 }
 
 #[test]
-fn what_no_rule_asks_for_is_forbidden() {
+fn call_without_rule_is_forbidden() {
     let kf = host(JOBS).kf();
     let jobs = kf.api("batch/Job");
     assert_eq!(jobs.list().unwrap().len(), 1);
@@ -70,11 +70,14 @@ fn what_no_rule_asks_for_is_forbidden() {
     refused(kf.selected(), ErrorCode::Forbidden);
     refused(kf.whoami(), ErrorCode::Forbidden);
     refused(kf.can_i(&[Access::new("list", "", "pods")]), ErrorCode::Forbidden);
-    assert!(kf.can_i(&[Access::new("list", "batch", "jobs")]).unwrap()[0].allowed, "it may do that itself");
+    assert!(
+        kf.can_i(&[Access::new("list", "batch", "jobs")]).unwrap()[0].allowed,
+        "the command itself has that permission"
+    );
 }
 
 #[test]
-fn a_rule_reaches_as_far_as_its_scope_and_its_names() {
+fn rule_is_limited_to_its_scope_and_names() {
     let kf = host(JOBS).kf();
     let elsewhere = kf.api("batch/Job").in_namespace("team-b");
     assert_eq!(
@@ -89,7 +92,7 @@ fn a_rule_reaches_as_far_as_its_scope_and_its_names() {
 }
 
 #[test]
-fn the_data_of_secrets_takes_a_word_of_its_own() {
+fn data_of_secrets_is_redacted_without_data_permission() {
     let password = |manifest: &str| {
         let secret = host(manifest).kf().api("Secret").get("token").unwrap();
         secret.str("/data/password").unwrap().to_owned()
@@ -99,7 +102,7 @@ fn the_data_of_secrets_takes_a_word_of_its_own() {
 }
 
 #[test]
-fn a_session_takes_both_verbs_and_no_dry_run() {
+fn session_needs_both_verbs_and_no_dry_run() {
     let command = ["true".to_owned()];
     let start = |host: &FakeHost| host.kf().session("web").start(&command).map(drop);
     refused(start(&host(JOBS)), ErrorCode::Forbidden);
@@ -112,7 +115,7 @@ fn a_session_takes_both_verbs_and_no_dry_run() {
 }
 
 #[test]
-fn a_body_says_what_its_request_says() {
+fn body_that_does_not_match_request_is_invalid() {
     let kf = host(JOBS).kf();
     let jobs = kf.api("batch/Job");
     for (pointer, value) in [
@@ -131,11 +134,11 @@ fn a_body_says_what_its_request_says() {
     refused(jobs.create(&old), ErrorCode::NotFound);
     refused(jobs.merge("mnist", &json!({ "metadata": { "name": "other" } })), ErrorCode::Invalid);
     refused(jobs.get("../secrets/token"), ErrorCode::Invalid);
-    refused(jobs.get_below("mnist", "proxy"), ErrorCode::Invalid);
+    refused(jobs.get_subresource("mnist", "proxy"), ErrorCode::Invalid);
 }
 
 #[test]
-fn owners_and_status_take_rights_of_their_own() {
+fn owners_and_status_need_their_own_rules() {
     let kf = host(JOBS).kf();
     let jobs = kf.api("batch/Job");
     let owned = json!({ "metadata": { "ownerReferences": [] } });
@@ -149,7 +152,7 @@ fn owners_and_status_take_rights_of_their_own() {
 }
 
 #[test]
-fn an_object_that_changed_meanwhile_is_not_written_over() {
+fn write_with_outdated_resource_version_conflicts() {
     let kf = host(JOBS).kf();
     let jobs = kf.api("batch/Job");
     let read = jobs.get("mnist").unwrap();
@@ -160,7 +163,7 @@ fn an_object_that_changed_meanwhile_is_not_written_over() {
 }
 
 #[test]
-fn a_custom_resource_takes_no_strategic_patch() {
+fn strategic_patch_of_custom_resource_is_invalid() {
     let host = FakeHost::new("team-a");
     host.serve("kubeflow.org", "v1", "Notebook", "notebooks");
     host.put(json!({ "apiVersion": "kubeflow.org/v1", "kind": "Notebook", "metadata": { "name": "desk" } }));
@@ -171,7 +174,7 @@ fn a_custom_resource_takes_no_strategic_patch() {
 }
 
 #[test]
-fn another_object_of_the_name_is_not_deleted() {
+fn delete_with_other_uid_conflicts() {
     let kf = host(JOBS).kf();
     let jobs = kf.api("batch/Job");
     let earlier = DeleteOptions { uid: Some("of-an-earlier-one".into()), ..DeleteOptions::default() };
@@ -180,7 +183,7 @@ fn another_object_of_the_name_is_not_deleted() {
 }
 
 #[test]
-fn selectors_are_read_as_the_api_server_reads_them() {
+fn selectors_match_api_server() {
     let host = host(JOBS);
     for (name, size) in [("small", "2"), ("large", "4")] {
         let mut sized = Object::from(job(name));
@@ -203,7 +206,7 @@ fn selectors_are_read_as_the_api_server_reads_them() {
 }
 
 #[test]
-fn kind_of_kubernetes_itself_is_served_without_a_word() {
+fn built_in_kinds_are_served_by_default() {
     let host = FakeHost::new("team-a");
     assert_eq!(host.kf().api("apps/Deployment").list().unwrap(), []);
     refused(host.kf().api("apps/Deployment").get("web"), ErrorCode::NotFound);
@@ -211,7 +214,7 @@ fn kind_of_kubernetes_itself_is_served_without_a_word() {
 }
 
 #[test]
-fn question_that_is_no_question_is_invalid() {
+fn invalid_access_question_is_refused() {
     let kf = host(JOBS).kf();
     refused(kf.can_i(&[Access::new("read", "", "pods/log/x")]), ErrorCode::Invalid);
     refused(kf.can_i(&[Access::new("*", "", "pods")]), ErrorCode::Invalid);
@@ -231,12 +234,12 @@ fn manifest_with_wildcard_is_refused() {
 
 #[test]
 #[should_panic(expected = "unknown field")]
-fn a_manifest_with_a_word_nobody_knows_is_no_manifest() {
+fn manifest_with_unknown_field_is_refused() {
     host("[[permissions.kubernetes]]\napiGroups = []\nresources = []\nverbs = []\nscoep = \"cluster\"\n");
 }
 
 #[test]
-fn session_joined_to_the_terminal_needs_the_right() {
+fn session_on_terminal_needs_permission() {
     const EXEC: &str = r#"
 [[permissions.kubernetes]]
 apiGroups = [""]
@@ -252,7 +255,7 @@ verbs = ["get", "create"]
             assert!(refused(answer, ErrorCode::Forbidden).contains("terminal = true"));
         }
     }
-    assert!(kf.session("web").start(&command).is_ok(), "that is the command's own");
+    assert!(kf.session("web").start(&command).is_ok(), "no terminal is involved");
     host.manifest(&format!("[permissions]\nterminal = true\n{EXEC}"));
     assert_eq!(kf.session("web").stdin(true).tty(true).exec(&command), Ok(0));
 }

@@ -1,4 +1,4 @@
-//! What is said of a component, whatever the cluster says of it.
+//! Verdicts on workloads, from valid and odd objects.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use kf_plugin_sdk::Object;
@@ -35,7 +35,7 @@ fn of_kind(kind: ComponentKind, spec: &Value) -> Object {
 }
 
 #[test]
-fn what_a_training_job_fetches_beforehand_is_not_counted() {
+fn initializers_of_training_job_are_not_counted() {
     let job = of_kind(ComponentKind::TrainJob, &json!({ "trainer": { "numNodes": 2 } }));
     let pods = [
         pod("dataset-initializer", "Succeeded"),
@@ -48,7 +48,7 @@ fn what_a_training_job_fetches_beforehand_is_not_counted() {
 }
 
 #[test]
-fn a_job_of_many_completions_is_counted_by_what_runs_at_once() {
+fn pods_of_job_are_counted_by_parallelism() {
     let job = of_kind(ComponentKind::Job, &json!({ "completions": 9, "parallelism": 2 }));
     let pods = ["Succeeded", "Succeeded", "Succeeded", "Running", "Running"].map(|phase| pod("", phase));
     let verdict = judge(&job, &[], &pods.each_ref(), &[], &Events::default());
@@ -56,7 +56,7 @@ fn a_job_of_many_completions_is_counted_by_what_runs_at_once() {
 }
 
 #[test]
-fn a_spark_application_that_is_submitted_again_says_why() {
+fn failed_spark_submission_shows_reason() {
     let mut spark = of_kind(ComponentKind::SparkApplication, &json!({}));
     let state =
         json!({ "state": "SUBMISSION_FAILED", "errorMessage": "failed to run spark-submit:\nno such file" });
@@ -66,7 +66,7 @@ fn a_spark_application_that_is_submitted_again_says_why() {
 }
 
 #[test]
-fn an_object_with_nothing_in_it_waits() {
+fn object_without_status_is_pending() {
     for kind in ComponentKind::ALL.into_iter().filter(|kind| *kind != ComponentKind::Pod) {
         let object = of_kind(kind, &Value::Null);
         let verdict = judge(&object, &[], &[], &[], &Events::default());
@@ -74,7 +74,7 @@ fn an_object_with_nothing_in_it_waits() {
     }
 }
 
-/// One of each kind with as much in it as is looked at.
+/// Returns an object with all fields that are read.
 fn full(kind: ComponentKind) -> Object {
     let mut object = Object::from(json!({
         "metadata": {
@@ -146,7 +146,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The document with each of its values replaced by something odd.
+/// Returns the document with each of its values replaced by odd ones.
 fn odd(object: &Object) -> impl Iterator<Item = Object> {
     let mut places = Vec::new();
     pointers(object.value(), "", &mut places);
@@ -172,7 +172,7 @@ fn odd(object: &Object) -> impl Iterator<Item = Object> {
 }
 
 #[test]
-fn no_object_of_the_cluster_makes_it_panic() {
+fn odd_objects_do_not_panic() {
     use ComponentKind::{Deployment, Experiment, InferenceService, Notebook, TrainJob};
 
     for kind in ComponentKind::ALL {
@@ -195,7 +195,7 @@ fn no_object_of_the_cluster_makes_it_panic() {
             }
         };
         odd(&whole).for_each(|object| judged(&object, &crashing, &queued));
-        // Each of these stands for the kinds that are judged alike.
+        // Each of these represents the kinds that are judged alike.
         if !matches!(kind, TrainJob | Experiment | Deployment | Notebook | InferenceService) {
             continue;
         }

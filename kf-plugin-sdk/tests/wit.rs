@@ -1,5 +1,5 @@
-//! The ABI is what commands of other people were built against. A change of it is made on purpose:
-//! in the WIT, and again in the copy beside this test, where a reviewer sees it.
+//! Released components depend on the ABI, so every change must be deliberate: it is made in the WIT and again in the
+//! reviewed copy next to this test.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::collections::BTreeMap;
@@ -16,15 +16,15 @@ fn texts(folder: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_abi_is_the_one_that_was_reviewed() {
+fn abi_matches_reviewed_copy() {
     let (now, reviewed) = (texts("wit/since-0.1.0"), texts("tests/reviewed/since-0.1.0"));
     assert!(now.keys().eq(reviewed.keys()), "{:?} is not {:?}", now.keys(), reviewed.keys());
     for (name, text) in now {
         let differs = text.lines().zip(reviewed[&name].lines()).position(|(now, then)| now != then);
         assert!(
             text == reviewed[&name],
-            "{name} is not as it was reviewed, from line {} on; a released ABI never changes, and before that \
-             the host, the SDK's bindings and tests/reviewed change with it",
+            "{name} differs from the reviewed copy at line {}; a released ABI never changes, and before a release \
+             the host, the bindings of the SDK and tests/reviewed must change with it",
             differs.map_or_else(|| "the last".to_owned(), |line| (line + 1).to_string())
         );
     }

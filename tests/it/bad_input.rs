@@ -111,8 +111,8 @@ fn a_file_with_something_else_in_it() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: job.yaml holds a Secret; kf train applies TrainJobs of trainer.kubeflow.org, PyTorchJobs of kubeflow.org and the like and nothing else
-    hint: train: move it to a file of its own
+    error: train: job.yaml contains a Secret; kf train applies only TrainJobs of trainer.kubeflow.org, PyTorchJobs of kubeflow.org and similar kinds
+    hint: train: move it to a separate file
     ");
 }
 
@@ -128,7 +128,7 @@ fn a_file_that_is_not_there() {
     ");
 }
 
-/// A job the cluster refuses is not there afterwards, and neither is anything else.
+/// A job the cluster rejected is not there afterwards, and neither is anything else.
 #[track_caller]
 fn refused_by_the_cluster(team: &Team, arguments: &[&str], file: &str) -> Ran {
     let home = team.home(User::DataScientist, &["train"]);
@@ -147,7 +147,7 @@ fn a_job_the_schema_rejects() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: the cluster refuses the training job: .spec.trainer.numNodes: expected numeric (int or float), got string
+    error: train: the cluster rejected the training job: .spec.trainer.numNodes: expected numeric (int or float), got string
     ");
 }
 
@@ -159,7 +159,7 @@ fn a_job_with_a_field_that_does_not_exist() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: the cluster refuses the training job: .spec.trainer.nodes: field not declared in schema
+    error: train: the cluster rejected the training job: .spec.trainer.nodes: field not declared in schema
     ");
 }
 

@@ -145,23 +145,23 @@ fn pods_that_end_badly_on_the_node_say_why() {
     }
 
     // A sidecar that is stopped after the work says nothing about it.
-    until_told(&dana, "beside", "Failed", "exit 3; its log ends: no data");
+    until_told(&dana, "beside", "Failed", "exit 3; last log line: no data");
     assert_eq!(dana.run(["logs", "beside"]).success().stdout, "no data\n");
     let too_long = "DeadlineExceeded: Pod was active on the node longer than the specified deadline";
     until_told(&dana, "late", "Failed", too_long);
 
-    until_told(&dana, "prepare", "Failed", "exit 4; its log ends: no route to the bucket");
+    until_told(&dana, "prepare", "Failed", "exit 4; last log line: no route to the bucket");
     kf_snapshot!(dana.run(["logs", "prepare"]), @"
     exit: 0
     ----- stdout -----
     no route to the bucket
     ----- stderr -----
-    logs: init container fetch of prepare failed (exit 4); its log is shown
+    logs: init container fetch of prepare failed (exit 4); showing its log
     ");
 
     team.admin(&["delete", "pod/held", "job/kept", "--wait=false"]);
     for held in ["pod/held", "job/kept"] {
-        until_told(&dana, held, "Terminating", "held by the finalizer team.example/backup");
+        until_told(&dana, held, "Terminating", "blocked by finalizer team.example/backup");
     }
 
     // The attempts of a job come in the order of time.
@@ -187,14 +187,14 @@ fn pods_that_end_badly_on_the_node_say_why() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: logs: the log of evicted is gone: Evicted: Usage of EmptyDir volume "scratch" exceeds the limit "1Mi"
+    error: logs: log of evicted is no longer available: Evicted: Usage of EmptyDir volume "scratch" exceeds the limit "1Mi"
     hint: kf status pod/evicted
     "#);
     dana.run(["logs", "evicted", "-f"]).code(5);
 
     // Nothing can be run in what has ended.
     let ran = dana.run(["run", "pod/beside", "--", "true"]).code(1);
-    let ended = "error: run: pod/beside has no running pod, it is failed: exit 3\n";
+    let ended = "error: run: pod/beside has no running pod (failed): exit 3\n";
     assert!(ran.stderr.starts_with(ended), "{}", ran.transcript());
 }
 
@@ -250,7 +250,7 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
             "digest",
             None,
             pulling(DIGEST, &digest),
-            format!("Failed 0/1 image {DIGEST} cannot be pulled: there is no such image"),
+            format!("Failed 0/1 cannot pull image {DIGEST}: image not found"),
         ),
         (
             "lost",
@@ -262,7 +262,7 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
             "platform",
             None,
             pulling("r.example/train:1", platform),
-            "Failed 0/1 image r.example/train:1 cannot be pulled: it is not built for the node's platform".to_owned(),
+            "Failed 0/1 cannot pull image r.example/train:1: not built for the node's platform".to_owned(),
         ),
         (
             "preempted",
@@ -278,7 +278,7 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
             "silent",
             Some("node-7"),
             json!({ "phase": "Unknown", "containerStatuses": running() }),
-            "Degraded 0/1 Unknown: node node-7 does not answer".to_owned(),
+            "Degraded 0/1 Unknown: node node-7 is not responding".to_owned(),
         ),
         (
             "tainted",
@@ -303,10 +303,10 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
 
     // What never ran has no log, and says why; what ran where nobody can ask has one that is gone.
     for (name, said) in [
-        ("digest", format!("digest has no logs yet: image {DIGEST} cannot be pulled: there is no such image")),
+        ("digest", format!("digest has no logs yet: cannot pull image {DIGEST}: image not found")),
         (
             "preempted",
-            "the log of preempted is gone: PreemptionByScheduler: default-scheduler: preempting to accommodate a \
+            "log of preempted is no longer available: PreemptionByScheduler: default-scheduler: preempting to accommodate a \
              higher priority pod"
                 .to_owned(),
         ),

@@ -43,7 +43,7 @@ fn run(faulty: &Faulty, home: &Home, words: &[&str]) -> Ran {
 /// That a kind is left out is said in one line.
 #[track_caller]
 fn assert_left_out(ran: &Ran, what: &str) {
-    let line = format!("left out: {what} (the API server answered 500: {FAILED})");
+    let line = format!("skipped: {what} (the API server answered 500: {FAILED})");
     let said = ran.stderr.lines().filter(|said| said.ends_with(&line)).count();
     assert_eq!(said, 1, "{line}: {}", ran.transcript());
 }

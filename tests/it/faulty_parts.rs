@@ -39,12 +39,12 @@ fn one_kind_whose_webhook_fails_is_left_out() {
     ----- stdout -----
     pod/web
     ----- stderr -----
-    warning: status: left out: inference services (the API server answered 500: conversion webhook for serving.kserve.io/v1beta1, Kind=InferenceService failed: Post "https://kserve.kserve.svc:443/convert?timeout=30s": dial tcp 10.0.0.9:443: connect: connection refused)
+    warning: status: skipped: inference services (the API server answered 500: conversion webhook for serving.kserve.io/v1beta1, Kind=InferenceService failed: Post "https://kserve.kserve.svc:443/convert?timeout=30s": dial tcp 10.0.0.9:443: connect: connection refused)
     "#);
     for words in [&["events", "web"][..], &["services", "list"], &["status", "web"]] {
         let ran = kf(words).success();
         let left_out =
-            |line: &&str| line.contains("left out: inference services (the API server answered 500: ");
+            |line: &&str| line.contains("skipped: inference services (the API server answered 500: ");
         assert_eq!(ran.stderr.lines().filter(left_out).count(), 1, "{}", ran.transcript());
     }
 }
@@ -66,7 +66,7 @@ fn kind_that_is_broken_at_first_joins_the_watch_once_it_is_mended() {
     let home = Home::with_commands(&["status"]);
     let kubeconfig = faulty.kubeconfig(&home);
     let following = Following::start(&home, &["status", "--watch", "--kubeconfig", &kubeconfig]);
-    following.told("left out: inference services (the API server answered 500: ");
+    following.told("skipped: inference services (the API server answered 500: ");
     following.line("pod");
     mended.store(true, Ordering::SeqCst);
     following.line("inferenceservice  iris");
@@ -88,7 +88,7 @@ fn metrics_server_that_is_away_leaves_use_unknown() {
     ----- stdout -----
     pod/web
     ----- stderr -----
-    top: CPU and memory used are unknown: metrics.k8s.io does not answer: the API server is not ready: the server is currently unable to handle the request (503)
+    top: CPU and memory usage unknown: metrics.k8s.io is unavailable: the API server is not ready: the server is currently unable to handle the request (503)
     ");
 }
 

@@ -112,7 +112,7 @@ fn one_rank_or_all_of_a_training_job() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: logs: trio has no rank 3, it has ranks 0 to 2
+    error: logs: trio has no rank 3; it has ranks 0 to 2
     ");
     kf_snapshot!(home.run_in_vain(["logs", "trio", "--previous"]), @"
     exit: 5

@@ -116,7 +116,7 @@ fn value_of_another_type_is_told_to_the_end() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: the cluster refuses the training job: .spec.trainer.env[name=\"FLAG\"].value: expected string, got true
+    error: train: the cluster rejected the training job: .spec.trainer.env[name=\"FLAG\"].value: expected string, got true
     ");
 }
 
@@ -147,13 +147,13 @@ fn what_a_file_says_twice_or_not_at_all_is_told_in_plain_words() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: job.yaml line 4: `suspend` is given twice, first in line 3
+    error: train: job.yaml line 4: duplicate key `suspend`, first on line 3
     ");
     kf_snapshot!(refused("spec: {{ .Values.spec }}\n"), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: job.yaml line 1: a key cannot be a mapping; a template such as {{ … }} has to be rendered first
+    error: train: job.yaml line 1: a key cannot be a mapping; a template such as {{ … }} must be rendered first
     ");
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (from, to) in [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("e", "f")] {

@@ -152,7 +152,7 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
     let home = team.home(User::DataScientist, &["notebook", "status"]);
     // An image that is not there: the pod would keep it for ever, whatever the spec says.
     home.run(["notebook", "create", "stuck", "--image", "kf.test/nosuch:1"]).success();
-    until(&home, "stuck", "Failed", "image kf.test/nosuch:1 cannot be pulled");
+    until(&home, "stuck", "Failed", "cannot pull image kf.test/nosuch:1");
     let ran = home.run(["notebook", "start", "stuck", "--image", JUPYTERLAB, "--wait"]).success();
     assert!(
         ran.stderr.contains("is not ready and would not be updated: stopping it first"),

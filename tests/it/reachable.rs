@@ -50,7 +50,7 @@ fn addresses_are_listed_and_a_service_without_running_pods_is_unhealthy() {
         let ran = home.run_in_vain(["services", "health"]).code(1);
         assert!(ran.stdout.contains("none of its 1 pods is running"), "{}", ran.transcript());
         let ran = home.run_in_vain(["services", "stats"]).success();
-        assert!(ran.stderr.contains("serves no metrics.k8s.io"), "{}", ran.transcript());
+        assert!(ran.stderr.contains("does not serve metrics.k8s.io"), "{}", ran.transcript());
         home.run_in_vain(["services", "list", "wbe"]).code(5);
     }
     let vic = team.home(User::Viewer, &["services"]);
@@ -69,7 +69,7 @@ fn what_pods_ask_for_is_shown_without_a_metrics_server() {
     for user in [User::DataScientist, User::Viewer] {
         let home = team.home(user, &["top"]);
         let ran = home.run_in_vain(["top"]).success();
-        assert!(ran.stderr.contains("serves no metrics.k8s.io"), "{}", ran.transcript());
+        assert!(ran.stderr.contains("does not serve metrics.k8s.io"), "{}", ran.transcript());
         assert_eq!(ran.row("deployment/web"), "deployment/web 1 unknown 250m/- unknown 64Mi/128Mi");
         let pods = json(&home.run_in_vain(["top", "deployment/web", "-o", "json"]).success());
         assert_eq!(pods[0]["requests"]["cpu"], 0.25);

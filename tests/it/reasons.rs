@@ -35,11 +35,11 @@ fn each_thing_that_does_not_run_says_why() {
     let dana = team.home(User::DataScientist, &["status"]);
     let vic = team.home(User::Viewer, &["status"]);
     for (component, expected) in [
-        ("pod/huge", "0/1 nodes are available: 1 Insufficient cpu; it asks for 64 cpu"),
+        ("pod/huge", "0/1 nodes are available: 1 Insufficient cpu; requests 64 cpu"),
         ("pod/no-claim", "volume claim nowhere does not exist"),
         (
             "pod/unbound",
-            "waits for its volume: slow; claim slow is pending: storageclass.storage.k8s.io \"fast\" not found",
+            "waiting for volume: slow; claim slow is pending: storageclass.storage.k8s.io \"fast\" not found",
         ),
         ("pod/no-secret", "secret \"nosuch\" not found"),
         (
@@ -58,10 +58,10 @@ fn each_thing_that_does_not_run_says_why() {
         reason(&dana, component, |why| why == expected);
         reason(&vic, component, |why| why == expected);
     }
-    reason(&dana, "no-image", |why| why.starts_with("image kf.test/none:1 cannot be pulled: "));
+    reason(&dana, "no-image", |why| why.starts_with("cannot pull image kf.test/none:1: "));
     reason(&dana, "not-ready", |why| why.starts_with("not ready: Readiness probe failed"));
     // By then it has crashed more than once, and the log of the run before is read.
-    let crash = "; its log ends: no such model: iris";
+    let crash = "; last log line: no such model: iris";
     let why = reason(&dana, "crashes", |why| why.starts_with("crashes: exit 3, ") && why.ends_with(crash));
     assert!(why.contains("restart"), "{why}");
 
@@ -105,7 +105,7 @@ fn a_job_in_a_queue_says_what_it_waits_for_and_its_place() {
     let place = format!("2nd of 2 in queue {QUEUE}: ");
     let why = reason(&dana, "trainjob/third", |why| why.starts_with(&place) && why.contains("cluster queue"));
     assert!(why.contains("insufficient unused quota for cpu"), "{why}");
-    assert!(why.contains(" in the cluster queue, which other namespaces share"), "{why}");
+    assert!(why.contains(" in the cluster queue, shared across namespaces"), "{why}");
     let vic = team.home(User::Viewer, &["status"]);
     reason(&vic, "trainjob/third", |why| why.starts_with(&place));
 
@@ -146,10 +146,10 @@ fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
     assert_eq!(kinds, ["inferenceservice"], "its deployment and pods are its own: {}", table.transcript());
 
     team.apply(&model("kf.test/model-server:broken"));
-    let crash = "its log ends: model.pkl: no such file";
+    let crash = "last log line: model.pkl: no such file";
     let (state, why) = status(&dana, "isvc/sums", |_, why| why.ends_with(crash));
     assert_eq!(state, "Degraded");
-    assert!(why.starts_with("the old revision answers, the new one does not start: "), "{why}");
+    assert!(why.starts_with("new revision fails to start, old one still serving: "), "{why}");
     let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
     assert_eq!(team.admin(&["get", "inferenceservice", "sums", "-o", ready]), "True", "by its own word");
     // A container that has just been restarted has not written anything yet.

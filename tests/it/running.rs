@@ -199,7 +199,7 @@ fn a_job_the_webhook_refuses_is_not_made() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: train: the cluster refuses the training job: spec.trainer.env: Invalid value: must not have reserved envs, invalid envs configured: [PET_NNODES]
+    error: train: the cluster rejected the training job: spec.trainer.env: Invalid value: must not have reserved envs, invalid envs configured: [PET_NNODES]
     ");
     assert_eq!(team.versions(), before);
 }

@@ -191,7 +191,7 @@ fn fewer_trials_than_katib_runs_at_once_are_accepted() {
     assert!(
         refused
             .stderr
-            .contains("the cluster refuses the experiment: [spec.parallelTrialCount: Invalid value: 3"),
+            .contains("the cluster rejected the experiment: [spec.parallelTrialCount: Invalid value: 3"),
         "{}",
         refused.transcript()
     );
@@ -244,7 +244,7 @@ fn experiment_deleted_in_the_foreground_is_remade_for_ever() {
     let mut status = String::new();
     until_true("the experiment says what it waits for", || {
         status = home.run(["status"]).success().stdout;
-        status.contains("waits for its suggestion service: image kf.test/nosuch:1 cannot be pulled")
+        status.contains("waiting for suggestion service: cannot pull image kf.test/nosuch:1")
     });
     assert!(!status.contains("deployment"), "{status}");
     let refused = home.run_in_vain(["remove", "deployment/lr-random", "--yes"]).code(2);

@@ -3,7 +3,7 @@ use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, FnArg, ItemFn, Path, Result, Token};
 
-/// The words in the attribute's parentheses.
+/// The options of the attribute.
 pub(crate) struct Options {
     complete: Option<Path>,
 }
@@ -15,7 +15,7 @@ impl Parse for Options {
         }
         let word: syn::Ident = input.parse()?;
         if word != "complete" {
-            return Err(Error::new(word.span(), "only `complete = function` is known here"));
+            return Err(Error::new(word.span(), "expected `complete = function`"));
         }
         input.parse::<Token![=]>()?;
         Ok(Self { complete: Some(input.parse()?) })
@@ -29,13 +29,13 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
     let Some(FnArg::Typed(arguments)) = signature.inputs.first() else {
         return Err(Error::new_spanned(
             signature,
-            "a command is `fn main(arguments: A, kf: &Kf) -> Result<Exit>`",
+            "expected `fn main(arguments: A, kf: &Kf) -> Result<Exit>`",
         ));
     };
     if signature.inputs.len() != 2 {
         return Err(Error::new_spanned(
             &signature.inputs,
-            "a command takes two things: its arguments and `kf: &Kf`",
+            "expected two parameters: the arguments and `kf: &Kf`",
         ));
     }
     let arguments = &arguments.ty;
@@ -52,7 +52,7 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
     Ok(quote! {
         #function
 
-        /// The command, as kf starts it.
+        /// The command.
         #[derive(Debug)]
         #visibility struct Plugin;
 

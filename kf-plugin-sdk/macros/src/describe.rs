@@ -10,7 +10,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let notes = match &input.data {
         Data::Struct(data) => fields(&data.fields)?,
         Data::Enum(data) => variants(data)?,
-        Data::Union(_) => return Err(Error::new_spanned(name, "a union cannot hold arguments")),
+        Data::Union(_) => return Err(Error::new_spanned(name, "`Describe` cannot be derived for a union")),
     };
     Ok(quote! {
         impl #generics ::kf_plugin_sdk::Describe for #name #arguments #bounds {
@@ -28,7 +28,7 @@ fn examples(attributes: &[Attribute]) -> Result<Vec<TokenStream>> {
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("kf")) {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("example") {
-                return Err(meta.error("only `example(\"words after kf\", \"what it does\")` is known here"));
+                return Err(meta.error("expected `example(\"words after kf\", \"what it does\")`"));
             }
             let content;
             syn::parenthesized!(content in meta.input);
@@ -60,7 +60,7 @@ fn field(field: &Field) -> Result<Option<TokenStream>> {
     }
     let Some(completion) = completion else { return Ok(None) };
     let Some(name) = &field.ident else {
-        return Err(Error::new_spanned(field, "only a named field is an argument"));
+        return Err(Error::new_spanned(field, "expected a named field"));
     };
     let id = name.to_string();
     let id = id.trim_start_matches("r#");
@@ -69,7 +69,7 @@ fn field(field: &Field) -> Result<Option<TokenStream>> {
 
 fn completion(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
     if !meta.path.is_ident("complete") {
-        return Err(meta.error("only `complete = …` is known here"));
+        return Err(meta.error("expected `complete = …`"));
     }
     let source: syn::Ident = meta.value()?.parse()?;
     match source.to_string().as_str() {
@@ -79,14 +79,11 @@ fn completion(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
             let content;
             syn::parenthesized!(content in meta.input);
             let kind: LitStr = content.parse()?;
-            // As in `kf.api`, a core kind may be written without the slash.
+            // As in `kf.api`, the slash of a core kind is optional.
             let full = if kind.value().contains('/') { kind.value() } else { format!("/{}", kind.value()) };
             Ok(quote! { ::kf_plugin_sdk::Completion::Objects(#full.into()) })
         }
-        _ => Err(Error::new(
-            source.span(),
-            "completions come from `objects(\"group/Kind\")`, `files` or `dynamic`",
-        )),
+        _ => Err(Error::new(source.span(), "expected `objects(\"group/Kind\")`, `files` or `dynamic`")),
     }
 }
 
@@ -117,7 +114,7 @@ fn variant(variant: &Variant) -> Result<TokenStream> {
     })
 }
 
-/// As clap names it: `name = "…"` if given, else the variant in kebab case.
+/// Returns the name that clap uses: `name = "…"` if set, or the variant in kebab case.
 fn subcommand_name(variant: &Variant) -> Result<String> {
     let mut named = None;
     for attribute in variant.attrs.iter().filter(|attribute| is_claps(attribute)) {
@@ -139,32 +136,32 @@ fn subcommand_name(variant: &Variant) -> Result<String> {
 
 fn kebab(name: &str) -> String {
     let mut kebab = String::new();
-    let mut before = None::<char>;
+    let mut previous = None::<char>;
     let mut letters = name.chars().peekable();
     while let Some(letter) = letters.next() {
         let begins_a_word = letter.is_uppercase()
-            && before.is_some_and(|before| {
-                !before.is_uppercase() || letters.peek().is_some_and(|after| after.is_lowercase())
+            && previous.is_some_and(|previous| {
+                !previous.is_uppercase() || letters.peek().is_some_and(|after| after.is_lowercase())
             });
         if begins_a_word {
             kebab.push('-');
         }
         kebab.extend(letter.to_lowercase());
-        before = Some(letter);
+        previous = Some(letter);
     }
     kebab
 }
 
-/// Whether it is `#[command(…)]` or `#[clap(…)]`.
+/// Returns whether it is `#[command(…)]` or `#[clap(…)]`.
 fn is_claps(attribute: &Attribute) -> bool {
     attribute.path().is_ident("command") || attribute.path().is_ident("clap")
 }
 
-/// Whether a `#[command(…)]` or `#[clap(…)]` says this word.
+/// Returns whether a `#[command(…)]` or `#[clap(…)]` contains this word.
 fn clap_word(attributes: &[Attribute], word: &str) -> bool {
     attributes.iter().filter(|attribute| is_claps(attribute)).any(|attribute| {
         let mut found = false;
-        // Words this pass does not know are clap's to judge.
+        // Unknown words are checked by clap.
         let _ = attribute.parse_nested_meta(|meta| {
             found |= meta.path.is_ident(word);
             Ok(())
@@ -173,7 +170,7 @@ fn clap_word(attributes: &[Attribute], word: &str) -> bool {
     })
 }
 
-/// `T` of `Option<T>` and `Box<T>`: clap looks through them too.
+/// Returns `T` of `Option<T>` and `Box<T>`, as clap does.
 fn innermost(kind: &syn::Type) -> &syn::Type {
     if let syn::Type::Path(path) = kind
         && let Some(last) = path.path.segments.last()

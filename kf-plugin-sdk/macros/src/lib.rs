@@ -1,4 +1,4 @@
-//! The macros of `kf-plugin-sdk`; documented there.
+//! The macros of `kf-plugin-sdk`.
 
 mod command;
 mod describe;
@@ -7,9 +7,9 @@ mod table_row;
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
-/// Makes a function the command: `fn main(arguments: A, kf: &Kf) -> Result<Exit>`.
+/// Marks the function of the command: `fn main(arguments: A, kf: &Kf) -> Result<Exit>`.
 ///
-/// `#[kf_plugin_sdk::main(complete = path)]` names the function that completes arguments marked
+/// `#[kf_plugin_sdk::main(complete = path)]` sets the function that completes arguments with
 /// `#[kf(complete = dynamic)]`: `fn(&CompletionRequest, &Kf) -> Result<Vec<Candidate>>`.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
@@ -18,7 +18,7 @@ pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
     command::expand(&options, &function).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Notes beside clap's: `#[kf(example("train mnist", "…"))]` on the struct or a variant, and
+/// Derives `Describe`: `#[kf(example("train mnist", "…"))]` on the struct or a variant, and
 /// `#[kf(complete = objects("group/Kind") | files | dynamic)]` on a field.
 #[proc_macro_derive(Describe, attributes(kf))]
 pub fn describe(input: TokenStream) -> TokenStream {
@@ -26,8 +26,7 @@ pub fn describe(input: TokenStream) -> TokenStream {
     describe::expand(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// A struct as a line of a table: `#[row(name = "expression")]` on the struct,
-/// `#[column(title = "…", wide, skip)]` on a field.
+/// Derives `TableRow`: `#[row(name = "expression")]` on the struct, `#[column(title = "…", wide, skip)]` on a field.
 #[proc_macro_derive(TableRow, attributes(row, column))]
 pub fn table_row(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::DeriveInput);

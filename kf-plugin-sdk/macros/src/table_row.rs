@@ -5,10 +5,10 @@ use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, Fields, LitStr, Resu
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
     let Data::Struct(data) = &input.data else {
-        return Err(Error::new_spanned(name, "only a struct is a row"));
+        return Err(Error::new_spanned(name, "`TableRow` can only be derived for a struct"));
     };
     let Fields::Named(fields) = &data.fields else {
-        return Err(Error::new_spanned(name, "a row's fields have names: they title the columns"));
+        return Err(Error::new_spanned(name, "`TableRow` needs named fields: they are the column titles"));
     };
     let row_name = row_name(&input.attrs)?.unwrap_or_else(|| quote! { ::std::string::String::new() });
     let mut columns = Vec::new();
@@ -36,13 +36,13 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// `#[row(name = "expression")]`, where the expression is a `String` made of `self`.
+/// Parses `#[row(name = "expression")]`, a `String` expression of `self`.
 fn row_name(attributes: &[Attribute]) -> Result<Option<TokenStream>> {
     let mut name = None;
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("row")) {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("name") {
-                return Err(meta.error("only `name = \"expression\"` is known here"));
+                return Err(meta.error("expected `name = \"expression\"`"));
             }
             let expression: Expr = meta.value()?.parse::<LitStr>()?.parse()?;
             name = Some(quote! { #expression });
@@ -66,7 +66,7 @@ fn column(field: &Field) -> Result<Option<(TokenStream, TokenStream)>> {
             } else if meta.path.is_ident("skip") {
                 skip = true;
             } else {
-                return Err(meta.error("only `title = \"…\"`, `wide` and `skip` are known here"));
+                return Err(meta.error("expected `title = \"…\"`, `wide` or `skip`"));
             }
             Ok(())
         })?;

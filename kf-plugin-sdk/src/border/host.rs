@@ -1,4 +1,4 @@
-//! What the world outside offers, as traits.
+//! The host interface, as traits.
 
 use std::any::Any;
 
@@ -8,32 +8,32 @@ use super::*;
 use crate::error::Result;
 use crate::ui::{Column, Format, Row};
 
-/// The changes of a selection.
+/// A watch on a selection.
 pub trait WatchSource {
-    /// Blocks for the first event; empty is the end.
+    /// Blocks until there are events; empty at the end.
     fn next(&self) -> Result<Vec<Event>>;
     fn subscribe(&self) -> Pollable;
 }
 
 /// The log of one container.
 pub trait LogSource {
-    /// Blocks for the first bytes; empty is the end.
+    /// Blocks until there are bytes; empty at the end.
     fn next(&self) -> Result<Vec<u8>>;
     fn subscribe(&self) -> Pollable;
     #[doc(hidden)]
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
-/// A log on its way to stdout.
+/// A log that is copied to stdout.
 pub trait ForwardSource {
     fn subscribe(&self) -> Pollable;
-    /// The bytes copied; blocks until the end.
+    /// Blocks until the end and returns the number of bytes copied.
     fn finish(&self) -> Result<u64>;
 }
 
 /// A process in a container that the command talks to.
 pub trait ProcessSource {
-    /// Blocks for the next piece.
+    /// Blocks until there is output.
     fn next(&self) -> Result<Output>;
     fn subscribe(&self) -> Pollable;
     fn write(&self, data: &[u8]) -> Result<()>;
@@ -49,23 +49,23 @@ pub trait PortForwardSource {
     fn open_page(&self, path: &str) -> Result<bool>;
 }
 
-/// A table that changes.
+/// A live table.
 pub trait LiveSink {
     fn update(&self, rows: &[Row]) -> Result<()>;
 }
 
-/// A wait a person sees.
+/// A progress indicator.
 pub trait ProgressSink {
     fn set(&self, label: &str, done: u64);
 }
 
-/// What the world outside offers a command.
+/// The host of a command.
 pub trait Host {
     fn context(&self) -> Context;
-    /// The words after `kf`, as typed.
+    /// The words that the user typed after `kf`.
     fn command_line(&self) -> Vec<String>;
 
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     fn now(&self) -> u64;
     fn after(&self, milliseconds: u64) -> Pollable;
     fn wait(&self, pollables: &[&Pollable]) -> Vec<usize>;
@@ -139,13 +139,13 @@ pub trait Host {
     fn ask(&self, question: &str) -> Option<String>;
 }
 
-/// The host a command holds.
+/// A handle to the host.
 ///
-/// In WebAssembly it is the ABI itself, without a vtable: functions a command never calls are not
-/// in the component, so it does not even import what it does not use.
+/// In WebAssembly it is the ABI itself, without a vtable: functions that a command never calls are not
+/// linked, so the component imports only what it uses.
 #[cfg(target_arch = "wasm32")]
 pub type HostHandle = crate::guest::Abi;
 
-/// The host a command holds in a native test.
+/// A handle to the host in a native test.
 #[cfg(not(target_arch = "wasm32"))]
 pub type HostHandle = std::rc::Rc<dyn Host>;

@@ -1,8 +1,7 @@
-//! The border between a command and kf, as Rust types.
+//! The ABI between a command and kf, as Rust types.
 //!
-//! [`Host`] is what the world outside offers. Compiled to WebAssembly it is kf itself, through the
-//! ABI; in a native test it is [`crate::testing::FakeHost`]. Authors use [`crate::Kf`], which is
-//! built on it.
+//! [`Host`] is the host interface. In WebAssembly it is implemented by kf itself, through the ABI; in a
+//! native test by [`crate::testing::FakeHost`]. Authors use [`crate::Kf`], which is built on it.
 
 mod host;
 
@@ -18,20 +17,21 @@ pub use host::{
 pub struct Context {
     /// The namespace of the run.
     pub namespace: String,
-    /// The environment, where there are any.
+    /// The environment, if any are configured.
     pub environment: Option<String>,
-    /// The kubeconfig's context, if there is one.
+    /// The kubeconfig context, if there is one.
     pub cluster: Option<String>,
-    /// The command's own name and version.
+    /// The command's name.
     pub command: String,
+    /// The command's version.
     pub version: String,
-    /// The user asked for `--dry-run`: every write is a server-side dry run.
+    /// Whether the user passed `--dry-run`: every write is a server-side dry run.
     pub dry_run: bool,
-    /// There is a person at a terminal.
+    /// Whether a user is at a terminal.
     pub interactive: bool,
 }
 
-/// A kind of object; the cluster's preferred version if none is named.
+/// A kind of object, in the cluster's preferred version unless one is set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind {
     /// Empty for the core group.
@@ -41,12 +41,12 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// A kind of a group; the core group is empty.
+    /// Creates a kind of a group; the core group is empty.
     pub fn new(group: impl Into<String>, kind: impl Into<String>) -> Self {
         Self { group: group.into(), version: None, kind: kind.into() }
     }
 
-    /// The same kind in this version.
+    /// Sets the version.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// From `Pod` or `trainer.kubeflow.org/TrainJob`.
+/// Parses `Pod` or `trainer.kubeflow.org/TrainJob`.
 impl From<&str> for Kind {
     fn from(text: &str) -> Self {
         match text.rsplit_once('/') {
@@ -64,21 +64,22 @@ impl From<&str> for Kind {
     }
 }
 
-/// One object, or a document below it; in the namespace of the run if none is named.
+/// An object or one of its subresources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectRef {
     pub kind: Kind,
+    /// The namespace of the run if absent.
     pub namespace: Option<String>,
     pub name: String,
-    /// A subresource that is a document, such as `scale`; for `get` and `patch`.
+    /// A subresource that is a document, such as `scale`; only for `get` and `patch`.
     pub subresource: Option<String>,
 }
 
-/// Which objects of a kind.
+/// A selection of objects of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     pub kind: Kind,
-    /// Every namespace; needs a grant with scope `cluster`.
+    /// Selects all namespaces; needs a rule with `scope = "cluster"`.
     pub everywhere: bool,
     /// The namespace of the run if absent.
     pub namespace: Option<String>,
@@ -86,48 +87,49 @@ pub struct Selection {
     pub fields: Option<String>,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     pub items: Vec<Value>,
+    /// The continue token of the next page.
     pub next: Option<String>,
-    /// Where a watch takes over.
+    /// The version to start a watch from.
     pub resource_version: String,
 }
 
 impl Page {
-    /// A list that is complete, and that no watch takes over from.
+    /// A complete list that no watch can start from.
     pub(crate) fn whole(items: Vec<Value>) -> Self {
         Self { items, next: None, resource_version: String::new() }
     }
 }
 
-/// How to write.
+/// Options of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// The server checks, defaults and answers but stores nothing.
+    /// The server validates and defaults the object but does not store it.
     pub dry_run: bool,
-    /// Apply only: take over fields another manager owns. Needs the grant.
+    /// Takes over fields that another manager owns; only for apply. Needs a rule with `force = true`.
     pub force: bool,
 }
 
 impl WriteOptions {
-    /// The server answers as if, and stores nothing.
+    /// A dry run: the server returns the result and stores nothing.
     pub const CHECK_ONLY: Self = Self { dry_run: true, force: false };
 }
 
-/// How a patch is meant.
+/// The type of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchKind {
-    /// RFC 7386.
+    /// JSON merge patch (RFC 7386).
     Merge,
-    /// RFC 6902.
+    /// JSON patch (RFC 6902).
     Json,
-    /// Kubernetes' own; built-in kinds only.
+    /// Strategic merge patch; built-in kinds only.
     Strategic,
 }
 
-/// What happens to what a deleted object owns.
+/// How the dependents of a deleted object are deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Propagation {
     #[default]
@@ -136,17 +138,17 @@ pub enum Propagation {
     Orphan,
 }
 
-/// How to delete.
+/// Options of a delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
     pub dry_run: bool,
     pub propagation: Propagation,
     pub grace_period_seconds: Option<u32>,
-    /// Only this very object, not a later one of the same name.
+    /// Deletes only the object with this uid, not a newer one of the same name.
     pub uid: Option<String>,
 }
 
-/// What happened to an object.
+/// The type of a change to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     Added,
@@ -154,26 +156,26 @@ pub enum EventKind {
     Deleted,
 }
 
-/// One change.
+/// A change to an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<T = Value> {
     pub kind: EventKind,
     pub object: T,
 }
 
-/// One question to the authorizer about the user.
+/// A question to the authorizer about the user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
     pub verb: String,
     pub group: String,
-    /// The plural, with the subresource after a slash: `pods/log`.
+    /// The plural, with any subresource after a slash: `pods/log`.
     pub resource: String,
     pub namespace: Option<String>,
     pub name: Option<String>,
 }
 
 impl Access {
-    /// May the user do this in the namespace of the run?
+    /// Asks about a verb on a resource in the namespace of the run.
     pub fn new(verb: &str, group: &str, resource: &str) -> Self {
         Self {
             verb: verb.into(),
@@ -192,19 +194,19 @@ pub struct Verdict {
     pub reason: Option<String>,
 }
 
-/// Who the API server thinks the user is.
+/// The user as the API server sees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Identity {
     pub username: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
     pub groups: Vec<String>,
-    /// When the presented token or certificate ends, in milliseconds since 1970, if known.
+    /// When the token or certificate expires, in milliseconds since 1970, if known.
     #[serde(skip)]
     pub expires: Option<u64>,
 }
 
-/// A kind the cluster serves.
+/// A kind that the cluster serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedKind {
     pub group: String,
@@ -213,26 +215,26 @@ pub struct ServedKind {
     pub plural: String,
     pub namespaced: bool,
     pub verbs: Vec<String>,
-    /// Such as `tj`; people type them in place of the kind.
+    /// Short names such as `tj`.
     pub short_names: Vec<String>,
 }
 
-/// Which part of a container's log.
+/// Options of a log request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
     /// The only container if absent; an error if there are several.
     pub container: Option<String>,
     pub follow: bool,
-    /// The container's run before its last restart.
+    /// Reads the log of the run before the last restart.
     pub previous: bool,
     pub timestamps: bool,
-    /// Milliseconds since 1970; nothing older.
+    /// Omits older lines; in milliseconds since 1970.
     pub since: Option<u64>,
-    /// So many lines from the end.
+    /// The number of lines to read from the end.
     pub tail_lines: Option<u32>,
 }
 
-/// How a session in a container is joined.
+/// Options of a session in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionOptions {
     /// The only container if absent; an error if there are several.
@@ -241,25 +243,25 @@ pub struct SessionOptions {
     pub tty: bool,
 }
 
-/// A piece of what a process in a container says.
+/// A chunk of the output of a process in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
-    /// The exit code; nothing follows.
+    /// The exit code; always last.
     Exited(i32),
 }
 
-/// A port of the loopback address and the port of a pod it leads to.
+/// A local port on the loopback address and the pod port it is forwarded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// One that the user typed, or that kf has bound for this run before; for any other, such as 0, kf picks a
-    /// free one.
+    /// A port that the user typed or that kf has already bound in this run; for any other, such as 0, kf picks
+    /// a free one.
     pub local: u16,
     pub remote: u16,
 }
 
-/// How an HTTP request is meant.
+/// An HTTP method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     #[default]
@@ -271,7 +273,7 @@ pub enum Method {
     Delete,
 }
 
-/// A token of a service account of the namespace, sent by kf and never seen by the command.
+/// A service account token that kf sends and the command never sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {
     pub service_account: String,
@@ -286,14 +288,14 @@ pub struct HttpRequest {
     pub pod: String,
     pub port: u16,
     pub method: Method,
-    /// Begins with `/`; may have a query.
+    /// Begins with `/`; a query is allowed.
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub bearer: Option<Bearer>,
 }
 
-/// What the pod answered, whatever its status.
+/// The response of a pod, of any status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpResponse {
     pub status: u16,
@@ -301,21 +303,21 @@ pub struct HttpResponse {
     pub body: Vec<u8>,
 }
 
-/// Which namespace later runs use when none is named.
+/// The namespace that later runs use by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
-    /// None if the kubeconfig's is.
+    /// `None` for the kubeconfig's namespace.
     pub namespace: Option<String>,
     pub previous: Option<String>,
 }
 
-/// What is below a directory named on the command line.
+/// The contents of a directory named on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileTree {
     /// The regular files, sorted by path.
     pub files: Vec<FileEntry>,
-    /// What was left out: what a pattern fits, links, and all that is neither a file nor a
-    /// directory. The first 1 000, in no order.
+    /// The first 1 000 skipped paths, in no order: matches of a pattern, links, and anything that is neither a
+    /// file nor a directory.
     pub left_out: Vec<String>,
 }
 
@@ -324,23 +326,23 @@ pub struct FileTree {
 pub struct FileEntry {
     /// Relative to the directory, with `/` between its parts.
     pub path: String,
-    /// Bytes.
+    /// In bytes.
     pub size: u64,
     pub executable: bool,
 }
 
-/// Something that becomes ready: data in a stream, an event of a watch, the end of a forwarded
-/// log, a timer. [`crate::Kf::wait`] waits for several at once.
+/// A source of readiness: stream data, a watch event, the end of a forwarded log, or a timer.
+/// [`crate::Kf::wait`] waits for several at once.
 pub struct Pollable(pub(crate) PollSource);
 
-/// What is polled: in WebAssembly the ABI's resource, in a native test a condition.
+/// The ABI's resource in WebAssembly, a condition in a native test.
 #[cfg(target_arch = "wasm32")]
 pub(crate) type PollSource = crate::bindings::kf::plugin::poll::Pollable;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) type PollSource = Box<dyn Fn() -> bool>;
 
 impl Pollable {
-    /// Whether it is ready now.
+    /// Returns whether it is ready now.
     pub fn ready(&self) -> bool {
         #[cfg(target_arch = "wasm32")]
         return self.0.ready();

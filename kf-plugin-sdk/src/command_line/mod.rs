@@ -1,15 +1,15 @@
-//! The line the user typed, for hints that repeat it.
+//! The command line that the user typed, for hints that repeat it.
 //!
-//! A hint such as `kf train mnist --runtime torch --wait` is the typed line with one flag changed. The
-//! words come from kf as they were typed, kf's own flags among them, and stay in their order and
-//! spelling: writing a line anew from parsed arguments loses every flag that nobody remembered.
+//! A hint such as `kf train mnist --runtime torch --wait` is the typed line with one flag changed. The words come from kf
+//! as typed, including kf's own flags, and keep their order and spelling. Rebuilding the line from parsed arguments would
+//! lose every flag that is not handled explicitly.
 
 use std::fmt;
 use std::iter::Peekable;
 
 use clap::{Arg, Command};
 
-/// kf's own flags with a value: long, and short if there is one. They may stand before the command.
+/// kf's own flags with a value: long, and short if there is one. They can precede the command.
 const KF_OPTIONS: [(&str, Option<&str>); 6] = [
     ("--namespace", Some("-n")),
     ("--context", None),
@@ -19,16 +19,15 @@ const KF_OPTIONS: [(&str, Option<&str>); 6] = [
     ("--color", None),
 ];
 
-/// Those that decide which cluster and namespace a command works in.
+/// The flags that select the cluster and namespace.
 const TARGET: [&str; 3] = ["--namespace", "--context", "--kubeconfig"];
 
-/// kf's own commands; they work on this machine.
+/// kf's own commands, which do not use a cluster.
 const KF_COMMANDS: [&str; 3] = ["command", "registry", "completion"];
 
-/// A command line of kf: the words after `kf`. It displays as a line to type, quoted for a shell.
+/// A command line of kf. It displays as a line to type, quoted for a shell.
 ///
-/// [`Kf::command_line`](crate::Kf::command_line) is the one that was typed. Each change leaves every
-/// other word as it is.
+/// [`Kf::command_line`](crate::Kf::command_line) returns the one that the user typed. Each change keeps all other words.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
     tokens: Vec<Token>,
@@ -44,11 +43,11 @@ enum Token {
     Positional(String),
     /// `--`
     Escape,
-    /// What only goes after `--`: see [`Arg::last`].
+    /// An argument after `--`; see [`Arg::last`].
     Last(String),
 }
 
-/// One word of flags: `--long`, or several short ones as in `-it`. The value is the last one's.
+/// One word of flags: `--long`, or several short ones as in `-it`. The value belongs to the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Flags {
     flags: Vec<Flag>,
@@ -59,7 +58,7 @@ struct Flags {
 struct Flag {
     /// As typed, with its dashes.
     name: String,
-    /// The same for the long and the short name.
+    /// Identifies the flag by either its long or its short name.
     key: String,
 }
 
@@ -74,11 +73,11 @@ enum Value {
 }
 
 impl CommandLine {
-    /// From the words after `kf`. `tree` is the command's own, without kf's flags.
+    /// Parses the words after `kf`. `tree` is the clap command, without kf's flags.
     pub(crate) fn new(words: Vec<String>, mut tree: Command) -> Self {
         tree.build();
         let mut tokens = Vec::new();
-        // None until the command's name.
+        // None before the name of the command.
         let mut command: Option<&Command> = None;
         let mut is_positional = false;
         let mut words = words.into_iter().peekable();
@@ -117,7 +116,7 @@ impl CommandLine {
         Self { tokens, command }
     }
 
-    /// With this flag that takes no value, such as `--wait`, or this argument, unless it is there.
+    /// Adds a flag without a value, such as `--wait`, or an argument, unless it is present.
     #[must_use]
     pub fn with(mut self, word: &str) -> Self {
         let token = if is_flag(word) {
@@ -137,8 +136,8 @@ impl CommandLine {
         self
     }
 
-    /// With this value for a flag: in place of the value that was typed, or as a flag of its own.
-    /// Where the flag is repeated, the first gets the value and the others go.
+    /// Sets the value of a flag, replacing the typed value or adding the flag. If the flag is repeated, the first gets the
+    /// value and the others are removed.
     #[must_use]
     pub fn set(mut self, flag: &str, value: &str) -> Self {
         let (key, _) = key(Some(&self.command), flag);
@@ -161,7 +160,7 @@ impl CommandLine {
         self
     }
 
-    /// Without this flag and its value, however often it was typed, or without this argument.
+    /// Removes all occurrences of a flag with its value, or of an argument.
     #[must_use]
     pub fn without(mut self, word: &str) -> Self {
         if !is_flag(word) {
@@ -178,7 +177,7 @@ impl CommandLine {
         self
     }
 
-    /// With another argument in place of one that was typed, or of the first if it was not.
+    /// Replaces a typed argument, or the first argument if it was not typed.
     #[must_use]
     pub fn replace(mut self, typed: &str, argument: &str) -> Self {
         let mut positions: Vec<&mut String> = self
@@ -194,7 +193,7 @@ impl CommandLine {
         self
     }
 
-    /// With these words after `--`, in place of those that were typed.
+    /// Replaces the words after `--`.
     #[must_use]
     pub fn with_last(mut self, words: &[&str]) -> Self {
         if let Some(place) = self.escape() {
@@ -205,9 +204,8 @@ impl CommandLine {
         self
     }
 
-    /// Another command of kf, such as `kf status mnist`, for the same cluster and namespace: with the
-    /// `-n`, `--context` and `--kubeconfig` of this line that it does not have itself. Text that is
-    /// no command of kf stays as it is.
+    /// Adds the `-n`, `--context` and `--kubeconfig` of this line to another command of kf, such as `kf status mnist`,
+    /// unless it has them. Other text is returned unchanged.
     pub(crate) fn retarget(&self, text: &str) -> String {
         let Some(rest) = text.strip_prefix("kf ") else { return text.to_owned() };
         let other = Self::new(rest.split_whitespace().map(str::to_owned).collect(), Command::new("kf"));
@@ -241,7 +239,7 @@ impl CommandLine {
         self.tokens.iter().position(|token| *token == Token::Escape)
     }
 
-    /// kf's own options go first, everything else before `--`.
+    /// Inserts kf's own options first, and everything else before `--`.
     fn insert(&mut self, token: Token) {
         let is_kf_own = |flag: &Flag| KF_OPTIONS.iter().any(|(long, _)| flag.key == *long);
         let place = match &token {
@@ -260,7 +258,7 @@ impl CommandLine {
     }
 }
 
-/// The line, beginning with `kf`, as a POSIX shell takes it.
+/// Formats the line, beginning with `kf`, quoted for a POSIX shell.
 impl fmt::Display for CommandLine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("kf")?;
@@ -286,7 +284,7 @@ impl Token {
 }
 
 impl Flags {
-    /// Reads the word, and the next one if it is the value.
+    /// Parses a word, and the next one if it is the value.
     fn parse(
         command: Option<&Command>,
         word: &str,
@@ -336,7 +334,7 @@ impl Flags {
         }
     }
 
-    /// Keeps the spelling, unless the new value would be taken for something else.
+    /// Sets the value in the typed form, unless it would be parsed differently.
     fn set_value(&mut self, value: &str) {
         let text = value.to_owned();
         self.value = Some(match &self.value {
@@ -354,7 +352,7 @@ impl Flags {
         self.flags.retain(|flag| flag.key != key);
     }
 
-    /// The last of them with its value, if it is this flag.
+    /// Returns the last flag with its value, if it has this key.
     fn alone(&self, key: &str) -> Option<Self> {
         let last = self.flags.last().filter(|flag| flag.key == key)?;
         Some(Self { flags: vec![last.clone()], value: self.value.clone() })
@@ -365,7 +363,7 @@ fn is_flag(word: &str) -> bool {
     word.starts_with('-') && word.len() > 1
 }
 
-/// A negative number where no flag is a digit; `flags` is the word without its dash.
+/// Returns whether a word is a negative number, as no flag is that digit; `flags` is the word without its dash.
 fn is_number(command: Option<&Command>, flags: &str) -> bool {
     let mut letters = flags.chars();
     let is_known =
@@ -373,7 +371,7 @@ fn is_number(command: Option<&Command>, flags: &str) -> bool {
     letters.next().is_some_and(|letter| letter.is_ascii_digit() && !is_known(letter))
 }
 
-/// What the long and the short name of a flag have in common, and whether the flag takes a value.
+/// Returns the key of a flag, and whether it takes a value.
 fn key(command: Option<&Command>, name: &str) -> (String, bool) {
     let is_named = |arg: &&Arg| match name.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
@@ -392,9 +390,9 @@ fn key(command: Option<&Command>, name: &str) -> (String, bool) {
 }
 
 fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
-    // zsh looks for a program in a word that begins with `=`.
-    if !word.is_empty() && !word.starts_with('=') && word.chars().all(is_plain) {
+    let is_safe = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
+    // zsh expands a word that begins with `=`.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(is_safe) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))

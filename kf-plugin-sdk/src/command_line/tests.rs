@@ -71,7 +71,7 @@ fn flags_of_kf_keep_their_place() {
 }
 
 #[test]
-fn subcommand_is_not_an_argument() {
+fn subcommand_is_not_replaced_as_argument() {
     let words = ["-n", "team-a", "notebook", "start", "start", "--image", "a:1"];
     let line = CommandLine::new(words.map(str::to_owned).to_vec(), notebook());
     assert_eq!(
@@ -82,7 +82,7 @@ fn subcommand_is_not_an_argument() {
 }
 
 #[test]
-fn other_command_gets_same_cluster_and_namespace() {
+fn other_command_gets_flags_of_cluster_and_namespace() {
     let line = typed("-n team-a tune lr --kubeconfig=my.yaml --color never --dry-run -vv");
     assert_eq!(
         line.retarget("kf status trainjob/lr"),
@@ -98,7 +98,7 @@ fn other_command_gets_same_cluster_and_namespace() {
     assert_eq!(typed("tune lr -- x -n y").retarget("kf status"), "kf status");
 }
 
-/// The command as kf parses it.
+/// Parses the command as kf does.
 fn parsed(words: &[String]) -> ArgMatches {
     let kf = Command::new("kf")
         .arg(Arg::new("namespace").long("namespace").short('n').global(true))
@@ -108,7 +108,7 @@ fn parsed(words: &[String]) -> ArgMatches {
     kf.try_get_matches_from(words).unwrap().remove_subcommand().unwrap().1
 }
 
-/// What kf reads, an argument each.
+/// Returns the parsed values of each argument.
 fn read(words: &[String]) -> Vec<(&'static str, Vec<String>)> {
     let matches = parsed(words);
     let ids = ["namespace", "name", "file", "env", "engine", "command"];
@@ -125,7 +125,7 @@ fn expect(words: &[String], id: &str, value: &[&str]) -> Vec<(&'static str, Vec<
     expected
 }
 
-/// A flag with a value, in one of the ways to write it that mean the same.
+/// A flag with a value, in one of its equivalent forms.
 fn option(
     long: &'static str,
     short: Option<&'static str>,
@@ -171,12 +171,12 @@ fn typed_words() -> impl Strategy<Value = Vec<String>> {
 
 proptest! {
     #[test]
-    fn parsed_words_are_the_typed_words(words in prop::collection::vec("(-|--|)\\PC{0,8}", 0..8)) {
+    fn words_round_trip(words in prop::collection::vec("(-|--|)\\PC{0,8}", 0..8)) {
         prop_assert_eq!(CommandLine::new(words.clone(), tree()).words(), words);
     }
 
     #[test]
-    fn shell_reads_the_typed_words(words in prop::collection::vec("(?s).{0,8}", 0..6)) {
+    fn shell_parses_displayed_line_to_typed_words(words in prop::collection::vec("(?s).{0,8}", 0..6)) {
         let words: Vec<_> = words.into_iter().map(|word| word.replace('\0', "")).collect();
         let mut read = shlex::split(&CommandLine::new(words.clone(), tree()).to_string()).unwrap();
         prop_assert_eq!(read.remove(0), "kf");
@@ -230,7 +230,7 @@ proptest! {
     }
 
     #[test]
-    fn last_words_are_replaced_alone(words in typed_words(), last in prop::collection::vec("\\PC{0,5}", 1..4)) {
+    fn with_last_replaces_only_words_after_escape(words in typed_words(), last in prop::collection::vec("\\PC{0,5}", 1..4)) {
         let last: Vec<_> = last.iter().map(String::as_str).collect();
         let line = CommandLine::new(words.clone(), tree()).with_last(&last);
         prop_assert_eq!(read(&line.words()), expect(&words, "command", &last));

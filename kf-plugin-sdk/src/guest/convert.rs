@@ -1,4 +1,4 @@
-//! Rust types to WIT types and back.
+//! Conversions between Rust types and WIT types.
 
 use serde_json::Value;
 

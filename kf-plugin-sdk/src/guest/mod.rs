@@ -1,4 +1,4 @@
-//! The ABI's side of the border: what a component exports, and kf through what it imports.
+//! The WebAssembly side of the ABI: the exports of a component, and the host through its imports.
 
 mod convert;
 
@@ -16,11 +16,11 @@ use crate::run::Command;
 use crate::tree;
 use crate::ui::{Column, Format, Row};
 
-/// kf itself, through the ABI.
+/// The host, through the ABI.
 #[derive(Clone, Debug)]
 pub struct Abi;
 
-/// The component's exports, for any command.
+/// The exports of the component of a command.
 pub struct Exports<C>(std::marker::PhantomData<C>);
 
 impl<C: Command + 'static> Guest for Exports<C> {
@@ -42,7 +42,7 @@ impl<C: Command + 'static> Guest for Exports<C> {
 
     fn complete(request: AbiRequest) -> Vec<AbiCandidate> {
         let request = tree::CompletionRequest { words: request.words, argument: request.argument };
-        // A completion that fails completes nothing: the shell has no place for an error.
+        // The shell cannot show an error, so a completion that fails returns no candidates.
         let candidates = C::complete(&request, &Kf::new(Abi)).unwrap_or_default();
         candidates
             .into_iter()
@@ -51,7 +51,7 @@ impl<C: Command + 'static> Guest for Exports<C> {
     }
 }
 
-/// One line: a component has no stderr of its own, and without this the text of a panic would be lost.
+/// Formats a panic as one line. A component has no stderr, so the message would be lost otherwise.
 fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
     let message = panic.payload_as_str().unwrap_or("no message");
     match panic.location() {

@@ -1,4 +1,4 @@
-//! Single fields and variables, as flags give them.
+//! Fields and environment variables set by flags.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use super::yaml::{self, Dialect};
 use crate::error::{Error, Result};
 use crate::objects::Object;
 
-/// `PATH=VALUE`: one field of an object.
+/// An assignment to a field of an object: `PATH=VALUE`.
 ///
-/// A path is `spec.trainer.env[0].value`; a dot within a name is written `\.`. It leads into the
-/// spec, or to a label or annotation. The value is read as YAML in a file is: `4` is a number, `"4"` is
-/// text, `0400` is octal, `[a, b]` a list.
+/// A path such as `spec.trainer.env[0].value` begins in the spec, or names a label or annotation; a dot within a
+/// name is written `\.`. The value is parsed like YAML in a file: `4` is a number, `"4"` a string, `0400` octal,
+/// `[a, b]` a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     path: String,
@@ -22,7 +22,7 @@ pub struct Assignment {
     text: String,
 }
 
-/// One step into a document.
+/// A step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Field(String),
@@ -33,7 +33,8 @@ impl FromStr for Assignment {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let (path, value) = text.split_once('=').ok_or_else(|| format!("{text} is not PATH=VALUE"))?;
+        let (path, value) =
+            text.split_once('=').ok_or_else(|| format!("expected PATH=VALUE, got `{text}`"))?;
         let documents = yaml::documents(value, Dialect::Kubernetes).ok().filter(|_| !value.is_empty());
         let typed = match documents.map(|mut documents| (documents.pop(), documents.is_empty())) {
             Some((None, _)) => Value::Null,
@@ -46,12 +47,12 @@ impl FromStr for Assignment {
 }
 
 impl Assignment {
-    /// As it was typed.
+    /// Returns the assignment as typed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Sets the field.
+    /// Sets the field of an object.
     pub fn apply(&self, object: &mut Object) -> Result<()> {
         let mut document = std::mem::take(object).into_value();
         let result = self.put(&mut document, &self.steps);
@@ -74,7 +75,7 @@ impl Assignment {
                     Value::Object(fields) => {
                         self.put(fields.entry(name.clone()).or_insert(Value::Null), rest)
                     }
-                    _ => wrong(format!("what holds `{name}` has no fields")),
+                    _ => wrong(format!("cannot set `{name}`: its parent is not a mapping")),
                 }
             }
             Step::Index(index) => {
@@ -82,10 +83,10 @@ impl Assignment {
                     *place = json!([]);
                 }
                 let Value::Array(items) = place else {
-                    return wrong(format!("[{index}] is asked of something that is no list"));
+                    return wrong(format!("cannot index [{index}]: not a list"));
                 };
                 if *index > items.len() {
-                    return wrong(format!("the list has {} items", items.len()));
+                    return wrong(format!("[{index}] is out of range: the list has {} items", items.len()));
                 }
                 if *index == items.len() {
                     items.push(Value::Null);
@@ -102,12 +103,12 @@ fn steps(path: &str) -> std::result::Result<Vec<Step>, &'static str> {
     for part in marked.split('.') {
         let (name, indexes) = part.split_once('[').map_or((part, None), |(name, rest)| (name, Some(rest)));
         if name.is_empty() {
-            return Err("a name is missing between dots");
+            return Err("empty field name");
         }
         steps.push(Step::Field(name.replace('\0', ".")));
         for index in indexes.into_iter().flat_map(|indexes| indexes.split('[')) {
             let index = index.strip_suffix(']').and_then(|index| index.parse().ok());
-            steps.push(Step::Index(index.ok_or("an index is a number in brackets")?));
+            steps.push(Step::Index(index.ok_or("invalid index: expected a number in brackets")?));
         }
     }
     let field = |position: usize| match steps.get(position) {
@@ -116,12 +117,12 @@ fn steps(path: &str) -> std::result::Result<Vec<Step>, &'static str> {
     };
     match (field(0), field(1)) {
         ("spec", _) | ("metadata", "labels" | "annotations") if steps.len() > 1 => Ok(steps),
-        ("metadata", _) => Err("of the metadata only labels and annotations can be set"),
-        _ => Err("a path starts with `spec.`"),
+        ("metadata", _) => Err("only labels and annotations can be set in metadata"),
+        _ => Err("a path must start with `spec.`"),
     }
 }
 
-/// `NAME=VALUE`: a variable of a container.
+/// An environment variable of a container: `NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     pub name: String,
@@ -136,19 +137,19 @@ impl FromStr for Variable {
             Some((name, value)) if !name.is_empty() => {
                 Ok(Self { name: name.to_owned(), value: value.to_owned() })
             }
-            _ => Err(format!("{text} is not NAME=VALUE")),
+            _ => Err(format!("expected NAME=VALUE, got `{text}`")),
         }
     }
 }
 
-/// As it was typed.
+/// Formats as typed.
 impl fmt::Display for Variable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}={}", self.name, self.value)
     }
 }
 
-/// Replaces a variable of that name or adds it, in the list at a pointer.
+/// Sets a variable in the list at a pointer, replacing one of the same name.
 pub fn set_variable(object: &mut Object, pointer: &str, variable: &Variable) {
     let mut variables = object.list(pointer).to_vec();
     variables.retain(|other| other.get("name").and_then(Value::as_str) != Some(&variable.name));
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_typed_like_yaml() {
+    fn value_is_parsed_like_yaml() {
         let value = |pair: &str| set(pair).unwrap().at("/spec/x").cloned();
         assert_eq!(value("spec.x=4"), Some(json!(4)));
         assert_eq!(value("spec.x=\"4\""), Some(json!("4")));
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_reaches_into_lists_and_dotted_names() {
+    fn path_addresses_list_items_and_dotted_names() {
         let job = set("spec.trainer.env[1].value=9").unwrap();
         assert_eq!(job.int("/spec/trainer/env/1/value"), Some(9));
         let job = set(r"spec.trainer.resourcesPerNode.limits.nvidia\.com/gpu=1").unwrap();
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_nowhere_is_refused() {
+    fn invalid_path_is_refused() {
         for pair in [
             "spec=1",
             "x.y=1",
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_replaces_its_namesake() {
+    fn variable_replaces_one_of_same_name() {
         let mut job = job();
         for text in ["A=x=y", "C="] {
             set_variable(&mut job, "/spec/trainer/env", &text.parse().unwrap());

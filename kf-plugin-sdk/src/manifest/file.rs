@@ -1,4 +1,4 @@
-//! The object of a known kind in a file.
+//! Reading objects of known kinds from files.
 
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// What an exported object carries and the server or its controllers fill in. Owners and finalizers are
-/// theirs too: the object that is made here has neither.
-const OF_THE_SERVER: [&str; 11] = [
+/// Metadata fields of an exported object that the server or its controllers set. Owners and finalizers belong to the
+/// exported object, not to the one created from it.
+const SERVER_FIELDS: [&str; 11] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -26,30 +26,29 @@ const OF_THE_SERVER: [&str; 11] = [
     "uid",
 ];
 
-/// Where `kubectl apply` keeps the object as it was applied last; it is about that object alone.
+/// The annotation in which `kubectl apply` stores the object as it was last applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Reads the object of this name from a file, if it is of one of these kinds.
+/// Reads the object of a name from a file of objects of these kinds.
 ///
-/// The file is YAML or JSON as kubectl takes it: documents, JSON values one after the other, or a list of
-/// objects such as `kind: List`. A file with one object may call it something else, or nothing; a file
-/// with several must have one of that name. A file with any other kind is refused, because it would not be
-/// applied.
+/// The file is YAML or JSON as kubectl accepts it: documents, concatenated JSON values, or a list such as
+/// `kind: List`. If the file has one object, its name is replaced; if it has several, one must have the name. A file
+/// that contains any other kind is refused, because that object would not be applied.
 pub fn read_manifest(kf: &Kf, file: &FileArg, name: &str, kinds: &[Kind]) -> Result<Object> {
     let path = shown(file);
     let object = choose(read_objects(kf, file, kinds)?, name, path)?;
     check_namespace(kf, &object, path)?;
     let called = object.name();
     if !called.is_empty() && called != name {
-        kf.note(format!("{path} calls it {called}; here it is {name}"));
+        kf.note(format!("{path} names it {called}; using {name}"));
     }
     let mut object = without_status(object);
     object.set("/metadata/name", name);
     Ok(object)
 }
 
-/// Reads the only object of a file, by the name that it has there. `named` is the line that names one of the
-/// file's objects, for a hint.
+/// Reads the only object of a file, which must have a name. `named` returns the command line that selects an object
+/// of the file by name, for the hint.
 pub fn read_named_manifest(
     kf: &Kf,
     file: &FileArg,
@@ -68,7 +67,8 @@ pub fn read_named_manifest(
         }
         (_, []) => Err(Error::invalid(format!("{path} has no metadata.name")).hint(named("NAME"))),
         (_, [first, ..]) => {
-            Err(Error::invalid(format!("{path} holds {}; name one", names.join(" and "))).hint(named(first)))
+            Err(Error::invalid(format!("{path} contains {}; specify one", names.join(" and ")))
+                .hint(named(first)))
         }
     }
 }
@@ -79,11 +79,11 @@ fn read_objects(kf: &Kf, file: &FileArg, kinds: &[Kind]) -> Result<Vec<Object>> 
     documents.into_iter().map(|document| check_kind(document, path, kinds, &command)).collect()
 }
 
-/// The documents of a file that are not null, one at least.
+/// Reads the documents of a file, skipping null ones. An empty file is an error.
 pub fn read_documents(kf: &Kf, file: &FileArg, dialect: Dialect) -> Result<Vec<Value>> {
     let path = shown(file);
     let text = yaml::decode(file.read(kf)?)
-        .ok_or_else(|| Error::invalid(format!("{path} is not text in UTF-8 or UTF-16")))?;
+        .ok_or_else(|| Error::invalid(format!("{path} is not valid UTF-8 or UTF-16")))?;
     let documents =
         yaml::documents(&text, dialect).map_err(|error| Error::invalid(format!("{path}{error}")))?;
     if documents.is_empty() {
@@ -96,7 +96,7 @@ fn shown(file: &FileArg) -> &str {
     if file.path() == "-" { "stdin" } else { file.path() }
 }
 
-/// The objects of lists in place of the lists. In one such as a `TrainJobList` they need not say their kind.
+/// Replaces lists by their items. Items of a list such as `TrainJobList` can omit their kind.
 fn flattened(documents: Vec<Value>) -> Vec<Value> {
     let mut objects = Vec::new();
     for mut document in documents {
@@ -108,7 +108,7 @@ fn flattened(documents: Vec<Value>) -> Vec<Value> {
             (Some(kind), Some(Value::Array(items))) => {
                 objects.extend(items.into_iter().map(|item| with_kind(item, &kind, version.as_deref())));
             }
-            // A list without items is none, and kubectl takes it so.
+            // kubectl also accepts a list whose items are null.
             (Some(_), Some(Value::Null)) => {}
             (_, items) => {
                 if let (Some(items), Some(fields)) = (items, document.as_object_mut()) {
@@ -139,7 +139,7 @@ fn without_status(object: Object) -> Object {
         fields.remove("status");
     }
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|field, _| !OF_THE_SERVER.contains(&field.as_str()));
+        metadata.retain(|field, _| !SERVER_FIELDS.contains(&field.as_str()));
     }
     if let Some(annotations) = value.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(LAST_APPLIED);
@@ -149,7 +149,7 @@ fn without_status(object: Object) -> Object {
 
 fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Result<Object> {
     if !document.is_object() {
-        return Err(Error::invalid(format!("{path} holds something that is no Kubernetes object")));
+        return Err(Error::invalid(format!("{path} contains a document that is not a Kubernetes object")));
     }
     let object = Object::from(document);
     if kinds.iter().any(|kind| kind.kind == object.kind() && kind.group == object.group()) {
@@ -158,37 +158,37 @@ fn check_kind(document: Value, path: &str, kinds: &[Kind], command: &str) -> Res
     }
     if object.kind().is_empty() {
         let first = kinds.first().map(|kind| kind.kind.as_str()).unwrap_or_default();
-        return Err(Error::invalid(format!("{path} does not say its kind; write `kind: {first}`")));
+        return Err(Error::invalid(format!("{path} has no kind; add `kind: {first}`")));
     }
     let named = |kind: &Kind| format!("{}s of {}", kind.kind, kind.group);
     let wanted = match kinds {
         [] => String::new(),
         [only] => named(only),
         [first, second] => format!("{} and {}", named(first), named(second)),
-        [first, second, ..] => format!("{}, {} and the like", named(first), named(second)),
+        [first, second, ..] => format!("{}, {} and similar kinds", named(first), named(second)),
     };
     let kind = object.kind();
     let article = if kind.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
     let group = if object.group().is_empty() { String::new() } else { format!(" of {}", object.group()) };
     Err(Error::invalid(format!(
-        "{path} holds {article} {kind}{group}; kf {command} applies {wanted} and nothing else"
+        "{path} contains {article} {kind}{group}; kf {command} applies only {wanted}"
     ))
-    .hint("move it to a file of its own"))
+    .hint("move it to a separate file"))
 }
 
-/// Whether the metadata can be what it is used as. `name: y` is no text to Kubernetes.
+/// Checks that name and namespace are strings. To Kubernetes, `name: y` is a boolean.
 fn check_metadata(object: &Object, path: &str) -> Result<()> {
     let wrong = |what: String, fix: &str| Err(Error::invalid(format!("{path}: {what}")).hint(fix));
     match object.at("/metadata") {
         None | Some(Value::Null | Value::Object(_)) => {}
-        Some(_) => return wrong("metadata is not a mapping".to_owned(), "write `metadata: {name: NAME}`"),
+        Some(_) => return wrong("metadata is not a mapping".to_owned(), "use `metadata: {name: NAME}`"),
     }
     for field in ["name", "namespace"] {
         match object.at(&format!("/metadata/{field}")) {
             None | Some(Value::Null | Value::String(_)) => {}
             Some(other) => {
-                let what = format!("metadata.{field} has to be text, and YAML reads it as {other}");
-                return wrong(what, "put quotes around it");
+                let what = format!("metadata.{field} must be a string, but YAML reads it as {other}");
+                return wrong(what, "quote the value");
             }
         }
     }
@@ -199,7 +199,7 @@ fn check_namespace(kf: &Kf, object: &Object, path: &str) -> Result<()> {
     let here = kf.namespace();
     match object.namespace() {
         Some(there) if there != here => {
-            Err(Error::invalid(format!("{path} names the namespace {there}, and this is {here}"))
+            Err(Error::invalid(format!("{path} sets the namespace {there}, but the current one is {here}"))
                 .hint(kf.command_line().set("-n", there)))
         }
         _ => Ok(()),
@@ -212,12 +212,12 @@ fn choose(mut objects: Vec<Object>, name: &str, path: &str) -> Result<Object> {
         objects.retain(|object| object.name() == name);
         if objects.is_empty() {
             return Err(Error::invalid(format!(
-                "{path} holds {}, none is called {name}",
+                "{path} contains {}, but nothing named {name}",
                 names.join(" and ")
             )));
         }
         if objects.len() > 1 {
-            return Err(Error::invalid(format!("{path} holds {} objects called {name}", objects.len())));
+            return Err(Error::invalid(format!("{path} contains {} objects named {name}", objects.len())));
         }
     }
     objects.pop().ok_or_else(|| Error::invalid(format!("{path} is empty")))
@@ -243,22 +243,22 @@ mod tests {
     }
 
     #[test]
-    fn a_single_object_takes_the_name_it_is_given() {
+    fn single_object_gets_requested_name() {
         let object = read(&format!("{HEAD}metadata: {{name: other, uid: x}}\nstatus: {{}}\n"), "iris");
         let object = object.unwrap();
         assert_eq!((object.name(), object.uid(), object.at("/status")), ("iris", None, None));
     }
 
     #[test]
-    fn of_several_objects_the_one_of_that_name_is_taken() {
+    fn object_is_chosen_by_name_among_several() {
         let text =
             format!("{HEAD}metadata: {{name: a}}\n---\n{HEAD}metadata: {{name: b}}\nspec: {{x: 1}}\n---\n");
         assert_eq!(read(&text, "b").unwrap().int("/spec/x"), Some(1));
-        assert_eq!(read(&text, "c").unwrap_err().message, "iris.yaml holds a and b, none is called c");
+        assert_eq!(read(&text, "c").unwrap_err().message, "iris.yaml contains a and b, but nothing named c");
     }
 
     #[test]
-    fn list_holds_objects_as_a_file_does() {
+    fn objects_of_list_are_read() {
         let item = "{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, metadata: {name: b}, spec: {x: 1}}";
         for list in [
             format!("apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n- {item}\n"),
@@ -275,18 +275,20 @@ mod tests {
         let refused = |text: &str| read(text, "b").unwrap_err().message;
         assert_eq!(refused("kind: List\nitems: []\n"), "iris.yaml is empty");
         assert_eq!(refused("kind: List\nitems:\n"), "iris.yaml is empty");
-        assert!(refused("kind: List\n").starts_with("iris.yaml holds a List;"));
-        assert!(refused("kind: List\nitems: [1]\n").contains("no Kubernetes object"));
-        assert!(refused("kind: List\nitems: [{metadata: {name: b}}]\n").contains("does not say its kind"));
-        assert!(refused("kind: List\nitems: [{kind: Secret, apiVersion: v1}]\n").contains("holds a Secret;"));
+        assert!(refused("kind: List\n").starts_with("iris.yaml contains a List;"));
+        assert!(refused("kind: List\nitems: [1]\n").contains("not a Kubernetes object"));
+        assert!(refused("kind: List\nitems: [{metadata: {name: b}}]\n").contains("has no kind"));
+        assert!(
+            refused("kind: List\nitems: [{kind: Secret, apiVersion: v1}]\n").contains("contains a Secret;")
+        );
         assert!(
             refused("kind: SecretList\napiVersion: v1\nitems: [{metadata: {name: b}}]\n")
-                .contains("holds a Secret;")
+                .contains("contains a Secret;")
         );
     }
 
     #[test]
-    fn exported_object_loses_what_is_the_servers() {
+    fn server_fields_of_exported_object_are_removed() {
         let text = format!(
             "{HEAD}metadata:\n  name: iris\n  uid: x\n  resourceVersion: '7'\n  generation: 2\n  generateName: i-\n  \
              creationTimestamp: null\n  deletionTimestamp: 2026-01-01T00:00:00Z\n  deletionGracePeriodSeconds: 0\n  \
@@ -303,16 +305,16 @@ mod tests {
     }
 
     #[test]
-    fn metadata_that_is_no_text_is_refused() {
+    fn metadata_that_is_not_a_string_is_refused() {
         let refused =
             |metadata: &str| read(&format!("{HEAD}metadata: {metadata}\n"), "iris").unwrap_err().message;
-        let name = "iris.yaml: metadata.name has to be text, and YAML reads it as";
+        let name = "iris.yaml: metadata.name must be a string, but YAML reads it as";
         assert_eq!(refused("{name: y}"), format!("{name} true"));
         assert_eq!(refused("{name: 0400}"), format!("{name} 256"));
         assert_eq!(refused("{name: [a]}"), format!("{name} [\"a\"]"));
         assert_eq!(
             refused("{namespace: 1e3}"),
-            "iris.yaml: metadata.namespace has to be text, and YAML reads it as 1000"
+            "iris.yaml: metadata.namespace must be a string, but YAML reads it as 1000"
         );
         assert_eq!(refused("iris"), "iris.yaml: metadata is not a mapping");
         assert_eq!(read(&format!("{HEAD}metadata: {{name: 'y'}}\n"), "y").unwrap().name(), "y");
@@ -320,31 +322,31 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_is_refused() {
+    fn object_of_another_namespace_is_refused() {
         let error = read(&format!("{HEAD}metadata: {{namespace: team-b}}\n"), "iris").unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid);
-        assert_eq!(error.message, "iris.yaml names the namespace team-b, and this is team-a");
+        assert_eq!(error.message, "iris.yaml sets the namespace team-b, but the current one is team-a");
         assert_eq!(error.hint.as_deref(), Some("kf -n team-b serve"));
     }
 
     #[test]
-    fn nothing_but_these_kinds_is_applied() {
+    fn object_of_another_kind_is_refused() {
         let refused = |text: &str| read(text, "iris").unwrap_err().message;
-        assert!(refused("apiVersion: v1\nkind: Secret\n").contains("holds a Secret;"));
+        assert!(refused("apiVersion: v1\nkind: Secret\n").contains("contains a Secret;"));
         assert_eq!(
             refused("apiVersion: evil.example/v1\nkind: InferenceService\n"),
-            "iris.yaml holds an InferenceService of evil.example; kf serve applies InferenceServices of \
-             serving.kserve.io and Deployments of apps and nothing else"
+            "iris.yaml contains an InferenceService of evil.example; kf serve applies only InferenceServices of \
+             serving.kserve.io and Deployments of apps"
         );
-        // Without a version it is of no group.
-        assert!(refused("kind: InferenceService\n").contains("holds an InferenceService;"));
-        assert!(refused("spec: {}\n").contains("does not say its kind"));
-        assert!(refused("- 1\n").contains("no Kubernetes object"));
+        // Without an apiVersion the group is empty.
+        assert!(refused("kind: InferenceService\n").contains("contains an InferenceService;"));
+        assert!(refused("spec: {}\n").contains("has no kind"));
+        assert!(refused("- 1\n").contains("not a Kubernetes object"));
         assert_eq!(refused("---\n"), "iris.yaml is empty");
     }
 
     #[test]
-    fn broken_yaml_says_where() {
+    fn yaml_error_names_line_and_column() {
         let error = read("a: b\n  c: d\n", "iris").unwrap_err();
         let expected =
             "iris.yaml is not valid YAML: line 2 column 4: mapping values are not allowed in this context";

@@ -1,8 +1,7 @@
-//! Objects that a person wrote: in a file, by flags, or both.
+//! Objects from files and flags.
 //!
-//! [`read_manifest`] reads the object of a kind out of a file and refuses all else, [`Assignment`]
-//! is a flag such as `--set spec.x=4`, [`plain_refusal`] turns what a webhook or schema says about the
-//! result into one line.
+//! [`read_manifest`] reads an object of known kinds from a file, [`Assignment`] is a flag such as
+//! `--set spec.x=4`, and [`plain_refusal`] shortens the error of a webhook or schema to one line.
 
 mod assignment;
 mod file;

@@ -1,16 +1,15 @@
-//! What an API server says when it refuses an object, as one line a person can act on.
+//! Shortens the API server's errors about an invalid object to one line.
 
 use crate::error::{Error, ErrorCode};
 
-/// How the API server starts when an applied object does not fit its schema.
-const NOT_OF_THE_SCHEMA: &str = "failed to create typed patch object ";
+/// The prefix of the error for an applied object that does not match its schema.
+const SCHEMA_MISMATCH: &str = "failed to create typed patch object ";
 
-/// The part of a refusal that names the field and the reason; `what` is what was refused, such as
-/// `the training job`.
+/// Shortens an error to the field and the reason; `what` is the object, such as `the training job`.
 ///
-/// Webhooks and schemas wrap it: `admission webhook "…" denied the request: spec.x: Invalid value:
-/// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and Go's view of a struct help
-/// nobody who wrote YAML. Missing rights are left to kf, which says it better.
+/// Webhooks and schemas wrap the reason: `admission webhook "…" denied the request: spec.x: Invalid value:
+/// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and the Go struct are removed. Errors about missing
+/// permissions are returned unchanged.
 pub fn plain_refusal(error: Error, what: &str) -> Error {
     let readable = matches!(
         error.code,
@@ -19,14 +18,14 @@ pub fn plain_refusal(error: Error, what: &str) -> Error {
     if !readable {
         return error;
     }
-    // The API server calls an unknown field an internal error; it is the file's.
-    let code = if error.message.contains(NOT_OF_THE_SCHEMA) { ErrorCode::Invalid } else { error.code };
+    // The API server reports an unknown field as an internal error.
+    let code = if error.message.contains(SCHEMA_MISMATCH) { ErrorCode::Invalid } else { error.code };
     let message = without_structs(&with_plain_values(after_wrapping(&error.message)));
-    Error { code, message: format!("the cluster refuses {what}: {message}"), ..error }
+    Error { code, message: format!("the cluster rejected {what}: {message}"), ..error }
 }
 
 fn after_wrapping(message: &str) -> &str {
-    if let Some((_, rest)) = message.split_once(NOT_OF_THE_SCHEMA) {
+    if let Some((_, rest)) = message.split_once(SCHEMA_MISMATCH) {
         // The object's name and kind follow in parentheses.
         return rest.split_once("): ").map_or(rest, |(_, rest)| rest);
     }
@@ -38,14 +37,14 @@ fn after_wrapping(message: &str) -> &str {
     message
 }
 
-/// Go's view of the value that was found where another type was expected.
-const FOUND: &str = "&value.valueUnstructured{Value:";
+/// The start of a value as Go formats it.
+const GO_VALUE: &str = "&value.valueUnstructured{Value:";
 
-/// `expected string, got &value.valueUnstructured{Value:true}` says `got true`.
+/// Formats values plainly: `got &value.valueUnstructured{Value:true}` becomes `got true`.
 fn with_plain_values(message: &str) -> String {
     let mut plain = String::new();
     let mut rest = message;
-    while let Some((before, found)) = rest.split_once(FOUND) {
+    while let Some((before, found)) = rest.split_once(GO_VALUE) {
         plain.push_str(before);
         let mut depth = 1_u32;
         let end = found.char_indices().find(|(_, letter)| {
@@ -69,8 +68,8 @@ fn with_plain_values(message: &str) -> String {
     plain
 }
 
-/// Leaves out `v1alpha1.RuntimeRef{…}` and the colon before it. What follows a struct that was cut off is
-/// the reason, and stays.
+/// Removes structs such as `v1alpha1.RuntimeRef{…}` and the colon before them. The reason after a truncated struct is
+/// kept.
 fn without_structs(message: &str) -> String {
     if let Some((head, tail)) = message.split_once('…')
         && let Some((_, reason)) = tail.rsplit_once('}')
@@ -98,7 +97,7 @@ fn without_structs(message: &str) -> String {
     without_empty_lists(&plain).replace(": : ", ": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A list of structs leaves its brackets and commas behind.
+/// Removes the brackets and commas that a list of structs leaves.
 fn without_empty_lists(text: &str) -> String {
     let mut parts = text.split('[');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_is_quoted_without_its_name_and_go_structs() {
+    fn webhook_name_and_go_structs_are_removed() {
         let message = plain(
             "admission webhook \"validator.trainjob.trainer.kubeflow.org\" denied the request: spec.runtimeRef: \
              Invalid value: v1alpha1.RuntimeRef{Name:\"x\", APIGroup:(*string)(0xc0)}: specified \
@@ -133,13 +132,13 @@ mod tests {
         );
         assert_eq!(
             message,
-            "the cluster refuses the training job: spec.runtimeRef: Invalid value: specified \
+            "the cluster rejected the training job: spec.runtimeRef: Invalid value: specified \
              clusterTrainingRuntime must be created before the TrainJob is created"
         );
     }
 
     #[test]
-    fn value_of_another_type_is_named() {
+    fn value_of_wrong_type_is_shown_plainly() {
         let refused = |found: &str| {
             let message = plain(&format!(
                 "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, Kind=TrainJob): \
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_after_a_struct_that_was_cut_off_stays() {
+    fn reason_after_truncated_struct_is_kept() {
         let message = plain(
             "admission webhook \"v\" denied the request: spec.podTemplateOverrides: Invalid value: \
              []v1alpha1.PodTemplateOverride{v1alpha1.PodTemplateOverride{TargetJobs:[]v1alpha1.Tar … \
@@ -175,12 +174,12 @@ mod tests {
         );
         assert_eq!(
             message,
-            "the cluster refuses the training job: spec.podTemplateOverrides: Invalid value: … must not be set for a job that runs"
+            "the cluster rejected the training job: spec.podTemplateOverrides: Invalid value: … must not be set for a job that runs"
         );
     }
 
     #[test]
-    fn a_list_of_go_structs_goes_as_a_whole() {
+    fn list_of_go_structs_is_removed() {
         let message = plain(
             "admission webhook \"v\" denied the request: spec.trainer.env: Invalid value: \
              [v1.EnvVar{Name:\"A\"}, v1.EnvVar{Name:\"B\"}]: invalid envs configured: [B]",
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_error_names_the_field() {
+    fn schema_error_names_field() {
         let message = plain(
             "TrainJob.trainer.kubeflow.org \"mnist\" is invalid: spec.trainer.numNodes: Invalid value: \
              \"string\": must be of type integer",
@@ -203,17 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_the_files_mistake() {
+    fn unknown_field_is_invalid_input() {
         let message = "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, \
                        Kind=TrainJob): .spec.trainr: field not declared in schema";
         let error = plain_refusal(Error::new(ErrorCode::Internal, message), "the training job");
         assert_eq!(error.code, ErrorCode::Invalid);
-        let expected = "the cluster refuses the training job: .spec.trainr: field not declared in schema";
+        let expected = "the cluster rejected the training job: .spec.trainr: field not declared in schema";
         assert_eq!(error.message, expected);
     }
 
     #[test]
-    fn a_refusal_of_rights_is_left_to_the_host() {
+    fn forbidden_error_is_unchanged() {
         let forbidden = Error::forbidden("you may not patch trainjobs in team-a").hint("ask bob");
         assert_eq!(plain_refusal(forbidden.clone(), "the training job"), forbidden);
     }

@@ -1,4 +1,4 @@
-//! Amounts of resources, as flags give them.
+//! Resource quantities set by flags.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 
 const NVIDIA: &str = "nvidia.com/gpu";
 
-/// An amount as it was typed, such as `500m` or `16Gi`; more than nothing.
+/// A positive quantity as typed, such as `500m` or `16Gi`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount(String);
 
@@ -30,13 +30,13 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<Quantity>() {
             Ok(quantity) if quantity > Quantity::ZERO => Ok(Self(text.to_owned())),
-            Ok(_) => Err(format!("`{text}` is nothing; write `500m`, `2` or `4Gi`")),
+            Ok(_) => Err(format!("invalid quantity `{text}`: must be greater than zero")),
             Err(error) => Err(error.to_string()),
         }
     }
 }
 
-/// A number of devices: `1` of NVIDIA's GPUs, or of another resource as in `amd.com/gpu=1`.
+/// A number of devices: `1` for NVIDIA GPUs, or another resource as in `amd.com/gpu=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Devices {
     pub resource: String,
@@ -50,12 +50,12 @@ impl FromStr for Devices {
         let (resource, count) = text.split_once('=').unwrap_or((NVIDIA, text));
         match count.parse() {
             Ok(count) if !resource.is_empty() => Ok(Self { resource: resource.to_owned(), count }),
-            _ => Err(format!("`{text}` is no number of devices; write `1` or `amd.com/gpu=1`")),
+            _ => Err(format!("invalid device count `{text}`; use `1` or `amd.com/gpu=1`")),
         }
     }
 }
 
-/// As it would be typed.
+/// Formats as typed.
 impl fmt::Display for Devices {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.resource.as_str() {
@@ -65,7 +65,7 @@ impl fmt::Display for Devices {
     }
 }
 
-/// What was asked for, by the names of Kubernetes' resources.
+/// Returns the requested resources as pairs of name and quantity.
 pub fn amounts(
     cpu: Option<&Amount>,
     memory: Option<&Amount>,
@@ -78,7 +78,7 @@ pub fn amounts(
     cpu.into_iter().chain(memory).chain(devices).collect()
 }
 
-/// What is asked for is what there is: requests and limits below the pointer become the same.
+/// Sets both requests and limits below the pointer.
 pub fn set_resources(object: &mut Object, pointer: &str, amounts: &[(String, String)]) {
     for (name, amount) in amounts {
         let name = name.replace('~', "~0").replace('/', "~1");
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_what_kubernetes_takes() {
+    fn positive_quantities_are_parsed() {
         for right in ["2", "0.5", "500m", "4Gi", "10G", "1e3"] {
             assert_eq!(right.parse::<Amount>().map(|amount| amount.to_string()), Ok(right.to_owned()));
         }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_of_another_maker_are_named() {
+    fn other_devices_need_resource_name() {
         for (text, resource, count) in [("2", NVIDIA, 2), ("amd.com/gpu=1", "amd.com/gpu", 1)] {
             let devices: Devices = text.parse().unwrap();
             assert_eq!((devices.resource.as_str(), devices.count), (resource, count));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_limits_are_the_same() {
+    fn requests_and_limits_are_both_set() {
         let amounts = amounts(
             Some(&"500m".parse().unwrap()),
             Some(&"1Gi".parse().unwrap()),

@@ -11,23 +11,23 @@ use crate::border::Host;
 use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, Page, PatchKind, Selection, WriteOptions};
 use crate::error::{Error, ErrorCode, Optional, Result};
 
-/// How the API server answers a dry run that a webhook with side effects would see.
-const NO_DRY_RUN: &str = "does not support dry run";
+/// The error for a dry run if a webhook has side effects.
+const DRY_RUN_UNSUPPORTED: &str = "does not support dry run";
 
-/// How many objects a page of a list is asked to hold.
-pub(crate) const PAGE: u32 = 250;
+/// The number of objects requested per page.
+pub(crate) const PAGE_SIZE: u32 = 250;
 
-/// How often a list is restarted after its continue token expired.
+/// The maximum number of times a list is restarted after its continue token expired.
 const MAX_RESTARTS: u32 = 3;
 
-/// A kind of object and where to look for it; the verbs are its methods.
+/// A client for the objects of one kind, with a method for each verb.
 #[derive(Clone)]
 pub struct Api<T = Object> {
     host: HostHandle,
     selection: Selection,
-    /// Where its lists come from, if not from the cluster.
+    /// Serves lists, if they are not requested from the cluster.
     lists: Option<Rc<Lists>>,
-    speaks: PhantomData<fn() -> T>,
+    document: PhantomData<fn() -> T>,
 }
 
 impl<T: Document> Api<T> {
@@ -36,19 +36,19 @@ impl<T: Document> Api<T> {
         Self::of(host, selection)
     }
 
-    /// Of this selection.
+    /// Creates a client for a selection.
     pub(crate) fn of(host: HostHandle, selection: Selection) -> Self {
-        Self { host, selection, lists: None, speaks: PhantomData }
+        Self { host, selection, lists: None, document: PhantomData }
     }
 
-    /// In this namespace, whose objects are a part of these lists.
+    /// Selects a namespace whose objects are served from these lists.
     pub(crate) fn within(mut self, namespace: &str, lists: &Rc<Lists>) -> Self {
         self.selection.namespace = Some(namespace.to_owned());
         self.lists = Some(Rc::clone(lists));
         self
     }
 
-    /// In this namespace instead of the run's.
+    /// Selects a namespace, instead of the run's.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.selection.namespace = Some(namespace.into());
@@ -56,7 +56,7 @@ impl<T: Document> Api<T> {
         self
     }
 
-    /// In every namespace; needs a grant with scope `cluster`.
+    /// Selects all namespaces; needs a rule with `scope = "cluster"`.
     #[must_use]
     pub fn everywhere(mut self) -> Self {
         self.selection.everywhere = true;
@@ -65,37 +65,37 @@ impl<T: Document> Api<T> {
         self
     }
 
-    /// Only objects with these labels, such as `app=web,tier!=cache`.
+    /// Selects by labels, such as `app=web,tier!=cache`.
     #[must_use]
     pub fn labels(mut self, selector: impl Into<String>) -> Self {
         self.selection.labels = Some(selector.into());
         self
     }
 
-    /// Only objects with these fields, such as `status.phase=Running`.
+    /// Selects by fields, such as `status.phase=Running`.
     #[must_use]
     pub fn fields(mut self, selector: impl Into<String>) -> Self {
         self.selection.fields = Some(selector.into());
         self
     }
 
-    /// The object of this name.
+    /// Gets an object by name.
     pub fn get(&self, name: &str) -> Result<T> {
         T::from_value(self.host.get(&self.reference(name))?)
     }
 
-    /// The object of this name, if there is one.
+    /// Gets an object by name, or `None` if it does not exist.
     pub fn find(&self, name: &str) -> Result<Option<T>> {
         self.get(name).optional()
     }
 
-    /// Every selected object, all pages together.
+    /// Lists all selected objects.
     pub fn list(&self) -> Result<Vec<T>> {
         self.whole().map(|(objects, _)| objects)
     }
 
-    /// Every selected object, and where a watch takes over. All pages are of one state of the cluster: where that is
-    /// forgotten between two pages, the list is restarted.
+    /// Lists all selected objects and returns the version to watch from. All pages show one state of the cluster; if
+    /// it expires between two pages, the list is restarted.
     fn whole(&self) -> Result<(Vec<T>, String)> {
         let mut restarts = 0;
         loop {
@@ -108,82 +108,81 @@ impl<T: Document> Api<T> {
         }
     }
 
-    /// The selected objects one by one; pages are fetched as they are needed. [`ErrorCode::Expired`] means that the
-    /// server has forgotten the pages that are left.
+    /// Iterates over the selected objects and fetches pages as needed. [`ErrorCode::Expired`] means that the continue
+    /// token has expired.
     pub fn iter(&self) -> Objects<'_, T> {
         Objects { api: self, items: VecDeque::new(), next: Some(None), resource_version: String::new() }
     }
 
-    /// The selected objects now, and a watch that takes over from there.
+    /// Lists the selected objects and starts a watch from that state.
     pub fn list_and_watch(&self) -> Result<(Vec<T>, Watch<T>)> {
         let (objects, version) = self.whole()?;
         let watch = self.watch(&version)?;
         Ok((objects, watch))
     }
 
-    /// The changes after a resource version.
+    /// Watches for changes after a resource version.
     pub fn watch(&self, resource_version: &str) -> Result<Watch<T>> {
         Ok(Watch::new(self.host.open_watch(&self.selection, resource_version)?))
     }
 
-    /// Makes a new object; a `conflict` if there is one of that name.
+    /// Creates an object. Returns [`ErrorCode::Conflict`] if it already exists.
     pub fn create(&self, object: &T) -> Result<T> {
         self.create_with(object, WriteOptions::default())
     }
 
-    /// Makes a new object, with options.
+    /// Creates an object, with options.
     pub fn create_with(&self, object: &T, options: WriteOptions) -> Result<T> {
         let (reference, body) = self.body(object)?;
         T::from_value(self.host.create(&reference, &body, options)?)
     }
 
-    /// Server-side apply: the named fields become so, the others stay.
+    /// Applies an object (server-side apply): sets its fields and keeps all others.
     pub fn apply(&self, object: &T) -> Result<T> {
         self.apply_with(object, WriteOptions::default())
     }
 
-    /// Server-side apply, with options.
+    /// Applies an object, with options.
     pub fn apply_with(&self, object: &T, options: WriteOptions) -> Result<T> {
         let (reference, body) = self.body(object)?;
         T::from_value(self.host.apply(&reference, &body, options)?)
     }
 
-    /// Lets the server check an apply, storing nothing: what the object would become. None where a webhook of
-    /// the cluster supports no dry run. The check is a courtesy then, and the apply itself will tell; but in a
-    /// run with `--dry-run` it is an error, for nothing else tells what would happen.
+    /// Applies an object as a dry run and returns the result. Returns `None` if a webhook does not support dry runs, so
+    /// that the real apply can follow; with `--dry-run` it is an error, as there is no other result to show.
     pub fn check_apply(&self, object: &T, force: bool) -> Result<Option<T>> {
         self.checked(self.apply_with(object, WriteOptions { force, ..WriteOptions::CHECK_ONLY }))
     }
 
-    /// The same for a new object.
+    /// Creates an object as a dry run; see [`Self::check_apply`].
     pub fn check_create(&self, object: &T) -> Result<Option<T>> {
         self.checked(self.create_with(object, WriteOptions::CHECK_ONLY))
     }
 
     fn checked(&self, answer: Result<T>) -> Result<Option<T>> {
         match answer {
-            Err(error) if !error.message.contains(NO_DRY_RUN) => Err(error),
+            Err(error) if !error.message.contains(DRY_RUN_UNSUPPORTED) => Err(error),
             Err(error) if self.host.context().dry_run => Err(Error::unsupported(error.message)),
             answer => Ok(answer.ok()),
         }
     }
 
-    /// Merges a document into an object ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)).
+    /// Patches an object with a JSON merge patch ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)).
     pub fn merge(&self, name: &str, patch: &Value) -> Result<T> {
         self.patch(name, PatchKind::Merge, patch, WriteOptions::default())
     }
 
-    /// Changes an object by a patch.
+    /// Patches an object.
     pub fn patch(&self, name: &str, kind: PatchKind, patch: &Value, options: WriteOptions) -> Result<T> {
         T::from_value(self.host.patch(&self.reference(name), kind, patch, options)?)
     }
 
-    /// A document below an object, such as `scale` or `pendingworkloads`.
-    pub fn get_below(&self, name: &str, subresource: &str) -> Result<Object> {
+    /// Gets a subresource of an object, such as `scale` or `pendingworkloads`.
+    pub fn get_subresource(&self, name: &str, subresource: &str) -> Result<Object> {
         Object::from_value(self.host.get(&self.below(name, subresource))?)
     }
 
-    /// Changes a document below an object by a patch.
+    /// Patches a subresource of an object.
     pub fn patch_below(
         &self,
         name: &str,
@@ -195,7 +194,7 @@ impl<T: Document> Api<T> {
         Object::from_value(self.host.patch(&target, kind, patch, WriteOptions::default())?)
     }
 
-    /// Deletes an object; what it owns goes in the background.
+    /// Deletes an object; its dependents are deleted in the background.
     pub fn delete(&self, name: &str) -> Result<()> {
         self.delete_with(name, &DeleteOptions::default())
     }
@@ -238,25 +237,25 @@ impl Api<Object> {
     }
 }
 
-/// All objects of a list.
+/// A complete list of objects.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listed {
     pub items: Vec<Object>,
-    /// Where a watch takes over.
+    /// The version to start a watch from.
     pub resource_version: String,
 }
 
-/// The objects of a list, fetched page by page.
+/// An iterator over the objects of a list, fetched page by page.
 pub struct Objects<'a, T> {
     api: &'a Api<T>,
     items: VecDeque<Value>,
-    /// The token of the next page; the first has none.
+    /// The continue token of the next page; `Some(None)` for the first page.
     next: Option<Option<String>>,
     resource_version: String,
 }
 
 impl<T> Objects<'_, T> {
-    /// Where a watch takes over, once every page has been read.
+    /// Returns the version to start a watch from, after all pages have been read.
     pub fn resource_version(&self) -> &str {
         &self.resource_version
     }
@@ -273,7 +272,7 @@ impl<T: Document> Iterator for Objects<'_, T> {
             let token = self.next.take()?;
             let page = match &self.api.lists {
                 Some(lists) => lists.part(&self.api.host, &self.api.selection).map(Page::whole),
-                None => self.api.host.list(&self.api.selection, Some(PAGE), token.as_deref()),
+                None => self.api.host.list(&self.api.selection, Some(PAGE_SIZE), token.as_deref()),
             };
             match page {
                 Ok(page) => {

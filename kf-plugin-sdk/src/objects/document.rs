@@ -8,10 +8,10 @@ use crate::border::Kind;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-/// A Kubernetes object as the JSON document it is.
+/// A Kubernetes object as a JSON document.
 ///
-/// Fields are read by [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901) pointers; what is absent
-/// or of another type reads as absent.
+/// Fields are read by JSON pointers ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)). A field of another type reads
+/// as absent.
 ///
 /// ```
 /// use kf_plugin_sdk::prelude::*;
@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 #[serde(transparent)]
 pub struct Object(Value);
 
-/// One of an object's `status.conditions`.
+/// A condition in `status.conditions` of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition<'a> {
     pub kind: &'a str,
@@ -41,7 +41,7 @@ pub struct Condition<'a> {
 }
 
 impl Object {
-    /// An object with nothing but its kind and name. The host fills in the version it prefers.
+    /// Creates an object with only a kind and a name. The host fills in the preferred version.
     pub fn new(kind: &Kind, name: &str) -> Self {
         let mut object = Self(Value::Object(Map::new()));
         if let Some(version) = &kind.version {
@@ -56,48 +56,48 @@ impl Object {
         object
     }
 
-    /// The document.
+    /// Returns the document.
     pub fn value(&self) -> &Value {
         &self.0
     }
 
-    /// The document, taken out.
+    /// Converts it into the document.
     pub fn into_value(self) -> Value {
         self.0
     }
 
-    /// What is at a pointer.
+    /// Returns the value at a pointer.
     pub fn at(&self, pointer: &str) -> Option<&Value> {
         self.0.pointer(pointer)
     }
 
-    /// The text at a pointer.
+    /// Returns the string at a pointer.
     pub fn str(&self, pointer: &str) -> Option<&str> {
         self.at(pointer)?.as_str()
     }
 
-    /// The number at a pointer.
+    /// Returns the integer at a pointer.
     pub fn int(&self, pointer: &str) -> Option<i64> {
         self.at(pointer)?.as_i64()
     }
 
-    /// The boolean at a pointer.
+    /// Returns the boolean at a pointer.
     pub fn bool(&self, pointer: &str) -> Option<bool> {
         self.at(pointer)?.as_bool()
     }
 
-    /// The elements of the list at a pointer; none if there is no list.
+    /// Returns the items of the list at a pointer; empty if there is no list.
     pub fn list(&self, pointer: &str) -> &[Value] {
         self.at(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// The time at a pointer, written as Kubernetes writes times.
+    /// Returns the RFC 3339 time at a pointer.
     pub fn time(&self, pointer: &str) -> Option<Timestamp> {
         Timestamp::parse(self.str(pointer)?)
     }
 
-    /// Puts a value at a pointer; objects on the way are made. A step into something that is not
-    /// an object replaces it.
+    /// Sets the value at a pointer, creating objects on the path. A value on the path that is not an object is
+    /// replaced.
     pub fn set(&mut self, pointer: &str, value: impl Into<Value>) {
         let mut place = &mut self.0;
         for step in pointer.split('/').skip(1) {
@@ -111,54 +111,59 @@ impl Object {
         *place = value.into();
     }
 
+    /// Returns its name; empty if it has none.
     pub fn name(&self) -> &str {
         self.str("/metadata/name").unwrap_or_default()
     }
 
+    /// Returns its namespace.
     pub fn namespace(&self) -> Option<&str> {
         self.str("/metadata/namespace")
     }
 
+    /// Returns its uid.
     pub fn uid(&self) -> Option<&str> {
         self.str("/metadata/uid")
     }
 
-    /// The kind's name, such as `Pod`.
+    /// Returns its kind, such as `Pod`.
     pub fn kind(&self) -> &str {
         self.str("/kind").unwrap_or_default()
     }
 
-    /// The group of its `apiVersion`; empty for the core group.
+    /// Returns the group of its `apiVersion`; empty for the core group.
     pub fn group(&self) -> &str {
         self.str("/apiVersion").and_then(|version| version.rsplit_once('/')).map_or("", |(group, _)| group)
     }
 
-    /// When it was created.
+    /// Returns when it was created.
     pub fn created(&self) -> Option<Timestamp> {
         self.time("/metadata/creationTimestamp")
     }
 
-    /// Whether it is the answer to a write that stored nothing: with the user's `--dry-run`, or with
-    /// [`WriteOptions::CHECK_ONLY`](crate::border::WriteOptions::CHECK_ONLY). There is no such object in the cluster.
+    /// Returns whether it is the result of a dry run, requested by `--dry-run` or
+    /// [`WriteOptions::CHECK_ONLY`](crate::border::WriteOptions::CHECK_ONLY), and not stored in the cluster.
     pub fn is_dry_run(&self) -> bool {
         self.bool("/metadata/dryRun") == Some(true)
     }
 
+    /// Returns the value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.at("/metadata/labels")?.get(key)?.as_str()
     }
 
+    /// Returns the value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.at("/metadata/annotations")?.get(key)?.as_str()
     }
 
-    /// Kind and name of the owner that controls it.
+    /// Returns the kind and name of its controlling owner.
     pub fn controller(&self) -> Option<(&str, &str)> {
         let owner = self.controlling_owner()?;
         Some((owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
     }
 
-    /// The uid of that owner: another object may have its name by now.
+    /// Returns the uid of its controlling owner, as another object may have the same name.
     pub fn controller_uid(&self) -> Option<&str> {
         self.controlling_owner()?.get("uid")?.as_str()
     }
@@ -168,17 +173,17 @@ impl Object {
         owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
     }
 
-    /// The condition of this type, whatever its status.
+    /// Returns the condition of a type, with any status.
     pub fn condition(&self, kind: &str) -> Option<Condition<'_>> {
         self.conditions().find(|condition| condition.kind == kind)
     }
 
-    /// Whether the condition of this type has the status `True`.
+    /// Returns whether the condition of a type has the status `True`.
     pub fn condition_holds(&self, kind: &str) -> bool {
         self.condition(kind).is_some_and(|condition| condition.status == "True")
     }
 
-    /// All conditions that name their type.
+    /// Iterates over the conditions that have a type.
     pub fn conditions(&self) -> impl Iterator<Item = Condition<'_>> {
         self.list("/status/conditions").iter().filter_map(|condition| {
             let text = |field: &str| condition.get(field).and_then(Value::as_str);
@@ -192,7 +197,7 @@ impl Object {
     }
 }
 
-/// As kf names objects: `trainjob/mnist`.
+/// Formats as `trainjob/mnist`.
 impl fmt::Display for Object {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.kind().to_lowercase(), self.name())
@@ -215,7 +220,7 @@ impl Document for Object {
     fn from_value(value: Value) -> Result<Self> {
         match value {
             Value::Object(_) => Ok(Self(value)),
-            _ => Err(Error::invalid("an object is expected, the document is something else")),
+            _ => Err(Error::invalid("the document is not a JSON object")),
         }
     }
 

@@ -12,7 +12,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// The objects as they are now.
+    /// Lists the objects and starts watching them.
     pub fn open(kf: &Kf, api: Api) -> Result<Self> {
         let (found, reflector) = Reflector::open(kf, api)?;
         let mut mirror = Self { reflector, objects: BTreeMap::new() };
@@ -25,7 +25,7 @@ impl Mirror {
         self.reflector.subscribe()
     }
 
-    /// Takes what has changed; blocks for the first change. An error is final.
+    /// Applies the changes, blocking until there is one. An error is final.
     pub fn take(&mut self) -> Result<()> {
         for change in self.reflector.changes()? {
             self.apply(change);
@@ -33,16 +33,17 @@ impl Mirror {
         Ok(())
     }
 
-    /// Why what is here may be old; none while all is well.
+    /// Returns why the objects may be out of date, while the connection is lost.
     pub fn lost(&self) -> Option<&Error> {
         self.reflector.lost()
     }
 
+    /// Returns an object by name.
     pub fn get(&self, name: &str) -> Option<&Object> {
         self.objects.get(name)
     }
 
-    /// In the order of their names.
+    /// Iterates over the objects, sorted by name.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.objects.values()
     }
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shows_what_is_there_and_what_has_changed_since() {
+    fn mirror_follows_changes() {
         let host = FakeHost::new("team-a");
         host.put(pod("a", "Pending"));
         host.put(pod("b", "Running"));
@@ -91,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_away_is_waited_for() {
-        // A server that has just started forbids everything until it has read its roles.
+    fn mirror_reconnects_to_unavailable_server() {
+        // A server that has just started forbids everything until its roles are loaded.
         for code in [ErrorCode::Unreachable, ErrorCode::Forbidden, ErrorCode::NotFound] {
             let host = FakeHost::new("team-a");
             host.put(pod("a", "Pending"));
@@ -104,7 +105,7 @@ mod tests {
             });
             mirror.take().unwrap();
             assert!(mirror.lost().is_some());
-            assert_eq!(phases(&mirror), [("a", Some("Pending"))], "what was known stays");
+            assert_eq!(phases(&mirror), [("a", Some("Pending"))], "known objects are kept");
             host.cluster(|cluster| {
                 cluster.recover("list", "Pod");
                 cluster.remove("Pod", "a");

@@ -1,9 +1,8 @@
-//! Objects of the cluster, by verb.
+//! Reading and writing objects of the cluster.
 //!
-//! [`Api`] is a kind and a place to look for it; the verbs are its methods. It speaks in
-//! [`Object`]s, documents that keep every field they came with, or, with the feature `typed`, in
-//! the structs of `k8s-openapi`. Custom resources are best kept as documents: their fields move
-//! between versions, and what a struct does not know it loses.
+//! [`Api`] is a client for one kind, with a method for each verb. Objects are [`Object`]s, documents that keep all
+//! their fields, or, with the feature `typed`, structs of `k8s-openapi`. Documents suit custom resources best: their
+//! fields change between versions, and a struct drops the fields that it does not know.
 
 mod api;
 mod document;
@@ -13,7 +12,7 @@ mod reflector;
 mod typed;
 mod watch;
 
-pub(crate) use api::PAGE;
+pub(crate) use api::PAGE_SIZE;
 pub use api::{Api, Listed, Objects};
 pub use document::{Condition, Object};
 pub use mirror::Mirror;
@@ -26,8 +25,10 @@ use serde_json::Value;
 
 use crate::error::Result;
 
-/// What an [`Api`] speaks in.
+/// The type of the objects of an [`Api`].
 pub trait Document: Sized {
+    /// Converts from a JSON document.
     fn from_value(value: Value) -> Result<Self>;
+    /// Converts to a JSON document.
     fn to_value(&self) -> Result<Value>;
 }

@@ -1,7 +1,7 @@
-//! A list that stays up to date.
+//! A list that is kept up to date.
 //!
-//! A watch alone does not last: it expires, and the API server may restart. A reflector lists again
-//! where a watch is too old, and asks again, slower each time, where the server does not answer.
+//! A single watch does not last: it expires, and the API server may restart. A reflector lists again if the watch has
+//! expired, and retries with backoff if the server does not answer.
 
 use std::time::Duration;
 
@@ -11,25 +11,27 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 
-/// How long to leave a server alone that does not answer: at first, and at most.
+/// The initial delay between retries.
 const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The maximum delay between retries.
+const MAX_PAUSE: Duration = Duration::from_secs(15);
 
-/// A server that has just started refuses everybody, and serves nothing, until it has read who may do
-/// what and which kinds there are. What is refused for longer is gone.
-const MOST_REFUSALS: u32 = 10;
+/// The maximum number of consecutive "forbidden" and "not found" errors to retry. A server that has just started returns
+/// these until it has loaded its roles and kinds.
+const MAX_REFUSALS: u32 = 10;
 
-/// What has changed.
+/// A change to the selected objects.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change<T = Object> {
-    /// Everything was read anew; what is not here is gone.
+    /// All objects, after a new list; objects not included are gone.
     All(Vec<T>),
-    /// Added or modified.
+    /// An object was added or modified.
     Put(T),
+    /// An object was deleted.
     Deleted(T),
 }
 
-/// A selection, kept up to date.
+/// A selection of objects that is kept up to date.
 pub struct Reflector<T = Object> {
     kf: Kf,
     api: Api<T>,
@@ -40,24 +42,24 @@ pub struct Reflector<T = Object> {
 
 enum State<T> {
     Watching(Watch<T>),
-    /// Reads again at that time; the error is why.
+    /// Disconnected by this error; retries at this time.
     Lost(Error, Timestamp),
 }
 
 impl<T: Document> Reflector<T> {
-    /// The selected objects now, and what keeps them up to date.
+    /// Lists the selected objects and starts a reflector from that state.
     pub fn open(kf: &Kf, api: Api<T>) -> Result<(Vec<T>, Self)> {
         let (objects, watch) = api.list_and_watch()?;
         Ok((objects, Self::of(kf, api, State::Watching(watch))))
     }
 
-    /// From a list of the selection that was read already.
+    /// Starts from the resource version of an existing list.
     pub fn open_at(kf: &Kf, api: Api<T>, resource_version: &str) -> Result<Self> {
         let watch = api.watch(resource_version)?;
         Ok(Self::of(kf, api, State::Watching(watch)))
     }
 
-    /// Of a selection that could not be read just now, for this reason: reads it again after a pause.
+    /// Creates a reflector for a selection whose list failed with this error; retries after a delay.
     pub fn reopen(kf: &Kf, api: Api<T>, error: Error) -> Self {
         Self::of(kf, api, State::Lost(error, kf.now().plus(PAUSE)))
     }
@@ -74,7 +76,7 @@ impl<T: Document> Reflector<T> {
         }
     }
 
-    /// Why the server cannot be asked at the moment; none while all is well.
+    /// Returns why the connection is lost, while it is lost.
     pub fn lost(&self) -> Option<&Error> {
         match &self.state {
             State::Watching(_) => None,
@@ -82,8 +84,8 @@ impl<T: Document> Reflector<T> {
         }
     }
 
-    /// What has changed, in order; blocks for the first change. None at all where the connection was
-    /// lost or is still lost. An error is final.
+    /// Returns the changes in order, blocking until there is one. Empty if the connection was lost or is still lost. An
+    /// error is final.
     pub fn changes(&mut self) -> Result<Vec<Change<T>>> {
         match &self.state {
             State::Watching(watch) => match watch.next() {
@@ -95,16 +97,16 @@ impl<T: Document> Reflector<T> {
                     })
                     .collect()),
                 Err(error) if !self.may_pass(&error) => Err(error),
-                _ => self.read_again(),
+                _ => self.relist(),
             },
             State::Lost(_, until) => {
                 self.kf.sleep(until.since(self.kf.now()));
-                self.read_again()
+                self.relist()
             }
         }
     }
 
-    fn read_again(&mut self) -> Result<Vec<Change<T>>> {
+    fn relist(&mut self) -> Result<Vec<Change<T>>> {
         match self.api.list_and_watch() {
             Ok((objects, watch)) => {
                 self.state = State::Watching(watch);
@@ -113,7 +115,7 @@ impl<T: Document> Reflector<T> {
             }
             Err(error) if self.may_pass(&error) => {
                 self.state = State::Lost(error, self.kf.now().plus(self.pause));
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
                 Ok(Vec::new())
             }
             Err(error) => Err(error),
@@ -123,7 +125,7 @@ impl<T: Document> Reflector<T> {
     fn may_pass(&mut self, error: &Error) -> bool {
         if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) {
             self.refusals += 1;
-            return self.refusals <= MOST_REFUSALS;
+            return self.refusals <= MAX_REFUSALS;
         }
         error.is(ErrorCode::Expired) || error.may_pass()
     }

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// A struct of `k8s-openapi`: a built-in kind with typed fields.
 pub trait Typed: Resource + Metadata + Serialize + DeserializeOwned {
-    /// Its kind, in the version the struct was made from.
+    /// Returns its kind, in the version of the struct.
     fn resource_kind() -> Kind {
         Kind::new(Self::GROUP, Self::KIND).version(Self::VERSION)
     }

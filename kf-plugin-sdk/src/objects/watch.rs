@@ -4,19 +4,19 @@ use super::{Document, Object};
 use crate::border::{Event, Pollable, WatchSource};
 use crate::error::Result;
 
-/// The changes of a selection, in order.
+/// A watch on a selection.
 pub struct Watch<T = Object> {
     source: Box<dyn WatchSource>,
-    speaks: PhantomData<fn() -> T>,
+    document: PhantomData<fn() -> T>,
 }
 
 impl<T: Document> Watch<T> {
     pub(crate) fn new(source: Box<dyn WatchSource>) -> Self {
-        Self { source, speaks: PhantomData }
+        Self { source, document: PhantomData }
     }
 
-    /// The events that are there now, oldest first; blocks for the first. Empty is the end.
-    /// [`crate::ErrorCode::Expired`] means: list again and watch from there.
+    /// Returns the available events, oldest first, blocking until there is one; empty at the end. After
+    /// [`crate::ErrorCode::Expired`], list and watch again.
     pub fn next(&self) -> Result<Vec<Event<T>>> {
         let events = self.source.next()?;
         events

@@ -1,4 +1,4 @@
-//! What a fake host answers a command.
+//! The host interface of the fake host.
 
 use kf_core::names::{ContainerName, ResourceVersion};
 use kf_core::request::Review;
@@ -37,8 +37,7 @@ impl Host for FakeHost {
         };
         loop {
             let found = ready();
-            // A wait that nothing can end comes back empty, so that the test fails instead of
-            // hanging.
+            // Returns empty if nothing can become ready, so that the test fails instead of hanging.
             if !found.is_empty() || !self.advance() {
                 return found;
             }
@@ -141,16 +140,16 @@ impl Host for FakeHost {
         options: &SessionOptions,
     ) -> Result<i32> {
         self.may_join()?;
-        let said = self.exec_session(namespace, pod, command, options)?;
-        self.print(&said.stdout)?;
-        Ok(said.exit_code)
+        let output = self.exec_session(namespace, pod, command, options)?;
+        self.print(&output.stdout)?;
+        Ok(output.exit_code)
     }
 
     fn attach(&self, namespace: Option<&str>, pod: &str, options: &SessionOptions) -> Result<i32> {
         self.may_join()?;
-        let said = self.session("attach", namespace, pod, &[], options)?;
-        self.print(&said.stdout)?;
-        Ok(said.exit_code)
+        let output = self.session("attach", namespace, pod, &[], options)?;
+        self.print(&output.stdout)?;
+        Ok(output.exit_code)
     }
 
     fn start(
@@ -161,10 +160,10 @@ impl Host for FakeHost {
         options: &SessionOptions,
     ) -> Result<Box<dyn ProcessSource>> {
         if options.tty {
-            return Err(Error::invalid("a terminal belongs to a person"));
+            return Err(Error::invalid("a process that the command talks to cannot have a terminal"));
         }
-        let said = self.exec_session(namespace, pod, command, options)?;
-        Ok(Box::new(FakeProcess::new(self.clone(), said, options.stdin)))
+        let output = self.exec_session(namespace, pod, command, options)?;
+        Ok(Box::new(FakeProcess::new(self.clone(), output, options.stdin)))
     }
 
     fn open_port_forward(
@@ -200,7 +199,7 @@ impl Host for FakeHost {
         let mut tree = FileTree::default();
         let all = files.iter().filter_map(|(path, content)| Some((path.strip_prefix(&below)?, content)));
         for (path, content) in all {
-            match left_out(path, skip) {
+            match skipped(path, skip) {
                 Some(part) if tree.left_out.contains(&part) => {}
                 Some(part) => tree.left_out.push(part),
                 None => tree.files.push(FileEntry {
@@ -274,18 +273,18 @@ impl Host for FakeHost {
 }
 
 impl FakeHost {
-    /// kf links selection only for a manifest that asks for it.
+    /// kf links selection only if the manifest requests it.
     fn may_select(&self) -> Result<()> {
         match self.cluster(|cluster| cluster.rights.as_ref().is_some_and(|rights| !rights.selection)) {
-            true => Err(Error::forbidden("the manifest does not say `[permissions] selection = true`")),
+            true => Err(Error::forbidden("the manifest does not set `[permissions] selection = true`")),
             false => Ok(()),
         }
     }
 
-    /// A person's terminal is a right of its own.
+    /// Sessions on the user's terminal need their own permission.
     fn may_join(&self) -> Result<()> {
         match self.cluster(|cluster| cluster.rights.as_ref().is_some_and(|rights| !rights.terminal)) {
-            true => Err(Error::forbidden("the manifest does not say `[permissions] terminal = true`")),
+            true => Err(Error::forbidden("the manifest does not set `[permissions] terminal = true`")),
             false => Ok(()),
         }
     }
@@ -296,8 +295,8 @@ impl FakeHost {
     }
 }
 
-/// The part of a path that is left out with all below it.
-fn left_out(path: &str, skip: &[String]) -> Option<String> {
+/// Returns the part of a path that is skipped, with everything below it.
+fn skipped(path: &str, skip: &[String]) -> Option<String> {
     let fits = |name: &str, pattern: &String| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => name.ends_with(end),
         (None, Some(start)) => name.starts_with(start),

@@ -1,4 +1,4 @@
-//! What is in the fake cluster, and what a test does to it.
+//! The fake cluster, and how tests change it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) type Key = (String, String, String, String);
 
 type Webhook = Box<dyn Fn(&mut Object)>;
 
-/// One call that would change the cluster, as the command made it.
+/// A write call of the command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     /// `create`, `apply`, `patch` or `delete`.
@@ -27,39 +27,39 @@ pub struct Write {
     pub dry_run: bool,
 }
 
-/// A cluster in memory: objects by kind, what it serves, who may do what, and its logs.
+/// A cluster in memory: its objects, served kinds, permissions and logs.
 #[derive(Default)]
 pub struct FakeCluster {
-    /// That of the run.
+    /// The namespace of the run.
     pub(super) namespace: String,
-    /// What the command's manifest asks for; nothing is refused for want of a rule if absent.
+    /// The permissions of the command's manifest; if absent, no call is refused for a missing rule.
     pub(super) rights: Option<Rights>,
     pub(super) objects: BTreeMap<Key, Value>,
     pub(super) served: Vec<ServedKind>,
     pub(super) version: u64,
-    /// Every change with the resource version it made.
+    /// All changes, with their resource versions.
     pub(super) changes: Vec<(u64, Key, Event)>,
     pub(super) identity: Identity,
-    /// Why the cluster does not say who the user is.
+    /// The error for requests of the user's identity.
     pub(super) hidden_identity: Option<Error>,
     pub(super) denied: Vec<(String, String, String)>,
     pub(super) failures: Vec<(String, String, Error)>,
-    /// At which version the watches of a kind broke, and how.
+    /// The versions at which watches of a kind broke, with the errors.
     pub(super) broken: Vec<(u64, String, Error)>,
-    /// How many more pages after the first of a kind's lists have expired.
+    /// The number of requests for later pages of a kind's lists that still expire.
     pub(super) expired: BTreeMap<String, u32>,
-    /// Fields no object of a kind may have: kind, pointer, and what is said of it.
+    /// Fields that writes of a kind must not have: kind, pointer and error.
     pub(super) fields: Vec<(String, String, Error)>,
     pub(super) writes: Vec<Write>,
-    /// What webhooks make of the objects of a kind.
+    /// The mutating webhooks of a kind.
     pub(super) webhooks: Vec<(String, Webhook)>,
     pub(super) deletions: Vec<DeleteOptions>,
-    /// Subresources, by kind, name and their own name.
+    /// The subresources, by kind, object name and subresource name.
     pub(super) below: BTreeMap<(String, String, String), Value>,
     pub(super) logs: BTreeMap<(String, String), FakeLog>,
 }
 
-/// The log of one container. It is open until [`FakeCluster::end_log`].
+/// The log of a container, open until [`FakeCluster::end_log`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct FakeLog {
     pub(super) text: String,
@@ -73,11 +73,11 @@ impl FakeCluster {
         Self { namespace: namespace.into(), ..Self::default() }
     }
 
-    /// Puts an object there, or replaces it. Without a namespace it lies in the run's, unless its
-    /// kind is cluster-scoped.
+    /// Adds or replaces an object. The default namespace is the run's, unless the kind is cluster-scoped.
     ///
     /// # Panics
-    /// When it has no kind or name, or its kind is not served.
+    ///
+    /// Panics if the object has no kind or name, or its kind is not served.
     pub fn put(&mut self, object: impl Into<Value>) {
         let object = Object::from(object.into());
         let served = self.must_serve(object.group(), object.kind());
@@ -90,16 +90,17 @@ impl FakeCluster {
         self.store(key, object.into_value());
     }
 
-    /// Puts a document below an object, such as `scale`.
+    /// Adds a subresource of an object, such as `scale`.
     pub fn put_below(&mut self, kind: &str, name: &str, subresource: &str, document: impl Into<Value>) {
         let key = (Kind::from(kind).kind, name.to_owned(), subresource.to_owned());
         self.below.insert(key, document.into());
     }
 
-    /// Changes an object that is there.
+    /// Changes an object.
     ///
     /// # Panics
-    /// When it is not.
+    ///
+    /// Panics if it does not exist.
     pub fn change(&mut self, kind: &str, name: &str, change: impl FnOnce(&mut Object)) {
         let kind = Kind::from(kind);
         let key = self.key(&kind, None, name);
@@ -109,13 +110,13 @@ impl FakeCluster {
         self.store(key, object.into_value());
     }
 
-    /// Takes an object away.
+    /// Removes an object.
     pub fn remove(&mut self, kind: &str, name: &str) {
         let key = self.key(&Kind::from(kind), None, name);
         self.forget(&key);
     }
 
-    /// Adds a kind to what the cluster serves.
+    /// Serves a kind.
     pub fn serve(&mut self, group: &str, version: &str, kind: &str, plural: &str, namespaced: bool) {
         let verbs = ["get", "list", "watch", "create", "patch", "delete"];
         self.served.push(ServedKind {
@@ -129,105 +130,104 @@ impl FakeCluster {
         });
     }
 
-    /// Serves a kind that is served under a short name as well, such as `tj`.
+    /// Adds a short name, such as `tj`, to a served kind.
     pub fn serve_short_name(&mut self, kind: &str, short: &str) {
         let of_kind = self.served.iter_mut().filter(|served| served.kind == kind);
         of_kind.for_each(|served| served.short_names.push(short.to_owned()));
     }
 
-    /// Who the user is.
+    /// Sets the identity of the user.
     pub fn set_identity(&mut self, identity: Identity) {
         self.identity = identity;
     }
 
-    /// The cluster does not say who the user is, and why.
+    /// Fails requests of the user's identity with this error.
     pub fn hide_identity(&mut self, why: Error) {
         self.hidden_identity = Some(why);
     }
 
-    /// The user may not: calls are forbidden and `can-i` says no. `*` is every verb; the resource is the
-    /// plural, with a subresource after a slash.
+    /// Denies the user a permission: calls are forbidden, and [`Kf::can_i`](crate::Kf::can_i) returns false. `*` is every
+    /// verb; the resource is the plural, with any subresource after a slash.
     pub fn deny(&mut self, verb: &str, group: &str, resource: &str) {
         self.denied.push((verb.into(), group.into(), resource.into()));
     }
 
-    /// Calls with this verb on this kind, or on what is below it as in `Pod/log`, fail so: a webhook, a schema.
-    /// `dry-run` is every create and apply that stores nothing, and `store` every other one.
+    /// Fails calls with this verb on a kind, or on a subresource as in `Pod/log`. The verb `dry-run` is every create and
+    /// apply that is a dry run, and `store` every one that is not.
     pub fn fail(&mut self, verb: &str, kind: &str, error: Error) {
         self.failures.push((verb.into(), kind.into(), error));
     }
 
-    /// The next pages after the first one of this kind's lists have expired, so many in all.
+    /// Expires the next requests for later pages of a kind's lists, up to this number.
     pub fn expire_pages(&mut self, kind: &str, pages: u32) {
         self.expired.insert(kind.into(), pages);
     }
 
-    /// Calls with this verb on this kind no longer fail.
+    /// Stops failing calls with this verb on a kind.
     pub fn recover(&mut self, verb: &str, kind: &str) {
         self.failures.retain(|(failing, of, _)| failing != verb || of != kind);
     }
 
-    /// The watches of this kind that are open now end so: expired, or cut off.
+    /// Ends the open watches of a kind with this error, such as expired or disconnected.
     pub fn break_watches(&mut self, kind: &str, error: Error) {
         self.version += 1;
         self.broken.push((self.version, kind.into(), error));
     }
 
-    /// What the command writes of this kind becomes so, as by a mutating webhook.
+    /// Adds a mutating webhook for writes of a kind.
     pub fn mutate(&mut self, kind: &str, webhook: impl Fn(&mut Object) + 'static) {
         self.webhooks.push((kind.into(), Box::new(webhook)));
     }
 
-    /// Adds to the log of a container.
+    /// Appends to the log of a container.
     pub fn log(&mut self, pod: &str, container: &str, text: &str) {
         self.logs.entry((pod.into(), container.into())).or_default().text.push_str(text);
     }
 
-    /// The log of the container's run before its last restart.
+    /// Appends to the log of the run before the last restart.
     pub fn previous_log(&mut self, pod: &str, container: &str, text: &str) {
         self.logs.entry((pod.into(), container.into())).or_default().previous.push_str(text);
     }
 
-    /// Nothing more comes.
+    /// Ends the log of a container.
     pub fn end_log(&mut self, pod: &str, container: &str) {
         self.logs.entry((pod.into(), container.into())).or_default().ended = true;
     }
 
-    /// The log of a container opens and is not there, as kf says of a container that its node has removed.
+    /// Makes the log of a container fail after it was opened, as for a container that its node has removed.
     pub fn lose_log(&mut self, pod: &str, container: &str) {
         let log = self.logs.entry((pod.into(), container.into())).or_default();
         log.gone = Some(Error::not_found("the container is no longer on its node"));
     }
 
-    /// What the command changed, in order; dry runs too.
+    /// Returns the writes of the command in order, including dry runs.
     pub fn writes(&self) -> &[Write] {
         &self.writes
     }
 
-    /// How the command deleted, in the order of its deletes.
+    /// Returns the options of the deletes of the command, in order.
     pub fn deletions(&self) -> &[DeleteOptions] {
         &self.deletions
     }
 
-    /// Every object of a kind in the namespace of the run, by name.
+    /// Returns the objects of a kind in the namespace of the run, sorted by name.
     pub fn objects(&self, kind: &str) -> Vec<Object> {
         let (group, kind, namespace, _) = self.key(&Kind::from(kind), None, "");
         let of_kind = |key: &Key| key.0 == group && key.1 == kind && key.2 == namespace;
         self.objects.iter().filter(|(key, _)| of_kind(key)).map(|(_, it)| it.clone().into()).collect()
     }
 
-    /// The object of this name, if there is one.
+    /// Returns an object by name, if it exists.
     pub fn object(&self, kind: &str, name: &str) -> Option<Object> {
         self.objects.get(&self.key(&Kind::from(kind), None, name)).cloned().map(Object::from)
     }
 
-    /// Writes of this kind that have something at this pointer fail so: a schema without the field.
+    /// Fails writes of a kind that have a value at this pointer, as a schema without the field would.
     pub fn fail_with(&mut self, kind: &str, pointer: &str, error: Error) {
         self.fields.push((kind.into(), pointer.into(), error));
     }
 
-    /// The resource of a kind, found as kf finds it: Kubernetes' own are known beforehand, and a kind may be
-    /// spelled as its singular is.
+    /// Resolves a kind as kf does: built-in kinds are known in advance, and the case of a kind is ignored.
     pub(super) fn resolve(
         &self,
         group: &Group,
@@ -252,7 +252,9 @@ impl FakeCluster {
     fn must_serve(&self, group: &str, kind: &str) -> Served {
         match self.find_served(group, kind) {
             Some(served) => served,
-            None => panic!("the test puts a {kind} of group `{group}` there, but does not serve it"),
+            None => {
+                panic!("the test adds a {kind} of group `{group}`, which the fake cluster does not serve")
+            }
         }
     }
 
@@ -300,5 +302,5 @@ fn parsed(served: &ServedKind) -> Result<Served, NameError> {
 
 #[expect(clippy::panic, reason = "only tests reach it, and it is the test that is wrong")]
 fn missing(kind: &Kind, name: &str) -> Value {
-    panic!("the test changes {} `{name}`, which is not there", kind.kind)
+    panic!("the test changes {} `{name}`, which does not exist", kind.kind)
 }

@@ -1,4 +1,4 @@
-//! The calls of a command in the types of `kf-core`, which decides them, and its errors in those of the SDK.
+//! Conversions between the types of the SDK and those of `kf-core`, which checks calls.
 
 use kf_core::api;
 

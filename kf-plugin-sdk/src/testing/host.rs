@@ -1,4 +1,4 @@
-//! A host in memory, and what a test does with it.
+//! The fake host.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use crate::kf::Kf;
 use crate::run::Command;
 use crate::ui::Format;
 
-/// 2026-01-01T12:00:00Z, when every test starts.
+/// The start time of every test: 2026-01-01T12:00:00Z.
 const START: u64 = 1_767_268_800_000;
 
-/// So many timers ring for nothing before a test is over.
-const PATIENCE: u32 = 1000;
+/// The maximum number of timers that may expire between two steps of a test.
+const MAX_IDLE_TIMERS: u32 = 1000;
 
 type Step = Box<dyn FnOnce(&mut FakeCluster)>;
 
@@ -38,7 +38,7 @@ pub(super) struct State {
     pub(super) format: Cell<Format>,
     pub(super) now: Cell<u64>,
     pub(super) context: RefCell<Context>,
-    /// On the command line, before the command's name and after it.
+    /// The words of the command line before and after the name of the command.
     typed: RefCell<(Vec<String>, Vec<String>)>,
     pub(super) files: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(super) answers: RefCell<Vec<bool>>,
@@ -46,20 +46,21 @@ pub(super) struct State {
     pub(super) selected: RefCell<Selected>,
     pub(super) sessions: RefCell<FakeSessions>,
     steps: RefCell<BTreeMap<u64, Vec<Step>>>,
-    /// Times at which a timer of the command rings.
+    /// The times at which timers of the command expire.
     pub(super) timers: RefCell<Vec<u64>>,
-    /// Timers that rang since the test's script last did something.
+    /// The number of timers that have expired since the last step of the test.
     idle: Cell<u32>,
 }
 
 impl FakeHost {
-    /// An empty cluster that serves Kubernetes' own kinds, and a command with the name and the rights in the
-    /// `plugin.toml` of the package under test. A package without one may do everything.
+    /// Creates a host with an empty cluster that serves the built-in kinds. The command has the name and permissions in the
+    /// `plugin.toml` of the package under test; without one, everything is permitted.
     ///
     /// # Panics
-    /// When the manifest cannot be read.
+    ///
+    /// Panics if the manifest cannot be read.
     pub fn new(namespace: &str) -> Self {
-        let package = told(Package::of_this_test());
+        let package = or_panic(Package::of_this_test());
         let context = Context {
             namespace: namespace.into(),
             command: package.name.unwrap_or_default(),
@@ -90,16 +91,17 @@ impl FakeHost {
         host
     }
 
-    /// Gives the command the rights that this manifest asks for instead of its package's.
+    /// Gives the command the permissions of this manifest instead of its package's.
     ///
     /// # Panics
-    /// When the manifest cannot be read.
+    ///
+    /// Panics if the manifest cannot be read.
     pub fn manifest(&self, toml: &str) {
-        let rights = told(Rights::parse(toml));
+        let rights = or_panic(Rights::parse(toml));
         self.cluster(|cluster| cluster.rights = Some(rights));
     }
 
-    /// What a command under test holds.
+    /// Returns a `Kf` for the command under test.
     pub fn kf(&self) -> Kf {
         Kf::new(Rc::new(self.clone()))
     }
@@ -123,30 +125,29 @@ impl FakeHost {
         self.cluster(|cluster| cluster.serve(group, version, kind, plural, false));
     }
 
-    /// Puts an object there; see [`FakeCluster::put`].
+    /// Adds or replaces an object; see [`FakeCluster::put`].
     pub fn put(&self, object: impl Into<Value>) {
         self.cluster(|cluster| cluster.put(object));
     }
 
-    /// Does something to the cluster now.
+    /// Accesses the cluster now.
     pub fn cluster<T>(&self, act: impl FnOnce(&mut FakeCluster) -> T) -> T {
         act(&mut self.state.cluster.borrow_mut())
     }
 
-    /// Does something to the cluster so long after the start, while the command waits.
+    /// Changes the cluster at a time after the start, while the command waits.
     pub fn at(&self, after: Duration, act: impl FnOnce(&mut FakeCluster) + 'static) {
         let time = START + millis(after);
         self.state.steps.borrow_mut().entry(time).or_default().push(Box::new(act));
     }
 
-    /// A file the user named on the command line, or one below a directory the user named. Those
-    /// that end in `.sh` are executable.
+    /// Adds a file that the user named on the command line, or one below a directory that the user named. Files that end in
+    /// `.sh` are executable.
     pub fn file(&self, path: &str, text: &str) {
         self.state.files.borrow_mut().insert(path.into(), text.into());
     }
 
-    /// Flags of kf itself, such as `-n team-b`, that the user typed before the command's name. They
-    /// change the command line and nothing else.
+    /// Adds flags of kf, such as `-n team-b`, before the name of the command. They only affect the command line.
     pub fn kf_flags(&self, words: &[&str]) {
         self.state.typed.borrow_mut().0 = words.iter().map(|word| (*word).to_owned()).collect();
     }
@@ -156,39 +157,39 @@ impl FakeHost {
         change(&mut self.state.context.borrow_mut());
     }
 
-    /// What `-o` asks for.
+    /// Sets the output format.
     pub fn format(&self, format: Format) {
         self.state.format.set(format);
     }
 
-    /// What the user answers next; without an answer it is no.
+    /// Adds an answer of the user to a question. The default is no.
     pub fn answer(&self, yes: bool) {
         self.state.answers.borrow_mut().insert(0, yes);
     }
 
-    /// What the user types next when asked for a line; without it there is none.
+    /// Adds a line that the user types when asked. The default is none.
     pub fn type_line(&self, line: &str) {
         self.state.lines.borrow_mut().insert(0, line.into());
     }
 
     // ---- after the run ----
 
-    /// What a person would have seen.
+    /// Returns what the user would have seen.
     pub fn terminal(&self) -> Ref<'_, Terminal> {
         self.state.terminal.borrow()
     }
 
-    /// Which namespace later runs would use.
+    /// Returns the namespace that later runs would use.
     pub fn selected_namespace(&self) -> Selected {
         self.state.selected.borrow().clone()
     }
 
-    /// When the test started.
+    /// Returns when the test started.
     pub fn start(&self) -> Timestamp {
         Timestamp(START)
     }
 
-    /// The words after `kf`.
+    /// Returns the words after `kf`.
     pub(super) fn typed_words(&self) -> Vec<String> {
         let (before, after) = &*self.state.typed.borrow();
         let command = self.state.context.borrow().command.clone();
@@ -198,7 +199,7 @@ impl FakeHost {
 
     // ---- time ----
 
-    /// Moves to the next thing that is going to happen. False if nothing is.
+    /// Advances the clock to the next step or timer. Returns false if there is none.
     pub(super) fn advance(&self) -> bool {
         let now = self.state.now.get();
         let step = self.state.steps.borrow().keys().next().copied();
@@ -206,9 +207,9 @@ impl FakeHost {
         let Some(next) = step.into_iter().chain(timer).min() else { return false };
         self.state.now.set(next.max(now));
         let due = self.state.steps.borrow_mut().remove(&next).unwrap_or_default();
-        // A command that only looks at the clock would wait for ever.
+        // A command that polls the clock would never end.
         self.state.idle.set(if due.is_empty() { self.state.idle.get() + 1 } else { 0 });
-        if self.state.idle.get() > PATIENCE {
+        if self.state.idle.get() > MAX_IDLE_TIMERS {
             return false;
         }
         for step in due {
@@ -217,7 +218,7 @@ impl FakeHost {
         true
     }
 
-    /// Moves on until it holds. An error if the test's script ends first.
+    /// Advances the clock until a condition holds. Returns an error if there are no more steps.
     pub(super) fn block_until(&self, what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
         while !holds() {
             if !self.advance() {
@@ -229,7 +230,7 @@ impl FakeHost {
 }
 
 #[expect(clippy::panic, reason = "only tests reach it, and it is the manifest that is wrong")]
-fn told<T>(rights: Result<T>) -> T {
+fn or_panic<T>(rights: Result<T>) -> T {
     match rights {
         Ok(rights) => rights,
         Err(error) => panic!("{error}"),

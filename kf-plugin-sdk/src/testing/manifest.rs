@@ -1,5 +1,4 @@
-//! The rights that a `plugin.toml` asks for, as the grant of a run: whatever it asks for is allowed by the
-//! registry and accepted by the user.
+//! The permissions of a `plugin.toml`, all of them allowed by the registry and accepted by the user.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// What the package whose tests run says of its command. One without a manifest says nothing.
+/// The name and permissions in the manifest of the package under test, if it has one.
 #[derive(Default)]
 pub(super) struct Package {
     pub(super) name: Option<String>,
@@ -60,7 +59,7 @@ impl Manifest {
 }
 
 impl Rights {
-    /// Those of a `plugin.toml`.
+    /// Parses the permissions of a `plugin.toml`.
     pub(super) fn parse(manifest: &str) -> Result<Self> {
         Self::of(&Manifest::parse(manifest)?.permissions)
     }

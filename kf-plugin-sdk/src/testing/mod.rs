@@ -1,7 +1,7 @@
-//! Testing a command natively: no WebAssembly, no cluster, no waiting.
+//! Testing a command natively, without WebAssembly, a cluster or real time.
 //!
-//! [`FakeHost`] is a small cluster in memory, a terminal that remembers, and a clock that moves
-//! only when the command waits. What happens while it waits is written down beforehand:
+//! [`FakeHost`] has a cluster in memory, a terminal that records output, and a clock that only advances while the command
+//! waits. What happens meanwhile is scheduled in advance:
 //!
 //! ```
 //! use kf_plugin_sdk::prelude::*;
@@ -18,18 +18,17 @@
 //! let kf = host.kf();
 //! let (jobs, watch) = kf.api("batch/Job").list_and_watch()?;
 //! assert!(jobs.is_empty());
-//! let events = watch.next()?; // "blocks" for 90 s that take no time
+//! let events = watch.next()?; // "blocks" for 90 s, instantly
 //! assert_eq!(events[0].object.name(), "mnist");
 //! assert_eq!(kf.now().age(host.start()), Duration::ZERO);
 //! assert_eq!(host.start().age(kf.now()), Duration::from_secs(90));
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! It decides with kf's own code, so it refuses what kf refuses: a call that no rule of the package's
-//! `plugin.toml` allows, a place outside the namespace of the run without `scope = "cluster"`, an invalid
-//! name or selector, a body that says something else than its request. So a test that passes here does not
-//! fail there for want of a right. What the *user* may not do is [`FakeCluster::deny`]. It counts no budgets,
-//! checks no schema, and takes no JSON patch.
+//! It checks calls with kf's own code, so it refuses what kf refuses: a call that no rule of the package's `plugin.toml`
+//! allows, another namespace without `scope = "cluster"`, an invalid name or selector, a body that does not match its
+//! request. A test that passes will not fail in kf for a missing permission of the command. [`FakeCluster::deny`] denies
+//! permissions of the user. Budgets, schemas and JSON patches are not supported.
 
 mod answers;
 mod cluster;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::objects::Object;
 use crate::sessions::Said;
 
-/// A session a command opened.
+/// A session that the command opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedSession {
     pub pod: String,
@@ -29,34 +29,34 @@ type Http = Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse>>;
 pub(super) struct FakeSessions {
     pub(super) opened: Vec<OpenedSession>,
     pub(super) pages: Vec<String>,
-    /// What was written to each session's process.
+    /// The data written to the process of each session.
     written: Vec<Vec<u8>>,
     exec: Option<Exec>,
     http: Option<Http>,
 }
 
 impl FakeHost {
-    /// What happens in containers: the exit code, and what is said on the way.
+    /// Sets the handler of sessions, which returns the output and exit code.
     pub fn on_session(&self, act: impl FnMut(&OpenedSession) -> Result<Said> + 'static) {
         self.sessions(|sessions| sessions.exec = Some(Box::new(act)));
     }
 
-    /// What pods answer.
+    /// Sets the handler of HTTP requests to pods.
     pub fn on_http(&self, answer: impl FnMut(&HttpRequest) -> Result<HttpResponse> + 'static) {
         self.sessions(|sessions| sessions.http = Some(Box::new(answer)));
     }
 
-    /// The sessions the command opened.
+    /// Returns the sessions that the command opened.
     pub fn opened_sessions(&self) -> Vec<OpenedSession> {
         self.sessions(|sessions| sessions.opened.clone())
     }
 
-    /// What the command wrote to the process of each session, in the order of [`Self::opened_sessions`].
+    /// Returns the data that the command wrote to each session, in the order of [`Self::opened_sessions`].
     pub fn written_to_sessions(&self) -> Vec<Vec<u8>> {
         self.sessions(|sessions| sessions.written.clone())
     }
 
-    /// The pages the command showed, as URLs.
+    /// Returns the URLs of the pages that the command opened.
     pub fn opened_pages(&self) -> Vec<String> {
         self.sessions(|sessions| sessions.pages.clone())
     }
@@ -65,7 +65,7 @@ impl FakeHost {
         act(&mut self.state.sessions.borrow_mut())
     }
 
-    /// Whether a stream into a pod may be opened; a session cannot be tried without being done.
+    /// Checks that a stream into a pod can be opened. A session cannot be a dry run.
     fn may_open(&self, what: &str, namespace: Option<&str>, pod: &str) -> Result<()> {
         let request = self.cluster(|cluster| cluster.stream(namespace, pod, what))?;
         self.no_dry_run(what, &request)?;
@@ -148,7 +148,7 @@ impl FakeHost {
         ports: &[Port],
     ) -> Result<Box<dyn PortForwardSource>> {
         self.may_open("portforward", namespace, pod)?;
-        // Who may not see the pod is not told how it is.
+        // Without permission to get the pod, its state is not revealed.
         let visible = self.cluster(|cluster| !cluster.is_denied("get", "", "pods"));
         if visible && self.pod(namespace, pod)?.str("/status/phase") != Some("Running") {
             return Err(Error::failed(format!("pod {pod} is not running yet")));
@@ -168,7 +168,7 @@ impl FakeHost {
     }
 }
 
-/// Ends when its pod is gone.
+/// A port-forward that ends when its pod is gone.
 #[derive(Clone)]
 struct FakePortForward {
     host: FakeHost,
@@ -178,7 +178,7 @@ struct FakePortForward {
 }
 
 impl FakePortForward {
-    /// Whether its pod is gone.
+    /// Returns whether its pod is gone.
     fn has_ended(&self) -> bool {
         self.host.pod(self.namespace.as_deref(), &self.pod).is_err()
     }
@@ -209,21 +209,21 @@ impl PortForwardSource for FakePortForward {
     }
 }
 
-/// Reads what it gets and says all at once.
+/// A process that returns all its output at once.
 pub(super) struct FakeProcess {
     host: FakeHost,
-    /// Which of the sessions it is.
+    /// The index of its session.
     session: usize,
     has_stdin: bool,
-    said: Said,
+    output: Said,
     next: Cell<u8>,
 }
 
 impl FakeProcess {
-    /// Of the session that was opened last.
-    pub(super) fn new(host: FakeHost, said: Said, has_stdin: bool) -> Self {
+    /// Creates the process of the last opened session.
+    pub(super) fn new(host: FakeHost, output: Said, has_stdin: bool) -> Self {
         let session = host.sessions(|sessions| sessions.opened.len().saturating_sub(1));
-        Self { host, session, has_stdin, said, next: Cell::new(0) }
+        Self { host, session, has_stdin, output, next: Cell::new(0) }
     }
 }
 
@@ -232,9 +232,9 @@ impl ProcessSource for FakeProcess {
         let turn = self.next.get();
         self.next.set(turn.saturating_add(1));
         Ok(match turn {
-            0 => Output::Stdout(self.said.stdout.clone()),
-            1 => Output::Stderr(self.said.stderr.clone()),
-            _ => Output::Exited(self.said.exit_code),
+            0 => Output::Stdout(self.output.stdout.clone()),
+            1 => Output::Stderr(self.output.stderr.clone()),
+            _ => Output::Exited(self.output.exit_code),
         })
     }
 

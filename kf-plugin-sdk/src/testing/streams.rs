@@ -7,7 +7,7 @@ use crate::border::*;
 use crate::error::{Error, Result};
 use crate::ui::{Column, Row};
 
-/// Ready when a condition holds.
+/// Returns a pollable that is ready when a condition holds.
 pub(super) fn when(ready: impl Fn() -> bool + 'static) -> Pollable {
     Pollable(Box::new(ready))
 }
@@ -48,7 +48,7 @@ impl WatchSource for FakeWatch {
     }
 }
 
-/// Follows a log of the fake cluster, or reads what is there.
+/// A log of the fake cluster.
 pub(super) struct FakeLogStream {
     host: FakeHost,
     key: (String, String),
@@ -110,8 +110,8 @@ impl FakeLogStream {
 impl LogSource for FakeLogStream {
     fn next(&self) -> Result<Vec<u8>> {
         self.host.block_until(&format!("the log of {}", self.key.0), || self.unread() || self.is_done())?;
-        if let Some(gone) = self.gone() {
-            return Err(gone);
+        if let Some(error) = self.failure() {
+            return Err(error);
         }
         let text = self.text();
         let new = text.get(self.read.get()..).unwrap_or_default().as_bytes().to_vec();
@@ -134,7 +134,7 @@ impl LogSource for FakeLogStream {
     }
 }
 
-/// Copies a log to the fake terminal: at once what is there, the rest when the log ends.
+/// Copies a log to the fake terminal when it ends.
 pub(super) struct FakeForward {
     host: FakeHost,
     log: FakeLogStream,

@@ -1,23 +1,23 @@
 use crate::error::{Error, Result};
 use crate::ui::{Column, Format, Row};
 
-/// What a person would have seen.
+/// What the user would have seen.
 #[derive(Clone, Debug, Default)]
 pub struct Terminal {
     /// stdout: printed bytes, tables and records, forwarded logs.
     pub stdout: String,
     /// stderr, line by line; warnings start with `warning: `.
     pub notes: Vec<String>,
-    /// The labels progress went through, repeats left out.
+    /// The labels that progress showed, without consecutive repeats.
     pub progress: Vec<String>,
     /// The rows of the last table, record or live table.
     pub rows: Vec<Row>,
-    /// A table with columns for `-o wide` was shown.
+    /// Whether a table with wide columns was shown.
     pub(super) has_shown_wide: bool,
 }
 
 impl Terminal {
-    /// The texts of a column of the last table.
+    /// Returns the texts of a column of the last table.
     pub fn column(&self, index: usize) -> Vec<&str> {
         self.rows.iter().map(|row| row.cells.get(index).map_or("", |cell| cell.text.as_str())).collect()
     }
@@ -28,7 +28,7 @@ impl Terminal {
         }
     }
 
-    /// Renders plainly: enough to read in a test, not what kf prints.
+    /// Renders a simple table for tests; kf's output differs.
     pub(super) fn table(&mut self, format: Format, columns: &[Column], rows: &[Row]) -> Result<()> {
         self.has_shown_wide |= columns.iter().any(|column| column.wide);
         if format == Format::Wide && !self.has_shown_wide {

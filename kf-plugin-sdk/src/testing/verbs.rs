@@ -1,5 +1,5 @@
-//! What the fake cluster answers, and refuses. Names, bodies and rights are checked by `kf-core`, as in kf;
-//! what comes after it is what the API server would do.
+//! The verbs of the fake cluster. `kf-core` checks names, bodies and permissions, as in kf; the rest simulates the API
+//! server.
 
 use kf_core::body;
 use kf_core::grants::{Access, Verb};
@@ -18,7 +18,7 @@ use crate::border::{
 use crate::error::{Error, ErrorCode, Result};
 use crate::objects::Object;
 
-/// What a list or a watch reads.
+/// The selection of a list or a watch.
 #[derive(Clone)]
 pub(super) struct Listing {
     request: Request,
@@ -43,7 +43,7 @@ impl Listing {
     }
 }
 
-/// The value of a field as the API server's selectors see it.
+/// Returns the value of a field for field selectors, as in the API server.
 fn field(object: &Object, path: &str) -> String {
     let (path, absent) = match path {
         "source" => ("source.component", ""),
@@ -65,7 +65,7 @@ fn key(place: &Place) -> Key {
 }
 
 impl FakeCluster {
-    // ---- where, and whether ----
+    // ---- checks ----
 
     fn place(&self, reference: Reference) -> Result<Place> {
         let environment = Namespace::parse(self.namespace.as_str())?;
@@ -103,7 +103,7 @@ impl FakeCluster {
         }
     }
 
-    /// A stream into a pod, such as `exec`, that the manifest allows.
+    /// Checks a stream into a pod, such as `exec`, against the manifest.
     pub(super) fn stream(&self, namespace: Option<&str>, pod: &str, subresource: &str) -> Result<Request> {
         let pod = self.place(Reference::pod(namespace, pod)?)?;
         let request = match subresource {
@@ -114,14 +114,14 @@ impl FakeCluster {
         Ok(request)
     }
 
-    /// A token that kf asks for in the command's place.
+    /// Checks a request for a token, which kf makes for the command.
     pub(super) fn token(&self, bearer: &kf_core::api::Bearer) -> Result<()> {
         let account = Reference::service_account(&bearer.service_account)?;
         check_audience(bearer)?;
         self.check(&Request::token(&self.place(account)?)?)
     }
 
-    /// What the manifest does not ask for is refused first, then what the user may not.
+    /// Checks a request against the manifest, then against the permissions of the user.
     fn check(&self, request: &Request) -> Result<()> {
         self.decide(request)?;
         self.permit(request)
@@ -146,7 +146,7 @@ impl FakeCluster {
         }
     }
 
-    /// A webhook that has side effects ends every dry run, and one may refuse what is no dry run.
+    /// Fails dry runs or other writes, as webhooks would.
     fn check_dry_run(&self, place: &Place, options: WriteOptions) -> Result<()> {
         let kind = place.served.kind.as_str();
         let verb = if options.dry_run { "dry-run" } else { "store" };
@@ -173,8 +173,9 @@ impl FakeCluster {
 
     // ---- reading ----
 
-    /// kf looks at an object before it changes fields that others may have set, or that the command may not read.
-    fn look(&self, place: &Place, is_apply: bool) -> Result<()> {
+    /// kf reads an object before it changes fields that others may own, or that the command has no permission to read. This
+    /// checks that permission of the user.
+    fn check_readable(&self, place: &Place, is_apply: bool) -> Result<()> {
         let Some(rights) = &self.rights else { return Ok(()) };
         let is_seen = place.is_shown(&rights.grants) && !place.is_secret_without_data(&rights.grants);
         if is_seen && (is_apply || place.may_take_over(&rights.grants)) {
@@ -184,7 +185,7 @@ impl FakeCluster {
         self.permitted(&whole.access(Verb::Get))
     }
 
-    /// What a write answers: as much as a read would.
+    /// Returns the response of a write: as much as the command has permission to read.
     fn answered(&self, place: &Place, is_new: bool, object: Value) -> Value {
         let is_shown = self.rights.as_ref().is_none_or(|rights| place.is_shown(&rights.grants));
         if is_shown || is_new {
@@ -202,7 +203,7 @@ impl FakeCluster {
         identity.into()
     }
 
-    /// Secrets arrive without their data unless the manifest asks for it.
+    /// Redacts secrets unless the manifest requests their data.
     fn shown(&self, place: &Place, read: &Access, mut object: Value) -> Value {
         if self.rights.as_ref().is_some_and(|rights| place.hides_data(&rights.grants, read)) {
             redact(&mut object);
@@ -223,7 +224,7 @@ impl FakeCluster {
         self.live(place).map(|found| self.shown(place, &request.access, found))
     }
 
-    /// A pod as kf itself looks at it.
+    /// Gets a pod as kf itself does.
     pub(super) fn pod(&self, namespace: Option<&str>, name: &str) -> Result<Object> {
         let key = self.key(&Kind::new("", "Pod"), namespace, name);
         let pod = self.objects.get(&key).cloned().map(Object::from);
@@ -235,7 +236,7 @@ impl FakeCluster {
         found.ok_or_else(|| Error::not_found(format!("{} not found", place.words())))
     }
 
-    /// Pages as the API server does; the token is the position.
+    /// Lists a page. The continue token is the position.
     pub(super) fn list(&mut self, what: &Selection, limit: Option<u32>, next: Option<&str>) -> Result<Page> {
         let listing = self.listing(Verb::List, what)?;
         let next = next.map(ContinueToken::parse).transpose()?;
@@ -246,7 +247,7 @@ impl FakeCluster {
         let start = next.map(position).transpose()?.unwrap_or(0);
         if let Some(left) = self.expired.get_mut(listing.kind()).filter(|left| start > 0 && **left > 0) {
             *left -= 1;
-            return Err(Error::new(ErrorCode::Expired, "the list is too old to continue from"));
+            return Err(Error::new(ErrorCode::Expired, "the continue token has expired"));
         }
         let limit = limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
         let Request { place, access, .. } = &listing.request;
@@ -267,7 +268,7 @@ impl FakeCluster {
         Ok(listing)
     }
 
-    /// The changes after a version, and the version they lead to.
+    /// Returns the changes after a version, and the current version.
     pub(super) fn changes(&self, listing: &Listing, after: u64) -> (Vec<Event>, u64) {
         let Request { place, access, .. } = &listing.request;
         let changes = self
@@ -282,7 +283,7 @@ impl FakeCluster {
         (changes, self.version)
     }
 
-    /// How a watch that has seen so much broke, if it did.
+    /// Returns the error that broke a watch after a version, if any.
     pub(super) fn break_of(&self, listing: &Listing, after: u64) -> Option<Error> {
         let broken = self.broken.iter().find(|(version, kind, _)| *version > after && kind == listing.kind());
         broken.map(|(_, _, error)| error.clone())
@@ -301,13 +302,13 @@ impl FakeCluster {
         Ok(questions.iter().map(verdict).collect())
     }
 
-    /// What a command may ask about the user is its manifest's to say.
+    /// Checks that the manifest permits questions about the user.
     pub(super) fn may_ask(&self, review: Review<'_>) -> Result<()> {
         let Some(rights) = &self.rights else { return Ok(()) };
         let environment = Namespace::parse(self.namespace.as_str())?;
         let Err((_, refusal)) = review.decide(&rights.grants, &environment) else { return Ok(()) };
         Err(Error::forbidden(format!("the manifest has no rule for `{}`", refusal.rule))
-            .hint("add the rule to plugin.toml, or leave the question out"))
+            .hint("add the rule to plugin.toml, or remove the question"))
     }
 
     pub(super) fn discover(&self, group: &str) -> Result<Vec<ServedKind>> {
@@ -343,7 +344,7 @@ impl FakeCluster {
         self.wrote("apply", object, body, options.dry_run);
         self.check_fields(&request.place, body)?;
         self.check_dry_run(&request.place, options)?;
-        self.look(&request.place, true)?;
+        self.check_readable(&request.place, true)?;
         let live = self.objects.get(&key(&request.place)).cloned();
         if live.is_none() {
             self.permitted(&request.place.access(Verb::Create))?;
@@ -364,17 +365,19 @@ impl FakeCluster {
         let request = Request::patch(self.object_at(object)?, convert::patch_kind(kind), body)?;
         self.check(&request)?;
         let Request { place, .. } = request;
-        self.look(&place, false)?;
+        self.check_readable(&place, false)?;
         if kind == PatchKind::Json {
-            return Err(Error::unsupported("the fake cluster knows merge patches only"));
+            return Err(Error::unsupported("the fake cluster supports merge patches only"));
         }
         if kind == PatchKind::Strategic && !is_built_in(&place.served) {
             let what = &place.served.kind;
-            return Err(Error::invalid(format!("{what} is a custom resource and takes no strategic patch")));
+            return Err(Error::invalid(format!(
+                "{what} is a custom resource and does not support strategic merge patches"
+            )));
         }
         self.wrote("patch", object, body, options.dry_run);
         self.check_fields(&place, body)?;
-        // A patch of what is below an object changes the object.
+        // A patch of a subresource changes the object.
         let place = Place { subresource: None, ..place };
         let mut merged = self.live(&place)?;
         check_version(&merged, body)?;
@@ -390,7 +393,7 @@ impl FakeCluster {
         let Request { place, .. } = request;
         let live = Object::from(self.live(&place)?);
         if options.uid.as_deref().is_some_and(|uid| live.uid() != Some(uid)) {
-            let message = format!("{} is another object of the name", place.words());
+            let message = format!("{} is now another object of the same name", place.words());
             return Err(Error::new(ErrorCode::Conflict, message));
         }
         self.wrote("delete", object, &Value::Null, options.dry_run);
@@ -427,23 +430,23 @@ impl FakeCluster {
     }
 }
 
-/// The author of a command is told which rule its manifest lacks.
+/// Returns an error that names the missing rule of the manifest.
 fn not_granted(denial: Denial, place: &Place) -> Error {
     let Denial::Access(_, refusal) = denial else { return denial.error("the command", place).into() };
     let rule = refusal.rule;
     let name = rule.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
     let (verb, resource, place) = (&rule.verb, rule.full_resource(), rule.place());
     Error::forbidden(format!("the manifest has no rule for `{verb} {resource}`{name} {place}"))
-        .hint("add the rule to plugin.toml, or leave the call out")
+        .hint("add the rule to plugin.toml, or remove the call")
 }
 
-/// Whether the API server itself serves the kind, and knows how its lists merge.
+/// Returns whether a kind is built in, so that strategic merge patches are supported.
 fn is_built_in(served: &Served) -> bool {
     let group = served.group.as_str();
     !group.contains('.') || (group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io"))
 }
 
-/// Who names a version means that one.
+/// Returns a conflict if the body has another resource version.
 fn check_version(live: &Value, body: &Value) -> Result<()> {
     let version = |value: &Value| value.pointer("/metadata/resourceVersion").cloned();
     match version(body) {
@@ -454,7 +457,7 @@ fn check_version(live: &Value, body: &Value) -> Result<()> {
     }
 }
 
-/// Keeps the keys of a secret's data and annotations, and nothing of their values.
+/// Redacts the values of the data and annotations of a secret.
 fn redact(secret: &mut Value) {
     for path in ["/data", "/stringData", "/metadata/annotations"] {
         let entries = secret.pointer_mut(path).and_then(Value::as_object_mut);
@@ -462,7 +465,7 @@ fn redact(secret: &mut Value) {
     }
 }
 
-/// RFC 7386.
+/// Applies a JSON merge patch (RFC 7386).
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

@@ -2,11 +2,11 @@ use super::ComponentKind;
 use super::kinds::PodsBy;
 use crate::objects::Object;
 
-/// The component a pod belongs to, by what the pod itself says: no other object is asked for. A pod
-/// nobody made is its own.
+/// Returns the kind and name of the workload that a pod belongs to, from the labels and owner of the pod alone. A pod
+/// without an owner belongs to itself.
 ///
-/// Owners kf has no word for go by their kind's name: `daemonset`. The pods of a training job know
-/// only its job set, which has the same name.
+/// Owners outside the catalogue are returned by their kind, such as `daemonset`. Pods of a training job name only its
+/// job set, which has the same name.
 pub fn component_of(pod: &Object) -> (String, String) {
     if let Some((kind, name)) = by_label(pod) {
         return (kind.word().to_owned(), name.to_owned());
@@ -27,9 +27,9 @@ fn by_label(pod: &Object) -> Option<(ComponentKind, &str)> {
         let name = pod.label(label)?;
         let meant = match kind {
             ComponentKind::TrainJob => false,
-            // Half the world's pods have a label `app`.
+            // Many other pods have the label `app` too.
             ComponentKind::Tensorboard => false,
-            // The label does not say which of them it is; the owner does.
+            // All legacy jobs share this label; the owner tells them apart.
             kind if kind.is_legacy_job() => pod.controller().is_some_and(|(of, _)| of == kind.kind().kind),
             _ => true,
         };
@@ -37,7 +37,7 @@ fn by_label(pod: &Object) -> Option<(ComponentKind, &str)> {
     })
 }
 
-/// A deployment's replica sets are named after it and a hash that their pods carry.
+/// Strips the hash, which the pod has as a label, from the name of a replica set.
 fn deployment<'a>(pod: &Object, replica_set: &'a str) -> Option<&'a str> {
     replica_set.strip_suffix(pod.label("pod-template-hash")?)?.strip_suffix('-')
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_says_whose_it_is() {
+    fn pod_names_its_workload() {
         let job_set = json!({ "jobset.sigs.k8s.io/jobset-name": "mnist", "batch.kubernetes.io/job-name": "mnist-node-0" });
         assert_eq!(of(job_set, Some(("Job", "mnist-node-0"))), "jobset/mnist");
         assert_eq!(of(json!({ "notebook-name": "alice" }), Some(("StatefulSet", "alice"))), "notebook/alice");

@@ -1,4 +1,4 @@
-//! Completing a component's name while a person types it.
+//! Completion of workload names.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::kf::Kf;
 use crate::objects::Object;
 use crate::tree::{Candidate, CompletionRequest};
 
-/// Completes an argument that names a component: `NAME`, or `KIND/NAME` where it is not the only
-/// one of that name. Of kinds that are not served or may not be listed there are none.
+/// Completes the name of a workload: `NAME`, or `KIND/NAME` if several have the name. Kinds that are not served or
+/// not listable are skipped.
 ///
 /// For `#[kf_plugin_sdk::main(complete = complete_component)]` with the argument marked
 /// `#[kf(complete = dynamic)]`.
@@ -18,7 +18,7 @@ pub fn complete_component(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Ca
     complete_among(request, kf, &ComponentKind::ALL)
 }
 
-/// The same, of some kinds only.
+/// Like [`complete_component`], limited to some kinds.
 pub fn complete_among(
     request: &CompletionRequest,
     kf: &Kf,
@@ -40,8 +40,7 @@ pub fn complete_among(
     let asked: Vec<_> = kinds.iter().map(|kind| kind.kind()).collect();
     for (&kind, answer) in kinds.iter().zip(kf.list_many(&asked)) {
         let objects = answer.map(|listed| listed.items).unwrap_or_default();
-        // What a component owns is worth offering only to who asks for its kind: every training job has
-        // a job set, and every deployment its pods.
+        // Objects with an owner are only offered by kind: every training job has a job set of the same name.
         let with_experiments = kinds.contains(&ComponentKind::Experiment);
         let is_part = |object: &Object| {
             object.controller().is_some()
@@ -52,7 +51,7 @@ pub fn complete_among(
                 found.entry(object.name().to_owned()).or_default().push(kind);
             }
         }
-        // What `kf tune` runs itself is one experiment, and not so many training jobs.
+        // The training jobs of a `kf tune` experiment are offered as one experiment.
         let own = own_experiments(objects.iter().filter(|_| with_experiments));
         for experiment in own.iter().filter(|experiment| experiment.name().starts_with(word)) {
             let known = found.entry(experiment.name().to_owned()).or_default();
@@ -71,8 +70,7 @@ pub fn complete_among(
     Ok(candidates.collect())
 }
 
-/// Completes an argument that names an object of one of these kinds, the first of them where several
-/// have one of that name.
+/// Completes the name of an object of one of these kinds. If several kinds have the name, the first is shown.
 pub fn complete_named(request: &CompletionRequest, kf: &Kf, kinds: &[Kind]) -> Result<Vec<Candidate>> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for (kind, answer) in kinds.iter().zip(kf.list_many(kinds)) {

@@ -7,19 +7,19 @@ use super::verdict::{Evidence, Verdict, verdict};
 use super::{ComponentKind, Events, Rank, container, own_experiments, pick, rank_of, spelled_out};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
-use crate::left_out::LeftOut;
 use crate::objects::{Api, Object};
+use crate::skipped::LeftOut;
 
-/// Something a person named.
+/// A workload that the user named.
 #[derive(Clone, Debug)]
 pub struct Component {
     pub kind: ComponentKind,
     pub name: String,
-    /// As it was when it was found.
+    /// The object as it was when it was found.
     pub object: Object,
 }
 
-/// As in `trainjob/mnist`.
+/// Formats as `trainjob/mnist`.
 impl fmt::Display for Component {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.kind, self.name)
@@ -27,21 +27,20 @@ impl fmt::Display for Component {
 }
 
 impl Component {
-    /// Finds `NAME` or `KIND/NAME` in the namespace of the run, of any kind. `KIND` may be a short name that the API
-    /// server serves for it.
-    /// An experiment that `kf tune` runs itself is found by its trials, for which the manifest should ask for `list` on
-    /// training jobs.
+    /// Finds `NAME` or `KIND/NAME` of any kind in the namespace of the run. `KIND` can be a short name that the API
+    /// server serves.
     ///
-    /// What belongs to another match is left out: a training job's job set has its name. Kinds that
-    /// are not served or not permitted are passed over; only when nothing is found they are named. A kind that is
-    /// broken is left out, and said to be.
-    /// A bare name asks for every kind at once, so the manifest should ask for `get` on each, as
-    /// `optional`.
+    /// Objects owned by another match are ignored, such as the job set of a training job. Kinds that are not served or
+    /// not permitted are skipped, and named in the error if nothing is found. Kinds that are broken are skipped with a
+    /// warning.
+    ///
+    /// A name without a kind gets all kinds concurrently, so the manifest should request `get` on each as `optional`.
+    /// An experiment that `kf tune` runs itself is found by its trials, which needs `list` on training jobs.
     pub fn find(kf: &Kf, words: &str) -> Result<Self> {
         Self::find_among(kf, words, &ComponentKind::ALL)
     }
 
-    /// The same, of some kinds only.
+    /// Like [`Self::find`], limited to some kinds.
     pub fn find_among(kf: &Kf, words: &str, kinds: &[ComponentKind]) -> Result<Self> {
         let words = spelled_out(kf, words);
         let words = words.as_str();
@@ -50,7 +49,10 @@ impl Component {
                 let kind = ComponentKind::named(word)?;
                 if !kinds.contains(&kind) {
                     let known: Vec<_> = kinds.iter().map(|kind| kind.word()).collect();
-                    return Err(Error::invalid(format!("{words} is none of {}", known.join(", "))));
+                    return Err(Error::invalid(format!(
+                        "unsupported kind `{kind}`; expected one of {}",
+                        known.join(", ")
+                    )));
                 }
                 Self::get(kf, kind, name)
             }
@@ -58,7 +60,7 @@ impl Component {
         }
     }
 
-    /// The object of this kind and name.
+    /// Gets a workload by kind and name.
     pub fn get(kf: &Kf, kind: ComponentKind, name: &str) -> Result<Self> {
         let got = kf.api(kind.kind()).get(name);
         let may_be_own = kind == ComponentKind::Experiment
@@ -78,7 +80,7 @@ impl Component {
         }
     }
 
-    /// What is already at hand, such as an object of a list; none if its kind is not in the catalogue.
+    /// Creates a workload from an object that was already read; `None` if its kind is not in the catalogue.
     pub fn of(object: Object) -> Option<Self> {
         let kind = ComponentKind::of(&object)?;
         Some(Self { kind, name: object.name().to_owned(), object })
@@ -87,13 +89,13 @@ impl Component {
     fn search(kf: &Kf, name: &str, kinds: &[ComponentKind]) -> Result<Self> {
         let mut found: Vec<Self> = Vec::new();
         let mut refused: Vec<(ComponentKind, Error)> = Vec::new();
-        let mut left_out = LeftOut::default();
+        let mut skipped = LeftOut::default();
         let asked: Vec<_> = kinds.iter().map(|kind| kind.kind()).collect();
         for (&kind, answer) in kinds.iter().zip(kf.get_many(&asked, name)) {
-            match left_out.take(kind.plural(), answer) {
+            match skipped.take(kind.plural(), answer) {
                 Ok(Some(object)) => found.push(Self { kind, name: name.to_owned(), object }),
                 Ok(None) => {}
-                // Few users of training jobs may see job sets, and few would name one.
+                // Users of training jobs rarely have access to job sets, and rarely name one.
                 Err(error) if error.is(ErrorCode::Forbidden) && kind == ComponentKind::JobSet => {}
                 Err(error) if error.is(ErrorCode::Forbidden) => refused.push((kind, error)),
                 Err(error) => return Err(error),
@@ -107,37 +109,37 @@ impl Component {
         if found.len() > 1 {
             let names: Vec<_> = found.iter().map(Self::to_string).collect();
             let first = names.first().cloned().unwrap_or_default();
-            return Err(Error::invalid(format!("`{name}` can be {}", names.join(" or ")))
+            return Err(Error::invalid(format!("`{name}` is ambiguous: {}", names.join(" or ")))
                 .hint(kf.command_line().replace(name, &first)));
         }
         if let Some(found) = found.pop() {
-            left_out.tell(kf);
+            skipped.tell(kf);
             return Ok(found);
         }
         if kinds.contains(&ComponentKind::Experiment)
             && let Some(own) = Self::own_experiment(kf, name)?
         {
-            left_out.tell(kf);
+            skipped.tell(kf);
             return Ok(own);
         }
-        match left_out.first_error() {
+        match skipped.first_error() {
             None => Err(nothing_found(kf, name, kinds, refused)),
-            Some(first) => Err(not_known(kf, name, kinds, first, &left_out)),
+            Some(first) => Err(unreadable(kf, name, kinds, first, &skipped)),
         }
     }
 
-    /// An experiment that `kf tune` runs itself: its trials are all there is of it.
+    /// Finds an experiment that `kf tune` runs itself, by its trials.
     fn own_experiment(kf: &Kf, name: &str) -> Result<Option<Self>> {
         let found = own_experiments::find(kf, name)?;
         Ok(found.map(|object| Self { kind: ComponentKind::Experiment, name: name.to_owned(), object }))
     }
 
-    /// Whether it is an experiment that `kf tune` runs itself. Its object is made of its trials, and no server has it.
+    /// Returns whether it is an experiment that `kf tune` runs itself, which has no object on the server.
     pub fn is_own_experiment(&self) -> bool {
         own_experiments::is_own_experiment(&self.object)
     }
 
-    /// Itself, as a selection of one; of an experiment that `kf tune` runs itself, its trials.
+    /// Selects its object; for an experiment that `kf tune` runs itself, its trials.
     pub fn itself(&self, kf: &Kf) -> Api {
         if self.is_own_experiment()
             && let Some(trials) = own_experiments::selector(&self.name)
@@ -147,7 +149,7 @@ impl Component {
         kf.api(self.kind.kind()).fields(format!("metadata.name={}", self.name))
     }
 
-    /// A selection that holds its pods. It may hold others too: see [`Component::owns`].
+    /// Selects its pods, and possibly others; see [`Component::owns`].
     pub fn pod_selection(&self, kf: &Kf) -> Api {
         let pods = kf.api("Pod");
         if self.is_own_experiment() {
@@ -160,11 +162,11 @@ impl Component {
         }
     }
 
-    /// Whether a pod of the selection is its own. A pod older than the component belonged to an
-    /// earlier one of the same name, and may still be ending.
+    /// Returns whether a pod of [`Component::pod_selection`] belongs to it. A pod older than the workload belonged to an
+    /// earlier one of the same name.
     pub fn owns(&self, pod: &Object) -> bool {
         if self.kind.pods_by() == PodsBy::Selector {
-            // A deployment made anew may adopt the pods of the one before it.
+            // A recreated deployment can adopt the pods of the previous one.
             return true;
         }
         if self.is_own_experiment() && !own_experiments::owns(&self.name, pod) {
@@ -176,8 +178,7 @@ impl Component {
         }
     }
 
-    /// Its pods among these, where they are known by a label, as all but those of deployments and stateful
-    /// sets are.
+    /// Returns its pods among these. Not supported for deployments and stateful sets, whose pods are not known by a label.
     pub fn pods_among<'a>(&self, pods: impl IntoIterator<Item = &'a Object>) -> Vec<Object> {
         let selected = |pod: &&Object| match self.kind.pods_by() {
             _ if self.is_own_experiment() => true,
@@ -188,14 +189,14 @@ impl Component {
         pods.into_iter().filter(selected).filter(|pod| self.owns(pod)).cloned().collect()
     }
 
-    /// Its pods, in no order.
+    /// Lists its pods, in no order.
     pub fn pods(&self, kf: &Kf) -> Result<Vec<Object>> {
         let mut pods = self.pod_selection(kf).list()?;
         pods.retain(|pod| self.owns(pod));
         Ok(pods)
     }
 
-    /// Which of its pods a pod is. The pods of training jobs are numbered anew in each trial of an experiment.
+    /// Returns the rank of one of its pods. In an experiment, ranks are numbered within each trial.
     pub fn rank_of(&self, pod: &Object) -> Rank {
         let mut rank = rank_of(pod);
         if self.is_own_experiment() {
@@ -204,13 +205,13 @@ impl Component {
         rank
     }
 
-    /// The pod to work in, for a shell or a forwarded port: the newest that runs, ready ones first.
-    /// If none runs, the error says why.
+    /// Picks the pod for a shell or a forwarded port: the newest running pod, ready ones first. If no pod is running,
+    /// the error says why.
     pub fn pick_pod(&self, kf: &Kf) -> Result<Object> {
         self.pick_rank(kf, None)
     }
 
-    /// The same, of one rank if one is named.
+    /// Like [`Self::pick_pod`], limited to a rank if one is set.
     pub fn pick_rank(&self, kf: &Kf, rank: Option<u32>) -> Result<Object> {
         let pods = self.pods(kf)?;
         match pick::newest_running(&pods, rank) {
@@ -219,21 +220,21 @@ impl Component {
         }
     }
 
-    /// The container of one of its pods that does the work; none if the pod lists no containers.
+    /// Returns the main container of one of its pods; `None` if the pod lists no containers.
     pub fn default_container(&self, pod: &Object) -> Option<String> {
         container::choose(pod, Some(self), None).ok().flatten()
     }
 
-    /// The container a person named, or the default one.
+    /// Returns the named container, or the main one.
     pub fn container(&self, pod: &Object, named: Option<&str>) -> Result<String> {
         container::choose(pod, Some(self), named)?
             .ok_or_else(|| Error::not_found(format!("pod {} has no containers", pod.name())))
     }
 
-    /// How it is doing and why, from its pods and the warnings about them.
+    /// Determines its state and the reason, from its pods and their warning events.
     ///
-    /// Needs `list` on pods; with `list` on events and on Kueue's workloads, `get` on `pods/log` and on
-    /// volume claims it knows more.
+    /// Needs `list` on pods. Uses `list` on events and Kueue workloads, and `get` on `pods/log` and volume claims, if
+    /// permitted.
     pub fn verdict(&self, kf: &Kf) -> Result<Verdict> {
         let events = Events::read(kf)?;
         let pods = self.pods(kf)?;
@@ -243,7 +244,7 @@ impl Component {
         Ok(verdict)
     }
 
-    /// The same, of what was read already.
+    /// Like [`Self::verdict`], from objects that were already read.
     pub fn judge(&self, pods: &[Object], events: &Events) -> Verdict {
         self.judge_queued(pods, &[], events)
     }
@@ -262,13 +263,13 @@ impl Component {
         })
     }
 
-    /// Kueue's workloads of the namespace; none where there is no Kueue, or no right to look.
+    /// Lists the Kueue workloads of the namespace; empty without Kueue or without permission.
     pub(super) fn workloads(&self, kf: &Kf) -> Result<Vec<Object>> {
         let workloads = kf.api("kueue.x-k8s.io/Workload").list();
-        Ok(LeftOut::optional(kf, "workloads of Kueue", workloads)?.unwrap_or_default())
+        Ok(LeftOut::optional(kf, "Kueue workloads", workloads)?.unwrap_or_default())
     }
 
-    /// How many pods it runs at once, as its spec says; none if it leaves that to something else.
+    /// Returns the number of pods that its spec sets; `None` if another object sets it.
     pub fn ranks(&self) -> Option<i64> {
         let object = &self.object;
         match self.kind {
@@ -279,12 +280,12 @@ impl Component {
         }
     }
 
-    /// Suspended by someone, or by a queue that has no room yet.
+    /// Returns whether it is suspended, by a user or by a queue.
     pub(super) fn is_held(&self) -> bool {
         super::verdict::is_held(&self.object)
     }
 
-    /// The label selector in its spec; one that fits nothing if there is none.
+    /// Returns the label selector in its spec, or one that matches nothing if there is none.
     fn selector(&self) -> String {
         let labels = self.object.at("/spec/selector/matchLabels").and_then(Value::as_object);
         let equal = labels
@@ -297,7 +298,7 @@ impl Component {
     }
 }
 
-/// A legacy job has a replica spec a role: `spec.pytorchReplicaSpecs.Worker.replicas`.
+/// Sums the replicas of all roles of a legacy job, such as `spec.pytorchReplicaSpecs.Worker.replicas`.
 pub(super) fn replicas_of_roles(object: &Object) -> Option<i64> {
     let spec = object.at("/spec").and_then(Value::as_object)?;
     let (_, roles) = spec.iter().find(|(field, _)| field.ends_with("ReplicaSpecs"))?;
@@ -318,39 +319,37 @@ fn expression(term: &Value) -> Option<String> {
     }
 }
 
-/// Nothing that can be read has the name, and something cannot be read.
-fn not_known(kf: &Kf, name: &str, kinds: &[ComponentKind], first: &Error, left_out: &LeftOut) -> Error {
-    if left_out.len() == kinds.len() {
+/// The error if nothing was found and some kinds could not be read.
+fn unreadable(kf: &Kf, name: &str, kinds: &[ComponentKind], first: &Error, skipped: &LeftOut) -> Error {
+    if skipped.len() == kinds.len() {
         return first.clone();
     }
-    let message =
-        format!("no component `{name}` in {} can be found; left out: {}", kf.namespace(), left_out.words());
+    let message = format!("no workload `{name}` found in {}; skipped: {}", kf.namespace(), skipped.words());
     Error::new(first.code, message)
 }
 
-/// Nothing has the name, as far as the user may look.
+/// The error if nothing was found in the kinds that the user has permission to read.
 fn nothing_found(
     kf: &Kf,
     name: &str,
     kinds: &[ComponentKind],
     refused: Vec<(ComponentKind, Error)>,
 ) -> Error {
-    let unseen: Vec<_> = refused.iter().map(|(kind, _)| kind.plural()).collect();
+    let skipped: Vec<_> = refused.iter().map(|(kind, _)| kind.plural()).collect();
     let what = match kinds {
         [only] => only.word(),
-        _ => "component",
+        _ => "workload",
     };
     let missing = format!("no {what} `{name}` in {}", kf.namespace());
     if refused.is_empty() {
         return Error::not_found(missing).hint("kf status");
     }
-    // Who may see neither pods nor anything else has no use for a list of what they may not see.
+    // Without access to pods, or to any kind, the "forbidden" error is more useful than a list of skipped kinds.
     let seen = kinds.iter().filter(|kind| !refused.iter().any(|(refused, _)| refused == *kind));
-    let blind = refused.iter().any(|(kind, _)| *kind == ComponentKind::Pod) || seen.count() == 0;
-    if blind {
+    let has_no_access = refused.iter().any(|(kind, _)| *kind == ComponentKind::Pod) || seen.count() == 0;
+    if has_no_access {
         return refused.into_iter().next_back().map_or_else(|| Error::not_found(missing), |(_, error)| error);
     }
-    // What may not be seen cannot be named either.
-    Error::not_found(format!("{missing}, as far as you may look; you may not see {}", unseen.join(", ")))
+    Error::not_found(format!("{missing}; skipped (no permission to get): {}", skipped.join(", ")))
         .hint("kf status")
 }

@@ -1,21 +1,21 @@
-//! Which container of a pod a person means, and whether it has a log yet.
+//! Choosing a container of a pod, and the state of its runs.
 
 use serde_json::Value;
 
 use super::katib::{self, COLLECTOR};
-use super::pod::{exit_text, telling_end};
+use super::pod::{exit_text, relevant_end};
 use super::{Component, ComponentKind};
 use crate::error::{Error, Result};
 use crate::objects::Object;
 
-/// One run of a container; restarts count them.
+/// A run of a container, numbered by its restart count.
 pub(super) type Run = i64;
 
-/// Containers that stand beside the one that does the work.
+/// Names of sidecar containers.
 pub(super) const SIDECARS: [&str; 5] = ["istio-proxy", "linkerd-proxy", "queue-proxy", "agent", COLLECTOR];
 
-/// The container to show: the one named, the one that does the component's work, the pod's own
-/// default, the first that is no sidecar. None if the pod lists no containers.
+/// Chooses a container: the named one, the main one of the workload, the pod's default, or the first that is not a
+/// sidecar. `None` if the pod lists no containers.
 pub(super) fn choose(
     pod: &Object,
     component: Option<&Component>,
@@ -33,22 +33,21 @@ pub(super) fn choose(
             all.join(", ")
         )));
     }
-    let works = component.into_iter().flat_map(working);
+    let works = component.into_iter().flat_map(main_names);
     let default = pod.annotation("kubectl.kubernetes.io/default-container");
     let wanted = works.chain(default).find(|name| containers.contains(name));
     let first = containers.iter().find(|name| !SIDECARS.contains(name)).or(containers.first());
     Ok(wanted.or(first.copied()).map(str::to_owned))
 }
 
-/// The container whose log to show: that of [`choose`], or the one that has its output.
+/// Chooses the container whose log to show: that of [`choose`], or the one that its output is redirected to.
 pub(super) fn choose_log(pod: &Object, component: &Component, named: Option<&str>) -> Result<Option<String>> {
     let chosen = choose(pod, Some(component), named)?;
-    // Who names a container means that one.
     Ok(chosen.map(|name| if named.is_some() { name } else { katib::log_of(pod, &name).to_owned() }))
 }
 
-/// The names of the containers that do a component's work.
-fn working(component: &Component) -> Vec<&str> {
+/// Returns the possible names of the main container of a workload.
+fn main_names(component: &Component) -> Vec<&str> {
     let mut names: Vec<&str> = component.kind.containers().to_vec();
     match component.kind {
         ComponentKind::Notebook => names.push(&component.name),
@@ -65,7 +64,7 @@ fn names<'a>(pod: &'a Object, pointer: &str) -> Vec<&'a str> {
     pod.list(pointer).iter().filter_map(|container| container.get("name")?.as_str()).collect()
 }
 
-/// The run whose log can be read: the one that runs, or the last one that ended.
+/// Returns the run whose log can be read: the current one, or the last that ended.
 pub(super) fn run(pod: &Object, container: &str) -> Option<Run> {
     let status = status(pod, container)?;
     let started = ["/state/running", "/state/terminated", "/lastState/terminated"]
@@ -75,20 +74,20 @@ pub(super) fn run(pod: &Object, container: &str) -> Option<Run> {
     started.then_some(restarts)
 }
 
-/// Whether its last run has ended, and no other has begun.
+/// Returns whether its last run has ended and no other has started.
 pub(super) fn has_ended(pod: &Object, container: &str) -> bool {
     status(pod, container)
         .is_some_and(|status| !status.pointer("/state/running").is_some_and(Value::is_object))
 }
 
-/// Whether there was a run before the last restart.
+/// Returns whether there was a run before the last restart.
 pub(super) fn has_previous(pod: &Object, container: &str) -> bool {
     status(pod, container)
         .and_then(|status| status.pointer("/lastState/terminated"))
         .is_some_and(Value::is_object)
 }
 
-/// The init container that keeps the others from running: its last run failed.
+/// Returns the first init container whose last run failed.
 pub(super) fn failed_init(pod: &Object) -> Option<String> {
     let named = |status: &Value| status.get("name").and_then(Value::as_str).map(str::to_owned);
     let mut names = pod.list("/status/initContainerStatuses").iter().filter_map(named);
@@ -99,18 +98,18 @@ pub(super) fn is_init(pod: &Object, container: &str) -> bool {
     names(pod, "/spec/initContainers").contains(&container)
 }
 
-/// The last run that failed, and whether another has begun since.
+/// Returns the last run that failed, and whether another has started since.
 pub(super) fn failed_run(pod: &Object, container: &str) -> Option<(Run, bool)> {
     let status = status(pod, container)?;
     let failed = |end: &Value| end.get("exitCode").and_then(Value::as_i64).is_some_and(|code| code != 0);
     let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
     let before = || status.pointer("/lastState/terminated").map(|end| (end, true));
-    let current = telling_end(pod, status).filter(|(end, _)| failed(end));
+    let current = relevant_end(pod, status).filter(|(end, _)| failed(end));
     let (_, previous) = current.or_else(before).filter(|(end, _)| failed(end))?;
     Some((restarts.saturating_sub(i64::from(previous)), previous))
 }
 
-/// How the last run that failed ended.
+/// Describes how the last failed run ended.
 pub(super) fn failed_end(pod: &Object, container: &str) -> Option<String> {
     let status = status(pod, container)?;
     let (_, previous) = failed_run(pod, container)?;
@@ -118,7 +117,7 @@ pub(super) fn failed_end(pod: &Object, container: &str) -> Option<String> {
     exit_text(pod, status, status.pointer(end)?)
 }
 
-/// How its last run ended.
+/// Describes how the run before the last restart ended.
 pub(super) fn last_end(pod: &Object, container: &str) -> Option<String> {
     let status = status(pod, container)?;
     exit_text(pod, status, status.pointer("/lastState/terminated")?)

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kf::Kf;
-use crate::left_out::LeftOut;
 use crate::objects::Object;
+use crate::skipped::LeftOut;
 
-/// The latest warning about each object of a namespace. Kubernetes keeps events for an hour.
+/// The latest warning event about each object of a namespace. Kubernetes keeps events for an hour.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     warnings: BTreeMap<(String, String), Warning>,
@@ -17,7 +17,7 @@ pub struct Events {
 #[derive(Clone, Debug)]
 struct Warning {
     at: Timestamp,
-    /// When it was given for the first time, by the API server's clock; repetitions move `at` alone.
+    /// When it first occurred; repetitions only update `at`.
     first: Timestamp,
     uid: Option<String>,
     reason: String,
@@ -25,7 +25,7 @@ struct Warning {
 }
 
 impl Warning {
-    /// Creation times are of whole seconds.
+    /// Compares whole seconds, the precision of creation times.
     fn is_after(&self, since: Timestamp) -> bool {
         let [first, at, since] = [self.first, self.at, since].map(|time| time.0 / 1000);
         first > since || (first == since && at > since) || self.first == Timestamp::default()
@@ -33,14 +33,14 @@ impl Warning {
 }
 
 impl Events {
-    /// Reads them. Without the right to list events, or where events cannot be read now, there are none.
+    /// Lists the events of the namespace. Empty if they cannot be read or the user has no permission to list them.
     pub fn read(kf: &Kf) -> Result<Self> {
         let events = LeftOut::optional(kf, "events", Self::list(kf))?;
         Ok(events.map(|events| Self::of(&events)).unwrap_or_default())
     }
 
-    /// Reads them again. Those that are known stay where they cannot be read now.
-    pub(super) fn renew(&mut self, kf: &Kf) -> Result<()> {
+    /// Lists the events again, and keeps the known ones if that fails.
+    pub(super) fn refresh(&mut self, kf: &Kf) -> Result<()> {
         match Self::list(kf) {
             Err(error) if error.is_partial() => Ok(()),
             events => {
@@ -55,7 +55,7 @@ impl Events {
         kf.api("Event").fields("type=Warning").list()
     }
 
-    /// The warnings among these events.
+    /// Collects the warnings among these events.
     pub fn of(events: &[Object]) -> Self {
         let mut warnings = Self::default();
         for event in events {
@@ -64,7 +64,7 @@ impl Events {
         warnings
     }
 
-    /// Takes in one more event, if it is a warning and the latest about its object.
+    /// Adds an event if it is a warning and the latest about its object.
     pub fn note(&mut self, event: &Object) {
         let (Some("Warning"), Some(kind), Some(name)) =
             (event.str("/type"), event.str("/involvedObject/kind"), event.str("/involvedObject/name"))
@@ -84,8 +84,7 @@ impl Events {
         }
     }
 
-    /// Reason and message of the latest warning about an object, unless it was about an earlier
-    /// object of the same name.
+    /// Returns the reason and message of the latest warning about an object, ignoring earlier objects of the same name.
     pub fn warning(&self, object: &Object) -> Option<(&str, &str)> {
         let warning = self.warnings.get(&(object.kind().to_owned(), object.name().to_owned()))?;
         let same = match (&warning.uid, object.uid()) {
@@ -95,9 +94,9 @@ impl Events {
         same.then_some((warning.reason.as_str(), warning.message.as_str()))
     }
 
-    /// The latest warning about any object of a kind whose name starts so, and not about one of an earlier component of
-    /// the same name: nothing that was first given before `since`, when this one was created, nor in that very second, in
-    /// which the earlier one may still have been there. A warning that holds is repeated after that.
+    /// Returns the latest warning about any object of a kind whose name has a prefix. Warnings that first occurred
+    /// before `since`, the creation time of the workload, are ignored, as they may be about an earlier workload of the
+    /// same name; those of the same second only count if they are repeated later.
     pub fn warning_like(&self, kind: &str, prefix: &str, since: Option<Timestamp>) -> Option<(&str, &str)> {
         self.warnings
             .iter()
@@ -108,13 +107,13 @@ impl Events {
     }
 }
 
-/// When an event was last seen; its makers fill different fields.
+/// Returns when an event last occurred. Different sources set different fields.
 fn when(event: &Object) -> Timestamp {
     let last = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
     first_time(event, &last)
 }
 
-/// The first of these fields that is filled.
+/// Returns the first of these fields that is set.
 fn first_time(event: &Object, fields: &[&str]) -> Timestamp {
     fields
         .iter()

@@ -6,34 +6,33 @@ use super::{Component, Events, PodState, pod_state, pod_trouble};
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// What a failed pod said last.
+/// The end of the log of a failed pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastWords {
-    /// Which pod, such as `node-1`.
+pub struct FailureLog {
+    /// The label of the pod, such as `node-1`.
     pub label: String,
-    /// Such as `exit 1`.
+    /// The reason, such as `exit 1`.
     pub why: String,
     pub lines: Vec<String>,
 }
 
-/// How many lines of a failed pod's log are worth showing.
-const LINES: u32 = 10;
+/// The number of lines to read from the log of a failed pod.
+const TAIL_LINES: u32 = 10;
 
-/// The last words of failed pods, taken down as soon as one fails: whoever gives up on the workload
-/// may take its pods away, and their logs with them.
+/// Records the logs of failed pods as soon as they fail, as the controller may delete the pods together with their logs.
 #[derive(Default)]
 pub(super) struct Failures {
     noted: BTreeSet<(String, Run)>,
-    last: Option<LastWords>,
+    last: Option<FailureLog>,
 }
 
 impl Failures {
-    /// Those of the pod that failed first. No lines if its log is gone or may not be read.
-    pub(super) fn last_words(&self) -> Option<&LastWords> {
+    /// Returns the log of the pod that failed first; without lines if the log cannot be read.
+    pub(super) fn last_words(&self) -> Option<&FailureLog> {
         self.last.as_ref()
     }
 
-    /// Notes failures among pods seen at once, the oldest first.
+    /// Records the failures among several pods, oldest first.
     pub(super) fn note_all<'p>(
         &mut self,
         kf: &Kf,
@@ -47,8 +46,8 @@ impl Failures {
         }
     }
 
-    /// Notes a pod's failure, each only once. A later one of the same rank takes its place; those of
-    /// other ranks are what the first led to.
+    /// Records the failure of a pod, once. A later failure of the same rank replaces it; failures of other ranks are
+    /// ignored as consequences of the first.
     pub(super) fn note(&mut self, kf: &Kf, component: &Component, pod: &Object) {
         if is_suggestion(pod) {
             return;
@@ -65,18 +64,18 @@ impl Failures {
         if !is_new || self.last.as_ref().is_some_and(|last| last.label != label) {
             return;
         }
-        let mut request = kf.log(pod.name()).tail(Some(LINES)).previous(is_previous);
+        let mut request = kf.log(pod.name()).tail(Some(TAIL_LINES)).previous(is_previous);
         if let Some(container) = &container {
             request = request.container(log_of(pod, container));
         }
         let lines = request.open().and_then(|log| log.lines()).unwrap_or_default();
         let trouble = pod_trouble(pod, &Events::default());
         let why = trouble.map_or_else(|| "failed".to_owned(), |trouble| trouble.text);
-        self.last = Some(LastWords { label, why, lines });
+        self.last = Some(FailureLog { label, why, lines });
     }
 }
 
-/// When the first of its containers ended, as text: RFC 3339 in UTC sorts by time.
+/// Returns when the first of its containers ended, as RFC 3339 text, which sorts by time.
 fn ended(pod: &Object) -> String {
     pod.list("/status/containerStatuses")
         .iter()

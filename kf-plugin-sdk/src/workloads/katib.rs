@@ -1,31 +1,31 @@
-//! What Katib does to the pods of an experiment.
+//! The pods of Katib experiments.
 //!
-//! Its trials print to no log: Katib wraps the trial's command so that its output goes to a file, which a second
-//! container, the metrics collector, reads and repeats. And one pod that carries the experiment's label is none of its
-//! trials: the service that suggests the values to try.
+//! Katib wraps the command of a trial so that its output goes to a file instead of the log. A second container, the
+//! metrics collector, reads the file and prints it. One pod with the label of the experiment is not a trial: the
+//! suggestion service, which suggests the values to try.
 
 use serde_json::Value;
 
 use crate::objects::Object;
 
-/// On everything that Katib makes for an experiment.
+/// The label on all objects of an experiment.
 pub(super) const EXPERIMENT_LABEL: &str = "katib.kubeflow.org/experiment";
 const SUGGESTION_LABEL: &str = "katib.kubeflow.org/suggestion";
-/// The container that repeats a trial's output.
+/// The container that prints the output of a trial.
 pub(super) const COLLECTOR: &str = "metrics-logger-and-collector";
 
-/// Whether a pod is an experiment's suggestion service and not one of its trials.
+/// Returns whether a pod is the suggestion service of an experiment.
 pub(super) fn is_suggestion(pod: &Object) -> bool {
     pod.label(SUGGESTION_LABEL).is_some()
 }
 
-/// The container whose log has what `container` prints.
+/// Returns the container whose log has the output of `container`.
 pub(super) fn log_of<'a>(pod: &'a Object, container: &'a str) -> &'a str {
     if is_redirected(pod, container) { COLLECTOR } else { container }
 }
 
-/// Whether the container's command writes into the file that the collector reads. A collector of the kind `File` reads
-/// what the trial itself writes, and leaves the output alone.
+/// Returns whether the output of a container is redirected to the file that the collector reads. A collector of the kind
+/// `File` reads a file that the trial writes, without redirecting its output.
 fn is_redirected(pod: &Object, container: &str) -> bool {
     let words = |name: &str| -> Vec<&str> {
         let spec = pod.list("/spec/containers").iter().find(|spec| text(spec, "name") == Some(name));

@@ -1,4 +1,4 @@
-//! The catalogue: every kind a person may name, and what kf knows about it.
+//! The catalogue of workload kinds.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,10 +11,9 @@ use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// A kind of component, in the order a table shows them.
+/// A kind of workload, in the order of tables.
 ///
-/// What is not listed here can still turn up as the owner of pods (a daemon set, say), but has no
-/// word of its own.
+/// Other kinds, such as daemon sets, can still appear as owners of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ComponentKind {
     TrainJob,
@@ -38,14 +37,14 @@ pub enum ComponentKind {
     Pod,
 }
 
-/// How a component's pods are found.
+/// How the pods of a workload are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PodsBy {
-    /// By a label that holds the component's name.
+    /// By a label with the name of the workload.
     Label(&'static str),
     /// By the selector in its spec.
     Selector,
-    /// It is a pod.
+    /// The workload is a pod.
     Itself,
 }
 
@@ -91,7 +90,7 @@ const JOB_SET_NAME: PodsBy = PodsBy::Label("jobset.sigs.k8s.io/jobset-name");
 const JOB_NAME: PodsBy = PodsBy::Label("training.kubeflow.org/job-name");
 
 impl ComponentKind {
-    /// All of them, in the order of the table.
+    /// All kinds, in the order of tables.
     pub const ALL: [Self; 19] = [
         Self::TrainJob,
         Self::PyTorchJob,
@@ -212,44 +211,44 @@ impl ComponentKind {
         }
     }
 
-    /// As in `trainjob/mnist`.
+    /// Returns its name as in `trainjob/mnist`.
     pub fn word(self) -> &'static str {
         self.facts().word
     }
 
-    /// For people, such as `training jobs`.
+    /// Returns its plural for messages, such as `training jobs`.
     pub fn plural(self) -> &'static str {
         self.facts().plural
     }
 
-    /// As RBAC names it, such as `trainjobs`.
+    /// Returns its resource name for RBAC, such as `trainjobs`.
     pub fn resource(self) -> &'static str {
         self.facts().resource
     }
 
-    /// Its group; empty for the core group.
+    /// Returns its API group; empty for the core group.
     pub fn group(self) -> &'static str {
         self.facts().group
     }
 
+    /// Returns its Kubernetes kind.
     pub fn kind(self) -> Kind {
         let facts = self.facts();
         Kind::new(facts.group, facts.kind)
     }
 
-    /// Whether it ends by itself: a job does, a notebook stays until someone stops it. A pod does
-    /// what its owner wants.
+    /// Returns whether it runs to completion, like a job. A notebook runs until it is stopped; a pod depends on its owner.
     pub fn ends(self) -> bool {
         self.facts().ends
     }
 
-    /// Whether its controller makes its parts again even while it is being deleted. Deleted in the foreground, what
-    /// waits for the end of its parts would never go.
+    /// Returns whether its controller recreates its dependents while it is being deleted, so that a foreground deletion
+    /// would never finish.
     pub fn is_remade_while_deleted(self) -> bool {
         matches!(self, Self::Experiment | Self::Trial)
     }
 
-    /// The training jobs of the Training Operator, the generation before `TrainJob`.
+    /// Returns whether it is a training job of the Training Operator, the predecessor of `TrainJob`.
     pub fn is_legacy_job(self) -> bool {
         self.facts().pods == JOB_NAME
     }
@@ -258,12 +257,12 @@ impl ComponentKind {
         self.facts().pods
     }
 
-    /// The containers that do the work, the likeliest first.
+    /// Returns the names of its main containers, most likely first.
     pub(super) fn containers(self) -> &'static [&'static str] {
         self.facts().containers
     }
 
-    /// The kind of an object, if it is in the catalogue.
+    /// Returns the kind of an object, if it is in the catalogue.
     pub fn of(object: &Object) -> Option<Self> {
         let (kind, group) = (object.kind(), object.group());
         Self::ALL.into_iter().find(|known| {
@@ -272,8 +271,8 @@ impl ComponentKind {
         })
     }
 
-    /// The kind a person means: `trainjob`, `trainjobs`, `TrainJob`, `trainjobs.trainer.kubeflow.org`,
-    /// or a short name such as `isvc`.
+    /// Parses a kind: `trainjob`, `trainjobs`, `TrainJob`, `trainjobs.trainer.kubeflow.org`, or a short name such as
+    /// `isvc`.
     pub fn named(word: &str) -> Result<Self> {
         let lower = word.to_lowercase();
         let (short, group) = lower.split_once('.').map_or((lower.as_str(), None), |(s, g)| (s, Some(g)));
@@ -284,14 +283,14 @@ impl ComponentKind {
         };
         Self::ALL.into_iter().find(is).ok_or_else(|| {
             let words: Vec<_> = Self::ALL.iter().map(|kind| kind.word()).collect();
-            Error::invalid(format!("`{word}` is no kind known here; it can be {}", words.join(", ")))
+            Error::invalid(format!("unknown kind `{word}`; expected one of {}", words.join(", ")))
         })
     }
 }
 
-/// `KIND/NAME` as it is, or with the kind in full where it is a short name that the API server serves for it.
+/// Expands the kind in `KIND/NAME` if it is a short name that the API server serves.
 ///
-/// Only for a word that is no kind of the catalogue is the API server asked.
+/// The API server is only asked if the kind is not in the catalogue.
 pub fn spelled_out(kf: &Kf, words: &str) -> String {
     let Some((word, name)) = words.split_once('/') else { return words.to_owned() };
     match ComponentKind::named(word) {
@@ -303,7 +302,7 @@ pub fn spelled_out(kf: &Kf, words: &str) -> String {
     }
 }
 
-/// The kind that is served under a short name.
+/// Returns the kind that the API server serves under a short name.
 fn served_as(kf: &Kf, short: &str) -> Option<ComponentKind> {
     let short = short.to_lowercase();
     let groups: BTreeSet<&str> = ComponentKind::ALL.into_iter().map(ComponentKind::group).collect();
@@ -344,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_word_means_two_kinds() {
+    fn names_of_kinds_are_unique() {
         let mut words = BTreeSet::new();
         for kind in ComponentKind::ALL {
             let facts = kind.facts();
@@ -356,16 +355,16 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_named_in_any_common_way() {
+    fn kind_is_parsed_from_common_forms() {
         for word in ["InferenceService", "isvc", "inferenceservices.serving.kserve.io"] {
             assert_eq!(ComponentKind::named(word), Ok(ComponentKind::InferenceService));
         }
         let error = ComponentKind::named("jobs.example.org").unwrap_err();
-        assert!(error.message.starts_with("`jobs.example.org` is no kind known here; it can be trainjob, "));
+        assert!(error.message.starts_with("unknown kind `jobs.example.org`; expected one of trainjob, "));
     }
 
     #[test]
-    fn a_kind_of_the_same_name_in_another_group_is_not_meant() {
+    fn same_kind_of_another_group_is_not_in_catalogue() {
         let of = |version: &str| ComponentKind::of(&json!({ "apiVersion": version, "kind": "Job" }).into());
         assert_eq!(of("batch/v1"), Some(ComponentKind::Job));
         assert_eq!(of("batch.volcano.sh/v1alpha1"), None);

@@ -1,48 +1,45 @@
-//! What runs in a namespace, and why something does not.
+//! The workloads of a namespace, their states, and why they are not running.
 //!
-//! A *component* is what a person names: a training job, a notebook, an inference service, or just a
-//! pod. [`ComponentKind`] is the catalogue of their kinds, [`Component::find`] finds one by name, and
-//! its methods lead to its pods, the container that does the work, and the one line that says why it
-//! is not running.
+//! A workload is anything that runs pods: a training job, a notebook, an inference service, or a single pod.
+//! [`ComponentKind`] is the catalogue of their kinds, [`Component::find`] finds one by name, and its methods return its
+//! pods, its main container, and one line that says why it is not running.
 //!
-//! Kubernetes says why a workload is not running in many places: conditions of the workload, the
-//! state of each container of each pod, and events that expire after an hour. This module reads
-//! them all and answers with one line. It works on documents, so it survives renamed and missing
-//! fields, and it never needs a kind to be served.
+//! Kubernetes reports why a workload is not running in many places: conditions of the workload, the states of the
+//! containers of its pods, and events that expire after an hour. This module reads them all and returns one line. It
+//! works on documents, so it tolerates renamed and missing fields and kinds that are not served.
 
 mod belonging;
 mod completion;
 mod component;
 mod container;
-mod ending;
 mod events;
 mod failure;
 mod follow;
 mod gpu;
 mod katib;
 mod kinds;
-mod measured;
 mod outcome;
 mod own_experiments;
+mod permanent;
 mod pick;
 mod place;
 mod pod;
 mod pull;
 mod ranks;
-mod refused;
+mod relevance;
 mod scheduling;
-mod standing;
+mod usage;
 mod verdict;
+mod watched;
 
 pub use belonging::component_of;
 pub use completion::{complete_among, complete_component, complete_named};
 pub use component::Component;
 pub use events::Events;
-pub use failure::LastWords;
+pub use failure::FailureLog;
 pub use follow::{Follow, LogChoice, MAX_TOGETHER, Stop, follow_together};
 pub use gpu::is_gpu;
 pub use kinds::{ComponentKind, spelled_out};
-pub use measured::{Amounts, Measured};
 pub use outcome::{Outcome, outcome};
 pub use own_experiments::{
     OWN_DEFINITION, OWN_EXPERIMENT_LABEL, OWN_OBSERVATION, OWN_PARAMETERS, OWN_TRIAL_LABEL,
@@ -52,11 +49,12 @@ pub use place::{Place, PlaceChoice};
 use pod::running_init;
 pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_trouble, restarts};
 pub use ranks::{Rank, rank_of};
-pub use standing::{StandingRow, StandingScreen, StandingTable, mirrored};
+pub use usage::{Amounts, Measured};
 pub use verdict::{Clue, Evidence, State, Verdict, refusal, verdict};
+pub use watched::{StandingRow, StandingScreen, StandingTable, mirrored};
 
-/// One line of at most so many characters. Of a longer one the middle is left out, at words: what failed is
-/// at its beginning and why at its end.
+/// Joins a text to one line of at most `limit` characters. The middle of a longer line is cut at word boundaries: it
+/// begins with what failed and ends with why.
 pub(crate) fn clip(text: &str, limit: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let length = line.chars().count();
@@ -71,8 +69,7 @@ pub(crate) fn clip(text: &str, limit: usize) -> String {
     if tail.is_empty() { format!("{head}…") } else { format!("{head} … {tail}") }
 }
 
-/// One line of at most so many characters out of a chain of errors, without its first links: the cause is
-/// the last.
+/// Joins a chain of errors to one line of at most `limit` characters by dropping its first links; the last is the cause.
 pub(crate) fn cause(text: &str, limit: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut chain = line.strip_suffix(": unknown").unwrap_or(&line);
@@ -90,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_line_loses_its_middle_and_keeps_the_cause() {
+    fn long_line_is_cut_in_the_middle() {
         let line =
             format!("RuntimeError: cannot load {} for layer 3: size mismatch", "weights ".repeat(50).trim());
         let clipped = clip(&line, 80);
@@ -105,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_of_errors_loses_its_first_links() {
+    fn chain_of_errors_is_cut_at_the_start() {
         let chain = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc \
                      create failed: unable to start container process: error during container init: exec: \
                      \"python3\": executable file not found in $PATH: unknown";

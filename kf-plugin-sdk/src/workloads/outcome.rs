@@ -7,27 +7,26 @@ use crate::objects::Object;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub succeeded: bool,
-    /// Such as `DeadlineExceeded`; empty if the workload gives none.
+    /// A reason such as `DeadlineExceeded`; empty if there is none.
     pub reason: String,
     pub message: String,
-    /// From its creation to its end, if both are known.
+    /// The time from its creation to its end, if both are known.
     pub took: Option<Duration>,
 }
 
 impl Outcome {
-    /// Reason and message in one line; none if it gives neither.
+    /// Returns the reason and message as one line; `None` if both are empty.
     pub fn said(&self) -> Option<String> {
-        let said = [self.reason.as_str(), self.message.as_str()];
-        let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).collect();
-        (!said.is_empty()).then(|| said.join(": "))
+        let parts = [self.reason.as_str(), self.message.as_str()];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join(": "))
     }
 }
 
-/// How a job, training job, experiment, pod or whatever else ends by itself ended; none while it has
-/// not.
+/// Returns how a workload that runs to completion ended; `None` if it has not ended.
 ///
-/// Only conditions that hold count. A controller may list a condition whose status is `False`,
-/// and the last one in the list need not be the latest.
+/// Only conditions with the status `True` count. A controller may also list conditions whose status is `False`, and the
+/// last condition in the list is not necessarily the latest.
 pub fn outcome(object: &Object) -> Option<Outcome> {
     match object.kind() {
         "Pod" => return pod_outcome(object),
@@ -71,7 +70,7 @@ fn pod_outcome(pod: &Object) -> Option<Outcome> {
     })
 }
 
-/// Its operator tries a failed submission again, so only these two are an end.
+/// Only these two states are final: the operator retries a failed submission.
 fn spark_outcome(application: &Object) -> Option<Outcome> {
     let succeeded = match application.str("/status/applicationState/state")? {
         "COMPLETED" => true,
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_does_not_hold_ends_nothing() {
+    fn false_condition_is_not_an_end() {
         let resumed = train_job(json!([
             { "type": "Failed", "status": "False" },
             { "type": "Suspended", "status": "False", "reason": "Resumed" },
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_says_how_long_it_took() {
+    fn outcome_has_duration() {
         let done = train_job(json!([
             { "type": "Complete", "status": "True", "reason": "JobsCompleted",
               "lastTransitionTime": "2026-01-01T12:03:12Z" },

@@ -1,8 +1,8 @@
-//! Experiments that `kf tune` runs itself, where there is no Katib.
+//! Experiments that `kf tune` runs itself, without Katib.
 //!
-//! Such an experiment is no object of its own. It is what its trials say of it, which are training jobs: each carries the
-//! experiment's name, its definition and, once it has ended, what was observed. From them [`own_experiments`] makes the
-//! document that Katib would have written, so that whatever knows an experiment knows these too.
+//! Such an experiment has no object on the server. Its trials are training jobs whose labels and annotations hold the
+//! name and definition of the experiment and, after they end, the observed metrics. [`own_experiments`] builds the
+//! document that Katib would have written from them, so that all code for experiments works with these too.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,24 @@ use crate::error::{ErrorCode, Optional as _, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// On a training job: the experiment whose trial it is.
+/// Label of a training job: the experiment that it is a trial of.
 pub const OWN_EXPERIMENT_LABEL: &str = "kf-cli.dev/experiment";
-/// On a training job: which trial it is, counted from 1.
+/// Label of a training job: the number of the trial, from 1.
 pub const OWN_TRIAL_LABEL: &str = "kf-cli.dev/trial";
-/// On a training job: the definition of its experiment.
+/// Annotation of a training job: the definition of its experiment.
 pub const OWN_DEFINITION: &str = "kf-cli.dev/tune-definition";
-/// On a training job: the values of its parameters.
+/// Annotation of a training job: the values of its parameters.
 pub const OWN_PARAMETERS: &str = "kf-cli.dev/tune-parameters";
-/// On a training job that has ended: what was observed.
+/// Annotation of a training job that has ended: the observed metrics.
 pub const OWN_OBSERVATION: &str = "kf-cli.dev/tune-observation";
 
-/// On the pods of a training job: its name.
+/// Label of the pods of a training job: its name.
 pub(super) const JOB_LABEL: &str = "jobset.sigs.k8s.io/jobset-name";
 
-/// A group that no server serves.
+/// An API group that no server serves.
 const GROUP: &str = "kf-cli.dev";
 
-/// The experiments whose trials are among these training jobs, by name.
+/// Builds the experiments whose trials are among these training jobs, sorted by name.
 pub fn own_experiments<'a>(jobs: impl IntoIterator<Item = &'a Object>) -> Vec<Object> {
     let mut trials: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
     for job in jobs {
@@ -41,12 +41,12 @@ pub fn own_experiments<'a>(jobs: impl IntoIterator<Item = &'a Object>) -> Vec<Ob
     trials.into_iter().map(|(name, trials)| experiment(name, trials)).collect()
 }
 
-/// Whether a document was made by [`own_experiments`].
+/// Returns whether a document was built by [`own_experiments`].
 pub fn is_own_experiment(object: &Object) -> bool {
     object.group() == GROUP && object.kind() == "Experiment"
 }
 
-/// The selection of an experiment's trials; none for what cannot be the value of a label.
+/// Returns the label selector of the trials of an experiment; `None` if the name is not a valid label value.
 pub(super) fn selector(name: &str) -> Option<String> {
     let fits = !name.is_empty()
         && name.len() <= 63
@@ -54,7 +54,7 @@ pub(super) fn selector(name: &str) -> Option<String> {
     fits.then(|| format!("{OWN_EXPERIMENT_LABEL}={name}"))
 }
 
-/// The experiment of this name. None as well for a user or a command that may not list training jobs.
+/// Finds an experiment by name. `None` also without permission to list training jobs.
 pub(super) fn find(kf: &Kf, name: &str) -> Result<Option<Object>> {
     let Some(selector) = selector(name) else { return Ok(None) };
     match kf.api(ComponentKind::TrainJob.kind()).labels(selector).list() {
@@ -63,21 +63,22 @@ pub(super) fn find(kf: &Kf, name: &str) -> Result<Option<Object>> {
     }
 }
 
-/// Whether a pod is of a trial: pods of a training job carry its name, and a trial's is the experiment's and a number.
+/// Returns whether a pod belongs to a trial of an experiment: its training job is named after the experiment and a
+/// number.
 pub(super) fn owns(name: &str, pod: &Object) -> bool {
     trial_of(pod)
         .and_then(|trial| trial.strip_prefix(name)?.strip_prefix('-'))
         .is_some_and(|number| !number.is_empty() && number.chars().all(|digit| digit.is_ascii_digit()))
 }
 
-/// The training job of a pod.
+/// Returns the name of the training job of a pod.
 pub(super) fn trial_of(pod: &Object) -> Option<&str> {
     pod.label(JOB_LABEL)
 }
 
-/// How a trial stands.
+/// The state of a trial.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum TrialState {
     Pending,
     Running,
     Succeeded,
@@ -86,16 +87,16 @@ enum Standing {
 
 fn experiment(name: &str, mut jobs: Vec<&Object>) -> Object {
     jobs.sort_by_key(|job| number(job));
-    // Later trials know of a larger budget.
+    // Later trials have the latest definition, such as a larger number of trials.
     let definition: Value = jobs.iter().rev().find_map(|job| read(job, OWN_DEFINITION)).unwrap_or_default();
     let text = |field: &str| definition.get(field).and_then(Value::as_str).unwrap_or_default();
     let count =
         |field: &str| definition.get(field).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
     let (metric, minimize, take) = (text("metric"), text("direction") == "minimize", text("take"));
-    let standing: Vec<_> = jobs.iter().map(|job| standing(job, metric)).collect();
-    let so = |wanted: Standing| standing.iter().filter(|standing| **standing == wanted).count();
-    let (succeeded, failed) = (so(Standing::Succeeded), so(Standing::Failed));
-    let (running, pending) = (so(Standing::Running), so(Standing::Pending));
+    let states: Vec<_> = jobs.iter().map(|job| trial_state(job, metric)).collect();
+    let count_of = |wanted: TrialState| states.iter().filter(|state| **state == wanted).count();
+    let (succeeded, failed) = (count_of(TrialState::Succeeded), count_of(TrialState::Failed));
+    let (running, pending) = (count_of(TrialState::Running), count_of(TrialState::Pending));
     let total = count("trials").unwrap_or(jobs.len()).max(jobs.len());
     let best = best(&jobs, metric, minimize, take);
 
@@ -103,10 +104,10 @@ fn experiment(name: &str, mut jobs: Vec<&Object>) -> Object {
     let reached =
         best.as_ref().zip(goal).is_some_and(|((value, _), goal)| is_as_good(*value, goal, minimize));
     let open = running + pending;
-    let condition = if count("max_failed").is_some_and(|most| failed > most) {
+    let condition = if count("max_failed").is_some_and(|max| failed > max) {
         Some(("Failed", "too many trials failed"))
     } else if open == 0 && (reached || succeeded + failed >= total) {
-        // As `kf tune` has it: without a best trial it failed.
+        // Like `kf tune`: without a best trial, the experiment failed.
         Some(if succeeded > 0 { ("Succeeded", "") } else { ("Failed", "no trial succeeded") })
     } else {
         (running > 0).then_some(("Running", ""))
@@ -135,9 +136,9 @@ fn experiment(name: &str, mut jobs: Vec<&Object>) -> Object {
             "currentOptimalTrial": best.map(|(_, trial)| trial),
         },
     });
-    let leaving = jobs.iter().map(|job| job.str("/metadata/deletionTimestamp"));
-    if let (Some(Some(since)), Some(metadata)) = (leaving.min(), document.pointer_mut("/metadata")) {
-        // Absent sorts first: every one of them is leaving.
+    let deleted = jobs.iter().map(|job| job.str("/metadata/deletionTimestamp"));
+    if let (Some(Some(since)), Some(metadata)) = (deleted.min(), document.pointer_mut("/metadata")) {
+        // `None` sorts first, so all trials are being deleted.
         merge(metadata, "deletionTimestamp", since.into());
     }
     document.into()
@@ -157,24 +158,24 @@ fn read(job: &Object, annotation: &str) -> Option<Value> {
     serde_json::from_str(job.annotation(annotation)?).ok()
 }
 
-fn standing(job: &Object, metric: &str) -> Standing {
+fn trial_state(job: &Object, metric: &str) -> TrialState {
     match outcome(job) {
-        Some(outcome) if !outcome.succeeded => Standing::Failed,
-        // Its log may still have to be read.
+        Some(outcome) if !outcome.succeeded => TrialState::Failed,
+        // Without an observation, its log may not have been read yet.
         Some(_) => match read(job, OWN_OBSERVATION) {
-            Some(observed) if observed.get(metric).is_none() => Standing::Failed,
-            _ => Standing::Succeeded,
+            Some(observed) if observed.get(metric).is_none() => TrialState::Failed,
+            _ => TrialState::Succeeded,
         },
         None => {
             let count = |step: &Value, field: &str| step.get(field).and_then(Value::as_i64).unwrap_or(0);
             let runs = |step: &Value| count(step, "ready") > 0 || count(step, "active") > 0;
             let runs = job.list("/status/jobsStatus").iter().any(runs);
-            if runs { Standing::Running } else { Standing::Pending }
+            if runs { TrialState::Running } else { TrialState::Pending }
         }
     }
 }
 
-/// When it ended, as text: RFC 3339 in UTC sorts by time.
+/// Returns when it ended, as RFC 3339 text, which sorts by time.
 fn ended(job: &Object) -> Option<&str> {
     let conditions = job.list("/status/conditions").iter().filter(|condition| {
         let text = |field: &str| condition.get(field).and_then(Value::as_str);
@@ -187,10 +188,10 @@ fn is_as_good(value: f64, goal: f64, minimize: bool) -> bool {
     if minimize { value <= goal } else { value >= goal }
 }
 
-/// The value that counts and the trial that gave it, as Katib writes it; of equal ones the first.
+/// Returns the best value and its trial in the format of Katib; of equal values the first.
 fn best(jobs: &[&Object], metric: &str, minimize: bool, take: &str) -> Option<(f64, Value)> {
     let mut best: Option<(f64, Value)> = None;
-    for job in jobs.iter().filter(|job| standing(job, metric) == Standing::Succeeded) {
+    for job in jobs.iter().filter(|job| trial_state(job, metric) == TrialState::Succeeded) {
         let Some(seen) = read(job, OWN_OBSERVATION).and_then(|observed| observed.get(metric).cloned()) else {
             continue;
         };
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn trials_are_gathered_to_the_experiment_they_name() {
+    fn experiments_are_built_from_their_trials() {
         let jobs = [
             trial("lr", 1, 4, complete(), loss(0.5)),
             trial("lr", 2, 4, complete(), loss(0.1)),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn experiment_ends_as_its_trials_do() {
+    fn experiment_ends_with_its_trials() {
         let of = |jobs: &[Object]| outcome(&own_experiments(jobs)[0]).map(|outcome| outcome.succeeded);
         let bad = || trial("lr", 2, 2, complete(), Some(json!({ "acc": {} })));
         assert_eq!(of(&[trial("lr", 1, 2, complete(), loss(0.5)), bad()]), Some(true));
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_of_a_trial_by_the_name_of_its_job() {
+    fn pods_of_trials_are_owned_by_job_name() {
         let of = |job: &str| {
             let labels = json!({ "jobset.sigs.k8s.io/jobset-name": job });
             owns("lr", &json!({ "metadata": { "name": "p", "labels": labels } }).into())
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_label_selects_nothing() {
+    fn invalid_label_value_has_no_selector() {
         assert_eq!(selector("lr"), Some(format!("{OWN_EXPERIMENT_LABEL}=lr")));
         for name in ["", "a,b", "a b", "a=b", "x,app", &"a".repeat(64)] {
             assert_eq!(selector(name), None, "{name}");

@@ -1,4 +1,4 @@
-//! Which of many pods to work in.
+//! Picking one of several pods.
 
 use std::cmp::Reverse;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// The newest pod that runs, ready ones first; among equals the lowest rank.
+/// Returns the newest running pod, ready ones first; of equal ones the lowest rank.
 pub(super) fn newest_running(pods: &[Object], rank: Option<u32>) -> Option<&Object> {
     pods.iter()
         .filter(|pod| pod_state(pod) == PodState::Running && !is_suggestion(pod))
@@ -22,11 +22,11 @@ pub(super) fn nothing_runs(kf: &Kf, component: &Component, pods: &[Object], rank
     if let Some(rank) = rank.filter(|_| of_rank.is_empty() && !pods.is_empty()) {
         return Error::not_found(format!("{component} has no pod of rank {rank}")).hint(hint);
     }
-    // Without events there is less to say, which is no reason to say nothing.
+    // An error of reading events must not hide this one.
     let verdict = component.judge(pods, &Events::read(kf).unwrap_or_default());
     let why = verdict.why.map(|why| format!(": {why}")).unwrap_or_default();
     let state = format!("{:?}", verdict.state).to_lowercase();
-    Error::failed(format!("{component} has no running pod, it is {state}{why}")).hint(hint)
+    Error::failed(format!("{component} has no running pod ({state}){why}")).hint(hint)
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_pod_is_better_than_a_newer_one() {
+    fn ready_pod_is_preferred_over_newer_one() {
         let pods = [
             pod("old", 1, "Running", true),
             pod("ready", 2, "Running", true),
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_being_deleted_is_no_place_to_work() {
+    fn terminating_pod_is_not_picked() {
         let mut pod = pod("leaving", 1, "Running", true);
         pod.set("/metadata/deletionTimestamp", "2026-01-01T12:05:00Z");
         assert!(newest_running(&[pod], None).is_none());

@@ -1,4 +1,4 @@
-//! The pod and the container of a component to work in.
+//! Picking a container of a workload.
 
 use serde_json::{Value, json};
 
@@ -7,14 +7,14 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
 
-/// Which of a component's pods and containers a person means.
+/// A choice of a pod and container of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaceChoice {
-    /// A pod by name.
+    /// The name of a pod.
     pub pod: Option<String>,
-    /// The pod of a rank, counted from 0.
+    /// A rank, from 0.
     pub rank: Option<u32>,
-    /// The container that does the work if absent.
+    /// The main container if absent.
     pub container: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Refuses a container that is not up and says why it is not. The API server would answer no more than 500.
+    /// Checks that the container is running. The error says why it is not, where the API server would only return 500.
     pub fn check_running(&self) -> Result<()> {
         let status = container::status(&self.pod, &self.container);
         let in_state =
@@ -42,11 +42,10 @@ impl Place {
         let (pod, container) = (self.pod.name(), &self.container);
         let why = status.and_then(|status| self.trouble_of(status)).unwrap_or_else(|| {
             match running_init(&self.pod) {
-                _ if has_ended => "it has ended".to_owned(),
+                _ if has_ended => "terminated".to_owned(),
                 Some(init) => format!("init container {init} is running"),
-                None if waits => "it is being started".to_owned(),
-                None => pod_trouble(&self.pod, &Events::default())
-                    .map_or("it has not started".into(), |it| it.text),
+                None if waits => "starting".to_owned(),
+                None => pod_trouble(&self.pod, &Events::default()).map_or("not started".into(), |it| it.text),
             }
         });
         let hint = match container::run(&self.pod, container) {
@@ -56,7 +55,7 @@ impl Place {
         Err(Error::failed(format!("container {container} of pod {pod} is not running: {why}")).hint(hint))
     }
 
-    /// Why a session failed: the container may have ended between the look at it and the session.
+    /// Explains why a session failed: the container may have ended since it was picked.
     pub fn explain(&self, kf: &Kf, error: Error) -> Error {
         if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::Unsupported) {
             return error;
@@ -67,7 +66,7 @@ impl Place {
         }
     }
 
-    /// What is wrong with this container, whatever the others do.
+    /// Returns what is wrong with this container, ignoring all others.
     fn trouble_of(&self, status: &Value) -> Option<String> {
         let mut pod = self.pod.clone();
         pod.set("/status/initContainerStatuses", json!([]));
@@ -79,7 +78,7 @@ impl Place {
 }
 
 impl Component {
-    /// Where to work in it: by default the newest pod that runs, ready ones first.
+    /// Picks a container; by default of the newest running pod, ready ones first.
     pub fn place(&self, kf: &Kf, choice: &PlaceChoice) -> Result<Place> {
         let pod = match &choice.pod {
             Some(name) => self.pod_named(kf, name)?,
@@ -100,7 +99,7 @@ impl Component {
             .hint(format!("kf status {self}")))
     }
 
-    /// Whether its one pod is itself, so that nothing had to be chosen.
+    /// Returns whether it is a single pod.
     pub fn is_pod(&self) -> bool {
         self.kind == ComponentKind::Pod
     }

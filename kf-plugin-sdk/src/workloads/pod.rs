@@ -2,46 +2,46 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ending::{Telling, ended, is_killed, is_sidecar, main_container, work_is_done};
 use super::katib::log_of;
 use super::pull::pull_reason;
+use super::relevance::{Relevance, ended, is_killed, is_sidecar, main_container, main_is_done};
 use super::scheduling::scheduling;
 use super::{Clue, Events, cause, clip};
 use crate::objects::Object;
 
-/// Where a pod is in its life.
+/// The state of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodState {
     Pending,
     Running,
     Complete,
     Failed,
-    /// Its node does not answer, so nobody knows.
+    /// Its node is not responding.
     Unknown,
     Terminating,
 }
 
-/// How bad a trouble is.
+/// The severity of a [`Trouble`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It takes its time: an image is being pulled.
+    /// It is starting, for example pulling an image.
     Starting,
-    /// It waits for something that may never come: a free GPU.
+    /// It waits for something that may never happen, such as a free GPU.
     Waiting,
-    /// Something is wrong: a crash, a missing image.
+    /// It fails, for example with a crash or a missing image.
     Failing,
 }
 
-/// The one line that says why something is not running.
+/// Why a pod or workload is not running, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub severity: Severity,
     pub text: String,
-    /// What would say more, for another call.
+    /// Where to find more, with another call.
     pub clue: Option<Clue>,
-    /// It was ended from outside, which says less than what ended by itself.
+    /// Whether it was killed, which is less relevant than a failure of its own.
     pub(crate) is_killed: bool,
-    /// When it ended, as RFC 3339 in UTC.
+    /// When it ended, as RFC 3339 text in UTC.
     pub(crate) ended: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Trouble {
     }
 }
 
-/// Where a pod is in its life.
+/// Returns the state of a pod.
 pub fn pod_state(pod: &Object) -> PodState {
     match pod.str("/status/phase") {
         Some("Succeeded") => PodState::Complete,
@@ -73,36 +73,36 @@ pub fn pod_state(pod: &Object) -> PodState {
     }
 }
 
-/// Whether its `Ready` condition holds.
+/// Returns whether a pod is ready.
 pub fn is_ready(pod: &Object) -> bool {
     pod.condition_holds("Ready")
 }
 
-/// How often its containers were restarted, all together.
+/// Returns the total number of restarts of the containers of a pod.
 pub fn restarts(pod: &Object) -> i64 {
     statuses(pod).filter_map(|status| status.get("restartCount")?.as_i64()).fold(0, i64::saturating_add)
 }
 
-/// The reason of a pod whose node does not answer.
+/// The status reason of a pod whose node is not responding.
 const NODE_LOST: &str = "NodeLost";
 
-/// Why a pod does not run or does not do its work; none if all is well.
+/// Returns why a pod is not running or not ready; `None` if it is fine.
 ///
-/// What the pod says of itself, such as that it was evicted, explains how its containers ended.
+/// A reason of the pod itself, such as an eviction, takes precedence over the exit codes of its containers.
 pub fn pod_trouble(pod: &Object, events: &Events) -> Option<Trouble> {
     if pod_state(pod) == PodState::Complete {
         return None;
     }
     own_reason(pod)
         .or_else(|| of_containers(pod, events))
-        .or_else(|| failed_without_words(pod))
+        .or_else(|| failed_without_reason(pod))
         .or_else(|| unscheduled(pod))
         .or_else(|| starting(pod, events))
         .or_else(|| not_ready(pod, events))
 }
 
-/// One line for many pods: the worst trouble, and of those the most frequent. Of those that ended by
-/// themselves the first, for the others are often what it led to.
+/// Combines the troubles of several pods: the most severe one, and of those the most frequent. Of failures that are not
+/// kills the first one, because later ones are often its consequences.
 pub fn combine(troubles: impl IntoIterator<Item = Trouble>) -> Option<Trouble> {
     let mut groups: BTreeMap<(Severity, bool, String), (usize, Trouble)> = BTreeMap::new();
     for trouble in troubles {
@@ -127,23 +127,25 @@ pub fn combine(troubles: impl IntoIterator<Item = Trouble>) -> Option<Trouble> {
     Some(Trouble { text, ..trouble })
 }
 
-/// The states of all containers; the init containers first, for they run first.
+/// Iterates over the statuses of all containers, init containers first.
 fn statuses(pod: &Object) -> impl Iterator<Item = &Value> {
     pod.list("/status/initContainerStatuses").iter().chain(pod.list("/status/containerStatuses"))
 }
 
-/// The trouble of the container that explains most.
+/// Returns the trouble of the most relevant container.
 fn of_containers(pod: &Object, events: &Events) -> Option<Trouble> {
     let main = main_container(pod);
     let main = main.as_deref();
-    let is_done = work_is_done(pod, main) && pod_state(pod) != PodState::Failed;
-    let stopped_after_the_work = |status: &Value| {
+    let is_done = main_is_done(pod, main) && pod_state(pod) != PodState::Failed;
+    let is_stopped_sidecar = |status: &Value| {
         let name = status.get("name").and_then(Value::as_str).unwrap_or_default();
         is_done && is_sidecar(pod, name) && status.pointer("/state/terminated").is_some()
     };
     statuses(pod)
-        .filter(|status| !stopped_after_the_work(status))
-        .filter_map(|status| Some((Telling::of(pod, status, main), container_trouble(pod, status, events)?)))
+        .filter(|status| !is_stopped_sidecar(status))
+        .filter_map(|status| {
+            Some((Relevance::of(pod, status, main), container_trouble(pod, status, events)?))
+        })
         .min_by(|(left, _), (right, _)| left.cmp(right))
         .map(|(_, trouble)| trouble)
 }
@@ -151,7 +153,7 @@ fn of_containers(pod: &Object, events: &Events) -> Option<Trouble> {
 fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Trouble> {
     let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str);
     let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
-    if let Some((end, previous)) = telling_end(pod, status) {
+    if let Some((end, previous)) = relevant_end(pod, status) {
         let text = exit_text(pod, status, end)?;
         let clue = log_clue(pod, status, end, previous);
         return Some(Trouble::new(Severity::Failing, text).clue(clue).ended(Some(end)));
@@ -163,7 +165,7 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
         "CrashLoopBackOff" => {
             let end = status.pointer("/lastState/terminated");
             let how =
-                end.and_then(|end| exit_text(pod, status, end)).unwrap_or_else(|| "it ends at once".into());
+                end.and_then(|end| exit_text(pod, status, end)).unwrap_or_else(|| "exits immediately".into());
             let clue = end.and_then(|end| log_clue(pod, status, end, true));
             let text = format!("crashes: {how}, {}", plural(restarts, "restart"));
             Some(Trouble::new(Severity::Failing, text).clue(clue).ended(end))
@@ -172,7 +174,7 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
         | "ImageInspectError" => {
             let image = text("/image").unwrap_or("?");
             let event = events.warning(pod).map_or("", |(_, message)| message);
-            failing(format!("image {image} cannot be pulled: {}", pull_reason(reason, message, event)))
+            failing(format!("cannot pull image {image}: {}", pull_reason(reason, message, event)))
         }
         "ContainerCreating" | "PodInitializing" => None,
         _ if message.is_empty() => failing(reason.to_owned()),
@@ -181,11 +183,10 @@ fn container_trouble(pod: &Object, status: &Value, events: &Events) -> Option<Tr
     }
 }
 
-/// The end of a container that tells most, and whether it is that of the run before the last restart.
+/// Returns the most relevant end of a container, and whether it is that of the run before the last restart.
 ///
-/// Who gives up on a workload takes its pods away: a run that this killed says nothing about the one
-/// that failed before it.
-pub(super) fn telling_end<'a>(pod: &Object, status: &'a Value) -> Option<(&'a Value, bool)> {
+/// When a controller deletes the pods of a failed workload, the current run is killed; the failure is in the run before.
+pub(super) fn relevant_end<'a>(pod: &Object, status: &'a Value) -> Option<(&'a Value, bool)> {
     let end = status.pointer("/state/terminated").filter(|end| end.is_object())?;
     let code = |end: &Value| end.get("exitCode").and_then(Value::as_i64);
     let killed = matches!(code(end), Some(137 | 143)) && end.get("reason") != Some(&"OOMKilled".into());
@@ -197,7 +198,7 @@ pub(super) fn telling_end<'a>(pod: &Object, status: &'a Value) -> Option<(&'a Va
     }
 }
 
-/// A crash says in its log why, unless it left a message.
+/// Returns the log to look at after a crash, unless there is a termination message.
 fn log_clue(pod: &Object, status: &Value, end: &Value, previous: bool) -> Option<Clue> {
     let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
     if text(end, "message").is_some_and(|message| !message.trim().is_empty()) {
@@ -207,7 +208,7 @@ fn log_clue(pod: &Object, status: &Value, end: &Value, previous: bool) -> Option
     Some(Clue::Log { pod: pod.name().to_owned(), container, previous })
 }
 
-/// `exit 137, out of memory at 2Gi`; none for a clean end.
+/// Describes an end, such as `exit 137, out of memory at 2Gi`; `None` for exit code 0.
 pub(super) fn exit_text(pod: &Object, status: &Value, end: &Value) -> Option<String> {
     let code = end.get("exitCode").and_then(Value::as_i64).unwrap_or(0);
     let reason = end.get("reason").and_then(Value::as_str).unwrap_or_default();
@@ -220,10 +221,10 @@ pub(super) fn exit_text(pod: &Object, status: &Value, end: &Value) -> Option<Str
             Some(limit) => format!(", out of memory at {limit}"),
             None => ", out of memory".to_owned(),
         },
-        ("ContainerCannotRun" | "StartError", _) => ", it cannot be started".to_owned(),
-        ("DeadlineExceeded", _) => ", it ran too long".to_owned(),
-        (_, 126) => ", its command cannot be executed".to_owned(),
-        (_, 127) => ", its command is not in the image".to_owned(),
+        ("ContainerCannotRun" | "StartError", _) => ", cannot start".to_owned(),
+        ("DeadlineExceeded", _) => ", deadline exceeded".to_owned(),
+        (_, 126) => ", command cannot be executed".to_owned(),
+        (_, 127) => ", command not found".to_owned(),
         (_, 137) => ", killed".to_owned(),
         (_, 139) => ", segmentation fault".to_owned(),
         (_, 143) => ", terminated".to_owned(),
@@ -233,8 +234,8 @@ pub(super) fn exit_text(pod: &Object, status: &Value, end: &Value) -> Option<Str
     let last = message.lines().rev().find(|line| !line.trim().is_empty());
     let by_the_runtime = matches!(reason, "ContainerCannotRun" | "StartError");
     let last = last.map(|line| if by_the_runtime { cause(line, 80) } else { clip(line, 80) });
-    let said = last.map(|line| format!(": {line}")).unwrap_or_default();
-    Some(format!("exit {code}{why}{said}"))
+    let suffix = last.map(|line| format!(": {line}")).unwrap_or_default();
+    Some(format!("exit {code}{why}{suffix}"))
 }
 
 fn memory_limit<'a>(pod: &'a Object, container: &str) -> Option<&'a str> {
@@ -246,7 +247,8 @@ fn memory_limit<'a>(pod: &'a Object, container: &str) -> Option<&'a str> {
         .as_str()
 }
 
-/// What the pod's status says of the pod itself: `Evicted`, `DeadlineExceeded`, `NodeLost`, or who ended it.
+/// Returns the reason in the status of the pod itself, such as `Evicted`, `DeadlineExceeded` or `NodeLost`, or its
+/// disruption condition.
 fn own_reason(pod: &Object) -> Option<Trouble> {
     let state = pod_state(pod);
     if !matches!(state, PodState::Failed | PodState::Unknown) {
@@ -262,15 +264,15 @@ fn own_reason(pod: &Object) -> Option<Trouble> {
         (None, None) => return None,
     };
     let message = match (message, pod.str("/spec/nodeName")) {
-        ("", Some(node)) if state == PodState::Unknown => format!("node {node} does not answer"),
-        ("", None) if state == PodState::Unknown => "its node does not answer".to_owned(),
+        ("", Some(node)) if state == PodState::Unknown => format!("node {node} is not responding"),
+        ("", None) if state == PodState::Unknown => "its node is not responding".to_owned(),
         _ => message.trim_end_matches(['.', ' ']).to_owned(),
     };
     let text = if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") };
     Some(Trouble::new(Severity::Failing, text))
 }
 
-fn failed_without_words(pod: &Object) -> Option<Trouble> {
+fn failed_without_reason(pod: &Object) -> Option<Trouble> {
     let message = pod.str("/status/message").filter(|message| !message.is_empty());
     (pod_state(pod) == PodState::Failed).then(|| {
         Trouble::new(Severity::Failing, message.map_or("failed".to_owned(), |it| format!("failed: {it}")))
@@ -282,7 +284,7 @@ fn unscheduled(pod: &Object) -> Option<Trouble> {
     if condition.reason == "SchedulingGated" {
         let gates = pod.list("/spec/schedulingGates").iter().filter_map(|gate| gate.get("name")?.as_str());
         let gates: Vec<_> = gates.collect();
-        return Some(Trouble::new(Severity::Waiting, format!("held back by {}", gates.join(", "))));
+        return Some(Trouble::new(Severity::Waiting, format!("scheduling gated by {}", gates.join(", "))));
     }
     Some(scheduling(pod, condition.message))
 }
@@ -294,20 +296,20 @@ fn starting(pod: &Object, events: &Events) -> Option<Trouble> {
     let is_placed = pod.condition_holds("PodScheduled");
     match events.warning(pod) {
         Some(("FailedScheduling", message)) if !is_placed => Some(scheduling(pod, message)),
-        // An event of before it had its node says nothing any more.
+        // A scheduling event from before it got its node is outdated.
         Some((reason, message)) if reason != "FailedScheduling" => {
             Some(Trouble::new(Severity::Failing, format!("{reason}: {message}")))
         }
         _ if is_placed => {
             let init = running_init(pod).map(|init| format!("init container {init} is running"));
-            let text = init.unwrap_or_else(|| "its containers are being started".to_owned());
+            let text = init.unwrap_or_else(|| "starting containers".to_owned());
             Some(Trouble::new(Severity::Starting, text))
         }
-        _ => Some(Trouble::new(Severity::Starting, "waits for a node")),
+        _ => Some(Trouble::new(Severity::Starting, "waiting for a node")),
     }
 }
 
-/// The init container that runs now; those that stay beside the others do not count once they are up.
+/// Returns the init container that is running, ignoring sidecars that have started.
 pub(super) fn running_init(pod: &Object) -> Option<&str> {
     let runs = |status: &&Value| {
         status.pointer("/state/running").is_some_and(Value::is_object)
@@ -323,12 +325,12 @@ fn not_ready(pod: &Object, events: &Events) -> Option<Trouble> {
     let mut text = match events.warning(pod) {
         Some(("Unhealthy", message)) => format!("not ready: {message}"),
         Some((reason @ "NodeNotReady", message)) => match pod.str("/spec/nodeName") {
-            Some(node) => format!("{reason}: node {node} does not answer"),
+            Some(node) => format!("{reason}: node {node} is not responding"),
             None => format!("{reason}: {message}"),
         },
         _ => "not ready yet".to_owned(),
     };
-    // A liveness probe kills what is only slow, so the count belongs to the reason.
+    // A liveness probe may restart a container that is only slow, so the restarts are part of the reason.
     match restarts(pod) {
         0 => {}
         count => text.push_str(&format!(", {}", plural(count, "restart"))),
@@ -365,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_says_its_exit_code_and_the_limit_it_hit() {
+    fn crash_shows_exit_code_and_memory_limit() {
         assert_eq!(
             why(&waiting("CrashLoopBackOff", "back-off 40s restarting")),
             "crashes: exit 137, out of memory at 2Gi, 4 restarts"
@@ -373,20 +375,18 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_image_says_what_a_person_can_do_about() {
+    fn pull_error_shows_cause() {
         let missing = "rpc error: code = NotFound desc = failed to resolve reference: not found";
         assert_eq!(
             why(&waiting("ErrImagePull", missing)),
-            "image registry/train:1 cannot be pulled: there is no such image"
+            "cannot pull image registry/train:1: image not found"
         );
         let unreachable = "dial tcp: lookup registry: no such host";
-        assert!(
-            why(&waiting("ImagePullBackOff", unreachable)).ends_with("the image registry does not answer")
-        );
+        assert!(why(&waiting("ImagePullBackOff", unreachable)).ends_with("image registry unreachable"));
     }
 
     #[test]
-    fn the_back_off_message_says_nothing_so_the_event_does() {
+    fn pull_back_off_is_explained_by_event() {
         let pod = waiting("ImagePullBackOff", "Back-off pulling image \"registry/train:1\"");
         let event = json!({
             "type": "Warning", "reason": "Failed", "message": "401 Unauthorized",
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheduler_is_quoted_without_its_remarks_on_preemption() {
+    fn scheduler_message_is_shown_without_preemption() {
         let mut pod = waiting("ContainerCreating", "");
         let message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. \
                        preemption: 0/1 nodes are available: 1 No preemption victims found.";
@@ -409,18 +409,18 @@ mod tests {
     }
 
     #[test]
-    fn a_gated_pod_names_its_gate() {
+    fn gated_pod_names_gate() {
         let mut pod = waiting("ContainerCreating", "");
         pod.set("/spec/schedulingGates", json!([{ "name": "kueue.x-k8s.io/admission" }]));
         pod.set(
             "/status/conditions",
             json!([{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated" }]),
         );
-        assert_eq!(why(&pod), "held back by kueue.x-k8s.io/admission");
+        assert_eq!(why(&pod), "scheduling gated by kueue.x-k8s.io/admission");
     }
 
     #[test]
-    fn a_run_that_ended_with_its_pod_says_less_than_the_one_before() {
+    fn failed_run_outranks_run_killed_with_pod() {
         let mut pod = waiting("", "");
         let states = json!([{
             "name": "node",
@@ -435,14 +435,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_end_is_no_trouble() {
+    fn succeeded_pod_has_no_trouble() {
         let mut pod = waiting("", "");
         pod.set("/status/phase", "Succeeded");
         assert_eq!(pod_trouble(&pod, &Events::default()), None);
     }
 
     #[test]
-    fn many_pods_share_one_line_and_the_worst_wins() {
+    fn troubles_of_pods_are_combined_to_worst() {
         let waits = Trouble::new(Severity::Waiting, "no gpu");
         let fails = Trouble::new(Severity::Failing, "exit 1");
         assert_eq!(combine([waits.clone(), waits.clone()]).unwrap().text, "2 pods: no gpu");

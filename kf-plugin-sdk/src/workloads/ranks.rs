@@ -1,26 +1,26 @@
 use crate::objects::Object;
 
-/// Which of a workload's pods a pod is.
+/// Identifies a pod within its workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    /// The trial of an experiment it belongs to; empty for others.
+    /// The trial of an experiment; empty for others.
     pub trial: String,
-    /// The step of a training job (`node`, `launcher`, `dataset-initializer`), or a legacy job's role
-    /// (`master`, `worker`); empty for others.
+    /// The step of a training job (`node`, `launcher`, `dataset-initializer`) or the role of a legacy job (`master`,
+    /// `worker`); empty for others.
     pub step: String,
-    /// Counted from 0 within the step; none if the workload does not number its pods.
+    /// The index within the step, from 0; `None` if the workload does not number its pods.
     pub index: Option<u32>,
-    /// Without an index the pods are told apart by name.
+    /// The name of the pod, if it has neither a step nor an index.
     pub pod: String,
 }
 
 impl Rank {
-    /// Told apart from the others by nothing but the pod's name.
+    /// Returns whether it is identified only by the name of the pod.
     pub(super) fn is_unnumbered(&self) -> bool {
         self.index.is_none() && self.step.is_empty()
     }
 
-    /// `node-0`, `sweep-x1/node-0`, or the pod's name.
+    /// Returns a label such as `node-0` or `sweep-x1/node-0`, or the name of the pod.
     pub fn label(&self) -> String {
         let within = self.within();
         match self.trial.as_str() {
@@ -40,7 +40,7 @@ impl Rank {
     }
 }
 
-/// Read from the labels JobSet, the Job controller and the Training Operator put on pods.
+/// Reads the rank of a pod from the labels that JobSet, the Job controller and the Training Operator set.
 pub fn rank_of(pod: &Object) -> Rank {
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let trial = pod.label("katib.kubeflow.org/trial").unwrap_or_default().to_owned();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_a_number_goes_by_its_name() {
+    fn pod_without_index_is_labelled_by_name() {
         let pod = json!({ "metadata": { "name": "worker-x7" } });
         assert_eq!(rank_of(&pod.into()).label(), "worker-x7");
     }

@@ -1,11 +1,11 @@
-//! Why a pod has no node.
+//! Why a pod is not scheduled.
 
 use serde_json::Value;
 
 use super::{Clue, Severity, Trouble};
 use crate::objects::Object;
 
-/// The scheduler's message without what it says about preemption, and with what the pod asks for.
+/// Shortens the scheduler's message, without preemption details and with the requests of the pod.
 pub(super) fn scheduling(pod: &Object, message: &str) -> Trouble {
     let waits = |text: &str| Trouble::new(Severity::Waiting, text);
     if let Some((_, claim)) = message.split_once("persistentvolumeclaim \"")
@@ -15,22 +15,22 @@ pub(super) fn scheduling(pod: &Object, message: &str) -> Trouble {
     }
     if message.contains("unbound") || message.contains("binding volumes") {
         let claims = claims(pod);
-        let text = format!("waits for its volume: {}", claims.join(", "));
+        let text = format!("waiting for volume: {}", claims.join(", "));
         return waits(&text).clue((!claims.is_empty()).then_some(Clue::Claims(claims)));
     }
     let message = message.split(" preemption:").next().unwrap_or(message);
     let message = message.split(" no new claims to deallocate").next().unwrap_or(message);
     let message = message.trim_end_matches(['.', ',', ' ']);
     if message.is_empty() {
-        return waits("waits for a node");
+        return waits("waiting for a node");
     }
     match missing(message).and_then(|resource| Some(format!("{} {resource}", request(pod, resource)?))) {
-        Some(asked) => waits(&format!("{message}; it asks for {asked}")),
+        Some(asked) => waits(&format!("{message}; requests {asked}")),
         None => waits(message),
     }
 }
 
-/// What the scheduler found too little of, such as `nvidia.com/gpu`.
+/// Returns the insufficient resource, such as `nvidia.com/gpu`.
 fn missing(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("Insufficient ")?;
     rest.split([',', ' '])
@@ -39,7 +39,7 @@ fn missing(message: &str) -> Option<&str> {
         .filter(|name| !name.is_empty())
 }
 
-/// What the pod asks for of a resource: of its only container that does, or the sum of whole numbers.
+/// Returns the request of a pod for a resource: that of its only container with one, or the sum of whole numbers.
 fn request(pod: &Object, resource: &str) -> Option<String> {
     let pointer = format!("/resources/requests/{}", resource.replace('~', "~0").replace('/', "~1"));
     let asked: Vec<_> =
@@ -75,22 +75,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_told_where_it_can_be_added_up() {
+    fn requests_are_shown_if_they_can_be_summed() {
         let message = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.";
-        let told = |requests: &[Value]| scheduling(&pod(requests), message).text;
+        let text = |requests: &[Value]| scheduling(&pod(requests), message).text;
         let plain = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory";
-        assert_eq!(told(&[json!({ "cpu": "64" })]), format!("{plain}; it asks for 64 cpu"));
-        assert_eq!(
-            told(&[json!({ "cpu": "2" }), json!({ "cpu": "3" })]),
-            format!("{plain}; it asks for 5 cpu")
-        );
-        assert_eq!(told(&[json!({ "cpu": "500m" }), json!({ "cpu": "1" })]), plain);
-        assert_eq!(told(&[]), plain);
+        assert_eq!(text(&[json!({ "cpu": "64" })]), format!("{plain}; requests 64 cpu"));
+        assert_eq!(text(&[json!({ "cpu": "2" }), json!({ "cpu": "3" })]), format!("{plain}; requests 5 cpu"));
+        assert_eq!(text(&[json!({ "cpu": "500m" }), json!({ "cpu": "1" })]), plain);
+        assert_eq!(text(&[]), plain);
     }
 
     #[test]
-    fn a_message_that_says_nothing_still_says_that_it_waits() {
-        assert_eq!(scheduling(&pod(&[]), "").text, "waits for a node");
+    fn empty_message_becomes_waiting_for_node() {
+        assert_eq!(scheduling(&pod(&[]), "").text, "waiting for a node");
         assert_eq!(scheduling(&pod(&[]), "Insufficient ").text, "Insufficient");
     }
 }

@@ -179,7 +179,7 @@ fn events_of_workload_are_shown_despite_broken_kind() {
         }
     });
     assert_eq!(shown(&host, &["mnist"]), ["10m 1 pod/mnist-0 BackOff"]);
-    assert_eq!(host.terminal().notes, ["warning: left out: notebooks (webhook failed)"], "reported once");
+    assert_eq!(host.terminal().notes, ["warning: skipped: notebooks (webhook failed)"], "reported once");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn follow_waits_for_pods_and_follows_every_rank() {
     lines.sort_unstable();
     assert_eq!(lines, ["[node-0] epoch=1", "[node-0] epoch=2", "[node-1] epoch=1", "[node-1] epoch=2"]);
     // Without a terminal, progress is printed as notes.
-    let missing = "waiting for pods of mnist: image train:1 cannot be pulled: there is no such image";
+    let missing = "waiting for pods of mnist: cannot pull image train:1: image not found";
     assert_eq!(terminal.notes, ["waiting for pods of mnist", missing, "mnist complete after 3m12s"]);
     let waits = &terminal.progress;
     assert_eq!(waits[0], "waiting for pods of mnist");
@@ -196,7 +196,7 @@ fn unknown_rank_is_refused() {
     host.put(pod(0, running()));
     host.cluster(|cluster| end(cluster, "Complete"));
     let error = host.run::<Plugin>(&["mnist", "--rank", "7"]).unwrap_err();
-    assert_eq!(error, Error::invalid("mnist has no rank 7, it has only rank 0"));
+    assert_eq!(error, Error::invalid("mnist has no rank 7; it has only rank 0"));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn ambiguous_name_is_refused() {
     host.put(train_job(1));
     host.put(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "mnist" } }));
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
-    assert_eq!(error.message, "`mnist` can be trainjob/mnist or job/mnist");
+    assert_eq!(error.message, "`mnist` is ambiguous: trainjob/mnist or job/mnist");
     assert_eq!(error.code, ErrorCode::Invalid);
 }
 
@@ -224,7 +224,7 @@ fn job_set_of_train_job_does_not_make_name_ambiguous() {
 #[test]
 fn unknown_name_hints_at_status() {
     let error = cluster().run::<Plugin>(&["mnist"]).unwrap_err();
-    assert_eq!(error, Error::not_found("no component `mnist` in team-a").hint("kf status"));
+    assert_eq!(error, Error::not_found("no workload `mnist` in team-a").hint("kf status"));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn forbidden_kind_is_not_reported_as_missing() {
     let host = cluster();
     host.cluster(|cluster| cluster.deny("get", "trainer.kubeflow.org", "trainjobs"));
     let error = host.run::<Plugin>(&["mnist"]).unwrap_err();
-    assert!(error.message.ends_with("you may not see training jobs"), "{error}");
+    assert!(error.message.ends_with("; skipped (no permission to get): training jobs"), "{error}");
     assert_eq!(host.run::<Plugin>(&["trainjob/mnist"]).unwrap_err().code, ErrorCode::Forbidden);
 }
 
@@ -264,7 +264,7 @@ fn many_ranks_show_first_unless_all() {
     }
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "0\n");
-    let note = "mnist has 20 ranks and rank 0 is shown; --all shows them all, --rank N another";
+    let note = "showing rank 0 of 20 ranks of mnist; --all shows all, --rank N another";
     assert_eq!(host.terminal().notes, [note]);
     assert_eq!(host.run::<Plugin>(&["mnist", "--all"]), Ok(Exit::OK));
     let all: String = (0..20).map(|rank| format!("[node-{rank}] {rank}\n")).collect();
@@ -358,7 +358,7 @@ fn follow_survives_expired_watch_and_unreachable_server() {
     assert_eq!(host.run::<Plugin>(&["mnist", "-f"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "epoch=1\n");
     let waits = &host.terminal().progress;
-    assert!(waits.iter().any(|wait| wait == "the API server does not answer; trying again"), "{waits:?}");
+    assert!(waits.iter().any(|wait| wait == "the API server does not answer; retrying"), "{waits:?}");
 }
 
 #[test]
@@ -442,7 +442,7 @@ fn failed_init_container_is_shown() {
         host.cluster(|cluster| cluster.log("prep", "fetch", run));
         assert_eq!(host.run::<Plugin>(&["prep"]), Ok(Exit::OK));
         assert_eq!(host.terminal().stdout, "fetch failed\n");
-        let note = "init container fetch of prep failed (exit 3); its log is shown";
+        let note = "init container fetch of prep failed (exit 3); showing its log";
         assert_eq!(host.terminal().notes, [note]);
         // An explicit container is used, and the error explains why it has no logs.
         let error = host.run::<Plugin>(&["prep", "-c", "main"]).unwrap_err();
@@ -483,7 +483,7 @@ fn no_follow_does_not_wait() {
     assert_eq!(none.message, "mnist has no logs yet: no pods yet");
     let pull = json!({ "waiting": { "reason": "ErrImagePull", "message": "manifest unknown" } });
     host.put(pod(0, json!({ "name": "node", "restartCount": 0, "image": "train:1", "state": pull })));
-    let message = "mnist has no logs yet: image train:1 cannot be pulled: there is no such image";
+    let message = "mnist has no logs yet: cannot pull image train:1: image not found";
     let hint = "kf logs trainjob/mnist --tail 5 --follow";
     assert_eq!(wait(&host), Error::not_found(message).hint(hint));
     // A quota refuses the pods.
@@ -575,7 +575,7 @@ fn log_of_evicted_pod_is_not_found() {
             });
             let error = host.run::<Plugin>(words).unwrap_err();
             assert_eq!(error.code, ErrorCode::NotFound, "{error}");
-            assert!(error.message.starts_with("the log of prep is gone: "), "{error}");
+            assert!(error.message.starts_with("log of prep is no longer available: "), "{error}");
             assert_eq!(error.hint.as_deref(), Some("kf status pod/prep"));
         }
     }
@@ -596,7 +596,7 @@ fn log_of_removed_container_is_not_found() {
         let host = cluster();
         host.put(alone(json!({ "containers": [{ "name": "main" }] }), evicted()));
         host.cluster(|cluster| cluster.lose_log("prep", "main"));
-        let message = "the log of prep is gone: Evicted: The node was low on resource: memory";
+        let message = "log of prep is no longer available: Evicted: The node was low on resource: memory";
         let error = Error::not_found(message).hint("kf status pod/prep");
         assert_eq!(host.run::<Plugin>(words), Err(error), "{words:?}");
         assert_eq!(host.terminal().stdout, "");
@@ -616,7 +616,7 @@ fn log_of_removed_container_is_not_found() {
     });
     assert_eq!(host.run::<Plugin>(&["prep", "--all"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "[prep/main] epoch=1\n");
-    let note = "warning: the log of prep/fetch is gone: the container is no longer on its node";
+    let note = "warning: log of prep/fetch is no longer available: the container is no longer on its node";
     assert_eq!(host.terminal().notes, [note]);
 }
 
@@ -632,7 +632,7 @@ fn lost_log_does_not_hide_others() {
     });
     assert_eq!(host.run::<Plugin>(&["job/prepare"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "[prepare-a] second\n");
-    assert_eq!(host.terminal().notes, ["warning: the log of prepare-z is gone: exit 1"]);
+    assert_eq!(host.terminal().notes, ["warning: log of prepare-z is no longer available: exit 1"]);
 }
 
 #[test]
@@ -650,15 +650,14 @@ fn broken_kind_does_not_hide_logs_of_others() {
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
     assert_eq!(host.terminal().stdout, "epoch=1\n");
     let left_out = [
-        format!("warning: left out: inference services ({webhook})"),
-        "warning: left out: events (the API server is not ready)".to_owned(),
+        format!("warning: skipped: inference services ({webhook})"),
+        "warning: skipped: events (the API server is not ready)".to_owned(),
     ];
     assert_eq!(host.terminal().notes, left_out);
     // A name that is not found may be of the broken kind.
     let error = host.run::<Plugin>(&["iris"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Internal);
-    let message =
-        format!("no component `iris` in team-a can be found; left out: inference services ({webhook})");
+    let message = format!("no workload `iris` found in team-a; skipped: inference services ({webhook})");
     assert_eq!(error.message, message);
 }
 

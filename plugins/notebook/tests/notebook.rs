@@ -868,8 +868,16 @@ fn create_refuses_invalid_input_without_changes() {
     assert!(
         refused(&["create", "bob", "--image", "i", "--kind", "k"]).message.contains("cannot be used with")
     );
-    assert!(refused(&["create", "bob", "--image", "i", "--env", "x"]).message.contains("is not NAME=VALUE"));
-    assert!(refused(&["create", "bob", "--image", "i", "--memory", "4GB"]).message.contains("is no amount"));
+    assert!(
+        refused(&["create", "bob", "--image", "i", "--env", "x"])
+            .message
+            .contains("expected NAME=VALUE, got `x`")
+    );
+    assert!(
+        refused(&["create", "bob", "--image", "i", "--memory", "4GB"])
+            .message
+            .contains("invalid quantity `4GB`")
+    );
     assert!(host.cluster(|cluster| cluster.writes().is_empty()));
 }
 
@@ -926,7 +934,7 @@ fn ambiguous_name_is_refused() {
     twin["metadata"]["name"] = json!("alice");
     host.put(twin);
     let error = host.run::<Plugin>(&["stop", "alice", "--no-wait"]).unwrap_err();
-    assert_eq!(error.message, "`alice` can be notebook/alice or workspace/alice");
+    assert_eq!(error.message, "`alice` is ambiguous: notebook/alice or workspace/alice");
     assert_eq!(error.hint.as_deref(), Some("kf notebook stop notebook/alice --no-wait"));
     assert_eq!(host.run::<Plugin>(&["stop", "notebook/alice", "--no-wait"]), Ok(Exit::OK));
     let error = host.run::<Plugin>(&["stop", "bob"]).unwrap_err();

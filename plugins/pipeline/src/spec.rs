@@ -171,7 +171,7 @@ root:
         assert!(refused("kind: Workflow\n").message.contains("an Argo Workflow"));
         assert_eq!(refused("a: 1\n").message, "x.yaml is not a compiled pipeline");
         assert_eq!(refused("---\n").message, "x.yaml is empty");
-        assert!(refused("a: 1\na: 2\n").message.ends_with("line 2: `a` is given twice, first in line 1"));
+        assert!(refused("a: 1\na: 2\n").message.ends_with("line 2: duplicate key `a`, first on line 1"));
         assert!(refused("a: b: c\n").message.starts_with("x.yaml is not valid YAML: "));
     }
 

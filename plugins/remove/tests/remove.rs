@@ -182,8 +182,8 @@ fn broken_kind_does_not_block_others() {
     assert_eq!(host.run::<Plugin>(&["mnist", "--yes", "--no-wait"]), Ok(Exit::OK));
     assert_eq!(deleted(&host), ["TrainJob/mnist"]);
     let notes = host.terminal().notes.clone();
-    assert!(notes.contains(&"warning: left out: notebooks (webhook failed)".to_owned()), "{notes:?}");
-    assert!(notes.contains(&"warning: left out: volume claims (not ready)".to_owned()), "{notes:?}");
+    assert!(notes.contains(&"warning: skipped: notebooks (webhook failed)".to_owned()), "{notes:?}");
+    assert!(notes.contains(&"warning: skipped: volume claims (not ready)".to_owned()), "{notes:?}");
 }
 
 /// Its owner would recreate it, even if the owner cannot be read at the moment.
@@ -260,7 +260,7 @@ fn experiment_of_kf_is_removed_with_its_trials() {
     let options = host.cluster(|cluster| cluster.deletions().to_vec());
     assert_eq!(options[0].uid.as_deref(), Some("TrainJob-h6t-1"));
     let error = host.run::<Plugin>(&["h6t", "--yes"]).unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no component `h6t` in team-a"));
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::NotFound, "no workload `h6t` in team-a"));
     assert_eq!(host.run::<Plugin>(&["experiment/h6t"]).unwrap_err().code, ErrorCode::NotFound);
 }
 

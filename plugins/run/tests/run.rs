@@ -137,15 +137,15 @@ fn container_not_running_is_refused_with_reason() {
     let pull = json!({ "image": "web:1", "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } });
     for (state, why, hint) in [
         (crash, "crashes: exit 1, 4 restarts", "kf logs pod/web-new -c main"),
-        (pull, "image web:1 cannot be pulled: there is no such image", "kf status pod/web-new"),
+        (pull, "cannot pull image web:1: image not found", "kf status pod/web-new"),
         (
             json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }),
-            "it is being started",
+            "starting",
             "kf status pod/web-new",
         ),
         (
             json!({ "state": { "terminated": { "exitCode": 0 } } }),
-            "it has ended",
+            "terminated",
             "kf logs pod/web-new -c main",
         ),
     ] {
@@ -165,7 +165,7 @@ fn pending_pod_is_refused() {
         cluster.change("Pod", "web-new", |pod| pod.set("/status/phase", "Pending"));
     });
     let error = host.run::<Plugin>(&["web", "--pod", "web-new", "--", "x"]).unwrap_err();
-    assert_eq!(error.message, "container main of pod web-new is not running: waits for a node");
+    assert_eq!(error.message, "container main of pod web-new is not running: waiting for a node");
     assert!(host.opened_sessions().is_empty());
 }
 
@@ -189,7 +189,7 @@ fn broken_kind_does_not_stop_command() {
     });
     ends(&host, 0);
     assert_eq!(host.run::<Plugin>(&["web", "--", "x"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes[0], "warning: left out: notebooks (webhook failed)");
+    assert_eq!(host.terminal().notes[0], "warning: skipped: notebooks (webhook failed)");
 }
 
 #[test]

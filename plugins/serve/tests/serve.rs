@@ -262,7 +262,7 @@ fn image_pull_failure_keeps_old_revision() {
     assert_eq!(error.code, ErrorCode::Failed);
     assert_eq!(
         error.message,
-        "the new revision of iris cannot start: image nope:1 cannot be pulled: there is no such image"
+        "the new revision of iris cannot start: cannot pull image nope:1: image not found"
     );
     assert_eq!(error.hint.as_deref(), Some("kf serve iris --rollback"));
     assert_eq!(host.terminal().notes.last().unwrap(), "1 pod keeps serving the previous revision");
@@ -408,7 +408,7 @@ fn list_shows_state_of_newest_revision() {
     let table = host.terminal().stdout[before..].to_owned();
     let row = table.lines().nth(1).unwrap();
     assert!(row.contains("Degraded") && row.contains("nope:1"), "{table}");
-    let why = "the new revision cannot start: image nope:1 cannot be pulled: there is no such image";
+    let why = "the new revision cannot start: cannot pull image nope:1: image not found";
     assert!(row.ends_with(why), "{table}");
 }
 

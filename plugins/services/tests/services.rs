@@ -183,7 +183,11 @@ fn stats_reads_request_counter_of_pods() {
 fn stats_without_metrics_server_notes_it() {
     let host = cluster();
     assert_eq!(host.run::<Plugin>(&["stats"]), Ok(Exit::OK));
-    assert!(host.terminal().notes[0].contains("serves no metrics.k8s.io"), "{:?}", host.terminal().notes);
+    assert!(
+        host.terminal().notes[0].contains("does not serve metrics.k8s.io"),
+        "{:?}",
+        host.terminal().notes
+    );
 }
 
 #[test]
@@ -253,7 +257,7 @@ fn broken_kinds_are_skipped_with_warning() {
         "subsets": [{ "addresses": [{}], "notReadyAddresses": [{}] }] }));
     host.run::<Plugin>(&["list"]).unwrap();
     assert!(lines(&host).iter().any(|line| line.starts_with("service web 1/2")), "{:?}", lines(&host));
-    let left_out = "warning: left out: endpoint slices (not ready); inference services (webhook failed)";
+    let left_out = "warning: skipped: endpoint slices (not ready); inference services (webhook failed)";
     assert_eq!(host.terminal().notes, [left_out]);
 }
 

@@ -37,7 +37,7 @@ impl Source {
     pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::Component(kind) => kind.plural(),
-            Self::Queue => "workloads of Kueue",
+            Self::Queue => "Kueue workloads",
             Self::Warnings => "events",
         }
     }

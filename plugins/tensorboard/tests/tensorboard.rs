@@ -220,7 +220,7 @@ fn failed_start_reports_reason() {
     assert_eq!(error.code, ErrorCode::Failed);
     assert_eq!(
         error.message,
-        format!("job/{NAME} failed to start: image nosuch:1 cannot be pulled: there is no such image")
+        format!("job/{NAME} failed to start: cannot pull image nosuch:1: image not found")
     );
 }
 

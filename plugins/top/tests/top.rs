@@ -93,12 +93,16 @@ fn usage_without_metrics_server_is_unknown_with_note() {
             "statefulset/web 2 unknown 500m/- unknown 1Gi/2Gi ",
         ]
     );
-    assert!(host.terminal().notes[0].contains("serves no metrics.k8s.io"), "{:?}", host.terminal().notes);
+    assert!(
+        host.terminal().notes[0].contains("does not serve metrics.k8s.io"),
+        "{:?}",
+        host.terminal().notes
+    );
 
     with_metrics(&host);
     host.cluster(|cluster| cluster.deny("list", "metrics.k8s.io", "pods"));
     lines(&host, &[]);
-    assert!(host.terminal().notes[1].contains("you may not list pods.metrics.k8s.io"));
+    assert!(host.terminal().notes[1].contains("no permission to list pods.metrics.k8s.io"));
 }
 
 #[test]
@@ -148,7 +152,7 @@ fn broken_metrics_server_makes_usage_unknown() {
         let away = "the API server is not ready: the server is currently unable to handle the request (503)";
         host.cluster(|cluster| cluster.fail("list", "PodMetrics", Error::new(code, away)));
         assert_eq!(lines(&host, &[]).len(), 2);
-        let note = format!("CPU and memory used are unknown: metrics.k8s.io does not answer: {away}");
+        let note = format!("CPU and memory usage unknown: metrics.k8s.io is unavailable: {away}");
         assert_eq!(host.terminal().notes, [note]);
     }
 }
@@ -162,7 +166,7 @@ fn broken_train_jobs_are_skipped_with_warning() {
         cluster.fail("list", "TrainJob", Error::new(ErrorCode::Internal, "webhook failed"))
     });
     assert_eq!(lines(&host, &[]).len(), 2);
-    assert_eq!(host.terminal().notes, ["warning: left out: training jobs (webhook failed)"]);
+    assert_eq!(host.terminal().notes, ["warning: skipped: training jobs (webhook failed)"]);
 }
 
 #[test]

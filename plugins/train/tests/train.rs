@@ -186,7 +186,7 @@ fn refused_job_is_one_line_and_not_created() {
     let error = host.run::<Plugin>(&["mnist", "--runtime", "torch"]).unwrap_err();
     assert_eq!(
         error.message,
-        "the cluster refuses the training job: spec.trainer.numProcPerNode: must be positive"
+        "the cluster rejected the training job: spec.trainer.numProcPerNode: must be positive"
     );
     assert!(host.cluster(|cluster| cluster.object(KIND, "mnist")).is_none());
 }
@@ -363,7 +363,7 @@ fn resources_and_queue_are_set_on_job() {
     assert_eq!(job.label("kueue.x-k8s.io/queue-name"), Some("team"));
     let error = host.run::<Plugin>(&["other", "--runtime", "torch", "--memory", "4GB"]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Invalid);
-    assert!(error.message.contains("`4GB` is no amount"), "{}", error.message);
+    assert!(error.message.contains("invalid quantity `4GB`"), "{}", error.message);
 }
 
 #[test]
@@ -554,7 +554,7 @@ fn wait_shows_progress() {
     assert_eq!(host.run::<Plugin>(&["mnist", "--runtime", "torch", "--wait"]), Ok(Exit::OK));
     let progress = host.terminal().progress.clone();
     assert!(
-        progress.iter().any(|label| label == "mnist is running: 45 % done, about 3m left"),
+        progress.iter().any(|label| label == "mnist is running: 45% done, about 3m left"),
         "{progress:?}"
     );
 }
@@ -596,7 +596,7 @@ fn webhook_without_dry_run_fails_dry_run_only() {
         cluster.fail("patch", "TrainJob", Error::invalid("TrainJob \"a\" is invalid: spec.x: no"))
     });
     let error = host.run::<Plugin>(&["a", "--runtime", "torch"]).unwrap_err();
-    assert_eq!(error.message, "the cluster refuses the training job: spec.x: no");
+    assert_eq!(error.message, "the cluster rejected the training job: spec.x: no");
 
     let host = cluster();
     host.cluster(|cluster| cluster.fail("dry-run", "TrainJob", unsupported()));
@@ -845,7 +845,7 @@ fn hints_for_named_file_are_command_lines() {
     };
     let two = format!("{NAMED}---\n{}", NAMED.replace("mnist", "bert"));
     let error = run(&two, &["my.yaml", "--wait"]);
-    assert_eq!(error.message, "my.yaml holds mnist and bert; name one");
+    assert_eq!(error.message, "my.yaml contains mnist and bert; specify one");
     assert_eq!(error.hint.as_deref(), Some("kf train mnist --wait my.yaml"));
     assert_eq!(run(&two, &["-f", "my.yaml"]).hint.as_deref(), Some("kf train -f my.yaml mnist"));
     let nameless = NAMED.replace("metadata: {name: mnist}\n", "");

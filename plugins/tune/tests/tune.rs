@@ -680,7 +680,7 @@ fn katib_refusal_names_experiment() {
         host.run::<Plugin>(&["lr", "lr.yaml"]).unwrap_err()
     };
     let error = refused("spec.maxTrialCount: Invalid value: 2: must be greater than status.trials count");
-    let message = "the cluster refuses the experiment: spec.maxTrialCount: Invalid value: 2: must be greater than \
+    let message = "the cluster rejected the experiment: spec.maxTrialCount: Invalid value: 2: must be greater than \
                    status.trials count";
     assert_eq!(error.message, message);
 }

@@ -52,10 +52,7 @@ fn missing_namespace_suggests_nearest() {
     host.cluster(|cluster| cluster.deny("list", "", "namespaces"));
     assert_eq!(host.run::<Plugin>(&["taem-b"]).unwrap_err().hint, None);
     let error = host.run::<Plugin>(&["Team_B"]).unwrap_err();
-    assert_eq!(
-        (error.code, error.hint.as_deref()),
-        (ErrorCode::Invalid, Some("a name that would do: team-b"))
-    );
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::Invalid, Some("did you mean team-b?")));
     assert_eq!(selected(&host), (None, None));
 }
 

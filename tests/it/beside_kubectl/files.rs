@@ -70,7 +70,7 @@ fn jobs_of_a_file_are_those_that_kubectl_finds() {
         let names = theirs.stdout.lines().filter_map(|line| line.rsplit('/').next().map(str::to_owned));
         differences.check(&format!("kubectl: {what}"), &names.collect(), &both, &theirs);
         let ours = home.run(["train", "jobs.yaml", "--kubeconfig", &nowhere]);
-        let named = ours.stderr.contains("jobs.yaml holds a and b; name one");
+        let named = ours.stderr.contains("jobs.yaml contains a and b; specify one");
         differences.check(&format!("kf: {what}"), &(named, ours.code), &(true, Some(2)), &ours);
     } // kubectl cuts a file at its separators before it reads it, and a directive is no document.
     let file = home.path().join("jobs.yaml");
@@ -78,5 +78,5 @@ fn jobs_of_a_file_are_those_that_kubectl_finds() {
     let mut theirs = kubectl(&team, &home, &cluster);
     ran(theirs.args(["create", "--dry-run=client", "-o", "name", "-f"]).arg(&file), &home).code(1);
     let ours = home.run(["train", "jobs.yaml", "--kubeconfig", &nowhere]).code(2);
-    assert!(ours.stderr.contains("jobs.yaml holds a and b; name one"), "{}", ours.transcript());
+    assert!(ours.stderr.contains("jobs.yaml contains a and b; specify one"), "{}", ours.transcript());
 }

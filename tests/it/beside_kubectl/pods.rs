@@ -67,12 +67,12 @@ spec:
         (waiting("CreateContainerConfigError"), "CreateContainerConfigError", "CreateContainerConfigError"),
         (waiting("RunContainerError"), "RunContainerError", "RunContainerError"),
         // kf says in words what kubectl has a word for.
-        (waiting("ErrImageNeverPull"), "ErrImageNeverPull", "the policy is never to pull"),
+        (waiting("ErrImageNeverPull"), "ErrImageNeverPull", "imagePullPolicy is Never"),
         (ended("Failed", "OOMKilled", 137), "OOMKilled", "exit 137, out of memory"),
-        (ended("Failed", "ContainerCannotRun", 128), "ContainerCannotRun", "cannot be started"),
+        (ended("Failed", "ContainerCannotRun", 128), "ContainerCannotRun", "cannot start"),
         (ended("Failed", "Error", 3), "Error", "exit 3"),
         (ended("Succeeded", "Completed", 0), "Completed", "Complete"),
-        (waiting("ImagePullBackOff"), "ImagePullBackOff", "cannot be pulled"),
+        (waiting("ImagePullBackOff"), "ImagePullBackOff", "cannot pull image"),
         (waiting("CrashLoopBackOff"), "CrashLoopBackOff", "crashes"),
         (init(json!({ "terminated": { "reason": "Error", "exitCode": 4 } })), "Init:Error", "exit 4"),
         (init(json!({ "waiting": { "reason": "CrashLoopBackOff" } })), "Init:CrashLoopBackOff", "crashes"),
@@ -163,13 +163,13 @@ fn logs_and_sessions_of_what_is_not_up() {
     let refused = theirs(&["logs", "nopull"]).code(1);
     assert!(refused.stderr.contains("is waiting to start: ErrImageNeverPull"), "{}", refused.transcript());
     let ours = home.run(["logs", "nopull"]);
-    assert!(ours.code == Some(5) && ours.stderr.contains("cannot be pulled"), "{}", ours.transcript());
+    assert!(ours.code == Some(5) && ours.stderr.contains("cannot pull image"), "{}", ours.transcript());
 
     // kubectl passes on what the kubelet or the API server says; kf says what the container waits for.
     for (pod, words, reason) in [
         ("done", "cannot exec", "done"),
         ("init-fails", "cannot exec", "init-fails"),
-        ("nopull", "container not found", "cannot be pulled"),
+        ("nopull", "container not found", "cannot pull image"),
     ] {
         let refused = theirs(&["exec", pod, "--", "id"]).code(1);
         assert!(refused.stderr.contains(words), "{}", refused.transcript());

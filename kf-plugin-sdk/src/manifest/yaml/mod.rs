@@ -1,15 +1,14 @@
 //! YAML and JSON as Kubernetes reads them.
 //!
-//! kubectl and the API server decode YAML by sigs.k8s.io/yaml on top of go-yaml v2, which resolves plain
-//! scalars largely by YAML 1.1: `0400` is 256, `yes` and `off` are booleans and `1_000` is a number, but
-//! `1:30` and `2026-01-01` are text. A library for YAML 1.2 takes the same file and makes other values of
-//! it without a word. So only the syntax is a library's here (granit-parser 2); what a scalar means is
-//! decided in [`scalar`], and `<<`, duplicate keys, null keys and tags are treated in [`node`] as Kubernetes
-//! treats them. Where kubectl is looser than the API server's strict decoder, for duplicate keys, the
-//! server's answer counts.
+//! kubectl and the API server decode YAML with sigs.k8s.io/yaml on top of go-yaml v2, which resolves plain
+//! scalars mostly by YAML 1.1: `0400` is 256, `yes` and `off` are booleans and `1_000` is a number, but
+//! `1:30` and `2026-01-01` are strings. A YAML 1.2 library silently reads the same file as other values. So
+//! only the syntax is parsed by a library (granit-parser 2); [`scalar`] resolves scalars, and [`node`] handles
+//! `<<`, duplicate keys, null keys and tags as Kubernetes does. For duplicate keys, kubectl is more lenient than
+//! the strict decoder of the API server; the server's behavior is followed.
 //!
-//! JSON is a subset of YAML and takes the same way. Several JSON values may follow each other without a
-//! separator, as kubectl takes them.
+//! JSON is a subset of YAML and is read the same way. JSON values can be concatenated without a separator, as
+//! kubectl accepts.
 
 mod node;
 mod scalar;
@@ -22,17 +21,17 @@ use serde_json::Value;
 
 use node::Reader;
 
-/// Which decoder reads the file in the end.
+/// The decoder whose behavior is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// kubectl and the API server: go-yaml v2.
     Kubernetes,
-    /// Kubeflow Pipelines: go-yaml v3, to which `yes`, `no`, `on`, `off`, `y` and `n` are text. PyYAML,
-    /// which writes compiled pipelines, leaves `y` and `n` without quotes.
+    /// Kubeflow Pipelines: go-yaml v3, in which `yes`, `no`, `on`, `off`, `y` and `n` are strings. PyYAML, which
+    /// writes compiled pipelines, does not quote `y` and `n`.
     Pipelines,
 }
 
-/// Why a file was not read.
+/// An error from parsing a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct YamlError {
     /// Counted from 1.
@@ -58,7 +57,7 @@ impl YamlError {
     }
 }
 
-/// To be said of a file: ` line 5: …`, or ` is not valid YAML: line 5 column 3: …`.
+/// Formats as a suffix of the file name: ` line 5: …` or ` is not valid YAML: line 5 column 3: …`.
 impl fmt::Display for YamlError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
@@ -70,7 +69,7 @@ impl fmt::Display for YamlError {
     }
 }
 
-/// Every document of a file that is not null, in order.
+/// Parses the documents of a file, skipping null ones.
 pub(super) fn documents(text: &str, dialect: Dialect) -> Result<Vec<Value>, YamlError> {
     let mut reader = Reader::new(dialect);
     let mut found = Vec::new();
@@ -85,7 +84,7 @@ pub(super) fn documents(text: &str, dialect: Dialect) -> Result<Vec<Value>, Yaml
     Ok(found)
 }
 
-/// The JSON object at the beginning and what follows it; none if what is there is only YAML.
+/// Splits off the JSON object at the start of the text, if there is one.
 fn json_value(text: &str) -> Option<(&str, &str)> {
     if !text.trim_start().starts_with('{') {
         return None;
@@ -95,8 +94,7 @@ fn json_value(text: &str) -> Option<(&str, &str)> {
     text.split_at_checked(values.byte_offset())
 }
 
-/// The text of a file in UTF-8 or, with a byte order mark, in UTF-16 as PowerShell writes it; none if it
-/// is neither.
+/// Decodes UTF-8 or, with a byte order mark, UTF-16 as PowerShell writes it.
 pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
     let (head, unit): (_, fn([u8; 2]) -> u16) = match bytes.as_slice() {
         [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),

@@ -8,22 +8,22 @@ use serde_json::{Map, Value};
 use super::scalar::resolve;
 use super::{Dialect, YamlError};
 
-/// The most values of a file, its aliases expanded. Mappings count [`MAPPING_VALUES`] times. kf passes on
-/// no larger object.
+/// The maximum number of values of a file with its aliases expanded; a mapping counts as [`MAPPING_VALUES`]. kf refuses
+/// larger objects.
 const MAX_VALUES: usize = 120_000;
 
 const MAPPING_VALUES: usize = 6;
 
-/// The most text in the strings of a file, its aliases expanded, in bytes.
+/// The maximum size of all strings of a file with its aliases expanded.
 const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// How deep values may be nested. kf passes on no deeper object.
+/// The maximum nesting depth. kf refuses deeper objects.
 const MAX_DEPTH: usize = 120;
 
-/// The longest key before its colon, in characters. YAML limits it to 1024, JSON does not.
+/// The maximum length of a key. YAML limits it to 1024 characters, JSON does not.
 const MAX_KEY_CHARS: usize = 64 << 10;
 
-/// Reads documents, and bounds what they hold together.
+/// Reads documents and limits their total size.
 pub(super) struct Reader {
     dialect: Dialect,
     size: Size,
@@ -40,7 +40,7 @@ impl Reader {
         Self { dialect, size: Size::default() }
     }
 
-    /// Adds each document of a part of a file.
+    /// Parses a part of a file and appends its documents.
     pub(super) fn stream(
         &mut self,
         text: &str,
@@ -65,14 +65,14 @@ struct Stream<'r, 't> {
     reader: &'r mut Reader,
     parser: Parser<'t, StrInput<'t>>,
     lines_before: usize,
-    /// What aliases may repeat, by its number in the stream.
+    /// The anchored nodes, by their number in the stream.
     anchors: BTreeMap<usize, Anchored>,
 }
 
 #[derive(Clone)]
 struct Node {
     value: Value,
-    /// How deep its values are nested, itself included.
+    /// The nesting depth, itself included.
     depth: usize,
 }
 
@@ -103,7 +103,7 @@ impl<'t> Stream<'_, 't> {
                 self.weigh(Size { values: MAPPING_VALUES, text: 0 }, line)?;
                 (anchor, self.mapping(depth)?)
             }
-            _ => return Err(YamlError::at(line, "a value is missing")),
+            _ => return Err(YamlError::at(line, "missing value")),
         };
         if anchor != 0 {
             let now = self.reader.size;
@@ -115,7 +115,7 @@ impl<'t> Stream<'_, 't> {
     }
 
     fn alias(&mut self, anchor: usize, line: usize, depth: usize) -> Result<Node, YamlError> {
-        // The parser knows the anchor from where it begins on.
+        // The parser knows an anchor before its node is complete.
         let Some(Anchored { node, size }) = self.anchors.get(&anchor) else {
             return Err(YamlError::at(line, "an anchor contains itself"));
         };
@@ -140,7 +140,7 @@ impl<'t> Stream<'_, 't> {
 
     fn mapping(&mut self, depth: usize) -> Result<Node, YamlError> {
         let (mut fields, mut deepest) = (Map::new(), 0);
-        // Where each key was given; what `<<` brings may be given again.
+        // The line of each key. Keys merged by `<<` can be overridden.
         let mut given = BTreeMap::new();
         while let Some((event, line)) = self.next()? {
             if event == Event::MappingEnd {
@@ -154,7 +154,7 @@ impl<'t> Stream<'_, 't> {
                 None => merge(&mut fields, node.value).map_err(|why| YamlError::at(at, why))?,
                 Some(key) => {
                     if let Some(first) = given.insert(key.clone(), line) {
-                        let twice = format!("`{key}` is given twice, first in line {first}");
+                        let twice = format!("duplicate key `{key}`, first on line {first}");
                         return Err(YamlError::at(line, twice));
                     }
                     fields.insert(key, node.value);
@@ -164,22 +164,22 @@ impl<'t> Stream<'_, 't> {
         Ok(Node { value: Value::Object(fields), depth: deepest + 1 })
     }
 
-    /// A key as JSON has it: `1` and `yes` are text there.
+    /// Converts a key to a JSON string, such as `1` or `true`.
     fn key(&mut self, event: Event<'t>, line: usize, depth: usize) -> Result<String, YamlError> {
         let why = match self.node(event, line, depth)?.value {
             Value::String(text) => return Ok(text),
             Value::Bool(value) => return Ok(value.to_string()),
             Value::Number(number) => return Ok(number.to_string()),
-            Value::Null => "a key is null; quote it if it is text",
+            Value::Null => "null key; quote it if it is a string",
             Value::Array(_) => "a key cannot be a list",
             Value::Object(_) => {
-                "a key cannot be a mapping; a template such as {{ … }} has to be rendered first"
+                "a key cannot be a mapping; a template such as {{ … }} must be rendered first"
             }
         };
         Err(YamlError::at(line, why))
     }
 
-    /// The next event, and its line in the file.
+    /// Returns the next event and its line in the file.
     fn next(&mut self) -> Result<Option<(Event<'t>, usize)>, YamlError> {
         let event =
             self.parser.next().transpose().map_err(|error| YamlError::syntax(&error, self.lines_before))?;
@@ -211,7 +211,7 @@ fn check_depth(depth: usize, line: usize) -> Result<(), YamlError> {
     }
 }
 
-/// A plain `<<` takes the fields of another mapping.
+/// Returns whether a key is the merge key `<<`.
 fn is_merge(key: &Event<'_>) -> bool {
     let is_tagged = |tag: &Tag| tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("merge");
     match key {
@@ -223,14 +223,16 @@ fn is_merge(key: &Event<'_>) -> bool {
     }
 }
 
-/// Takes fields in the order of the file, and of several mappings those of the first, as go-yaml v2 does.
+/// Merges fields as go-yaml v2 does: in the order of the file, and of several mappings the first one wins.
 fn merge(fields: &mut Map<String, Value>, from: Value) -> Result<(), &'static str> {
     let mappings = match from {
         Value::Array(items) => items,
         one => vec![one],
     };
     for mapping in mappings.into_iter().rev() {
-        let Value::Object(more) = mapping else { return Err("`<<` takes a mapping or a list of mappings") };
+        let Value::Object(more) = mapping else {
+            return Err("`<<` requires a mapping or a list of mappings");
+        };
         fields.extend(more);
     }
     Ok(())

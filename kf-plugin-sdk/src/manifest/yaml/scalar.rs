@@ -1,4 +1,4 @@
-//! What a scalar means to go-yaml v2 (`resolve.go`), measured with kubectl 1.36.
+//! Resolves scalars as go-yaml v2 does (`resolve.go`), verified with kubectl 1.36.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ pub(super) enum Scalar {
 
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
-/// What a scalar is by its tag or, without one, by how it is written.
+/// Resolves a scalar by its tag or, without one, by its format.
 pub(super) fn resolve(
     text: &str,
     is_plain: bool,
@@ -43,13 +43,13 @@ pub(super) fn resolve(
         }
         ("binary", _) => match STANDARD.decode(text) {
             Ok(bytes) => Ok(Scalar::Text(String::from_utf8_lossy(&bytes).into_owned())),
-            Err(_) => Err("the value of type !!binary is not valid base64".to_owned()),
+            Err(_) => Err("invalid base64 in a !!binary value".to_owned()),
         },
         _ => Ok(as_text()),
     }
 }
 
-/// A scalar without quotes and tag.
+/// Resolves a scalar without quotes or tag.
 fn implicit(text: &str, dialect: Dialect) -> Scalar {
     let found = match text {
         "" | "~" | "null" | "Null" | "NULL" => Some(Scalar::Null),
@@ -83,7 +83,7 @@ fn number(text: &str) -> Option<Scalar> {
         Some(magnitude) => {
             let value =
                 if negative { 0_i64.checked_sub_unsigned(magnitude) } else { magnitude.try_into().ok() };
-            // What 64 bits with a sign do not hold is a float to the API server.
+            // The API server reads integers that do not fit into an i64 as floats.
             let wide = magnitude as f64;
             Some(value.map_or(Scalar::Float(if negative { -wide } else { wide }), Scalar::Int))
         }
@@ -92,7 +92,7 @@ fn number(text: &str) -> Option<Scalar> {
     }
 }
 
-/// Go's `strconv.ParseUint` with base 0: a prefix decides, and a leading zero is one.
+/// Parses like Go's `strconv.ParseUint` with base 0: the prefix selects the base, and a leading zero is octal.
 fn integer(digits: &str) -> Option<u64> {
     let (base, digits) = match digits.as_bytes() {
         [b'0', b'x' | b'X', _, ..] => (16, digits.get(2..)?),
@@ -101,11 +101,11 @@ fn integer(digits: &str) -> Option<u64> {
         [b'0', _, ..] => (8, digits.get(1..)?),
         _ => (10, digits),
     };
-    // Rust's parser takes a sign here.
+    // `from_str_radix` would accept a sign.
     digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u64::from_str_radix(digits, base).ok())?
 }
 
-/// `5`, `5.`, `.5` and `1.5e-3`, without a sign.
+/// Returns whether it is a float without a sign: `5`, `5.`, `.5` or `1.5e-3`.
 fn is_float(text: &str) -> bool {
     let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(m, e)| (m, Some(e)));
@@ -120,15 +120,15 @@ fn is_float(text: &str) -> bool {
     is_mantissa && exponent_fits
 }
 
-/// A float that 64 bits hold; others are text.
+/// Parses a finite float; others are strings.
 fn float(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// A date, and a time if there is more.
+/// Returns whether it is a date, optionally with a time.
 fn is_timestamp(text: &str) -> bool {
-    let is_digits = |part: &str, most: usize| {
-        (1..=most).contains(&part.len()) && part.bytes().all(|digit| digit.is_ascii_digit())
+    let is_digits = |part: &str, max: usize| {
+        (1..=max).contains(&part.len()) && part.bytes().all(|digit| digit.is_ascii_digit())
     };
     let mut parts = text.splitn(3, '-');
     let (Some(year), Some(month), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
@@ -143,7 +143,7 @@ fn is_timestamp(text: &str) -> bool {
 }
 
 impl Scalar {
-    /// As JSON has it.
+    /// Converts it to JSON.
     pub(super) fn into_json(self) -> Result<Value, String> {
         Ok(match self {
             Self::Null => Value::Null,
@@ -151,16 +151,16 @@ impl Scalar {
             Self::Int(value) => value.into(),
             Self::Float(value) => match whole(value) {
                 Some(value) => value.into(),
-                None => Number::from_f64(value)
-                    .ok_or("a manifest cannot hold a number that is infinite or not a number")?
-                    .into(),
+                None => {
+                    Number::from_f64(value).ok_or("infinity and NaN are not allowed in a manifest")?.into()
+                }
             },
             Self::Text(text) => text.into(),
         })
     }
 }
 
-/// Go writes a float without a fraction as an integer.
+/// Returns a float without a fraction as an integer, as Go encodes it.
 fn whole(value: f64) -> Option<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     (value.fract() == 0.0 && value.abs() < LIMIT).then_some(value as i64)

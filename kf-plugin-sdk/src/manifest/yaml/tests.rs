@@ -15,7 +15,7 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn values_are_read_as_kubectl_reads_them() {
+fn values_match_kubectl() {
     let expected: Value = serde_json::from_str(MEANING).unwrap();
     let document = read(VALUES).unwrap().remove(0);
     for (group, expected) in expected.as_object().unwrap() {
@@ -25,7 +25,7 @@ fn values_are_read_as_kubectl_reads_them() {
 }
 
 #[test]
-fn number_beyond_64_bits_is_a_float_as_on_the_server() {
+fn integer_beyond_64_bits_is_float() {
     for text in ["9223372036854775808", "18446744073709551615", "18446744073709551616", "0xFFFFFFFFFFFFFFFF"]
     {
         assert!(read(text).unwrap()[0].is_f64(), "{text}");
@@ -34,37 +34,37 @@ fn number_beyond_64_bits_is_a_float_as_on_the_server() {
 }
 
 #[test]
-fn old_booleans_are_text_in_a_compiled_pipeline() {
+fn yaml_1_1_booleans_are_strings_in_compiled_pipeline() {
     let read = |text| documents(text, Dialect::Pipelines).unwrap().remove(0);
     assert_eq!(read("[y, n, yes, off, true, 0400, 1.0]"), json!(["y", "n", "yes", "off", true, 256, 1]));
     assert_eq!(read("{y: 1, n: 2}"), json!({ "y": 1, "n": 2 }));
 }
 
 #[test]
-fn what_has_no_meaning_is_refused_with_its_line() {
+fn invalid_value_is_refused_with_line() {
     for (text, expected) in [
-        ("a: 1\nb: 2\na: 3\n", "line 3: `a` is given twice, first in line 1"),
-        ("{\"a\": 1,\n\"a\": 2}", "line 2: `a` is given twice, first in line 1"),
-        ("{1: a, \"1\": b}", "line 1: `1` is given twice, first in line 1"),
-        ("on: a\nyes: b\n", "line 2: `true` is given twice, first in line 1"),
-        ("a: 1\n~: 2\n", "line 2: a key is null; quote it if it is text"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: duplicate key `a`, first on line 1"),
+        ("{\"a\": 1,\n\"a\": 2}", "line 2: duplicate key `a`, first on line 1"),
+        ("{1: a, \"1\": b}", "line 1: duplicate key `1`, first on line 1"),
+        ("on: a\nyes: b\n", "line 2: duplicate key `true`, first on line 1"),
+        ("a: 1\n~: 2\n", "line 2: null key; quote it if it is a string"),
         ("? [a]\n: b\n", "line 1: a key cannot be a list"),
         (
             "a: 1\nb: {{ .Values.x }}\n",
-            "line 2: a key cannot be a mapping; a template such as {{ … }} has to be rendered first",
+            "line 2: a key cannot be a mapping; a template such as {{ … }} must be rendered first",
         ),
-        ("a: .inf\n", "line 1: a manifest cannot hold a number that is infinite or not a number"),
+        ("a: .inf\n", "line 1: infinity and NaN are not allowed in a manifest"),
         ("a: !!int x\n", "line 1: `x` is not of type !!int"),
         ("a: !!bool 1\n", "line 1: `1` is not of type !!bool"),
         ("a: !!timestamp x\n", "line 1: `x` is not of type !!timestamp"),
-        ("a: !!binary \"?\"\n", "line 1: the value of type !!binary is not valid base64"),
+        ("a: !!binary \"?\"\n", "line 1: invalid base64 in a !!binary value"),
         ("a: &a {b: *a}\n", "line 1: an anchor contains itself"),
         (
             "a: &a 1\n---\nb: *a\n",
             "is not valid YAML: line 3 column 4: while parsing node, found unknown anchor",
         ),
-        ("<<: 1\n", "line 1: `<<` takes a mapping or a list of mappings"),
-        ("<<: [1]\n", "line 1: `<<` takes a mapping or a list of mappings"),
+        ("<<: 1\n", "line 1: `<<` requires a mapping or a list of mappings"),
+        ("<<: [1]\n", "line 1: `<<` requires a mapping or a list of mappings"),
         (
             "a:\n\tb: 1\n",
             "is not valid YAML: line 2 column 2: tabs disallowed within this context (block indentation)",
@@ -79,7 +79,7 @@ fn what_has_no_meaning_is_refused_with_its_line() {
 }
 
 #[test]
-fn values_of_json_follow_each_other_with_or_without_a_separator() {
+fn json_values_are_read_with_or_without_separator() {
     let both = [json!({ "a": 1 }), json!({ "b": { "c": [2] } })];
     for text in [
         "{\"a\":1}{\"b\":{\"c\":[2]}}",
@@ -98,12 +98,12 @@ fn values_of_json_follow_each_other_with_or_without_a_separator() {
     assert_eq!(read(&format!("{{\"{long}\": 1}}")).unwrap(), [json!({ long: 1 })]);
     assert_eq!(
         refused("{\"a\":1}\n{\"b\":2}\n{\"c\":3,\n\"c\":4}"),
-        "line 4: `c` is given twice, first in line 3"
+        "line 4: duplicate key `c`, first on line 3"
     );
 }
 
 #[test]
-fn documents_that_hold_nothing_are_left_out() {
+fn null_documents_are_skipped() {
     for text in ["", "# a comment\n", "---\n", "---\n---\n", "null\n", "~\n---\n...\n"] {
         assert_eq!(read(text).unwrap(), [Value::Null; 0], "{text:?}");
     }
@@ -112,7 +112,7 @@ fn documents_that_hold_nothing_are_left_out() {
 }
 
 #[test]
-fn aliases_expand_to_a_bounded_size() {
+fn size_of_expanded_aliases_is_limited() {
     let ten = |name: &str| format!("[{}]", [name; 10].join(","));
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for (from, to) in [("*a", "b"), ("*b", "c"), ("*c", "d"), ("*d", "e"), ("*e", "f")] {
@@ -131,7 +131,7 @@ fn aliases_expand_to_a_bounded_size() {
 }
 
 #[test]
-fn size_and_depth_of_a_file_are_bounded() {
+fn size_and_depth_of_file_are_limited() {
     assert!(
         refused(&format!("[{}]", ["{}"; 30_000].join(","))).ends_with("the file has more than 120000 values")
     );
@@ -144,7 +144,7 @@ fn size_and_depth_of_a_file_are_bounded() {
 }
 
 #[test]
-fn text_may_have_a_byte_order_mark_and_be_utf_16() {
+fn utf_16_and_byte_order_marks_are_decoded() {
     let text = "a: ü🙂\n";
     let units = |unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
     for bytes in [
@@ -160,7 +160,7 @@ fn text_may_have_a_byte_order_mark_and_be_utf_16() {
     }
 }
 
-/// What people's files are made of, and what breaks them, between `¦`.
+/// Fragments of valid and invalid files, separated by `¦`.
 const PIECES: &str = "a¦b: ¦- ¦{¦}¦[¦]¦,¦:¦\n¦\n  ¦\n    ¦\t¦ ¦---\n¦...\n¦# c¦&x ¦*x¦<<: ¦!!int ¦!!binary ¦!l ¦! ¦%YAML 1.1\n\
     ¦%TAG ! x\n¦|¦>¦|+\n¦>-\n  ¦\"¦'¦\\¦\\u12¦\\ud83d¦0400¦yes¦~¦.inf¦1_000¦1e999¦-0¦2001-01-01¦{\"a\":1}\
     ¦kind: List\nitems:\n¦? ¦\u{feff}¦\u{85}¦\u{2028}¦\0¦\r¦🙂¦{{ x }}¦@¦`¦=";
@@ -169,17 +169,17 @@ fn piece() -> impl Strategy<Value = &'static str> {
     prop::sample::select(PIECES.split('¦').collect::<Vec<_>>())
 }
 
-fn line_of_an_error(error: &YamlError, text: &str) -> bool {
+fn line_is_in_text(error: &YamlError, text: &str) -> bool {
     let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
     (0..=lines + 1).contains(&error.line)
 }
 
-fn never_more_than_one_clear_error(text: &str) -> Result<(), TestCaseError> {
+fn check_values_or_one_clear_error(text: &str) -> Result<(), TestCaseError> {
     for dialect in [Dialect::Kubernetes, Dialect::Pipelines] {
         match documents(text, dialect) {
             Ok(documents) => {
                 prop_assert!(documents.iter().all(|document| !document.is_null()));
-                // What was read is read again from its JSON.
+                // The values round-trip through JSON.
                 let json: String = documents.iter().map(Value::to_string).collect();
                 if json.starts_with('{') && documents.iter().all(Value::is_object) {
                     prop_assert_eq!(super::documents(&json, dialect), Ok(documents));
@@ -187,7 +187,7 @@ fn never_more_than_one_clear_error(text: &str) -> Result<(), TestCaseError> {
             }
             Err(error) => {
                 let message = error.to_string();
-                prop_assert!(line_of_an_error(&error, text), "{}: {:?}", message, text);
+                prop_assert!(line_is_in_text(&error, text), "{}: {:?}", message, text);
                 prop_assert!(
                     message.starts_with(" line ") || message.starts_with(" is not valid YAML: line ")
                 );
@@ -205,10 +205,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn pieces_in_any_order_give_values_or_one_clear_error(
+    fn random_fragments_give_values_or_one_clear_error(
         pieces in prop::collection::vec(piece(), 0..40),
     ) {
-        never_more_than_one_clear_error(&pieces.concat())?;
+        check_values_or_one_clear_error(&pieces.concat())?;
     }
 
     #[test]
@@ -221,18 +221,18 @@ proptest! {
             let end = (start + removed).min(text.len());
             text.splice(start..end, piece.chars());
         }
-        never_more_than_one_clear_error(&text.into_iter().collect::<String>())?;
+        check_values_or_one_clear_error(&text.into_iter().collect::<String>())?;
     }
 
     #[test]
-    fn any_text_gives_values_or_one_clear_error(text in any::<String>()) {
-        never_more_than_one_clear_error(&text)?;
+    fn random_text_gives_values_or_one_clear_error(text in any::<String>()) {
+        check_values_or_one_clear_error(&text)?;
     }
 
     #[test]
-    fn any_bytes_are_text_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Some(text) = decode(bytes) {
-            never_more_than_one_clear_error(&text)?;
+            check_values_or_one_clear_error(&text)?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which logs of a component a person wants.
+//! Choosing the logs of a workload.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,56 +9,55 @@ use crate::objects::Object;
 use crate::workloads::katib::is_suggestion;
 use crate::workloads::{Component, Rank, container};
 
-/// Ranks whose logs are shown together unless all are asked for. More than that is no reading.
-pub(super) const MOST_RANKS: usize = 16;
+/// The maximum number of ranks whose logs are shown together by default.
+pub(super) const MAX_RANKS: usize = 16;
 
-/// Which logs, and how much of them.
+/// A choice of logs, and which part of them.
 #[derive(Clone, Debug, Default)]
 pub struct LogChoice {
-    /// Stays until the end; else prints what is there.
+    /// Follows the logs until they end, instead of printing what is available.
     pub follow: bool,
-    /// Every rank, step and container.
+    /// Shows all ranks, steps and containers.
     pub all: bool,
     pub rank: Option<u32>,
-    /// Of a training job: `node`, `launcher`, `dataset-initializer`, `model-initializer`; of a legacy
-    /// one its role, such as `worker`.
+    /// A step of a training job (`node`, `launcher`, `dataset-initializer`, `model-initializer`), or a role of a legacy
+    /// job, such as `worker`.
     pub step: Option<String>,
     pub container: Option<String>,
     pub tail: Option<u32>,
     pub since: Option<Duration>,
-    /// The run before the last restart.
+    /// Shows the run before the last restart.
     pub previous: bool,
     pub timestamps: bool,
-    /// Starts every line with the component's name, where logs of several are shown.
+    /// Prefixes lines with the name of the workload, for logs of several workloads.
     pub with_name: bool,
 }
 
-/// A pod whose log is wanted.
+/// A pod whose log was chosen.
 pub(super) struct Chosen<'p> {
     pub(super) rank: Rank,
     pub(super) pod: &'p Object,
 }
 
-/// What is left out of the picture.
+/// Pods whose logs were omitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum LeftOut {
-    Nothing,
-    /// All ranks but the first of so many.
+pub(super) enum Omitted {
+    None,
+    /// All ranks but the first; the total number of ranks.
     OtherRanks(usize),
-    /// All pods but the newest of so many.
+    /// All pods but the newest; the total number of pods.
     OtherPods(usize),
 }
 
 impl LogChoice {
-    /// The newest pod of each rank that was chosen, in order of rank; those without a number in the order of time,
-    /// where the component `ends`: they are attempts, one after the other. `ranks` is how many there will be, if that
-    /// is known.
+    /// Chooses the newest pod of each rank, sorted by rank. Pods without an index, in a workload that runs to completion,
+    /// are consecutive attempts and sorted by time. `ranks` is the expected number of ranks, if known.
     pub(super) fn of<'p>(
         &self,
         component: &Component,
         pods: impl Iterator<Item = &'p Object>,
         ranks: Option<i64>,
-    ) -> (Vec<Chosen<'p>>, LeftOut) {
+    ) -> (Vec<Chosen<'p>>, Omitted) {
         let mut newest: BTreeMap<Rank, &Object> = BTreeMap::new();
         for pod in pods.filter(|pod| !is_suggestion(pod)) {
             let known = newest.entry(component.rank_of(pod)).or_insert(pod);
@@ -76,16 +75,16 @@ impl LogChoice {
             step && (self.rank.is_none() || rank.index == self.rank)
         });
         let expected = ranks.and_then(|ranks| usize::try_from(ranks).ok()).unwrap_or(0).max(newest.len());
-        let left_out = if self.all || self.rank.is_some() || expected <= MOST_RANKS {
-            LeftOut::Nothing
+        let omitted = if self.all || self.rank.is_some() || expected <= MAX_RANKS {
+            Omitted::None
         } else if newest.keys().any(|rank| rank.index.is_some()) {
             newest.retain(|rank, _| rank.index == Some(0));
-            LeftOut::OtherRanks(expected)
+            Omitted::OtherRanks(expected)
         } else {
             let last = newest.iter().min_by_key(|(rank, pod)| (Reverse(pod.created()), (*rank).clone()));
             let last = last.map(|(rank, _)| rank.clone());
             newest.retain(|rank, _| Some(rank) == last.as_ref());
-            LeftOut::OtherPods(expected)
+            Omitted::OtherPods(expected)
         };
         let mut chosen: Vec<_> = newest.into_iter().map(|(rank, pod)| Chosen { rank, pod }).collect();
         if component.kind.ends() {
@@ -94,11 +93,11 @@ impl LogChoice {
                 (rank.trial.clone(), rank.step.clone(), rank.index, began, rank.pod.clone())
             });
         }
-        (chosen, left_out)
+        (chosen, omitted)
     }
 
-    /// The containers of a pod whose logs are wanted, in the order they run: where an init container failed, that one,
-    /// for those after it never ran.
+    /// Chooses the containers of a pod, in the order they run. If an init container failed, it is chosen, as the later
+    /// containers never ran.
     pub(super) fn containers(&self, component: &Component, pod: &Object) -> Result<Vec<String>> {
         if !self.all || self.container.is_some() {
             let one = container::choose_log(pod, component, self.container.as_deref())?;
@@ -110,7 +109,7 @@ impl LogChoice {
         Ok(names.filter_map(|container| container.get("name")?.as_str().map(str::to_owned)).collect())
     }
 
-    /// A rank beyond the last would be waited for in vain.
+    /// Refuses a rank beyond the last, which would never start.
     pub(super) fn check_rank(&self, component: &Component, ranks: Option<i64>) -> Result<()> {
         let (Some(rank), None, Some(ranks)) = (self.rank, &self.step, ranks) else { return Ok(()) };
         let last = ranks.max(1) - 1;
@@ -118,6 +117,6 @@ impl LogChoice {
             return Ok(());
         }
         let which = if last == 0 { "only rank 0".to_owned() } else { format!("ranks 0 to {last}") };
-        Err(Error::invalid(format!("{} has no rank {rank}, it has {which}", component.name)))
+        Err(Error::invalid(format!("{} has no rank {rank}; it has {which}", component.name)))
     }
 }

@@ -1,4 +1,4 @@
-//! Staying with a component until it ends, with its logs if wanted.
+//! Following a workload until it ends, optionally with its logs.
 
 mod choice;
 mod streams;
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use streams::Streams;
 
-use super::failure::{Failures, LastWords};
+use super::failure::{FailureLog, Failures};
 use super::katib::is_suggestion;
-use super::refused::is_final;
+use super::permanent::is_permanent;
 use super::verdict::{NO_PODS, refusal};
 use super::{
     Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, own_experiments, pod_state,
@@ -26,45 +26,44 @@ use crate::kf::Kf;
 use crate::objects::{Change, Object, Reflector};
 use crate::ui::Progress;
 
-/// How often events are read anew while nothing runs: they say why, and come without a change of
-/// the pod.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The interval at which events are refreshed while no pod is running, as they arrive without a change of the pod.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why following stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The component ended.
+    /// The workload ended.
     Ended(Outcome),
-    /// It stays, but someone stopped it: it has no pods, and will have none.
+    /// The workload is stopped, so it will not have any pods.
     Stopped,
-    /// Everything that was asked for has been printed; the component may go on.
+    /// All requested logs have been printed; the workload may still be running.
     Printed,
-    /// There is nothing to print yet, and it was not asked to stay; see [`Follow::why`].
+    /// There are no logs yet, and they are not followed; see [`Follow::why`].
     NotStarted,
-    /// Someone deleted it.
+    /// The workload was deleted.
     Deleted,
 }
 
-/// Stays with a component until it ends.
+/// Follows a workload until it ends.
 pub struct Follow<'a> {
     kf: &'a Kf,
     component: Component,
     streams: Option<Streams>,
     ranks: Option<i64>,
     pods: BTreeMap<String, Object>,
-    /// The trials of an experiment that `kf tune` runs itself; it has no object of its own.
+    /// The trials of an experiment that `kf tune` runs itself, which has no object on the server.
     trials: BTreeMap<String, Object>,
     events: Events,
-    /// Kueue's workloads, while the component waits for one.
+    /// The Kueue workloads, while the workload is queued.
     queue: Vec<Object>,
     failures: Failures,
     deleted: bool,
-    /// What was last said to be waited for where no progress is shown.
-    told: String,
+    /// The last note about what is waited for, printed if no progress is shown.
+    last_note: String,
 }
 
 impl<'a> Follow<'a> {
-    /// Stays with it, without logs.
+    /// Follows a workload without logs.
     pub fn new(kf: &'a Kf, component: Component) -> Self {
         Self {
             kf,
@@ -77,147 +76,146 @@ impl<'a> Follow<'a> {
             queue: Vec::new(),
             failures: Failures::default(),
             deleted: false,
-            told: String::new(),
+            last_note: String::new(),
         }
     }
 
-    /// Copies logs to stdout meanwhile.
+    /// Also copies logs to stdout.
     #[must_use]
     pub fn with_logs(mut self, choice: LogChoice) -> Self {
         self.streams = Some(Streams::new(choice));
         self
     }
 
-    /// Says how many ranks there will be, for who knows it; else the component's spec or its job set is
-    /// asked.
+    /// Sets the expected number of ranks. By default it is read from the spec of the workload or its job set.
     #[must_use]
     pub fn with_ranks(mut self, ranks: i64) -> Self {
         self.ranks = Some(ranks);
         self
     }
 
-    /// The component as it was last seen.
+    /// Returns the workload as it was last seen.
     pub fn component(&self) -> &Component {
         &self.component
     }
 
-    /// Its pods as they were last seen.
+    /// Iterates over its pods as they were last seen.
     pub fn pods(&self) -> impl Iterator<Item = &Object> {
         self.pods.values().filter(|pod| !is_suggestion(pod))
     }
 
-    /// What the pod that failed first said last, if one failed.
-    pub fn last_words(&self) -> Option<&LastWords> {
+    /// Returns the end of the log of the pod that failed first, if one failed.
+    pub fn last_words(&self) -> Option<&FailureLog> {
         self.failures.last_words()
     }
 
-    /// Whether any log has been copied.
+    /// Returns whether any log has been copied.
     pub fn has_printed(&self) -> bool {
         self.streams.as_ref().is_some_and(Streams::has_printed)
     }
 
-    /// Logs of pods that have ended that cannot be had any more, and why.
+    /// Returns messages about logs of ended pods that are no longer available.
     pub fn lost_logs(&self) -> &[String] {
         self.streams.as_ref().map(Streams::lost).unwrap_or_default()
     }
 
-    /// Why it is not running, as far as can be found out. Costs a call or a few.
+    /// Returns why it is not running, if that can be determined. Needs one or a few calls.
     pub fn why(&self) -> Option<String> {
         let mut verdict = self.verdict();
         verdict.investigate(self.kf, &self.events);
         verdict.why
     }
 
-    /// How it is doing, as far as it was last seen.
+    /// Returns its state as it was last seen.
     pub fn verdict(&self) -> Verdict {
         let pods: Vec<_> = self.pods.values().cloned().collect();
         self.component.judge_queued(&pods, &self.queue, &self.events)
     }
 
-    /// Blocks until the component has ended and its logs have been copied.
+    /// Blocks until the workload has ended and its logs have been copied.
     pub fn run(&mut self) -> Result<Stop> {
         let mut watches = self.begin()?;
         loop {
-            if let Some(stop) = self.look(&mut watches)? {
+            if let Some(stop) = self.poll(&mut watches)? {
                 return Ok(stop);
             }
             let changes = self.changes(&watches);
             let ready = self.kf.wait(&changes.iter().collect::<Vec<_>>());
             if ready.is_empty() {
-                return Err(self.lost());
+                return Err(self.timed_out());
             }
-            self.take(&mut watches, &ready)?;
+            self.handle(&mut watches, &ready)?;
         }
     }
 
-    /// Reads the component and its pods, and watches both from there.
+    /// Lists the workload and its pods, and starts watching them.
     fn begin(&mut self) -> Result<Watches> {
         self.ranks = self.count_ranks();
         if let Some(streams) = &self.streams {
             streams.choice.check_rank(&self.component, self.ranks)?;
         }
         let (itself, component) = Reflector::open(self.kf, self.component.itself(self.kf))?;
-        self.take_component(vec![Change::All(itself)]);
+        self.apply_component(vec![Change::All(itself)]);
         let (found, pods) = Reflector::open(self.kf, self.component.pod_selection(self.kf))?;
-        self.take_pods(vec![Change::All(found)]);
+        self.apply_pods(vec![Change::All(found)]);
         self.events = Events::read(self.kf)?;
-        self.look_at_queue()?;
-        let look_again = self.kf.now().plus(LOOK_AGAIN);
-        Ok(Watches { component, pods, look_again, progress: None, waits: None })
+        self.refresh_queue()?;
+        let refresh_at = self.kf.now().plus(REFRESH_INTERVAL);
+        Ok(Watches { component, pods, refresh_at, progress: None, waits: None })
     }
 
-    /// Opens the logs that are due, and answers why to stop, if there is a reason; says what is waited for if not.
-    fn look(&mut self, watches: &mut Watches) -> Result<Option<Stop>> {
+    /// Opens the logs that are due and returns the reason to stop, if there is one. Otherwise updates the progress.
+    fn poll(&mut self, watches: &mut Watches) -> Result<Option<Stop>> {
         self.open_logs()?;
         if let Some(stop) = self.stop()? {
             return Ok(Some(stop));
         }
         watches.waits = match watches.lost() {
-            Some(error) => Some(format!("{error}; trying again")),
+            Some(error) => Some(format!("{error}; retrying")),
             None => self.waits(),
         };
         match &watches.waits {
-            Some(waits) => say(self.kf, &mut watches.progress, waits),
+            Some(waits) => show_progress(self.kf, &mut watches.progress, waits),
             None => watches.progress = None,
         }
         Ok(None)
     }
 
-    /// What [`Follow::take`] takes: the watches, the timer and the ends of logs.
+    /// Returns the sources that [`Follow::handle`] handles: the watches, the timer and the ends of logs.
     fn changes(&self, watches: &Watches) -> Vec<Pollable> {
         let ends = self.streams.as_ref().map(Streams::ends).unwrap_or_default();
-        let look_again = self.kf.after(watches.look_again.since(self.kf.now()));
-        let first = [watches.component.subscribe(), watches.pods.subscribe(), look_again];
+        let refresh = self.kf.after(watches.refresh_at.since(self.kf.now()));
+        let first = [watches.component.subscribe(), watches.pods.subscribe(), refresh];
         first.into_iter().chain(ends).collect()
     }
 
-    /// Takes what is ready, by its position in [`Follow::changes`].
-    fn take(&mut self, watches: &mut Watches, ready: &[usize]) -> Result<()> {
-        // Logs first, from the back: taking one out moves those behind it.
+    /// Handles the sources that are ready, by their positions in [`Follow::changes`].
+    fn handle(&mut self, watches: &mut Watches, ready: &[usize]) -> Result<()> {
+        // In reverse order, because closing a log moves those after it.
         for index in ready.iter().rev().filter_map(|index| index.checked_sub(3)) {
             if let Some(streams) = &mut self.streams {
                 streams.close(self.kf, index)?;
             }
         }
         if ready.contains(&0) {
-            self.take_component(watches.component.changes()?);
+            self.apply_component(watches.component.changes()?);
         }
         if ready.contains(&1) {
-            self.take_pods(watches.pods.changes()?);
+            self.apply_pods(watches.pods.changes()?);
         }
         if ready.contains(&2) {
-            // A server that is away is waited for by the watches.
+            // The watches already wait for an unavailable server.
             if watches.pods.lost().is_none() && !self.is_running() {
-                self.look_again()?;
+                self.refresh()?;
             }
-            watches.look_again = self.kf.now().plus(LOOK_AGAIN);
-            self.tell(watches.waits.take());
+            watches.refresh_at = self.kf.now().plus(REFRESH_INTERVAL);
+            self.note_wait(watches.waits.take());
         }
         Ok(())
     }
 
-    fn lost(&self) -> Error {
-        Error::timed_out(format!("nothing more was heard of {}", self.component.name))
+    fn timed_out(&self) -> Error {
+        Error::timed_out(format!("timed out waiting for {}", self.component.name))
     }
 
     fn open_logs(&mut self) -> Result<()> {
@@ -231,13 +229,13 @@ impl<'a> Follow<'a> {
         self.streams.as_ref().is_some_and(Streams::are_open)
     }
 
-    /// Whether there is nothing left to wait for.
+    /// Returns the reason to stop, if there is one.
     fn stop(&mut self) -> Result<Option<Stop>> {
         if self.logs_are_open() {
             return Ok(None);
         }
         let printed = self.streams.as_ref().is_some_and(|streams| {
-            // An earlier run is there now or never.
+            // The log of a previous run is available now or never.
             let choice = &streams.choice;
             !choice.follow && (streams.has_printed() || (choice.previous && !self.pods.is_empty()))
         });
@@ -251,16 +249,16 @@ impl<'a> Follow<'a> {
             return Ok(Some(Stop::Stopped));
         }
         let Some(outcome) = outcome(&self.component.object) else {
-            if let Some(refused) = self.refused() {
-                return Ok(Some(Stop::Ended(refused)));
+            if let Some(failure) = self.creation_failure() {
+                return Ok(Some(Stop::Ended(failure)));
             }
             let stays = self.streams.as_ref().is_none_or(|streams| streams.choice.follow);
             return Ok((!stays).then_some(Stop::NotStarted));
         };
         if self.streams.is_some() || !outcome.succeeded {
-            // The end and the last pods' last changes come on two watches, in any order.
+            // The end of the workload and the last changes of its pods arrive on two watches, in any order.
             match self.component.pods(self.kf) {
-                Ok(pods) => self.take_pods(vec![Change::All(pods)]),
+                Ok(pods) => self.apply_pods(vec![Change::All(pods)]),
                 Err(error) if error.may_pass() => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -269,8 +267,8 @@ impl<'a> Follow<'a> {
         Ok((!self.logs_are_open()).then_some(Stop::Ended(outcome)))
     }
 
-    /// The end of a component whose pods can never be made. Its controller keeps retrying, and no condition says so.
-    fn refused(&self) -> Option<Outcome> {
+    /// Returns an outcome if the pods can never be created. The controller keeps retrying, and no condition says so.
+    fn creation_failure(&self) -> Option<Outcome> {
         if !self.pods.is_empty() || !self.component.kind.ends() || self.component.is_held() {
             return None;
         }
@@ -279,7 +277,7 @@ impl<'a> Follow<'a> {
             self.events.warning_like("Job", &below, self.component.object.created())
         };
         let (reason, message) = self.events.warning(&self.component.object).or_else(of_jobs)?;
-        is_final(message).then(|| Outcome {
+        is_permanent(message).then(|| Outcome {
             succeeded: false,
             reason: reason.to_owned(),
             message: refusal(message),
@@ -287,7 +285,7 @@ impl<'a> Follow<'a> {
         })
     }
 
-    /// What is waited for; none while logs come.
+    /// Returns what is waited for; `None` while logs are open.
     fn waits(&self) -> Option<String> {
         if self.logs_are_open() {
             return None;
@@ -296,22 +294,22 @@ impl<'a> Follow<'a> {
         let why = self.verdict().why.filter(|why| why != NO_PODS);
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         if self.streams.is_none() && self.is_running() {
-            // How far it is and how long it will take, where its runtime tells.
+            // With progress and remaining time, if the runtime reports them.
             return Some(format!("{name} is running{why}"));
         }
         Some(format!("waiting for pods of {name}{why}"))
     }
 
-    /// Says what is waited for where no progress is shown, each time it is something else.
-    fn tell(&mut self, waits: Option<String>) {
-        // How far a job is changes all the time, and between two runs of a container there may be nothing to say.
+    /// Prints a note about what is waited for if no progress is shown and it has changed.
+    fn note_wait(&mut self, waits: Option<String>) {
+        // The progress of a job changes all the time, and between two runs of a container there may be no reason.
         let is_running = self.streams.is_none() && self.is_running();
-        let says_nothing = |waits: &String| self.has_printed() && !waits.contains(": ");
-        let news = waits.filter(|waits| !is_running && !says_nothing(waits) && *waits != self.told);
+        let has_no_reason = |waits: &String| self.has_printed() && !waits.contains(": ");
+        let news = waits.filter(|waits| !is_running && !has_no_reason(waits) && *waits != self.last_note);
         let Some(waits) = news else { return };
         if !self.kf.context().interactive {
             self.kf.note(&waits);
-            self.told = waits;
+            self.last_note = waits;
         }
     }
 
@@ -319,7 +317,7 @@ impl<'a> Follow<'a> {
         self.pods.values().any(|pod| pod_state(pod) == PodState::Running && !is_suggestion(pod))
     }
 
-    /// How many ranks there will be, as far as that can be known before the pods.
+    /// Returns the expected number of ranks, if it is known before the pods exist.
     fn count_ranks(&self) -> Option<i64> {
         self.ranks.or_else(|| self.component.ranks()).or_else(|| match self.component.kind {
             ComponentKind::TrainJob => self.nodes_of_job_set(),
@@ -327,7 +325,7 @@ impl<'a> Follow<'a> {
         })
     }
 
-    /// A training job without a number of nodes takes its runtime's; its job set has it.
+    /// Reads the number of nodes from the job set, for a training job that gets it from its runtime.
     fn nodes_of_job_set(&self) -> Option<i64> {
         let job_set = self.kf.api(ComponentKind::JobSet.kind()).get(&self.component.name).ok()?;
         let step = job_set
@@ -339,23 +337,23 @@ impl<'a> Follow<'a> {
         Some(number("/replicas").unwrap_or(1).saturating_mul(nodes))
     }
 
-    // ---- what the cluster says ----
+    // ---- changes ----
 
-    fn look_at_queue(&mut self) -> Result<()> {
+    fn refresh_queue(&mut self) -> Result<()> {
         let waits = self.pods.is_empty() && self.component.kind.ends() && self.component.is_held();
         self.queue = if waits { self.component.workloads(self.kf)? } else { Vec::new() };
         Ok(())
     }
 
-    /// A server that goes away just now is waited for by the watches.
-    fn look_again(&mut self) -> Result<()> {
-        self.events.renew(self.kf)?;
-        self.look_at_queue()
+    /// Refreshes what is not watched.
+    fn refresh(&mut self) -> Result<()> {
+        self.events.refresh(self.kf)?;
+        self.refresh_queue()
     }
 
-    fn take_component(&mut self, changes: Vec<Change>) {
+    fn apply_component(&mut self, changes: Vec<Change>) {
         if self.component.is_own_experiment() {
-            return self.take_trials(changes);
+            return self.apply_trials(changes);
         }
         for change in changes {
             match change {
@@ -369,7 +367,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    fn take_trials(&mut self, changes: Vec<Change>) {
+    fn apply_trials(&mut self, changes: Vec<Change>) {
         let named = |trial: Object| (trial.name().to_owned(), trial);
         for change in changes {
             match change {
@@ -384,7 +382,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    fn take_pods(&mut self, changes: Vec<Change>) {
+    fn apply_pods(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::All(mut pods) => {
@@ -409,10 +407,10 @@ impl<'a> Follow<'a> {
 struct Watches {
     component: Reflector,
     pods: Reflector,
-    /// When to read again what no watch reports.
-    look_again: Timestamp,
+    /// When to refresh what is not watched.
+    refresh_at: Timestamp,
     progress: Option<Progress>,
-    /// What was waited for at the last look.
+    /// What was waited for at the last poll.
     waits: Option<String>,
 }
 
@@ -422,7 +420,7 @@ impl Watches {
     }
 }
 
-fn say(kf: &Kf, progress: &mut Option<Progress>, label: &str) {
+fn show_progress(kf: &Kf, progress: &mut Option<Progress>, label: &str) {
     match progress {
         Some(progress) => progress.say(label),
         None => *progress = Some(kf.progress(label)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::choice::{Chosen, LeftOut, LogChoice};
+use super::choice::{Chosen, LogChoice, Omitted};
 use crate::border::Pollable;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
@@ -11,30 +11,31 @@ use crate::objects::Object;
 use crate::workloads::container::{self, Run};
 use crate::workloads::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
 
-/// Watches and logs that a run may hold.
+/// The maximum number of streams of a run.
 const MAX_STREAMS: usize = 64;
 
-/// Logs copied at once. The watches need some streams too.
+/// The maximum number of logs copied at once. The watches need streams too.
 const MAX_LOGS: usize = 48;
 
 /// Opens logs as containers start, and closes them as they end.
 pub(super) struct Streams {
     pub(super) choice: LogChoice,
-    /// How many may be open at once.
+    /// The maximum number of open logs.
     max_open: usize,
-    /// The last run that was opened of each pod's container.
+    /// The last opened run of each container.
     opened: BTreeMap<(String, String), Run>,
-    /// What they were called: a rank may get another pod.
+    /// The labels of all opened logs, to detect a new pod of the same rank.
     labels: BTreeSet<String>,
     open: Vec<Open>,
     prefixed: bool,
-    /// Failed init containers that were told of, by pod and name.
+    /// The failed init containers that were reported, by pod and name.
     failed_inits: BTreeSet<(String, String)>,
-    /// Runs whose logs cannot be had any more, and what was said of it.
-    gone: BTreeSet<((String, String), Run)>,
+    /// The runs whose logs are no longer available.
+    unavailable: BTreeSet<((String, String), Run)>,
+    /// The messages about them.
     lost: Vec<String>,
-    told_of_most: bool,
-    told_of_left_out: bool,
+    warned_of_limit: bool,
+    noted_omitted: bool,
 }
 
 /// A log that is being copied.
@@ -43,8 +44,9 @@ struct Open {
     key: (String, String),
     label: String,
     log: Forwarding,
-    /// Whether the run had ended when its log was opened, and what is wrong with its pod.
+    /// Whether the run had ended when its log was opened.
     has_ended: bool,
+    /// Why its pod ended.
     trouble: Option<String>,
 }
 
@@ -58,26 +60,26 @@ impl Streams {
             open: Vec::new(),
             prefixed: false,
             failed_inits: BTreeSet::new(),
-            gone: BTreeSet::new(),
+            unavailable: BTreeSet::new(),
             lost: Vec::new(),
-            told_of_most: false,
-            told_of_left_out: false,
+            warned_of_limit: false,
+            noted_omitted: false,
         }
     }
 
-    /// Leaves room for those of so many components in all. Each has two watches, and the log of a pod that failed is
-    /// read beside them.
+    /// Limits the open logs so that several workloads share the streams. Each needs two watches, and one log of a failed
+    /// pod is read besides.
     pub(super) fn among(self, components: usize) -> Self {
         let room = MAX_STREAMS.saturating_sub(2 * components + 1);
         Self { max_open: MAX_LOGS.min(room) / components.max(1), ..self }
     }
 
-    /// Whether any log has been copied.
+    /// Returns whether any log has been copied.
     pub(super) fn has_printed(&self) -> bool {
-        self.opened.iter().any(|(key, run)| !self.gone.contains(&(key.clone(), *run)))
+        self.opened.iter().any(|(key, run)| !self.unavailable.contains(&(key.clone(), *run)))
     }
 
-    /// Logs that cannot be had any more.
+    /// Returns messages about logs that are no longer available.
     pub(super) fn lost(&self) -> &[String] {
         &self.lost
     }
@@ -86,7 +88,7 @@ impl Streams {
         !self.open.is_empty()
     }
 
-    /// One for each open log, ready at its end.
+    /// Returns a source for each open log, ready at its end.
     pub(super) fn ends(&self) -> Vec<Pollable> {
         self.open.iter().map(|open| open.log.subscribe()).collect()
     }
@@ -99,9 +101,9 @@ impl Streams {
         pods: &BTreeMap<String, Object>,
         ranks: Option<i64>,
     ) -> Result<()> {
-        let (chosen, left_out) = self.choice.of(component, pods.values(), ranks);
-        self.tell_left_out(kf, component, left_out);
-        let several = left_out == LeftOut::Nothing && self.choice.rank.is_none() && ranks.unwrap_or(1) > 1;
+        let (chosen, omitted) = self.choice.of(component, pods.values(), ranks);
+        self.note_omitted(kf, component, omitted);
+        let several = omitted == Omitted::None && self.choice.rank.is_none() && ranks.unwrap_or(1) > 1;
         self.prefixed |= several || chosen.len() > 1 || self.choice.with_name;
         for Chosen { rank, pod } in chosen {
             let containers = self.choice.containers(component, pod)?;
@@ -117,7 +119,7 @@ impl Streams {
                     (true, true) if containers.len() > 1 => format!("{}/{container}", component.name),
                     (true, true) => component.name.clone(),
                 };
-                self.tell_failed_init(kf, pod, container, &label);
+                self.note_failed_init(kf, pod, container, &label);
                 if !self.open_container(kf, pod, container, label)? {
                     return Ok(());
                 }
@@ -126,26 +128,26 @@ impl Streams {
         Ok(())
     }
 
-    /// False if no more can be opened now.
+    /// Opens the log of a container, if it is due. Returns false if the limit of open logs is reached.
     fn open_container(&mut self, kf: &Kf, pod: &Object, container: &str, label: String) -> Result<bool> {
         let Some(run) = container::run(pod, container) else { return Ok(true) };
         if self.choice.previous && !container::has_previous(pod, container) {
             return Ok(true);
         }
         let key = (pod.uid().unwrap_or(pod.name()).to_owned(), container.to_owned());
-        if self.gone.contains(&(key.clone(), run)) {
+        if self.unavailable.contains(&(key.clone(), run)) {
             return Ok(true);
         }
         let before = self.opened.get(&key).copied();
-        // The lines of a run precede those of the next one.
+        // The log of a run must end before that of the next one is opened.
         if before == Some(run) || self.open.iter().any(|open| open.key == key) {
             return Ok(true);
         }
         let max_open = self.max_open;
         if self.open.len() >= max_open {
-            if !self.told_of_most {
-                self.told_of_most = true;
-                kf.warn(format!("{max_open} logs are shown at once; the next ones follow as these end"));
+            if !self.warned_of_limit {
+                self.warned_of_limit = true;
+                kf.warn(format!("showing {max_open} logs at once; the next ones follow as these end"));
             }
             return Ok(false);
         }
@@ -157,7 +159,7 @@ impl Streams {
             kf.note(format!("{label} {what}{how}; its new logs follow"));
         }
         if before.is_some_and(|before| before.saturating_add(1) < run) {
-            // A run that began and ended in between.
+            // A run that started and ended in between.
             self.copy(kf, pod, &key, &label, Part { again, previous: true })?;
         }
         let part = Part { again, previous: self.choice.previous };
@@ -167,14 +169,14 @@ impl Streams {
                 self.labels.insert(label);
             }
             Copied::NotYet => {}
-            Copied::Gone(why) => self.lose(&label, &why, key, run),
+            Copied::Gone(why) => self.mark_lost(&label, &why, key, run),
         }
         Ok(true)
     }
 
-    fn lose(&mut self, label: &str, why: &str, key: (String, String), run: Run) {
-        self.lost.push(format!("the log of {label} is gone: {why}"));
-        self.gone.insert((key, run));
+    fn mark_lost(&mut self, label: &str, why: &str, key: (String, String), run: Run) {
+        self.lost.push(format!("log of {label} is no longer available: {why}"));
+        self.unavailable.insert((key, run));
     }
 
     fn copy(
@@ -188,7 +190,7 @@ impl Streams {
         let missed = part.previous && !self.choice.previous;
         let ended = matches!(pod_state(pod), PodState::Complete | PodState::Failed);
         let has_ended = ended || part.previous || container::has_ended(pod, &key.1);
-        // Attempts run one after the other, and so they are shown.
+        // The logs of consecutive attempts are printed one after the other.
         let is_past_attempt = ended && rank_of(pod).is_unnumbered();
         let follow = self.choice.follow && !part.previous && !is_past_attempt;
         let mut request = kf
@@ -202,15 +204,15 @@ impl Streams {
         }
         let log = match request.open() {
             Ok(log) => log,
-            // What was missed may be gone by now.
+            // The log of a missed run may already be gone.
             Err(error) if missed && !is_fatal(&error) => return Ok(Copied::NotYet),
-            // Of a pod that was evicted, or whose node has cleaned up, nothing is left.
+            // An evicted pod, or one that its node has cleaned up, has no log.
             Err(error) if (has_ended && error.is(ErrorCode::NotFound)) || (ended && is_too_early(&error)) => {
                 return Ok(Copied::Gone(trouble(pod).unwrap_or(error.message)));
             }
-            // Between the status and the log the container may still be on its way.
+            // The container may not have started yet, despite its status.
             Err(error) if follow && !ended && is_too_early(&error) => return Ok(Copied::NotYet),
-            Err(error) if follow && is_away(&error) => return Ok(Copied::NotYet),
+            Err(error) if follow && is_unreachable(&error) => return Ok(Copied::NotYet),
             Err(error) => return Err(error.context(format!("the log of {}", pod.name()))),
         };
         let prefix = self.prefixed.then(|| format!("[{label}] "));
@@ -220,9 +222,9 @@ impl Streams {
             self.open.push(Open { key, label, log: forwarding, has_ended, trouble });
             return Ok(Copied::Begun);
         }
-        // One after the other: what is there is read by rank, not by time.
+        // Without follow, logs are printed one after the other.
         match forwarding.finish() {
-            // The node has nothing of it any more.
+            // The node no longer has the log.
             Err(error) if has_ended && error.is(ErrorCode::NotFound) => {
                 Ok(Copied::Gone(trouble(pod).unwrap_or(error.message)))
             }
@@ -239,20 +241,20 @@ impl Streams {
             Ok(_) => Ok(()),
             Err(error) if has_ended && error.is(ErrorCode::NotFound) => {
                 let run = self.opened.get(&key).copied().unwrap_or_default();
-                self.lose(&label, &trouble.unwrap_or(error.message), key, run);
+                self.mark_lost(&label, &trouble.unwrap_or(error.message), key, run);
                 Ok(())
             }
             Err(error) if is_fatal(&error) => Err(error),
-            // A node that goes away takes its log with it; the others go on.
+            // The log of a lost node ends; the others continue.
             Err(error) => {
-                kf.warn(format!("the log of {label} broke off: {error}"));
+                kf.warn(format!("log of {label} interrupted: {error}"));
                 Ok(())
             }
         }
     }
 
-    /// Says why it is not the container that was to be expected.
-    fn tell_failed_init(&mut self, kf: &Kf, pod: &Object, container: &str, label: &str) {
+    /// Prints a note if the log of a failed init container is shown instead.
+    fn note_failed_init(&mut self, kf: &Kf, pod: &Object, container: &str, label: &str) {
         let is_chosen = self.choice.container.is_some() || self.choice.all;
         if is_chosen || !container::is_init(pod, container) {
             return;
@@ -261,46 +263,46 @@ impl Streams {
         if self.failed_inits.insert(key) {
             let how =
                 container::failed_end(pod, container).map(|how| format!(" ({how})")).unwrap_or_default();
-            kf.note(format!("init container {container} of {label} failed{how}; its log is shown"));
+            kf.note(format!("init container {container} of {label} failed{how}; showing its log"));
         }
     }
 
-    fn tell_left_out(&mut self, kf: &Kf, component: &Component, left_out: LeftOut) {
-        if self.told_of_left_out {
+    fn note_omitted(&mut self, kf: &Kf, component: &Component, omitted: Omitted) {
+        if self.noted_omitted {
             return;
         }
         let name = &component.name;
-        match left_out {
-            LeftOut::Nothing => return,
-            LeftOut::OtherRanks(ranks) => kf.note(format!(
-                "{name} has {ranks} ranks and rank 0 is shown; --all shows them all, --rank N another"
+        match omitted {
+            Omitted::None => return,
+            Omitted::OtherRanks(ranks) => kf.note(format!(
+                "showing rank 0 of {ranks} ranks of {name}; --all shows all, --rank N another"
             )),
-            LeftOut::OtherPods(pods) => {
-                kf.note(format!("{name} has {pods} pods and the newest is shown; --all shows them all"));
+            Omitted::OtherPods(pods) => {
+                kf.note(format!("showing the newest of {pods} pods of {name}; --all shows all"));
             }
         }
-        self.told_of_left_out = true;
+        self.noted_omitted = true;
     }
 }
 
-/// What became of a log.
+/// The result of copying a log.
 enum Copied {
     Begun,
-    /// The container is not far enough.
+    /// The log is not available yet.
     NotYet,
-    /// It cannot be had any more.
+    /// The log is no longer available.
     Gone(String),
 }
 
-/// Which part of a container's log.
+/// Which part of the log of a container to copy.
 #[derive(Clone, Copy)]
 struct Part {
-    /// Not the first of its rank: it is shown from its start.
+    /// Not the first log of its rank, so it is shown from the start.
     again: bool,
     previous: bool,
 }
 
-/// Why a pod has ended.
+/// Returns why a pod has ended.
 fn trouble(pod: &Object) -> Option<String> {
     let ended = matches!(pod_state(pod), PodState::Complete | PodState::Failed);
     ended.then(|| pod_trouble(pod, &Events::default()))?.map(|trouble| trouble.text)
@@ -310,8 +312,8 @@ fn is_fatal(error: &Error) -> bool {
     matches!(error.code, ErrorCode::Budget | ErrorCode::Unauthenticated | ErrorCode::Forbidden)
 }
 
-/// The API server, not the node: of that the watches tell.
-fn is_away(error: &Error) -> bool {
+/// Returns whether the API server, not the node, is unreachable, which the watches report.
+fn is_unreachable(error: &Error) -> bool {
     matches!(error.code, ErrorCode::Unreachable | ErrorCode::TimedOut)
 }
 

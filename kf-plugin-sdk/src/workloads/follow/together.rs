@@ -1,15 +1,14 @@
-//! Staying with several components at once.
+//! Following several workloads at once.
 
 use super::{Follow, Stop, Watches};
 use crate::border::Pollable;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 
-/// Components that can be followed at once: each takes a part of the streams that a run may hold.
+/// The maximum number of workloads that can be followed at once, as they share the streams of a run.
 pub const MAX_TOGETHER: usize = 8;
 
-/// Stays with all of them until each has stopped, and tells `stopped` about each as it does. One that fails ends none
-/// of the others.
+/// Follows all of them until each has stopped, and calls `stopped` for each. A failure of one does not stop the others.
 pub fn follow_together<'a>(
     kf: &Kf,
     follows: Vec<Follow<'a>>,
@@ -25,7 +24,7 @@ pub fn follow_together<'a>(
         }
     }
     loop {
-        running.retain_mut(|one| match one.look() {
+        running.retain_mut(|one| match one.poll() {
             Ok(None) => true,
             Ok(Some(stop)) => {
                 stopped(&one.follow, Ok(stop));
@@ -44,7 +43,7 @@ pub fn follow_together<'a>(
         let ready = kf.wait(&changes.iter().flatten().collect::<Vec<_>>());
         if ready.is_empty() {
             for one in running {
-                stopped(&one.follow, Err(one.follow.lost()));
+                stopped(&one.follow, Err(one.follow.timed_out()));
             }
             return;
         }
@@ -52,13 +51,13 @@ pub fn follow_together<'a>(
         for (one, own) in running.iter_mut().zip(&changes) {
             let next = first + own.len();
             let ready = ready.iter().filter(|index| (first..next).contains(*index));
-            one.take(&ready.map(|index| index - first).collect::<Vec<_>>());
+            one.handle(&ready.map(|index| index - first).collect::<Vec<_>>());
             first = next;
         }
     }
 }
 
-/// One of those that have not stopped.
+/// A workload that is still followed.
 struct Running<'a> {
     follow: Follow<'a>,
     watches: Watches,
@@ -66,16 +65,16 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn look(&mut self) -> Result<Option<Stop>> {
+    fn poll(&mut self) -> Result<Option<Stop>> {
         match self.failed.take() {
             Some(error) => Err(error),
-            None => self.follow.look(&mut self.watches),
+            None => self.follow.poll(&mut self.watches),
         }
     }
 
-    fn take(&mut self, ready: &[usize]) {
+    fn handle(&mut self, ready: &[usize]) {
         if !ready.is_empty() {
-            self.failed = self.follow.take(&mut self.watches, ready).err();
+            self.failed = self.follow.handle(&mut self.watches, ready).err();
         }
     }
 }

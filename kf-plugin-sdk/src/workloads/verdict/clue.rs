@@ -1,4 +1,4 @@
-//! What says more than the objects do, for another call.
+//! Where to find more about a trouble, with another call.
 
 use serde_json::Value;
 
@@ -13,18 +13,18 @@ use crate::workloads::{Events, clip};
 pub enum Clue {
     /// The end of a container's log.
     Log { pod: String, container: String, previous: bool },
-    /// The volume claims a pod waits for.
+    /// The volume claims that a pod waits for.
     Claims(Vec<String>),
-    /// A workload of Kueue's that waits in a local queue; the cluster queue behind it is shared.
+    /// A Kueue workload that waits in a local queue; its cluster queue is shared.
     Queue { queue: String, workload: String },
 }
 
-/// How much of a log may hold its last line: a few may be empty.
+/// The number of log lines to read for the last one, as some may be empty.
 const TAIL: u32 = 5;
 
 impl Verdict {
-    /// Follows the clue, if there is one: a crash gets its last log line, a volume claim its own
-    /// reason. Costs a call or a few. What may not be read adds nothing.
+    /// Adds what the clue leads to: the last log line of a crash, the reason of a volume claim. Needs one or a few
+    /// calls; what the user has no permission to read is skipped.
     pub fn investigate(&mut self, kf: &Kf, events: &Events) {
         let (Some(clue), Some(why)) = (self.clue.take(), &mut self.why) else { return };
         if let Some(more) = clue.follow(kf, events) {
@@ -35,7 +35,7 @@ impl Verdict {
 }
 
 impl Clue {
-    /// What it leads to, as part of a line.
+    /// Returns what it leads to, as part of a line.
     pub fn follow(&self, kf: &Kf, events: &Events) -> Option<String> {
         match self {
             Self::Log { pod, container, previous } => {
@@ -43,35 +43,35 @@ impl Clue {
                     kf.log(pod).container(container).previous(*previous).tail(Some(TAIL)).open().ok()?;
                 let lines = log.lines().ok()?;
                 let last = lines.iter().rev().find(|line| !line.trim().is_empty())?;
-                Some(format!("its log ends: {}", clip(last, 120)))
+                Some(format!("last log line: {}", clip(last, 120)))
             }
             Self::Queue { queue, workload } => place_in_cluster_queue(kf, queue, workload),
             Self::Claims(names) => {
-                let told: Vec<_> = names.iter().filter_map(|name| claim(kf, name, events)).collect();
-                (!told.is_empty()).then(|| told.join(", "))
+                let reasons: Vec<_> = names.iter().filter_map(|name| claim(kf, name, events)).collect();
+                (!reasons.is_empty()).then(|| reasons.join(", "))
             }
         }
     }
 }
 
-/// By Kueue's visibility API, where it is served and may be read.
+/// Returns the position in the cluster queue, from Kueue's visibility API if it is available.
 fn place_in_cluster_queue(kf: &Kf, queue: &str, workload: &str) -> Option<String> {
     let queues = kf.api("visibility.kueue.x-k8s.io/LocalQueue");
-    let pending = queues.get_below(queue, "pendingworkloads").ok()?;
+    let pending = queues.get_subresource(queue, "pendingworkloads").ok()?;
     let own = pending
         .list("/items")
         .iter()
         .find(|item| item.pointer("/metadata/name").and_then(Value::as_str) == Some(workload))?;
     let before = own.get("positionInClusterQueue")?.as_u64()?;
     let place = usize::try_from(before).ok()?.checked_add(1)?;
-    Some(format!("{} in the cluster queue, which other namespaces share", ordinal(place)))
+    Some(format!("{} in the cluster queue, shared across namespaces", ordinal(place)))
 }
 
-/// Why a volume claim is not bound; none if it is, or may not be read.
+/// Returns why a volume claim is not bound; `None` if it is bound or not readable.
 fn claim(kf: &Kf, name: &str, events: &Events) -> Option<String> {
     let claim = match kf.api("PersistentVolumeClaim").get(name) {
         Ok(claim) => claim,
-        Err(error) if error.is(ErrorCode::NotFound) => return Some(format!("claim {name} does not exist")),
+        Err(error) if error.is(ErrorCode::NotFound) => return Some(format!("claim {name} not found")),
         Err(_) => return None,
     };
     if claim.str("/status/phase") == Some("Bound") {
@@ -81,9 +81,9 @@ fn claim(kf: &Kf, name: &str, events: &Events) -> Option<String> {
     let why = match (events.warning(&claim), class) {
         (Some((_, message)), _) => clip(message, 120),
         (None, Some(class)) if !class.is_empty() => {
-            format!("storage class {class} has made no volume for it")
+            format!("storage class {class} has not provisioned a volume")
         }
-        (None, _) => "it names no storage class, and there is no volume that fits".to_owned(),
+        (None, _) => "no storage class set, and no matching volume".to_owned(),
     };
     Some(format!("claim {name} is pending: {why}"))
 }

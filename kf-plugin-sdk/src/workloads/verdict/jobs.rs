@@ -1,4 +1,4 @@
-//! Kinds that end by themselves.
+//! Kinds that run to completion.
 
 use std::time::Duration;
 
@@ -8,19 +8,18 @@ use crate::objects::Object;
 use crate::workloads::component::replicas_of_roles;
 use crate::workloads::{ComponentKind, PodState, Severity, outcome, rank_of};
 
-/// Said where nothing else can be.
+/// The reason if no other is known.
 pub(in crate::workloads) const NO_PODS: &str = "no pods yet";
 
 impl Evidence<'_> {
-    /// A training job has no condition for running: its pods say.
+    /// Training jobs have no condition for running, so it is derived from their pods.
     pub(super) fn job(&self, object: &Object) -> Judgement {
         if let Some(outcome) = outcome(object) {
             if outcome.succeeded {
                 let took = outcome.took.map(|took| format!("took {}", short_duration(took)));
                 return Judgement::new(State::Complete, took);
             }
-            // What the pods say is nearer to the cause than what the controller says about them, unless it
-            // ended them itself.
+            // Pods are closer to the cause than the controller's conditions, unless the controller killed them.
             if let Some(deadline) = self.deadline() {
                 return Judgement::new(State::Failed, deadline);
             }
@@ -40,34 +39,34 @@ impl Evidence<'_> {
                 self.complaint().or_else(|| not_submitted(object)).unwrap_or_else(|| NO_PODS.to_owned());
             return Judgement::new(State::Pending, why);
         }
-        // Between the last pod's end and the job's the pods are complete and the job is not.
-        let works = [PodState::Running, PodState::Complete, PodState::Unknown].map(|state| self.any(state));
-        let works = works.contains(&true);
+        // The pods complete before the job does.
+        let is_active =
+            [PodState::Running, PodState::Complete, PodState::Unknown].map(|state| self.any(state));
+        let is_active = is_active.contains(&true);
         match self.trouble() {
-            Some(trouble) if trouble.severity >= Severity::Waiting || !works => {
-                Judgement::troubled(if works { State::Degraded } else { State::Pending }, trouble)
+            Some(trouble) if trouble.severity >= Severity::Waiting || !is_active => {
+                Judgement::troubled(if is_active { State::Degraded } else { State::Pending }, trouble)
             }
-            _ if works => Judgement::new(State::Running, progress(object)),
+            _ if is_active => Judgement::new(State::Running, progress(object)),
             _ => State::Pending.into(),
         }
     }
 
-    /// What is said where a job, or one of those it is made of, ran for longer than it may.
+    /// Returns the reason if the job, or one of its parts, exceeded its deadline.
     fn deadline(&self) -> Option<String> {
         let all = self.object.into_iter().chain(self.parts.iter().copied());
         let late = |object: &Object| outcome(object).filter(|outcome| outcome.reason == "DeadlineExceeded");
         all.into_iter().find_map(late)?.said()
     }
 
-    /// How many pods do their work, and how many should at once. The steps that fetch a training job's
-    /// model and data are over when it begins.
+    /// Returns the number of ready pods and of wanted pods. The initializer steps of a training job are not counted.
     pub(super) fn counts_of_job(&self, kind: ComponentKind, object: &Object) -> (i64, i64) {
-        let fetches =
+        let is_initializer =
             |pod: &Object| kind == ComponentKind::TrainJob && rank_of(pod).step.ends_with("-initializer");
-        let pods: Vec<_> = self.pods.iter().filter(|pod| !fetches(pod)).collect();
-        let ready = count(pods.iter().filter(|pod| self.is_of_use(pod)).count());
+        let pods: Vec<_> = self.pods.iter().filter(|pod| !is_initializer(pod)).collect();
+        let ready = count(pods.iter().filter(|pod| self.is_ready_or_complete(pod)).count());
         let wanted = wanted_of_job(kind, object, count(pods.len()));
-        // A job of many completions leaves its complete pods behind.
+        // A job with many completions keeps its completed pods.
         (ready.min(wanted), wanted)
     }
 }
@@ -84,30 +83,30 @@ fn wanted_of_job(kind: ComponentKind, object: &Object, pods: i64) -> i64 {
     }
 }
 
-/// Suspended by someone, or by a queue that has no room yet.
+/// Returns whether a workload is suspended, by a user or by a queue.
 pub(in crate::workloads) fn is_held(object: &Object) -> bool {
     let suspend = |pointer| object.bool(pointer) == Some(true);
     suspend("/spec/suspend") || suspend("/spec/runPolicy/suspend") || object.condition_holds("Suspended")
 }
 
 fn suspended(object: &Object) -> Option<String> {
-    let queue = object.label("kueue.x-k8s.io/queue-name").map(|queue| format!("waits in queue {queue}"));
+    let queue = object.label("kueue.x-k8s.io/queue-name").map(|queue| format!("waiting in queue {queue}"));
     let message = object.condition("Suspended").map(|condition| condition.message.to_owned());
     queue.or(message.filter(|message| !message.is_empty()))
 }
 
-/// Why a Spark application has no driver; its operator tries again.
+/// Returns why a Spark application has no driver; its operator retries.
 fn not_submitted(object: &Object) -> Option<String> {
     let message = object.str("/status/applicationState/errorMessage")?;
     message.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
-/// How far a training job is, if its trainer says.
+/// Returns the progress of a training job, if its trainer reports it.
 fn progress(job: &Object) -> Option<String> {
     let percent = job.int("/status/trainerStatus/progressPercentage");
     let left =
         job.int("/status/trainerStatus/estimatedRemainingSeconds").and_then(|left| u64::try_from(left).ok());
     let left = left.map(|left| format!("about {} left", short_duration(Duration::from_secs(left))));
-    let parts: Vec<_> = percent.map(|percent| format!("{percent} % done")).into_iter().chain(left).collect();
+    let parts: Vec<_> = percent.map(|percent| format!("{percent}% done")).into_iter().chain(left).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

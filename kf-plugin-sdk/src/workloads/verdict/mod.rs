@@ -1,9 +1,8 @@
-//! How a component is doing, and why.
+//! The state of a workload, and why.
 //!
-//! A status can be behind or silent: KServe's `Ready` stays true while a new revision cannot start, a
-//! notebook's says "running" until its pod has ended and nothing at all when no pod could be made,
-//! a training job has no condition for running. So the wish is read from the spec, the truth from the
-//! pods, and what stands between them from events.
+//! A status can be outdated or missing: KServe's `Ready` stays true while a new revision cannot start, a notebook's says
+//! "running" until its pod has ended and nothing if no pod could be created, and a training job has no condition for
+//! running. So the desired state is read from the spec, the actual state from the pods, and the reasons from events.
 
 mod clue;
 mod jobs;
@@ -24,27 +23,27 @@ use super::{
 use crate::objects::{Condition, Object};
 use crate::ui::{Cell, Tone};
 
-/// How a component is doing.
+/// The state of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum State {
     Running,
     Complete,
-    /// Not yet; the reason says what it waits for.
+    /// Waiting; the reason says for what.
     Pending,
-    /// Some of it works.
+    /// Partly working.
     Degraded,
     Failed,
-    /// A queue holds it until there is room.
+    /// Held by a queue until there is room.
     Queued,
-    /// Someone holds it.
+    /// Suspended by a user.
     Suspended,
-    /// Scaled to nothing.
+    /// Scaled to zero.
     Stopped,
     Terminating,
 }
 
 impl State {
-    /// As a table shows it.
+    /// Returns it as a cell of a table.
     pub fn cell(self) -> Cell {
         let tone = match self {
             Self::Running | Self::Complete => Tone::Good,
@@ -56,37 +55,37 @@ impl State {
     }
 }
 
-/// What is said about a component.
+/// The state of a workload and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub state: State,
-    /// Pods that do their work, or have done it; of an experiment, trials.
+    /// The number of pods that are ready or complete; for an experiment, of trials.
     pub ready: i64,
-    /// How many there should be.
+    /// The desired number.
     pub wanted: i64,
-    /// The one line; none where there is nothing to say.
+    /// The reason as one line, if there is one.
     pub why: Option<String>,
-    /// What would say more; see [`Verdict::investigate`].
+    /// Where to find more; see [`Verdict::investigate`].
     pub clue: Option<Clue>,
 }
 
-/// What a verdict is found from.
+/// The input for a verdict.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    /// None for owners of pods that are not in the catalogue.
+    /// `None` for owners of pods that are not in the catalogue.
     pub kind: Option<ComponentKind>,
     pub name: &'a str,
-    /// Absent if only its pods are known.
+    /// `None` if only its pods are known.
     pub object: Option<&'a Object>,
-    /// The objects between it and its pods, as far as they are known.
+    /// The known objects between it and its pods.
     pub parts: &'a [&'a Object],
     pub pods: &'a [&'a Object],
-    /// Kueue's workloads of the namespace, as far as they are known.
+    /// The known Kueue workloads of the namespace.
     pub queue: &'a [&'a Object],
     pub events: &'a Events,
 }
 
-/// Judges a component by its object, its pods and the warnings about both.
+/// Determines the state of a workload and the reason.
 pub fn verdict(evidence: &Evidence<'_>) -> Verdict {
     let Judgement { state, why, clue } = evidence.judge();
     let (ready, wanted) = evidence.counts();
@@ -119,7 +118,7 @@ impl Evidence<'_> {
     fn judge(&self) -> Judgement {
         let Some(object) = self.object else { return self.by_pods() };
         if object.str("/metadata/deletionTimestamp").is_some() {
-            return Judgement::new(State::Terminating, self.holds_back(object));
+            return Judgement::new(State::Terminating, self.blocks_deletion(object));
         }
         match self.kind {
             Some(ComponentKind::Experiment) => self.experiment(object),
@@ -132,7 +131,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Bare pods, and pods of owners outside the picture.
+    /// Judges bare pods, and pods whose owner is unknown.
     fn by_pods(&self) -> Judgement {
         if let Some((why, clue)) = self.object.and_then(|object| queue::place(object, self.queue)) {
             return Judgement { state: State::Queued, why: Some(why), clue };
@@ -163,15 +162,15 @@ impl Evidence<'_> {
         }
     }
 
-    /// What an object that is being deleted waits for: its pods, or who has to agree.
-    fn holds_back(&self, object: &Object) -> Option<String> {
+    /// Returns what blocks the deletion of an object: its pods, or finalizers.
+    fn blocks_deletion(&self, object: &Object) -> Option<String> {
         let lost = self.pods.iter().find(|pod| pod_state(pod) == PodState::Unknown);
         let lost = lost.and_then(|pod| pod_trouble(pod, self.events));
         let pods = match count(self.pods.len()) {
             0 => None,
             _ if self.kind == Some(ComponentKind::Pod) => None,
-            1 => Some("1 pod is still there".to_owned()),
-            left => Some(format!("{left} pods are still there")),
+            1 => Some("1 pod remaining".to_owned()),
+            left => Some(format!("{left} pods remaining")),
         };
         match (pods, lost) {
             (Some(pods), Some(lost)) => Some(format!("{pods}: {}", lost.text)),
@@ -197,13 +196,13 @@ impl Evidence<'_> {
         combine(alive.filter_map(|pod| pod_trouble(pod, self.events)))
     }
 
-    /// The latest warning about what is between the component and its pods, or about itself: a quota
-    /// or a webhook that lets no pod be made.
+    /// Returns the latest warning about the workload, or about the objects between it and its pods, such as a quota or a
+    /// webhook that prevents pods from being created.
     fn complaint(&self) -> Option<String> {
         let events = self.events;
         let of_parts = || self.parts.iter().find_map(|part| events.warning(part));
         let own = || self.object.and_then(|object| events.warning(object));
-        // What may not be seen, or was not read, has a name that begins with the component's.
+        // Objects that were not read have names that begin with the name of the workload.
         let below = format!("{}-", self.name);
         let since = self.object.and_then(Object::created);
         let mut kinds = ["ReplicaSet", "Job", "StatefulSet"].into_iter();
@@ -213,16 +212,16 @@ impl Evidence<'_> {
     }
 
     fn ready_pods(&self) -> i64 {
-        count(self.pods.iter().filter(|pod| self.is_of_use(pod)).count())
+        count(self.pods.iter().filter(|pod| self.is_ready_or_complete(pod)).count())
     }
 
-    /// Whether a pod does its work, or has done it.
-    fn is_of_use(&self, pod: &Object) -> bool {
+    /// Returns whether a pod is ready or has completed its work.
+    fn is_ready_or_complete(&self, pod: &Object) -> bool {
         let ends = self.kind.is_some_and(|kind| kind.ends() || kind == ComponentKind::Pod);
         is_ready(pod) || (ends && pod_state(pod) == PodState::Complete)
     }
 
-    /// How many do their work, and how many should.
+    /// Returns the ready and desired numbers.
     fn counts(&self) -> (i64, i64) {
         let (ready, pods) = (self.ready_pods(), count(self.pods.len()));
         let (Some(kind), Some(object)) = (self.kind, self.object) else { return (ready, pods) };
@@ -231,7 +230,7 @@ impl Evidence<'_> {
             kind if kind.ends() => self.counts_of_job(kind, object),
             ComponentKind::Pod => (ready, pods),
             _ => {
-                // While one revision takes over from another there are more pods than wanted.
+                // During a rollout there are more pods than desired.
                 let wanted = self.wanted_replicas(kind, object);
                 (ready.min(wanted), wanted)
             }
@@ -239,51 +238,50 @@ impl Evidence<'_> {
     }
 }
 
-/// Which finalizers hold an object that is being deleted. The one of a foreground deletion is Kubernetes' own
-/// and waits for what the object owns.
+/// Returns the finalizers that block the deletion of an object. `foregroundDeletion` waits for its dependents.
 fn finalizers(object: &Object) -> Option<String> {
     let held: Vec<_> = object.list("/metadata/finalizers").iter().filter_map(Value::as_str).collect();
     let names: Vec<_> = held.iter().copied().filter(|name| *name != "foregroundDeletion").collect();
     match (held.as_slice(), names.as_slice()) {
         ([], _) => None,
-        (_, []) => Some("what it owns is being deleted".to_owned()),
-        (_, [name]) => Some(format!("held by the finalizer {name}")),
-        (_, names) => Some(format!("held by the finalizers {}", names.join(", "))),
+        (_, []) => Some("waiting for dependents to be deleted".to_owned()),
+        (_, [name]) => Some(format!("blocked by finalizer {name}")),
+        (_, names) => Some(format!("blocked by finalizers {}", names.join(", "))),
     }
 }
 
-/// The part of a controller's message that says why it could not make a pod.
+/// Returns the part of a controller's message that says why it could not create a pod.
 pub fn refusal(message: &str) -> String {
     let after = |marks: &[&str]| marks.iter().find_map(|mark| message.find(mark)).map(|at| &message[at..]);
-    let told = match after(&["exceeded quota: ", "admission webhook ", "violates PodSecurity "]) {
-        Some(told) => told,
+    let reason = match after(&["exceeded quota: ", "admission webhook ", "violates PodSecurity "]) {
+        Some(reason) => reason,
         None => {
-            let told = message.rsplit_once("failed error: ").map_or(message, |(_, told)| told);
-            let told = told.strip_prefix("Error creating: ").unwrap_or(told);
-            told.split_once(" is forbidden: ").map_or(told, |(_, told)| told)
+            let reason = message.rsplit_once("failed error: ").map_or(message, |(_, reason)| reason);
+            let reason = reason.strip_prefix("Error creating: ").unwrap_or(reason);
+            reason.split_once(" is forbidden: ").map_or(reason, |(_, reason)| reason)
         }
     };
-    clip(told, 240)
+    clip(reason, 240)
 }
 
-/// The message of the condition that says what is wrong. Several may: those that repeat another one, and
-/// those of what comes later, come last.
+/// Returns the message of the most relevant failed condition. Conditions that summarize others, or depend on them, come
+/// last.
 fn failed_condition(object: &Object) -> Option<String> {
-    const NEAREST_FIRST: [(&str, &str); 5] = [
+    const BY_RELEVANCE: [(&str, &str); 5] = [
         ("ReplicaFailure", "True"),
         ("PredictorReady", "False"),
         ("Progressing", "False"),
         ("Ready", "False"),
         ("IngressReady", "False"),
     ];
-    let wrong = NEAREST_FIRST
+    let wrong = BY_RELEVANCE
         .iter()
         .filter_map(|(kind, status)| object.condition(kind).filter(|condition| condition.status == *status));
-    let said = |wrong: Condition<'_>| {
+    let message = |wrong: Condition<'_>| {
         let message = if wrong.message.is_empty() { wrong.reason } else { wrong.message };
         (!message.is_empty()).then(|| refusal(message))
     };
-    wrong.filter_map(said).next()
+    wrong.filter_map(message).next()
 }
 
 fn count(number: usize) -> i64 {
@@ -295,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_pod_is_told_by_its_reason() {
+    fn refusal_of_pod_is_shortened_to_reason() {
         let quota = "Reissued from statefulset/q: Create Pod q-0 in StatefulSet q failed error: pods \"q-0\" is \
                      forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0";
         assert_eq!(refusal(quota), "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0");

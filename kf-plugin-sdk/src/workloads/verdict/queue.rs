@@ -1,9 +1,8 @@
-//! Kueue's word on a component that waits for room.
+//! Workloads that wait in a queue of Kueue.
 //!
-//! A job in a queue is only suspended, and says nothing else. Kueue keeps a `Workload` for it, owned
-//! by it, whose conditions say what it waits for. All pending workloads of a local queue are in its
-//! namespace, so a place in that queue can be counted here; the place in the cluster queue behind
-//! it, which other namespaces share, is for the visibility API to tell.
+//! The status of a queued job only says that it is suspended. Kueue creates a `Workload` owned by it, whose conditions
+//! say what it waits for. All pending workloads of a local queue are in its namespace, so the position in that queue is
+//! counted here. The position in the cluster queue, which other namespaces share, needs the visibility API.
 
 use std::cmp::Reverse;
 
@@ -12,7 +11,7 @@ use serde_json::Value;
 use super::Clue;
 use crate::objects::Object;
 
-/// What a component waits for, and its place in the queue; none if no queue holds it.
+/// Returns what a workload waits for, and its position in the queue; `None` if it is not queued.
 pub(super) fn place(object: &Object, workloads: &[&Object]) -> Option<(String, Option<Clue>)> {
     let own = workloads.iter().find(|workload| is_of(workload, object))?;
     if own.condition_holds("Admitted") || own.condition_holds("Finished") {
@@ -21,11 +20,11 @@ pub(super) fn place(object: &Object, workloads: &[&Object]) -> Option<(String, O
     let queue = own.str("/spec/queueName").unwrap_or_default();
     let mut clue = None;
     let mut why = if own.condition_holds("QuotaReserved") {
-        format!("its quota in queue {queue} is reserved, {}", unchecked(own))
+        format!("quota reserved in queue {queue}, {}", unchecked(own))
     } else {
         clue = Some(Clue::Queue { queue: queue.to_owned(), workload: own.name().to_owned() });
         let waiting = own.condition("QuotaReserved").map_or("", |condition| condition.message);
-        let place = numbered(own, workloads);
+        let place = position(own, workloads);
         let waits = format!("{place} in queue {queue}");
         if waiting.is_empty() { waits } else { format!("{waits}: {waiting}") }
     };
@@ -43,22 +42,26 @@ fn is_of(workload: &Object, object: &Object) -> bool {
     owned || object.uid().is_some_and(|uid| workload.label("kueue.x-k8s.io/job-uid") == Some(uid))
 }
 
-/// The checks that must pass before a workload with quota is admitted.
+/// Returns the pending admission checks of a workload with reserved quota.
 fn unchecked(workload: &Object) -> String {
     let checks = workload.list("/status/admissionChecks").iter().filter_map(|check| {
         let text = |field: &str| check.get(field).and_then(Value::as_str);
         (text("state") != Some("Ready")).then(|| {
             let message = text("message").filter(|message| !message.is_empty());
             let message = message.map(|message| format!(" ({message})")).unwrap_or_default();
-            format!("{}{message}", text("name").unwrap_or("a check"))
+            format!("{}{message}", text("name").unwrap_or("an admission check"))
         })
     });
     let checks: Vec<_> = checks.collect();
-    if checks.is_empty() { "not admitted yet".to_owned() } else { format!("waits for {}", checks.join(", ")) }
+    if checks.is_empty() {
+        "not admitted yet".to_owned()
+    } else {
+        format!("waiting for {}", checks.join(", "))
+    }
 }
 
-/// `2nd of 3`: by priority, then by age, as Kueue takes them.
-fn numbered(own: &Object, workloads: &[&Object]) -> String {
+/// Returns the position, such as `2nd of 3`: by priority, then by age, as in Kueue.
+fn position(own: &Object, workloads: &[&Object]) -> String {
     let queue = own.str("/spec/queueName");
     let mut pending: Vec<_> = workloads
         .iter()
@@ -95,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    fn told(object: &Object, workloads: &[&Object]) -> Option<String> {
+    fn reason(object: &Object, workloads: &[&Object]) -> Option<String> {
         place(object, workloads).map(|(why, _)| why)
     }
 
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_counts_only_those_that_still_wait() {
+    fn position_counts_only_pending_workloads() {
         let admitted =
             json!([{ "type": "QuotaReserved", "status": "True" }, { "type": "Admitted", "status": "True" }]);
         let all = [
@@ -131,28 +134,28 @@ mod tests {
             workload("urgent", 4, 10, waits("")),
         ];
         let all: Vec<_> = all.iter().collect();
-        assert_eq!(told(&job("runs"), &all), None);
-        assert_eq!(told(&job("old"), &all).unwrap(), "2nd of 3 in queue team: 200m more needed");
-        assert_eq!(told(&job("new"), &all).unwrap(), "3rd of 3 in queue team");
-        assert_eq!(told(&job("urgent"), &all).unwrap(), "1st of 3 in queue team");
-        assert_eq!(told(&job("free"), &all), None);
+        assert_eq!(reason(&job("runs"), &all), None);
+        assert_eq!(reason(&job("old"), &all).unwrap(), "2nd of 3 in queue team: 200m more needed");
+        assert_eq!(reason(&job("new"), &all).unwrap(), "3rd of 3 in queue team");
+        assert_eq!(reason(&job("urgent"), &all).unwrap(), "1st of 3 in queue team");
+        assert_eq!(reason(&job("free"), &all), None);
     }
 
     #[test]
-    fn a_workload_of_an_earlier_job_of_the_same_name_is_not_its_own() {
+    fn workload_of_earlier_job_of_same_name_is_ignored() {
         let workload = workload("mnist", 1, 0, waits("no room"));
         let mut again = job("mnist");
         again.set("/metadata/uid", "another");
-        assert_eq!(told(&again, &[&workload]), None);
+        assert_eq!(reason(&again, &[&workload]), None);
     }
 
     #[test]
-    fn reserved_quota_still_waits_for_its_checks() {
+    fn reserved_quota_waits_for_admission_checks() {
         let mut workload = workload("mnist", 1, 0, json!([{ "type": "QuotaReserved", "status": "True" }]));
         let checks = json!([{ "name": "provision", "state": "Pending", "message": "no nodes" }]);
         workload.set("/status/admissionChecks", checks);
-        let reserved = "its quota in queue team is reserved, waits for provision (no nodes)";
-        assert_eq!(told(&job("mnist"), &[&workload]).unwrap(), reserved);
+        let reserved = "quota reserved in queue team, waiting for provision (no nodes)";
+        assert_eq!(reason(&job("mnist"), &[&workload]).unwrap(), reserved);
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! Kinds that are kept at a number of replicas.
+//! Kinds with a number of replicas.
 
 use super::{Evidence, Judgement, State, failed_condition};
 use crate::objects::Object;
 use crate::workloads::{ComponentKind, PodState, Severity, is_ready, pod_state};
 
 impl Evidence<'_> {
-    /// A deployment or a stateful set.
+    /// Judges a deployment or a stateful set.
     pub(super) fn replicas(&self, object: &Object) -> Judgement {
         let (ready, wanted) = self.counts();
         if wanted == 0 {
             return State::Stopped.into();
         }
         if ready >= wanted {
-            return self.new_revision().unwrap_or_else(|| self.kept());
+            return self.new_revision().unwrap_or_else(|| self.all_ready());
         }
         if let Some(trouble) = self.trouble() {
             let state = match (ready > 0, trouble.severity) {
@@ -26,16 +26,16 @@ impl Evidence<'_> {
         Judgement::new(if ready > 0 { State::Degraded } else { State::Pending }, why)
     }
 
-    /// Enough pods are ready; one more may still be in trouble.
-    fn kept(&self) -> Judgement {
+    /// Judges a workload with enough ready pods; another pod may still fail.
+    fn all_ready(&self) -> Judgement {
         match self.trouble().filter(|trouble| trouble.severity == Severity::Failing) {
             Some(trouble) => Judgement::troubled(State::Degraded, trouble),
             None => State::Running.into(),
         }
     }
 
-    /// While a new revision takes over: the old one still answers, so counts and conditions look well
-    /// even if the new one never starts.
+    /// Judges a rollout: the old revision is still serving, so counts and conditions look fine even if the new one never
+    /// starts.
     fn new_revision(&self) -> Option<Judgement> {
         let alive = self.pods.iter().filter(|pod| pod_state(pod) != PodState::Terminating);
         let newest = alive.clone().max_by_key(|pod| pod.created()).map(|pod| revision(pod))?;
@@ -49,18 +49,18 @@ impl Evidence<'_> {
         Some(match trouble {
             Some(mut trouble) => {
                 trouble.text =
-                    format!("the old revision answers, the new one does not start: {}", trouble.text);
+                    format!("new revision fails to start, old one still serving: {}", trouble.text);
                 Judgement::troubled(State::Degraded, trouble)
             }
             None => {
-                let why = format!("a new revision takes over, {ready} of {} new pods ready", new.len());
+                let why = format!("rolling out new revision, {ready} of {} new pods ready", new.len());
                 Judgement::new(State::Running, why)
             }
         })
     }
 
-    /// KServe's conditions stay true while a new revision cannot start, and say the same of a slow
-    /// start, a missing image and a crash. The deployment and its pods tell them apart.
+    /// Judges an inference service. KServe's conditions stay true while a new revision cannot start, and are the same for
+    /// a slow start, a missing image and a crash, so the deployment and its pods are used.
     pub(super) fn inference(&self, object: &Object) -> Judgement {
         if object.annotation("serving.kserve.io/stop") == Some("true") || object.condition_holds("Stopped") {
             return State::Stopped.into();
@@ -101,20 +101,21 @@ impl Evidence<'_> {
     }
 }
 
-/// Which revision of its template a pod was made from.
+/// Returns the revision of the pod template that a pod was created from.
 fn revision(pod: &Object) -> &str {
     pod.label("pod-template-hash").or_else(|| pod.label("controller-revision-hash")).unwrap_or_default()
 }
 
-/// Why the model cannot be loaded. `lastFailureInfo` outlives a later success, so it counts only
-/// while the model is not loaded.
+/// Returns why the model cannot be loaded. `lastFailureInfo` is kept after a later success, so it only counts while the
+/// model is not loaded.
 fn not_loaded(object: &Object) -> Option<String> {
     let transition = object.str("/status/modelStatus/transitionStatus")?;
     if !matches!(transition, "InvalidSpec" | "BlockedByFailedLoad") {
         return None;
     }
-    let told = |field: &str| object.str(&format!("/status/modelStatus/lastFailureInfo/{field}"));
-    let message = told("message").filter(|message| !message.trim().is_empty()).or_else(|| told("reason"));
+    let failure = |field: &str| object.str(&format!("/status/modelStatus/lastFailureInfo/{field}"));
+    let message =
+        failure("message").filter(|message| !message.trim().is_empty()).or_else(|| failure("reason"));
     let last = message?.lines().rev().find(|line| !line.trim().is_empty());
     last.map(str::to_owned)
 }

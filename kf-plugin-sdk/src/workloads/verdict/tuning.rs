@@ -1,4 +1,4 @@
-//! Experiments: many trials, one best.
+//! Experiments.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ impl Evidence<'_> {
             let state = if outcome.succeeded { State::Complete } else { State::Failed };
             return Judgement::new(state, why);
         }
-        // What stops one trial is likely to stop them all.
+        // The trouble of one trial is likely that of all.
         let trouble = self.trouble_of(|pod| !is_suggestion(pod));
         let trouble = trouble.filter(|trouble| trouble.severity >= Severity::Waiting);
         let number = |field: &str| object.int(&format!("/status/{field}")).unwrap_or(0);
@@ -33,11 +33,8 @@ impl Evidence<'_> {
                 Judgement::new(State::Running, tally)
             }
             None if is_own_experiment(object) && !waits => {
-                // The one who began it makes the next trial at once.
-                Judgement::new(
-                    State::Stopped,
-                    format!("{tally}; the `kf tune` that began it goes on with it"),
-                )
+                // A running `kf tune` creates the next trial immediately.
+                Judgement::new(State::Stopped, format!("{tally}; run the same `kf tune` again to resume"))
             }
             None if waits => Judgement::new(State::Pending, self.complaint().unwrap_or(tally)),
             None => match self.suggestion() {
@@ -48,9 +45,9 @@ impl Evidence<'_> {
         }
     }
 
-    /// Why no trial comes: what suggests its values does not run.
+    /// Returns why there are no trials: the suggestion service is not running.
     fn suggestion(&self) -> Option<Trouble> {
-        let of = |text: &str| format!("waits for its suggestion service: {text}");
+        let of = |text: &str| format!("waiting for suggestion service: {text}");
         if let Some(trouble) = self.trouble_of(is_suggestion) {
             return Some(Trouble { text: of(&trouble.text), ..trouble });
         }
@@ -59,18 +56,16 @@ impl Evidence<'_> {
             if pods.any(|pod| is_ready(pod)) {
                 return None;
             }
-            "it is starting".to_owned()
+            "starting".to_owned()
         } else {
             let deployment = self.parts.iter().find(|part| part.kind() == "Deployment")?;
-            self.complaint()
-                .or_else(|| failed_condition(deployment))
-                .unwrap_or_else(|| "it has no pod".to_owned())
+            self.complaint().or_else(|| failed_condition(deployment)).unwrap_or_else(|| "no pod".to_owned())
         };
         Some(Trouble::new(Severity::Waiting, of(&why)))
     }
 }
 
-/// Trials that have succeeded, and how many there may be.
+/// Returns the number of trials that have succeeded, and the maximum number.
 pub(super) fn counts(object: &Object) -> (i64, i64) {
     let known = object.int("/status/trials").unwrap_or(0);
     (done(object), object.int("/spec/maxTrialCount").unwrap_or(known))
@@ -81,11 +76,11 @@ fn done(object: &Object) -> i64 {
     number("trialsSucceeded").saturating_add(number("trialsEarlyStopped"))
 }
 
-/// `7 of 12 trials done, 2 running, 1 failed; best accuracy=0.94 (lr=0.01)`
+/// Summarizes the trials: `7 of 12 trials done, 2 running, 1 failed; best accuracy=0.94 (lr=0.01)`.
 fn tally(object: &Object) -> String {
     let number = |field: &str| object.int(&format!("/status/{field}")).unwrap_or(0);
-    let (done, most) = counts(object);
-    let mut tally = format!("{done} of {most} trials done");
+    let (done, max) = counts(object);
+    let mut tally = format!("{done} of {max} trials done");
     let states = [("running", "trialsRunning"), ("pending", "trialsPending"), ("failed", "trialsFailed")];
     for (word, field) in states {
         match number(field) {
@@ -99,7 +94,7 @@ fn tally(object: &Object) -> String {
     tally
 }
 
-/// The best value of the objective so far, and the parameters that gave it.
+/// Returns the best value of the objective so far, and its parameters.
 fn best(object: &Object) -> Option<String> {
     let metric = object.str("/spec/objective/objectiveMetricName")?;
     let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);

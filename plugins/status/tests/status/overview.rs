@@ -167,7 +167,7 @@ fn own_experiment_is_one_row_with_its_trials() {
     host.cluster(|cluster| cluster.remove(TRAIN_JOB, "lr-3"));
     let [row] = &table(&host, &["experiment/lr", "lr"])[..] else { panic!("one row") };
     assert_eq!(row[2], "Stopped");
-    assert!(row[4].ends_with("the `kf tune` that began it goes on with it"), "{}", row[4]);
+    assert!(row[4].ends_with("run the same `kf tune` again to resume"), "{}", row[4]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn suggestion_service_is_part_of_experiment() {
     }));
     host.put(owned(deployment("lr-random", 1), "Suggestion", "lr"));
     let row = |why: &str| [["experiment", "lr", "Pending", "0/4", why].map(str::to_owned)];
-    assert_eq!(table(&host, &[]), row("waits for its suggestion service: it has no pod"));
+    assert_eq!(table(&host, &[]), row("waiting for suggestion service: no pod"));
     let service = |status: Value| {
         let mut pod = Object::from(owned(pod("lr-random-5d9-x", status), "ReplicaSet", "lr-random-5d9"));
         let labels = json!({
@@ -190,12 +190,12 @@ fn suggestion_service_is_part_of_experiment() {
         pod.into_value()
     };
     host.put(service(unschedulable()));
-    let why = "waits for its suggestion service: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu";
+    let why = "waiting for suggestion service: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu";
     assert_eq!(table(&host, &[]), row(why));
     host.put(service(json!({ "phase": "Pending", "containerStatuses": [{
         "name": "suggestion", "image": "suggest:1", "state": { "waiting": { "reason": "InvalidImageName" } },
     }] })));
-    let why = "waits for its suggestion service: image suggest:1 cannot be pulled: the name is not valid";
+    let why = "waiting for suggestion service: cannot pull image suggest:1: invalid image name";
     assert_eq!(table(&host, &[]), row(why));
     host.put(service(running()));
     assert_eq!(table(&host, &[]), row("0 of 4 trials done"));
@@ -283,7 +283,7 @@ fn broken_kinds_are_skipped_with_one_warning() {
     for words in [&[][..], &["mnist"], &["--watch"]] {
         assert_eq!(host.run::<Plugin>(words), Ok(Exit::OK));
         assert!(host.terminal().stdout.contains("mnist"), "{}", host.terminal().stdout);
-        let left_out = "warning: left out: events (the API server is too busy); notebooks (conversion webhook failed); \
+        let left_out = "warning: skipped: events (the API server is too busy); notebooks (conversion webhook failed); \
                         inference services (the API server is not ready)";
         assert_eq!(host.terminal().notes.last().unwrap(), left_out, "{words:?}");
     }

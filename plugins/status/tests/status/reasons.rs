@@ -11,7 +11,7 @@ fn running_train_job_shows_progress() {
     let status = json!({ "trainerStatus": { "progressPercentage": 30, "estimatedRemainingSeconds": 125 } });
     host.put(train_job("mnist", status));
     put_tree(&host, "mnist", [running(), running()]);
-    assert_eq!(table(&host, &[]), [["trainjob", "mnist", "Running", "2/2", "30 % done, about 2m5s left"]]);
+    assert_eq!(table(&host, &[]), [["trainjob", "mnist", "Running", "2/2", "30% done, about 2m5s left"]]);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn crash_shows_last_log_line() {
     host.cluster(|cluster| {
         cluster.previous_log("worker", "main", "Traceback\nModuleNotFoundError: No module named 'torch'\n\n");
     });
-    let why = "crashes: exit 1, 4 restarts; its log ends: ModuleNotFoundError: No module named 'torch'";
+    let why = "crashes: exit 1, 4 restarts; last log line: ModuleNotFoundError: No module named 'torch'";
     assert_eq!(table(&host, &[])[0][4], why);
 
     host.cluster(|cluster| cluster.deny("get", "", "pods/log"));
@@ -94,7 +94,7 @@ fn pending_volume_claim_shows_reason() {
     assert_eq!(rows[0][4], "volume claim data does not exist");
     assert_eq!(
         rows[1][4],
-        "waits for its volume: disk; claim disk is pending: storage class fast has made no volume for it"
+        "waiting for volume: disk; claim disk is pending: storage class fast has not provisioned a volume"
     );
 }
 
@@ -123,7 +123,7 @@ fn queued_job_shows_position() {
             json!({ "items": [{ "metadata": { "name": "trainjob-bert" }, "positionInClusterQueue": 4 }] });
         cluster.put_below("visibility.kueue.x-k8s.io/LocalQueue", "team", "pendingworkloads", pending);
     });
-    let place = "; 5th in the cluster queue, which other namespaces share";
+    let place = "; 5th in the cluster queue, shared across namespaces";
     assert_eq!(table(&host, &[])[0][4], format!("{why}{place}"));
     // Without permission to read Kueue's workloads, the queue is still shown.
     host.cluster(|cluster| {
@@ -132,7 +132,7 @@ fn queued_job_shows_position() {
             job.set("/metadata/labels", json!({ "kueue.x-k8s.io/queue-name": "team" }));
         });
     });
-    assert_eq!(table(&host, &[])[0][2..], ["Suspended", "0/2", "waits in queue team"]);
+    assert_eq!(table(&host, &[])[0][2..], ["Suspended", "0/2", "waiting in queue team"]);
     assert_eq!(host.terminal().notes, [""; 0]);
 }
 
@@ -169,11 +169,11 @@ fn ready_service_shows_failing_new_revision() {
     let starting =
         json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "True" }] });
     host.put(revision("iris-new", "bbb", 55, starting));
-    let why = "a new revision takes over, 0 of 1 new pods ready";
+    let why = "rolling out new revision, 0 of 1 new pods ready";
     assert_eq!(table(&host, &[]), [["inferenceservice", "iris", "Running", "1/1", why]]);
 
     host.put(revision("iris-new", "bbb", 55, crashing()));
-    let why = "the old revision answers, the new one does not start: crashes: exit 1: model.pkl: no such file, 4 restarts";
+    let why = "new revision fails to start, old one still serving: crashes: exit 1: model.pkl: no such file, 4 restarts";
     assert_eq!(table(&host, &[]), [["inferenceservice", "iris", "Degraded", "1/1", why]]);
 }
 
@@ -216,15 +216,15 @@ fn notebook_state_is_determined_by_annotation_pod_and_events() {
     let stuck = owned(pod("e-stuck-0", crashing()), "StatefulSet", "e-stuck");
     host.put(with_labels(stuck, json!({ "controller-revision-hash": "one" })));
     let quota = "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0";
-    let stuck = "crashes: exit 1: model.pkl: no such file, 4 restarts; it was changed since, which takes a stop \
-                 and a start to reach its pod";
+    let stuck = "crashes: exit 1: model.pkl: no such file, 4 restarts; changed since its pod started, stop \
+                 and start it to apply the change";
     assert_eq!(
         table(&host, &[]),
         [
             ["notebook", "a-stopped", "Stopped", "0/0", "stopped at 2026-01-01T10:00:00Z"],
-            ["notebook", "b-stopping", "Terminating", "0/0", "stopping, its pod is still there"],
+            ["notebook", "b-stopping", "Terminating", "0/0", "stopping, 1 pod remaining"],
             ["notebook", "c-quota", "Pending", "0/1", quota],
-            ["notebook", "d.dotted", "Pending", "0/1", "its controller has made nothing yet"],
+            ["notebook", "d.dotted", "Pending", "0/1", "no objects created by its controller yet"],
             ["notebook", "e-stuck", "Failed", "0/1", stuck],
         ]
     );
@@ -326,6 +326,6 @@ fn unschedulable_pod_shows_its_gpu_request() {
         json!([{ "name": "main", "resources": { "requests": { "nvidia.com/gpu": "8" } } }]),
     );
     host.put(pod.into_value());
-    let why = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu; it asks for 8 nvidia.com/gpu";
+    let why = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu; requests 8 nvidia.com/gpu";
     assert_eq!(table(&host, &[])[0][4], why);
 }

@@ -140,7 +140,7 @@ fn broken_kind_is_shown_once_readable() {
     let terminal = host.terminal();
     let shown: Vec<_> = terminal.rows.iter().map(|row| row.cells[1].text.clone()).collect();
     assert_eq!(shown, ["desk"]);
-    let left_out = "warning: left out: notebooks (conversion webhook failed)";
+    let left_out = "warning: skipped: notebooks (conversion webhook failed)";
     assert_eq!(terminal.notes, [left_out, "notebooks can be read again"]);
 }
 

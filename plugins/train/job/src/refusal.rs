@@ -29,7 +29,7 @@ fn reason(error: &Error) -> &str {
     error.message.strip_prefix(REFUSED_PREFIX).unwrap_or(&error.message)
 }
 
-const REFUSED_PREFIX: &str = "the cluster refuses the training job: ";
+const REFUSED_PREFIX: &str = "the cluster rejected the training job: ";
 
 #[cfg(test)]
 mod tests {
@@ -74,7 +74,7 @@ mod tests {
         let error = explained(Error::invalid(message));
         assert_eq!(
             error.message,
-            "the cluster refuses the training job: spec.trainer.numProcPerNode: must be positive"
+            "the cluster rejected the training job: spec.trainer.numProcPerNode: must be positive"
         );
         let forbidden = Error::forbidden("you may not patch immutable things").hint("ask bob");
         assert_eq!(explained(forbidden.clone()), forbidden);

@@ -7,31 +7,32 @@ use crate::kf::Kf;
 use crate::objects::{Mirror, Object};
 use crate::ui::{LiveTable, TableRow};
 
-/// Events come without a watch of their own, and ages grow.
+/// The interval at which events and ages are refreshed.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// A row of a table that stays.
+/// A row of a watched table.
 pub trait StandingRow: TableRow + PartialEq + Sized {
-    /// Takes over from the rows that are shown what time alone has changed, such as an age.
+    /// Copies values that only change with time, such as an age, from the rows already shown.
     fn age_like(&mut self, shown: &[Self]);
 }
 
-/// The place of a table that stays. A person sees ages grow; a program gets rows when something has happened.
+/// The output of a watched table. On a terminal, ages are updated; programs only get rows that changed otherwise.
 pub struct StandingScreen<T: StandingRow> {
     table: LiveTable<T>,
-    for_a_person: bool,
+    interactive: bool,
     shown: Option<Vec<T>>,
 }
 
 impl<T: StandingRow> StandingScreen<T> {
+    /// Starts the output.
     pub fn of(kf: &Kf) -> Self {
-        let for_a_person = kf.context().interactive && kf.output_format().is_table();
-        Self { table: kf.live_table(), for_a_person, shown: None }
+        let interactive = kf.context().interactive && kf.output_format().is_table();
+        Self { table: kf.live_table(), interactive, shown: None }
     }
 
-    /// Shows the rows if they are others than before.
+    /// Shows the rows if they have changed.
     pub fn show(&mut self, mut rows: Vec<T>) -> Result<()> {
-        if !self.for_a_person {
+        if !self.interactive {
             rows.iter_mut().for_each(|row| row.age_like(self.shown.as_deref().unwrap_or_default()));
         }
         if self.shown.as_ref() != Some(&rows) {
@@ -42,7 +43,7 @@ impl<T: StandingRow> StandingScreen<T> {
     }
 }
 
-/// A table that stays until it is stopped from outside, kept up to date by watches.
+/// A table that is kept up to date by watches until the run is stopped.
 pub struct StandingTable<'a> {
     kf: &'a Kf,
     mirrors: Vec<Mirror>,
@@ -50,17 +51,18 @@ pub struct StandingTable<'a> {
 }
 
 impl<'a> StandingTable<'a> {
+    /// Creates a table of these mirrors.
     pub fn of(kf: &'a Kf, mirrors: Vec<Mirror>) -> Self {
         Self { kf, mirrors, with_events: false }
     }
 
-    /// Reads the namespace's events as well, every few seconds.
+    /// Also reads the events of the namespace, every few seconds.
     #[must_use]
     pub fn with_events(self) -> Self {
         Self { with_events: true, ..self }
     }
 
-    /// Shows rows of what the mirrors hold.
+    /// Shows rows built from the objects of the mirrors.
     pub fn show<T: StandingRow>(mut self, rows: impl Fn(&[Mirror], &Events) -> Vec<T>) -> Result<Exit> {
         let mut screen = StandingScreen::of(self.kf);
         let mut events = if self.with_events { Events::read(self.kf)? } else { Events::default() };
@@ -69,18 +71,18 @@ impl<'a> StandingTable<'a> {
         loop {
             screen.show(rows(&self.mirrors, &events))?;
             let Some(refreshed) = self.wait(&refresh)? else { return Ok(Exit::OK) };
-            lost = self.tell_loss(lost);
+            lost = self.note_loss(lost);
             if refreshed {
-                // A server that is away is waited for by the watches.
+                // The watches already wait for an unavailable server.
                 if self.with_events {
-                    let _away = events.renew(self.kf);
+                    let _ignored = events.refresh(self.kf);
                 }
                 refresh = self.kf.after(REFRESH);
             }
         }
     }
 
-    /// Takes what has changed, and says whether it is time to refresh; none at the end.
+    /// Applies changes and returns whether a refresh is due; `None` at the end.
     fn wait(&mut self, refresh: &Pollable) -> Result<Option<bool>> {
         let streams: Vec<_> = self.mirrors.iter().map(Mirror::subscribe).collect();
         let all: Vec<_> = [refresh].into_iter().chain(&streams).collect();
@@ -93,11 +95,11 @@ impl<'a> StandingTable<'a> {
         Ok((!ready.is_empty()).then(|| ready.contains(&0)))
     }
 
-    /// Says once that what is shown may be old, and once that it is not.
-    fn tell_loss(&self, was_lost: bool) -> bool {
+    /// Prints a note when the connection is lost, and when it is back.
+    fn note_loss(&self, was_lost: bool) -> bool {
         let lost = self.mirrors.iter().find_map(Mirror::lost);
         match (lost, was_lost) {
-            (Some(error), false) => self.kf.note(format!("{error}; trying again")),
+            (Some(error), false) => self.kf.note(format!("{error}; retrying")),
             (None, true) => self.kf.note("the API server answers again"),
             _ => {}
         }
@@ -105,7 +107,7 @@ impl<'a> StandingTable<'a> {
     }
 }
 
-/// What several mirrors hold, in their order.
+/// Iterates over the objects of several mirrors, in order.
 pub fn mirrored(mirrors: &[Mirror]) -> impl Iterator<Item = &Object> {
     mirrors.iter().flat_map(Mirror::objects)
 }

@@ -10,7 +10,7 @@ use crate::kf::Kf;
 use crate::objects::{Api, Object};
 use crate::quantity::Quantity;
 
-/// CPU and memory of one pod or of several.
+/// An amount of CPU and memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Amounts {
     /// In cores.
@@ -27,40 +27,41 @@ impl Add for Amounts {
     }
 }
 
-/// What a metrics server measured, by pod; or why there is nothing. Needs `list` on
-/// `pods.metrics.k8s.io`, which the manifest should ask for as optional.
+/// The resource usage of pods from the metrics server, or why it is missing. Needs `list` on `pods.metrics.k8s.io`,
+/// which the manifest should request as optional.
 #[derive(Clone, Debug)]
 pub enum Measured {
+    /// The usage by pod name.
     Pods(BTreeMap<String, Amounts>),
     /// The cluster has no metrics server.
     NotServed,
-    /// The user may not read what it measures.
+    /// The user has no permission to read the metrics.
     NotAllowed,
-    /// It is there and does not answer.
+    /// The metrics server does not answer.
     Broken(String),
 }
 
 impl Measured {
-    /// What it is read from.
+    /// Returns the API that it is read from.
     pub fn api(kf: &Kf) -> Api {
         kf.api(Kind::new("metrics.k8s.io", "PodMetrics"))
     }
 
-    /// What the pods of the run's namespace used when they were last measured.
+    /// Reads the usage of the pods in the namespace of the run.
     pub fn read(kf: &Kf) -> Result<Self> {
         match Self::api(kf).list() {
             Ok(pods) => Ok(Self::Pods(pods.iter().map(|pod| (pod.name().to_owned(), used(pod))).collect())),
             Err(error) => match error.code {
                 ErrorCode::NotFound => Ok(Self::NotServed),
                 ErrorCode::Forbidden => Ok(Self::NotAllowed),
-                // An aggregated API whose server is away answers 503.
+                // An aggregated API whose server is unavailable answers 503.
                 _ if error.is_partial() => Ok(Self::Broken(error.message)),
                 _ => Err(error),
             },
         }
     }
 
-    /// Unknown for a pod that was not measured yet.
+    /// Returns the usage of a pod; `None` if it was not measured yet.
     pub fn of(&self, pod: &str) -> Option<Amounts> {
         match self {
             Self::Pods(pods) => pods.get(pod).copied(),
@@ -68,18 +69,17 @@ impl Measured {
         }
     }
 
-    /// Why use is unknown, and who can help; none if it is not.
+    /// Returns why the usage is missing; `None` if it is available.
     pub fn missing(&self) -> Option<String> {
         let why = match self {
             Self::Pods(_) => return None,
             Self::NotServed => {
-                "the cluster serves no metrics.k8s.io; its administrator can install metrics-server"
-                    .to_owned()
+                "the cluster does not serve metrics.k8s.io; an admin can install metrics-server".to_owned()
             }
-            Self::NotAllowed => "you may not list pods.metrics.k8s.io here".to_owned(),
-            Self::Broken(why) => format!("metrics.k8s.io does not answer: {why}"),
+            Self::NotAllowed => "no permission to list pods.metrics.k8s.io".to_owned(),
+            Self::Broken(why) => format!("metrics.k8s.io is unavailable: {why}"),
         };
-        Some(format!("CPU and memory used are unknown: {why}"))
+        Some(format!("CPU and memory usage unknown: {why}"))
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a command says of its result: a line for a person, a record for a program.
+//! Printing results: a line for users, a record for programs.
 //!
-//! With `--dry-run` nothing is done, and kf itself says of each write what it would do: `would delete pod/mnist-0 in
-//! team-a`. So a command says what its writes did by [`Kf::did`], which is silent then.
+//! With `--dry-run`, kf itself prints what each write would do, such as `would delete pod/mnist-0 in team-a`.
+//! [`Kf::did`] prints what a write did, and nothing in a dry run.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::kf::Kf;
 use crate::ui::{Cell, Column, TableRow, ToCell as _};
 
-/// An object, and what was done to it.
+/// A change to an object.
 #[derive(Serialize)]
 struct Done {
     object: String,
@@ -33,7 +33,7 @@ impl TableRow for Done {
 }
 
 impl Kf {
-    /// One result: the line for a person, the record for a program that asks for `-o json`, `yaml` or `name`.
+    /// Prints one result: the line, or the record if `-o` is `json`, `yaml` or `name`.
     pub fn say<T: TableRow>(&self, line: impl Into<String>, record: &T) -> Result<()> {
         match self.output_format().is_table() {
             true => self.print_line(line),
@@ -41,22 +41,22 @@ impl Kf {
         }
     }
 
-    /// Says what a write did, once it has: `kf.did("deleted", "pod/mnist-0")` prints `pod/mnist-0 deleted`.
+    /// Prints what a write did: `kf.did("deleted", "pod/mnist-0")` prints `pod/mnist-0 deleted`.
     ///
-    /// In a dry run it prints nothing: kf says what would have been done, and prints the documents for `-o`.
+    /// Prints nothing in a dry run, where kf prints what would have been done.
     pub fn did(&self, change: &str, object: impl Display) -> Result<()> {
         let done = Done { object: object.to_string(), change: change.to_owned() };
         self.did_with(format!("{} {change}", done.object), &done)
     }
 
-    /// The same with a line and a record of the command's own.
+    /// Like [`Kf::did`], with a custom line and record.
     pub fn did_with<T: TableRow>(&self, line: impl Into<String>, record: &T) -> Result<()> {
         if self.context().dry_run { Ok(()) } else { self.say(line, record) }
     }
 
-    /// Says after a write which command comes next: `kf.next_step("follow it", "kf logs mnist -f")` is the note
-    /// ``follow it with `kf logs mnist -f` ``, for the cluster and namespace of this run. A program gets none, and
-    /// neither does a dry run.
+    /// Prints the command to run after a write: `kf.next_step("follow it", "kf logs mnist -f")` is the note
+    /// ``follow it with `kf logs mnist -f` ``, with the flags for the cluster and namespace of this run. Prints nothing
+    /// in a dry run, or if `-o` is not a table.
     pub fn next_step(&self, what: &str, command: &str) {
         if self.output_format().is_table() && !self.context().dry_run {
             self.note(format!("{what} with `{}`", self.same_target(command)));

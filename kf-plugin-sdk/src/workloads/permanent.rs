@@ -1,22 +1,20 @@
-//! Whether what keeps a controller from making pods can pass.
+//! Whether a controller's failure to create pods is permanent.
 //!
-//! A controller goes on trying whatever the API server answers, and no condition says that it is in vain. Its event
-//! says what was answered: a quota that others use up may be free again in a minute, an object that is not valid stays
-//! so.
+//! A controller retries on any error of the API server, and no condition says that it cannot succeed. Its event has the
+//! error: a quota used up by others may be free again in a minute, but an invalid object stays invalid.
 
 use std::collections::BTreeMap;
 
 use crate::quantity::Quantity;
 
-/// Whether a controller's complaint is about something that stays as it is: what it wants to make is not valid, or
-/// asks for more than the whole quota.
-pub(super) fn is_final(message: &str) -> bool {
-    let by_a_webhook = message.contains(" denied the request: ") && message.contains("Invalid value: ");
-    by_a_webhook || message.contains(" is invalid: ") || exceeds_whole_quota(message).unwrap_or(false)
+/// Returns whether an error is permanent: the object is invalid, or requests more than the whole quota.
+pub(super) fn is_permanent(message: &str) -> bool {
+    let by_webhook = message.contains(" denied the request: ") && message.contains("Invalid value: ");
+    by_webhook || message.contains(" is invalid: ") || exceeds_whole_quota(message).unwrap_or(false)
 }
 
-/// Of `exceeded quota: gpus, requested: cpu=2,memory=1Gi, used: cpu=0,memory=0, limited: cpu=1,memory=8Gi`; none if
-/// it is no such message.
+/// Parses `exceeded quota: gpus, requested: cpu=2,memory=1Gi, used: cpu=0,memory=0, limited: cpu=1,memory=8Gi`; `None`
+/// for other messages.
 fn exceeds_whole_quota(message: &str) -> Option<bool> {
     let (_, after_the_name) = message.split_once("exceeded quota: ")?.1.split_once(", requested: ")?;
     let (requested, rest) = after_the_name.split_once(", used: ")?;
@@ -36,15 +34,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_beyond_the_whole_quota_never_fits() {
+    fn request_beyond_whole_quota_is_permanent() {
         let quota =
-            |amounts: &str| is_final(&format!("pods \"a\" is forbidden: exceeded quota: q, {amounts}"));
+            |amounts: &str| is_permanent(&format!("pods \"a\" is forbidden: exceeded quota: q, {amounts}"));
         assert!(quota("requested: pods=1, used: pods=0, limited: pods=0"));
         assert!(quota(
             "requested: requests.memory=2Gi, used: requests.memory=0, limited: requests.memory=512Mi"
         ));
         assert!(quota("requested: cpu=500m,memory=4Gi, used: cpu=1,memory=0, limited: cpu=1,memory=2Gi"));
-        // Others have it now.
+        // Used up by others.
         assert!(!quota("requested: pods=1, used: pods=4, limited: pods=4"));
         assert!(!quota("requested: cpu=1500m, used: cpu=1, limited: cpu=2"));
         for odd in ["requested: pods=1", "requested: pods=many, used: pods=0, limited: pods=0", "requested: "]
@@ -54,13 +52,15 @@ mod tests {
     }
 
     #[test]
-    fn object_that_is_not_valid_stays_so() {
+    fn invalid_object_is_permanent() {
         let limit = "Error creating: Pod \"a\" is invalid: spec.containers[0].resources.requests: Invalid value: \"2\"";
-        assert!(is_final(limit));
+        assert!(is_permanent(limit));
         let webhook =
             "admission webhook \"v.example\" denied the request: metadata.name: Invalid value: \"a\"";
-        assert!(is_final(webhook));
-        assert!(!is_final("admission webhook \"v.example\" denied the request: not signed"));
-        assert!(!is_final("Error creating: Internal error occurred: failed calling webhook \"v.example\""));
+        assert!(is_permanent(webhook));
+        assert!(!is_permanent("admission webhook \"v.example\" denied the request: not signed"));
+        assert!(!is_permanent(
+            "Error creating: Internal error occurred: failed calling webhook \"v.example\""
+        ));
     }
 }

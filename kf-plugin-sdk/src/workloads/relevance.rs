@@ -1,7 +1,7 @@
-//! Which of a pod's containers explains it.
+//! Which container of a pod explains its failure.
 //!
-//! A pod that fails takes all its containers down, so most ends say nothing about the cause: a sidecar that
-//! is stopped after the work has failed, a rank that is killed because another one failed.
+//! When a pod fails, all its containers stop, so most exit codes do not show the cause: a sidecar that is stopped after
+//! the main container failed, a rank that is killed because another one failed.
 
 use serde_json::Value;
 
@@ -9,17 +9,17 @@ use super::container::SIDECARS;
 use super::{ComponentKind, container};
 use crate::objects::Object;
 
-/// How much the end or the state of a container explains; the least explains most.
+/// The relevance of the state of a container; the smallest is the most relevant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Telling {
+pub(super) struct Relevance {
     is_sidecar: bool,
     is_killed: bool,
-    is_beside_the_work: bool,
+    is_not_main: bool,
     /// RFC 3339 in UTC sorts by time.
     ended: String,
 }
 
-impl Telling {
+impl Relevance {
     pub(super) fn of(pod: &Object, status: &Value, main: Option<&str>) -> Self {
         let name = name(status);
         let end = ["/state/terminated", "/lastState/terminated"]
@@ -28,7 +28,7 @@ impl Telling {
         Self {
             is_sidecar: is_sidecar(pod, name),
             is_killed: status.pointer("/state/terminated").is_some_and(is_killed),
-            is_beside_the_work: main.is_some_and(|main| main != name),
+            is_not_main: main.is_some_and(|main| main != name),
             ended: end.and_then(ended).unwrap_or("9999").to_owned(),
         }
     }
@@ -38,14 +38,13 @@ pub(super) fn ended(end: &Value) -> Option<&str> {
     end.get("finishedAt")?.as_str()
 }
 
-/// Whether it was ended from outside, other than by its memory limit.
+/// Returns whether it was killed, other than for exceeding its memory limit.
 pub(super) fn is_killed(end: &Value) -> bool {
     let code = end.get("exitCode").and_then(Value::as_i64);
     matches!(code, Some(137 | 143)) && end.get("reason").and_then(Value::as_str) != Some("OOMKilled")
 }
 
-/// Whether the container stands beside the work: one that the kubelet starts before the others and stops
-/// after them, or one of a name that such containers have.
+/// Returns whether a container is a sidecar: a restartable init container, or one with a well-known name.
 pub(super) fn is_sidecar(pod: &Object, name: &str) -> bool {
     let is_native = |spec: &Value| {
         let of = |field: &str| spec.get(field).and_then(Value::as_str);
@@ -54,7 +53,7 @@ pub(super) fn is_sidecar(pod: &Object, name: &str) -> bool {
     SIDECARS.contains(&name) || pod.list("/spec/initContainers").iter().any(is_native)
 }
 
-/// The container that does the work: one that some kind names so, or the pod's own default.
+/// Returns the main container: one that the catalogue names, or the pod's default.
 pub(super) fn main_container(pod: &Object) -> Option<String> {
     let names: Vec<_> =
         pod.list("/spec/containers").iter().filter_map(|spec| spec.get("name")?.as_str()).collect();
@@ -66,8 +65,8 @@ pub(super) fn main_container(pod: &Object) -> Option<String> {
         .or_else(|| container::choose(pod, None, None).ok().flatten())
 }
 
-/// Whether the work is done, so that what is beside it may go.
-pub(super) fn work_is_done(pod: &Object, main: Option<&str>) -> bool {
+/// Returns whether the main container has completed, so that sidecars are stopped next.
+pub(super) fn main_is_done(pod: &Object, main: Option<&str>) -> bool {
     pod.list("/status/containerStatuses").iter().any(|status| {
         Some(name(status)) == main && status.pointer("/state/terminated/exitCode") == Some(&0.into())
     })

@@ -1,15 +1,15 @@
-//! Doing without a kind that is broken.
+//! Skipping kinds that cannot be read.
 //!
-//! A cluster can serve most kinds and fail at one of them: the server behind an aggregated API is away (503), a
-//! conversion webhook fails (500). A command that reads several kinds shows the others, and says in one line which
-//! one is missing and why.
+//! A cluster can serve most kinds and fail for one: the server of an aggregated API is unavailable (503), or a
+//! conversion webhook fails (500). A command that reads several kinds shows the others, and prints one line that
+//! says which were skipped and why.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorCode, Optional as _, Result};
 use crate::kf::Kf;
 
-/// The kinds that a command does without, because they are broken.
+/// The kinds that a command skipped because they cannot be read.
 ///
 /// ```
 /// use kf_plugin_sdk::workloads::ComponentKind;
@@ -33,8 +33,8 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// An answer about one kind of several; none where the cluster does not serve it, and where it is broken,
-    /// which is remembered. What concerns more than this kind stays an error, and so does a refusal.
+    /// Unwraps the result for one of several kinds. Returns `None` if the cluster does not serve the kind, or if the
+    /// kind is broken, which is recorded. Denials and errors that affect more than this kind are returned.
     pub fn take<T>(&mut self, what: &str, answer: Result<T>) -> Result<Option<T>> {
         match answer {
             Err(error) if error.is_partial() => {
@@ -45,7 +45,7 @@ impl LeftOut {
         }
     }
 
-    /// The same, where the command can also do without what the user may not read.
+    /// Like [`Self::take`], but also returns `None` if the user has no permission to read the kind.
     pub fn take_readable<T>(&mut self, what: &str, answer: Result<T>) -> Result<Option<T>> {
         match answer {
             Err(error) if error.is(ErrorCode::Forbidden) => Ok(None),
@@ -53,8 +53,8 @@ impl LeftOut {
         }
     }
 
-    /// An optional answer: `None` where the kind is not served, may not be read, or is broken.
-    /// The last is said.
+    /// Returns `None` if the kind is not served, not readable for the user, or broken. Prints a warning if it is
+    /// broken.
     pub fn optional<T>(kf: &Kf, what: &str, answer: Result<T>) -> Result<Option<T>> {
         let mut left_out = Self::default();
         let answer = left_out.take_readable(what, answer);
@@ -62,29 +62,31 @@ impl LeftOut {
         answer
     }
 
+    /// Returns whether no kind was skipped.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
+    /// Returns the number of skipped kinds.
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// Why the first of them is left out.
+    /// Returns why the first kind was skipped.
     pub fn first_error(&self) -> Option<&Error> {
         self.parts.first().map(|(_, error)| error)
     }
 
-    /// `notebooks (the API server answered 500: …)`, with kinds that fail alike together.
+    /// Returns a summary such as `notebooks (the API server answered 500: …)`, grouped by reason.
     pub fn words(&self) -> String {
         words(self.parts.iter())
     }
 
-    /// Says in one line what is left out and why; each kind once a run.
+    /// Prints a warning that says what was skipped and why, each kind once per run.
     pub fn tell(&self, kf: &Kf) {
         let new: Vec<_> = self.parts.iter().filter(|(what, _)| kf.is_first_mention(what)).collect();
         if !new.is_empty() {
-            kf.warn(format!("left out: {}", words(new.into_iter())));
+            kf.warn(format!("skipped: {}", words(new.into_iter())));
         }
     }
 }
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_kind_is_left_out_and_said_once() {
+    fn broken_kind_is_skipped_and_reported_once() {
         let host = FakeHost::new("team-a");
         let kf = host.kf();
         let mut left_out = LeftOut::default();
@@ -126,13 +128,13 @@ mod tests {
         assert_eq!(left_out.take("trials", broken(ErrorCode::NotFound)), Ok(None));
         left_out.tell(&kf);
         left_out.tell(&kf.clone());
-        // Each answer about it counts, but it is one kind.
-        let said = "warning: left out: notebooks (the API server is not ready)";
-        assert_eq!(host.terminal().notes, [said]);
+        // Four errors, but one kind.
+        let warning = "warning: skipped: notebooks (the API server is not ready)";
+        assert_eq!(host.terminal().notes, [warning]);
     }
 
     #[test]
-    fn failure_of_more_than_one_kind_stays_an_error() {
+    fn error_that_affects_all_kinds_is_returned() {
         let mut left_out = LeftOut::default();
         for code in [ErrorCode::Unauthenticated, ErrorCode::Budget, ErrorCode::Forbidden] {
             assert_eq!(left_out.take("notebooks", broken(code)).unwrap_err().code, code);
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_that_fail_alike_share_their_reason() {
+    fn kinds_with_same_error_share_one_reason() {
         let mut left_out = LeftOut::default();
         for (what, message) in [("notebooks", "500"), ("trials", "503"), ("workspaces", "500")] {
             let answer: Result<()> = Err(Error::new(ErrorCode::Internal, message));
