@@ -1,9 +1,9 @@
-//! Lists what the program is to carry inside, if it is built with the feature `embedded`.
+//! Generates the list of built-in commands, if the feature `embedded` is enabled.
 //!
-//! | variable | says |
+//! | variable | value |
 //! |---|---|
-//! | `KF_BUILT_IN` | the folder that `kf-bundle` wrote, by its absolute path |
-//! | `KF_REGISTRY_URL` | the addresses of the default registry, separated by spaces; without them there is none |
+//! | `KF_BUILT_IN` | absolute path of the folder that `kf-bundle` wrote |
+//! | `KF_REGISTRY_URL` | addresses of the default registry, separated by spaces; if unset, there is no default registry |
 
 use std::env::var_os;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     let (mut commands, mut registry) = ("&[]".to_owned(), "None".to_owned());
     if var_os("CARGO_FEATURE_EMBEDDED").is_some() {
         let folder = var_os("KF_BUILT_IN").map(PathBuf::from).filter(|folder| folder.is_absolute());
-        let missing = "KF_BUILT_IN must name a folder that kf-bundle wrote, by its absolute path";
+        let missing = "KF_BUILT_IN must be the absolute path of a folder that kf-bundle wrote";
         let folder = folder.ok_or_else(|| io::Error::other(missing))?;
         println!("cargo::rerun-if-changed={}", folder.display());
         commands = list(&folders(&folder.join("commands"))?);
@@ -65,7 +65,7 @@ fn list(commands: &[PathBuf]) -> String {
     list
 }
 
-/// The registry that the commands come from.
+/// The registry of the built-in commands.
 fn default_registry(folder: &Path, urls: &[&str]) -> io::Result<String> {
     let folders = folders(folder)?;
     let [folder] = folders.as_slice() else {

@@ -1,4 +1,4 @@
-//! How a release of kf is linked.
+//! Sets the linker arguments of a release.
 
 use std::process::Command;
 
@@ -10,18 +10,18 @@ fn main() {
     if variable("PROFILE") != "release" || target != "x86_64-unknown-linux-gnu" {
         return;
     }
-    // In a release a panic aborts, so nothing reads the tables that say how to unwind.
+    // In a release a panic aborts, so the unwind tables are not needed.
     if let Ok(folder) = std::env::current_dir() {
         let script = folder.join("no-unwind-tables.ld");
         println!("cargo::rustc-link-arg-bin=kf=-Wl,-T,{}", script.display());
     }
-    // Packed, the addresses that the loader writes at every start take a fortieth of the space.
+    // Packed relocations take a fortieth of the space.
     if variable("HOST") == target && libc_reads_packed_relocations() {
         println!("cargo::rustc-link-arg-bin=kf=-Wl,-z,pack-relative-relocs");
     }
 }
 
-/// Whether the glibc that kf is linked with, which is the machine's own, knows `DT_RELR`: 2.36 does.
+/// Whether this machine's glibc, with which kf is linked, supports `DT_RELR`: 2.36 and later do.
 fn libc_reads_packed_relocations() -> bool {
     let asked = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
     let answer = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! What data scientists do with a cluster, by kf and by kubectl, on the same objects.
+//! Compares kf and kubectl on the same objects of a cluster.
 //!
-//! A status needs an API server; logs, forwarded ports and what runs in a pod need a node.
+//! The status needs only an API server; logs, forwarded ports and commands in pods need a node.
 //!
 //! ```text
 //! cargo xtask bench
@@ -48,7 +48,7 @@ fn run() -> std::result::Result<(), Box<dyn AnyError>> {
     }
     bench.status()?;
     if cluster.profile() == Profile::Api {
-        writeln!(std::io::stdout(), "\nlogs, ports and exec need a node, and that needs root")?;
+        writeln!(std::io::stdout(), "\nskipped (a node needs root): logs, ports and exec")?;
         return Ok(());
     }
     cluster.require(Part::Notebooks)?;
@@ -65,17 +65,17 @@ struct Bench<'a> {
     namespace: &'a TestNamespace,
 }
 
-/// What `kf status` reads, this cluster serves and a data scientist may list.
+/// The kinds that `kf status` reads, this cluster serves and the data scientist can list.
 const KINDS: [&str; 6] = ["pods", "deployments", "statefulsets", "jobs", "trainjobs", "events"];
 const OBJECTS: usize = 500;
 
-/// So many lines of 102 bytes are more than 100 MB.
+/// The number of log lines, of 102 bytes each.
 const LINES: u64 = 1_000_000;
 const LOG_BYTES: u64 = LINES * 102;
 
 const STDIN_BYTES: u64 = 10 << 20;
 const PAGE_BYTES: u64 = 64 << 20;
-const AT_ONCE: usize = 200;
+const PARALLEL_REQUESTS: usize = 200;
 
 impl Bench<'_> {
     fn kf(&self, arguments: &[&str]) -> Command {
@@ -216,7 +216,7 @@ impl Bench<'_> {
         )?;
         let (mut lost_by_them, mut lost_by_us) = (0, 0);
         compare(
-            &format!("{AT_ONCE} requests at once through a forwarded port"),
+            &format!("{PARALLEL_REQUESTS} requests at once through a forwarded port"),
             5,
             None,
             vec![
@@ -234,21 +234,21 @@ impl Bench<'_> {
     }
 }
 
-/// A program that holds a port until this value goes.
+/// A program that forwards a port until it is dropped.
 struct Forward {
     child: Child,
     port: u16,
 }
 
 impl Forward {
-    /// Takes the port from behind `before` in what it prints first.
+    /// Reads the port after `before` in the first line of output.
     fn start(mut command: Command, before: &str) -> Result<Self> {
         let mut child = command.spawn()?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             let mut stdout = BufReader::new(stdout);
             stdout.read_line(&mut line)?;
-            // kubectl prints a line for each connection, and dies when nobody reads it.
+            // kubectl prints a line for each connection, and exits if its stdout is closed.
             thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         }
         let digits = line.split_once(before).map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()));
@@ -268,7 +268,7 @@ impl Drop for Forward {
     }
 }
 
-/// How many bytes an answer has.
+/// The number of bytes of a response.
 fn get(port: u16, path: &str) -> Result<u64> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -276,14 +276,14 @@ fn get(port: u16, path: &str) -> Result<u64> {
     std::io::copy(&mut stream, &mut std::io::sink())
 }
 
-/// Asks for a page very often at once; how often it did not come.
+/// Sends many requests at once, and returns the number that failed.
 fn lost(port: u16) -> usize {
-    let asked: Vec<_> = (0..AT_ONCE).map(|_| thread::spawn(move || get(port, "/small"))).collect();
+    let asked: Vec<_> = (0..PARALLEL_REQUESTS).map(|_| thread::spawn(move || get(port, "/small"))).collect();
     let answers = asked.into_iter().map(thread::JoinHandle::join);
     answers.filter(|answer| !matches!(answer, Ok(Ok(1..)))).count()
 }
 
-/// Runs a program that must succeed; how many bytes it printed.
+/// Runs a program that must succeed, and returns the number of bytes it printed.
 fn read_to_end(command: &mut Command) -> Result<u64> {
     let mut child = command.spawn()?;
     let mut bytes = 0;
@@ -315,11 +315,15 @@ fn succeed(command: &Command, child: &mut Child) -> Result<()> {
 }
 
 fn expect(wanted: u64, got: u64) -> Result<()> {
-    if wanted == got { Ok(()) } else { Err(Error::other(format!("{got} bytes came, not {wanted}"))) }
+    if wanted == got { Ok(()) } else { Err(Error::other(format!("expected {wanted} bytes, got {got}"))) }
 }
 
 fn expect_at_least(wanted: u64, got: u64) -> Result<()> {
-    if got >= wanted { Ok(()) } else { Err(Error::other(format!("only {got} bytes came of {wanted}"))) }
+    if got >= wanted {
+        Ok(())
+    } else {
+        Err(Error::other(format!("expected at least {wanted} bytes, got {got}")))
+    }
 }
 
 fn template(name: &str) -> Value {

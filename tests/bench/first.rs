@@ -1,7 +1,7 @@
-//! From a downloaded file to the first useful output: a new home, a kubeconfig, and `kf whoami`.
+//! Measures the time from a downloaded file to the first useful output: a new home, a kubeconfig, and `kf whoami`.
 //!
-//! Every turn begins with nothing but the file, and so pays for the compilation of the command, or for the environment
-//! that pip installs the wheel into.
+//! Every round starts with only the file, so it includes the compilation of the command, or the installation of the wheel
+//! by pip.
 
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::rounds::{Contender, compare};
 
 const ROUNDS: usize = 5;
 
-/// What a release has for this machine.
+/// The files of a release for this machine.
 pub(crate) struct Release {
     pub(crate) program: PathBuf,
     pub(crate) wheel: PathBuf,
@@ -57,7 +57,7 @@ pub(crate) fn measure(release: &Release, kubectl: &Path, namespace: &TestNamespa
     )
 }
 
-/// An empty folder.
+/// Creates an empty folder.
 fn clear(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs_err::remove_dir_all(folder)?;

@@ -1,14 +1,14 @@
-//! Contenders that run in turn, A B C C B A …, so that a machine whose speed drifts treats all alike, and what one
-//! leaves in the processor's caches helps both of its neighbours.
+//! Runs contenders in turns, A B C C B A …, so that drifts of the machine's speed and the contents of processor caches affect
+//! all alike.
 //!
-//! What counts is the ratio of the medians to the first contender's, not a time.
+//! The results are ratios of medians to the first contender's.
 
 use std::io::{Error, Result, Write};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// One of those compared, with what is measured of it.
+/// A contender with its measurements.
 pub(crate) struct Contender<'a> {
     name: &'a str,
     run: Box<dyn FnMut() -> Result<()> + 'a>,
@@ -41,8 +41,8 @@ fn median<T: Copy + Default + Ord>(values: &mut [T]) -> T {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Lets them take turns, and prints what came of it. `bytes` is what each moves in a turn; page faults are those
-/// of the programs that it runs to their end.
+/// Runs all contenders in turns, and prints the results. `bytes` is the amount that each transfers in a turn. Page faults
+/// are those of child processes that have ended.
 pub(crate) fn compare(
     title: &str,
     rounds: usize,
@@ -72,7 +72,7 @@ pub(crate) fn compare(
             write!(stdout, " {:>8} MB/s", throughput(bytes, time))?;
         }
         match median(&mut contender.faults) {
-            // Nothing was started.
+            // No child process was started.
             0 => {}
             faults => write!(stdout, " {faults:>7} faults")?,
         }

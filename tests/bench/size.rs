@@ -1,4 +1,4 @@
-//! What there is of a program to load, by kind and by crate.
+//! The size of a program's loaded parts, by kind and by crate.
 
 use std::collections::BTreeMap;
 use std::io::{Error, Result, Write};
@@ -8,10 +8,10 @@ use object::read::elf::{ElfFile64, FileHeader as _, SectionHeader as _};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, elf};
 use rustc_demangle::demangle;
 
-/// Crates with less code than this are not told apart.
-const SMALL: u64 = 200_000;
+/// Crates with less code than this, in bytes, are summed up.
+const MIN_CRATE_BYTES: u64 = 200_000;
 
-/// Prints both tables. Symbols are no part of a size, and without them the second one is left out.
+/// Prints both tables. Without symbols the second one is omitted.
 pub(crate) fn print(program: &Path) -> Result<()> {
     let data = fs_err::read(program)?;
     let file = ElfFile64::<object::Endianness>::parse(&*data).map_err(Error::other)?;
@@ -24,7 +24,7 @@ pub(crate) fn print(program: &Path) -> Result<()> {
         }
     }
     let mut stdout = std::io::stdout().lock();
-    table(&mut stdout, "what is loaded of kf", kinds)?;
+    table(&mut stdout, "loaded parts of kf", kinds)?;
     writeln!(stdout, "  {:32} {:>10}", "relocations at every start", relocations(&file)?)?;
 
     let mut crates: BTreeMap<String, u64> = BTreeMap::new();
@@ -36,9 +36,9 @@ pub(crate) fn print(program: &Path) -> Result<()> {
     }
     let mut large: BTreeMap<&str, u64> = BTreeMap::new();
     for (name, size) in &crates {
-        *large.entry(if *size < SMALL { "all smaller ones" } else { name }).or_default() += size;
+        *large.entry(if *size < MIN_CRATE_BYTES { "all smaller crates" } else { name }).or_default() += size;
     }
-    table(&mut stdout, "its code, by crate", large)?;
+    table(&mut stdout, "code by crate", large)?;
     stdout.flush()
 }
 
@@ -65,13 +65,13 @@ fn kind(section: &str) -> &'static str {
         ".eh_frame" | ".eh_frame_hdr" | ".gcc_except_table" => "unwinding tables",
         ".rela.dyn" | ".relr.dyn" | ".rela.plt" => "relocations",
         name if name.starts_with(".data") || name.contains("got") || name.ends_with("_array") => {
-            "data that is written at start"
+            "data written at start"
         }
         _ => "other",
     }
 }
 
-/// How many addresses the loader writes before the first instruction.
+/// The number of addresses that the loader writes at start.
 fn relocations(file: &ElfFile64<'_>) -> Result<u64> {
     let endian = file.endian();
     let sections = file.elf_header().sections(endian, file.data()).map_err(Error::other)?;
@@ -81,7 +81,7 @@ fn relocations(file: &ElfFile64<'_>) -> Result<u64> {
             elf::SHT_RELA => count += section.sh_size(endian) / 24,
             elf::SHT_RELR => {
                 let words = section.data_as_array::<u64, _>(endian, file.data()).map_err(Error::other)?;
-                // An address, or a map of the 63 words behind it.
+                // An address, or a bitmap of the following 63 words.
                 count += words
                     .iter()
                     .map(|word| if word & 1 == 0 { 1 } else { u64::from(word.count_ones()) - 1 })
@@ -93,7 +93,7 @@ fn relocations(file: &ElfFile64<'_>) -> Result<u64> {
     Ok(count)
 }
 
-/// The crate that a function is of, as far as its name tells; a generic one is its own crate's.
+/// The crate of a function, by its name. Generic functions belong to the crate that defines them.
 fn crate_of(symbol: &str) -> String {
     let name = format!("{:#}", demangle(symbol));
     if name == symbol {

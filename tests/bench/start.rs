@@ -1,7 +1,6 @@
-//! How long a cached command takes from spawn to exit, beside what people would start instead, and what there
-//! is to load.
+//! Measures the time of a cached command from spawn to exit, compared with other programs, and the size of kf.
 //!
-//! Times are of whole processes; the ratio to an ordinary native program is what counts.
+//! Times are of whole processes. The results are ratios to a native program.
 //!
 //! ```text
 //! cargo xtask bench
@@ -42,7 +41,7 @@ fn run() -> std::result::Result<(), Box<dyn AnyError>> {
     Ok(size::print(&bench.kf)?)
 }
 
-/// A folder with a native `hello`, a static one, and a home with kf's.
+/// A folder with a native `hello`, a static one, and a home with kf's `hello`.
 struct Bench {
     kf: PathBuf,
     kubectl: PathBuf,
@@ -88,13 +87,13 @@ impl Bench {
         self.folder.join("hello")
     }
 
-    /// A copy of the home with `hello` and so many other commands.
+    /// A copy of the home with `hello` and a number of other commands.
     fn home_with(&self, others: usize) -> Result<PathBuf> {
         let home = self.folder.join(format!("home-{others}"));
         let copied =
             Command::new("cp").arg("-a").arg(self.folder.join("home")).arg(&home).status()?.success();
         if !copied {
-            return Err(Error::other("the home cannot be copied"));
+            return Err(Error::other("cannot copy the home"));
         }
         let receipts = home.join("data/receipts");
         let mut known: Vec<_> = fs_err::read_dir(&receipts)?

@@ -1,16 +1,16 @@
-//! `kf-bundle`: packs the commands of a home into the folder that a release of kf is built with (`KF_BUILT_IN`).
+//! `kf-bundle`: packs the commands of a home into the folder `KF_BUILT_IN`, which a release of kf is built with.
 //!
-//! The home was filled by kf itself, from a registry, so every command in it was verified and examined as any user's is.
-//! What goes into the folder depends on nothing else: the same commands give the same bytes.
+//! kf itself added the commands to the home from a registry, so they were verified and examined as for any user. The output
+//! depends only on the commands: the same commands give the same bytes.
 //!
 //! ```text
-//! commands/NAME/receipt.json    as the home has it, but built in, and of the given date
+//! commands/NAME/receipt.json    the receipt of the home, but built in and with the given date
 //! commands/NAME/plugin.toml     as its author signed it
 //! commands/NAME/plugin.wasm.br  the component, compressed with Brotli
 //! registry/ID/root.json         the pinned root of the registry that they come from
 //! ```
 
-#![expect(clippy::print_stdout, reason = "a program of the build, which says what it did")]
+#![expect(clippy::print_stdout, reason = "a build program that prints what it did")]
 
 use std::error::Error;
 use std::io::Write as _;
@@ -47,9 +47,9 @@ fn run() -> Result<()> {
     let store = Store::open(&home)?;
     let receipts = receipt::list(&home)?;
     if receipts.is_empty() {
-        return Err("no command is added in that home".into());
+        return Err("no commands added in this home".into());
     }
-    // What another run left must not be in the program.
+    // Files of an earlier run must not be built in.
     if folder.exists() {
         fs_err::remove_dir_all(folder)?;
     }
@@ -57,11 +57,11 @@ fn run() -> Result<()> {
     for (_, receipt) in receipts {
         let receipt = built_in::released(&receipt?, date)?;
         let (from, to) = pack(&store, &receipt, &folder.join("commands").join(receipt.name.as_str()))?;
-        println!("{} {}: {from} bytes, {to} packed", receipt.name, receipt.version);
+        println!("{} {}: {from} bytes, {to} compressed", receipt.name, receipt.version);
         raw += from;
         packed += to;
     }
-    println!("all: {raw} bytes, {packed} packed");
+    println!("total: {raw} bytes, {packed} compressed");
     for id in registries::list(&home, BuiltIns::default())? {
         let registry = registries::load(&home, BuiltIns::default(), &id)?;
         let folder = folder.join("registry").join(id.as_str());
@@ -71,7 +71,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// Writes the files of one command; the sizes of the component before and after, in bytes.
+/// Writes the files of one command, and returns the sizes of the component before and after compression, in bytes.
 fn pack(store: &Store, receipt: &Receipt, folder: &Path) -> Result<(usize, usize)> {
     fs_err::create_dir_all(folder)?;
     let component = store.read(receipt.parts.program().kind, receipt.program_digest())?;

@@ -20,8 +20,7 @@ fn a_command_without_rights_is_added_at_once() {
     Added hello 0.1.0
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    hello asks for no rights on the cluster. It may do nothing else: no network, no
-    files, no secrets.
+    hello requests no rights: no cluster, no network, no files, no secrets.
     ");
     kf_snapshot!(home.run(["hello", "Ada"]), @"
     exit: 0
@@ -39,9 +38,8 @@ fn without_a_person_the_answer_is_no() {
     ----- stdout -----
     ----- stderr -----
     train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    In the namespace you use it in, and beyond it where a line says so, train may do
-    this and nothing else:
+    Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    In the namespace you use it in, and elsewhere where noted, train may only:
       read                      pods, pod logs, training runtimes, cluster training
                                 runtimes, volumes and events
       change                    the finalizers of config maps
@@ -122,7 +120,7 @@ fn a_version_can_be_asked_for() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    hello 0.1.0 is added already
+    hello 0.1.0 is already added
     ");
 }
 
@@ -154,12 +152,10 @@ fn of_several_each_is_added_or_says_why_not() {
     Added hello 0.1.0
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    hello asks for no rights on the cluster. It may do nothing else: no network, no
-    files, no secrets.
+    hello requests no rights: no cluster, no network, no files, no secrets.
     train 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    In the namespace you use it in, and beyond it where a line says so, train may do
-    this and nothing else:
+    Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    In the namespace you use it in, and elsewhere where noted, train may only:
       [RIGHTS]
     It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
     and word 2, and read everything below the directory that you pass as
@@ -182,8 +178,8 @@ fn several_commands_are_shown_on_one_screen() {
     ----- stdout -----
     ----- stderr -----
     logs 0.1.0 and run 0.1.0 by kubeflow
-    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
-    In the namespace you use them in, they may do this together, and nothing else:
+    Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    In the namespace you use them in, together they may only:
       read                      training jobs, tuning experiments, notebooks,
                                 workspaces, inference services, PyTorch jobs,
                                 TensorFlow jobs, MPI jobs, XGBoost jobs, Paddle
@@ -191,8 +187,8 @@ fn several_commands_are_shown_on_one_screen() {
                                 TensorBoards, job sets, jobs, pods, pod logs,
                                 deployments, stateful sets, events and queued
                                 workloads
-      run commands in           pods (pods/exec), asked by run
-    run may pass your terminal and stdin to programs in pods.
+      run commands in           pods (pods/exec), requested by run
+    run may hand your terminal and stdin to programs in pods.
     Commands in a pod can use what the pod can: its service account, secrets and
     volumes.
     error: not a terminal: refusing to add logs and run without confirmation
@@ -244,7 +240,7 @@ fn command_that_is_named_twice_is_added_once() {
     let home = fresh();
     assert_eq!(home.run(["command", "add", "hello", "hello"]).success().stdout, "Added hello 0.1.0\n");
     let ran = home.run(["command", "add", "whoami", "whoami@0.1.0"]).code(2);
-    assert_eq!(ran.stderr, "error: whoami is named more than once: whoami and whoami@0.1.0\n");
+    assert_eq!(ran.stderr, "error: whoami is specified more than once: whoami and whoami@0.1.0\n");
     // A mistake adds nothing.
     home.run(["command", "remove", "hello"]).success();
     home.run(["command", "add", "hello", "helo"]).code(5);
@@ -279,7 +275,7 @@ fn empty_list_says_what_to_type_next() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    no registry is set up, so there is nothing to add
+    no registry is set up
     hint: kf registry add NAME URL --root root.json
     ");
     assert_eq!(Home::empty().run(["command", "list", "-a", "-o", "json"]).success().stdout, "[]\n");
@@ -287,14 +283,14 @@ fn empty_list_says_what_to_type_next() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    no command is added
+    no commands added
     hint: kf registry add NAME URL --root root.json
     ");
     kf_snapshot!(fresh().run(["command", "list"]), @"
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    no command is added
+    no commands added
     hint: kf command list --available
     ");
     let ran = Home::empty().run(["status"]).code(5);
@@ -322,9 +318,9 @@ fn another_command_can_answer_to_a_name_and_step_back() {
     kf_snapshot!(home.run(["command", "replace", "whoami", "--with", "hello"]), @"
     exit: 0
     ----- stdout -----
-    whoami is now answered by hello 0.1.0 (kubeflow)
+    Replaced whoami with hello 0.1.0 (kubeflow)
     ----- stderr -----
-    back with `kf command replace whoami --restore`
+    undo with `kf command replace whoami --restore`
     ");
     assert_eq!(home.run(["whoami", "Ada"]).success().stdout, "hello Ada\n");
     kf_snapshot!(home.run(["command", "list"]), @"
@@ -346,7 +342,7 @@ fn another_command_can_answer_to_a_name_and_step_back() {
     kf_snapshot!(home.run(["command", "replace", "whoami", "--restore"]), @"
     exit: 0
     ----- stdout -----
-    whoami answers for itself again
+    Restored whoami
     ----- stderr -----
     ");
     assert_eq!(home.state(), before);
@@ -484,7 +480,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    hello 0.1.0 is the newest
+    hello 0.1.0 is up to date
     ");
 
     registry_with_hello("0.2.0", "", out.path());
@@ -494,7 +490,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     NAME   VERSION  NEWEST  SOURCE
     hello  0.1.0    0.2.0   kubeflow
     ----- stderr -----
-    `kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them
+    upgrade one with `kf command upgrade NAME`, or all with `kf command upgrade --all`
     ");
     kf_snapshot!(home.run(["command", "upgrade", "--all"]), @"
     exit: 0
@@ -508,7 +504,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    every command is the newest
+    all commands are up to date
     ");
 
     registry_with_hello("0.3.0", READ_PODS, out.path());
@@ -517,7 +513,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     ----- stdout -----
     ----- stderr -----
     hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
       + read                      pods
     Nothing was changed.
     ");
@@ -527,7 +523,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
     ----- stdout -----
     ----- stderr -----
     hello 0.2.0 → 0.3.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
       + read                      pods
     error: `--yes` does not accept new rights: refusing to upgrade hello and let it read pods
     hint: kf command add hello@0.3.0 --accept [DIGEST]
@@ -565,7 +561,7 @@ fn what_is_added_is_listed_with_its_source() {
 fn what_could_be_added_is_listed_with_the_way_to_get_it() {
     let home = Home::with_commands(&["hello"]);
     let listed = home.run(["command", "list", "--available"]).success();
-    assert_eq!(listed.row("NAME"), "NAME VERSION SOURCE HERE ABOUT");
+    assert_eq!(listed.row("NAME"), "NAME VERSION SOURCE STATUS ABOUT");
     assert_eq!(listed.row("hello"), "hello 0.1.0 kubeflow ready Say hello");
     let hint =
         "train 0.1.0 kubeflow not installed Train a model from a file or a runtime: kf command add train";
@@ -612,8 +608,7 @@ fn a_command_is_described_with_its_signer_and_rules() {
     Digest     sha256 [DIGEST]
     Installed  [DATE]
 
-    In the namespace you use it in, and beyond it where a line says so, train may do
-    this and nothing else:
+    In the namespace you use it in, and elsewhere where noted, train may only:
       [RIGHTS]
     It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
     and word 2, and read everything below the directory that you pass as
@@ -621,6 +616,6 @@ fn a_command_is_described_with_its_signer_and_rules() {
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     ----- stderr -----
-    Your own rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
+    Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
     ");
 }

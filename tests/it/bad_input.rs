@@ -15,7 +15,7 @@ fn a_timeout_that_is_none() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: invalid value 'soon' for '--request-timeout <DURATION>': not a duration such as 90s or 2m
+    error: invalid value 'soon' for '--request-timeout <DURATION>': expected a duration such as 90s or 2m
     ");
 }
 

@@ -72,8 +72,7 @@ fn fresh_home_lists_and_runs_built_in_commands() {
     Digest     sha256 [DIGEST]
     Installed  with kf 0.1.0
 
-    hello asks for no rights on the cluster. It may do nothing else: no network, no
-    files, no secrets.
+    hello requests no rights: no cluster, no network, no files, no secrets.
     ----- stderr -----
     ");
     let help = home.run(["--help"]).success().stdout;
@@ -105,7 +104,7 @@ fn removed_command_is_off_until_it_is_added_again() {
     ----- stdout -----
     Removed hello
     ----- stderr -----
-    hello is built in; `kf command add hello` brings it back
+    hello is built in; `kf command add hello` enables it again
     ");
     kf_snapshot!(home.run(["hello"]), @"
     exit: 5
@@ -150,7 +149,7 @@ fn newer_version_of_the_same_author_is_an_upgrade() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    hello 0.1.0 is the newest
+    hello 0.1.0 is up to date
     ");
     set_up(&home, newer.path());
     kf_snapshot!(home.run(["command", "upgrade"]), @"
@@ -159,7 +158,7 @@ fn newer_version_of_the_same_author_is_an_upgrade() {
     NAME   VERSION  NEWEST  SOURCE
     hello  0.1.0    0.2.0   built in
     ----- stderr -----
-    `kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them
+    upgrade one with `kf command upgrade NAME`, or all with `kf command upgrade --all`
     ");
     kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
     exit: 0
@@ -173,7 +172,7 @@ fn newer_version_of_the_same_author_is_an_upgrade() {
     kf_snapshot!(home.run(["command", "replace", "hello", "--restore"]), @"
     exit: 0
     ----- stdout -----
-    hello is answered by hello 0.1.0 (built in) again
+    Restored hello 0.1.0 (built in)
     ----- stderr -----
     removed hello 0.2.0 (kubeflow)
     ");
@@ -189,7 +188,7 @@ fn newer_version_of_another_author_only_replaces() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    hello 0.1.0 is the newest
+    hello 0.1.0 is up to date
     ");
     kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"
     exit: 8
@@ -203,9 +202,8 @@ fn newer_version_of_another_author_only_replaces() {
     ----- stdout -----
     ----- stderr -----
     hello 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    warning: hello is signed by another kubeflow: with none of the keys of what is installed
-    hello asks for no rights on the cluster. It may do nothing else: no network, no
-    files, no secrets.
+    warning: hello is signed by a different kubeflow: no key matches the installed version
+    hello requests no rights: no cluster, no network, no files, no secrets.
     error: not a terminal: refusing to add hello without confirmation
     hint: kf command replace hello --with kubeflow/hello@0.2.0 --accept [DIGEST]
     ");
@@ -266,9 +264,9 @@ fn built_in_command_answers_for_another() {
     kf_snapshot!(home.run(["command", "replace", "hi", "--with", "hello"]), @"
     exit: 0
     ----- stdout -----
-    hi is now answered by hello 0.1.0 (built in)
+    Replaced hi with hello 0.1.0 (built in)
     ----- stderr -----
-    back with `kf command replace hi --restore`
+    undo with `kf command replace hi --restore`
     ");
     kf_snapshot!(home.run(["hi", "Ada"]), @"
     exit: 0
@@ -286,7 +284,7 @@ fn built_in_command_answers_for_another() {
     kf_snapshot!(home.run(["command", "replace", "hi", "--restore"]), @"
     exit: 0
     ----- stdout -----
-    hi answers for itself again
+    Restored hi
     ----- stderr -----
     ");
     home.run(["hi"]).code(5);
@@ -422,7 +420,7 @@ fn default_registry_is_set_up_until_it_is_removed() {
     ----- stdout -----
     NAME  URL  EXPIRES  ROOT
     ----- stderr -----
-    no registry is set up; `kf registry add NAME URL --root root.json` sets one up
+    no registry is set up; add one with `kf registry add NAME URL --root root.json`
     ");
     kf_snapshot!(home.run(["registry", "remove", "kubeflow"]), @"
     exit: 5
@@ -435,14 +433,14 @@ fn default_registry_is_set_up_until_it_is_removed() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    no registry is set up to upgrade built-in commands from
+    cannot upgrade built-in commands: no registry is set up
     hint: kf registry add NAME URL --root root.json
     ");
     kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    no registry is set up to upgrade built-in commands from
+    cannot upgrade built-in commands: no registry is set up
     hint: kf registry add NAME URL --root root.json
     ");
 }
@@ -456,7 +454,7 @@ fn default_registry_at_another_address_needs_no_root() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: a registry needs `--root` or `--root-sha256`
+    error: either `--root` or `--root-sha256` is required
     hint: kf registry add team file://[MIRROR] --root root.json
     ");
     home.run(["registry", "add", "kubeflow", &url]).success();

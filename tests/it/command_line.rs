@@ -43,19 +43,19 @@ fn help_of_a_command_says_what_it_does_and_what_it_may() {
       -h, --help  Print help
 
     How it runs:
-          --dry-run    Let the server check every change and store none; show what would change
-          --read-only  Refuse every change, whatever the command may do
-          --explain    Show each call to the API server with the rule that allowed it
+          --dry-run    Show what would change; the server checks each change but stores none
+          --read-only  Refuse all changes
+          --explain    Show each API request and the rule that allowed it
 
     Global options:
-      -n, --namespace <NAMESPACE>       Namespace to work in; default: the one `kf use` chose, or the
-                                        kubeconfig context's
-          --context <NAME>              Context of the kubeconfig
-          --kubeconfig <FILE>           Kubeconfig file
-          --request-timeout <DURATION>  How long the API server may take for an answer, such as 90s or
-                                        2m; default: 30s, 0: for ever
-      -o, --output <FORMAT>             How to print results [default: table] [possible values: table,
-                                        wide, json, yaml, name]
+      -n, --namespace <NAMESPACE>       Namespace [default: the one set by `kf use`, or by the
+                                        kubeconfig context]
+          --context <NAME>              Kubeconfig context to use
+          --kubeconfig <FILE>           Path of the kubeconfig file
+          --request-timeout <DURATION>  Timeout of each API request, such as 90s or 2m; 0 for no timeout
+                                        [default: 30s]
+      -o, --output <FORMAT>             Output format [default: table] [possible values: table, wide,
+                                        json, yaml, name]
       -v, --verbose...                  Use verbose output; -vv for more detail
           --color <WHEN>                When to use colour [default: auto] [possible values: auto,
                                         always, never]

@@ -124,7 +124,7 @@ fn credential_plugin_that_says_at_its_end_what_helps() {
     exit: 3
     ----- stdout -----
     ----- stderr -----
-    the credential plugin sh, not told to the command: Error: the session has expired Run: aws sso login
+    the credential plugin sh (hidden from the command): Error: the session has expired Run: aws sso login
     error: the credential plugin sh failed (exit status: 1)
     hint: renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …
     ");
@@ -152,7 +152,7 @@ fn credential_plugin_that_is_not_installed() {
     exit: 3
     ----- stdout -----
     ----- stderr -----
-    the kubeconfig, not told to the command: Install it: gcloud components install gke-auth
+    the kubeconfig (hidden from the command): Install it: gcloud components install gke-auth
     error: the credential plugin /opt/gke-auth cannot be started: No such file or directory (os error 2)
     hint: renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …
     ");

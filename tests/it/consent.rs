@@ -219,7 +219,7 @@ fn word_that_becomes_a_file_is_asked_for() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    hello 0.2.0 is the newest
+    hello 0.2.0 is up to date
     ");
 }
 
@@ -260,8 +260,8 @@ fn another_signer_is_asked_for() {
     ----- stdout -----
     ----- stderr -----
     hello 0.1.0 → 0.2.0 by mallory ([SIZE], sha256 [DIGEST])
-    warning: hello is now signed by mallory; what is installed was signed by kubeflow
-    error: `--yes` does not accept new rights: refusing to upgrade hello, now signed by mallory instead of kubeflow
+    warning: hello is now signed by mallory; the installed version is signed by kubeflow
+    error: `--yes` does not cover the rights it takes to upgrade hello, now signed by mallory instead of kubeflow
     hint: kf command add hello@0.2.0 --accept [DIGEST]
     ");
     home.run_in_vain(["command", "add", "hello"]).code(8);
@@ -270,7 +270,7 @@ fn another_signer_is_asked_for() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    hello 0.2.0 is the newest
+    hello 0.2.0 is up to date
     ");
 }
 
@@ -297,7 +297,7 @@ fn withdrawn_version_makes_way_for_an_older_one_only_by_name() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    warning: hello 0.2.0 was withdrawn by its registry; nothing newer is on offer
+    warning: hello 0.2.0 was yanked by its registry; no newer version is available
     ");
     assert!(home.run(["command", "list"]).success().row("hello").contains("0.2.0"));
     kf_snapshot!(home.run(registry::hinted(&refused)), @"
@@ -306,7 +306,7 @@ fn withdrawn_version_makes_way_for_an_older_one_only_by_name() {
     Added hello 0.1.0
     ----- stderr -----
     hello 0.2.0 → 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    warning: 0.1.0 is older than what is installed
+    warning: 0.1.0 is older than the installed version
     ");
 }
 
@@ -319,16 +319,16 @@ fn replacement_is_the_version_that_was_named() {
     kf_snapshot!(replace("hello"), @"
     exit: 0
     ----- stdout -----
-    greet is now answered by hello 0.2.0 (kubeflow)
+    Replaced greet with hello 0.2.0 (kubeflow)
     ----- stderr -----
-    back with `kf command replace greet --restore`
+    undo with `kf command replace greet --restore`
     ");
     kf_snapshot!(replace("kubeflow/hello@^0.2"), @"
     exit: 0
     ----- stdout -----
-    greet is now answered by hello 0.2.0 (kubeflow)
+    Replaced greet with hello 0.2.0 (kubeflow)
     ----- stderr -----
-    back with `kf command replace greet --restore`
+    undo with `kf command replace greet --restore`
     ");
     // From elsewhere, or absent, is not what is installed.
     replace("elsewhere/hello").code(8);
@@ -336,11 +336,11 @@ fn replacement_is_the_version_that_was_named() {
     kf_snapshot!(replace("kubeflow/hello@0.1.0"), @"
     exit: 0
     ----- stdout -----
-    greet is now answered by hello 0.1.0 (kubeflow)
+    Replaced greet with hello 0.1.0 (kubeflow)
     ----- stderr -----
     hello 0.2.0 → 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    warning: 0.1.0 is older than what is installed
-    back with `kf command replace greet --restore`
+    warning: 0.1.0 is older than the installed version
+    undo with `kf command replace greet --restore`
     ");
     assert!(home.run(["command", "list"]).success().row("hello").contains("0.1.0"));
 }

@@ -66,11 +66,11 @@ fn without_a_kubeconfig_only_the_cluster_is_not_checked() {
     ✓ kf           0.1.0 on linux [ARCH]
     ✗ kubeconfig   no kubeconfig: [HOME]/.kube/config does not exist
                    hint: get a kubeconfig from the cluster's admin, then: kf --kubeconfig FILE …
-    – server       not checked: there is no kubeconfig to use
-    – credentials  not checked: there is no kubeconfig to use
-    – namespace    not checked: there is no kubeconfig to use
-    – cluster      not checked: there is no kubeconfig to use
-    – rights       not checked: there is no kubeconfig to use
+    – server       not checked: no kubeconfig
+    – credentials  not checked: no kubeconfig
+    – namespace    not checked: no kubeconfig
+    – cluster      not checked: no kubeconfig
+    – rights       not checked: no kubeconfig
     ✓ train        train 0.1.0 (kubeflow)
     ✓ registry     kubeflow, valid for [TIME], refreshed [TIME] ago
     ✓ home         [HOME]/.local/share/kf
@@ -93,7 +93,7 @@ fn server_that_is_not_there_is_named_once() {
     ✗ server       cannot connect to the API server https://[ADDRESS]: Connection refused (os error 111)
                    hint: check the server in your kubeconfig, or use another context: kf --context NAME …
     – credentials  token, not checked: the server does not answer
-    – namespace    team-a, of the context, not checked
+    – namespace    team-a, from the context, not checked
     – cluster      not checked: the server does not answer
     – rights       not checked: the server does not answer
     ✓ train        train 0.1.0 (kubeflow)
@@ -157,11 +157,11 @@ fn credentials_that_ended_are_named_without_a_server() {
     for (user, line) in [
         (
             json!({ "token": format!("h.{claims}.s") }),
-            "✗ credentials the token ended at 2023-11-14T22:13:20Z",
+            "✗ credentials the token expired at 2023-11-14T22:13:20Z",
         ),
         (
             json!({ "client-certificate": certificate_file, "client-key": key_file }),
-            "✗ credentials the client certificate ended at 2021-01-01T00:00:00Z",
+            "✗ credentials the client certificate expired at 2021-01-01T00:00:00Z",
         ),
     ] {
         let ran = doctor(&home, &kubeconfig_of(&home, &user)).code(1);
@@ -180,7 +180,7 @@ fn kubeconfig_that_others_may_read_is_a_warning() {
         lines_of(&ran, "kubeconfig"),
         [
             "! kubeconfig [HOME]/kubeconfig, context lab",
-            "[HOME]/kubeconfig is not yours alone: other users may read it (mode 0644)",
+            "[HOME]/kubeconfig is not private: other users can read it (mode 0644)",
             "hint: chmod go= [HOME]/kubeconfig",
         ]
     );
@@ -198,8 +198,8 @@ fn home_that_others_may_write_is_named_with_the_remedy() {
         lines_of(&ran, "home"),
         [
             "✗ home [HOME]/.local/share/kf",
-            "[HOME]/.local/share/kf is not safe to use: other users may write to it (mode 0777)",
-            "hint: chmod go-w [HOME]/.local/share/kf, or set KF_HOME to a folder of yours elsewhere",
+            "[HOME]/.local/share/kf is not safe to use: other users can write to it (mode 0777)",
+            "hint: chmod go-w [HOME]/.local/share/kf, or set KF_HOME to another folder that you own",
         ]
     );
     assert!(lines_of(&ran, "train")[0].starts_with("✗ train"), "{}", ran.transcript());
@@ -226,11 +226,11 @@ fn without_a_home_the_rest_is_checked() {
     assert_eq!(
         lines_of(&ran, "home"),
         [
-            "✗ home XDG_CONFIG_HOME is `relative`, which is not an absolute path",
+            "✗ home invalid XDG_CONFIG_HOME `relative`: not an absolute path",
             "hint: set XDG_CONFIG_HOME to an absolute path",
         ]
     );
-    assert_eq!(lines_of(&ran, "train"), ["– train not checked: there is no home"]);
+    assert_eq!(lines_of(&ran, "train"), ["– train not checked: no home folder"]);
     assert_eq!(lines_of(&ran, "terminal"), ["✓ terminal stdout is not a terminal"]);
 }
 
@@ -270,12 +270,12 @@ fn cluster_without_trainer_has_nothing_to_train_with() {
     ✓ kf           0.1.0 on linux [ARCH]
     ✓ kubeconfig   [HOME]/kubeconfig, context lab
     ✓ server       http://[ADDRESS], Kubernetes v1.36.1
-    ✓ credentials  ada, without credentials of your own
-    ✓ namespace    team-a, of the context
+    ✓ credentials  ada, without credentials
+    ✓ namespace    team-a, from the context
     ✗ cluster      not served: Trainer, Katib, KServe, notebooks, pipelines, metrics
-                   without Kubeflow Trainer, train has nothing to run its jobs
-                   hint: ask an administrator of the cluster to install Kubeflow Trainer
-    ✓ rights       you may do all that train needs in team-a
+                   train needs Kubeflow Trainer to run its jobs
+                   hint: ask a cluster admin to install Kubeflow Trainer
+    ✓ rights       you have all rights that train needs in team-a
     ✓ train        train 0.1.0 (kubeflow)
     ✓ registry     kubeflow, valid for [TIME], refreshed [TIME] ago
     ✓ home         [HOME]/.local/share/kf
@@ -421,27 +421,23 @@ fn person_who_may_train_has_nothing_in_the_way() {
         "{}",
         ran.transcript()
     );
-    assert_eq!(lines_of(&ran, "namespace"), [format!("✓ namespace {ns}, of the context")]);
+    assert_eq!(lines_of(&ran, "namespace"), [format!("✓ namespace {ns}, from the context")]);
     assert!(lines_of(&ran, "cluster")[0].starts_with("✓ cluster serves Trainer"), "{}", ran.transcript());
     assert_eq!(
         lines_of(&ran, "rights"),
         [
-            format!("✓ rights you may do all that train needs in {ns}"),
-            "not permitted here: create".to_owned()
+            format!("✓ rights you have all rights that train needs in {ns}"),
+            format!("not permitted in {ns}: create")
         ]
     );
-    assert!(ran.stderr.starts_with("nothing stands between you and a trained job"), "{}", ran.transcript());
+    assert!(ran.stderr.starts_with("no checks failed"), "{}", ran.transcript());
 
     // By the administrator's own kubeconfig, of a namespace that is not there.
     let home = team.home(User::Admin, &["train"]);
     let ran = home.run(["doctor", "-n", "nowhere"]).code(1);
     assert_eq!(
         lines_of(&ran, "namespace"),
-        [
-            "✗ namespace nowhere, named by -n",
-            "it does not exist",
-            "hint: kf use NAMESPACE, to choose another",
-        ]
+        ["✗ namespace nowhere, set by -n", "it does not exist", "hint: kf use NAMESPACE",]
     );
 }
 
@@ -454,7 +450,7 @@ fn person_without_rights_learns_which_are_missing_and_whom_to_ask() {
     assert_eq!(
         lines_of(&ran, "rights"),
         [
-            format!("✗ rights you may not do all that train needs in {ns}"),
+            format!("✗ rights you lack rights that train needs in {ns}"),
             format!("you lack create trainjobs.trainer.kubeflow.org in {ns}"),
             format!("you lack patch trainjobs.trainer.kubeflow.org in {ns}"),
             format!("hint: ask an owner of {ns} (role admin or kubeflow-admin)"),
@@ -477,5 +473,5 @@ fn credentials_that_nobody_issued_leave_the_server_reachable() {
         lines_of(&ran, "credentials")[0],
         "✗ credentials the API server does not accept your credentials"
     );
-    assert_eq!(lines_of(&ran, "rights"), ["– rights not checked: the server does not know you"]);
+    assert_eq!(lines_of(&ran, "rights"), ["– rights not checked: you are not authenticated"]);
 }

@@ -30,7 +30,7 @@ fn component_without_rights_is_added_and_runs() {
     let described = home.run(["command", "describe", "hello"]).success();
     assert!(described.stdout.contains("plugin.wasm"), "{}", described.transcript());
     let again = add(&home, &wasm, &[]).success();
-    assert!(again.stderr.contains("is added already"), "{}", again.transcript());
+    assert!(again.stderr.contains("is already added"), "{}", again.transcript());
     home.run(["command", "upgrade", "--all"]).success();
 }
 
@@ -74,7 +74,7 @@ fn name_and_component_of_that_name_are_refused_together() {
     let wasm = wasm.display().to_string();
     for words in [["hello", &wasm], [&wasm, "hello@0.1.0"], [&wasm, &spelled_otherwise]] {
         let ran = home.run(["command", "add"].into_iter().chain(words)).code(2);
-        let expected = format!("error: hello is named more than once: {} and {}\n", words[0], words[1]);
+        let expected = format!("error: hello is specified more than once: {} and {}\n", words[0], words[1]);
         assert_eq!(ran.stderr, expected);
     }
     assert_eq!(home.run(["command", "list", "-o", "json"]).success().stdout.trim(), "[]");

@@ -167,7 +167,7 @@ fn wide_output_shows_more_or_says_that_there_is_none() {
         assert!(titles("wide") > titles("table"), "{words:?}");
     }
     let ran = home.run(["hello", "-o", "wide"]).success();
-    assert!(stderr_has(&ran, "-o wide adds nothing here"), "{}", ran.transcript());
+    assert!(stderr_has(&ran, "-o wide has no effect here"), "{}", ran.transcript());
     assert_eq!(home.run(["hello"]).success().stderr, "");
 }
 

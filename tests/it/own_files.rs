@@ -29,14 +29,14 @@ fn a_home_that_cannot_be_written_to() {
     ----- stdout -----
     ----- stderr -----
     error: cannot write to [HOME]/.local/share/kf/registries/kubeflow/state.lock: Read-only file system (os error 30)
-    hint: set KF_HOME to a folder of yours
+    hint: set KF_HOME to a folder that you own
     ");
     kf_snapshot!(run_read_only(&home, &["command", "remove", "hello"]), @"
     exit: 1
     ----- stdout -----
     ----- stderr -----
     error: cannot write to [HOME]/.local/share/kf/locks/hello.lock: Read-only file system (os error 30)
-    hint: set KF_HOME to a folder of yours
+    hint: set KF_HOME to a folder that you own
     ");
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     kf_snapshot!(run_read_only(&home, &["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -47,7 +47,7 @@ fn a_home_that_cannot_be_written_to() {
     hint: set KF_AUDIT_LOG to a writable file
     ");
     let doctor = run_read_only(&home, &["doctor"]).code(1);
-    for line in ["✗ home", ".local/state/kf cannot be written to", "hint: set KF_HOME to a folder of yours"]
+    for line in ["✗ home", ".local/state/kf is not writable", "hint: set KF_HOME to a folder that you own"]
     {
         assert!(doctor.stdout.contains(line), "{line} is not in {}", doctor.transcript());
     }
@@ -121,9 +121,8 @@ fn a_store_written_by_a_newer_kf() {
     ----- stdout -----
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
-    hello asks for no rights on the cluster. It may do nothing else: no network, no
-    files, no secrets.
-    error: [HOME]/.local/share/kf/store/format was written by a newer kf: format 2, this kf supports 1
-    hint: upgrade kf
+    hello requests no rights: no cluster, no network, no files, no secrets.
+    error: [HOME]/.local/share/kf/store/format was written by a newer kf: it has format 2, and this kf knows 1
+    hint: update kf
     ");
 }

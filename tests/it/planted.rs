@@ -273,7 +273,7 @@ fn relative_home_is_refused() {
         let mut command = home.kf(["command", "list"]);
         command.env(variable, value);
         let ran = Ran::of(&command.output().unwrap(), home.path()).code(2);
-        let error = format!("error: {variable} is `{value}`, which is not an absolute path\n");
+        let error = format!("error: invalid {variable} `{value}`: not an absolute path\n");
         assert!(ran.stderr.starts_with(&error), "{}", ran.transcript());
     }
     // Empty is unset.
@@ -327,7 +327,7 @@ fn audit_log_that_is_named_must_be_a_private_file() {
     }
     // Others may not read it either.
     fs_err::set_permissions(&log, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(run().code(8).stderr.contains("other users may read it (mode 0644)"));
+    assert!(run().code(8).stderr.contains("other users can read it (mode 0644)"));
 }
 
 #[test]

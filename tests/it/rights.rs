@@ -167,14 +167,14 @@ fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
     let team = Team::new("rights-line");
     let add = |user, command| team.home(user, &[]).run(["command", "add", command]).code(8);
     let ran = add(User::DataScientist, "status");
-    let line = format!("You may do all it needs in {}.   ✓ ", team.name());
+    let line = format!("You have all rights it needs in {}.   ✓ ", team.name());
     let told: Vec<_> = ran.stderr.lines().skip_while(|told| !told.starts_with(&line)).collect();
     let rest = told.first().is_some_and(|told| told.ends_with("rules, the rest is optional"));
     assert!(rest, "{}", ran.transcript());
     // What decides is next to the question.
     assert!(told.get(1).is_some_and(|told| told.starts_with("In the namespace ")), "{}", ran.transcript());
     let ran = add(User::Viewer, "train");
-    let line = format!("You may not do all it needs in {}.   ", team.name());
+    let line = format!("You lack rights it needs in {}.   ", team.name());
     assert!(ran.stderr.contains(&line), "{}", ran.transcript());
     assert!(ran.stderr.contains("\n  ✗ create trainjobs"), "{}", ran.transcript());
 }
@@ -301,7 +301,7 @@ fn a_ceiling_that_comes_down_binds_what_is_added() {
     lower_ceiling(out.path());
     home.run(["command", "list", "--available"]).success();
     let described = home.run_in_vain(["command", "describe", "status"]).success().stdout;
-    assert!(described.contains("Its registry no longer lets it read pods"), "{described}");
+    assert!(described.contains("Its registry no longer allows it to read pods"), "{described}");
     kf_snapshot!(home.run_in_vain(["status"]), @"
     exit: 4
     ----- stdout -----
@@ -381,7 +381,7 @@ fn a_dry_run_shows_the_change_and_makes_none() {
     ~ spec.managedBy: trainer.kubeflow.org/trainjob-controller   set by the server
     ~ spec.suspend: false                                        set by the server
     ----- stderr -----
-    would create trainjob/mnist in [NAMESPACE]   (server dry run: admission agreed)
+    would create trainjob/mnist in [NAMESPACE]   (server dry run: accepted)
     Nothing was changed.
     ");
     assert_eq!(team.versions(), before);

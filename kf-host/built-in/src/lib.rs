@@ -1,7 +1,7 @@
-//! The commands that this kf carries inside.
+//! The built-in commands of this kf.
 //!
-//! A release has the first-party commands (feature `embedded`), and the registry that newer ones come from; a build from
-//! source has neither, and takes all its commands from registries that its user sets up. See [`kf_registry::built_in`] and
+//! A release contains the first-party commands (feature `embedded`) and a default registry for newer versions. A build
+//! from source contains neither: users set up registries and add commands from them. See [`kf_registry::built_in`] and
 //! [`kf_registry::registries`].
 
 use kf_registry::built_in::{BuiltIn, BuiltIns, DefaultRegistry};
@@ -9,8 +9,8 @@ use kf_registry::built_in::{BuiltIn, BuiltIns, DefaultRegistry};
 static COMMANDS: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/commands.rs"));
 static REGISTRY: Option<DefaultRegistry> = include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
-/// The commands that this kf carries inside, and its default registry.
+/// The built-in commands and the default registry.
 #[must_use]
-pub fn carried() -> BuiltIns {
+pub fn built_ins() -> BuiltIns {
     BuiltIns::new(COMMANDS, REGISTRY)
 }

@@ -1,4 +1,4 @@
-//! What every command of the host is handed.
+//! The context of kf's own commands.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct App {
 
 /// The commands of a machine with this home.
 pub fn commands_in(home: &Home) -> Commands<'_> {
-    Commands { home, built_in: kf_built_in::carried() }
+    Commands { home, built_in: kf_built_in::built_ins() }
 }
 
 impl App {
@@ -32,7 +32,7 @@ impl App {
         Ok(Self::in_home(ui, global, env::kf_home()?))
     }
 
-    /// In a home that was looked up before.
+    /// With a home that was determined before.
     pub fn in_home(ui: &Ui, global: GlobalArgs, home: Home) -> Self {
         Self { ui: ui.with(global.color, global.output, global.verbose > 0), home, global }
     }
@@ -44,10 +44,10 @@ impl App {
 
     /// The names of the registries that are set up.
     pub fn registries(&self) -> Result<Vec<RegistryId>> {
-        Ok(registries::list(&self.home, kf_built_in::carried())?)
+        Ok(registries::list(&self.home, kf_built_in::built_ins())?)
     }
 
-    /// The one place where kf looks at the clock for decisions about trust.
+    /// The current time. All trust decisions use this clock.
     pub fn now() -> Timestamp {
         Timestamp::now()
     }
@@ -56,8 +56,8 @@ impl App {
         Arc::new(self.ui.clone())
     }
 
-    /// The cluster that the command line means. A flag with an empty value, as of a shell variable that is not set, is
-    /// not given.
+    /// The cluster that the command line selects. A flag with an empty value, as from an unset shell variable, counts
+    /// as not given.
     pub fn target(&self) -> Target {
         let given = |flag: &Option<String>| flag.clone().filter(|value| !value.is_empty());
         let kubeconfig = self.global.kubeconfig.clone();
@@ -66,24 +66,24 @@ impl App {
             context: given(&self.global.context),
             namespace: given(&self.global.namespace).or_else(|| env::text(env::KF_NAMESPACE)),
             request_timeout: self.global.request_timeout,
-            attended: !self.ui.is_mute(),
+            attended: !self.ui.is_silent(),
         }
     }
 
-    /// Where and how a run of an added command takes place.
+    /// The settings for a run of an added command.
     pub fn setting(&self, flags: &RunArgs) -> Setting {
-        let first = env::text(env::KF_NAMESPACE);
+        let from_env = env::text(env::KF_NAMESPACE);
         Setting {
             home: self.home.clone(),
-            built_in: kf_built_in::carried(),
+            built_in: kf_built_in::built_ins(),
             target: self.target(),
             audit_log: env::var(env::KF_AUDIT_LOG).map(Into::into),
             dry_run: flags.dry_run,
             read_only: flags.read_only,
             interactive: self.ui.interactive(),
             backtrace: env::text(env::KF_BACKTRACE).is_some_and(|value| value == "1"),
-            overridden: first
-                .map(|first| format!("{} is set to {first}, which goes before", env::KF_NAMESPACE)),
+            overridden: from_env
+                .map(|namespace| format!("{} is set to {namespace} and takes precedence", env::KF_NAMESPACE)),
             reporter: self.reporter(),
         }
     }

@@ -1,4 +1,4 @@
-//! The flags of every command, kf's own and added ones.
+//! Flags of all commands, both kf's own and added ones.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,39 +11,39 @@ use kf_core::ui::Format;
 use crate::env;
 use crate::ui::ColorChoice;
 
-/// Flags of every command, kf's own and added ones.
+/// Flags of all commands, both kf's own and added ones.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GlobalArgs {
-    /// Namespace to work in; default: the one `kf use` chose, or the kubeconfig context's
-    #[arg(long, short = 'n', global = true, value_name = "NAMESPACE", help_heading = GLOBAL)]
+    /// Namespace [default: the one set by `kf use`, or by the kubeconfig context]
+    #[arg(long, short = 'n', global = true, value_name = "NAMESPACE", help_heading = GLOBAL_HEADING)]
     pub namespace: Option<String>,
 
-    /// Context of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
+    /// Kubeconfig context to use
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL_HEADING)]
     pub context: Option<String>,
 
-    /// Kubeconfig file
-    #[arg(long, global = true, value_parser = path(), value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL)]
+    /// Path of the kubeconfig file
+    #[arg(long, global = true, value_parser = path(), value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = GLOBAL_HEADING)]
     pub kubeconfig: Option<PathBuf>,
 
-    /// How long the API server may take for an answer, such as 90s or 2m; default: 30s, 0: for ever
-    #[arg(long, global = true, value_parser = timeout, value_name = "DURATION", help_heading = GLOBAL)]
+    /// Timeout of each API request, such as 90s or 2m; 0 for no timeout [default: 30s]
+    #[arg(long, global = true, value_parser = timeout, value_name = "DURATION", help_heading = GLOBAL_HEADING)]
     pub request_timeout: Option<Duration>,
 
-    /// How to print results
-    #[arg(long, short = 'o', global = true, value_parser = format(), default_value = "table", value_name = "FORMAT", help_heading = GLOBAL)]
+    /// Output format
+    #[arg(long, short = 'o', global = true, value_parser = format(), default_value = "table", value_name = "FORMAT", help_heading = GLOBAL_HEADING)]
     pub output: Format,
 
     /// Use verbose output; -vv for more detail
-    #[arg(long, short = 'v', global = true, action = ArgAction::Count, help_heading = GLOBAL)]
+    #[arg(long, short = 'v', global = true, action = ArgAction::Count, help_heading = GLOBAL_HEADING)]
     pub verbose: u8,
 
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = GLOBAL)]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = GLOBAL_HEADING)]
     pub color: ColorChoice,
 }
 
-/// The matches of the last subcommand, where flags of every command are read.
+/// The matches of the last subcommand, which contain the global flags.
 pub fn deepest(mut matches: &ArgMatches) -> &ArgMatches {
     while let Some((_, below)) = matches.subcommand() {
         matches = below;
@@ -51,24 +51,23 @@ pub fn deepest(mut matches: &ArgMatches) -> &ArgMatches {
     matches
 }
 
-/// Flags the host adds to every added command, because it stands between the command and the
-/// cluster.
+/// Flags that the host adds to every added command, and applies to the command's requests itself.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// Let the server check every change and store none; show what would change
-    #[arg(long, global = true, help_heading = RUN)]
+    /// Show what would change; the server checks each change but stores none
+    #[arg(long, global = true, help_heading = RUN_HEADING)]
     pub dry_run: bool,
 
-    /// Refuse every change, whatever the command may do
-    #[arg(long, global = true, help_heading = RUN)]
+    /// Refuse all changes
+    #[arg(long, global = true, help_heading = RUN_HEADING)]
     pub read_only: bool,
 
-    /// Show each call to the API server with the rule that allowed it
-    #[arg(long, global = true, help_heading = RUN)]
+    /// Show each API request and the rule that allowed it
+    #[arg(long, global = true, help_heading = RUN_HEADING)]
     pub explain: bool,
 }
 
-/// A path that may be empty, as of a shell variable that is not set.
+/// Parses a path that may be empty, as from an unset shell variable.
 fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     clap::builder::OsStringValueParser::new().map(PathBuf::from)
 }
@@ -89,7 +88,7 @@ const FORMATS: [(&str, Format); 5] = [
     ("name", Format::Name),
 ];
 
-/// Words that no added command may take for itself.
+/// Flags and variables that added commands cannot use.
 pub const RESERVED: Reserved = Reserved {
     long: &[
         "namespace",
@@ -106,10 +105,10 @@ pub const RESERVED: Reserved = Reserved {
         "verbose",
     ],
     short: &['n', 'o', 'v', 'h', 'V'],
-    variables: &env::OWN,
+    variables: &env::OWN_VARIABLES,
 };
 
-/// Reads a duration as kubectl does: a plain number is seconds.
+/// Parses a duration as kubectl does: a number without a unit is seconds.
 fn timeout(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -117,21 +116,20 @@ fn timeout(text: &str) -> Result<Duration, String> {
             .parse::<jiff::SignedDuration>()
             .ok()
             .and_then(|duration| Duration::try_from(duration).ok())
-            .ok_or("not a duration such as 90s or 2m")?,
+            .ok_or("expected a duration such as 90s or 2m")?,
     };
     Ok(if duration.is_zero() { Duration::MAX } else { duration })
 }
 
-pub const GLOBAL: &str = "Global options";
-pub const RUN: &str = "How it runs";
+pub const GLOBAL_HEADING: &str = "Global options";
+pub const RUN_HEADING: &str = "How it runs";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every flag that kf adds is on the list, so that a new one cannot be forgotten.
     #[test]
-    fn every_flag_of_kf_is_reserved() {
+    fn every_kf_flag_is_reserved() {
         let command = RunArgs::augment_args(GlobalArgs::augment_args(clap::Command::new("kf")));
         for argument in command.get_arguments() {
             let long = argument.get_long();

@@ -1,6 +1,6 @@
-//! The script that has bash ask kf at each Tab.
+//! The completion script for bash.
 //!
-//! It is that of the library, and also hands over where the words stand, which only the line says.
+//! It is clap_complete's script, extended to pass the line, which shows where words were split.
 
 /// The script for a program of this name, started as `completer` with `variable` set.
 pub fn script(variable: &str, name: &str, completer: &str) -> String {

@@ -1,7 +1,7 @@
-//! From words to a command: kf's own, or one that was added.
+//! Runs the command that the command line names: kf's own, or an added one.
 //!
-//! Starting an added command reads one receipt and builds one command line. The whole tree, with
-//! every receipt, is built only for help, completion and mistakes.
+//! Starting an added command reads one receipt and builds one clap command. All receipts are read only for
+//! help, completion and errors.
 
 use std::ffi::OsString;
 
@@ -25,25 +25,25 @@ use crate::show::report;
 use crate::show::wrap::width;
 use crate::ui::guest::GuestUi;
 use crate::ui::{ColorChoice, Ui, escape};
-use crate::{before_command, unknown, usage};
+use crate::{preparse, unknown, usage};
 
-/// Runs a command line and gives the exit code. Errors have been shown.
+/// Runs a command line, shows its errors, and returns the exit code.
 pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
     match complete::answer() {
         None => {}
         Some(Ok(())) => return exit::OK,
         Some(Err(error)) => return show_clap(ui, &error),
     }
-    let words = help_last(words);
-    let as_asked = || {
-        let (format, verbose) = before_command::output(&words);
+    let words = help_word_to_flag(words);
+    let requested_ui = || {
+        let (format, verbose) = preparse::output(&words);
         ui.with(ColorChoice::Auto, format, verbose)
     };
     match try_run(ui, &words) {
         Ok(code) => code,
-        Err(Stop::Usage(error)) => show_clap(&as_asked(), &error),
-        Err(Stop::Early(error)) => show(&as_asked(), &error),
-        Err(Stop::Told(ui, error)) => show(&ui, &error),
+        Err(RunError::Usage(error)) => show_clap(&requested_ui(), &error),
+        Err(RunError::Early(error)) => show(&requested_ui(), &error),
+        Err(RunError::WithUi(ui, error)) => show(&ui, &error),
     }
 }
 
@@ -52,34 +52,34 @@ fn show(ui: &Ui, error: &Failure) -> u8 {
     error.kind().exit_code()
 }
 
-/// Why a line was not carried out.
-enum Stop {
+/// Why a command line failed.
+enum RunError {
     Usage(clap::Error),
-    /// Before the flags of the line were read.
+    /// Before the flags were parsed.
     Early(Failure),
-    /// With the terminal as the command line had it.
-    Told(Box<Ui>, Failure),
+    /// With the output options of the command line.
+    WithUi(Box<Ui>, Failure),
 }
 
-impl From<clap::Error> for Stop {
+impl From<clap::Error> for RunError {
     fn from(error: clap::Error) -> Self {
         Self::Usage(error)
     }
 }
 
-fn told(ui: &Ui) -> impl Fn(Failure) -> Stop + '_ {
-    |error| Stop::Told(Box::new(ui.clone()), error)
+fn with_ui(ui: &Ui) -> impl Fn(Failure) -> RunError + '_ {
+    |error| RunError::WithUi(Box::new(ui.clone()), error)
 }
 
-fn try_run(ui: &Ui, words: &[OsString]) -> Result<u8, Stop> {
-    match before_command::command_name(words) {
+fn try_run(ui: &Ui, words: &[OsString]) -> Result<u8, RunError> {
+    match preparse::command_name(words) {
         Some(name) if !HostCommand::has_subcommand(&name) => run_added(ui, words, &name),
         name => run_host(ui, words, name.is_none()),
     }
 }
 
 /// `kf help train` is `kf train --help`.
-fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
+fn help_word_to_flag(mut words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_some_and(|word| word == "help") {
         words.remove(1);
         words.push("--help".into());
@@ -87,22 +87,22 @@ fn help_last(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-/// `bare` is a line without a command: help and mistakes then know the added ones, too.
-fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
+/// Runs kf's own command. `bare` is a line without a command: its help and errors include added commands.
+fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, RunError> {
     let matches = match Cli::command().try_get_matches_from(words) {
         Err(error) if bare && error.kind() != ErrorKind::DisplayVersion => {
-            added::overview(Cli::command(), env::kf_home().ok().as_ref(), width(ui.data_columns()))
+            added::overview(Cli::command(), env::kf_home().ok().as_ref(), width(ui.stdout_columns()))
                 .try_get_matches_from(words)
         }
         matches => matches,
     }?;
     let cli = Cli::from_arg_matches(&matches)?;
     let app = match (App::new(ui, cli.global.clone()), &cli.command) {
-        // It says so itself.
+        // `kf doctor` reports this itself.
         (Err(_), HostCommand::Doctor(_)) => App::in_home(ui, cli.global, commands::doctor::no_home()),
-        (app, _) => app.map_err(Stop::Early)?,
+        (app, _) => app.map_err(RunError::Early)?,
     };
-    log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
+    log::start(&app.ui, app.global.verbose).map_err(with_ui(&app.ui))?;
     if !matches!(cli.command, HostCommand::Completion(_)) {
         interrupt::watch(&app.ui);
     }
@@ -113,24 +113,24 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, Stop> {
         HostCommand::Completion(args) => commands::completion::run(&app, args),
         HostCommand::Man(args) => commands::man::run(&app, args),
     };
-    result.map(|()| report::nothing_wide(&app.ui)).map(|()| exit::OK).map_err(told(&app.ui))
+    result.map(|()| report::warn_unused_wide(&app.ui)).map(|()| exit::OK).map_err(with_ui(&app.ui))
 }
 
-fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, Stop> {
-    let app = App::new(ui, GlobalArgs::default()).map_err(Stop::Early)?;
-    let installed = find(&app, name).map_err(Stop::Early)?;
+fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, RunError> {
+    let app = App::new(ui, GlobalArgs::default()).map_err(RunError::Early)?;
+    let installed = find(&app, name).map_err(RunError::Early)?;
     let command = GlobalArgs::augment_args(Command::new("kf")).subcommand(added::command(name, &installed));
     let matches = command.try_get_matches_from(words)?;
     let Some((_, own)) = matches.subcommand() else {
-        return Err(Stop::Early(Failure::usage(format!("`{name}` could not be read from the command line"))));
+        return Err(RunError::Early(Failure::usage(format!("cannot parse the command line of `{name}`"))));
     };
     let deepest = deepest(own);
     let app = App::in_home(ui, GlobalArgs::from_arg_matches(deepest)?, app.home);
-    log::start(&app.ui, app.global.verbose).map_err(told(&app.ui))?;
+    log::start(&app.ui, app.global.verbose).map_err(with_ui(&app.ui))?;
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&installed.tree, own, env::text);
-    let typed = argv::repeatable(words.get(1..).unwrap_or_default());
-    execute(&app, &installed, &flags, guest, typed).map_err(told(&app.ui))
+    let typed = argv::guest_command_line(words.get(1..).unwrap_or_default());
+    execute(&app, &installed, &flags, guest, typed).map_err(with_ui(&app.ui))
 }
 
 fn find(app: &App, name: &str) -> Result<Installed> {
@@ -159,7 +159,7 @@ fn execute(
     finished.exit
 }
 
-/// Help goes to stdout and is a success; a mistake goes to stderr.
+/// Prints help to stdout with success, and errors to stderr.
 fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
     if let Some(error) = usage::error(error) {
         return show(ui, &error);
@@ -167,7 +167,7 @@ fn show_clap(ui: &Ui, error: &clap::Error) -> u8 {
     let text = error.to_string();
     if error.use_stderr() {
         for line in text.trim_end().lines() {
-            ui.talk_plain(&escape::filtered(line));
+            ui.message_verbatim(&escape::filtered(line));
         }
         return exit::USAGE;
     }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trees_of_the_host_are_sound() {
+    fn host_command_tree_is_valid() {
         Cli::command().debug_assert();
     }
 }

@@ -1,5 +1,4 @@
-//! The environment variables that are kf's own, and those that it shares with other programs. Kubernetes' own are
-//! read in `kf_cluster::kubeconfig`.
+//! The environment variables that kf reads. Those of Kubernetes are read in `kf_cluster::kubeconfig`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,46 +7,46 @@ use kf_core::failure::{Failure, Result};
 use kf_home::Home;
 use kf_home::trusted::OwnPath;
 
-/// One folder for all that kf keeps. Without it the XDG folders are used: settings in
+/// One folder for all files of kf. Without it the XDG folders are used: settings in
 /// `$XDG_CONFIG_HOME/kf` (`~/.config/kf`), installed commands in `$XDG_DATA_HOME/kf`
-/// (`~/.local/share/kf`), what can be made again in `$XDG_CACHE_HOME/kf` (`~/.cache/kf`), the
+/// (`~/.local/share/kf`), caches in `$XDG_CACHE_HOME/kf` (`~/.cache/kf`), the
 /// audit log and the namespace in use in `$XDG_STATE_HOME/kf` (`~/.local/state/kf`).
 pub const KF_HOME: &str = "KF_HOME";
-/// The namespace of the run, unless `-n` names one. It goes before the one `kf use` chose.
+/// The namespace, unless `-n` is given. It takes precedence over `kf use`.
 pub const KF_NAMESPACE: &str = "KF_NAMESPACE";
-/// Where the audit log goes; default `audit.jsonl` in the state folder.
+/// The path of the audit log; by default `audit.jsonl` in the state folder.
 pub const KF_AUDIT_LOG: &str = "KF_AUDIT_LOG";
 /// `1` shows where a command trapped.
 pub const KF_BACKTRACE: &str = "KF_BACKTRACE";
 /// What to log to stderr, such as `debug` or `info,kf_cluster=debug`; takes precedence over `-v`.
 pub const KF_LOG: &str = "KF_LOG";
-/// The browser that pages are shown in, before [`BROWSER`]; `none` for none.
+/// The browser to open pages in, before [`BROWSER`]; `none` for no browser.
 pub const KF_BROWSER: &str = "KF_BROWSER";
-/// Browsers, separated by colons; kf takes the first.
+/// Browsers, separated by colons; kf uses the first.
 pub const BROWSER: &str = "BROWSER";
-/// By which a completion script tells kf to complete.
+/// Set by completion scripts to request completions.
 pub const KF_COMPLETE: &str = "KF_COMPLETE";
-/// Time limit, in seconds, for completing names that kf asks the cluster for; default 2. kf's own tests
-/// raise it, so that they do not depend on how busy the machine is.
+/// The time limit, in seconds, for completing names in the cluster; by default 2. kf's tests raise it, so
+/// that they do not depend on the load of the machine.
 pub const KF_COMPLETE_TIMEOUT: &str = "KF_COMPLETE_TIMEOUT";
-/// Any value switches colour off (no-color.org).
+/// Any value disables colour (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The user's login shell.
 pub const SHELL: &str = "SHELL";
-/// Where zsh has its start-up files, if not in the home.
+/// The folder of zsh's start-up files, if not the home folder.
 pub const ZDOTDIR: &str = "ZDOTDIR";
-/// Folders of programs' data, such as their completion scripts.
+/// Folders of program data, such as completion scripts.
 pub const XDG_DATA_DIRS: &str = "XDG_DATA_DIRS";
 pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 const HOME: &str = "HOME";
 const TERM: &str = "TERM";
-/// What decides the encoding of text; the first that is set counts.
+/// The variables of the text encoding; the first that is set counts.
 const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 
-/// Variables that say something to kf itself. No command may name one for an argument: of one that takes
-/// a path it would make a grant.
-pub const OWN: [&str; 8] =
+/// Variables that configure kf itself. Commands cannot declare them for arguments: the value would be
+/// passed to the guest.
+pub const OWN_VARIABLES: [&str; 8] =
     [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_LOG, KF_BROWSER, KF_COMPLETE, KF_COMPLETE_TIMEOUT];
 
 /// The variable, unless it is unset or empty.
@@ -60,19 +59,19 @@ pub fn text(name: &str) -> Option<String> {
     var(name)?.into_string().ok()
 }
 
-/// Whether the terminal says it can do nothing but print.
+/// Whether the terminal supports no escape sequences.
 pub fn dumb_terminal() -> bool {
     text(TERM).is_some_and(|term| term == "dumb")
 }
 
-/// Whether the locale says that text is UTF-8.
+/// Whether the locale's encoding is UTF-8.
 pub fn utf8() -> bool {
     let locale = LOCALE.into_iter().find_map(var).unwrap_or_default();
     let locale = locale.to_string_lossy().to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Whether a window can be shown.
+/// Whether windows can be shown.
 pub fn has_screen() -> bool {
     var("DISPLAY").is_some() || var("WAYLAND_DISPLAY").is_some()
 }
@@ -81,9 +80,9 @@ pub fn has_screen() -> bool {
 ///
 /// # Errors
 ///
-/// There is no home folder, or a variable that names a folder has a relative path: what kf trusts would then depend on
-/// where it is started. The XDG specification says to ignore such a value, but whoever set it meant another folder
-/// than the default.
+/// There is no home folder, or a variable has a relative path, which would make what kf trusts depend on the working
+/// directory. The XDG specification says to ignore relative paths, but then kf would use a folder that the user did not
+/// choose.
 pub fn kf_home() -> Result<Home> {
     let home = directory(HOME)?;
     if let Some(dir) = directory(KF_HOME)? {
@@ -92,8 +91,7 @@ pub fn kf_home() -> Result<Home> {
     let xdg = |variable: &str, below_home: &str| -> Result<OwnPath> {
         let base = directory(variable)?.or_else(|| home.as_ref().map(|home| home.join(below_home)));
         let base = base.ok_or_else(|| {
-            Failure::failed("there is no home folder to keep anything in")
-                .hint("set KF_HOME to a folder of yours")
+            Failure::failed("cannot determine the home folder").hint("set KF_HOME to a folder that you own")
         })?;
         Ok(OwnPath::new(base.join("kf")))
     };
@@ -109,7 +107,7 @@ pub fn kf_home() -> Result<Home> {
 fn directory(variable: &str) -> Result<Option<PathBuf>> {
     match var(variable).map(PathBuf::from) {
         Some(path) if !path.is_absolute() => {
-            Err(Failure::usage(format!("{variable} is `{}`, which is not an absolute path", path.display()))
+            Err(Failure::usage(format!("invalid {variable} `{}`: not an absolute path", path.display()))
                 .hint(format!("set {variable} to an absolute path")))
         }
         path => Ok(path),
@@ -121,10 +119,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_complete() {
+    fn kf_variables_list_is_complete() {
         let named = include_str!("env.rs").lines().filter_map(|line| line.strip_prefix("pub const KF_"));
         for name in named.filter_map(|line| line.split(':').next()) {
-            assert!(OWN.contains(&format!("KF_{name}").as_str()), "{name}");
+            assert!(OWN_VARIABLES.contains(&format!("KF_{name}").as_str()), "{name}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What kf does, for whoever looks for a fault: `-v`, `-vv` and `KF_LOG`.
+//! Logging for diagnosis: `-v`, `-vv` and `KF_LOG`.
 //!
-//! Only kf's own events are shown, never those of the libraries below it, which may repeat a header or a
-//! body. Of a call to the API server there is what the audit log has. Without a flag or the variable no
-//! subscriber is installed, and an event costs a comparison.
+//! Only kf's own events are logged. Those of libraries could contain headers or bodies. For a request to the API
+//! server the same fields are logged as in the audit log. Without a flag or the variable no subscriber is
+//! installed, and an event costs only a comparison.
 
 use std::io;
 
@@ -18,19 +18,19 @@ use tracing_subscriber::registry;
 use crate::env;
 use crate::ui::{Ui, escape};
 
-/// With what the names of kf's packages begin.
-const OWN_TARGETS: &str = "kf";
+/// The prefix of the names of kf's crates.
+const TARGET_PREFIX: &str = "kf";
 
-/// Logs from here on, if that was asked for.
+/// Starts logging, if it was requested.
 ///
 /// # Errors
 ///
-/// `KF_LOG` cannot be read, or names what is not kf's.
+/// `KF_LOG` is invalid, or names a crate that is not part of kf.
 pub fn start(ui: &Ui, verbosity: u8) -> Result<()> {
     let targets = match env::var(env::KF_LOG) {
         Some(filter) => parse(&filter.to_string_lossy())?,
         None if verbosity == 0 => return Ok(()),
-        None => Targets::new().with_target(OWN_TARGETS, level(verbosity)),
+        None => Targets::new().with_target(TARGET_PREFIX, level(verbosity)),
     };
     let lines = fmt::layer()
         .with_timer(fmt::time::uptime())
@@ -38,7 +38,7 @@ pub fn start(ui: &Ui, verbosity: u8) -> Result<()> {
         .with_span_events(FmtSpan::CLOSE)
         .with_writer(Lines(ui.clone()))
         .with_filter(targets);
-    // The only error is that kf logs already.
+    // The only possible error is that logging was started before.
     let _ = tracing::subscriber::set_global_default(registry().with(lines));
     Ok(())
 }
@@ -51,7 +51,7 @@ fn level(verbosity: u8) -> LevelFilter {
     }
 }
 
-/// Reads a filter such as `debug` or `info,kf_cluster=debug`.
+/// Parses a filter such as `debug` or `info,kf_cluster=debug`.
 fn parse(filter: &str) -> Result<Targets> {
     let invalid = |why: String| {
         Failure::usage(format!("invalid {}: {why}", env::KF_LOG)).hint(format!(
@@ -63,14 +63,14 @@ fn parse(filter: &str) -> Result<Targets> {
     let asked: Targets =
         filter.parse().map_err(|error| invalid(format!("`{}`: {error}", text::excerpt(filter))))?;
     let everywhere =
-        Targets::new().with_target(OWN_TARGETS, asked.default_level().unwrap_or(LevelFilter::OFF));
-    asked.iter().try_fold(everywhere, |targets, (target, level)| match target.starts_with(OWN_TARGETS) {
+        Targets::new().with_target(TARGET_PREFIX, asked.default_level().unwrap_or(LevelFilter::OFF));
+    asked.iter().try_fold(everywhere, |targets, (target, level)| match target.starts_with(TARGET_PREFIX) {
         true => Ok(targets.with_target(target, level)),
         false => Err(invalid(format!("`{}` is not part of kf", text::excerpt(target)))),
     })
 }
 
-/// Writes lines as talk, so that they stand above a progress line and hold nothing a terminal obeys.
+/// Writes log lines as messages, above the progress line and without escape sequences.
 struct Lines(Ui);
 
 impl<'l> MakeWriter<'l> for Lines {
@@ -85,7 +85,7 @@ struct Line<'l>(&'l Ui);
 
 impl io::Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.talk_plain(&escape::line(&String::from_utf8_lossy(line)));
+        self.0.message_verbatim(&escape::line(&String::from_utf8_lossy(line)));
         Ok(line.len())
     }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn level_is_for_all_of_kf_and_nothing_else() {
+    fn level_applies_to_kf_targets_only() {
         assert!(enabled("debug", "kf_cluster::audit", Level::DEBUG));
         assert!(!enabled("debug", "kf_cluster::audit", Level::TRACE));
         assert!(!enabled("trace", "hyper::proto", Level::ERROR));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn part_of_kf_may_have_a_level_of_its_own() {
+    fn level_can_be_set_for_one_crate() {
         let filter = "info,kf_cluster=trace";
         assert!(enabled(filter, "kf_cluster::connection", Level::TRACE));
         assert!(enabled(filter, "kf_command::run", Level::INFO));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_is_not_kfs_is_refused() {
+    fn invalid_or_foreign_log_filters_are_refused() {
         for filter in ["loud", "kf_cluster=loud", "hyper=trace", "info,kube_client=debug", "=debug"] {
             assert!(parse(filter).is_err(), "{filter}");
         }

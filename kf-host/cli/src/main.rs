@@ -1,4 +1,4 @@
-//! The binary `kf`: parse, dispatch, render. It has no policy of its own.
+//! The binary `kf`: parses the command line, dispatches and renders. It contains no policy.
 
 #![expect(unreachable_pub, reason = "a binary has no outside to reach from")]
 
@@ -6,18 +6,18 @@ mod added;
 mod app;
 mod args;
 mod bash_script;
-mod before_command;
 mod candidates;
 mod commands;
 mod complete;
 mod dispatch;
 mod env;
 mod interrupt;
-mod leave;
 mod log;
 mod manual;
 mod overview;
+mod preparse;
 mod show;
+mod shutdown;
 mod synonyms;
 mod ui;
 mod unknown;
@@ -30,5 +30,5 @@ use ui::{ColorChoice, Ui};
 fn main() {
     let ui = Ui::new(ColorChoice::Auto, Format::Table);
     let code = dispatch::run(&ui, std::env::args_os().collect());
-    leave::leave(&ui, code)
+    shutdown::exit(&ui, code)
 }

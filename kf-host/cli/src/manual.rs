@@ -1,8 +1,8 @@
-//! Man pages out of the command trees that help is made of.
+//! Generates man pages from the command trees.
 //!
-//! Half of what stands in a page was written by authors of commands. To roff a line that begins with a full stop is a
-//! request, and a backslash begins an escape; the library writes both so that they are text. It does so everywhere but
-//! in headings, so those are [cleaned](plain_heading) beforehand.
+//! Much of a page's text comes from plugin authors. In roff a line that begins with a period is a request, and a
+//! backslash begins an escape. The library escapes both everywhere except in headings, which are
+//! [sanitised](safe_heading) before.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,9 +28,9 @@ pub struct Page {
     pub text: String,
 }
 
-/// The page of one command; none if there is no such command. No words are kf itself, which is `host` and what was added.
+/// The page of one command, or of kf if `words` is empty. None if there is no such command.
 pub fn page(host: Command, home: &Home, words: &[String]) -> Result<Option<Page>> {
-    let manual = Manual::of(host, home);
+    let manual = Manual::new(host, home);
     let mut command = &manual.command;
     for word in words {
         match command.find_subcommand(word) {
@@ -44,7 +44,7 @@ pub fn page(host: Command, home: &Home, words: &[String]) -> Result<Option<Page>
 
 /// The pages of kf and of every command.
 pub fn pages(host: Command, home: &Home) -> Result<Vec<Page>> {
-    let manual = Manual::of(host, home);
+    let manual = Manual::new(host, home);
     let mut pages = BTreeMap::new();
     manual.collect(&manual.command, &mut Vec::new(), &mut pages)?;
     Ok(pages.into_values().collect())
@@ -57,13 +57,13 @@ struct Manual {
 }
 
 impl Manual {
-    fn of(host: Command, home: &Home) -> Self {
+    fn new(host: Command, home: &Home) -> Self {
         let command = added::all(host, Some(home), &|_, _, arg| arg);
         Self { command: built(command), installed: commands_in(home).by_name() }
     }
 
-    /// kf's own commands come first: of two pages of one name, such as those of `command add` and of an added
-    /// `command-add`, the first is kept.
+    /// Collects the pages of a command and its subcommands. kf's own commands come first: of two pages with the same
+    /// name, such as those of `command add` and of an added `command-add`, the first is kept.
     fn collect<'c>(
         &'c self,
         command: &'c Command,
@@ -98,10 +98,10 @@ impl Manual {
     }
 }
 
-/// With every flag of kf in every command, and headings that are plain words.
+/// The built command, with kf's flags in every subcommand and sanitised headings.
 fn built(command: Command) -> Command {
     fn plain(command: Command) -> Command {
-        let plain_arg = |arg: Arg| match arg.get_help_heading().map(plain_heading) {
+        let plain_arg = |arg: Arg| match arg.get_help_heading().map(safe_heading) {
             Some(heading) => arg.help_heading(heading),
             None => arg,
         };
@@ -112,8 +112,8 @@ fn built(command: Command) -> Command {
     command
 }
 
-/// A heading becomes the argument of a request, where the library escapes nothing.
-fn plain_heading(heading: &str) -> String {
+/// A heading without characters that are special in roff, because the library does not escape headings.
+fn safe_heading(heading: &str) -> String {
     heading
         .chars()
         .filter(|c| !is_unsafe(*c))
@@ -122,7 +122,7 @@ fn plain_heading(heading: &str) -> String {
 }
 
 fn rendered(command: &Command, source: &str, examples: &[Example]) -> io::Result<String> {
-    // A page without a date is the same whenever it is made; an empty one would be left out of the line.
+    // Without a date, pages are reproducible. An empty date would be omitted from the line.
     let man = Man::new(command.clone()).section(SECTION).date(" ").source(source).manual("kf manual");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -158,7 +158,7 @@ fn rendered(command: &Command, source: &str, examples: &[Example]) -> io::Result
         }
     })?;
     let text = String::from_utf8_lossy(&page);
-    // What each section begins with is needed once.
+    // Each section begins with the preamble, which is needed only once.
     let preamble = Roff::new().render();
     let text = format!("{preamble}{}", text.replace(&preamble, ""));
     Ok(text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_unsafe(*c)).collect())
@@ -178,16 +178,16 @@ mod tests {
     use super::*;
     use crate::added::clap_tree::{self, Frame};
 
-    /// Requests that a page is made of.
+    /// The requests that a page may contain.
     const REQUESTS: [&str; 10] = ["ie", "el", "TH", "SH", "TP", "PP", "RS", "RE", "IP", "br"];
 
-    /// The lines that roff takes for requests.
+    /// The lines that roff interprets as requests.
     fn requests(page: &str) -> Vec<&str> {
         page.lines().filter(|line| line.starts_with(['.', '\''])).collect()
     }
 
     #[test]
-    fn hostile_tree_adds_no_request_to_its_page() {
+    fn hostile_tree_adds_no_roff_request() {
         let hostile =
             ".sy touch /tmp/x\n.so /etc/passwd\n'pso id\n\\X'ps: exec id'\\*[x]\n.\\\" \"\n\\\n.SH FORGED";
         let line = hostile.replace('\n', " ");
@@ -226,7 +226,7 @@ mod tests {
         for line in page.lines().filter(|line| line.starts_with(".SH")) {
             assert!(!line.contains('\\') && line.matches('"').count() <= 2, "{line}");
         }
-        // Outside headings an escape is one of the library's.
+        // Outside headings all escapes are from the library.
         let text = page.lines().filter(|line| !line.starts_with('.')).collect::<Vec<_>>().join("\n");
         let rest = ["\\\\", "\\fB", "\\fI", "\\fR", "\\-", "\\&", "\\*(Aq"]
             .iter()
@@ -235,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn page_has_nothing_a_terminal_obeys() {
+    fn page_has_no_control_characters() {
         let command = built(Command::new("kf").subcommand(Command::new("x").about("a\u{1b}[2Jb\u{202e}")));
         let page = rendered(command.find_subcommand("x").unwrap(), "x 0.1.0", &[]).unwrap();
         assert!(page.contains("kf\\-x \\- ab") && !page.contains(['\u{1b}', '\u{202e}']), "{page}");
     }
 
     #[test]
-    fn title_has_all_its_fields_without_a_date() {
+    fn title_without_date_keeps_its_fields() {
         let command = built(Command::new("kf").subcommand(Command::new("x")));
         let page = rendered(command.find_subcommand("x").unwrap(), "x 0.1.0", &[]).unwrap();
         assert!(page.contains("\n.TH kf-x 1 \" \" \"x 0.1.0\" \"kf manual\"\n"), "{page}");

@@ -1,7 +1,7 @@
-//! The list of commands in `kf --help`, under headings.
+//! The list of commands in `kf --help`, grouped under headings.
 //!
-//! clap has one heading for all subcommands of a command. So they are listed in the template of the help, and hidden
-//! from the list that clap would make.
+//! clap supports only one heading for all subcommands. So the help template lists them, and they are hidden from clap's
+//! own list.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use clap::Command;
 
 use crate::show::wrap::wrapped;
 
-/// The groups that a manifest may name, with their headings, in the order of the list.
+/// The groups that a manifest can name, with their headings, in order.
 const GROUPS: [(&str, &str); 5] = [
     ("training", "Training"),
     ("notebooks", "Notebooks"),
@@ -19,53 +19,53 @@ const GROUPS: [(&str, &str); 5] = [
 ];
 
 /// The heading of kf's own commands.
-const OWN: &str = "Setup";
+const OWN_HEADING: &str = "Setup";
 
-/// The last heading: of commands without a group, or of one that this kf does not know.
-const OTHERS: &str = "Other commands";
+/// The last heading, for commands without a group, or with one that this version of kf does not know.
+const OTHER_HEADING: &str = "Other commands";
 
-/// Where a command belongs.
+/// The section of the list that a command is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Belongs<'a> {
-    ToKf,
-    ToGroup(Option<&'a str>),
+pub enum Section<'a> {
+    Own,
+    Group(Option<&'a str>),
 }
 
-impl Belongs<'_> {
+impl Section<'_> {
     fn heading(self) -> &'static str {
         match self {
-            Self::ToKf => OWN,
-            Self::ToGroup(group) => {
+            Self::Own => OWN_HEADING,
+            Self::Group(group) => {
                 let known = GROUPS.iter().find(|(name, _)| Some(*name) == group);
-                known.map_or(OTHERS, |(_, heading)| *heading)
+                known.map_or(OTHER_HEADING, |(_, heading)| *heading)
             }
         }
     }
 }
 
-/// The command with its subcommands listed under headings, in lines that are not wider than `width`.
-pub fn grouped<'a>(command: Command, belongs: impl Fn(&str) -> Belongs<'a>, width: usize) -> Command {
-    let list = list(&command, belongs, width);
+/// The command with its subcommands listed under headings, in lines of at most `width` characters.
+pub fn grouped<'a>(command: Command, section: impl Fn(&str) -> Section<'a>, width: usize) -> Command {
+    let list = list(&command, section, width);
     let template =
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}");
     let usage = format!("{} [OPTIONS] <COMMAND>", command.get_name());
     command.mut_subcommands(|below| below.hide(true)).help_template(template).override_usage(usage)
 }
 
-fn list<'a>(command: &Command, belongs: impl Fn(&str) -> Belongs<'a>, width: usize) -> String {
+fn list<'a>(command: &Command, section: impl Fn(&str) -> Section<'a>, width: usize) -> String {
     let shown = || command.get_subcommands().filter(|below| !below.is_hide_set());
     let names = shown().map(|below| below.get_name().len()).max().unwrap_or(0);
     let mut under: BTreeMap<&str, Vec<&Command>> = BTreeMap::new();
     for below in shown() {
-        under.entry(belongs(below.get_name()).heading()).or_default().push(below);
+        under.entry(section(below.get_name()).heading()).or_default().push(below);
     }
     let mut list = String::new();
-    for heading in GROUPS.iter().map(|(_, heading)| *heading).chain([OWN, OTHERS]) {
+    for heading in GROUPS.iter().map(|(_, heading)| *heading).chain([OWN_HEADING, OTHER_HEADING]) {
         let Some(commands) = under.get(heading) else { continue };
         list.push_str(heading);
         list.push_str(":\n");
         for command in commands {
-            // Braces are the template's own language.
+            // Braces are template syntax.
             let about =
                 command.get_about().map(ToString::to_string).unwrap_or_default().replace(['{', '}'], "");
             for line in wrapped(&format!("  {:names$}  ", command.get_name()), &about, width) {
@@ -82,7 +82,7 @@ fn list<'a>(command: &Command, belongs: impl Fn(&str) -> Belongs<'a>, width: usi
 mod tests {
     use super::*;
 
-    fn help(belongs: impl Fn(&str) -> Belongs<'static>, width: usize) -> String {
+    fn help(section: impl Fn(&str) -> Section<'static>, width: usize) -> String {
         let below = |name: &'static str, about: &'static str| Command::new(name).about(about);
         let command = Command::new("kf").about("The command line").subcommands([
             below("completion", "Print a script"),
@@ -91,22 +91,22 @@ mod tests {
             below("hello", "Say hello"),
             below("secret", "Not listed").hide(true),
         ]);
-        grouped(command, belongs, width).render_help().to_string()
+        grouped(command, section, width).render_help().to_string()
     }
 
-    fn belongs(name: &str) -> Belongs<'static> {
+    fn section(name: &str) -> Section<'static> {
         match name {
-            "completion" => Belongs::ToKf,
-            "train" | "tune" => Belongs::ToGroup(Some("training")),
-            "hello" => Belongs::ToGroup(Some("of-a-newer-kf")),
-            _ => Belongs::ToGroup(None),
+            "completion" => Section::Own,
+            "train" | "tune" => Section::Group(Some("training")),
+            "hello" => Section::Group(Some("of-a-newer-kf")),
+            _ => Section::Group(None),
         }
     }
 
     #[test]
-    fn commands_are_listed_under_the_heading_of_their_group() {
+    fn commands_are_listed_under_group_headings() {
         assert_eq!(
-            help(belongs, 80),
+            help(section, 80),
             "The command line
 
 Usage: kf [OPTIONS] <COMMAND>
@@ -128,21 +128,21 @@ Options:
     }
 
     #[test]
-    fn lines_are_not_wider_than_the_terminal() {
-        let help = help(belongs, 40);
+    fn overview_lines_fit_terminal_width() {
+        let help = help(section, 40);
         assert!(help.contains("  tune        Search for the best of\n              many models\n"), "{help}");
     }
 
     #[test]
-    fn command_without_a_group_is_listed_last() {
-        let help = help(|_| Belongs::ToGroup(None), 80);
+    fn command_without_group_is_listed_last() {
+        let help = help(|_| Section::Group(None), 80);
         assert_eq!(help.matches(":\n").count(), 2, "{help}");
         assert!(help.contains("Other commands:\n  completion"), "{help}");
     }
 
     #[test]
-    fn hidden_commands_are_found_nonetheless() {
-        let command = grouped(Command::new("kf").subcommand(Command::new("train")), |_| Belongs::ToKf, 80);
+    fn hidden_commands_still_parse() {
+        let command = grouped(Command::new("kf").subcommand(Command::new("train")), |_| Section::Own, 80);
         assert!(command.try_get_matches_from(["kf", "train"]).is_ok());
     }
 }

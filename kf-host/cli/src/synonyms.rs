@@ -1,12 +1,11 @@
-//! What other tools call what kf has.
+//! Names that other tools use for kf's commands.
 //!
-//! People who come from kubectl, docker or Slurm type those words first. Each leads to the command that does the
-//! same here, if there is one.
+//! Users of kubectl, docker or Slurm may type these. An error then suggests the matching command of kf.
 
-/// What something is called here, and what others call it.
+/// Names in kf, each with its synonyms.
 type Synonyms = &'static [(&'static str, &'static [&'static str])];
 
-/// A command that was added or can be, by the words that others have for it.
+/// Commands that are added or can be, with synonyms.
 const COMMANDS: Synonyms = &[
     ("delete", &["delete-namespace"]),
     ("events", &["event"]),
@@ -27,7 +26,7 @@ const COMMANDS: Synonyms = &[
     ("whoami", &["who", "id", "auth", "login"]),
 ];
 
-/// Lines of kf's own, by the words that others have for them.
+/// Command lines of kf's own commands, with synonyms.
 const LINES: Synonyms = &[
     ("kf --version", &["version"]),
     ("kf command add", &["add", "install"]),
@@ -39,7 +38,7 @@ const LINES: Synonyms = &[
     ("kf man", &["manual", "manpage"]),
 ];
 
-/// The same below a command of kf's own.
+/// The same for subcommands of kf's own commands.
 const BELOW: &[(&str, Synonyms)] = &[
     (
         "kf command",
@@ -67,17 +66,17 @@ fn find(table: Synonyms, word: &str) -> Option<&'static str> {
     table.iter().find(|(_, words)| words.contains(&word)).map(|(name, _)| *name)
 }
 
-/// The command that does what a word says elsewhere.
+/// The command for a synonym.
 pub fn command(word: &str) -> Option<&'static str> {
     find(COMMANDS, word)
 }
 
-/// The line of kf's own that does it.
+/// The command line of kf's own command for a synonym.
 pub fn line(word: &str) -> Option<&'static str> {
     find(LINES, word)
 }
 
-/// The line that does it, below a command of kf's own such as `kf command`.
+/// The command line for a synonym of a subcommand, below a parent such as `kf command`.
 pub fn below(parent: &str, word: &str) -> Option<String> {
     let (_, table) = BELOW.iter().find(|(known, _)| *known == parent)?;
     find(table, word).map(|verb| format!("{parent} {verb}"))
@@ -93,26 +92,29 @@ mod tests {
     use crate::commands::Cli;
 
     #[test]
-    fn no_word_means_two_things() {
+    fn synonyms_are_unambiguous() {
         let top = vec![COMMANDS, LINES];
         for tables in BELOW.iter().map(|(_, table)| vec![*table]).chain([top]) {
             let table = tables.concat();
             let mut seen = BTreeSet::new();
             let words = table.iter().flat_map(|(_, words)| words.iter());
             words.for_each(|word| assert!(seen.insert(*word), "{word}"));
-            assert!(table.iter().all(|(name, _)| !seen.contains(name)), "a name is no synonym: {table:?}");
+            assert!(
+                table.iter().all(|(name, _)| !seen.contains(name)),
+                "a name is also a synonym: {table:?}"
+            );
         }
     }
 
     #[test]
-    fn every_line_of_kf_s_own_is_there() {
+    fn synonym_targets_exist() {
         let lines = LINES.iter().map(|(line, _)| (*line).to_owned());
         let below = BELOW
             .iter()
             .flat_map(|(parent, table)| table.iter().map(move |(verb, _)| format!("{parent} {verb}")));
         for line in lines.chain(below) {
             let error = Cli::command().try_get_matches_from(line.split(' ')).err().map(|error| error.kind());
-            // What is named may take more words.
+            // Missing arguments are not an error here.
             let unknown =
                 [clap::error::ErrorKind::InvalidSubcommand, clap::error::ErrorKind::UnknownArgument];
             assert!(error.is_none_or(|kind| !unknown.contains(&kind)), "{line}: {error:?}");

@@ -1,4 +1,4 @@
-//! A word that is no command: what was probably meant, and how to get it.
+//! The error for an unknown command, with suggestions.
 
 use clap::CommandFactory;
 use kf_command::install::ADD_REGISTRY;
@@ -14,7 +14,7 @@ use crate::synonyms;
 pub fn command(app: &App, word: &str) -> Failure {
     let error = Failure::not_found(format!("no command `{word}`"));
     let available = offered::available(app.commands(), App::now());
-    if available.contains_key(word) || is_switched_off(app, word) {
+    if available.contains_key(word) || is_disabled(app, word) {
         return error.hint(format!("kf command add {word}"));
     }
     if let Some(line) = synonyms::line(word) {
@@ -37,14 +37,14 @@ pub fn command(app: &App, word: &str) -> Failure {
     match can_be_added.or_else(|| near(&offered)) {
         Some(meant) => error.hint(format!("did you mean `{meant}`? kf command add {meant}")),
         None if app.registries().is_ok_and(|registries| registries.is_empty()) => {
-            error.hint(format!("no registry is set up to add one from: {ADD_REGISTRY}"))
+            error.hint(format!("no registry is set up: {ADD_REGISTRY}"))
         }
         None => error.hint("kf command list --available"),
     }
 }
 
-/// Whether it is a built-in command that its user removed.
-fn is_switched_off(app: &App, word: &str) -> bool {
+/// Whether it is a built-in command that the user removed.
+fn is_disabled(app: &App, word: &str) -> bool {
     let named = PluginName::parse(word).ok().and_then(|name| app.commands().named(&name).ok());
     named.is_some_and(|named| named.answers.is_none() && named.other.is_some())
 }

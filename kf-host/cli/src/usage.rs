@@ -1,4 +1,4 @@
-//! What the parser says of a command line it cannot read, in the form of kf's own errors.
+//! Converts clap's errors to kf's own errors.
 
 use std::error::Error as _;
 
@@ -8,7 +8,7 @@ use kf_core::failure::Failure;
 
 use crate::synonyms;
 
-/// None for help and versions, which are no mistakes.
+/// The error; none for help and versions.
 pub fn error(error: &Error) -> Option<Failure> {
     use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
     if let DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion = error.kind() {
@@ -19,7 +19,7 @@ pub fn error(error: &Error) -> Option<Failure> {
     let usage = usage.as_deref().map(|usage| usage.strip_prefix("Usage: ").unwrap_or(usage));
     let words = usage.map(words_before_arguments).unwrap_or_default();
     let unknown = texts(error, ContextKind::InvalidSubcommand).join(" ");
-    // What another tool calls so is meant rather than what is spelled like it.
+    // A synonym from another tool takes precedence over a similar spelling.
     match synonyms::below(&words, &unknown) {
         Some(line) => failure = failure.hint(line),
         None => failure = tips(error).into_iter().fold(failure, Failure::hint),
@@ -29,7 +29,7 @@ pub fn error(error: &Error) -> Option<Failure> {
     Some(failure.details([format!("usage: {usage}")]).hint(help))
 }
 
-/// What failed and which value, in clap's words.
+/// The message, in clap's words.
 fn message(error: &Error) -> String {
     let text = |kind| texts(error, kind).join(", ");
     let number = |kind| match error.get(kind) {
@@ -43,7 +43,7 @@ fn message(error: &Error) -> String {
         few => format!("{few} was provided"),
     };
     match error.kind() {
-        // An error that was made by hand has nothing but its text.
+        // A custom error has only its text.
         _ if error.context().next().is_none() => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -104,7 +104,7 @@ fn conflict(error: &Error) -> String {
     }
 }
 
-/// What the message announces: the missing arguments, the conflicting ones, or the values to choose from.
+/// The lines below the message: missing arguments, conflicting arguments or possible values.
 fn listed(error: &Error) -> Vec<String> {
     let choice = |what, kind| {
         let values = texts(error, kind);
@@ -139,7 +139,7 @@ fn tips(error: &Error) -> Vec<String> {
     similar.chain(texts(error, ContextKind::Suggested)).collect()
 }
 
-/// The values of one kind, without colours.
+/// The context values of one kind, without colours.
 fn texts(error: &Error, kind: ContextKind) -> Vec<String> {
     match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text.clone()],
@@ -150,7 +150,7 @@ fn texts(error: &Error, kind: ContextKind) -> Vec<String> {
     }
 }
 
-/// The words before the first argument: `kf command add` of `kf command add [OPTIONS] <NAME>`.
+/// The words before the first argument: `kf command add` from `kf command add [OPTIONS] <NAME>`.
 fn words_before_arguments(usage: &str) -> String {
     let words: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['-', '<', '['])).collect();
     words.join(" ")
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_one_line_and_the_way_on() {
+    fn usage_error_has_message_usage_and_hints() {
         assert_eq!(
             lines("kf add x --lod"),
             [
@@ -201,7 +201,7 @@ mod tests {
         );
     }
 
-    /// The lines of clap's own rendering that say what is wrong.
+    /// The lines of clap's own rendering, without usage and tips.
     fn in_claps_words(line: &str) -> Vec<String> {
         let error = command().try_get_matches_from(line.split(' ')).unwrap_err().to_string();
         let lines = error.lines().take_while(|line| !line.is_empty()).map(str::trim);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_in_claps_words() {
+    fn usage_errors_use_clap_messages() {
         for line in [
             "kf",
             "kf ad",
@@ -230,23 +230,23 @@ mod tests {
             "kf add x --few a",
             "kf add x --loud=yes",
         ] {
-            let told: Vec<String> = lines(line)
+            let message: Vec<String> = lines(line)
                 .into_iter()
                 .map(|line| line.trim().to_owned())
                 .filter(|line| !line.starts_with("usage:") && !line.starts_with("hint:"))
                 .collect();
-            assert_eq!(told, in_claps_words(line), "{line}");
+            assert_eq!(message, in_claps_words(line), "{line}");
         }
     }
 
     #[test]
-    fn error_made_by_hand_keeps_its_text() {
+    fn custom_clap_error_keeps_its_text() {
         let error = command().error(clap::error::ErrorKind::Io, "the disk is full");
         assert_eq!(super::error(&error).unwrap().lines(), ["error: the disk is full"]);
     }
 
     #[test]
-    fn help_is_no_mistake() {
+    fn help_is_not_an_error() {
         assert!(lines("kf --help").is_empty());
     }
 }

@@ -7,7 +7,7 @@ use crate::trusted::Unsafe;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something cannot be kept or read back.
+/// Why a file cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -39,7 +39,7 @@ impl Error {
         }
     }
 
-    /// What to type or do next, where there is one thing that helps.
+    /// The next command to type, or what to do, if there is one remedy.
     pub fn hint(&self) -> Option<String> {
         use std::io::ErrorKind::{
             NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
@@ -52,17 +52,17 @@ impl Error {
                     "free some space, or set KF_HOME to a folder on another disk".into()
                 }
                 NotADirectory | PermissionDenied | ReadOnlyFilesystem => {
-                    "set KF_HOME to a folder of yours".into()
+                    "set KF_HOME to a folder that you own".into()
                 }
                 _ => return None,
             },
             Self::UnsafePath { path, reason } => match reason {
                 Unsafe::Writable(_) => {
-                    format!("chmod go-w {}, or set KF_HOME to a folder of yours elsewhere", path.display())
+                    format!("chmod go-w {}, or set KF_HOME to another folder that you own", path.display())
                 }
                 Unsafe::Readable(_) => format!("chmod go= {}", path.display()),
                 Unsafe::Owner(_) if rustix::process::geteuid().is_root() => {
-                    format!("under sudo, use sudo -H; else check who created {}", path.display())
+                    format!("under sudo, use sudo -H; otherwise check who created {}", path.display())
                 }
                 _ => format!("check who created {}, then remove it", path.display()),
             },
@@ -70,25 +70,25 @@ impl Error {
         })
     }
 
-    /// A document that does not parse; `what` names it.
+    /// An invalid document; `what` names it.
     pub fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         FormatError::invalid(what, reason).into()
     }
 
-    /// An I/O failure while writing `path`.
+    /// An I/O error while writing `path`.
     pub fn writing(path: &Path, source: std::io::Error) -> Self {
-        Self::Unwritable { path: path.to_owned(), source: bare(source) }
+        Self::Unwritable { path: path.to_owned(), source: without_path(source) }
     }
 
-    /// `path` could not be read.
+    /// An I/O error while reading `path`.
     pub(crate) fn reading(path: &Path, errno: rustix::io::Errno) -> Self {
         let error = std::io::Error::from(errno);
         std::io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display())).into()
     }
 }
 
-/// The error without the path that `fs_err` and `tempfile` name in its text.
-fn bare(error: std::io::Error) -> std::io::Error {
+/// The error without the path that `fs_err` and `tempfile` add to its text.
+fn without_path(error: std::io::Error) -> std::io::Error {
     let Some(inner) = error.get_ref() else { return error };
     let plain = inner.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     let plain = plain.and_then(std::io::Error::raw_os_error).map(std::io::Error::from_raw_os_error);

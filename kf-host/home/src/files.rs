@@ -1,7 +1,7 @@
-//! Files that are either the old one or the new one.
+//! Reads and writes files; writes are atomic.
 //!
-//! Everything kf keeps is written aside, flushed and renamed, so a crash or Ctrl-C at any moment leaves
-//! what was there. Whether what lies there is believed is decided in [`trusted`](crate::trusted).
+//! Files are written to a temporary file, flushed and renamed, so a crash or Ctrl-C leaves either the old or
+//! the new file. Whether a file can be trusted is decided in [`trusted`](crate::trusted).
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,11 +15,11 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::trusted::Unsafe;
 
-/// How what should be a plain file is opened. `NONBLOCK`, because opening a named pipe would wait for its other end.
-pub(crate) const PLAIN: OFlags =
+/// Flags to open regular files with. `NONBLOCK`, because opening a named pipe would wait for its other end.
+pub(crate) const REGULAR_FILE: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Makes a directory and its parents, each for the user alone.
+/// Creates a directory and its parents, accessible only to the user.
 pub(crate) fn make_directories(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
@@ -28,7 +28,7 @@ pub(crate) fn make_directories(path: &Path) -> Result<()> {
 
 /// Writes `bytes` to `path` atomically and durably. The folder must exist.
 ///
-/// With `private`, only the owner may read the file; otherwise everyone may.
+/// With `private`, only the owner can read the file; otherwise everyone can.
 pub fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -39,7 +39,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
     file.write_all(bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|e| Error::writing(path, e.error))?;
-    // The rename itself lives in the folder. Some file systems cannot flush folders; that is not a failure.
+    // Flush the folder for the rename. Some file systems do not support this, which is not an error.
     if let Ok(dir) = fs_err::File::open(dir) {
         let _ = dir.sync_all();
     }
@@ -49,16 +49,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
 /// Indented JSON.
 pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value)
-        .map_err(|e| Error::invalid(format!("what was to be written to {}", path.display()), e))?;
+        .map_err(|e| Error::invalid(format!("the data for {}", path.display()), e))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-/// Reads a plain file of at most `max` bytes, or `None` when there is none. A link is refused, but anybody
-/// may have written the file: what is in it must not be believed. For what is, see [`trusted`](crate::trusted).
+/// Reads a regular file of at most `max` bytes, or `None` if it does not exist. A link is refused, but the file
+/// may have been written by any user and must not be trusted. For trusted files see [`trusted`](crate::trusted).
 pub fn read_plain(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let not_plain = || Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile };
-    let file = match open(path, OFlags::RDONLY | PLAIN, Mode::empty()) {
+    let file = match open(path, OFlags::RDONLY | REGULAR_FILE, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(not_plain()),
@@ -70,7 +70,7 @@ pub fn read_plain(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     read_to_end(file, path, max).map(Some)
 }
 
-/// Reads a file of at most `max` bytes, wherever it may be linked to, or `None` when there is none.
+/// Reads a file of at most `max` bytes, following links, or `None` if it does not exist.
 pub fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let file = match fs_err::File::open(path) {
         Ok(file) => file.into_file(),
@@ -80,7 +80,7 @@ pub fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     read_to_end(file, path, max).map(Some)
 }
 
-/// The whole of an open file of at most `max` bytes; `path` names it.
+/// The content of an open file of at most `max` bytes. `path` is for errors.
 pub(crate) fn read_to_end(file: File, path: &Path, max: u64) -> Result<Vec<u8>> {
     let length = file.metadata()?.len();
     let mut bytes = Vec::with_capacity(usize::try_from(length.min(max)).unwrap_or_default());
@@ -91,7 +91,7 @@ pub(crate) fn read_to_end(file: File, path: &Path, max: u64) -> Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// Sets a file's time of change to now.
+/// Sets a file's modification time to now.
 pub fn touch(path: &Path) -> Result<()> {
     let now = std::time::SystemTime::now();
     fs_err::OpenOptions::new()

@@ -1,10 +1,10 @@
-//! What kf keeps on this machine.
+//! kf's files on this machine.
 //!
-//! Everything is written aside, flushed and renamed, so a crash or Ctrl-C at any moment leaves what was
-//! there. What carries trust is read through [`trusted`], which refuses what anybody else could have written. Every
-//! file has a version ([`kf_core::format`]), and one that a newer kf wrote is left alone.
+//! Files are written to a temporary file, flushed and renamed, so a crash or Ctrl-C leaves either the old or the new
+//! file. Files that decide what kf trusts are read through [`trusted`], which refuses files that another user could have
+//! written. Every file has a format version ([`kf_core::format`]); files from a newer kf are not changed.
 //!
-//! The crate reads no environment: callers hand in the folders ([`Home`]).
+//! The crate does not read the environment: callers pass the folders ([`Home`]).
 
 pub mod error;
 pub mod files;

@@ -1,4 +1,4 @@
-//! One change at a time for each name.
+//! Locks that allow one change at a time for each name.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,9 +9,9 @@ use kf_core::PluginName;
 use crate::error::{Error, Result};
 use crate::paths::Home;
 
-/// The right to change what is installed under one name. Dropping it, or dying, gives it back.
+/// A lock on changes of the command with one name. It is released when it is dropped, or when the process ends.
 ///
-/// Whatever changes a receipt or a slot asks for it, so no change can forget it.
+/// Functions that change a receipt or a slot take it as an argument, so that none can run without it.
 #[derive(Debug)]
 pub struct NameLock {
     name: PluginName,
@@ -19,7 +19,7 @@ pub struct NameLock {
 }
 
 impl NameLock {
-    /// Takes the lock, or says at once who holds it ([`Error::Busy`]).
+    /// Takes the lock, or fails at once with its holder ([`Error::Busy`]).
     pub fn try_acquire(home: &Home, name: &PluginName) -> Result<Self> {
         let mut file = Self::open(home, name)?;
         match try_lock(&file) {
@@ -31,7 +31,7 @@ impl NameLock {
         }
     }
 
-    /// Takes the lock, waiting for it. `on_wait` is told once, with the other process's id where known.
+    /// Waits for the lock. If another process holds it, `on_wait` is called once with the process id, if known.
     pub fn acquire(home: &Home, name: &PluginName, on_wait: impl FnOnce(Option<u32>)) -> Result<Self> {
         let mut file = Self::open(home, name)?;
         match file.try_lock() {
@@ -55,7 +55,7 @@ impl NameLock {
     }
 
     fn held(name: &PluginName, mut file: File) -> Result<Self> {
-        // Only a courtesy for whoever waits; the lock does not depend on it.
+        // The process id is only for messages; the lock does not depend on it.
         let _ = file
             .set_len(0)
             .and_then(|()| file.rewind())
@@ -64,14 +64,14 @@ impl NameLock {
     }
 }
 
-/// Takes a lock if it is free within a moment: a program that another thread is just starting holds every
-/// file of this one until it runs, and with it locks that were given up in the meantime.
+/// Takes a lock, retrying for a moment: a child process that another thread is starting inherits all open files
+/// until it execs, and with them locks that were released in the meantime.
 pub fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
-    const MOMENT: Duration = Duration::from_millis(200);
-    let begun = Instant::now();
+    const RETRY_FOR: Duration = Duration::from_millis(200);
+    let started = Instant::now();
     loop {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < MOMENT => {
+            Err(TryLockError::WouldBlock) if started.elapsed() < RETRY_FOR => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             answer => return answer,

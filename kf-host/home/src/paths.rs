@@ -1,4 +1,4 @@
-//! Where things are kept.
+//! The paths of kf's files.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use kf_core::{PluginName, RegistryId};
 
 use crate::trusted::OwnPath;
 
-/// kf's folders, one for each of the XDG kinds. The caller works them out; this crate reads no environment.
+/// kf's folders, one for each of the XDG kinds. The caller determines them; this crate does not read the environment.
 ///
 /// ```text
 /// config/registries/ID/{registry.toml,root.json}   which registries are trusted, and their roots
 /// data/registries/ID/state.json                    what was last verified
 /// data/store/{format,v1/SHA256.{wasm,toml,json}}   verified bytes, by digest
-/// data/compiled/COMPAT/SHA256.cwasm                native code made on this machine
+/// data/compiled/COMPAT/SHA256.cwasm                native code compiled on this machine
 /// data/receipts/NAME.json                          what is installed
-/// data/slots/NAME.json                             which command answers to a name
-/// data/built-in/NAME.json                          what was decided about a command in kf itself
+/// data/slots/NAME.json                             which command replaces a name
+/// data/built-in/NAME.json                          settings of a built-in command
 /// data/locks/NAME.lock                             who is changing a name
-/// state/selection/{namespaces.json,lock}           which namespace is in use on which cluster
-/// state/audit.jsonl                                every call to a cluster
-/// cache/rights.json                                what the cluster lately said yes to
+/// state/selection/{namespaces.json,lock}           which namespace is selected for which cluster
+/// state/audit.jsonl                                every request to a cluster
+/// cache/rights.json                                rights that the cluster recently confirmed
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
@@ -30,7 +30,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// All four folders under one, as `KF_HOME` asks.
+    /// All four folders under one, as for `KF_HOME`.
     pub fn under(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         Self {

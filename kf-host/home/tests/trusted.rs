@@ -1,6 +1,6 @@
-//! What another user could have put where kf reads is not believed.
+//! Files that another user could have written are refused.
 //!
-//! Only root can give a file away or make a device, so only root sees all of it.
+//! Only root can change owners and create devices, so some checks need root.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use kf_home::trusted::{self, OwnPath, Unsafe};
 use kf_toolchains::skip;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
 
-/// A user that is neither root nor the one who runs the tests.
+/// A user that is neither root nor the one running the tests.
 const STRANGER: u32 = 65534;
 
 fn mode(path: &Path, mode: u32) {
@@ -26,7 +26,7 @@ fn mode(path: &Path, mode: u32) {
 }
 
 fn is_root(test: &str) -> bool {
-    !skip::unless(chown_works().then_some(()).ok_or("only root can give files away"), test)
+    !skip::unless(chown_works().then_some(()).ok_or("only root can change owners"), test)
 }
 
 fn chown_works() -> bool {
@@ -49,7 +49,7 @@ fn refused<T: std::fmt::Debug>(result: kf_home::Result<T>, why: &Unsafe) {
     }
 }
 
-/// kf's own directory `own` in a temporary one, with `below/file` in it.
+/// A temporary directory with kf's own directory `own`, which contains `below/file`.
 struct Place {
     dir: tempfile::TempDir,
 }
@@ -74,7 +74,7 @@ impl Place {
         self.own().at("below/file").read(100)
     }
 
-    /// Puts something else in the place of the file.
+    /// Replaces the file with something else.
     fn plant(&self, plant: impl FnOnce(&Path)) {
         let file = self.path("own/below/file");
         fs_err::remove_file(&file).unwrap();
@@ -94,14 +94,14 @@ fn own_files_are_read_and_missing_ones_are_none() {
     assert_eq!(place.own().names().unwrap(), ["below"]);
     assert_eq!(place.own().at("other").names().unwrap(), [""; 0]);
     assert!(place.own().at("below/file").read(3).is_err(), "longer than allowed");
-    // Others may read.
+    // Other users may read.
     mode(&place.path("own"), 0o755);
     mode(&place.path("own/below/file"), 0o644);
     place.read().unwrap().unwrap();
 }
 
 #[test]
-fn what_is_written_is_private() {
+fn written_files_are_private() {
     let place = Place::new();
     place.own().at("new/dir").make().unwrap();
     place.own().at("new/lock").open_lock().unwrap();
@@ -116,19 +116,19 @@ fn what_is_written_is_private() {
 }
 
 #[test]
-fn files_that_others_may_write_are_refused() {
+fn files_writable_by_others_are_refused() {
     for loose in [0o602, 0o606, 0o666, 0o777] {
         let place = Place::new();
         mode(&place.path("own/below/file"), loose);
         refused(place.read(), &Unsafe::Writable(loose));
-        // It is there, and neither locked nor appended to.
+        // It exists, and is neither locked nor appended to.
         refused(place.own().at("below/file").open_lock(), &Unsafe::Writable(loose));
         refused(place.own().at("below/file").append(), &Unsafe::Writable(loose));
     }
 }
 
 #[test]
-fn directories_that_others_may_write_are_refused() {
+fn directories_writable_by_others_are_refused() {
     for directory in ["own", "own/below"] {
         for loose in [0o702, 0o707, 0o777, 0o1777] {
             let place = Place::new();
@@ -142,13 +142,13 @@ fn directories_that_others_may_write_are_refused() {
 }
 
 #[test]
-fn everything_but_a_plain_file_is_refused_without_waiting() {
+fn non_regular_files_are_refused_without_blocking() {
     let place = Place::new();
     place.plant(|path| node(path, FileType::Fifo, 0));
     refused(place.read(), &Unsafe::NotAFile);
     refused(place.own().at("below/file").append(), &Unsafe::NotAFile);
     refused(place.own().at("below/file").open_lock(), &Unsafe::NotAFile);
-    // With somebody at its other end it opens.
+    // With a reader at its other end it can be opened.
     let _reader =
         fs_err::OpenOptions::new().read(true).write(true).open(place.path("own/below/file")).unwrap();
     refused(place.own().at("below/file").append(), &Unsafe::NotAFile);
@@ -164,21 +164,21 @@ fn everything_but_a_plain_file_is_refused_without_waiting() {
 
     let place = Place::new();
     refused(place.own().at("below/file/x").read(100), &Unsafe::NotADirectory);
-    if is_root("everything_but_a_plain_file_is_refused_without_waiting") {
+    if is_root("non_regular_files_are_refused_without_blocking") {
         place.plant(|path| node(path, FileType::CharacterDevice, makedev(1, 5)));
         refused(place.read(), &Unsafe::NotAFile);
     }
 }
 
 #[test]
-fn links_below_the_own_directory_are_refused() {
+fn links_below_own_directory_are_refused() {
     let place = Place::new();
     fs_err::write(place.path("elsewhere"), "theirs").unwrap();
     place.plant(|path| symlink(place.path("elsewhere"), path).unwrap());
     refused(place.read(), &Unsafe::Link);
     refused(place.own().at("below/file").append(), &Unsafe::Link);
     refused(place.own().at("below/file").open_lock(), &Unsafe::Link);
-    // A link to nothing makes nothing elsewhere.
+    // A dangling link does not create its target.
     place.plant(|path| symlink(place.path("made"), path).unwrap());
     refused(place.own().at("below/file").append(), &Unsafe::Link);
     assert!(!place.path("made").exists());
@@ -192,7 +192,7 @@ fn links_below_the_own_directory_are_refused() {
 }
 
 #[test]
-fn no_path_climbs_out_of_the_own_directory() {
+fn paths_outside_own_directory_are_refused() {
     let place = Place::new();
     fs_err::write(place.path("outside"), "theirs").unwrap();
     for path in ["../outside", "below/../../outside", "/etc/passwd", "below/.."] {
@@ -201,7 +201,7 @@ fn no_path_climbs_out_of_the_own_directory() {
 }
 
 #[test]
-fn own_directory_may_be_a_link_and_what_it_leads_to_is_checked() {
+fn linked_own_directory_is_followed_and_checked() {
     let place = Place::new();
     fs_err::create_dir(place.path("disk")).unwrap();
     mode(&place.path("disk"), 0o700);
@@ -213,26 +213,26 @@ fn own_directory_may_be_a_link_and_what_it_leads_to_is_checked() {
     mode(&place.path("disk"), 0o700);
     mode(&place.path("disk/kf"), 0o777);
     refused(place.read(), &Unsafe::Writable(0o777));
-    // A circle has an end.
+    // Link loops are detected.
     fs_err::remove_file(place.path("own")).unwrap();
     symlink("own", place.path("own")).unwrap();
     refused(place.read(), &Unsafe::TooManyLinks);
 }
 
 #[test]
-fn directory_above_that_others_may_write_is_refused() {
+fn parent_directory_writable_by_others_is_refused() {
     let place = Place::new();
     mode(place.dir.path(), 0o777);
     refused(place.read(), &Unsafe::Writable(0o777));
     refused(place.own().at("x").write(b"new"), &Unsafe::Writable(0o777));
-    // As in /tmp, where what is one's own stays it.
+    // As in /tmp, where other users cannot replace the entry.
     mode(place.dir.path(), 0o1777);
     place.read().unwrap().unwrap();
 }
 
 #[test]
-fn what_a_stranger_owns_is_refused() {
-    if !is_root("what_a_stranger_owns_is_refused") {
+fn files_of_another_user_are_refused() {
+    if !is_root("files_of_another_user_are_refused") {
         return;
     }
     for planted in ["own", "own/below", "own/below/file"] {
@@ -241,11 +241,11 @@ fn what_a_stranger_owns_is_refused() {
         refused(place.read(), &Unsafe::Owner(STRANGER));
         refused(place.own().at("below/file").append(), &Unsafe::Owner(STRANGER));
     }
-    // The home of somebody else, as `sudo` leaves it in HOME.
+    // The home of another user, as `sudo` leaves it in HOME.
     let place = Place::new();
     chown(place.dir.path(), Some(STRANGER), None).unwrap();
     refused(place.read(), &Unsafe::Owner(STRANGER));
-    // In a directory of everybody, their link and their directory.
+    // A link of another user in a sticky directory.
     let place = Place::new();
     fs_err::rename(place.path("own"), place.path("real")).unwrap();
     mode(place.dir.path(), 0o1777);
@@ -253,13 +253,13 @@ fn what_a_stranger_owns_is_refused() {
     place.read().unwrap().unwrap();
     std::os::unix::fs::lchown(place.path("own"), Some(STRANGER), None).unwrap();
     refused(place.read(), &Unsafe::Owner(STRANGER));
-    // Also behind a step back from a directory of one's own.
+    // Also after `..` from an own directory.
     let behind = OwnPath::new(place.path("real/../own"));
     refused(behind.at("below/file").read(100), &Unsafe::Owner(STRANGER));
 }
 
 #[test]
-fn files_that_are_named_follow_links_to_what_is_safe() {
+fn named_files_follow_links_to_safe_targets() {
     let place = Place::new();
     fs_err::write(place.path("dotfiles"), "policy").unwrap();
     mode(&place.path("dotfiles"), 0o644);
@@ -286,10 +286,10 @@ fn files_that_are_named_follow_links_to_what_is_safe() {
     assert!(trusted::append_to(Path::new("/")).is_err());
 }
 
-/// Containers run as whoever is given, and the home is often the group's.
+/// Containers run with any uid, and the home directory often belongs to root's group.
 #[test]
-fn group_of_root_alone_is_no_other_user() {
-    if !is_root("group_of_root_alone_is_no_other_user") {
+fn root_only_group_is_private() {
+    if !is_root("root_only_group_is_private") {
         return;
     }
     let place = Place::new();
@@ -303,9 +303,9 @@ fn group_of_root_alone_is_no_other_user() {
     refused(place.read(), &Unsafe::Writable(0o770));
 }
 
-/// With an access control list the mode of the group is that of whoever is named in it.
+/// With an access control list, the group's mode is the limit of all its entries.
 #[test]
-fn private_group_with_an_access_list_is_not_private() {
+fn group_with_access_list_is_not_private() {
     let place = Place::new();
     let own = place.path("own");
     // Version 2; owner rwx, uid 65534 rwx, group r-x, mask rwx, others none.
@@ -318,8 +318,8 @@ fn private_group_with_an_access_list_is_not_private() {
         list.extend(id.to_le_bytes());
     }
     let set = setxattr(&own, "system.posix_acl_access", &list, XattrFlags::empty());
-    let test = "private_group_with_an_access_list_is_not_private";
-    if skip::unless(set.map_err(|_| "there are no access control lists here"), test) || !is_root(test) {
+    let test = "group_with_access_list_is_not_private";
+    if skip::unless(set.map_err(|_| "access control lists are not supported here"), test) || !is_root(test) {
         return;
     }
     refused(place.read(), &Unsafe::Writable(0o770));

@@ -250,11 +250,11 @@ impl Ran {
     }
 }
 
-/// The rights are the indented lines below "… and nothing else:".
+/// The rights are the indented lines below "… may only:".
 fn without_rights(text: &str) -> String {
     let (mut kept, mut inside) = (String::new(), false);
     for line in text.split_inclusive('\n') {
-        let is_head = line.trim_end().ends_with(" nothing else:");
+        let is_head = line.trim_end().ends_with(" may only:");
         inside = is_head || (inside && line.starts_with("  "));
         if !inside || is_head {
             kept.push_str(line);

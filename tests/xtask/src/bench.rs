@@ -1,4 +1,4 @@
-//! Benchmarks: peers side by side, ratios printed.
+//! Benchmarks of kf next to other programs, with ratios.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,12 +10,12 @@ use crate::cluster::{Cluster, Profile};
 use crate::plugins;
 use crate::published::Kf;
 use crate::setup::{self, Wanted};
-use crate::step::{Doing, Result, cargo, programs, run, run_talking};
-use crate::{release as released, say};
+use crate::step::{Context, Result, cargo, programs, run, run_reporting};
+use crate::{release as released, report};
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Measure the build that the tests use; its figures say nothing about a release
+    /// Measure the test build, which is not representative of a release
     #[arg(long)]
     dev: bool,
 }
@@ -28,9 +28,9 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     let programs = if args.dev { programs()? } else { release()? };
     let folder = target().join("bench");
     if folder.exists() {
-        fs_err::remove_dir_all(&folder).doing("cannot clear the last benchmark")?;
+        fs_err::remove_dir_all(&folder).context("cannot clear the last benchmark")?;
     }
-    fs_err::create_dir_all(&folder).doing("cannot make the benchmark's folder")?;
+    fs_err::create_dir_all(&folder).context("cannot create the benchmark's folder")?;
     let kf = Kf {
         program: installed(&programs.join("kf"), &folder)?,
         home: folder.join("home"),
@@ -40,8 +40,9 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     kf.set_up(Path::new("keys"), &COMMANDS)?;
     native_hello(&kf.folder)?;
 
-    let build = if args.dev { "the dev profile: its figures say nothing about a release" } else { "release" };
-    say::line(&format!("\nkf of {build}"));
+    let build =
+        if args.dev { "the dev profile, which is not representative of a release" } else { "release" };
+    report::line(&format!("\nkf of {build}"));
     run(Command::new(programs.join("kf-bench-start")).arg(&kf.program).arg(&kf.folder))?;
     let cluster = Cluster::start(profile)?;
     let mut with_cluster = Command::new(programs.join("kf-bench-cluster"));
@@ -49,42 +50,42 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     match released::for_this_machine() {
         Some(release) => with_cluster.args(release),
         None => {
-            say::step(
-                "no release, so `from the file to the first useful output` is left out: cargo xtask release",
+            report::step(
+                "skipped (no release): from the file to the first useful output; hint: cargo xtask release",
             );
             &mut with_cluster
         }
     };
-    let measured = run_talking(&mut with_cluster);
+    let measured = run_reporting(&mut with_cluster);
     cluster.stop()?;
     measured
 }
 
-/// A copy of a program in the folder. A linker writes a file in pieces, and the kernel maps such a file with more
-/// page faults than one that was copied, as every installed program was.
+/// Copies a program into the folder, as an installation does. The kernel maps a file that a linker wrote in pieces with
+/// more page faults.
 fn installed(program: &Path, folder: &Path) -> Result<PathBuf> {
     let copy = folder.join(program.file_name().unwrap_or_default());
-    fs_err::copy(program, &copy).doing("cannot copy a program that is to be measured")?;
+    fs_err::copy(program, &copy).context("cannot copy a program that is to be measured")?;
     Ok(copy)
 }
 
-/// Builds for release; the folder of what was built.
+/// Builds for release, and returns the folder of the programs.
 fn release() -> Result<PathBuf> {
-    say::line("· a release build takes about 10 minutes on two cores the first time");
+    report::line("· a release build takes about 10 minutes on two cores the first time");
     let programs = ["--bin", "kf", "--bin", "kf-bench-start", "--bin", "kf-bench-cluster"];
-    // Symbols tell whose code there is, and are not loaded.
+    // Symbols are needed for the sizes of crates, and are not loaded.
     let symbols = ["--config", "profile.release.strip=\"debuginfo\""];
     cargo(&[&["build", "--workspace", "--release"][..], &symbols, &programs].concat())?;
     Ok(crate::step::programs()?.with_file_name("release"))
 }
 
-/// What an ordinary program takes to say as much as `kf hello`: as cargo builds it, and static.
+/// Builds a native program that prints the same as `kf hello`: as cargo builds it, and static.
 fn native_hello(folder: &Path) -> Result<()> {
     let source = folder.join("hello.rs");
     fs_err::write(&source, "fn main() { println!(\"hello world\"); }\n")
-        .doing("cannot write the native program")?;
+        .context("cannot write the native program")?;
     let linked = folder.join("linked");
-    fs_err::create_dir_all(&linked).doing("cannot make a folder for the native program")?;
+    fs_err::create_dir_all(&linked).context("cannot create a folder for the native program")?;
     for (name, flags) in [("hello", &[][..]), ("hello-static", &["-C", "target-feature=+crt-static"])] {
         let program = linked.join(name);
         run(Command::new("rustc").arg("-O").args(flags).arg(&source).arg("-o").arg(&program))?;

@@ -1,7 +1,7 @@
-//! Clusters for a run, and the one a person keeps.
+//! Clusters for one run, and the one that is kept.
 //!
-//! The harness is a program of its own, `kf-test-cluster`: it needs the Kubernetes client, which xtask
-//! must not wait for.
+//! The harness is a separate program, `kf-test-cluster`, because it needs the Kubernetes client, which
+//! xtask must not depend on.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,29 +10,29 @@ use std::process::{Child, Command, Stdio};
 use clap::{Subcommand, ValueEnum};
 
 use crate::setup::{self, Wanted};
-use crate::step::{Doing, Failure, Result, programs, run_talking};
+use crate::step::{Context, Failure, Result, programs, run_reporting};
 
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
-    /// Start it, or say where it is
+    /// Start the cluster, or show the running one
     Up {
-        /// `api` needs no root; `node` runs containers. Default: a node where that is possible
+        /// `api` needs no root; `node` runs containers [default: node as root, otherwise api]
         #[arg(long, value_enum)]
         profile: Option<Profile>,
     },
     /// Add parts of Kubeflow, such as `kserve` or `kueue`
     Require {
-        /// Names; a wrong one is answered with a list
+        /// Names of parts; an unknown name prints the list
         #[arg(required = true, value_name = "PART")]
         parts: Vec<String>,
     },
-    /// Stop it, and remove what killed runs left behind
+    /// Stop the cluster, and clean up after killed runs
     Down,
-    /// Whether it runs, and the kubeconfigs of its users
+    /// Show whether the cluster is running, and the kubeconfigs of its users
     Status,
 }
 
-/// How much of a cluster.
+/// The kind of cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     Api,
@@ -40,7 +40,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// A node where this machine can run one.
+    /// `Node` if this machine can run one, otherwise `Api`.
     pub fn best() -> Self {
         if rustix::process::geteuid().is_root() { Self::Node } else { Self::Api }
     }
@@ -61,16 +61,16 @@ pub fn command(task: &ClusterCommand) -> Result<()> {
             up(profile)
         }
         ClusterCommand::Require { parts } => {
-            run_talking(harness()?.arg("require").arg(kept_folder()?).args(parts))
+            run_reporting(harness()?.arg("require").arg(kept_folder()?).args(parts))
         }
-        ClusterCommand::Down => run_talking(harness()?.arg("down")),
-        ClusterCommand::Status => run_talking(harness()?.arg("status")),
+        ClusterCommand::Down => run_reporting(harness()?.arg("down")),
+        ClusterCommand::Status => run_reporting(harness()?.arg("status")),
     }
 }
 
-/// Starts the kept cluster if it is not there, and shows its kubeconfigs.
+/// Starts the kept cluster if it is not running, and shows its kubeconfigs.
 fn up(profile: Profile) -> Result<()> {
-    run_talking(harness()?.args(["up", profile.name()]))
+    run_reporting(harness()?.args(["up", profile.name()]))
 }
 
 fn harness() -> Result<Command> {
@@ -78,37 +78,37 @@ fn harness() -> Result<Command> {
     if program.is_file() {
         return Ok(Command::new(program));
     }
-    Err(Failure("there is no cluster here\nhint: cargo xtask cluster up".to_owned()))
+    Err(Failure("no cluster\nhint: cargo xtask cluster up".to_owned()))
 }
 
 /// The folder of the kept cluster.
 fn kept_folder() -> Result<PathBuf> {
-    let output = harness()?.arg("directory").output().doing("cannot look for the kept cluster")?;
+    let output = harness()?.arg("directory").output().context("cannot find the kept cluster")?;
     if output.status.success() {
         return Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()));
     }
-    Err(Failure("no cluster is up\nhint: cargo xtask cluster up".to_owned()))
+    Err(Failure("no cluster is running\nhint: cargo xtask cluster up".to_owned()))
 }
 
 /// A running cluster's folder.
 pub struct Cluster {
     folder: PathBuf,
-    /// Ends the cluster when its stdin is closed; absent for one that outlives this process.
+    /// Stops the cluster when its stdin is closed; none for a cluster that outlives this process.
     holder: Option<Child>,
 }
 
 impl Cluster {
-    /// One that ends with this process, however it ends.
+    /// Starts a cluster that stops with this process.
     pub fn start(profile: Profile) -> Result<Self> {
         let mut holder = harness()?
             .args(["hold", profile.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .doing("cannot start a cluster")?;
+            .context("cannot start a cluster")?;
         let mut folder = String::new();
         if let Some(stdout) = holder.stdout.take() {
-            BufReader::new(stdout).read_line(&mut folder).doing("cannot start a cluster")?;
+            BufReader::new(stdout).read_line(&mut folder).context("cannot start a cluster")?;
         }
         let folder = PathBuf::from(folder.trim_end());
         if folder.as_os_str().is_empty() {
@@ -118,20 +118,20 @@ impl Cluster {
         Ok(Self { folder, holder: Some(holder) })
     }
 
-    /// The kept one, started if it is not there.
+    /// The kept cluster, started if it is not running.
     pub fn kept(profile: Profile) -> Result<Self> {
         up(profile)?;
         Ok(Self { folder: kept_folder()?, holder: None })
     }
 
-    /// One that another process has started and will stop.
+    /// A cluster that another process starts and stops.
     pub fn running(folder: PathBuf) -> Self {
         Self { folder, holder: None }
     }
 
-    /// Brings up optional parts of the platform, unless they are there.
+    /// Starts optional parts of the platform, unless they are running.
     pub fn require(&self, parts: &[&str]) -> Result<()> {
-        run_talking(harness()?.arg("require").arg(&self.folder).args(parts))
+        run_reporting(harness()?.arg("require").arg(&self.folder).args(parts))
     }
 
     pub fn folder(&self) -> &Path {
@@ -143,11 +143,11 @@ impl Cluster {
         self.folder.join("pki").join(format!("{user}.kubeconfig"))
     }
 
-    /// Ends a cluster of this process; others stay.
+    /// Stops a cluster of this process; others keep running.
     pub fn stop(mut self) -> Result<()> {
         let Some(mut holder) = self.holder.take() else { return Ok(()) };
         drop(holder.stdin.take());
-        let status = holder.wait().doing("cannot stop the cluster")?;
+        let status = holder.wait().context("cannot stop the cluster")?;
         if status.success() {
             Ok(())
         } else {

@@ -1,8 +1,8 @@
-//! Format, lints, and what may be linked.
+//! Checks the format, lints and dependencies.
 
 use std::process::Command;
 
-use crate::say;
+use crate::report;
 use crate::step::{Result, cargo};
 
 pub fn run() -> Result<()> {
@@ -10,11 +10,11 @@ pub fn run() -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
     let deny = Command::new("cargo").args(["deny", "--version"]).output();
     if deny.is_ok_and(|output| output.status.success()) {
-        // The advisory database is fetched from the internet, which CI machines may not reach.
+        // Advisories are not checked, because CI machines may be unable to download the database.
         cargo(&["deny", "--offline", "--log-level", "error", "check", "bans", "licenses", "sources"])
     } else {
-        say::step(
-            "cargo-deny is not installed, so deny.toml was not checked: cargo install cargo-deny --locked",
+        report::step(
+            "skipped (cargo-deny is not installed): deny.toml; hint: cargo install cargo-deny --locked",
         );
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask`: sets up what kf's demo and tests need, and runs them.
+//! `cargo xtask`: sets up and runs kf's demo, tests and releases.
 
 #![expect(unreachable_pub, reason = "a binary has no outside to reach from")]
 
@@ -10,8 +10,8 @@ mod lint;
 mod plugins;
 mod published;
 mod release;
+mod report;
 mod reproducible;
-mod say;
 mod setup;
 mod step;
 mod summary;
@@ -33,30 +33,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Run the main job: add a signed command, accept its rights, train something on a real cluster
+    /// Run the demo: add a signed command, accept its rights, train a model on a real cluster
     Demo(demo::DemoArgs),
-    /// Run all tests, or those whose name contains a word
+    /// Run all tests, or those whose names contain a filter
     Test(test::TestArgs),
-    /// Start, stop or look at a cluster to play with
+    /// Start, stop or inspect a cluster to experiment with
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Build the first-party commands into target/plugins
     Plugins,
     /// Build the first-party commands in two folders and compare the bytes
     Reproducible,
-    /// Write the SDK's bindings again after a change of the WIT
+    /// Regenerate the SDK's bindings after a change of the WIT
     Bindings,
     /// Check format and lints
     Lint,
-    /// Measure kf beside kubectl and other programs
+    /// Compare the speed of kf with kubectl and other programs
     Bench(bench::BenchArgs),
-    /// Make what people download, in target/release-kf: kf as one file, an archive and a Python wheel
+    /// Build a release in target/release-kf: kf as a single file, an archive and a Python wheel
     Release(release::ReleaseArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Demo(args) => demo::tell(&args),
+        Task::Demo(args) => demo::play(&args),
         Task::Test(args) => test::run_all(&args),
         Task::Cluster(command) => cluster::command(&command),
         Task::Plugins => plugins::build(),
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
             if !message.is_empty() {
-                say::line(&format!("error: {message}"));
+                report::line(&format!("error: {message}"));
             }
             ExitCode::FAILURE
         }

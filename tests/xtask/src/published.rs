@@ -1,23 +1,23 @@
-//! A registry of built commands, and a home of kf that has some of them.
+//! A registry of built commands, and a home with some of them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use kf_toolchains::locations::workspace;
 
-use crate::step::{Doing, Failure, Result, quietly};
+use crate::step::{Context, Failure, Result, quietly};
 
-/// kf with a home of its own. The registry is `published` in the folder.
+/// kf with its own home. The registry is the folder `published`.
 pub struct Kf {
     pub program: PathBuf,
     pub home: PathBuf,
-    /// A folder for each command that is published.
+    /// The folder with a subfolder for each published command.
     pub artifacts: PathBuf,
     pub folder: PathBuf,
 }
 
 impl Kf {
-    /// Signs a registry with `keys`, which are made if they are not there, and adds commands from it.
+    /// Signs a registry with `keys`, which are generated if missing, and adds commands from it.
     pub fn set_up(&self, keys: &Path, commands: &[&str]) -> Result<()> {
         let index = workspace().join("registry-index").display().to_string();
         let artifacts = self.artifacts.display().to_string();
@@ -30,16 +30,17 @@ impl Kf {
         self.add(commands)
     }
 
-    /// Adds commands; a refusal names the words that accept their rights.
+    /// Adds commands. If kf refuses, runs the line of its hint, which accepts their rights.
     fn add(&self, names: &[&str]) -> Result<()> {
         let label = "adding commands";
         let mut first = self.command();
-        let answer = first.args(["command", "add"]).args(names).stdin(Stdio::null()).output().doing(label)?;
+        let answer =
+            first.args(["command", "add"]).args(names).stdin(Stdio::null()).output().context(label)?;
         if answer.status.success() {
             return Ok(());
         }
-        let told = String::from_utf8_lossy(&answer.stderr);
-        let words = hinted(&told).ok_or_else(|| Failure(format!("{label}: {told}")))?;
+        let message = String::from_utf8_lossy(&answer.stderr);
+        let words = hinted(&message).ok_or_else(|| Failure(format!("{label}: {message}")))?;
         quietly(label, self.command().args(words))
     }
 
@@ -50,8 +51,8 @@ impl Kf {
     }
 }
 
-/// The words after `kf` of the line that kf hints at.
-pub fn hinted(said: &str) -> Option<Vec<String>> {
-    let hint = said.lines().find_map(|line| line.strip_prefix("hint: kf "))?;
+/// The words after `kf` of the line in a hint.
+pub fn hinted(output: &str) -> Option<Vec<String>> {
+    let hint = output.lines().find_map(|line| line.strip_prefix("hint: kf "))?;
     Some(hint.split(' ').map(str::to_owned).collect())
 }

@@ -1,7 +1,7 @@
-//! Whether what is released depends on its sources alone: it is built twice, and the bytes are compared.
+//! Verifies that builds are reproducible: builds twice and compares the bytes.
 //!
-//! The two builds have nothing in common but the sources and the machine's toolchain. Each has a copy of the checkout in a
-//! folder of its own, whose names differ in length too, its own target folder, and its own path to cargo's downloads.
+//! The two builds share only the sources and the machine's toolchain. Each has its own copy of the checkout, in folders
+//! whose names differ in length, its own target folder, and its own path to cargo's downloads.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use kf_toolchains::cache::digest_of;
 use kf_toolchains::remap::Folders;
 use kf_toolchains::{command, locations};
 
-use crate::step::{Doing, Failure, Result};
-use crate::{plugins, say};
+use crate::step::{Context, Failure, Result};
+use crate::{plugins, report};
 
-/// Builds all of it in two folders, and fails if any of it differs.
+/// Builds all commands in two folders, and fails if any differs.
 pub fn run() -> Result<()> {
     let copies = Copies::make()?;
     let differences = components(&copies)?;
     if differences.is_empty() {
         copies.remove()?;
-        say::step("both builds gave the same bytes");
+        report::step("both builds gave the same bytes");
         return Ok(());
     }
     let kept = format!("hint: both builds are in {}", copies.folder.display());
     Err(Failure(format!("two builds differ: {}\n{kept}", differences.join("; "))))
 }
 
-/// The first-party commands; a line for each that differs.
+/// Builds the first-party commands, and returns a line for each that differs.
 fn components(copies: &Copies) -> Result<Vec<String>> {
     let toolchain = plugins::toolchain()?;
     let [first, second] = copies.folders.each_ref().map(|folders| folders.target.join("components"));
@@ -44,22 +44,22 @@ fn components(copies: &Copies) -> Result<Vec<String>> {
 
 /// Two copies of the checkout.
 pub struct Copies {
-    /// Where both are, and what is built from them.
+    /// The parent folder of both copies and their builds.
     pub folder: PathBuf,
     pub folders: [Folders; 2],
 }
 
 impl Copies {
-    /// Copies what git knows or would add, in the state it is in now.
+    /// Copies all tracked and addable files in their current state.
     pub fn make() -> Result<Self> {
         let folder = locations::target().join("reproducible");
         if folder.exists() {
-            fs_err::remove_dir_all(&folder).doing("cannot clear the last comparison")?;
+            fs_err::remove_dir_all(&folder).context("cannot clear the last comparison")?;
         }
         let mut git = Command::new("git");
         git.current_dir(locations::workspace());
         git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let files = command::output(&mut git).doing("cannot list the sources")?;
+        let files = command::output(&mut git).context("cannot list the sources")?;
         let copy = |name: &str| {
             let own = folder.join(name);
             let folders = Folders {
@@ -68,44 +68,45 @@ impl Copies {
                 cargo_home: own.join("cargo-home"),
             };
             copy_sources(&files, &folders.workspace)?;
-            symlink(locations::cargo_home(), &folders.cargo_home).doing("cannot share cargo's downloads")?;
+            symlink(locations::cargo_home(), &folders.cargo_home)
+                .context("cannot share cargo's downloads")?;
             Ok(folders)
         };
         Ok(Self { folders: [copy("a")?, copy("another folder")?], folder })
     }
 
-    /// Removes both, and what was built from them.
+    /// Removes both copies and their builds.
     pub fn remove(&self) -> Result<()> {
-        fs_err::remove_dir_all(&self.folder).doing("cannot remove the two builds")
+        fs_err::remove_dir_all(&self.folder).context("cannot remove the two builds")
     }
 }
 
 fn copy_sources(files: &str, into: &Path) -> Result<()> {
     for file in files.split_terminator('\0') {
         let (from, to) = (locations::workspace().join(file), into.join(file));
-        // It may be deleted and not committed yet.
+        // It may be deleted but not committed.
         if !from.is_file() {
             continue;
         }
         let parent = to.parent().unwrap_or(into);
-        fs_err::create_dir_all(parent).doing("cannot copy the sources")?;
-        fs_err::copy(from, to).doing("cannot copy the sources")?;
+        fs_err::create_dir_all(parent).context("cannot copy the sources")?;
+        fs_err::copy(from, to).context("cannot copy the sources")?;
     }
     Ok(())
 }
 
-/// Compares two files and says the digest of both if they are equal; a line about what differs if not.
+/// Compares two files. Prints their digest if they are equal; otherwise returns a line about the difference.
 pub fn compare(name: &str, first: &Path, second: &Path) -> Result<Option<String>> {
-    let first = fs_err::read(first).doing("cannot compare")?;
-    let second = fs_err::read(second).doing("cannot compare")?;
+    let first = fs_err::read(first).context("cannot compare")?;
+    let second = fs_err::read(second).context("cannot compare")?;
     let Some(difference) = difference(&first, &second) else {
-        say::line(&format!("  {}  {name}", digest_of(&first)));
+        report::line(&format!("  {}  {name}", digest_of(&first)));
         return Ok(None);
     };
     Ok(Some(format!("{name}, {difference}")))
 }
 
-/// Where two files differ first, and what is there.
+/// The first difference between two files.
 fn difference(first: &[u8], second: &[u8]) -> Option<String> {
     let at = match first.iter().zip(second).position(|(left, right)| left != right) {
         Some(at) => at,
@@ -122,13 +123,13 @@ fn difference(first: &[u8], second: &[u8]) -> Option<String> {
     ))
 }
 
-/// A few bytes before and after the first that differs, as text.
+/// The bytes around an offset, as text.
 fn around(bytes: &[u8], at: usize) -> String {
     let shown = bytes.get(at.saturating_sub(32)..bytes.len().min(at.saturating_add(32)));
     shown.unwrap_or_default().escape_ascii().to_string()
 }
 
-/// The section of a component, or of a module in it, that a byte is in.
+/// The section of a component, or of a module in it, that contains an offset.
 fn section_at(wasm: &[u8], at: usize) -> Option<String> {
     const HEADER: usize = 8;
     const CORE_MODULE: u8 = 1;
@@ -165,7 +166,7 @@ fn section_name(id: u8, content: &[u8]) -> String {
     }
 }
 
-/// A number in LEB128, and where it ends.
+/// A LEB128 number, and the offset of its end.
 fn length(bytes: &[u8], mut place: usize) -> Option<(usize, usize)> {
     let mut value = 0_usize;
     for shift in (0..32).step_by(7) {
@@ -197,14 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn difference_in_a_module_names_its_section() {
+    fn difference_in_core_module_names_its_section() {
         let text = difference(&component(b"at /home/me"), &component(b"at /root/me")).unwrap();
         assert!(text.contains("in the core module's section 10: "), "{text}");
         assert!(text.contains("at /home/me") && text.contains("at /root/me"), "{text}");
     }
 
     #[test]
-    fn difference_in_a_custom_section_names_it() {
+    fn difference_in_custom_section_names_it() {
         let first = component(b"code");
         let mut second = first.clone();
         *second.last_mut().unwrap() = b'1';
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_goes_on_differs_from_its_beginning() {
+    fn longer_file_differs_from_its_prefix() {
         let text = difference(b"kf", b"kf and more").unwrap();
         assert_eq!(text, "2 and 11 bytes, from byte 2: `kf` and `kf and more`");
     }

@@ -1,9 +1,9 @@
-//! What both the demo and the tests need, made side by side.
+//! Builds what the demo and the tests need, in parallel.
 //!
-//! Two things take minutes the first time: compiling kf with its engine and its Kubernetes client,
-//! and compiling Kubernetes itself. They do not depend on each other, nor do the downloads: the
-//! packages of the node, and a Rust for WebAssembly where the machine has none. Everything is kept,
-//! so a second run starts within seconds.
+//! The first run takes minutes for compiling kf with its engine and its Kubernetes client, and for
+//! compiling Kubernetes itself. These are independent, as are the downloads: the packages of the node,
+//! and a Rust toolchain for WebAssembly if the machine has none. Everything is kept, so later runs start
+//! within seconds.
 
 use std::process::Command;
 use std::thread;
@@ -17,92 +17,92 @@ use kf_toolchains::pods::PodPrograms;
 use kf_toolchains::{command, debian, guests, locations, skip};
 
 use crate::cluster::Profile;
-use crate::step::{self, Doing, Failure, Result, cargo_command, quietly};
-use crate::{built_in, demo, plugins, say};
+use crate::step::{self, Context, Failure, Result, cargo_command, quietly};
+use crate::{built_in, demo, plugins, report};
 
-/// How many CPU seconds cargo takes for kf with all it depends on, for the supervisor of clusters with the
+/// The CPU seconds that cargo takes for kf with its dependencies, for the supervisor of clusters with the
 /// Kubernetes client, and for the tests.
 const KF: u64 = 380;
 const SUPERVISOR: u64 = 130;
 const TESTS: u64 = 280;
 
-/// The same for the guests: those of the main job, and all of them. Linking them leaves a core idle now and then, and
-/// that is counted.
+/// The same for the guests of the main job, and for all guests. It includes the time that cores are idle while linking.
 const MAIN_GUESTS: u64 = 90;
 const GUESTS: u64 = 270;
 
-/// As pip names it.
+/// The pip requirement.
 const PYTHON_TUF: &str = "tuf==7.0.1";
 
-/// How much is to be built.
+/// What to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// A cluster.
     Cluster,
-    /// kf and the commands of the main job as well.
+    /// Also kf and the commands of the main job.
     Demo,
-    /// kf and all its commands as well.
+    /// Also kf and all its commands.
     Commands,
-    /// The parts of Kubeflow that the day shows as well.
+    /// Also the parts of Kubeflow that the day uses.
     Day,
-    /// The tests and their guests as well.
+    /// Also the tests and their guests.
     Tests,
 }
 
-/// Builds all of it, or what has changed.
+/// Builds everything that is missing or has changed.
 pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
     let started = Instant::now();
-    let left = Left::find(wanted, profile)?;
-    let effort = Effort::begin(left.all());
-    if left.all() > 0 {
-        say::step(&format!(
-            "the first run compiles all it needs: {}; later ones start within seconds",
+    let remaining = Remaining::find(wanted, profile)?;
+    let effort = Effort::begin(remaining.all());
+    if remaining.all() > 0 {
+        report::step(&format!(
+            "the first run compiles everything: {}; later runs start within seconds",
             effort::in_words(effort.estimate())
         ));
     }
     thread::scope(|scope| {
         let steps = [
-            scope.spawn(|| kubernetes(wanted, profile, &left, &effort)),
+            scope.spawn(|| kubernetes(wanted, profile, &remaining, &effort)),
             scope.spawn(|| packages(profile)),
-            scope.spawn(|| rust_of_debian(wanted)),
+            scope.spawn(|| debian_rust(wanted)),
             scope.spawn(|| python_tuf(wanted)),
-            scope.spawn(|| python_of_parts(wanted, profile, &effort)),
+            scope.spawn(|| python_for_parts(wanted, profile, &effort)),
         ];
         let toolchain = scope.spawn(move || toolchain(wanted));
-        let programs = tell_when_done(&effort, left.programs, left.guests, programs(wanted));
+        let programs =
+            report_remaining_after(&effort, remaining.programs, remaining.guests, programs(wanted));
         let toolchain = joined(toolchain.join());
         let guests = programs.and(toolchain).and_then(|toolchain| guests_of(wanted, toolchain));
-        let guests = tell_when_done(&effort, left.guests, 0, guests);
+        let guests = report_remaining_after(&effort, remaining.guests, 0, guests);
         steps.into_iter().fold(guests, |so_far, step| so_far.and(joined(step.join())))
     })?;
     effort.keep();
-    say::step(&format!("everything is built, after {} s", started.elapsed().as_secs()));
+    report::step(&format!("built everything in {} s", started.elapsed().as_secs()));
     Ok(())
 }
 
-/// Says how long the other steps will take once this one is done; `next` is what begins only then.
-fn tell_when_done(effort: &Effort, reference: u64, next: u64, step: Result<()>) -> Result<()> {
+/// Prints the remaining time after a step; `next` is the work that begins only then.
+fn report_remaining_after(effort: &Effort, reference: u64, next: u64, step: Result<()>) -> Result<()> {
     step?;
     effort.built(reference);
     if reference > 0 {
-        tell_what_is_left(effort, next);
+        report_remaining(effort, next);
     }
     Ok(())
 }
 
-fn tell_what_is_left(effort: &Effort, next: u64) {
+fn report_remaining(effort: &Effort, next: u64) {
     if let Some(left) = effort.left(next) {
-        say::step(&format!("{} to go", effort::in_words(left)));
+        report::step(&format!("{} remaining", effort::in_words(left)));
     }
 }
 
-/// What a step on a thread of its own came to.
+/// The result of a step that ran on a thread.
 pub fn joined<T>(result: thread::Result<Result<T>>) -> Result<T> {
-    result.unwrap_or_else(|_| Err(Failure("a build step broke off".to_owned())))
+    result.unwrap_or_else(|_| Err(Failure("a build step panicked".to_owned())))
 }
 
-/// What is not built yet, in CPU seconds.
-struct Left {
+/// The remaining work, in CPU seconds.
+struct Remaining {
     programs: u64,
     guests: u64,
     kubernetes: u64,
@@ -110,7 +110,7 @@ struct Left {
     parts: u64,
 }
 
-impl Left {
+impl Remaining {
     fn find(wanted: Wanted, profile: Profile) -> Result<Self> {
         let is_built = |program: &str| step::programs().map(|folder| folder.join(program).is_file());
         let (programs, guests) = match wanted {
@@ -122,15 +122,15 @@ impl Left {
         };
         let pods = match profile {
             Profile::Api => 0,
-            Profile::Node => PodPrograms::core_seconds_left().doing("cannot build the pods' programs")?,
+            Profile::Node => PodPrograms::core_seconds_left().context("cannot build the pods' programs")?,
         };
         let parts = match parts(wanted, profile) {
             Some(extent) => {
-                optional::core_seconds_left(extent).doing("cannot build the parts of Kubeflow")?
+                optional::core_seconds_left(extent).context("cannot build the parts of Kubeflow")?
             }
             None => 0,
         };
-        let kubernetes = Binaries::core_seconds_left().doing("cannot build Kubernetes")?;
+        let kubernetes = Binaries::core_seconds_left().context("cannot build Kubernetes")?;
         Ok(Self { programs, guests, kubernetes, pods, parts })
     }
 
@@ -139,7 +139,7 @@ impl Left {
     }
 }
 
-/// Which optional parts will be added to the cluster.
+/// The optional parts that will be added to the cluster.
 fn parts(wanted: Wanted, profile: Profile) -> Option<Extent> {
     match (wanted, profile) {
         (Wanted::Tests, Profile::Node) => Some(Extent::All),
@@ -148,7 +148,7 @@ fn parts(wanted: Wanted, profile: Profile) -> Option<Extent> {
     }
 }
 
-/// What cargo makes for this machine.
+/// Builds the programs for this machine.
 fn programs(wanted: Wanted) -> Result<()> {
     let (label, words): (_, &[&str]) = match wanted {
         Wanted::Cluster => ("compiling the cluster's supervisor", &["--bin", "kf-test-cluster"]),
@@ -158,61 +158,63 @@ fn programs(wanted: Wanted) -> Result<()> {
     quietly(label, cargo_command(&["build", "--workspace"]).args(words))
 }
 
-/// Kubernetes itself, and what runs in pods. All of it is Go, which uses every core by itself.
-fn kubernetes(wanted: Wanted, profile: Profile, left: &Left, effort: &Effort) -> Result<()> {
+/// Builds Kubernetes, and the programs for pods. Go uses all cores by itself.
+fn kubernetes(wanted: Wanted, profile: Profile, remaining: &Remaining, effort: &Effort) -> Result<()> {
     let log = locations::log("kf-kubernetes");
     let build = if profile == Profile::Api { Binaries::for_api } else { Binaries::built };
-    let built = say::during("building Kubernetes", Some(&log), || build(say::step));
-    let built = built.map(drop).doing("cannot build Kubernetes");
-    tell_when_done(effort, left.kubernetes, left.pods + left.parts, built)?;
+    let built = report::during("building Kubernetes", Some(&log), || build(report::step));
+    let built = built.map(drop).context("cannot build Kubernetes");
+    report_remaining_after(effort, remaining.kubernetes, remaining.pods + remaining.parts, built)?;
     if profile == Profile::Node {
-        let built = say::during("building JobSet and Trainer", None, || PodPrograms::built(say::step));
-        let built = built.map(drop).doing("cannot build the pods' programs");
-        tell_when_done(effort, left.pods, left.parts, built)?;
+        let built = report::during("building JobSet and Trainer", None, || PodPrograms::built(report::step));
+        let built = built.map(drop).context("cannot build the pods' programs");
+        report_remaining_after(effort, remaining.pods, remaining.parts, built)?;
     }
     if let Some(extent) = parts(wanted, profile) {
-        let build = || optional::build_programs(extent, say::step, |reference| effort.built(reference));
-        say::during("building the parts of Kubeflow", None, build)
-            .doing("cannot build the parts of Kubeflow")?;
-        if left.parts > 0 {
-            tell_what_is_left(effort, 0);
+        let build = || optional::build_programs(extent, report::step, |reference| effort.built(reference));
+        report::during("building the parts of Kubeflow", None, build)
+            .context("cannot build the parts of Kubeflow")?;
+        if remaining.parts > 0 {
+            report_remaining(effort, 0);
         }
     }
     Ok(())
 }
 
-/// TensorBoard, JupyterLab and the Python that runs them.
-fn python_of_parts(wanted: Wanted, profile: Profile, effort: &Effort) -> Result<()> {
+/// Downloads TensorBoard, JupyterLab and their Python.
+fn python_for_parts(wanted: Wanted, profile: Profile, effort: &Effort) -> Result<()> {
     if parts(wanted, profile).is_none() {
         return Ok(());
     }
-    let fetch = || optional::fetch_python(say::step, |reference| effort.built(reference));
-    say::during("fetching TensorBoard and JupyterLab", None, fetch)
-        .doing("cannot fetch the Python of the parts of Kubeflow")
+    let fetch = || optional::fetch_python(report::step, |reference| effort.built(reference));
+    report::during("fetching TensorBoard and JupyterLab", None, fetch)
+        .context("cannot fetch the Python of the parts of Kubeflow")
 }
 
-/// containerd, runc and their like.
+/// Downloads the packages of a node, such as containerd and runc.
 fn packages(profile: Profile) -> Result<()> {
     if profile == Profile::Api {
         return Ok(());
     }
-    say::during("fetching the node's packages", None, || debian::node(say::step))
+    report::during("fetching the node's packages", None, || debian::node(report::step))
         .map(drop)
-        .doing("cannot fetch the node's packages")
+        .context("cannot fetch the node's packages")
 }
 
-/// A test builds guests as on a machine without the target.
-fn rust_of_debian(wanted: Wanted) -> Result<()> {
+/// Downloads Debian's Rust, for a test that builds guests without the target of rustup.
+fn debian_rust(wanted: Wanted) -> Result<()> {
     if wanted != Wanted::Tests || command::find("apt-get").is_none() {
         return Ok(());
     }
-    say::during("fetching Debian's Rust", None, || resolve(&Machine::default(), Some(Way::Debian), say::step))
-        .map(drop)
-        .doing("cannot fetch Debian's Rust")
+    report::during("fetching Debian's Rust", None, || {
+        resolve(&Machine::default(), Some(Way::Debian), report::step)
+    })
+    .map(drop)
+    .context("cannot fetch Debian's Rust")
 }
 
-/// The other implementation of TUF, against which ours is tried. Without it those tests fail, or are skipped
-/// where that is wanted.
+/// Installs python-tuf, to test kf's TUF implementation against. Without it those tests fail, or are skipped if that is
+/// allowed.
 fn python_tuf(wanted: Wanted) -> Result<()> {
     let folder = locations::target().join("python-tuf");
     let installed = folder.join("installed");
@@ -221,20 +223,20 @@ fn python_tuf(wanted: Wanted) -> Result<()> {
         return Ok(());
     }
     let log = locations::log("python-tuf");
-    let made = say::during("installing python-tuf", Some(&log), || {
+    let made = report::during("installing python-tuf", Some(&log), || {
         command::logged(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), &log)?;
         let mut pip = Command::new(folder.join("bin/pip"));
         command::logged(pip.args(["install", "--quiet", "--disable-pip-version-check", PYTHON_TUF]), &log)
     });
     match made {
-        Ok(_) => fs_err::write(installed, PYTHON_TUF).doing("cannot note that python-tuf is there"),
+        Ok(_) => fs_err::write(installed, PYTHON_TUF).context("cannot record that python-tuf is installed"),
         Err(error) => {
             let _absent = fs_err::remove_dir_all(&folder);
             if !skip::is_allowed() {
                 let hint = format!("hint: {}=1 skips the tests that need it", skip::ALLOW_SKIPS_VARIABLE);
                 return Err(Failure(format!("python-tuf could not be installed: {error}\n{hint}")));
             }
-            say::step(&format!("python-tuf could not be installed, so its tests are skipped: {error}"));
+            report::step(&format!("python-tuf could not be installed, so its tests are skipped: {error}"));
             Ok(())
         }
     }
@@ -244,7 +246,7 @@ fn toolchain(wanted: Wanted) -> Result<Option<Toolchain>> {
     (wanted != Wanted::Cluster).then(plugins::toolchain).transpose()
 }
 
-/// The first-party commands, the one that lies for the demo, and the attacks for the tests.
+/// Builds the first-party commands, the lying command for the demo, and the attacks for the tests.
 fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
     let Some(toolchain) = toolchain else { return Ok(()) };
     plugins::build_with(&toolchain, &demo::commands(wanted)?)?;
@@ -253,9 +255,9 @@ fn guests_of(wanted: Wanted, toolchain: Option<Toolchain>) -> Result<()> {
         Wanted::Tests => {
             let log = locations::log("guests");
             let build = || guests::build_examples(&toolchain, "kf-attacks", "dev");
-            let attacks = say::during("building the attacks", Some(&log), build);
-            let attacks = attacks.doing("cannot build the attacks")?;
-            // A test plays the demo, which has one of them.
+            let attacks = report::during("building the attacks", Some(&log), build);
+            let attacks = attacks.context("cannot build the attacks")?;
+            // A test runs the demo, which uses one of the attacks.
             let liar = attacks.iter().find(|attack| attack.name == demo::LIAR);
             let missing = || Failure(format!("the attack {} was not built", demo::LIAR));
             demo::place_liar(liar.ok_or_else(missing)?)?;

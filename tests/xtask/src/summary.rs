@@ -1,10 +1,10 @@
-//! What became of the tests, from the lines of the test programs.
+//! Summarises test results from the output of test programs.
 
 use kf_toolchains::skip;
 
-use crate::say;
+use crate::report;
 
-/// How the reason of an ignored test begins when another test runs it, as a process of its own.
+/// The prefix of the reason of an ignored test that another test runs as a process.
 const RUN_BY_ANOTHER: &str = "run by ";
 
 /// Counts and names over all test programs.
@@ -13,17 +13,17 @@ pub struct Summary {
     passed: usize,
     failed: usize,
     ignored: usize,
-    /// Ignored tests that another test runs: neither skipped nor to be counted twice.
+    /// Ignored tests that another test runs. They are neither skipped nor counted.
     parts: usize,
     /// Names of tests that failed.
     failures: Vec<String>,
-    /// Tests that said they cannot run here, with the reason. Their programs count them as passed.
+    /// Tests that cannot run here, with the reason. Their programs count them as passed.
     skipped: Vec<String>,
 }
 
 impl Summary {
-    /// Takes a line of a test program's stdout or stderr.
-    pub fn hear(&mut self, line: &str) {
+    /// Parses a line of a test program's stdout or stderr.
+    pub fn read_line(&mut self, line: &str) {
         let line = without_colour(line);
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.passed += count(counts, "passed");
@@ -47,7 +47,7 @@ impl Summary {
         }
     }
 
-    /// Adds what another reader heard.
+    /// Adds the results of another summary.
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -65,16 +65,16 @@ impl Summary {
         format!("{passed} passed, {} failed, {skipped} skipped", self.failed)
     }
 
-    /// Names what was skipped and what failed, and the counts as the last line.
-    pub fn say(&self) {
-        say::line("");
+    /// Prints the skipped and failed tests, and the counts as the last line.
+    pub fn print(&self) {
+        report::line("");
         for skipped in &self.skipped {
-            say::line(&format!("skipped: {skipped}"));
+            report::line(&format!("skipped: {skipped}"));
         }
         for failed in &self.failures {
-            say::line(&format!("failed: {failed}"));
+            report::line(&format!("failed: {failed}"));
         }
-        say::line(&self.counts());
+        report::line(&self.counts());
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     use super::Summary;
 
     #[test]
-    fn a_test_that_another_runs_is_not_skipped() {
+    fn test_run_by_another_is_not_counted_as_skipped() {
         let summary = heard(&[
             "test stuck::interrupted ... ignored, run by ctrl_c_ends_a_run",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out",
@@ -111,13 +111,13 @@ mod tests {
     fn heard(lines: &[&str]) -> Summary {
         let mut summary = Summary::default();
         for line in lines {
-            summary.hear(line);
+            summary.read_line(line);
         }
         summary
     }
 
     #[test]
-    fn the_programs_results_are_added_up() {
+    fn results_of_programs_are_added_up() {
         let summary = heard(&[
             "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.20s",
             "test grants::holds ... FAILED",
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_cannot_run_here_is_named_and_does_not_count_as_passed() {
+    fn skipped_test_is_named_and_not_counted_as_passed() {
         let summary = heard(&[
             "SKIPPED pods_run: this machine cannot run a Kubernetes node: root is needed",
             "test pods_run ... ok",
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_do_not_hide_results() {
+    fn coloured_results_are_counted() {
         let summary = heard(&[
             "test a ... \x1b[31mFAILED\x1b[m",
             "test result: \x1b[31mFAILED\x1b[m. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",

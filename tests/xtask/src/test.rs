@@ -1,5 +1,4 @@
-//! All tests, in two lots side by side: those that share one cluster, and all others, which are done
-//! before the cluster's have well begun.
+//! Runs all tests in two groups in parallel: those that share one cluster, and all others, which take much less time.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::num::NonZero;
@@ -14,36 +13,36 @@ use serde::Deserialize;
 
 use crate::cluster::{Cluster, Profile};
 use crate::setup::{self, Wanted, joined};
-use crate::step::{Doing, Failure, Result, cargo_command};
+use crate::step::{Context, Failure, Result, cargo_command};
 use crate::summary::Summary;
-use crate::{built_in, plugins, release, say};
+use crate::{built_in, plugins, release, report};
 
-/// The test programs that use a cluster all have this name.
+/// The name of the test programs that use a cluster.
 const END_TO_END: &str = "it";
 
-/// How many tests run side by side, as Rust's test harness reads it. Most of those with a cluster wait
-/// for it most of their time, so there are more of them than cores.
-const THREADS: &str = "RUST_TEST_THREADS";
-const A_CORE: usize = 3;
+/// The variable with the number of tests that run in parallel. Tests with a cluster mostly wait for it, so there are more
+/// of them than cores.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+const THREADS_PER_CORE: usize = 3;
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Only tests whose name contains this
+    /// Run only tests whose names contain this
     filter: Option<String>,
 
-    /// Follow README.md's first screen with the files of the last `cargo xtask release`
+    /// Run README.md's first screen with the files of the last `cargo xtask release`
     #[arg(long)]
     release: bool,
 }
 
 impl TestArgs {
-    /// README.md's first screen, with the files of a release.
+    /// Runs README.md's first screen with the files of a release.
     pub fn first_screen_of_release() -> Self {
-        Self { filter: Some("first_screen_of_the_readme".to_owned()), release: true }
+        Self { filter: Some("first_screen".to_owned()), release: true }
     }
 }
 
-/// Names the kubeconfig of an existing cluster to test against, for the tests.
+/// The variable with the kubeconfig of an existing cluster to test against.
 const KUBECONFIG: &str = "KF_TEST_KUBECONFIG";
 
 pub fn run_all(args: &TestArgs) -> Result<()> {
@@ -52,20 +51,20 @@ pub fn run_all(args: &TestArgs) -> Result<()> {
     if existing.is_none() && profile == Profile::Api {
         if !skip::is_allowed() {
             let hint = format!(
-                "run this as root, or set {}=1 to skip the tests that need a node",
+                "run as root, or set {}=1 to skip the tests that need a node",
                 skip::ALLOW_SKIPS_VARIABLE
             );
-            return Err(Failure(format!("without root there is no node to test on\nhint: {hint}")));
+            return Err(Failure(format!("the tests need a node, which needs root\nhint: {hint}")));
         }
-        say::step("without root there is no node; the tests that need one are skipped by name");
+        report::step("without root there is no node; tests that need one are skipped");
     }
     setup::prepare(Wanted::Tests, profile)?;
     let folder = tempfile::Builder::new().prefix("kf-test-").tempdir();
-    let folder = folder.doing("cannot make a folder for the tests")?;
+    let folder = folder.context("cannot create a folder for the tests")?;
     let others = others()?;
     let filter = args.filter.as_deref();
     let release = args.release.then(release::folder);
-    let lots = Lots {
+    let groups = Groups {
         filter,
         existing: existing.as_deref(),
         release: release.as_deref(),
@@ -73,22 +72,22 @@ pub fn run_all(args: &TestArgs) -> Result<()> {
         screen: Mutex::new(()),
     };
     let (with_cluster, without) = thread::scope(|scope| {
-        let without = scope.spawn(|| lots.without_cluster(&others));
-        (lots.with_cluster(profile), joined(without.join()))
+        let without = scope.spawn(|| groups.without_cluster(&others));
+        (groups.with_cluster(profile), joined(without.join()))
     });
     let (mut summary, mut succeeded) = with_cluster?;
     let (others, others_succeeded) = without?;
     summary.add(others);
     succeeded &= others_succeeded;
-    summary.say();
-    if succeeded { Ok(()) } else { Err(Failure::said()) }
+    summary.print();
+    if succeeded { Ok(()) } else { Err(Failure::reported()) }
 }
 
-/// Where its kubeconfig is, for programs that run in another folder.
+/// The absolute path of its kubeconfig.
 fn existing_cluster() -> Result<Option<PathBuf>> {
     let named = std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty());
     let found = named.map(|path| fs_err::canonicalize(&path)).transpose();
-    found.doing("cannot use the existing cluster")
+    found.context("cannot use the existing cluster")
 }
 
 /// The names of the test programs that use no cluster.
@@ -107,28 +106,29 @@ fn others() -> Result<Vec<String>> {
         kind: Vec<String>,
     }
 
-    let doing = "cannot ask cargo for the tests";
-    let answer = cargo_command(&["metadata", "--no-deps", "--format-version", "1"]).output().doing(doing)?;
-    let metadata: Metadata = serde_json::from_slice(&answer.stdout).doing(doing)?;
+    let action = "cannot list the tests";
+    let answer =
+        cargo_command(&["metadata", "--no-deps", "--format-version", "1"]).output().context(action)?;
+    let metadata: Metadata = serde_json::from_slice(&answer.stdout).context(action)?;
     let targets = metadata.packages.into_iter().flat_map(|package| package.targets);
     let tests = targets.filter(|target| target.kind.iter().any(|kind| kind == "test"));
     Ok(tests.map(|target| target.name).filter(|name| name != END_TO_END).collect())
 }
 
-struct Lots<'a> {
+struct Groups<'a> {
     filter: Option<&'a str>,
-    /// The kubeconfig of a cluster that is tested against instead of one for this run.
+    /// The kubeconfig of an existing cluster to test against.
     existing: Option<&'a Path>,
     /// The folder of a release to test.
     release: Option<&'a Path>,
-    /// Where test programs leave what they share for as long as they run.
+    /// The folder for files that test programs share.
     folder: &'a Path,
-    /// Held by whoever writes.
+    /// Held while writing.
     screen: Mutex<()>,
 }
 
-impl Lots<'_> {
-    /// Shows what the tests say as they say it.
+impl Groups<'_> {
+    /// Shows the output of the tests as it is printed.
     fn with_cluster(&self, profile: Profile) -> Result<(Summary, bool)> {
         let cluster = match self.existing {
             Some(_) => None,
@@ -138,25 +138,25 @@ impl Lots<'_> {
         if let Some(cluster) = &cluster {
             cargo.env("KF_TEST_CLUSTER_DIR", cluster.folder());
         }
-        if std::env::var_os(THREADS).is_none() {
+        if std::env::var_os(THREADS_VARIABLE).is_none() {
             let cores = thread::available_parallelism().map_or(1, NonZero::get);
-            cargo.env(THREADS, (A_CORE * cores).to_string());
+            cargo.env(THREADS_VARIABLE, (THREADS_PER_CORE * cores).to_string());
         }
-        let tested = listen(cargo, &|line| self.show(&[line]));
+        let tested = run_tests(cargo, &|line| self.show(&[line]));
         if let Some(cluster) = cluster {
             cluster.stop()?;
         }
         tested
     }
 
-    /// Shows what the tests said once they are done.
+    /// Shows the output of the tests when they are done.
     fn without_cluster(&self, programs: &[String]) -> Result<(Summary, bool)> {
         let lines = Mutex::new(Vec::new());
         let keep = |line| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         let mut words = vec!["--lib", "--bins"];
         words.extend(programs.iter().flat_map(|program| ["--test", program]));
-        let tested = listen(self.cargo(&words), &keep);
-        let documented = listen(self.cargo(&["--doc"]), &keep);
+        let tested = run_tests(self.cargo(&words), &keep);
+        let documented = run_tests(self.cargo(&["--doc"]), &keep);
         self.show(&lines.into_inner().unwrap_or_else(PoisonError::into_inner));
         let ((mut summary, succeeded), (examples, examples_succeeded)) = (tested?, documented?);
         summary.add(examples);
@@ -183,43 +183,43 @@ impl Lots<'_> {
                 Line::Result(text) => {
                     let _gone = writeln!(std::io::stdout(), "{text}");
                 }
-                Line::Talk(text) => say::line(text),
+                Line::Message(text) => report::line(text),
             }
         }
     }
 }
 
-/// What a test program writes: to stdout, and to stderr.
+/// A line of a test program: of stdout, or of stderr.
 enum Line {
     Result(String),
-    Talk(String),
+    Message(String),
 }
 
-/// Runs cargo's tests, and adds up what they say.
-fn listen(mut cargo: Command, take: &(dyn Fn(Line) + Sync)) -> Result<(Summary, bool)> {
+/// Runs cargo's tests, and summarises their results.
+fn run_tests(mut cargo: Command, take: &(dyn Fn(Line) + Sync)) -> Result<(Summary, bool)> {
     let mut child = cargo
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .doing("cannot run cargo test")?;
-    let (results, talk) = (child.stdout.take(), child.stderr.take());
+        .context("cannot run cargo test")?;
+    let (results, messages) = (child.stdout.take(), child.stderr.take());
     let summary = thread::scope(|scope| {
-        let talk = scope.spawn(|| hear(talk, |line| take(Line::Talk(line))));
-        let mut summary = hear(results, |line| take(Line::Result(line)));
-        summary.add(talk.join().unwrap_or_default());
+        let messages = scope.spawn(|| summarize(messages, |line| take(Line::Message(line))));
+        let mut summary = summarize(results, |line| take(Line::Result(line)));
+        summary.add(messages.join().unwrap_or_default());
         summary
     });
-    let status = child.wait().doing("cannot wait for cargo test")?;
+    let status = child.wait().context("cannot wait for cargo test")?;
     Ok((summary, status.success()))
 }
 
-fn hear(from: Option<impl Read>, take: impl Fn(String)) -> Summary {
+fn summarize(from: Option<impl Read>, take: impl Fn(String)) -> Summary {
     let mut summary = Summary::default();
     let Some(from) = from else { return summary };
     for line in BufReader::new(from).split(b'\n').map_while(std::io::Result::ok) {
         let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-        summary.hear(&line);
+        summary.read_line(&line);
         take(line);
     }
     summary

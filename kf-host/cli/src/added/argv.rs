@@ -1,9 +1,9 @@
-//! From what clap understood back to words for the guest.
+//! Converts clap's matches back to arguments for the guest.
 //!
-//! kf's own flags may stand anywhere among a command's words. Rather than cutting them out of the
-//! raw line, the words are written afresh from what was parsed: subcommands, then flags and
-//! options as `--name=value`, then positions, then what came after `--`. Only what the user or a
-//! declared variable gave is passed; defaults are the guest's own.
+//! kf's own flags may be anywhere on a command's line. They are not cut out of the raw line: the
+//! arguments are generated from the parsed matches as subcommands, flags and options as
+//! `--name=value`, positional arguments, and the arguments after `--`. Only values from the user
+//! or from a declared variable are passed; the guest applies its own defaults.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,18 +16,18 @@ use kf_sandbox::{FileGrant, FileReach};
 
 use super::clap_tree::clap_id;
 
-/// What the guest gets: its words, and the files they name.
+/// The guest's arguments, and the files that they name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct GuestWords {
     pub words: Vec<String>,
-    /// Values of arguments declared as files: each is a grant to read that file.
+    /// The values of arguments declared as files. Each grants read access to that file.
     pub files: Vec<String>,
-    /// Values of arguments declared as directories: each is a grant to read the files below it.
+    /// The values of arguments declared as directories. Each grants read access to the files below it.
     pub directories: Vec<String>,
 }
 
 impl GuestWords {
-    /// The right to read what the words name.
+    /// The grants to read the named files and directories.
     pub fn file_grants(&self) -> Vec<FileGrant> {
         let grants = |named: &[String], reach| -> Vec<FileGrant> {
             let grant = |argument: &String| FileGrant {
@@ -43,8 +43,8 @@ impl GuestWords {
     }
 }
 
-/// `lookup` reads the environment; only variables that begin with `KF_` are asked for, so that no
-/// tree can fetch a secret from the user's shell.
+/// The guest's arguments. `lookup` reads the environment; it is called only for variables that begin with
+/// `KF_`, so that no command tree can read a secret from the user's shell.
 pub fn guest_words(
     tree: &CommandTree,
     matches: &ArgMatches,
@@ -92,17 +92,17 @@ pub fn guest_words(
     }
 }
 
-/// What a command may repeat of the words after `kf`. It could behave better while `--explain` shows its
-/// calls, so it does not learn of that.
-pub fn repeatable(typed: &[OsString]) -> Vec<String> {
+/// The words after `kf`, as shown to the command. `--explain` is omitted, so that a command cannot behave
+/// differently while its requests are shown.
+pub fn guest_command_line(typed: &[OsString]) -> Vec<String> {
     let escape = typed.iter().position(|word| word == "--").unwrap_or(typed.len());
     let own = typed.iter().enumerate().filter(|(place, word)| *place > escape || *word != "--explain");
     own.map(|(_, word)| word.to_string_lossy().into_owned()).collect()
 }
 
-/// The words a command is asked with for candidates: those of a run, and last what is typed so far of
-/// the argument's value, after the flag if it has one.
-pub fn unfinished_words(
+/// The arguments of a completion request: those of a run, and last the typed prefix of the argument's
+/// value, after its flag if it has one.
+pub fn completion_words(
     tree: &CommandTree,
     matches: &ArgMatches,
     lookup: impl Fn(&str) -> Option<String>,
@@ -161,7 +161,7 @@ fn from_environment(argument: &Argument, lookup: &impl Fn(&str) -> Option<String
     let Some(name) = argument.env.as_deref().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
         return Vec::new();
     };
-    // A path is a grant to read, and nobody typed this one.
+    // A path grants read access, so it must be typed by the user.
     match (argument.kind, argument.value_type) {
         (_, ValueType::File | ValueType::Directory | ValueType::NameOrFile) => Vec::new(),
         (ArgumentKind::Option, _) => lookup(name).into_iter().collect(),
@@ -204,10 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn command_line_has_every_typed_word_but_explain() {
+    fn guest_command_line_omits_only_explain() {
         let line = |text: &str| {
             let typed: Vec<_> = text.split(' ').map(OsString::from).collect();
-            repeatable(&typed).join(" ")
+            guest_command_line(&typed).join(" ")
         };
         assert_eq!(
             line("-n team-a train mnist --kubeconfig k.yaml --dry-run --wait"),
@@ -217,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn kfs_own_flags_are_taken_out_wherever_they_stand() {
+    fn kf_flags_are_not_passed_to_guest() {
         assert_eq!(words(&["--dry-run", "mnist", "--explain", "--wait"]), ["--wait", "mnist"]);
     }
 
     #[test]
-    fn what_follows_two_dashes_stays_behind_them() {
+    fn words_after_double_dash_stay_after_it() {
         assert_eq!(
             words(&["mnist", "--nodes", "2", "--", "python", "--wait", "-x"]),
             ["--nodes=2", "mnist", "--", "python", "--wait", "-x"]
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_guests_own() {
+    fn default_values_are_not_passed() {
         assert_eq!(words(&["mnist"]), ["mnist"]);
         assert_eq!(words(&["mnist", "-q", "no", "-ll"]), ["-qno", "-l", "-l", "mnist"]);
     }
@@ -250,11 +250,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_so_far_comes_last() {
+    fn completion_words_end_with_typed_prefix() {
         let tree = tree();
         let unfinished = |line: &[&str], id: &str, typed: &str| {
             let argument = tree.commands[0].arguments.iter().find(|argument| argument.id == id).unwrap();
-            unfinished_words(&tree, &parsed(line), |_| None, argument, typed)
+            completion_words(&tree, &parsed(line), |_| None, argument, typed)
         };
         assert_eq!(unfinished(&["mn", "--env", "a=b"], "name", "mn"), ["--env=a=b", "mn"]);
         assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn name_is_a_grant_only_where_it_ends_as_a_manifest_does() {
+    fn name_or_file_is_granted_only_with_manifest_extension() {
         let argument = serde_json::json!({"id": "name", "kind": "positional", "value_type": "name_or_file"});
         let tree = serde_json::json!({"format": 1, "commands": [
             {"path": [], "about": "Train", "arguments": [argument]},
@@ -285,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_that_was_typed_is_granted() {
+    fn only_typed_paths_are_granted() {
         let guest = |line: &[&str]| guest_words(&tree(), &parsed(line), |_| None);
         assert_eq!(guest(&["mnist", "a.yaml"]).files, ["a.yaml"]);
         assert!(guest(&["mnist"]).files.is_empty());
         let with_directory = guest(&["mnist", "--from-dir", "src"]);
         assert_eq!(with_directory.directories, ["src"]);
-        assert!(with_directory.files.is_empty(), "below a directory is no grant for what it is called");
+        assert!(with_directory.files.is_empty(), "a directory is not granted as a file");
         assert!(guest(&["mnist", "src"]).directories.is_empty());
         let lookup = |_: &str| Some("/home/alice".to_owned());
         assert!(guest_words(&tree(), &parsed(&["mnist"]), lookup).directories.is_empty());
@@ -299,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_guest_reads_what_the_user_typed(
+        fn guest_words_parse_to_same_values(
             name in "[a-z][a-z0-9-]{0,8}",
             values in prop::collection::vec("\\PC{0,12}", 0..4),
             command in prop::collection::vec("\\PC{1,12}", 0..4),

@@ -1,8 +1,8 @@
-//! From a command tree, which is data, to the clap tree that parses, helps and completes.
+//! Builds clap commands from command trees, for parsing, help and completion.
 //!
-//! The tree was taken once when the command was published and stands in the receipt, so none of
-//! this starts a guest. Argument ids get a prefix: the ids of kf's own flags live in the same
-//! clap command and must not be met.
+//! The command tree is recorded when the command is published and stored in the receipt, so no guest is
+//! started. Argument ids are prefixed so that they cannot collide with kf's own flags in the same
+//! clap command.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args as _, Command, ValueHint};
@@ -10,7 +10,7 @@ use kf_core::tree::{self, Argument, ArgumentKind, CommandTree, ValueType};
 
 use crate::args::RunArgs;
 
-/// The clap id of a command's own argument.
+/// The clap id of an argument of a command tree.
 pub fn clap_id(argument: &Argument) -> String {
     prefixed(&argument.id)
 }
@@ -19,14 +19,14 @@ fn prefixed(id: &str) -> String {
     format!("arg:{id}")
 }
 
-/// What surrounds a command's own help.
+/// The host's parts of a command's help.
 pub struct Frame<'a> {
     pub name: &'a str,
     /// Where the command comes from and what it may do.
     pub footer: String,
 }
 
-/// What is done to each argument of a tree last.
+/// The last step for each argument of a command tree.
 pub type Finish<'a> = dyn Fn(&Argument, Arg) -> Arg + 'a;
 
 /// The clap command of a whole tree, with the flags the host adds to every command.
@@ -35,7 +35,7 @@ pub fn build(frame: &Frame<'_>, tree: &CommandTree) -> Command {
 }
 
 pub fn build_with(frame: &Frame<'_>, tree: &CommandTree, finish: &Finish<'_>) -> Command {
-    // First the host's flags: adding them sets texts of their own, which the tree's then replace.
+    // First the host's flags: they set texts that the command tree's then replace.
     level(frame, RunArgs::augment_args(Command::new(frame.name.to_owned())), tree, &[], finish)
 }
 
@@ -81,7 +81,7 @@ fn help_template(node: &tree::Command) -> String {
         let width = node.examples.iter().map(|example| example.command.len()).max().unwrap_or(0);
         examples.push_str("Examples:\n");
         for example in &node.examples {
-            // Braces are the template's own language.
+            // Braces are template syntax.
             let command = example.command.replace(['{', '}'], "");
             let about = example.about.replace(['{', '}'], "");
             let line = format!("  kf {command:width$}  {about}");
@@ -174,7 +174,7 @@ fn valued(mut arg: Arg, argument: &Argument) -> Arg {
     }
 }
 
-/// Says early whether a value is of its type; the text itself goes on to the guest.
+/// Checks a value's type; the text itself is passed to the guest.
 fn checked<T: std::str::FromStr>(text: &str) -> Result<String, T::Err> {
     text.parse::<T>().map(|_| text.to_owned())
 }

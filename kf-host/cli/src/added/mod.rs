@@ -1,4 +1,4 @@
-//! Added commands as words of the command line, built from their receipts.
+//! Added commands as clap subcommands, built from their receipts.
 
 pub mod argv;
 pub mod clap_tree;
@@ -12,7 +12,7 @@ use kf_core::{CommandGroup, PluginName};
 use kf_home::Home;
 
 use crate::app::commands_in;
-use crate::overview::{Belongs, grouped};
+use crate::overview::{Section, grouped};
 use crate::show::rights;
 use clap_tree::{Finish, Frame};
 
@@ -25,19 +25,19 @@ fn command_with(name: &str, installed: &Installed, finish: &Finish<'_>) -> Comma
     clap_tree::build_with(&Frame { name, footer }, &installed.tree, finish)
 }
 
-/// Adds every name that an added command answers to; `finish` gets the name with each argument.
+/// Adds a subcommand for each name of an added command; `finish` gets the name with each argument.
 pub fn all(command: Command, home: Option<&Home>, finish: &dyn Fn(&str, &Argument, Arg) -> Arg) -> Command {
     with(command, &home.map(|home| commands_in(home).by_name()).unwrap_or_default(), finish)
 }
 
-/// The same for the help of kf itself, in lines that are not wider than `width`.
+/// The same for the help of kf itself, in lines of at most `width` characters.
 pub fn overview(command: Command, home: Option<&Home>, width: usize) -> Command {
     let all = home.map(|home| commands_in(home).by_name()).unwrap_or_default();
-    let belongs = |name: &str| match PluginName::parse(name).ok().and_then(|name| all.get(&name)) {
-        Some(added) => Belongs::ToGroup(added.receipt.group.as_ref().map(CommandGroup::as_str)),
-        None => Belongs::ToKf,
+    let section = |name: &str| match PluginName::parse(name).ok().and_then(|name| all.get(&name)) {
+        Some(added) => Section::Group(added.receipt.group.as_ref().map(CommandGroup::as_str)),
+        None => Section::Own,
     };
-    grouped(with(command, &all, &|_, _, arg| arg), belongs, width)
+    grouped(with(command, &all, &|_, _, arg| arg), section, width)
 }
 
 fn with(

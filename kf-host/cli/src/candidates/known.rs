@@ -1,4 +1,4 @@
-//! Names that kf keeps itself: no network, no guest.
+//! Names that are stored in kf's own files, completed without a network or a guest.
 
 use std::ffi::OsStr;
 
@@ -7,19 +7,19 @@ use kf_command::installed::Named;
 use kf_command::offered;
 use kf_core::PluginName;
 use kf_home::Home;
-use kf_registry::registries;
+use kf_registry::registries as configured;
 use kf_sandbox::Candidate;
 
-use super::fitting;
+use super::matching;
 use crate::app::{App, commands_in};
 use crate::env;
 
-/// Commands that are added.
+/// The added commands.
 pub fn installed(typed: &OsStr) -> Vec<CompletionCandidate> {
     offer(typed, installed_in)
 }
 
-/// Commands that could be added, as the registries were last seen.
+/// The commands that can be added, by the cached registries.
 pub fn available(typed: &OsStr) -> Vec<CompletionCandidate> {
     offer(typed, |home| {
         let installed = installed_in(home);
@@ -29,22 +29,22 @@ pub fn available(typed: &OsStr) -> Vec<CompletionCandidate> {
     })
 }
 
-/// Both.
-pub fn every(typed: &OsStr) -> Vec<CompletionCandidate> {
+/// The added commands, and those that can be added.
+pub fn all(typed: &OsStr) -> Vec<CompletionCandidate> {
     offer(typed, |home| installed_in(home).into_iter().chain(offered_in(home)).collect())
 }
 
-/// Registries that are set up.
-pub fn set_up(typed: &OsStr) -> Vec<CompletionCandidate> {
+/// The configured registries.
+pub fn registries(typed: &OsStr) -> Vec<CompletionCandidate> {
     offer(typed, |home| {
-        let ids = registries::list(home, kf_built_in::carried()).unwrap_or_default();
+        let ids = configured::list(home, kf_built_in::built_ins()).unwrap_or_default();
         ids.into_iter().map(|id| Candidate { value: id.to_string(), help: None }).collect()
     })
 }
 
 fn offer(typed: &OsStr, find: impl Fn(&Home) -> Vec<Candidate>) -> Vec<CompletionCandidate> {
     match (env::kf_home(), typed.to_str()) {
-        (Ok(home), Some(typed)) => fitting(find(&home), typed),
+        (Ok(home), Some(typed)) => matching(find(&home), typed),
         _ => Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
-//! `kf completion`: a script for the shell that asks kf itself at each Tab.
+//! `kf completion`: prints a script that makes the shell call kf for completions.
 //!
-//! The script does not hold the command tree. It calls kf, which builds the tree from the
-//! receipts, so commands added later complete at once.
+//! The script does not contain the command tree. kf builds it from the receipts at each call, so
+//! commands are completed as soon as they are added.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -14,7 +14,7 @@ use crate::env;
 
 #[derive(Debug, Args)]
 pub struct CompletionArgs {
-    /// The shell to complete in
+    /// Shell to print the script for
     pub shell: Shell,
 }
 
@@ -24,11 +24,12 @@ pub fn run(app: &App, args: &CompletionArgs) -> Result<()> {
         return Ok(app.ui.data(bash_script::script(env::KF_COMPLETE, "kf", "kf").as_bytes())?);
     }
     let shells = Shells::builtins();
-    let completer =
-        shells.completer(&name).ok_or_else(|| Failure::usage(format!("kf cannot complete in {name}")))?;
+    let completer = shells
+        .completer(&name)
+        .ok_or_else(|| Failure::usage(format!("completion is not supported for {name}")))?;
     let mut script = Vec::new();
     completer
         .write_registration(env::KF_COMPLETE, "kf", "kf", "kf", &mut script)
-        .map_err(|error| Failure::failed(format!("the script could not be made: {error}")))?;
+        .map_err(|error| Failure::failed(format!("cannot generate the script: {error}")))?;
     Ok(app.ui.data(&script)?)
 }

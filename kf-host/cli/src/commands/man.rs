@@ -1,4 +1,4 @@
-//! `kf man`: man pages of kf and of every command, made from the same trees as their help.
+//! `kf man`: man pages of kf and all commands, generated from the same command trees as their help.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ use crate::manual;
 /// Print man pages
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Command whose page to print, such as `train` or `command add`; default: kf itself
+    /// Command whose page to print, such as `train` or `command add` [default: kf]
     #[arg(value_name = "COMMAND", conflicts_with = "dir", add = ArgValueCompleter::new(known::installed))]
     command: Vec<String>,
 
-    /// Write the pages of kf and of every command into a directory, such as ~/.local/share/man/man1
+    /// Write the pages of kf and all commands to a directory, such as ~/.local/share/man/man1
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ fn print(app: &App, words: &[String]) -> Result<()> {
     Ok(app.ui.data(page.text.as_bytes())?)
 }
 
-/// Each page is the old one or the new one, whatever happens meanwhile; other files stay as they are.
+/// Writes each page atomically, and leaves other files unchanged.
 fn write_all(app: &App, dir: &Path) -> Result<()> {
     let pages = manual::pages(Cli::command(), &app.home)?;
     fs_err::create_dir_all(dir)?;

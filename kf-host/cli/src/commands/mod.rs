@@ -1,4 +1,4 @@
-//! kf's own commands: the trust root. Everything else is an added command.
+//! kf's own commands, which set up and inspect what is trusted. All others are added commands.
 
 pub mod command;
 pub mod completion;
@@ -23,11 +23,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum HostCommand {
-    /// Add, remove and look at commands
+    /// Add, remove and inspect commands
     #[command(subcommand)]
     Command(command::CommandCommand),
 
-    /// Set up, build and look at registries of commands
+    /// Add, remove, list and build registries
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
 

@@ -1,9 +1,8 @@
-//! bash, which breaks words at `=`, `:` and `@`.
+//! Completion in bash, which splits words at `=`, `:` and `@`.
 //!
-//! What bash calls a word is part of one: `arn:aws:eks` is five, `--env A=1` four. A program runs with whole
-//! words, so they are put together again: whatever stands side by side on the line, with nothing between, is
-//! one word, and quotes are taken away. What bash replaces with a candidate is still only the last part of the
-//! word, so candidates lose what stands before it.
+//! bash passes `arn:aws:eks` as five words and `--env A=1` as four. They are joined again: parts without a
+//! space between them on the line are one word, and quotes are removed. bash replaces only the last part of
+//! the word with a candidate, so candidates are printed without the parts before it.
 
 use std::ffi::OsString;
 use std::io::{Error, Write};
@@ -14,75 +13,74 @@ use clap::Command;
 use clap_complete::engine::complete;
 use clap_complete::env::{Bash as Script, EnvCompleter};
 
+use super::dynamic::ClusterNames;
 use super::line::Line;
-use super::live::Live;
 use crate::bash_script::script;
 use crate::env;
 
-/// What stands between candidates.
+/// The variable with the separator of candidates.
 const SEPARATOR: &str = "_CLAP_IFS";
 
-/// The line, and as much of it as is before the cursor.
+/// The variables with the line, and with the line up to the cursor.
 const LINE: &str = "_KF_COMPLETE_LINE";
 const BEFORE: &str = "_KF_COMPLETE_BEFORE";
 
-/// What bash replaces with a candidate.
+/// The variable with the text that bash replaces with a candidate.
 const PART: &str = "_KF_COMPLETE_PART";
 
 #[derive(Clone, Default)]
 pub struct Bash {
     line: Line,
-    /// The part of the word being completed that bash leaves as it is.
+    /// The start of the word being completed, which bash keeps.
     kept: String,
-    live: Option<Arc<Live>>,
+    names: Option<Arc<ClusterNames>>,
 }
 
 impl Bash {
-    /// From what the script hands over. Of another script, which does not say where its words stand, the words
-    /// are taken as they are.
-    pub fn of_call(line: Line) -> Self {
+    /// From the variables that the script sets. Without them, as with another script, the words are used
+    /// unchanged.
+    pub fn from_call(line: Line) -> Self {
         let text = |name| std::env::var_os(name).and_then(|text| text.into_string().ok());
         let (Some(whole), Some(before), Some(part)) = (text(LINE), text(BEFORE), text(PART)) else {
             return Self { line, ..Self::default() };
         };
         let words: Option<Vec<&str>> = line.words().iter().map(|word| word.to_str()).collect();
         let home = std::env::home_dir().and_then(|home| home.into_os_string().into_string().ok());
-        let broken = words.map(|words| Broken { words, place: line.place(), line: &whole, before: &before });
-        broken
-            .and_then(|broken| broken.joined(&part, home.as_deref()))
-            .unwrap_or(Self { line, ..Self::default() })
+        let split =
+            words.map(|words| SplitLine { words, place: line.place(), line: &whole, before: &before });
+        split.and_then(|split| split.join(&part, home.as_deref())).unwrap_or(Self { line, ..Self::default() })
     }
 
     pub fn line(&self) -> &Line {
         &self.line
     }
 
-    /// The same with what answers for names in the cluster.
-    pub fn with(self, live: &Arc<Live>) -> Self {
-        Self { live: Some(Arc::clone(live)), ..self }
+    /// The same, with the completer of names in the cluster.
+    pub fn with(self, names: &Arc<ClusterNames>) -> Self {
+        Self { names: Some(Arc::clone(names)), ..self }
     }
 }
 
-/// A line as bash has broken it.
-struct Broken<'l> {
-    /// With their quotes.
+/// A line as bash has split it.
+struct SplitLine<'l> {
+    /// The words, with their quotes.
     words: Vec<&'l str>,
-    /// Which of them is being completed.
+    /// The index of the word being completed.
     place: usize,
     line: &'l str,
     /// The line up to the cursor.
     before: &'l str,
 }
 
-impl Broken<'_> {
-    /// None if the words are not those of the line.
-    fn joined(&self, part: &str, home: Option<&str>) -> Option<Bash> {
-        /// A whole word, and where it begins on the line.
-        struct Whole {
+impl SplitLine<'_> {
+    /// None if the words are not from this line.
+    fn join(&self, part: &str, home: Option<&str>) -> Option<Bash> {
+        /// A joined word, and its offset on the line.
+        struct Word {
             start: usize,
             text: String,
         }
-        let mut whole: Vec<Whole> = Vec::new();
+        let mut whole: Vec<Word> = Vec::new();
         let (mut rest, mut place, mut apart) = (self.line, None, true);
         for (index, word) in self.words.iter().enumerate() {
             let next = rest.trim_start_matches([' ', '\t', '\n']);
@@ -92,36 +90,36 @@ impl Broken<'_> {
                 Some(begun) => begun.text.push_str(word),
                 None => {
                     let start = self.line.len().checked_sub(next.len())?;
-                    whole.push(Whole { start, text: (*word).to_owned() });
+                    whole.push(Word { start, text: (*word).to_owned() });
                 }
             }
             if index == self.place {
                 place = whole.len().checked_sub(1);
             }
-            // An empty word takes no room, and what follows it is another.
+            // An empty word takes no space, and the next word is separate.
             apart = word.is_empty();
             rest = if apart { rest } else { after };
         }
         let place = place?;
         let typed = self.before.get(whole.get(place)?.start..).unwrap_or_default();
-        let kept = plain(typed.strip_suffix(part)?, None);
+        let kept = unquote(typed.strip_suffix(part)?, None);
         let words = whole.iter().enumerate().map(|(index, word)| match index == place {
             true => format!("{kept}{part}"),
-            false => plain(&word.text, home),
+            false => unquote(&word.text, home),
         });
         let line = Line::new(words.map(OsString::from).collect(), place);
-        Some(Bash { line, kept, live: None })
+        Some(Bash { line, kept, names: None })
     }
 }
 
-/// A word without its quotes, closed or not, and with the home directory for `~`. What a shell would compute stays
-/// as it is.
-fn plain(word: &str, home: Option<&str>) -> String {
-    let mut plain = String::with_capacity(word.len());
+/// A word without its quotes, even unclosed ones, and with the home directory for `~`. Other expansions are not
+/// made.
+fn unquote(word: &str, home: Option<&str>) -> String {
+    let mut unquoted = String::with_capacity(word.len());
     let mut rest = word.chars();
     if let (Some(home), Some(below)) = (home, word.strip_prefix("~/")) {
-        plain.push_str(home);
-        plain.push('/');
+        unquoted.push_str(home);
+        unquoted.push('/');
         rest = below.chars();
     }
     let mut quote = None;
@@ -129,15 +127,15 @@ fn plain(word: &str, home: Option<&str>) -> String {
         match (quote, next) {
             (None, '\'' | '"') => quote = Some(next),
             (Some(open), _) if open == next => quote = None,
-            (None, '\\') => plain.extend(rest.next()),
+            (None, '\\') => unquoted.extend(rest.next()),
             (Some('"'), '\\') => match rest.next() {
-                Some(escaped @ ('$' | '`' | '"' | '\\')) => plain.push(escaped),
-                other => plain.extend(std::iter::once('\\').chain(other)),
+                Some(escaped @ ('$' | '`' | '"' | '\\')) => unquoted.push(escaped),
+                other => unquoted.extend(std::iter::once('\\').chain(other)),
             },
-            _ => plain.push(next),
+            _ => unquoted.push(next),
         }
     }
-    plain
+    unquoted
 }
 
 impl EnvCompleter for Bash {
@@ -167,10 +165,10 @@ impl EnvCompleter for Bash {
         current_dir: Option<&Path>,
         buf: &mut dyn Write,
     ) -> Result<(), Error> {
-        let Self { line, kept, live } = self;
+        let Self { line, kept, names } = self;
         let mut found = complete(cmd, line.words().to_vec(), line.place(), current_dir)?;
-        // Of a few flags bash would type what they have in common, dashes that nobody asked for.
-        if line.begins_a_word() && live.as_ref().is_some_and(|live| live.was_asked()) {
+        // Otherwise bash would insert the common prefix of several flags: dashes.
+        if line.is_at_word_start() && names.as_ref().is_some_and(|names| names.was_queried()) {
             found.retain(|candidate| !candidate.get_value().to_string_lossy().starts_with('-'));
         }
         let values = found.iter().map(|candidate| candidate.get_value().to_string_lossy());
@@ -185,20 +183,20 @@ impl EnvCompleter for Bash {
 mod tests {
     use super::*;
 
-    /// What bash makes of `line` where `|` is the cursor: `words` stand apart by spaces, as bash has broken them.
+    /// Joins `words`, as bash has split `line`, where `|` is the cursor.
     #[track_caller]
     fn joined(line: &str, words: &[&str], place: usize, part: &str) -> (Vec<String>, usize, String) {
         let (before, after) = line.split_once('|').unwrap();
         let whole = format!("{before}{after}");
-        let broken = Broken { words: words.to_vec(), place, line: &whole, before };
-        let Bash { line, kept, .. } = broken.joined(part, Some("/home/ada")).unwrap();
+        let split = SplitLine { words: words.to_vec(), place, line: &whole, before };
+        let Bash { line, kept, .. } = split.join(part, Some("/home/ada")).unwrap();
         let words = line.words().iter().map(|word| word.to_str().unwrap().to_owned()).collect();
         (words, line.place(), kept)
     }
 
-    /// The words, the breaks and the part are what bash 5.2 hands to a completion function.
+    /// The words, their splits and the part are as bash 5.2 passes them to a completion function.
     #[test]
-    fn words_that_bash_breaks_are_joined() {
+    fn words_split_by_bash_are_joined() {
         for (line, words, part, whole, kept) in [
             (
                 "kf --context arn:aws:e|",
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn words_after_the_cursor_stay_and_the_rest_of_its_word_goes() {
+    fn words_after_cursor_stay_and_rest_of_word_is_dropped() {
         let found = joined("kf logs m| --env A=1", &["kf", "logs", "m", "--env", "A", "=", "1"], 2, "m");
         assert_eq!(
             found,
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_taken_away() {
+    fn quotes_are_removed() {
         let words = ["kf", "-n", "\"team a\"", "--kubeconfig", "~/k.yaml", "x\\ y", "A", "=", "'b c'", "m"];
         let (found, ..) = joined("kf -n \"team a\" --kubeconfig ~/k.yaml x\\ y A='b c' m|", &words, 9, "m");
         assert_eq!(found, ["kf", "-n", "team a", "--kubeconfig", "/home/ada/k.yaml", "x y", "A=b c", "m"]);
@@ -254,14 +252,14 @@ mod tests {
             let (found, _, kept) = joined(&line, &["kf", "--context", &word], 2, "arn:a");
             assert_eq!((found.last().unwrap().as_str(), kept.as_str()), ("arn:a", ""));
         }
-        assert_eq!(plain(r#""a\"b\c$x""#, None), r#"a"b\c$x"#);
+        assert_eq!(unquote(r#""a\"b\c$x""#, None), r#"a"b\c$x"#);
     }
 
     #[test]
     fn words_of_another_line_are_not_joined() {
-        let broken = Broken { words: vec!["kf", "logs"], place: 1, line: "kf status", before: "kf status" };
-        assert!(broken.joined("status", None).is_none());
-        let broken = Broken { words: vec!["kf"], place: 3, line: "kf", before: "kf" };
-        assert!(broken.joined("", None).is_none());
+        let split = SplitLine { words: vec!["kf", "logs"], place: 1, line: "kf status", before: "kf status" };
+        assert!(split.join("status", None).is_none());
+        let split = SplitLine { words: vec!["kf"], place: 3, line: "kf", before: "kf" };
+        assert!(split.join("", None).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The command line that the shell has so far.
+//! The command line that is being completed.
 
 use std::ffi::OsString;
 
@@ -7,23 +7,23 @@ use clap::{ArgMatches, Command, FromArgMatches as _};
 
 use crate::args::{GlobalArgs, deepest};
 
-/// The words, `kf` first, and which of them is being completed.
+/// The words, starting with `kf`, and the index of the one being completed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {
     words: Vec<OsString>,
     place: usize,
 }
 
-/// What a line means, as far as it goes.
-pub struct Typed {
+/// A parsed line, which may be incomplete.
+pub struct ParsedLine {
     pub global: GlobalArgs,
     pub matches: ArgMatches,
 }
 
 impl Line {
-    /// From the words of a script's call, where the line stands after `--`. Without an index the last
-    /// word is being completed.
-    pub fn of_call(call: impl IntoIterator<Item = OsString>, index: Option<&str>) -> Self {
+    /// From the words of a script's call, where the line follows `--`. Without an index the last word is
+    /// completed.
+    pub fn from_call(call: impl IntoIterator<Item = OsString>, index: Option<&str>) -> Self {
         let words: Vec<_> = call.into_iter().skip_while(|word| word != "--").skip(1).collect();
         let last = words.len().saturating_sub(1);
         let place = index.and_then(|index| index.parse().ok()).unwrap_or(last);
@@ -46,14 +46,14 @@ impl Line {
         self.words.is_empty()
     }
 
-    /// Whether nothing of the word being completed is typed yet.
-    pub fn begins_a_word(&self) -> bool {
+    /// Whether the word being completed is empty.
+    pub fn is_at_word_start(&self) -> bool {
         self.words.get(self.place).is_none_or(|word| word.is_empty())
     }
 
-    /// Reads the whole line, what stands after the cursor too: it counts when the line is entered. None
-    /// if more is wrong with it than that it is not finished, for then what it means is unknown.
-    pub fn typed(&self, command: Command) -> Option<Typed> {
+    /// Parses the whole line, including what follows the cursor. None if the line is invalid rather than
+    /// incomplete.
+    pub fn parse(&self, command: Command) -> Option<ParsedLine> {
         if let Err(error) = command.clone().try_get_matches_from(&self.words)
             && !is_unfinished(error.kind())
         {
@@ -61,7 +61,7 @@ impl Line {
         }
         let matches = command.ignore_errors(true).try_get_matches_from(&self.words).ok()?;
         let global = GlobalArgs::from_arg_matches(deepest(&matches)).ok()?;
-        Some(Typed { global, matches })
+        Some(ParsedLine { global, matches })
     }
 }
 
@@ -85,8 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn the_line_stands_behind_two_dashes() {
-        let call = |words: &[&str], index| Line::of_call(words.iter().map(OsString::from), index);
+    fn line_starts_after_double_dash() {
+        let call = |words: &[&str], index| Line::from_call(words.iter().map(OsString::from), index);
         assert_eq!(call(&["kf", "--", "kf", "logs", "m"], None), line(&["kf", "logs", "m"], 2));
         assert_eq!(call(&["kf", "--", "kf", "m", "--", "x"], Some("1")), line(&["kf", "m", "--", "x"], 1));
         assert_eq!(call(&["kf", "--", "kf", "m"], Some("many")), line(&["kf", "m"], 1));
@@ -98,13 +98,13 @@ mod tests {
             .arg(Arg::new("name").required(true))
             .arg(Arg::new("rank").long("rank").value_parser(clap::value_parser!(u32)));
         let command = GlobalArgs::augment_args(Command::new("kf")).subcommand_required(true).subcommand(logs);
-        let typed = line(words, words.len() - 1).typed(command)?;
+        let typed = line(words, words.len() - 1).parse(command)?;
         let name = typed.matches.subcommand().and_then(|(_, own)| own.get_one::<String>("name").cloned());
         Some((typed.global.namespace, name))
     }
 
     #[test]
-    fn kfs_own_flags_count_wherever_they_stand() {
+    fn kf_flags_are_read_at_any_position() {
         let found = Some((Some("team-a".to_owned()), Some("mn".to_owned())));
         assert_eq!(typed(&["kf", "-n", "team-a", "logs", "mn"]), found);
         assert_eq!(typed(&["kf", "logs", "--rank", "1", "mn", "--namespace=team-a"]), found);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_mistake_means_nothing() {
+    fn invalid_line_is_not_parsed() {
         for mistake in [
             &["kf", "logs", "--bogus", "-n", "team-a", "mn"][..],
             &["kf", "logs", "--rank", "one", "-n", "team-a", "mn"],

@@ -1,19 +1,18 @@
-//! What kf answers the shell at Tab.
+//! Shell completion.
 //!
-//! Commands, flags and fixed values stand in the receipts, and for those no guest is started, however
-//! many commands are added. What lives in the cluster is asked for only while the value of an argument
-//! that names such a thing is completed, and then of one command: [`live`] says how. Names that kf
-//! itself keeps are read from its files by [`known`](crate::candidates::known).
+//! Commands, flags and fixed values are read from the receipts without starting a guest, however many
+//! commands are added. Names in the cluster are queried only while the value of an argument that declares
+//! them is completed, and only from that one command: see [`dynamic`]. Names that kf itself stores are
+//! read from its files by [`known`](crate::candidates::known).
 //!
-//! Whoever offers a candidate is not trusted with the command line it lands on: [`candidates`](crate::candidates) lets
-//! through what a shell takes literally, and no more.
+//! Sources of candidates are not trusted: [`candidates`](crate::candidates) passes only what a shell takes
+//! literally.
 //!
-//! Flags are offered once a dash is typed, and where there is nothing else to offer: a name is what people press Tab
-//! for.
+//! Flags are offered after a dash, or if there are no other candidates: users press Tab for names.
 
 mod bash;
+mod dynamic;
 mod line;
-mod live;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,40 +25,40 @@ use crate::added;
 use crate::commands::Cli;
 use crate::env;
 use bash::Bash;
+use dynamic::ClusterNames;
 use line::Line;
-use live::Live;
 
-/// Where the scripts of most shells say which word is being completed.
+/// The variable in which the scripts of most shells pass the index of the word being completed.
 const INDEX: &str = "_CLAP_COMPLETE_INDEX";
 
-/// Answers the shell if it is the shell that asks. An error is one of how it asks.
+/// Answers the shell if a completion script called kf. An error is an invalid call.
 pub fn answer() -> Option<Result<(), clap::Error>> {
     let shell = env::var(env::KF_COMPLETE)?;
-    let line = Line::of_call(std::env::args_os(), env::text(INDEX).as_deref());
+    let line = Line::from_call(std::env::args_os(), env::text(INDEX).as_deref());
     let is_bash = Path::new(&shell).file_stem().is_some_and(|name| name == "bash");
-    let bash = if is_bash { Bash::of_call(line.clone()) } else { Bash::default() };
+    let bash = if is_bash { Bash::from_call(line.clone()) } else { Bash::default() };
     let line = if is_bash { bash.line().clone() } else { line };
-    let live = Arc::new(Live::new(line.clone()));
-    let factory = || match line.begins_a_word() {
-        true => without_flags(command(&live)),
-        false => command(&live),
+    let names = Arc::new(ClusterNames::new(line.clone()));
+    let factory = || match line.is_at_word_start() {
+        true => without_flags(command(&names)),
+        false => command(&names),
     };
-    let bash = bash.with(&live);
+    let bash = bash.with(&names);
     let shells = Shells(&[&bash, &Elvish, &Fish, &Powershell, &Zsh]);
     let complete = CompleteEnv::with_factory(factory).var(env::KF_COMPLETE).shells(shells);
     let directory = std::env::current_dir().ok();
     match complete.try_complete(std::env::args_os(), directory.as_deref()) {
         Ok(true) => Some(Ok(())),
         Ok(false) => None,
-        // Whoever presses Tab in a strange place wants no lecture.
+        // An error message would be printed into the user's line.
         Err(_) if !line.is_empty() => Some(Ok(())),
         Err(error) => Some(Err(error)),
     }
 }
 
-/// Every command there is, with what completes the values of its arguments.
-fn command(live: &Arc<Live>) -> Command {
-    added::all(host(live), env::kf_home().ok().as_ref(), &|name, argument, arg| match live
+/// Every command, with completers for the values of its arguments.
+fn command(names: &Arc<ClusterNames>) -> Command {
+    added::all(host(names), env::kf_home().ok().as_ref(), &|name, argument, arg| match names
         .values(name, argument)
     {
         Some(completer) => arg.add(completer),
@@ -67,15 +66,15 @@ fn command(live: &Arc<Live>) -> Command {
     })
 }
 
-fn host(live: &Arc<Live>) -> Command {
+fn host(names: &Arc<ClusterNames>) -> Command {
     Cli::command()
-        .mut_arg("namespace", |arg| arg.add(live.namespaces()))
-        .mut_arg("context", |arg| arg.add(live.contexts()))
+        .mut_arg("namespace", |arg| arg.add(names.namespaces()))
+        .mut_arg("context", |arg| arg.add(names.contexts()))
 }
 
-/// The command with flags that are offered only where nothing else is.
+/// The command with flags that are offered only if there is nothing else.
 fn without_flags(mut command: Command) -> Command {
-    // Before that a flag for help is not there yet.
+    // Only a built command has its help flag.
     command.build();
     hide_flags(command)
 }
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_with_completed_values_are_where_they_are_looked_for() {
-        host(&Arc::new(Live::new(Line::default()))).debug_assert();
+    fn completed_host_flags_exist() {
+        host(&Arc::new(ClusterNames::new(Line::default()))).debug_assert();
     }
 }

@@ -1,11 +1,11 @@
-//! Whether a command can be used here.
+//! Shows whether a command can be used in the namespace.
 
 use kf_command::availability::{self, Availability, OwnRights, OwnRule};
 use kf_core::failure::{Failure, Result};
 use kf_core::grants::RuleSet;
 use kf_core::ui::Tone;
 
-use super::wrap::tell;
+use super::wrap::print_wrapped;
 use crate::app::App;
 
 pub fn tone(availability: &Availability) -> Tone {
@@ -17,10 +17,11 @@ pub fn tone(availability: &Availability) -> Tone {
     }
 }
 
-/// The most rights that are told as missing before the question.
+/// How many missing rights are shown before the prompt.
 const MAX_MISSING: usize = 5;
 
-/// Says above the rights of commands whether the user holds them. Nobody needs a cluster to add a command.
+/// Prints whether the user has the rights that the commands need. Without a cluster they are not checked, because adding
+/// a command needs none.
 pub fn own_rights_line(app: &App, commands: &[&RuleSet]) {
     let rights = match availability::own_rights_of_all(&app.home, &app.target(), commands) {
         Ok(rights) => rights,
@@ -30,19 +31,19 @@ pub fn own_rights_line(app: &App, commands: &[&RuleSet]) {
     let held = rights.rules.iter().filter(|rule| rule.is_held()).count();
     let (all, namespace) = (rights.rules.len(), &rights.namespace);
     if rights.are_complete() {
-        let line = format!("You may do all {it} ask{s} for in {namespace}.   ✓ {all} of {all} rules");
-        return tell(&app.ui, "", &line, Tone::Good);
+        let line = format!("You have all rights {it} request{s} in {namespace}.   ✓ {all} of {all} rules");
+        return print_wrapped(&app.ui, "", &line, Tone::Good);
     }
     if rights.missing().next().is_none() {
         let line = format!(
-            "You may do all {it} need{s} in {namespace}.   ✓ {held} of {all} rules, the rest is optional"
+            "You have all rights {it} need{s} in {namespace}.   ✓ {held} of {all} rules, the rest is optional"
         );
-        return tell(&app.ui, "", &line, Tone::Good);
+        return print_wrapped(&app.ui, "", &line, Tone::Good);
     }
-    let line = format!("You may not do all {it} need{s} in {namespace}.   {held} of {all} rules");
-    tell(&app.ui, "", &line, Tone::Warning);
+    let line = format!("You lack rights {it} need{s} in {namespace}.   {held} of {all} rules");
+    print_wrapped(&app.ui, "", &line, Tone::Warning);
     for missing in rights.missing().take(MAX_MISSING) {
-        tell(&app.ui, "  ✗ ", missing, Tone::Plain);
+        print_wrapped(&app.ui, "  ✗ ", missing, Tone::Plain);
     }
     let more = rights.missing().count().saturating_sub(MAX_MISSING);
     if more > 0 {
@@ -51,11 +52,11 @@ pub fn own_rights_line(app: &App, commands: &[&RuleSet]) {
 }
 
 fn not_checked(app: &App, error: &Failure) {
-    let text = format!("Your own rights were not checked: {}", error.message());
-    tell(&app.ui, "", &text, Tone::Plain);
+    let text = format!("Your rights were not checked: {}", error.message());
+    print_wrapped(&app.ui, "", &text, Tone::Plain);
 }
 
-/// Each rule, and what the user lacks of it.
+/// Prints each rule, and which rights of it the user lacks.
 pub fn own_rights(app: &App, own: Option<&Result<OwnRights>>) -> Result<()> {
     let own = match own {
         None => return Ok(()),
@@ -66,7 +67,7 @@ pub fn own_rights(app: &App, own: Option<&Result<OwnRights>>) -> Result<()> {
         Some(Ok(own)) => own,
     };
     app.ui.data_line("")?;
-    app.ui.data_line(&format!("For you in {}:", own.namespace))?;
+    app.ui.data_line(&format!("Your rights in {}:", own.namespace))?;
     own.rules.iter().try_for_each(|rule| own_rule(app, rule))
 }
 

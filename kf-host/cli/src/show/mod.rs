@@ -1,9 +1,9 @@
-//! What is decided elsewhere, in lines for people.
+//! Renders plans, rights and reports as text.
 
 pub mod availability;
+pub mod batch;
 pub mod plan;
+pub mod precedence;
 pub mod report;
 pub mod rights;
-pub mod standing;
-pub mod together;
 pub mod wrap;

@@ -1,4 +1,4 @@
-//! A plan, and the question it comes down to.
+//! Shows a plan and asks for confirmation.
 
 use clap::Args;
 use kf_command::consent::{Answer, Answers, Question};
@@ -13,18 +13,18 @@ use kf_registry::receipt::Receipt;
 
 use super::availability::own_rights_line;
 use super::rights;
-use super::wrap::{confirm, tell, width};
+use super::wrap::{confirm, print_wrapped, width};
 use crate::app::App;
 use crate::args;
 
-/// Answers given beforehand.
+/// Answers given on the command line.
 #[derive(Clone, Debug, Default, Args)]
 pub struct AnswerArgs {
-    /// Answer yes where no rights grow
+    /// Answer yes unless rights grow
     #[arg(long, short = 'y')]
     yes: bool,
 
-    /// Accept this very command with these very rights; `kf` prints the digest when it asks
+    /// Accept exactly this command with exactly these rights; kf prints the digest
     #[arg(long, value_name = "DIGEST")]
     pub accept: Vec<String>,
 }
@@ -33,19 +33,19 @@ pub fn installer(app: &App) -> Installer<'_> {
     Installer::new(app.commands(), &args::RESERVED, app.reporter(), App::now())
 }
 
-/// Shows what was prepared, asks, and installs it.
-pub fn finish(
+/// Shows the prepared command, asks for confirmation, and installs it.
+pub fn confirm_and_install(
     app: &App,
     installer: &Installer<'_>,
     prepared: &Prepared,
     answer: &AnswerArgs,
 ) -> Result<Receipt> {
-    let retry = format!("kf command add {}", word(prepared));
-    finish_with(app, installer, prepared, answer, &retry)
+    let retry = format!("kf command add {}", add_argument(prepared));
+    confirm_and_install_with(app, installer, prepared, answer, &retry)
 }
 
-/// The same, where another line than `kf command add` led here.
-pub fn finish_with(
+/// The same, with the command line that the hint shows for a retry.
+pub fn confirm_and_install_with(
     app: &App,
     installer: &Installer<'_>,
     prepared: &Prepared,
@@ -53,44 +53,43 @@ pub fn finish_with(
     retry: &str,
 ) -> Result<Receipt> {
     show(app, prepared);
-    agree(app, prepared, answer, retry)?;
+    confirm_plan(app, prepared, answer, retry)?;
     installer.apply(prepared)
 }
 
-/// What is installed, whether the user holds the rights it asks for, and at the end the rights themselves, or
-/// how they grow: the question follows.
+/// Prints the command, its warnings, whether the user has its rights, and last the rights or their growth, right above
+/// the prompt.
 pub fn show(app: &App, prepared: &Prepared) {
     let Prepared { fetched, plan, .. } = prepared;
     let Resolved { name, version, origin, parts, yanked, .. } = &fetched.resolved;
     let program = parts.program();
-    let what = format!("{} ({}, sha256 {})", from(origin), Decimal(program.length), program.sha256.short());
+    let what = format!("{} ({}, sha256 {})", source(origin), Decimal(program.length), program.sha256.short());
     let line = match &plan.change {
         Change::Replace { from } => format!("{name} {from} → {version} {what}"),
         Change::Add | Change::Unchanged => format!("{name} {version} {what}"),
     };
-    tell(&app.ui, "", &line, Tone::Plain);
+    print_wrapped(&app.ui, "", &line, Tone::Plain);
     if *yanked {
-        app.ui.warn(&format!("{name} {version} was withdrawn by its registry"));
+        app.ui.warn(&format!("{name} {version} was yanked by its registry"));
     }
     if plan.is_downgrade() {
-        app.ui.warn(&format!("{version} is older than what is installed"));
+        app.ui.warn(&format!("{version} is older than the installed version"));
     }
     match &plan.signer {
         Some(SignerChange::Owner { from, to }) if from == to => {
-            app.ui.warn(&format!(
-                "{name} is signed by another {to}: with none of the keys of what is installed"
-            ));
+            app.ui
+                .warn(&format!("{name} is signed by a different {to}: no key matches the installed version"));
         }
         Some(SignerChange::Owner { from, to }) => {
-            app.ui.warn(&format!("{name} is now signed by {to}; what is installed was signed by {from}"));
+            app.ui.warn(&format!("{name} is now signed by {to}; the installed version is signed by {from}"));
         }
-        Some(SignerChange::Keys) => app.ui.note("Signed with other keys than what is installed."),
+        Some(SignerChange::Keys) => app.ui.note("Signed with different keys than the installed version."),
         None => {}
     }
     if !plan.rights.rules.is_empty() {
         own_rights_line(app, &[&plan.rights.rules]);
     }
-    let width = width(app.ui.talk_columns());
+    let width = width(app.ui.stderr_columns());
     let lines = match &plan.change {
         Change::Replace { .. } => rights::growth_lines(plan, width),
         Change::Add | Change::Unchanged => rights::lines(name.as_str(), &plan.rights, &plan.paths, width),
@@ -98,8 +97,8 @@ pub fn show(app: &App, prepared: &Prepared) {
     rights::show(&app.ui, &lines);
 }
 
-/// Who vouches for it.
-pub fn from(origin: &Origin) -> String {
+/// Where a command comes from.
+pub fn source(origin: &Origin) -> String {
     match origin {
         Origin::Registry { owner, .. } => format!("by {owner}"),
         Origin::BuiltIn { .. } => "built in".to_owned(),
@@ -107,19 +106,27 @@ pub fn from(origin: &Origin) -> String {
     }
 }
 
-/// Returns only if the plan needs no consent, or somebody has given it.
-fn agree(app: &App, prepared: &Prepared, given: &AnswerArgs, retry: &str) -> Result<()> {
+/// Asks for consent to the plan.
+///
+/// # Errors
+///
+/// The plan needs consent, and it was not given.
+fn confirm_plan(app: &App, prepared: &Prepared, given: &AnswerArgs, retry: &str) -> Result<()> {
     let plan = &prepared.plan;
     let name = &prepared.fetched.resolved.name;
     let action = match plan.change {
-        Change::Replace { .. } => replacing(name.as_str(), plan),
+        Change::Replace { .. } => upgrade_action(name.as_str(), plan),
         Change::Add | Change::Unchanged => format!("add {name}"),
     };
     let question = Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry };
     ask(app, &question, given)
 }
 
-/// Returns only if somebody has given their consent, or is there and gives it now.
+/// Asks for consent, unless it was given on the command line.
+///
+/// # Errors
+///
+/// Consent was not given.
 pub fn ask(app: &App, question: &Question<'_>, given: &AnswerArgs) -> Result<()> {
     let answers = Answers { yes: given.yes, accept: given.accept.clone(), interactive: app.ui.interactive() };
     match answers.to(question)? {
@@ -129,8 +136,8 @@ pub fn ask(app: &App, question: &Question<'_>, given: &AnswerArgs) -> Result<()>
     }
 }
 
-/// What to type after `kf command add` for this very version.
-pub fn word(prepared: &Prepared) -> String {
+/// The argument of `kf command add` for exactly this version.
+pub fn add_argument(prepared: &Prepared) -> String {
     let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
     match origin {
         Origin::Local { path } => path.display().to_string(),
@@ -139,7 +146,7 @@ pub fn word(prepared: &Prepared) -> String {
 }
 
 /// `upgrade train, now signed by bob instead of alice, and let it read secrets`
-fn replacing(name: &str, plan: &Plan) -> String {
+fn upgrade_action(name: &str, plan: &Plan) -> String {
     let mut action = format!("{} {name}", if plan.is_downgrade() { "downgrade" } else { "upgrade" });
     let growth = in_brief(&plan.growth, &plan.new_paths);
     if let Some(SignerChange::Owner { from, to }) = &plan.signer {

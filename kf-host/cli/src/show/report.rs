@@ -1,4 +1,4 @@
-//! What the host has to say about a run: warnings, a dry run's changes, the calls.
+//! The host's report on a run: warnings, the changes of a dry run, and the requests.
 
 use kf_cluster::broker::{Action, Change, Mark, render_calls};
 use kf_command::run::Finished;
@@ -17,11 +17,11 @@ pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
     }
     if !matches!(finished.exit, Ok(exit::OK)) {
         for (speaker, words) in &finished.withheld {
-            app.ui.note(&format!("{speaker}, not told to the command: {words}"));
+            app.ui.note(&format!("{speaker} (hidden from the command): {words}"));
         }
     }
     if matches!(finished.exit, Ok(exit::OK)) {
-        nothing_wide(&app.ui);
+        warn_unused_wide(&app.ui);
     }
     if finished.rules.is_empty() {
         return Ok(());
@@ -37,19 +37,19 @@ pub fn show(app: &App, flags: &RunArgs, finished: &Finished) -> Result<()> {
     Ok(())
 }
 
-/// Says so where `-o wide` was asked for and nothing had more to show.
-pub fn nothing_wide(ui: &Ui) {
+/// Warns if `-o wide` was given and showed no additional columns.
+pub fn warn_unused_wide(ui: &Ui) {
     if ui.format() == Format::Wide && !ui.has_shown_wide() {
-        ui.warn("-o wide adds nothing here");
+        ui.warn("-o wide has no effect here");
     }
 }
 
-/// On stdout a person sees what would change, and a program gets the documents.
+/// Prints the changes for users, or the documents for programs, to stdout.
 fn changes(app: &App, changes: &[Change]) -> Result<()> {
-    let for_person = matches!(app.ui.format(), Format::Table | Format::Wide);
+    let for_user = matches!(app.ui.format(), Format::Table | Format::Wide);
     for change in changes {
-        app.ui.note(&format!("{}   (server dry run: admission agreed)", change.headline()));
-        for (mark, text) in change.rendered().into_iter().filter(|_| for_person) {
+        app.ui.note(&format!("{}   (server dry run: accepted)", change.headline()));
+        for (mark, text) in change.rendered().into_iter().filter(|_| for_user) {
             let tone = match mark {
                 Mark::Added => Tone::Good,
                 Mark::Removed => Tone::Bad,
@@ -78,8 +78,8 @@ fn changes(app: &App, changes: &[Change]) -> Result<()> {
     Ok(())
 }
 
-/// What would be written, as one object or a list of them. Where nothing but deletes would be sent it is what they
-/// would delete; beside objects to apply, those to delete would be taken for more of them.
+/// The objects that would be written, as one object or a list. If there are only deletes, the objects that would be
+/// deleted; otherwise these are omitted, because they could be mistaken for objects to apply.
 fn document(changes: &[Change]) -> Option<Value> {
     let last = last_of_each(changes);
     let (deleted, written): (Vec<_>, Vec<_>) =
@@ -94,7 +94,7 @@ fn document(changes: &[Change]) -> Option<Value> {
     }
 }
 
-/// A command may try a write before it sends it: the last one of each object counts.
+/// The last change of each object: a command may try a write before it sends it.
 fn last_of_each(changes: &[Change]) -> Vec<&Change> {
     let mut last: Vec<&Change> = Vec::new();
     for change in changes {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn one_write_is_its_object_and_several_are_a_list() {
+    fn single_write_is_an_object_and_several_are_a_list() {
         let job =
             |name: &str, tries: i64| json!({ "kind": "Job", "metadata": { "name": name }, "tries": tries });
         assert_eq!(document(&[]), None);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn deletes_are_listed_only_where_nothing_is_written() {
+    fn deletes_are_listed_only_without_writes() {
         let named = |name: &str| json!({ "metadata": { "name": name } });
         let delete = change(Action::Delete, "old", &named("old"));
         assert_eq!(document(std::slice::from_ref(&delete)), Some(named("old")));

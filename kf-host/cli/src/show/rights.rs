@@ -1,7 +1,8 @@
-//! A command's rights, in the lines in which a person can decide by them.
+//! Renders a command's rights for consent.
 //!
-//! What decides is read last: lines go from the weakest right to the strongest, and then say what all of
-//! them amount to. The text of an author is in none of the widths, so that no manifest can move the rest.
+//! The most important lines are last, right above the prompt: rights are sorted from the weakest to the
+//! strongest, followed by their consequences. Column widths do not depend on an author's text, so that no
+//! manifest can push lines off the screen.
 
 use kf_command::installed::Installed;
 use kf_command::plan::Plan;
@@ -14,72 +15,72 @@ use kf_registry::index::Origin;
 use super::wrap::wrapped;
 use crate::ui::Ui;
 
-/// The longest list of words that name paths, in characters, for one command and for several.
+/// How long the list of arguments that name paths can be, for one command and for several.
 const MAX_PATHS_CHARS: usize = 60;
 const MAX_PATHS_OF_ALL_CHARS: usize = 160;
 
-/// The longest list of commands that ask for a right, in characters.
-const MAX_ASKING_CHARS: usize = 60;
+/// How long the list of commands that request a right can be.
+const MAX_REQUESTERS_CHARS: usize = 60;
 
-/// A line about rights, and whether it should catch the eye.
+/// A line about rights, with its tone.
 pub struct Line {
     pub text: String,
     pub tone: Tone,
 }
 
-/// What a command may do, and that it may do nothing else.
+/// All rights of a command.
 pub fn lines(name: &str, rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
     if rights.is_empty() && paths.is_empty() {
-        let nothing = "It may do nothing else: no network, no files, no secrets.";
-        return text(&format!("{name} asks for no rights on the cluster. {nothing}"), Tone::Plain, width);
+        let none = format!("{name} requests no rights: no cluster, no network, no files, no secrets.");
+        return text(&none, Tone::Plain, width);
     }
     let mut lines = Vec::new();
     if rights.rules.is_empty() {
-        lines.extend(text(&format!("{name} asks for no rights on the cluster."), Tone::Plain, width));
+        lines.extend(text(&format!("{name} requests no rights on the cluster."), Tone::Plain, width));
     } else {
-        let place = place(Reach::of(rights.rules.permissions()), "it");
-        lines.extend(text(&format!("{place}{name} may do this and nothing else:"), Tone::Plain, width));
+        let scope = scope(Reach::of(rights.rules.permissions()), "it");
+        lines.extend(text(&format!("{scope}{name} may only:"), Tone::Plain, width));
         lines.extend(table("  ", &sentences(&rights.rules), width));
     }
-    lines.extend(beside_the_rules(rights, paths, width));
-    lines.extend(amounting_to(&rights.rules, width));
+    lines.extend(other_rights(rights, paths, width));
+    lines.extend(consequence_lines(&rights.rules, width));
     lines
 }
 
-/// What an upgrade adds, how much stays, and what that amounts to.
+/// The rights that an upgrade adds, the number of unchanged ones, and the consequences.
 pub fn growth_lines(plan: &Plan, width: usize) -> Vec<Line> {
     let mut lines: Vec<Line> = unchanged(plan.kept()).into_iter().collect();
     if !plan.needs_consent() {
         return lines;
     }
     lines.extend(table("  + ", &sentences(&plan.growth.rules), width));
-    lines.extend(beside_the_rules(&plan.growth, &plan.new_paths, width));
-    lines.extend(amounting_to(&plan.rights.rules, width));
+    lines.extend(other_rights(&plan.growth, &plan.new_paths, width));
+    lines.extend(consequence_lines(&plan.rights.rules, width));
     lines
 }
 
 /// One of several commands that are added or upgraded together.
 #[derive(Clone, Copy)]
-pub struct Asking<'a> {
+pub struct Requester<'a> {
     pub name: &'a str,
-    /// What it may do afterwards.
+    /// All its rights after the change.
     pub rights: &'a Rights,
-    /// What of it is new, and the words that are new as paths.
+    /// The rights that are new, and the arguments that are new as paths.
     pub growth: &'a Rights,
     pub paths: &'a PathArguments,
-    /// How many rights were accepted before and stay.
+    /// The number of rights that were accepted before.
     pub kept: usize,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> Requester<'a> {
     pub fn new(name: &'a str, plan: &'a Plan) -> Self {
         Self { name, rights: &plan.rights, growth: &plan.growth, paths: &plan.new_paths, kept: plan.kept() }
     }
 }
 
-/// What several commands may do, as if they were one: each right once, with who asks for the strongest of it where not
+/// The rights of several commands together: each right once, with the commands that request its strongest form, unless
 /// all do.
-pub fn lines_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
+pub fn lines_of_all(commands: &[Requester<'_>], width: usize) -> Vec<Line> {
     let growth: Vec<(&str, &RuleSet)> =
         commands.iter().map(|command| (command.name, &command.growth.rules)).collect();
     let kept = commands.iter().map(|command| command.kept).sum();
@@ -87,9 +88,9 @@ pub fn lines_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
     let reach = Reach::of(growth.iter().flat_map(|(_, rules)| rules.permissions()));
     let any_rules = growth.iter().any(|(_, rules)| !rules.is_empty());
     if kept == 0 && any_rules {
-        let place = place(reach, "them");
-        let they = if place.is_empty() { "They" } else { "they" };
-        let head = format!("{place}{they} may do this together, and nothing else:");
+        let scope = scope(reach, "them");
+        let together = if scope.is_empty() { "Together" } else { "together" };
+        let head = format!("{scope}{together} they may only:");
         lines.extend(text(&head, Tone::Plain, width));
     }
     let asking = |mut line: Sentence| {
@@ -100,16 +101,16 @@ pub fn lines_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
     };
     let sentences: Vec<Sentence> = sentences_of_all(&growth).into_iter().map(asking).collect();
     lines.extend(table(if kept > 0 { "  + " } else { "  " }, &sentences, width));
-    lines.extend(beside_the_rules_of_all(commands, width));
+    lines.extend(other_rights_of_all(commands, width));
     let all = commands.iter().flat_map(|command| command.rights.rules.permissions()).cloned();
-    lines.extend(amounting_to(&RuleSet::from_permissions(all), width));
+    lines.extend(consequence_lines(&RuleSet::from_permissions(all), width));
     lines
 }
 
-fn place(reach: Reach, it: &str) -> String {
+fn scope(reach: Reach, it: &str) -> String {
     match reach {
         Reach::Namespace => format!("In the namespace you use {it} in, "),
-        Reach::Beyond => format!("In the namespace you use {it} in, and beyond it where a line says so, "),
+        Reach::Beyond => format!("In the namespace you use {it} in, and elsewhere where noted, "),
         Reach::Cluster => String::new(),
     }
 }
@@ -120,17 +121,17 @@ fn unchanged(kept: usize) -> Option<Line> {
     (kept > 0).then_some(Line { text, tone: Tone::Plain })
 }
 
-/// The rights that are not rules on the cluster's objects.
-fn beside_the_rules(rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
+/// The rights that are not about the cluster's objects.
+fn other_rights(rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
     let opens = (!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_PATHS_CHARS));
     let words = opens.into_iter().chain(rights.switches());
     words.flat_map(|words| text(&format!("It may {words}."), Tone::Warning, width)).collect()
 }
 
-fn beside_the_rules_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
+fn other_rights_of_all(commands: &[Requester<'_>], width: usize) -> Vec<Line> {
     let mut paths = PathArguments::default();
     let mut all = Rights::default();
-    for Asking { name, growth, paths: new, .. } in commands {
+    for Requester { name, growth, paths: new, .. } in commands {
         let of = |word: &String| format!("{word} of {name}");
         paths.files.extend(new.files.iter().map(of));
         paths.directories.extend(new.directories.iter().map(of));
@@ -143,25 +144,25 @@ fn beside_the_rules_of_all(commands: &[Asking<'_>], width: usize) -> Vec<Line> {
     let switches = all.switches().into_iter().map(|words| {
         let asking = commands.iter().filter(|command| command.growth.switches().contains(&words));
         let asking: Vec<String> = asking.map(|command| command.name.to_owned()).collect();
-        // Headers of several commands are told in one list.
-        let who = if asking.is_empty() { "They".to_owned() } else { joined(&asking, MAX_ASKING_CHARS) };
+        // Headers of several commands are shown in one list.
+        let who = if asking.is_empty() { "They".to_owned() } else { joined(&asking, MAX_REQUESTERS_CHARS) };
         format!("{who} may {words}.")
     });
     opens.into_iter().chain(switches).flat_map(|words| text(&words, Tone::Warning, width)).collect()
 }
 
-fn amounting_to(rules: &RuleSet, width: usize) -> Vec<Line> {
-    let tone = |said: &str| if said.starts_with("Dangerous") { Tone::Bad } else { Tone::Warning };
-    consequences(rules).iter().flat_map(|said| text(said, tone(said), width)).collect()
+fn consequence_lines(rules: &RuleSet, width: usize) -> Vec<Line> {
+    let tone = |text: &str| if text.starts_with("Dangerous") { Tone::Bad } else { Tone::Warning };
+    consequences(rules).iter().flat_map(|line| text(line, tone(line), width)).collect()
 }
 
 pub fn show(ui: &Ui, lines: &[Line]) {
     for line in lines {
-        ui.talk_toned(&line.text, line.tone);
+        ui.message_toned(&line.text, line.tone);
     }
 }
 
-/// What stands below a command's help: where it comes from, and what it may do.
+/// The footer of a command's help: its origin and its rights.
 pub fn footer(installed: &Installed) -> String {
     let receipt = &installed.receipt;
     let vouches = match &receipt.origin {
@@ -182,7 +183,7 @@ fn text(text: &str, tone: Tone, width: usize) -> Vec<Line> {
     wrapped("", text, width).into_iter().map(|text| Line { text, tone }).collect()
 }
 
-/// What a command may do with what. On a terminal that is narrow each has lines of its own.
+/// Verbs and resources in two columns, or, on a narrow terminal, on separate lines.
 fn table(indent: &str, sentences: &[Sentence], width: usize) -> Vec<Line> {
     const NARROW: usize = 80;
     let verbs_width = if width < NARROW { 0 } else { width.saturating_mul(3) / 10 };
@@ -192,7 +193,7 @@ fn table(indent: &str, sentences: &[Sentence], width: usize) -> Vec<Line> {
             what.push_str(&format!(" ({})", line.resources));
         }
         if !line.by.is_empty() {
-            what.push_str(&format!(", asked by {}", joined(&line.by, MAX_ASKING_CHARS)));
+            what.push_str(&format!(", requested by {}", joined(&line.by, MAX_REQUESTERS_CHARS)));
         }
         let tone = match line.danger() {
             None => Tone::Plain,
@@ -201,7 +202,7 @@ fn table(indent: &str, sentences: &[Sentence], width: usize) -> Vec<Line> {
                 Tone::Bad
             }
         };
-        // A phrase of more verbs than usual has a line of its own.
+        // Long verb phrases get their own line.
         let too_long = line.verbs.chars().count() > verbs_width;
         let verbs = if too_long { "" } else { line.verbs.as_str() };
         let head = format!("{indent}{verbs:verbs_width$}  ");
@@ -230,10 +231,10 @@ mod tests {
     use super::super::wrap::WIDTH;
     use super::*;
 
-    /// How wide terminals are on which it has to fit.
+    /// The terminal widths to test.
     const WIDTHS: [usize; 3] = [WIDTH, 100, 120];
 
-    /// Lines that are on the screen above the question, on a terminal of 24 rows.
+    /// The number of visible lines above the prompt, on a terminal of 24 rows.
     const ROWS: usize = 23;
 
     fn shown(rules: &[Value], files: &[&str]) -> Vec<String> {
@@ -244,7 +245,7 @@ mod tests {
         lines("evil", &rights, &paths, WIDTH).into_iter().map(|line| line.text).collect()
     }
 
-    /// What a person sees without scrolling.
+    /// The lines that are visible without scrolling.
     fn seen(rules: &[Value], files: &[&str]) -> String {
         let lines = shown(rules, files);
         let rows = |line: &String| line.chars().count().div_ceil(WIDTH).max(1);
@@ -264,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn sixty_long_names_hide_nothing() {
+    fn sixty_long_names_hide_no_rights() {
         let rules = [
             json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": long_names(60)}),
             json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"], "data": true}),
             json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}),
         ];
         insta::assert_snapshot!(seen(&rules, &["word 1"]), @r#"
-        In the namespace you use it in, evil may do this and nothing else:
+        In the namespace you use it in, evil may only:
           read                      config maps named
                                     00-innocent-inno…ocent-innocent-innocent-innocent-,
                                     01-innocent-inno…ocent-innocent-innocent-innocent-,
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn many_kinds_and_groups_hide_nothing() {
+    fn many_kinds_and_groups_hide_no_rights() {
         let groups: Vec<String> = (0..60).map(|n| format!("{}.{n:02}.evil.io", "group".repeat(12))).collect();
         let kinds: Vec<String> = (0..16).map(|n| format!("{n:02}{}", "kind".repeat(12))).collect();
         let rules = [
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_do_not_read_like_words_of_kf() {
+    fn hostile_names_do_not_pass_for_kf_text() {
         let rules = [
             json!({"apiGroups": ["selfsubject.evil.io"], "resources": ["selfsubjectwipes"],
                    "verbs": ["create", "delete"]}),
@@ -334,7 +335,7 @@ mod tests {
             json!({"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create"]}),
         ];
         insta::assert_snapshot!(seen(&rules, &[]), @r#"
-        In the namespace you use it in, evil may do this and nothing else:
+        In the namespace you use it in, evil may only:
           change                    config maps named "a,nothing", and-nothing.else and
                                     "x)" (configmaps)
           create and delete         selfsubjectwipes.selfsubject.evil.io
@@ -384,7 +385,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn strongest_right_is_on_the_screen_whatever_the_rules(
+        fn strongest_right_is_always_on_screen(
             kubernetes in vec(hostile_rules(), 1..8),
             words in vec("(--[a-z]{40}|word [0-9]{1,3}) of [a-z]{40} [a-z]{40}", 0..40),
             headers in prop::collection::btree_set("x-[a-z]{50}", 0..8),
@@ -400,23 +401,23 @@ mod tests {
                 let lines: Vec<String> = lines.into_iter().map(|line| line.text).collect();
                 prop_assert!(lines.iter().all(|line| line.chars().count() <= width), "{lines:#?}");
                 let seen = lines[lines.len().saturating_sub(ROWS)..].concat();
-                let told = match strongest.danger() {
+                let expected = match strongest.danger() {
                     Some(danger) => danger.to_string(),
                     None => strongest.verbs,
                 };
                 let plain = |text: &str| text.replace(' ', "");
-                prop_assert!(plain(&seen).contains(&plain(&told)), "{told}: {lines:#?}");
+                prop_assert!(plain(&seen).contains(&plain(&expected)), "{expected}: {lines:#?}");
                 prop_assert!(seen.contains(opens) || paths.is_empty(), "{lines:#?}");
                 Ok(())
             };
             let strongest = sentences(&rights.rules).pop().unwrap();
             check(lines("evil", &rights, &paths, width), strongest, "It may read the file")?;
 
-            // Beside others, it hides as little.
+            // Next to another command, it hides no more.
             let others = Permissions { kubernetes: others, ..Permissions::default() };
             let Ok(others) = Rights::parse(&others) else { return Ok(()) };
             let none = PathArguments::default();
-            let asking = |name, rights, paths| Asking { name, rights, growth: rights, paths, kept: 0 };
+            let asking = |name, rights, paths| Requester { name, rights, growth: rights, paths, kept: 0 };
             let strongest = sentences_of_all(&[("evil", &rights.rules), ("other", &others.rules)]).pop().unwrap();
             let lines = lines_of_all(&[asking("evil", &rights, &paths), asking("other", &others, &none)], width);
             check(lines, strongest, "They may read the file")?;
@@ -424,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_no_wider_than_a_terminal_whatever_the_rules() {
+    fn rights_lines_always_fit_terminal_width() {
         let verbs =
             "get list watch create update patch delete impersonate escalate bind approve sign attest use";
         let verbs: Vec<&str> = verbs.split(' ').collect();

@@ -1,18 +1,18 @@
-//! Lines of a width that is known beforehand.
+//! Wraps text to the width of the terminal.
 
 use kf_core::ui::Tone;
 
 use crate::ui::Ui;
 
-/// As wide as a terminal is at least, and as nothing else says.
+/// The default width, if there is no terminal or it reports none.
 pub const WIDTH: usize = 80;
 
-/// Lines for a terminal of so many columns. Longer ones than the last are hard to read.
+/// The width of lines on a terminal with this number of columns. Lines over 120 characters are hard to read.
 pub fn width(columns: Option<usize>) -> usize {
     columns.map_or(WIDTH, |columns| columns.clamp(40, 120))
 }
 
-/// Breaks a text between words. The first line begins with `head`, the others with as much room.
+/// Wraps a text between words. The first line begins with `head`, the others with an indent of its width.
 pub fn wrapped(head: &str, text: &str, width: usize) -> Vec<String> {
     let hang = head.chars().count();
     let mut lines = Vec::new();
@@ -35,22 +35,22 @@ pub fn wrapped(head: &str, text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Talk that a terminal would break inside a word. In a pipe it is one line, whatever its length.
-pub fn tell(ui: &Ui, head: &str, text: &str, tone: Tone) {
-    match ui.talk_columns() {
+/// Prints a message, wrapped between words on a terminal. In a pipe it stays one line.
+pub fn print_wrapped(ui: &Ui, head: &str, text: &str, tone: Tone) {
+    match ui.stderr_columns() {
         Some(columns) if head.chars().count() + text.chars().count() > columns => {
             let lines = wrapped(head, text, width(Some(columns)));
-            lines.iter().for_each(|line| ui.talk_toned(line, tone));
+            lines.iter().for_each(|line| ui.message_toned(line, tone));
         }
-        _ => ui.talk_toned(&format!("{head}{text}"), tone),
+        _ => ui.message_toned(&format!("{head}{text}"), tone),
     }
 }
 
-/// Asks for a yes, in lines that fit.
+/// Asks for confirmation, in wrapped lines.
 pub fn confirm(ui: &Ui, question: &str) -> bool {
-    /// ` [y/N] ` and the answer.
+    /// Room for ` [y/N] ` and the answer.
     const ANSWER: usize = 9;
-    let lines = match ui.talk_columns() {
+    let lines = match ui.stderr_columns() {
         Some(columns) => wrapped("", question, width(Some(columns)).saturating_sub(ANSWER)),
         None => vec![question.to_owned()],
     };
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_break_between_words_and_hang() {
+    fn lines_wrap_between_words_with_hanging_indent() {
         let text = "a ".repeat(60);
         let lines = wrapped("  read  ", &text, WIDTH);
         assert_eq!(lines.len(), 2);

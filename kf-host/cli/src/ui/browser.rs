@@ -1,7 +1,7 @@
-//! The user's browser.
+//! Opens pages in the user's browser.
 //!
-//! `KF_BROWSER` and then `BROWSER` name the program, `%s` in them is the address; without `%s` it is
-//! the last word. `KF_BROWSER=none` means none. No shell reads any of it.
+//! `KF_BROWSER`, or else `BROWSER`, is the program with its arguments. `%s` is replaced with the URL, which
+//! is otherwise appended. `KF_BROWSER=none` disables the browser. No shell is involved.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use crate::env;
 
-/// How long a program that opens browsers may take to say that it could not.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait for the program to fail.
+const FAILURE_WINDOW: Duration = Duration::from_secs(3);
 
-/// Shows a page; false if there is no browser, or it fails at once.
+/// Opens a page. False if there is no browser, or it fails at once.
 pub fn open(url: &str) -> bool {
     let Some(words) = program().map(|program| words(&program, url)) else { return false };
     let Some((first, rest)) = words.split_first() else { return false };
-    // What a browser has to say is not for this terminal, and Ctrl-C here not for the browser.
+    // The browser must not write to this terminal or receive its Ctrl-C.
     let started = Command::new(first)
         .args(rest)
         .stdin(Stdio::null())
@@ -24,10 +24,10 @@ pub fn open(url: &str) -> bool {
         .stderr(Stdio::null())
         .process_group(0)
         .spawn();
-    started.is_ok_and(shows)
+    started.is_ok_and(is_running_or_succeeded)
 }
 
-/// The program, if there is one to be had.
+/// The program, if there is one.
 fn program() -> Option<String> {
     if let Some(own) = env::text(env::KF_BROWSER) {
         return (own != "none").then_some(own);
@@ -38,7 +38,7 @@ fn program() -> Option<String> {
     if cfg!(target_os = "macos") {
         return Some("open".to_owned());
     }
-    // Without a screen it would start one for text, in this very terminal.
+    // Without a screen xdg-open would start a text browser in this terminal.
     env::has_screen().then(|| "xdg-open".to_owned())
 }
 
@@ -58,13 +58,13 @@ fn words(program: &str, url: &str) -> Vec<String> {
     words
 }
 
-/// Whether it still runs, or ended well.
-fn shows(mut child: Child) -> bool {
+/// Whether the program is still running, or succeeded.
+fn is_running_or_succeeded(mut child: Child) -> bool {
     let started = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
-            Ok(None) if started.elapsed() >= PATIENCE => return true,
+            Ok(None) if started.elapsed() >= FAILURE_WINDOW => return true,
             Ok(None) => std::thread::sleep(Duration::from_millis(20)),
             Err(_) => return false,
         }
@@ -78,7 +78,7 @@ mod tests {
     const URL: &str = "http://localhost:8888/lab?token=a;b";
 
     #[test]
-    fn a_program_gets_the_address_as_one_word() {
+    fn browser_gets_url_as_one_argument() {
         assert_eq!(words("firefox", URL), ["firefox", URL]);
         assert_eq!(words("firefox --new-tab %s", URL), ["firefox", "--new-tab", URL]);
         assert_eq!(words("w --url=%s -x", URL), ["w", &format!("--url={URL}"), "-x"]);
@@ -86,9 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_at_once_shows_nothing() {
+    fn browser_that_fails_at_once_is_not_shown() {
         let run = |program: &str| Command::new(program).spawn().unwrap();
-        assert!(shows(run("true")));
-        assert!(!shows(run("false")));
+        assert!(is_running_or_succeeded(run("true")));
+        assert!(!is_running_or_succeeded(run("false")));
     }
 }

@@ -1,4 +1,4 @@
-//! Data, on stdout.
+//! Writes data to stdout.
 
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
@@ -8,16 +8,16 @@ use kf_core::ui::{Column, Format, Row, Tone};
 use serde::{Serialize, Serializer};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::table::Look;
+use super::table::TableStyle;
 use super::{Stdout, Ui, escape, lock, table};
 
 impl Ui {
-    /// Data to stdout, byte-exact unless a terminal reads it.
+    /// Writes data to stdout: unchanged, or filtered on a terminal.
     pub fn data(&self, bytes: &[u8]) -> io::Result<()> {
         self.write_data(|stdout| stdout.write_foreign(bytes))
     }
 
-    /// On a terminal it is there before a wait is drawn again; what was held back would land in its line.
+    /// On a terminal, data is flushed before the progress line is drawn again. Otherwise it could land on that line.
     fn write_data<T>(&self, write: impl FnOnce(&mut Stdout) -> io::Result<T>) -> io::Result<T> {
         if !self.shared.stdout_terminal {
             self.erase();
@@ -31,7 +31,7 @@ impl Ui {
         })
     }
 
-    /// A line of data made by kf, with colours where they are wanted.
+    /// Writes a line of kf's own data, which may contain colours.
     pub fn data_line(&self, line: &str) -> io::Result<()> {
         self.write_data(|stdout| {
             stdout.writer.write_all(line.as_bytes())?;
@@ -39,7 +39,7 @@ impl Ui {
         })
     }
 
-    /// A line of data with a tone for the eye.
+    /// Writes a line of data with a tone.
     pub fn data_toned(&self, text: &str, tone: Tone) -> io::Result<()> {
         let style = table::style(tone);
         if self.stdout_color && style != Style::new() {
@@ -49,17 +49,17 @@ impl Ui {
         }
     }
 
-    /// Draws a table over the last `drawn` lines; how many it has.
+    /// Draws a table over the last `drawn` lines, and returns its number of lines.
     pub(super) fn replace_table(&self, drawn: usize, columns: &[Column], rows: &[Row]) -> io::Result<usize> {
         self.write_data(|stdout| {
             if drawn > 0 {
                 write!(stdout.writer, "\x1b[{drawn}A")?;
             }
             let mut lines = 0;
-            let look = self.look(columns);
-            table::render(columns, rows, look, |line| {
-                // A word that is longer than the terminal is wide takes more than one of its lines.
-                lines += match look.width {
+            let style = self.table_style(columns);
+            table::render(columns, rows, style, |line| {
+                // A word that is wider than the terminal takes several lines.
+                lines += match style.width {
                     Some(width) => line_width(&line).div_ceil(width).max(1),
                     None => 1,
                 };
@@ -71,22 +71,22 @@ impl Ui {
         })
     }
 
-    /// How these columns are shown, on a terminal as wide as it is now.
-    fn look(&self, columns: &[Column]) -> Look {
+    /// The style for these columns, with the current width of the terminal.
+    fn table_style(&self, columns: &[Column]) -> TableStyle {
         let wide = self.format == Format::Wide;
         if wide && columns.iter().any(|column| column.wide) {
             self.shared.shown_wide.store(true, Ordering::Relaxed);
         }
         let width = self.shared.stdout_terminal.then(terminal_width).flatten();
-        Look { wide, color: self.stdout_color, width }
+        TableStyle { wide, color: self.stdout_color, width }
     }
 
-    /// The same for lines of a table that are appended one by one.
-    pub(super) fn live_look(&self, columns: &[Column]) -> Look {
-        Look { color: false, ..self.look(columns) }
+    /// The same for rows that are appended one by one.
+    pub(super) fn live_table_style(&self, columns: &[Column]) -> TableStyle {
+        TableStyle { color: false, ..self.table_style(columns) }
     }
 
-    /// Whether `-o wide` has shown more than a table would have.
+    /// Whether `-o wide` has shown additional columns.
     pub fn has_shown_wide(&self) -> bool {
         self.shared.shown_wide.load(Ordering::Relaxed)
     }
@@ -99,7 +99,7 @@ impl Ui {
     pub fn document(&self, value: &impl Serialize) -> io::Result<()> {
         match self.format {
             Format::Yaml => {
-                // Two documents without a line between them are none.
+                // YAML documents need a separator.
                 if self.shared.shown_document.swap(true, Ordering::Relaxed) {
                     self.data(b"---\n")?;
                 }
@@ -124,8 +124,7 @@ impl Ui {
         })
     }
 
-    /// Writes text of unknown origin while it is made: with its indentation it may be a hundred times as long as
-    /// what it is made of.
+    /// Streams text of untrusted origin: with indentation it may be a hundred times as long as its source.
     fn foreign(
         &self,
         write: impl FnOnce(&mut io::BufWriter<Foreign<'_>>) -> io::Result<()>,
@@ -133,30 +132,30 @@ impl Ui {
         let mut out = io::BufWriter::with_capacity(16 << 10, Foreign { ui: self, failed: None });
         let written = write(&mut out).and_then(|()| out.flush());
         match (written, out.into_parts().0.failed) {
-            // Not every serializer passes on how writing failed.
+            // Not every serializer returns the I/O error.
             (Err(_), Some(kind)) => Err(kind.into()),
             (written, _) => written,
         }
     }
 
-    /// Prints rows as a table, or their objects or names, by the format.
+    /// Prints rows as a table, or as objects or names, depending on the format.
     pub fn table(&self, columns: &[Column], rows: &[Row]) -> io::Result<()> {
         match self.format {
             Format::Json | Format::Yaml => self.document(&Objects(rows)),
             Format::Name => self.names(rows),
             Format::Table | Format::Wide => {
-                table::render(columns, rows, self.look(columns), |line| self.data_line(&line))
+                table::render(columns, rows, self.table_style(columns), |line| self.data_line(&line))
             }
         }
     }
 
-    /// Prints one thing: its fields below each other, or its object or name, by the format.
+    /// Prints one record with a field per line, or as object or name, depending on the format.
     pub fn record(&self, fields: &[Column], value: &Row) -> io::Result<()> {
         match self.format {
             Format::Json | Format::Yaml => self.document(&value.object),
             Format::Name => self.names(std::slice::from_ref(value)),
             Format::Table | Format::Wide => {
-                table::render_record(fields, value, self.look(fields), |line| self.data_line(&line))
+                table::render_record(fields, value, self.table_style(fields), |line| self.data_line(&line))
             }
         }
     }
@@ -165,8 +164,8 @@ impl Ui {
         rows.iter().try_for_each(|row| self.data(format!("{}\n", row.name).as_bytes()))
     }
 
-    /// What a session says on stdout, shown at once. `raw` bytes are drawn by the container's
-    /// programs and reach the terminal as they are.
+    /// Writes and flushes stdout of a session. `raw` bytes are from the container's programs and reach the
+    /// terminal unchanged.
     pub(super) fn session_stdout(&self, bytes: &[u8], raw: bool) -> io::Result<()> {
         self.erase();
         let mut stdout = lock(&self.shared.stdout);
@@ -178,7 +177,7 @@ impl Ui {
         stdout.writer.flush()
     }
 
-    /// What a session says on stderr.
+    /// Writes stderr of a session.
     pub(super) fn session_stderr(&self, bytes: &[u8], raw: bool) -> io::Result<()> {
         self.erase();
         let mut stderr = lock(&self.shared.stderr);
@@ -186,18 +185,18 @@ impl Ui {
     }
 }
 
-/// How wide the terminal is; none if it does not say.
+/// The width of the terminal; none if it reports none.
 fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// Without colours.
+/// The width of a line without colours.
 fn line_width(line: &str) -> usize {
     escape::filtered(line).width()
 }
 
-/// The objects of rows, as one list.
+/// Serializes the objects of rows as one list.
 struct Objects<'r>(&'r [Row]);
 
 impl Serialize for Objects<'_> {
@@ -206,10 +205,10 @@ impl Serialize for Objects<'_> {
     }
 }
 
-/// Stdout, for text of unknown origin.
+/// Stdout for text of untrusted origin.
 struct Foreign<'u> {
     ui: &'u Ui,
-    /// How writing failed first.
+    /// The first write error.
     failed: Option<io::ErrorKind>,
 }
 

@@ -1,19 +1,18 @@
-//! Keeps text from commands, registries and clusters from driving the terminal.
+//! Removes escape sequences from text of commands, registries and clusters.
 //!
-//! A terminal obeys what it is sent: an escape sequence can move the cursor over a line already
-//! read, set the clipboard, or rename the window. On a terminal kf therefore passes printable text, tabs and
-//! line ends, and nothing else: escape sequences go as a whole, and so does what [`is_unsafe`] names, by which
-//! the registry refuses texts. A sequence that is not ended goes no further than its line, so that it cannot hide
-//! what others say after it. A lone carriage return becomes a line end, so that nothing is overwritten.
-//! Pipes and files get every byte as it was.
+//! An escape sequence can overwrite lines above, set the clipboard, or rename the window. So on a terminal kf
+//! passes only printable text, tabs and line ends. It removes whole escape sequences and the characters of
+//! [`is_unsafe`], which registries also refuse. An unterminated sequence ends with its line, so that it cannot
+//! hide later output. A lone carriage return becomes a line end, so that nothing is overwritten. Output to pipes
+//! and files is not changed.
 
 use kf_core::text::is_unsafe;
 
-/// A filter over a stream that may be cut anywhere, also inside a character or a sequence.
+/// A filter for a stream that may be split anywhere, even within a character or a sequence.
 #[derive(Debug, Default)]
 pub struct EscapeFilter {
     state: State,
-    /// The start of a character whose other bytes have not come yet.
+    /// The first bytes of an incomplete character.
     partial: Vec<u8>,
     after_return: bool,
 }
@@ -33,7 +32,7 @@ enum State {
 }
 
 impl EscapeFilter {
-    /// Appends what a terminal may see of `input` to `output`.
+    /// Appends the safe part of `input` to `output`.
     pub fn feed(&mut self, input: &[u8], output: &mut Vec<u8>) {
         if self.plain_so_far() && input.iter().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~')) {
             output.extend_from_slice(input);
@@ -83,7 +82,7 @@ impl EscapeFilter {
             }
             (State::Escape, '[') => State::Control,
             (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::String,
-            // Intermediate bytes; the sequence goes on.
+            // Intermediate bytes of the sequence.
             (State::Escape, ' '..='/') => State::Escape,
             (State::Control, '0'..='?' | ' '..='/') => State::Control,
             (State::Control | State::Escape, '\u{1b}') => State::Escape,
@@ -116,8 +115,8 @@ impl EscapeFilter {
     }
 }
 
-/// JSON as it stands on a terminal. What a terminal obeys is in its strings, where it can be written as
-/// an escape of JSON's own: the document says the same.
+/// JSON that is safe on a terminal. Unsafe characters can be only in strings, where they are replaced with JSON
+/// escapes, which does not change the value.
 pub fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {
@@ -132,14 +131,14 @@ pub fn json(document: &str) -> String {
     shown
 }
 
-/// What a terminal may see of a text.
+/// The safe part of a text.
 pub fn filtered(text: &str) -> String {
     let mut shown = Vec::with_capacity(text.len());
     EscapeFilter::default().feed(text.as_bytes(), &mut shown);
     String::from_utf8_lossy(&shown).into_owned()
 }
 
-/// One line of talk: filtered, and its line ends turned into spaces.
+/// The text as one safe line, with line ends replaced by spaces.
 pub fn line(text: &str) -> String {
     filtered(text.trim_end()).replace(['\n', '\t'], " ")
 }
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_out_what_a_terminal_obeys() {
+    fn escape_sequences_are_removed() {
         assert_eq!(shown(b"a\x1b[31mred\x1b[0m b"), "ared b");
         assert_eq!(shown(b"\x1b]0;title\x07text"), "text");
         assert_eq!(shown(b"\x1b]52;c;aGk=\x1b\\text"), "text");
@@ -170,15 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_meaning_and_drives_nothing() {
-        let said = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{61c}\n漢\u{200b}\u{e0041}";
-        let shown = json(&serde_json::json!({ "message": said }).to_string());
+    fn json_escapes_keep_value_and_hold_no_control_characters() {
+        let message = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{61c}\n漢\u{200b}\u{e0041}";
+        let shown = json(&serde_json::json!({ "message": message }).to_string());
         assert!(!shown.chars().any(is_unsafe), "{shown:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["message"], said);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["message"], message);
     }
 
     #[test]
-    fn takes_out_what_the_registry_refuses_and_nothing_else() {
+    fn filter_removes_exactly_what_registry_refuses() {
         for character in (0..=0x10_ffff).filter_map(char::from_u32) {
             let text = format!("a{character}b");
             let refused = kf_core::manifest::check_line("summary", &text, 80).is_err();
@@ -188,18 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn overwrites_nothing() {
+    fn carriage_return_becomes_line_end() {
         assert_eq!(shown(b"safe\rfake"), "safe\nfake");
         assert_eq!(shown(b"dos\r\nline"), "dos\nline");
     }
 
     #[test]
-    fn replaces_bytes_that_are_no_text() {
+    fn invalid_utf8_is_replaced() {
         assert_eq!(shown(b"a\x9bb\xff"), "a\u{fffd}b\u{fffd}");
     }
 
     #[test]
-    fn an_unended_sequence_shows_nothing_more_than_the_rest_of_its_line() {
+    fn unterminated_sequence_hides_only_rest_of_its_line() {
         assert_eq!(shown(b"a\x1b[3\nb"), "a\nb");
         for begin in ["\x1b]0;", "\x1bP", "\x1b_", "\u{9d}", "\x1b]0;\x1b"] {
             let lines = format!("[web-0] a{begin}hidden\n[web-1] no space left\n");
@@ -209,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_make_no_difference(input: Vec<u8>, cut: prop::sample::Index) {
+        fn split_input_gives_same_output(input: Vec<u8>, cut: prop::sample::Index) {
             let at = if input.is_empty() { 0 } else { cut.index(input.len()) };
             let mut filter = EscapeFilter::default();
             let mut output = Vec::new();
@@ -221,13 +220,13 @@ mod tests {
         }
 
         #[test]
-        fn nothing_a_terminal_obeys_is_left(input: Vec<u8>) {
+        fn filtered_output_has_no_control_characters(input: Vec<u8>) {
             let output = shown(&input);
             prop_assert!(output.chars().all(|c| c == '\n' || c == '\t' || (!is_unsafe(c))));
         }
 
         #[test]
-        fn printable_text_is_untouched(input in "[ -~äλ漢🙂\n\t]*") {
+        fn printable_text_is_unchanged(input in "[ -~äλ漢🙂\n\t]*") {
             prop_assert_eq!(shown(input.as_bytes()), input);
         }
     }

@@ -1,36 +1,35 @@
-//! How the columns of a table share the width of a terminal.
+//! Fits the columns of a table to the width of a terminal.
 //!
-//! A table that is too wide is folded by column: cells go on in the lines below, within their column, and columns
-//! for which there is no room at all stand indented below the others. A terminal left to itself would break lines
-//! anywhere, in the middle of names too.
+//! In a table that is too wide, cells are wrapped within their columns, and columns without room are placed below the
+//! others, indented. A terminal would wrap lines anywhere, even within names.
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// Columns are so far apart.
+/// The space between columns.
 pub(super) const GAP: usize = 2;
 
-/// Columns below the others begin here.
+/// The indent of columns below the others.
 const INDENT: usize = 2;
 
-/// The columns that stand on one line.
+/// The columns that share a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Strip {
     pub(super) indent: usize,
-    /// The column's number and width.
+    /// The index and width of each column.
     pub(super) columns: Vec<(usize, usize)>,
 }
 
-/// What the cells of a column need.
+/// The widths that the cells of a column need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Need {
-    /// For the widest cell.
+    /// The width of the widest cell.
     pub(super) whole: usize,
-    /// For the longest word.
+    /// The width of the longest word.
     pub(super) word: usize,
 }
 
 impl Need {
-    /// Takes in another cell.
+    /// Includes another cell.
     pub(super) fn add(&mut self, text: &str, at_most: usize) {
         let word = text.split(' ').map(width).max().unwrap_or(0);
         self.whole = text.width().min(at_most).max(self.whole);
@@ -38,7 +37,7 @@ impl Need {
     }
 }
 
-/// Which columns stand beside each other, and how wide they are. Without a width all do.
+/// The columns on each line, with their widths. Without a terminal width all are on one line.
 pub(super) fn strips(needs: &[Need], width: Option<usize>) -> Vec<Strip> {
     let whole = needs.iter().map(|need| need.whole);
     let Some(width) = width.filter(|width| total(whole.clone()) > *width) else {
@@ -61,8 +60,8 @@ pub(super) fn strips(needs: &[Need], width: Option<usize>) -> Vec<Strip> {
     strips
 }
 
-/// Shares what is left of the width among the columns that need more than their longest word. Those that need
-/// least come first: a short name is not folded so that a long sentence has one line less.
+/// Distributes the remaining width to the columns that need more than their longest word, those that need least first:
+/// short names are not wrapped to save a line of a long sentence.
 fn widen(strip: &mut Strip, needs: &[Need], width: usize) {
     let used = strip.indent + total(strip.columns.iter().map(|(_, width)| *width));
     let mut left = width.saturating_sub(used);
@@ -84,7 +83,7 @@ fn total(widths: impl Iterator<Item = usize>) -> usize {
     sum + GAP * usize::saturating_sub(columns, 1)
 }
 
-/// A text in lines of a width, broken between words. A word that is longer stands on a line of its own.
+/// Wraps a text between words. A longer word gets its own line.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     if text.width() <= width {
         return vec![text.to_owned()];
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn table_that_fits_is_one_strip() {
+    fn fitting_table_is_one_strip() {
         let columns = vec![(0, 5), (1, 7)];
         let whole = vec![Strip { indent: 0, columns }];
         assert_eq!(strips(&needs(&["mnist", "Running"]), Some(14)), whole);
@@ -130,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn sentence_is_folded_before_a_name() {
+    fn long_sentence_is_folded_before_short_name() {
         let all = strips(&needs(&["mnist", "a b c d e f g h i j k l"]), Some(20));
         assert_eq!(all, [Strip { indent: 0, columns: vec![(0, 5), (1, 13)] }]);
     }
 
     #[test]
-    fn column_without_room_stands_below() {
+    fn column_without_room_moves_below() {
         let all = strips(&needs(&["trainjob", "a-long-name", "Running", "because"]), Some(24));
         let strip = |indent, columns: &[(usize, usize)]| Strip { indent, columns: columns.to_vec() };
         assert_eq!(all, [strip(0, &[(0, 8), (1, 11)]), strip(2, &[(2, 7), (3, 7)])]);
@@ -144,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_wider_than_the_terminal_but_for_a_longer_word(
+        fn only_long_words_exceed_terminal_width(
             cells in prop::collection::vec("([a-z]{1,9} ?){0,9}", 1..8), width in 1_usize..70,
         ) {
             let cells: Vec<&str> = cells.iter().map(|cell| cell.trim_end()).collect();

@@ -1,7 +1,7 @@
-//! A command's output and questions, rendered like kf's own.
+//! Renders a command's output and prompts like kf's own.
 //!
-//! What a command says on stderr has its name before it, so that nothing it says can pass for what kf says.
-//! stdout is the command's alone.
+//! A command's messages on stderr are prefixed with its name, so that they cannot pass for kf's. stdout is only
+//! for the command.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +13,10 @@ use kf_core::ui::{self as guest, Column, Format, Row, WidgetId};
 use super::terminal::SessionTerminal;
 use super::{LiveTable, Progress, Ui};
 
-/// The terminal as one command gets to use it.
+/// The terminal of one command.
 pub struct GuestUi {
     ui: Ui,
-    /// The command's.
+    /// The command's name.
     name: String,
     progress: BTreeMap<WidgetId, Progress>,
     tables: BTreeMap<WidgetId, LiveTable>,

@@ -1,32 +1,32 @@
-//! The last line of the terminal, which waits and questions share.
+//! The last line of the terminal, which progress and prompts share.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use super::{Ui, lock};
 
-/// What the last line of the terminal is taken by.
+/// The state of the last line of the terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     Free,
-    /// A wait, which goes before anything else is written.
-    Wait,
-    /// Something that stays, such as a question; what is written next starts below it.
-    Kept,
-    /// A session has the whole terminal, in raw mode.
-    Lent,
-    /// kf is leaving; nothing is drawn any more.
+    /// Progress, which is erased before anything else is written.
+    Progress,
+    /// Text that stays, such as a prompt. The next output starts below it.
+    Text,
+    /// A session has the terminal in raw mode.
+    Session,
+    /// kf is exiting. Nothing is drawn any more.
     Closed,
 }
 
 impl Ui {
-    /// Draws a wait, if it is the one that began last: several share one line.
-    pub(super) fn draw(&self, wait: u64, text: &str) {
+    /// Draws a progress line, if this progress started last: several share one line.
+    pub(super) fn draw(&self, id: u64, text: &str) {
         let mut line = lock(&self.shared.line);
-        let is_last = lock(&self.shared.waits).last() == Some(&wait);
-        if is_last && matches!(*line, Line::Free | Line::Wait) {
+        let is_last = lock(&self.shared.progresses).last() == Some(&id);
+        if is_last && matches!(*line, Line::Free | Line::Progress) {
             let _gone = lock(&self.shared.stderr).writer.write_all(format!("\r\x1b[2K{text}").as_bytes());
-            *line = Line::Wait;
+            *line = Line::Progress;
         }
     }
 
@@ -34,37 +34,37 @@ impl Ui {
         self.on_clear_line(|_| ());
     }
 
-    /// Writes where nothing is drawn meanwhile: a wait in the middle of it would stay there.
+    /// Writes on a clear line, without drawing progress in between.
     pub(super) fn on_clear_line<T>(&self, write: impl FnOnce(Line) -> T) -> T {
         let mut line = lock(&self.shared.line);
         self.clear(&mut line, Line::Free);
         write(*line)
     }
 
-    /// Leaves the terminal as a shell wants to find it. Nothing is drawn afterwards.
+    /// Clears the last line for the shell. Nothing is drawn afterwards.
     pub fn close(&self) {
         self.clear(&mut lock(&self.shared.line), Line::Closed);
     }
 
-    /// The terminal has written `^C` where the cursor was. It does so once: kf ends with it.
+    /// Keeps the `^C` that the terminal has printed at the cursor. This happens once: kf then ends.
     pub(super) fn keep_echo(&self) {
         let mut line = lock(&self.shared.line);
         if self.shared.stderr_terminal
             && *line == Line::Free
             && !self.shared.echo_kept.swap(true, Ordering::Relaxed)
         {
-            *line = Line::Kept;
+            *line = Line::Text;
         }
     }
 
     fn clear(&self, line: &mut Line, next: Line) {
         let end: &[u8] = match *line {
             Line::Closed => return,
-            Line::Lent if next != Line::Closed => return,
-            Line::Lent => b"",
+            Line::Session if next != Line::Closed => return,
+            Line::Session => b"",
             Line::Free => b"",
-            Line::Wait => b"\r\x1b[2K",
-            Line::Kept => b"\n",
+            Line::Progress => b"\r\x1b[2K",
+            Line::Text => b"\n",
         };
         if !end.is_empty() {
             let _gone = lock(&self.shared.stderr).writer.write_all(end);

@@ -1,8 +1,7 @@
-//! A table that changes while a person watches.
+//! A table that is updated while the user watches.
 //!
-//! On a terminal the lines are drawn again in their place. In a pipe, and in formats for
-//! programs, each row that is new or changed is printed once as a line of its own, as `kubectl
-//! get --watch` does.
+//! On a terminal the table is redrawn in place. In a pipe, and in formats for programs, each new or
+//! changed row is printed once, as by `kubectl get --watch`.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,11 +14,11 @@ use super::{Ui, table};
 pub struct LiveTable {
     ui: Ui,
     columns: Vec<Column>,
-    /// A digest of each row of the last update, by one of its name and of how many rows before it have that name:
-    /// those of several namespaces may. The rows themselves are not kept: their objects may be large.
+    /// A digest of each row of the last update, keyed by a digest of its name and of the number of earlier rows with
+    /// the same name, as from several namespaces. The rows are not kept, because their objects may be large.
     printed: HashMap<u64, u64>,
     titles_shown: bool,
-    /// Lines on the terminal that the next drawing replaces.
+    /// The number of lines that the next update replaces.
     drawn: usize,
 }
 
@@ -34,7 +33,7 @@ impl LiveTable {
         Self { ui, columns, printed: HashMap::new(), titles_shown: false, drawn: 0 }
     }
 
-    /// `rows` are all rows of the table now.
+    /// Shows `rows`, which are all rows of the table.
     pub fn update(&mut self, rows: &[Row]) -> io::Result<()> {
         match self.ui.format() {
             Format::Table | Format::Wide if self.ui.stdout_is_terminal() => {
@@ -75,9 +74,9 @@ impl LiveTable {
                 changed.iter().try_for_each(|row| self.ui.data(format!("{}\n", row.name).as_bytes()))?
             }
             Format::Table | Format::Wide => {
-                let look = self.ui.live_look(&self.columns);
+                let style = self.ui.live_table_style(&self.columns);
                 let mut hidden = usize::from(std::mem::replace(&mut self.titles_shown, true));
-                table::render(&self.columns, changed, look, |line| {
+                table::render(&self.columns, changed, style, |line| {
                     if hidden > 0 {
                         hidden -= 1;
                         return Ok(());

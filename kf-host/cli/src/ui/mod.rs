@@ -1,4 +1,4 @@
-//! How kf talks: data on stdout, talk on stderr, colour only where a person's eye should land.
+//! kf's output: data on stdout, messages on stderr, and colour only for what needs attention.
 
 pub mod browser;
 mod data;
@@ -7,13 +7,13 @@ mod fold;
 pub mod guest;
 mod line;
 mod live_table;
+mod messages;
 mod modes;
 mod progress;
 mod reporter;
+pub mod saved_terminal;
 mod sink;
 mod table;
-pub mod taken;
-mod talk;
 pub mod terminal;
 
 use std::io::{self, IsTerminal};
@@ -28,7 +28,7 @@ pub use live_table::LiveTable;
 pub use progress::Progress;
 use sink::Sink;
 
-/// What `--color` asks for.
+/// The value of `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ColorChoice {
     #[default]
@@ -37,14 +37,14 @@ pub enum ColorChoice {
     Never,
 }
 
-/// The person's terminal, or the pipes in its place. Clones talk to the same one.
+/// The user's terminal, or the pipes in its place. Clones share it.
 #[derive(Clone)]
 pub struct Ui {
     shared: Arc<Shared>,
     format: Format,
     stdout_color: bool,
     stderr_color: bool,
-    /// Errors are shown with their causes.
+    /// Whether errors are shown with their causes.
     verbose: bool,
 }
 
@@ -54,18 +54,18 @@ struct Shared {
     stdout: Mutex<Stdout>,
     stderr: Mutex<Sink<io::Stderr>>,
     line: Mutex<Line>,
-    /// The waits that have begun and not ended, the last of which is shown.
-    waits: Mutex<Vec<u64>>,
+    /// The ids of the active progresses. The last one is shown.
+    progresses: Mutex<Vec<u64>>,
     stdout_terminal: bool,
     stderr_terminal: bool,
-    /// An echo of Ctrl-C was seen to.
+    /// Whether an echo of Ctrl-C was kept.
     echo_kept: AtomicBool,
     stdin_terminal: bool,
-    /// Nobody is there to be told or asked anything.
-    mute: bool,
-    /// A column that only `-o wide` shows was shown.
+    /// No messages and no prompts.
+    silent: bool,
+    /// Whether a column of `-o wide` was shown.
     shown_wide: AtomicBool,
-    /// A document was printed.
+    /// Whether a document was printed.
     shown_document: AtomicBool,
 }
 
@@ -75,17 +75,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Ui {
     pub fn new(color: ColorChoice, format: Format) -> Self {
-        Self::made(color, format, false)
+        Self::build(color, format, false)
     }
 
-    /// For a shell that completes: it reads candidates, so kf says nothing and asks nothing.
-    pub fn mute() -> Self {
-        Self::made(ColorChoice::Never, Format::Table, true)
+    /// Without messages and prompts, for completion: the shell reads the output.
+    pub fn silent() -> Self {
+        Self::build(ColorChoice::Never, Format::Table, true)
     }
 
-    fn made(color: ColorChoice, format: Format, mute: bool) -> Self {
-        let stdout_terminal = !mute && io::stdout().is_terminal();
-        let stderr_terminal = !mute && io::stderr().is_terminal();
+    fn build(color: ColorChoice, format: Format, silent: bool) -> Self {
+        let stdout_terminal = !silent && io::stdout().is_terminal();
+        let stderr_terminal = !silent && io::stderr().is_terminal();
         let auto = color == ColorChoice::Auto && env::var(env::NO_COLOR).is_none() && !env::dumb_terminal();
         let colored = |terminal: bool| color == ColorChoice::Always || (auto && terminal);
         Self {
@@ -96,12 +96,12 @@ impl Ui {
                 )),
                 stderr: Mutex::new(Sink::new(io::stderr(), stderr_terminal)),
                 line: Mutex::new(Line::Free),
-                waits: Mutex::default(),
+                progresses: Mutex::default(),
                 stdout_terminal,
                 stderr_terminal,
                 echo_kept: AtomicBool::new(false),
-                stdin_terminal: !mute && io::stdin().is_terminal(),
-                mute,
+                stdin_terminal: !silent && io::stdin().is_terminal(),
+                silent,
                 shown_wide: AtomicBool::new(false),
                 shown_document: AtomicBool::new(false),
             }),
@@ -112,7 +112,7 @@ impl Ui {
         }
     }
 
-    /// The same terminal with what a command line settled.
+    /// The same terminal with the options of a command line.
     pub fn with(&self, color: ColorChoice, format: Format, verbose: bool) -> Self {
         let mut ui = Self { format, verbose, ..self.clone() };
         if color != ColorChoice::Auto {
@@ -126,13 +126,13 @@ impl Ui {
         self.format
     }
 
-    /// Whether somebody can be asked.
+    /// Whether the user can be prompted.
     pub fn interactive(&self) -> bool {
         self.shared.stdin_terminal && self.shared.stderr_terminal
     }
 
-    pub fn is_mute(&self) -> bool {
-        self.shared.mute
+    pub fn is_silent(&self) -> bool {
+        self.shared.silent
     }
 
     /// Whether data is shown in colour.
@@ -144,17 +144,17 @@ impl Ui {
         self.shared.stdout_terminal
     }
 
-    /// How wide the terminal is that talk goes to; none if there is none, or it does not say.
-    pub fn talk_columns(&self) -> Option<usize> {
+    /// The width of the terminal on stderr; none if there is no terminal, or it reports none.
+    pub fn stderr_columns(&self) -> Option<usize> {
         self.shared.stderr_terminal.then(|| progress::columns(rustix::stdio::stderr())).flatten()
     }
 
-    /// The same of data.
-    pub fn data_columns(&self) -> Option<usize> {
+    /// The same for stdout.
+    pub fn stdout_columns(&self) -> Option<usize> {
         self.shared.stdout_terminal.then(|| progress::columns(rustix::stdio::stdout())).flatten()
     }
 
-    /// A wait, shown after 300 ms and only to a person.
+    /// Shows progress, after 300 ms and only on a terminal.
     pub fn progress(&self, label: &str, total: Option<u64>) -> Progress {
         Progress::start(self.clone(), label, total)
     }

@@ -1,14 +1,13 @@
-//! What programs in a terminal session leave switched on, and how it is switched off.
+//! Resets the terminal modes that programs in a session may leave set.
 //!
-//! A program that ends in order switches off what it switched on; one that is left, killed or hostile does
-//! not, and then clicks type, keys come in another encoding, or there is no cursor. Colours of the palette
-//! stay as they are, because shells set them too.
+//! A program that is detached, killed or hostile does not reset its modes. Clicks then insert text, keys are
+//! encoded differently, or the cursor is hidden. The colour palette is not reset, because shells set it too.
 
-/// Keeps the window's title.
+/// Saves the window's title.
 pub const ENTER: &[u8] = b"\x1b[22;0t";
 
-/// Ends what is unfinished, and switches off what a program may have switched on. Terminals pass over what
-/// they do not know.
+/// Ends unfinished sequences, resets all modes and restores the title. Terminals ignore what they do not
+/// support.
 pub const LEAVE: &[u8] = b"\x18\x1b\\\
     \x1b[?2026l\
     \x1b7\x1b[?1049l\

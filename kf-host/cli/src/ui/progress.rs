@@ -1,4 +1,4 @@
-//! One line that says what is waited for and for how long. Of several waits the last that began is shown.
+//! A line that shows progress: what kf is waiting for, and for how long. Of several, the last one started is shown.
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +10,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{Ui, escape, lock};
 
-/// Waits shorter than this are not shown.
-const PATIENCE: Duration = Duration::from_millis(300);
+const SHOW_AFTER: Duration = Duration::from_millis(300);
 const FRAME: Duration = Duration::from_millis(100);
 const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const BAR_CELLS: u64 = 24;
@@ -22,11 +21,11 @@ struct State {
     ended: bool,
 }
 
-/// Ends, and takes its line away, when dropped.
+/// Shows progress until it is dropped, which erases the line.
 pub struct Progress {
     ui: Ui,
-    /// Its place among the waits.
-    wait: u64,
+    /// Its id among the active progresses.
+    id: u64,
     shared: Arc<(Mutex<State>, Condvar)>,
     drawer: Option<JoinHandle<()>>,
 }
@@ -37,17 +36,17 @@ impl Progress {
             Mutex::new(State { label: escape::line(label), done: 0, ended: false }),
             Condvar::new(),
         ));
-        static BEGUN: AtomicU64 = AtomicU64::new(0);
-        let wait = BEGUN.fetch_add(1, Ordering::Relaxed);
-        lock(&ui.shared.waits).push(wait);
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        lock(&ui.shared.progresses).push(id);
         let drawer = ui.shows_progress().then(|| {
             let (ui, shared) = (ui.clone(), Arc::clone(&shared));
-            std::thread::spawn(move || draw(&ui, wait, &shared, total))
+            std::thread::spawn(move || draw(&ui, id, &shared, total))
         });
-        Self { ui, wait, shared, drawer }
+        Self { ui, id, shared, drawer }
     }
 
-    /// What is waited for now, and how far it is.
+    /// Sets the label and the amount done.
     pub fn set(&self, label: &str, done: u64) {
         let mut state = lock(&self.shared.0);
         state.label = escape::line(label);
@@ -57,7 +56,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        lock(&self.ui.shared.waits).retain(|wait| *wait != self.wait);
+        lock(&self.ui.shared.progresses).retain(|id| *id != self.id);
         lock(&self.shared.0).ended = true;
         self.shared.1.notify_all();
         if let Some(drawer) = self.drawer.take() {
@@ -66,9 +65,9 @@ impl Drop for Progress {
     }
 }
 
-fn draw(ui: &Ui, wait: u64, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
+fn draw(ui: &Ui, id: u64, shared: &(Mutex<State>, Condvar), total: Option<u64>) {
     let started = Instant::now();
-    let mut pause = PATIENCE;
+    let mut pause = SHOW_AFTER;
     for frame in FRAMES.iter().cycle() {
         let waited = shared.1.wait_timeout_while(lock(&shared.0), pause, |state| !state.ended);
         let (state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -76,7 +75,7 @@ fn draw(ui: &Ui, wait: u64, shared: &(Mutex<State>, Condvar), total: Option<u64>
             break;
         }
         let line = line(frame, &state, total, started.elapsed());
-        ui.draw(wait, &fitted(&line, ui.talk_columns().unwrap_or(usize::MAX)));
+        ui.draw(id, &fitted(&line, ui.stderr_columns().unwrap_or(usize::MAX)));
         pause = FRAME;
     }
     ui.erase();
@@ -94,13 +93,13 @@ fn line(frame: &str, state: &State, total: Option<u64>, waited: Duration) -> Str
     }
 }
 
-/// How wide a terminal is; none if it does not say.
+/// The width of a terminal; none if it reports none.
 pub(super) fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(terminal);
     size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// The line, cut to fit: what runs over into the next is not taken away with it, and would stay.
+/// The line, cut to the width: only one line is erased later.
 fn fitted(line: &str, columns: usize) -> String {
     if line.width() < columns {
         return line.to_owned();
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_keeps_to_its_line() {
+    fn long_progress_label_is_cut_to_one_line() {
         assert_eq!(fitted("⠋ waiting, 3 s", 80), "⠋ waiting, 3 s");
         assert_eq!(fitted("⠋ waiting, 3 s", usize::MAX), "⠋ waiting, 3 s");
         for label in ["x".repeat(1000), "漢".repeat(1000), "e\u{301}".repeat(1000)] {
@@ -133,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_never_runs_over_its_end() {
+    fn progress_bar_never_exceeds_its_width() {
         let state = State { label: "fetching".into(), done: 9, ended: false };
         let bar = line("⠋", &state, Some(3), Duration::ZERO);
         assert_eq!(bar, format!("{} 100 % fetching", "━".repeat(24)));
     }
 
     #[test]
-    fn a_wait_of_unknown_length_says_for_how_long() {
+    fn progress_without_total_shows_elapsed_seconds() {
         let state = State { label: "waiting for pods".into(), done: 0, ended: false };
         assert_eq!(line("⠋", &state, None, Duration::from_secs(12)), "⠋ waiting for pods, 12 s");
     }

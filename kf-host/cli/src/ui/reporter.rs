@@ -1,4 +1,4 @@
-//! What other packages have to tell while they work.
+//! Shows the progress and warnings of other crates.
 
 use kf_command::reporter::{Reporter, Step};
 

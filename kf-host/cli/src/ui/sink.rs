@@ -1,16 +1,15 @@
-//! A stream, and what may be in it.
+//! Output streams, filtered if they are terminals.
 
 use std::io::{self, Write};
 
 use super::escape::EscapeFilter;
 
-/// How much is filtered at once, in bytes.
-const PIECE_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// Where a byte goes and what may be in it.
+/// A writer with a filter.
 pub(super) struct Sink<W> {
     pub(super) writer: W,
-    /// Set when a terminal reads along.
+    /// Set if the writer is a terminal.
     filter: Option<EscapeFilter>,
     scratch: Vec<u8>,
 }
@@ -20,15 +19,15 @@ impl<W: Write> Sink<W> {
         Self { writer, filter: terminal.then(EscapeFilter::default), scratch: Vec::new() }
     }
 
-    /// Text of unknown origin.
+    /// Writes text of untrusted origin.
     pub(super) fn write_foreign(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.filter {
             None => self.writer.write_all(bytes),
             Some(filter) => {
-                // In pieces: what is shown of broken text is three times as long.
-                for piece in bytes.chunks(PIECE_BYTES) {
+                // In chunks, because replacing invalid UTF-8 triples the length.
+                for chunk in bytes.chunks(CHUNK_BYTES) {
                     self.scratch.clear();
-                    filter.feed(piece, &mut self.scratch);
+                    filter.feed(chunk, &mut self.scratch);
                     self.writer.write_all(&self.scratch)?;
                 }
                 self.writer.flush()

@@ -1,4 +1,4 @@
-//! Rows for people: aligned columns, two spaces apart, nothing cut off. On a terminal that is too narrow they are
+//! Tables for users: aligned columns, two spaces apart, never truncated. On a narrow terminal they are
 //! [folded](super::fold).
 
 use std::io;
@@ -10,13 +10,13 @@ use unicode_width::UnicodeWidthStr;
 use super::escape;
 use super::fold::{GAP, Need, Strip, strips, wrapped};
 
-/// How a table is shown.
+/// How to render a table.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
-    /// With the columns of `-o wide`.
+pub struct TableStyle {
+    /// Includes the columns of `-o wide`.
     pub wide: bool,
     pub color: bool,
-    /// How wide the terminal is; none where no terminal is.
+    /// The width of the terminal; none without a terminal.
     pub width: Option<usize>,
 }
 
@@ -30,37 +30,37 @@ pub fn style(tone: Tone) -> Style {
     }
 }
 
-/// The widest a column is made so that the next one is aligned. A wider cell moves the rest of its own line
-/// only: otherwise one long cell would make every line as long.
-const MAX_ALIGNED: usize = 200;
+/// The maximum width that columns are padded to. A wider cell shifts only the rest of its own line; otherwise one long
+/// cell would make every line as long.
+const MAX_ALIGNED_WIDTH: usize = 200;
 
-/// Hands on the lines of a table one by one, its titles first. Not all of them are in memory at once.
+/// Calls `line` for each line of a table, titles first. The lines are not all in memory at once.
 pub fn render<'r>(
     columns: &[Column],
     rows: impl IntoIterator<Item = &'r Row, IntoIter: Clone>,
-    look: Look,
+    options: TableStyle,
     mut line: impl FnMut(String) -> io::Result<()>,
 ) -> io::Result<()> {
     let rows = rows.into_iter();
     let titles: Vec<Cell> = columns.iter().map(|column| Cell::from(column.title.as_str())).collect();
-    let shown = |index: &usize| look.wide || columns.get(*index).is_some_and(|column| !column.wide);
+    let shown = |index: &usize| options.wide || columns.get(*index).is_some_and(|column| !column.wide);
     let columns: Vec<usize> = (0..columns.len()).filter(shown).collect();
     let lines = || std::iter::once(titles.as_slice()).chain(rows.clone().map(|row| row.cells.as_slice()));
     let mut needs = vec![Need::default(); columns.len()];
     for cells in lines() {
         for (need, column) in needs.iter_mut().zip(&columns) {
             let text = cells.get(*column).map_or("", |cell| cell.text.as_str());
-            need.add(&escape::line(text), MAX_ALIGNED);
+            need.add(&escape::line(text), MAX_ALIGNED_WIDTH);
         }
     }
-    let strips = strips(&needs, look.width);
+    let strips = strips(&needs, options.width);
     for cells in lines() {
         let kept = columns.iter().filter_map(|column| cells.get(*column));
         let kept = kept.map(|cell| Cell { text: escape::line(&cell.text), tone: cell.tone });
         let kept: Vec<Cell> = kept.collect();
         for (number, strip) in strips.iter().enumerate() {
-            for text in folded(&kept, strip, look) {
-                // A line below the others says nothing if it is empty.
+            for text in folded(&kept, strip, options) {
+                // Empty lines of columns below the others are skipped.
                 if number == 0 || !text.is_empty() {
                     line(text)?;
                 }
@@ -70,12 +70,12 @@ pub fn render<'r>(
     Ok(())
 }
 
-/// The cells of a strip: one line, or several where they are wider than their columns.
-fn folded(cells: &[Cell], strip: &Strip, look: Look) -> Vec<String> {
+/// The lines of the cells of a strip, wrapped to their columns.
+fn folded(cells: &[Cell], strip: &Strip, options: TableStyle) -> Vec<String> {
     let own = strip.columns.iter().filter_map(|(column, width)| Some((cells.get(*column)?, *width)));
     let (own, widths): (Vec<&Cell>, Vec<usize>) = own.unzip();
-    if look.width.is_none() {
-        return vec![aligned(&own, &widths, 0, look.color)];
+    if options.width.is_none() {
+        return vec![aligned(&own, &widths, 0, options.color)];
     }
     let pieces = own.iter().zip(&widths).map(|(cell, width)| wrapped(&cell.text, *width));
     let pieces: Vec<Vec<String>> = pieces.collect();
@@ -86,7 +86,7 @@ fn folded(cells: &[Cell], strip: &Strip, look: Look) -> Vec<String> {
             tone: cell.tone,
         };
         let cells: Vec<Cell> = own.iter().zip(&pieces).map(piece).collect();
-        aligned(&cells.iter().collect::<Vec<_>>(), &widths, strip.indent, look.color)
+        aligned(&cells.iter().collect::<Vec<_>>(), &widths, strip.indent, options.color)
     };
     (0..height).map(line).collect()
 }
@@ -110,24 +110,24 @@ fn painted(cell: &Cell, color: bool) -> String {
     if color && style != Style::new() { format!("{style}{}{style:#}", cell.text) } else { cell.text.clone() }
 }
 
-/// Hands on the lines of one thing: title, value.
+/// Calls `line` for each line of a record: title, value.
 pub fn render_record(
     fields: &[Column],
     value: &Row,
-    look: Look,
+    options: TableStyle,
     mut line: impl FnMut(String) -> io::Result<()>,
 ) -> io::Result<()> {
-    let kept = fields.iter().zip(&value.cells).filter(|(field, _)| look.wide || !field.wide);
+    let kept = fields.iter().zip(&value.cells).filter(|(field, _)| options.wide || !field.wide);
     let width = kept.clone().map(|(field, _)| escape::line(&field.title).width()).max();
-    let titles = width.unwrap_or(0).min(MAX_ALIGNED);
+    let titles = width.unwrap_or(0).min(MAX_ALIGNED_WIDTH);
     for (field, cell) in kept {
         let title = Cell::from(escape::line(&field.title));
         let cells = [title, Cell { text: escape::line(&cell.text), tone: cell.tone }];
         let mut need = Need::default();
         need.add(&escape::line(&cell.text), usize::MAX);
         let needs = [Need { whole: titles, word: titles }, need];
-        for strip in strips(&needs, look.width) {
-            folded(&cells, &strip, look).into_iter().try_for_each(&mut line)?;
+        for strip in strips(&needs, options.width) {
+            folded(&cells, &strip, options).into_iter().try_for_each(&mut line)?;
         }
     }
     Ok(())
@@ -143,7 +143,7 @@ mod tests {
             lines.push(line);
             Ok(())
         };
-        render(columns, rows, Look { wide, ..Look::default() }, keep).unwrap();
+        render(columns, rows, TableStyle { wide, ..TableStyle::default() }, keep).unwrap();
         lines
     }
 
@@ -153,7 +153,7 @@ mod tests {
             lines.push(line);
             Ok(())
         };
-        render_record(fields, value, Look::default(), keep).unwrap();
+        render_record(fields, value, TableStyle::default(), keep).unwrap();
         lines
     }
 
@@ -163,12 +163,12 @@ mod tests {
             lines.push(line);
             Ok(())
         };
-        render(columns, rows, Look { width: Some(width), ..Look::default() }, keep).unwrap();
+        render(columns, rows, TableStyle { width: Some(width), ..TableStyle::default() }, keep).unwrap();
         lines
     }
 
     #[test]
-    fn narrow_terminal_folds_by_column_and_never_inside_a_word() {
+    fn narrow_terminal_folds_columns_between_words() {
         let columns = ["KIND", "NAME", "STATE", "READY", "AGE", "WHY"].map(Column::new);
         let why = "ImagePullBackOff: registry.example.com/team/mnist-training:2026-11 is not there, or you may not pull it";
         let rows = [
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_lines_end_clean() {
+    fn columns_are_aligned_without_trailing_spaces() {
         let columns = [Column::new("NAME"), Column::new("STATE"), Column::new("WHY")];
         let rows = [row(&["mnist", "Running", ""]), row(&["漢字", "Failed", "exit 3"])];
         assert_eq!(
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_columns_show_only_when_asked_for() {
+    fn wide_columns_are_shown_only_with_wide_output() {
         let columns = [Column::new("NAME"), Column { title: "NODE".into(), wide: true }];
         let rows = [row(&["a", "n1"])];
         assert_eq!(table(&columns, &rows, false), ["NAME", "a"]);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_a_cell_nor_a_title_can_break_its_line() {
+    fn line_ends_in_cells_and_titles_become_spaces() {
         let hostile = "a\nerror: fake\x1b[2J";
         let (titles, cells) = ([Column::new(hostile)], row(&[hostile]));
         let shown = "a error: fake";
@@ -225,9 +225,9 @@ mod tests {
         assert_eq!(record(&titles, &cells), [format!("{shown}  {shown}")]);
     }
 
-    /// A thousand rows beside one wide cell would otherwise take a thousand times its width.
+    /// Otherwise a thousand rows next to one wide cell would take a thousand times its width.
     #[test]
-    fn wide_cell_does_not_widen_the_other_lines() {
+    fn wide_cell_does_not_widen_other_lines() {
         let columns = [Column::new("NAME"), Column::new("WHY")];
         let wide = "x".repeat(10_000);
         let lines = table(&columns, &[row(&[&wide, "a"]), row(&["short", "b"])], false);

@@ -1,9 +1,8 @@
-//! The terminal while a session has it.
+//! The terminal during a session.
 //!
-//! In raw mode the terminal hands on every key and draws nothing by itself. A process that dies
-//! so leaves a terminal in which a person cannot even see what they type. So the settings from
-//! before are kept for the whole process, and put back by whatever comes first: the end of the
-//! session, the end of kf, a panic, or a signal.
+//! In raw mode the terminal passes on every key and does not echo. If kf ended in this mode, users
+//! would not see what they type. So the original settings are saved globally, and restored at the
+//! end of the session, at exit, on a panic and on a signal.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,35 +17,33 @@ use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetatt
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::line::Line;
-use super::taken::{Taken, draw, restore, taken};
+use super::saved_terminal::{SavedTerminal, restore, saved, write_sequences};
 use super::{Ui, browser, lock, modes};
-use crate::leave;
+use crate::shutdown;
 
-/// Bytes read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// Chunks read ahead of the container.
-const AHEAD: usize = 2;
+const MAX_CHUNKS_AHEAD: usize = 2;
 
-/// How long an orderly end may take once a signal has asked for it.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// The time limit of an orderly exit after a signal.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Takes the terminal until dropped.
+/// Keeps the terminal in raw mode until it is dropped.
 struct Raw(Ui);
 
 impl Raw {
     fn take(ui: &Ui) -> io::Result<Self> {
         static GUARDS: Once = Once::new();
-        GUARDS.call_once(|| guard(ui));
-        let before = tcgetattr(rustix::stdio::stdin())?;
-        let mut raw = before.clone();
+        GUARDS.call_once(|| restore_on_exit(ui));
+        let original = tcgetattr(rustix::stdio::stdin())?;
+        let mut raw = original.clone();
         raw.make_raw();
-        *taken() = Some(Taken { before, raw: raw.clone() });
+        *saved() = Some(SavedTerminal { original, raw: raw.clone() });
         let guard = Self(ui.clone());
         ui.erase();
-        *lock(&ui.shared.line) = Line::Lent;
+        *lock(&ui.shared.line) = Line::Session;
         tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)?;
-        draw(modes::ENTER);
+        write_sequences(modes::ENTER);
         Ok(guard)
     }
 }
@@ -55,14 +52,14 @@ impl Drop for Raw {
     fn drop(&mut self) {
         restore();
         let mut line = lock(&self.0.shared.line);
-        if *line == Line::Lent {
+        if *line == Line::Session {
             *line = Line::Free;
         }
     }
 }
 
-/// Whatever may end the process from now on gives the terminal back first.
-fn guard(ui: &Ui) {
+/// Restores the terminal on panics and signals from now on.
+fn restore_on_exit(ui: &Ui) {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         restore();
@@ -80,51 +77,51 @@ fn guard(ui: &Ui) {
         if let Some(number) = number {
             restore();
             let code = kf_core::exit::killed_by(number);
-            // Whoever writes to a pipe that nobody reads holds what an orderly end waits for.
+            // The orderly exit waits for a lock that may be held by a blocked write to a pipe.
             let late = move || {
-                std::thread::sleep(PATIENCE);
-                leave::gone(code)
+                std::thread::sleep(EXIT_TIMEOUT);
+                shutdown::exit_process(code)
             };
             let _thread = std::thread::Builder::new().name("late".to_owned()).spawn(late);
-            leave::leave(&ui, code);
+            shutdown::exit(&ui, code);
         }
     };
-    // Without the thread a signal still ends kf, only less tidily.
+    // Without the thread a signal still ends kf, but the terminal is not restored.
     let _thread = std::thread::Builder::new().name("signals".to_owned()).spawn(watching);
-    // A signal that came between would leave the terminal raw.
+    // Raw mode must not start before the signals are caught.
     let _failed = is_caught.recv();
 }
 
-/// The signals that end the process, and the one that lets it go on after a stop.
+/// The signals that end the process, and the one that resumes it.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
     quit: Signal,
-    goes_on: Signal,
+    resume: Signal,
 }
 
 impl Signals {
-    /// Catches them from now on.
+    /// Starts to catch the signals.
     fn catch() -> io::Result<Self> {
         const SIGCONT: i32 = 18;
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
-            goes_on: signal(SignalKind::from_raw(SIGCONT))?,
+            resume: signal(SignalKind::from_raw(SIGCONT))?,
         })
     }
 
-    /// Waits for one that ends the process; its number. After a stop the terminal is taken again: shells give a
-    /// job its terminal back as they have it.
+    /// Waits for a signal that ends the process, and returns its number. Raw mode is set again when the process is
+    /// resumed, because shells resume a job with their own terminal settings.
     async fn ending(mut self) -> u8 {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => return 1,
                 _ = self.terminate.recv() => return 15,
                 _ = self.quit.recv() => return 3,
-                _ = self.goes_on.recv() => {
-                    if let Some(Taken { raw, .. }) = &*taken() {
+                _ = self.resume.recv() => {
+                    if let Some(SavedTerminal { raw, .. }) = &*saved() {
                         let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, raw);
                     }
                 }
@@ -133,7 +130,7 @@ impl Signals {
     }
 }
 
-/// stdin, stdout and stderr, for the sandbox to join sessions to.
+/// stdin, stdout and stderr, which the sandbox connects to sessions.
 pub struct SessionTerminal(pub Ui);
 
 impl Terminal for SessionTerminal {
@@ -153,11 +150,11 @@ impl Terminal for SessionTerminal {
     }
 
     fn input(&self) -> io::Result<Input> {
-        let (stopped, held) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let (sender, mut chunks) = tokio::sync::mpsc::channel(AHEAD);
+        let (stopped, guard) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (sender, mut chunks) = tokio::sync::mpsc::channel(MAX_CHUNKS_AHEAD);
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(&stopped, &sender))?;
         let chunks = futures_util::stream::poll_fn(move |context| chunks.poll_recv(context));
-        Ok(Input { chunks: Box::pin(chunks), held: Box::new(held) })
+        Ok(Input { chunks: Box::pin(chunks), held: Box::new(guard) })
     }
 
     fn write(&self, stream: Stream, raw: bool, data: &[u8]) -> io::Result<()> {
@@ -172,11 +169,11 @@ impl Terminal for SessionTerminal {
     }
 }
 
-/// Reads until the end of input, or until the other end of `stopped` is dropped: what is typed
-/// after a session belongs to whoever comes next.
+/// Reads until the end of input, or until the other end of `stopped` is dropped: input after the session is for
+/// another reader.
 fn read(stopped: &OwnedFd, sender: &tokio::sync::mpsc::Sender<io::Result<Vec<u8>>>) {
     let stdin = rustix::stdio::stdin();
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
         match poll(&mut waiting, None) {

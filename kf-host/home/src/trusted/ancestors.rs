@@ -1,7 +1,7 @@
-//! The way down to kf's own directory.
+//! Resolves the path to kf's own directory.
 //!
-//! It begins at `/` and looks at one directory after the other. Each was found in one that nobody else could
-//! change, so what was seen of it stays true, and a path serves as well as an open directory would.
+//! It starts at `/` and checks each directory in turn. Each is in a directory that no other user can change, so the
+//! checks stay valid, and paths are as safe as open directories.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -12,51 +12,51 @@ use rustix::io::Errno;
 use super::rules::{Ancestor, Place, Trust, Unsafe, kind};
 use crate::error::{Error, Result};
 
-/// As many as the kernel follows.
+/// The limit of the kernel.
 const MAX_LINKS: usize = 40;
 
-/// What the last name of a path may be.
+/// How the last component of a path is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Last {
-    /// A link, which is followed.
-    MayBeLink,
-    /// Whatever it is, it is left to be opened.
+pub(super) enum LastComponent {
+    /// A link is followed.
+    FollowLink,
+    /// It is not resolved.
     Unresolved,
 }
 
-/// Follows a path whose every directory is safe, and gives it without links; `None` where there is nothing.
+/// Resolves links in a path and checks every directory; `None` if it does not exist.
 ///
-/// What the last name stands for is not looked at, but for a link that is to be followed.
-pub(super) fn resolve(path: &Path, trust: Trust, last: Last) -> Result<Option<PathBuf>> {
+/// The last component is not checked, except for a link that is followed.
+pub(super) fn resolve(path: &Path, trust: Trust, last: LastComponent) -> Result<Option<PathBuf>> {
     let absolute = std::path::absolute(path)?;
     let mut at = PathBuf::from("/");
-    let Some(root) = look(&at)? else { return Ok(None) };
+    let Some(root) = lstat(&at)? else { return Ok(None) };
     let system = root.st_uid;
-    let judge = |path: &Path, stat: &Stat| {
+    let check = |path: &Path, stat: &Stat| {
         trust
-            .ancestor(stat, Place::Path(path), system)
+            .check_ancestor(stat, Place::Path(path), system)
             .map_err(|reason| Error::UnsafePath { path: path.to_owned(), reason })
     };
-    let mut directory = judge(&at, &root)?;
-    let mut names = Vec::new();
-    push(&mut names, &absolute);
+    let mut directory = check(&at, &root)?;
+    let mut pending = Vec::new();
+    push_components(&mut pending, &absolute);
     let mut links = 0;
-    while let Some(name) = names.pop() {
+    while let Some(name) = pending.pop() {
         if name == ".." {
             at.pop();
-            let Some(stat) = look(&at)? else { return Ok(None) };
-            directory = judge(&at, &stat)?;
+            let Some(stat) = lstat(&at)? else { return Ok(None) };
+            directory = check(&at, &stat)?;
             continue;
         }
         at.push(&name);
-        let is_last = names.is_empty();
-        if is_last && last == Last::Unresolved {
+        let is_last = pending.is_empty();
+        if is_last && last == LastComponent::Unresolved {
             return Ok(Some(at));
         }
-        let Some(stat) = look(&at)? else { return Ok(None) };
+        let Some(stat) = lstat(&at)? else { return Ok(None) };
         if kind(&stat) == FileType::Symlink {
             if directory == Ancestor::Sticky {
-                trust.owner(&stat).map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
+                trust.check_owner(&stat).map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
             }
             links += 1;
             if links > MAX_LINKS {
@@ -66,13 +66,13 @@ pub(super) fn resolve(path: &Path, trust: Trust, last: Last) -> Result<Option<Pa
             at.pop();
             if target.is_absolute() {
                 at = PathBuf::from("/");
-                directory = judge(&at, &root)?;
+                directory = check(&at, &root)?;
             }
-            push(&mut names, &target);
+            push_components(&mut pending, &target);
         } else if is_last {
             return Ok(Some(at));
         } else if kind(&stat) == FileType::Directory {
-            directory = judge(&at, &stat)?;
+            directory = check(&at, &stat)?;
         } else {
             return Ok(None);
         }
@@ -80,20 +80,20 @@ pub(super) fn resolve(path: &Path, trust: Trust, last: Last) -> Result<Option<Pa
     Ok(Some(at))
 }
 
-/// The names of a path, the first one on top.
-fn push(names: &mut Vec<OsString>, path: &Path) {
-    let before = names.len();
-    names.extend(path.components().filter_map(|component| match component {
+/// Pushes the components of a path in reverse, so that the first is popped first.
+fn push_components(pending: &mut Vec<OsString>, path: &Path) {
+    let before = pending.len();
+    pending.extend(path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     }));
-    if let Some(new) = names.get_mut(before..) {
+    if let Some(new) = pending.get_mut(before..) {
         new.reverse();
     }
 }
 
-fn look(path: &Path) -> Result<Option<Stat>> {
+fn lstat(path: &Path) -> Result<Option<Stat>> {
     match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

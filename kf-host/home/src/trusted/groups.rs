@@ -1,35 +1,35 @@
-//! Groups that nobody but their user is in.
+//! Private groups: groups whose only members are the user and root.
 //!
-//! Many systems give each user a group of the user's own and a umask of 002, so that directories have mode 0775 and
-//! still nobody else can write to them. Containers do the same with a group such as `users`. sshd refuses such
-//! a home, unless Debian built it; Debian's asks for the members of the group, and so does this.
+//! Many systems give each user their own group and a umask of 002, so that directories have mode 0775 and no other user
+//! can write to them. Containers do the same with a group such as `users`. sshd refuses such a home directory, except
+//! Debian's, which checks the members of the group, as this module does.
 //!
-//! A group is private if `/etc/group` has it, and neither it nor `/etc/passwd` puts anybody but the user and root in it.
-//! Members that only a directory service knows (LDAP, SSSD) are in neither file. So where `nsswitch.conf` names one,
-//! a group is private only if it is named like the user, whose account is local and has it as its own group, or
-//! if it is root's. In that some systems put accounts of their own, such as `halt`, which count as root. Whatever cannot be
-//! read makes no group private.
+//! A group is private if it is in `/etc/group`, and neither this file nor `/etc/passwd` has members other than the user
+//! and root. Members from a directory service (LDAP, SSSD) are in neither file. So if `nsswitch.conf` configures one, a
+//! group is private only if it is root's, or if it is the primary group of the user's local account and has the same
+//! name. Some systems put their own accounts, such as `halt`, in root's group; these count as root. If the files cannot
+//! be read, no group is private.
 
 use std::io::Read as _;
 use std::sync::OnceLock;
 
-/// Below it are the accounts that the system itself comes with.
+/// Accounts below it belong to the system.
 const FIRST_UID: u32 = 100;
 
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Sources of users and groups that are files of this machine or have no people in them.
+/// Sources of accounts that are local files or contain no human users.
 const LOCAL_SOURCES: [&str; 4] = ["files", "systemd", "altfiles", "mymachines"];
 
-/// The files that say who is in which group.
+/// The contents of the files that define the members of groups.
 struct Accounts {
     passwd: String,
     group: String,
-    /// There need not be one: then the files are all there is.
+    /// Empty if the file does not exist: then all accounts are local.
     nsswitch: String,
 }
 
-/// Whether only `user` and root can use the permissions of group `gid`.
+/// Whether `user` and root are the only members of group `gid`.
 pub(super) fn is_private(gid: u32, user: u32) -> bool {
     static ACCOUNTS: OnceLock<Option<Accounts>> = OnceLock::new();
     let accounts = ACCOUNTS.get_or_init(|| {
@@ -82,7 +82,7 @@ impl Accounts {
             ["passwd", "group", "initgroups"].contains(&database.trim()).then_some(sources)
         });
         let mut sources = databases.flat_map(|sources| sources.split_whitespace());
-        // `[NOTFOUND=return]` is no source.
+        // `[NOTFOUND=return]` is not a source.
         sources.all(|source| source.starts_with('[') || LOCAL_SOURCES.contains(&source))
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_directory_service_only_the_users_own_group_is_private() {
+    fn with_directory_service_only_own_group_is_private() {
         for nsswitch in ["passwd: files sss\n", "group: files ldap\n", "passwd:\tcompat\n", "initgroups: sss"]
         {
             let accounts = Accounts { nsswitch: nsswitch.into(), ..accounts() };
@@ -134,17 +134,17 @@ mod tests {
             assert!(!accounts.is_private(2001, ALICE), "{nsswitch}");
         }
         let accounts = Accounts { nsswitch: String::new(), ..accounts() };
-        assert!(accounts.is_private(2001, ALICE), "without the file there are the files alone");
+        assert!(accounts.is_private(2001, ALICE), "without nsswitch.conf all accounts are local");
     }
 
     #[test]
-    fn user_without_an_account_has_only_groups_without_members() {
+    fn user_without_account_trusts_only_groups_without_members() {
         assert!(accounts().is_private(0, 1_000_680_000));
         assert!(!accounts().is_private(1000, 1_000_680_000));
     }
 
     #[test]
-    fn unreadable_accounts_make_nothing_private() {
+    fn unreadable_accounts_make_no_group_private() {
         let empty = Accounts { passwd: String::new(), group: String::new(), nsswitch: String::new() };
         assert!(!empty.is_private(0, ALICE));
         let broken = Accounts { passwd: ":\n::\nx:x:y:z\n".into(), group: "alice:x\n".into(), ..accounts() };
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn system_accounts_in_the_group_of_root_are_no_users() {
+    fn system_accounts_in_root_group_keep_it_private() {
         let passwd = |more: &str| Accounts { passwd: format!("{}{more}", accounts().passwd), ..accounts() };
         let halt = "halt:x:7:0:halt:/sbin:/sbin/halt\noperator:x:11:0::/root:/sbin/nologin\n";
         assert!(passwd(halt).is_private(0, ALICE));

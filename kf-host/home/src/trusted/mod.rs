@@ -1,22 +1,21 @@
-//! Files that decide what kf trusts, read only if nobody else could have written them.
+//! Files that decide what kf trusts. They are read only if no other user could have written them.
 //!
-//! A receipt, a pinned root or compiled code is believed because it lies in kf's own directories. That holds
-//! only if no other user could have put it there, so everything of the kind is opened here, as sshd's
-//! `StrictModes` does for `authorized_keys`:
+//! A receipt, a pinned root or compiled code is trusted because it is in kf's own directories. This requires that no
+//! other user could have put it there, so all such files are opened here, with checks like those of sshd's
+//! `StrictModes` for `authorized_keys`:
 //!
-//! * Above kf's own directory ([`OwnPath::new`]) every directory must belong to the user or to root, and nobody
-//!   else may write to it. Links are followed there, because homes live on other disks, and what they lead to is held
-//!   to the same rules. In a directory such as `/tmp`, where the sticky bit keeps users from each other's files,
-//!   whatever is used must belong to the user or to root.
-//! * From there on each step opens one name in the directory that is open already, and never a link. Owner and
-//!   mode are those of what is open (`fstat`), so nothing can be exchanged between the check and the use.
-//! * Of a group's write permission sshd makes an error. Here a *private* group is no other user: see [`groups`].
-//!   Homes of mode 0775 with a group of one's own are common, and Kubernetes sets such modes on volumes
-//!   (`fsGroup`).
+//! * Every directory above kf's own directory ([`OwnPath::new`]) must be owned by the user or root, and not be writable
+//!   by other users. Links are followed there, because home directories can be on other disks, and their targets are
+//!   checked in the same way. In a directory with the sticky bit, such as `/tmp`, each used entry must be owned by the
+//!   user or root.
+//! * Below it, each name is opened relative to its open parent directory, and links are refused. Owner and mode are
+//!   those of the open file (`fstat`), so nothing can be exchanged between the check and the use.
+//! * sshd refuses any write permission of a group. Here a *private* group is allowed: see [`groups`]. Home directories
+//!   with mode 0775 and the user's own group are common, and Kubernetes sets such modes on volumes (`fsGroup`).
 //!
-//! The owner of `/` counts as root above kf's own directory: in a user namespace the system's root is an unmapped
+//! Above kf's own directory the owner of `/` counts as root: in a user namespace the system's root is an unmapped
 //! user, and the owner of `/` can replace everything anyway. A process of root does not trust files of the user whose
-//! `HOME` it inherited from `sudo`.
+//! `HOME` it inherited through `sudo`.
 
 mod ancestors;
 mod groups;

@@ -1,4 +1,4 @@
-//! Files that somebody named, wherever they are.
+//! Files that the user named, at any path.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,24 +7,24 @@ use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use std::os::fd::AsFd as _;
 
-use super::ancestors::{Last, resolve};
+use super::ancestors::{LastComponent, resolve};
 use super::own::{Refused, open_directory, open_file};
 use super::rules::{Privacy, Trust, Unsafe};
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Reads a file of at most `max` bytes that only the user or root can have written, wherever links lead to it;
-/// `None` where there is none.
+/// Reads a file of at most `max` bytes that only the user or root can have written, following links; `None` if it does
+/// not exist.
 pub fn read_named(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    read(path, max, Last::MayBeLink, Privacy::Readable)
+    read(path, max, LastComponent::FollowLink, Privacy::Readable)
 }
 
-/// The same for a file that others may not read either, and that may be no link.
+/// The same for a file that other users cannot read either, and that is not a link.
 pub fn read_private(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    read(path, max, Last::Unresolved, Privacy::Private)
+    read(path, max, LastComponent::Unresolved, Privacy::Private)
 }
 
-fn read(path: &Path, max: u64, last: Last, privacy: Privacy) -> Result<Option<Vec<u8>>> {
+fn read(path: &Path, max: u64, last: LastComponent, privacy: Privacy) -> Result<Option<Vec<u8>>> {
     match open(path, OFlags::RDONLY, last, privacy)? {
         None => Ok(None),
         Some(Ok(file)) => Ok(Some(files::read_to_end(file, path, max)?)),
@@ -33,27 +33,27 @@ fn read(path: &Path, max: u64, last: Last, privacy: Privacy) -> Result<Option<Ve
     }
 }
 
-/// Opens a file to append to that is the user's own and private, and makes it if need be. It may be no link.
+/// Opens a private file for appending, and creates it if needed. A link is refused.
 pub fn append_to(path: &Path) -> Result<File> {
     let access = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-    match open(path, access, Last::Unresolved, Privacy::Private)? {
+    match open(path, access, LastComponent::Unresolved, Privacy::Private)? {
         Some(Ok(file)) => Ok(file),
         Some(Err(errno)) => Err(Error::writing(path, errno.into())),
         None => Err(Error::writing(path, Errno::NOENT.into())),
     }
 }
 
-/// Refuses a file that somebody else could have written. What cannot be opened is not refused.
+/// Refuses a file that another user could have written. A file that cannot be opened is not refused.
 pub fn check_file(path: &Path) -> Result<()> {
-    open(path, OFlags::RDONLY, Last::MayBeLink, Privacy::Readable).map(drop)
+    open(path, OFlags::RDONLY, LastComponent::FollowLink, Privacy::Readable).map(drop)
 }
 
-/// The same, and refuses one that others may read.
+/// The same, and refuses a file that other users can read.
 pub fn check_private_file(path: &Path) -> Result<()> {
-    open(path, OFlags::RDONLY, Last::MayBeLink, Privacy::Private).map(drop)
+    open(path, OFlags::RDONLY, LastComponent::FollowLink, Privacy::Private).map(drop)
 }
 
-/// Refuses a directory that others could change. It must exist.
+/// Refuses a directory that other users can change. It must exist.
 pub fn check_directory(path: &Path) -> Result<()> {
     match open_directory(path, Trust::of_this_process())? {
         Some(_) => Ok(()),
@@ -61,7 +61,12 @@ pub fn check_directory(path: &Path) -> Result<()> {
     }
 }
 
-fn open(path: &Path, access: OFlags, last: Last, privacy: Privacy) -> Result<Option<Result<File, Errno>>> {
+fn open(
+    path: &Path,
+    access: OFlags,
+    last: LastComponent,
+    privacy: Privacy,
+) -> Result<Option<Result<File, Errno>>> {
     let trust = Trust::of_this_process();
     if path.file_name().is_none() {
         return Err(Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile });

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ancestors::{Last, resolve};
+use super::ancestors::{LastComponent, resolve};
 use super::rules::{Place, Privacy, Trust, Unsafe, kind};
 use crate::error::{Error, Result};
 use crate::files;
@@ -24,11 +24,11 @@ const DIRECTORY: OFlags =
 
 /// One of kf's own directories, or a path below it. See the [module](super) for what is refused.
 ///
-/// Clones share the open directory, so the way down to it is looked at once.
+/// Clones share the open directory, so the path to it is checked only once.
 #[derive(Clone)]
 pub struct OwnPath {
     root: Arc<Root>,
-    /// The whole of it.
+    /// The whole path.
     path: PathBuf,
 }
 
@@ -37,15 +37,15 @@ struct Root {
     open: OnceLock<(OwnedFd, Trust)>,
 }
 
-/// Whether what is missing is made.
+/// Whether missing directories are created.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
-    Leave,
-    Make,
+    Ignore,
+    Create,
 }
 
 impl OwnPath {
-    /// A directory that is kf's own. It need not exist.
+    /// One of kf's own directories, which need not exist.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let path = directory.into();
         Self { root: Arc::new(Root { path: path.clone(), open: OnceLock::new() }), path }
@@ -57,9 +57,9 @@ impl OwnPath {
         Self { root: Arc::clone(&self.root), path: self.path.join(below) }
     }
 
-    /// Opens a plain file for reading; `None` where there is none.
+    /// Opens a regular file for reading; `None` if it does not exist.
     pub fn open(&self) -> Result<Option<File>> {
-        let Some((parent, name)) = self.parent(Missing::Leave)? else { return Ok(None) };
+        let Some((parent, name)) = self.parent(Missing::Ignore)? else { return Ok(None) };
         match self.open_file(&parent, name, OFlags::RDONLY, Privacy::Readable) {
             Ok(file) => Ok(Some(file)),
             Err(Refused::Errno(Errno::NOENT)) => Ok(None),
@@ -68,20 +68,20 @@ impl OwnPath {
         }
     }
 
-    /// Reads a plain file of at most `max` bytes; `None` where there is none.
+    /// Reads a regular file of at most `max` bytes; `None` if it does not exist.
     pub fn read(&self, max: u64) -> Result<Option<Vec<u8>>> {
         self.open()?.map(|file| files::read_to_end(file, &self.path, max)).transpose()
     }
 
-    /// Reads a file that carries `"format": supported`.
+    /// Reads a JSON file with `"format": supported`.
     pub fn read_json<T: DeserializeOwned>(&self, max: u64, supported: u64) -> Result<Option<T>> {
         let Some(bytes) = self.read(max)? else { return Ok(None) };
         Ok(Some(format::parse_json(&self.path.display().to_string(), &bytes, supported)?))
     }
 
-    /// The names in a directory, sorted; none where there is no directory. Names that are not UTF-8 are none of kf's.
+    /// The names in a directory, sorted; empty if it does not exist. Names that are not UTF-8 are skipped.
     pub fn names(&self) -> Result<Vec<String>> {
-        let Some(directory) = self.descend(self.below(), Missing::Leave)? else { return Ok(Vec::new()) };
+        let Some(directory) = self.descend(self.below(), Missing::Ignore)? else { return Ok(Vec::new()) };
         let entries = Dir::read_from(&directory).map_err(|errno| Error::reading(&self.path, errno))?;
         let mut names = Vec::new();
         for entry in entries {
@@ -96,14 +96,14 @@ impl OwnPath {
         Ok(names)
     }
 
-    /// Makes the directory and those above it, each for the user alone, and checks those that are there.
+    /// Creates the directory and its parents, accessible only to the user, and checks existing ones.
     pub fn make(&self) -> Result<()> {
-        self.descend(self.below(), Missing::Make).map(drop)
+        self.descend(self.below(), Missing::Create).map(drop)
     }
 
-    /// Writes a file, readable by its owner alone, atomically and durably. Its directory is made.
+    /// Writes a file atomically and durably, readable only by its owner. Its directory is created.
     pub fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.parent(Missing::Make)?;
+        self.parent(Missing::Create)?;
         files::write_atomic(&self.path, bytes, true)
     }
 
@@ -112,19 +112,18 @@ impl OwnPath {
         self.write(&files::to_json(&self.path, value)?)
     }
 
-    /// Opens a file to lock, and makes it if need be. It is never removed: a lock on a removed file protects
-    /// nothing.
+    /// Opens a lock file, and creates it if needed. It is never removed: a lock on a removed file protects nothing.
     pub fn open_lock(&self) -> Result<File> {
         self.open_to_write(OFlags::RDWR, Privacy::Readable)
     }
 
-    /// Opens a file to append to that only its owner can read, and makes it if need be.
+    /// Opens a private file for appending, and creates it if needed.
     pub fn append(&self) -> Result<File> {
         self.open_to_write(OFlags::WRONLY | OFlags::APPEND, Privacy::Private)
     }
 
     fn open_to_write(&self, access: OFlags, privacy: Privacy) -> Result<File> {
-        let Some((parent, name)) = self.parent(Missing::Make)? else {
+        let Some((parent, name)) = self.parent(Missing::Create)? else {
             return Err(self.refuse(Unsafe::NotAFile));
         };
         match self.open_file(&parent, name, access | OFlags::CREATE, privacy) {
@@ -144,7 +143,7 @@ impl OwnPath {
         open_file(parent.as_fd(), Path::new(name), access, self.root.trust(), privacy)
     }
 
-    /// The directory that the path's last name is in; `None` where there is none.
+    /// The directory and name of the path's last component; `None` if the directory does not exist.
     fn parent(&self, missing: Missing) -> Result<Option<(Folder<'_>, &OsStr)>> {
         let (Some(parent), Some(name)) = (self.below().parent(), self.below().file_name()) else {
             return Err(self.refuse(Unsafe::NotAFile));
@@ -152,7 +151,7 @@ impl OwnPath {
         Ok(self.descend(parent, missing)?.map(|parent| (parent, name)))
     }
 
-    /// Opens a directory below the root, one name after the other.
+    /// Opens a directory below the root, one component at a time.
     fn descend(&self, below: &Path, missing: Missing) -> Result<Option<Folder<'_>>> {
         let Some((root, trust)) = self.root.open(missing)? else { return Ok(None) };
         let mut at = self.root.path.clone();
@@ -161,7 +160,7 @@ impl OwnPath {
             let Component::Normal(name) = component else { return Err(self.refuse(Unsafe::NotADirectory)) };
             at.push(name);
             let next = match openat(&open, name, DIRECTORY, Mode::empty()) {
-                Err(Errno::NOENT) if missing == Missing::Leave => return Ok(None),
+                Err(Errno::NOENT) if missing == Missing::Ignore => return Ok(None),
                 Err(Errno::NOENT) => {
                     match mkdirat(&open, name, Mode::RWXU) {
                         Ok(()) | Err(Errno::EXIST) => {}
@@ -183,7 +182,7 @@ impl OwnPath {
             };
             let stat = fstat(&next).map_err(|errno| Error::reading(&at, errno))?;
             trust
-                .directory(&stat, Place::Open(next.as_fd()))
+                .check_directory(&stat, Place::Open(next.as_fd()))
                 .map_err(|reason| Error::UnsafePath { path: at.clone(), reason })?;
             open = Folder::Below(next);
         }
@@ -206,7 +205,7 @@ impl Root {
         }
         let trust = Trust::of_this_process();
         let mut found = open_directory(&self.path, trust)?;
-        if found.is_none() && missing == Missing::Make {
+        if found.is_none() && missing == Missing::Create {
             files::make_directories(&self.path)?;
             found = open_directory(&self.path, trust)?;
             if found.is_none() {
@@ -221,9 +220,9 @@ impl Root {
     }
 }
 
-/// Opens kf's own directory itself, wherever links lead to it.
+/// Opens kf's own directory, following links.
 pub(super) fn open_directory(path: &Path, trust: Trust) -> Result<Option<OwnedFd>> {
-    let Some(resolved) = resolve(path, trust, Last::MayBeLink)? else { return Ok(None) };
+    let Some(resolved) = resolve(path, trust, LastComponent::FollowLink)? else { return Ok(None) };
     let unsafe_path = |reason| Error::UnsafePath { path: path.to_owned(), reason };
     let directory = match openat(CWD, &resolved, DIRECTORY, Mode::empty()) {
         Ok(directory) => directory,
@@ -232,7 +231,7 @@ pub(super) fn open_directory(path: &Path, trust: Trust) -> Result<Option<OwnedFd
         Err(errno) => return Err(Error::reading(path, errno)),
     };
     let stat = fstat(&directory).map_err(|errno| Error::reading(path, errno))?;
-    trust.directory(&stat, Place::Open(directory.as_fd())).map_err(unsafe_path)?;
+    trust.check_directory(&stat, Place::Open(directory.as_fd())).map_err(unsafe_path)?;
     Ok(Some(directory))
 }
 
@@ -241,7 +240,7 @@ pub(super) enum Refused {
     Unsafe(Unsafe),
 }
 
-/// Opens a plain file and looks at what is open.
+/// Opens a regular file and checks its owner and mode.
 pub(super) fn open_file(
     parent: BorrowedFd<'_>,
     name: &Path,
@@ -250,16 +249,16 @@ pub(super) fn open_file(
     privacy: Privacy,
 ) -> Result<File, Refused> {
     let file =
-        openat(parent, name, access | files::PLAIN, Mode::RUSR | Mode::WUSR).map_err(
-            |errno| match errno {
+        openat(parent, name, access | files::REGULAR_FILE, Mode::RUSR | Mode::WUSR).map_err(|errno| {
+            match errno {
                 Errno::LOOP => Refused::Unsafe(Unsafe::Link),
-                // A socket, or a pipe that nobody reads from; a directory.
+                // A socket, a pipe without a reader, or a directory.
                 Errno::NXIO | Errno::ISDIR => Refused::Unsafe(Unsafe::NotAFile),
                 errno => Refused::Errno(errno),
-            },
-        )?;
+            }
+        })?;
     let stat = fstat(&file).map_err(Refused::Errno)?;
-    trust.file(&stat, Place::Open(file.as_fd()), privacy).map_err(Refused::Unsafe)?;
+    trust.check_file(&stat, Place::Open(file.as_fd()), privacy).map_err(Refused::Unsafe)?;
     Ok(File::from(file))
 }
 

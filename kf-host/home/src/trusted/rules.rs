@@ -1,4 +1,4 @@
-//! Who may have written what is open.
+//! Checks of owners and modes.
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -22,26 +22,26 @@ pub enum Unsafe {
     TooManyLinks,
     #[error("it is not a directory")]
     NotADirectory,
-    #[error("it is not a plain file")]
+    #[error("it is not a regular file")]
     NotAFile,
     #[error("it belongs to another user (uid {0})")]
     Owner(u32),
-    #[error("other users may write to it (mode {0:04o})")]
+    #[error("other users can write to it (mode {0:04o})")]
     Writable(u32),
-    #[error("other users may read it (mode {0:04o})")]
+    #[error("other users can read it (mode {0:04o})")]
     Readable(u32),
 }
 
-/// What the status is of.
+/// The file that a status belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'a> {
     Open(BorrowedFd<'a>),
-    /// One that nobody else can change meanwhile.
+    /// A path that no other user can change meanwhile.
     Path(&'a Path),
 }
 
 impl Place<'_> {
-    /// Whether an access control list may name others; the group's mode is then what any of them may have at most.
+    /// Whether the file may have an access control list. The group's mode is then only the upper limit of its entries.
     fn has_access_list(self) -> bool {
         const NAME: &str = "system.posix_acl_access";
         let nothing: &mut [u8] = &mut [];
@@ -53,25 +53,25 @@ impl Place<'_> {
     }
 }
 
-/// What is asked of a file besides its owner and who may write to it.
+/// Whether other users may be able to read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Privacy {
-    /// Others may read it.
+    /// Other users may read it.
     Readable,
-    /// Only its owner may.
+    /// Only its owner may read it.
     Private,
 }
 
 /// A directory above kf's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ancestor {
-    /// Only the user and root can change what is in it.
+    /// Only the user and root can change its entries.
     Closed,
-    /// Everybody can add to it, and nobody can take what belongs to others (`/tmp`).
+    /// All users can create entries, but not change those of others (`/tmp`).
     Sticky,
 }
 
-/// Whom kf trusts: its own user, and root.
+/// The users that kf trusts: its own, and root.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trust {
     user: u32,
@@ -82,21 +82,22 @@ impl Trust {
         Self { user: rustix::process::geteuid().as_raw() }
     }
 
-    /// A directory of kf's own.
-    pub(super) fn directory(self, stat: &Stat, place: Place<'_>) -> Result<(), Unsafe> {
+    /// Checks one of kf's own directories.
+    pub(super) fn check_directory(self, stat: &Stat, place: Place<'_>) -> Result<(), Unsafe> {
         if kind(stat) != FileType::Directory {
             return Err(Unsafe::NotADirectory);
         }
-        self.owner(stat)?;
-        self.unwritable(stat, place)
+        self.check_owner(stat)?;
+        self.check_not_writable(stat, place)
     }
 
-    pub(super) fn file(self, stat: &Stat, place: Place<'_>, privacy: Privacy) -> Result<(), Unsafe> {
+    /// Checks a file.
+    pub(super) fn check_file(self, stat: &Stat, place: Place<'_>, privacy: Privacy) -> Result<(), Unsafe> {
         if kind(stat) != FileType::RegularFile {
             return Err(Unsafe::NotAFile);
         }
-        self.owner(stat)?;
-        self.unwritable(stat, place)?;
+        self.check_owner(stat)?;
+        self.check_not_writable(stat, place)?;
         let others = (Mode::RWXG | Mode::RWXO).bits();
         if privacy == Privacy::Private && stat.st_mode & others != 0 && !self.only_private_group(stat, place)
         {
@@ -105,23 +106,28 @@ impl Trust {
         Ok(())
     }
 
-    /// A directory above kf's own; `system` owns `/`.
-    pub(super) fn ancestor(self, stat: &Stat, place: Place<'_>, system: u32) -> Result<Ancestor, Unsafe> {
+    /// Checks a directory above kf's own; `system` owns `/`.
+    pub(super) fn check_ancestor(
+        self,
+        stat: &Stat,
+        place: Place<'_>,
+        system: u32,
+    ) -> Result<Ancestor, Unsafe> {
         if stat.st_uid != system {
-            self.owner(stat)?;
+            self.check_owner(stat)?;
         }
-        match self.unwritable(stat, place) {
+        match self.check_not_writable(stat, place) {
             Ok(()) => Ok(Ancestor::Closed),
             Err(_) if stat.st_mode & STICKY != 0 => Ok(Ancestor::Sticky),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn owner(self, stat: &Stat) -> Result<(), Unsafe> {
+    pub(super) fn check_owner(self, stat: &Stat) -> Result<(), Unsafe> {
         if stat.st_uid == self.user || stat.st_uid == 0 { Ok(()) } else { Err(Unsafe::Owner(stat.st_uid)) }
     }
 
-    fn unwritable(self, stat: &Stat, place: Place<'_>) -> Result<(), Unsafe> {
+    fn check_not_writable(self, stat: &Stat, place: Place<'_>) -> Result<(), Unsafe> {
         let by_others = stat.st_mode & WRITABLE_BY_OTHERS != 0;
         let by_group = stat.st_mode & WRITABLE_BY_GROUP != 0;
         if by_others || by_group && !self.is_private_group(stat, place) {

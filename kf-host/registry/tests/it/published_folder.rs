@@ -338,7 +338,7 @@ fn irregular_or_oversized_published_file_is_refused() {
         let path = fixture.metadata(role);
         fs_err::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        refused(fixture.build(later()), "not a plain file");
+        refused(fixture.build(later()), "not a regular file");
     }
     let fixture = Fixture::published();
     let path = fixture.metadata("timestamp.json");

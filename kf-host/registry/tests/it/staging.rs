@@ -348,7 +348,7 @@ fn changed_or_missing_files_are_refused() {
     fs_err::remove_file(fixture.path(&wasm)).unwrap();
     assemble_is_refused(&fixture, "is missing");
     std::os::unix::fs::symlink("/etc/passwd", fixture.path(&wasm)).unwrap();
-    assemble_is_refused(&fixture, "not a plain file");
+    assemble_is_refused(&fixture, "not a regular file");
 
     again();
     fs_err::remove_file(fixture.path("staging/roles/author-alice.json")).unwrap();

@@ -1,15 +1,15 @@
-//! A data scientist's day: a notebook, training, a look inside a pod, curves, tuning, serving, an
-//! update that loses nothing, and tidying up.
+//! A data scientist's day: a notebook, training, a shell in a pod, tuning, serving, an update without lost requests,
+//! and cleaning up.
 
 use std::path::Path;
 
 use super::picture;
 use super::stage::{Stage, Who};
 use crate::cluster::Cluster;
-use crate::say;
+use crate::report;
 use crate::step::Result;
 
-/// What the day needs of the platform beyond Trainer.
+/// The parts of the platform that the day needs besides Trainer.
 const PARTS: [&str; 5] = ["kserve", "model-server", "jupyterlab", "notebooks", "dns"];
 
 const COMMANDS: [&str; 14] = [
@@ -17,10 +17,10 @@ const COMMANDS: [&str; 14] = [
     "train", "tune", "use",
 ];
 
-pub fn tell(stage: &mut Stage, cluster: &Cluster, picture: Option<&Path>) -> Result<()> {
-    say::during("bringing up KServe, notebooks and DNS", None, || cluster.require(&PARTS))?;
-    let words = stage.words_of_trust();
-    stage.unseen(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+pub fn play(stage: &mut Stage, cluster: &Cluster, picture: Option<&Path>) -> Result<()> {
+    report::during("starting KServe, notebooks and DNS", None, || cluster.require(&PARTS))?;
+    let words = stage.add_registry_words();
+    stage.run_quietly(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
     for name in COMMANDS {
         stage.add_quietly(name)?;
     }
@@ -34,16 +34,16 @@ pub fn tell(stage: &mut Stage, cluster: &Cluster, picture: Option<&Path>) -> Res
 
 fn morning(stage: &mut Stage) -> Result<()> {
     stage.chapter("A place to work");
-    stage.ok(&["use", "team-a"])?;
-    stage.refused(Who::Scientist, &["create", "scratch"], "your own rights")?;
+    stage.expect_success(&["use", "team-a"])?;
+    stage.expect_refusal(Who::Scientist, &["create", "scratch"], "your own rights")?;
 
     stage.chapter("A notebook");
-    stage.ok(&["notebook", "create", "lab", "--image", "kf.test/jupyterlab:1", "--wait"])?;
-    stage.ok(&["notebook", "ls"])?;
-    stage.looked_at(&["notebook", "open", "lab", "--no-browser"], None)?;
+    stage.expect_success(&["notebook", "create", "lab", "--image", "kf.test/jupyterlab:1", "--wait"])?;
+    stage.expect_success(&["notebook", "ls"])?;
+    stage.open_page(&["notebook", "open", "lab", "--no-browser"], None)?;
 
     stage.chapter("A training job: the epochs stream in, the exit code is the job's");
-    stage.ok(&[
+    stage.expect_success(&[
         "train",
         "mnist",
         "--runtime",
@@ -56,19 +56,19 @@ fn morning(stage: &mut Stage) -> Result<()> {
         "--logs",
     ])?;
     stage.chapter("One that fails says why");
-    stage.ends(&["train", "bad", "--runtime", "kf-test", "--env", "FAIL_AT=2", "--wait"], 1)?;
-    stage.ok(&["status"])?;
-    stage.ok(&["events", "bad", "--warnings"])?;
+    stage.expect_code(&["train", "bad", "--runtime", "kf-test", "--env", "FAIL_AT=2", "--wait"], 1)?;
+    stage.expect_success(&["status"])?;
+    stage.expect_success(&["events", "bad", "--warnings"])?;
     Ok(())
 }
 
 fn noon(stage: &mut Stage) -> Result<()> {
     stage.chapter("Inside a pod");
-    stage.ok(&["run", "lab", "--", "sh", "-c", "hostname; ls /site/bin | head -3"])?;
-    stage.ends(&["run", "lab", "--", "sh", "-c", "exit 7"], 7)?;
+    stage.expect_success(&["run", "lab", "--", "sh", "-c", "hostname; ls /site/bin | head -3"])?;
+    stage.expect_code(&["run", "lab", "--", "sh", "-c", "exit 7"], 7)?;
 
     stage.chapter("Tuning, on Trainer alone");
-    stage.ok(&[
+    stage.expect_success(&[
         "tune",
         "rate",
         "--runtime",
@@ -103,22 +103,22 @@ fn afternoon(stage: &mut Stage) -> Result<()> {
             "--wait",
         ]
     };
-    stage.ok(&iris("kf.test/model-server:1"))?;
-    stage.ok(&iris("kf.test/model-server:2"))?;
-    stage.ok(&["serve", "iris", "--request", r#"{"instances":[[1,2]]}"#])?;
+    stage.expect_success(&iris("kf.test/model-server:1"))?;
+    stage.expect_success(&iris("kf.test/model-server:2"))?;
+    stage.expect_success(&["serve", "iris", "--request", r#"{"instances":[[1,2]]}"#])?;
     stage.chapter("A revision that cannot start: traffic stays where it was");
-    stage.ends(&iris("kf.test/model-server:broken"), 1)?;
-    stage.ok(&["serve", "iris", "--rollback", "--wait"])?;
-    stage.ok(&["services", "health"])?;
-    stage.ok(&["top"])?;
+    stage.expect_code(&iris("kf.test/model-server:broken"), 1)?;
+    stage.expect_success(&["serve", "iris", "--rollback", "--wait"])?;
+    stage.expect_success(&["services", "health"])?;
+    stage.expect_success(&["top"])?;
     Ok(())
 }
 
 fn evening(stage: &mut Stage) -> Result<()> {
     stage.chapter("Tidying up");
-    stage.ok(&["remove", "mnist", "--yes"])?;
-    stage.ok(&["notebook", "stop", "lab"])?;
-    stage.ok(&["status"])?;
-    stage.refused(Who::Viewer, &["remove", "iris", "--yes"], "your own rights")?;
+    stage.expect_success(&["remove", "mnist", "--yes"])?;
+    stage.expect_success(&["notebook", "stop", "lab"])?;
+    stage.expect_success(&["status"])?;
+    stage.expect_refusal(Who::Viewer, &["remove", "iris", "--yes"], "your own rights")?;
     Ok(())
 }

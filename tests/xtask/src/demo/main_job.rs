@@ -1,4 +1,4 @@
-//! The main job: a command is added with its rights, runs in its sandbox, and trains something.
+//! The main job: a command is added with its rights, runs in its sandbox, and trains a model.
 
 use super::stage::{Stage, Who};
 use crate::step::Result;
@@ -6,47 +6,49 @@ use crate::step::Result;
 /// The first-party commands of the main job.
 pub const COMMANDS: [&str; 5] = ["hello", "whoami", "status", "train", "logs"];
 
-pub fn tell(stage: &mut Stage, node: bool) -> Result<()> {
+pub fn play(stage: &mut Stage, node: bool) -> Result<()> {
     trust(stage)?;
-    stage.ok(&["command", "list", "--available"])?;
+    stage.expect_success(&["command", "list", "--available"])?;
 
-    stage.chapter("Commands are added with their rights in sight; without a person the answer is no");
-    stage.ok(&["command", "add", "hello"])?;
-    stage.ok(&["hello"])?;
+    stage.chapter(
+        "Commands are shown with their rights before they are added; without a terminal they are refused",
+    );
+    stage.expect_success(&["command", "add", "hello"])?;
+    stage.expect_success(&["hello"])?;
     for name in COMMANDS.into_iter().skip(1).chain(["snoop"]) {
         stage.add_with_rights(name)?;
     }
-    stage.ok(&["whoami"])?;
-    stage.ok(&["command", "describe", "train"])?;
+    stage.expect_success(&["whoami"])?;
+    stage.expect_success(&["command", "describe", "train"])?;
 
-    stage.chapter("Looking before leaping");
+    stage.chapter("Dry run");
     let job = ["train", "mnist", "--runtime", "kf-test", "--nodes", "2", "--env", "EPOCHS=5"];
-    stage.ok(&[&job[..], &["--dry-run"]].concat())?;
+    stage.expect_success(&[&job[..], &["--dry-run"]].concat())?;
     if node {
         stage.chapter("A real training run on a real node: the epochs stream in, the exit code is the job's");
-        stage.ok(&[&job[..], &["--wait", "--logs"]].concat())?;
-        stage.ok(&["logs", "mnist", "--rank", "0"])?;
+        stage.expect_success(&[&job[..], &["--wait", "--logs"]].concat())?;
+        stage.expect_success(&["logs", "mnist", "--rank", "0"])?;
     } else {
         stage.chapter("The API server accepts the job");
-        stage.ok(&job)?;
+        stage.expect_success(&job)?;
     }
-    stage.ok(&["status"])?;
+    stage.expect_success(&["status"])?;
 
-    stage.chapter("Somebody with fewer rights is refused, with the reason and the remedy");
-    stage.refused(Who::Viewer, &["train", "mine", "--runtime", "kf-test"], "your own rights")?;
+    stage.chapter("A user with fewer rights is refused, with the reason and the remedy");
+    stage.expect_refusal(Who::Viewer, &["train", "mine", "--runtime", "kf-test"], "your own rights")?;
 
-    stage.chapter("A command that reaches further than its manifest is refused, whatever the user may do");
-    stage.refused(Who::Scientist, &["snoop"], "requested by snoop")?;
+    stage.chapter("A command that exceeds its manifest is refused, whatever the user's rights");
+    stage.expect_refusal(Who::Scientist, &["snoop"], "requested by snoop")?;
 
-    stage.chapter("Every call can be seen, and is written down");
-    stage.ok(&["status", "--explain"])?;
+    stage.chapter("Every request can be shown, and is logged");
+    stage.expect_success(&["status", "--explain"])?;
     stage.show_audit_log()?;
     stage.chapter("Done");
     Ok(())
 }
 
 fn trust(stage: &mut Stage) -> Result<()> {
-    stage.chapter("A registry is trusted by its root, and by nothing else");
-    let words = stage.words_of_trust();
-    stage.ok(&words.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
+    stage.chapter("A registry is trusted by its root only");
+    let words = stage.add_registry_words();
+    stage.expect_success(&words.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
 }

@@ -1,10 +1,10 @@
-//! Looking at a page as a browser would, on this machine only.
+//! Fetches a page from this machine, as a browser does.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::step::{Doing, Failure, Result};
+use crate::step::{Context, Failure, Result};
 
 /// A page of a forwarded port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +21,15 @@ pub fn address(line: &str) -> Option<Address> {
     Some(Address { port: host.parse().ok()?, path: format!("/{path}") })
 }
 
-/// Gets the page, or another path of the same port, and says what came: the status and the title.
-pub fn look(address: &Address, path: Option<&str>) -> Result<String> {
+/// Fetches the page, or another path of the same port, and returns a line with its status and title.
+pub fn fetch(address: &Address, path: Option<&str>) -> Result<String> {
     let path = path.unwrap_or(&address.path);
-    let mut stream = TcpStream::connect(("127.0.0.1", address.port)).doing("the page does not answer")?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).doing("the page does not answer")?;
+    let mut stream = TcpStream::connect(("127.0.0.1", address.port)).context("cannot fetch the page")?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).context("cannot fetch the page")?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost:{}\r\n\r\n", address.port);
-    stream.write_all(request.as_bytes()).doing("the page does not answer")?;
+    stream.write_all(request.as_bytes()).context("cannot fetch the page")?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).doing("the page does not answer")?;
+    stream.read_to_end(&mut answer).context("cannot fetch the page")?;
     let answer = String::from_utf8_lossy(&answer);
     let status = answer.split(' ').nth(1).unwrap_or_default();
     if !matches!(status, "200" | "302") {

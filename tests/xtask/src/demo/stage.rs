@@ -1,4 +1,4 @@
-//! Where a demo plays: a home, two people's kubeconfigs, and the lines with what they come to.
+//! The environment of a demo: a home, the kubeconfigs of two users, and the shown command lines with their output.
 
 use std::io::{BufRead, BufReader, IsTerminal, PipeReader};
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::page;
 use crate::cluster::Cluster;
 use crate::published::hinted;
-use crate::say;
-use crate::step::{Doing, Failure, Result, programs};
+use crate::report;
+use crate::step::{Context, Failure, Result, programs};
 
-/// Who types.
+/// The user who runs a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Scientist,
@@ -26,15 +26,15 @@ pub struct Stage {
     pub kf: PathBuf,
     pub scientist: PathBuf,
     pub viewer: PathBuf,
-    /// Everything that was shown, with its colours.
+    /// All shown output, with colours.
     shown: String,
 }
 
-/// What a step came to.
-pub struct Told {
+/// The result of a step.
+pub struct Outcome {
     pub code: i32,
-    /// What it said, without colours.
-    pub words: String,
+    /// Its output, without colours.
+    pub output: String,
 }
 
 impl Stage {
@@ -49,7 +49,7 @@ impl Stage {
         })
     }
 
-    /// What was shown so far, with its colours.
+    /// The output so far, with colours.
     pub fn shown(&self) -> &str {
         &self.shown
     }
@@ -58,50 +58,49 @@ impl Stage {
         self.show(&format!("\n# {title}"));
     }
 
-    /// A step that must work.
-    pub fn ok(&mut self, arguments: &[&str]) -> Result<Told> {
-        self.ends(arguments, 0)
+    /// A step that must succeed.
+    pub fn expect_success(&mut self, arguments: &[&str]) -> Result<Outcome> {
+        self.expect_code(arguments, 0)
     }
 
     /// A step that must end with an exit code.
-    pub fn ends(&mut self, arguments: &[&str], code: i32) -> Result<Told> {
-        let told = self.step(Who::Scientist, arguments)?;
+    pub fn expect_code(&mut self, arguments: &[&str], code: i32) -> Result<Outcome> {
+        let outcome = self.step(Who::Scientist, arguments)?;
         if code != 0 {
-            self.show(&format!("$ echo $?\n{}", told.code));
+            self.show(&format!("$ echo $?\n{}", outcome.code));
         }
-        if told.code == code {
-            return Ok(told);
+        if outcome.code == code {
+            return Ok(outcome);
         }
-        Err(Failure(format!("`kf {}` ended with {}, not {code}", arguments.join(" "), told.code)))
+        Err(Failure(format!("`kf {}` ended with {}, not {code}", arguments.join(" "), outcome.code)))
     }
 
     /// A step that must be refused for a reason.
-    pub fn refused(&mut self, who: Who, arguments: &[&str], reason: &str) -> Result<()> {
-        let told = self.step(who, arguments)?;
-        self.show(&format!("$ echo $?\n{}", told.code));
-        if told.code == 4 && told.words.contains(reason) {
+    pub fn expect_refusal(&mut self, who: Who, arguments: &[&str], reason: &str) -> Result<()> {
+        let outcome = self.step(who, arguments)?;
+        self.show(&format!("$ echo $?\n{}", outcome.code));
+        if outcome.code == 4 && outcome.output.contains(reason) {
             return Ok(());
         }
         Err(Failure(format!("`kf {}` was not refused for `{reason}`", arguments.join(" "))))
     }
 
-    /// Adds a command. The refusal names the one word that accepts; the demo types it as a person
-    /// would paste it.
+    /// Adds a command by running the line of the refusal's hint, which accepts its rights.
     pub fn add_with_rights(&mut self, name: &str) -> Result<()> {
         let refused = self.step(Who::Scientist, &["command", "add", name])?;
         if refused.code != 8 {
             return Err(Failure(format!(
-                "`kf command add {name}` without a person ended with {}, not 8",
+                "`kf command add {name}` without a terminal ended with {}, not 8",
                 refused.code
             )));
         }
         let words = accepting_words(&refused);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.ok(&words).map(drop)
+        self.expect_success(&words).map(drop)
     }
 
-    /// What trusts the demo's registry.
-    pub fn words_of_trust(&self) -> Vec<String> {
+    /// The arguments that add the demo's registry.
+    pub fn add_registry_words(&self) -> Vec<String> {
         let published = self.folder.join("published");
         let url = format!("file://{}", published.display());
         let root = published.join("metadata/1.root.json").display().to_string();
@@ -110,52 +109,56 @@ impl Stage {
 
     /// Adds a command without showing it: the main demo does.
     pub fn add_quietly(&self, name: &str) -> Result<()> {
-        let refused = self.unseen(&["command", "add", name])?;
-        let told = match refused.code {
+        let refused = self.run_quietly(&["command", "add", name])?;
+        let outcome = match refused.code {
             0 => refused,
             _ => {
                 let words = accepting_words(&refused);
-                self.unseen(&words.iter().map(String::as_str).collect::<Vec<_>>())?
+                self.run_quietly(&words.iter().map(String::as_str).collect::<Vec<_>>())?
             }
         };
-        if told.code == 0 { Ok(()) } else { Err(Failure(format!("{name} cannot be added: {}", told.words))) }
+        if outcome.code == 0 {
+            Ok(())
+        } else {
+            Err(Failure(format!("{name} cannot be added: {}", outcome.output)))
+        }
     }
 
     /// Runs a command without showing it.
-    pub fn unseen(&self, arguments: &[&str]) -> Result<Told> {
+    pub fn run_quietly(&self, arguments: &[&str]) -> Result<Outcome> {
         let (mut child, reader) = self.spawn(Who::Scientist, arguments)?;
         let mut words = String::new();
         for line in BufReader::new(reader).lines() {
-            words.push_str(&plain(&line.doing("cannot read what kf says")?));
+            words.push_str(&plain(&line.context("cannot read the output of kf")?));
             words.push('\n');
         }
-        Ok(Told { code: ended(&mut child)?, words })
+        Ok(Outcome { code: ended(&mut child)?, output: words })
     }
 
-    /// Shows the line, runs it, and shows what it says as it says it.
-    pub fn step(&mut self, who: Who, arguments: &[&str]) -> Result<Told> {
+    /// Shows the command line, runs it, and shows its output as it is printed.
+    pub fn step(&mut self, who: Who, arguments: &[&str]) -> Result<Outcome> {
         self.prompt(who, arguments);
         let (mut child, reader) = self.spawn(who, arguments)?;
         let words = self.show_all(BufReader::new(reader))?;
-        Ok(Told { code: ended(&mut child)?, words })
+        Ok(Outcome { code: ended(&mut child)?, output: words })
     }
 
-    /// A command that shows a page until Ctrl-C: the page is looked at, then Ctrl-C is typed.
-    pub fn looked_at(&mut self, arguments: &[&str], path: Option<&str>) -> Result<()> {
+    /// Runs a command that serves a page until Ctrl-C, fetches the page, and sends Ctrl-C.
+    pub fn open_page(&mut self, arguments: &[&str], path: Option<&str>) -> Result<()> {
         self.prompt(Who::Scientist, arguments);
         let (mut child, reader) = self.spawn(Who::Scientist, arguments)?;
         let mut reader = BufReader::new(reader);
-        let mut looked = Err(Failure(format!("`kf {}` named no address", arguments.join(" "))));
+        let mut fetched = Err(Failure(format!("`kf {}` printed no address", arguments.join(" "))));
         let mut line = String::new();
-        while reader.read_line(&mut line).doing("cannot read what kf says")? > 0 {
+        while reader.read_line(&mut line).context("cannot read the output of kf")? > 0 {
             self.show(line.trim_end());
             if let Some(address) = page::address(&plain(&line)) {
-                looked = page::look(&address, path);
+                fetched = page::fetch(&address, path);
                 break;
             }
             line.clear();
         }
-        if let Ok(seen) = &looked {
+        if let Ok(seen) = &fetched {
             self.show(seen);
         }
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
@@ -164,7 +167,7 @@ impl Stage {
         self.show("^C");
         self.show_all(reader)?;
         let _code = ended(&mut child)?;
-        looked.map(drop)
+        fetched.map(drop)
     }
 
     fn prompt(&mut self, who: Who, arguments: &[&str]) {
@@ -173,7 +176,7 @@ impl Stage {
     }
 
     fn spawn(&self, who: Who, arguments: &[&str]) -> Result<(Child, PipeReader)> {
-        let (reader, writer) = std::io::pipe().doing("cannot make a pipe")?;
+        let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
         let kubeconfig = if who == Who::Viewer { &self.viewer } else { &self.scientist };
         let child = Command::new(&self.kf)
             .args(["--color", "always"])
@@ -181,17 +184,17 @@ impl Stage {
             .env("KF_HOME", &self.home)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
-            .stdout(writer.try_clone().doing("cannot make a pipe")?)
+            .stdout(writer.try_clone().context("cannot create a pipe")?)
             .stderr(writer)
             .spawn()
-            .doing("cannot run kf")?;
+            .context("cannot run kf")?;
         Ok((child, reader))
     }
 
     fn show_all(&mut self, reader: impl BufRead) -> Result<String> {
         let mut words = String::new();
         for line in reader.lines() {
-            let line = line.doing("cannot read what kf says")?;
+            let line = line.context("cannot read the output of kf")?;
             words.push_str(&plain(&line));
             words.push('\n');
             self.show(&line);
@@ -201,7 +204,7 @@ impl Stage {
 
     pub fn show(&mut self, text: &str) {
         let coloured = std::io::stderr().is_terminal();
-        say::line(&if coloured { text.to_owned() } else { plain(text) });
+        report::line(&if coloured { text.to_owned() } else { plain(text) });
         self.shown.push_str(text);
         self.shown.push('\n');
     }
@@ -209,7 +212,7 @@ impl Stage {
     pub fn show_audit_log(&mut self) -> Result<()> {
         let path = self.home.join("state/audit.jsonl");
         self.show(&format!("\n$ tail -n 3 {}", path.display()));
-        let log = fs_err::read_to_string(&path).doing("there is no audit log")?;
+        let log = fs_err::read_to_string(&path).context("cannot read the audit log")?;
         let lines: Vec<&str> = log.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(3)) {
             self.show(line);
@@ -218,12 +221,12 @@ impl Stage {
     }
 }
 
-fn accepting_words(refused: &Told) -> Vec<String> {
-    hinted(&refused.words).unwrap_or_default()
+fn accepting_words(refused: &Outcome) -> Vec<String> {
+    hinted(&refused.output).unwrap_or_default()
 }
 
 fn ended(child: &mut Child) -> Result<i32> {
-    Ok(child.wait().doing("cannot wait for kf")?.code().unwrap_or(-1))
+    Ok(child.wait().context("cannot wait for kf")?.code().unwrap_or(-1))
 }
 
 fn plain(text: &str) -> String {

@@ -1,22 +1,21 @@
-//! What `--keep` leaves for the README's tour: a home in which every command but one is added, a namespace without the job
-//! that the tour makes, and the lines that set up a shell.
+//! Sets up the README's tour for `--keep`: a home with all commands but one, a namespace without the tour's job, and the
+//! lines that set up a shell.
 //!
-//! `tests/it/demo.rs` types these lines, and then the tour.
+//! `tests/it/demo.rs` runs these lines, and then the tour.
 
 use super::stage::{Stage, shown};
-use crate::say;
+use crate::report;
 use crate::step::{Failure, Result};
 
-/// What the tour adds and makes itself.
+/// The command that the tour adds, and the object that it creates.
 const ADDS: &str = "train";
-const MAKES: &str = "trainjob/mnist";
+const CREATES: &str = "trainjob/mnist";
 
-/// Before the demo: removes the job that an earlier tour has left in a kept cluster, because the demo makes one of that
-/// name, too.
-pub fn begin(stage: &mut Stage) -> Result<()> {
+/// Before the demo: removes the job of an earlier tour from a kept cluster, because the demo's job has the same name.
+pub fn clean_up(stage: &mut Stage) -> Result<()> {
     let home_of_demo = std::mem::replace(&mut stage.home, stage.folder.join("tour"));
-    let words = stage.words_of_trust();
-    stage.unseen(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let words = stage.add_registry_words();
+    stage.run_quietly(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
     for name in ["status", "remove"] {
         stage.add_quietly(name)?;
     }
@@ -38,28 +37,28 @@ fn remove_job(stage: &Stage) -> Result<()> {
     if !has_job(stage)? {
         return Ok(());
     }
-    stage.unseen(&["remove", MAKES, "--yes"])?;
+    stage.run_quietly(&["remove", CREATES, "--yes"])?;
     if has_job(stage)? {
-        return Err(Failure(format!("{MAKES} is still there, and the README's tour cannot make its own")));
+        return Err(Failure(format!("{CREATES} still exists, so the README's tour cannot create it")));
     }
     Ok(())
 }
 
 fn has_job(stage: &Stage) -> Result<bool> {
-    let status = stage.unseen(&["status", "-o", "name"])?;
-    Ok(status.words.lines().any(|line| line == MAKES))
+    let status = stage.run_quietly(&["status", "-o", "name"])?;
+    Ok(status.output.lines().any(|line| line == CREATES))
 }
 
-pub fn show_how_to_go_on(stage: &Stage) {
-    say::line("\n# The cluster stays. Type this, then what the README's tour shows:");
-    say::line(&format!("export KF_HOME={}", stage.home.display()));
-    say::line(&format!("export KUBECONFIG={}", stage.scientist.display()));
-    say::line(&format!("export VIEWER={}", stage.viewer.display()));
-    say::line(&format!("alias kf={}", stage.kf.display()));
-    say::line("kf command list --available");
-    say::line("# or, to begin with a home in which nothing is added yet:");
-    say::line(&format!("export KF_HOME={}", stage.folder.join("fresh").display()));
-    let words = stage.words_of_trust();
-    say::line(&format!("kf {}", shown(&words.iter().map(String::as_str).collect::<Vec<_>>())));
-    say::line("# and in the end: cargo xtask cluster down");
+pub fn print_next_steps(stage: &Stage) {
+    report::line("\n# The cluster stays. Type this, then what the README's tour shows:");
+    report::line(&format!("export KF_HOME={}", stage.home.display()));
+    report::line(&format!("export KUBECONFIG={}", stage.scientist.display()));
+    report::line(&format!("export VIEWER={}", stage.viewer.display()));
+    report::line(&format!("alias kf={}", stage.kf.display()));
+    report::line("kf command list --available");
+    report::line("# or, to start with a home without added commands:");
+    report::line(&format!("export KF_HOME={}", stage.folder.join("fresh").display()));
+    let words = stage.add_registry_words();
+    report::line(&format!("kf {}", shown(&words.iter().map(String::as_str).collect::<Vec<_>>())));
+    report::line("# to stop the cluster: cargo xtask cluster down");
 }

@@ -1,6 +1,6 @@
 //! The release for 64-bit Arm, compiled on an x86-64 machine.
 //!
-//! It is built, and run only in an emulator, which says so. Where no cross compiler can be had it is left out.
+//! It is run only in an emulator. Without a cross compiler it is skipped.
 
 use std::path::Path;
 
@@ -8,37 +8,37 @@ use kf_toolchains::command;
 use kf_toolchains::cross::{self, CrossCompiler};
 
 use super::compile::Build;
-use crate::say;
-use crate::step::{Doing, Failure, Result};
+use crate::report;
+use crate::step::{Context, Failure, Result};
 
-/// Makes the files for 64-bit Arm. What belongs beside the program is in `share`.
+/// Builds the files for 64-bit Arm, with the files in `share`.
 pub fn make(host: Build, share: &Path, stage: &Path, into: &Path) -> Result<()> {
     if host.triple != "x86_64-unknown-linux-gnu" {
-        say::step(&format!("64-bit Arm is left out: it is compiled on x86-64, not on {}", host.triple));
+        report::step(&format!("skipped (needs an x86-64 machine, not {}): 64-bit Arm", host.triple));
         return Ok(());
     }
-    let compiler = match CrossCompiler::find(say::step) {
+    let compiler = match CrossCompiler::find(report::step) {
         Ok(compiler) => compiler,
         Err(error) => {
-            say::step(&format!("64-bit Arm is left out: {error}"));
+            report::step(&format!("skipped ({error}): 64-bit Arm"));
             return Ok(());
         }
     };
     let build = Build { triple: cross::TARGET.to_owned(), cross: Some(compiler), ..host };
     let program = super::make(&build, Some(share), stage, into)?.program;
-    let emulator = match cross::emulator(say::step) {
+    let emulator = match cross::emulator(report::step) {
         Ok(emulator) => emulator,
         Err(error) => {
-            say::step(&format!("kf for 64-bit Arm was built and never run: {error}"));
+            report::step(&format!("kf for 64-bit Arm was built but not run: {error}"));
             return Ok(());
         }
     };
     let mut kf = std::process::Command::new(emulator);
     let version =
-        command::output(kf.arg(program).arg("--version")).doing("kf for 64-bit Arm does not run")?;
+        command::output(kf.arg(program).arg("--version")).context("kf for 64-bit Arm does not run")?;
     if version.trim() != super::VERSION {
-        return Err(Failure(format!("kf for 64-bit Arm says it is `{}`", version.trim())));
+        return Err(Failure(format!("kf for 64-bit Arm has the wrong version `{}`", version.trim())));
     }
-    say::step("kf for 64-bit Arm was built here and run in an emulator only: `kf --version` works there");
+    report::step("kf for 64-bit Arm was run only in an emulator, where `kf --version` works");
     Ok(())
 }

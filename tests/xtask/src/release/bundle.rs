@@ -1,4 +1,4 @@
-//! The first-party commands, signed, for a kf that has them built in.
+//! The signed first-party commands, to be built in.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use kf_toolchains::locations;
 use crate::step::{Result, cargo_command, quietly};
 use crate::{built_in, plugins};
 
-/// Builds the first-party commands, signs them with `keys`, and packs them; the folder of what was packed.
+/// Builds the first-party commands, signs them with `keys`, packs them, and returns the folder.
 pub fn first_party(keys: &Path, time: &str) -> Result<PathBuf> {
     quietly("compiling kf and its tools", &mut cargo_command(&["build", "--workspace", "--bins"]))?;
     plugins::build()?;

@@ -1,7 +1,7 @@
-//! kf compiled for a release, so that the same sources give the same bytes in any folder.
+//! Compiles kf for a release, reproducibly in any folder.
 //!
-//! The paths that rustc writes into a program are replaced as for the components, see `kf_toolchains::remap`. The C code of
-//! aws-lc replaces its own.
+//! Paths that rustc writes into a program are remapped as for components, see `kf_toolchains::remap`. The C code of aws-lc
+//! remaps its own.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use kf_toolchains::cross::CrossCompiler;
 use kf_toolchains::remap::Folders;
 use kf_toolchains::{command, locations};
 
-use crate::say;
-use crate::step::{Doing, Failure, Result, quietly};
+use crate::report;
+use crate::step::{Context, Failure, Result, quietly};
 
-/// One compilation of kf: of which sources, to where, and for what.
+/// One build of kf: sources, output and target.
 pub struct Build {
     pub folders: Folders,
     pub triple: String,
-    /// What compiles C, unless it is for this machine.
+    /// The C compiler; none for this machine's own.
     pub cross: Option<CrossCompiler>,
-    /// The folder that `kf-bundle` wrote, with the commands to be built in.
+    /// The folder of built-in commands that `kf-bundle` wrote.
     pub built_in: PathBuf,
-    /// The addresses of the default registry, separated by spaces; without them there is none.
+    /// The addresses of the default registry, separated by spaces; none for no default registry.
     pub registry_url: Option<String>,
-    /// Seconds since 1970: the time of everything in a release.
+    /// The timestamp of all files in a release, in seconds since 1970.
     pub time: String,
 }
 
 impl Build {
-    /// Of this workspace, for this machine.
+    /// A build of this workspace for this machine.
     pub fn here(built_in: PathBuf, registry_url: Option<String>, time: String) -> Result<Self> {
         let folders = Folders {
             workspace: locations::workspace(),
@@ -39,7 +39,7 @@ impl Build {
         Ok(Self { folders, triple: host()?, cross: None, built_in, registry_url, time })
     }
 
-    /// The compiled program.
+    /// Compiles the program, and returns its path.
     pub fn program(&self) -> Result<PathBuf> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(&self.folders.workspace).args(["build", "--package", "kf-host", "--bin", "kf"]);
@@ -48,8 +48,8 @@ impl Build {
         Ok(self.folders.target.join(&self.triple).join("release/kf"))
     }
 
-    /// Words and environment of cargo and of maturin, which calls cargo: with the same ones, cargo finds that all is
-    /// compiled already.
+    /// Sets arguments and environment of cargo, or of maturin, which calls cargo. With the same ones cargo does not compile
+    /// again.
     pub fn configure(&self, command: &mut Command) -> Result<()> {
         command
             .args(["--release", "--locked", "--target", &self.triple, "--target-dir"])
@@ -74,15 +74,15 @@ impl Build {
 
     fn rust_flags(&self) -> Result<OsString> {
         let sysroot = output(rustc().args(["--print", "sysroot"]))?;
-        let remapped = self.folders.encoded_flags(Path::new(&sysroot), &rustc_says("commit-hash: ")?);
+        let remapped = self.folders.encoded_flags(Path::new(&sysroot), &rustc_field("commit-hash: ")?);
         let mut flags = OsString::from("-Ctarget-feature=+crt-static\x1f");
-        flags.push(remapped.doing("cannot prepare the release build")?);
+        flags.push(remapped.context("cannot prepare the release build")?);
         Ok(flags)
     }
 }
 
-/// Fails for a program that needs an interpreter or a library to start.
-pub fn is_static(program: &Path) -> Result<()> {
+/// Fails if a program is linked dynamically.
+pub fn check_is_static(program: &Path) -> Result<()> {
     let headers = output(Command::new("readelf").args(["--wide", "--program-headers"]).arg(program))?;
     if headers.contains("INTERP") {
         return Err(Failure(format!("{} is linked dynamically", program.display())));
@@ -90,25 +90,25 @@ pub fn is_static(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What `SOURCE_DATE_EPOCH` says, or else when the last change was committed. Says so where there are later ones.
-pub fn time_of_sources() -> Result<String> {
+/// `SOURCE_DATE_EPOCH`, or else the time of the last commit. Prints a note if there are uncommitted changes.
+pub fn source_date() -> Result<String> {
     if let Some(time) = std::env::var_os("SOURCE_DATE_EPOCH") {
         return Ok(time.to_string_lossy().into_owned());
     }
     let git = |words: &[&str]| output(Command::new("git").current_dir(locations::workspace()).args(words));
     if !git(&["status", "--porcelain"])?.is_empty() {
-        say::step("this release has changes in it that are not committed");
+        report::step("this release contains uncommitted changes");
     }
     git(&["log", "-1", "--format=%ct"])
 }
 
 /// This machine's triple.
 pub fn host() -> Result<String> {
-    rustc_says("host: ")
+    rustc_field("host: ")
 }
 
-/// The rest of the line of `rustc -vV` that begins with `field`.
-fn rustc_says(field: &str) -> Result<String> {
+/// The value of a field of `rustc -vV`.
+fn rustc_field(field: &str) -> Result<String> {
     let version = output(rustc().arg("-vV"))?;
     let line = version.lines().find_map(|line| line.strip_prefix(field));
     line.map(str::to_owned).ok_or_else(|| Failure(format!("`rustc -vV` has no `{field}`")))
@@ -121,5 +121,5 @@ fn rustc() -> Command {
 }
 
 fn output(command: &mut Command) -> Result<String> {
-    command::output(command).map(|text| text.trim().to_owned()).doing("cannot prepare the release build")
+    command::output(command).map(|text| text.trim().to_owned()).context("cannot prepare the release build")
 }

@@ -1,12 +1,11 @@
-//! `cargo xtask release`: what people download, in `target/release-kf`.
+//! `cargo xtask release`: builds the files of a release in `target/release-kf`.
 //!
-//! For each platform there is kf itself, one static program that runs as it is; an archive that has its completions and
-//! manual pages as well; and a Python wheel with all of these. `SHA256SUMS` lists them. kf is compiled once a platform,
-//! and the archive and the wheel hold the very bytes of the program. Last, README.md's first screen is followed with the
-//! program and with the wheel, each in an empty environment.
+//! For each platform there are: kf as one static program, an archive that also contains completions and man pages, and a
+//! Python wheel with the same contents. `SHA256SUMS` lists them. kf is compiled once per platform, and the archive and the
+//! wheel contain the same bytes of the program. Last, the steps of README.md's first screen are run with the program and
+//! with the wheel, each in an empty environment.
 //!
-//! The same sources give the same bytes in whatever folder they are built, with the same Rust and C library.
-//! `--reproduce` verifies it.
+//! The same sources give the same bytes in any folder, with the same Rust and C library. `--reproduce` verifies this.
 
 mod arm64;
 mod bundle;
@@ -21,19 +20,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kf_toolchains::locations;
 
-use crate::say;
-use crate::step::{Doing, Failure, Result};
+use crate::report;
+use crate::step::{Context, Failure, Result};
 use crate::test::{self, TestArgs};
 
 use compile::Build;
 
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
-    /// The keys that sign the built-in commands, made if they are not there [default: target/release-keys]
+    /// Folder of the keys that sign the built-in commands, generated if missing [default: target/release-keys]
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
 
-    /// Where the default registry is, in the order to try; its root is that of the built-in commands' registry
+    /// Addresses of the default registry, in the order to try; its root is that of the built-in commands' registry
     #[arg(long, value_name = "URLS")]
     registry_url: Option<String>,
 
@@ -41,12 +40,12 @@ pub struct ReleaseArgs {
     #[arg(long)]
     host_only: bool,
 
-    /// Build for this machine again in another folder, and compare the files
+    /// Build again for this machine in another folder, and compare the files
     #[arg(long)]
     reproduce: bool,
 }
 
-/// What `kf --version` prints.
+/// The output of `kf --version`.
 const VERSION: &str = concat!("kf ", env!("CARGO_PKG_VERSION"));
 
 const MAX_PROGRAM_BYTES: u64 = 22_000_000;
@@ -54,10 +53,10 @@ const MAX_WHEEL_BYTES: u64 = 12_000_000;
 
 pub fn run(args: &ReleaseArgs) -> Result<()> {
     let keys = args.keys.clone().unwrap_or_else(|| locations::target().join("release-keys"));
-    let keys = std::path::absolute(keys).doing("cannot find the keys")?;
-    let time = compile::time_of_sources()?;
+    let keys = std::path::absolute(keys).context("cannot find the keys")?;
+    let time = compile::source_date()?;
     let built_in = bundle::first_party(&keys, &time)?;
-    say::step("a release is optimised as a whole: about 10 minutes on two cores for each platform");
+    report::step("a release is optimised as a whole: about 10 minutes on two cores for each platform");
     let build = Build::here(built_in, args.registry_url.clone(), time)?;
     let into = folder();
     pack::fresh(&into)?;
@@ -66,7 +65,7 @@ pub fn run(args: &ReleaseArgs) -> Result<()> {
     let wheel = wheel_in(&into, std::env::consts::ARCH)?;
     let environment = stage.join("environment");
     wheel::install(&wheel, &environment)?;
-    extras::are_in(&environment.join("share"))?;
+    extras::check_completions(&environment.join("share"))?;
     if args.reproduce {
         reproduce::verify(&build, &into)?;
     }
@@ -75,11 +74,11 @@ pub fn run(args: &ReleaseArgs) -> Result<()> {
     }
     pack::checksums(&into)?;
     test::run_all(&TestArgs::first_screen_of_release())?;
-    say::line(&format!("{}:", into.display()));
+    report::line(&format!("{}:", into.display()));
     pack::sizes(&into)
 }
 
-/// The program and the wheel that the last release has for this machine.
+/// The program and the wheel of the last release for this machine.
 pub fn for_this_machine() -> Option<[PathBuf; 2]> {
     let folder = folder();
     let program = folder.join(name_for(&compile::host().ok()?));
@@ -87,17 +86,17 @@ pub fn for_this_machine() -> Option<[PathBuf; 2]> {
     program.is_file().then_some([program, wheel])
 }
 
-/// Where it is made.
+/// The folder of the release.
 pub fn folder() -> PathBuf {
     locations::target().join("release-kf")
 }
 
-/// What the program for a platform is called; its archive has a suffix.
+/// The file name of the program for a platform; its archive has a suffix.
 fn name_for(triple: &str) -> String {
     format!("kf-{}-{triple}", env!("CARGO_PKG_VERSION"))
 }
 
-/// The one wheel in a folder for an architecture, as Rust and Python name it.
+/// The wheel in a folder for an architecture, as Rust and Python name it.
 fn wheel_in(folder: &Path, architecture: &str) -> Result<PathBuf> {
     let ending = format!("_{architecture}.whl");
     let names = pack::names(folder)?;
@@ -105,18 +104,18 @@ fn wheel_in(folder: &Path, architecture: &str) -> Result<PathBuf> {
     found.ok_or_else(|| Failure(format!("no wheel for {architecture} in {}", folder.display())))
 }
 
-/// The program of one platform, and the folder of what belongs beside it.
+/// The program of one platform, and its `share` folder.
 struct Made {
     program: PathBuf,
     share: PathBuf,
 }
 
-/// Makes the files of one platform. Where `share` is not given, the program itself writes what belongs there.
+/// Builds the files of one platform. Without `share`, the program itself generates it.
 fn make(build: &Build, share: Option<&Path>, stage: &Path, into: &Path) -> Result<Made> {
     pack::fresh(stage)?;
     let name = name_for(&build.triple);
     let program = pack::program(&build.program()?, into, &name)?;
-    compile::is_static(&program)?;
+    compile::check_is_static(&program)?;
     let own = stage.join("share");
     let share = match share {
         Some(share) => share.to_owned(),

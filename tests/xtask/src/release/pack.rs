@@ -1,4 +1,4 @@
-//! The files of a release beside the wheel: program, archive, checksums.
+//! The files of a release except the wheel: program, archive, checksums.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,40 +8,40 @@ use kf_toolchains::command;
 
 use super::compile::Build;
 use super::extras::place;
-use crate::say;
-use crate::step::{Doing, Failure, Result};
+use crate::report;
+use crate::step::{Context, Failure, Result};
 
 /// The file that `sha256sum --check` reads.
 const CHECKSUMS: &str = "SHA256SUMS";
 
-/// An empty folder.
+/// Creates an empty folder.
 pub fn fresh(folder: &Path) -> Result<()> {
     if folder.exists() {
-        fs_err::remove_dir_all(folder).doing("cannot clear a folder")?;
+        fs_err::remove_dir_all(folder).context("cannot clear a folder")?;
     }
-    fs_err::create_dir_all(folder).doing("cannot make a folder")
+    fs_err::create_dir_all(folder).context("cannot create a folder")
 }
 
-/// Copies a folder with all that is in it, with the modes that people's systems give to such files.
+/// Copies a folder recursively, with the usual modes.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(to);
-    fs_err::create_dir_all(parent).doing("cannot make a folder")?;
+    fs_err::create_dir_all(parent).context("cannot create a folder")?;
     let copied = command::output(Command::new("cp").arg("-R").arg(from).arg(to));
     copied
         .and_then(|_| command::output(Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(to)))
         .map(drop)
-        .doing("cannot copy a folder")
+        .context("cannot copy a folder")
 }
 
-/// Puts the program into the release, under the name that says what it is for.
+/// Copies the program into the release, with the platform in its name.
 pub fn program(program: &Path, into: &Path, name: &str) -> Result<PathBuf> {
     let released = into.join(name);
-    fs_err::copy(program, &released).doing("cannot copy kf")?;
-    command::output(Command::new("chmod").arg("755").arg(&released)).doing("cannot make kf executable")?;
+    fs_err::copy(program, &released).context("cannot copy kf")?;
+    command::output(Command::new("chmod").arg("755").arg(&released)).context("cannot make kf executable")?;
     Ok(released)
 }
 
-/// Makes `NAME.tar.gz`, which unpacks over a prefix such as `~/.local`.
+/// Writes `NAME.tar.gz`, to be unpacked over a prefix such as `~/.local`.
 pub fn archive(
     build: &Build,
     program: &Path,
@@ -52,11 +52,11 @@ pub fn archive(
 ) -> Result<()> {
     let root = stage.join(name);
     fresh(&root)?;
-    fs_err::create_dir_all(root.join("bin")).doing("cannot make a folder")?;
-    fs_err::copy(program, root.join("bin/kf")).doing("cannot copy kf")?;
+    fs_err::create_dir_all(root.join("bin")).context("cannot create a folder")?;
+    fs_err::copy(program, root.join("bin/kf")).context("cannot copy kf")?;
     copy_folder(share, &root.join("share"))?;
     for document in ["README.md", "CHANGELOG.md", "LICENSE"] {
-        let text = fs_err::read(build.folders.workspace.join(document)).doing("cannot copy a document")?;
+        let text = fs_err::read(build.folders.workspace.join(document)).context("cannot copy a document")?;
         place(&root.join("share/doc/kf").join(document), &text)?;
     }
     let mut tar = Command::new("tar");
@@ -68,35 +68,35 @@ pub fn archive(
         .arg("--directory")
         .arg(stage)
         .arg(name);
-    command::output(&mut tar).map(drop).doing("cannot make the archive")
+    command::output(&mut tar).map(drop).context("cannot write the archive")
 }
 
 /// The names of a release's files, in order.
 pub fn names(folder: &Path) -> Result<Vec<String>> {
-    let entries = fs_err::read_dir(folder).doing("cannot read the release")?;
+    let entries = fs_err::read_dir(folder).context("cannot read the release")?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<std::io::Result<Vec<_>>>().doing("cannot read the release")?;
+    let mut names = names.collect::<std::io::Result<Vec<_>>>().context("cannot read the release")?;
     names.retain(|name| name != CHECKSUMS);
     names.sort();
     Ok(names)
 }
 
-/// Writes the checksums of all that is there.
+/// Writes the checksums of all files.
 pub fn checksums(folder: &Path) -> Result<()> {
     let mut lines = String::new();
     for name in names(folder)? {
-        let content = fs_err::read(folder.join(&name)).doing("cannot read the release")?;
+        let content = fs_err::read(folder.join(&name)).context("cannot read the release")?;
         lines += &format!("{}  {name}\n", digest_of(&content));
     }
-    fs_err::write(folder.join(CHECKSUMS), lines).doing("cannot write the checksums")
+    fs_err::write(folder.join(CHECKSUMS), lines).context("cannot write the checksums")
 }
 
-/// Prints each file's size. Fails for one that is larger than it may be.
+/// Prints the size of each file. Fails if one exceeds its limit.
 pub fn sizes(folder: &Path) -> Result<()> {
     let mut too_large = Vec::new();
     for name in names(folder)? {
-        let bytes = fs_err::metadata(folder.join(&name)).doing("cannot read the release")?.len();
-        say::line(&format!("  {:>5} MB  {name}", megabytes(bytes)));
+        let bytes = fs_err::metadata(folder.join(&name)).context("cannot read the release")?.len();
+        report::line(&format!("  {:>5} MB  {name}", megabytes(bytes)));
         if limit(&name).is_some_and(|limit| bytes > limit) {
             too_large.push(name);
         }
@@ -104,7 +104,7 @@ pub fn sizes(folder: &Path) -> Result<()> {
     if too_large.is_empty() {
         return Ok(());
     }
-    Err(Failure(format!("larger than a release may be: {}", too_large.join(", "))))
+    Err(Failure(format!("over the size limit: {}", too_large.join(", "))))
 }
 
 fn limit(name: &str) -> Option<u64> {
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_are_what_sha256sum_verifies() {
+    fn checksums_are_accepted_by_sha256sum() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["kf-1", "kf-1.tar.gz"] {
             fs_err::write(folder.path().join(name), name).unwrap();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn file_larger_than_its_kind_may_be_fails() {
+    fn oversized_release_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, bytes: u64| {
             fs_err::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();

@@ -1,15 +1,15 @@
-//! A second build from another folder, whose files must be the same.
+//! Verifies that a second build in another folder gives the same files.
 
 use std::path::Path;
 
 use super::compile::Build;
 use super::pack::{fresh, names};
+use crate::report;
 use crate::reproducible::{Copies, compare};
-use crate::say;
 use crate::step::{Failure, Result};
 
-/// Builds `first` again from a copy of its sources, and compares what comes of it with what is in `released`. What is
-/// built in is shared.
+/// Builds `first` again from a copy of its sources, and compares the files with those in `released`. The built-in commands
+/// are shared.
 pub fn verify(first: &Build, released: &Path) -> Result<()> {
     let copies = Copies::make()?;
     let [_, folders] = &copies.folders;
@@ -29,11 +29,11 @@ pub fn verify(first: &Build, released: &Path) -> Result<()> {
         differences.extend(compare(&name, &released.join(&name), &again.join(&name))?);
     }
     if differences.is_empty() {
-        say::step("both builds gave the same bytes");
+        report::step("both builds gave the same bytes");
         return copies.remove();
     }
     Err(Failure(format!(
-        "two builds differ: {}\nhint: the other one is in {}",
+        "two builds differ: {}\nhint: the second build is in {}",
         differences.join("; "),
         again.display()
     )))

@@ -14,16 +14,16 @@ use kf_registry::index::{Request, Resolved};
 
 use crate::app::App;
 use crate::candidates::known;
+use crate::show::batch;
 use crate::show::plan::{self, AnswerArgs};
-use crate::show::together;
 
-/// Add commands from a registry, or a component of your own
+/// Add commands from a registry, or a local component
 ///
-/// Shows what each may do and asks before it is added, once for all of them. Without a terminal the
-/// answer is no, unless `--accept` names the very commands and rights.
+/// Shows the rights of each command and asks for confirmation, once for all of them. Without a terminal
+/// nothing is added unless `--accept` gives the digest of exactly these commands and rights.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// What to add: a name, or with a version as `train@1.4`, or from one registry as `team/train`, or a component as `./train.wasm`
+    /// Commands to add: `train`, with a version `train@1.4`, from one registry `team/train`, or a component `./train.wasm`
     #[arg(required = true, value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::available))]
     names: Vec<String>,
 
@@ -32,15 +32,15 @@ pub struct AddArgs {
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
-    let mut wanted: Vec<(&String, Wanted)> = Vec::new();
+    let mut wanted: Vec<(&String, Target)> = Vec::new();
     for word in &args.names {
-        let next = Wanted::parse(word)?;
-        if !wanted.iter().any(|(_, wanted)| *wanted == next) && !next.is_switched_on(app)? {
+        let next = Target::parse(word)?;
+        if !wanted.iter().any(|(_, wanted)| *wanted == next) && !next.enable_built_in(app)? {
             wanted.push((word, next));
         }
     }
     let mut installer = plan::installer(app);
-    // Every registry is refreshed before a name is locked, and nothing is fetched in vain.
+    // All registries are refreshed and all names checked before anything is locked or downloaded.
     let resolved = wanted
         .into_iter()
         .map(|(word, wanted)| Ok((word, wanted.resolve(&mut installer)?)))
@@ -49,52 +49,52 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     let mut prepared = Vec::new();
     for (_, found) in &resolved {
         let (what, new) = match found {
-            Found::File { path, .. } => (path.display().to_string(), installer.prepare_local(path)?),
-            Found::Release(resolved) => {
+            ResolvedTarget::File { path, .. } => (path.display().to_string(), installer.prepare_local(path)?),
+            ResolvedTarget::Release(resolved) => {
                 (format!("{} {}", resolved.name, resolved.version), installer.prepare(resolved)?)
             }
         };
         match new {
             Some(new) => prepared.push(new),
-            None => app.ui.note(&format!("{what} is added already")),
+            None => app.ui.note(&format!("{what} is already added")),
         }
     }
-    together::install(app, &installer, prepared, &args.answer, |added| {
+    batch::install(app, &installer, prepared, &args.answer, |added| {
         Ok(app.ui.data_line(&format!("Added {} {}", added.name, added.version))?)
     })
 }
 
-/// What is added is locked until all of it is, so nothing may be added twice.
-fn check_named_once(all: &[(&String, Found)]) -> Result<()> {
+/// Refuses a name that is specified twice: the locks are held until all commands are added.
+fn check_named_once(all: &[(&String, ResolvedTarget)]) -> Result<()> {
     let mut words = BTreeMap::new();
     for (word, found) in all {
         let name = found.name();
         if let Some(before) = words.insert(name, word) {
-            return Err(Failure::usage(format!("{name} is named more than once: {before} and {word}")));
+            return Err(Failure::usage(format!("{name} is specified more than once: {before} and {word}")));
         }
     }
     Ok(())
 }
 
-/// What is to be added.
+/// A command to add.
 #[derive(PartialEq)]
-pub(super) enum Wanted {
+pub(super) enum Target {
     Request(Request),
-    /// A component of this machine.
+    /// A local component.
     File(PathBuf),
 }
 
-impl Wanted {
+impl Target {
     pub(super) fn parse(word: &str) -> Result<Self> {
         match Path::new(word).extension().and_then(OsStr::to_str) {
             Some("wasm") => Ok(Self::File(word.into())),
-            Some("py") => Err(Failure::usage(format!("{word} is a script, which this kf does not run"))),
+            Some("py") => Err(Failure::usage(format!("cannot add {word}: scripts are not supported"))),
             _ => Ok(Self::Request(Request::parse(word)?)),
         }
     }
 
-    /// Whether it means a built-in command, which then is there.
-    fn is_switched_on(&self, app: &App) -> Result<bool> {
+    /// Whether this is a built-in command. If so, it is enabled.
+    fn enable_built_in(&self, app: &App) -> Result<bool> {
         let Self::Request(Request { registry: None, name, want }) = self else { return Ok(false) };
         let Named { answers, other } = app.commands().named(name)?;
         let built_in = answers
@@ -108,21 +108,21 @@ impl Wanted {
         Ok(true)
     }
 
-    fn resolve(self, installer: &mut Installer<'_>) -> Result<Found> {
+    fn resolve(self, installer: &mut Installer<'_>) -> Result<ResolvedTarget> {
         Ok(match self {
-            Self::File(path) => Found::File { name: local::name(&path)?, path },
-            Self::Request(request) => Found::Release(Box::new(installer.resolve(&request)?)),
+            Self::File(path) => ResolvedTarget::File { name: local::name(&path)?, path },
+            Self::Request(request) => ResolvedTarget::Release(Box::new(installer.resolve(&request)?)),
         })
     }
 }
 
-/// What was found.
-enum Found {
+/// A resolved target.
+enum ResolvedTarget {
     File { name: PluginName, path: PathBuf },
     Release(Box<Resolved>),
 }
 
-impl Found {
+impl ResolvedTarget {
     fn name(&self) -> &PluginName {
         match self {
             Self::File { name, .. } => name,

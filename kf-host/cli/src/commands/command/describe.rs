@@ -16,30 +16,30 @@ use crate::added::clap_tree::{self, Frame};
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::wrap::width;
-use crate::show::{availability, plan, rights, standing};
+use crate::show::{availability, plan, precedence, rights};
 
-/// Show a command: usage, signer, digest, and each of its rights ✓ or ✗ for you
+/// Show details of a command: usage, signer, digest, and which of its rights you have
 ///
-/// One that is not added is looked at in its registry.
+/// A command that is not added is fetched from its registry.
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
-    /// The command, as for `kf command add`
-    #[arg(value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::every))]
+    /// Command to show, as for `kf command add`
+    #[arg(value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::all))]
     name: String,
 }
 
-/// What is known of a command, added or not.
-struct Known {
+/// The description of a command, added or not.
+struct Description {
     name: PluginName,
     version: String,
     summary: String,
     origin: Origin,
-    /// What else there is under its name, and does not run.
+    /// Another command of this name, which does not run.
     other: Option<Receipt>,
     digest: Digest,
     rights: Rights,
     tree: CommandTree,
-    /// When it was added, if it is.
+    /// When it was added; none if it is not added.
     installed: Option<Timestamp>,
 }
 
@@ -57,8 +57,8 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             let installed = Installed::new(receipt)?;
             let rights = installed.rights()?;
             let Installed { receipt, tree, .. } = installed;
-            let ceiling = below_ceiling(&receipt, &rights);
-            let known = Known {
+            let ceiling = over_ceiling(&receipt, &rights);
+            let description = Description {
                 name: receipt.name.clone(),
                 version: receipt.version.to_string(),
                 summary: receipt.summary.clone(),
@@ -69,7 +69,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 rights,
                 tree,
             };
-            show(app, &known, ceiling.as_deref())
+            show(app, &description, ceiling.as_deref())
         }
         None => {
             let mut installer = plan::installer(app);
@@ -79,7 +79,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
             };
             let (fetched, examined) = installer.look(&resolved)?;
             let resolved = fetched.resolved;
-            let known = Known {
+            let description = Description {
                 digest: resolved.parts.program().sha256,
                 name: resolved.name,
                 version: resolved.version.to_string(),
@@ -90,13 +90,13 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 tree: examined.tree,
                 installed: None,
             };
-            show(app, &known, None)
+            show(app, &description, None)
         }
     }
 }
 
-fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
-    let Known { name, version, summary, origin, other, digest, rights, tree, installed } = known;
+fn show(app: &App, description: &Description, ceiling: Option<&str>) -> Result<()> {
+    let Description { name, version, summary, origin, other, digest, rights, tree, installed } = description;
     let rules = &rights.rules;
     let paths = PathArguments::of(tree);
     let frame = Frame { name: name.as_str(), footer: String::new() };
@@ -109,11 +109,10 @@ fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
         Origin::Local { path } => path.display().to_string(),
     };
     let source = match other {
-        Some(other) => format!("{source}, {}", standing::why(origin, other)),
+        Some(other) => format!("{source}, {}", precedence::reason(origin, other)),
         None => source,
     };
-    let signer =
-        owner.map_or_else(|| "nobody".to_owned(), |owner| format!("{owner} ({})", keyids.join(", ")));
+    let signer = owner.map_or_else(|| "none".to_owned(), |owner| format!("{owner} ({})", keyids.join(", ")));
     let since = match (installed, origin) {
         (None, _) => format!("no: kf command add {name}"),
         (Some(_), Origin::BuiltIn { .. }) => format!("with kf {}", env!("CARGO_PKG_VERSION")),
@@ -148,7 +147,7 @@ fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
         ],
         object: json!({
             "name": name, "version": version, "about": summary, "usage": usage,
-            "registry": origin.registry(), "insteadOf": other.as_ref().map(standing::object), "owner": owner, "keyids": keyids, "origin": origin,
+            "registry": origin.registry(), "insteadOf": other.as_ref().map(precedence::to_json), "owner": owner, "keyids": keyids, "origin": origin,
             "sha256": digest, "installed": installed, "rights": allowed,
             "selection": rights.selection, "terminal": rights.terminal, "headers": rights.headers,
             "paths": paths,
@@ -159,7 +158,7 @@ fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
     app.ui.record(&fields, &row)?;
     if matches!(app.ui.format(), Format::Table | Format::Wide) {
         app.ui.data_line("")?;
-        for line in rights::lines(name.as_str(), rights, &paths, width(app.ui.data_columns())) {
+        for line in rights::lines(name.as_str(), rights, &paths, width(app.ui.stdout_columns())) {
             app.ui.data_toned(&line.text, line.tone)?;
         }
         if let Some(ceiling) = ceiling {
@@ -170,14 +169,14 @@ fn show(app: &App, known: &Known, ceiling: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// A ceiling that has come down since takes rights away.
-fn below_ceiling(receipt: &Receipt, rights: &Rights) -> Option<String> {
+/// A note if the registry's ceiling was lowered below the command's rights.
+fn over_ceiling(receipt: &Receipt, rights: &Rights) -> Option<String> {
     if matches!(receipt.origin, Origin::Local { .. }) {
         return None;
     }
     match Rights::parse(&receipt.ceiling).map(|ceiling| ceiling.growth(rights)) {
         Ok(above) if above.is_empty() => None,
-        Ok(above) => Some(format!("Its registry no longer lets it {}", in_words(&above))),
-        Err(_) => Some("Its registry's ceiling cannot be read, so it may do nothing".to_owned()),
+        Ok(above) => Some(format!("Its registry no longer allows it to {}", in_words(&above))),
+        Err(_) => Some("Its registry's ceiling cannot be read: all its rights are denied".to_owned()),
     }
 }

@@ -16,12 +16,12 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::show::availability::tone;
-use crate::show::standing;
+use crate::show::precedence;
 
-/// List the commands that can be run, or all there are
+/// List added commands, or all available ones
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Also those that could be added, and whether each can be used here
+    /// Also list commands that can be added, and whether each works in this namespace
     #[arg(long, short = 'a')]
     available: bool,
 }
@@ -50,51 +50,51 @@ pub fn run(app: &App, args: &ListArgs) -> Result<()> {
         .collect();
     if rows.is_empty() {
         let next = if app.registries()?.is_empty() { ADD_REGISTRY } else { "kf command list --available" };
-        nothing(app, "no command is added", next);
+        note_empty(app, "no commands added", next);
     }
-    shown(app, &columns, &rows)
+    print_table(app, &columns, &rows)
 }
 
-/// Says why a list is empty, and what to type next.
-fn nothing(app: &App, why: &str, next: &str) {
+/// Prints why a list is empty, and the next command to type.
+fn note_empty(app: &App, why: &str, next: &str) {
     app.ui.note(why);
     app.ui.note(&format!("hint: {next}"));
 }
 
-/// A table of nothing would be a line of titles.
-fn shown(app: &App, columns: &[Column], rows: &[Row]) -> Result<()> {
+/// Prints a table, unless it would be only a line of titles.
+fn print_table(app: &App, columns: &[Column], rows: &[Row]) -> Result<()> {
     let for_people = matches!(app.ui.format(), Format::Table | Format::Wide);
     if rows.is_empty() && for_people { Ok(()) } else { Ok(app.ui.table(columns, rows)?) }
 }
 
-/// These, and what `-o wide` says of commands that are here.
+/// These columns, and those of `-o wide`.
 fn columns(titles: &[&str]) -> Vec<Column> {
     let wide = ["OWNER", "SHA256"].map(Column::wide);
     titles.iter().copied().map(Column::new).chain(wide).collect()
 }
 
-fn row(named: &Named, receipt: &Receipt, about: Cell, here: Option<&Availability>) -> Row {
+fn row(named: &Named, receipt: &Receipt, about: Cell, availability: Option<&Availability>) -> Row {
     let name = &receipt.name;
     let owner = receipt.origin.owner();
     let object = json!({
         "name": name,
         "version": receipt.version,
         "source": receipt.origin.to_string(),
-        "insteadOf": standing::other(named),
+        "insteadOf": precedence::other_json(named),
         "owner": owner,
         "sha256": receipt.program_digest(),
         "installed": true,
         "blocked": receipt.blocked,
         "about": receipt.summary,
-        "here": here.map(Availability::as_str),
-        "why": here.and_then(Availability::why),
+        "here": availability.map(Availability::as_str),
+        "why": availability.and_then(Availability::why),
     });
     let mut cells: Vec<Cell> = vec![
         name.as_str().into(),
         receipt.version.to_string().into(),
-        standing::source(receipt, named.other.as_ref()).into(),
+        precedence::source(receipt, named.other.as_ref()).into(),
     ];
-    cells.extend(here.map(|here| Cell::toned(here.as_str(), tone(here))));
+    cells.extend(availability.map(|availability| Cell::toned(availability.as_str(), tone(availability))));
     cells.push(about);
     cells.push(owner.map_or_else(String::new, ToString::to_string).into());
     cells.push(receipt.program_digest().to_string().into());
@@ -109,7 +109,7 @@ fn broken(name: &PluginName, error: &kf_registry::Error) -> Row {
     }
 }
 
-/// A command that could be added.
+/// A command that can be added.
 struct Offer<'a> {
     name: &'a PluginName,
     version: String,
@@ -137,8 +137,8 @@ impl Offer<'_> {
     }
 }
 
-/// A built-in command that its user removed.
-fn switched_off(receipt: &Receipt) -> Row {
+/// A built-in command that the user removed.
+fn disabled(receipt: &Receipt) -> Row {
     Offer {
         name: &receipt.name,
         version: receipt.version.to_string(),
@@ -150,14 +150,14 @@ fn switched_off(receipt: &Receipt) -> Row {
     .row()
 }
 
-/// Everything that is added or offered, and whether it can be used in this namespace.
+/// Lists all added and available commands, and whether each can be used in this namespace.
 fn available(app: &App, commands: &[Listed]) -> Result<()> {
     let mut sessions: Vec<Session> = Vec::new();
     let registries = app.registries()?;
     for id in &registries {
         match install::refresh(app.commands(), id, app.reporter().as_ref(), App::now()) {
             Ok(session) => sessions.push(session),
-            // What another registry offers, and what is added, can still be listed.
+            // Added commands and other registries can still be listed.
             Err(error) => app.ui.error(&error),
         }
     }
@@ -168,7 +168,7 @@ fn available(app: &App, commands: &[Listed]) -> Result<()> {
     }
     let rules: Vec<(PluginName, RuleSet)> =
         wanted.into_iter().filter_map(|(name, rules)| Some((name, RuleSet::parse(rules).ok()?))).collect();
-    let here = availability::of_all(&app.home, &app.target(), &rules);
+    let availabilities = availability::of_all(&app.home, &app.target(), &rules);
     let is_known = |name: &PluginName| commands.binary_search_by(|(known, _)| known.cmp(name)).is_ok();
     let mut rows: BTreeMap<PluginName, Row> = BTreeMap::new();
     for session in &sessions {
@@ -193,23 +193,24 @@ fn available(app: &App, commands: &[Listed]) -> Result<()> {
                 row
             }
             Ok(Named { answers: None, other: None }) => continue,
-            Ok(Named { answers: None, other: Some(off) }) => switched_off(off),
+            Ok(Named { answers: None, other: Some(off) }) => disabled(off),
             Ok(named @ Named { answers: Some(receipt), .. }) => {
-                let here = here.get(name).unwrap_or(&Availability::Ready);
-                let about = here.why().map_or_else(|| Cell::from(receipt.summary.as_str()), Cell::from);
-                row(named, receipt, about, Some(here))
+                let availability = availabilities.get(name).unwrap_or(&Availability::Ready);
+                let about =
+                    availability.why().map_or_else(|| Cell::from(receipt.summary.as_str()), Cell::from);
+                row(named, receipt, about, Some(availability))
             }
         };
         rows.insert(name.clone(), known);
     }
     if rows.is_empty() {
         match (registries.is_empty(), sessions.is_empty()) {
-            (true, _) => nothing(app, "no registry is set up, so there is nothing to add", ADD_REGISTRY),
-            (_, false) => nothing(app, "no registry that is set up offers a command", "kf registry list"),
-            // Why none answers was said.
+            (true, _) => note_empty(app, "no registry is set up", ADD_REGISTRY),
+            (_, false) => note_empty(app, "no commands in any registry", "kf registry list"),
+            // The errors were printed.
             (false, true) => {}
         }
     }
-    let columns = columns(&["NAME", "VERSION", "SOURCE", "HERE", "ABOUT"]);
-    shown(app, &columns, &rows.into_values().collect::<Vec<_>>())
+    let columns = columns(&["NAME", "VERSION", "SOURCE", "STATUS", "ABOUT"]);
+    print_table(app, &columns, &rows.into_values().collect::<Vec<_>>())
 }

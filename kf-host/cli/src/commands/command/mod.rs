@@ -1,4 +1,4 @@
-//! `kf command`: add, remove and look at commands.
+//! `kf command`: add, remove and inspect commands.
 
 mod add;
 mod describe;

@@ -9,10 +9,10 @@ use crate::candidates::known;
 
 /// Remove commands
 ///
-/// A built-in command is switched off; `kf command add` switches it on again.
+/// A built-in command is disabled; `kf command add` enables it again.
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
-    /// What to remove
+    /// Commands to remove
     #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(known::installed))]
     names: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub fn run(app: &App, args: &RemoveArgs) -> Result<()> {
         let is_built_in = remove::remove(app.commands(), name)?;
         app.ui.data_line(&format!("Removed {name}"))?;
         if is_built_in {
-            app.ui.note(&format!("{name} is built in; `kf command add {name}` brings it back"));
+            app.ui.note(&format!("{name} is built in; `kf command add {name}` enables it again"));
         }
     }
     remove::sweep(app.commands())

@@ -13,24 +13,24 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::candidates::known;
+use crate::show::batch;
 use crate::show::plan::{self, AnswerArgs};
-use crate::show::together;
 
 /// Upgrade commands to the newest version
 ///
-/// Asks only when a new version wants more than the old one. Without a name it shows what could be
-/// upgraded.
+/// Asks for confirmation only if the new version needs more rights. Without a name, lists the available
+/// upgrades.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
-    /// What to upgrade
+    /// Commands to upgrade
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(known::installed))]
     names: Vec<String>,
 
-    /// Everything that is added
+    /// Upgrade all commands
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
-    /// Show what would change, and change nothing
+    /// Show what would change, without changing anything
     #[arg(long)]
     dry_run: bool,
 
@@ -50,8 +50,8 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     };
     let mut refused = None;
     let mut shown = BTreeSet::new();
-    // One command that cannot be upgraded does not hold up the others.
-    let mut told = |result: Result<()>| match result {
+    // With `--all`, a failure does not stop the other upgrades.
+    let mut keep_going = |result: Result<()>| match result {
         Err(error) if args.all => {
             show_once(app, &error, &mut shown);
             refused = Some(error.kind());
@@ -61,27 +61,27 @@ pub fn run(app: &App, args: &UpgradeArgs) -> Result<()> {
     };
     let mut newer = Vec::new();
     for name in &names {
-        told(find_newer(app, &mut installer, name).map(|found| newer.extend(found)))?;
+        keep_going(find_newer(app, &mut installer, name).map(|found| newer.extend(found)))?;
     }
     let mut prepared = Vec::new();
     for resolved in &newer {
-        told(installer.prepare(resolved).map(|found| prepared.extend(found)))?;
+        keep_going(installer.prepare(resolved).map(|found| prepared.extend(found)))?;
     }
     if args.dry_run && !prepared.is_empty() {
         prepared.iter().for_each(|prepared| plan::show(app, prepared));
         app.ui.note("Nothing was changed.");
     } else {
-        told(together::install(app, &installer, prepared, &args.answer, |receipt| {
+        keep_going(batch::install(app, &installer, prepared, &args.answer, |receipt| {
             Ok(app.ui.data_line(&format!("Upgraded {} to {}", receipt.name, receipt.version))?)
         }))?;
     }
     match refused {
         None => Ok(()),
-        Some(kind) => Err(Failure::new(kind, "not every command could be upgraded")),
+        Some(kind) => Err(Failure::new(kind, "some commands could not be upgraded")),
     }
 }
 
-/// The names of all commands. Without a registry nothing is newer than what is built in.
+/// The names of all added commands. Without a registry, built-in commands are skipped.
 fn all(app: &App) -> Result<BTreeSet<PluginName>> {
     let offline = app.registries()?.is_empty();
     let is_wanted = |named: &Result<Named, kf_registry::Error>| match named {
@@ -97,7 +97,7 @@ fn all(app: &App) -> Result<BTreeSet<PluginName>> {
     Ok(commands.filter(|(_, named)| is_wanted(named)).map(|(name, _)| name).collect())
 }
 
-/// Several commands may be stopped by the same registry.
+/// Prints an error unless it was printed before: several commands may fail because of the same registry.
 fn show_once(app: &App, error: &Failure, shown: &mut BTreeSet<String>) {
     if shown.insert(error.message().to_owned()) {
         app.ui.error(error);
@@ -105,35 +105,36 @@ fn show_once(app: &App, error: &Failure, shown: &mut BTreeSet<String>) {
 }
 
 fn no_registry(app: &App) {
-    app.ui.note("no registry is set up to upgrade built-in commands from");
+    app.ui.note("cannot upgrade built-in commands: no registry is set up");
     app.ui.note(&format!("hint: {ADD_REGISTRY}"));
 }
 
-/// The release to upgrade to; where there is none it says so.
+/// The release to upgrade to. If there is none, prints why.
 fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Result<Option<Resolved>> {
     let old = app.commands().require(name)?;
     let newer = installer.resolve_newer(&old)?;
     if newer.is_none() {
-        // Read again: the registry may just have said something about it.
+        // Read again: the refreshed registry may have yanked it.
         let Receipt { version, yanked, .. } = app.commands().require(name)?;
         match yanked {
             true => app
                 .ui
-                .warn(&format!("{name} {version} was withdrawn by its registry; nothing newer is on offer")),
+                .warn(&format!("{name} {version} was yanked by its registry; no newer version is available")),
             false if old.origin.is_built_in() && app.registries()?.is_empty() => no_registry(app),
-            false => app.ui.note(&format!("{name} {version} is the newest")),
+            false => app.ui.note(&format!("{name} {version} is up to date")),
         }
     }
     Ok(newer)
 }
 
-/// What could be upgraded. A registry that does not answer is said once, and the others are asked.
+/// Lists the available upgrades. An unreachable registry is reported once and skipped.
 fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
-    let (mut rows, mut silent, mut shown, mut failed) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), None);
+    let (mut rows, mut unreachable, mut shown, mut failed) =
+        (Vec::new(), BTreeSet::new(), BTreeSet::new(), None);
     for (name, named) in app.commands().list()? {
         let old = match named.map(|named| named.answers) {
             Ok(None) => continue,
-            Ok(Some(old)) if old.origin.registry().is_some_and(|registry| silent.contains(registry)) => {
+            Ok(Some(old)) if old.origin.registry().is_some_and(|registry| unreachable.contains(registry)) => {
                 continue;
             }
             Ok(Some(old)) => old,
@@ -148,23 +149,23 @@ fn outdated(app: &App, installer: &mut Installer<'_>) -> Result<()> {
             Err(error) => {
                 show_once(app, &error, &mut shown);
                 failed = Some(error.kind());
-                silent.extend(old.origin.registry().cloned());
-                tracing::debug!(command = %name, "its registry was not asked");
+                unreachable.extend(old.origin.registry().cloned());
+                tracing::debug!(command = %name, "registry not reachable");
             }
         }
     }
-    // A table of nothing would be a line of titles.
+    // An empty table would be only a line of titles.
     if !rows.is_empty() || !matches!(app.ui.format(), Format::Table | Format::Wide) {
         app.ui.table(&columns(), &rows)?;
     }
     match (failed, rows.is_empty()) {
-        (Some(kind), _) => return Err(Failure::new(kind, "not every registry could be asked")),
+        (Some(kind), _) => return Err(Failure::new(kind, "some registries could not be reached")),
         (None, true) if app.registries()?.is_empty() && !app.commands().built_in.is_empty() => {
             no_registry(app);
         }
-        (None, true) => app.ui.note("every command is the newest"),
+        (None, true) => app.ui.note("all commands are up to date"),
         (None, false) => {
-            app.ui.note("`kf command upgrade NAME` upgrades one, `kf command upgrade --all` all of them");
+            app.ui.note("upgrade one with `kf command upgrade NAME`, or all with `kf command upgrade --all`");
         }
     }
     Ok(())
@@ -181,7 +182,7 @@ fn row(old: &Receipt, newer: &Resolved) -> Row {
         "withdrawn": old.yanked,
     });
     let installed = match old.yanked {
-        true => Cell::toned(format!("{} (withdrawn)", old.version), Tone::Bad),
+        true => Cell::toned(format!("{} (yanked)", old.version), Tone::Bad),
         false => old.version.to_string().into(),
     };
     let newest = Cell::toned(newer.version.to_string(), Tone::Good);

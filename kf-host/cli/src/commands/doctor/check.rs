@@ -1,24 +1,24 @@
-//! What one check found, for a person and for a program.
+//! The results of checks, for users and for programs.
 
 use kf_core::Failure;
 use kf_core::format::Format;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The version of the report's JSON form. A change that a reader could stumble over raises it; new checks and new
-/// facts do not.
+/// The version of the report's JSON format. It is raised by incompatible changes; new checks and facts are
+/// compatible.
 const FORMAT: u64 = 1;
 
-/// How a check ended; the later ones are worse.
+/// The result of a check, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Ok,
-    /// It could not be checked because of something else.
+    /// Not checked, because another check failed.
     Skipped,
-    /// It works, but somebody should know.
+    /// It works, but the user should know.
     Warning,
-    /// It stands in the way.
+    /// It prevents runs.
     Failed,
 }
 
@@ -30,13 +30,13 @@ pub struct Check {
     pub value: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What to type or do next.
+    /// The next command to type, or what to do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
-    /// The same for programs.
+    /// The same results for programs.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub facts: Map<String, Value>,
-    /// What nobody but the user should read.
+    /// Lines that only the user should see.
     #[serde(skip)]
     pub private: Vec<String>,
 }
@@ -64,7 +64,7 @@ impl Check {
     }
 
     /// A check that failed with an error.
-    pub fn of_failure(name: &'static str, error: &Failure) -> Self {
+    pub fn from_failure(name: &'static str, error: &Failure) -> Self {
         Self::failed(name, error.message()).hint(error.first_hint())
     }
 
@@ -82,7 +82,7 @@ impl Check {
         self
     }
 
-    /// Something that is not right beside the check's value; the check is as bad as the worst of them.
+    /// Adds a problem. The check takes the state of its worst problem.
     #[must_use]
     pub fn problem(mut self, state: State, note: impl Into<String>, hint: Option<String>) -> Self {
         self.state = self.state.max(state);
@@ -95,13 +95,13 @@ impl Check {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     format: Format<FORMAT>,
-    /// Nothing stands in the way.
+    /// No check failed.
     ok: bool,
     pub checks: Vec<Check>,
 }
 
 impl Report {
-    pub fn of(checks: Vec<Check>) -> Self {
+    pub fn new(checks: Vec<Check>) -> Self {
         Self { format: Format, ok: checks.iter().all(|check| check.state != State::Failed), checks }
     }
 
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn check_is_as_bad_as_its_worst_problem() {
+    fn check_state_is_that_of_worst_problem() {
         let check = Check::ok("home", "/x")
             .problem(State::Failed, "open to others", Some("chmod go-w /x".into()))
             .problem(State::Warning, "read only", None);
@@ -127,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn report_has_its_format_and_nothing_that_is_private() {
+    fn report_has_format_and_no_private_lines() {
         let mut check = Check::skipped("server", "no kubeconfig").fact("url", "https://lab.example");
         check.private.push("hunter2".to_owned());
-        let report = Report::of(vec![check, Check::warning("home", "read only")]);
+        let report = Report::new(vec![check, Check::warning("home", "read only")]);
         assert_eq!(
             serde_json::to_value(&report).unwrap(),
             json!({ "format": 1, "ok": true, "checks": [
@@ -142,9 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn report_is_ok_without_a_failed_check() {
+    fn report_without_failed_check_is_ok() {
         let json = |report: Report| serde_json::to_value(report).unwrap()["ok"].clone();
-        assert_eq!(json(Report::of(vec![Check::warning("home", "x"), Check::ok("kf", "x")])), true);
-        assert_eq!(json(Report::of(vec![Check::ok("kf", "x"), Check::failed("home", "x")])), false);
+        assert_eq!(json(Report::new(vec![Check::warning("home", "x"), Check::ok("kf", "x")])), true);
+        assert_eq!(json(Report::new(vec![Check::ok("kf", "x"), Check::failed("home", "x")])), false);
     }
 }

@@ -1,4 +1,4 @@
-//! Checks of the kubeconfig and of the cluster it leads to, made of what was found out about them.
+//! Checks of the cluster, from the results of a checkup.
 
 use jiff::{SignedDuration, Timestamp};
 use kf_cluster::checkup::{Answers, Checkup, NamespaceState, Reached};
@@ -15,7 +15,7 @@ use super::check::{Check, State};
 use super::local::TRAIN;
 use super::span::span;
 
-/// Parts of Kubeflow and around it, with a resource by which each is known; of several one is enough.
+/// Parts of Kubeflow and related APIs, with resources of which one must be served.
 const PARTS: [(&str, &[(&str, &str)]); 6] = [
     (TRAINER, &[("trainer.kubeflow.org", "trainjobs")]),
     ("Katib", &[("kubeflow.org", "experiments")]),
@@ -25,49 +25,49 @@ const PARTS: [(&str, &[(&str, &str)]); 6] = [
     ("metrics", &[("metrics.k8s.io", "pods")]),
 ];
 
-/// The one without which nothing trains.
+/// The part that `train` needs.
 const TRAINER: &str = "Trainer";
 
-/// Credentials that nobody renews by themselves are warned of so long before they end.
-const ENDS_SOON: SignedDuration = SignedDuration::from_hours(24);
+/// How long before they expire there is a warning for credentials that are not renewed automatically.
+const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whom the server takes somebody without credentials for.
+/// The user name of requests without credentials.
 const ANONYMOUS: &str = "system:anonymous";
 
-/// The most rights that are told as missing.
-const MAX_MISSING: usize = 5;
+/// How many missing rights are shown.
+const MAX_MISSING_SHOWN: usize = 5;
 
 pub const NAMES: [&str; 5] = ["server", "credentials", "namespace", "cluster", "rights"];
 
-/// Every resource of [`PARTS`], in its order.
+/// All resources of [`PARTS`], in order.
 pub fn resources() -> Vec<(Group, Plural)> {
     let all = PARTS.iter().flat_map(|(_, resources)| resources.iter());
     all.filter_map(|(group, plural)| Some((Group::parse(*group).ok()?, Plural::parse(*plural).ok()?)))
         .collect()
 }
 
-/// What is known of the cluster.
+/// The results of the checkup, with what is needed to explain them.
 pub struct Cluster<'a> {
     pub settings: &'a Settings,
     pub found: &'a Checkup,
-    /// How the command line names the namespace, if it does.
+    /// What sets the namespace on the command line.
     pub named_by: &'static str,
-    /// Why the namespace that was named or chosen cannot be used.
+    /// Why the selected namespace cannot be used.
     pub bad_namespace: Option<&'a Failure>,
-    /// The commands whose rights were asked for, in the order of the answers.
+    /// The commands whose rights were checked, in the order of the answers.
     pub commands: &'a [String],
     pub now: Timestamp,
 }
 
 impl Cluster<'_> {
-    /// In the order of [`NAMES`].
+    /// All checks, in the order of [`NAMES`].
     pub fn checks(&self) -> Vec<Check> {
         let server = self.server();
         let credentials = self.credentials();
         let unknown = self.found.answers.as_ref().is_none_or(|answers| is_unknown(&answers.identity));
         let why = match (server.state, credentials.state) {
             (State::Failed, _) => "the server does not answer",
-            _ => "the server does not know you",
+            _ => "you are not authenticated",
         };
         let answers = self.found.answers.as_ref().filter(|_| !unknown);
         let (namespace, cluster, rights) = match answers {
@@ -85,16 +85,14 @@ impl Cluster<'_> {
                 Check::ok(NAME, format!("{url}, Kubernetes {version}")).fact("version", version.as_str())
             }
             Reached::Server(None) | Reached::Refused(_) => Check::ok(NAME, url.as_str()),
-            Reached::NoCredentials(_) => {
-                Check::skipped(NAME, format_args!("{url} is not asked without credentials"))
-            }
-            Reached::Failed(error) => of_error(NAME, error),
+            Reached::NoCredentials(_) => Check::skipped(NAME, format_args!("no credentials for {url}")),
+            Reached::Failed(error) => from_error(NAME, error),
         };
         let check = check.fact("url", url.as_str()).fact("certificateChecked", !self.settings.insecure);
         if !self.settings.insecure {
             return check;
         }
-        let note = "its certificate is not checked, so anybody may answer";
+        let note = "its certificate is not verified, so any server could answer";
         let hint = "ask for a kubeconfig with the cluster's certificate-authority-data";
         check.problem(State::Warning, note, Some(hint.to_owned()))
     }
@@ -105,7 +103,7 @@ impl Cluster<'_> {
         let ended = found.credentials_end.filter(|end| end <= now);
         let kind = self.kind();
         let check = match (&found.reached, found.answers.as_ref().map(|answers| &answers.identity)) {
-            (Reached::NoCredentials(error), _) => of_error(NAME, error),
+            (Reached::NoCredentials(error), _) => from_error(NAME, error),
             (_, Some(Ok(identity))) if identity.username != ANONYMOUS => self.known(identity, &kind),
             _ if let Some(end) = ended => {
                 let of = if settings.credential_kind() == CredentialKind::Plugin {
@@ -113,15 +111,15 @@ impl Cluster<'_> {
                 } else {
                     ""
                 };
-                Check::failed(NAME, format!("the {of}{kind} ended at {end:.0}")).hint(Some(self.renew()))
+                Check::failed(NAME, format!("the {of}{kind} expired at {end:.0}")).hint(Some(self.renew()))
             }
-            (Reached::Refused(error), _) => of_error(NAME, error),
-            (_, Some(Ok(_))) => Check::failed(NAME, format!("{kind}; to the server you are {ANONYMOUS}"))
+            (Reached::Refused(error), _) => from_error(NAME, error),
+            (_, Some(Ok(_))) => Check::failed(NAME, format!("{kind}; the server treats you as {ANONYMOUS}"))
                 .hint(Some(self.renew())),
-            (_, Some(Err(error))) if error.code == ErrorCode::Unauthenticated => of_error(NAME, error),
+            (_, Some(Err(error))) if error.code == ErrorCode::Unauthenticated => from_error(NAME, error),
             (_, Some(Err(error))) => {
-                let note = format!("the server does not say who you are: {}", error.message);
-                Check::ok(NAME, kind).problem(gravity(error), note, error.hint.clone())
+                let note = format!("cannot determine your user name: {}", error.message);
+                Check::ok(NAME, kind).problem(severity(error), note, error.hint.clone())
             }
             (_, None) => Check {
                 state: State::Skipped,
@@ -145,8 +143,8 @@ impl Cluster<'_> {
         let end = self.found.credentials_end;
         let left = end.map(|end| format!(", valid for {}", span(self.now, end))).unwrap_or_default();
         let by = match self.settings.credential_kind() {
-            // As behind `kubectl proxy`.
-            CredentialKind::None => "without credentials of your own".to_owned(),
+            // For example, behind `kubectl proxy`.
+            CredentialKind::None => "without credentials".to_owned(),
             _ => format!("by {kind}"),
         };
         let check = Check::ok("credentials", format!("{}, {by}{left}", identity.username))
@@ -154,8 +152,10 @@ impl Cluster<'_> {
             .fact("groups", identity.groups.clone());
         let kept = [CredentialKind::Token, CredentialKind::Certificate];
         let is_renewed = !kept.contains(&self.settings.credential_kind());
-        match end.filter(|end| !is_renewed && end.duration_since(self.now) < ENDS_SOON) {
-            Some(end) => check.problem(State::Warning, format!("they end at {end:.0}"), Some(self.renew())),
+        match end.filter(|end| !is_renewed && end.duration_since(self.now) < EXPIRES_SOON) {
+            Some(end) => {
+                check.problem(State::Warning, format!("they expire at {end:.0}"), Some(self.renew()))
+            }
             None => check,
         }
     }
@@ -190,19 +190,19 @@ impl Cluster<'_> {
         let (namespace, origin) = (&self.settings.namespace, self.settings.namespace_origin);
         let (why, code) = match origin {
             NamespaceOrigin::Named => (self.named_by, "named"),
-            NamespaceOrigin::Chosen => ("chosen by kf use", "chosen"),
-            NamespaceOrigin::Context => ("of the context", "context"),
-            NamespaceOrigin::Pod => ("of this pod", "pod"),
-            NamespaceOrigin::Default => ("the default, as the context names none", "default"),
+            NamespaceOrigin::Chosen => ("set by kf use", "chosen"),
+            NamespaceOrigin::Context => ("from the context", "context"),
+            NamespaceOrigin::Pod => ("from this pod", "pod"),
+            NamespaceOrigin::Default => ("the default, as the context sets none", "default"),
         };
         let value = format!("{namespace}, {why}");
-        let other = || Some("kf use NAMESPACE, to choose another".to_owned());
+        let other = || Some("kf use NAMESPACE".to_owned());
         let check = Check::ok(NAME, value.as_str());
         let check = match state {
-            _ if let Some(error) = self.bad_namespace => Check::of_failure(NAME, error),
+            _ if let Some(error) = self.bad_namespace => Check::from_failure(NAME, error),
             Some(Ok(NamespaceState::Active)) => check.fact("exists", true),
             Some(Ok(NamespaceState::Hidden)) => {
-                Check::ok(NAME, format!("{value}; you may not read whether it exists"))
+                Check::ok(NAME, format!("{value}; no permission to check that it exists"))
             }
             Some(Ok(NamespaceState::Missing)) => {
                 check.problem(State::Failed, "it does not exist", other()).fact("exists", false)
@@ -210,7 +210,7 @@ impl Cluster<'_> {
             Some(Ok(NamespaceState::Terminating)) => {
                 check.problem(State::Failed, "it is being deleted", other()).fact("exists", true)
             }
-            Some(Err(error)) => check.problem(gravity(error), error.message.as_str(), error.hint.clone()),
+            Some(Err(error)) => check.problem(severity(error), error.message.as_str(), error.hint.clone()),
             None => Check { state: State::Skipped, value: format!("{value}, not checked"), ..check },
         };
         check.fact("name", namespace.as_str()).fact("origin", code)
@@ -221,21 +221,21 @@ impl Cluster<'_> {
         let namespace = &self.settings.namespace;
         let mut all = self.commands.iter().zip(&answers.rights);
         let Some((train, first)) = all.next() else {
-            return Check::skipped(NAME, format_args!("no command to ask for: {TRAIN} cannot be used"));
+            return Check::skipped(NAME, format_args!("{TRAIN} cannot be used"));
         };
         let mut check = match first {
-            Err(error) => return of_error(NAME, error),
+            Err(error) => return from_error(NAME, error),
             Ok(verdicts) => match missing(verdicts).as_slice() {
-                [] => Check::ok(NAME, format!("you may do all that {train} needs in {namespace}")),
+                [] => Check::ok(NAME, format!("you have all rights that {train} needs in {namespace}")),
                 missing => {
                     let words: Vec<String> = missing.iter().map(ToString::to_string).collect();
-                    let headline = format!("you may not do all that {train} needs in {namespace}");
+                    let headline = format!("you lack rights that {train} needs in {namespace}");
                     let mut check =
                         Check::failed(NAME, headline).hint(self.remedy(missing, &answers.granters));
-                    check
-                        .notes
-                        .extend(words.iter().take(MAX_MISSING).map(|words| format!("you lack {words}")));
-                    let more = words.len().saturating_sub(MAX_MISSING);
+                    check.notes.extend(
+                        words.iter().take(MAX_MISSING_SHOWN).map(|words| format!("you lack {words}")),
+                    );
+                    let more = words.len().saturating_sub(MAX_MISSING_SHOWN);
                     check.notes.extend((more > 0).then(|| format!("and {more} more")));
                     check.fact("missing", words)
                 }
@@ -246,7 +246,7 @@ impl Cluster<'_> {
             .map(|(command, _)| command.as_str())
             .collect();
         if !lacking.is_empty() {
-            check.notes.push(format!("not permitted here: {}", lacking.join(", ")));
+            check.notes.push(format!("not permitted in {namespace}: {}", lacking.join(", ")));
         }
         check.fact("notPermitted", lacking)
     }
@@ -269,7 +269,7 @@ fn missing(verdicts: &[RuleVerdict]) -> Vec<&MissingRule> {
     verdicts.iter().flat_map(|verdict| &verdict.missing).collect()
 }
 
-/// Whether the server does not accept the credentials, or has got none.
+/// Whether the server does not accept the credentials, or there are none.
 fn is_unknown(identity: &Result<Identity, ApiError>) -> bool {
     match identity {
         Ok(identity) => identity.username == ANONYMOUS,
@@ -277,15 +277,15 @@ fn is_unknown(identity: &Result<Identity, ApiError>) -> bool {
     }
 }
 
-/// How grave it is that a question has no answer.
-fn gravity(error: &ApiError) -> State {
+/// The severity of a failed request.
+fn severity(error: &ApiError) -> State {
     match error.code {
         ErrorCode::TimedOut | ErrorCode::Unreachable => State::Failed,
         _ => State::Warning,
     }
 }
 
-fn of_error(name: &'static str, error: &ApiError) -> Check {
+fn from_error(name: &'static str, error: &ApiError) -> Check {
     Check::failed(name, error.message.as_str()).hint(error.hint.clone())
 }
 
@@ -317,20 +317,16 @@ fn parts(answers: &Answers) -> Check {
     let unknown = served.iter().find_map(|(part, is_served)| Some((*part, is_served.as_ref().err()?)));
     let check = match unknown {
         Some((part, error)) => {
-            let state = if part == TRAINER { State::Failed } else { gravity(error) };
-            check.problem(state, format!("{part} is not known: {}", error.message), error.hint.clone())
+            let state = if part == TRAINER { State::Failed } else { severity(error) };
+            check.problem(state, format!("cannot check {part}: {}", error.message), error.hint.clone())
         }
         None => check,
     };
     if !missing.contains(&TRAINER) {
         return check;
     }
-    let note = format!("without Kubeflow Trainer, {TRAIN} has nothing to run its jobs");
-    check.problem(
-        State::Failed,
-        note,
-        Some("ask an administrator of the cluster to install Kubeflow Trainer".to_owned()),
-    )
+    let note = format!("{TRAIN} needs Kubeflow Trainer to run its jobs");
+    check.problem(State::Failed, note, Some("ask a cluster admin to install Kubeflow Trainer".to_owned()))
 }
 
 fn kind_name(kind: CredentialKind) -> &'static str {
@@ -349,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_has_resources_that_can_be_asked_for() {
+    fn every_part_has_valid_resources() {
         let all: usize = PARTS.iter().map(|(_, resources)| resources.len()).sum();
         assert_eq!(resources().len(), all);
     }

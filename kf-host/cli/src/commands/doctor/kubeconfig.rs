@@ -1,4 +1,4 @@
-//! Which kubeconfig is used, and who else can get at it.
+//! Checks which kubeconfig is used, and whether other users can access it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub fn check(settings: &Settings) -> Check {
     let files: Vec<String> = settings.files.iter().map(|file| file.display().to_string()).collect();
     let value = match &settings.context {
         Some(context) => format!("{}, context {context}", files.join(", ")),
-        None => "none: kf runs in a pod, as its service account".to_owned(),
+        None => "none: in a pod, with its service account".to_owned(),
     };
     let check = Check::ok(NAME, value)
         .fact("files", files)
@@ -24,7 +24,7 @@ pub fn check(settings: &Settings) -> Check {
     })
 }
 
-/// Who else can get at a file with credentials, and what helps.
+/// How other users can access a file with credentials, and the hint.
 fn exposed(file: &Path) -> Option<(String, String)> {
     let Err(kf_home::Error::UnsafePath { path, reason }) = trusted::check_private_file(file) else {
         return None;
@@ -34,13 +34,13 @@ fn exposed(file: &Path) -> Option<(String, String)> {
         Unsafe::Readable(_) => format!("chmod go= {}", word(&path)),
         Unsafe::Writable(_) => format!("chmod go-w {}", word(&path)),
         Unsafe::Owner(_) => format!("check who created {shown}"),
-        // Such as a pipe, which somebody chose.
+        // For example a pipe, which the user chose.
         _ => return None,
     };
-    Some((format!("{shown} is not yours alone: {reason}"), hint))
+    Some((format!("{shown} is not private: {reason}"), hint))
 }
 
-/// A path as one word of a shell's line.
+/// A path, quoted as one shell word.
 fn word(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = path.chars().all(|c| c.is_alphanumeric() || "-_./:@%+=,".contains(c));
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_in_a_hint_is_one_word() {
+    fn path_in_hint_is_one_shell_word() {
         for (path, shown) in [
             ("/home/ada/.kube/config", "/home/ada/.kube/config"),
             ("/home/ada l/$(id)", "'/home/ada l/$(id)'"),

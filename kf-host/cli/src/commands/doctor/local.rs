@@ -1,4 +1,4 @@
-//! Checks that need no network: kf's home, its registries, the command `train`, the terminal.
+//! Checks without a network: kf's home, its registries, the command `train`, and the terminal.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -42,11 +42,11 @@ pub fn home(home: &Home) -> Check {
         if is_writable(folder) {
             return check;
         }
-        let note = format!("{} cannot be written to", folder.display());
-        // Without the audit log no command talks to a cluster.
+        let note = format!("{} is not writable", folder.display());
+        // Without an audit log no command can connect to a cluster.
         let needed = *folder == home.state && env::var(env::KF_AUDIT_LOG).is_none();
         let state = if needed { State::Failed } else { State::Warning };
-        check.problem(state, note, Some("set KF_HOME to a folder of yours".to_owned()))
+        check.problem(state, note, Some("set KF_HOME to a folder that you own".to_owned()))
     })
 }
 
@@ -64,7 +64,7 @@ fn folder_facts(folder: &OwnPath) -> Value {
     }
 }
 
-/// Whether the folder, or where it would be made, can be written to. Nothing is written to find out.
+/// Whether the folder, or the one it would be created in, is writable. Nothing is written.
 fn is_writable(folder: &Path) -> bool {
     let existing = folder.ancestors().find(|path| path.symlink_metadata().is_ok());
     existing.is_some_and(|path| access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok())
@@ -72,12 +72,12 @@ fn is_writable(folder: &Path) -> bool {
 
 pub fn registries(home: &Home, now: Timestamp) -> Check {
     const NAME: &str = "registry";
-    let ids = match registries::list(home, kf_built_in::carried()) {
+    let ids = match registries::list(home, kf_built_in::built_ins()) {
         Ok(ids) => ids,
-        Err(error) => return Check::of_failure(NAME, &error.into()),
+        Err(error) => return Check::from_failure(NAME, &error.into()),
     };
     if ids.is_empty() {
-        return Check::ok(NAME, "none is set up").fact("registries", json!([]));
+        return Check::ok(NAME, "none set up").fact("registries", json!([]));
     }
     let found: Vec<_> = ids.iter().map(|id| (id, registry_age(home, id, now))).collect();
     let current = found.iter().filter_map(|(_, age)| age.as_ref().ok());
@@ -104,7 +104,7 @@ struct Age {
 }
 
 fn registry_age(home: &Home, id: &RegistryId, now: Timestamp) -> Result<Age, Failure> {
-    let registry = registries::load(home, kf_built_in::carried(), id)?;
+    let registry = registries::load(home, kf_built_in::built_ins(), id)?;
     let expires = trust::cached(home, &registry, now)?.view().expires;
     let refreshed = trust::last_seen(home, id)?;
     let ago = refreshed.map(|at| format!(", refreshed {} ago", span(at, now))).unwrap_or_default();
@@ -112,25 +112,25 @@ fn registry_age(home: &Home, id: &RegistryId, now: Timestamp) -> Result<Age, Fai
     Ok(Age { refreshed, expires, words })
 }
 
-/// Whether `kf train` would start, and what it is.
+/// Checks whether `kf train` can start, and returns the command.
 pub fn train(home: &Home) -> (Check, Option<Installed>) {
     let found =
         PluginName::parse(TRAIN).map_err(Failure::from).and_then(|name| commands_in(home).find(&name));
     let installed = match found {
         Ok(Some(installed)) => installed,
         Ok(None) => {
-            let none_set_up =
-                registries::list(home, kf_built_in::carried()).is_ok_and(|registries| registries.is_empty());
+            let none_set_up = registries::list(home, kf_built_in::built_ins())
+                .is_ok_and(|registries| registries.is_empty());
             let hint = if none_set_up { ADD_REGISTRY } else { "kf command add train" };
             return (Check::failed(TRAIN, "not installed").hint(Some(hint)), None);
         }
-        Err(error) => return (Check::of_failure(TRAIN, &error), None),
+        Err(error) => return (Check::from_failure(TRAIN, &error), None),
     };
     let receipt = &installed.receipt;
     let (name, version, origin) = (&receipt.name, &receipt.version, receipt.origin.to_string());
     let check = match installed.startable() {
         Ok(_) => Check::ok(TRAIN, format!("{name} {version} ({origin})")),
-        Err(error) => Check::of_failure(TRAIN, &error),
+        Err(error) => Check::from_failure(TRAIN, &error),
     };
     let check = check
         .fact("name", name.as_str())
@@ -143,7 +143,7 @@ pub fn train(home: &Home) -> (Check, Option<Installed>) {
 pub fn terminal(ui: &Ui) -> Check {
     const NAME: &str = "terminal";
     let (is_terminal, utf8, color) = (ui.stdout_is_terminal(), env::utf8(), ui.colors_data());
-    let columns = ui.data_columns();
+    let columns = ui.stdout_columns();
     let check = if is_terminal {
         let width =
             columns.map_or_else(|| "width unknown".to_owned(), |columns| format!("{columns} columns"));
@@ -156,7 +156,7 @@ pub fn terminal(ui: &Ui) -> Check {
     let check = check.fact("terminal", is_terminal).fact("columns", json!(columns)).fact("utf8", utf8);
     let check = check.fact("color", color);
     if is_terminal && !utf8 {
-        let note = "the locale has no UTF-8, so some of what kf prints may not be readable";
+        let note = "the locale is not UTF-8, so some output may not be readable";
         return check.problem(State::Warning, note, Some("export LC_ALL=C.UTF-8".to_owned()));
     }
     check

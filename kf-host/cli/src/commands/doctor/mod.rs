@@ -1,7 +1,7 @@
-//! `kf doctor`: what stands between this person and a trained job, on one screen.
+//! `kf doctor`: checks the setup, and shows the results on one screen.
 //!
-//! Each check survives the failure of those before it, and what cannot be checked says so. Nothing is changed and no
-//! command is started.
+//! A failed check does not stop the others; those that depend on it are skipped. Nothing is changed and no command is
+//! started.
 
 mod check;
 mod cluster;
@@ -25,21 +25,21 @@ use crate::env;
 use check::{Check, Report, State};
 use cluster::Cluster;
 
-/// Check what stands between you and a trained job
+/// Check the setup, from the kubeconfig to the shell
 ///
-/// Looks at the kubeconfig, the server, your credentials and rights, what the cluster serves, kf's own files, the
-/// terminal and the shell. It changes nothing. Exits with 1 if something stands in the way. `-o json` is for
-/// support: it holds no credentials.
+/// Checks the kubeconfig, the server, your credentials and rights, the APIs of the cluster, kf's own files, the
+/// terminal and the shell. Changes nothing. Exits with 1 if a check fails. `-o json` is for support requests: it
+/// contains no credentials.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {}
 
-/// A home with nothing in it, for a user who has none.
+/// An empty home, for when there is no home folder.
 pub fn no_home() -> Home {
     Home::under("/nonexistent/kf")
 }
 
 pub fn run(app: &App, _args: &DoctorArgs) -> Result<()> {
-    let report = Report::of(checks(app));
+    let report = Report::new(checks(app));
     match app.ui.format() {
         Format::Table | Format::Wide => screen::show(&app.ui, &report)?,
         Format::Json | Format::Yaml => app.ui.document(&report)?,
@@ -58,7 +58,7 @@ fn checks(app: &App) -> Vec<Check> {
     let home = env::kf_home();
     let (train, installed) = match &home {
         Ok(home) => local::train(home),
-        Err(_) => (Check::skipped(local::TRAIN, "there is no home"), None),
+        Err(_) => (Check::skipped(local::TRAIN, "no home folder"), None),
     };
     let mut checks = vec![local::program()];
     checks.extend(of_cluster(app, installed.as_ref()));
@@ -66,17 +66,17 @@ fn checks(app: &App) -> Vec<Check> {
     match &home {
         Ok(home) => checks.extend([local::registries(home, App::now()), local::home(home)]),
         Err(error) => {
-            checks.extend([Check::skipped("registry", "there is no home"), Check::of_failure("home", error)])
+            checks.extend([Check::skipped("registry", "no home folder"), Check::from_failure("home", error)])
         }
     }
     checks.extend([local::terminal(&app.ui), shell::check()]);
     checks
 }
 
-/// The kubeconfig and all that lies behind it.
+/// The checks of the kubeconfig and the cluster.
 fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
     let target = app.target();
-    // A namespace that cannot be used, such as one that was chosen for another cluster, hides nothing else.
+    // With an invalid namespace, such as one selected for another cluster, the rest can still be checked.
     let (settings, bad_namespace) = match target.settings(&app.home) {
         Ok(settings) => (Ok(settings), None),
         Err(error) => {
@@ -91,13 +91,13 @@ fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
-            let skipped = cluster::NAMES.map(|name| Check::skipped(name, "there is no kubeconfig to use"));
-            return std::iter::once(Check::of_failure("kubeconfig", &error)).chain(skipped).collect();
+            let skipped = cluster::NAMES.map(|name| Check::skipped(name, "no kubeconfig"));
+            return std::iter::once(Check::from_failure("kubeconfig", &error)).chain(skipped).collect();
         }
     };
     let kubeconfig = kubeconfig::check(&settings);
     let (commands, rules): (Vec<String>, Vec<RuleSet>) = all_needs(&app.home, train).into_iter().unzip();
-    let _wait = app.ui.progress(&format!("asking {}", settings.server), None);
+    let _wait = app.ui.progress(&format!("checking {}", settings.server), None);
     let found = checkup::run(&app.home, &target, settings.clone(), &cluster::resources(), &rules);
     let found = match found {
         Ok(found) => found,
@@ -110,7 +110,7 @@ fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
     let cluster = Cluster {
         settings: &settings,
         found: &found,
-        named_by: if is_flag { "named by -n" } else { "named by KF_NAMESPACE" },
+        named_by: if is_flag { "set by -n" } else { "set by KF_NAMESPACE" },
         bad_namespace: bad_namespace.as_ref(),
         commands: &commands,
         now: App::now(),
@@ -118,7 +118,8 @@ fn of_cluster(app: &App, train: Option<&Installed>) -> Vec<Check> {
     std::iter::once(kubeconfig).chain(cluster.checks()).collect()
 }
 
-/// What `train` needs, and then what every other command does. Those whose rules cannot be read say so when they run.
+/// The rules that `train` needs, and then those of all other commands. Unreadable rules are reported when the command
+/// runs.
 fn all_needs(home: &Home, train: Option<&Installed>) -> Vec<(String, RuleSet)> {
     let Some(train) = train else { return Vec::new() };
     let others = commands_in(home).by_name().into_iter().filter(|(name, _)| name.as_str() != local::TRAIN);

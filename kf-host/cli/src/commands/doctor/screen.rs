@@ -1,4 +1,4 @@
-//! The report for a person: a line for each check, and below it what is wrong and what to type.
+//! Shows the report: a line for each check, with its problems and hints below.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::env;
 use crate::ui::Ui;
 
 pub fn show(ui: &Ui, report: &Report) -> io::Result<()> {
-    // A pipe takes every byte; a terminal shows what its locale has.
+    // A terminal without UTF-8 shows only ASCII.
     let ascii = ui.stdout_is_terminal() && !env::utf8();
     let lines: Vec<(String, Cell)> = report.checks.iter().flat_map(|check| lines(check, ascii)).collect();
     let (titles, cells): (Vec<String>, Vec<Cell>) = lines.into_iter().unzip();
@@ -19,7 +19,7 @@ pub fn show(ui: &Ui, report: &Report) -> io::Result<()> {
     if report.count(State::Failed) == 0 {
         let s = if warnings == 1 { "" } else { "s" };
         let warnings = if warnings == 0 { String::new() } else { format!("; {warnings} warning{s}") };
-        ui.note(&format!("nothing stands between you and a trained job{warnings}"));
+        ui.note(&format!("no checks failed{warnings}"));
     }
     Ok(())
 }
@@ -36,7 +36,7 @@ fn mark(state: State, ascii: bool) -> &'static str {
     }
 }
 
-/// The check's own line with its title, and those below it, which have none.
+/// The line of the check, with its title, and the lines below it, without titles.
 fn lines(check: &Check, ascii: bool) -> Vec<(String, Cell)> {
     let tone = match check.state {
         State::Ok => Tone::Plain,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problems_and_hints_are_below_the_check() {
+    fn problems_and_hints_are_below_check() {
         let mut check = Check::ok("home", "/x").problem(State::Failed, "open", Some("chmod go-w /x".into()));
         check.private.push("aws: log in".to_owned());
         let shown: Vec<_> =
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_ascii_where_the_terminal_has_nothing_else() {
+    fn ascii_marks_are_ascii() {
         for state in [State::Ok, State::Skipped, State::Warning, State::Failed] {
             assert!(mark(state, true).is_ascii());
         }

@@ -1,7 +1,7 @@
-//! Whether the user's shell completes kf.
+//! Checks whether completion is installed in the user's shell.
 //!
-//! No shell can be asked that without starting it. What can be seen is whether a script lies where the shell looks for
-//! one, or a start-up file has a line that loads it.
+//! The shell is not started. The check looks for a completion script in the shell's folders, and for a line that loads
+//! one in its start-up files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,27 +10,26 @@ use kf_home::files;
 use super::check::Check;
 use crate::env;
 
-/// The largest start-up file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_STARTUP_FILE_BYTES: u64 = 1 << 20;
 
-/// Where a shell looks.
+/// Where a shell finds completion scripts.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Places {
-    /// Files that are a script for kf.
+    /// Paths of a completion script for kf.
     scripts: Vec<PathBuf>,
-    /// Files that may load one.
+    /// Start-up files that may load one.
     startup: Vec<PathBuf>,
     /// How to install it.
     hint: &'static str,
 }
 
-/// The folders that the places depend on.
+/// The folders that contain them.
 #[derive(Debug)]
 struct Folders {
     home: PathBuf,
     config: PathBuf,
     zsh: PathBuf,
-    /// Of programs' data, the user's first.
+    /// Folders of program data, the user's first.
     data: Vec<PathBuf>,
 }
 
@@ -40,7 +39,7 @@ impl Folders {
         let folder = |name: &str| env::var(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let own = folder(env::XDG_DATA_HOME).unwrap_or_else(|| home.join(".local/share"));
         let shared = env::var(env::XDG_DATA_DIRS).unwrap_or_else(|| "/usr/local/share:/usr/share".into());
-        // As in a virtual environment, where `bin/kf` has its data in `share`.
+        // In a Python virtual environment the data of `bin/kf` is in `share`.
         let beside = std::env::current_exe().ok().and_then(|kf| Some(kf.parent()?.parent()?.join("share")));
         let data = std::iter::once(own).chain(std::env::split_paths(&shared)).chain(beside).collect();
         Some(Self {
@@ -52,7 +51,7 @@ impl Folders {
     }
 }
 
-/// None for a shell that kf cannot complete in.
+/// None for a shell without completion support.
 fn places(shell: &str, folders: &Folders) -> Option<Places> {
     let Folders { home, config, zsh, data } = folders;
     let in_data = |path: &str| data.iter().map(|folder| folder.join(path)).collect::<Vec<_>>();
@@ -96,12 +95,12 @@ fn places(shell: &str, folders: &Folders) -> Option<Places> {
     })
 }
 
-/// Whether a start-up file has a line that loads the script. A pipe in its place would be waited for.
+/// Whether a start-up file has a line that loads the script. Other file types are skipped: reading a pipe would block.
 fn loads(file: &Path) -> bool {
     if !file.is_file() {
         return false;
     }
-    let bytes = files::read_bounded(file, MAX_BYTES).ok().flatten().unwrap_or_default();
+    let bytes = files::read_bounded(file, MAX_STARTUP_FILE_BYTES).ok().flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
     lines.any(|line| line.contains("kf completion") || line.contains(env::KF_COMPLETE))
@@ -112,13 +111,13 @@ pub fn check() -> Check {
     let Some(path) = env::var(env::SHELL) else { return Check::skipped(NAME, "SHELL is not set") };
     let path = PathBuf::from(path);
     let shell = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let Some(folders) = Folders::from_env() else { return Check::skipped(NAME, "there is no home folder") };
+    let Some(folders) = Folders::from_env() else { return Check::skipped(NAME, "no home folder") };
     let Some(places) = places(&shell, &folders) else {
-        return Check::skipped(NAME, format_args!("kf does not know the shell {shell}")).fact("shell", shell);
+        return Check::skipped(NAME, format_args!("unsupported shell {shell}")).fact("shell", shell);
     };
     let found = places.scripts.iter().find(|script| script.is_file());
     match found.or_else(|| places.startup.iter().find(|file| loads(file))) {
-        Some(file) => Check::ok(NAME, format!("{shell}, by {}", file.display()))
+        Some(file) => Check::ok(NAME, format!("{shell}, in {}", file.display()))
             .fact("file", file.display().to_string())
             .fact("installed", true),
         None => Check::warning(NAME, format!("not installed for {shell}"))
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn script_is_looked_for_where_each_shell_does() {
+    fn completion_script_is_found_in_shell_paths() {
         let folders = Folders {
             home: "/home/ada".into(),
             config: "/home/ada/.config".into(),

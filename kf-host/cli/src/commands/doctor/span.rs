@@ -1,8 +1,8 @@
-//! How long something is ago, or away.
+//! Durations between two times, for users.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Whole units, of the largest of which there are at least two.
+/// The duration in whole units of the largest unit with at least two.
 pub fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).max(SignedDuration::ZERO).as_secs();
     let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn span_has_the_largest_unit_of_which_there_are_two() {
+    fn span_uses_largest_unit_with_at_least_two() {
         let after = |seconds| span(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap());
         for (seconds, text) in [
             (-5, "0 s"),

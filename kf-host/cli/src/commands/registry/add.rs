@@ -12,31 +12,31 @@ use crate::app::App;
 
 const FETCH_ROOT: Duration = Duration::from_secs(30);
 
-/// Trust a registry, by its root
+/// Add a registry and pin its root
 ///
-/// The root names the keys of everybody who may sign. It is pinned here, so get it, or its
-/// digest, from somebody you trust and not from where the registry is served.
+/// The root lists the keys that sign for the registry. Get it, or its digest, from a source that you
+/// trust, not from the registry's own address.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// What to call it here
+    /// Name of the registry on this machine
     name: String,
 
-    /// Where it is served: https://, http:// or file://; several are tried in turn
+    /// Address: https://, http:// or file://; several are tried in order
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
 
-    /// Its root metadata; the default registry's is in kf
+    /// Root metadata; not needed for the default registry
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     root: Option<PathBuf>,
 
-    /// The digest of its root metadata, which is then fetched
+    /// Digest of the root metadata, which is then fetched
     #[arg(long, value_name = "SHA256", conflicts_with = "root")]
     root_sha256: Option<String>,
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     let id = RegistryId::parse(&args.name)?;
-    // The default registry is, until it has another address.
+    // The default registry counts as set up.
     let was_set_up = app.registries()?.contains(&id);
     let urls: Vec<&str> = args.urls.iter().map(String::as_str).collect();
     let registry = match (&args.root, &args.root_sha256) {
@@ -49,29 +49,30 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
             registries::add(&app.home, id, &urls, Pin::Sha256(digest), FETCH_ROOT)?
         }
         (None, None) => {
-            let carried = kf_built_in::carried().registry().filter(|carried| carried.id == id.as_str());
-            let Some(carried) = carried else {
+            let default = kf_built_in::built_ins().registry().filter(|default| default.id == id.as_str());
+            let Some(default) = default else {
                 let urls = args.urls.join(" ");
-                return Err(Failure::usage("a registry needs `--root` or `--root-sha256`")
+                return Err(Failure::usage("either `--root` or `--root-sha256` is required")
                     .hint(format!("kf registry add {id} {urls} --root root.json")));
             };
-            registries::add(&app.home, id, &urls, Pin::BuiltIn(carried), FETCH_ROOT)?
+            registries::add(&app.home, id, &urls, Pin::BuiltIn(default), FETCH_ROOT)?
         }
     };
-    // One that does not answer now stays set up; one that lies does not.
+    // An unreachable registry stays set up; an invalid one does not.
     match install::refresh(app.commands(), &registry.id, app.reporter().as_ref(), App::now()) {
         Ok(session) => {
             let offered = session.view().plugins.len();
-            app.ui.data_line(&format!("Added registry {}, which offers {offered} commands", registry.id))?;
+            let s = if offered == 1 { "" } else { "s" };
+            app.ui.data_line(&format!("Added registry {} ({offered} command{s})", registry.id))?;
         }
         Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::TimedOut) => {
             app.ui.data_line(&format!("Added registry {}", registry.id))?;
-            app.ui.warn(&format!("registry {} does not answer now", registry.id));
+            app.ui.warn(&format!("registry {} is not reachable", registry.id));
         }
         Err(error) => {
             match was_set_up {
                 true => registries::forget(&app.home, &registry.id)?,
-                false => registries::remove(&app.home, kf_built_in::carried(), &registry.id)?,
+                false => registries::remove(&app.home, kf_built_in::built_ins(), &registry.id)?,
             }
             return Err(error);
         }

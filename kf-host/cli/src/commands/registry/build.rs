@@ -11,33 +11,33 @@ use kf_registry::source::Source;
 use crate::app::App;
 use crate::args::RESERVED;
 
-/// Build and sign a registry from its reviewed text
+/// Build and sign a registry from its index
 ///
-/// Takes each component through the same checks that every user's kf makes, asks it for its
-/// command tree, and writes plain files that any web server can serve.
+/// Checks each component as kf does when a user adds it, reads its command tree, and writes static
+/// files that any web server can serve.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// The reviewed text: registry.toml, authors/ and plugins/
+    /// Folder of the index: registry.toml, authors/ and plugins/
     #[arg(value_name = "INDEX")]
     index: PathBuf,
 
-    /// A folder for each command, with plugin.wasm and plugin.toml
+    /// Folder with a subfolder for each command, with its plugin.wasm and plugin.toml
     #[arg(long, value_name = "DIR")]
     artifacts: PathBuf,
 
-    /// Where the registry goes; what is there is added to
+    /// Folder to write the registry to; an existing registry is extended
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// The keys to sign with
+    /// Folder of the signing keys
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
 
-    /// Its first root, as users trust it, if neither the keys nor the reviewed text vouch for it
+    /// First root, as users pinned it; needed if neither the keys nor the index vouch for it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     root: Option<PathBuf>,
 
-    /// Make the keys if there are none, for tests and first steps
+    /// Generate the keys if the folder does not exist; for tests and first steps
     #[arg(long)]
     create_keys: bool,
 }
@@ -56,7 +56,7 @@ pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
         gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
     })?;
     for Published { name, version, sha256, new } in &built.signed {
-        let done = if *new { "published" } else { "signed again" };
+        let done = if *new { "published" } else { "re-signed" };
         app.ui.note(&format!("{done} {name} {version} (sha256 {})", sha256.short()));
     }
     app.ui.data_line(&built.root.display().to_string())?;

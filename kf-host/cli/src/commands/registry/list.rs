@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::app::App;
 
-/// List the registries that are set up
+/// List registries
 #[derive(Debug, Args)]
 pub struct ListArgs {}
 
@@ -17,7 +17,7 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
     let columns: Vec<Column> = columns.collect();
     let mut rows = Vec::new();
     for id in app.registries()? {
-        let row = match registries::load(&app.home, kf_built_in::carried(), &id) {
+        let row = match registries::load(&app.home, kf_built_in::built_ins(), &id) {
             Err(error) => Row {
                 cells: vec![id.as_str().into(), Cell::toned(error.to_string(), Tone::Bad)],
                 object: json!({ "name": id, "error": error.to_string() }).into(),
@@ -47,7 +47,7 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
         rows.push(row);
     }
     if rows.is_empty() {
-        app.ui.note("no registry is set up; `kf registry add NAME URL --root root.json` sets one up");
+        app.ui.note("no registry is set up; add one with `kf registry add NAME URL --root root.json`");
     }
     Ok(app.ui.table(&columns, &rows)?)
 }

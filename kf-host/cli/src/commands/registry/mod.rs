@@ -1,4 +1,4 @@
-//! `kf registry`: set up, build and look at registries.
+//! `kf registry`: add, remove, list and build registries.
 
 mod add;
 mod build;

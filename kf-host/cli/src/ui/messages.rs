@@ -1,4 +1,4 @@
-//! Talk, on stderr, and questions.
+//! Writes messages to stderr, and prompts.
 
 use std::io::Write;
 
@@ -12,24 +12,24 @@ use super::line::Line;
 use super::{Ui, escape, lock, table};
 
 impl Ui {
-    /// One line of talk. Text of any origin may be in it.
+    /// Prints a one-line message, which may contain untrusted text.
     pub fn note(&self, text: &str) {
-        self.talk(&escape::line(text), Style::new());
+        self.message(&escape::line(text), Style::new());
     }
 
-    /// One line of talk that a person should not miss.
+    /// Prints a one-line warning.
     pub fn warn(&self, text: &str) {
-        self.talk(&format!("warning: {}", escape::line(text)), AnsiColor::Yellow.on_default());
+        self.message(&format!("warning: {}", escape::line(text)), AnsiColor::Yellow.on_default());
     }
 
-    /// A line of talk with a tone for the eye.
-    pub fn talk_toned(&self, text: &str, tone: Tone) {
-        self.talk(&escape::line(text), table::style(tone));
+    /// Prints a one-line message with a tone.
+    pub fn message_toned(&self, text: &str, tone: Tone) {
+        self.message(&escape::line(text), table::style(tone));
     }
 
-    /// A line of talk as it is, spaces and all.
-    pub fn talk_plain(&self, line: &str) {
-        self.talk(line, Style::new());
+    /// Prints a line unchanged.
+    pub fn message_verbatim(&self, line: &str) {
+        self.message(line, Style::new());
     }
 
     pub fn error(&self, error: &Failure) {
@@ -38,12 +38,12 @@ impl Ui {
         }
         if matches!(self.format, Format::Json | Format::Yaml) {
             let json = if self.verbose { error.json_with_causes() } else { error.json() };
-            self.talk(&escape::json(&json.to_string()), Style::new());
+            self.message(&escape::json(&json.to_string()), Style::new());
             return;
         }
-        // Who pressed Ctrl-C knows why; it is no error.
+        // The user pressed Ctrl-C, so this is not shown as an error.
         if error.kind() == Kind::Interrupted {
-            self.raw_talk(&format!("{}\n", escape::line(error.message())));
+            self.write_stderr(&format!("{}\n", escape::line(error.message())));
             return;
         }
         let lines = if self.verbose { error.lines_with_causes() } else { error.lines() };
@@ -56,29 +56,29 @@ impl Ui {
             } else {
                 Style::new()
             };
-            self.talk_head(&shown, style);
+            self.message_with_head(&shown, style);
         }
     }
 
     /// Colours the word before the colon.
-    fn talk_head(&self, line: &str, style: Style) {
+    fn message_with_head(&self, line: &str, style: Style) {
         match line.split_once(": ").filter(|_| style != Style::new() && self.stderr_color) {
-            Some((head, rest)) => self.raw_talk(&format!("{style}{head}:{style:#} {rest}\n")),
-            None => self.raw_talk(&format!("{line}\n")),
+            Some((head, rest)) => self.write_stderr(&format!("{style}{head}:{style:#} {rest}\n")),
+            None => self.write_stderr(&format!("{line}\n")),
         }
     }
 
-    fn talk(&self, line: &str, style: Style) {
+    fn message(&self, line: &str, style: Style) {
         if self.stderr_color && style != Style::new() {
-            self.raw_talk(&format!("{style}{line}{style:#}\n"));
+            self.write_stderr(&format!("{style}{line}{style:#}\n"));
         } else {
-            self.raw_talk(&format!("{line}\n"));
+            self.write_stderr(&format!("{line}\n"));
         }
     }
 
-    /// Nobody can be told when stderr is gone, so a failure to write talk is let go.
-    fn raw_talk(&self, text: &str) {
-        if self.shared.mute {
+    /// Errors are ignored, because without stderr they cannot be reported.
+    fn write_stderr(&self, text: &str) {
+        if self.shared.silent {
             return;
         }
         if self.shared.stdout_terminal {
@@ -86,7 +86,7 @@ impl Ui {
         }
         self.on_clear_line(|line| {
             let mut stderr = lock(&self.shared.stderr);
-            let _gone = if line == Line::Lent {
+            let _gone = if line == Line::Session {
                 stderr.writer.write_all(format!("\r{}", text.replace('\n', "\r\n")).as_bytes())
             } else {
                 stderr.writer.write_all(text.as_bytes())
@@ -94,7 +94,7 @@ impl Ui {
         });
     }
 
-    /// Yes or no. Without a terminal the answer is no, whatever the default.
+    /// Asks a yes-or-no question. Without a terminal the answer is always no.
     pub fn confirm(&self, question: &str, default: bool) -> bool {
         if !self.interactive() {
             return false;
@@ -110,8 +110,8 @@ impl Ui {
         }
     }
 
-    /// A line typed by the person, without the ends' spaces. None without a terminal, or at the end
-    /// of input. What was typed or pasted before the question answers something else, so it is dropped.
+    /// Reads a line from the user, trimmed. None without a terminal, or at the end of input. Input from before the
+    /// prompt is discarded, because it was not meant as the answer.
     pub fn ask(&self, question: &str) -> Option<String> {
         if !self.interactive() {
             return None;
@@ -119,11 +119,11 @@ impl Ui {
         if tcflush(rustix::stdio::stdin(), QueueSelector::IFlush).is_err() {
             return None;
         }
-        self.raw_talk(&format!("{} ", escape::line(question)));
-        *lock(&self.shared.line) = Line::Kept;
+        self.write_stderr(&format!("{} ", escape::line(question)));
+        *lock(&self.shared.line) = Line::Text;
         let answer = typed_line();
         if answer.is_some() {
-            // The terminal has gone to the next line by itself.
+            // The user's Enter has started a new line.
             *lock(&self.shared.line) = Line::Free;
         }
         self.erase();
@@ -131,8 +131,8 @@ impl Ui {
     }
 }
 
-/// The next line of stdin. It is read byte by byte: what a buffer held back would answer the next question,
-/// and a terminal does not drop it.
+/// The next line of stdin. It is read byte by byte, because buffered input could not be discarded before the next
+/// prompt.
 fn typed_line() -> Option<String> {
     let mut line = Vec::new();
     let mut byte = [0];

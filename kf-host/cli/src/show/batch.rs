@@ -1,4 +1,4 @@
-//! Several commands that are added or upgraded with one line: one screen, and one answer.
+//! Adds or upgrades several commands with one screen and one confirmation.
 
 use kf_command::consent::{self, Question};
 use kf_command::install::{Installer, Prepared};
@@ -12,17 +12,16 @@ use kf_registry::receipt::Receipt;
 
 use super::availability::own_rights_line;
 use super::plan::{self, AnswerArgs};
-use super::rights::{self, Asking};
-use super::wrap::{tell, width};
+use super::rights::{self, Requester};
+use super::wrap::{print_wrapped, width};
 use crate::app::App;
 
-/// The longest list of commands in a question, in characters.
 const MAX_QUESTION_CHARS: usize = 60;
 
-/// Installs what was prepared: first what needs no consent, then, after one screen and one answer, the rest. `done` is
-/// told of each. One that is refused does not hold up the others.
+/// Installs the prepared commands: first those that need no consent, then, after one screen and one confirmation, the
+/// others. `done` is called for each. A refused command does not stop the others.
 ///
-/// What has another author than before, or was withdrawn, or is older than what is installed is asked for by itself.
+/// A command with a new owner, a yanked version or a downgrade is confirmed separately.
 pub fn install(
     app: &App,
     installer: &Installer<'_>,
@@ -34,19 +33,20 @@ pub fn install(
         !prepared.plan.needs_consent() || answer.accept.contains(&prepared.plan.consent.to_string())
     };
     let (given, asked): (Vec<_>, Vec<_>) = prepared.into_iter().partition(is_given);
-    let (mut odd, mut together): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_odd);
+    let (mut separate, mut together): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(needs_separate_confirmation);
     if together.len() == 1 {
-        odd.append(&mut together);
+        separate.append(&mut together);
     }
-    let one = |prepared: &Prepared| done(&plan::finish(app, installer, prepared, answer)?);
+    let one = |prepared: &Prepared| done(&plan::confirm_and_install(app, installer, prepared, answer)?);
     let all = |together: &[Prepared]| {
         show(app, together);
-        agree(app, together, answer)?;
+        confirm_all(app, together, answer)?;
         together.iter().try_for_each(|prepared| done(&installer.apply(prepared)?))
     };
     let given = given.iter().map(one);
     let together = (!together.is_empty()).then_some(together.as_slice()).into_iter().map(all);
-    let failures = given.chain(together).chain(odd.iter().map(one)).filter_map(Result::err);
+    let failures = given.chain(together).chain(separate.iter().map(one)).filter_map(Result::err);
     let last = failures.reduce(|earlier, later| {
         app.ui.error(&earlier);
         later
@@ -54,7 +54,7 @@ pub fn install(
     last.map_or(Ok(()), Err)
 }
 
-fn is_odd(prepared: &Prepared) -> bool {
+fn needs_separate_confirmation(prepared: &Prepared) -> bool {
     let Prepared { plan, fetched, .. } = prepared;
     let other_owner = matches!(plan.signer, Some(SignerChange::Owner { .. }));
     other_owner || plan.is_downgrade() || fetched.resolved.yanked
@@ -71,29 +71,33 @@ fn show(app: &App, together: &[Prepared]) {
     };
     let mut by: Vec<(String, Vec<String>)> = Vec::new();
     for prepared in together {
-        let from = plan::from(&prepared.fetched.resolved.origin);
+        let from = plan::source(&prepared.fetched.resolved.origin);
         match by.iter_mut().find(|(known, _)| *known == from) {
             Some((_, list)) => list.push(what(prepared)),
             None => by.push((from, vec![what(prepared)])),
         }
     }
     for (from, list) in by {
-        tell(&app.ui, "", &format!("{} {from}", joined(&list, usize::MAX)), Tone::Plain);
+        print_wrapped(&app.ui, "", &format!("{} {from}", joined(&list, usize::MAX)), Tone::Plain);
     }
     let rules: Vec<&RuleSet> = together.iter().map(|prepared| &prepared.plan.rights.rules).collect();
     let rules: Vec<&RuleSet> = rules.into_iter().filter(|rules| !rules.is_empty()).collect();
     if !rules.is_empty() {
         own_rights_line(app, &rules);
     }
-    let asking: Vec<Asking<'_>> = together
+    let requesters: Vec<Requester<'_>> = together
         .iter()
-        .map(|prepared| Asking::new(prepared.fetched.resolved.name.as_str(), &prepared.plan))
+        .map(|prepared| Requester::new(prepared.fetched.resolved.name.as_str(), &prepared.plan))
         .collect();
-    rights::show(&app.ui, &rights::lines_of_all(&asking, width(app.ui.talk_columns())));
+    rights::show(&app.ui, &rights::lines_of_all(&requesters, width(app.ui.stderr_columns())));
 }
 
-/// Returns only if somebody has agreed to all of them.
-fn agree(app: &App, together: &[Prepared], given: &AnswerArgs) -> Result<()> {
+/// Asks for consent to all of them.
+///
+/// # Errors
+///
+/// Consent was not given.
+fn confirm_all(app: &App, together: &[Prepared], given: &AnswerArgs) -> Result<()> {
     let names: Vec<String> =
         together.iter().map(|prepared| prepared.fetched.resolved.name.to_string()).collect();
     let names = joined(&names, MAX_QUESTION_CHARS);
@@ -107,7 +111,7 @@ fn agree(app: &App, together: &[Prepared], given: &AnswerArgs) -> Result<()> {
             format!("upgrade {names} and let them {}", in_brief(&growth, &paths))
         }
     };
-    let words: Vec<String> = together.iter().map(plan::word).collect();
+    let words: Vec<String> = together.iter().map(plan::add_argument).collect();
     let retry = format!("kf command add {}", words.join(" "));
     let digest = consent::of_all(together.iter().map(|prepared| prepared.plan.consent));
     plan::ask(app, &Question { action: &action, digest, grows: true, retry: &retry }, given)

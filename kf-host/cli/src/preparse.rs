@@ -1,4 +1,4 @@
-//! What can be known of a command line before the command it names is.
+//! Reads global flags and the command's name before the command is known.
 
 use std::ffi::OsString;
 
@@ -8,8 +8,7 @@ use kf_core::ui::Format;
 
 use crate::args::GlobalArgs;
 
-/// Reads the flags of every command up to the first word that is neither a flag of kf nor the value of
-/// one.
+/// Parses the global flags before the first other word.
 fn parse(words: &[OsString]) -> Option<ArgMatches> {
     let command = GlobalArgs::augment_args(Command::new("kf")).allow_external_subcommands(true);
     command
@@ -20,30 +19,30 @@ fn parse(words: &[OsString]) -> Option<ArgMatches> {
         .ok()
 }
 
-/// The first word that is neither a flag of kf nor the value of one.
+/// The name of the command: the first word that is neither a global flag nor the value of one.
 pub fn command_name(words: &[OsString]) -> Option<String> {
     match words.get(1)?.to_str() {
-        // Most lines begin with it, and then need not be parsed twice.
+        // Usually it is the first word, and the line need not be parsed twice.
         Some(first) if !first.is_empty() && !first.starts_with('-') => Some(first.to_owned()),
         _ => parse(words)?.subcommand_name().map(str::to_owned),
     }
 }
 
-/// What a line asks for that cannot be read otherwise: how to print, and whether to show causes. Words
-/// that mean nothing here are left out, one after the other.
+/// The output format and verbosity of a line that may be invalid. Words that cannot be parsed are skipped one
+/// by one.
 pub fn output(words: &[OsString]) -> (Format, bool) {
     let format = find(words, |matches| {
         let given = matches.value_source("output") == Some(ValueSource::CommandLine);
         matches.get_one("output").copied().filter(|_| given)
     });
-    // A line with a mistake has no default for it.
+    // An invalid line has no default value for it.
     let verbose =
         find(words, |matches| matches.get_one("verbose").filter(|count: &&u8| **count > 0).map(drop));
     (format.unwrap_or_default(), verbose.is_some())
 }
 
 fn find<T>(words: &[OsString], wanted: impl Fn(&ArgMatches) -> Option<T>) -> Option<T> {
-    /// More words than a person types.
+    /// More words than any user types.
     const MAX_WORDS: usize = 100;
     let words: Vec<_> = words.iter().take(MAX_WORDS).take_while(|word| *word != "--").cloned().collect();
     (1..words.len()).find_map(|from| {
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn format_is_known_whatever_else_is_wrong() {
+    fn output_format_is_found_on_invalid_line() {
         let format = |line| super::output(&words(line)).0;
         for line in ["kf trian -o json", "kf -ojson trian", "kf --output=json", "kf --output json --lod"] {
             assert_eq!(format(line), Format::Json, "{line}");
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn verbosity_is_known_whatever_else_is_wrong() {
+    fn verbosity_is_found_on_invalid_line() {
         let verbose = |line| super::output(&words(line)).1;
         for line in ["kf -v trian", "kf trian -v", "kf x --bogus -vv", "kf -n a --verbose", "kf -n -v x"] {
             assert!(verbose(line), "{line}");
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn command_is_found_behind_kfs_flags() {
+    fn command_name_is_found_after_kf_flags() {
         let command = |line| super::command_name(&words(line));
         assert_eq!(command("kf -n team-a train mnist").as_deref(), Some("train"));
         assert_eq!(command("kf --namespace=team-a -ojson train").as_deref(), Some("train"));

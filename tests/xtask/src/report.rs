@@ -1,7 +1,7 @@
-//! What xtask tells the person who waits.
+//! The progress output of xtask.
 //!
-//! Steps that take long run side by side and quietly. A terminal shows what runs in one line that
-//! is drawn again every second; elsewhere, such as in CI, a line every half minute shows life.
+//! Long steps run in parallel without output. A terminal shows the running steps in one line that is
+//! redrawn every second; elsewhere, such as in CI, a line is printed every 30 seconds.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -10,18 +10,18 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What runs now.
+/// The running steps.
 static BOARD: Mutex<Board> = Mutex::new(Board { running: Vec::new(), drawn: false, next: 0 });
 
-/// How often a line shows life where there is no terminal.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// How often the running steps are printed without a terminal.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// How wide the drawn line may be; longer ones would wrap and stay.
+/// The maximum width of the progress line. A longer line would wrap and could not be erased.
 const WIDTH: usize = 78;
 
 struct Board {
     running: Vec<Step>,
-    /// Whether the terminal's last line is ours.
+    /// Whether the progress line is shown.
     drawn: bool,
     next: u32,
 }
@@ -33,20 +33,20 @@ struct Step {
     started: Instant,
 }
 
-/// A line on stderr; nobody can be told if that is gone.
+/// Prints a line to stderr. Errors are ignored.
 pub fn line(text: &str) {
     board().print(text);
 }
 
-/// A line about something that takes time and is about to begin.
+/// Prints a line about a step.
 pub fn step(text: &str) {
     line(&format!("· {text}"));
 }
 
-/// Shows `label` as running until `work` ends. `log` is the file in which one can see how far it is.
+/// Shows `label` as running until `work` ends. `log` is the file whose last line shows its progress.
 pub fn during<T>(label: &str, log: Option<&Path>, work: impl FnOnce() -> T) -> T {
     let number = board().begin(label, log);
-    show_signs_of_life();
+    start_clock();
     let result = work();
     board().end(number);
     result
@@ -60,10 +60,10 @@ fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Starts the clock that draws, once.
-fn show_signs_of_life() {
+/// Starts the thread that redraws, once.
+fn start_clock() {
     static CLOCK: Once = Once::new();
-    let tick = if is_terminal() { Duration::from_secs(1) } else { SIGN_OF_LIFE };
+    let tick = if is_terminal() { Duration::from_secs(1) } else { HEARTBEAT };
     CLOCK.call_once(|| {
         thread::spawn(move || {
             loop {
@@ -86,7 +86,7 @@ impl Board {
         let Some(at) = self.running.iter().position(|step| step.number == number) else { return };
         let step = self.running.remove(at);
         let took = step.started.elapsed();
-        // What was there already is not worth a line.
+        // Steps that were done already are not printed.
         if took > Duration::from_secs(3) {
             self.print(&format!("· {}: {}", step.label, in_words(took)));
         }
@@ -97,13 +97,13 @@ impl Board {
             return;
         }
         if !is_terminal() {
-            let lines: Vec<String> = self.running.iter().map(Step::so_far).collect();
+            let lines: Vec<String> = self.running.iter().map(Step::status).collect();
             for text in lines {
                 self.print(&format!("· still {text}"));
             }
             return;
         }
-        let all = self.running.iter().map(Step::so_far).collect::<Vec<_>>().join(", ");
+        let all = self.running.iter().map(Step::status).collect::<Vec<_>>().join(", ");
         let shown: String = all.chars().take(WIDTH).collect();
         let _gone = write!(std::io::stderr().lock(), "\r\x1b[K{shown}");
         self.drawn = true;
@@ -116,7 +116,7 @@ impl Board {
 }
 
 impl Step {
-    fn so_far(&self) -> String {
+    fn status(&self) -> String {
         let mut text = format!("{}, {}", self.label, in_words(self.started.elapsed()));
         if let Some(place) = self.log.as_deref().and_then(last_line) {
             let _infallible = write!(text, " ({place})");
@@ -125,7 +125,7 @@ impl Step {
     }
 }
 
-/// The last line that a log has so far.
+/// The last line of a log.
 fn last_line(log: &Path) -> Option<String> {
     let text = fs_err::read_to_string(log).ok()?;
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
