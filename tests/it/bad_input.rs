@@ -48,7 +48,7 @@ fn a_namespace_that_is_none() {
     exit: 2
     ----- stdout -----
     ----- stderr -----
-    error: invalid namespace `Team_A`: only lower-case letters, digits and `-` are allowed
+    error: invalid namespace `Team_A`: only lower-case letters, digits and `-`
     ");
 }
 

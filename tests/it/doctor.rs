@@ -115,7 +115,7 @@ fn name_that_no_namespace_has_hides_no_other_problem() {
     let namespace = lines_of(&ran, "namespace");
     assert_eq!(
         namespace[0],
-        "✗ namespace invalid namespace `A_B`: only lower-case letters, digits and `-` are allowed"
+        "✗ namespace invalid namespace `A_B`: only lower-case letters, digits and `-`"
     );
 }
 

@@ -40,7 +40,7 @@ impl Digest {
             *byte = pair.iter().try_fold(0, |value, digit| match digit {
                 b'0'..=b'9' => Ok(value << 4 | (digit - b'0')),
                 b'a'..=b'f' => Ok(value << 4 | (digit - b'a' + 10)),
-                _ => Err(bad("only 0-9 and a-f are allowed")),
+                _ => Err(bad("only 0-9 and a-f")),
             })?;
         }
         Ok(Self(out))

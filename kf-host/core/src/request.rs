@@ -463,7 +463,7 @@ pub fn check_audience(bearer: &Bearer) -> Result<(), ApiError> {
     let audience = &bearer.audience;
     if audience.is_empty() || audience.len() > 256 || !audience.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(ApiError::invalid(
-            "invalid audience: 1 to 256 printable characters without spaces are allowed",
+            "invalid audience: must be 1 to 256 printable characters without spaces",
         ));
     }
     Ok(())
@@ -501,7 +501,7 @@ impl Question {
         let name = question.name.as_deref().map(ObjectName::parse).transpose()?;
         let verb = question.verb.clone();
         if verb.is_empty() || !verb.bytes().all(|b| b.is_ascii_lowercase()) {
-            return Err(ApiError::invalid("invalid verb: only lower-case letters are allowed"));
+            return Err(ApiError::invalid("invalid verb: only lower-case letters"));
         }
         Ok(Self { verb, group, resource, namespace, name })
     }

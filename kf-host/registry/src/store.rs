@@ -130,7 +130,7 @@ pub fn open_compiled(home: &Home, compat: &str, sha256: Digest) -> Result<Option
 fn compiled_name(compat: &str, sha256: Digest) -> Result<String> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if compat.is_empty() || compat.len() > 100 || !compat.bytes().all(is_allowed) {
-        let why = "only letters, digits, - and _ are allowed";
+        let why = "only letters, digits, - and _";
         return Err(NameError { kind: "compatibility key", value: compat.to_owned(), why }.into());
     }
     Ok(format!("{compat}/{sha256}.cwasm"))

@@ -56,7 +56,7 @@ where
     T: Send + 'static,
     F: Future<Output = (Result<T, Fault>, L)>,
 {
-    let Guarded { engine, limits, runtime, meter, output } = supervised;
+    let Supervised { engine, limits, runtime, meter, output } = supervised;
     let wall = limits.wall;
     let started = Instant::now();
     let (abort, registration) = AbortHandle::new_pair();

@@ -134,13 +134,13 @@ impl fmt::Display for Resource {
 
 fn label(text: &str) -> Check {
     if text.is_empty() {
-        return Err("empty");
+        return Err("must not be empty");
     }
     if text.len() > 63 {
         return Err("longer than 63 characters");
     }
     if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return Err("only lower-case letters, digits and `-` are allowed");
+        return Err("only lower-case letters, digits and `-`");
     }
     if text.starts_with('-') || text.ends_with('-') {
         return Err("must not begin or end with `-`");
@@ -173,20 +173,20 @@ fn version(text: &str) -> Check {
 
 fn kind_name(text: &str) -> Check {
     let mut bytes = text.bytes();
-    let first = bytes.next().ok_or("empty")?;
+    let first = bytes.next().ok_or("must not be empty")?;
     if text.len() > 63 {
         return Err("longer than 63 characters");
     }
     if first.is_ascii_alphabetic() && bytes.all(|b| b.is_ascii_alphanumeric()) {
         Ok(())
     } else {
-        Err("only letters and digits are allowed, a letter first")
+        Err("only letters and digits, a letter first")
     }
 }
 
 fn object_name(text: &str) -> Check {
     if text.is_empty() {
-        return Err("empty");
+        return Err("must not be empty");
     }
     if text.len() > 253 {
         return Err("longer than 253 characters");
@@ -195,14 +195,14 @@ fn object_name(text: &str) -> Check {
         return Err("`.` and `..` are not allowed");
     }
     if !text.bytes().all(|b| b.is_ascii_graphic() && !b"/%?#\\".contains(&b)) {
-        return Err("only printable ASCII without spaces and `/ % ? # \\` is allowed");
+        return Err("only printable ASCII, no spaces and none of `/ % ? # \\`");
     }
     Ok(())
 }
 
 fn token(text: &str, max_len: usize) -> Check {
     if text.is_empty() {
-        return Err("empty");
+        return Err("must not be empty");
     }
     if text.len() > max_len {
         return Err("too long");
@@ -255,7 +255,7 @@ mod tests {
         let error = Namespace::parse("Team-A").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "invalid namespace `Team-A`: only lower-case letters, digits and `-` are allowed"
+            "invalid namespace `Team-A`: only lower-case letters, digits and `-`"
         );
         let error = Namespace::parse("a\u{1b}[31m").unwrap_err();
         assert!(!error.to_string().contains('\u{1b}'));

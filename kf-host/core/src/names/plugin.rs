@@ -64,10 +64,10 @@ fn short_name(value: &str) -> Check {
         return Err("must start with a lower-case letter");
     }
     if !value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return Err("only lower-case letters, digits and hyphens are allowed");
+        return Err("only lower-case letters, digits and hyphens");
     }
     if value.contains("--") || value.ends_with('-') {
-        return Err("only single hyphens between letters or digits are allowed");
+        return Err("only single hyphens between letters or digits");
     }
     let numbered = value.strip_prefix("com").or_else(|| value.strip_prefix("lpt"));
     if WINDOWS_DEVICES.contains(&value)

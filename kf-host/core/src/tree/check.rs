@@ -111,7 +111,7 @@ fn check_command(command: &Command) -> Result<(), String> {
 
 fn check_argument(argument: &Argument) -> Result<(), String> {
     if !is_id(&argument.id) {
-        return Err("has an invalid id: 1 to 60 letters, digits, `-` and `_` are allowed".to_owned());
+        return Err("has an invalid id: must be 1 to 60 letters, digits, `-` and `_`".to_owned());
     }
     let named = argument.long.is_some() || argument.short.is_some();
     match argument.kind {
@@ -138,7 +138,7 @@ fn check_argument(argument: &Argument) -> Result<(), String> {
     }
     if argument.env.as_ref().is_some_and(|env| !is_variable(env)) {
         return Err(
-            "has an invalid environment variable: only upper-case letters, digits and `_` are allowed"
+            "has an invalid environment variable: only upper-case letters, digits and `_`"
                 .to_owned(),
         );
     }
