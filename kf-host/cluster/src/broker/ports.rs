@@ -317,7 +317,7 @@ fn ended_phase(pod: &Value) -> Option<&'static str> {
 /// Waits until the pod is gone. Without the right to watch it, this never returns; the next connection then fails.
 async fn wait_until_gone(inner: Arc<Inner>, place: Place, seen: Option<PodVersion>) -> ApiError {
     const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-    let error = |text: &str| ApiError::new(ErrorCode::NotFound, format!("{} {text}", place.words()));
+    let ended = |text: &str| ApiError::new(ErrorCode::NotFound, format!("{} {text}", place.words()));
     let Some(mut seen) = seen else { return std::future::pending().await };
     let mut was_watched = false;
     loop {
@@ -334,16 +334,16 @@ async fn wait_until_gone(inner: Arc<Inner>, place: Place, seen: Option<PodVersio
         while let Some(Ok(Event { kind, object })) = events.next().await {
             let same = PodVersion::of(&object).is_some_and(|now| now.uid == seen.uid);
             match ended_phase(&object) {
-                _ if kind == EventKind::Deleted || !same => return error("no longer exists"),
-                Some(text) => return error(text),
+                _ if kind == EventKind::Deleted || !same => return ended("no longer exists"),
+                Some(text) => return ended(text),
                 None => {}
             }
         }
         match inner.get_pod(&place).await.map(|pod| (ended_phase(&pod), PodVersion::of(&pod))) {
-            Ok((Some(text), _)) => return error(text),
+            Ok((Some(text), _)) => return ended(text),
             Ok((None, Some(now))) if now.uid == seen.uid => seen = now,
-            Ok(_) => return error("no longer exists"),
-            Err(error) if error.code == ErrorCode::NotFound => return error("no longer exists"),
+            Ok(_) => return ended("no longer exists"),
+            Err(error) if error.code == ErrorCode::NotFound => return ended("no longer exists"),
             Err(_) => {}
         }
         tokio::time::sleep(RETRY_INTERVAL).await;

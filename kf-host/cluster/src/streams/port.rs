@@ -51,7 +51,7 @@ where
                     if !matches!(read, Ok(1..)) {
                         break;
                     }
-                    let message = channels::on(DATA, &buffer.split());
+                    let message = channels::channel_message(DATA, &buffer.split());
                     sink.send(Message::Binary(message)).await.map_err(|error| broken_stream(&error))?;
                 }
                 () = sleep(PING) => {
