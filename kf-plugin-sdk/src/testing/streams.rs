@@ -98,7 +98,7 @@ impl FakeLogStream {
             })
     }
 
-    fn gone(&self) -> Option<Error> {
+    fn failure(&self) -> Option<Error> {
         self.host.cluster(|cluster| cluster.logs.get(&self.key)?.gone.clone())
     }
 
